@@ -1,0 +1,173 @@
+"""Every setting of the product, once: name, type, default and why. Read from the environment.
+
+README's settings table is made from this file (`flask settings`); a wrong value stops the start with a
+sentence that names the variable and says what it should look like.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+HERE = Path(__file__).resolve().parent
+
+
+class ConfigError(Exception):
+    """One or more settings cannot be used; `problems` holds one sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def read(raw: str) -> int:
+        try:
+            value = int(raw)
+        except ValueError:
+            raise ValueError(f"must be a whole number, not {raw!r}") from None
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low} and {high}, not {value}")
+        return value
+
+    return read
+
+
+def _flag(raw: str) -> bool:
+    word = raw.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError(f"must be 1 or 0, not {raw!r}")
+
+
+def _zone(raw: str) -> str:
+    try:
+        ZoneInfo(raw)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"must be an IANA zone such as Asia/Shanghai, not {raw!r}") from None
+    return raw
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def read(raw: str) -> str:
+        if raw not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}, not {raw!r}")
+        return raw
+
+    return read
+
+
+def _folder(raw: str) -> Path:
+    return Path(raw).expanduser().resolve()
+
+
+def _database(raw: str) -> str:
+    # Hosting companies hand out postgres://, which SQLAlchemy refuses; psycopg 3 is our driver.
+    for old in ("postgres://", "postgresql://"):
+        if raw.startswith(old):
+            return "postgresql+psycopg://" + raw.removeprefix(old)
+    if raw and not raw.startswith(("sqlite:///", "postgresql+psycopg://")):
+        # The value may hold a password, so it is not repeated.
+        raise ValueError("must start with sqlite:/// or postgresql://")
+    return raw
+
+
+def _redis(raw: str) -> str:
+    if raw and not raw.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return raw
+
+
+def _public_url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if raw and (parts.scheme not in {"http", "https"} or not parts.netloc):
+        raise ValueError("must be an address such as https://sms.example.com")
+    return raw.rstrip("/")
+
+
+def _names(raw: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def setting(read: Callable[[str], Any], default: str, why: str, *, secret: bool = False) -> Any:
+    return field(metadata={"read": read, "default": default, "why": why, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings, typed. Make one with `Config.read(os.environ)`."""
+
+    INSTANCE_DIR: Path = setting(_folder, str(HERE / "instance"), "Folder for the database file, keys, uploads and logs.")
+    DATABASE_URL: str = setting(
+        _database, "", "PostgreSQL address; empty means SQLite in the instance folder.", secret=True
+    )
+    REDIS_URL: str = setting(
+        _redis, "", "Redis or Valkey address; empty means the embedded Valkey in the instance folder.", secret=True
+    )
+    SECRET_KEY: str = setting(
+        _text, "", "Signs sessions; empty means a key generated into the instance folder.", secret=True
+    )
+    ENCRYPTION_KEY: str = setting(
+        _text,
+        "",
+        "Fernet key (or several, newest first, comma-separated) for channel secrets; empty means a generated one.",
+        secret=True,
+    )
+    PUBLIC_URL: str = setting(_public_url, "", "Address under which providers reach this application for callbacks.")
+    HOST: str = setting(_text, "127.0.0.1", "Address the web server listens on.")
+    PORT: int = setting(_number(0, 65535), "8000", "Port of the web server; `make run` takes the next free one.")
+    WEB_WORKERS: int = setting(_number(1, 64), "2", "Processes of the web server.")
+    SEND_WORKERS: int = setting(_number(1, 64), "2", "Worker processes started by `make run`.")
+    BEHIND_PROXY: bool = setting(_flag, "0", "Trust X-Forwarded-* of one reverse proxy.")
+    SECURE_COOKIES: bool = setting(_flag, "0", "Send cookies over https only; switch on in production.")
+    DEFAULT_ZONE: str = setting(_zone, "Asia/Shanghai", "Zone of new campaigns.")
+    DEFAULT_LOCALE: str = setting(_choice("zh_Hans", "en"), "zh_Hans", "Language of the pages before a person chooses.")
+    DEFAULT_REGION: str = setting(_text, "CN", "Country whose national phone numbers need no +prefix.")
+    MAX_UPLOAD_MB: int = setting(_number(1, 10_000), "512", "Largest file accepted for an import, in MiB.")
+    UP_MAX_MB: int = setting(_number(1, 512), "10", "Largest body accepted by /up, in MiB.")
+    UP_MAX_INFLATED_MB: int = setting(_number(1, 1024), "64", "Largest size of an /up body after gunzip, in MiB.")
+    ALLOWED_PRIVATE_HOSTS: tuple[str, ...] = setting(
+        _names,
+        "",
+        "Hosts or networks inside private address ranges that channels may call, comma-separated (127.0.0.0/8, kannel.lan).",
+    )
+    LATE_GRACE_MINUTES: int = setting(_number(0, 10_080), "120", "How late a missed slot may still be sent.")
+    RECEIPT_HOURS: int = setting(_number(1, 720), "72", "After this time without a receipt a message counts as no receipt.")
+    LANE_SECONDS: int = setting(_number(1, 600), "45", "How long one sender job works before it rings its successor.")
+    LEASE_SECONDS: int = setting(_number(5, 3600), "120", "After this time a silent sender's batch is in doubt.")
+    RETENTION_DAYS: int = setting(_number(1, 3650), "180", "How long recipients' rows and raw callbacks are kept.")
+    LOG_LEVEL: str = setting(_choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "How much is logged.")
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], **overrides: Any) -> Config:
+        """Return the settings found in `environ`; raise ConfigError with every problem at once."""
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for item in dataclasses.fields(cls):
+            raw = environ.get(item.name, item.metadata["default"])
+            try:
+                values[item.name] = item.metadata["read"](raw)
+            except ValueError as error:
+                problems.append(f"{item.name} {error}.")
+        if problems:
+            raise ConfigError(problems)
+        return cls(**(values | overrides))
+
+    @property
+    def database_url(self) -> str:
+        return self.DATABASE_URL or f"sqlite:///{self.INSTANCE_DIR / 'smsapp.db'}"
+
+    @property
+    def redis_url(self) -> str:
+        return self.REDIS_URL or f"unix://{self.INSTANCE_DIR / 'valkey.sock'}"

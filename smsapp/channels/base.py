@@ -1,0 +1,231 @@
+"""The contract between the product and a provider: our words in, our words out.
+
+An adapter says what it needs (`settings`), sends (`send`), and reads callbacks (`read_callback`); what it cannot do it
+leaves out. It never touches the database and never decides what a status means to a campaign.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpClient
+
+
+class Widget(enum.StrEnum):
+    """How the settings form draws a field."""
+
+    TEXT = "text"
+    SECRET = "secret"
+    NUMBER = "number"
+    FLAG = "flag"
+    CHOICE = "choice"
+    URL = "url"
+    LONG_TEXT = "long_text"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a channel kind; labels and hints are English msgids, translated at the door."""
+
+    name: str
+    label: str
+    widget: Widget = Widget.TEXT
+    default: str = ""
+    required: bool = False
+    hint: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def secret(self) -> bool:
+        return self.widget is Widget.SECRET
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One text for one number. `ref` is our own id of the message ("run-seq"), unique for ever."""
+
+    ref: str
+    phone: str = field(repr=False)
+    text: str = field(repr=False)
+    values: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFacts:
+    """The approved template all messages of a submission are made from."""
+
+    code: str
+    text: str
+    signature: str
+    variables: tuple[str, ...]
+    marketing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What one request to the provider carries: at most `Channel.per_request` messages of one template."""
+
+    template: TemplateFacts
+    messages: Sequence[Outgoing]
+    callback_url: str = field(repr=False)
+    """Where the provider should post receipts for these messages; "" if the application has no public address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the provider said at once about one message. `provider_ref` is its id of it, if it gave one."""
+
+    accepted: bool
+    provider_ref: str = ""
+    outcome: Outcome | None = None
+    """Why it was refused; None when accepted."""
+    code: str = ""
+    """The provider's own code, kept as it came."""
+
+
+class News(enum.StrEnum):
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the carrier said later. Found by our `ref`, or else by `provider_ref` (and `phone` where that covers a batch)."""
+
+    news: News
+    ref: str = ""
+    provider_ref: str = ""
+    phone: str = field(default="", repr=False)
+    outcome: Outcome | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a person texted back."""
+
+    phone: str = field(repr=False)
+    text: str = field(repr=False)
+    extension: str = ""
+    provider_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """An HTTP request a provider sent us, as stored in the inbox."""
+
+    method: str
+    query: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    url: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What the provider wants to hear when its callback has been stored."""
+
+    status: int = 200
+    content_type: str = "text/plain; charset=utf-8"
+    body: bytes = b"OK"
+
+
+class ChannelError(Exception):
+    """The call as a whole did not work; the subclass says what becomes of its messages.
+
+    The text never holds secrets or phone numbers: `outcome` and `code` are what is shown to people.
+    """
+
+    def __init__(self, code: str = "", *, outcome: Outcome | None = None, retry_after: float | None = None) -> None:
+        self.code = code
+        self.outcome = outcome
+        self.retry_after = retry_after
+        super().__init__(code)
+
+
+class Unreachable(ChannelError):
+    """Surely nothing left the house (name not found, connection refused): the messages are queued again."""
+
+
+class Throttled(ChannelError):
+    """The provider asks to slow down and took nothing: queued again, the attempt does not count."""
+
+
+class Misconfigured(ChannelError):
+    """Key, balance, signature or template: queued again, the run is held until a person acts."""
+
+
+class Unclear(ChannelError):
+    """Cut or timed out after sending, 5xx, unreadable: the messages may have left, nobody sends them again."""
+
+
+class CallbackRefused(Exception):
+    """The callback's signature is wrong; it is answered with 403 and not stored."""
+
+
+class Channel(ABC):
+    """One configured account at a provider. Our words in, our words out; the provider's own code is kept."""
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    """Name of the kind as operators know it; an English msgid."""
+    settings: ClassVar[tuple[Setting, ...]]
+    per_request: ClassVar[int] = 1
+    """Most messages one request may carry; an instance may lower it."""
+    equal_texts_only: ClassVar[bool] = False
+    """True if one request can carry only messages with the same text."""
+    in_flight: int = 50
+    """Most requests that may wait for an answer at the same time, per worker."""
+    quiet_hours_exempt: ClassVar[bool] = False
+    """True for rehearsals: nobody's phone rings."""
+    receipts_by_provider_ref: ClassVar[bool] = False
+    """True if receipts do not bring our `ref` back, so that the ledger has to keep an index of provider ids."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        """`values` holds one text per declared setting, secrets included, already checked by `check`."""
+        self.values = values
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    @abstractmethod
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Hand over one request; return one answer per message, in order.
+
+        Raises a ChannelError that says what becomes of the messages as a whole: Unreachable, Throttled,
+        Misconfigured or Unclear.
+        """
+
+    async def test_credentials(self, http: HttpClient) -> str:
+        """Return one line that shows the account answers (a balance, a name); raises ChannelError. Sends no SMS."""
+        raise NotImplementedError
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
+        """Return the receipts and replies in a stored callback; raises ValueError if it cannot be read."""
+        return ()
+
+    def verify_callback(self, callback: Callback) -> None:
+        """Raise CallbackRefused if the provider signs its callbacks and this signature is wrong."""
+
+    def acknowledgement(self) -> Acknowledgement:
+        return Acknowledgement()
+
+    @classmethod
+    def check(cls, values: Mapping[str, str]) -> dict[str, str]:
+        """Return what is wrong with these settings: setting name -> English msgid; empty means fine.
+
+        Covers rules beyond required/number/choice, which the form draws from `settings`.
+        """
+        return {}
+
+

@@ -1,0 +1,102 @@
+"""A campaign's statuses, the moves between them, and what a draft still lacks."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smsapp.domain.errors import Problem
+
+
+class Status(enum.StrEnum):
+    DRAFT = "draft"
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Action(enum.StrEnum):
+    EDIT = "edit"
+    LAUNCH = "launch"
+    SCHEDULE = "schedule"
+    START = "start"
+    REST = "rest"
+    FINISH = "finish"
+    FAIL = "fail"
+    STOP = "stop"
+    END = "end"
+    DELETE = "delete"
+
+
+MOVES: dict[Action, tuple[frozenset[Status], Status | None]] = {
+    # action: (where it may begin, where it ends; None = the campaign is gone)
+    Action.EDIT: (frozenset({Status.DRAFT}), Status.DRAFT),
+    Action.LAUNCH: (frozenset({Status.DRAFT}), Status.SENDING),
+    Action.SCHEDULE: (frozenset({Status.DRAFT}), Status.WAITING),
+    Action.START: (frozenset({Status.WAITING}), Status.SENDING),
+    Action.REST: (frozenset({Status.SENDING}), Status.WAITING),
+    Action.FINISH: (frozenset({Status.SENDING}), Status.SENT),
+    Action.FAIL: (frozenset({Status.SENDING}), Status.FAILED),
+    Action.STOP: (frozenset({Status.WAITING}), Status.STOPPED),
+    Action.END: (frozenset({Status.SENDING}), Status.STOPPED),
+    Action.DELETE: (frozenset({Status.DRAFT, Status.SENT, Status.FAILED, Status.STOPPED}), None),
+}
+
+IN_THE_LIST = (Action.EDIT, Action.STOP, Action.DELETE)
+"""Moves a person may ask for from a row of the list; save as and effect change nothing and are always there."""
+
+
+def offered(status: Status) -> list[Action]:
+    """Return what a person may do now; the list draws one button for each."""
+    return [action for action in IN_THE_LIST if status in MOVES[action][0]]
+
+
+class Left(enum.StrEnum):
+    """Why a targeted contact gets no message, in the order of precedence: the first that holds counts."""
+
+    NO_NUMBER = "no_number"
+    INVALID_NUMBER = "invalid_number"
+    DUPLICATE_NUMBER = "duplicate_number"
+    OPTED_OUT = "opted_out"
+    FREQUENCY_CAP = "frequency_cap"
+    MISSING_VALUE = "missing_value"
+
+
+@dataclass(frozen=True)
+class DraftFacts:
+    """What `problems` needs to know of a draft; None = not chosen, or gone meanwhile."""
+
+    name: str
+    segment_id: int | None
+    channel_id: int | None
+    channel_active: bool
+    template_id: int | None
+    template_approved: bool
+    template_of_channel: bool
+    unmapped: Sequence[str]
+    schedule_problems: Sequence[Problem]
+
+
+def problems(draft: DraftFacts) -> list[Problem]:
+    """Return what still keeps this draft from going out, in the order of the form's sections."""
+    found: list[Problem] = []
+    if not draft.name.strip():
+        found.append(Problem("name_missing", "name"))
+    if draft.segment_id is None:
+        found.append(Problem("segment_missing", "segment"))
+    if draft.channel_id is None:
+        found.append(Problem("channel_missing", "channel"))
+    elif not draft.channel_active:
+        found.append(Problem("channel_inactive", "channel"))
+    if draft.template_id is None:
+        found.append(Problem("template_missing", "template"))
+    elif not draft.template_of_channel:
+        found.append(Problem("template_of_another_channel", "template"))
+    elif not draft.template_approved:
+        found.append(Problem("template_not_approved", "template"))
+    found.extend(Problem("variable_unmapped", "template", {"variable": name}) for name in draft.unmapped)
+    found.extend(draft.schedule_problems)
+    return found

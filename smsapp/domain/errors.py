@@ -1,0 +1,37 @@
+"""What can go wrong, as codes with parameters. The sentence is made at the door, in the reader's language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend: a code, the place it belongs to (a form section or field), and its parameters."""
+
+    code: str
+    place: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Refusal(Exception):
+    """The product will not do this; `problems` says why. Nothing was changed."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__(", ".join(problem.code for problem in problems))
+
+
+class NotFound(Refusal):
+    """There is no such thing (any more)."""
+
+    def __init__(self, noun: str) -> None:
+        super().__init__(Problem("not_found", facts={"noun": noun}))
+
+
+class Outrun(Refusal):
+    """Somebody else was first: the row is no longer in the state this action begins at."""
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(Problem("outrun", facts=facts))

@@ -1,0 +1,38 @@
+"""One contact's text within one run: its states, and which news may change them."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """Stored as a small integer in the ledger's largest table; the order is the rank of `advance`."""
+
+    QUEUED = 0
+    HANDED = 1
+    CANCELLED = 2
+    UNCONFIRMED = 3
+    REFUSED = 4
+    ACCEPTED = 5
+    NO_RECEIPT = 6
+    UNDELIVERED = 7
+    DELIVERED = 8
+
+
+def advance(current: Status, news: Status) -> Status:
+    """Return the state after this news; it never goes down in rank.
+
+    A cancelled message never left the house, so nothing a provider says can change it. A receipt for a message
+    that is still queued or in flight is early, not wrong. A carrier's *delivered* beats an earlier *undelivered*
+    (some gateways report a failed first try before the second one succeeds) and is final.
+    """
+    if current is Status.CANCELLED:
+        return current
+    return max(current, news)
+
+
+ACCEPTED_STATES = frozenset({Status.ACCEPTED, Status.DELIVERED, Status.UNDELIVERED, Status.NO_RECEIPT})
+"""The channel took the message, whatever became of it later."""
+
+OPEN_STATES = frozenset({Status.QUEUED, Status.HANDED})
+"""States in which a run still has work to do."""

@@ -1,0 +1,69 @@
+"""Why a message was refused or not delivered: one vocabulary for all providers, with what a person needs to know."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Charged(enum.StrEnum):
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class Outcome(enum.StrEnum):
+    """The class of a failure; the provider's own code is kept beside it."""
+
+    BAD_NUMBER = "bad_number"
+    NO_SUCH_SUBSCRIBER = "no_such_subscriber"
+    SWITCHED_OFF = "switched_off"
+    SUSPENDED = "suspended"
+    BLOCKED_BY_CARRIER = "blocked_by_carrier"
+    OPTED_OUT = "opted_out"
+    FREQUENCY_LIMIT = "frequency_limit"
+    CONTENT_REFUSED = "content_refused"
+    TEMPLATE_REFUSED = "template_refused"
+    SIGNATURE_REFUSED = "signature_refused"
+    OUTSIDE_HOURS = "outside_hours"
+    CREDENTIALS = "credentials"
+    BALANCE = "balance"
+    QUOTA = "quota"
+    THROTTLED = "throttled"
+    EXPIRED = "expired"
+    NETWORK = "network"
+    PROVIDER_FAULT = "provider_fault"
+    OUR_FAULT = "our_fault"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an outcome means for a person: worth another try, and whether the provider usually charges for it."""
+
+    retriable: bool
+    charged: Charged
+
+
+MEANING: dict[Outcome, Meaning] = {
+    Outcome.BAD_NUMBER: Meaning(False, Charged.NO),
+    Outcome.NO_SUCH_SUBSCRIBER: Meaning(False, Charged.UNKNOWN),
+    Outcome.SWITCHED_OFF: Meaning(True, Charged.YES),
+    Outcome.SUSPENDED: Meaning(False, Charged.YES),
+    Outcome.BLOCKED_BY_CARRIER: Meaning(False, Charged.UNKNOWN),
+    Outcome.OPTED_OUT: Meaning(False, Charged.NO),
+    Outcome.FREQUENCY_LIMIT: Meaning(True, Charged.NO),
+    Outcome.CONTENT_REFUSED: Meaning(False, Charged.UNKNOWN),
+    Outcome.TEMPLATE_REFUSED: Meaning(True, Charged.NO),
+    Outcome.SIGNATURE_REFUSED: Meaning(True, Charged.NO),
+    Outcome.OUTSIDE_HOURS: Meaning(True, Charged.NO),
+    Outcome.CREDENTIALS: Meaning(True, Charged.NO),
+    Outcome.BALANCE: Meaning(True, Charged.NO),
+    Outcome.QUOTA: Meaning(True, Charged.NO),
+    Outcome.THROTTLED: Meaning(True, Charged.NO),
+    Outcome.EXPIRED: Meaning(True, Charged.UNKNOWN),
+    Outcome.NETWORK: Meaning(True, Charged.UNKNOWN),
+    Outcome.PROVIDER_FAULT: Meaning(True, Charged.UNKNOWN),
+    Outcome.OUR_FAULT: Meaning(True, Charged.NO),
+    Outcome.UNKNOWN: Meaning(False, Charged.UNKNOWN),
+}

@@ -1,0 +1,63 @@
+"""Wiring: one application from one Config. The only module besides wsgi.py and worker.py that sees every floor."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import pkgutil
+
+from flask import Flask
+from flask_migrate import Migrate
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from config import HERE, Config
+from smsapp import cli, web
+from smsapp.store import queue
+from smsapp.store import settings as kept
+from smsapp.store.db import db, prepare_engine
+from smsapp.web import guard, language, render
+
+csrf = CSRFProtect()
+migrate = Migrate(directory=str(HERE / "smsapp" / "store" / "migrations"), compare_type=True)
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Return an application that serves pages, runs commands and gives jobs their context."""
+    config = config or Config.read(os.environ)
+    logging.basicConfig(level=config.LOG_LEVEL, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    config.INSTANCE_DIR.mkdir(parents=True, exist_ok=True)
+    app = Flask("smsapp", root_path=str(HERE / "smsapp"), instance_path=str(config.INSTANCE_DIR))
+    app.extensions[kept.EXTENSION] = config
+    app.config.update(
+        SECRET_KEY=kept.secret_key(config),
+        SQLALCHEMY_DATABASE_URI=config.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},
+        SESSION_COOKIE_NAME="smsapp",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=config.SECURE_COOKIES,
+        MAX_CONTENT_LENGTH=config.MAX_UPLOAD_MB * 1024 * 1024,
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    if config.BEHIND_PROXY:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    db.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+    migrate.init_app(app, db)
+    queue.init_app(app, config.redis_url)
+    csrf.init_app(app)
+    language.init_app(app)
+    guard.init_app(app)
+    render.init_app(app)
+    for found in pkgutil.iter_modules(web.__path__):
+        module = importlib.import_module(f"smsapp.web.{found.name}")
+        if hasattr(module, "bp"):
+            app.register_blueprint(module.bp)
+    for found in pkgutil.iter_modules(cli.__path__):
+        module = importlib.import_module(f"smsapp.cli.{found.name}")
+        if hasattr(module, "command"):
+            app.cli.add_command(module.command)
+    return app

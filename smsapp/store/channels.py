@@ -1,0 +1,42 @@
+"""Channels: configured accounts at providers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from smsapp.store.db import Base
+
+
+class ChannelRow(Base):
+    """One configured account. Secrets are a Fernet token of a JSON object; they never leave `services/channels.py`."""
+
+    __tablename__ = "channel"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(120), unique=True)
+    kind: Mapped[str] = mapped_column(sa.String(40))
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    secrets: Mapped[bytes] = mapped_column(sa.LargeBinary, default=b"")
+    callback_token: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    phone_property: Mapped[str] = mapped_column(sa.String(125), default="$phone")
+    rate: Mapped[int | None]
+    """Messages per second over all workers; None = as fast as the provider takes them."""
+    quiet_from: Mapped[str] = mapped_column(sa.String(5), default="21:00")
+    quiet_until: Mapped[str] = mapped_column(sa.String(5), default="08:00")
+    """Local times between which marketing texts wait; equal = no quiet hours."""
+    price: Mapped[Decimal | None] = mapped_column(sa.Numeric(12, 6))
+    """Per billed part, in `currency`."""
+    currency: Mapped[str] = mapped_column(sa.String(3), default="CNY")
+    active: Mapped[bool] = mapped_column(default=True)
+    checked_at: Mapped[dt.datetime | None]
+    check_result: Mapped[str] = mapped_column(sa.String(255), default="")
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+
+    def __repr__(self) -> str:
+        return f"<ChannelRow {self.id} {self.kind}>"

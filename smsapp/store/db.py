@@ -1,0 +1,118 @@
+"""The database: one declarative base, UTC timestamps, and transactions that say whether they write."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import orm
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import DeclarativeBase, Session
+
+SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "busy_timeout=30000",
+    "foreign_keys=ON",
+    "cache_size=-65536",
+    "temp_store=MEMORY",
+)
+
+BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""SQLite fills in a primary key only if its type is exactly INTEGER."""
+
+Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
+    """Aware UTC in Python on both databases; a naive value is refused, because its zone is a guess."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        value = value.astimezone(dt.UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    # A registry, not `type_annotation_map`: Flask-SQLAlchemy copies this class and SQLAlchemy 2.1 allows only one of them.
+    registry = orm.registry(
+        metadata=sa.MetaData(naming_convention=NAMES),
+        type_annotation_map={dt.datetime: UtcDateTime, dict[str, Any]: Json, list[Any]: Json},
+    )
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+
+
+def session() -> Session:
+    """Return the session of the present application context."""
+    return db.session()
+
+
+def dialect() -> str:
+    """Return "sqlite" or "postgresql"."""
+    return db.engine.dialect.name
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """Open the one transaction of a use case: commit at the end, roll back on any exception.
+
+    Only services call this. On SQLite it begins IMMEDIATE: a transaction that reads first and writes later would
+    otherwise fail at once ("database is locked") if another process wrote in between, whatever the busy timeout.
+    Reads made before in the same context are ended first, so that they cannot hold an old snapshot.
+    """
+    current = session()
+    if current.new or current.dirty or current.deleted:
+        raise RuntimeError("changes were made outside of writing()")
+    current.commit()
+    current.connection(execution_options={"begin": "IMMEDIATE"})
+    try:
+        yield current
+        current.commit()
+    except BaseException:
+        current.rollback()
+        raise
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Give SQLite connections their pragmas and let SQLAlchemy, not the driver, begin transactions."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @sa.event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in SQLITE_PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def on_begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("begin", "DEFERRED"))

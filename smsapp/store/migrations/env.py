@@ -1,0 +1,36 @@
+"""Runs migrations on the application's own engine; the same ones on SQLite and PostgreSQL."""
+
+import importlib
+import pkgutil
+
+from alembic import context
+
+from smsapp import store
+from smsapp.store.db import Base, BigId, Json, UtcDateTime, db
+
+for found in pkgutil.iter_modules(store.__path__):
+    if not found.ispkg:
+        importlib.import_module(f"smsapp.store.{found.name}")
+
+
+def render_item(kind: str, item: object, _context: object) -> str | bool:
+    """Name our own types, so that a migration says what the models say."""
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "db.UtcDateTime()"
+    for name, ours in (("db.Json", Json), ("db.BigId", BigId)):
+        if kind == "type" and item is ours:
+            return name
+    return False
+
+
+with db.engine.connect() as connection:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,
+        compare_type=True,
+        render_item=render_item,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()

@@ -1,0 +1,1 @@
+"""One module of WTForms per area."""
