@@ -1,0 +1,36 @@
+"""The audit trail: every service that changes something says who did it, in the same transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from smsapp.store.people import Trail
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: a person (with id), or a command or job (without)."""
+
+    name: str
+    person_id: int | None = None
+
+
+def note(
+    session: Session, actor: Actor, action: str, noun: str, noun_id: object, now: dt.datetime, **facts: Any
+) -> None:
+    """Add one line to the trail. `facts` never hold secrets or phone numbers."""
+    session.add(
+        Trail(
+            at=now,
+            person_id=actor.person_id,
+            by=actor.name,
+            action=action,
+            noun=noun,
+            noun_id=str(noun_id),
+            facts=facts,
+        )
+    )
