@@ -13,6 +13,8 @@ class Problem:
     code: str
     place: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    warning: bool = False
+    """True for advice that stops nothing."""
 
 
 class Refusal(Exception):
