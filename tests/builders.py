@@ -1,0 +1,135 @@
+"""Rows with sensible defaults, written straight through the session: for tests that need them to be there already."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from typing import Any, TypeVar
+
+from smsapp.domain.campaign import Status
+from smsapp.store.campaigns import Campaign
+from smsapp.store.channels import ChannelRow
+from smsapp.store.contacts import Contact, Property
+from smsapp.store.db import Base, session
+from smsapp.store.people import Person
+from smsapp.store.segments import Segment
+from smsapp.store.sms_templates import SmsTemplate
+
+LONG_AGO = dt.datetime(2026, 1, 5, 1, 0, tzinfo=dt.UTC)
+_number = itertools.count(1)
+Row = TypeVar("Row", bound=Base)
+
+
+def kept(row: Row) -> Row:
+    """Commit the row and return it with its id."""
+    session().add(row)
+    session().commit()
+    return row
+
+
+def person(**given: Any) -> Person:
+    """An active operator who cannot sign in by password until one is set."""
+    n = next(_number)
+    values = {"login": f"person{n}", "name": f"运营{n}", "role": "operator", "created_at": LONG_AGO}
+    return kept(Person(**(values | given)))
+
+
+def contact(xwho: str = "", phone: str | None = None, **given: Any) -> Contact:
+    """A contact whose `$phone` is `phone` (E.164; "" = a value from which no number can be read; None = no value)."""
+    n = next(_number)
+    if phone is not None:
+        given["properties"] = {"$phone": phone or "nonsense"} | given.get("properties", {})
+        given["phones"] = {"$phone": phone} | given.get("phones", {})
+    values = {"xwho": xwho or f"user{n}", "created_at": LONG_AGO, "updated_at": LONG_AGO}
+    return kept(Contact(**(values | given)))
+
+
+def phone(n: int) -> str:
+    """The n-th number of a range of mainland mobile numbers, in E.164."""
+    return f"+86138{n:08d}"
+
+
+def contacts(count: int, **properties: Any) -> list[Contact]:
+    """`count` contacts with different valid numbers."""
+    made = []
+    for _ in range(count):
+        n = next(_number)
+        number = phone(n)
+        made.append(
+            Contact(
+                xwho=f"user{n}",
+                properties={"$phone": number} | properties,
+                phones={"$phone": number},
+                created_at=LONG_AGO,
+                updated_at=LONG_AGO,
+            )
+        )
+    session().add_all(made)
+    session().commit()
+    return made
+
+
+def known_property(name: str, type: str = "string", **given: Any) -> Property:
+    """A property the product has seen before."""
+    return kept(Property(**({"name": name, "type": type, "created_at": LONG_AGO} | given)))
+
+
+def segment(**given: Any) -> Segment:
+    """A dynamic segment without a condition: everybody."""
+    n = next(_number)
+    values: dict[str, Any] = {"name": f"分群{n}", "kind": "dynamic", "rule": {}}
+    return kept(Segment(**(values | {"created_at": LONG_AGO, "updated_at": LONG_AGO} | given)))
+
+
+def channel(**given: Any) -> ChannelRow:
+    """An active simulator without quiet hours."""
+    n = next(_number)
+    values: dict[str, Any] = {
+        "name": f"通道{n}",
+        "kind": "simulator",
+        "callback_token": f"token{n}",
+        "quiet_from": "00:00",
+        "quiet_until": "00:00",
+        "created_at": LONG_AGO,
+        "updated_at": LONG_AGO,
+    }
+    return kept(ChannelRow(**(values | given)))
+
+
+def template(channel_id: int, **given: Any) -> SmsTemplate:
+    """An approved notification without variables."""
+    n = next(_number)
+    values: dict[str, Any] = {
+        "channel_id": channel_id,
+        "code": f"SMS_{n}",
+        "name": f"模板{n}",
+        "text": "您的积分将于本月底到期，请及时使用。",
+        "signature": "青禾商城",
+        "purpose": "notification",
+        "audit": "approved",
+        "source": "manual",
+        "created_at": LONG_AGO,
+        "updated_at": LONG_AGO,
+    }
+    return kept(SmsTemplate(**(values | given)))
+
+
+def campaign(**given: Any) -> Campaign:
+    """A draft that is ready to go out at once; what is not given is made: segment, channel, approved template."""
+    n = next(_number)
+    if "segment_id" not in given:
+        given["segment_id"] = segment().id
+    if "channel_id" not in given:
+        given["channel_id"] = channel().id
+    if "template_id" not in given and given["channel_id"] is not None:
+        given["template_id"] = template(given["channel_id"]).id
+    values: dict[str, Any] = {
+        "name": f"短信{n}",
+        "status": Status.DRAFT,
+        "schedule": {"kind": "now", "zone": "Asia/Shanghai"},
+        "zone": "Asia/Shanghai",
+        "grace_minutes": 120,
+        "created_at": LONG_AGO,
+        "updated_at": LONG_AGO,
+    }
+    return kept(Campaign(**(values | given)))
