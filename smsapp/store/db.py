@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import orm
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -59,7 +59,7 @@ NAMES = {
 
 
 class Base(DeclarativeBase):
-    # A registry, not `type_annotation_map`: Flask-SQLAlchemy copies this class and SQLAlchemy 2.1 allows only one of them.
+    # A registry, not `type_annotation_map`: Flask-SQLAlchemy copies this class, SQLAlchemy 2.1 allows one of them.
     registry = orm.registry(
         metadata=sa.MetaData(naming_convention=NAMES),
         type_annotation_map={dt.datetime: UtcDateTime, dict[str, Any]: Json, list[Any]: Json},
@@ -77,6 +77,17 @@ def session() -> Session:
 def dialect() -> str:
     """Return "sqlite" or "postgresql"."""
     return db.engine.dialect.name
+
+
+def upsert(table: Any) -> Any:
+    """Return an INSERT that knows ON CONFLICT, for the database in use."""
+    return postgresql.insert(table) if dialect() == "postgresql" else sqlite.insert(table)
+
+
+def changed(session: Session, statement: Any) -> int:
+    """Run an UPDATE, DELETE or INSERT .. SELECT past the ORM's session bookkeeping; return how many rows it changed."""
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    return int(getattr(result, "rowcount", 0))
 
 
 @contextmanager

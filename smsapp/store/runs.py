@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, BigId
+from smsapp.domain.funnel import Funnel
+from smsapp.domain.message import Status
+from smsapp.store.campaigns import Campaign
+from smsapp.store.db import Base, BigId, changed, upsert
 
-RUNS_PER_PARTITION = 1000
+EXCLUDED = "excluded"
 PARTITIONED = {"postgresql_partition_by": "RANGE (run_id)", "sqlite_with_rowid": False}
 
 
@@ -25,6 +29,8 @@ class RunState(enum.StrEnum):
     SENDING = "sending"
     HELD = "held"
     """Waits for `hold_until`, or for a person if that is empty; `hold_reason` says why."""
+    ENDING = "ending"
+    """Nothing more is claimed; what is in flight is waited for, the rest is cancelled."""
     DONE = "done"
     MISSED = "missed"
 
@@ -39,8 +45,12 @@ class Run(Base):
     __tablename__ = "run"
     __table_args__ = (
         sa.UniqueConstraint("campaign_id", "slot"),
-        sa.Index("ix_run_unfinished", "state", sqlite_where=sa.text("finished_at IS NULL"),
-                 postgresql_where=sa.text("finished_at IS NULL")),
+        sa.Index(
+            "ix_run_unfinished",
+            "state",
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -58,6 +68,7 @@ class Run(Base):
     segment_id: Mapped[int | None]
     template: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """What was frozen: code, name, text, signature, variables, marketing, mapping, segment name, price, currency."""
+    marketing: Mapped[bool] = mapped_column(default=False)
     target: Mapped[int] = mapped_column(default=0)
     planned: Mapped[int] = mapped_column(default=0)
     parts: Mapped[int] = mapped_column(sa.BigInteger, default=0)
@@ -69,7 +80,7 @@ class Run(Base):
 
 class Batch(Base):
     __tablename__ = "batch"
-    __table_args__ = (sa.Index("ix_batch_state_run", "state", "run_id"), {"sqlite_with_rowid": False})
+    __table_args__ = (sa.Index("ix_batch_state_run", "state", "run_id", "no"), {"sqlite_with_rowid": False})
 
     run_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("run.id"), primary_key=True)
     no: Mapped[int] = mapped_column(primary_key=True)
@@ -153,3 +164,135 @@ class ProviderRef(Base):
     """"" where the id alone names one message."""
     run_id: Mapped[int] = mapped_column(BigId)
     seq: Mapped[int]
+
+
+def add_run(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime) -> int | None:
+    """Open the run of this campaign for this slot; return its id, or None if somebody has opened it already."""
+    made = session.execute(
+        upsert(Run)
+        .values(
+            campaign_id=campaign.id,
+            slot=slot,
+            state=RunState.OPEN,
+            channel_id=campaign.channel_id,
+            segment_id=campaign.segment_id,
+            template={},
+            opened_at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(Run.id)
+    )
+    return made.scalar_one_or_none()
+
+
+def add_missed(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime) -> None:
+    """Record that nothing was sent for this slot because it was noticed too late."""
+    session.execute(
+        upsert(Run)
+        .values(
+            campaign_id=campaign.id,
+            slot=slot,
+            state=RunState.MISSED,
+            verdict="missed",
+            channel_id=campaign.channel_id,
+            segment_id=campaign.segment_id,
+            template={},
+            opened_at=now,
+            finished_at=now,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def change_state(session: Session, run_id: int, begins: Iterable[RunState], ends: RunState, **values: Any) -> bool:
+    """Move a run from one of the states it may begin at; False if it is in none of them (somebody was first)."""
+    statement = sa.update(Run).where(Run.id == run_id, Run.state.in_([*begins])).values(state=ends, **values)
+    return changed(session, statement) == 1
+
+
+def hold(session: Session, run_id: int, reason: str, until: dt.datetime | None, *, failures: int | None = None) -> bool:
+    """Hold an unfinished run for a reason; without `until` a person has to act."""
+    extra = {} if failures is None else {"failures": failures}
+    return change_state(
+        session,
+        run_id,
+        {RunState.OPEN, RunState.SENDING, RunState.HELD},
+        RunState.HELD,
+        hold_reason=reason,
+        hold_until=until,
+        **extra,
+    )
+
+
+def wake(session: Session, now: dt.datetime) -> int:
+    """Let every run go on whose hold is over; return how many."""
+    over = (Run.state == RunState.HELD, Run.hold_until <= now)
+    going = {"hold_reason": "", "hold_until": None}
+    unfrozen = sa.update(Run).where(*over, Run.started_at.is_(None)).values(state=RunState.OPEN, **going)
+    frozen = sa.update(Run).where(*over).values(state=RunState.SENDING, **going)
+    return changed(session, unfrozen) + changed(session, frozen)
+
+
+def unfinished(session: Session) -> Sequence[Run]:
+    return session.scalars(sa.select(Run).where(Run.finished_at.is_(None)).order_by(Run.id)).all()
+
+
+def latest(session: Session, campaign_id: int) -> Run | None:
+    return session.scalar(sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc()).limit(1))
+
+
+def of_campaign(session: Session, campaign_id: int, before: int | None = None, limit: int = 50) -> Sequence[Run]:
+    """Return a campaign's runs, newest first, `limit` of them with ids below `before`."""
+    chosen = sa.select(Run).where(Run.campaign_id == campaign_id)
+    if before is not None:
+        chosen = chosen.where(Run.id < before)
+    return session.scalars(chosen.order_by(Run.id.desc()).limit(limit)).all()
+
+
+def funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
+    """Return the funnel of each run, read from the tallies; the one query behind list, report, export and API."""
+    return _funnels(session, Run.id, Run.id.in_(run_ids))
+
+
+def campaign_funnels(session: Session, campaign_ids: Sequence[int]) -> dict[int, Funnel]:
+    """Return the funnel of each campaign, all its runs added up; campaigns without a run are left out."""
+    return _funnels(session, Run.campaign_id, Run.campaign_id.in_(campaign_ids))
+
+
+def _funnels(session: Session, key: Any, which: Any) -> dict[int, Funnel]:
+    totals = session.execute(
+        sa.select(key, sa.func.sum(Run.target), sa.func.sum(Run.planned), sa.func.sum(Run.parts))
+        .where(which)
+        .group_by(key)
+    ).all()
+    counts = session.execute(
+        sa.select(key, Tally.state, Tally.reason, sa.func.sum(Tally.n))
+        .join(Run, Run.id == Tally.run_id)
+        .where(which)
+        .group_by(key, Tally.state, Tally.reason)
+    ).all()
+    excluded: dict[int, dict[str, int]] = {}
+    messages: dict[int, dict[Status, int]] = {}
+    for one, state, reason, n in counts:
+        if state == EXCLUDED:
+            excluded.setdefault(one, {})[reason] = int(n)
+        else:
+            mine = messages.setdefault(one, {})
+            status = Status[state.upper()]
+            mine[status] = mine.get(status, 0) + int(n)
+    return {
+        one: Funnel(int(target), int(planned), excluded.get(one, {}), messages.get(one, {}), int(parts))
+        for one, target, planned, parts in totals
+    }
+
+
+def reasons(session: Session, run_ids: Sequence[int]) -> list[tuple[str, str, int]]:
+    """Return (state, reason, people) for everything that has a reason, most frequent first."""
+    rows = session.execute(
+        sa.select(Tally.state, Tally.reason, sa.func.sum(Tally.n).label("n"))
+        .where(Tally.run_id.in_(run_ids), Tally.reason != "")
+        .group_by(Tally.state, Tally.reason)
+        .having(sa.func.sum(Tally.n) > 0)
+        .order_by(sa.desc("n"))
+    )
+    return [(state, reason, int(n)) for state, reason, n in rows]

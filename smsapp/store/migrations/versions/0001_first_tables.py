@@ -364,6 +364,7 @@ def upgrade() -> None:
         sa.Column("channel_id", sa.Integer(), nullable=False),
         sa.Column("segment_id", sa.Integer(), nullable=True),
         sa.Column("template", db.Json, nullable=False),
+        sa.Column("marketing", sa.Boolean(), nullable=False),
         sa.Column("target", sa.Integer(), nullable=False),
         sa.Column("planned", sa.Integer(), nullable=False),
         sa.Column("parts", sa.BigInteger(), nullable=False),
@@ -399,7 +400,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("batch", schema=None) as batch_op:
-        batch_op.create_index("ix_batch_state_run", ["state", "run_id"], unique=False)
+        batch_op.create_index("ix_batch_state_run", ["state", "run_id", "no"], unique=False)
 
     op.create_table(
         "receipt_bucket",

@@ -1,0 +1,105 @@
+"""Who would be written to and who is left out, as one SELECT: counts, previews and the freeze all ask this.
+
+The reasons are those of `domain/campaign.Left`, in that order; the first that holds counts.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from smsapp.domain.campaign import Left
+from smsapp.domain.message import Status
+from smsapp.store.contacts import Contact
+from smsapp.store.db import dialect
+from smsapp.store.replies import OptOut
+from smsapp.store.runs import Message, Run
+
+NOT_WRITTEN_TO = (Status.CANCELLED, Status.REFUSED)
+"""Message states that do not count against a number's frequency cap."""
+
+
+@dataclass(frozen=True)
+class Cap:
+    """At most `most` marketing messages to one number since a moment, over all campaigns."""
+
+    since: dt.datetime
+    most: int
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Everything that decides who gets a message: `members` selects contact ids."""
+
+    members: sa.Select[int]
+    phone_property: str
+    variables: Sequence[str] = ()
+    mapping: Mapping[str, Any] | None = None
+    caps: Sequence[Cap] = ()
+
+
+def personal(variables: Sequence[str], mapping: Mapping[str, Any]) -> list[str]:
+    """Return the variables whose values differ from person to person, in the template's order."""
+    return [name for name in variables if "property" in mapping.get(name, {})]
+
+
+def classified(audience: Audience) -> sa.Select[Any]:
+    """Return a SELECT of (contact_id, phone, params, reason) over all members; reason NULL = to be written to.
+
+    Of several contacts with one number the first that has all values gets the message.
+    """
+    mapping = audience.mapping or {}
+    values = [_value(mapping[name]) for name in personal(audience.variables, mapping)]
+    phone = Contact.phones[audience.phone_property].as_string()
+    incomplete = sa.or_(*(value.is_(None) for value in values)) if values else sa.false()
+    base = (
+        sa.select(
+            Contact.id.label("contact_id"),
+            phone.label("phone"),
+            _array(values).label("params"),
+            sa.case((incomplete, 1), else_=0).label("incomplete"),
+        )
+        .where(Contact.id.in_(audience.members))
+        .subquery("base")
+    )
+    nth = sa.func.row_number().over(partition_by=base.c.phone, order_by=(base.c.incomplete, base.c.contact_id))
+    ranked = sa.select(base, nth.label("nth")).subquery("ranked")
+    reasons = [
+        (ranked.c.phone.is_(None), Left.NO_NUMBER),
+        (ranked.c.phone == "", Left.INVALID_NUMBER),
+        (ranked.c.nth > 1, Left.DUPLICATE_NUMBER),
+        (sa.exists().where(OptOut.phone == ranked.c.phone), Left.OPTED_OUT),
+        *((ranked.c.phone.in_(_capped(cap)), Left.FREQUENCY_CAP) for cap in audience.caps),
+        (ranked.c.incomplete == 1, Left.MISSING_VALUE),
+    ]
+    reason = sa.case(*((condition, sa.literal(str(left))) for condition, left in reasons), else_=None)
+    return sa.select(ranked.c.contact_id, ranked.c.phone, ranked.c.params, reason.label("reason"))
+
+
+def _value(source: Mapping[str, Any]) -> sa.ColumnElement[str]:
+    """Return the text of a mapped property, or its fallback, or NULL."""
+    text = sa.func.nullif(sa.cast(Contact.properties[source["property"]].as_string(), sa.Text), "")
+    fallback = source.get("fallback")
+    return sa.func.coalesce(text, fallback) if fallback else text
+
+
+def _array(values: Sequence[sa.ColumnElement[str]]) -> sa.ColumnElement[Any]:
+    if not values:
+        return sa.null()
+    if dialect() == "postgresql":
+        return sa.cast(sa.func.json_build_array(*values), sa.Text)
+    return sa.func.json_array(*values)
+
+
+def _capped(cap: Cap) -> sa.Select[str]:
+    return (
+        sa.select(Message.phone)
+        .join(Run, Run.id == Message.run_id)
+        .where(Run.started_at >= cap.since, Run.marketing, Message.status.not_in([int(s) for s in NOT_WRITTEN_TO]))
+        .group_by(Message.phone)
+        .having(sa.func.count() >= cap.most)
+    )

@@ -1,0 +1,505 @@
+"""The hot path's statements: freeze an audience, claim a batch, write answers back, apply news.
+
+Everything here is one statement per batch or per thousand rows, never per message. Each function changes rows and the
+tallies that count them together; the caller's transaction makes that one step.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain.message import Status
+from smsapp.store import audience as audiences
+from smsapp.store.db import changed, dialect, upsert
+from smsapp.store.replies import OptOut
+from smsapp.store.runs import (
+    EXCLUDED,
+    Batch,
+    BatchState,
+    Exclusion,
+    Message,
+    ProviderRef,
+    ReceiptBucket,
+    Run,
+    RunState,
+    Tally,
+)
+
+RUNS_PER_PARTITION = 1000
+BUCKET_SECONDS = 600
+
+Changes = Counter[tuple[str, str]]
+"""(state, reason) -> how many people more or fewer."""
+
+
+def name(status: Status) -> str:
+    """Return the tally's word for a status."""
+    return status.name.lower()
+
+
+def shift(session: Session, run_id: int, changes: Mapping[tuple[str, str], int]) -> None:
+    """Change a run's tallies; always in the same transaction as the rows they count."""
+    # Sorted, so that two workers lock the rows in the same order.
+    rows = [{"run_id": run_id, "state": s, "reason": r, "n": n} for (s, r), n in sorted(changes.items()) if n]
+    if not rows:
+        return
+    statement = upsert(Tally).values(rows)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Tally.run_id, Tally.state, Tally.reason], set_={"n": Tally.n + statement.excluded.n}
+        )
+    )
+
+
+# -- freezing ---------------------------------------------------------------------------------------------------------
+
+
+def ensure_partition(session: Session, run_id: int) -> None:
+    """Make room for this run's rows on PostgreSQL, RUNS_PER_PARTITION runs to a partition; nothing to do on SQLite.
+
+    Attached rather than created in place: CREATE TABLE .. PARTITION OF would wait for, and block, every reader.
+    """
+    if dialect() != "postgresql":
+        return
+    low = run_id // RUNS_PER_PARTITION * RUNS_PER_PARTITION
+    high = low + RUNS_PER_PARTITION
+    session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('smsapp.partition'))"))
+    for table in ("message", "exclusion"):
+        part = f"{table}_{low}"
+        if session.scalar(sa.text("SELECT to_regclass(:part)"), {"part": part}) is not None:
+            continue
+        session.execute(sa.text(f"CREATE TABLE {part} (LIKE {table} INCLUDING ALL)"))
+        session.execute(
+            sa.text(
+                f"ALTER TABLE {table} ATTACH PARTITION {part} FOR VALUES FROM ({low}) TO ({low + RUNS_PER_PARTITION})"
+            )
+        )
+
+
+def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_size: int) -> tuple[int, int]:
+    """Write the run's messages, exclusions, batches and tallies; return (target, planned).
+
+    Messages are numbered in the order of their phones: the unique index then grows at its end only.
+    """
+    classified = audiences.classified(audience).subquery("classified")
+    seq = sa.func.row_number().over(order_by=classified.c.phone)
+    planned = changed(
+        session,
+        sa.insert(Message).from_select(
+            ["run_id", "seq", "contact_id", "phone", "params", "status"],
+            sa.select(
+                sa.literal(run_id), seq, classified.c.contact_id, classified.c.phone, classified.c.params,
+                sa.literal(int(Status.QUEUED)),
+            ).where(classified.c.reason.is_(None)),
+        ),
+    )  # fmt: skip
+    session.execute(
+        sa.insert(Exclusion).from_select(
+            ["run_id", "contact_id", "reason"],
+            sa.select(sa.literal(run_id), classified.c.contact_id, classified.c.reason).where(
+                classified.c.reason.is_not(None)
+            ),
+        )
+    )
+    left = session.execute(
+        sa.select(Exclusion.reason, sa.func.count()).where(Exclusion.run_id == run_id).group_by(Exclusion.reason)
+    ).all()
+    changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in left})
+    changes[name(Status.QUEUED), ""] = planned
+    shift(session, run_id, changes)
+    batches = [
+        {"run_id": run_id, "no": no, "lo": lo, "hi": min(lo + batch_size - 1, planned), "state": BatchState.READY,
+         "claim": "", "attempts": 0}
+        for no, lo in enumerate(range(1, planned + 1, batch_size), start=1)
+    ]  # fmt: skip
+    if batches:
+        session.execute(sa.insert(Batch), batches)
+    return planned + sum(n for _, n in left), planned
+
+
+# -- claiming ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A batch in one worker's hands: rows are (seq, phone, params) of its messages that are still to be sent."""
+
+    run_id: int
+    no: int
+    claim: str
+    rows: list[tuple[int, str, str | None]]
+
+
+def claim_batch(
+    session: Session, channels: Sequence[int], after_run: int, claim: str, now: dt.datetime, lease: dt.timedelta
+) -> Claimed | None:
+    """Hand out the next batch of a sending run of these channels, the runs taking turns; None if there is none.
+
+    Numbers that opted out since the freeze are cancelled here, in the transaction that claims.
+    """
+    ready = sa.exists().where(Batch.run_id == Run.id, Batch.state == BatchState.READY)
+    run = (
+        sa.select(Run.id)
+        .where(Run.state == RunState.SENDING, Run.finished_at.is_(None), Run.channel_id.in_(channels), ready)
+        .order_by(Run.id <= after_run, Run.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    batch = (
+        sa.select(Batch.run_id, Batch.no)
+        .where(Batch.state == BatchState.READY, Batch.run_id == run)
+        .order_by(Batch.no)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    taken = session.execute(
+        sa.update(Batch)
+        .where(sa.tuple_(Batch.run_id, Batch.no).in_(batch))
+        .values(state=BatchState.HANDED, claim=claim, lease_until=now + lease, attempts=Batch.attempts + 1)
+        .returning(Batch.run_id, Batch.no, Batch.lo, Batch.hi),
+        execution_options={"synchronize_session": False},
+    ).one_or_none()
+    if taken is None:
+        return None
+    opted_out = sa.exists().where(OptOut.phone == Message.phone)
+    found = session.execute(
+        sa.select(Message.seq, Message.phone, Message.params, opted_out)
+        .where(Message.run_id == taken.run_id, Message.seq.between(taken.lo, taken.hi), Message.status == Status.QUEUED)
+        .order_by(Message.seq)
+    ).all()
+    rows = [(seq, phone, params) for seq, phone, params, out in found if not out]
+    changes: Changes = Counter({(name(Status.QUEUED), ""): -len(found), (name(Status.HANDED), ""): len(rows)})
+    if len(rows) < len(found):
+        gone = [seq for seq, _phone, _params, out in found if out]
+        _set_where_queued(session, taken.run_id, [(seq, Status.CANCELLED, "opted_out") for seq in gone])
+        changes[name(Status.CANCELLED), "opted_out"] = len(gone)
+    shift(session, taken.run_id, changes)
+    return Claimed(taken.run_id, taken.no, claim, rows)
+
+
+def _set_where_queued(session: Session, run_id: int, rows: Sequence[tuple[int, Status, str]]) -> None:
+    session.connection().execute(
+        sa.update(Message)
+        .where(Message.run_id == run_id, Message.seq == sa.bindparam("at_seq"), Message.status == Status.QUEUED)
+        .values(status=sa.bindparam("to_status"), reason=sa.bindparam("why")),
+        [{"at_seq": seq, "to_status": int(status), "why": why} for seq, status, why in rows],
+    )
+
+
+def extend_leases(session: Session, claim: str, until: dt.datetime) -> None:
+    """Say that the worker with this claim is alive."""
+    changed(
+        session,
+        sa.update(Batch).where(Batch.state == BatchState.HANDED, Batch.claim == claim).values(lease_until=until),
+    )
+
+
+# -- writing back -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one message at once; status is ACCEPTED, REFUSED or UNCONFIRMED."""
+
+    seq: int
+    status: Status
+    parts: int
+    reason: str = ""
+    code: str = ""
+    provider_ref: str = ""
+
+
+def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at: int) -> bool:
+    """Store a batch's answers, its tallies and its state; messages without an answer are queued again.
+
+    Returns False if the lease was lost meanwhile: the sweep has called the messages unconfirmed and closed the batch, and
+    the answers settle them from there.
+    """
+    answered = {answer.seq for answer in answers}
+    unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered]
+    released = changed(
+        session,
+        sa.update(Batch)
+        .where(
+            Batch.run_id == batch.run_id,
+            Batch.no == batch.no,
+            Batch.state == BatchState.HANDED,
+            Batch.claim == batch.claim,
+        )
+        .values(state=BatchState.READY if unsent else BatchState.DONE, claim="", lease_until=None),
+    )
+    owned = released == 1
+    begins, held_as = (Status.QUEUED, Status.HANDED) if owned else (Status.UNCONFIRMED, Status.UNCONFIRMED)
+    changes: Changes = Counter()
+    groups: dict[tuple[Status, str], list[Answered]] = {}
+    for answer in answers:
+        groups.setdefault((answer.status, answer.reason), []).append(answer)
+    for (status, reason), group in sorted(groups.items()):
+        moved = _store_answers(session, batch.run_id, begins, group, at)
+        changes[name(held_as), ""] -= moved
+        changes[name(status), reason] += moved
+        if moved < len(group):
+            _complete_overtaken(session, batch.run_id, group, at)
+    if owned and unsent:
+        changes[name(Status.HANDED), ""] -= len(unsent)
+        changes[name(Status.QUEUED), ""] += len(unsent)
+    shift(session, batch.run_id, changes)
+    parts = sum(answer.parts for answer in answers if answer.status is Status.ACCEPTED)
+    if parts:
+        changed(session, sa.update(Run).where(Run.id == batch.run_id).values(parts=Run.parts + parts))
+    return owned
+
+
+def _store_answers(session: Session, run_id: int, begins: Status, group: Sequence[Answered], at: int) -> int:
+    """Move these messages if they are still where the worker left them; return how many were.
+
+    Driver SQL: SQLAlchemy's own executemany costs twice as much here, and on PostgreSQL arrays are faster still.
+    """
+    status, reason = int(group[0].status), group[0].reason or None
+    cursor = session.connection()
+    if dialect() == "postgresql":
+        return cursor.exec_driver_sql(
+            "UPDATE message m SET status = %s, reason = %s, answered_at = %s, parts = v.parts,"
+            " code = nullif(v.code, ''), provider_ref = nullif(v.ref, '')"
+            " FROM unnest(%s::int[], %s::smallint[], %s::text[], %s::text[]) v(seq, parts, code, ref)"
+            " WHERE m.run_id = %s AND m.seq = v.seq AND m.status = %s",
+            (
+                status,
+                reason,
+                at,
+                [a.seq for a in group],
+                [a.parts for a in group],
+                [a.code for a in group],
+                [a.provider_ref for a in group],
+                run_id,
+                int(begins),
+            ),
+        ).rowcount
+    return cursor.exec_driver_sql(
+        "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = ?, code = ?, provider_ref = ?"
+        " WHERE run_id = ? AND seq = ? AND status = ?",
+        [
+            (status, reason, at, a.parts, a.code or None, a.provider_ref or None, run_id, a.seq, int(begins))
+            for a in group
+        ],
+    ).rowcount
+
+
+def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered], at: int) -> None:
+    """Add what the answer knew to messages whose receipt was quicker than the answer."""
+    session.connection().execute(
+        sa.update(Message)
+        .where(Message.run_id == run_id, Message.seq == sa.bindparam("at_seq"), Message.answered_at.is_(None))
+        .values(parts=sa.bindparam("its_parts"), provider_ref=sa.bindparam("its_ref"), answered_at=at),
+        [{"at_seq": a.seq, "its_parts": a.parts, "its_ref": a.provider_ref or None} for a in group],
+    )
+
+
+def remember_refs(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]]) -> None:
+    """Keep where the provider's ids (ref, phone or "", seq) lead, for kinds whose receipts name nothing else."""
+    rows = [
+        {"channel_id": channel_id, "ref": ref, "phone": phone, "run_id": run_id, "seq": seq} for ref, phone, seq in refs
+    ]
+    if rows:
+        session.connection().execute(upsert(ProviderRef).on_conflict_do_nothing(), rows)
+
+
+def is_over(session: Session, run_id: int) -> bool:
+    """Say whether no batch of this run has work left."""
+    still = sa.exists().where(Batch.run_id == run_id, Batch.state.in_([BatchState.READY, BatchState.HANDED]))
+    return not bool(session.scalar(sa.select(still)))
+
+
+def cancel_rest(session: Session, run_id: int, why: str) -> int:
+    """Cancel everything of a run that nobody has claimed; return how many messages. What is in flight stays."""
+    ready = session.execute(
+        sa.update(Batch)
+        .where(Batch.run_id == run_id, Batch.state == BatchState.READY)
+        .values(state=BatchState.DONE)
+        .returning(Batch.lo, Batch.hi),
+        execution_options={"synchronize_session": False},
+    ).all()
+    return _close_queued(session, run_id, ready, Status.CANCELLED, why, Status.QUEUED)
+
+
+def expire_leases(session: Session, now: dt.datetime) -> list[int]:
+    """Call unconfirmed what a silent worker had claimed; return the runs concerned.
+
+    Its messages may or may not have left: they are never sent again by themselves.
+    """
+    lost = session.execute(
+        sa.update(Batch)
+        .where(Batch.state == BatchState.HANDED, Batch.lease_until < now)
+        .values(state=BatchState.DONE, claim="", lease_until=None)
+        .returning(Batch.run_id, Batch.lo, Batch.hi),
+        execution_options={"synchronize_session": False},
+    ).all()
+    runs: dict[int, list[tuple[int, int]]] = {}
+    for run_id, lo, hi in lost:
+        runs.setdefault(run_id, []).append((lo, hi))
+    for run_id, ranges in runs.items():
+        _close_queued(session, run_id, ranges, Status.UNCONFIRMED, "worker_lost", Status.HANDED)
+    return list(runs)
+
+
+def _close_queued(
+    session: Session, run_id: int, ranges: Sequence[Any], status: Status, why: str, counted_as: Status
+) -> int:
+    moved = 0
+    for lo, hi in joined(ranges):
+        moved += changed(
+            session,
+            sa.update(Message)
+            .where(Message.run_id == run_id, Message.seq.between(lo, hi), Message.status == Status.QUEUED)
+            .values(status=int(status), reason=why),
+        )
+    shift(session, run_id, {(name(counted_as), ""): -moved, (name(status), why): moved})
+    return moved
+
+
+def joined(ranges: Iterable[Any]) -> list[tuple[int, int]]:
+    """Return the ranges (lo, hi), sorted, those that touch made one."""
+    result: list[tuple[int, int]] = []
+    for lo, hi in sorted((lo, hi) for lo, hi in ranges):
+        if result and lo <= result[-1][1] + 1:
+            result[-1] = (result[-1][0], max(hi, result[-1][1]))
+        else:
+            result.append((lo, hi))
+    return result
+
+
+def close_without_receipt(session: Session, run_id: int) -> int:
+    """Call every message that still waits for its receipt "no receipt"; return how many."""
+    moved = changed(
+        session,
+        sa.update(Message)
+        .where(Message.run_id == run_id, Message.status == Status.ACCEPTED)
+        .values(status=int(Status.NO_RECEIPT)),
+    )
+    shift(session, run_id, {(name(Status.ACCEPTED), ""): -moved, (name(Status.NO_RECEIPT), ""): moved})
+    return moved
+
+
+# -- news -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where a message stands; `handed` tells a queued message in a worker's hands from one that waits."""
+
+    status: Status
+    reason: str
+    handed: bool
+
+
+def where_they_stand(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Known]:
+    """Return where these messages (run, seq) stand, locked until the transaction ends; unknown ones are absent."""
+    if not keys:
+        return {}
+    if dialect() == "postgresql":
+        found = session.connection().exec_driver_sql(
+            "SELECT m.run_id, m.seq, m.status, m.reason FROM unnest(%s::bigint[], %s::int[]) v(run_id, seq)"
+            " JOIN message m ON m.run_id = v.run_id AND m.seq = v.seq ORDER BY m.run_id, m.seq FOR UPDATE OF m",
+            ([run for run, _ in keys], [seq for _, seq in keys]),
+        )
+    else:
+        found = session.connection().exec_driver_sql(
+            "SELECT m.run_id, m.seq, m.status, m.reason FROM json_each(?) v"
+            " JOIN message m ON m.run_id = v.value ->> 0 AND m.seq = v.value ->> 1",
+            (json.dumps(keys),),
+        )
+    rows = found.all()
+    early = {run_id for run_id, _seq, status, _reason in rows if status == Status.QUEUED}
+    in_flight = [
+        (run_id, lo, hi)
+        for run_id, lo, hi in session.execute(
+            sa.select(Batch.run_id, Batch.lo, Batch.hi).where(Batch.state == BatchState.HANDED, Batch.run_id.in_(early))
+        )
+    ]
+    return {
+        (run_id, seq): Known(
+            Status(status),
+            reason or "",
+            status == Status.QUEUED and any(run_id == r and lo <= seq <= hi for r, lo, hi in in_flight),
+        )
+        for run_id, seq, status, reason in rows
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One message's way from `known` to `status`, with the carrier's reason."""
+
+    run_id: int
+    seq: int
+    known: Known
+    status: Status
+    reason: str
+    code: str
+
+
+def apply_moves(session: Session, moves: Sequence[Move], at: int) -> None:
+    """Write these moves with their tallies and the chart's buckets; the rows are locked since `where_they_stand`."""
+    if not moves:
+        return
+    if dialect() == "postgresql":
+        session.connection().exec_driver_sql(
+            "UPDATE message m SET status = v.status, reason = nullif(v.reason, ''),"
+            " code = coalesce(nullif(v.code, ''), m.code), receipt_at = %s"
+            " FROM unnest(%s::bigint[], %s::int[], %s::smallint[], %s::text[], %s::text[])"
+            " v(run_id, seq, status, reason, code)"
+            " WHERE m.run_id = v.run_id AND m.seq = v.seq",
+            (
+                at,
+                [m.run_id for m in moves],
+                [m.seq for m in moves],
+                [int(m.status) for m in moves],
+                [m.reason for m in moves],
+                [m.code for m in moves],
+            ),
+        )
+    else:
+        session.connection().exec_driver_sql(
+            "UPDATE message SET status = ?, reason = nullif(?, ''), code = coalesce(nullif(?, ''), code),"
+            " receipt_at = ?"
+            " WHERE run_id = ? AND seq = ?",
+            [(int(m.status), m.reason, m.code, at, m.run_id, m.seq) for m in moves],
+        )
+    changes: dict[int, Changes] = {}
+    buckets: Counter[tuple[int, str]] = Counter()
+    for move in moves:
+        mine = changes.setdefault(move.run_id, Counter())
+        before = Status.HANDED if move.known.handed else move.known.status
+        mine[name(before), move.known.reason] -= 1
+        mine[name(move.status), move.reason] += 1
+        buckets[move.run_id, name(move.status)] += 1
+    for run_id in sorted(changes):
+        shift(session, run_id, changes[run_id])
+    bucket = at // BUCKET_SECONDS * BUCKET_SECONDS
+    statement = upsert(ReceiptBucket).values(
+        [{"run_id": run_id, "bucket": bucket, "state": state, "n": n} for (run_id, state), n in sorted(buckets.items())]
+    )
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[ReceiptBucket.run_id, ReceiptBucket.bucket, ReceiptBucket.state],
+            set_={"n": ReceiptBucket.n + statement.excluded.n},
+        )
+    )
+
+
+def by_provider_ref(session: Session, channel_id: int, refs: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return (ref, phone or "") -> (run, seq) for a provider's ids."""
+    found = session.execute(
+        sa.select(ProviderRef.ref, ProviderRef.phone, ProviderRef.run_id, ProviderRef.seq).where(
+            ProviderRef.channel_id == channel_id, ProviderRef.ref.in_(refs)
+        )
+    )
+    return {(ref, phone): (run_id, seq) for ref, phone, run_id, seq in found}
