@@ -2,27 +2,44 @@
 
 An adapter says what it needs (`settings`), sends (`send`), and reads callbacks (`read_callback`); what it cannot do it
 leaves out. It never touches the database and never decides what a status means to a campaign.
+
+News come back on one path. A provider that calls us is stored raw, acknowledged, and read later by `read_callback`. A
+provider that wants to be asked (`pulls = True`) is asked by `pull`, which yields the same thing, raw pages shaped as
+callbacks with the method "PULL"; each is stored before the next is asked for:
+
+    async for callback in adapter.pull(http):
+        store(channel_id, callback, now)
 """
 
 from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
 
 
+def msgid(text: str) -> str:
+    """Return the text as it is: marks an English label for the translators; the door translates it.
+
+    Imported as `_l`, the name the extraction looks for.
+    """
+    return text
+
+
 class Widget(enum.StrEnum):
     """How the settings form draws a field."""
 
     TEXT = "text"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 - the name of a widget
     NUMBER = "number"
     FLAG = "flag"
     CHOICE = "choice"
@@ -32,7 +49,7 @@ class Widget(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a channel kind; labels and hints are English msgids, translated at the door."""
+    """One setting of a channel kind; labels, hints, sections and choices are English msgids, translated at the door."""
 
     name: str
     label: str
@@ -43,15 +60,30 @@ class Setting:
     choices: tuple[tuple[str, str], ...] = ()
     low: float | None = None
     high: float | None = None
+    section: str = ""
+    """Heading the form puts above this setting; settings of one section stand next to each other."""
 
     @property
     def secret(self) -> bool:
         return self.widget is Widget.SECRET
 
 
+@dataclass(frozen=True)
+class Preset:
+    """A named set of values that fills the form of a kind; every field stays editable."""
+
+    name: str
+    label: str
+    values: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One text for one number. `ref` is our own id of the message ("run-seq"), unique for ever."""
+    """One text for one number. `ref` is our own id of the message ("run-seq"), unique for ever.
+
+    `phone` is E.164. `text` is the whole text as the phone shows it, the signature included. `values` are the values
+    of the template's variables, in their order, for providers that fill in the text themselves.
+    """
 
     ref: str
     phone: str = field(repr=False)
@@ -100,7 +132,7 @@ class News(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the carrier said later. Found by our `ref`, or else by `provider_ref` (and `phone` where that covers a batch)."""
+    """What the carrier said later. Found by our `ref`, or else by `provider_ref` (and `phone` where it covers a batch)."""
 
     news: News
     ref: str = ""
@@ -122,7 +154,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """An HTTP request a provider sent us, as stored in the inbox."""
+    """An HTTP request a provider sent us, as stored in the inbox; method "PULL" is a page that we asked for."""
 
     method: str
     query: str = field(repr=False)
@@ -143,7 +175,8 @@ class Acknowledgement:
 class ChannelError(Exception):
     """The call as a whole did not work; the subclass says what becomes of its messages.
 
-    The text never holds secrets or phone numbers: `outcome` and `code` are what is shown to people.
+    The text never holds secrets or phone numbers: `outcome` and `code` are what is shown to people. `retry_after` is
+    seconds from now.
     """
 
     def __init__(self, code: str = "", *, outcome: Outcome | None = None, retry_after: float | None = None) -> None:
@@ -180,20 +213,28 @@ class Channel(ABC):
     label: ClassVar[str]
     """Name of the kind as operators know it; an English msgid."""
     settings: ClassVar[tuple[Setting, ...]]
-    per_request: ClassVar[int] = 1
-    """Most messages one request may carry; an instance may lower it."""
-    equal_texts_only: ClassVar[bool] = False
+    presets: ClassVar[tuple[Preset, ...]] = ()
+    per_request: int = 1
+    """Most messages one request may carry; the account's settings may change it."""
+    equal_texts_only: bool = False
     """True if one request can carry only messages with the same text."""
     in_flight: int = 50
     """Most requests that may wait for an answer at the same time, per worker."""
     quiet_hours_exempt: ClassVar[bool] = False
     """True for rehearsals: nobody's phone rings."""
-    receipts_by_provider_ref: ClassVar[bool] = False
+    receipts_by_provider_ref: bool = False
     """True if receipts do not bring our `ref` back, so that the ledger has to keep an index of provider ids."""
+    pulls: ClassVar[bool] = False
+    """True if receipts and replies wait at the provider until `pull` asks for them."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        """`values` holds one text per declared setting, secrets included, already checked by `check`."""
+    def __init__(self, values: Mapping[str, str], folder: Path) -> None:
+        """`values` holds one text per declared setting, secrets included, already checked by `check`.
+
+        `folder` belongs to this channel alone: what must outlive a process is kept there. It exists once somebody
+        makes it.
+        """
         self.values = values
+        self.folder = folder
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -210,22 +251,27 @@ class Channel(ABC):
         """Return one line that shows the account answers (a balance, a name); raises ChannelError. Sends no SMS."""
         raise NotImplementedError
 
+    def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
+        """Yield page after page of what waits at the provider, raw; ends when nothing waits. Raises ChannelError.
+
+        A page counts as taken when the next one is asked for, so store it first. A page may come twice.
+        """
+        raise NotImplementedError
+
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipts and replies in a stored callback; raises ValueError if it cannot be read."""
         return ()
 
-    def verify_callback(self, callback: Callback) -> None:
+    def verify_callback(self, callback: Callback) -> None:  # noqa: B027 - most providers sign nothing
         """Raise CallbackRefused if the provider signs its callbacks and this signature is wrong."""
 
     def acknowledgement(self) -> Acknowledgement:
         return Acknowledgement()
 
     @classmethod
-    def check(cls, values: Mapping[str, str]) -> dict[str, str]:
-        """Return what is wrong with these settings: setting name -> English msgid; empty means fine.
+    def check(cls, values: Mapping[str, str]) -> list[Problem]:
+        """Return what is wrong with these settings, `place` naming the setting; an empty list means fine.
 
-        Covers rules beyond required/number/choice, which the form draws from `settings`.
+        Covers the kind's own rules; required, numbers and choices are checked from `settings`.
         """
-        return {}
-
-
+        return []
