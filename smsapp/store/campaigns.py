@@ -1,25 +1,52 @@
-"""Campaigns: what is sent to whom, through what, when."""
+"""Campaigns: what is sent to whom, through what, when; and the one way their status changes."""
 
 from __future__ import annotations
 
 import datetime as dt
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column, validates
 
+from smsapp.domain.campaign import MOVES, Action, Status
 from smsapp.store.db import Base
+
+NOT_DELETED = sa.text("deleted_at IS NULL")
+
+
+def search_key(name: str) -> str:
+    """Return the name as it is searched and sorted: full-width and half-width, capital and small letters are one."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 class Campaign(Base):
     __tablename__ = "campaign"
     __table_args__ = (
-        sa.Index("ix_campaign_status_id", "status", "id"),
-        sa.Index("ix_campaign_due", "status", "next_due_at"),
+        # Everything the list filters and counts by, newest first: it is read instead of the table.
+        sa.Index(
+            "ix_campaign_list",
+            "created_at",
+            "id",
+            "status",
+            "recurring",
+            "channel_id",
+            "name_key",
+            sqlite_where=NOT_DELETED,
+            postgresql_where=NOT_DELETED,
+        ),
+        sa.Index(
+            "ix_campaign_status", "status", "created_at", "id", sqlite_where=NOT_DELETED, postgresql_where=NOT_DELETED
+        ),
+        sa.Index("ix_campaign_name", "name_key", "id", sqlite_where=NOT_DELETED, postgresql_where=NOT_DELETED),
+        sa.Index("ix_campaign_due", "status", "next_due_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(120), default="")
+    name_key: Mapped[str] = mapped_column(sa.String(400), default="")
+    """`search_key` of the name."""
     status: Mapped[str] = mapped_column(sa.String(10))
     segment_id: Mapped[int | None] = mapped_column(sa.ForeignKey("segment.id", ondelete="SET NULL"))
     channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
@@ -44,3 +71,66 @@ class Campaign(Base):
     confirmed_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None]
     """A deleted campaign leaves the pages; its ledger stays for frequency caps and audit."""
+
+    @validates("name")
+    def _keep_key(self, _column: str, name: str) -> str:
+        self.name_key = search_key(name)
+        return name
+
+    def __repr__(self) -> str:
+        return f"<Campaign {self.id} {self.status}>"
+
+
+def move(
+    session: Session, campaign_id: int, action: Action, *conditions: sa.ColumnElement[bool], **values: Any
+) -> bool:
+    """Take the campaign through `action`, if it is (still) where the action begins and the conditions hold.
+
+    One UPDATE, so of two that want the same campaign exactly one gets True. `values` are set with it; DELETE,
+    which leaves the status as it is, wants `deleted_at` among them.
+    """
+    begins, ends = MOVES[action]
+    if ends is not None:
+        values["status"] = ends
+    if "name" in values:
+        values["name_key"] = search_key(values["name"])
+    statement = (
+        sa.update(Campaign)
+        .where(Campaign.id == campaign_id, Campaign.status.in_(begins), Campaign.deleted_at.is_(None), *conditions)
+        .values(**values)
+        .returning(Campaign.id)
+    )
+    return session.execute(statement).first() is not None
+
+
+def found(session: Session, campaign_id: int) -> Campaign | None:
+    """Return the campaign as the database has it now, unless it is deleted."""
+    statement = sa.select(Campaign).where(Campaign.id == campaign_id, Campaign.deleted_at.is_(None))
+    return session.scalar(statement.execution_options(populate_existing=True))
+
+
+def due(session: Session, now: dt.datetime, limit: int = 500) -> Sequence[int]:
+    """Return the ids of waiting campaigns whose time has come, the longest overdue first."""
+    statement = (
+        sa.select(Campaign.id)
+        .where(Campaign.status == Status.WAITING, Campaign.next_due_at <= now, Campaign.deleted_at.is_(None))
+        .order_by(Campaign.next_due_at, Campaign.id)
+        .limit(limit)
+    )
+    return session.scalars(statement).all()
+
+
+def due_between(session: Session, since: dt.datetime, until: dt.datetime, limit: int) -> Sequence[Campaign]:
+    """Return waiting campaigns with their next fire in [since, until), in the order they are due."""
+    statement = (
+        sa.select(Campaign)
+        .where(
+            Campaign.status == Status.WAITING,
+            Campaign.next_due_at >= since,
+            Campaign.next_due_at < until,
+            Campaign.deleted_at.is_(None),
+        )
+        .order_by(Campaign.next_due_at, Campaign.id)
+        .limit(limit)
+    )
+    return session.scalars(statement).all()

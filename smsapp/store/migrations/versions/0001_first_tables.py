@@ -280,6 +280,7 @@ def upgrade() -> None:
         "campaign",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("name_key", sa.String(length=400), nullable=False),
         sa.Column("status", sa.String(length=10), nullable=False),
         sa.Column("segment_id", sa.Integer(), nullable=True),
         sa.Column("channel_id", sa.Integer(), nullable=True),
@@ -313,8 +314,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_campaign")),
     )
     with op.batch_alter_table("campaign", schema=None) as batch_op:
-        batch_op.create_index("ix_campaign_due", ["status", "next_due_at"], unique=False)
-        batch_op.create_index("ix_campaign_status_id", ["status", "id"], unique=False)
+        batch_op.create_index("ix_campaign_due", ["status", "next_due_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_campaign_list",
+            ["created_at", "id", "status", "recurring", "channel_id", "name_key"],
+            unique=False,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_campaign_name",
+            ["name_key", "id"],
+            unique=False,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_campaign_status",
+            ["status", "created_at", "id"],
+            unique=False,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
 
     op.create_table(
         "segment_member",
@@ -448,7 +469,21 @@ def downgrade() -> None:
     op.drop_table("reply")
     op.drop_table("segment_member")
     with op.batch_alter_table("campaign", schema=None) as batch_op:
-        batch_op.drop_index("ix_campaign_status_id")
+        batch_op.drop_index(
+            "ix_campaign_status",
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_campaign_name",
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_campaign_list",
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
         batch_op.drop_index("ix_campaign_due")
 
     op.drop_table("campaign")
