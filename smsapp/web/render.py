@@ -2,11 +2,96 @@
 
 from __future__ import annotations
 
-from flask import Flask
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask_babel import get_locale
 from htmx_flask import Htmx
+from htmx_flask import make_response as htmx_response
+
+from smsapp.web import filters, menu
 
 htmx = Htmx()
 
+HTMX_CONFIG = {
+    # What the strict Content-Security-Policy forbids is not tried; a page of a signed-in person is not kept in storage.
+    "allowEval": False,
+    "allowScriptTags": False,
+    "includeIndicatorStyles": False,
+    "selfRequestsOnly": True,
+    "historyCacheSize": 0,
+    "refreshOnHistoryMiss": True,
+    "responseHandling": [
+        {"code": "204", "swap": False},
+        {"code": "[23]..", "swap": True},
+        {"code": "422", "swap": True},
+        {"code": "[45]..", "swap": False, "error": True},
+    ],
+}
+
 
 def init_app(app: Flask) -> None:
+    """Give templates their filters, the menu and addresses of static files that change with the file."""
     htmx.init_app(app)
+    # A file's address holds its hash, so a browser may keep it for a year.
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 31_536_000
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(filters.FILTERS)
+    app.jinja_env.globals.update(
+        static=static, menu_lines=menu.shown, htmx_config=json.dumps(HTMX_CONFIG), get_locale=get_locale
+    )
+
+
+def page(template: str, status: int = 200, **context: Any) -> Response:
+    """Return a whole page; `status` is 422 when a form comes back with errors."""
+    return _varying(make_response(render_template(template, **context), status))
+
+
+def page_or_piece(page_template: str, piece_template: str, status: int = 200, **context: Any) -> Response:
+    """Return the piece to htmx, the whole page to everybody else (also when htmx restores history)."""
+    return page(piece_template if wants_piece() else page_template, status, **context)
+
+
+def wants_piece() -> bool:
+    """Return whether htmx asks for a part of the page that is shown."""
+    asked = request.htmx  # type: ignore[attr-defined]
+    return bool(asked) and not asked.boosted and not asked.history_restore_request
+
+
+def see_other(url: str) -> Response:
+    """Send the reader to another page after a form was taken: 303, or HX-Redirect if htmx sent the form.
+
+    A redirect that htmx follows would be swapped into a part of the old page.
+    """
+    if wants_piece():
+        return _varying(htmx_response("", 204, redirect=url))
+    return _varying(make_response(redirect(url, 303)))
+
+
+def announcing(response: Response, *events: str) -> Response:
+    """Tell the page that these events happened; elements with `data-hx-trigger="<event> from:body"` then refresh."""
+    response.headers["HX-Trigger"] = ", ".join(events)
+    return response
+
+
+def static(name: str) -> str:
+    """Return the address of a static file, with a hash of its content."""
+    return url_for("static", filename=name, v=_hash(Path(str(current_app.static_folder)) / name, current_app.debug))
+
+
+def _varying(response: Response) -> Response:
+    response.vary.add("HX-Request")
+    return response
+
+
+def _hash(path: Path, fresh: bool) -> str:
+    return _hash_of(path, path.stat().st_mtime_ns if fresh else 0)
+
+
+@cache
+def _hash_of(path: Path, _changed: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

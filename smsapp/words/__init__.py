@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from enum import Enum
 from typing import Any
 
 from smsapp.domain.errors import Problem
 
 PROBLEMS: dict[str, Any] = {}
-LABELS: dict[Any, Any] = {}
+LABELS: dict[tuple[str, str], Any] = {}
+"""By (enum, value): a template and a message are both "refused", in different words. The enum of a plain code is ""."""
 
 for found in pkgutil.iter_modules(__path__):
     module = importlib.import_module(f"{__name__}.{found.name}")
     PROBLEMS.update(getattr(module, "PROBLEMS", {}))
-    LABELS.update(getattr(module, "LABELS", {}))
+    for code, word in getattr(module, "LABELS", {}).items():
+        LABELS[type(code).__name__ if isinstance(code, Enum) else "", str(code)] = word
 
 
 def sentence(problem: Problem) -> str:
@@ -27,7 +30,13 @@ def sentence(problem: Problem) -> str:
     return problem.code if text is None else str(text) % problem.facts
 
 
-def label(code: Any) -> str:
-    """Return the word for an enum member or code; an unknown code is shown as it is."""
-    found = LABELS.get(code)
+def label(code: Any, of: str = "") -> str:
+    """Return the word for an enum member or code; an unknown code is shown as it is.
+
+    A column's plain text takes the name of its enum (`row.audit | label("Audit")`); without it any enum's word will do.
+    """
+    of = of or (type(code).__name__ if isinstance(code, Enum) else "")
+    found = LABELS.get((of, str(code)))
+    if found is None:
+        found = next((word for (_, value), word in LABELS.items() if value == str(code)), None)
     return str(code) if found is None else str(found)

@@ -1,1 +1,20 @@
-"""One module of WTForms per area."""
+"""Forms: one module per area. They check shape (required, length, choice); meaning is checked by services."""
+
+from __future__ import annotations
+
+from flask_wtf import FlaskForm
+
+from smsapp import words
+from smsapp.domain.errors import Refusal
+
+
+def put_problems(form: FlaskForm, refusal: Refusal) -> list[str]:
+    """Put each problem's sentence next to the field named by its place; return the sentences that have no field."""
+    homeless: list[str] = []
+    for problem in refusal.problems:
+        field = form._fields.get(problem.place)
+        if field is None:
+            homeless.append(words.sentence(problem))
+        else:
+            field.errors = [*field.errors, words.sentence(problem)]
+    return homeless

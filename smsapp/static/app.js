@@ -1,0 +1,87 @@
+// Small conveniences. Every page works without them.
+"use strict";
+
+document.documentElement.classList.add("js");
+
+// Copy buttons appear only where copying works.
+function offerCopying(root) {
+  if (!navigator.clipboard) return;
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).value);
+    const text = button.querySelector("span");
+    const before = text.textContent;
+    text.textContent = button.dataset.copied;
+    setTimeout(() => { text.textContent = before; }, 1600);
+  }
+  // A menu closes when something else is clicked.
+  for (const menu of document.querySelectorAll("details[data-drop][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details[data-drop][open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// Filters are sent when a choice changes; htmx does it where the form names a target.
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("form[data-auto-submit]");
+  if (form && !form.dataset.hxGet) form.requestSubmit();
+});
+
+// A form is sent once, however often its button is pressed. Coming back by the history makes it usable again.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || form.dataset.hxPost || event.defaultPrevented) return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "1";
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+// Countdowns: <time data-countdown datetime="...">; the text is redrawn each second in the page's language.
+function unitText(count, unit) {
+  return new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"}).format(count);
+}
+function countdown(seconds) {
+  const parts = [];
+  for (const [unit, size] of [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]]) {
+    const count = Math.floor(seconds / size);
+    seconds -= count * size;
+    if (count) parts.push(unitText(count, unit));
+  }
+  return parts.slice(0, 2).join(" ") || unitText(0, "second");
+}
+setInterval(() => {
+  for (const element of document.querySelectorAll("time[data-countdown]")) {
+    element.textContent = countdown(Math.max(0, Math.round((new Date(element.dateTime) - Date.now()) / 1000)));
+  }
+}, 1000);
+
+// A failed request says so instead of leaving an old page standing.
+function showTrouble() {
+  const box = document.getElementById("trouble");
+  box.textContent = box.dataset.text;
+  const link = document.createElement("a");
+  link.href = window.location.href;
+  link.textContent = box.dataset.retry;
+  box.append(link);
+  box.hidden = false;
+}
+document.addEventListener("htmx:sendError", showTrouble);
+document.addEventListener("htmx:responseError", showTrouble);
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful) document.getElementById("trouble").hidden = true;
+});
+document.addEventListener("htmx:load", (event) => offerCopying(event.detail.elt));
+offerCopying(document);

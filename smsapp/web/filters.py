@@ -1,0 +1,92 @@
+"""How codes, moments and numbers are written for the reader: the filters of the templates."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+from babel.units import format_unit
+from flask_babel import format_decimal, format_percent, format_timedelta, get_locale, get_timezone
+from flask_babel import format_datetime as localised
+from flask_login import current_user
+from markupsafe import Markup, escape
+
+from smsapp import words
+from smsapp.domain import phone
+from smsapp.domain.people import sees_numbers
+from smsapp.services import clock
+
+NOTHING = "–"
+PATTERNS = {"zh": "yyyy-MM-dd HH:mm", "en": "d MMM yyyy HH:mm"}
+
+
+def when(moment: dt.datetime | None, zone: str | None = None, seconds: bool = False) -> str:
+    """Return a moment in the reader's zone (or `zone`) as <time>; its tooltip names the zone."""
+    if moment is None:
+        return NOTHING
+    local = moment.astimezone(ZoneInfo(zone) if zone else get_timezone())
+    return _time(moment, _written(local, seconds), f"{_written(local, True)} {local.tzname()}")
+
+
+def ago(moment: dt.datetime | None) -> str:
+    """Return how long ago (or how soon) a moment is, as <time> with the exact moment in the tooltip."""
+    if moment is None:
+        return NOTHING
+    local = moment.astimezone(get_timezone())
+    words_for_it = format_timedelta(moment - clock.now(), granularity="second", add_direction=True)
+    return _time(moment, words_for_it, f"{_written(local, True)} {local.tzname()}")
+
+
+def duration(length: dt.timedelta | float | None) -> str:
+    """Return a length of time (seconds or timedelta) in its two largest units: "2 min 5 s"."""
+    if length is None:
+        return NOTHING
+    left = round(length.total_seconds() if isinstance(length, dt.timedelta) else length)
+    parts = []
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(format_unit(count, f"duration-{unit}", length="short", locale=get_locale()))
+    return " ".join(parts[:2]) or format_unit(0, "duration-second", length="short", locale=get_locale())
+
+
+def number(count: float | None) -> str:
+    """Return a number with the reader's separators."""
+    return NOTHING if count is None else format_decimal(count)
+
+
+def percent(part: float | None, whole: float | None) -> str:
+    """Return part of whole as a percentage with one decimal; a dash if there is no whole."""
+    return NOTHING if not whole or part is None else format_percent(part / whole, "0.#%")
+
+
+def masked(number_e164: str | None) -> str:
+    """Return a phone number, masked unless the person who reads this page may see numbers."""
+    if not number_e164:
+        return NOTHING
+    if current_user.is_authenticated and sees_numbers(current_user.role, current_user.sees_numbers):
+        return number_e164
+    return phone.mask(number_e164)
+
+
+def _written(local: dt.datetime, seconds: bool) -> str:
+    pattern = PATTERNS.get(get_locale().language, PATTERNS["en"])
+    return localised(local, pattern + (":ss" if seconds else ""), rebase=False)
+
+
+def _time(moment: dt.datetime, text: str, title: str) -> Markup:
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), escape(title), escape(text)
+    )
+
+
+FILTERS = {
+    "label": words.label,
+    "sentence": words.sentence,
+    "when": when,
+    "ago": ago,
+    "duration": duration,
+    "number": number,
+    "percent": percent,
+    "masked": masked,
+}
