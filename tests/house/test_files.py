@@ -1,0 +1,88 @@
+"""Size, naming and where a provider may be named."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from config import HERE
+from tests.house.source import product, sources
+
+LONGEST = 500
+NOT_A_PROVIDER = {"__init__", "base", "http", "simulator", "gateway"}
+VAGUE = {"manager", "helper", "helpers", "utils", "util", "data", "info", "process", "misc", "common"}
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+
+
+def pages_and_code() -> list[Path]:
+    """Return every hand-written file of the product and its tests; libraries we serve and translations are not ours."""
+    found = [source.path for source in sources()]
+    found += sorted((HERE / "smsapp" / "templates").rglob("*.html"))
+    static = HERE / "smsapp" / "static"
+    ours = [path for path in [*static.rglob("*.js"), *static.rglob("*.css")] if ".min." not in path.name]
+    found += sorted(path for path in ours if "vendor" not in path.parts)
+    return found
+
+
+def test_no_file_is_longer_than_five_hundred_lines() -> None:
+    long = {
+        path.relative_to(HERE).as_posix(): lines
+        for path in pages_and_code()
+        if (lines := path.read_text().count("\n")) > LONGEST
+    }
+    assert not long, f"split by noun, not by technique: {long}"
+
+
+def test_nothing_is_left_to_do() -> None:
+    me = Path(__file__)
+    open_ends = [
+        f"{path.relative_to(HERE)}:{number}"
+        for path in pages_and_code()
+        if path != me
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if UNFINISHED.search(line)
+    ]
+    assert not open_ends, open_ends
+
+
+def test_names_say_what_things_are() -> None:
+    vague = []
+    for source in product():
+        if set(source.path.stem.split("_")) & VAGUE:
+            vague.append(source.name)
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.ClassDef):
+                words = {word.lower() for word in re.findall(r"[A-Z][a-z]+", node.name)}
+                if words & {"manager", "helper", "utils"}:
+                    vague.append(f"{source.name}:{node.lineno} {node.name}")
+    assert not vague, vague
+
+
+def providers() -> list[str]:
+    names = {path.stem for path in (HERE / "smsapp" / "channels").glob("*.py")} - NOT_A_PROVIDER
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("provider", providers() or [pytest.param("", marks=pytest.mark.skip("only built-in kinds"))])
+def test_a_provider_is_named_in_its_two_files_only(provider: str) -> None:
+    own = {
+        HERE / "smsapp" / "channels" / f"{provider}.py",
+        HERE / "tests" / "channels" / f"test_{provider}.py",
+    }
+    name = re.compile(rf"(?<![a-z]){re.escape(provider)}(?![a-z])", re.IGNORECASE)
+    wrong = [
+        f"{path.relative_to(HERE)}:{number}"
+        for path in pages_and_code()
+        if path not in own
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if name.search(line)
+    ]
+    assert not wrong, wrong
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [source.name for source in sources() if ast.get_docstring(source.tree) is None]
+    assert not silent, silent

@@ -1,0 +1,58 @@
+"""Services ring tasks by name; a name nobody answers to would be a job that fails at night."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+from smsapp.jobs import calendar, tasks
+from smsapp.store import queue
+from tests.house.source import product
+
+PLACE_OF_NAME = {"ring": 1, "ring_at": 2}
+
+
+def rung() -> list[tuple[str, str]]:
+    """Return (where, task name) of every ring in the product."""
+    found = []
+    for source in product():
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.Call):
+                continue
+            place = PLACE_OF_NAME.get(ast.unparse(node.func).removeprefix("queue."))
+            if place is not None and len(node.args) > place:
+                found.append((f"{source.name}:{node.lineno}", ast.unparse(node.args[place]).strip("'")))
+    return found
+
+
+def answering() -> dict[str, object]:
+    return {
+        name: function
+        for name, function in inspect.getmembers(tasks, inspect.isfunction)
+        if function.__module__ == tasks.__name__
+    }
+
+
+def test_every_task_that_is_rung_exists() -> None:
+    missing = [f"{where} rings {name}" for where, name in rung() if name not in answering()]
+    assert not missing, missing
+
+
+def test_every_chore_is_a_task() -> None:
+    assert {chore.task for chore in calendar.CHORES} <= set(answering())
+
+
+def test_every_task_is_rung_by_somebody() -> None:
+    wanted = {name for _, name in rung()} | {chore.task for chore in calendar.CHORES}
+    assert set(answering()) <= wanted
+
+
+def test_tasks_are_three_lines_each() -> None:
+    for name, function in answering().items():
+        (definition,) = ast.parse(inspect.getsource(function)).body  # type: ignore[arg-type]
+        assert isinstance(definition, ast.FunctionDef)
+        assert len(definition.body) <= 3, name
+
+
+def test_the_dotted_prefix_leads_to_the_tasks() -> None:
+    assert tasks.__name__ + "." == queue.TASKS

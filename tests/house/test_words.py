@@ -1,0 +1,75 @@
+"""Every sentence a person may see exists in Chinese, and every code has a sentence."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.pofile import read_po
+
+from config import HERE
+from smsapp import words
+from tests.house.source import product
+
+KEYWORDS: dict[str, tuple[int, ...] | None] = {
+    "_": None,
+    "gettext": None,
+    "_l": None,
+    "lazy_gettext": None,
+    "ngettext": (1, 2),
+    "lazy_ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),  # type: ignore[dict-item]
+}
+PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
+
+
+@pytest.fixture(scope="module")
+def chinese() -> Catalog:
+    path = HERE / "smsapp" / "translations" / "zh_Hans" / "LC_MESSAGES" / "messages.po"
+    with path.open("rb") as file:
+        return read_po(file, locale="zh_Hans")
+
+
+def texts(entry: object) -> tuple[str, ...]:
+    return tuple(entry) if isinstance(entry, list | tuple) else (str(entry),)
+
+
+def test_every_sentence_is_translated(chinese: Catalog) -> None:
+    open_entries = [
+        message.id for message in chinese if message.id and (message.fuzzy or not all(texts(message.string)))
+    ]
+    assert not open_entries, open_entries
+
+
+def test_translations_keep_their_parameters(chinese: Catalog) -> None:
+    wrong = []
+    for message in chinese:
+        if not message.id:
+            continue
+        wanted = set(PLACEHOLDER.findall(texts(message.id)[-1]))
+        wrong += [(message.id, text) for text in texts(message.string) if set(PLACEHOLDER.findall(text)) - wanted]
+    assert not wrong, wrong
+
+
+def test_the_catalogue_knows_every_sentence_of_code_and_pages(chinese: Catalog) -> None:
+    with (HERE / "babel.cfg").open() as file:
+        methods, options = parse_mapping_cfg(file)
+    found = extract_from_dir(HERE, methods, options, keywords=KEYWORDS)
+    missing = sorted({texts(message)[0] for _, _, message, _, _ in found if texts(message)[0] not in chinese})
+    assert not missing, missing
+
+
+def test_every_problem_has_a_sentence() -> None:
+    codes = set()
+    for source in product():
+        for node in ast.walk(source.tree):
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Problem" and node.args):
+                continue
+            if isinstance(node.args[0], ast.Constant):
+                codes.add(str(node.args[0].value))
+    silent = sorted(codes - set(words.PROBLEMS))
+    assert not silent, silent
