@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 
@@ -33,14 +35,48 @@ class Style(enum.StrEnum):
     NUMBERED = "numbered"
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a person types, or a file holds, of one template. Make it with `entry`, which tidies."""
+
+    code: str
+    name: str
+    text: str
+    signature: str
+    purpose: Purpose
+
+    @property
+    def marketing(self) -> bool:
+        return self.purpose is Purpose.MARKETING
+
+
+def entry(*, code: str = "", name: str, text: str, signature: str = "", purpose: Purpose) -> Entry:
+    """Return the entry with its signature taken out of its brackets, or out of the text it was pasted with.
+
+    Consoles show 【signature】 before the text, some behind it. An entry without a code of the provider gets one made
+    from its words, so that the same file imported again meets the same templates.
+    """
+    signature = signature.strip().strip("【】").strip()
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    for found in (_SIGNED_BEFORE.match(text), _SIGNED_BEHIND.search(text)):
+        if found and signature in {"", found[1].strip()}:
+            signature, text = found[1].strip(), (text[: found.start()] + text[found.end() :]).strip()
+            break
+    made = hashlib.sha256(full_text(signature, text).encode("utf-8", "replace")).hexdigest()[:10]
+    return Entry(code.strip() or f"own-{made}", name.strip(), text, signature, purpose)
+
+
 VARIABLE = re.compile(r"\$\{(\w{1,40})\}|\{([1-9]\d?)\}")
 LONGEST_TEXT = 500
+LONGEST_NAME = 120
 UNSUBSCRIBE = "拒收请回复R"
 """The one form that all Chinese carriers accept today; it counts to the length like any other words."""
 
 _UNSUBSCRIBE_NOW = re.compile(r"拒收请回复r(?![a-z])")
 _UNSUBSCRIBE_BEFORE = re.compile(r"(?:退订|拒收)请?回复?[a-z]{1,2}(?![a-z])|回复?[a-z]{1,2}(?:退订|拒收)")
 _UNSUBSCRIBE_ABROAD = re.compile(r"\b(?:stop|unsubscribe|opt[ -]?out)\b", re.IGNORECASE)
+_SIGNED_BEFORE = re.compile(r"【([^【】]*)】\s*")
+_SIGNED_BEHIND = re.compile(r"\s*【([^【】]*)】$")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _SIGNATURE = re.compile(r"[^\W_]{2,12}")
 
@@ -128,6 +164,17 @@ def _split(widths: Iterable[int], room: int) -> int:
     return count
 
 
+def entry_problems(typed: Entry, style: Style | None = None) -> list[Problem]:
+    """Return what keeps this entry from being stored, and warnings, in the order of the form's fields."""
+    found = []
+    if not typed.name:
+        found.append(Problem("name_missing", "name"))
+    for place, value in (("code", typed.code), ("name", typed.name)):
+        if len(value) > LONGEST_NAME:
+            found.append(Problem("value_too_long", place, {"length": len(value), "most": LONGEST_NAME}))
+    return found + problems(typed.text, typed.signature, typed.purpose, style)
+
+
 def problems(text: str, signature: str, purpose: Purpose, style: Style | None = None) -> list[Problem]:
     """Return what carriers and providers will object to; `style` is the one the channel demands, if it does.
 
@@ -179,11 +226,22 @@ def _variable_problems(text: str, style: Style | None) -> list[Problem]:
     return found + [Problem("variable_repeated", "text", {"variable": name}, warning=True) for name in repeated]
 
 
+def asks_to_unsubscribe(text: str) -> bool:
+    """Return whether the text tells how to refuse further ones, as marketing must and nothing else may."""
+    plain = _plain(text)
+    return bool(_UNSUBSCRIBE_NOW.search(plain) or _UNSUBSCRIBE_BEFORE.search(plain))
+
+
+def _plain(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
 def _purpose_problems(text: str, purpose: Purpose) -> list[Problem]:
-    plain = "".join(unicodedata.normalize("NFKC", text).casefold().split())
-    now, before = _UNSUBSCRIBE_NOW.search(plain), _UNSUBSCRIBE_BEFORE.search(plain)
     if purpose is not Purpose.MARKETING:
-        return [Problem("unsubscribe_out_of_place", "text", {"purpose": purpose})] if now or before else []
+        out_of_place = asks_to_unsubscribe(text)
+        return [Problem("unsubscribe_out_of_place", "text", {"purpose": purpose})] if out_of_place else []
+    plain = _plain(text)
+    now, before = _UNSUBSCRIBE_NOW.search(plain), _UNSUBSCRIBE_BEFORE.search(plain)
     if now:
         last = not plain[now.end() :].strip("。.!！;；,，~")
         return [] if last else [Problem("unsubscribe_not_last", "text", {"words": UNSUBSCRIBE}, warning=True)]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from smsapp.store.db import Base
+from smsapp.domain.campaign import Status
+from smsapp.domain.sms_template import Audit
+from smsapp.store.campaigns import Campaign
+from smsapp.store.db import Base, session
 
 
 class SmsTemplate(Base):
@@ -30,5 +34,100 @@ class SmsTemplate(Base):
     audit_reason: Mapped[str] = mapped_column(sa.Text, default="")
     source: Mapped[str] = mapped_column(sa.String(10))
     """manual, import, sync"""
+    checked_at: Mapped[dt.datetime | None]
+    """When a person, a file or the provider last said what the audit state is."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
+
+    def __repr__(self) -> str:
+        return f"<SmsTemplate {self.id}>"
+
+
+def find(template_id: int) -> SmsTemplate | None:
+    return session().get(SmsTemplate, template_id)
+
+
+def locked(template_id: int) -> SmsTemplate | None:
+    """Return the row as it is now; nobody else changes it before the transaction ends."""
+    return session().get(SmsTemplate, template_id, with_for_update=True, populate_existing=True)
+
+
+def by_code(channel_id: int, codes: Iterable[str]) -> dict[str, SmsTemplate]:
+    """Return the templates of a channel that have one of these codes."""
+    wanted, found = list(codes), dict[str, SmsTemplate]()
+    for start in range(0, len(wanted), 500):
+        some = wanted[start : start + 500]
+        rows = session().scalars(
+            sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, SmsTemplate.code.in_(some))
+        )
+        found.update((row.code, row) for row in rows)
+    return found
+
+
+def approved(channel_id: int) -> list[SmsTemplate]:
+    """Return what campaigns of this channel can choose, newest first."""
+    return list(
+        session().scalars(
+            sa.select(SmsTemplate)
+            .where(SmsTemplate.channel_id == channel_id, SmsTemplate.audit == Audit.APPROVED)
+            .order_by(SmsTemplate.id.desc())
+        )
+    )
+
+
+def matching(channel_id: int | None, words: str) -> sa.ColumnElement[bool]:
+    """Return the condition: of this channel (None = of any), and the words occur in text, name, code or signature."""
+    condition = sa.true() if channel_id is None else SmsTemplate.channel_id == channel_id
+    if words:
+        columns = (SmsTemplate.text, SmsTemplate.name, SmsTemplate.code, SmsTemplate.signature)
+        condition = sa.and_(condition, sa.or_(*(column.icontains(words, autoescape=True) for column in columns)))
+    return condition
+
+
+def listed(
+    channel_id: int | None = None,
+    audit: Audit | None = None,
+    words: str = "",
+    before: int | None = None,
+    limit: int = 50,
+) -> list[SmsTemplate]:
+    """Return one page of templates, newest first; `before` is the last id of the page before."""
+    query = sa.select(SmsTemplate).where(matching(channel_id, words)).order_by(SmsTemplate.id.desc()).limit(limit)
+    if audit is not None:
+        query = query.where(SmsTemplate.audit == audit)
+    if before is not None:
+        query = query.where(SmsTemplate.id < before)
+    return list(session().scalars(query))
+
+
+def audit_counts(channel_id: int | None = None, words: str = "") -> dict[Audit, int]:
+    """Return how many of the matching templates are in each audit state."""
+    rows = session().execute(
+        sa.select(SmsTemplate.audit, sa.func.count()).where(matching(channel_id, words)).group_by(SmsTemplate.audit)
+    )
+    counts = {Audit(audit): n for audit, n in rows}
+    return {audit: counts.get(audit, 0) for audit in Audit}
+
+
+def users(template_id: int) -> list[Campaign]:
+    """Return the campaigns that still need this template, newest first."""
+    return list(
+        session().scalars(
+            sa.select(Campaign)
+            .where(
+                Campaign.template_id == template_id,
+                Campaign.deleted_at.is_(None),
+                Campaign.status.in_([Status.DRAFT, Status.WAITING, Status.SENDING]),
+            )
+            .order_by(Campaign.id.desc())
+        )
+    )
+
+
+def unchecked_since(moment: dt.datetime, channel_id: int | None = None) -> int:
+    """Return how many approved templates nobody has compared with the provider since then."""
+    last_word = sa.func.coalesce(SmsTemplate.checked_at, SmsTemplate.created_at)
+    query = sa.select(sa.func.count()).where(
+        matching(channel_id, ""), SmsTemplate.audit == Audit.APPROVED, last_word < moment
+    )
+    return session().scalar(query) or 0

@@ -1,0 +1,127 @@
+"""What the columns and words of a file of SMS templates mean, in Chinese and English."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from smsapp.domain.errors import Problem
+from smsapp.domain.sms_template import Audit, Entry, Purpose, asks_to_unsubscribe, entry
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "code": ("模板编号", "code", "编号", "模板code", "模板id", "template code", "template id", "id"),
+    "name": ("名称", "name", "模板名称", "template name", "title"),
+    "text": ("内容", "text", "模板内容", "短信内容", "content", "template content", "body"),
+    "signature": ("签名", "signature", "短信签名", "签名名称", "sign", "sign name", "signature name"),
+    "purpose": ("类型", "purpose", "模板类型", "短信类型", "type", "template type"),
+    "status": ("审核状态", "status", "状态", "audit", "audit status", "template status"),
+    "reason": ("原因", "reason", "审核原因", "驳回原因", "audit reason"),
+}
+"""Our column -> how files call it; the first two are what we call it ourselves, in Chinese and English."""
+
+PURPOSES: dict[Purpose, tuple[str, ...]] = {
+    Purpose.MARKETING: ("marketing", "营销", "推广", "营销短信", "推广短信", "会员营销", "promotion", "promotional"),
+    Purpose.NOTIFICATION: ("notification", "通知", "短信通知", "通知短信", "行业通知", "notice", "transactional"),
+    Purpose.VERIFICATION: ("verification", "验证码", "验证码短信", "otp", "verification code"),
+}
+AUDITS: dict[Audit, tuple[str, ...]] = {
+    Audit.PENDING: ("pending", "待审核", "审核中", "auditing", "approving", "audit_state_init"),
+    Audit.APPROVED: ("approved", "审核通过", "通过", "已通过", "pass", "passed", "audit_state_pass"),
+    Audit.REFUSED: (
+        *("refused", "审核不通过", "不通过", "未通过", "审核未通过", "驳回", "已驳回", "拒绝", "已拒绝"),
+        *("rejected", "failed", "audit_state_not_pass", "撤回", "已撤回", "withdrawn", "cancelled"),
+        *("audit_state_cancel", "audit_sate_cancel"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a file: its number as a spreadsheet counts, and what its known columns hold."""
+
+    row: int
+    values: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
+    """Why the row could not be read as it stands."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a record means; `entry` is None if it cannot be kept. `audit` None = the file does not say."""
+
+    entry: Entry | None
+    audit: Audit | None
+    reason: str
+    problems: tuple[Problem, ...] = ()
+
+
+def _key(word: str) -> str:
+    plain = unicodedata.normalize("NFKC", word).casefold()
+    return "".join(letter for letter in plain if letter.isalnum())
+
+
+def _keys(words: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    return {_key(alias): meaning for meaning, aliases in words.items() for alias in aliases}
+
+
+_COLUMN_OF = _keys(COLUMNS)
+_PURPOSE_OF = _keys({purpose.value: aliases for purpose, aliases in PURPOSES.items()})
+_AUDIT_OF = _keys({audit.value: aliases for audit, aliases in AUDITS.items()})
+
+
+def column(header: str) -> str | None:
+    """Return which of our columns a header names, or None."""
+    return _COLUMN_OF.get(_key(header))
+
+
+def header_problems(headers: Iterable[str]) -> list[Problem]:
+    """Return what is wrong with these headers: unknown ones and two for the same column are left out."""
+    found, seen = [], set()
+    for header in headers:
+        meaning = column(header)
+        if meaning in seen:
+            found.append(Problem("column_twice", header, {"column": header}))
+        elif meaning is not None:
+            seen.add(meaning)
+        elif _key(header):
+            near = difflib.get_close_matches(_key(header), _COLUMN_OF, n=1, cutoff=0.7)
+            facts = {"column": header, "known": ", ".join(COLUMNS)}
+            found.append(
+                Problem("column_misspelt", header, facts | {"near": _COLUMN_OF[near[0]]})
+                if near
+                else Problem("column_unknown", header, facts)
+            )
+    return found
+
+
+def read(record: Record, *, with_code: bool) -> Reading:
+    """Return what a record means; `with_code` is true if the file has a column of codes, so an empty one is a slip."""
+    values, found = record.values, list(record.problems)
+    text, reason = values.get("text", ""), values.get("reason", "").strip()
+    if with_code and not values.get("code", "").strip():
+        found.append(Problem("code_missing", "code"))
+    purpose = _meaning(values, "purpose", _PURPOSE_OF, found)
+    audit = _meaning(values, "status", _AUDIT_OF, found)
+    if found:
+        return Reading(None, None, reason, tuple(found))
+    # Carriers make marketing texts say how to refuse and forbid it in all others, so the words tell.
+    guessed = Purpose.MARKETING if asks_to_unsubscribe(text) else Purpose.NOTIFICATION
+    kept = entry(
+        code=values.get("code", ""),
+        name=values.get("name", "") or values.get("code", "") or text.strip()[:20],
+        text=text,
+        signature=values.get("signature", ""),
+        purpose=Purpose(purpose) if purpose else guessed,
+    )
+    return Reading(kept, Audit(audit) if audit else None, reason)
+
+
+def _meaning(values: Mapping[str, str], name: str, words: Mapping[str, str], found: list[Problem]) -> str:
+    """Return the meaning of a cell, "" for an empty one; a word nobody knows becomes a problem."""
+    word = values.get(name, "").strip()
+    meaning = words.get(_key(word), "") if word else ""
+    if word and not meaning:
+        found.append(Problem(f"{name}_unknown", name, {"word": word[:40]}))
+    return meaning
