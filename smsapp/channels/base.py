@@ -132,7 +132,7 @@ class News(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the carrier said later. Found by our `ref`, or else by `provider_ref` (and `phone` where it covers a batch)."""
+    """What the carrier said later. Found by `ref`, or else by `provider_ref` (and `phone` where it covers several)."""
 
     news: News
     ref: str = ""

@@ -1,0 +1,341 @@
+"""The one HTTP client all adapters share: it is exact about the border between *surely not sent* and *maybe*.
+
+`Unreachable` is raised only while not a single byte of the request can have left: the address was not found or not
+allowed to answer, the connection was refused or timed out, TLS failed, no connection became free, or the kept-alive
+connection turned out to be closed before we wrote. From the moment bytes are handed to the socket every failure is
+`Unclear`. No request is ever repeated after that moment, whatever its method: for a gateway a GET sends an SMS, too.
+
+Addresses, headers and bodies hold passwords and numbers, so nothing of them is in an error, a repr or a log line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import select
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NoReturn, Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from smsapp.channels.base import ChannelError, Misconfigured, Unclear, Unreachable
+from smsapp.domain.outcome import Outcome
+
+MIB = 1024 * 1024
+STALE_TRIES = 3
+"""How many connections closed by the other side in the last moment are put aside before we give up."""
+GOODBYE = getattr(select, "POLLRDHUP", 0)
+"""Linux tells of the other side's FIN; a broken connection is reported everywhere, without asking."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class HttpAnswer:
+    """A complete answer: `status`, `headers` (names in any case), `body`."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"<HttpAnswer {self.status} {len(self.body)} bytes>"
+
+    def text(self) -> str:
+        """Return the body as UTF-8; what is not UTF-8 is replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the body read as JSON; raises ValueError."""
+        return json.loads(self.body)
+
+
+class Guard:
+    """Which addresses the product may call: public ones, and the private ones the settings name.
+
+    `allowed` holds host names ("kannel.lan"), addresses or networks ("10.1.0.0/16").
+    """
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self.names: set[str] = set()
+        self.networks: list[Network] = []
+        for word in allowed:
+            try:
+                self.networks.append(ipaddress.ip_network(word, strict=False))
+            except ValueError:
+                self.names.add(word.lower().rstrip("."))
+
+    def is_named(self, host: str) -> bool:
+        """Say whether the settings name this host, or this literal address, as a private one that may be called."""
+        if host.lower().rstrip(".") in self.names:
+            return True
+        address = literal(host)
+        return address is not None and any(address in network for network in self.networks)
+
+    def allows(self, host: str, address: Address) -> bool:
+        """Say whether a connection to `address`, found under the name `host`, may be made."""
+        for inner in (address, *_inside(address)):
+            if any(inner in network for network in self.networks):
+                continue
+            if inner.is_global and not inner.is_multicast:
+                continue
+            if host.lower().rstrip(".") not in self.names:
+                return False
+        return True
+
+
+def literal(host: str) -> Address | None:
+    """Return the address a host part spells out, or None if it is a name."""
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _inside(address: Address) -> list[Address]:
+    """Return the IPv4 addresses an IPv6 address carries inside: mapped, 6to4, NAT64."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    found: list[Address] = [inner for inner in (address.ipv4_mapped, address.sixtofour) if inner is not None]
+    if address in NAT64:
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return found
+
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up and hands out only allowed addresses; the connection goes to exactly these."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.inner = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self.inner.resolve(host, port, family)
+        allowed = [one for one in found if self.guard.allows(host, ipaddress.ip_address(one["host"].partition("%")[0]))]
+        if not allowed:
+            raise Misconfigured("address_not_allowed", outcome=Outcome.OUR_FAULT)
+        return allowed
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+class _Stale(Exception):
+    """The connection we were given was closed by the other side before we wrote."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """Notes the moment before the first byte is written; never writes into a connection that is closed already."""
+
+    attempt: _Attempt
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        transport = conn.transport
+        if transport is None or transport.is_closing() or _said_goodbye(transport):
+            raise _Stale
+        self.attempt.left = True
+        return await super().send(conn)
+
+
+def _said_goodbye(transport: asyncio.Transport) -> bool:
+    """Say whether the other side has closed the connection without the event loop having seen it yet."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), GOODBYE)
+    return bool(poll.poll(0))
+
+
+class _Attempt:
+    """One call: remembers whether bytes may have left, and ends aiohttp's own repetition of idempotent requests."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = False
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[Any]]
+    ) -> aiohttp.ClientResponse:
+        request.attempt = self  # type: ignore[attr-defined]
+        try:
+            for _ in range(STALE_TRIES):
+                try:
+                    response: aiohttp.ClientResponse = await handler(request)
+                    return response
+                except _Stale:
+                    continue
+        except (aiohttp.ClientError, OSError) as error:
+            # Turned into our own words here, inside aiohttp's loop, because that loop repeats on its own errors.
+            self.fail(error)
+        raise Unreachable("closed", outcome=Outcome.NETWORK)
+
+    def fail(self, error: BaseException) -> NoReturn:
+        """Raise what this failure means for the messages of the request."""
+        code = _code(error)
+        if self.left:
+            raise Unclear(code, outcome=Outcome.NETWORK) from None
+        raise Unreachable(code, outcome=Outcome.NETWORK) from None
+
+
+def _code(error: BaseException) -> str:
+    """Return a short word for a failure; never its text, which holds addresses."""
+    for kind, word in CODES:
+        if isinstance(error, kind):
+            return word
+    return "network"
+
+
+CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (aiohttp.ClientConnectorDNSError, "name_not_found"),
+    (aiohttp.ClientConnectorCertificateError, "tls_certificate"),
+    (aiohttp.ClientSSLError, "tls"),
+    (aiohttp.ConnectionTimeoutError, "connect_timeout"),
+    (aiohttp.ClientConnectorError, "connect"),
+    (TimeoutError, "timeout"),
+    ((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError), "cut"),
+    (aiohttp.ClientResponseError, "not_http"),
+)
+
+
+class HttpClient:
+    """Keeps connections open and calls providers through them. Use as `async with HttpClient(...) as http`.
+
+    `allowed_private`: the private hosts and networks that may be called (and without TLS); `connections`: most of them
+    open at the same time; `timeout`, `connect_timeout`: seconds; `largest_answer`, `largest_request`: bytes.
+    """
+
+    def __init__(
+        self,
+        allowed_private: Sequence[str] = (),
+        *,
+        connections: int = 100,
+        timeout: float = 30.0,
+        connect_timeout: float = 10.0,
+        largest_answer: int = 4 * MIB,
+        largest_request: int = 16 * MIB,
+    ) -> None:
+        self.guard = Guard(allowed_private)
+        self.connections = connections
+        self.timeout = timeout
+        self.connect_timeout = connect_timeout
+        self.largest_answer = largest_answer
+        self.largest_request = largest_request
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+        self._passed: set[tuple[str, bool]] = set()
+        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"<HttpClient connections={self.connections}>"
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self.connections, resolver=_Resolver(self.guard), ttl_dns_cache=60, keepalive_timeout=15
+            ),
+            request_class=_Request,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            headers={"User-Agent": "smsapp", "Accept-Encoding": "identity"},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        *,
+        timeout: float | None = None,
+        plain_http: bool = False,
+    ) -> HttpAnswer:
+        """Return the provider's answer, whatever its status; a redirect is an answer like any other.
+
+        `url` is sent as it stands, so its parts must be percent-encoded. `plain_http` permits http:// to a public host.
+        Raises Unreachable if surely nothing left, Unclear if the request may have arrived but no whole answer came,
+        Misconfigured if the address is none that may be called.
+        """
+        if self._session is None:
+            raise RuntimeError("HttpClient is used outside of `async with`")
+        target = self._checked(url, plain_http)
+        if body is not None and len(body) > self.largest_request:
+            raise Misconfigured("request_too_large", outcome=Outcome.OUR_FAULT)
+        attempt = _Attempt()
+        try:
+            async with self._session.request(
+                method,
+                target,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                timeout=self._timeout(self.timeout if timeout is None else timeout),
+                middlewares=(attempt,),
+            ) as response:
+                return HttpAnswer(response.status, response.headers, await self._body(response))
+        except ChannelError:
+            raise
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            attempt.fail(error)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        length = response.content_length
+        if length is not None and length <= self.largest_answer:
+            return await response.read()
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in response.content.iter_any():
+            size += len(piece)
+            if size > self.largest_answer:
+                response.close()
+                raise Unclear("answer_too_large", outcome=Outcome.PROVIDER_FAULT)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
+        found = self._timeouts.get(seconds)
+        if found is None:
+            found = aiohttp.ClientTimeout(total=seconds, connect=min(self.connect_timeout, seconds))
+            self._timeouts[seconds] = found
+        return found
+
+    def _checked(self, url: str, plain_http: bool) -> URL:
+        """Return the address as it will be called; raises Misconfigured. Names are checked when they are looked up."""
+        try:
+            target = URL(url, encoded=True)
+            end = url.find("/", len("https://"))  # everything up to the host is before it
+            if end < 0 or (url[:end], plain_http) not in self._passed:
+                self._pass(target, plain_http)
+                if end > 0:
+                    self._passed.add((url[:end], plain_http))
+        except ValueError:
+            raise Misconfigured("address_unreadable", outcome=Outcome.OUR_FAULT) from None
+        return target
+
+    def _pass(self, target: URL, plain_http: bool) -> None:
+        host = target.host
+        if target.scheme not in {"http", "https"} or not host:
+            raise Misconfigured("address_unreadable", outcome=Outcome.OUR_FAULT)
+        address = literal(host)
+        if address is not None and not self.guard.allows(host, address):
+            raise Misconfigured("address_not_allowed", outcome=Outcome.OUR_FAULT)
+        if target.scheme == "http" and not plain_http and not self.guard.is_named(host):
+            raise Misconfigured("plain_http", outcome=Outcome.OUR_FAULT)
