@@ -16,7 +16,7 @@ from config import HERE, Config
 from smsapp import cli, web
 from smsapp.store import queue
 from smsapp.store import settings as kept
-from smsapp.store.db import db, prepare_engine
+from smsapp.store.db import as_json, db, prepare_engine
 from smsapp.web import guard, language, render
 
 csrf = CSRFProtect()
@@ -33,7 +33,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.config.update(
         SECRET_KEY=kept.secret_key(config),
         SQLALCHEMY_DATABASE_URI=config.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True, "json_serializer": as_json},
         SESSION_COOKIE_NAME="smsapp",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,12 @@ BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """SQLite fills in a primary key only if its type is exactly INTEGER."""
 
 Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+def as_json(value: Any) -> str:
+    """Return JSON without spaces and with letters as they are: SQLite does not find a key that is written \\uXXXX, and
+    Chinese text stays half as long, which every scan of the contacts feels."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
