@@ -13,34 +13,28 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, validates
 from smsapp.domain.campaign import MOVES, Action, Status
 from smsapp.store.db import Base
 
-NOT_DELETED = sa.text("deleted_at IS NULL")
-
 
 def search_key(name: str) -> str:
     """Return the name as it is searched and sorted: full-width and half-width, capital and small letters are one."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
+def _listing(name: str, *columns: str) -> sa.Index:
+    kept = sa.text("deleted_at IS NULL")
+    return sa.Index(f"ix_campaign_{name}", *columns, "deleted_at", sqlite_where=kept, postgresql_where=kept)
+
+
 class Campaign(Base):
     __tablename__ = "campaign"
+    # Each order of the list has an index that holds all it is filtered by, so the table is read for one page only.
+    # `deleted_at` is among the columns because SQLite otherwise goes back to the table for it.
     __table_args__ = (
-        # Everything the list filters and counts by, newest first: it is read instead of the table.
-        sa.Index(
-            "ix_campaign_list",
-            "created_at",
-            "id",
-            "status",
-            "recurring",
-            "channel_id",
-            "name_key",
-            sqlite_where=NOT_DELETED,
-            postgresql_where=NOT_DELETED,
-        ),
-        sa.Index(
-            "ix_campaign_status", "status", "created_at", "id", sqlite_where=NOT_DELETED, postgresql_where=NOT_DELETED
-        ),
-        sa.Index("ix_campaign_name", "name_key", "id", sqlite_where=NOT_DELETED, postgresql_where=NOT_DELETED),
-        sa.Index("ix_campaign_due", "status", "next_due_at", "id"),
+        _listing("newest", "created_at", "id", "status", "recurring", "channel_id", "name_key"),
+        _listing("status", "status", "created_at", "id", "recurring", "channel_id", "name_key"),
+        _listing("name", "name_key", "id", "status", "recurring", "channel_id", "created_at"),
+        _listing("counts", "recurring", "status", "channel_id", "created_at", "name_key"),
+        _listing("due", "next_due_at", "id", "status", "recurring", "channel_id", "created_at", "name_key"),
+        sa.Index("ix_campaign_waiting", "status", "next_due_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
