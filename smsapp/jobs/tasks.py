@@ -1,3 +1,32 @@
 """What RQ runs, by dotted name: three lines each. A job carries ids only and may come twice or never."""
 
 from __future__ import annotations
+
+from flask import current_app
+
+from smsapp.services import clock, lane, receipts, sending
+
+
+def send(_run_id: int) -> None:
+    """Work one lane: it freezes and sends whatever run may be sent, not only the one that rang."""
+    lane.send(current_app._get_current_object(), clock.now)  # type: ignore[attr-defined]
+
+
+def start(campaign_id: int) -> None:
+    """Open the run of a campaign whose time has come."""
+    sending.start(campaign_id, clock.now())
+
+
+def sweep() -> None:
+    """Put right whatever Redis lost and whoever died left behind."""
+    sending.sweep(clock.now())
+
+
+def apply_news() -> None:
+    """Read stored callbacks."""
+    receipts.apply_news(clock.now())
+
+
+def ask_providers() -> None:
+    """Fetch what waits at providers that have to be asked."""
+    receipts.ask_providers(clock.now())

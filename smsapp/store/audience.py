@@ -35,7 +35,7 @@ class Cap:
 class Audience:
     """Everything that decides who gets a message: `members` selects contact ids."""
 
-    members: sa.Select[int]
+    members: sa.Select[Any]
     phone_property: str
     variables: Sequence[str] = ()
     mapping: Mapping[str, Any] | None = None

@@ -35,6 +35,8 @@ from smsapp.store.runs import (
 
 RUNS_PER_PARTITION = 1000
 BUCKET_SECONDS = 600
+WORKER_LOST = "worker_lost"
+"""Reason of messages whose worker never came back."""
 
 Changes = Counter[tuple[str, str]]
 """(state, reason) -> how many people more or fewer."""
@@ -77,11 +79,7 @@ def ensure_partition(session: Session, run_id: int) -> None:
         if session.scalar(sa.text("SELECT to_regclass(:part)"), {"part": part}) is not None:
             continue
         session.execute(sa.text(f"CREATE TABLE {part} (LIKE {table} INCLUDING ALL)"))
-        session.execute(
-            sa.text(
-                f"ALTER TABLE {table} ATTACH PARTITION {part} FOR VALUES FROM ({low}) TO ({low + RUNS_PER_PARTITION})"
-            )
-        )
+        session.execute(sa.text(f"ALTER TABLE {table} ATTACH PARTITION {part} FOR VALUES FROM ({low}) TO ({high})"))
 
 
 def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_size: int) -> tuple[int, int]:
@@ -220,8 +218,8 @@ class Answered:
 def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at: int) -> bool:
     """Store a batch's answers, its tallies and its state; messages without an answer are queued again.
 
-    Returns False if the lease was lost meanwhile: the sweep has called the messages unconfirmed and closed the batch, and
-    the answers settle them from there.
+    Returns False if the lease was lost meanwhile: the sweep has called the messages unconfirmed and closed the batch,
+    and the answers settle them from there.
     """
     answered = {answer.seq for answer in answers}
     unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered]
@@ -237,14 +235,15 @@ def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at
         .values(state=BatchState.READY if unsent else BatchState.DONE, claim="", lease_until=None),
     )
     owned = released == 1
-    begins, held_as = (Status.QUEUED, Status.HANDED) if owned else (Status.UNCONFIRMED, Status.UNCONFIRMED)
+    begins = Status.QUEUED if owned else Status.UNCONFIRMED
+    counted_as = (name(Status.HANDED), "") if owned else (name(Status.UNCONFIRMED), WORKER_LOST)
     changes: Changes = Counter()
     groups: dict[tuple[Status, str], list[Answered]] = {}
     for answer in answers:
         groups.setdefault((answer.status, answer.reason), []).append(answer)
     for (status, reason), group in sorted(groups.items()):
         moved = _store_answers(session, batch.run_id, begins, group, at)
-        changes[name(held_as), ""] -= moved
+        changes[counted_as] -= moved
         changes[name(status), reason] += moved
         if moved < len(group):
             _complete_overtaken(session, batch.run_id, group, at)
@@ -346,7 +345,7 @@ def expire_leases(session: Session, now: dt.datetime) -> list[int]:
     for run_id, lo, hi in lost:
         runs.setdefault(run_id, []).append((lo, hi))
     for run_id, ranges in runs.items():
-        _close_queued(session, run_id, ranges, Status.UNCONFIRMED, "worker_lost", Status.HANDED)
+        _close_queued(session, run_id, ranges, Status.UNCONFIRMED, WORKER_LOST, Status.HANDED)
     return list(runs)
 
 

@@ -1,4 +1,4 @@
-"""The only file that knows RQ, rq-scheduler and Redis: ring a task now, ring it later, take a later ring back.
+"""The only file that knows RQ, rq-scheduler and Redis: ring a task now, later or again and again, take a ring back.
 
 A ring may be lost or come twice; the rows decide. So a Redis that does not answer is logged, never raised: the sweep
 finds the work in the database.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 from flask import Flask, current_app
-from rq import Queue
+from rq import Queue, Worker
 from rq.exceptions import NoSuchJobError
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq_scheduler import Scheduler
 
 EXTENSION = "smsapp.queue"
@@ -59,6 +61,16 @@ def ring(name: str, task: str, *args: Any) -> bool:
     return True
 
 
+def ring_once(name: str, task: str, *args: Any) -> bool:
+    """Ring unless a ring of this queue waits already: whoever answers that one finds this work too."""
+    try:
+        if queue(name).count:
+            return True
+    except redis.RedisError:
+        return False
+    return ring(name, task, *args)
+
+
 def ring_at(when: dt.datetime, name: str, task: str, *args: Any, ring_id: str) -> bool:
     """Ask rq-scheduler to ring then; the same `ring_id` again moves the entry, it does not double."""
     try:
@@ -87,3 +99,90 @@ def take_back(ring_id: str) -> None:
         pass
     except redis.RedisError as error:
         log.warning("take_back.lost ring=%s error=%s", ring_id, type(error).__name__)
+
+
+# -- rings that come back, and who listens ----------------------------------------------------------------------------
+
+STILL_WAITING = dt.timedelta(minutes=10)
+"""A chore is not rung again while its last ring waits or runs, but for no longer: that ring may have died unheard."""
+ALIVE_KEY, ALIVE_SECONDS = "smsapp:scheduler", 15
+
+
+class Timekeeper(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
+    """rq-scheduler, except that rings of one chore do not pile up while no worker listens."""
+
+    def enqueue_job(self, job: Job) -> None:
+        """Ring a scheduled job; a chore whose last ring is still under way only gets its next time."""
+        every = job.meta.get("interval")
+        busy = job.get_status() in {JobStatus.QUEUED, JobStatus.STARTED}
+        if every and busy and job.enqueued_at and dt.datetime.now(dt.UTC) - job.enqueued_at < STILL_WAITING:
+            due = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=every)
+            self.connection.zadd(self.scheduled_jobs_key, {job.id: due.timestamp()})
+            return
+        super().enqueue_job(job)
+
+    def tick(self) -> None:
+        """Ring everything that is due and show that this scheduler lives. Two schedulers take turns by a lock."""
+        self.connection.set(ALIVE_KEY, "1", ex=ALIVE_SECONDS)
+        if self.acquire_lock():
+            try:
+                self.enqueue_jobs()
+            finally:
+                self.remove_lock()
+
+
+def timekeeper() -> Timekeeper:
+    return Timekeeper(queue_name=CHORES, connection=connection(), interval=1)
+
+
+def keep_chores(chores: Mapping[str, tuple[str, str, int]]) -> tuple[int, int]:
+    """Bring the scheduler's chores in line: {ring id: (queue, task, seconds)}; return (added, removed).
+
+    Ids begin with "chore-" and are made from the content, so what is there under the same id is left alone.
+    Raises redis.RedisError.
+    """
+    keeper = timekeeper()
+    there = {job.id for job in keeper.get_jobs() if job.id.startswith("chore-")}
+    for ring_id in there - chores.keys():
+        take_back(ring_id)
+    for ring_id in chores.keys() - there:
+        name, task, every = chores[ring_id]
+        keeper.schedule(
+            dt.datetime.now(dt.UTC).replace(tzinfo=None),
+            TASKS + task,
+            id=ring_id,
+            queue_name=name,
+            interval=every,
+            result_ttl=-1,
+            timeout=TIMEOUT,
+        )
+    return len(chores.keys() - there), len(there - chores.keys())
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What answers behind the queue."""
+
+    answers: bool
+    workers: int = 0
+    scheduler: bool = False
+    waiting: int = 0
+    """Rings in all queues that no worker has taken yet."""
+    failed: int = 0
+    """Jobs that ended with an exception within the last day."""
+
+
+def pulse() -> Pulse:
+    """Return who listens. Never raises for a Redis that does not answer."""
+    try:
+        client = connection()
+        queues = [queue(name) for name in QUEUES]
+        return Pulse(
+            answers=bool(client.ping()),
+            workers=Worker.count(connection=client),
+            scheduler=bool(client.exists(ALIVE_KEY)),
+            waiting=sum(one.count for one in queues),
+            failed=sum(one.failed_job_registry.count for one in queues),
+        )
+    except redis.RedisError:
+        return Pulse(answers=False)

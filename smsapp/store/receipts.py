@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, BigId
+from smsapp.store.db import Base, BigId, changed, dialect
 
 
 class InboxState(enum.IntEnum):
@@ -47,3 +48,46 @@ class StrayReceipt(Base):
     provider_ref: Mapped[str] = mapped_column(sa.String(80), default="")
     news: Mapped[str] = mapped_column(sa.String(12))
     code: Mapped[str] = mapped_column(sa.String(80), default="")
+
+
+READER = 7_460_001
+"""Key of the PostgreSQL advisory lock that makes one consumer at a time; SQLite has one writer anyway."""
+
+
+def add(session: Session, channel_id: int, now: dt.datetime, **request: Any) -> None:
+    """Keep a request as it came: method, url, query, headers, body."""
+    session.execute(
+        sa.insert(Inbox).values(channel_id=channel_id, received_at=now, state=int(InboxState.NEW), **request)
+    )
+
+
+def only_reader(session: Session) -> bool:
+    """Become the one consumer until the transaction ends; False if another is at work."""
+    if dialect() != "postgresql":
+        return True
+    return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(READER))))
+
+
+def unread(session: Session, limit: int) -> Sequence[Inbox]:
+    """Return the oldest callbacks nobody has read."""
+    return session.scalars(sa.select(Inbox).where(Inbox.state == 0).order_by(Inbox.id).limit(limit)).all()
+
+
+def unread_ids(session: Session, limit: int) -> Sequence[int]:
+    return session.scalars(sa.select(Inbox.id).where(Inbox.state == 0).order_by(Inbox.id).limit(limit)).all()
+
+
+def mark_read(session: Session, ids: Sequence[int], unreadable: Sequence[int]) -> None:
+    bad = set(unreadable)
+    for state, chosen in (
+        (InboxState.APPLIED, [one for one in ids if one not in bad]),
+        (InboxState.UNREADABLE, list(bad)),
+    ):
+        if chosen:
+            changed(session, sa.update(Inbox).where(Inbox.id.in_(chosen)).values(state=int(state)))
+
+
+def keep_strays(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -> None:
+    """Keep receipts (channel_id, ref, provider_ref, news, code) that name no message of ours, for a person."""
+    if strays:
+        session.execute(sa.insert(StrayReceipt), [{**stray, "at": now} for stray in strays])

@@ -233,6 +233,11 @@ def wake(session: Session, now: dt.datetime) -> int:
     return changed(session, unfrozen) + changed(session, frozen)
 
 
+def start_unfrozen(session: Session, run_id: int, now: dt.datetime) -> None:
+    """Let a run that is to end before its audience was frozen count as started with nobody in it."""
+    changed(session, sa.update(Run).where(Run.id == run_id, Run.started_at.is_(None)).values(started_at=now))
+
+
 def unfinished(session: Session) -> Sequence[Run]:
     return session.scalars(sa.select(Run).where(Run.finished_at.is_(None)).order_by(Run.id)).all()
 
@@ -296,3 +301,14 @@ def reasons(session: Session, run_ids: Sequence[int]) -> list[tuple[str, str, in
         .order_by(sa.desc("n"))
     )
     return [(state, reason, int(n)) for state, reason, n in rows]
+
+
+def waiting_for_receipts(session: Session, finished_before: dt.datetime) -> Sequence[int]:
+    """Return the runs that ended before this moment and still have messages without a receipt."""
+    waiting = sa.exists().where(Tally.run_id == Run.id, Tally.state == "accepted", Tally.n > 0)
+    return session.scalars(sa.select(Run.id).where(Run.finished_at < finished_before, waiting)).all()
+
+
+def note_success(session: Session, run_id: int) -> None:
+    """Forget earlier calls that reached nobody: the channel answers again."""
+    changed(session, sa.update(Run).where(Run.id == run_id, Run.failures > 0).values(failures=0))

@@ -1,0 +1,131 @@
+"""Who a campaign would reach: counts with reasons, and people to look at, from the same SELECT that freezes a run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from smsapp.domain.campaign import Left
+from smsapp.domain.errors import NotFound
+from smsapp.domain.sms_template import Purpose, variables
+from smsapp.store.audience import Audience, Cap, classified, personal
+from smsapp.store.channels import ChannelRow
+from smsapp.store.contacts import Contact
+from smsapp.store.db import session
+from smsapp.store.people import Preference
+from smsapp.store.segments import Segment, members
+from smsapp.store.settings import settings
+from smsapp.store.sms_templates import SmsTemplate
+
+CAPS = "frequency_caps"
+"""Preference: {"enabled": bool, "per_day": n, "per_week": n} for marketing messages to one number."""
+
+
+@dataclass(frozen=True)
+class AudienceCounts:
+    """People by what would become of them now; target = planned + everything left out."""
+
+    target: int
+    planned: int
+    left_out: Mapping[Left, int]
+
+    @property
+    def effective(self) -> int:
+        """Those with a usable number (有效用户数)."""
+        return self.target - self.left_out.get(Left.NO_NUMBER, 0) - self.left_out.get(Left.INVALID_NUMBER, 0)
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """One person who would be written to; `values` are the template's variables filled in, in its order."""
+
+    contact_id: int
+    xwho: str
+    phone: str = field(repr=False)
+    values: tuple[str, ...] = field(repr=False)
+
+
+def describe(
+    segment_id: int,
+    channel_id: int | None,
+    template_id: int | None,
+    mapping: Mapping[str, Any] | None,
+    now: dt.datetime,
+) -> Audience:
+    """Return what decides who gets a message; raises NotFound if the segment is gone."""
+    segment = session().get(Segment, segment_id)
+    if segment is None:
+        raise NotFound("segment")
+    channel = session().get(ChannelRow, channel_id) if channel_id else None
+    template = session().get(SmsTemplate, template_id) if template_id else None
+    return Audience(
+        members=members(segment, now),
+        phone_property=channel.phone_property if channel else "$phone",
+        variables=variables(template.text) if template else (),
+        mapping=mapping or {},
+        caps=caps(now) if template and template.purpose == Purpose.MARKETING else (),
+    )
+
+
+def caps(now: dt.datetime) -> list[Cap]:
+    """Return the frequency caps in force: calendar days of the default zone, today and the last seven."""
+    kept = session().get(Preference, CAPS)
+    if kept is None or not kept.value.get("enabled"):
+        return []
+    today = now.astimezone(ZoneInfo(settings().DEFAULT_ZONE)).replace(hour=0, minute=0, second=0, microsecond=0)
+    chosen = [(today, kept.value.get("per_day")), (today - dt.timedelta(days=6), kept.value.get("per_week"))]
+    return [Cap(since.astimezone(dt.UTC), int(most)) for since, most in chosen if most]
+
+
+def counts(
+    segment_id: int,
+    channel_id: int | None,
+    template_id: int | None = None,
+    mapping: Mapping[str, Any] | None = None,
+    *,
+    now: dt.datetime,
+) -> AudienceCounts:
+    """Count the segment's members by what would become of them if the campaign were sent now."""
+    people = classified(describe(segment_id, channel_id, template_id, mapping, now)).subquery()
+    rows = session().execute(sa.select(people.c.reason, sa.func.count()).group_by(people.c.reason)).all()
+    left_out = {Left(reason): n for reason, n in rows if reason is not None}
+    planned = sum(n for reason, n in rows if reason is None)
+    return AudienceCounts(planned + sum(left_out.values()), planned, left_out)
+
+
+def sample(
+    segment_id: int,
+    channel_id: int | None,
+    template_id: int | None,
+    mapping: Mapping[str, Any] | None,
+    *,
+    now: dt.datetime,
+    n: int = 20,
+    after: int = 0,
+) -> list[Recipient]:
+    """Return up to `n` people who would be written to, with contact ids above `after`, in id order."""
+    audience = describe(segment_id, channel_id, template_id, mapping, now)
+    people = classified(audience).subquery()
+    rows = session().execute(
+        sa.select(people.c.contact_id, Contact.xwho, people.c.phone, people.c.params)
+        .join(Contact, Contact.id == people.c.contact_id)
+        .where(people.c.reason.is_(None), people.c.contact_id > after)
+        .order_by(people.c.contact_id)
+        .limit(n)
+    )
+    return [
+        Recipient(contact_id, xwho, phone, filled(audience.variables, audience.mapping or {}, params))
+        for contact_id, xwho, phone, params in rows
+    ]
+
+
+def filled(names: Sequence[str], mapping: Mapping[str, Any], params: str | None) -> tuple[str, ...]:
+    """Return the values of a template's variables for one person: fixed texts, and `params` for the personal ones."""
+    own = dict(zip(personal(names, mapping), json.loads(params) if params else (), strict=True))
+    return tuple(own[name] if name in own else mapping.get(name, {}).get("fixed", "") for name in names)

@@ -1,0 +1,364 @@
+"""A lane: a job that claims batch after batch of whatever run may be sent, for a minute, and rings its successor.
+
+All runs take turns, so a small campaign does not wait behind a huge one. Provider calls of several batches are in
+flight at the same time on one event loop; the database is asked from one thread beside it, and no transaction is open
+while a call is waited for. What a call did is written once per batch:
+
+    claim (committed) -> render -> book the rate -> call -> write back
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from flask import Flask
+
+from smsapp.channels.base import (
+    Answer,
+    Channel,
+    ChannelError,
+    Misconfigured,
+    Outgoing,
+    Submission,
+    TemplateFacts,
+    Throttled,
+    Unclear,
+    Unreachable,
+)
+from smsapp.channels.http import HttpClient
+from smsapp.domain import quiet
+from smsapp.domain.message import Status
+from smsapp.domain.outcome import Outcome
+from smsapp.domain.phone import is_domestic
+from smsapp.domain.quiet import QuietHours
+from smsapp.domain.sms_template import compile_text, full_text, parts
+from smsapp.services import channels, sending, stopping
+from smsapp.services.audience import filled
+from smsapp.store import ledger, queue, rate, runs
+from smsapp.store.db import session, writing
+from smsapp.store.ledger import Answered, Claimed
+from smsapp.store.runs import Run, RunState
+from smsapp.store.settings import settings
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Clock = Callable[[], dt.datetime]
+
+LOOK_AROUND = 1.0
+"""Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
+OPEN_BATCHES = 8
+"""Most batches of one channel in a lane's hands: enough to fill the line, few enough to be in doubt after a kill."""
+BACK_OFF = (2, 5, 15, 30, 60, 120, 300)
+"""Seconds to wait after the first, second ... call in a row that reached nobody."""
+
+
+@dataclass
+class Line:
+    """One channel as a lane sees it."""
+
+    channel_id: int
+    adapter: Channel
+    rate: int | None
+    callback_url: str
+    slots: asyncio.Semaphore
+    batches: int = 0
+
+    @property
+    def has_room(self) -> bool:
+        return self.batches < OPEN_BATCHES and not self.slots.locked()
+
+
+@dataclass
+class Work:
+    """One run as a lane sees it: how to make its texts, and whether it may go on."""
+
+    run_id: int
+    line: Line
+    template: TemplateFacts
+    mapping: dict[str, Any]
+    render: Callable[[Sequence[str]], str]
+    quiet: QuietHours | None
+    stopped: bool = False
+
+
+@dataclass
+class Outcomes:
+    """What a batch has come to so far."""
+
+    answers: list[Answered] = field(default_factory=list)
+    trouble: ChannelError | None = None
+
+
+class Lane:
+    """See the module. `work` returns when the time is over or nothing is left to do."""
+
+    def __init__(self, app: Flask, clock: Clock) -> None:
+        self.app = app
+        self.clock = clock
+        self.claim = secrets.token_hex(8)
+        self.lines: dict[int, Line] = {}
+        self.works: dict[int, Work] = {}
+        self.batches: set[asyncio.Task[None]] = set()
+        self.last_run = 0
+        self.stopping = False
+        self.desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self.freezer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="freezer")
+        self.freezing: asyncio.Future[None] | None = None
+
+    async def at_desk(self, step: Callable[..., T], *args: Any) -> T:
+        """Run a database step on the lane's one database thread, in an application context of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self.desk, self._in_context, step, *args)
+
+    def _in_context(self, step: Callable[..., T], *args: Any) -> T:
+        with self.app.app_context():
+            return step(*args)
+
+    async def work(self, seconds: float) -> bool:
+        """Send until `seconds` have passed or nothing is left; return whether something is left."""
+        allowed = settings().ALLOWED_PRIVATE_HOSTS
+        loop = asyncio.get_running_loop()
+        over = loop.time() + seconds
+        look = 0.0
+        left = True
+        async with HttpClient(allowed) as http:
+            while loop.time() < over and not self.stopping:
+                if loop.time() >= look:
+                    await self._look()
+                    look = loop.time() + LOOK_AROUND
+                if await self._take_batch(http):
+                    continue
+                left = bool(self.batches or self.freezing)
+                if not left:
+                    break
+                waited_for = [*self.batches, *([self.freezing] if self.freezing else [])]
+                await asyncio.wait(
+                    waited_for, timeout=max(0.01, look - loop.time()), return_when=asyncio.FIRST_COMPLETED
+                )
+            while self.batches:
+                await asyncio.wait(self.batches, timeout=LOOK_AROUND)
+                await self._look()
+        self.desk.shutdown()
+        self.freezer.shutdown()
+        return left
+
+    async def _look(self) -> None:
+        """Look around; let an audience be frozen on a thread of its own, for that may take a while."""
+        opened = await self.at_desk(self._look_around)
+        if self.freezing is not None and self.freezing.done():
+            self.freezing.result()
+            self.freezing = None
+            await self.at_desk(self._look_around)
+        if opened and self.freezing is None and not self.stopping:
+            freeze = partial(self._in_context, sending.open_run, opened[0], self.clock())
+            self.freezing = asyncio.get_running_loop().run_in_executor(self.freezer, freeze)
+
+    # -- at the desk: database steps ------------------------------------------------------------------------------
+
+    def _look_around(self) -> list[int]:
+        """Keep leases alive, wake held runs, see which runs must not go on; return those that are to be frozen."""
+        now = self.clock()
+        self.stopping = stopping.is_wanted()
+        with writing() as current:
+            ledger.extend_leases(current, self.claim, now + self._lease())
+            runs.wake(current, now)
+        going = {run.id: run for run in runs.unfinished(session())}
+        for run in going.values():
+            if run.state == RunState.SENDING and run.id not in self.works:
+                self._take_up(run)
+        for run_id, work in self.works.items():
+            work.stopped = run_id not in going or going[run_id].state != RunState.SENDING
+        return [run.id for run in going.values() if run.state == RunState.OPEN]
+
+    def _lease(self) -> dt.timedelta:
+        return dt.timedelta(seconds=settings().LEASE_SECONDS)
+
+    def _take_up(self, run: Run) -> None:
+        facts = run.template
+        line = self.lines.get(run.channel_id)
+        if line is None:
+            row = channels.row(run.channel_id)
+            adapter = channels.adapter(run.channel_id)
+            slots = asyncio.Semaphore(adapter.in_flight)
+            line = Line(run.channel_id, adapter, row.rate, channels.callback_url(row), slots)
+            self.lines[run.channel_id] = line
+        template = TemplateFacts(
+            facts["code"], facts["text"], facts["signature"], tuple(facts["variables"]), facts["marketing"]
+        )
+        begin, end = facts["quiet"] or ("", "")
+        hours = quiet.read(begin, end, facts["zone"]) if begin else None
+        render = compile_text(full_text(template.signature, template.text))
+        self.works[run.id] = Work(run.id, line, template, facts["mapping"], render, hours)
+
+    def _claim(self, channel_ids: Sequence[int]) -> Claimed | None:
+        """Claim the next batch; a run that has come into its quiet hours is held instead, its batch given back."""
+        now = self.clock()
+        with writing() as current:
+            batch = ledger.claim_batch(current, channel_ids, self.last_run, self.claim, now, self._lease())
+            if batch is None:
+                return None
+            work = self.works.get(batch.run_id)
+            until = work.quiet.over_at(now) if work and work.quiet else None
+            if until is not None or work is None:
+                ledger.write_back(current, batch, [], int(now.timestamp()))
+            if until is not None:
+                runs.hold(current, batch.run_id, "quiet_hours", until)
+        return batch
+
+    def _write_back(self, batch: Claimed, work: Work, outcomes: Outcomes) -> None:
+        now = self.clock()
+        with writing() as current:
+            ledger.write_back(current, batch, outcomes.answers, int(now.timestamp()))
+            if work.line.adapter.receipts_by_provider_ref:
+                phones = {seq: phone for seq, phone, _params in batch.rows}
+                refs = [(a.provider_ref, phones[a.seq], a.seq) for a in outcomes.answers if a.provider_ref]
+                ledger.remember_refs(current, work.line.channel_id, batch.run_id, refs)
+            if outcomes.trouble is not None:
+                self._hold(batch.run_id, outcomes.trouble, now)
+            elif outcomes.answers:
+                runs.note_success(current, batch.run_id)
+            closed = sending.settle(current, batch.run_id, now)
+        if closed:
+            closed.ring()
+
+    def _hold(self, run_id: int, trouble: ChannelError, now: dt.datetime) -> None:
+        """Hold the run as the channel's trouble asks for."""
+        current = session()
+        run = current.get(Run, run_id, populate_existing=True)
+        if run is None or run.state != RunState.SENDING:
+            return
+        failures = run.failures + 1
+        log.warning("channel.trouble run=%s kind=%s code=%s", run_id, type(trouble).__name__, trouble.code)
+        if isinstance(trouble, Misconfigured):
+            runs.hold(current, run_id, str(trouble.outcome or Outcome.CREDENTIALS), None)
+        elif isinstance(trouble, Throttled):
+            wait = trouble.retry_after or BACK_OFF[0]
+            runs.hold(current, run_id, "throttled", now + dt.timedelta(seconds=wait))
+        else:
+            wait = BACK_OFF[min(failures, len(BACK_OFF)) - 1]
+            runs.hold(current, run_id, "unreachable", now + dt.timedelta(seconds=wait), failures=failures)
+
+    # -- on the loop: provider calls ------------------------------------------------------------------------------
+
+    async def _take_batch(self, http: HttpClient) -> bool:
+        """Claim one batch for a channel that has room and set it going; False if there is none."""
+        free = [line.channel_id for line in self.lines.values() if line.has_room]
+        if not free:
+            return False
+        batch = await self.at_desk(self._claim, free)
+        if batch is None:
+            return False
+        self.last_run = batch.run_id
+        work = self.works.get(batch.run_id)
+        if work is None:
+            await self._look()
+            return True
+        work.line.batches += 1
+        task = asyncio.create_task(self._carry(batch, work, http))
+        self.batches.add(task)
+        task.add_done_callback(self.batches.discard)
+        return True
+
+    async def _carry(self, batch: Claimed, work: Work, http: HttpClient) -> None:
+        """Hand over one batch, request by request, and write down what became of it."""
+        outcomes = Outcomes()
+        try:
+            calls = [asyncio.create_task(self._call(request, outcomes, work, http)) for request in _cut(batch, work)]
+            await asyncio.gather(*calls)
+        finally:
+            work.line.batches -= 1
+            await self.at_desk(self._write_back, batch, work, outcomes)
+
+    async def _call(self, request: Request, outcomes: Outcomes, work: Work, http: HttpClient) -> None:
+        """Make one provider call, if the run may still go on when its turn has come."""
+        line = work.line
+        async with line.slots:
+            if line.rate:
+                await asyncio.sleep(await self.at_desk(_departure, line.channel_id, len(request.rows), line.rate))
+            if work.stopped or self.stopping:
+                return
+            submission = Submission(work.template, request.messages, line.callback_url)
+            try:
+                answers = await line.adapter.send(submission, http)
+            except (Unreachable, Throttled, Misconfigured) as trouble:
+                outcomes.trouble = trouble
+                work.stopped = True
+                return
+            except Unclear as doubt:
+                outcomes.answers += request.in_doubt(doubt.code)
+                return
+            except Exception:
+                # A fault of ours in the adapter: the request may have left, so its messages are in doubt as well.
+                log.exception("adapter.fault channel=%s", line.channel_id)
+                outcomes.answers += request.in_doubt("adapter_fault")
+                return
+        outcomes.answers += request.answered(answers)
+
+
+@dataclass
+class Request:
+    """What one provider call carries, with the rows it came from."""
+
+    rows: list[tuple[int, int]]
+    """(seq, parts)"""
+    messages: list[Outgoing]
+
+    def answered(self, answers: Sequence[Answer]) -> Iterator[Answered]:
+        """Pair answers with rows; a message the provider did not mention is in doubt."""
+        for (seq, billed), answer in zip(self.rows, answers, strict=False):
+            if answer.accepted:
+                yield Answered(seq, Status.ACCEPTED, billed, "", answer.code, answer.provider_ref)
+            else:
+                why = str(answer.outcome or Outcome.UNKNOWN)
+                yield Answered(seq, Status.REFUSED, billed, why, answer.code, answer.provider_ref)
+        for seq, billed in self.rows[len(answers) :]:
+            yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer")
+
+    def in_doubt(self, code: str) -> Iterator[Answered]:
+        for seq, billed in self.rows:
+            yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer", code)
+
+
+def _cut(batch: Claimed, work: Work) -> list[Request]:
+    """Render a batch's messages and cut them into requests the provider takes."""
+    names, mapping = work.template.variables, work.mapping
+    fixed = None if any("property" in mapping.get(name, {}) for name in names) else filled(names, mapping, None)
+    groups: dict[str, Request] = {}
+    full: list[Request] = []
+    for seq, phone, params in batch.rows:
+        values = fixed if fixed is not None else filled(names, mapping, params)
+        text = work.render(values)
+        key = text if work.line.adapter.equal_texts_only else ""
+        request = groups.get(key)
+        if request is None:
+            request = groups[key] = Request([], [])
+        request.rows.append((seq, parts(text, is_domestic(phone))))
+        request.messages.append(Outgoing(f"{batch.run_id}-{seq}", phone, text, values))
+        if len(request.rows) >= work.line.adapter.per_request:
+            full.append(groups.pop(key))
+    return full + list(groups.values())
+
+
+def _departure(channel_id: int, messages: int, per_second: int) -> float:
+    """Return the seconds until these messages may leave; without Redis every lane keeps to its share of the rate."""
+    try:
+        return rate.book(channel_id, messages, per_second)
+    except rate.RateUnknown:
+        return rate.paced(messages, per_second, settings().SEND_WORKERS)
+
+
+def send(app: Flask, clock: Clock) -> None:
+    """Work one lane; ring the next one if something is left."""
+    if asyncio.run(_lane(app, clock)):
+        queue.ring(queue.SEND, "send", 0)
+
+
+async def _lane(app: Flask, clock: Clock) -> bool:
+    return await Lane(app, clock).work(settings().LANE_SECONDS)

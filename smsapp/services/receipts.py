@@ -1,0 +1,188 @@
+"""The inbox: callbacks are stored as they came and acknowledged; one consumer reads and applies them later, in bulk.
+
+Early, double, late, contradictory and unknown receipts change nothing they should not: `domain/message.advance`
+decides, and what a callback says is applied in the same transaction that marks it as read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import re
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from smsapp.channels.base import Callback, Channel, ChannelError, News, Receipt, Reply
+from smsapp.channels.http import HttpClient
+from smsapp.domain.errors import Refusal
+from smsapp.domain.message import Status, advance
+from smsapp.services import channels, replies
+from smsapp.store import ledger, queue, receipts
+from smsapp.store.db import session, writing
+from smsapp.store.ledger import Move
+from smsapp.store.receipts import Inbox
+from smsapp.store.settings import settings
+
+log = logging.getLogger(__name__)
+
+BULK = 500
+"""Callbacks read in one transaction."""
+REF = re.compile(r"([0-9]{1,18})-([0-9]{1,9})")
+STATUS = {News.DELIVERED: Status.DELIVERED, News.UNDELIVERED: Status.UNDELIVERED, News.ACCEPTED: Status.ACCEPTED}
+
+
+def store(channel_id: int, callback: Callback, now: dt.datetime) -> None:
+    """Keep a callback as it came and ask for it to be read; once this returns it may be acknowledged."""
+    with writing() as current:
+        _keep(current, channel_id, callback, now)
+    queue.ring_once(queue.NEWS, "apply_news")
+
+
+def _keep(current: Session, channel_id: int, callback: Callback, now: dt.datetime) -> None:
+    receipts.add(
+        current,
+        channel_id,
+        now,
+        method=callback.method,
+        url=callback.url,
+        query=callback.query,
+        headers=dict(callback.headers),
+        body=callback.body,
+    )
+
+
+def apply_news(now: dt.datetime) -> int:
+    """Read every stored callback and apply it; return how many were read. One consumer at a time."""
+    read = 0
+    while True:
+        with writing() as current:
+            if not receipts.only_reader(current):
+                return read
+            waiting = receipts.unread(current, BULK)
+            if not waiting:
+                return read
+            _apply(current, waiting, now)
+        read += len(waiting)
+
+
+def _apply(current: Session, waiting: Sequence[Inbox], now: dt.datetime) -> None:
+    adapters: dict[int, Channel | None] = {}
+    news: list[tuple[int, Receipt]] = []
+    unreadable: list[int] = []
+    for row in waiting:
+        if row.channel_id not in adapters:
+            adapters[row.channel_id] = _adapter(row.channel_id)
+        adapter = adapters[row.channel_id]
+        callback = Callback(row.method, row.query, row.headers, row.body, row.url)
+        try:
+            found = adapter.read_callback(callback) if adapter else ()
+        except Exception as error:
+            # Whatever a provider sends, the callbacks behind it must not wait for ever; the raw body is kept.
+            log.warning("callback.unreadable inbox=%s error=%s", row.id, type(error).__name__)
+            unreadable.append(row.id)
+            continue
+        for position, item in enumerate(found):
+            if isinstance(item, Reply):
+                replies.take(current, row.channel_id, row.id, position, item, now)
+            else:
+                news.append((row.channel_id, item))
+    apply_receipts(current, news, now)
+    receipts.mark_read(current, [row.id for row in waiting], unreadable)
+
+
+def _adapter(channel_id: int) -> Channel | None:
+    try:
+        return channels.adapter(channel_id)
+    except Refusal:
+        return None
+
+
+def apply_receipts(current: Session, news: Sequence[tuple[int, Receipt]], now: dt.datetime) -> None:
+    """Apply receipts (channel, receipt) in the caller's transaction; those that name no message of ours are kept."""
+    wanted: dict[tuple[int, int], list[Receipt]] = {}
+    strays: list[tuple[int, Receipt]] = []
+    for (channel_id, receipt), key in zip(news, _keys(current, news), strict=True):
+        if key is None:
+            strays.append((channel_id, receipt))
+        else:
+            wanted.setdefault(key, []).append(receipt)
+    known = ledger.where_they_stand(current, sorted(wanted))
+    channel_of = {id(receipt): channel_id for channel_id, receipt in news}
+    moves: list[Move] = []
+    for key, its_news in wanted.items():
+        stands = known.get(key)
+        if stands is None:
+            strays += [(channel_of[id(receipt)], receipt) for receipt in its_news]
+            continue
+        status, last = stands.status, None
+        for receipt in its_news:
+            after = advance(status, STATUS[receipt.news])
+            if after is not status:
+                status, last = after, receipt
+        if last is not None:
+            why = str(last.outcome or "unknown") if status is Status.UNDELIVERED else ""
+            moves.append(Move(*key, stands, status, why, last.code))
+    ledger.apply_moves(current, moves, int(now.timestamp()))
+    receipts.keep_strays(
+        current,
+        [
+            {
+                "channel_id": channel_id,
+                "ref": receipt.ref[:80],
+                "provider_ref": receipt.provider_ref[:80],
+                "news": receipt.news,
+                "code": receipt.code[:80],
+            }
+            for channel_id, receipt in strays
+        ],
+        now,
+    )
+
+
+def _keys(current: Session, news: Sequence[tuple[int, Receipt]]) -> list[tuple[int, int] | None]:
+    """Return the message (run, seq) each receipt is about, by our own reference or else by the provider's id."""
+    theirs: dict[int, set[str]] = {}
+    for channel_id, receipt in news:
+        if not receipt.ref and receipt.provider_ref:
+            theirs.setdefault(channel_id, set()).add(receipt.provider_ref)
+    lookup = {
+        channel_id: ledger.by_provider_ref(current, channel_id, sorted(refs)) for channel_id, refs in theirs.items()
+    }
+    keys: list[tuple[int, int] | None] = []
+    for channel_id, receipt in news:
+        ours = REF.fullmatch(receipt.ref)
+        if ours:
+            keys.append((int(ours[1]), int(ours[2])))
+        elif not receipt.ref:
+            found = lookup.get(channel_id, {})
+            exact = found.get((receipt.provider_ref, receipt.phone))
+            keys.append(exact or found.get((receipt.provider_ref, "")))
+        else:
+            keys.append(None)
+    return keys
+
+
+def ask_providers(now: dt.datetime) -> None:
+    """Fetch what waits at every provider that has to be asked, store it page by page, and apply it."""
+    asked = [row.id for row in channels.choices() if channels.kinds()[row.kind].pulls]
+    if asked:
+        asyncio.run(_ask(asked, now))
+    apply_news(now)
+
+
+async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
+    async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
+        for channel_id in channel_ids:
+            try:
+                async for page in channels.adapter(channel_id).pull(http):
+                    with writing() as current:
+                        _keep(current, channel_id, page, now)
+            except ChannelError as trouble:
+                log.warning("pull.failed channel=%s code=%s", channel_id, trouble.code)
+
+
+def unread_count(limit: int = 1000) -> int:
+    """Return how many callbacks wait to be read, counted up to `limit`."""
+    return len(receipts.unread_ids(session(), limit))

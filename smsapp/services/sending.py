@@ -1,0 +1,331 @@
+"""A run's life: opened for its slot, its audience frozen, sent by lanes, closed; then the next slot is set.
+
+Every step is a conditional change of rows, so it may be asked for twice, or by two workers at once, or never: then the
+sweep asks for it again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.channels.base import Channel
+from smsapp.domain import funnel as numbers
+from smsapp.domain import schedule as schedules
+from smsapp.domain.campaign import Action, Status
+from smsapp.domain.errors import Outrun
+from smsapp.domain.schedule import Schedule
+from smsapp.domain.sms_template import Audit, Purpose, variables
+from smsapp.services import audience, channels, trail
+from smsapp.services.trail import Actor
+from smsapp.store import campaigns, ledger, queue, runs
+from smsapp.store.campaigns import Campaign
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session, writing
+from smsapp.store.runs import Run, RunState
+from smsapp.store.segments import Segment
+from smsapp.store.settings import settings
+from smsapp.store.sms_templates import SmsTemplate
+
+log = logging.getLogger(__name__)
+
+LARGE_BATCH, SMALL_BATCH = 1000, 200
+"""Messages per batch where a request carries many, and where it carries one (the smaller, the less is in doubt)."""
+RING_AGAIN = dt.timedelta(minutes=10)
+"""How far ahead the sweep renews the scheduler's entries: whatever Redis forgot is back well before it is due."""
+ROUTINE_HOLDS = ("quiet_hours", "throttled", "unreachable")
+"""Holds that end by themselves; every other one waits for a person, and fails the run after the campaign's grace."""
+
+
+# -- from due to frozen -----------------------------------------------------------------------------------------------
+
+
+def start(campaign_id: int, now: dt.datetime) -> int | None:
+    """Open the run of a campaign whose time has come; return its id, or None if there is nothing to do (any more).
+
+    Slots missed by more than the campaign's grace are recorded as missed, one row each, and the next one is set.
+    """
+    with writing() as current:
+        campaign = current.get(Campaign, campaign_id, with_for_update=True, populate_existing=True)
+        if campaign is None or campaign.status != Status.WAITING or campaign.next_due_at is None:
+            return None
+        slot: dt.datetime | None = campaign.next_due_at
+        schedule = Schedule.from_json(campaign.schedule)
+        grace = dt.timedelta(minutes=campaign.grace_minutes)
+        while slot is not None and slot + grace < now:
+            runs.add_missed(current, campaign, slot, now)
+            log.warning("slot.missed campaign=%s slot=%s", campaign_id, slot.isoformat())
+            slot = schedules.next_due(schedule, slot) if schedule.recurring else None
+        if slot is None:
+            campaigns.move(current, campaign_id, Action.START)
+            campaigns.move(current, campaign_id, Action.FAIL, failure="missed", next_due_at=None)
+            return None
+        if slot > now:
+            current.execute(sa.update(Campaign).where(Campaign.id == campaign_id).values(next_due_at=slot))
+            run_id = None
+        elif campaigns.move(current, campaign_id, Action.START, next_due_at=None, failure=""):
+            run_id = runs.add_run(current, campaign, slot, now)
+        else:
+            return None
+    if run_id is None:
+        ring_when_due(campaign_id, slot)
+    else:
+        queue.ring(queue.SEND, "send", run_id)
+    return run_id
+
+
+def ring_when_due(campaign_id: int, due: dt.datetime) -> None:
+    """Have the scheduler ring at this campaign's next slot; the same campaign again moves the ring."""
+    queue.ring_at(due, queue.SEND, "start", campaign_id, ring_id=f"due-{campaign_id}")
+
+
+def open_run(run_id: int, now: dt.datetime) -> None:
+    """Freeze the audience of a run that has not been frozen yet, or hold it because what was confirmed has changed."""
+    run = session().get(Run, run_id, populate_existing=True)
+    if run is None or run.state != RunState.OPEN:
+        return
+    adapter = channels.adapter(run.channel_id)
+    with writing() as current:
+        ledger.ensure_partition(current, run_id)
+    with writing() as current:
+        run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
+        if run is None or run.state != RunState.OPEN:
+            return
+        campaign = current.get(Campaign, run.campaign_id)
+        template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
+        channel = current.get(ChannelRow, run.channel_id)
+        segment = current.get(Segment, run.segment_id) if run.segment_id else None
+        change = _changed_since_confirmed(campaign, template, channel, segment)
+        if change or campaign is None or template is None or channel is None or segment is None:
+            runs.hold(current, run_id, change or "gone", None)
+            log.warning("run.held run=%s reason=%s", run_id, change)
+            return
+        plan = audience.describe(segment.id, channel.id, template.id, campaign.mapping, now)
+        target, planned = ledger.freeze(current, run_id, plan, batch_size(adapter, channel.rate))
+        runs.change_state(
+            current,
+            run_id,
+            {RunState.OPEN},
+            RunState.SENDING,
+            started_at=now,
+            target=target,
+            planned=planned,
+            marketing=template.purpose == Purpose.MARKETING,
+            template=_frozen_facts(campaign, template, channel, segment, adapter),
+        )
+        log.info("run.frozen run=%s target=%s planned=%s", run_id, target, planned)
+    if planned == 0:
+        close_if_over(run_id, now)
+
+
+def _changed_since_confirmed(
+    campaign: Campaign | None, template: SmsTemplate | None, channel: ChannelRow | None, segment: Segment | None
+) -> str:
+    if campaign is None or segment is None:
+        return "segment_gone"
+    if channel is None or not channel.active:
+        return "channel_inactive"
+    if template is None or template.audit != Audit.APPROVED:
+        return "template_withdrawn"
+    confirmed = campaign.confirmed_template or {}
+    if (template.text, template.signature) != (confirmed.get("text"), confirmed.get("signature")):
+        return "template_changed"
+    return ""
+
+
+def _frozen_facts(
+    campaign: Campaign, template: SmsTemplate, channel: ChannelRow, segment: Segment, adapter: Channel
+) -> dict[str, Any]:
+    """Return what a run keeps of everything that may change while it goes on, or be deleted afterwards."""
+    marketing = template.purpose == Purpose.MARKETING
+    return {
+        "code": template.code,
+        "name": template.name,
+        "text": template.text,
+        "signature": template.signature,
+        "variables": list(variables(template.text)),
+        "mapping": campaign.mapping,
+        "marketing": marketing,
+        "segment": segment.name,
+        "channel": channel.name,
+        "price": str(channel.price) if channel.price is not None else None,
+        "currency": channel.currency,
+        "zone": campaign.zone,
+        "quiet": [channel.quiet_from, channel.quiet_until] if marketing and not adapter.quiet_hours_exempt else None,
+    }
+
+
+def batch_size(adapter: Channel, rate: int | None) -> int:
+    """Return how many messages one claim takes: about a second's work on a slow channel, never less than a request."""
+    size = LARGE_BATCH if adapter.per_request > 1 else SMALL_BATCH
+    return max(adapter.per_request, min(size, rate)) if rate else size
+
+
+# -- closing ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A run that is over, and when its campaign is due next, if ever."""
+
+    campaign_id: int
+    next_due: dt.datetime | None
+
+    def ring(self) -> None:
+        """Ask for the next slot; to be called after the commit."""
+        if self.next_due is not None:
+            ring_when_due(self.campaign_id, self.next_due)
+
+
+def close_if_over(run_id: int, now: dt.datetime) -> bool:
+    """Close the run if nothing is left to do, in a transaction of its own; True if it closed."""
+    with writing() as current:
+        closed = settle(current, run_id, now)
+    if closed:
+        closed.ring()
+    return closed is not None
+
+
+def settle(current: Session, run_id: int, now: dt.datetime) -> Closed | None:
+    """Close the run if nothing is left to do: verdict, the campaign's next state, its next slot."""
+    run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
+    if run is None or run.finished_at is not None or run.started_at is None:
+        return None
+    if run.state == RunState.ENDING:
+        ledger.cancel_rest(current, run_id, "ended")
+    if not ledger.is_over(current, run_id):
+        return None
+    funnel = runs.funnels(current, [run_id])[run_id]
+    if run.state == RunState.ENDING:
+        verdict = "failed" if run.hold_reason == "failing" else "stopped"
+    else:
+        verdict = "sent" if numbers.succeeded(funnel) else "failed"
+    runs.change_state(
+        current,
+        run_id,
+        {RunState.SENDING, RunState.HELD, RunState.ENDING},
+        RunState.DONE,
+        verdict=verdict,
+        finished_at=now,
+    )
+    log.info("run.closed run=%s verdict=%s accepted=%s", run_id, verdict, funnel.accepted)
+    return Closed(run.campaign_id, _after_run(current, run, verdict))
+
+
+def _after_run(current: Session, run: Run, verdict: str) -> dt.datetime | None:
+    """Move the campaign on: back to waiting if another slot lies ahead, else to its last state."""
+    campaign = current.get(Campaign, run.campaign_id, populate_existing=True)
+    if campaign is None:
+        return None
+    schedule = Schedule.from_json(campaign.schedule)
+    failure = _why(current, run) if verdict == "failed" else ""
+    due = schedules.next_due(schedule, run.slot) if schedule.recurring and verdict != "stopped" else None
+    if due is not None:
+        campaigns.move(current, campaign.id, Action.REST, next_due_at=due, failure=failure)
+        return due
+    action = {"sent": Action.FINISH, "failed": Action.FAIL, "stopped": Action.END}[verdict]
+    campaigns.move(current, campaign.id, action, next_due_at=None, failure=failure)
+    return None
+
+
+def _why(current: Session, run: Run) -> str:
+    """Return what most messages failed of, or why the run was held before it was given up."""
+    refused = [reason for state, reason, _n in runs.reasons(current, [run.id]) if state == "refused"]
+    return refused[0] if refused else str(run.template.get("given_up", "")) or "nothing_accepted"
+
+
+# -- what people may do to a run --------------------------------------------------------------------------------------
+
+
+def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Hold a run until a person resumes it; what is at the provider stays there. Raises Outrun if it is over."""
+    with writing() as current:
+        if not runs.hold(current, run_id, "paused", None):
+            raise Outrun(run=run_id)
+        trail.note(current, actor, "pause", "run", run_id, now)
+
+
+def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Let a held run go on with exactly what was not sent. Raises Outrun if it is not held."""
+    with writing() as current:
+        run = current.get(Run, run_id, populate_existing=True)
+        goes_on = RunState.OPEN if run is None or run.started_at is None else RunState.SENDING
+        if not runs.change_state(
+            current, run_id, {RunState.HELD}, goes_on, hold_reason="", hold_until=None, failures=0
+        ):
+            raise Outrun(run=run_id)
+        if goes_on is RunState.OPEN and run is not None:
+            _confirm_anew(current, run.campaign_id)
+        trail.note(current, actor, "resume", "run", run_id, now)
+    queue.ring(queue.SEND, "send", run_id)
+
+
+def _confirm_anew(current: Session, campaign_id: int) -> None:
+    """Take the template's present text as confirmed: the person who resumes has been shown the difference."""
+    campaign = current.get(Campaign, campaign_id)
+    template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
+    if campaign is not None and template is not None:
+        campaign.confirmed_template = {"text": template.text, "signature": template.signature}
+
+
+def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Cancel what has not left; what is in flight is waited for. Raises Outrun if the run is over already."""
+    with writing() as current:
+        run = current.get(Run, run_id, populate_existing=True)
+        if run is None or not runs.change_state(
+            current, run_id, {RunState.OPEN, RunState.SENDING, RunState.HELD}, RunState.ENDING, hold_reason="ended"
+        ):
+            raise Outrun(run=run_id)
+        runs.start_unfrozen(current, run_id, now)
+        trail.note(current, actor, "end", "run", run_id, now)
+    close_if_over(run_id, now)
+
+
+# -- the sweep --------------------------------------------------------------------------------------------------------
+
+
+def sweep(now: dt.datetime) -> None:
+    """Put right whatever Redis lost and whoever died left behind. Every waiting state has its line here."""
+    for campaign_id in campaigns.due(session(), now):
+        start(campaign_id, now)
+    for campaign in campaigns.due_between(session(), now, now + RING_AGAIN, 1000):
+        if campaign.next_due_at is not None:
+            ring_when_due(campaign.id, campaign.next_due_at)
+    with writing() as current:
+        for run_id in ledger.expire_leases(current, now):
+            log.warning("lease.lost run=%s", run_id)
+        runs.wake(current, now)
+    for run in runs.unfinished(session()):
+        _sweep_run(run, now)
+    for run_id in runs.waiting_for_receipts(session(), now - dt.timedelta(hours=settings().RECEIPT_HOURS)):
+        with writing() as current:
+            ledger.close_without_receipt(current, run_id)
+
+
+def _sweep_run(run: Run, now: dt.datetime) -> None:
+    if run.state in {RunState.SENDING, RunState.ENDING} and close_if_over(run.id, now):
+        return
+    if run.state in {RunState.OPEN, RunState.SENDING}:
+        queue.ring(queue.SEND, "send", run.id)
+    elif run.state == RunState.HELD and run.hold_reason not in {*ROUTINE_HOLDS, "paused"}:
+        _give_up_after_grace(run, now)
+
+
+def _give_up_after_grace(run: Run, now: dt.datetime) -> None:
+    """Fail a run that nobody mended in time and of which nothing was accepted; the campaign says why."""
+    with writing() as current:
+        campaign = current.get(Campaign, run.campaign_id)
+        funnel = runs.funnels(current, [run.id])[run.id]
+        grace = dt.timedelta(minutes=campaign.grace_minutes if campaign else 0)
+        if funnel.accepted or now < run.slot + grace:
+            return
+        facts = {**run.template, "given_up": run.hold_reason}
+        if runs.change_state(current, run.id, {RunState.HELD}, RunState.ENDING, hold_reason="failing", template=facts):
+            log.warning("run.given_up run=%s reason=%s", run.id, run.hold_reason)
+            runs.start_unfrozen(current, run.id, now)
+    close_if_over(run.id, now)

@@ -1,0 +1,42 @@
+"""A channel's rate, shared by all workers on all hosts: one Lua call books the departure of one request."""
+
+from __future__ import annotations
+
+import redis
+from flask import current_app
+
+from smsapp.store.queue import connection
+
+WINDOW = 1.05
+"""Seconds a second's worth of messages is spread over: slack for the way to the provider, so that no second there
+exceeds the rate."""
+
+BOOK = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local next = tonumber(redis.call('GET', KEYS[1]) or '0')
+if next < now then next = now end
+redis.call('SET', KEYS[1], string.format('%.0f', next + ARGV[1]), 'PX', 60000)
+return tostring(next - now)
+"""
+SCRIPT = "smsapp.rate.script"
+
+
+def book(channel_id: int, messages: int, rate: int) -> float:
+    """Book a departure for this many messages; return the seconds to wait until it.
+
+    Departures are evenly spaced, without bursts. Raises redis.RedisError if there is nobody to ask.
+    """
+    script = current_app.extensions.get(SCRIPT)
+    if script is None:
+        script = current_app.extensions[SCRIPT] = connection().register_script(BOOK)
+    spacing = round(messages * WINDOW * 1_000_000 / rate)
+    return float(script(keys=[f"smsapp:rate:{channel_id}"], args=[spacing])) / 1_000_000
+
+
+def paced(messages: int, rate: int, lanes: int) -> float:
+    """Return the seconds one lane of `lanes` spends on these messages if it has to keep the rate without Redis."""
+    return messages * WINDOW * lanes / rate
+
+
+RateUnknown = redis.RedisError
