@@ -35,6 +35,14 @@ class Style(enum.StrEnum):
     NUMBERED = "numbered"
 
 
+class TemplateSource(enum.StrEnum):
+    """Who brought a template in."""
+
+    MANUAL = "manual"
+    IMPORT = "import"
+    SYNC = "sync"
+
+
 @dataclass(frozen=True)
 class Entry:
     """What a person types, or a file holds, of one template. Make it with `entry`, which tidies."""
@@ -44,10 +52,6 @@ class Entry:
     text: str
     signature: str
     purpose: Purpose
-
-    @property
-    def marketing(self) -> bool:
-        return self.purpose is Purpose.MARKETING
 
 
 def entry(*, code: str = "", name: str, text: str, signature: str = "", purpose: Purpose) -> Entry:
@@ -168,10 +172,10 @@ def entry_problems(typed: Entry, style: Style | None = None) -> list[Problem]:
     """Return what keeps this entry from being stored, and warnings, in the order of the form's fields."""
     found = []
     if not typed.name:
-        found.append(Problem("name_missing", "name"))
+        found.append(Problem("template_name_missing", "name"))
     for place, value in (("code", typed.code), ("name", typed.name)):
         if len(value) > LONGEST_NAME:
-            found.append(Problem("value_too_long", place, {"length": len(value), "most": LONGEST_NAME}))
+            found.append(Problem("template_value_too_long", place, {"length": len(value), "most": LONGEST_NAME}))
     return found + problems(typed.text, typed.signature, typed.purpose, style)
 
 
@@ -183,7 +187,7 @@ def problems(text: str, signature: str, purpose: Purpose, style: Style | None = 
     found = [*_text_problems(text), *_variable_problems(text, style), *_purpose_problems(text, purpose)]
     length = characters(full_text(signature, text))
     if length > LONGEST_TEXT:
-        found.append(Problem("text_too_long", "text", {"length": length, "most": LONGEST_TEXT}))
+        found.append(Problem("template_text_too_long", "text", {"length": length, "most": LONGEST_TEXT}))
     if not signature:
         found.append(Problem("signature_missing", "signature", warning=True))
     elif _SIGNATURE.fullmatch(signature) is None:
@@ -193,7 +197,7 @@ def problems(text: str, signature: str, purpose: Purpose, style: Style | None = 
 
 def _text_problems(text: str) -> list[Problem]:
     if not text.strip():
-        return [Problem("text_missing", "text")]
+        return [Problem("template_text_missing", "text")]
     found = []
     if "【" in text or "】" in text:
         found.append(Problem("brackets_in_text", "text"))

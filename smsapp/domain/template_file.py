@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import enum
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,15 @@ AUDITS: dict[Audit, tuple[str, ...]] = {
         *("audit_state_cancel", "audit_sate_cancel"),
     ),
 }
+
+
+class Fate(enum.StrEnum):
+    """What becomes of a row."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -82,16 +92,16 @@ def header_problems(headers: Iterable[str]) -> list[Problem]:
     for header in headers:
         meaning = column(header)
         if meaning in seen:
-            found.append(Problem("column_twice", header, {"column": header}))
+            found.append(Problem("template_column_twice", header, {"column": header}))
         elif meaning is not None:
             seen.add(meaning)
         elif _key(header):
             near = difflib.get_close_matches(_key(header), _COLUMN_OF, n=1, cutoff=0.7)
             facts = {"column": header, "known": ", ".join(COLUMNS)}
             found.append(
-                Problem("column_misspelt", header, facts | {"near": _COLUMN_OF[near[0]]})
+                Problem("template_column_misspelt", header, facts | {"near": _COLUMN_OF[near[0]]})
                 if near
-                else Problem("column_unknown", header, facts)
+                else Problem("template_column_unknown", header, facts)
             )
     return found
 
@@ -101,7 +111,7 @@ def read(record: Record, *, with_code: bool) -> Reading:
     values, found = record.values, list(record.problems)
     text, reason = values.get("text", ""), values.get("reason", "").strip()
     if with_code and not values.get("code", "").strip():
-        found.append(Problem("code_missing", "code"))
+        found.append(Problem("template_code_missing", "code"))
     purpose = _meaning(values, "purpose", _PURPOSE_OF, found)
     audit = _meaning(values, "status", _AUDIT_OF, found)
     if found:
@@ -123,5 +133,5 @@ def _meaning(values: Mapping[str, str], name: str, words: Mapping[str, str], fou
     word = values.get(name, "").strip()
     meaning = words.get(_key(word), "") if word else ""
     if word and not meaning:
-        found.append(Problem(f"{name}_unknown", name, {"word": word[:40]}))
+        found.append(Problem(f"template_{name}_unknown", name, {"word": word[:40]}))
     return meaning
