@@ -1,0 +1,390 @@
+"""What became of a campaign: the four numbers, why people are missing from them, and the people themselves.
+
+Every number comes from the tallies; list, report, export and command line ask the same queries.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from smsapp.domain import campaign as campaigns
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.funnel import Funnel, broken_identities, total
+from smsapp.domain.message import Status
+from smsapp.domain.outcome import MEANING, Meaning, Outcome
+from smsapp.domain.phone import normalise
+from smsapp.domain.recipients import Group, Place, Step, steps
+from smsapp.domain.sms_template import compile_text, full_text
+from smsapp.services import audience
+from smsapp.services.trail import Actor, note
+from smsapp.store import recipients, runs
+from smsapp.store.campaigns import Campaign
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session, writing
+from smsapp.store.recipients import Recipient, Sought
+from smsapp.store.runs import Run, RunState
+from smsapp.store.segments import Segment
+
+PAGE = 50
+CHUNK = 5000
+"""Rows an export reads at a time."""
+FEWEST_DIGITS = 4
+BUCKET = 600
+"""Seconds of one bar of receipts, as the ledger counts them."""
+MOST_BARS = 96
+FAILED = frozenset({Status.REFUSED, Status.UNDELIVERED})
+EXPLAINED = FAILED | {Status.UNCONFIRMED, Status.CANCELLED}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why messages were refused, not delivered, in doubt or cancelled."""
+
+    state: Status
+    code: str
+    """An Outcome for refused and undelivered messages; else who or what decided."""
+    n: int
+    share: float
+    """Of all messages in this state, 0..1."""
+
+    @property
+    def meaning(self) -> Meaning | None:
+        return _meaning(self.state, self.code)
+
+
+def _meaning(state: Status | None, code: str) -> Meaning | None:
+    """Return what a failure means; None where nothing failed."""
+    if state not in FAILED:
+        return None
+    return MEANING[Outcome(code)] if code in MEANING else MEANING[Outcome.UNKNOWN]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Receipts that came in a stretch of time beginning at `at`."""
+
+    at: dt.datetime
+    delivered: int
+    undelivered: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the billed parts of accepted messages cost; `amount` is None where the channel had no price."""
+
+    parts: int
+    amount: Decimal | None
+    currency: str
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One sending of the campaign with its numbers."""
+
+    run: Run
+    funnel: Funnel
+    cost: Cost
+
+    @property
+    def steps(self) -> list[Step]:
+        return steps(self.funnel)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run that goes on has come."""
+
+    done: int
+    planned: int
+    pace: float | None
+    """Messages per second lately."""
+    ends_at: dt.datetime | None
+
+    @property
+    def share(self) -> float:
+        return self.done / self.planned if self.planned else 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """One campaign, or one of its runs, as of a moment."""
+
+    campaign: Campaign
+    channel: str
+    segment: str
+    runs: Sequence[RunLine]
+    """Newest first; all of the campaign's, or the one that was asked for."""
+    whole: bool
+    """True for the campaign, False for one run of it."""
+    funnel: Funnel
+    reasons: Sequence[Reason]
+    bars: Sequence[Bar]
+    bar_seconds: int
+    costs: Sequence[Cost]
+    progress: Progress | None
+    as_of: dt.datetime
+    refresh: int | None
+    """Seconds until it is worth looking again; None when nothing can change any more."""
+    of_runs: int = field(default=0)
+    """How many runs the campaign has."""
+
+    @property
+    def steps(self) -> list[Step]:
+        return steps(self.funnel)
+
+    @property
+    def latest(self) -> Run | None:
+        return self.runs[0].run if self.runs else None
+
+
+def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
+    """Return the report of a campaign over all its runs, or of one run; raises NotFound."""
+    campaign = _campaign(campaign_id)
+    known = _runs(campaign_id)
+    chosen = [run for run in known if run_id in (None, run.id)]
+    if run_id is not None and not chosen:
+        raise NotFound("run")
+    funnels = runs.funnels(session(), [run.id for run in chosen])
+    lines = [
+        RunLine(run, funnels.get(run.id, Funnel()), _cost(run, funnels.get(run.id, Funnel()).parts)) for run in chosen
+    ]
+    funnel = total(line.funnel for line in lines)
+    bars, bar_seconds = _bars([run.id for run in chosen])
+    return Report(
+        campaign=campaign,
+        channel=_name(ChannelRow, chosen[0].channel_id if chosen else campaign.channel_id),
+        segment=_name(Segment, chosen[0].segment_id if chosen else campaign.segment_id),
+        runs=lines,
+        whole=run_id is None,
+        funnel=funnel,
+        reasons=_reasons([run.id for run in chosen], funnel),
+        bars=bars,
+        bar_seconds=bar_seconds,
+        costs=_added_up([line.cost for line in lines]),
+        progress=_progress(lines[0], now) if lines else None,
+        as_of=now,
+        refresh=_refresh(campaign, lines, funnel, now, whole=run_id is None),
+        of_runs=len(known),
+    )
+
+
+def _campaign(campaign_id: int) -> Campaign:
+    found = session().get(Campaign, campaign_id)
+    if found is None or found.deleted_at is not None:
+        raise NotFound("campaign")
+    return found
+
+
+def _runs(campaign_id: int) -> list[Run]:
+    query = sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc())
+    return list(session().scalars(query.execution_options(populate_existing=True)))
+
+
+def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:
+    return session().scalar(sa.select(table.name).where(table.id == row_id)) or ""
+
+
+def _cost(run: Run, parts: int) -> Cost:
+    price = run.template.get("price")
+    amount = Decimal(str(price)) * parts if price not in (None, "") else None
+    return Cost(parts, amount, run.template.get("currency") or "")
+
+
+def _added_up(costs: Sequence[Cost]) -> list[Cost]:
+    """Return one line per currency; runs without a price are a line of their own."""
+    found: dict[tuple[bool, str], Cost] = {}
+    for cost in costs:
+        key = (cost.amount is None, cost.currency if cost.amount is not None else "")
+        before = found.get(key, Cost(0, None if cost.amount is None else Decimal(0), key[1]))
+        amount = None if before.amount is None or cost.amount is None else before.amount + cost.amount
+        found[key] = Cost(before.parts + cost.parts, amount, key[1])
+    return [cost for cost in found.values() if cost.parts]
+
+
+def _reasons(run_ids: Sequence[int], funnel: Funnel) -> list[Reason]:
+    """Return why messages went no further, the commonest first within each state."""
+    found = [
+        Reason(Status[state.upper()], reason, n, n / max(1, funnel.count(Status[state.upper()])))
+        for state, reason, n in runs.reasons(session(), run_ids)
+        if state != runs.EXCLUDED and n > 0
+    ]
+    return sorted(
+        (line for line in found if line.state in EXPLAINED), key=lambda line: (-line.state, -line.n, line.code)
+    )
+
+
+def _bars(run_ids: Sequence[int]) -> tuple[list[Bar], int]:
+    """Return receipts over time in bars of equal width, gaps included, and that width in seconds.
+
+    The ledger counts ten minutes at a time; over a longer span several of them become one bar.
+    """
+    counted = recipients.receipts_over_time(session(), run_ids)
+    if not counted:
+        return [], BUCKET
+    first, last = counted[0][0], counted[-1][0]
+    width = next(
+        (wide for wide in (BUCKET, 3600, 6 * 3600, 24 * 3600, 7 * 86_400) if (last - first) // wide < MOST_BARS),
+        30 * 86_400,
+    )
+    sums: dict[tuple[int, str], int] = {}
+    for bucket, state, n in counted:
+        at = bucket - bucket % width
+        sums[at, state] = sums.get((at, state), 0) + n
+    return [
+        Bar(dt.datetime.fromtimestamp(at, dt.UTC), sums.get((at, "delivered"), 0), sums.get((at, "undelivered"), 0))
+        for at in range(first - first % width, last + 1, width)
+    ], width
+
+
+def _progress(line: RunLine, now: dt.datetime) -> Progress | None:
+    if line.run.finished_at is not None or line.run.state not in (RunState.SENDING, RunState.HELD):
+        return None
+    left = line.funnel.open
+    pace = recipients.pace(session(), line.run.id) if line.run.state == RunState.SENDING else None
+    ends_at = now + dt.timedelta(seconds=left / pace) if pace else None
+    return Progress(line.funnel.planned - left, line.funnel.planned, pace, ends_at)
+
+
+def _refresh(
+    campaign: Campaign, lines: Sequence[RunLine], funnel: Funnel, now: dt.datetime, *, whole: bool
+) -> int | None:
+    going = [line.run for line in lines if line.run.finished_at is None]
+    if any(run.state in (RunState.OPEN, RunState.SENDING) for run in going):
+        return 2
+    if going or campaign.status == campaigns.Status.SENDING:
+        return 10
+    if funnel.awaiting or funnel.unconfirmed:
+        ended = max((line.run.finished_at for line in lines if line.run.finished_at), default=now)
+        return 5 if now - ended < dt.timedelta(minutes=15) else 60
+    return 60 if whole and campaign.status == campaigns.Status.WAITING else None
+
+
+def seek(raw: str, region: str) -> Sought:
+    """Return what to look for: a whole number, or at least four last digits; raises Refusal."""
+    digits = "".join(letter for letter in raw if letter.isascii() and letter.isdigit())
+    if whole := normalise(raw, region):
+        return Sought(phone=whole)
+    if len(digits) < FEWEST_DIGITS:
+        raise Refusal(Problem("phone_search_short", "phone", {"fewest": FEWEST_DIGITS}))
+    return Sought(ending=digits)
+
+
+def people(
+    campaign_id: int, run_id: int | None, group: Group, sought: Sought, after: Place | None
+) -> tuple[list[Recipient], Place | None]:
+    """Return one page of the people behind a number, and the place to go on from; None if that was the last.
+
+    Runs in which the tally counts nobody of the group are not read.
+    """
+    found = recipients.page(session(), _runs_with(campaign_id, run_id, group), group, sought, after, PAGE + 1)
+    return found[:PAGE], found[PAGE - 1].place if len(found) > PAGE else None
+
+
+def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
+    _campaign(campaign_id)
+    known = [run.id for run in _runs(campaign_id) if run_id in (None, run.id)]
+    if run_id is not None and not known:
+        raise NotFound("run")
+    funnels = runs.funnels(session(), known)
+    return [run for run in known if group.size(funnels.get(run, Funnel())) > 0]
+
+
+@dataclass(frozen=True)
+class MessageStory:
+    """One person's message: what was sent and what became of it."""
+
+    campaign: Campaign
+    run: Run
+    recipient: Recipient
+    text: str = field(repr=False)
+    channel: str
+
+    @property
+    def meaning(self) -> Meaning | None:
+        return _meaning(self.recipient.state, self.recipient.reason)
+
+
+def message(campaign_id: int, run_id: int, seq: int) -> MessageStory:
+    """Return one message with its finished text; raises NotFound."""
+    campaign = _campaign(campaign_id)
+    run = session().get(Run, run_id)
+    found = recipients.message(session(), run_id, seq)
+    if run is None or run.campaign_id != campaign_id or found is None:
+        raise NotFound("message")
+    frozen = run.template
+    values = audience.filled(frozen["variables"], frozen["mapping"], found.params)
+    text = full_text(frozen["signature"], compile_text(frozen["text"])(values))
+    return MessageStory(campaign, run, found, text, _name(ChannelRow, run.channel_id))
+
+
+def export(
+    campaign_id: int, run_id: int | None, group: Group, actor: Actor, now: dt.datetime, *, masked: bool
+) -> Iterator[list[Recipient]]:
+    """Leave a line in the trail and return the people of the group in chunks, read one after the other.
+
+    No transaction is open between two chunks: a slow download holds nothing up.
+    """
+    chosen = _runs_with(campaign_id, run_id, group)
+    with writing() as current:
+        facts = {"run": run_id, "group": group.name, "masked": masked}
+        note(current, actor, "export", "campaign", campaign_id, now, **facts)
+    return _chunks(chosen, group)
+
+
+def _chunks(run_ids: Sequence[int], group: Group) -> Iterator[list[Recipient]]:
+    after: Place | None = None
+    while chunk := recipients.page(session(), run_ids, group, after=after, limit=CHUNK):
+        session().commit()
+        yield chunk
+        after = chunk[-1].place
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a run's numbers look like against the identities and against its own rows."""
+
+    campaign_id: int
+    run_id: int
+    broken: Sequence[str]
+
+
+def verify(campaign_id: int | None = None) -> Iterator[Check]:
+    """Yield one check per run, oldest first: identities of the tallies, and a recount of the rows."""
+    query = sa.select(Run.id, Run.campaign_id).order_by(Run.id)
+    if campaign_id is not None:
+        query = query.where(Run.campaign_id == _campaign(campaign_id).id)
+    for run_id, owner in session().execute(query).all():
+        yield Check(owner, run_id, _differences(run_id))
+        session().commit()
+
+
+def _differences(run_id: int) -> list[str]:
+    tally = runs.funnels(session(), [run_id]).get(run_id, Funnel())
+    count = recipients.recount(session(), run_id)
+    broken = broken_identities(tally)
+    for reason in sorted({*tally.excluded, *count.funnel.excluded}):
+        broken += _difference(f"excluded {reason}", tally.excluded.get(reason, 0), count.funnel.excluded.get(reason, 0))
+    for status in Status:
+        if status is not Status.HANDED:
+            said = tally.count(status) + (tally.handed if status is Status.QUEUED else 0)
+            broken += _difference(status.name.lower(), said, count.funnel.count(status))
+    broken += _difference("parts", tally.parts, count.funnel.parts)
+    said_why = {(state, reason): n for state, reason, n in runs.reasons(session(), [run_id])}
+    for status in (Status.REFUSED, Status.UNDELIVERED):
+        state = status.name.lower()
+        reasons = {why for known, why in said_why if known == state} | {
+            why for known, why in count.reasons if known is status
+        }
+        for why in sorted(reasons):
+            said, found = said_why.get((state, why), 0), count.reasons.get((status, why), 0)
+            broken += _difference(f"{state} {why or '-'}", said, found)
+    return broken
+
+
+def _difference(what: str, tally: int, rows: int) -> list[str]:
+    return [] if tally == rows else [f"{what}: tally {tally} != rows {rows}"]

@@ -1,0 +1,136 @@
+"""What became of a message, in words: states, why somebody was left out, why something failed and what can be done."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain.campaign import Left
+from smsapp.domain.message import Status
+from smsapp.domain.outcome import Charged
+from smsapp.words import outcomes
+
+PROBLEMS = {
+    "phone_search_short": _l("Enter the whole number, or at least its last %(fewest)s digits."),
+}
+
+LABELS = {
+    Left.NO_NUMBER: _l("No phone number"),
+    Left.INVALID_NUMBER: _l("Unusable number"),
+    Left.DUPLICATE_NUMBER: _l("Same number as another contact"),
+    Left.OPTED_OUT: _l("Opted out"),
+    Left.FREQUENCY_CAP: _l("Frequency cap reached"),
+    Left.MISSING_VALUE: _l("A variable has no value"),
+    Charged.YES: _l("Charged"),
+    Charged.NO: _l("Not charged"),
+    Charged.UNKNOWN: _l("May be charged"),
+}
+
+STATES = {
+    Status.QUEUED: _l("Waiting to be sent"),
+    Status.HANDED: _l("Being handed over"),
+    Status.CANCELLED: _l("Cancelled"),
+    Status.UNCONFIRMED: _l("Unconfirmed"),
+    Status.REFUSED: _l("Refused by the channel"),
+    Status.ACCEPTED: _l("Sent, awaiting receipt"),
+    Status.NO_RECEIPT: _l("No receipt"),
+    Status.UNDELIVERED: _l("Not delivered"),
+    Status.DELIVERED: _l("Delivered"),
+}
+"""A message's state; by number, so it has a function of its own."""
+
+COLOURS = {
+    Status.QUEUED: "grey",
+    Status.HANDED: "cyan",
+    Status.CANCELLED: "grey",
+    Status.UNCONFIRMED: "orange",
+    Status.REFUSED: "red",
+    Status.ACCEPTED: "blue",
+    Status.NO_RECEIPT: "grey",
+    Status.UNDELIVERED: "red",
+    Status.DELIVERED: "green",
+}
+
+GROUPS = {
+    "target": _l("Target users"),
+    "effective": _l("Effective users"),
+    "planned": _l("Messages planned"),
+    "accepted": _l("Accepted"),
+    "left_out": _l("Left out"),
+    "queued": STATES[Status.QUEUED],
+    "handed": STATES[Status.HANDED],
+    "refused": STATES[Status.REFUSED],
+    "unconfirmed": STATES[Status.UNCONFIRMED],
+    "cancelled": STATES[Status.CANCELLED],
+    "awaiting": _l("Awaiting receipt"),
+    "delivered": STATES[Status.DELIVERED],
+    "undelivered": STATES[Status.UNDELIVERED],
+    "no_receipt": STATES[Status.NO_RECEIPT],
+}
+
+HINTS = {
+    "target": _l("Everybody in the segment when the audience was frozen."),
+    "effective": _l("Those of them with a usable phone number."),
+    "accepted": _l("The channel took the message."),
+    "delivered": _l("The carrier reported that the message arrived."),
+    "queued": _l("Not handed to the channel yet."),
+    "handed": _l("In a request to the channel that has not been answered yet."),
+    "refused": _l("The channel said no at once; nothing was sent."),
+    "unconfirmed": _l("The answer was lost: the message may or may not have left. It is not sent again by itself."),
+    "cancelled": _l("Taken back before it left."),
+    "awaiting": _l("The carrier has not reported yet."),
+    "undelivered": _l("The carrier reported that the message did not arrive."),
+    "no_receipt": _l("The carrier never reported; waiting has ended."),
+}
+"""What a number means, under its name."""
+
+LEFT_HINTS = {
+    Left.NO_NUMBER: _l("The contact has no value in the channel's phone property."),
+    Left.INVALID_NUMBER: _l("No phone number can be read from the value."),
+    Left.DUPLICATE_NUMBER: _l("Each number gets one message; another contact with it came first."),
+    Left.OPTED_OUT: _l("The person does not want any texts."),
+    Left.FREQUENCY_CAP: _l("The number has had as many marketing texts lately as the settings allow."),
+    Left.MISSING_VALUE: _l("A variable of the template has neither a value nor a fallback."),
+}
+
+DECIDED = {
+    "opted_out": _l("Opted out before it was sent"),
+    "ended": _l("Sending was ended by a person"),
+    "failing": _l("Given up, because the run failed"),
+    "worker_lost": _l("The sender stopped before the answer came"),
+}
+"""Why a message was cancelled, or is in doubt."""
+
+HOLDS = {
+    "quiet_hours": _l("It is outside the sending hours for marketing texts; it goes on by itself."),
+    "throttled": _l("The provider asked to slow down; it goes on by itself."),
+    "unreachable": _l("The provider cannot be reached; it is tried again by itself."),
+    "paused": _l("A person has paused it."),
+    "template": outcomes.EXPLANATIONS["template_refused"],
+    "signature": outcomes.EXPLANATIONS["signature_refused"],
+    "template_changed": _l("The template's text is not the one that was confirmed. Look at it and resume, or end it."),
+    "template_withdrawn": _l("The template is no longer approved. Resume once it is, or end it."),
+    "channel_inactive": _l("The channel has been switched off. Switch it on and resume, or end it."),
+    "segment_gone": _l("The segment has been deleted. End it."),
+    "gone": _l("The template, channel or segment has been deleted. End it."),
+    "nothing_accepted": _l("The channel accepted none of the messages."),
+    "missed": _l("The system was down at the planned time and noticed too late to send."),
+    "ended": _l("It is being ended: what is on its way is waited for."),
+    "failing": _l("It is being given up: what is on its way is waited for."),
+}
+"""Why a run waits, or why it failed."""
+
+
+def state(status: Status) -> str:
+    """Return the word for a message's state."""
+    return str(STATES[status])
+
+
+def reason(status: Status | None, code: str) -> str:
+    """Return why a message got no further, in a few words; an unknown code is shown as it is."""
+    failed = status in {Status.REFUSED, Status.UNDELIVERED}
+    return str((outcomes.WORDS if failed else DECIDED).get(code, code))
+
+
+def hold(code: str) -> str:
+    """Return why a run waits or has failed: a hold of ours, or an Outcome."""
+    return str(HOLDS.get(code) or outcomes.EXPLANATIONS.get(code) or code)

@@ -1,0 +1,136 @@
+"""Runs with messages in every state, their exclusions, batches and tallies: consistent, without sending anything."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from smsapp.domain.campaign import Left
+from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.domain.outcome import Outcome
+from smsapp.store.campaigns import Campaign
+from smsapp.store.contacts import Contact
+from smsapp.store.db import session
+from smsapp.store.ledger import BUCKET_SECONDS, ensure_partition
+from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, RunState, Tally
+from tests import builders
+
+OPENED = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)
+TEMPLATE: dict[str, Any] = {
+    "code": "SMS_1",
+    "name": "三月优惠",
+    "text": "尊敬的${name}，您的优惠券${code}即将到期。",
+    "signature": "青禾商城",
+    "variables": ["name", "code"],
+    "marketing": False,
+    "mapping": {"name": {"property": "name", "fallback": "会员"}, "code": {"fixed": "A100"}},
+    "segment": "三月会员",
+    "price": "0.045",
+    "currency": "CNY",
+}
+Lot = tuple[Status, str, str, int]
+"""(state, reason, the provider's code, how many)"""
+EVERY_STATE: tuple[Lot, ...] = (
+    (Status.DELIVERED, "", "DELIVRD", 12),
+    (Status.ACCEPTED, "", "", 4),
+    (Status.UNDELIVERED, Outcome.SWITCHED_OFF, "MK:0001", 3),
+    (Status.UNDELIVERED, Outcome.BLOCKED_BY_CARRIER, "SJ:BLACK", 2),
+    (Status.NO_RECEIPT, "", "", 1),
+    (Status.REFUSED, Outcome.FREQUENCY_LIMIT, "isv.BUSINESS_LIMIT_CONTROL", 2),
+    (Status.UNCONFIRMED, "worker_lost", "", 2),
+    (Status.CANCELLED, "opted_out", "", 1),
+    (Status.HANDED, "", "", 3),
+    (Status.QUEUED, "", "", 5),
+)
+EVERY_LEFT: dict[Left, int] = {left: n for n, left in enumerate(Left, start=1)}
+
+
+def run(
+    campaign: Campaign,
+    lots: Sequence[Lot] = EVERY_STATE,
+    left: dict[Left, int] | None = None,
+    slot: dt.datetime = OPENED,
+    **given: Any,
+) -> Run:
+    """Return a run with these messages, one batch per lot, and contacts excluded for these reasons (default: all)."""
+    left = EVERY_LEFT if left is None else left
+    planned = sum(n for *_, n in lots)
+    billed = sum(n for status, *_, n in lots if status in ACCEPTED_STATES)
+    values: dict[str, Any] = {
+        "campaign_id": campaign.id,
+        "slot": slot,
+        "state": RunState.SENDING,
+        "channel_id": campaign.channel_id,
+        "segment_id": campaign.segment_id,
+        "template": TEMPLATE,
+        "target": planned + sum(left.values()),
+        "planned": planned,
+        "parts": billed,
+        "opened_at": slot,
+        "started_at": slot,
+    }
+    made = builders.kept(Run(**(values | given)))
+    current = session()
+    ensure_partition(current, made.id)
+    people = builders.contacts(planned)
+    seq = 0
+    for no, (status, reason, code, n) in enumerate(lots, start=1):
+        state = {Status.QUEUED: BatchState.READY, Status.HANDED: BatchState.HANDED}.get(status, BatchState.DONE)
+        current.add(Batch(run_id=made.id, no=no, lo=seq + 1, hi=seq + n, state=state))
+        for _ in range(n):
+            current.add(_message(made, seq + 1, people[seq], status, reason, code))
+            seq += 1
+    _count(current, made, lots, left)
+    for reason, n in left.items():
+        current.add_all(Exclusion(run_id=made.id, contact_id=_left_out(reason).id, reason=reason) for _ in range(n))
+    current.commit()
+    return made
+
+
+def _message(made: Run, seq: int, person: Contact, status: Status, reason: str, code: str) -> Message:
+    answered = status in ACCEPTED_STATES or status is Status.REFUSED
+    heard = status in {Status.DELIVERED, Status.UNDELIVERED}
+    at = int(made.slot.timestamp()) + seq
+    return Message(
+        run_id=made.id,
+        seq=seq,
+        contact_id=person.id,
+        phone=person.phones["$phone"],
+        params=json.dumps([f"客户{seq}"], ensure_ascii=False),
+        status=int(Status.QUEUED if status is Status.HANDED else status),
+        parts=1 if status in ACCEPTED_STATES else None,
+        reason=reason or None,
+        code=code or None,
+        provider_ref=f"ref-{seq}" if status in ACCEPTED_STATES else None,
+        answered_at=at if answered else None,
+        receipt_at=at + 60 if heard else None,
+    )
+
+
+def _left_out(reason: Left) -> Contact:
+    number = {Left.NO_NUMBER: None, Left.INVALID_NUMBER: ""}.get(reason, "+8613900001234")
+    return builders.contact(phone=number)
+
+
+def _count(current: Session, made: Run, lots: Sequence[Lot], left: dict[Left, int]) -> None:
+    tallies: Counter[tuple[str, str]] = Counter()
+    for status, reason, _code, n in lots:
+        tallies[status.name.lower(), reason] += n
+    for why, n in left.items():
+        tallies["excluded", why] += n
+    current.add_all(Tally(run_id=made.id, state=state, reason=why, n=n) for (state, why), n in tallies.items())
+    start = int(made.slot.timestamp()) // BUCKET_SECONDS * BUCKET_SECONDS
+    for state in ("delivered", "undelivered"):
+        n = sum(count for (known, _), count in tallies.items() if known == state)
+        if n:
+            current.add(ReceiptBucket(run_id=made.id, bucket=start, state=state, n=n))
+
+
+def campaign(**given: Any) -> Campaign:
+    """A campaign that is being sent, its contacts known by `$phone`."""
+    return builders.campaign(**({"status": "sending", "name": "三月会员回馈"} | given))

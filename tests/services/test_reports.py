@@ -1,0 +1,320 @@
+"""What became of a campaign: numbers that add up, and the people behind each of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+
+from smsapp.domain.campaign import Left
+from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.funnel import broken_identities
+from smsapp.domain.message import Status
+from smsapp.domain.outcome import Charged, Outcome
+from smsapp.domain.recipients import GROUPS, group
+from smsapp.services import reports
+from smsapp.services.trail import Actor
+from smsapp.store.db import session
+from smsapp.store.people import Trail
+from smsapp.store.recipients import Recipient
+from smsapp.store.runs import Message, ReceiptBucket, Run, RunState, Tally
+from tests import builders, ledgers
+
+ME = Actor("ana")
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def everyone(campaign_id: int, run_id: int | None, name: str, reason: str = "") -> list[Recipient]:
+    """Return all people of a group by turning the pages."""
+
+    def turned() -> Iterator[Recipient]:
+        wanted = group(name, reason)
+        assert wanted is not None
+        after = None
+        while True:
+            found, after = reports.people(campaign_id, run_id, wanted, reports.recipients.ANYBODY, after)
+            yield from found
+            if after is None:
+                return
+
+    return list(turned())
+
+
+def test_a_run_with_people_in_every_state_adds_up(now: dt.datetime) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+
+    report = reports.report(campaign.id, made.id, now)
+
+    assert broken_identities(report.funnel) == []
+    assert (report.funnel.target, report.funnel.effective) == (35 + 21, 35 + 21 - 3)
+    assert (report.funnel.accepted, report.funnel.delivered) == (22, 12)
+    numbers = [step.n for step in report.steps]
+    for step, following in zip(report.steps, numbers[1:], strict=False):
+        assert step.n - sum(gap.n for gap in step.gaps) == following
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_behind_each_number_stand_exactly_as_many_people(now: dt.datetime, name: str) -> None:
+    campaign = ledgers.campaign()
+    ledgers.run(campaign)
+    ledgers.run(campaign, slot=ledgers.OPENED + dt.timedelta(days=1))
+
+    found = everyone(campaign.id, None, name)
+
+    assert len(found) == getattr(reports.report(campaign.id, None, now).funnel, name) > 0
+    assert len({(one.run_id, one.state is None, one.position) for one in found}) == len(found)
+
+
+def test_every_row_of_a_group_is_in_the_state_it_is_named_after() -> None:
+    campaign = ledgers.campaign()
+    ledgers.run(campaign)
+
+    assert {one.state for one in everyone(campaign.id, None, "handed")} == {Status.HANDED}
+    assert {one.state for one in everyone(campaign.id, None, "queued")} == {Status.QUEUED}
+    assert {one.left for one in everyone(campaign.id, None, "left_out", Left.OPTED_OUT)} == {Left.OPTED_OUT}
+    assert {one.reason for one in everyone(campaign.id, None, "undelivered", Outcome.SWITCHED_OFF)} == {"switched_off"}
+
+
+def test_a_list_longer_than_a_page_has_everybody_once() -> None:
+    campaign = ledgers.campaign()
+    ledgers.run(campaign, [(Status.DELIVERED, "", "", reports.PAGE + 7)], {Left.NO_NUMBER: reports.PAGE + 3})
+
+    found = everyone(campaign.id, None, "target")
+
+    assert [one.position for one in found if one.state is not None] == list(range(1, reports.PAGE + 8))
+    assert sum(one.left == Left.NO_NUMBER for one in found) == reports.PAGE + 3
+
+
+def test_reasons_say_whether_another_try_is_worth_it_and_who_pays(now: dt.datetime) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+
+    found = {line.code: line for line in reports.report(campaign.id, made.id, now).reasons}
+
+    off = found[Outcome.SWITCHED_OFF]
+    assert (off.n, round(off.share, 2)) == (3, 0.6)
+    assert off.meaning is not None
+    assert (off.meaning.retriable, off.meaning.charged) == (True, Charged.YES)
+    assert found["worker_lost"].meaning is None
+
+
+def test_a_code_nobody_knows_is_shown_and_not_a_crash(now: dt.datetime) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign, [(Status.REFUSED, "from_the_future", "X1", 1)])
+
+    line = reports.report(campaign.id, made.id, now).reasons[0]
+
+    assert line.code == "from_the_future"
+    assert line.meaning is not None
+    assert not line.meaning.retriable
+
+
+def test_parts_and_price_of_accepted_messages_make_the_cost(now: dt.datetime) -> None:
+    campaign = ledgers.campaign()
+    ledgers.run(campaign)
+    ledgers.run(campaign, slot=ledgers.OPENED + dt.timedelta(days=1))
+    free = ledgers.TEMPLATE | {"price": None}
+    ledgers.run(campaign, slot=ledgers.OPENED + dt.timedelta(days=2), template=free)
+
+    costs = reports.report(campaign.id, None, now).costs
+
+    assert {(cost.parts, str(cost.amount), cost.currency) for cost in costs} == {(44, "1.980", "CNY"), (22, "None", "")}
+
+
+def test_a_recurring_campaign_has_a_line_for_each_run_newest_first(now: dt.datetime) -> None:
+    campaign = ledgers.campaign(recurring=True, status="waiting")
+    older = ledgers.run(campaign, [(Status.DELIVERED, "", "", 2)], {}, finished_at=now, state=RunState.DONE)
+    newer = ledgers.run(
+        campaign,
+        [(Status.DELIVERED, "", "", 3)],
+        {},
+        slot=now + dt.timedelta(days=1),
+        finished_at=now,
+        state=RunState.DONE,
+    )
+
+    report = reports.report(campaign.id, None, now)
+
+    assert [line.run.id for line in report.runs] == [newer.id, older.id]
+    assert [line.funnel.delivered for line in report.runs] == [3, 2]
+    assert report.funnel.delivered == 5
+
+
+def test_progress_counts_what_is_dealt_with_and_foresees_the_end(now: dt.datetime) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+
+    progress = reports.report(campaign.id, made.id, now).progress
+
+    assert progress is not None
+    assert (progress.done, progress.planned) == (27, 35)
+    assert progress.pace is not None
+    assert progress.ends_at is not None
+    assert progress.ends_at > now
+
+
+def test_a_run_that_has_not_begun_to_send_foresees_nothing(now: dt.datetime) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign, [(Status.QUEUED, "", "", 5)], {})
+
+    progress = reports.report(campaign.id, made.id, now).progress
+
+    assert progress is not None
+    assert (progress.pace, progress.ends_at) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("lots", "given", "seconds"),
+    [
+        ([(Status.QUEUED, "", "", 1)], {}, 2),
+        ([(Status.QUEUED, "", "", 1)], {"state": RunState.HELD, "hold_reason": "quiet_hours"}, 10),
+        ([(Status.ACCEPTED, "", "", 1)], {"state": RunState.DONE, "finished_at": ledgers.OPENED}, 5),
+        ([(Status.DELIVERED, "", "", 1)], {"state": RunState.DONE, "finished_at": ledgers.OPENED}, None),
+    ],
+)
+def test_the_page_asks_again_only_while_something_can_change(
+    now: dt.datetime, lots: list[ledgers.Lot], given: dict[str, object], seconds: int | None
+) -> None:
+    campaign = ledgers.campaign(status="sent" if "finished_at" in given else "sending")
+    made = ledgers.run(campaign, lots, {}, **given)
+
+    assert reports.report(campaign.id, made.id, now).refresh == seconds
+
+
+def test_receipts_over_hours_become_bars_of_equal_width_without_holes(now: dt.datetime) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 2)], {})
+    late = int(ledgers.OPENED.timestamp()) + 40 * 3600
+    session().add(ReceiptBucket(run_id=made.id, bucket=late - late % 600, state="delivered", n=5))
+    session().commit()
+
+    report = reports.report(campaign.id, made.id, now)
+
+    assert report.bar_seconds == 3600
+    assert len(report.bars) == 41
+    assert [bar.delivered for bar in report.bars if bar.delivered] == [2, 5]
+
+
+def test_a_whole_number_is_found_among_messages_and_among_those_left_out() -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign, left={Left.OPTED_OUT: 1})
+    first = session().get(Message, (made.id, 1))
+    assert first is not None
+
+    found, _ = reports.people(
+        campaign.id, None, GROUPS["target"], reports.seek(first.phone.removeprefix("+86"), "CN"), None
+    )
+    left, _ = reports.people(campaign.id, None, GROUPS["target"], reports.seek("139 0000 1234", "CN"), None)
+
+    assert [one.position for one in found] == [1]
+    assert [one.left for one in left] == [Left.OPTED_OUT]
+
+
+def test_last_digits_find_everybody_whose_number_ends_so() -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+    first = session().get(Message, (made.id, 1))
+    assert first is not None
+
+    found, _ = reports.people(campaign.id, None, GROUPS["planned"], reports.seek(first.phone[-6:], "CN"), None)
+
+    assert [one.phone for one in found] == [first.phone]
+
+
+def test_too_few_digits_are_refused_with_what_is_needed() -> None:
+    with pytest.raises(Refusal) as refused:
+        reports.seek("123", "CN")
+
+    assert refused.value.problems[0].code == "phone_search_short"
+
+
+def test_the_text_of_one_message_is_as_it_was_sent() -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+
+    story = reports.message(campaign.id, made.id, 1)
+
+    assert story.text == "【青禾商城】尊敬的客户1，您的优惠券A100即将到期。"
+    assert "客户1" not in repr(story)
+    assert story.recipient.phone not in repr(story)
+
+
+def test_a_message_of_another_campaign_is_not_shown() -> None:
+    made = ledgers.run(ledgers.campaign())
+    other = ledgers.campaign()
+
+    with pytest.raises(NotFound):
+        reports.message(other.id, made.id, 1)
+
+
+def test_a_deleted_campaign_and_a_foreign_run_are_not_found(now: dt.datetime) -> None:
+    gone = ledgers.campaign(deleted_at=now)
+    made = ledgers.run(ledgers.campaign())
+    other = ledgers.campaign()
+
+    with pytest.raises(NotFound):
+        reports.report(gone.id, None, now)
+    with pytest.raises(NotFound):
+        reports.report(other.id, made.id, now)
+    with pytest.raises(NotFound):
+        reports.people(other.id, made.id, GROUPS["target"], reports.recipients.ANYBODY, None)
+
+
+def test_an_export_brings_everybody_in_order_and_leaves_a_line(
+    now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "CHUNK", 10)
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+
+    chunks = list(reports.export(campaign.id, None, GROUPS["target"], ME, now, masked=True))
+
+    assert [len(chunk) for chunk in chunks] == [10, 10, 10, 10, 10, 6]
+    assert [one.position for chunk in chunks for one in chunk if one.state is not None] == list(range(1, 36))
+    line = session().query(Trail).one()
+    assert (line.by, line.action, line.noun_id) == ("ana", "export", str(campaign.id))
+    assert line.facts == {"run": None, "group": "target", "masked": True}
+    assert made.planned == 35
+
+
+def test_a_healthy_ledger_passes_the_recount() -> None:
+    campaign = ledgers.campaign()
+    ledgers.run(campaign)
+    ledgers.run(campaign, slot=ledgers.OPENED + dt.timedelta(days=1))
+
+    assert [check.broken for check in reports.verify(campaign.id)] == [[], []]
+
+
+def test_the_recount_names_each_number_that_is_off() -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+    tally = session().get(Tally, (made.id, "undelivered", "switched_off"))
+    run = session().get(Run, made.id)
+    assert tally is not None
+    assert run is not None
+    tally.n += 1
+    run.parts += 2
+    session().commit()
+
+    (check,) = reports.verify()
+
+    assert check.run_id == made.id
+    assert list(check.broken) == [
+        "planned 35 != messages 36",
+        "undelivered: tally 6 != rows 5",
+        "parts: tally 24 != rows 22",
+        "undelivered switched_off: tally 4 != rows 3",
+    ]
+
+
+def test_a_contact_deleted_since_is_still_a_line() -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 1)], {})
+    first = session().get(Message, (made.id, 1))
+    assert first is not None
+    session().delete(session().get_one(builders.Contact, first.contact_id))
+    session().commit()
+
+    assert [(one.xwho, one.phone) for one in everyone(campaign.id, None, "target")] == [("", first.phone)]
