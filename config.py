@@ -7,6 +7,9 @@ sentence that names the variable and says what it should look like.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +18,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 HERE = Path(__file__).resolve().parent
+LONGEST_SOCKET = 100
+"""Bytes in the path of a unix socket; systems allow 104 to 108."""
 
 
 class ConfigError(Exception):
@@ -108,7 +113,9 @@ def setting(read: Callable[[str], Any], default: str, why: str, *, secret: bool 
 class Config:
     """All settings, typed. Make one with `Config.read(os.environ)`."""
 
-    INSTANCE_DIR: Path = setting(_folder, str(HERE / "instance"), "Folder for the database file, keys, uploads and logs.")
+    INSTANCE_DIR: Path = setting(
+        _folder, str(HERE / "instance"), "Folder for the database file, keys, uploads and logs."
+    )
     DATABASE_URL: str = setting(
         _database, "", "PostgreSQL address; empty means SQLite in the instance folder.", secret=True
     )
@@ -140,10 +147,12 @@ class Config:
     ALLOWED_PRIVATE_HOSTS: tuple[str, ...] = setting(
         _names,
         "",
-        "Hosts or networks inside private address ranges that channels may call, comma-separated (127.0.0.0/8, kannel.lan).",
+        "Hosts or networks in private ranges that channels may call, comma-separated (127.0.0.0/8, kannel.lan).",
     )
     LATE_GRACE_MINUTES: int = setting(_number(0, 10_080), "120", "How late a missed slot may still be sent.")
-    RECEIPT_HOURS: int = setting(_number(1, 720), "72", "After this time without a receipt a message counts as no receipt.")
+    RECEIPT_HOURS: int = setting(
+        _number(1, 720), "72", "Without a receipt for so long, a message counts as no receipt."
+    )
     LANE_SECONDS: int = setting(_number(1, 600), "45", "How long one sender job works before it rings its successor.")
     LEASE_SECONDS: int = setting(_number(5, 3600), "120", "After this time a silent sender's batch is in doubt.")
     RETENTION_DAYS: int = setting(_number(1, 3650), "180", "How long recipients' rows and raw callbacks are kept.")
@@ -170,4 +179,13 @@ class Config:
 
     @property
     def redis_url(self) -> str:
-        return self.REDIS_URL or f"unix://{self.INSTANCE_DIR / 'valkey.sock'}"
+        return self.REDIS_URL or f"unix://{self.valkey_socket}"
+
+    @property
+    def valkey_socket(self) -> Path:
+        """Where the embedded Valkey listens: in the instance folder, unless the path is too long for a socket."""
+        socket = self.INSTANCE_DIR / "valkey.sock"
+        if len(os.fsencode(socket)) <= LONGEST_SOCKET:
+            return socket
+        mark = hashlib.sha256(os.fsencode(self.INSTANCE_DIR)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"smsapp-{os.getuid()}-{mark}.sock"

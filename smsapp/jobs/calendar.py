@@ -1,0 +1,28 @@
+"""Chores that come back: what is rung how often. The scheduler brings its entries in line with this list at start."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Chore:
+    """A task rung every `every` seconds on a queue; missed rings are not made up for."""
+
+    task: str
+    every: int
+    queue: str = "chores"
+
+    @property
+    def ring_id(self) -> str:
+        """An id made from the content: a changed chore is another one, and the old one is recognised as forgotten."""
+        content = f"{self.task} {self.every} {self.queue}"
+        return f"chore-{self.task}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+CHORES = (
+    Chore("sweep", every=60),
+    # Every callback rings it; this is for the ring that got lost.
+    Chore("apply_news", every=5, queue="news"),
+)

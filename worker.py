@@ -1,0 +1,163 @@
+"""The processes behind the pages: `python worker.py work` runs jobs, `python worker.py schedule` rings them on time."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import redis
+from flask import Flask
+from rq import Worker
+from rq.job import Job
+from rq.worker import DequeueStrategy
+
+from config import Config, ConfigError
+from smsapp.factory import create_app
+from smsapp.jobs import calendar
+from smsapp.services import stopping
+from smsapp.store import queue
+from smsapp.store.db import db
+
+GRACE_SECONDS = 25
+"""How long a job that was asked to stop may take to leave its work in order."""
+LONGEST_PAUSE = 10.0
+RESYNC_SECONDS = 60
+
+log = logging.getLogger("worker")
+
+
+class JobWorker(Worker):
+    """An RQ worker whose jobs run in an application context and hear of a coming stop."""
+
+    app: Flask
+    max_connection_wait_time = LONGEST_PAUSE
+
+    def perform_job(self, job: Job, *args: Any, **kwargs: Any) -> bool:
+        """Run in the forked child: one job, one application context, one line in the log."""
+        signal.signal(signal.SIGTERM, lambda *_: stopping.want())
+        begun = time.monotonic()
+        with self.app.app_context():
+            done = super().perform_job(job, *args, **kwargs)
+            db.session.remove()
+        log.log(
+            logging.INFO if done else logging.ERROR,
+            "job.%s task=%s id=%s queue=%s seconds=%.3f",
+            "done" if done else "failed",
+            (job.func_name or "").removeprefix(queue.TASKS),
+            job.id,
+            job.origin,
+            time.monotonic() - begun,
+        )
+        return done
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Pass the request on to the job under way; end it if it does not come to an end in time."""
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        if self.horse_pid:
+            os.kill(self.horse_pid, signal.SIGTERM)
+            limit = threading.Timer(GRACE_SECONDS, self.kill_horse)
+            limit.daemon = True
+            limit.start()
+
+
+def wait_for_redis(client: redis.Redis, stop: threading.Event) -> bool:
+    """Return True when Redis answers, or False if a stop was asked for first; says so once, not at every try."""
+    pause = 0.25
+    told = False
+    while not stop.is_set():
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            if not told:
+                log.warning("redis.waiting error=%s", type(error).__name__)
+                told = True
+            stop.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        else:
+            if told:
+                log.warning("redis.back")
+            return True
+    return False
+
+
+def work(app: Flask, client: redis.Redis, names: Sequence[str]) -> int:
+    """Run jobs of these queues, in turn, until a signal says stop; return the exit code."""
+    # Otherwise RQ tells each job's description and result lifespan besides our own line.
+    logging.getLogger("rq.worker").setLevel(logging.WARNING)
+    wait_for_redis(client, threading.Event())
+    worker = JobWorker(names, connection=client)
+    worker.app = app
+    log.info("worker.up name=%s queues=%s", worker.name, ",".join(names))
+    try:
+        # In turn, because lanes of a large campaign ring one another: their queue is never empty.
+        worker.work(dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
+    except redis.RedisError as error:
+        log.warning("worker.lost_redis error=%s", type(error).__name__)
+        return 1
+    log.info("worker.down name=%s", worker.name)
+    return 0
+
+
+def schedule(app: Flask, stop: threading.Event) -> int:
+    """Ring what is due once a second until `stop`; the chores are brought in line at start and after each outage."""
+    chores = {chore.ring_id: (chore.queue, chore.task, chore.every) for chore in calendar.CHORES}
+    with app.app_context():
+        keeper = queue.timekeeper()
+        synced = float("-inf")
+        log.info("scheduler.up")
+        while not stop.is_set():
+            try:
+                if time.monotonic() - synced > RESYNC_SECONDS:
+                    added, removed = queue.keep_chores(chores)
+                    if added or removed:
+                        log.info("scheduler.chores added=%s removed=%s", added, removed)
+                    synced = time.monotonic()
+                keeper.tick()
+            except redis.RedisError:
+                wait_for_redis(queue.connection(), stop)
+                synced = float("-inf")
+            stop.wait(1)
+        log.info("scheduler.down")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Take a role and keep it until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role", choices=("work", "schedule"))
+    parser.add_argument("--queues", default=",".join(queue.QUEUES), help="for `work`: which, comma-separated")
+    given = parser.parse_args(arguments)
+    names = given.queues.split(",")
+    if unknown := set(names) - set(queue.QUEUES):
+        parser.error(f"no such queue: {', '.join(sorted(unknown))}; there are {', '.join(queue.QUEUES)}")
+    try:
+        config = Config.read(os.environ)
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    app = create_app(config)
+    if given.role == "work":
+        # Loaded once here, not again in each forked child.
+        importlib.import_module(queue.TASKS.removesuffix("."))
+        return work(app, queue.connect(config.redis_url), names)
+    stop = threading.Event()
+
+    def on_signal(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return schedule(app, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
