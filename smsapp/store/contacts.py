@@ -1,14 +1,30 @@
-"""Contacts, their typed properties, who they are under other ids, and records that could not be kept."""
+"""Contacts, their typed properties, and who they are under other ids.
+
+Contacts come by the million: they are read and written in bulk with plain SQL, never as one object per contact.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, BigId
+from smsapp.domain import phone
+from smsapp.domain.contact import PHONE, PRESETS, Properties, Type
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import Base, BigId, dialect, session
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+NAMES = ("name", "nickname", "$name", "姓名")
+"""Properties that a search by name looks into."""
 
 
 class Contact(Base):
@@ -29,12 +45,12 @@ class Contact(Base):
 
 
 class Alias(Base):
-    """An anonymous id that turned out to be a registered one. The first binding wins."""
+    """An anonymous id that turned out to be a registered one: one to one, and the first binding wins."""
 
     __tablename__ = "alias"
 
     anonymous_id: Mapped[str] = mapped_column(sa.String(254), primary_key=True)
-    xwho: Mapped[str] = mapped_column(sa.String(254), index=True)
+    xwho: Mapped[str] = mapped_column(sa.String(254), unique=True)
     created_at: Mapped[dt.datetime]
 
 
@@ -51,54 +67,294 @@ class Property(Base):
     created_at: Mapped[dt.datetime]
 
 
-class BadRecord(Base):
-    """A reported or imported record that was not kept, with the reason; the good ones beside it were."""
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A contact as it is written: everything it holds, not a difference."""
 
-    __tablename__ = "bad_record"
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    at: Mapped[dt.datetime] = mapped_column(index=True)
-    source: Mapped[str] = mapped_column(sa.String(20))
-    appid: Mapped[str] = mapped_column(sa.String(64), default="")
-    reason: Mapped[str] = mapped_column(sa.String(40))
-    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    raw: Mapped[str] = mapped_column(sa.Text)
+    xwho: str
+    properties: Mapping[str, Any]
+    phones: Mapping[str, str]
 
 
-class AppKey(Base):
-    """A key by which the organisation's apps report profiles."""
-
-    __tablename__ = "app_key"
-
-    key: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    name: Mapped[str] = mapped_column(sa.String(120))
-    active: Mapped[bool] = mapped_column(default=True)
-    created_at: Mapped[dt.datetime]
-    last_used_at: Mapped[dt.datetime | None]
+def packed(value: object) -> str:
+    """Return JSON as it is kept: compact and readable, Chinese as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-class Import(Base):
-    """An uploaded file of contacts on its way in. `position` rows are committed: a restart goes on after them."""
+def one_of(column: sa.ColumnElement[str] | Any, values: Collection[str]) -> sa.ColumnElement[bool]:
+    """Return `column IN values` with one bound parameter, however many values there are."""
+    if dialect() == "postgresql":
+        array = sa.bindparam(None, list(values), postgresql.ARRAY(sa.Text))
+        found: sa.ColumnElement[bool] = column == sa.any_(array)
+        return found
+    each = sa.func.json_each(sa.bindparam(None, packed(list(values)), sa.Text)).table_valued("value")
+    listed: sa.ColumnElement[bool] = column.in_(sa.select(each.c.value))
+    return listed
 
-    __tablename__ = "import"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    file_name: Mapped[str] = mapped_column(sa.String(255))
-    path: Mapped[str] = mapped_column(sa.String(255))
-    """Relative to the instance folder's uploads."""
-    format: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """How to read the file: kind, encoding, delimiter, header."""
-    mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    state: Mapped[str] = mapped_column(sa.String(20))
-    """uploaded, queued, running, done, failed"""
-    failure: Mapped[str] = mapped_column(sa.String(60), default="")
-    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    read_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    position: Mapped[int] = mapped_column(default=0)
-    added: Mapped[int] = mapped_column(default=0)
-    changed: Mapped[int] = mapped_column(default=0)
-    refused: Mapped[int] = mapped_column(default=0)
-    lease_until: Mapped[dt.datetime | None]
-    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
-    created_at: Mapped[dt.datetime]
-    finished_at: Mapped[dt.datetime | None]
+# Properties
+
+
+def property_types() -> dict[str, Type]:
+    """Return the known properties with their types; the presets are always among them."""
+    rows = session().execute(sa.select(Property.name, Property.type))
+    return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
+
+
+def properties() -> list[Property]:
+    """Return the catalogue in the order of names."""
+    return list(session().scalars(sa.select(Property).order_by(Property.name)))
+
+
+def add_properties(
+    current: Session, types: Mapping[str, Type], now: dt.datetime, labels: Mapping[str, str] | None = None
+) -> dict[str, Type]:
+    """Enter properties that are not in the catalogue yet; return what their types really are.
+
+    Somebody else may have entered one at the same moment with another type: the first one counts.
+    """
+    if not types:
+        return {}
+    labels = labels or {}
+    insert = postgresql.insert(Property) if dialect() == "postgresql" else sqlite.insert(Property)
+    rows = [
+        {"name": name, "type": types[name].value, "label": labels.get(name, "")[:125], "created_at": now}
+        for name in sorted(types)
+    ]
+    current.execute(insert.on_conflict_do_nothing(), rows)
+    kept = current.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
+    return {name: Type(kind) for name, kind in kept}
+
+
+def phone_properties(current: Session) -> set[str]:
+    """Return the properties that hold a phone for some channel; the preset one always."""
+    return {PHONE, *current.scalars(sa.select(ChannelRow.phone_property).distinct())}
+
+
+def phones_of(held: Mapping[str, Any], names: Iterable[str], region: str) -> dict[str, str]:
+    """Return Contact.phones for these properties: the number, "" if there is a value but no number in it."""
+    return {name: phone.normalise(held[name], region) for name in names if held.get(name) not in (None, "")}
+
+
+# Writing
+
+
+def lock(current: Session, xwhos: Collection[str], created: Collection[str], now: dt.datetime) -> dict[str, Properties]:
+    """Return the properties of those contacts that exist, safe from other writers until the transaction ends.
+
+    `created` are the ids that will be written for sure: on PostgreSQL they are entered at once, in a fixed order, so
+    that two requests for the same new person wait for each other. SQLite has one writer at a time anyway.
+    """
+    found = sa.select(Contact.xwho, Contact.properties).where(one_of(Contact.xwho, xwhos))
+    if dialect() == "postgresql":
+        known = set(current.scalars(sa.select(Contact.xwho).where(one_of(Contact.xwho, created))))
+        fresh = sorted(set(created) - known)
+        if fresh:
+            rows = [
+                {"xwho": xwho, "properties": {}, "phones": {}, "created_at": now, "updated_at": now} for xwho in fresh
+            ]
+            current.execute(postgresql.insert(Contact).on_conflict_do_nothing(), rows)
+        found = found.order_by(Contact.xwho).with_for_update()
+    return _pairs(current, found)
+
+
+def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> None:
+    """Make these profiles the whole truth about their contacts, new or not; each user id occurs once."""
+    if not profiles:
+        return
+    rows = [(row.xwho, packed(row.properties), packed(row.phones)) for row in profiles]
+    if dialect() == "postgresql":
+        current.execute(_REPLACE_POSTGRESQL, {**_columns(rows), "now": now})
+    else:
+        _driver(current).executemany(_INSERT_SQLITE + _REPLACE_SQLITE, _dated(rows, now))
+
+
+def merge(current: Session, rows: Sequence[tuple[str, str, str]], now: dt.datetime) -> int:
+    """Lay rows of (user id, properties as JSON, phones as JSON) over the contacts; return how many are new.
+
+    What a row does not name stays as it is. Of several rows with one id the later one wins, property by property.
+    """
+    if not rows:
+        return 0
+    if dialect() == "postgresql":
+        return sum(_merge_postgresql(current, wave, now) for wave in _waves(rows))
+    driver = _driver(current)
+    # A row id is given to new rows only and always counts up, so the highest one tells how many there were.
+    before = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
+    driver.executemany(_INSERT_SQLITE + _MERGE_SQLITE, _dated(rows, now))
+    after = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
+    return int(after - before)
+
+
+def bound(current: Session, ids: Collection[str]) -> dict[str, str]:
+    """Return the bindings {anonymous id: registered id} in which one of these ids takes part, on either side."""
+    either = sa.or_(one_of(Alias.anonymous_id, ids), one_of(Alias.xwho, ids))
+    return _pairs(current, sa.select(Alias.anonymous_id, Alias.xwho).where(either))
+
+
+def bind(current: Session, aliases: Mapping[str, str], now: dt.datetime) -> None:
+    """Keep new bindings {anonymous id: registered id}; where either side is bound already nothing changes."""
+    insert = postgresql.insert(Alias) if dialect() == "postgresql" else sqlite.insert(Alias)
+    rows = [{"anonymous_id": anonymous, "xwho": xwho, "created_at": now} for anonymous, xwho in sorted(aliases.items())]
+    current.execute(insert.on_conflict_do_nothing(), rows)
+
+
+def absorb(current: Session, gone: Mapping[str, str]) -> None:
+    """Remove contacts that turned out to be others {user id: the one that stays}, which take over their segments."""
+    if not gone:
+        return
+    ids = ids_of(current, {*gone, *gone.values()})
+    pairs = [{"old": ids[old], "new": ids[new]} for old, new in gone.items() if old in ids]
+    if pairs:
+        current.execute(_ADOPT, pairs)
+    xwhos = gone.keys()
+    current.execute(sa.delete(Contact).where(one_of(Contact.xwho, xwhos)).execution_options(synchronize_session=False))
+
+
+def ids_of(current: Session, xwhos: Collection[str]) -> dict[str, int]:
+    """Return {user id: contact id} of those that exist."""
+    return _pairs(current, sa.select(Contact.xwho, Contact.id).where(one_of(Contact.xwho, xwhos)))
+
+
+def phones_after(current: Session, name: str, after: int, limit: int) -> list[tuple[int, Any]]:
+    """Return (contact id, value of the property) of the next contacts in id order, for a rebuild of phones."""
+    rows = current.execute(
+        sa.select(Contact.id, Contact.properties).where(Contact.id > after).order_by(Contact.id).limit(limit)
+    )
+    return [(id_, held.get(name)) for id_, held in rows]
+
+
+def set_phones(current: Session, name: str, numbers: Sequence[tuple[int, str | None]]) -> None:
+    """Write what was read from one phone property: (contact id, number or None if there is no value)."""
+    if dialect() == "postgresql":
+        ids, values = [id_ for id_, _ in numbers], [number for _, number in numbers]
+        current.execute(_PHONES_POSTGRESQL, {"ids": ids, "numbers": values, "name": name})
+        return
+    patches = [(packed({name: number}), id_) for id_, number in numbers]
+    _driver(current).executemany("UPDATE contact SET phones = json_patch(phones, ?) WHERE id = ?", patches)
+
+
+# Pages
+
+
+def listed(search: str, region: str, before: int | None, limit: int) -> list[Contact]:
+    """Return contacts, newest first, that fit the search, below the id `before`.
+
+    The search is a whole number, a user id or its beginning, a name or a part of it, or the last digits of a number.
+    """
+    query = sa.select(Contact).order_by(Contact.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Contact.id < before)
+    search = search.strip()
+    if search:
+        query = query.where(_fits(search, region))
+    return list(session().scalars(query))
+
+
+def contact(contact_id: int) -> Contact | None:
+    return session().get(Contact, contact_id)
+
+
+def anonymous_ids(xwho: str) -> list[str]:
+    """Return the anonymous ids under which this contact was known."""
+    return list(session().scalars(sa.select(Alias.anonymous_id).where(Alias.xwho == xwho)))
+
+
+def _fits(search: str, region: str) -> sa.ColumnElement[bool]:
+    number = phone.normalise(search, region)
+    held = [Contact.phones[name].as_string() for name in phone_properties(session())]
+    if number:
+        return sa.or_(Contact.xwho == search, *(column == number for column in held))
+    fits: list[sa.ColumnElement[bool]] = [_begins(search)]
+    fits += [Contact.properties[name].as_string().contains(search, autoescape=True) for name in NAMES]
+    if search.isascii() and search.isdigit() and len(search) >= 4:
+        fits += [column.endswith(search) for column in held]
+    return sa.or_(*fits)
+
+
+def _begins(search: str) -> sa.ColumnElement[bool]:
+    return Contact.xwho.startswith(search, autoescape=True)
+
+
+# Statements
+
+_INSERT_SQLITE = "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) VALUES (?, ?, ?, ?, ?) "
+_REPLACE_SQLITE = (
+    "ON CONFLICT (xwho) DO UPDATE SET properties = excluded.properties, phones = excluded.phones, "
+    "updated_at = excluded.updated_at"
+)
+_MERGE_SQLITE = (
+    "ON CONFLICT (xwho) DO UPDATE SET properties = json_patch(properties, excluded.properties), "
+    "phones = json_patch(phones, excluded.phones), updated_at = excluded.updated_at"
+)
+_REPLACE_POSTGRESQL = sa.text(
+    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
+    "SELECT who, held::jsonb, numbers::jsonb, CAST(:now AS timestamptz), CAST(:now AS timestamptz) "
+    "FROM unnest(CAST(:xwhos AS text[]), CAST(:properties AS text[]), CAST(:phones AS text[])) "
+    "AS arriving (who, held, numbers) "
+    "ON CONFLICT (xwho) DO UPDATE SET properties = excluded.properties, phones = excluded.phones, "
+    "updated_at = excluded.updated_at"
+)
+_MERGE_POSTGRESQL = (
+    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
+    "SELECT xwho, properties, phones, %s, %s FROM arriving ORDER BY xwho "
+    "ON CONFLICT (xwho) DO UPDATE SET properties = contact.properties || excluded.properties, "
+    "phones = contact.phones || excluded.phones, updated_at = excluded.updated_at RETURNING (xmax = 0)"
+)
+_ADOPT = sa.text(
+    "INSERT INTO segment_member (segment_id, contact_id) SELECT segment_id, :new FROM segment_member "
+    "WHERE contact_id = :old ON CONFLICT DO NOTHING"
+)
+_PHONES_POSTGRESQL = sa.text(
+    "UPDATE contact SET phones = CASE WHEN arriving.number IS NULL THEN contact.phones - CAST(:name AS text) "
+    "ELSE contact.phones || jsonb_build_object(CAST(:name AS text), arriving.number) END "
+    "FROM unnest(CAST(:ids AS bigint[]), CAST(:numbers AS text[])) AS arriving (id, number) "
+    "WHERE contact.id = arriving.id"
+)
+
+
+def _pairs(current: Session, query: sa.Select[K, V]) -> dict[K, V]:
+    return {key: value for key, value in current.execute(query).tuples()}  # noqa: C416 a Row is no pair to mypy
+
+
+def _driver(current: Session) -> Any:
+    """Return the driver's own connection, inside the transaction that SQLAlchemy has begun."""
+    return current.connection().connection.driver_connection
+
+
+def _columns(rows: Sequence[tuple[str, str, str]]) -> dict[str, list[str]]:
+    xwhos, held, numbers = zip(*rows, strict=True)
+    return {"xwhos": list(xwhos), "properties": list(held), "phones": list(numbers)}
+
+
+def _dated(rows: Iterable[tuple[str, str, str]], now: dt.datetime) -> Iterable[tuple[str, str, str, str, str]]:
+    # The text SQLAlchemy itself writes for a DateTime on SQLite.
+    moment = now.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return ((xwho, held, numbers, moment, moment) for xwho, held, numbers in rows)
+
+
+def _waves(rows: Sequence[tuple[str, str, str]]) -> list[Sequence[tuple[str, str, str]]]:
+    """Cut rows so that no user id occurs twice in one statement, in the order in which they came."""
+    if len({row[0] for row in rows}) == len(rows):
+        return [rows]
+    waves: list[list[tuple[str, str, str]]] = []
+    seen: dict[str, int] = {}
+    for row in rows:
+        nth = seen[row[0]] = seen.get(row[0], -1) + 1
+        if nth == len(waves):
+            waves.append([])
+        waves[nth].append(row)
+    return list(waves)
+
+
+def _merge_postgresql(current: Session, rows: Sequence[tuple[str, str, str]], now: dt.datetime) -> int:
+    with _driver(current).cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS arriving (xwho text, properties jsonb, phones jsonb) ON COMMIT DELETE ROWS"
+        )
+        cursor.execute("TRUNCATE arriving")
+        with cursor.copy("COPY arriving FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(_MERGE_POSTGRESQL, (now, now))
+        return sum(new for (new,) in cursor.fetchall())

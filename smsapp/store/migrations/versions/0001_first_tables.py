@@ -19,10 +19,8 @@ def upgrade() -> None:
         sa.Column("xwho", sa.String(length=254), nullable=False),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("anonymous_id", name=op.f("pk_alias")),
+        sa.UniqueConstraint("xwho", name=op.f("uq_alias_xwho")),
     )
-    with op.batch_alter_table("alias", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_alias_xwho"), ["xwho"], unique=False)
-
     op.create_table(
         "app_key",
         sa.Column("key", sa.String(length=64), nullable=False),
@@ -45,6 +43,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("bad_record", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_bad_record_at"), ["at"], unique=False)
+        batch_op.create_index("ix_bad_record_source_id", ["source", "id"], unique=False)
 
     op.create_table(
         "channel",
@@ -275,7 +274,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_trail")),
     )
     with op.batch_alter_table("trail", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_trail_action"), ["action"], unique=False)
         batch_op.create_index(batch_op.f("ix_trail_at"), ["at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_trail_person_id"), ["person_id"], unique=False)
 
     op.create_table(
         "campaign",
@@ -297,6 +298,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_by", sa.Integer(), nullable=True),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("updated_by", sa.Integer(), nullable=True),
         sa.Column("updated_at", db.UtcDateTime(), nullable=False),
         sa.Column("confirmed_at", db.UtcDateTime(), nullable=True),
         sa.Column("deleted_at", db.UtcDateTime(), nullable=True),
@@ -311,6 +313,9 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["template_id"], ["sms_template.id"], name=op.f("fk_campaign_template_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["updated_by"], ["person.id"], name=op.f("fk_campaign_updated_by"), ondelete="SET NULL"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_campaign")),
     )
@@ -513,7 +518,9 @@ def downgrade() -> None:
 
     op.drop_table("campaign")
     with op.batch_alter_table("trail", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_trail_person_id"))
         batch_op.drop_index(batch_op.f("ix_trail_at"))
+        batch_op.drop_index(batch_op.f("ix_trail_action"))
 
     op.drop_table("trail")
     op.drop_table("stray_receipt")
@@ -535,12 +542,10 @@ def downgrade() -> None:
     op.drop_table("contact")
     op.drop_table("channel")
     with op.batch_alter_table("bad_record", schema=None) as batch_op:
+        batch_op.drop_index("ix_bad_record_source_id")
         batch_op.drop_index(batch_op.f("ix_bad_record_at"))
 
     op.drop_table("bad_record")
     op.drop_table("app_key")
-    with op.batch_alter_table("alias", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_alias_xwho"))
-
     op.drop_table("alias")
     # ### end Alembic commands ###

@@ -1,0 +1,252 @@
+"""Contacts: profiles that apps report, the list and the page of a contact, and the numbers read from properties."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain import contact as rules
+from smsapp.domain import phone
+from smsapp.domain.contact import Kind, Operation, Properties, Reason, Type, Unfit
+from smsapp.domain.errors import NotFound
+from smsapp.store import contacts, intake, queue
+from smsapp.store.contacts import Contact, Profile, Property
+from smsapp.store.db import session, writing
+from smsapp.store.intake import Bad, BadRecord
+from smsapp.store.settings import settings
+
+UP = "up"
+"""Where a refused record came from: the upload protocol."""
+MOST_KEPT = 1000
+"""So many refused records of one request are kept one by one; the others are counted."""
+MORE = "more"
+"""The reason of the one line that counts them."""
+BAD_RECORD_DAYS = 7
+"""As long as Ark keeps its error queue."""
+PAGE = 50
+REBUILD_CHUNK = 5000
+
+
+@dataclass
+class Report:
+    """What became of the records of one request."""
+
+    kept: int = 0
+    ignored: int = 0
+    """Events that are no profile operations, and records that asked to be checked only."""
+    refused: int = 0
+    strangers: int = 0
+    """Of the refused: those without a valid AppKey."""
+
+
+@dataclass
+class _Reading:
+    """Records of one request, read with what was known about properties at that moment."""
+
+    types: dict[str, Type]
+    wanted: list[tuple[Operation, Any]] = field(default_factory=list)
+    fresh: dict[str, Type] = field(default_factory=dict)
+    bad: list[Bad] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    report: Report = field(default_factory=Report)
+
+
+def report(records: Sequence[object], appid: str, now: dt.datetime) -> Report:
+    """Take reported records in one transaction: the good ones are applied in order, the bad ones kept with the reason.
+
+    `appid` counts for records that name none. Two requests about the same person are applied one after the other.
+    """
+    keys = intake.active_keys(session())
+    read = _read(records, appid, keys, contacts.property_types())
+    with writing() as current:
+        found = contacts.add_properties(current, read.fresh, now)
+        if found != read.fresh:
+            # Another request was first to see one of these properties, and saw another type.
+            read = _read(records, appid, keys, read.types | found)
+        _apply(current, read, now)
+        intake.add_bad(current, UP, _bounded(read), now)
+        if read.keys:
+            intake.touch_keys(current, read.keys, now)
+    return read.report
+
+
+def _read(records: Sequence[object], appid: str, keys: set[str], types: Mapping[str, Type]) -> _Reading:
+    read = _Reading(dict(types))
+    for record in records:
+        key = str(record.get("appid") or appid) if isinstance(record, dict) else appid
+        try:
+            if isinstance(record, dict) and key not in keys:
+                raise Unfit(Reason.BAD_APPID)
+            asked = rules.operation(record, read.types)
+        except Unfit as unfit:
+            _refuse(read, record, unfit, key)
+            continue
+        read.keys.add(key)
+        if asked is None or not asked.kept:
+            read.report.ignored += 1
+            continue
+        for name, kind in asked.types.items():
+            if name not in read.types:
+                read.types[name] = read.fresh[name] = kind
+        read.wanted.append((asked, record))
+    return read
+
+
+def _refuse(read: _Reading, record: object, unfit: Unfit, key: str) -> None:
+    read.report.refused += 1
+    read.report.strangers += unfit.reason is Reason.BAD_APPID
+    if len(read.bad) < MOST_KEPT:
+        read.bad.append(Bad(unfit.reason, contacts.packed(record), unfit.facts, key))
+
+
+def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
+    """Carry out the operations in order on what the contacts hold, then write each changed contact once."""
+    aliases = _bind(current, [asked for asked, _ in read.wanted if asked.kind is Kind.ALIAS], now)
+    ids = {asked.xwho for asked, _ in read.wanted}
+    known = aliases.known | contacts.bound(current, ids)
+    written = {known.get(xwho, xwho) for xwho in ids}
+    held = contacts.lock(current, written | aliases.fresh.keys(), written, now)
+    changed: set[str] = set()
+    gone: dict[str, str] = {}
+    for asked, record in read.wanted:
+        xwho = known.get(asked.xwho, asked.xwho)
+        try:
+            after = rules.applied(held.get(xwho, {}), asked)
+        except Unfit as unfit:
+            _refuse(read, record, unfit, str(record.get("appid") or ""))
+            continue
+        anonymous = asked.original_id
+        if anonymous and aliases.fresh.get(anonymous) == asked.xwho and anonymous not in known:
+            known[anonymous] = xwho
+            gone[anonymous] = xwho
+            after = rules.merged(after, held.pop(anonymous, {}))
+            changed.discard(anonymous)
+        held[xwho] = after
+        changed.add(xwho)
+        read.report.kept += 1
+    _write(current, {xwho: held[xwho] for xwho in changed}, now)
+    contacts.absorb(current, gone)
+
+
+@dataclass(frozen=True)
+class _Aliases:
+    known: dict[str, str]
+    """Bindings from before."""
+    fresh: dict[str, str]
+    """Bindings that this request made."""
+
+
+def _bind(current: Session, asked: Sequence[Operation], now: dt.datetime) -> _Aliases:
+    """Bind anonymous ids to registered ones, one to one, where neither side is bound yet."""
+    if not asked:
+        return _Aliases({}, {})
+    ids = {one.xwho for one in asked} | {one.original_id for one in asked}
+    known = contacts.bound(current, ids)
+    taken = {*known, *known.values()}
+    wanted: dict[str, str] = {}
+    for one in asked:
+        if one.original_id != one.xwho and not taken & {one.original_id, one.xwho}:
+            wanted[one.original_id] = one.xwho
+            taken |= {one.original_id, one.xwho}
+    if wanted:
+        contacts.bind(current, wanted, now)
+        really = contacts.bound(current, wanted)
+        wanted = {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
+    return _Aliases(known, wanted)
+
+
+def _write(current: Session, changed: Mapping[str, Properties], now: dt.datetime) -> None:
+    names, region = contacts.phone_properties(current), settings().DEFAULT_REGION
+    profiles = [Profile(xwho, held, contacts.phones_of(held, names, region)) for xwho, held in sorted(changed.items())]
+    contacts.replace(current, profiles, now)
+
+
+def _bounded(read: _Reading) -> list[Bad]:
+    more = read.report.refused - len(read.bad)
+    return [*read.bad, Bad(MORE, "", {"n": more})] if more else read.bad
+
+
+# Pages
+
+
+@dataclass(frozen=True)
+class ContactPage:
+    """One page of the list; `older` is the id to go on below, None at the end."""
+
+    rows: list[Contact]
+    older: int | None
+
+
+def listed(search: str = "", before: int | None = None) -> ContactPage:
+    """Return contacts that fit the search (a number, a user id, a name), newest first."""
+    rows = contacts.listed(search, settings().DEFAULT_REGION, before, PAGE + 1)
+    return ContactPage(rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None)
+
+
+def contact(contact_id: int) -> Contact:
+    """Return the contact; raise NotFound."""
+    found = contacts.contact(contact_id)
+    if found is None:
+        raise NotFound("contact")
+    return found
+
+
+def anonymous_ids(found: Contact) -> list[str]:
+    """Return the anonymous ids under which this contact was known before."""
+    return contacts.anonymous_ids(found.xwho)
+
+
+def catalogue() -> list[Property]:
+    """Return all known properties in the order of names."""
+    return contacts.properties()
+
+
+def bad_records(source: str = "", reason: str = "", appid: str = "", before: int | None = None) -> list[BadRecord]:
+    """Return refused records, newest first, at most one page and one more."""
+    return intake.bad_records(source, reason, appid, before, PAGE + 1)
+
+
+def forget_bad_records(now: dt.datetime) -> int:
+    """Remove refused records that are older than seven days; return how many went."""
+    removed = 0
+    while True:
+        with writing() as current:
+            gone = intake.forget_bad(current, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
+        removed += gone
+        if gone < REBUILD_CHUNK:
+            return removed
+
+
+# Numbers
+
+
+def note_phone_property(current: Session, name: str) -> None:
+    """Have the numbers of a property read that a channel begins to use, once the transaction is committed."""
+
+    def ring(_session: Session) -> None:
+        queue.ring(queue.CHORES, "rebuild_phones", name)
+
+    sa.event.listen(current, "after_commit", ring, once=True)
+
+
+def rebuild_phones(name: str) -> int:
+    """Read the numbers of one property of all contacts anew, a chunk per transaction; return how many were looked at.
+
+    It may be cut off and begun again: each chunk is right by itself.
+    """
+    region = settings().DEFAULT_REGION
+    after = seen = 0
+    while True:
+        with writing() as current:
+            rows = contacts.phones_after(current, name, after, REBUILD_CHUNK)
+            if not rows:
+                return seen
+            numbers = [(id_, None if value in (None, "") else phone.normalise(value, region)) for id_, value in rows]
+            contacts.set_phones(current, name, numbers)
+        after = rows[-1][0]
+        seen += len(rows)

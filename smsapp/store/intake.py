@@ -1,0 +1,218 @@
+"""How contacts come in: keys of reporting apps, uploaded files on their way, and what could not be kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from smsapp.store.db import Base, BigId, session
+
+RAW_LENGTH = 4000
+"""So much of a record that could not be kept is shown."""
+
+
+class BadRecord(Base):
+    """A reported or imported record that was not kept, with the reason; the good ones beside it were."""
+
+    __tablename__ = "bad_record"
+    __table_args__ = (sa.Index("ix_bad_record_source_id", "source", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(index=True)
+    source: Mapped[str] = mapped_column(sa.String(20))
+    """"up", or "import:7" """
+    appid: Mapped[str] = mapped_column(sa.String(64), default="")
+    reason: Mapped[str] = mapped_column(sa.String(40))
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    raw: Mapped[str] = mapped_column(sa.Text)
+
+
+class AppKey(Base):
+    """A key by which the organisation's apps report profiles."""
+
+    __tablename__ = "app_key"
+
+    key: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[dt.datetime]
+    last_used_at: Mapped[dt.datetime | None]
+
+
+class Import(Base):
+    """An uploaded file of contacts on its way in. `position` rows are committed: a restart goes on after them."""
+
+    __tablename__ = "import"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file_name: Mapped[str] = mapped_column(sa.String(255))
+    path: Mapped[str] = mapped_column(sa.String(255))
+    """Relative to the instance folder's uploads."""
+    format: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """services/sheets.py Format.as_json()"""
+    mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """domain/columns.py Mapping.as_json()"""
+    state: Mapped[str] = mapped_column(sa.String(20))
+    """uploaded, queued, running, done, failed"""
+    failure: Mapped[str] = mapped_column(sa.String(60), default="")
+    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    read_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    position: Mapped[int] = mapped_column(default=0)
+    added: Mapped[int] = mapped_column(default=0)
+    changed: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[dt.datetime | None]
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
+    created_at: Mapped[dt.datetime]
+    finished_at: Mapped[dt.datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """What could not be kept, before it has a row."""
+
+    reason: str
+    raw: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    appid: str = ""
+
+
+def _storable(text: str) -> str:
+    """Return text without what neither database stores: U+0000 and halves of surrogate pairs."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+# Records that were not kept
+
+
+def add_bad(current: Session, source: str, bad: Sequence[Bad], now: dt.datetime) -> None:
+    """Keep what was refused, so that a person can see and mend it."""
+    if not bad:
+        return
+    rows = [
+        {
+            "at": now,
+            "source": source,
+            "appid": _storable(row.appid[:64]),
+            "reason": str(row.reason),
+            "facts": {name: _storable(fact) if isinstance(fact, str) else fact for name, fact in row.facts.items()},
+            "raw": _storable(row.raw[:RAW_LENGTH]),
+        }
+        for row in bad
+    ]
+    current.execute(sa.insert(BadRecord), rows)
+
+
+def bad_records(
+    source: str = "", reason: str = "", appid: str = "", before: int | None = None, limit: int = 50
+) -> list[BadRecord]:
+    """Return refused records, newest first, below the id `before`; "" does not filter."""
+    query = sa.select(BadRecord).order_by(BadRecord.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(BadRecord.id < before)
+    for column, wanted in ((BadRecord.source, source), (BadRecord.reason, reason), (BadRecord.appid, appid)):
+        if wanted:
+            query = query.where(column == wanted)
+    return list(session().scalars(query))
+
+
+def bad_rows_of(import_id: int, after: int, limit: int) -> list[BadRecord]:
+    """Return the refused rows of one import in the file's order, above the id `after`."""
+    query = sa.select(BadRecord).where(BadRecord.source == f"import:{import_id}", BadRecord.id > after)
+    return list(session().scalars(query.order_by(BadRecord.id).limit(limit)))
+
+
+def forget_bad(current: Session, older_than: dt.datetime, limit: int) -> int:
+    """Remove up to `limit` refused records from before that moment; return how many went."""
+    old = sa.select(BadRecord.id).where(BadRecord.at < older_than).limit(limit)
+    gone = current.execute(
+        sa.delete(BadRecord).where(BadRecord.id.in_(old)).execution_options(synchronize_session=False)
+    )
+    return int(gone.rowcount)  # type: ignore[attr-defined]
+
+
+# Keys
+
+
+def app_keys() -> list[AppKey]:
+    """Return all keys, the oldest first."""
+    return list(session().scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
+
+
+def active_keys(current: Session) -> set[str]:
+    return set(current.scalars(sa.select(AppKey.key).where(AppKey.active)))
+
+
+def touch_keys(current: Session, keys: Collection[str], now: dt.datetime) -> None:
+    """Note that these keys are in use, to the minute: not a write for every request."""
+    stale = sa.or_(AppKey.last_used_at.is_(None), AppKey.last_used_at < now - dt.timedelta(minutes=1))
+    current.execute(
+        sa.update(AppKey)
+        .where(AppKey.key.in_(keys), stale)
+        .values(last_used_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+# Imports
+
+
+def imports(limit: int = 50) -> list[Import]:
+    """Return the newest imports first."""
+    return list(session().scalars(sa.select(Import).order_by(Import.id.desc()).limit(limit)))
+
+
+def import_(import_id: int) -> Import | None:
+    return session().get(Import, import_id)
+
+
+def claim_import(current: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
+    """Take an import that nobody works on; False if it is done, unknown, or held by a worker that is alive."""
+    free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
+    taken = current.execute(
+        sa.update(Import)
+        .where(Import.id == import_id, Import.state.in_(("queued", "running")), free)
+        .values(state="running", lease_until=until)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def advance_import(
+    current: Session, import_id: int, position: int, until: dt.datetime, counts: Mapping[str, int], read_bytes: int
+) -> bool:
+    """Note a chunk that begins at row `position`; False if another worker was there first."""
+    moved = current.execute(
+        sa.update(Import)
+        .where(Import.id == import_id, Import.state == "running", Import.position == position)
+        .values(
+            position=Import.position + counts["rows"],
+            added=Import.added + counts["added"],
+            changed=Import.changed + counts["changed"],
+            refused=Import.refused + counts["refused"],
+            read_bytes=read_bytes,
+            lease_until=until,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return bool(moved.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def end_import(current: Session, import_id: int, state: str, now: dt.datetime, failure: str = "") -> None:
+    current.execute(
+        sa.update(Import)
+        .where(Import.id == import_id)
+        .values(state=state, failure=failure, finished_at=now, lease_until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def stranded_imports(now: dt.datetime) -> list[int]:
+    """Return imports that wait for a worker or whose worker fell silent: the sweep rings for them."""
+    silent = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
+    return list(session().scalars(sa.select(Import.id).where(Import.state.in_(("queued", "running")), silent)))
