@@ -46,12 +46,20 @@ MOVES: dict[Action, tuple[frozenset[Status], Status | None]] = {
 }
 
 IN_THE_LIST = (Action.EDIT, Action.STOP, Action.DELETE)
-"""Moves a person may ask for from a row of the list; save as and effect change nothing and are always there."""
+"""Moves a person may ask for from a row of the list; save as and effect change nothing and are offered beside them."""
+
+
+def may(action: Action, status: Status) -> bool:
+    """Say whether the action may begin at this status."""
+    return status in MOVES[action][0]
 
 
 def offered(status: Status) -> list[Action]:
     """Return what a person may do now; the list draws one button for each."""
-    return [action for action in IN_THE_LIST if status in MOVES[action][0]]
+    return [action for action in IN_THE_LIST if may(action, status)]
+
+
+LONGEST_NAME = 120
 
 
 class Left(enum.StrEnum):

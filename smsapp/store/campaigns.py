@@ -61,6 +61,7 @@ class Campaign(Base):
     """Goes up with every saved edit; a form that began from an older one is not saved over it."""
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
+    updated_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
     updated_at: Mapped[dt.datetime]
     confirmed_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None]

@@ -1,0 +1,293 @@
+"""A campaign from its first draft to the moment somebody confirms, stops, copies or deletes it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain import campaign as rules
+from smsapp.domain import schedule as schedules
+from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, Status
+from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
+from smsapp.domain.schedule import Kind, Schedule
+from smsapp.domain.sms_template import Audit, variables
+from smsapp.services import sms_templates
+from smsapp.services.trail import Actor, note
+from smsapp.store import campaigns, queue, runs
+from smsapp.store.campaigns import Campaign
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session, writing
+from smsapp.store.segments import Segment
+from smsapp.store.settings import settings
+from smsapp.store.sms_templates import SmsTemplate
+
+NOUN = "campaign"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a person typed and chose; anything but the schedule's kind and zone may be missing."""
+
+    name: str = ""
+    segment_id: int | None = None
+    channel_id: int | None = None
+    template_id: int | None = None
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    """variable -> {"property": name, "fallback": text or None} or {"fixed": text}"""
+    schedule: Schedule = field(default_factory=Schedule)
+
+    def differences(self, other: Draft) -> list[str]:
+        """Return the names of the parts in which the two differ, in the order of the form."""
+        return [part.name for part in fields(self) if getattr(self, part.name) != getattr(other, part.name)]
+
+
+class Overtaken(Refusal):
+    """Somebody saved the draft after this edit began; `saved` is what they left there, nothing was overwritten."""
+
+    def __init__(self, saved: Draft, version: int) -> None:
+        self.saved = saved
+        self.version = version
+        super().__init__(Problem("draft_overtaken"))
+
+
+def blank() -> Draft:
+    """Return a draft with nothing chosen, in the product's zone."""
+    return Draft(schedule=Schedule(Kind.NOW, settings().DEFAULT_ZONE))
+
+
+def draft_of(campaign: Campaign) -> Draft:
+    """Return the editable part of a campaign."""
+    return Draft(
+        campaign.name,
+        campaign.segment_id,
+        campaign.channel_id,
+        campaign.template_id,
+        campaign.mapping,
+        Schedule.from_json({"zone": campaign.zone} | campaign.schedule),
+    )
+
+
+def get(campaign_id: int) -> Campaign:
+    """Return the campaign; raises NotFound if there is none or it was deleted."""
+    campaign = campaigns.found(session(), campaign_id)
+    if campaign is None:
+        raise NotFound(NOUN)
+    return campaign
+
+
+def create_draft(draft: Draft, actor: Actor, now: dt.datetime) -> int:
+    """Store a new draft, complete or not, and return its id; raises Refusal if a part of it cannot be stored."""
+    with writing() as current:
+        _refuse_unfit(current, draft)
+        campaign_id = _add(current, draft, actor, now)
+        note(current, actor, "create", NOUN, campaign_id, now, name=draft.name)
+    return campaign_id
+
+
+def save_draft(campaign_id: int, version: int, draft: Draft, actor: Actor, now: dt.datetime) -> int:
+    """Store the edit that began from `version` and return the new version.
+
+    Raises Overtaken if somebody else saved something different meanwhile, Outrun if it is no draft any more.
+    """
+    with writing() as current:
+        campaign = _found(current, campaign_id)
+        if campaign.status == Status.DRAFT and draft_of(campaign) == draft:
+            return campaign.version
+        _refuse_unfit(current, draft)
+        saved = campaigns.move(
+            current,
+            campaign_id,
+            Action.EDIT,
+            Campaign.version == version,
+            **_columns(draft),
+            version=version + 1,
+            updated_by=actor.person_id,
+            updated_at=now,
+        )
+        if not saved:
+            campaign = _found(current, campaign_id)
+            if campaign.status != Status.DRAFT:
+                raise Outrun(status=campaign.status)
+            raise Overtaken(draft_of(campaign), campaign.version)
+        note(current, actor, "edit", NOUN, campaign_id, now, name=draft.name, version=version + 1)
+    return version + 1
+
+
+def problems(draft: Draft, now: dt.datetime) -> list[Problem]:
+    """Return what still keeps this draft from going out, in the order of the form's sections."""
+    return rules.problems(_facts(session(), draft, now))
+
+
+def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: dt.datetime) -> Status:
+    """Send the campaign now, or let it wait for its time; return its new status.
+
+    Exactly one of several confirmations gets through: the others get Outrun. Raises Overtaken if the draft is not
+    the one that was reviewed, and Refusal with everything that still keeps it from going out.
+    """
+    due: dt.datetime | None = None
+    run_id: int | None = None
+    with writing() as current:
+        campaign = _found(current, campaign_id)
+        draft = draft_of(campaign)
+        if campaign.status != Status.DRAFT:
+            raise Outrun(status=campaign.status)
+        if campaign.version != version:
+            raise Overtaken(draft, campaign.version)
+        lacking = rules.problems(_facts(current, draft, now))
+        template = current.get(SmsTemplate, draft.template_id, populate_existing=True) if draft.template_id else None
+        if lacking or template is None:
+            raise Refusal(*lacking)
+        if sms_templates.seen(template) != seen_text:
+            raise Refusal(Problem("template_changed_since_review", "template"))
+        values = {
+            "confirmed_at": now,
+            "confirmed_template": {"text": template.text, "signature": template.signature},
+            "failure": "",
+        }
+        if draft.schedule.kind is Kind.NOW:
+            taken = campaigns.move(current, campaign_id, Action.LAUNCH, Campaign.version == version, **values)
+            run_id = runs.add_run(current, _found(current, campaign_id), slot=now, now=now) if taken else None
+        else:
+            due = schedules.next_due(draft.schedule, now)
+            values["next_due_at"] = due
+            taken = campaigns.move(current, campaign_id, Action.SCHEDULE, Campaign.version == version, **values)
+        if not taken:
+            raise Outrun(status=_found(current, campaign_id).status)
+        facts = {"next_due_at": due.isoformat()} if due else {}
+        note(current, actor, "confirm", NOUN, campaign_id, now, name=campaign.name, **facts)
+    if due is not None:
+        queue.ring_at(due, queue.SEND, "start", campaign_id, ring_id=f"due-{campaign_id}")
+        return Status.WAITING
+    queue.ring(queue.SEND, "send", run_id)
+    return Status.SENDING
+
+
+def stop(campaign_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Keep a waiting campaign from beginning (again). Raises Outrun if a worker was first, or it does not wait."""
+    with writing() as current:
+        campaign = _found(current, campaign_id)
+        if not campaigns.move(current, campaign_id, Action.STOP, next_due_at=None):
+            raise Outrun(status=_found(current, campaign_id).status)
+        note(current, actor, "stop", NOUN, campaign_id, now, name=campaign.name)
+    queue.take_back(f"due-{campaign_id}")
+
+
+def delete(campaign_ids: Iterable[int], actor: Actor, now: dt.datetime) -> list[int]:
+    """Take these campaigns off the pages and return the ids of those that may not be deleted (any more).
+
+    Their ledgers stay: frequency caps and the audit need them.
+    """
+    kept = []
+    with writing() as current:
+        for campaign_id in campaign_ids:
+            campaign = campaigns.found(current, campaign_id)
+            if campaign is None:
+                continue
+            if campaigns.move(current, campaign_id, Action.DELETE, deleted_at=now):
+                note(current, actor, "delete", NOUN, campaign_id, now, name=campaign.name)
+            else:
+                kept.append(campaign_id)
+    return kept
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A new draft made from a campaign."""
+
+    id: int
+    moved: bool
+    """True if its dates had passed and were brought forward."""
+
+
+def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> Copied:
+    """Store a copy of the campaign, in any status, as a new draft under `name`."""
+    with writing() as current:
+        draft = draft_of(_found(current, campaign_id))
+        schedule = schedules.moved_forward(draft.schedule, now)
+        copy = Draft(name, draft.segment_id, draft.channel_id, draft.template_id, draft.mapping, schedule)
+        if not name.strip():
+            raise Refusal(Problem("name_missing", "name"))
+        _refuse_unfit(current, copy)
+        copy_id = _add(current, copy, actor, now)
+        note(current, actor, "copy", NOUN, copy_id, now, name=name, source=campaign_id)
+    return Copied(copy_id, moved=schedule != draft.schedule)
+
+
+def _add(current: Session, draft: Draft, actor: Actor, now: dt.datetime) -> int:
+    campaign = Campaign(
+        **_columns(draft),
+        status=Status.DRAFT,
+        grace_minutes=settings().LATE_GRACE_MINUTES,
+        created_by=actor.person_id,
+        created_at=now,
+        updated_by=actor.person_id,
+        updated_at=now,
+    )
+    current.add(campaign)
+    current.flush()
+    return campaign.id
+
+
+def _columns(draft: Draft) -> dict[str, Any]:
+    return {
+        "name": draft.name,
+        "segment_id": draft.segment_id,
+        "channel_id": draft.channel_id,
+        "template_id": draft.template_id,
+        "mapping": dict(draft.mapping),
+        "schedule": draft.schedule.as_json(),
+        "zone": draft.schedule.zone,
+        "recurring": draft.schedule.recurring,
+    }
+
+
+def _found(current: Session, campaign_id: int) -> Campaign:
+    campaign = campaigns.found(current, campaign_id)
+    if campaign is None:
+        raise NotFound(NOUN)
+    return campaign
+
+
+def _refuse_unfit(current: Session, draft: Draft) -> None:
+    """Raise Refusal for what not even a draft can hold: names too long, choices that are gone, unknown zones."""
+    found = []
+    if len(draft.name) > LONGEST_NAME:
+        found.append(Problem("name_too_long", "name", {"most": LONGEST_NAME}))
+    for place, table, chosen in (
+        ("segment", Segment, draft.segment_id),
+        ("channel", ChannelRow, draft.channel_id),
+        ("template", SmsTemplate, draft.template_id),
+    ):
+        if chosen is not None and current.scalar(sa.select(table.id).where(table.id == chosen)) is None:
+            found.append(Problem(f"{place}_gone", place))
+    if not schedules.known_zone(draft.schedule.zone):
+        found.append(Problem("zone_unknown", "schedule", {"zone": draft.schedule.zone}))
+    if found:
+        raise Refusal(*found)
+
+
+def _facts(current: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
+    segment = current.get(Segment, draft.segment_id) if draft.segment_id else None
+    channel = current.get(ChannelRow, draft.channel_id, populate_existing=True) if draft.channel_id else None
+    template = current.get(SmsTemplate, draft.template_id, populate_existing=True) if draft.template_id else None
+    names = variables(template.text) if template else ()
+    return DraftFacts(
+        name=draft.name,
+        segment_id=segment.id if segment else None,
+        channel_id=channel.id if channel else None,
+        channel_active=channel is not None and channel.active,
+        template_id=template.id if template else None,
+        template_approved=template is not None and template.audit == Audit.APPROVED,
+        template_of_channel=template is not None and template.channel_id == draft.channel_id,
+        unmapped=[name for name in names if not _is_mapped(draft.mapping.get(name, {}))],
+        schedule_problems=schedules.problems(draft.schedule, now),
+    )
+
+
+def _is_mapped(source: Mapping[str, Any]) -> bool:
+    return bool(source.get("property") or source.get("fixed"))
