@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 import re
 import unicodedata
+
+
+class OptOutSource(enum.StrEnum):
+    """Who put a number on the list."""
+
+    REPLY = "reply"
+    PROVIDER = "provider"
+    PERSON = "person"
+    IMPORT = "import"
+
 
 CHINA = ("r", "t", "td", "n", "qx", "退订", "退訂", "退定", "拒收", "取消")
 """What carriers and providers in China ask people to text; 退定 is the usual slip for 退订."""

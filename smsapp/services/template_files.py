@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import json
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
-import openpyxl
 import yaml
-from openpyxl.utils.exceptions import InvalidFileException
 
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.template_file import COLUMNS, Record, column, header_problems
+from smsapp.services import sheets
 
-MOST_BYTES = 10 * 1024 * 1024
-MOST_INFLATED = 200 * 1024 * 1024
 MOST_ROWS = 20_000
-KINDS = {".csv": "csv", ".txt": "csv", ".tsv": "csv", ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".xlsx": "xlsx"}
 
 
 @dataclass(frozen=True)
@@ -37,91 +28,25 @@ class Sheet:
 
 def read(name: str, content: bytes) -> Sheet:
     """Return the records of a file; raises Refusal if it cannot be used at all."""
-    kind = KINDS.get(PurePath(name).suffix.lower())
-    if content.startswith(b"PK\3\4"):
-        kind = "xlsx"  # Excel files often come named .csv
-    if kind is None:
-        raise Refusal(Problem("template_file_kind_unknown", "file", {"known": ", ".join(KINDS)}))
-    if len(content) > MOST_BYTES:
-        raise Refusal(Problem("template_file_too_large", "file", {"most": MOST_BYTES // 1024 // 1024}))
-    if not content.strip():
-        raise Refusal(Problem("template_file_empty", "file"))
-    sheet = _READERS[kind](content)
+    reader = READERS.get(sheets.kind(name, content))
+    if reader is None:
+        raise Refusal(Problem("sheet_kind_unknown", "file", {"known": ", ".join(READERS)}))
+    sheets.check_size(content)
+    sheet = reader(content)
     if not sheet.records:
-        raise Refusal(Problem("template_file_without_rows", "file"))
+        raise Refusal(Problem("sheet_without_rows", "file"))
     return sheet
 
 
-def _text(content: bytes) -> str:
-    for mark, encoding in (
-        (codecs.BOM_UTF8, "utf-8-sig"),
-        (codecs.BOM_UTF16_LE, "utf-16"),
-        (codecs.BOM_UTF16_BE, "utf-16"),
-    ):
-        if content.startswith(mark):
-            encodings: tuple[str, ...] = (encoding,)
-            break
-    else:
-        encodings = ("utf-8", "gb18030")
-    for encoding in encodings:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise Refusal(Problem("template_file_encoding_unknown", "file"))
-
-
 def _read_csv(content: bytes) -> Sheet:
-    text = _text(content)
-    first = text.lstrip().partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    rows = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter, strict=True)
-    return _table(_numbered(rows))
-
-
-def _numbered(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[str] | Problem]]:
-    """Yield rows as spreadsheets count them; a row where the quoting breaks is the last, as a problem."""
-    number = 0
-    try:
-        for number, row in enumerate(rows, 1):
-            yield number, row
-    except csv.Error:
-        yield number + 1, Problem("template_row_quotes", "file")
+    return _table(sheets.csv_rows(sheets.decoded(content)))
 
 
 def _read_xlsx(content: bytes) -> Sheet:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MOST_INFLATED:
-                raise Refusal(Problem("template_file_too_large", "file", {"most": MOST_BYTES // 1024 // 1024}))
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
-        return _table(_cells(book.worksheets[0].iter_rows()))
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError, OSError, IndexError) as error:
-        # openpyxl lets whatever its XML and zip readers raise come through.
-        raise Refusal(
-            Problem("template_file_unreadable", "file", {"kind": "XLSX", "why": type(error).__name__})
-        ) from error
+    return _table(sheets.xlsx_rows(content))
 
 
-def _cells(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, list[str] | Problem]]:
-    for number, row in enumerate(rows, 1):
-        formula = next((cell for cell in row if cell.data_type == "f"), None)
-        if formula is None:
-            yield number, [_written(cell.value) for cell in row]
-        else:
-            yield number, Problem("template_row_formula", "file", {"cell": formula.coordinate})
-
-
-def _written(value: object) -> str:
-    """Return a cell or scalar as a person would type it: codes kept as numbers lose no digit and gain no ".0"."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _table(rows: Iterator[tuple[int, list[str] | Problem]]) -> Sheet:
+def _table(rows: Iterator[sheets.Row]) -> Sheet:
     headers: list[str] = []
     header_row = 0
     for number, cells in rows:
@@ -140,7 +65,7 @@ def _table(rows: Iterator[tuple[int, list[str] | Problem]]) -> Sheet:
             too_many = any(cell.strip() for cell in cells[len(headers) :])
             padded = [*cells, *[""] * (len(headers) - len(cells))]
             values = {meaning: padded[place] for meaning, place in places.items()}
-            problem = (Problem("template_row_too_long", "file", {"cells": len(cells), "columns": len(headers)}),)
+            problem = (Problem("sheet_row_too_long", "file", {"cells": len(cells), "columns": len(headers)}),)
             records.append(Record(number, values, problem if too_many else ()))
         _not_too_many(records)
     return Sheet(records, [(header_row, problem) for problem in header_problems(headers)], "code" in places)
@@ -149,7 +74,7 @@ def _table(rows: Iterator[tuple[int, list[str] | Problem]]) -> Sheet:
 def _read_json(content: bytes) -> Sheet:
     try:
         # Numbers stay as they are written: a code 00123 or 1e5 is a name, not a quantity.
-        found = json.loads(_text(content), parse_int=str, parse_float=str)
+        found = json.loads(sheets.decoded(content), parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
         raise _unreadable("JSON", getattr(error, "lineno", None)) from error
     return _list(found)
@@ -158,7 +83,7 @@ def _read_json(content: bytes) -> Sheet:
 def _read_yaml(content: bytes) -> Sheet:
     try:
         # BaseLoader makes nothing but text, lists and mappings: no objects, and 0012 stays 0012.
-        found = yaml.load(_text(content), Loader=yaml.BaseLoader)  # noqa: S506
+        found = yaml.load(sheets.decoded(content), Loader=yaml.BaseLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         raise _unreadable("YAML", error.problem_mark.line + 1 if error.problem_mark else None) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -168,8 +93,8 @@ def _read_yaml(content: bytes) -> Sheet:
 
 def _unreadable(kind: str, line: int | None) -> Refusal:
     if line is None:
-        return Refusal(Problem("template_file_unreadable", "file", {"kind": kind, "why": "?"}))
-    return Refusal(Problem("template_file_unreadable_at", "file", {"kind": kind, "line": line}))
+        return Refusal(Problem("sheet_unreadable", "file", {"kind": kind}))
+    return Refusal(Problem("sheet_unreadable_at", "file", {"kind": kind, "line": line}))
 
 
 def _list(found: object) -> Sheet:
@@ -201,13 +126,17 @@ def _record(number: int, item: Mapping[str, object]) -> Record:
             continue
         if isinstance(value, (dict, list)):
             problems.append(Problem("template_row_value_not_text", meaning, {"column": key}))
-        values[meaning] = "" if value in {"~", "null"} else _written(value)
+        values[meaning] = "" if value in {"~", "null"} else sheets.written(value)
     return Record(number, values, tuple(problems))
 
 
 def _not_too_many(rows: list[Any]) -> None:
     if len(rows) > MOST_ROWS:
-        raise Refusal(Problem("template_file_too_many_rows", "file", {"most": MOST_ROWS}))
+        raise Refusal(Problem("sheet_too_many_rows", "file", {"most": MOST_ROWS}))
 
 
-_READERS = {"csv": _read_csv, "json": _read_json, "yaml": _read_yaml, "xlsx": _read_xlsx}
+READERS = (
+    dict.fromkeys(sheets.CSV_KINDS, _read_csv)
+    | dict.fromkeys(sheets.XLSX_KINDS, _read_xlsx)
+    | {".json": _read_json, ".yaml": _read_yaml, ".yml": _read_yaml}
+)

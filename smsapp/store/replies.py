@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, BigId
+from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.store.db import Base, BigId, dialect, session
+from smsapp.store.runs import Message, Run
 
 
 class Reply(Base):
@@ -26,16 +31,129 @@ class Reply(Base):
 
     __table_args__ = (sa.UniqueConstraint("inbox_id", "position"),)
 
+    def __repr__(self) -> str:
+        return f"<Reply {self.id}>"
+
 
 class OptOut(Base):
     """A number nobody writes to, for every campaign, until a person removes it."""
 
     __tablename__ = "opt_out"
 
-    phone: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    """Names the row in addresses and forms, where a number must not stand."""
+    phone: Mapped[str] = mapped_column(sa.String(16), unique=True)
     source: Mapped[str] = mapped_column(sa.String(20))
-    """reply, provider, person, import"""
+    """domain/optout.py OptOutSource"""
     note: Mapped[str] = mapped_column(sa.String(255), default="")
     channel_id: Mapped[int | None]
     campaign_id: Mapped[int | None]
     at: Mapped[dt.datetime]
+
+    def __repr__(self) -> str:
+        return f"<OptOut {self.id}>"
+
+
+SENT_STATES = [*sorted(ACCEPTED_STATES), Status.UNCONFIRMED]
+"""The person may have read the message, so may answer it."""
+AT_ONCE = 500
+
+
+def _new(table: type[Base]) -> Any:
+    """Return an INSERT that leaves rows alone which are there already."""
+    insert = postgresql.insert if dialect() == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing()
+
+
+def add_reply(current: Session, values: Mapping[str, Any]) -> bool:
+    """Store a reply; False if this one (inbox_id, position) is there already."""
+    return current.execute(_new(Reply).values(values).returning(Reply.id)).first() is not None
+
+
+def add_opt_outs(current: Session, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Store numbers that are not on the list yet; return how many were new. `rows` hold different phones."""
+    new = 0
+    for start in range(0, len(rows), AT_ONCE):
+        some = list(rows[start : start + AT_ONCE])
+        new += len(current.execute(_new(OptOut).values(some).returning(OptOut.id)).all())
+    return new
+
+
+def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | None:
+    """Return the campaign of the latest run since then that sent to this number through this channel.
+
+    Looks the number up run by run, newest first, in the unique (run, phone) index: the ledger is never scanned.
+    """
+    runs = session().execute(
+        sa.select(Run.id, Run.campaign_id)
+        .where(Run.channel_id == channel_id, Run.opened_at >= since)
+        .order_by(Run.id.desc())
+    )
+    for some in runs.partitions(AT_ONCE):
+        campaign_of = {run.id: run.campaign_id for run in some}
+        found = session().scalar(
+            sa.select(sa.func.max(Message.run_id)).where(
+                Message.run_id.in_(campaign_of), Message.phone == phone, Message.status.in_(SENT_STATES)
+            )
+        )
+        if found is not None:
+            return campaign_of[found]
+    return None
+
+
+def opted_out(phones: Iterable[str]) -> set[str]:
+    """Return those of the numbers that nobody may write to."""
+    asked, found = list(phones), set[str]()
+    for start in range(0, len(asked), AT_ONCE):
+        some = asked[start : start + AT_ONCE]
+        found.update(session().scalars(sa.select(OptOut.phone).where(OptOut.phone.in_(some))))
+    return found
+
+
+def replies(
+    *,
+    opt_out: bool | None = None,
+    phone: str = "",
+    words: str = "",
+    before: int | None = None,
+    limit: int = 50,
+) -> list[Reply]:
+    """Return one page of replies, newest first; `phone` is a whole number, `words` is part of the text.
+
+    `before` is the last id of the page before.
+    """
+    query = sa.select(Reply).order_by(Reply.id.desc()).limit(limit)
+    if opt_out is not None:
+        query = query.where(Reply.opt_out == opt_out)
+    if phone:
+        query = query.where(Reply.phone == phone)
+    if words:
+        query = query.where(Reply.text.icontains(words, autoescape=True))
+    if before is not None:
+        query = query.where(Reply.id < before)
+    return list(session().scalars(query))
+
+
+def opt_outs(*, phone: str = "", ending: str = "", before: int | None = None, limit: int = 50) -> list[OptOut]:
+    """Return one page of the opt-out list, newest first; `ending` are the last digits of a number."""
+    query = sa.select(OptOut).order_by(OptOut.id.desc()).limit(limit)
+    if phone:
+        query = query.where(OptOut.phone == phone)
+    if ending:
+        query = query.where(OptOut.phone.endswith(ending, autoescape=True))
+    if before is not None:
+        query = query.where(OptOut.id < before)
+    return list(session().scalars(query))
+
+
+def stream_opt_outs() -> Iterable[OptOut]:
+    """Yield the whole list, oldest first, without holding it in memory."""
+    last = 0
+    while True:
+        query = sa.select(OptOut).where(OptOut.id > last).order_by(OptOut.id).limit(1000)
+        rows = session().scalars(query).all()
+        yield from rows
+        if len(rows) < 1000:
+            return
+        last = rows[-1].id
+        session().expunge_all()

@@ -109,13 +109,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "opt_out",
+        sa.Column("id", db.BigId, nullable=False),
         sa.Column("phone", sa.String(length=16), nullable=False),
         sa.Column("source", sa.String(length=20), nullable=False),
         sa.Column("note", sa.String(length=255), nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=True),
         sa.Column("campaign_id", sa.Integer(), nullable=True),
         sa.Column("at", db.UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("phone", name=op.f("pk_opt_out")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_opt_out")),
+        sa.UniqueConstraint("phone", name=op.f("uq_opt_out_phone")),
     )
     op.create_table(
         "person",

@@ -1,0 +1,179 @@
+"""The list of numbers nobody writes to: how they get on it, and how a person takes one off."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from smsapp.domain import phone
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.optout import OptOutSource
+from smsapp.services import sheets
+from smsapp.services.trail import Actor, note
+from smsapp.store import replies as store
+from smsapp.store.db import session as present
+from smsapp.store.db import writing
+from smsapp.store.replies import OptOut
+from smsapp.store.settings import settings
+
+NOUN = "opt_out"
+PHONE_HEADERS = frozenset({"手机号", "手机号码", "手机", "号码", "电话", "phone", "phonenumber", "mobile", "number"})
+NOTE_HEADERS = frozenset({"备注", "原因", "note", "reason"})
+LONGEST_NOTE = 255
+MOST_COMPLAINTS = 1000
+
+everyone = store.stream_opt_outs
+
+
+@dataclass
+class Listed:
+    """What an import of numbers did."""
+
+    added: int = 0
+    known: int = 0
+    """Already on the list, or twice in the file."""
+    refused: int = 0
+    complaints: list[tuple[int, Problem]] = field(default_factory=list)
+    """Row number and what is wrong, at most MOST_COMPLAINTS of them."""
+
+
+def record(
+    session: Session,
+    number: str,
+    source: OptOutSource,
+    now: dt.datetime,
+    *,
+    remark: str = "",
+    channel_id: int | None = None,
+    campaign_id: int | None = None,
+) -> bool:
+    """Put a number (E.164) on the list, in the caller's transaction; False if it is there already."""
+    return store.add_opt_outs(session, [_row(number, source, now, remark, channel_id, campaign_id)]) == 1
+
+
+def add(typed: str, remark: str, actor: Actor, now: dt.datetime) -> bool:
+    """Put a number on the list by hand; False if it is there already. Raises Refusal if it is no number."""
+    number = _number(typed)
+    with writing() as session:
+        new = record(session, number, OptOutSource.PERSON, now, remark=remark.strip()[:LONGEST_NOTE])
+        if new:
+            note(session, actor, "create", NOUN, phone.mask(number), now)
+    return new
+
+
+def remove(opt_out_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
+    """Take a number off the list because the person agreed again; raises Refusal without a reason.
+
+    The reason stays in the trail.
+    """
+    if not reason.strip():
+        raise Refusal(Problem("consent_reason_missing", "reason"))
+    with writing() as session:
+        found = session.get(OptOut, opt_out_id)
+        if found is None:
+            raise NotFound(NOUN)
+        note(session, actor, "delete", NOUN, phone.mask(found.phone), now, reason=reason.strip()[:LONGEST_NOTE])
+        session.delete(found)
+
+
+def get(opt_out_id: int) -> OptOut:
+    found = present().get(OptOut, opt_out_id)
+    if found is None:
+        raise NotFound(NOUN)
+    return found
+
+
+def find(typed: str) -> OptOut:
+    """Return the entry of a number; raises NotFound, or Refusal if it is no number."""
+    found = store.opt_outs(phone=_number(typed), limit=1)
+    if not found:
+        raise NotFound(NOUN)
+    return found[0]
+
+
+def find_page(*, digits: str = "", before: int | None = None, limit: int = 50) -> list[OptOut]:
+    """Return one page of the list, newest first. `digits` is a whole number or its last digits."""
+    digits = digits.strip()
+    number = phone.normalise(digits, settings().DEFAULT_REGION)
+    ending = "" if number else "".join(filter(str.isdigit, digits))
+    if digits and not number and not ending:
+        return []
+    return store.opt_outs(phone=number, ending=ending, before=before, limit=limit)
+
+
+def take_file(name: str, content: bytes, actor: Actor, now: dt.datetime) -> Listed:
+    """Put the numbers of a CSV, text or XLSX file on the list; rows without a readable number are told, not kept.
+
+    The number is in the column called 手机号 or phone, else in the first; 备注 or note is kept with it. Raises Refusal
+    if the file cannot be read at all.
+    """
+    done = Listed()
+    rows: dict[str, dict[str, object]] = {}
+    for number, remark in _numbers(sheets.rows(name, content), done):
+        if number in rows:
+            done.known += 1
+        else:
+            rows[number] = _row(number, OptOutSource.IMPORT, now, remark)
+    with writing() as session:
+        done.added = store.add_opt_outs(session, list(rows.values()))
+        done.known += len(rows) - done.added
+        note(session, actor, "import", NOUN, "", now, added=done.added, known=done.known, refused=done.refused)
+    return done
+
+
+def _numbers(rows: Iterable[tuple[int, list[str] | Problem]], done: Listed) -> Iterable[tuple[str, str]]:
+    """Yield (number, remark) of each good row and count the others as refused."""
+    region = settings().DEFAULT_REGION
+    place, remark_place = 0, -1
+    for row_number, cells in rows:
+        if isinstance(cells, Problem):
+            _complain(done, row_number, cells)
+            continue
+        if row_number == 1:
+            names = ["".join(cell.split()).casefold() for cell in cells]
+            headed = [index for index, name in enumerate(names) if name in PHONE_HEADERS]
+            if headed:
+                place = headed[0]
+                remark_place = next((index for index, name in enumerate(names) if name in NOTE_HEADERS), -1)
+                continue
+        raw = cells[place].strip() if place < len(cells) else ""
+        number = phone.normalise(raw, region)
+        if number:
+            remark = cells[remark_place].strip() if 0 <= remark_place < len(cells) else ""
+            yield number, remark[:LONGEST_NOTE]
+        elif any(cell.strip() for cell in cells):
+            _complain(done, row_number, Problem("number_unreadable" if raw else "number_missing", "phone"))
+
+
+def _complain(done: Listed, row_number: int, problem: Problem) -> None:
+    done.refused += 1
+    if len(done.complaints) < MOST_COMPLAINTS:
+        done.complaints.append((row_number, problem))
+
+
+def _number(typed: str) -> str:
+    number = phone.normalise(typed, settings().DEFAULT_REGION)
+    if not number:
+        raise Refusal(Problem("number_unreadable" if typed.strip() else "number_missing", "phone"))
+    return number
+
+
+def _row(
+    number: str,
+    source: OptOutSource,
+    now: dt.datetime,
+    remark: str = "",
+    channel_id: int | None = None,
+    campaign_id: int | None = None,
+) -> dict[str, object]:
+    return {
+        "phone": number,
+        "source": source,
+        "note": remark,
+        "channel_id": channel_id,
+        "campaign_id": campaign_id,
+        "at": now,
+    }

@@ -1,0 +1,63 @@
+"""What people text back: kept, understood, and laid to the campaign they answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+from sqlalchemy.orm import Session
+
+from smsapp.channels.base import Reply as Incoming
+from smsapp.domain import phone
+from smsapp.domain.optout import OptOutSource, is_opt_out
+from smsapp.services import opt_outs
+from smsapp.store import replies as store
+from smsapp.store.replies import Reply
+from smsapp.store.settings import settings
+
+ANSWERS_WITHIN = dt.timedelta(days=30)
+"""A reply is laid to a campaign that wrote to the number this long ago at most."""
+
+opted_out = store.opted_out
+
+
+def take(
+    session: Session, channel_id: int, inbox_id: int | None, position: int, reply: Incoming, now: dt.datetime
+) -> bool:
+    """Keep one reply and act on it, in the caller's transaction; False if it was taken before.
+
+    An opt-out puts the number on the list for every campaign. Whom it answers is a guess by number, channel and time:
+    providers do not say.
+    """
+    number = phone.normalise(reply.phone, settings().DEFAULT_REGION)
+    campaign_id = store.likely_campaign(channel_id, number, now - ANSWERS_WITHIN) if number else None
+    refuses = is_opt_out(reply.text)
+    new = store.add_reply(
+        session,
+        {
+            "inbox_id": inbox_id,
+            "position": position,
+            "channel_id": channel_id,
+            "campaign_id": campaign_id,
+            "phone": number or reply.phone[:16],
+            # PostgreSQL takes no NUL in a text.
+            "text": reply.text.replace("\0", ""),
+            "opt_out": refuses,
+            "received_at": now,
+        },
+    )
+    if new and refuses and number:
+        opt_outs.record(session, number, OptOutSource.REPLY, now, channel_id=channel_id, campaign_id=campaign_id)
+    return new
+
+
+def find_page(*, opt_out: bool | None, words: str = "", before: int | None = None, limit: int = 50) -> list[Reply]:
+    """Return one page of replies, newest first. `words` may be part of a text or a whole number."""
+    words = words.strip()
+    number = as_number(words)
+    return store.replies(opt_out=opt_out, phone=number, words="" if number else words, before=before, limit=limit)
+
+
+def as_number(words: str) -> str:
+    """Return the E.164 number that a person typed into a search field, or "" if it is something else."""
+    return phone.normalise(words, settings().DEFAULT_REGION) if re.search(r"[0-9０-９]{5}", words) else ""

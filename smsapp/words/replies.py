@@ -1,0 +1,20 @@
+"""Words of replies and of the list of numbers nobody writes to."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain.optout import OptOutSource
+
+LABELS = {
+    OptOutSource.REPLY: _l("By reply"),
+    OptOutSource.PROVIDER: _l("Told by the provider"),
+    OptOutSource.PERSON: _l("By hand"),
+    OptOutSource.IMPORT: _l("From a file"),
+}
+
+PROBLEMS = {
+    "number_missing": _l("Type a phone number."),
+    "number_unreadable": _l("No phone number can be read from this. Write it like 13800138000 or +447700900123."),
+    "consent_reason_missing": _l("Write how the person agreed again; it is kept in the audit trail."),
+}
