@@ -40,6 +40,8 @@ def create_app(config: Config | None = None) -> Flask:
         SESSION_COOKIE_SECURE=config.SECURE_COOKIES,
         MAX_CONTENT_LENGTH=config.MAX_UPLOAD_MB * 1024 * 1024,
         WTF_CSRF_TIME_LIMIT=None,
+        BABEL_DEFAULT_LOCALE=config.DEFAULT_LOCALE,
+        BABEL_DEFAULT_TIMEZONE=config.DEFAULT_ZONE,
     )
     if config.BEHIND_PROXY:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
@@ -50,7 +52,7 @@ def create_app(config: Config | None = None) -> Flask:
     queue.init_app(app, config.redis_url)
     csrf.init_app(app)
     language.init_app(app)
-    guard.init_app(app)
+    guard.init_app(app, config.redis_url)
     render.init_app(app)
     for found in pkgutil.iter_modules(web.__path__):
         module = importlib.import_module(f"smsapp.web.{found.name}")

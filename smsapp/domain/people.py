@@ -1,8 +1,11 @@
-"""People and their roles: who may do what."""
+"""People and their roles: who may do what, and what a login and a password must be like."""
 
 from __future__ import annotations
 
 import enum
+import re
+
+from smsapp.domain.errors import Problem
 
 
 class Role(enum.StrEnum):
@@ -14,6 +17,9 @@ class Role(enum.StrEnum):
 RANKS = tuple(Role)
 """From the least to the most; a role may do everything that those before it may."""
 
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 200
+_LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,59}")
+
 
 def reaches(role: Role, needed: Role) -> bool:
     """Return whether a person with `role` may do what asks for `needed`."""
@@ -23,3 +29,26 @@ def reaches(role: Role, needed: Role) -> bool:
 def sees_numbers(role: Role, granted: bool) -> bool:
     """Return whether phone numbers are shown in full: to administrators, and to those who were granted it."""
     return granted or role is Role.ADMINISTRATOR
+
+
+def plain_login(typed: str) -> str:
+    """Return a login as it is stored and compared: without case and blanks around it."""
+    return typed.strip().lower()
+
+
+def login_problems(login: str) -> list[Problem]:
+    """Return what keeps this from being a login; `login` is in its plain form."""
+    return [] if _LOGIN.fullmatch(login) else [Problem("login_unusable", "login")]
+
+
+def password_problems(password: str, login: str) -> list[Problem]:
+    """Return what keeps this from being a password: length is asked for, not a mix of signs (NIST SP 800-63B)."""
+    if len(password) < SHORTEST_PASSWORD:
+        return [Problem("password_short", "password", {"least": SHORTEST_PASSWORD})]
+    if len(password) > LONGEST_PASSWORD:
+        return [Problem("password_long", "password", {"most": LONGEST_PASSWORD})]
+    if login and login in password.lower() and len(password) < len(login) + SHORTEST_PASSWORD // 2:
+        return [Problem("password_is_login", "password")]
+    if len(set(password)) < 4 or (password.isdigit() and password in "0123456789" * 2):
+        return [Problem("password_simple", "password")]
+    return []

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.store.db import Base, BigId
 
@@ -48,10 +48,10 @@ class Trail(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     at: Mapped[dt.datetime] = mapped_column(index=True)
-    person_id: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
+    person_id: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"), index=True)
     by: Mapped[str] = mapped_column(sa.String(120))
     """The person's login, or the command or job that acted."""
-    action: Mapped[str] = mapped_column(sa.String(40))
+    action: Mapped[str] = mapped_column(sa.String(40), index=True)
     noun: Mapped[str] = mapped_column(sa.String(40))
     noun_id: Mapped[str] = mapped_column(sa.String(64))
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -64,3 +64,67 @@ class Preference(Base):
 
     name: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
     value: Mapped[dict[str, Any]]
+
+
+def by_login(session: Session, login: str) -> Person | None:
+    return session.scalar(sa.select(Person).where(Person.login == login))
+
+
+def everybody(session: Session) -> list[Person]:
+    """Return all people: active ones first, then by login."""
+    return list(session.scalars(sa.select(Person).order_by(Person.active.desc(), Person.login)))
+
+
+def any_password(session: Session) -> bool:
+    """Return whether anybody can sign in with a password yet."""
+    return session.scalar(sa.select(sa.exists().where(Person.password_hash != ""))) or False
+
+
+def lock_administrators(session: Session, role: str) -> list[int]:
+    """Return the ids of the active people of this role, locked, so that two demotions at once cannot remove both."""
+    found = sa.select(Person.id).where(Person.role == role, Person.active).order_by(Person.id).with_for_update()
+    return list(session.scalars(found))
+
+
+def person_of_link(session: Session, token_hash: str, now: dt.datetime) -> Person | None:
+    """Return the person of a link that can still be used."""
+    found = sa.select(Person).join(LoginLink).where(LoginLink.token_hash == token_hash, LoginLink.expires_at > now)
+    return session.scalar(found.where(Person.active))
+
+
+def spend_link(session: Session, token_hash: str, now: dt.datetime) -> bool:
+    """Remove a link; False if it is gone or too old: of two people who use it at once only one wins."""
+    spent = sa.delete(LoginLink).where(LoginLink.token_hash == token_hash, LoginLink.expires_at > now)
+    return cast(sa.CursorResult[Any], session.execute(spent)).rowcount == 1
+
+
+def drop_links(session: Session, person_id: int, now: dt.datetime) -> None:
+    """Remove this person's links, and everybody's that are too old."""
+    session.execute(sa.delete(LoginLink).where(sa.or_(LoginLink.person_id == person_id, LoginLink.expires_at <= now)))
+
+
+def invited(session: Session, now: dt.datetime) -> set[int]:
+    """Return the ids of people with a link that can still be used."""
+    return set(session.scalars(sa.select(LoginLink.person_id).where(LoginLink.expires_at > now)))
+
+
+def trail(
+    session: Session, person_id: int | None = None, action: str = "", before: int | None = None, limit: int = 50
+) -> list[Trail]:
+    """Return lines of the trail, newest first, older than line `before`."""
+    found = sa.select(Trail).order_by(Trail.id.desc()).limit(limit)
+    if person_id is not None:
+        found = found.where(Trail.person_id == person_id)
+    if action:
+        found = found.where(Trail.action == action)
+    if before is not None:
+        found = found.where(Trail.id < before)
+    return list(session.scalars(found))
+
+
+def trail_actions(session: Session) -> list[str]:
+    """Return the actions that occur in the trail, by a walk along the index instead of a scan."""
+    first = sa.select(sa.func.min(Trail.action).label("action")).cte("steps", recursive=True)
+    following = sa.select(sa.func.min(Trail.action)).where(Trail.action > first.c.action).scalar_subquery()
+    steps = first.union_all(sa.select(following).where(first.c.action.is_not(None)))
+    return list(session.scalars(sa.select(steps.c.action).where(steps.c.action.is_not(None))))

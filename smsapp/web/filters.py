@@ -6,8 +6,8 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 from babel.units import format_unit
-from flask_babel import format_decimal, format_percent, format_timedelta, get_locale, get_timezone
 from flask_babel import format_datetime as localised
+from flask_babel import format_decimal, format_percent, format_timedelta, get_locale, get_timezone
 from flask_login import current_user
 from markupsafe import Markup, escape
 
@@ -15,6 +15,7 @@ from smsapp import words
 from smsapp.domain import phone
 from smsapp.domain.people import sees_numbers
 from smsapp.services import clock
+from smsapp.words import general
 
 NOTHING = "–"
 PATTERNS = {"zh": "yyyy-MM-dd HH:mm", "en": "d MMM yyyy HH:mm"}
@@ -89,4 +90,6 @@ FILTERS = {
     "number": number,
     "percent": percent,
     "masked": masked,
+    "did": general.did,
+    "noun": general.noun,
 }

@@ -2,8 +2,182 @@
 
 from __future__ import annotations
 
-from flask import Flask
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, current_app, flash, g, request, session, url_for
+from flask_babel import gettext as _
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+
+from smsapp.domain.people import Role, reaches
+from smsapp.services import people
+from smsapp.services.people import SignedIn
+from smsapp.services.trail import Actor
+from smsapp.web import render
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SESSION_LASTS = dt.timedelta(hours=12)
+"""From the last request on."""
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+sign_ins = LoginManager()
+limiter = Limiter(get_remote_address, default_limits=[])
 
 
-def init_app(app: Flask) -> None:
-    """Close the application."""
+class Reader(UserMixin):  # type: ignore[misc]
+    """The signed-in person, as templates and Flask-Login see them."""
+
+    def __init__(self, who: SignedIn) -> None:
+        self.who = who
+        self.id, self.login, self.name, self.role = who.id, who.login, who.name, who.role
+        self.sees_numbers, self.locale = who.sees_numbers, who.locale
+
+    def get_id(self) -> str:
+        return f"{self.who.id}.{self.who.mark}"
+
+
+def init_app(app: Flask, redis_url: str) -> None:
+    """Close the application: sign-in, roles, headers, and a limit on attempts to sign in."""
+    app.config["PERMANENT_SESSION_LIFETIME"] = SESSION_LASTS
+    app.config["RATELIMIT_STORAGE_URI"] = redis_url.replace("unix://", "redis+unix://")
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = {"socket_connect_timeout": 1, "socket_timeout": 1}
+    app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True
+    app.config["RATELIMIT_KEY_PREFIX"] = "smsapp"
+    # A session is ended by its mark; to tie it to an address would sign telephones out all day.
+    sign_ins.session_protection = None
+    sign_ins.user_loader(_load)
+    sign_ins.init_app(app)
+    limiter.init_app(app)
+    app.before_request(_close)
+    app.after_request(_add_headers)
+
+
+def public(view: View) -> View:
+    """Open an endpoint to people and machines who are not signed in."""
+    view.public = True  # type: ignore[attr-defined]
+    return view
+
+
+def needs(role: Role) -> Callable[[View], View]:
+    """Ask for at least this role. Without it reading asks for a viewer, everything else for an operator."""
+
+    def mark(view: View) -> View:
+        view.needs = role  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def may(role: Role) -> bool:
+    """Return whether the person who reads this page reaches `role`: for buttons that not everybody gets."""
+    return current_user.is_authenticated and reaches(current_user.role, role)
+
+
+def reader() -> SignedIn:
+    """Return the signed-in person."""
+    who: SignedIn = current_user.who
+    return who
+
+
+def actor() -> Actor:
+    """Return the signed-in person as the one who acts."""
+    return reader().actor
+
+
+def begin(who: SignedIn) -> None:
+    """Start a session for this person; only the chosen language survives from what was before."""
+    end()
+    session.permanent = True
+    login_user(Reader(who))
+
+
+def end() -> None:
+    """Forget the session except for the chosen language."""
+    locale = session.get("locale")
+    logout_user()
+    session.clear()
+    g.pop("csrf_token", None)
+    if locale:
+        session["locale"] = locale
+
+
+def sign_in_first() -> Response:
+    """Send somebody without a session to the sign-in page, and from there back to the page they wanted."""
+    wanted = request.full_path.removesuffix("?") if request.method == "GET" and not render.wants_piece() else "/"
+    return render.see_other(url_for("people.sign_in", next=None if wanted == "/" else wanted))
+
+
+def own_path(url: str) -> str:
+    """Return `url` if it is a path of this application, else "/": an address in a link must not lead elsewhere."""
+    parts = urlsplit(url)
+    ours = url.startswith("/") and not url.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    return url if ours and url.isprintable() and "\\" not in url else "/"
+
+
+def _load(kept: str) -> Reader | None:
+    person_id, _dot, mark = kept.partition(".")
+    who = people.signed_in(int(person_id), mark) if person_id.isdigit() else None
+    return None if who is None else Reader(who)
+
+
+def _close() -> Response | None:
+    if _open_to_all():
+        return None
+    if not current_user.is_authenticated:
+        if session.pop("_user_id", None) is not None:
+            flash(_("You were signed out. Please sign in again."), "warning")
+        return sign_in_first()
+    needed = _needed()
+    if not reaches(current_user.role, needed):
+        abort(403)
+    return None
+
+
+def _open_to_all() -> bool:
+    if request.endpoint is None or request.endpoint == "static":
+        return True  # An unknown address is answered with 404 whoever asks.
+    return getattr(current_app.view_functions[request.endpoint], "public", False)
+
+
+def _needed() -> Role:
+    marked = getattr(current_app.view_functions[request.endpoint or ""], "needs", None)
+    return marked or (Role.VIEWER if request.method in SAFE_METHODS else Role.OPERATOR)
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if current_app.config["SESSION_COOKIE_SECURE"]:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if request.endpoint == "static":
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    elif session.accessed:
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response

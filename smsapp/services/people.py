@@ -1,0 +1,356 @@
+"""People sign in, are invited, change and leave; every step is in the trail."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy.orm import Session
+
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.people import Role, login_problems, password_problems, plain_login
+from smsapp.services import trail
+from smsapp.services.trail import Actor
+from smsapp.store import people as rows
+from smsapp.store.db import session, writing
+from smsapp.store.people import LoginLink, Person, Trail
+
+LINK_PATH = "/welcome/"
+LINK_LASTS = dt.timedelta(hours=24)
+START = Actor("start")
+
+_hasher = PasswordHasher()
+_NOBODY = _hasher.hash(secrets.token_hex(16))
+"""Unknown logins are checked against this, so that the answer takes as long as for known ones."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Who reads a page: what the session's cookie stands for."""
+
+    id: int
+    login: str
+    name: str
+    role: Role
+    sees_numbers: bool
+    locale: str
+    mark: str
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.login, self.id)
+
+
+def _signed_in(person: Person) -> SignedIn:
+    return SignedIn(
+        person.id,
+        person.login,
+        person.name,
+        Role(person.role),
+        person.sees_numbers,
+        person.locale,
+        person.session_mark,
+    )
+
+
+# Signing in
+
+
+def sign_in(login: str, password: str, now: dt.datetime) -> SignedIn:
+    """Return who this is; a Refusal does not say whether the login or the password was wrong."""
+    person = rows.by_login(session(), plain_login(login))
+    usable = person is not None and person.active and person.password_hash != ""
+    fits = _fits(person.password_hash if person is not None and usable else _NOBODY, password)
+    if person is None:
+        raise Refusal(Problem("sign_in_refused"))
+    renewed = _hasher.hash(password) if usable and fits and _hasher.check_needs_rehash(person.password_hash) else ""
+    with writing() as current:
+        person = current.get_one(Person, person.id)
+        who = Actor(person.login, person.id)
+        if usable and fits:
+            person.last_seen_at = now
+            person.password_hash = renewed or person.password_hash
+            trail.note(current, who, "sign_in", "person", person.id, now)
+        else:
+            # By nobody: whoever typed this has not shown to be that person.
+            trail.note(current, Actor("sign-in page"), "sign_in_failed", "person", person.id, now, login=person.login)
+    if not (usable and fits):
+        raise Refusal(Problem("sign_in_refused"))
+    return _signed_in(person)
+
+
+def _fits(password_hash: str, password: str) -> bool:
+    try:
+        return _hasher.verify(password_hash, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def signed_in(person_id: int, mark: str) -> SignedIn | None:
+    """Return who a session belongs to; None if it was ended from elsewhere or the person left."""
+    person = session().get(Person, person_id)
+    if person is None or not person.active or not secrets.compare_digest(person.session_mark, mark):
+        return None
+    return _signed_in(person)
+
+
+def sign_out(actor: Actor, now: dt.datetime) -> None:
+    """Leave a line in the trail; the door forgets the session."""
+    with writing() as current:
+        trail.note(current, actor, "sign_out", "person", actor.person_id, now)
+
+
+# One-time links
+
+
+def first_link(now: dt.datetime) -> str | None:
+    """Return the path of a link for the first administrator; None if somebody can sign in already."""
+    with writing() as current:
+        if rows.any_password(current):
+            return None
+        person = next(iter(rows.everybody(current)), None)
+        if person is None:
+            person = _add(current, "admin", "", Role.ADMINISTRATOR, False, now)
+            trail.note(current, START, "create", "person", person.id, now, login=person.login, role=person.role)
+        token = _add_link(current, person, now)
+        trail.note(current, START, "make_link", "person", person.id, now)
+    return LINK_PATH + token
+
+
+def make_link(person_id: int, actor: Actor, now: dt.datetime) -> str:
+    """Return the path of a new one-time link; the person's older links stop working."""
+    with writing() as current:
+        person = _found(current, person_id)
+        if not person.active:
+            raise Refusal(Problem("person_inactive"))
+        token = _add_link(current, person, now)
+        trail.note(current, actor, "make_link", "person", person_id, now)
+    return LINK_PATH + token
+
+
+def _add_link(current: Session, person: Person, now: dt.datetime) -> str:
+    rows.drop_links(current, person.id, now)
+    token = secrets.token_urlsafe(32)
+    current.add(LoginLink(token_hash=_digest(token), person_id=person.id, expires_at=now + LINK_LASTS))
+    return token
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """Whom a link is for; `first` is the first administrator, who also chooses a login."""
+
+    login: str
+    name: str
+    first: bool
+
+
+def welcome(token: str, now: dt.datetime) -> Welcome:
+    """Return whom this link is for; NotFound if it was used, is too old, or never existed."""
+    person = rows.person_of_link(session(), _digest(token), now)
+    if person is None:
+        raise NotFound("link")
+    return Welcome(person.login, person.name, first=not rows.any_password(session()))
+
+
+def use_link(token: str, login: str, name: str, password: str, now: dt.datetime) -> SignedIn:
+    """Set the password (and what else the page asks for) and return the person, signed in."""
+    guest = welcome(token, now)
+    login = plain_login(login) if guest.first else guest.login
+    _refuse(login_problems(login) + password_problems(password, login) + _name_problems(name))
+    password_hash = _hasher.hash(password)
+    with writing() as current:
+        person = rows.person_of_link(current, _digest(token), now)
+        if person is None or not rows.spend_link(current, _digest(token), now):
+            raise NotFound("link")
+        namesake = rows.by_login(current, login)
+        if namesake is not None and namesake.id != person.id:
+            raise Refusal(Problem("login_taken", "login"))
+        person.login, person.name, person.password_hash = login, name.strip(), password_hash
+        person.session_mark, person.last_seen_at = _mark(), now
+        trail.note(current, Actor(login, person.id), "set_password", "person", person.id, now, by="link")
+        trail.note(current, Actor(login, person.id), "sign_in", "person", person.id, now)
+    return _signed_in(person)
+
+
+# One's own account
+
+
+def change_password(person_id: int, old: str, new: str, now: dt.datetime) -> SignedIn:
+    """Set a new password; every other session of this person ends."""
+    person = _found(session(), person_id)
+    if not _fits(person.password_hash or _NOBODY, old):
+        raise Refusal(Problem("password_wrong", "old"))
+    _refuse(password_problems(new, person.login))
+    password_hash = _hasher.hash(new)
+    with writing() as current:
+        person = _found(current, person_id)
+        person.password_hash, person.session_mark = password_hash, _mark()
+        trail.note(current, Actor(person.login, person.id), "set_password", "person", person.id, now)
+    return _signed_in(person)
+
+
+def sign_out_everywhere(person_id: int, actor: Actor, now: dt.datetime) -> SignedIn:
+    """End every session of this person; the answer holds the mark of new ones."""
+    with writing() as current:
+        person = _found(current, person_id)
+        person.session_mark = _mark()
+        trail.note(current, actor, "end_sessions", "person", person.id, now)
+    return _signed_in(person)
+
+
+def change_own(person_id: int, name: str, locale: str, now: dt.datetime) -> None:
+    """Set one's own name and language."""
+    _refuse(_name_problems(name))
+    with writing() as current:
+        person = _found(current, person_id)
+        person.name, person.locale = name.strip(), locale
+        trail.note(current, Actor(person.login, person.id), "change", "person", person.id, now, locale=locale)
+
+
+def speak(person_id: int, locale: str) -> None:
+    """Set one's language from the menu: no line in the trail, it changes nothing for anybody else."""
+    with writing() as current:
+        _found(current, person_id).locale = locale
+
+
+# People, for administrators
+
+
+def everybody() -> list[Person]:
+    return rows.everybody(session())
+
+
+def invited(now: dt.datetime) -> set[int]:
+    """Return the ids of people with a link that can still be used."""
+    return rows.invited(session(), now)
+
+
+def person(person_id: int) -> Person:
+    return _found(session(), person_id)
+
+
+def by_login(login: str) -> Person:
+    """Return the person with this login, or raise NotFound."""
+    found = rows.by_login(session(), plain_login(login))
+    if found is None:
+        raise NotFound("person")
+    return found
+
+
+def invite(login: str, name: str, role: Role, sees_numbers: bool, actor: Actor, now: dt.datetime) -> tuple[Person, str]:
+    """Return a new person who cannot sign in yet, and the path of the link by which they set a password."""
+    with writing() as current:
+        person = _create(current, login, name, role, sees_numbers, actor, now)
+        token = _add_link(current, person, now)
+    return person, LINK_PATH + token
+
+
+def create(login: str, name: str, role: Role, password: str, actor: Actor, now: dt.datetime) -> Person:
+    """Return a new person who can sign in with this password (from the command line)."""
+    _refuse(password_problems(password, plain_login(login)))
+    password_hash = _hasher.hash(password)
+    with writing() as current:
+        person = _create(current, login, name, role, False, actor, now)
+        person.password_hash = password_hash
+    return person
+
+
+def _create(
+    current: Session, login: str, name: str, role: Role, sees_numbers: bool, actor: Actor, now: dt.datetime
+) -> Person:
+    login = plain_login(login)
+    _refuse(login_problems(login) + _name_problems(name or login))
+    if rows.by_login(current, login) is not None:
+        raise Refusal(Problem("login_taken", "login"))
+    person = _add(current, login, name.strip() or login, role, sees_numbers, now)
+    trail.note(current, actor, "create", "person", person.id, now, login=login, role=role, sees_numbers=sees_numbers)
+    return person
+
+
+def change(
+    person_id: int, name: str, role: Role, sees_numbers: bool, active: bool, actor: Actor, now: dt.datetime
+) -> Person:
+    """Set what an administrator decides about a person; the last active administrator cannot be lost."""
+    _refuse(_name_problems(name))
+    with writing() as current:
+        administrators = rows.lock_administrators(current, Role.ADMINISTRATOR)
+        person = _found(current, person_id)
+        if administrators == [person.id] and (role is not Role.ADMINISTRATOR or not active):
+            raise Refusal(Problem("last_administrator", "role" if active else "active"))
+        if person.active and not active:
+            person.session_mark = _mark()
+            rows.drop_links(current, person.id, now)
+        wanted = {"name": name.strip(), "role": str(role), "sees_numbers": sees_numbers, "active": active}
+        changed = {key: value for key, value in wanted.items() if getattr(person, key) != value}
+        for key, value in changed.items():
+            setattr(person, key, value)
+        if changed:
+            trail.note(current, actor, "change", "person", person.id, now, login=person.login, **changed)
+    return person
+
+
+def disable(person_id: int, actor: Actor, now: dt.datetime) -> Person:
+    """Let a person sign in no more and end their sessions."""
+    found = person(person_id)
+    return change(person_id, found.name, Role(found.role), found.sees_numbers, False, actor, now)
+
+
+# The trail
+
+
+@dataclass(frozen=True)
+class TrailPage:
+    """Lines, newest first; `older` is the line after which the next page begins."""
+
+    lines: list[Trail]
+    older: int | None
+
+
+def trail_page(person_id: int | None, action: str, before: int | None, limit: int = 50) -> TrailPage:
+    """Return one page of the trail, of everybody and everything or of one person or action."""
+    lines = rows.trail(session(), person_id, action, before, limit + 1)
+    return TrailPage(lines[:limit], lines[limit - 1].id if len(lines) > limit else None)
+
+
+def trail_actions() -> list[str]:
+    """Return the actions that occur in the trail."""
+    return rows.trail_actions(session())
+
+
+def _add(current: Session, login: str, name: str, role: Role, sees_numbers: bool, now: dt.datetime) -> Person:
+    person = Person(
+        login=login, name=name, role=str(role), sees_numbers=sees_numbers, session_mark=_mark(), created_at=now
+    )
+    current.add(person)
+    current.flush()
+    return person
+
+
+def _found(current: Session, person_id: int) -> Person:
+    person = current.get(Person, person_id)
+    if person is None:
+        raise NotFound("person")
+    return person
+
+
+def _mark() -> str:
+    return secrets.token_hex(16)
+
+
+def _name_problems(name: str) -> list[Problem]:
+    if not name.strip():
+        return [Problem("person_name_missing", "name")]
+    return [] if len(name.strip()) <= 60 else [Problem("person_name_long", "name", {"most": 60})]
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise Refusal(*problems)

@@ -1,0 +1,55 @@
+"""Forms of signing in, of one's own account, and of the people page."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, PasswordField, RadioField, SelectField, StringField
+from wtforms.validators import InputRequired, Length
+
+from smsapp.domain.people import Role
+from smsapp.words import label
+
+REQUIRED = InputRequired(_l("Please fill this in."))
+LONG = Length(max=200, message=_l("At most 200 characters."))
+
+
+class SignInForm(FlaskForm):  # type: ignore[misc]
+    login = StringField(_l("Login"), [REQUIRED, LONG])
+    password = PasswordField(_l("Password"), [REQUIRED, Length(max=1000)])
+
+
+class WelcomeForm(FlaskForm):  # type: ignore[misc]
+    login = StringField(_l("Login"), [LONG])
+    name = StringField(_l("Your name"), [REQUIRED, LONG])
+    password = PasswordField(_l("Password"), [REQUIRED])
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    old = PasswordField(_l("Present password"), [REQUIRED, Length(max=1000)])
+    password = PasswordField(_l("New password"), [REQUIRED])
+
+
+class OwnForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(_l("Your name"), [REQUIRED, LONG])
+    locale = SelectField(
+        _l("Language"), choices=[("", _l("As the application")), ("zh_Hans", "中文"), ("en", "English")]
+    )
+
+
+class PersonForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(_l("Name"), [REQUIRED, LONG])
+    role = RadioField(_l("Role"), default=Role.OPERATOR)
+    sees_numbers = BooleanField(_l("Sees whole phone numbers"))
+
+    def __init__(self, **given: object) -> None:
+        super().__init__(**given)
+        self.role.choices = [(role.value, label(role)) for role in Role]
+
+
+class InviteForm(PersonForm):
+    login = StringField(_l("Login"), [REQUIRED, LONG])
+
+
+class ChangeForm(PersonForm):
+    active = BooleanField(_l("May sign in"))

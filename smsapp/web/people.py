@@ -1,0 +1,232 @@
+"""Signing in and out, one's own account, people and the trail."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+
+from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.people import Role, plain_login
+from smsapp.services import clock, people
+from smsapp.web import guard
+from smsapp.web.forms import put_problems
+from smsapp.web.forms.people import ChangeForm, InviteForm, OwnForm, PasswordForm, SignInForm, WelcomeForm
+from smsapp.web.guard import limiter, needs, public
+from smsapp.web.menu import MenuLine
+from smsapp.web.render import page, page_or_piece, see_other
+from smsapp.words import sentence
+
+bp = Blueprint("people", __name__)
+
+MENU = (
+    MenuLine(_l("People"), "people.index", 91, "users", Role.ADMINISTRATOR, settings=True),
+    MenuLine(_l("Audit trail"), "people.trail", 99, "history", Role.ADMINISTRATOR, settings=True),
+)
+
+
+def _typed_login() -> str:
+    return "login:" + plain_login(request.form.get("login", ""))[:200]
+
+
+@bp.route("/sign-in", methods=["GET", "POST"])
+@public
+@limiter.limit("10 per minute; 60 per hour", methods=["POST"])
+@limiter.limit("10 per 10 minutes", key_func=_typed_login, methods=["POST"])
+def sign_in() -> Response:
+    """Ask who this is; then on to the page that was wanted."""
+    if current_user.is_authenticated:
+        return see_other(guard.own_path(request.args.get("next", "/")))
+    form = SignInForm()
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            who = people.sign_in(form.login.data, form.password.data, clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            guard.begin(who)
+            return see_other(guard.own_path(request.args.get("next", "/")))
+    return page("people/sign_in.html", 422 if form.is_submitted() else 200, form=form, problems=problems)
+
+
+@bp.post("/sign-out")
+@needs(Role.VIEWER)
+def sign_out() -> Response:
+    people.sign_out(guard.actor(), clock.now())
+    guard.end()
+    flash(_("You are signed out."), "success")
+    return see_other(url_for("people.sign_in"))
+
+
+@bp.route(people.LINK_PATH + "<token>", methods=["GET", "POST"])
+@public
+@limiter.limit("30 per minute")
+def welcome(token: str) -> Response:
+    """Let the person a one-time link was made for set a password."""
+    now = clock.now()
+    try:
+        guest = people.welcome(token, now)
+    except NotFound:
+        return page("people/link_gone.html", 404)
+    form = WelcomeForm(data={"login": guest.login, "name": guest.name})
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            who = people.use_link(token, form.login.data or "", form.name.data, form.password.data, now)
+        except NotFound:
+            return page("people/link_gone.html", 404)
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            guard.begin(who)
+            flash(_("Welcome. You are signed in."), "success")
+            return see_other("/")
+    status = 422 if form.is_submitted() else 200
+    return page("people/welcome.html", status, form=form, problems=problems, guest=guest)
+
+
+@bp.route("/account", methods=["GET", "POST"])
+@needs(Role.VIEWER)
+def own() -> Response:
+    """Show and change one's own name and language."""
+    who = guard.reader()
+    form = OwnForm(data={"name": who.name, "locale": who.locale})
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            people.change_own(who.id, form.name.data, form.locale.data, clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_("Your account was saved."), "success")
+            return see_other(url_for("people.own"))
+    return page("people/own.html", 422 if form.is_submitted() else 200, form=form, problems=problems)
+
+
+@bp.route("/account/password", methods=["GET", "POST"])
+@needs(Role.VIEWER)
+@limiter.limit("10 per minute", methods=["POST"])
+def password() -> Response:
+    """Change one's own password; other sessions end, this one goes on."""
+    form = PasswordForm()
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            who = people.change_password(guard.reader().id, form.old.data, form.password.data, clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            guard.begin(who)
+            flash(_("Your password was changed. Everywhere else you are signed out."), "success")
+            return see_other(url_for("people.own"))
+    return page("people/password.html", 422 if form.is_submitted() else 200, form=form, problems=problems)
+
+
+@bp.post("/account/sign-out-everywhere")
+@needs(Role.VIEWER)
+def sign_out_everywhere() -> Response:
+    who = people.sign_out_everywhere(guard.reader().id, guard.actor(), clock.now())
+    guard.begin(who)
+    flash(_("You are signed out on every other device."), "success")
+    return see_other(url_for("people.own"))
+
+
+@bp.get("/people")
+@needs(Role.ADMINISTRATOR)
+def index() -> Response:
+    return page("people/index.html", people=people.everybody(), invited=people.invited(clock.now()))
+
+
+@bp.route("/people/new", methods=["GET", "POST"])
+@needs(Role.ADMINISTRATOR)
+def invite() -> Response:
+    """Add a person and show the link to send to them; it is shown this once."""
+    form = InviteForm()
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            person, link = people.invite(
+                form.login.data,
+                form.name.data,
+                Role(form.role.data),
+                form.sees_numbers.data,
+                guard.actor(),
+                clock.now(),
+            )
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            return page("people/link.html", person=person, link=request.host_url.rstrip("/") + link)
+    return page("people/invite.html", 422 if form.is_submitted() else 200, form=form, problems=problems)
+
+
+@bp.route("/people/<int:person_id>", methods=["GET", "POST"])
+@needs(Role.ADMINISTRATOR)
+def show(person_id: int) -> Response:
+    """Show and change a person's name, role and rights."""
+    person = people.person(person_id)
+    form = ChangeForm(obj=person)
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            people.change(
+                person_id,
+                form.name.data,
+                Role(form.role.data),
+                form.sees_numbers.data,
+                form.active.data,
+                guard.actor(),
+                clock.now(),
+            )
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_("%(name)s was saved.", name=form.name.data), "success")
+            return see_other(url_for("people.index"))
+    return page("people/show.html", 422 if form.is_submitted() else 200, form=form, problems=problems, person=person)
+
+
+@bp.post("/people/<int:person_id>/link")
+@needs(Role.ADMINISTRATOR)
+def link(person_id: int) -> Response:
+    """Make a new one-time link; the older ones stop working."""
+    try:
+        made = people.make_link(person_id, guard.actor(), clock.now())
+    except NotFound:
+        raise
+    except Refusal as refusal:
+        for problem in refusal.problems:
+            flash(sentence(problem), "danger")
+        return see_other(url_for("people.show", person_id=person_id))
+    return page("people/link.html", person=people.person(person_id), link=request.host_url.rstrip("/") + made)
+
+
+@bp.post("/people/<int:person_id>/sign-out")
+@needs(Role.ADMINISTRATOR)
+def end_sessions(person_id: int) -> Response:
+    who = people.sign_out_everywhere(person_id, guard.actor(), clock.now())
+    if person_id == guard.reader().id:
+        guard.begin(who)
+    flash(_("%(name)s is signed out everywhere.", name=who.name), "success")
+    return see_other(url_for("people.show", person_id=person_id))
+
+
+@bp.get("/trail")
+@needs(Role.ADMINISTRATOR)
+def trail() -> Response:
+    """Show who did what, newest first."""
+    person_id = request.args.get("person", type=int)
+    action = request.args.get("action", "")
+    found = people.trail_page(person_id, action, request.args.get("before", type=int))
+    return page_or_piece(
+        "people/trail.html",
+        "people/_trail.html",
+        lines=found.lines,
+        older=found.older,
+        person_id=person_id,
+        action=action,
+        people=people.everybody(),
+        actions=people.trail_actions(),
+    )

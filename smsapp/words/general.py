@@ -1,0 +1,72 @@
+"""Words every area shares: what is gone, who was first, and the actions and nouns of the trail."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext as _l
+
+PROBLEMS = {
+    "not_found": _l("It is not there (any more). Load the page again."),
+    "outrun": _l("Somebody else, or the schedule, was faster. Nothing was changed; load the page again."),
+}
+
+DONE = {
+    "create": _l("created"),
+    "change": _l("changed"),
+    "edit": _l("edited"),
+    "delete": _l("deleted"),
+    "save_as": _l("saved as"),
+    "confirm": _l("confirmed"),
+    "launch": _l("launched"),
+    "schedule": _l("scheduled"),
+    "start": _l("started"),
+    "stop": _l("stopped"),
+    "end": _l("ended"),
+    "pause": _l("paused"),
+    "resume": _l("resumed"),
+    "send": _l("sent"),
+    "test_send": _l("sent a test"),
+    "test": _l("tested"),
+    "sync": _l("synced"),
+    "import": _l("imported"),
+    "export": _l("exported"),
+    "upload": _l("uploaded"),
+    "recompute": _l("recomputed"),
+    "opt_out": _l("opted out"),
+    "consent": _l("consented again"),
+    "revoke": _l("revoked"),
+    "sign_in": _l("signed in"),
+    "sign_in_failed": _l("failed to sign in"),
+    "sign_out": _l("signed out"),
+    "make_link": _l("made a one-time link"),
+    "set_password": _l("set a password"),
+    "end_sessions": _l("ended all sessions"),
+}
+
+NOUNS = {
+    "campaign": _l("Campaign"),
+    "run": _l("Run"),
+    "segment": _l("Segment"),
+    "contact": _l("Contact"),
+    "contacts": _l("Contacts"),
+    "channel": _l("Channel"),
+    "sms_template": _l("SMS template"),
+    "template": _l("SMS template"),
+    "reply": _l("Reply"),
+    "import": _l("Import"),
+    "key": _l("AppKey"),
+    "app_key": _l("AppKey"),
+    "person": _l("Person"),
+    "preference": _l("Setting"),
+    "optout": _l("Opt-out"),
+    "opt_out": _l("Opt-out"),
+}
+
+
+def did(action: str) -> str:
+    """Return an action of the trail in words; an unknown one is shown as it is."""
+    return str(DONE.get(action, action))
+
+
+def noun(code: str) -> str:
+    """Return a noun of the trail in words; an unknown one is shown as it is."""
+    return str(NOUNS.get(code, code))
