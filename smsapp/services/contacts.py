@@ -56,6 +56,11 @@ class _Reading:
     report: Report = field(default_factory=Report)
 
 
+def upload_limits() -> tuple[int, int]:
+    """Return the most bytes of an upload as it comes and after unfolding."""
+    return settings().UP_MAX_MB * 2**20, settings().UP_MAX_INFLATED_MB * 2**20
+
+
 def report(records: Sequence[object], appid: str, now: dt.datetime) -> Report:
     """Take reported records in one transaction: the good ones are applied in order, the bad ones kept with the reason.
 

@@ -144,6 +144,10 @@ def app_keys() -> list[AppKey]:
     return list(session().scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
 
 
+def app_key(key: str) -> AppKey | None:
+    return session().get(AppKey, key)
+
+
 def active_keys(current: Session) -> set[str]:
     return set(current.scalars(sa.select(AppKey.key).where(AppKey.active)))
 

@@ -1,0 +1,66 @@
+"""flask keys: AppKeys by which apps report profiles."""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from smsapp import words
+from smsapp.domain.errors import Refusal
+from smsapp.services import clock, keys
+from smsapp.services.trail import Actor
+
+command = AppGroup("keys", help="AppKeys by which apps report profiles to /up.")
+ACTOR = Actor("flask keys")
+
+
+@command.command("create")
+@click.argument("name")
+def create(name: str) -> None:
+    """Make an AppKey and print it.
+
+    Example: flask keys create "Shop app"
+    """
+    try:
+        click.echo(keys.create(name, ACTOR, clock.now()).key)
+    except Refusal as refusal:
+        raise click.ClickException(words.sentence(refusal.problems[0])) from None
+
+
+@command.command("list")
+def list_() -> None:
+    """Print all AppKeys: key, state, when last used, name.
+
+    Example: flask keys list
+    """
+    for row in keys.listed():
+        used = row.last_used_at.isoformat(timespec="minutes") if row.last_used_at else "never"
+        click.echo(f"{row.key}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
+
+
+@command.command("disable")
+@click.argument("key")
+def disable(key: str) -> None:
+    """Disable an AppKey: what is reported with it goes to the error list.
+
+    Example: flask keys disable 5f2b7c9e...
+    """
+    _switch(key, False)
+
+
+@command.command("enable")
+@click.argument("key")
+def enable(key: str) -> None:
+    """Let a disabled AppKey work again.
+
+    Example: flask keys enable 5f2b7c9e...
+    """
+    _switch(key, True)
+
+
+def _switch(key: str, active: bool) -> None:
+    try:
+        row = keys.switch(key, active, ACTOR, clock.now())
+    except Refusal as refusal:
+        raise click.ClickException(words.sentence(refusal.problems[0])) from None
+    click.echo(f"{row.name}: {'active' if active else 'disabled'}")

@@ -1,0 +1,81 @@
+"""The Ark upload protocol: apps and sites report profiles here with the SDKs they already have.
+
+Public by design: the AppKey inside the records is all that an SDK can show.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from smsapp.domain import ark
+from smsapp.services import clock, contacts
+from smsapp.web.guard import public
+
+bp = Blueprint("up", __name__)
+
+TAKEN = '{"code":200}'
+"""The Go SDK compares the answer with exactly these characters."""
+FAILED = '{"code":500}'
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type, Content-Encoding, X-Requested-With",
+    "Access-Control-Max-Age": "86400",
+    # The answer is for pages of other origins; the default of this application forbids them to read it.
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+log = logging.getLogger(__name__)
+
+
+@bp.record_once
+def _without_csrf(state: BlueprintSetupState) -> None:
+    state.app.extensions["csrf"].exempt(bp)
+
+
+@bp.route("/up", methods=["GET", "POST", "OPTIONS"], strict_slashes=False, provide_automatic_options=False)
+@public
+def up() -> Response:
+    """Take one upload; a record that cannot be kept never costs the good ones beside it."""
+    if request.method == "OPTIONS":
+        return _answer("", 204)
+    most, unfolded = contacts.upload_limits()
+    request.max_content_length = most
+    try:
+        records = ark.records(_body(), unfolded)
+    except ark.Unreadable as unreadable:
+        return _refusal(unreadable.code, unreadable.text)
+    except RequestEntityTooLarge:
+        return _refusal(413, f"The body is larger than {most // 2**20} MiB.")
+    except ClientDisconnected:
+        return _refusal(400, "The body is cut off.")
+    try:
+        report = contacts.report(records, request.args.get("appid", ""), clock.now())
+    except SQLAlchemyError as error:
+        # The message of a database error quotes parameters, and those hold phone numbers.
+        log.error("up.failed error=%s records=%d", type(error).__name__, len(records))
+        return _answer(FAILED, 500)
+    if records and report.strangers == len(records):
+        return _refusal(400, "The AppKey (appid) is unknown or disabled.", status=200)
+    return _answer(TAKEN)
+
+
+def _body() -> bytes:
+    if request.method == "GET" or ("data" in request.args and not request.content_length):
+        return request.args.get("data", "").encode()
+    return request.get_data(cache=False)
+
+
+def _refusal(code: int, text: str, status: int | None = None) -> Response:
+    return _answer(f'{{"code":{code},"msg":"{text}"}}', status or code)
+
+
+def _answer(body: str, status: int = 200) -> Response:
+    headers: dict[str, Any] = dict(CORS)
+    return Response(body, status, headers, mimetype="application/json")
