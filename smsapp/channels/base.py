@@ -77,6 +77,15 @@ class Preset:
     values: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Note:
+    """One line of the guide beside the form: a term as it is typed, and an English msgid that says what it does."""
+
+    term: str
+    meaning: str
+    outcome: Outcome | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One text for one number. `ref` is our own id of the message ("run-seq"), unique for ever.
@@ -214,6 +223,7 @@ class Channel(ABC):
     """Name of the kind as operators know it; an English msgid."""
     settings: ClassVar[tuple[Setting, ...]]
     presets: ClassVar[tuple[Preset, ...]] = ()
+    guide: ClassVar[tuple[Note, ...]] = ()
     per_request: int = 1
     """Most messages one request may carry; the account's settings may change it."""
     equal_texts_only: bool = False
@@ -249,7 +259,7 @@ class Channel(ABC):
 
     async def test_credentials(self, http: HttpClient) -> str:
         """Return one line that shows the account answers (a balance, a name); raises ChannelError. Sends no SMS."""
-        raise NotImplementedError
+        return msgid("This kind of channel cannot check an account; send a test message.")
 
     def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield page after page of what waits at the provider, raw; ends when nothing waits. Raises ChannelError.

@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base
+from smsapp.store.db import Base, session
 
 
 class ChannelRow(Base):
@@ -40,3 +40,38 @@ class ChannelRow(Base):
 
     def __repr__(self) -> str:
         return f"<ChannelRow {self.id} {self.kind}>"
+
+
+def everything() -> list[ChannelRow]:
+    """Return all channels, active ones first, by name."""
+    return list(session().scalars(sa.select(ChannelRow).order_by(ChannelRow.active.desc(), ChannelRow.name)))
+
+
+def active() -> list[ChannelRow]:
+    """Return the channels a campaign may choose, by name."""
+    return list(session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)))
+
+
+def by_token(token: str) -> ChannelRow | None:
+    """Return the channel whose callback address ends in this token."""
+    return session().scalar(sa.select(ChannelRow).where(ChannelRow.callback_token == token))
+
+
+def by_name(name: str) -> ChannelRow | None:
+    return session().scalar(sa.select(ChannelRow).where(ChannelRow.name == name))
+
+
+def reads_property(current: Session, name: str) -> bool:
+    """Say whether a channel reads its phones from this property."""
+    return current.scalar(sa.select(sa.exists().where(ChannelRow.phone_property == name))) or False
+
+
+def is_used(current: Session, channel_id: int) -> bool:
+    """Say whether any row of any table points at this channel."""
+    for table in Base.metadata.sorted_tables:
+        for key in table.foreign_keys:
+            if key.column is ChannelRow.__table__.c.id and current.scalar(
+                sa.select(sa.exists().where(key.parent == channel_id))
+            ):
+                return True
+    return False

@@ -1,0 +1,215 @@
+"""What an operator writes to describe a foreign gateway: templates with {placeholders}, places in an answer, rules.
+
+A *place* is a JSON path ($.data.0.id) or a regular expression between slashes (/Success "(.+?)"/; its first group is
+the value, or the whole match). A *rule* is a line: what the answer looks like = what it means, for example
+
+    403 /Authorization failed/ = misconfigured credentials
+    4xx code:1003 = refused bad_number
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
+
+from smsapp.channels.http import HttpAnswer
+from smsapp.domain.outcome import Outcome
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+STEP = re.compile(r"[^.\[\]]+")
+LINE_BREAKS = re.compile(r"[\r\n\0]+")
+
+
+def for_url(value: str, charset: str) -> str:
+    return quote(value, safe="", encoding=charset, errors="replace")
+
+
+def for_form(value: str, charset: str) -> str:
+    return quote_plus(value, encoding=charset, errors="replace")
+
+
+def for_json(value: str, charset: str) -> str:
+    """Return the inside of a JSON string: the template has the quotation marks."""
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def for_xml(value: str, charset: str) -> str:
+    return escape(value, {'"': "&quot;"})
+
+
+def for_header(value: str, charset: str) -> str:
+    return LINE_BREAKS.sub(" ", value)
+
+
+def as_it_is(value: str, charset: str) -> str:
+    return value
+
+
+Encode = Callable[[str, str], str]
+
+
+class Template:
+    """A text with {placeholders}, cut once; `fill` encodes the values as their place needs it."""
+
+    def __init__(
+        self, text: str, encode: Encode, charset: str = "utf-8", fixed: Mapping[str, str] | None = None
+    ) -> None:
+        """`fixed` are values that are the same for every message; they are filled in here."""
+        self._encode = encode
+        self._charset = charset
+        self._pieces: list[str] = []
+        self._names: list[str] = []
+        piece = ""
+        for n, part in enumerate(PLACEHOLDER.split(text)):
+            if n % 2 == 0:
+                piece += part
+            elif fixed is not None and part in fixed:
+                piece += encode(fixed[part], charset)
+            else:
+                self._pieces.append(piece)
+                self._names.append(part)
+                piece = ""
+        self._last = piece
+        self.names = frozenset(self._names)
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        """Return the text with the values in it; every name must be there."""
+        encode, charset = self._encode, self._charset
+        filled = [piece + encode(values[name], charset) for piece, name in zip(self._pieces, self._names, strict=True)]
+        return "".join(filled) + self._last
+
+
+def unknown_placeholders(text: str, known: Collection[str]) -> list[str]:
+    """Return the placeholders in the text that nobody fills in."""
+    return [name for name in dict.fromkeys(PLACEHOLDER.findall(text)) if name not in known]
+
+
+class Body:
+    """An answer's body, read as text or JSON at most once."""
+
+    def __init__(self, answer: HttpAnswer) -> None:
+        self.status = answer.status
+        self.text = answer.text()
+        self._json: Any = Body
+
+    @property
+    def json(self) -> Any:
+        """The body read as JSON; None if it is none."""
+        if self._json is Body:
+            try:
+                self._json = json.loads(self.text)
+            except ValueError:
+                self._json = None
+        return self._json
+
+
+class Place:
+    """Where a value stands; raises ValueError if the operator's notation cannot be read."""
+
+    def __init__(self, notation: str) -> None:
+        self.pattern: re.Pattern[str] | None = None
+        self.steps: list[str] = []
+        if notation.startswith("/"):
+            if len(notation) < 3 or not notation.endswith("/"):
+                raise ValueError(notation)
+            self.pattern = expression(notation[1:-1])
+        else:
+            self.steps = STEP.findall(notation.removeprefix("$"))
+            if not self.steps:
+                raise ValueError(notation)
+
+    def find(self, body: Body) -> str | None:
+        """Return the value as text; None if it is not there."""
+        if self.pattern is None:
+            return as_text(walk(body.json, self.steps))
+        found = self.pattern.search(body.text)
+        if found is None:
+            return None
+        return found.group(1) if self.pattern.groups and found.group(1) is not None else found.group(0)
+
+
+def expression(text: str) -> re.Pattern[str]:
+    """Return the compiled expression; raises ValueError."""
+    try:
+        return re.compile(text, re.MULTILINE)
+    except re.error as error:
+        raise ValueError(str(error)) from None
+
+
+def walk(value: Any, steps: list[str]) -> Any:
+    """Return what stands at the end of the steps through objects and lists; None if the way ends before."""
+    for step in steps:
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def as_text(value: Any) -> str | None:
+    """Return a JSON value as an operator would write it; None for null, objects and lists."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    return None
+
+
+VERDICTS = ("accepted", "refused", "throttled", "misconfigured", "unclear")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line: an answer with this status, code and text means `verdict`, and `outcome` where it has one."""
+
+    status: str
+    code: str
+    pattern: re.Pattern[str] | None
+    verdict: str
+    outcome: Outcome | None
+
+    @classmethod
+    def read(cls, line: str) -> Rule:
+        """Return the rule an operator wrote; raises ValueError."""
+        left, equals, right = line.rpartition("=")
+        found = RULE.fullmatch(left.strip())
+        words = right.split()
+        if not equals or found is None or not left.strip() or not words or len(words) > 2 or words[0] not in VERDICTS:
+            raise ValueError(line)
+        outcome = Outcome(words[1]) if len(words) == 2 else None
+        pattern = found["pattern"]
+        return cls(
+            found["status"] or "",
+            found["code"] or "",
+            None if pattern is None else expression(pattern),
+            words[0],
+            outcome,
+        )
+
+    def fits(self, body: Body, code: str | None) -> bool:
+        status = str(body.status)
+        if self.status and any(want not in (has, "x") for want, has in zip(self.status, status, strict=True)):
+            return False
+        if self.code and self.code != code:
+            return False
+        return self.pattern is None or self.pattern.search(body.text) is not None
+
+
+RULE = re.compile(r"(?P<status>[1-5][\dx]{2})?\s*(?:code:(?P<code>\S+))?\s*(?:/(?P<pattern>.+)/)?")
+
+
+def lines(text: str) -> list[str]:
+    """Return the lines that say something: without blank ones and # comments."""
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def words(text: str) -> frozenset[str]:
+    """Return values separated by commas."""
+    return frozenset(word.strip() for word in text.split(",") if word.strip())

@@ -1,0 +1,366 @@
+"""A provider without phones: rehearses every outcome, by magic numbers and by set rates. Nothing leaves the house.
+
+What it decides about a message depends on the number, on the seed and on our reference only, so the same message gets
+the same fate in every process and in every test. What the carrier "says later" is kept in a small file of the channel's
+own until `pull` asks for it: it survives a worker's death, as a real provider's memory does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import starmap
+from typing import TYPE_CHECKING, Any
+
+from smsapp.channels.base import (
+    Answer,
+    Callback,
+    Channel,
+    ChannelError,
+    Misconfigured,
+    News,
+    Note,
+    Outgoing,
+    Receipt,
+    Reply,
+    Setting,
+    Submission,
+    Throttled,
+    Unclear,
+    Unreachable,
+    Widget,
+)
+from smsapp.channels.base import msgid as _l
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpClient
+
+MAGIC = "+861380000"
+"""Numbers that begin like this do what their last four digits say."""
+LATE = 3600.0
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What happens to one message: how the call ends, what is answered, what is said later."""
+
+    meaning: str
+    refused: Outcome | None = None
+    receipts: tuple[tuple[News, Outcome | None, str], ...] = ((News.DELIVERED, None, "DELIVRD"),)
+    early: bool = False
+    late: bool = False
+    reply: str = ""
+    trouble: Callable[[], ChannelError] | None = None
+    trouble_once: bool = False
+    """The trouble passes: the same message is accepted when it is tried again."""
+
+
+DELIVERED = (News.DELIVERED, None, "DELIVRD")
+UNDELIVERED = (News.UNDELIVERED, Outcome.SWITCHED_OFF, "UNDELIV")
+NORMAL = Fate(_l("accepted, delivered"))
+
+TROUBLES: tuple[tuple[str, str, str, Callable[[], ChannelError]], ...] = (
+    # digit, tried once, tried always, what is raised
+    ("1", _l("throttled once, then accepted"), _l("throttled every time"), lambda: Throttled("SIM-429", retry_after=1)),
+    (
+        "2",
+        _l("unreachable once, then accepted"),
+        _l("unreachable every time"),
+        lambda: Unreachable("SIM-DOWN", outcome=Outcome.NETWORK),
+    ),
+    (
+        "3",
+        _l("credentials refused once, then accepted"),
+        _l("credentials refused every time"),
+        lambda: Misconfigured("SIM-KEY", outcome=Outcome.CREDENTIALS),
+    ),
+    (
+        "4",
+        _l("balance exhausted once, then accepted"),
+        _l("balance exhausted every time"),
+        lambda: Misconfigured("SIM-BALANCE", outcome=Outcome.BALANCE),
+    ),
+    (
+        "5",
+        _l("template refused once, then accepted"),
+        _l("template refused every time"),
+        lambda: Misconfigured("SIM-TEMPLATE", outcome=Outcome.TEMPLATE_REFUSED),
+    ),
+)
+
+
+def cut() -> ChannelError:
+    return Unclear("SIM-CUT", outcome=Outcome.NETWORK)
+
+
+FATES: dict[str, Fate] = {
+    "0000": NORMAL,
+    "0001": Fate(_l("delivered, the receipt comes twice"), receipts=(DELIVERED, DELIVERED)),
+    "0002": Fate(_l("delivered, the receipt comes before the answer"), early=True),
+    "0003": Fate(_l("delivered, the receipt comes an hour late"), late=True),
+    "0004": Fate(_l("accepted, no receipt ever"), receipts=()),
+    "0005": Fate(_l("first undelivered, then delivered"), receipts=(UNDELIVERED, DELIVERED)),
+    "0006": Fate(_l("first delivered, then undelivered"), receipts=(DELIVERED, UNDELIVERED)),
+    "0007": Fate(
+        _l("undelivered with a code nobody knows"), receipts=((News.UNDELIVERED, Outcome.UNKNOWN, "SIM-4711"),)
+    ),
+    "0008": Fate(_l("buffered on the way, then delivered"), receipts=((News.ACCEPTED, None, "ENROUTE"), DELIVERED)),
+    **{f"{100 + n:04}": Fate(_l("refused:"), refused=one, receipts=()) for n, one in enumerate(Outcome, 1)},
+    **{
+        f"{200 + n:04}": Fate(_l("accepted, undelivered:"), receipts=((News.UNDELIVERED, one, f"SIM-{one.upper()}"),))
+        for n, one in enumerate(Outcome, 1)
+    },
+    **{f"030{digit}": Fate(once, trouble=make, trouble_once=True) for digit, once, _, make in TROUBLES},
+    **{f"031{digit}": Fate(always, trouble=make, receipts=()) for digit, _, always, make in TROUBLES},
+    "0321": Fate(_l("cut after sending; it had arrived, a receipt proves it"), trouble=cut),
+    "0322": Fate(_l("cut after sending; nothing is ever heard of it"), trouble=cut, receipts=()),
+    "0401": Fate(_l("delivered, replies TD"), reply="TD"),
+    "0402": Fate(_l("delivered, replies 退订"), reply="退订"),
+    "0403": Fate(_l("delivered, replies Ｔ。"), reply="Ｔ。"),
+    "0404": Fate(_l("delivered, replies STOP"), reply="STOP"),
+    "0405": Fate(_l("delivered, replies 不要退订 (no opt-out)"), reply="不要退订"),
+    "0406": Fate(_l("delivered, replies 谢谢 (no opt-out)"), reply="谢谢"),
+}
+
+FAILURES = (
+    # what fails by rate: refusals at once, and receipts; in the proportions one sees in China
+    (Outcome.SWITCHED_OFF, 45),
+    (Outcome.NO_SUCH_SUBSCRIBER, 25),
+    (Outcome.BLOCKED_BY_CARRIER, 15),
+    (Outcome.SUSPENDED, 10),
+    (Outcome.UNKNOWN, 5),
+)
+REFUSALS = (
+    (Outcome.BAD_NUMBER, 40),
+    (Outcome.FREQUENCY_LIMIT, 30),
+    (Outcome.OPTED_OUT, 20),
+    (Outcome.CONTENT_REFUSED, 10),
+)
+
+ANSWERS, RECEIPTS, REPLIES = _l("Answers"), _l("Receipts"), _l("Replies")
+
+
+def _percent(name: str, label: str, default: str, section: str, hint: str = "") -> Setting:
+    return Setting(name, label, Widget.NUMBER, default, True, hint, low=0, high=100, section=section)
+
+
+class Simulator(Channel):
+    """Every outcome on request; receipts and replies wait in its file until they are pulled."""
+
+    kind = "simulator"
+    label = _l("Simulator (rehearsal)")
+    quiet_hours_exempt = True
+    pulls = True
+    settings = (
+        _percent("refused", _l("Refused, %"), "1", ANSWERS, _l("Share of messages refused at once.")),
+        Setting(
+            "answer_seconds",
+            _l("Answer after, seconds"),
+            Widget.NUMBER,
+            "0",
+            True,
+            _l("How long the simulator thinks before it answers a request."),
+            low=0,
+            high=60,
+            section=ANSWERS,
+        ),
+        Setting(
+            "per_request",
+            _l("Messages per request"),
+            Widget.NUMBER,
+            "100",
+            True,
+            _l("Most messages one request carries."),
+            low=1,
+            high=1000,
+            section=ANSWERS,
+        ),
+        _percent(
+            "undelivered", _l("Undelivered, %"), "3", RECEIPTS, _l("Share of accepted messages that do not arrive.")
+        ),
+        _percent("silent", _l("No receipt, %"), "1", RECEIPTS, _l("Share of accepted messages nothing is heard of.")),
+        Setting(
+            "receipt_seconds",
+            _l("Receipts after, seconds"),
+            Widget.NUMBER,
+            "2",
+            True,
+            low=0,
+            high=86400,
+            section=RECEIPTS,
+        ),
+        Setting(
+            "receipt_spread",
+            _l("Receipts spread over, seconds"),
+            Widget.NUMBER,
+            "8",
+            True,
+            _l("Receipts come evenly within this time after the first one."),
+            low=0,
+            high=86400,
+            section=RECEIPTS,
+        ),
+        _percent("opt_outs", _l("Replies TD, %"), "0.2", REPLIES, _l("Share of delivered messages answered with TD.")),
+        Setting(
+            "seed",
+            _l("Seed"),
+            default="1",
+            section=REPLIES,
+            hint=_l("Another seed draws other fates for the same messages."),
+        ),
+    )
+    guide = tuple(
+        Note(f"138 0000 {digits}", fate.meaning, fate.refused or (fate.receipts and fate.receipts[0][1]) or None)
+        if digits[1] in "12"
+        else Note(f"138 0000 {digits}", fate.meaning)
+        for digits, fate in FATES.items()
+    )
+
+    clock: Callable[[], float] = staticmethod(time.time)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.per_request = int(self._number("per_request"))
+        self.answer_seconds = self._number("answer_seconds")
+        self.receipt_seconds = self._number("receipt_seconds")
+        self.receipt_spread = self._number("receipt_spread")
+        self.seed = self.values.get("seed", "").encode()
+        self._refused = self._number("refused") / 100
+        self._undelivered = self._number("undelivered") / 100
+        self._silent = self._number("silent") / 100
+        self._opt_outs = self._number("opt_outs") / 100
+        self._kept: sqlite3.Connection | None = None
+
+    def _number(self, name: str) -> float:
+        default = next(one.default for one in self.settings if one.name == name)
+        return float(self.values.get(name) or default)
+
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Decide every message's fate; a number with trouble makes the whole request end like that."""
+        now = self.clock()
+        fated = [(message, *self._fate(message)) for message in submission.messages]
+        trouble = next((found for message, fate, _ in fated if (found := self._trouble(message, fate))), None)
+        heard = trouble is None or isinstance(trouble, Unclear)
+        if heard:
+            self._keep(line for message, fate, draw in fated for line in self._news(message, fate, draw, now))
+        if self.answer_seconds:
+            await asyncio.sleep(self.answer_seconds)
+        if trouble is not None:
+            raise trouble
+        return list(starmap(_answer, ((message, fate) for message, fate, _ in fated)))
+
+    async def test_credentials(self, http: HttpClient) -> str:
+        return _l("The simulator is ready; it needs no account.")
+
+    async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
+        """Yield what is due, a thousand lines to a page; a page is forgotten when the next one is asked for."""
+        file = self._file()
+        while True:
+            rows = file.execute(
+                "SELECT id, line FROM news WHERE due <= ? ORDER BY due, id LIMIT ?", (self.clock(), PAGE)
+            ).fetchall()
+            if not rows:
+                return
+            yield Callback("PULL", "", {}, ("[" + ",".join(line for _, line in rows) + "]").encode())
+            with file:
+                file.executemany("DELETE FROM news WHERE id = ?", [(row_id,) for row_id, _ in rows])
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
+        lines = json.loads(callback.body)
+        if not isinstance(lines, list):
+            raise ValueError("a page of the simulator is a list")
+        return [_read(line) for line in lines]
+
+    def _fate(self, message: Outgoing) -> tuple[Fate, tuple[float, float]]:
+        """Return the fate and two numbers in 0..1: when the receipt comes, and whether a reply does."""
+        digest = hashlib.blake2b(message.ref.encode(), key=self.seed[:64], digest_size=12).digest()
+        first = int.from_bytes(digest[:4]) / 2**32
+        second = int.from_bytes(digest[4:8]) / 2**32
+        third = int.from_bytes(digest[8:]) / 2**32
+        if message.phone.startswith(MAGIC):
+            return FATES.get(message.phone[len(MAGIC) :], NORMAL), (second, 1.0)
+        if first < self._refused:
+            return Fate("", refused=_pick(REFUSALS, second), receipts=()), (second, 1.0)
+        # The rates below are shares of what was accepted.
+        left = (first - self._refused) / ((1 - self._refused) or 1)
+        if left < self._undelivered:
+            reason = _pick(FAILURES, third)
+            return Fate("", receipts=((News.UNDELIVERED, reason, f"SIM-{reason.upper()}"),)), (second, 1.0)
+        if left < self._undelivered + self._silent:
+            return FATES["0004"], (second, 1.0)
+        return NORMAL, (second, third)
+
+    def _trouble(self, message: Outgoing, fate: Fate) -> ChannelError | None:
+        if fate.trouble is None:
+            return None
+        if fate.trouble_once:
+            with self._file() as file:
+                met = file.execute("INSERT OR IGNORE INTO met (ref) VALUES (?)", (message.ref,)).rowcount
+            if not met:
+                return None
+        return fate.trouble()
+
+    def _news(self, message: Outgoing, fate: Fate, draw: tuple[float, float], now: float) -> list[tuple[float, str]]:
+        due = now + self.answer_seconds + self.receipt_seconds + self.receipt_spread * draw[0]
+        if fate.early:
+            due = now
+        if fate.late:
+            due += LATE
+        lines = [
+            (due + n * 0.001, _line(ref=message.ref, phone=message.phone, news=news, outcome=outcome, code=code))
+            for n, (news, outcome, code) in enumerate(fate.receipts)
+        ]
+        text = fate.reply or ("TD" if draw[1] < self._opt_outs else "")
+        if text:
+            lines.append((due + 1, _line(phone=message.phone, text=text)))
+        return lines
+
+    def _keep(self, lines: Any) -> None:
+        with self._file() as file:
+            file.executemany("INSERT INTO news (due, line) VALUES (?, ?)", lines)
+
+    def _file(self) -> sqlite3.Connection:
+        if self._kept is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._kept = sqlite3.connect(self.folder / "simulator.db", timeout=30)
+            with closing(self._kept.cursor()) as cursor:
+                cursor.execute("PRAGMA journal_mode=WAL")
+                cursor.execute("PRAGMA synchronous=NORMAL")
+                cursor.execute("CREATE TABLE IF NOT EXISTS news (id INTEGER PRIMARY KEY, due REAL, line TEXT)")
+                cursor.execute("CREATE INDEX IF NOT EXISTS news_due ON news (due, id)")
+                cursor.execute("CREATE TABLE IF NOT EXISTS met (ref TEXT PRIMARY KEY) WITHOUT ROWID")
+        return self._kept
+
+
+def _answer(message: Outgoing, fate: Fate) -> Answer:
+    if fate.refused is not None:
+        return Answer(False, outcome=fate.refused, code=f"SIM-{fate.refused.upper()}")
+    return Answer(True, f"sim-{message.ref}")
+
+
+def _pick(choices: tuple[tuple[Outcome, int], ...], draw: float) -> Outcome:
+    """Return one of the outcomes, by weights that add up to 100."""
+    for outcome, weight in choices:
+        draw -= weight / 100
+        if draw < 0:
+            return outcome
+    return choices[-1][0]
+
+
+def _line(**values: Any) -> str:
+    return json.dumps({name: value for name, value in values.items() if value}, ensure_ascii=False)
+
+
+def _read(line: dict[str, str]) -> Receipt | Reply:
+    if "text" in line:
+        return Reply(line["phone"], line["text"])
+    outcome = Outcome(line["outcome"]) if "outcome" in line else None
+    return Receipt(News(line["news"]), line["ref"], phone=line["phone"], outcome=outcome, code=line.get("code", ""))

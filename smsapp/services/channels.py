@@ -1,0 +1,431 @@
+"""Channels: configured accounts at providers. The only place that sees their secrets, and that waits for their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import importlib
+import inspect
+import json
+import pkgutil
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import TypeVar
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy.orm import Session
+
+from smsapp import channels as adapters
+from smsapp.channels.base import (
+    Answer,
+    Channel,
+    ChannelError,
+    Outgoing,
+    Setting,
+    Submission,
+    TemplateFacts,
+    Widget,
+)
+from smsapp.channels.http import HttpClient
+from smsapp.domain import phone
+from smsapp.domain.contact import PHONE, Type
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.outcome import Outcome
+from smsapp.services import contacts, trail
+from smsapp.services.trail import Actor
+from smsapp.store import channels as store
+from smsapp.store.channels import ChannelRow
+from smsapp.store.contacts import property_types
+from smsapp.store.db import session, writing
+from smsapp.store.settings import encryption_keys, settings
+
+T = TypeVar("T")
+
+TEST_SECONDS = 20.0
+"""A person waits for the answer, so a test waits less than sending does."""
+
+
+@cache
+def kinds() -> dict[str, type[Channel]]:
+    """Return every kind of channel there is: each file in smsapp/channels may define one or more."""
+    found: dict[str, type[Channel]] = {}
+    for module in pkgutil.iter_modules(adapters.__path__):
+        members = vars(importlib.import_module(f"{adapters.__name__}.{module.name}")).values()
+        for member in members:
+            if isinstance(member, type) and issubclass(member, Channel) and not inspect.isabstract(member):
+                found[member.kind] = member
+    return dict(sorted(found.items()))
+
+
+# Reading
+
+
+def row(channel_id: int) -> ChannelRow:
+    """Return the channel; raises NotFound."""
+    found = session().get(ChannelRow, channel_id)
+    if found is None:
+        raise NotFound("channel")
+    return found
+
+
+def choices() -> list[ChannelRow]:
+    """Return the channels a campaign may choose: the active ones, by name."""
+    return store.active()
+
+
+def everything() -> list[ChannelRow]:
+    """Return all channels, active ones first."""
+    return store.everything()
+
+
+def by_name(name: str) -> ChannelRow:
+    """Return the channel of this name; raises NotFound."""
+    found = store.by_name(name)
+    if found is None:
+        raise NotFound("channel")
+    return found
+
+
+def by_token(token: str) -> ChannelRow | None:
+    """Return the channel whose callback address ends in this token, or None."""
+    return store.by_token(token)
+
+
+def adapter(channel_id: int) -> Channel:
+    """Return the channel ready to send, with its secrets; raises NotFound, or Refusal if it cannot be made."""
+    return _adapter(row(channel_id))
+
+
+def _adapter(found: ChannelRow) -> Channel:
+    kind = kinds().get(found.kind)
+    if kind is None:
+        raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
+    values = {one.name: one.default for one in kind.settings} | dict(found.settings) | _open(found.secrets)
+    return kind(values, settings().INSTANCE_DIR / "channels" / str(found.id))
+
+
+def callback_url(found: ChannelRow) -> str:
+    """Return the address a provider calls back: under PUBLIC_URL, or on this machine if that is not set."""
+    config = settings()
+    host = "127.0.0.1" if config.HOST in {"0.0.0.0", "::", ""} else config.HOST  # noqa: S104 - compared, not bound
+    return f"{config.PUBLIC_URL or f'http://{host}:{config.PORT}'}/callbacks/{found.callback_token}"
+
+
+def kept_secrets(found: ChannelRow) -> frozenset[str]:
+    """Return the names of the secrets that are set; never their values."""
+    return frozenset(name for name, value in _open(found.secrets).items() if value)
+
+
+def phone_choices() -> list[str]:
+    """Return the properties that may hold a phone: every string property, the preset one first."""
+    found = sorted(name for name, kind in property_types().items() if kind is Type.STRING and name != PHONE)
+    return [PHONE, *found]
+
+
+# Secrets
+
+
+def _fernet() -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in encryption_keys(settings())])
+
+
+def _seal(values: Mapping[str, str]) -> bytes:
+    return _fernet().encrypt(json.dumps(dict(values)).encode())
+
+
+def _open(token: bytes) -> dict[str, str]:
+    """Return the secrets; raises Refusal if none of the keys fits."""
+    if not token:
+        return {}
+    try:
+        found: dict[str, str] = json.loads(_fernet().decrypt(token))
+    except InvalidToken:
+        raise Refusal(Problem("channel_secrets_locked")) from None
+    return found
+
+
+def rotate(actor: Actor, now: dt.datetime) -> int:
+    """Encrypt every channel's secrets with the newest key; return how many channels have some."""
+    with writing() as current:
+        found = [one for one in store.everything() if one.secrets]
+        for one in found:
+            one.secrets = _fernet().rotate(one.secrets)
+        trail.note(current, actor, "rotate", "channel", "*", now, channels=len(found))
+    return len(found)
+
+
+# Changing
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A channel as a person wants it. `values` holds one text per setting of the kind; an empty secret is kept."""
+
+    name: str
+    values: Mapping[str, str]
+    phone_property: str = PHONE
+    rate: int | None = None
+    quiet_from: str = "21:00"
+    quiet_until: str = "08:00"
+    price: Decimal | None = None
+    currency: str = "CNY"
+
+
+def create(kind: str, wanted: Wanted, actor: Actor, now: dt.datetime) -> int:
+    """Add a channel and return its id; raises Refusal with a problem per field."""
+    if kind not in kinds():
+        raise Refusal(Problem("channel_kind_unknown", facts={"kind": kind}))
+    with writing() as current:
+        plain, secret = _checked(current, kinds()[kind], wanted, {}, None)
+        phones_known = _reads(current, wanted.phone_property)
+        made = ChannelRow(
+            kind=kind, callback_token=secrets.token_urlsafe(32), settings=plain, created_at=now, updated_at=now
+        )
+        _write(made, wanted)
+        made.secrets = _seal(secret) if secret else b""
+        current.add(made)
+        current.flush()
+        if not phones_known:
+            contacts.note_phone_property(current, made.phone_property)
+        trail.note(current, actor, "create", "channel", made.id, now, name=made.name, kind=kind)
+    return made.id
+
+
+def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> None:
+    """Change a channel; secrets left empty stay as they are. The trail names what changed, never the values."""
+    with writing() as current:
+        found = _locked(current, channel_id)
+        kind = kinds().get(found.kind)
+        if kind is None:
+            raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
+        before, old = _open(found.secrets), _facts(found)
+        plain, secret = _checked(current, kind, wanted, before, channel_id)
+        phones_known = _reads(current, wanted.phone_property)
+        changed = sorted(name for name in plain | found.settings if plain.get(name) != found.settings.get(name))
+        changed += sorted(name for name in secret if secret[name] != before.get(name))
+        found.settings = plain
+        _write(found, wanted)
+        if secret != before:
+            found.secrets = _seal(secret)
+        changed += [name for name, value in _facts(found).items() if value != old[name]]
+        if not changed:
+            return
+        found.updated_at = now
+        found.checked_at, found.check_result = None, ""
+        if not phones_known:
+            contacts.note_phone_property(current, found.phone_property)
+        trail.note(current, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
+
+
+def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) -> None:
+    """Let campaigns choose this channel, or no longer; runs of an inactive channel are held."""
+    with writing() as current:
+        found = _locked(current, channel_id)
+        if found.active != active:
+            found.active, found.updated_at = active, now
+            trail.note(
+                current, actor, "activate" if active else "deactivate", "channel", channel_id, now, name=found.name
+            )
+
+
+def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Remove a channel nothing was ever done with; raises Refusal if anything points at it."""
+    with writing() as current:
+        found = _locked(current, channel_id)
+        if store.is_used(current, channel_id):
+            raise Refusal(Problem("channel_used"))
+        trail.note(current, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
+        current.delete(found)
+
+
+def may_be_deleted(channel_id: int) -> bool:
+    """Say whether nothing was ever done with this channel."""
+    return not store.is_used(session(), channel_id)
+
+
+def _locked(current: Session, channel_id: int) -> ChannelRow:
+    found = current.get(ChannelRow, channel_id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise NotFound("channel")
+    return found
+
+
+def _reads(current: Session, name: str) -> bool:
+    """Say whether the numbers in this property are read already: the preset one's always are."""
+    return name == PHONE or store.reads_property(current, name)
+
+
+def _facts(found: ChannelRow) -> dict[str, object]:
+    return {
+        name: getattr(found, name)
+        for name in ("name", "phone_property", "rate", "quiet_from", "quiet_until", "price", "currency")
+    }
+
+
+def _write(found: ChannelRow, wanted: Wanted) -> None:
+    found.name = wanted.name.strip()
+    found.phone_property = wanted.phone_property
+    found.rate = wanted.rate
+    found.quiet_from, found.quiet_until = wanted.quiet_from, wanted.quiet_until
+    found.price, found.currency = wanted.price, wanted.currency.strip().upper()
+
+
+def _checked(
+    current: Session, kind: type[Channel], wanted: Wanted, before: Mapping[str, str], channel_id: int | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the plain settings and the secrets to keep; raises Refusal with everything that is wrong."""
+    problems = _common_problems(current, wanted, channel_id)
+    values: dict[str, str] = {}
+    for one in kind.settings:
+        given = wanted.values.get(one.name, "").strip("\r\n\t" if one.name == "separator" else None)
+        if one.secret and not given:
+            given = before.get(one.name, "")
+        values[one.name] = given
+        problem = _setting_problem(one, given)
+        if problem:
+            problems.append(problem)
+    if not problems:
+        problems = kind.check(values)
+    if problems:
+        raise Refusal(*problems)
+    hidden = {one.name for one in kind.settings if one.secret}
+    plain = {name: value for name, value in values.items() if name not in hidden}
+    return plain, {name: values[name] for name in sorted(hidden) if values[name]}
+
+
+def _common_problems(current: Session, wanted: Wanted, channel_id: int | None) -> list[Problem]:
+    problems = []
+    name = wanted.name.strip()
+    same = store.by_name(name)
+    if not name:
+        problems.append(Problem("channel_name_missing", "name"))
+    elif len(name) > 120:
+        problems.append(Problem("channel_name_long", "name"))
+    elif same is not None and same.id != channel_id:
+        problems.append(Problem("channel_name_taken", "name"))
+    if property_types().get(wanted.phone_property) is not Type.STRING:
+        problems.append(Problem("channel_phone_property", "phone_property"))
+    if wanted.rate is not None and not 1 <= wanted.rate <= 100_000:
+        problems.append(Problem("channel_rate", "rate"))
+    problems += [
+        Problem("channel_quiet_time", place)
+        for place, value in (("quiet_from", wanted.quiet_from), ("quiet_until", wanted.quiet_until))
+        if not _is_time(value)
+    ]
+    if wanted.price is not None and not 0 <= wanted.price < 100_000:
+        problems.append(Problem("channel_price", "price"))
+    if len(wanted.currency.strip()) != 3 or not wanted.currency.strip().isalpha():
+        problems.append(Problem("channel_currency", "currency"))
+    return problems
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return dt.time.fromisoformat(text).strftime("%H:%M") == text
+    except ValueError:
+        return False
+
+
+def _setting_problem(one: Setting, given: str) -> Problem | None:
+    if not given:
+        return Problem("setting_missing", one.name) if one.required else None
+    if one.widget is Widget.NUMBER:
+        try:
+            number = float(given)
+        except ValueError:
+            return Problem("setting_number", one.name)
+        low, high = one.low, one.high
+        if (low is not None and not number >= low) or (high is not None and not number <= high):
+            return Problem("setting_range", one.name, {"low": f"{low:g}", "high": f"{high:g}"})
+    if one.widget is Widget.CHOICE and given not in dict(one.choices):
+        return Problem("setting_choice", one.name)
+    if one.widget is Widget.FLAG and given not in {"1", ""}:
+        return Problem("setting_choice", one.name)
+    return None
+
+
+# Trying out
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a test: `ok`, or the kind of trouble; what the provider said; its own code."""
+
+    ok: bool
+    said: str = ""
+    trouble: str = ""
+    """refused, unreachable, throttled, misconfigured or unclear"""
+    outcome: Outcome | None = None
+    code: str = ""
+    provider_ref: str = ""
+    seconds: float = 0.0
+
+
+def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
+    """Ask the provider whether the account answers, keep the result and return it. Sends no SMS."""
+    trial = _tried(row(channel_id), lambda made, http: _asked(made, http))
+    with writing() as current:
+        found = _locked(current, channel_id)
+        found.checked_at = now
+        found.check_result = "ok" if trial.ok else trial.trouble
+        trail.note(current, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result)
+    return trial
+
+
+async def _asked(made: Channel, http: HttpClient) -> Trial:
+    return Trial(True, await made.test_credentials(http))
+
+
+def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.datetime) -> Trial:
+    """Really send one text to one number and return what the provider said. Raises Refusal for an unusable number."""
+    found = row(channel_id)
+    to = phone.normalise(number, settings().DEFAULT_REGION)
+    problems = []
+    if not to:
+        problems.append(Problem("test_number_unreadable", "number"))
+    if not text.strip():
+        problems.append(Problem("test_text_missing", "text"))
+    if problems:
+        raise Refusal(*problems)
+    message = Outgoing(f"test-{secrets.token_hex(8)}", to, text.strip(), ())
+    facts = TemplateFacts("", text.strip(), "", (), False)
+    submission = Submission(facts, [message], callback_url(found))
+    trial = _tried(found, lambda made, http: _sent(made, submission, http))
+    with writing() as current:
+        trail.note(
+            current, actor, "test_send", "channel", channel_id, now, name=found.name, result=trial.trouble or "accepted"
+        )
+    return trial
+
+
+async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Trial:
+    answer: Answer = (await made.send(submission, http))[0]
+    trouble = "" if answer.accepted else "refused"
+    return Trial(
+        answer.accepted, trouble=trouble, outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref
+    )
+
+
+def _tried(found: ChannelRow, ask: Callable[[Channel, HttpClient], Awaitable[Trial]]) -> Trial:
+    """Return what the channel said; no transaction is open meanwhile. The one place where a page waits for a provider."""
+    made = _adapter(found)
+    session().commit()
+
+    async def story() -> tuple[Trial, float]:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS, timeout=TEST_SECONDS, connections=2) as http:
+            try:
+                async with asyncio.timeout(TEST_SECONDS):
+                    trial = await ask(made, http)
+            except ChannelError as error:
+                trial = Trial(False, trouble=type(error).__name__.lower(), outcome=error.outcome, code=error.code)
+            except TimeoutError:
+                trial = Trial(False, trouble="unclear", outcome=Outcome.NETWORK, code="timeout")
+        return trial, clock() - begun
+
+    trial, seconds = asyncio.run(story())
+    return Trial(**{**vars(trial), "seconds": seconds})

@@ -1,0 +1,239 @@
+"""The contract of every adapter, inherited by its tests: class TestX(Contract) with `make` and, over HTTP, `accepts`.
+
+An adapter's test file says how to make the adapter against a server of the test's (`make`), what that server says when
+it accepts (`accepts`), and what callbacks look like (`receipts`). Everything else is asked here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from aiohttp import web
+
+from smsapp.channels.base import (
+    Acknowledgement,
+    Answer,
+    Callback,
+    Channel,
+    ChannelError,
+    Misconfigured,
+    News,
+    Outgoing,
+    Receipt,
+    Reply,
+    Submission,
+    TemplateFacts,
+    Throttled,
+    Unclear,
+    Unreachable,
+)
+from smsapp.channels.http import HttpClient
+from smsapp.services import channels as service
+from tests.channels.wire import HERE, Line, Provider, closed_port, listening, provider, run
+
+SIGNATURE = "青禾商城"
+PASSWORD = "pass-word-4711"
+PHONE = "+8613800138000"
+
+
+def submission(n: int, callback_url: str = "https://sms.example.com/callbacks/tok-en") -> Submission:
+    """Return a submission of `n` messages with one text."""
+    template = TemplateFacts("SMS_1", "您的验证码是${code}", SIGNATURE, ("code",), False)
+    messages = [
+        Outgoing(f"7-{i}", f"+86138001380{i:02}", f"【{SIGNATURE}】您的积分 100% 到期 & 失效", ("100",))
+        for i in range(1, n + 1)
+    ]
+    return Submission(template, messages, callback_url)
+
+
+class Contract:
+    """What holds for every adapter, with or without HTTP."""
+
+    def make(self, url: str, folder: Path, **values: str) -> Channel:
+        """Return the adapter, calling the provider at `url`; its secrets contain PASSWORD."""
+        raise NotImplementedError
+
+    def test_it_is_discovered_by_its_kind(self, tmp_path: Path) -> None:
+        adapter = self.make("http://127.0.0.1:1", tmp_path)
+        assert service.kinds()[adapter.kind] is type(adapter)
+
+    def test_its_settings_can_be_drawn(self, tmp_path: Path) -> None:
+        adapter = self.make("http://127.0.0.1:1", tmp_path)
+        names = [one.name for one in adapter.settings]
+        assert len(names) == len(set(names))
+        for one in adapter.settings:
+            assert one.label
+            if one.choices:
+                assert one.default in dict(one.choices)
+            if one.secret:
+                assert not one.default
+        for preset in adapter.presets:
+            assert set(preset.values) <= set(names)
+            filled = {one.name: one.default for one in adapter.settings} | dict(preset.values)
+            assert type(adapter).check(filled) == []
+
+    def test_it_shows_no_secret(self, tmp_path: Path) -> None:
+        adapter = self.make("http://127.0.0.1:1", tmp_path)
+        assert PASSWORD not in repr(adapter)
+
+    @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe\x00", b"[]", b"{}", b'[{"a": 1}]', b"null", b'"x"', b"[1]"])
+    def test_a_callback_that_cannot_be_read_is_a_value_error_and_nothing_else(self, body: bytes, tmp_path: Path) -> None:
+        adapter = self.make("http://127.0.0.1:1", tmp_path)
+        for query in ("", "a=b", "%ff=%00"):
+            with contextlib.suppress(ValueError):
+                assert list(adapter.read_callback(Callback("POST", query, {}, body))) == []
+
+    def test_it_acknowledges(self, tmp_path: Path) -> None:
+        answer = self.make("http://127.0.0.1:1", tmp_path).acknowledgement()
+        assert isinstance(answer, Acknowledgement)
+        assert 200 <= answer.status < 300
+
+
+def is_whole(answers: Sequence[Answer], n: int) -> None:
+    """Check one answer per message, each either accepted or refused for a reason."""
+    assert len(answers) == n
+    for answer in answers:
+        assert answer.accepted is (answer.outcome is None)
+        assert len(answer.code) <= 80
+        assert len(answer.provider_ref) <= 80
+
+
+class HttpContract(Contract):
+    """What holds for every adapter that calls a provider over HTTP."""
+
+    receipts: ClassVar[Sequence[tuple[Callback, Sequence[Receipt | Reply]]]] = ()
+    """Callbacks as they come from the provider, and what they say."""
+
+    def accepts(self, request: web.Request, body: bytes) -> web.Response:
+        """Return what the provider says when it takes everything."""
+        raise NotImplementedError
+
+    async def sent(self, answer: Any, folder: Path, n: int = 1, **values: str) -> tuple[list[Answer] | ChannelError, Provider]:
+        """Send `n` messages to a provider that answers so; return the answers or the error, and the provider."""
+
+        async def reply(request: web.Request, body: bytes) -> web.StreamResponse:
+            found = answer(request, body)
+            return await found if asyncio.iscoroutine(found) else found
+
+        async with provider(reply) as server, HttpClient(HERE) as http:
+            adapter = self.make(server.url, folder, **values)
+            try:
+                return await adapter.send(submission(n), http), server
+            except ChannelError as error:
+                shown = f"{error} {error!r} {error.__cause__!r}"
+                assert PASSWORD not in shown
+                assert "13800138" not in shown
+                return error, server
+
+    def test_there_is_one_answer_per_message_in_order(self, tmp_path: Path) -> None:
+        n = self.make("http://127.0.0.1:1", tmp_path).per_request
+        answers, server = run(self.sent(self.accepts, tmp_path, n))
+        assert isinstance(answers, list)
+        is_whole(answers, n)
+        assert all(answer.accepted for answer in answers)
+        assert len(server.requests) == 1
+
+    def test_too_many_requests_is_throttled(self, tmp_path: Path) -> None:
+        error, _ = run(self.sent(lambda *_: web.Response(status=429, headers={"Retry-After": "7"}), tmp_path))
+        assert isinstance(error, Throttled)
+        assert error.retry_after == 7
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    def test_a_fault_of_the_provider_is_unclear(self, status: int, tmp_path: Path) -> None:
+        error, server = run(self.sent(lambda *_: web.Response(status=status, text="<html>oops</html>"), tmp_path))
+        assert isinstance(error, Unclear)
+        assert len(server.requests) == 1
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 401, 404])
+    def test_a_wrong_address_or_key_waits_for_a_person(self, status: int, tmp_path: Path) -> None:
+        error, server = run(self.sent(lambda *_: web.Response(status=status, headers={"Location": "/x"}), tmp_path))
+        assert isinstance(error, Misconfigured)
+        assert len(server.requests) == 1
+
+    @pytest.mark.parametrize(
+        "body", ["", "<!doctype html><h1>It works!</h1>", "{", "null", "[]", "{}", '{"a": [1, 2]}', "\x00\x01"]
+    )
+    def test_an_answer_that_says_nothing_is_unclear(self, body: str, tmp_path: Path) -> None:
+        error, server = run(self.sent(lambda *_: web.Response(text=body, content_type="text/html"), tmp_path))
+        assert isinstance(error, Unclear)
+        assert len(server.requests) == 1
+
+    def test_a_refused_connection_is_unreachable(self, tmp_path: Path) -> None:
+        async def story() -> None:
+            async with HttpClient(HERE) as http:
+                with pytest.raises(Unreachable):
+                    await self.make(f"http://127.0.0.1:{closed_port()}", tmp_path).send(submission(1), http)
+
+        run(story())
+
+    def test_a_cut_after_sending_is_unclear_and_is_not_repeated(self, tmp_path: Path) -> None:
+        async def story() -> None:
+            requests = []
+
+            async def serve(line: Line) -> None:
+                requests.append(await line.request())
+
+            async with listening(serve) as url, HttpClient(HERE) as http:
+                with pytest.raises(Unclear):
+                    await self.make(url, tmp_path).send(submission(1), http)
+                await asyncio.sleep(0.05)
+            assert len(requests) == 1
+
+        run(story())
+
+    def test_a_slow_answer_is_unclear(self, tmp_path: Path) -> None:
+        async def story() -> None:
+            async def serve(line: Line) -> None:
+                await line.request()
+                await line.reader.read()
+
+            async with listening(serve) as url, HttpClient(HERE, timeout=0.2) as http:
+                adapter = self.make(url, tmp_path)
+                adapter._timeout = 0.2  # type: ignore[attr-defined]
+                with pytest.raises(Unclear):
+                    await adapter.send(submission(1), http)
+
+        run(story())
+
+    def test_a_test_of_the_account_never_sends_and_never_crashes(self, tmp_path: Path) -> None:
+        async def story() -> None:
+            for status in (200, 302, 401, 403, 429, 500):
+
+                async def answer(_request: web.Request, _body: bytes, status: int = status) -> web.Response:
+                    return web.Response(status=status, text="<html>")
+
+                async with provider(answer) as server, HttpClient(HERE) as http:
+                    with contextlib.suppress(ChannelError):
+                        assert isinstance(await self.make(server.url, tmp_path).test_credentials(http), str)
+                    assert all("13800138" not in path for _, path, _ in server.requests)
+
+        run(story())
+
+    def test_callbacks_say_what_they_say_and_twice_the_same(self, tmp_path: Path) -> None:
+        adapter = self.make("http://127.0.0.1:1", tmp_path)
+        assert self.receipts
+        for callback, expected in self.receipts:
+            assert list(adapter.read_callback(callback)) == list(expected)
+            assert list(adapter.read_callback(callback)) == list(expected)
+            for one in expected:
+                if isinstance(one, Receipt):
+                    assert (one.news is News.UNDELIVERED) is (one.outcome is not None)
+
+    def test_logs_hold_no_secret_and_no_number(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        for answer in (self.accepts, lambda *_: web.Response(status=500), lambda *_: web.Response(text="<html>")):
+            run(self.sent(answer, tmp_path))
+        ours = "\n".join(one.getMessage() for one in caplog.records if not one.name.startswith("aiohttp.server"))
+        assert PASSWORD not in ours
+        assert "13800138" not in ours
+
+
+def dumped(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
