@@ -67,10 +67,15 @@ class Left(enum.StrEnum):
 
     NO_NUMBER = "no_number"
     INVALID_NUMBER = "invalid_number"
-    DUPLICATE_NUMBER = "duplicate_number"
     OPTED_OUT = "opted_out"
     FREQUENCY_CAP = "frequency_cap"
     MISSING_VALUE = "missing_value"
+    DUPLICATE_NUMBER = "duplicate_number"
+    """Another contact with the same number gets the message. Last, so that this is always true."""
+
+
+PLACES = ("name", "segment", "channel", "template", "schedule")
+"""The sections of the form, in the manual's order; every problem of a draft belongs to one."""
 
 
 @dataclass(frozen=True)

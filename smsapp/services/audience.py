@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from smsapp.domain.campaign import Left
 from smsapp.domain.errors import NotFound
 from smsapp.domain.sms_template import Purpose, variables
-from smsapp.store.audience import Audience, Cap, classified, personal
+from smsapp.store.audience import Audience, Cap, people, personal, tallied
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
 from smsapp.store.db import session
@@ -92,11 +92,14 @@ def counts(
     now: dt.datetime,
 ) -> AudienceCounts:
     """Count the segment's members by what would become of them if the campaign were sent now."""
-    people = classified(describe(segment_id, channel_id, template_id, mapping, now)).subquery()
-    rows = session().execute(sa.select(people.c.reason, sa.func.count()).group_by(people.c.reason)).all()
-    left_out = {Left(reason): n for reason, n in rows if reason is not None}
-    planned = sum(n for reason, n in rows if reason is None)
-    return AudienceCounts(planned + sum(left_out.values()), planned, left_out)
+    return tally(describe(segment_id, channel_id, template_id, mapping, now))
+
+
+def tally(audience: Audience) -> AudienceCounts:
+    """Count any contacts, kept as a segment or not, by what would become of them."""
+    found = tallied(session(), audience)
+    left_out = {reason: n for reason, n in found.items() if reason is not None}
+    return AudienceCounts(sum(found.values()), found.get(None, 0), left_out)
 
 
 def sample(
@@ -111,12 +114,12 @@ def sample(
 ) -> list[Recipient]:
     """Return up to `n` people who would be written to, with contact ids above `after`, in id order."""
     audience = describe(segment_id, channel_id, template_id, mapping, now)
-    people = classified(audience).subquery()
+    found = people(audience).subquery()
     rows = session().execute(
-        sa.select(people.c.contact_id, Contact.xwho, people.c.phone, people.c.params)
-        .join(Contact, Contact.id == people.c.contact_id)
-        .where(people.c.reason.is_(None), people.c.contact_id > after)
-        .order_by(people.c.contact_id)
+        sa.select(found.c.contact_id, Contact.xwho, found.c.phone, found.c.params)
+        .join(Contact, Contact.id == found.c.contact_id)
+        .where(found.c.reason.is_(None), found.c.contact_id > after)
+        .order_by(found.c.contact_id)
         .limit(n)
     )
     return [

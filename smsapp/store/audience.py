@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from smsapp.domain.campaign import Left
 from smsapp.domain.message import Status
@@ -47,37 +48,49 @@ def personal(variables: Sequence[str], mapping: Mapping[str, Any]) -> list[str]:
     return [name for name in variables if "property" in mapping.get(name, {})]
 
 
-def classified(audience: Audience) -> sa.Select[Any]:
-    """Return a SELECT of (contact_id, phone, params, reason) over all members; reason NULL = to be written to.
+def people(audience: Audience) -> sa.Select[Any]:
+    """Return a SELECT of (contact_id, phone, params, reason) over all members; reason NULL = is written to.
 
-    Of several contacts with one number the first that has all values gets the message.
+    All reasons but the last, DUPLICATE_NUMBER: whether a number is somebody else's too is not seen in one row. Of
+    several people with one number and no other reason the one with the lowest id gets the message.
     """
     mapping = audience.mapping or {}
     values = [_value(mapping[name]) for name in personal(audience.variables, mapping)]
-    phone = Contact.phones[audience.phone_property].as_string()
-    incomplete = sa.or_(*(value.is_(None) for value in values)) if values else sa.false()
     base = (
         sa.select(
             Contact.id.label("contact_id"),
-            phone.label("phone"),
+            Contact.phones[audience.phone_property].as_string().label("phone"),
             _array(values).label("params"),
-            sa.case((incomplete, 1), else_=0).label("incomplete"),
+            sa.or_(sa.false(), *(value.is_(None) for value in values)).label("incomplete"),
         )
         .where(Contact.id.in_(audience.members))
         .subquery("base")
     )
-    nth = sa.func.row_number().over(partition_by=base.c.phone, order_by=(base.c.incomplete, base.c.contact_id))
-    ranked = sa.select(base, nth.label("nth")).subquery("ranked")
     reasons = [
-        (ranked.c.phone.is_(None), Left.NO_NUMBER),
-        (ranked.c.phone == "", Left.INVALID_NUMBER),
-        (ranked.c.nth > 1, Left.DUPLICATE_NUMBER),
-        (sa.exists().where(OptOut.phone == ranked.c.phone), Left.OPTED_OUT),
-        *((ranked.c.phone.in_(_capped(cap)), Left.FREQUENCY_CAP) for cap in audience.caps),
-        (ranked.c.incomplete == 1, Left.MISSING_VALUE),
+        (base.c.phone.is_(None), Left.NO_NUMBER),
+        (base.c.phone == "", Left.INVALID_NUMBER),
+        (sa.exists().where(OptOut.phone == base.c.phone), Left.OPTED_OUT),
+        *((base.c.phone.in_(_capped(cap)), Left.FREQUENCY_CAP) for cap in audience.caps),
+        (base.c.incomplete, Left.MISSING_VALUE),
     ]
     reason = sa.case(*((condition, sa.literal(str(left))) for condition, left in reasons), else_=None)
-    return sa.select(ranked.c.contact_id, ranked.c.phone, ranked.c.params, reason.label("reason"))
+    return sa.select(base.c.contact_id, base.c.phone, base.c.params, reason.label("reason"))
+
+
+def tallied(session: Session, audience: Audience) -> dict[Left | None, int]:
+    """Return how many people there are for each reason; None = to be written to."""
+    found = people(audience).subquery("people")
+    rows = session.execute(
+        sa.select(found.c.reason, sa.func.count(), sa.func.count(found.c.phone.distinct())).group_by(found.c.reason)
+    )
+    result: dict[Left | None, int] = {}
+    for reason, everybody, numbers in rows:
+        if reason is None:
+            result[None] = numbers
+            result[Left.DUPLICATE_NUMBER] = everybody - numbers
+        else:
+            result[Left(reason)] = everybody
+    return {reason: n for reason, n in result.items() if n}
 
 
 def _value(source: Mapping[str, Any]) -> sa.ColumnElement[str]:

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from smsapp.domain.campaign import Left
 from smsapp.domain.message import Status
 from smsapp.store import audience as audiences
 from smsapp.store.db import changed, dialect, upsert
@@ -85,42 +86,45 @@ def ensure_partition(session: Session, run_id: int) -> None:
 def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_size: int) -> tuple[int, int]:
     """Write the run's messages, exclusions, batches and tallies; return (target, planned).
 
-    Messages are numbered in the order of their phones: the unique index then grows at its end only.
+    Messages are numbered in the order of their phones: the unique index then grows at its end only, and of several
+    people with one number the first is kept. The others leave a gap in the numbers.
     """
-    classified = audiences.classified(audience).subquery("classified")
-    seq = sa.func.row_number().over(order_by=classified.c.phone)
-    planned = changed(
-        session,
-        sa.insert(Message).from_select(
-            ["run_id", "seq", "contact_id", "phone", "params", "status"],
-            sa.select(
-                sa.literal(run_id), seq, classified.c.contact_id, classified.c.phone, classified.c.params,
-                sa.literal(int(Status.QUEUED)),
-            ).where(classified.c.reason.is_(None)),
-        ),
-    )  # fmt: skip
-    session.execute(
-        sa.insert(Exclusion).from_select(
-            ["run_id", "contact_id", "reason"],
-            sa.select(sa.literal(run_id), classified.c.contact_id, classified.c.reason).where(
-                classified.c.reason.is_not(None)
-            ),
-        )
-    )
-    left = session.execute(
-        sa.select(Exclusion.reason, sa.func.count()).where(Exclusion.run_id == run_id).group_by(Exclusion.reason)
-    ).all()
-    changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in left})
+    people = audiences.people(audience).subquery("people")
+    seq = sa.func.row_number().over(order_by=(people.c.phone, people.c.contact_id))
+    chosen = sa.select(
+        sa.literal(run_id), seq, people.c.contact_id, people.c.phone, people.c.params, sa.literal(int(Status.QUEUED))
+    ).where(people.c.reason.is_(None))
+    columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
+    planned = changed(session, upsert(Message).from_select(columns, chosen).on_conflict_do_nothing())
+    last = session.scalar(sa.select(sa.func.max(Message.seq)).where(Message.run_id == run_id)) or 0
+    target = session.scalar(sa.select(sa.func.count()).select_from(audience.members.subquery("members"))) or 0
+    left = _exclude(session, run_id, audience) if planned < target else {}
+    changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in left.items()})
     changes[name(Status.QUEUED), ""] = planned
     shift(session, run_id, changes)
     batches = [
-        {"run_id": run_id, "no": no, "lo": lo, "hi": min(lo + batch_size - 1, planned), "state": BatchState.READY,
+        {"run_id": run_id, "no": no, "lo": lo, "hi": min(lo + batch_size - 1, last), "state": BatchState.READY,
          "claim": "", "attempts": 0}
-        for no, lo in enumerate(range(1, planned + 1, batch_size), start=1)
+        for no, lo in enumerate(range(1, last + 1, batch_size), start=1)
     ]  # fmt: skip
     if batches:
         session.execute(sa.insert(Batch), batches)
-    return planned + sum(n for _, n in left), planned
+    return target, planned
+
+
+def _exclude(session: Session, run_id: int, audience: audiences.Audience) -> dict[str, int]:
+    """Write down who gets no message and why, the messages being there already; return people by reason."""
+    people = audiences.people(audience).subquery("people")
+    written_to = sa.exists().where(
+        Message.run_id == run_id, Message.phone == people.c.phone, Message.contact_id == people.c.contact_id
+    )
+    reason = sa.func.coalesce(people.c.reason, sa.literal(str(Left.DUPLICATE_NUMBER)))
+    others = sa.select(sa.literal(run_id), people.c.contact_id, reason).where(
+        sa.or_(people.c.reason.is_not(None), sa.not_(written_to))
+    )
+    changed(session, sa.insert(Exclusion).from_select(["run_id", "contact_id", "reason"], others))
+    counted = sa.select(Exclusion.reason, sa.func.count()).where(Exclusion.run_id == run_id).group_by(Exclusion.reason)
+    return dict(session.execute(counted).tuples())
 
 
 # -- claiming ---------------------------------------------------------------------------------------------------------
