@@ -1,4 +1,4 @@
-"""Channels: configured accounts at providers. The only place that sees their secrets, and that waits for their answers."""
+"""Channels: configured accounts at providers. The only place that sees their secrets."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ class Trial:
 
 def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
     """Ask the provider whether the account answers, keep the result and return it. Sends no SMS."""
-    trial = _tried(row(channel_id), lambda made, http: _asked(made, http))
+    trial = _tried(row(channel_id), _asked)
     with writing() as current:
         found = _locked(current, channel_id)
         found.checked_at = now
@@ -410,7 +410,7 @@ async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Tria
 
 
 def _tried(found: ChannelRow, ask: Callable[[Channel, HttpClient], Awaitable[Trial]]) -> Trial:
-    """Return what the channel said; no transaction is open meanwhile. The one place where a page waits for a provider."""
+    """Return what the channel said; meanwhile no transaction is open. Only here a page waits for a provider."""
     made = _adapter(found)
     session().commit()
 

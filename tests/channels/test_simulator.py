@@ -1,0 +1,210 @@
+"""The simulator: every outcome on request, the same in every process, and its memory outlives them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smsapp.channels.base import (
+    Answer,
+    Callback,
+    Misconfigured,
+    News,
+    Outgoing,
+    Receipt,
+    Reply,
+    Submission,
+    TemplateFacts,
+    Throttled,
+    Unclear,
+    Unreachable,
+)
+from smsapp.channels.http import HttpClient
+from smsapp.channels.simulator import FATES, LATE, PAGE, Simulator
+from smsapp.domain.outcome import Outcome
+from tests.channels.contract import Contract
+from tests.channels.wire import run
+
+NOON = 1_800_000_000.0
+TEMPLATE = TemplateFacts("SMS_1", "您好", "青禾商城", (), False)
+QUIET = {"refused": "0", "undelivered": "0", "silent": "0", "opt_outs": "0"}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def made(folder: Path, clock: Clock | None = None, **values: str) -> Simulator:
+    channel = Simulator(QUIET | values, folder)
+    channel.clock = clock or Clock()  # type: ignore[method-assign]
+    return channel
+
+
+def to(*phones: str, run_id: int = 7) -> Submission:
+    return Submission(TEMPLATE, [Outgoing(f"{run_id}-{n}", phone, "您好", ()) for n, phone in enumerate(phones, 1)], "")
+
+
+def magic(digits: str) -> Submission:
+    return to(f"+861380000{digits}")
+
+
+def sent(channel: Simulator, submission: Submission) -> list[Answer]:
+    return run(channel.send(submission, HttpClient()))
+
+
+def heard(channel: Simulator) -> list[Receipt | Reply]:
+    """Return everything that is due, as the product would read it."""
+
+    async def pull() -> list[Callback]:
+        return [page async for page in channel.pull(HttpClient())]
+
+    return [news for page in run(pull()) for news in channel.read_callback(page)]
+
+
+class TestSimulator(Contract):
+    def make(self, url: str, folder: Path, **values: str) -> Simulator:
+        return made(folder, **values)
+
+
+@pytest.mark.parametrize("digits", list(FATES))
+def test_every_magic_number_does_what_its_line_in_the_guide_says(digits: str, tmp_path: Path) -> None:
+    clock = Clock()
+    channel, fate = made(tmp_path, clock), FATES[digits]
+    assert any(note.term == f"138 0000 {digits}" for note in channel.guide)
+    accepted = fate.refused is None and fate.trouble is None
+    if fate.trouble is None:
+        answer = sent(channel, magic(digits))[0]
+        assert answer.accepted is accepted
+        assert answer.outcome is fate.refused
+    else:
+        with pytest.raises(type(fate.trouble())):
+            sent(channel, magic(digits))
+    if not fate.trouble_once:
+        clock.now += 60 + (LATE if fate.late else 0)
+        news = heard(channel)
+        receipts = [(one.news, one.outcome, one.code) for one in news if isinstance(one, Receipt)]
+        assert receipts == list(fate.receipts if accepted or digits == "0321" else ())
+        assert [one.text for one in news if isinstance(one, Reply)] == ([fate.reply] if fate.reply else [])
+
+
+@pytest.mark.parametrize("kind", [Throttled, Unreachable, Misconfigured])
+def test_trouble_that_passes_lets_the_same_message_through_the_second_time(kind: type, tmp_path: Path) -> None:
+    digits = {Throttled: "0301", Unreachable: "0302", Misconfigured: "0303"}[kind]
+    with pytest.raises(kind):
+        sent(made(tmp_path), magic(digits))
+    assert sent(made(tmp_path), magic(digits))[0].accepted
+
+
+def test_trouble_of_one_number_is_trouble_of_its_whole_request(tmp_path: Path) -> None:
+    clock = Clock()
+    channel = made(tmp_path, clock)
+    with pytest.raises(Unreachable):
+        sent(channel, to("+8613900000001", "+8613800000312", "+8613900000002"))
+    clock.now += 60
+    assert heard(channel) == []
+
+
+def test_a_cut_request_had_arrived_and_its_receipts_come(tmp_path: Path) -> None:
+    clock = Clock()
+    channel = made(tmp_path, clock)
+    with pytest.raises(Unclear):
+        sent(channel, to("+8613900000001", "+8613800000321"))
+    clock.now += 60
+    assert {one.ref for one in heard(channel) if isinstance(one, Receipt)} == {"7-1", "7-2"}
+
+
+def test_receipts_come_when_they_are_due_and_not_before(tmp_path: Path) -> None:
+    clock = Clock()
+    channel = made(tmp_path, clock, receipt_seconds="10", receipt_spread="100")
+    sent(channel, to(*[f"+861390000{n:04}" for n in range(200)]))
+    clock.now = NOON + 9.9
+    assert heard(channel) == []
+    clock.now = NOON + 60
+    first = len(heard(channel))
+    assert 60 < first < 140
+    clock.now = NOON + 111
+    assert first + len(heard(channel)) == 200
+
+
+def test_an_early_receipt_waits_for_nothing(tmp_path: Path) -> None:
+    channel = made(tmp_path, receipt_seconds="1000")
+    sent(channel, magic("0002"))
+    assert [one.ref for one in heard(channel) if isinstance(one, Receipt)] == ["7-1"]
+
+
+def test_receipts_survive_the_process_that_sent(tmp_path: Path) -> None:
+    clock = Clock()
+    sent(made(tmp_path, clock), to("+8613900000001"))
+    clock.now += 60
+    assert len(heard(made(tmp_path, clock))) == 1
+
+
+def test_a_page_that_was_not_stored_comes_again(tmp_path: Path) -> None:
+    clock = Clock()
+    channel = made(tmp_path, clock)
+    sent(channel, to("+8613900000001"))
+    clock.now += 60
+
+    async def dies_with_the_page_in_hand() -> None:
+        pages = channel.pull(HttpClient())
+        await anext(pages)
+        await pages.aclose()  # type: ignore[attr-defined]
+
+    run(dies_with_the_page_in_hand())
+    assert len(heard(channel)) == 1
+    assert heard(channel) == []
+
+
+def test_many_receipts_come_in_pages(tmp_path: Path) -> None:
+    clock = Clock()
+    channel = made(tmp_path, clock)
+    sent(channel, to(*[f"+861390{n:06}" for n in range(PAGE * 2 + 1)]))
+    clock.now += 60
+
+    async def pull() -> list[int]:
+        return [len(channel.read_callback(page)) async for page in channel.pull(HttpClient())]
+
+    assert run(pull()) == [PAGE, PAGE, 1]
+
+
+def test_the_rates_are_kept_and_the_seed_decides_whom_they_hit(tmp_path: Path) -> None:
+    clock = Clock()
+    rates = {"refused": "10", "undelivered": "20", "silent": "10", "opt_outs": "5"}
+    phones = [f"+861390{n:06}" for n in range(4000)]
+
+    def story(folder: str, seed: str) -> tuple[list[Answer], list[Any]]:
+        channel = made(tmp_path / folder, clock, seed=seed, **rates)
+        clock.now = NOON
+        answers = sent(channel, to(*phones))
+        clock.now = NOON + 100
+        return answers, heard(channel)
+
+    answers, news = story("a", "1")
+    counts = Counter(one.news for one in news if isinstance(one, Receipt))
+    refused = [one for one in answers if not one.accepted]
+    assert 330 < len(refused) < 470
+    assert {one.outcome for one in refused} <= set(Outcome)
+    accepted = len(answers) - len(refused)
+    assert 0.17 < counts[News.UNDELIVERED] / accepted < 0.23
+    assert 0.67 < counts[News.DELIVERED] / accepted < 0.73
+    assert 0.03 < sum(isinstance(one, Reply) for one in news) / counts[News.DELIVERED] < 0.07
+    assert story("b", "1") == (answers, news)
+    assert story("c", "2")[0] != answers
+
+
+def test_the_answer_takes_as_long_as_set(tmp_path: Path) -> None:
+    assert sent(made(tmp_path, answer_seconds="0.01"), to("+8613900000001"))[0].accepted
+    assert made(tmp_path, per_request="7").per_request == 7
+
+
+def test_a_rehearsal_has_no_quiet_hours_and_its_receipts_name_our_reference() -> None:
+    assert Simulator.quiet_hours_exempt
+    assert Simulator.pulls
+    assert not Simulator.receipts_by_provider_ref
