@@ -1,5 +1,11 @@
 """What the WSGI server and the flask command load."""
 
+import sys
+
+from config import ConfigError
 from smsapp.factory import create_app
 
-app = create_app()
+try:
+    app = create_app()
+except ConfigError as error:
+    sys.exit(str(error))

