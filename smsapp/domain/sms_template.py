@@ -148,6 +148,34 @@ def parts(text: str, domestic: bool) -> int:
     return _split((1 + (letter > "\uffff") for letter in text), 67)
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What a template costs before its values are filled in."""
+
+    characters: int
+    """With 【signature】, without the variables."""
+    parts: int
+    parts_abroad: int
+    room: int
+    """How many characters the values may have together before a Chinese number costs another part."""
+
+
+def measure(signature: str, text: str) -> Measure:
+    """Return the length and the billed parts of a template whose variables are all empty."""
+    bare = full_text(signature, VARIABLE.sub("", text))
+    length, cost = characters(bare), parts(bare, domestic=True)
+    return Measure(length, cost, parts(bare, domestic=False), (70 if cost <= 1 else 67 * cost) - length)
+
+
+def pieces(text: str) -> list[tuple[str, str]]:
+    """Return the text taken apart for display: pairs of plain text and the variable behind it, "" behind the last."""
+    found, end = [], 0
+    for match in VARIABLE.finditer(text):
+        found.append((text[end : match.start()], match[0]))
+        end = match.end()
+    return [*found, (text[end:], "")]
+
+
 def _gsm_extended(text: str) -> int | None:
     """Return how many characters of a GSM-7 text need an escape, or None if it is not within GSM-7."""
     if text.isascii():

@@ -47,6 +47,17 @@ class Fate(enum.StrEnum):
     REFUSED = "refused"
 
 
+class TemplateField(enum.StrEnum):
+    """What an import can change of a template."""
+
+    CODE = "code"
+    NAME = "name"
+    TEXT = "text"
+    SIGNATURE = "signature"
+    PURPOSE = "purpose"
+    AUDIT = "audit"
+
+
 @dataclass(frozen=True)
 class Record:
     """One row of a file: its number as a spreadsheet counts, and what its known columns hold."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.optout import OptOutSource
-from smsapp.services import sheets
+from smsapp.services import small_files
 from smsapp.services.trail import Actor, note
 from smsapp.store import replies as store
 from smsapp.store.db import session as present
@@ -112,7 +112,7 @@ def take_file(name: str, content: bytes, actor: Actor, now: dt.datetime) -> List
     """
     done = Listed()
     rows: dict[str, dict[str, object]] = {}
-    for number, remark in _numbers(sheets.rows(name, content), done):
+    for number, remark in _numbers(small_files.rows(name, content), done):
         if number in rows:
             done.known += 1
         else:

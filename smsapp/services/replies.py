@@ -19,6 +19,7 @@ ANSWERS_WITHIN = dt.timedelta(days=30)
 """A reply is laid to a campaign that wrote to the number this long ago at most."""
 
 opted_out = store.opted_out
+campaign_names = store.campaign_names
 
 
 def take(

@@ -11,7 +11,7 @@ import yaml
 
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.template_file import COLUMNS, Record, column, header_problems
-from smsapp.services import sheets
+from smsapp.services import small_files
 
 MOST_ROWS = 20_000
 
@@ -28,10 +28,10 @@ class Sheet:
 
 def read(name: str, content: bytes) -> Sheet:
     """Return the records of a file; raises Refusal if it cannot be used at all."""
-    reader = READERS.get(sheets.kind(name, content))
+    reader = READERS.get(small_files.kind(name, content))
     if reader is None:
         raise Refusal(Problem("sheet_kind_unknown", "file", {"known": ", ".join(READERS)}))
-    sheets.check_size(content)
+    small_files.check_size(content)
     sheet = reader(content)
     if not sheet.records:
         raise Refusal(Problem("sheet_without_rows", "file"))
@@ -39,14 +39,14 @@ def read(name: str, content: bytes) -> Sheet:
 
 
 def _read_csv(content: bytes) -> Sheet:
-    return _table(sheets.csv_rows(sheets.decoded(content)))
+    return _table(small_files.csv_rows(small_files.decoded(content)))
 
 
 def _read_xlsx(content: bytes) -> Sheet:
-    return _table(sheets.xlsx_rows(content))
+    return _table(small_files.xlsx_rows(content))
 
 
-def _table(rows: Iterator[sheets.Row]) -> Sheet:
+def _table(rows: Iterator[small_files.Row]) -> Sheet:
     headers: list[str] = []
     header_row = 0
     for number, cells in rows:
@@ -74,7 +74,7 @@ def _table(rows: Iterator[sheets.Row]) -> Sheet:
 def _read_json(content: bytes) -> Sheet:
     try:
         # Numbers stay as they are written: a code 00123 or 1e5 is a name, not a quantity.
-        found = json.loads(sheets.decoded(content), parse_int=str, parse_float=str)
+        found = json.loads(small_files.decoded(content), parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
         raise _unreadable("JSON", getattr(error, "lineno", None)) from error
     return _list(found)
@@ -83,7 +83,7 @@ def _read_json(content: bytes) -> Sheet:
 def _read_yaml(content: bytes) -> Sheet:
     try:
         # BaseLoader makes nothing but text, lists and mappings: no objects, and 0012 stays 0012.
-        found = yaml.load(sheets.decoded(content), Loader=yaml.BaseLoader)  # noqa: S506
+        found = yaml.load(small_files.decoded(content), Loader=yaml.BaseLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         raise _unreadable("YAML", error.problem_mark.line + 1 if error.problem_mark else None) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -126,7 +126,7 @@ def _record(number: int, item: Mapping[str, object]) -> Record:
             continue
         if isinstance(value, (dict, list)):
             problems.append(Problem("template_row_value_not_text", meaning, {"column": key}))
-        values[meaning] = "" if value in {"~", "null"} else sheets.written(value)
+        values[meaning] = "" if value in {"~", "null"} else small_files.written(value)
     return Record(number, values, tuple(problems))
 
 
@@ -136,7 +136,7 @@ def _not_too_many(rows: list[Any]) -> None:
 
 
 READERS = (
-    dict.fromkeys(sheets.CSV_KINDS, _read_csv)
-    | dict.fromkeys(sheets.XLSX_KINDS, _read_xlsx)
+    dict.fromkeys(small_files.CSV_KINDS, _read_csv)
+    | dict.fromkeys(small_files.XLSX_KINDS, _read_xlsx)
     | {".json": _read_json, ".yaml": _read_yaml, ".yml": _read_yaml}
 )

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Purpose, TemplateSource, entry_problems
-from smsapp.domain.template_file import Fate, Reading, Record, read
-from smsapp.services import template_files
+from smsapp.domain.template_file import Fate, Reading, Record, TemplateField, read
+from smsapp.services import small_files, template_files
 from smsapp.services.sms_templates import added, differences, write
 from smsapp.services.trail import Actor, note
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session as present
 from smsapp.store.db import writing
+from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
+
+STASHED_FOR = dt.timedelta(days=1)
+TOKEN = re.compile(r"[0-9a-f]{32}\.(?:csv|txt|tsv|xlsx|json|yaml|yml)")
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,41 @@ def take_file(
         taken = _take(channel_id, sheet, now, keep=True)
         note(session, actor, "import", "sms_template", channel_id, now, counts=taken.counts)
     return taken
+
+
+def stash(name: str, content: bytes, now: dt.datetime) -> str:
+    """Keep an uploaded file until a person has seen what it would do; return the token that finds it again.
+
+    Files that nobody came back for within STASHED_FOR go.
+    """
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if old.stat().st_mtime < (now - STASHED_FOR).timestamp():
+            old.unlink(missing_ok=True)
+    token = secrets.token_hex(16) + "." + small_files.kind(name, content).removeprefix(".")
+    (folder / token).write_bytes(content)
+    return token
+
+
+def stashed(token: str) -> bytes:
+    """Return the content of a stashed file; raises NotFound."""
+    if not TOKEN.fullmatch(token):
+        raise NotFound("file")
+    try:
+        return (_folder() / token).read_bytes()
+    except FileNotFoundError:
+        raise NotFound("file") from None
+
+
+def drop(token: str) -> None:
+    """Forget a stashed file."""
+    if TOKEN.fullmatch(token):
+        (_folder() / token).unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    return settings().INSTANCE_DIR / "uploads" / "templates"
 
 
 def _require(channel: ChannelRow | None) -> None:
@@ -141,7 +183,7 @@ def _keep_one(
     changed = differences(template, typed)
     audit, reason = _audit_after(template, reading, reason, reworded=not set(changed) <= {"name"})
     if (audit, reason) != (template.audit, template.audit_reason):
-        changed.append("audit")
+        changed.append(TemplateField.AUDIT)
     if keep:
         if reading.audit is not None:
             template.checked_at = now

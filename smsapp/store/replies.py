@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.store.campaigns import Campaign
 from smsapp.store.db import Base, BigId, dialect, session
 from smsapp.store.runs import Message, Run
 
@@ -90,7 +91,7 @@ def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | No
         .order_by(Run.id.desc())
     )
     for some in runs.partitions(AT_ONCE):
-        campaign_of = {run.id: run.campaign_id for run in some}
+        campaign_of: dict[int, int] = {run.id: run.campaign_id for run in some}
         found = session().scalar(
             sa.select(sa.func.max(Message.run_id)).where(
                 Message.run_id.in_(campaign_of), Message.phone == phone, Message.status.in_(SENT_STATES)
@@ -132,6 +133,15 @@ def replies(
     if before is not None:
         query = query.where(Reply.id < before)
     return list(session().scalars(query))
+
+
+def campaign_names(ids: Iterable[int | None]) -> dict[int, str]:
+    """Return the names of these campaigns; deleted ones are left out, their pages are gone."""
+    wanted = {campaign_id for campaign_id in ids if campaign_id is not None}
+    rows = session().execute(
+        sa.select(Campaign.id, Campaign.name).where(Campaign.id.in_(wanted), Campaign.deleted_at.is_(None))
+    )
+    return {row.id: row.name for row in rows}
 
 
 def opt_outs(*, phone: str = "", ending: str = "", before: int | None = None, limit: int = 50) -> list[OptOut]:

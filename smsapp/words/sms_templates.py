@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.sms_template import Audit, Purpose, TemplateSource
-from smsapp.domain.template_file import Fate
+from smsapp.domain.template_file import Fate, TemplateField
 
 LABELS = {
     Audit.PENDING: _l("Waiting for approval"),
@@ -18,6 +18,12 @@ LABELS = {
     Fate.CHANGED: _l("Changed"),
     Fate.UNCHANGED: _l("Unchanged"),
     Fate.REFUSED: _l("Left out"),
+    TemplateField.CODE: _l("code"),
+    TemplateField.NAME: _l("name"),
+    TemplateField.TEXT: _l("text"),
+    TemplateField.SIGNATURE: _l("signature"),
+    TemplateField.PURPOSE: _l("kind of text"),
+    TemplateField.AUDIT: _l("audit state"),
     TemplateSource.MANUAL: _l("Typed in"),
     TemplateSource.IMPORT: _l("From a file"),
     TemplateSource.SYNC: _l("From the provider"),

@@ -1,0 +1,99 @@
+"""flask optouts: the list of numbers nobody writes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from flask.cli import AppGroup
+
+from smsapp.domain import phone
+from smsapp.domain.errors import NotFound, Refusal
+from smsapp.services import clock, opt_outs
+from smsapp.services.trail import Actor
+from smsapp.words import sentence
+
+command = AppGroup("optouts", help="Numbers nobody writes to, for every campaign.")
+ACTOR = Actor("flask optouts")
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_(file: Path) -> None:
+    """Put the numbers of FILE (CSV, text or XLSX) on the list.
+
+    The number is in the column 手机号 or phone, else in the first one; 备注 or note is kept with it.
+
+    \b
+    Exit code: 0 every row was taken, 1 some rows hold no number, 2 the file cannot be used.
+
+    \b
+    Example:
+      flask optouts import blacklist.csv
+    """
+    try:
+        done = opt_outs.take_file(file.name, file.read_bytes(), ACTOR, clock.now())
+    except Refusal as refusal:
+        _fail(refusal, 2)
+    for row, problem in done.complaints:
+        click.echo(f"row {row}: {sentence(problem)}", err=True)
+    click.echo(f"{done.added} added, {done.known} known already, {done.refused} refused")
+    raise SystemExit(1 if done.refused else 0)
+
+
+@command.command("list")
+@click.option("--full", is_flag=True, help="Print whole numbers instead of masked ones.")
+def list_(full: bool) -> None:
+    """Print the list, oldest first: number, since when, how it came, remark.
+
+    \b
+    Example:
+      flask optouts list --full > optouts.tsv
+    """
+    for row in opt_outs.everyone():
+        number = row.phone if full else phone.mask(row.phone)
+        click.echo(f"{number}\t{row.at.isoformat(timespec='seconds')}\t{row.source}\t{row.note}")
+
+
+@command.command("add")
+@click.argument("number")
+@click.option("--note", default="", help="A remark to keep with it.")
+def add(number: str, note: str) -> None:
+    """Put one NUMBER on the list.
+
+    \b
+    Example:
+      flask optouts add 13800138000 --note "asked on the hotline"
+    """
+    try:
+        new = opt_outs.add(number, note, ACTOR, clock.now())
+    except Refusal as refusal:
+        _fail(refusal, 1)
+    click.echo("added" if new else "known already")
+
+
+@command.command("remove")
+@click.argument("number")
+@click.option("--reason", required=True, help="How the person agreed again; kept in the audit trail.")
+def remove(number: str, reason: str) -> None:
+    """Take NUMBER off the list because the person agreed again.
+
+    \b
+    Example:
+      flask optouts remove 13800138000 --reason "signed up again on 3 May"
+    """
+    try:
+        opt_outs.remove(opt_outs.find(number).id, reason, ACTOR, clock.now())
+    except NotFound:
+        click.echo("This number is not on the list.", err=True)
+        raise SystemExit(1) from None
+    except Refusal as refusal:
+        _fail(refusal, 1)
+    click.echo("removed")
+
+
+def _fail(refusal: Refusal, code: int) -> NoReturn:
+    for problem in refusal.problems:
+        click.echo(sentence(problem), err=True)
+    raise SystemExit(code)

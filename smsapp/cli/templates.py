@@ -1,0 +1,141 @@
+"""flask templates: SMS templates from files, and what there is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from flask.cli import AppGroup
+
+from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.sms_template import Audit
+from smsapp.services import channels, clock, sms_templates, template_imports
+from smsapp.services.template_imports import Taken
+from smsapp.services.trail import Actor
+from smsapp.words import label, sentence
+
+command = AppGroup("templates", help="SMS templates: texts that the provider of a channel has approved.")
+ACTOR = Actor("flask templates")
+
+SOME_REFUSED, UNUSABLE = 1, 2
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--channel", "channel_name", required=True, help="Name of the channel the templates belong to.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for scripts.")
+def import_(file: Path, channel_name: str, dry_run: bool, as_json: bool) -> None:
+    """Add and change the templates of a channel as FILE (CSV, XLSX, JSON, YAML) says.
+
+    Columns, in English or Chinese; only the text is needed: code 模板编号, name 名称, text 内容, signature 签名,
+    purpose 类型 (marketing, notification, verification), status 审核状态 (pending, approved, refused), reason 原因.
+
+    Templates are known by their code, so the same file again changes nothing. Good rows are kept, bad ones are listed.
+
+    \b
+    Exit code: 0 everything was taken, 1 some rows or columns were left out, 2 the file cannot be used.
+
+    \b
+    Example:
+      flask templates import templates.csv --channel 乐信通 --dry-run
+      flask templates import templates.csv --channel 乐信通
+    """
+    channel_id = _channel_id(channel_name, as_json)
+    try:
+        content = file.read_bytes()
+        taken = template_imports.take_file(channel_id, file.name, content, ACTOR, clock.now(), dry_run=dry_run)
+    except Refusal as refusal:
+        _unusable([sentence(problem) for problem in refusal.problems], as_json)
+    except OSError as error:
+        _unusable([f"{file}: {error.strerror}"], as_json)
+    if as_json:
+        click.echo(json.dumps(_as_json(taken, dry_run), ensure_ascii=False))
+    else:
+        _print(taken, dry_run)
+    raise SystemExit(0 if taken.clean else SOME_REFUSED)
+
+
+@command.command("list")
+@click.option("--channel", "channel_name", help="Only those of this channel.")
+@click.option("--audit", type=click.Choice([audit.value for audit in Audit]), help="Only those in this audit state.")
+@click.option("--search", default="", help="Only those with these words in text, name, code or signature.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for scripts.")
+def list_(channel_name: str | None, audit: str | None, search: str, as_json: bool) -> None:
+    """Print the templates, newest first: id, audit state, kind, code, name, text.
+
+    \b
+    Example:
+      flask templates list --channel 乐信通 --audit approved
+    """
+    channel_id = _channel_id(channel_name, as_json) if channel_name else None
+    before: int | None = None
+    while found := sms_templates.find_page(channel_id, Audit(audit) if audit else None, search, before, 500):
+        for row in found:
+            if as_json:
+                names = ("id", "channel_id", "code", "name", "text", "signature", "purpose", "audit", "audit_reason")
+                click.echo(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False))
+            else:
+                signed = f"【{row.signature}】" if row.signature else ""
+                click.echo(f"{row.id}\t{row.audit}\t{row.purpose}\t{row.code}\t{row.name}\t{signed}{row.text!r}")
+        before = found[-1].id
+
+
+def _channel_id(name: str, as_json: bool) -> int:
+    try:
+        return channels.by_name(name).id
+    except NotFound:
+        known = ", ".join(row.name for row in channels.everything()) or "none yet"
+        _unusable([f"There is no channel called {name!r}. Channels: {known}."], as_json)
+
+
+def _unusable(sentences: list[str], as_json: bool) -> NoReturn:
+    if as_json:
+        click.echo(json.dumps({"error": sentences}, ensure_ascii=False))
+    else:
+        for text in sentences:
+            click.echo(text, err=True)
+    raise SystemExit(UNUSABLE)
+
+
+def _print(taken: Taken, dry_run: bool) -> None:
+    for number, problem in taken.column_problems:
+        click.echo(f"row {number}: {sentence(problem)}", err=True)
+    for row in taken.rows:
+        for problem in row.problems:
+            kind = "warning" if problem.warning else label(row.fate)
+            click.echo(f"row {row.number}: {row.code or row.name or '?'}: {kind}: {sentence(problem)}", err=True)
+    told = ", ".join(f"{count} {fate}" for fate, count in taken.counts.items())
+    click.echo(f"{'Dry run, nothing was changed: ' if dry_run else ''}{told}")
+
+
+def _as_json(taken: Taken, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        **{fate.value: count for fate, count in taken.counts.items()},
+        "columns": [
+            {"row": number, "code": found.code, "message": sentence(found)} for number, found in taken.column_problems
+        ],
+        "rows": [
+            {
+                "row": row.number,
+                "template": row.code,
+                "name": row.name,
+                "result": row.fate,
+                "audit": row.audit,
+                "changed": list(row.changed),
+                "problems": [
+                    {
+                        "code": found.code,
+                        "field": found.place,
+                        "severity": "warning" if found.warning else "error",
+                        "message": sentence(found),
+                    }
+                    for found in row.problems
+                ],
+            }
+            for row in taken.rows
+        ],
+    }

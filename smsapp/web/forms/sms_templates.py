@@ -1,0 +1,55 @@
+"""Forms of SMS templates and of the files they come in."""
+
+from __future__ import annotations
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileField, FileRequired
+from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.validators import InputRequired
+
+from smsapp.domain.sms_template import Audit, Entry, Purpose, entry
+from smsapp.words.sms_templates import LABELS
+
+
+class TemplateForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(_l("Name"))
+    signature = StringField(_l("Signature"))
+    purpose = RadioField(
+        _l("Kind of text"),
+        choices=[(purpose.value, LABELS[purpose]) for purpose in Purpose],
+        default=Purpose.MARKETING.value,
+    )
+    text = TextAreaField(_l("Text"))
+    code = StringField(_l("Template code of the provider"))
+    seen = HiddenField()
+
+    def entry(self) -> Entry:
+        """Return what was typed, tidied; without a kind it counts as marketing, the strictest."""
+        purpose = self.purpose.data or Purpose.MARKETING
+        return entry(
+            code=self.code.data or "",
+            name=self.name.data or "",
+            text=self.text.data or "",
+            signature=self.signature.data or "",
+            purpose=Purpose(purpose),
+        )
+
+
+class NewTemplateForm(TemplateForm):
+    channel = SelectField(_l("Channel"), coerce=int)
+    audit = RadioField(
+        _l("Audit state at the provider"),
+        choices=[(audit.value, LABELS[audit]) for audit in (Audit.PENDING, Audit.APPROVED)],
+        default=Audit.PENDING.value,
+    )
+
+
+class ImportForm(FlaskForm):  # type: ignore[misc]
+    channel = SelectField(_l("Channel"), coerce=int)
+    file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
+
+
+class DecisionForm(FlaskForm):  # type: ignore[misc]
+    seen = HiddenField(validators=[InputRequired()])
+    reason = StringField(_l("Reason of the provider"))

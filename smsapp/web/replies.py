@@ -1,0 +1,150 @@
+"""What people texted back, and the list of numbers nobody writes to."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+
+from smsapp.domain.errors import Refusal
+from smsapp.domain.people import Role
+from smsapp.services import channels, clock, opt_outs, replies
+from smsapp.web import guard
+from smsapp.web.forms import put_problems
+from smsapp.web.forms.replies import AddForm, ConsentForm, NumbersForm
+from smsapp.web.guard import needs
+from smsapp.web.menu import MenuLine
+from smsapp.web.render import page, page_or_piece, see_other
+
+bp = Blueprint("replies", __name__, url_prefix="/replies")
+
+MENU = MenuLine(_l("Replies"), "replies.index", 50, "message-reply")
+PAGE = 50
+
+# A search may hold a phone number, so it is sent by POST and never stands in an address; so are its further pages.
+
+
+@bp.get("/")
+def index() -> Response:
+    """List replies, newest first."""
+    return _replies(request.args.get("show") == "opt-outs", "", request.args.get("before", type=int))
+
+
+@bp.post("/")
+@needs(Role.VIEWER)
+def search() -> Response:
+    """List the replies of a number or with certain words."""
+    only_opt_outs = request.form.get("show") == "opt-outs"
+    return _replies(only_opt_outs, request.form.get("q", "").strip(), request.form.get("before", type=int))
+
+
+@bp.get("/opt-outs")
+def listed() -> Response:
+    """List the numbers nobody writes to, newest first."""
+    return _opt_outs("", request.args.get("before", type=int))
+
+
+@bp.post("/opt-outs")
+@needs(Role.VIEWER)
+def search_listed() -> Response:
+    """Look a number up by all or its last digits."""
+    return _opt_outs(request.form.get("q", "").strip(), request.form.get("before", type=int))
+
+
+@bp.route("/opt-outs/add", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def add() -> Response:
+    """Put a number on the list by hand."""
+    form = AddForm()
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            new = opt_outs.add(form.phone.data or "", form.note.data or "", guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            if new:
+                flash(_("The number is on the list. Nobody writes to it any more."), "success")
+            else:
+                flash(_("The number was on the list already."), "info")
+            return see_other(url_for(".listed"))
+    return page("replies/add.html", 422 if form.is_submitted() else 200, form=form, problems=problems)
+
+
+@bp.route("/opt-outs/import", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def bring() -> Response:
+    """Put the numbers of a file on the list and say which rows were no numbers."""
+    form = NumbersForm()
+    problems: list[str] = []
+    done = None
+    if form.validate_on_submit():
+        name, content = form.file.data.filename or "", form.file.data.read()
+        try:
+            done = opt_outs.take_file(name, content, guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            told = ngettext("One number was added.", "%(num)d numbers were added.", done.added)
+            if not done.refused:
+                flash(told, "success")
+                return see_other(url_for(".listed"))
+            flash(told, "warning")
+    status = 422 if form.is_submitted() else 200
+    return page("replies/import.html", status, form=form, problems=problems, done=done)
+
+
+@bp.route("/opt-outs/<int:opt_out_id>/remove", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def remove(opt_out_id: int) -> Response:
+    """Take a number off the list because the person agreed again."""
+    found = opt_outs.get(opt_out_id)
+    form = ConsentForm()
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            opt_outs.remove(opt_out_id, form.reason.data or "", guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_("The number was taken off the list. Campaigns may write to it again."), "success")
+            return see_other(url_for(".listed"))
+    status = 422 if form.is_submitted() else 200
+    return page("replies/remove.html", status, form=form, problems=problems, opt_out=found)
+
+
+def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
+    found = replies.find_page(opt_out=True if only_opt_outs else None, words=words, before=before, limit=PAGE + 1)
+    show = "opt-outs" if only_opt_outs else None
+    return page_or_piece(
+        "replies/index.html",
+        "replies/_list.html",
+        replies=found[:PAGE],
+        campaign_names=replies.campaign_names(reply.campaign_id for reply in found),
+        channel_names=_channel_names(),
+        show=show,
+        words=words,
+        last=found[PAGE - 1].id if len(found) > PAGE else None,
+        older=url_for(".index", show=show, before=found[PAGE - 1].id) if len(found) > PAGE else "",
+        newer=url_for(".index", show=show) if before else "",
+    )
+
+
+def _opt_outs(digits: str, before: int | None) -> Response:
+    found = opt_outs.find_page(digits=digits, before=before, limit=PAGE + 1)
+    return page_or_piece(
+        "replies/opt_outs.html",
+        "replies/_opt_outs.html",
+        opt_outs=found[:PAGE],
+        campaign_names=replies.campaign_names(row.campaign_id for row in found),
+        channel_names=_channel_names(),
+        words=digits,
+        last=found[PAGE - 1].id if len(found) > PAGE else None,
+        older=url_for(".listed", before=found[PAGE - 1].id) if len(found) > PAGE else "",
+        newer=url_for(".listed") if before else "",
+    )
+
+
+def _channel_names() -> dict[int, str]:
+    return {row.id: row.name for row in channels.everything()}

@@ -1,0 +1,252 @@
+"""SMS templates: the list, entry with a live preview, audit by hand, and import of files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain.errors import Refusal
+from smsapp.domain.people import Role
+from smsapp.domain.sms_template import (
+    UNSUBSCRIBE,
+    Audit,
+    Entry,
+    Purpose,
+    entry,
+    entry_problems,
+    full_text,
+    measure,
+    pieces,
+    variables,
+)
+from smsapp.domain.template_file import COLUMNS, Fate
+from smsapp.services import channels, clock, sms_templates, template_imports
+from smsapp.web import guard
+from smsapp.web.forms import put_problems
+from smsapp.web.forms.sms_templates import DecisionForm, ImportForm, NewTemplateForm, TemplateForm
+from smsapp.web.guard import needs
+from smsapp.web.menu import MenuLine
+from smsapp.web.render import page, page_or_piece, see_other
+from smsapp.words import label, sentence
+
+bp = Blueprint("sms_templates", __name__, url_prefix="/templates")
+
+MENU = MenuLine(_l("SMS templates"), "sms_templates.index", 40, "template")
+PAGE = 50
+
+
+@bp.get("/")
+def index() -> Response:
+    """List templates by channel, audit state and words."""
+    channel_id = request.args.get("channel", type=int)
+    audit = next((audit for audit in Audit if audit == request.args.get("audit")), None)
+    words = request.args.get("q", "").strip()
+    before = request.args.get("before", type=int)
+    found = sms_templates.find_page(channel_id, audit, words, before, PAGE + 1)
+    kept: dict[str, Any] = {"channel": channel_id, "q": words or None}
+    counts = sms_templates.counts(channel_id, words)
+    tabs = [(_("All"), url_for(".index", **kept), audit is None, sum(counts.values()))]
+    tabs += [(label(state), url_for(".index", audit=state, **kept), audit is state, counts[state]) for state in Audit]
+    return page_or_piece(
+        "sms_templates/index.html",
+        "sms_templates/_list.html",
+        templates=found[:PAGE],
+        channel_names=_channel_names(),
+        channel_id=channel_id,
+        audit_state=audit,
+        words=words,
+        tabs=tabs,
+        older=url_for(".index", audit=audit, before=found[PAGE - 1].id, **kept) if len(found) > PAGE else "",
+        newer=url_for(".index", audit=audit, **kept) if before else "",
+        stale=sms_templates.stale(clock.now(), channel_id),
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def new() -> Response:
+    """Type in a template; the button "Check" only shows what it would look like and cost."""
+    form = NewTemplateForm(channel=request.args.get("channel", type=int))
+    form.channel.choices = list(_channel_names().items())
+    typed = form.entry()
+    problems: list[str] = []
+    if form.validate_on_submit() and "check" not in request.form:
+        try:
+            made = sms_templates.create(form.channel.data, typed, Audit(form.audit.data), guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_("The template was saved."), "success")
+            return see_other(url_for(".show", template_id=made.id))
+    status = 422 if form.is_submitted() and "check" not in request.form else 200
+    return page("sms_templates/new.html", status, form=form, problems=problems, **_preview(typed))
+
+
+@bp.route("/<int:template_id>/edit", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def edit(template_id: int) -> Response:
+    """Change a template; words that were approved have to be approved again."""
+    template = sms_templates.get(template_id)
+    form = TemplateForm(obj=template)
+    if not form.is_submitted():
+        form.seen.data = sms_templates.seen(template)
+    typed = form.entry()
+    problems: list[str] = []
+    if form.validate_on_submit() and "check" not in request.form:
+        try:
+            reworded = sms_templates.edit(template_id, typed, form.seen.data or "", guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            if reworded:
+                flash(_("The template was saved. Its words are new, so it waits for approval."), "warning")
+            else:
+                flash(_("The template was saved."), "success")
+            return see_other(url_for(".show", template_id=template_id))
+    status = 422 if form.is_submitted() and "check" not in request.form else 200
+    return page(
+        "sms_templates/edit.html", status, form=form, problems=problems, sms_template=template, **_preview(typed)
+    )
+
+
+@bp.post("/preview")
+@needs(Role.OPERATOR)
+def preview() -> Response:
+    """The piece that follows the typing: handset, length, parts, variables, problems."""
+    return page("sms_templates/_preview.html", **_preview(TemplateForm().entry()))
+
+
+@bp.get("/<int:template_id>")
+def show(template_id: int) -> Response:
+    return _show(template_id)
+
+
+@bp.post("/<int:template_id>/approve")
+def approve(template_id: int) -> Response:
+    """Take a person's word that the provider approved exactly these words."""
+    try:
+        sms_templates.approve(template_id, request.form.get("seen", ""), guard.actor(), clock.now())
+    except Refusal as refusal:
+        return _show(template_id, [sentence(problem) for problem in refusal.problems])
+    flash(_("The template is approved. Campaigns can choose it."), "success")
+    return see_other(url_for(".show", template_id=template_id))
+
+
+@bp.post("/<int:template_id>/refuse")
+def refuse(template_id: int) -> Response:
+    """Keep the template from being chosen, with the provider's reason."""
+    form = DecisionForm()
+    try:
+        sms_templates.refuse(template_id, form.reason.data or "", form.seen.data or "", guard.actor(), clock.now())
+    except Refusal as refusal:
+        return _show(template_id, put_problems(form, refusal), form)
+    flash(_("The template is refused. Campaigns cannot choose it."), "success")
+    return see_other(url_for(".show", template_id=template_id))
+
+
+@bp.route("/<int:template_id>/delete", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def delete(template_id: int) -> Response:
+    """Ask, then delete."""
+    template = sms_templates.get(template_id)
+    problems: list[str] = []
+    if request.method == "POST":
+        try:
+            sms_templates.delete(template_id, guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = [sentence(problem) for problem in refusal.problems]
+        else:
+            flash(_("The template was deleted."), "success")
+            return see_other(url_for(".index", channel=template.channel_id))
+    return page("sms_templates/delete.html", 422 if problems else 200, sms_template=template, problems=problems)
+
+
+@bp.route("/import", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def bring() -> Response:
+    """Take a file of templates and go on to what it would do."""
+    form = ImportForm(channel=request.args.get("channel", type=int))
+    form.channel.choices = list(_channel_names().items())
+    problems: list[str] = []
+    if form.validate_on_submit():
+        name, content = form.file.data.filename or "", form.file.data.read()
+        try:
+            template_imports.take_file(form.channel.data, name, content, guard.actor(), clock.now(), dry_run=True)
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            token = template_imports.stash(name, content, clock.now())
+            return see_other(url_for(".try_import", channel_id=form.channel.data, token=token))
+    status = 422 if form.is_submitted() else 200
+    columns = [(ours, aliases[0], aliases[1]) for ours, aliases in COLUMNS.items()]
+    return page("sms_templates/import.html", status, form=form, problems=problems, columns=columns)
+
+
+@bp.get("/import/<int:channel_id>/<token>")
+@needs(Role.OPERATOR)
+def try_import(channel_id: int, token: str) -> Response:
+    """Show row by row what the file would do; nothing is changed yet."""
+    content = template_imports.stashed(token)
+    taken = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now(), dry_run=True)
+    return page(
+        "sms_templates/try_import.html",
+        taken=taken,
+        token=token,
+        channel_id=channel_id,
+        channel_name=_channel_names()[channel_id],
+        counts=taken.counts,
+        useful=taken.counts[Fate.ADDED] + taken.counts[Fate.CHANGED],
+        Fate=Fate,
+    )
+
+
+@bp.post("/import/<int:channel_id>/<token>")
+@needs(Role.OPERATOR)
+def apply_import(channel_id: int, token: str) -> Response:
+    content = template_imports.stashed(token)
+    taken = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now())
+    template_imports.drop(token)
+    told = ", ".join(f"{label(fate)} {count}" for fate, count in taken.counts.items())
+    flash(_("The file was imported: %(told)s.", told=told), "success" if taken.clean else "warning")
+    return see_other(url_for(".index", channel=channel_id))
+
+
+def _show(template_id: int, problems: list[str] | None = None, form: DecisionForm | None = None) -> Response:
+    template = sms_templates.get(template_id)
+    shown = entry(
+        code=template.code,
+        name=template.name,
+        text=template.text,
+        signature=template.signature,
+        purpose=Purpose(template.purpose),
+    )
+    return page(
+        "sms_templates/show.html",
+        200 if problems is None else 422,
+        sms_template=template,
+        channel_name=_channel_names()[template.channel_id],
+        form=form or DecisionForm(formdata=None),
+        seen=sms_templates.seen(template),
+        problems=problems or [],
+        users=sms_templates.users(template_id),
+        **_preview(shown),
+    )
+
+
+def _preview(typed: Entry) -> dict[str, Any]:
+    """Return what the handset and the figures beside it show of an entry."""
+    found = entry_problems(typed) if typed.text else []
+    return {
+        "pieces": pieces(full_text(typed.signature, typed.text)),
+        "measure": measure(typed.signature, typed.text),
+        "variables": variables(typed.text),
+        "found": [problem for problem in found if problem.place in {"text", "signature"}],
+        "unsubscribe": UNSUBSCRIBE,
+    }
+
+
+def _channel_names() -> dict[int, str]:
+    return {row.id: row.name for row in channels.everything()}
