@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -360,7 +360,7 @@ def _unit(raw: Any) -> str:
         raise ValueError("segment_rule_unreadable") from None
 
 
-READERS = {
+READERS: dict[Param, Callable[[Any], Value]] = {
     Param.TEXT: _text,
     Param.TEXTS: _texts,
     Param.NUMBER: _number,
@@ -399,23 +399,27 @@ def span(condition: Condition, local: dt.datetime) -> Span:
     """
     params: tuple[Any, ...] = condition.params
     local = local.replace(microsecond=0)
-    second = dt.timedelta(seconds=1)
+    after = local + dt.timedelta(seconds=1)
+    start: str | None = None
+    end: str | None = None
     match condition.operator:
         case Operator.DAYS:
-            return Span(_midnight(params[0]), _midnight(params[1], 1))
+            start, end = _midnight(params[0]), _midnight(params[1], 1)
         case Operator.SINCE:
-            return Span(_midnight(params[0]), None)
+            start = _midnight(params[0])
         case Operator.BEFORE:
-            return Span(None, _midnight(params[0]))
+            end = _midnight(params[0])
         case Operator.WITHIN_LAST:
-            return Span(_ago(local, params[0], params[1]), _stamp(local + second))
+            start, end = _ago(local, *params), _ago(after, 0, Unit.DAY)
         case Operator.LONGER_AGO:
-            return Span(None, _ago(local, params[0], params[1]))
+            end = _ago(local, *params)
         case Operator.BETWEEN_AGO:
-            return Span(_ago(local, params[1], params[2]), _ago(local + second, params[0], params[2]))
+            start, end = _ago(local, params[1], params[2]), _ago(after, params[0], params[2])
         case Operator.WITHIN_NEXT:
-            return Span(_stamp(local), _ago(local + second, -params[0], params[1]))
-    raise ValueError(condition.operator)
+            start, end = _ago(local, 0, Unit.DAY), _ago(after, -params[0], params[1])
+        case _:
+            raise ValueError(condition.operator)
+    return Span(start, end)
 
 
 def anniversary(condition: Condition, local: dt.datetime) -> tuple[str, ...]:
@@ -429,11 +433,6 @@ def anniversary(condition: Condition, local: dt.datetime) -> tuple[str, ...]:
     return due
 
 
-def _stamp(moment: dt.datetime) -> str:
-    # strftime leaves out leading zeros of years before 1000.
-    return moment.isoformat(timespec="seconds")
-
-
 def _midnight(day: str, later: int = 0) -> str | None:
     try:
         return (dt.date.fromisoformat(day) + dt.timedelta(days=later)).isoformat() + "T00:00:00"
@@ -442,4 +441,4 @@ def _midnight(day: str, later: int = 0) -> str | None:
 
 
 def _ago(local: dt.datetime, count: int, unit: str) -> str:
-    return _stamp(local - count * Unit(unit).span)
+    return (local - count * Unit(unit).span).isoformat(timespec="seconds")

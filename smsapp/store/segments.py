@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from itertools import chain
+from typing import Any, Protocol, cast
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain import segment as rules
+from smsapp.domain.campaign import Status
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Kind, Match, Operator
+from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Contact
-from smsapp.store.db import Base, BigId, dialect
+from smsapp.store.db import Base, BigId, dialect, session
+from smsapp.store.people import Person
 from smsapp.store.settings import settings
 
 Truth = sa.ColumnElement[bool]
@@ -46,7 +53,7 @@ class SegmentMember(Base):
     contact_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True)
 
 
-def members(segment: Segment, now: dt.datetime) -> sa.Select[tuple[int]]:
+def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
     """Return the select of the segment's contact ids: a dynamic one's rule as of `now`, the stored members of another.
 
     Raises Refusal if the stored rule cannot be read.
@@ -56,12 +63,115 @@ def members(segment: Segment, now: dt.datetime) -> sa.Select[tuple[int]]:
     return sa.select(SegmentMember.contact_id).where(SegmentMember.segment_id == segment.id)
 
 
-def matching(rule: Group, now: dt.datetime) -> sa.Select[tuple[int]]:
+def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
     """Return the select of the ids of contacts this rule holds for as of `now` (aware)."""
     local = now.astimezone(ZoneInfo(settings().DEFAULT_ZONE)).replace(tzinfo=None)
     dialects: dict[str, Values] = {"sqlite": SqliteValues(), "postgresql": PostgresValues()}
     found = sa.select(Contact.id)
     return found.where(_group(rule, dialects[dialect()], local)) if rule.children else found
+
+
+def counting(found: sa.Select[int]) -> sa.Select[int]:
+    """Return the select that counts these ids: one pass, without a subquery."""
+    return found.with_only_columns(sa.func.count(), maintain_column_froms=True)
+
+
+def fill(current: Session, segment_id: int, found: sa.Select[int]) -> int:
+    """Make these contacts the members of a static segment; return how many they are."""
+    empty(current, segment_id)
+    chosen = found.add_columns(sa.literal(segment_id, sa.Integer()))
+    done = current.execute(sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], chosen))
+    return _changed(done)
+
+
+def empty(current: Session, segment_id: int) -> None:
+    current.execute(sa.delete(SegmentMember).where(SegmentMember.segment_id == segment_id))
+
+
+def copy_members(current: Session, source_id: int, target_id: int) -> None:
+    held = sa.select(SegmentMember.contact_id, sa.literal(target_id, sa.Integer()))
+    held = held.where(SegmentMember.segment_id == source_id)
+    current.execute(sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], held))
+
+
+def remove(current: Session, segment_id: int) -> None:
+    """Delete a segment with its members; campaigns that were sent to it keep their ledger and lose the link."""
+    current.execute(sa.delete(Segment).where(Segment.id == segment_id))
+
+
+def needed_by(current: Session, segment_id: int) -> list[str]:
+    """Return the names of campaigns that will still ask who is in the segment."""
+    found = sa.select(Campaign.name).where(*_needing, Campaign.segment_id == segment_id).order_by(Campaign.id)
+    return list(current.scalars(found))
+
+
+_needing = (
+    Campaign.status.in_([Status.DRAFT, Status.WAITING, Status.SENDING]),
+    Campaign.deleted_at.is_(None),
+)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of the list of segments."""
+
+    segment: Segment
+    creator: str
+    campaigns: int
+    """How many campaigns were or will be sent to it."""
+
+
+def listed(search: str) -> list[Listed]:
+    """Return the segments whose names contain `search`, newest first."""
+    used = (
+        sa.select(Campaign.segment_id, sa.func.count().label("n"))
+        .where(Campaign.deleted_at.is_(None))
+        .group_by(Campaign.segment_id)
+        .subquery()
+    )
+    found = (
+        sa.select(Segment, sa.func.coalesce(Person.name, ""), sa.func.coalesce(used.c.n, 0))
+        .outerjoin(Person, Person.id == Segment.created_by)
+        .outerjoin(used, used.c.segment_id == Segment.id)
+        .order_by(Segment.id.desc())
+    )
+    if search.strip():
+        found = found.where(Segment.name.icontains(search.strip(), autoescape=True))
+    return [Listed(segment, creator, campaigns) for segment, creator, campaigns in session().execute(found)]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A campaign that was or will be sent to a segment."""
+
+    campaign_id: int
+    name: str
+    status: str
+
+
+def uses(segment_id: int, limit: int = 20) -> list[Use]:
+    """Return the newest campaigns of a segment."""
+    found = (
+        sa.select(Campaign.id, Campaign.name, Campaign.status)
+        .where(Campaign.segment_id == segment_id, Campaign.deleted_at.is_(None))
+        .order_by(Campaign.id.desc())
+        .limit(limit)
+    )
+    return [Use(*row) for row in session().execute(found)]
+
+
+def frequent_values(name: str, kind: Type, among: int = 2000, most: int = 20) -> list[str]:
+    """Return the most frequent values of a string or list property among the newest contacts."""
+    newest = sa.select(Contact.properties).order_by(Contact.id.desc()).limit(among)
+    held = [properties.get(name) for properties in session().scalars(newest)]
+    values = Counter(
+        chain.from_iterable(held_one if kind is Type.LIST else [held_one] for held_one in held if held_one)
+    )
+    return [value for value, _ in values.most_common(most)]
+
+
+def _changed(result: sa.Result[Any]) -> int:
+    return cast("sa.CursorResult[Any]", result).rowcount
 
 
 def _group(group: Group, values: Values, local: dt.datetime) -> Truth:
@@ -85,42 +195,33 @@ def _not(truth: Truth) -> Truth:
 
 def _condition(condition: Condition, values: Values, local: dt.datetime) -> Truth:
     if condition.operator in rules.NEGATIVE:
-        positive = Condition(
-            condition.property, condition.type, rules.NEGATIVE[condition.operator], condition.params
-        )
+        positive = Condition(condition.property, condition.type, rules.NEGATIVE[condition.operator], condition.params)
         return _not(_condition(positive, values, local))
     if condition.operator is Operator.HAS_VALUE:
         return values.present(condition.property, condition.type)
-    match condition.type:
-        case Type.STRING:
-            return _string(condition, values)
-        case Type.NUMBER:
-            return _number(condition, values.number(condition.property))
-        case Type.BOOL:
-            return values.truth(condition.property, condition.operator is Operator.TRUE)
-        case Type.DATETIME:
-            return _datetime(condition, values.text(condition.property), local)
-        case Type.LIST:
-            return _list(condition, values)
+    if condition.type is Type.DATETIME:
+        return _datetime(condition, values.text(condition.property), local)
+    return _COMPARED[condition.type](condition, values)
 
 
 def _string(condition: Condition, values: Values) -> Truth:
-    params: tuple[Any, ...] = condition.params
+    first = cast("str", condition.params[0])
     text = values.text(condition.property)
     match condition.operator:
         case Operator.EQUALS:
-            return text == params[0]
+            return text == first
         case Operator.ONE_OF:
-            return text.in_(params[0])
+            return text.in_(first)
         case Operator.CONTAINS:
             # Not LIKE: it would need escaping, and on SQLite it takes a for A.
-            return values.position(text, params[0]) > 0
+            return values.position(text, first) > 0
         case Operator.STARTS_WITH:
-            return sa.func.substr(text, 1, len(params[0])) == params[0]
+            return sa.func.substr(text, 1, len(first)) == first
     raise ValueError(condition.operator)
 
 
-def _number(condition: Condition, number: sa.ColumnElement[Any]) -> Truth:
+def _number(condition: Condition, values: Values) -> Truth:
+    number = values.number(condition.property)
     # By way of text 0.1 stays 0.1: PostgreSQL compares JSON numbers exactly, SQLite as doubles read from the same text.
     low, *high = [sa.literal(Decimal(repr(param)), sa.Numeric()) for param in condition.params]
     match condition.operator:
@@ -137,6 +238,10 @@ def _number(condition: Condition, number: sa.ColumnElement[Any]) -> Truth:
         case Operator.BETWEEN:
             return number.between(low, high[0])
     raise ValueError(condition.operator)
+
+
+def _bool(condition: Condition, values: Values) -> Truth:
+    return values.truth(condition.property, condition.operator is Operator.TRUE)
 
 
 def _datetime(condition: Condition, text: sa.ColumnElement[str], local: dt.datetime) -> Truth:
@@ -161,6 +266,14 @@ def _list(condition: Condition, values: Values) -> Truth:
         case Operator.SAME_SET:
             return values.same_set(condition.property, wanted)
     raise ValueError(condition.operator)
+
+
+_COMPARED: dict[Type, Callable[[Condition, Values], Truth]] = {
+    Type.STRING: _string,
+    Type.NUMBER: _number,
+    Type.BOOL: _bool,
+    Type.LIST: _list,
+}
 
 
 class Values(Protocol):
@@ -221,12 +334,13 @@ def _path(name: str) -> str:
 
 
 class PostgresValues:
-    def _json(self, name: str) -> sa.ColumnElement[Any]:
+    def _json(self, name: str) -> Any:
         return sa.type_coerce(Contact.properties, postgresql.JSONB())[name]
 
     def text(self, name: str) -> sa.ColumnElement[str]:
         # Compared byte by byte, as SQLite does; a dictionary's order is no use for equality and stored times.
-        return sa.type_coerce(Contact.properties, postgresql.JSONB())[name].astext.collate("C")
+        found: sa.ColumnElement[str] = self._json(name).astext.collate("C")
+        return found
 
     def number(self, name: str) -> sa.ColumnElement[Any]:
         # A cast of anything but a number would fail the whole statement.
@@ -238,7 +352,8 @@ class PostgresValues:
 
     def present(self, name: str, kind: Type) -> Truth:
         if kind is Type.LIST:
-            return sa.type_coerce(self._json(name), postgresql.JSONB())[0].astext.is_not(None)
+            first: sa.ColumnElement[str] = self._json(name)[0].astext
+            return first.is_not(None)
         found = self.text(name)
         return found != "" if kind is Type.STRING else found.is_not(None)
 
@@ -246,11 +361,15 @@ class PostgresValues:
         return sa.func.strpos(text, part)
 
     def any_listed(self, name: str, wanted: tuple[str, ...]) -> Truth:
-        return self._json(name).op("?|", is_comparison=True)(postgresql.array(wanted, type_=sa.Text()))
+        return self._listed(name, "?|", postgresql.array(wanted, type_=sa.Text()))
 
     def all_listed(self, name: str, wanted: tuple[str, ...]) -> Truth:
-        return self._json(name).op("?&", is_comparison=True)(postgresql.array(wanted, type_=sa.Text()))
+        return self._listed(name, "?&", postgresql.array(wanted, type_=sa.Text()))
 
     def same_set(self, name: str, wanted: tuple[str, ...]) -> Truth:
         only = sa.cast(sa.literal(json.dumps(wanted), sa.Text()), postgresql.JSONB())
-        return sa.and_(self.all_listed(name, wanted), self._json(name).op("<@", is_comparison=True)(only)).self_group()
+        return sa.and_(self.all_listed(name, wanted), self._listed(name, "<@", only)).self_group()
+
+    def _listed(self, name: str, operator: str, wanted: sa.ColumnElement[Any]) -> Truth:
+        found: Truth = self._json(name).op(operator, is_comparison=True)(wanted)
+        return found

@@ -1,0 +1,279 @@
+"""Segments are made, changed, counted and looked at; a static one is computed when a person says so."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from smsapp.domain import segment as rules
+from smsapp.domain.contact import Type
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.segment import Group, Kind
+from smsapp.services import audience, trail
+from smsapp.services.audience import AudienceCounts
+from smsapp.services.trail import Actor
+from smsapp.store import contacts
+from smsapp.store import segments as rows
+from smsapp.store.audience import Audience
+from smsapp.store.channels import ChannelRow
+from smsapp.store.contacts import Contact
+from smsapp.store.db import session, writing
+from smsapp.store.people import Person
+from smsapp.store.segments import Segment
+
+MAX_NAME = 120
+SAMPLE = 50
+
+
+@dataclass(frozen=True)
+class Known:
+    """A property of the catalogue; `label` is what people call it, or empty."""
+
+    name: str
+    type: Type
+    label: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """One contact of a sample; `values` are raw, in the order of the asked columns."""
+
+    contact_id: int
+    xwho: str
+    values: tuple[Any, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What would become of a segment's members through each channel that reads the same phone property."""
+
+    phone_property: str
+    channels: tuple[str, ...]
+    counts: AudienceCounts
+
+
+def get(segment_id: int) -> Segment:
+    """Return the segment; raises NotFound."""
+    found = session().get(Segment, segment_id)
+    if found is None:
+        raise NotFound("segment")
+    return found
+
+
+def choices() -> list[Segment]:
+    """Return all segments in the order of their names, for a drop-down."""
+    return list(session().scalars(sa.select(Segment).order_by(Segment.name)))
+
+
+def listing(search: str = "") -> list[rows.Listed]:
+    """Return all segments, newest first, with their makers and the campaigns that use them."""
+    return rows.listed(search)
+
+
+def uses(segment_id: int) -> list[rows.Use]:
+    """Return the newest campaigns that were or will be sent to this segment."""
+    return rows.uses(segment_id)
+
+
+def creator(segment: Segment) -> str:
+    """Return the name of the person who made the segment, or ""."""
+    person = session().get(Person, segment.created_by) if segment.created_by else None
+    return person.name if person else ""
+
+
+def named(name: str) -> Segment:
+    """Return the segment of this name; raises NotFound."""
+    found = session().scalar(sa.select(Segment).where(Segment.name == name.strip()))
+    if found is None:
+        raise NotFound("segment")
+    return found
+
+
+def catalogue() -> list[Known]:
+    """Return the properties a condition may ask for, in the order of names."""
+    labels = {known.name: known.label for known in contacts.properties()}
+    return [Known(name, kind, labels.get(name, "")) for name, kind in sorted(contacts.property_types().items())]
+
+
+# Looking
+
+
+def count(rule: Group, now: dt.datetime) -> int:
+    """Return how many contacts the rule holds for."""
+    return session().execute(rows.counting(rows.matching(rule, now))).scalar_one()
+
+
+def size(segment: Segment, now: dt.datetime) -> int:
+    """Return how many members the segment has now."""
+    return session().execute(rows.counting(rows.members(segment, now))).scalar_one()
+
+
+def sample(found: sa.Select[int], columns: Sequence[str], limit: int = SAMPLE) -> list[Member]:
+    """Return the first members in the order of ids, with the values of these properties."""
+    people = session().execute(
+        sa.select(Contact.id, Contact.xwho, Contact.properties)
+        .where(Contact.id.in_(found.order_by(sa.literal_column("1")).limit(limit)))
+        .order_by(Contact.id)
+    )
+    return [Member(id_, xwho, tuple(held.get(name) for name in columns)) for id_, xwho, held in people]
+
+
+def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
+    return rows.members(segment, now)
+
+
+def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
+    return rows.matching(rule, now)
+
+
+def reach(found: sa.Select[int]) -> list[Reach]:
+    """Count these contacts by what would become of them, once for each phone property that active channels read."""
+    channels: dict[str, list[str]] = {}
+    for name, phone in session().execute(
+        sa.select(ChannelRow.name, ChannelRow.phone_property).where(ChannelRow.active).order_by(ChannelRow.name)
+    ):
+        channels.setdefault(phone, []).append(name)
+    return [
+        Reach(phone, tuple(names), audience.tally(Audience(members=found, phone_property=phone)))
+        for phone, names in channels.items()
+    ]
+
+
+def phone_properties() -> set[str]:
+    """Return the properties whose values are masked for most readers."""
+    return contacts.phone_properties(session())
+
+
+def suggestions(name: str) -> list[str]:
+    """Return values this property often has, from a sample of contacts, the most frequent first; none of a phone."""
+    kind = contacts.property_types().get(name)
+    if kind not in (Type.STRING, Type.LIST) or name in phone_properties():
+        return []
+    return rows.frequent_values(name, kind)
+
+
+# Changing
+
+
+def create(name: str, kind: Kind, rule: Group, *, by: Actor, now: dt.datetime) -> Segment:
+    """Keep a new segment made by a rule and compute it; raises Refusal."""
+    return _keep(None, name, kind, rule, by, now)
+
+
+def edit(segment_id: int, name: str, kind: Kind, rule: Group, *, by: Actor, now: dt.datetime) -> Segment:
+    """Change a segment and compute it anew; raises Refusal. One that was uploaded is one made by a rule from now on."""
+    return _keep(segment_id, name, kind, rule, by, now)
+
+
+def _keep(segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime) -> Segment:
+    problems = rules.problems(rule, contacts.property_types())
+    if problems:
+        raise Refusal(*problems)
+    with writing() as current:
+        segment = prepared(current, segment_id, name, kind, rule, by, now)
+        _compute(current, segment, now)
+        action = "create" if segment_id is None else "edit"
+        trail.note(current, by, action, "segment", segment.id, now, name=segment.name, size=segment.size)
+    return segment
+
+
+def prepared(
+    current: Session, segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime
+) -> Segment:
+    """Return the new or changed segment within this transaction, its members not computed yet."""
+    name = _free_name(current, name, segment_id)
+    if segment_id is None:
+        segment = Segment(created_by=by.person_id, created_at=now)
+        current.add(segment)
+    else:
+        segment = _locked(current, segment_id)
+    segment.name, segment.kind, segment.rule, segment.updated_at = name, kind, rule.as_json(), now
+    _flush(current)
+    return segment
+
+
+def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segment:
+    """Keep a copy of the segment under another name, an uploaded or static one with its members as they are."""
+    with writing() as current:
+        segment = _locked(current, segment_id)
+        made = Segment(
+            name=_free_name(current, name),
+            kind=segment.kind,
+            rule=segment.rule,
+            created_by=by.person_id,
+            created_at=now,
+            updated_at=now,
+            computed_at=segment.computed_at,
+            size=segment.size,
+        )
+        current.add(made)
+        _flush(current)
+        rows.copy_members(current, segment.id, made.id)
+        trail.note(current, by, "save_as", "segment", made.id, now, name=made.name, source=segment.id)
+    return made
+
+
+def recompute(segment_id: int, *, by: Actor, now: dt.datetime) -> Segment:
+    """Take a static segment's members anew, count a dynamic one's; an uploaded one is as its file was."""
+    with writing() as current:
+        segment = _locked(current, segment_id)
+        if segment.kind == Kind.UPLOADED:
+            raise Refusal(Problem("segment_upload_again", "segment"))
+        _compute(current, segment, now)
+        trail.note(current, by, "recompute", "segment", segment.id, now, size=segment.size)
+    return segment
+
+
+def delete(segment_id: int, *, by: Actor, now: dt.datetime) -> None:
+    """Remove the segment; raises Refusal with the names of the campaigns that still need it."""
+    with writing() as current:
+        segment = _locked(current, segment_id)
+        names = rows.needed_by(current, segment.id)
+        if names:
+            raise Refusal(Problem("segment_in_use", "segment", {"names": names}))
+        trail.note(current, by, "delete", "segment", segment.id, now, name=segment.name)
+        rows.remove(current, segment.id)
+
+
+def _compute(current: Session, segment: Segment, now: dt.datetime) -> None:
+    if segment.kind == Kind.STATIC:
+        segment.size = rows.fill(current, segment.id, rows.matching(rules.from_json(segment.rule), now))
+    else:
+        rows.empty(current, segment.id)
+        segment.size = current.execute(rows.counting(rows.members(segment, now))).scalar_one()
+    segment.computed_at = now
+
+
+def _locked(current: Session, segment_id: int) -> Segment:
+    found = current.get(Segment, segment_id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise NotFound("segment")
+    return found
+
+
+def _free_name(current: Session, name: str, own_id: int | None = None) -> str:
+    name = name.strip()
+    if not name:
+        raise Refusal(Problem("segment_name_missing", "name"))
+    if len(name) > MAX_NAME:
+        raise Refusal(Problem("segment_name_too_long", "name", {"limit": MAX_NAME}))
+    taken = sa.select(Segment.id).where(Segment.name == name)
+    if own_id is not None:
+        taken = taken.where(Segment.id != own_id)
+    if current.scalar(taken) is not None:
+        raise Refusal(Problem("segment_name_taken", "name", {"name": name}))
+    return name
+
+
+def _flush(current: Session) -> None:
+    try:
+        current.flush()
+    except IntegrityError as error:
+        # Somebody took the name between the question and the answer.
+        raise Refusal(Problem("segment_name_taken", "name")) from error

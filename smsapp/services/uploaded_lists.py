@@ -1,0 +1,102 @@
+"""Segments out of a file: a list of user ids, phone numbers or values of another property."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from smsapp.domain import phone
+from smsapp.domain.contact import Type
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.segment import EVERYONE, Kind
+from smsapp.services import segments, sheets, trail
+from smsapp.services.segments import Known
+from smsapp.services.sheets import Format
+from smsapp.services.trail import Actor
+from smsapp.store import contacts, uploaded_lists
+from smsapp.store import segments as rows
+from smsapp.store.db import session, writing
+from smsapp.store.segments import Segment
+from smsapp.store.settings import settings
+from smsapp.store.uploaded_lists import Line
+
+USER_ID = "xwho"
+MAX_LINES = 1_000_000
+KEPT_UNMATCHED = 1000
+CHUNK = 10_000
+MATCHABLE = (Type.STRING, Type.NUMBER)
+
+
+def matchable() -> list[Known]:
+    """Return the properties a list can be matched with, besides the user id."""
+    return [known for known in segments.catalogue() if known.type in MATCHABLE]
+
+
+def upload(
+    name: str, property: str, stream: BinaryIO, file_name: str, segment_id: int | None, *, by: Actor, now: dt.datetime
+) -> Segment:
+    """Keep the contacts this file lists as a segment: a new one, or in the place of what `segment_id` held.
+
+    CSV, TXT or XLSX; the column headed by the property's name, else the first. Of lines that find nobody the first
+    thousand are kept to be shown. Raises Refusal; then nothing was changed.
+    """
+    if property != USER_ID and property not in {known.name for known in matchable()}:
+        raise Refusal(Problem("segment_property_not_text", "property"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "list"
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        form = sheets.recognise(path)
+        read = _Lines(path, form, property)
+        with writing() as current:
+            segment = segments.prepared(current, segment_id, name, Kind.UPLOADED, EVERYONE, by, now)
+            found = uploaded_lists.match(current, iter(read), property, phone=read.phone)
+            staged = uploaded_lists.staged(current, KEPT_UNMATCHED)
+            segment.size = rows.fill(current, segment.id, found)
+            uploaded_lists.forget(current)
+            segment.rule = {
+                "source": {
+                    "file": file_name[-255:],
+                    "property": property,
+                    "lines": read.count,
+                    "doubles": read.count - staged.values,
+                    "matched": staged.matched,
+                    "unmatched": staged.values - staged.matched,
+                    "first_unmatched": staged.unmatched,
+                }
+            }
+            segment.computed_at = now
+            facts = {"name": segment.name, "size": segment.size}
+            trail.note(current, by, "upload", "segment", segment.id, now, **facts)
+    return segment
+
+
+class _Lines:
+    """The lines of the file that hold anything; `count` is how many there were, after reading."""
+
+    def __init__(self, path: Path, form: Format, property: str) -> None:
+        self.count = 0
+        self.phone = property in contacts.phone_properties(session())
+        self._path, self._form = path, form
+        heads, _rows = sheets.head(path, form, 1)
+        wanted = {property} | {known.label for known in segments.catalogue() if known.name == property and known.label}
+        self._column = next((i for i, head in enumerate(heads) if head.strip().lower() in wanted), 0)
+
+    def __iter__(self) -> Iterator[Line]:
+        position = 0
+        for chunk, _read in sheets.chunks(self._path, self._form, 0, CHUNK):
+            for row in chunk:
+                number = sheets.row_number(self._form, position)
+                position += 1
+                raw = row[self._column].strip().replace("\0", "") if row and len(row) > self._column else ""
+                if not raw:
+                    continue
+                self.count += 1
+                if self.count > MAX_LINES:
+                    raise Refusal(Problem("segment_file_too_long", "file", {"limit": MAX_LINES}))
+                value = phone.normalise(raw, settings().DEFAULT_REGION) or raw if self.phone else raw
+                yield Line(number, value, raw[:254])

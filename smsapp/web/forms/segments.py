@@ -1,0 +1,192 @@
+"""The builder's form: a rule while it is being made, with whatever was typed, and its way to and from a real one.
+
+Fields are named by their place: `rule.match` and, for its second child, `rule.1.property`, `rule.1.operator` and
+`rule.1.value.0`, or `rule.1.match` if that child is a group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileField
+from wtforms import RadioField, SelectField, StringField
+
+from smsapp.domain.contact import Type
+from smsapp.domain.errors import Problem
+from smsapp.domain.segment import (
+    MAX_CONDITIONS,
+    MAX_DEPTH,
+    OPERATORS,
+    Condition,
+    Group,
+    Kind,
+    Match,
+    Operator,
+    Param,
+    Unit,
+    Value,
+    read_condition,
+)
+
+ROOT = "rule"
+
+
+@dataclass
+class ConditionDraft:
+    """A condition with its parameters as typed; `operator` always fits the property's type."""
+
+    name: str = ""
+    operator: str = ""
+    typed: list[str] = field(default_factory=list)
+    type: Type | None = None
+    fresh: bool = False
+    """Just added: the cursor goes here."""
+
+    @property
+    def operators(self) -> list[Operator]:
+        return list(OPERATORS[self.type]) if self.type else []
+
+    @property
+    def params(self) -> list[tuple[Param, str]]:
+        """What to fill in, with what was filled in so far."""
+        if self.type is None:
+            return []
+        wanted = OPERATORS[self.type][Operator(self.operator)]
+        typed = self.typed + [""] * len(wanted)
+        return list(zip(wanted, typed[: len(wanted)], strict=True))
+
+
+@dataclass
+class GroupDraft:
+    match: str = Match.ALL
+    children: list[ConditionDraft | GroupDraft] = field(default_factory=list)
+
+
+Draft = ConditionDraft | GroupDraft
+
+
+class SegmentForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(_l("Name"))
+    kind = RadioField(
+        _l("Members"),
+        choices=[(Kind.DYNAMIC.value, _l("Dynamic")), (Kind.STATIC.value, _l("Static"))],
+        default=Kind.DYNAMIC.value,
+    )
+
+
+class UploadForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(_l("Name"))
+    file = FileField(_l("File"))
+    property = SelectField(_l("The lines are"), validate_choice=False)
+
+
+class NameForm(FlaskForm):  # type: ignore[misc]
+    name = StringField(_l("Name"))
+
+
+def read_draft(fields: Mapping[str, str], types: Mapping[str, Type]) -> GroupDraft:
+    """Return the rule as the form holds it; what nests or counts beyond the limits by far is left out."""
+    children: dict[str, set[int]] = {}
+    for name in fields:
+        parts = name.split(".")
+        if parts[0] != ROOT or len(parts) > MAX_DEPTH + 4:
+            continue
+        for depth, part in enumerate(parts[1:-1], 1):
+            if not part.isdecimal() or len(part) > 3:
+                break
+            children.setdefault(".".join(parts[:depth]), set()).add(int(part))
+    return _read_group(ROOT, fields, children, types)
+
+
+def _read_group(
+    place: str, fields: Mapping[str, str], children: Mapping[str, set[int]], types: Mapping[str, Type]
+) -> GroupDraft:
+    match = fields.get(f"{place}.match", "")
+    group = GroupDraft(match if match in list(Match) else Match.ALL)
+    for number in sorted(children.get(place, ()))[: 2 * MAX_CONDITIONS]:
+        here = f"{place}.{number}"
+        if f"{here}.match" in fields:
+            group.children.append(_read_group(here, fields, children, types))
+        else:
+            group.children.append(_read_condition(here, fields, types))
+    return group
+
+
+def _read_condition(place: str, fields: Mapping[str, str], types: Mapping[str, Type]) -> ConditionDraft:
+    name = fields.get(f"{place}.property", "")
+    kind = types.get(name)
+    asked = fields.get(f"{place}.operator", "")
+    if kind and asked not in OPERATORS[kind]:
+        asked = next(iter(OPERATORS[kind]))
+    typed = [fields.get(f"{place}.value.{number}", "") for number in range(3)]
+    return ConditionDraft(name, asked, typed, kind)
+
+
+def draft_of(rule: Group, types: Mapping[str, Type]) -> GroupDraft:
+    """Return the form of a rule that was kept; a property that is gone keeps its name and must be chosen anew."""
+    return GroupDraft(rule.match, [_draft_of(child, types) for child in rule.children])
+
+
+def _draft_of(child: Condition | Group, types: Mapping[str, Type]) -> Draft:
+    if isinstance(child, Group):
+        return draft_of(child, types)
+    kind = child.type if types.get(child.property) is child.type else None
+    return ConditionDraft(child.property, child.operator, [_typed(value) for value in child.params], kind)
+
+
+def _typed(value: Value) -> str:
+    return "\n".join(value) if isinstance(value, tuple) else str(value)
+
+
+def rule_of(draft: GroupDraft, found: list[Problem], place: str = ROOT) -> Group:
+    """Return the rule this form asks for, as far as it can be read; what is wrong is added to `found`."""
+    children: list[Condition | Group] = []
+    for number, child in enumerate(draft.children):
+        here = f"{place}.{number}"
+        if isinstance(child, GroupDraft):
+            children.append(rule_of(child, found, here))
+        elif child.type is None:
+            code = "segment_property_unknown" if child.name else "segment_property_missing"
+            found.append(Problem(code, here, {"property": child.name}))
+        else:
+            condition = read_condition(child.name, child.type, Operator(child.operator), child.typed, here, found)
+            if condition:
+                children.append(condition)
+    return Group(Match(draft.match), tuple(children))
+
+
+def at(draft: GroupDraft, place: str) -> Draft | None:
+    """Return the group or condition at this place ("rule.0.2"), or None."""
+    found: Draft = draft
+    for part in place.split(".")[1:]:
+        if not isinstance(found, GroupDraft) or not part.isdecimal() or int(part) >= len(found.children):
+            return None
+        found = found.children[int(part)]
+    return found
+
+
+def change(draft: GroupDraft, verb: str, place: str) -> None:
+    """Do what a button of the builder asks: add a condition, add a group, or remove what is at this place."""
+    target = at(draft, place)
+    if verb == "remove":
+        parent = at(draft, place.rpartition(".")[0]) if "." in place else None
+        if target is not None and isinstance(parent, GroupDraft):
+            del parent.children[int(place.rpartition(".")[2])]
+    elif isinstance(target, GroupDraft) and verb == "add":
+        target.children.append(ConditionDraft(fresh=True))
+    elif isinstance(target, GroupDraft) and verb == "group":
+        target.children.append(GroupDraft(Match.ANY, [ConditionDraft(fresh=True)]))
+
+
+def conditions(draft: GroupDraft) -> Iterator[ConditionDraft]:
+    for child in draft.children:
+        if isinstance(child, GroupDraft):
+            yield from conditions(child)
+        else:
+            yield child
+
+
+UNITS = tuple(Unit)
