@@ -48,8 +48,9 @@ class JobWorker(Worker):
         with self.app.app_context():
             done = super().perform_job(job, *args, **kwargs)
             db.session.remove()
+        routine = logging.DEBUG if job.id.startswith("chore-") else logging.INFO
         log.log(
-            logging.INFO if done else logging.ERROR,
+            routine if done else logging.ERROR,
             "job.%s task=%s id=%s queue=%s seconds=%.3f",
             "done" if done else "failed",
             (job.func_name or "").removeprefix(queue.TASKS),

@@ -18,7 +18,7 @@ LONGEST_STOP = 40
 
 
 def configuration(config: Config, port: int) -> str:
-    """Return the text of supervisord's configuration file; programs start by priority and stop in reverse order."""
+    """Return the text of supervisord's configuration file: Valkey begins first, ends last; the others go together."""
     logs = config.INSTANCE_DIR / "logs"
     folder = config.INSTANCE_DIR
     parts = [
@@ -31,13 +31,14 @@ def configuration(config: Config, port: int) -> str:
         f"logfile_backups={LOG_FILES}",
     ]
     if not config.REDIS_URL:
-        parts += _program("valkey", valkey(config), logs, priority=1)
+        parts += [*_program("valkey", valkey(config), logs), "priority=1"]
     python = sys.executable
-    parts += _program("web", web(config, port), logs, priority=10)
-    parts += _program("schedule", [python, "worker.py", "schedule"], logs, priority=20)
+    parts += ["", "[group:smsapp]", "programs=web,schedule,news,work", "priority=2"]
+    parts += _program("web", web(config, port), logs)
+    parts += _program("schedule", [python, "worker.py", "schedule"], logs)
     # One worker is never in a lane: receipts and imports do not wait for a campaign.
-    parts += _program("news", [python, "worker.py", "work", "--queues", "news,chores"], logs, priority=30)
-    parts += _program("work", [python, "worker.py", "work"], logs, priority=30, count=config.SEND_WORKERS)
+    parts += _program("news", [python, "worker.py", "work", "--queues", "news,chores"], logs)
+    parts += _program("work", [python, "worker.py", "work"], logs, count=config.SEND_WORKERS)
     return "\n".join(parts) + "\n"
 
 
@@ -69,24 +70,25 @@ def web(config: Config, port: int) -> list[str]:
         *("--timeout", "120"),
         *("--graceful-timeout", "10"),
         *("--limit-request-line", "0"),
+        "--preload",
         "--no-control-socket",
         "wsgi:app",
     ]
 
 
-def _program(name: str, command: Sequence[str], logs: Path, *, priority: int, count: int = 1) -> list[str]:
+def _program(name: str, command: Sequence[str], logs: Path, *, count: int = 1) -> list[str]:
+    process = "%(program_name)s" if count == 1 else "%(program_name)s-%(process_num)d"
     return [
         "",
         f"[program:{name}]",
         f"command={_plain(shlex.join(command))}",
-        "process_name=%(program_name)s%(process_num)d",
+        f"process_name={process}",
         f"numprocs={count}",
         f"directory={_plain(HERE)}",
-        f"priority={priority}",
         "autorestart=true",
         "startretries=1000",
         "redirect_stderr=true",
-        f"stdout_logfile={_plain(logs / name)}%(process_num)d.log",
+        f"stdout_logfile={_plain(logs)}/{process}.log",
         f"stdout_logfile_maxbytes={LOG_BYTES}",
         f"stdout_logfile_backups={LOG_FILES}",
         f"stopwaitsecs={LONGEST_STOP}",

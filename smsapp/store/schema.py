@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from smsapp.store.db import db
@@ -13,6 +13,7 @@ from smsapp.store.db import db
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+@functools.cache
 def wanted() -> str:
     """Return the newest revision this code knows."""
     return ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""
@@ -21,7 +22,9 @@ def wanted() -> str:
 def found() -> str:
     """Return the revision of the database; "" if it is empty. Raises SQLAlchemyError if it does not answer."""
     with db.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() or ""
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return ""
+        return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) or "")
 
 
 def server() -> str:
