@@ -221,6 +221,8 @@ class Channel(ABC):
     kind: ClassVar[str]
     label: ClassVar[str]
     """Name of the kind as operators know it; an English msgid."""
+    about: ClassVar[str] = ""
+    """One sentence on the card of the kind; an English msgid."""
     settings: ClassVar[tuple[Setting, ...]]
     presets: ClassVar[tuple[Preset, ...]] = ()
     guide: ClassVar[tuple[Note, ...]] = ()

@@ -157,6 +157,7 @@ class Simulator(Channel):
 
     kind = "simulator"
     label = _l("Simulator (rehearsal)")
+    about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing leaves the house.")
     quiet_hours_exempt = True
     pulls = True
     settings = (

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import encode_basic_auth, web
 
 from smsapp.channels.base import Answer, Callback, ChannelError, Misconfigured, News, Receipt, Reply, Throttled, Unclear
-from smsapp.channels.gateway import JASMIN, KANNEL, Gateway
+from smsapp.channels.gateway import Gateway
+from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, SIGNATURE, HttpContract, dumped, submission

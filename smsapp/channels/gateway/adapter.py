@@ -19,18 +19,14 @@ from smsapp.channels.base import (
     Channel,
     Misconfigured,
     News,
-    Note,
-    Preset,
     Receipt,
     Reply,
-    Setting,
     Submission,
     Throttled,
     Unclear,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
-from smsapp.channels.notation import (
+from smsapp.channels.gateway.notation import (
     STEP,
     Body,
     Encode,
@@ -49,6 +45,8 @@ from smsapp.channels.notation import (
     walk,
     words,
 )
+from smsapp.channels.gateway.presets import JASMIN, KANNEL
+from smsapp.channels.gateway.settings import GUIDE, SETTINGS
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 
@@ -84,260 +82,18 @@ FIXED = ("username", "password", "token", "sender")
 PER_REQUEST = ("to", "text", "unsigned_text", "text_hex", "signature", "template_code", "ref", "callback_url")
 PLACEHOLDERS = (*FIXED, *PER_REQUEST, "receipt_url")
 
-REQUEST, ACCOUNT, ANSWER, RECEIPT, LIMITS = _l("Request"), _l("Account"), _l("Answer"), _l("Receipts"), _l("Limits")
-
-PLACE = _l("A JSON path such as $.data.id, or a regular expression between slashes whose first group is the value.")
-
-KANNEL = Preset(
-    "kannel",
-    "Kannel",
-    {
-        "method": "GET",
-        "url": (
-            "http://127.0.0.1:13013/cgi-bin/sendsms?username={username}&password={password}&from={sender}&to={to}"
-            "&text={text}&coding=2&charset=UTF-8&dlr-mask=31&dlr-url={receipt_url}"
-        ),
-        "receipt_url": "{callback_url}?ref={ref}&status=%d&code=%A",
-        "number_format": "e164",
-        "separator": " ",
-        "accepted_where": "/^[03]: /",
-        "code_where": "/^[^,.0-9][^,.]*/",
-        "rules": (
-            "403 /Authorization failed/ = misconfigured credentials\n"
-            "403 /Not routable/ = refused provider_fault\n"
-            "400 /black-lists/ = refused bad_number\n"
-            "400 /Sender missing|DLR-URL|receiver|Invalid/ = misconfigured our_fault"
-        ),
-        "check_url": "http://127.0.0.1:13013/cgi-bin/sendsms?username={username}&password={password}",
-        "check_where": "/Missing receiver/",
-        "receipt_format": "parameters",
-        "receipt_ref": "ref",
-        "receipt_status": "status",
-        "receipt_code": "code",
-        "delivered_values": "1",
-        "undelivered_values": "2, 16",
-        "waiting_values": "4, 8",
-        "receipt_outcomes": (
-            "NACK/0x0000000b/Invalid Destination Address = bad_number\nNACK/11/Invalid Destination Address = bad_number"
-        ),
-        "reply_phone": "from",
-        "reply_text": "reply",
-        "callback_answer": "OK",
-    },
-)
-JASMIN = Preset(
-    "jasmin",
-    "Jasmin",
-    {
-        "method": "GET",
-        "url": (
-            "http://127.0.0.1:1401/send?username={username}&password={password}&from={sender}&to={to}&coding=8"
-            "&hex-content={text_hex}&dlr=yes&dlr-level=3&dlr-method=GET&dlr-url={receipt_url}"
-        ),
-        "receipt_url": "{callback_url}?ref={ref}",
-        "number_format": "digits",
-        "accepted_where": '/^Success "([^"]+)"/',
-        "id_where": '/^Success "([^"]+)"/',
-        "code_where": '/^Error "([^"\\[:]+)/',
-        "rules": (
-            "403 /Authentication failure/ = misconfigured credentials\n"
-            "403 /Authorization failed|quota|throughput|balance/ = misconfigured quota\n"
-            "412 = refused provider_fault\n"
-            "400 = misconfigured our_fault"
-        ),
-        "check_url": "http://127.0.0.1:1401/balance?username={username}&password={password}",
-        "check_where": "$.balance",
-        "receipt_format": "parameters",
-        "receipt_ref": "ref",
-        "receipt_id": "id",
-        "receipt_status": "message_status",
-        "receipt_code": "message_status",
-        "delivered_values": "DELIVRD",
-        "undelivered_values": "UNDELIV, EXPIRED, REJECTD, DELETED, ESME_RINVDSTADR, ESME_RSUBMITFAIL",
-        "waiting_values": "ESME_ROK, ACCEPTD, ENROUTE, UNKNOWN",
-        "receipt_outcomes": "EXPIRED = expired\nESME_RINVDSTADR = bad_number",
-        "reply_phone": "from",
-        "reply_text": "content",
-        "callback_answer": "ACK/Jasmin",
-    },
-)
-
-
-def _text(
-    name: str, label: str, section: str, hint: str = "", default: str = "", widget: Widget = Widget.TEXT
-) -> Setting:
-    return Setting(name, label, widget, default, hint=hint, section=section)
-
 
 class Gateway(Channel):
     """One request for one text; the settings say how."""
 
     kind = "gateway"
     label = _l("HTTP gateway")
+    about = _l(
+        "Any provider or gateway that is called over HTTP, described by templates. Kannel and Jasmin are prepared."
+    )
     presets = (KANNEL, JASMIN)
-    settings = (
-        Setting(
-            "method",
-            _l("Method"),
-            Widget.CHOICE,
-            "POST",
-            True,
-            choices=(("GET", "GET"), ("POST", "POST")),
-            section=REQUEST,
-        ),
-        Setting(
-            "url",
-            _l("Address"),
-            Widget.LONG_TEXT,
-            required=True,
-            hint=_l("Values are percent-encoded where the placeholders stand."),
-            section=REQUEST,
-        ),
-        _text("headers", _l("Headers"), REQUEST, _l("One per line, Name: value."), widget=Widget.LONG_TEXT),
-        Setting(
-            "body_format",
-            _l("Body format"),
-            Widget.CHOICE,
-            "none",
-            True,
-            _l("Decides how values are encoded in the body, and its content type."),
-            (
-                ("none", _l("no body")),
-                ("form", _l("form")),
-                ("json", "JSON"),
-                ("xml", "XML"),
-                ("text", _l("plain text")),
-            ),
-            section=REQUEST,
-        ),
-        _text("body", _l("Body"), REQUEST, widget=Widget.LONG_TEXT),
-        Setting(
-            "charset",
-            _l("Character set"),
-            Widget.CHOICE,
-            "utf-8",
-            True,
-            choices=(("utf-8", "UTF-8"), ("gb18030", "GBK / GB18030")),
-            section=REQUEST,
-        ),
-        Setting(
-            "number_format",
-            _l("Numbers are written"),
-            Widget.CHOICE,
-            "digits",
-            True,
-            choices=(("e164", "+8613800138000"), ("digits", "8613800138000"), ("national", "13800138000")),
-            section=REQUEST,
-        ),
-        _text("username", _l("User name"), ACCOUNT),
-        _text("password", _l("Password"), ACCOUNT, widget=Widget.SECRET),
-        _text("token", _l("Token"), ACCOUNT, _l("Another secret, for the placeholder {token}."), widget=Widget.SECRET),
-        Setting(
-            "basic_auth",
-            _l("Send user name and password by HTTP basic authentication"),
-            Widget.FLAG,
-            section=ACCOUNT,
-        ),
-        _text(
-            "sender", _l("Sender"), ACCOUNT, _l("Number or name the message comes from, for the placeholder {sender}.")
-        ),
-        _text(
-            "check_url",
-            _l("Address that checks the account"),
-            ACCOUNT,
-            _l("Called by GET without sending anything; empty if the gateway has none."),
-            widget=Widget.LONG_TEXT,
-        ),
-        _text("check_where", _l("Sign of a good account"), ACCOUNT, PLACE),
-        _text(
-            "accepted_where",
-            _l("Sign of acceptance"),
-            ANSWER,
-            _l("JSON path or /regular expression/. Empty: every 2xx status means accepted."),
-        ),
-        _text(
-            "accepted_values",
-            _l("Values that mean accepted"),
-            ANSWER,
-            _l("Separated by commas. Empty: any value found there."),
-        ),
-        _text("id_where", _l("The gateway's id of the message"), ANSWER, PLACE),
-        _text("code_where", _l("Error code"), ANSWER, PLACE),
-        _text(
-            "rules",
-            _l("Rules for errors"),
-            ANSWER,
-            _l(
-                "One per line, the first that fits counts: 403 /text/ = misconfigured credentials, or 4xx code:1003 = "
-                "refused bad_number. Verdicts: accepted, refused, throttled, misconfigured, unclear."
-            ),
-            widget=Widget.LONG_TEXT,
-        ),
-        _text(
-            "receipt_url",
-            _l("Receipt address given to the gateway"),
-            RECEIPT,
-            _l("Becomes the placeholder {receipt_url}. Bring {ref} back in it: receipts are found by it."),
-            "{callback_url}?ref={ref}",
-        ),
-        Setting(
-            "receipt_format",
-            _l("Receipts come as"),
-            Widget.CHOICE,
-            "parameters",
-            True,
-            choices=(("parameters", _l("query or form parameters")), ("json", "JSON")),
-            section=RECEIPT,
-        ),
-        _text(
-            "receipt_list", _l("Path of the list of receipts"), RECEIPT, _l("JSON only; empty if there is one receipt.")
-        ),
-        _text("receipt_ref", _l("Our reference"), RECEIPT, _l("Name of the parameter, or JSON path."), "ref"),
-        _text("receipt_id", _l("The gateway's id"), RECEIPT),
-        _text("receipt_phone", _l("Number"), RECEIPT, _l("Needed when a request carries several numbers.")),
-        _text("receipt_status", _l("Status"), RECEIPT, default="status"),
-        _text("receipt_code", _l("Error code"), RECEIPT),
-        _text("delivered_values", _l("Values that mean delivered"), RECEIPT, default="DELIVRD"),
-        _text("undelivered_values", _l("Values that mean undelivered"), RECEIPT, default="UNDELIV, EXPIRED, REJECTD"),
-        _text("waiting_values", _l("Values that mean on the way"), RECEIPT),
-        _text(
-            "receipt_outcomes",
-            _l("What error codes mean"),
-            RECEIPT,
-            _l("One per line: code = outcome, for example EXPIRED = expired."),
-            widget=Widget.LONG_TEXT,
-        ),
-        _text("reply_phone", _l("Sender of a reply"), RECEIPT, _l("Name of the parameter, or JSON path.")),
-        _text("reply_text", _l("Text of a reply"), RECEIPT),
-        _text("callback_answer", _l("What we answer to a receipt"), RECEIPT, default="OK"),
-        Setting("per_request", _l("Numbers per request"), Widget.NUMBER, "1", True, low=1, high=1000, section=LIMITS),
-        _text("separator", _l("Separator between numbers"), LIMITS, default=","),
-        Setting(
-            "in_flight", _l("Requests at the same time"), Widget.NUMBER, "50", True, low=1, high=500, section=LIMITS
-        ),
-        Setting(
-            "timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS
-        ),
-        Setting(
-            "plain_http",
-            _l("Allow http:// to a public host"),
-            Widget.FLAG,
-            hint=_l("Passwords and numbers then travel unencrypted."),
-            section=LIMITS,
-        ),
-    )
-    guide = (
-        Note("{to}", _l("the number, or the numbers of the request")),
-        Note("{text}", _l("the whole text with its signature")),
-        Note("{unsigned_text}", _l("the text without its signature")),
-        Note("{text_hex}", _l("the whole text as hexadecimal UTF-16")),
-        Note("{signature}", _l("the signature without brackets")),
-        Note("{template_code}", _l("the template's code at the provider")),
-        Note("{ref}", _l("our reference of the message, which receipts bring back")),
-        Note("{callback_url}", _l("the address of this channel for callbacks")),
-        Note("{receipt_url}", _l("the receipt address below, filled in")),
-        Note("{username} {password} {token} {sender}", _l("the account's settings")),
-    )
+    settings = SETTINGS
+    guide = GUIDE
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)

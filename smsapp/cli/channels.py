@@ -1,0 +1,81 @@
+"""`flask channels`: what is configured, whether it answers, and a test message."""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+from flask_babel import gettext as _
+
+from smsapp.domain.errors import Refusal
+from smsapp.services import channels, clock
+from smsapp.services.channels import Trial
+from smsapp.services.trail import Actor
+from smsapp.words import sentence
+from smsapp.words.channels import told
+
+command = AppGroup("channels", help="Accounts at providers.")
+
+BY = Actor("flask channels")
+
+
+def _fail(refusal: Refusal) -> click.ClickException:
+    return click.ClickException(" ".join(sentence(problem) for problem in refusal.problems))
+
+
+def _told(trial: Trial) -> str:
+    return told(trial.ok, trial.trouble, trial.outcome, trial.code, trial.provider_ref)
+
+
+def _show(trial: Trial, good: str) -> None:
+    if not trial.ok:
+        raise click.ClickException(_told(trial))
+    click.echo(f"{good} ({trial.seconds:.1f} s)")
+
+
+@command.command("list")
+def list_channels() -> None:
+    """Print one line per channel: id, kind, state, result of the last check, name."""
+    for row in channels.everything():
+        state = "active" if row.active else "off"
+        click.echo(f"{row.id}\t{row.kind}\t{state}\t{row.check_result or 'never checked'}\t{row.name}")
+
+
+@command.command("check")
+@click.argument("name")
+def check(name: str) -> None:
+    """Ask the provider whether the account of channel NAME answers; sends no message. Exit code 1 if it does not.
+
+    Example: flask channels check "Kannel"
+    """
+    try:
+        trial = channels.test_credentials(channels.by_name(name).id, BY, clock.now())
+    except Refusal as refusal:
+        raise _fail(refusal) from None
+    _show(trial, f"{_('The account answers.')} {_(trial.said) if trial.said else ''}".strip())
+
+
+@command.command("test")
+@click.argument("name")
+@click.argument("phone")
+@click.option(
+    "--text", default="【测试】这是一条测试短信。", show_default=True, help="What to send, with its signature."
+)
+def test(name: str, phone: str, text: str) -> None:
+    """Really send one message through channel NAME to PHONE. Exit code 1 if it was not accepted.
+
+    Example: flask channels test "Kannel" +8613800138000
+    """
+    try:
+        trial = channels.test_send(channels.by_name(name).id, phone, text, BY, clock.now())
+    except Refusal as refusal:
+        raise _fail(refusal) from None
+    _show(trial, _told(trial))
+
+
+@command.command("rotate")
+def rotate() -> None:
+    """Encrypt all secrets with the first key of ENCRYPTION_KEY; then the keys behind it may go."""
+    try:
+        click.echo(f"{channels.rotate(BY, clock.now())} channels have secrets; all are encrypted with the newest key.")
+    except Refusal as refusal:
+        raise _fail(refusal) from None

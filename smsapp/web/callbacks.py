@@ -1,0 +1,59 @@
+"""Where providers bring receipts and replies: stored as they came, then acknowledged; nothing is decided here."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from smsapp.domain.errors import NotFound, Refusal
+from smsapp.services import callbacks, clock
+from smsapp.web.guard import public
+
+bp = Blueprint("callbacks", __name__)
+
+LARGEST = 1024 * 1024
+
+log = logging.getLogger(__name__)
+
+
+@bp.record_once
+def _without_csrf(state: BlueprintSetupState) -> None:
+    state.app.extensions["csrf"].exempt(bp)
+
+
+@bp.route("/callbacks/<token>", methods=["GET", "POST", "HEAD"], provide_automatic_options=False)
+@public
+def take(token: str) -> Response:
+    """Take one callback. The token is all a provider has to know; an unknown one is not found."""
+    request.max_content_length = LARGEST
+    try:
+        answer = callbacks.take(
+            token,
+            request.method,
+            request.query_string.decode("latin-1"),
+            dict(request.headers),
+            request.get_data(cache=False),
+            request.url,
+            clock.now(),
+        )
+    except NotFound:
+        return _plain("Nobody is called here.", 404)
+    except Refusal as refusal:
+        known = refusal.problems[0].code == "callback_refused"
+        return _plain("The signature is wrong.", 403) if known else _plain("Try again later.", 503)
+    except RequestEntityTooLarge:
+        return _plain("A callback has at most 1 MiB.", 413)
+    except ClientDisconnected:
+        return _plain("The body is cut off.", 400)
+    except Exception as error:
+        # The provider tries again later; the text of a database error would show what it sent.
+        log.error("callback.failed error=%s", type(error).__name__)
+        return _plain("Try again later.", 503)
+    return Response(answer.body, answer.status, content_type=answer.content_type)
+
+
+def _plain(text: str, status: int) -> Response:
+    return Response(text + "\n", status, mimetype="text/plain")

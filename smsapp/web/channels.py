@@ -1,0 +1,186 @@
+"""Integrations (服务集成): kinds of providers, configured channels, their settings and their trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.people import Role
+from smsapp.services import channels, clock
+from smsapp.services.channels import Trial
+from smsapp.web import guard
+from smsapp.web.forms import put_problems
+from smsapp.web.forms.channels import TestForm, channel_form
+from smsapp.web.guard import needs
+from smsapp.web.menu import MenuLine
+from smsapp.web.render import page, see_other
+from smsapp.words import sentence
+from smsapp.words.channels import told
+
+if TYPE_CHECKING:
+    from smsapp.channels.base import Channel
+    from smsapp.store.channels import ChannelRow
+
+bp = Blueprint("channels", __name__, url_prefix="/channels")
+MENU = MenuLine(_l("Integrations"), "channels.index", 50, "plug-connected", Role.OPERATOR)
+
+NEW = {"quiet_from": "21:00", "quiet_until": "08:00", "currency": "CNY"}
+
+
+def _kind(name: str) -> type[Channel]:
+    if name not in channels.kinds():
+        raise NotFound("channel")
+    return channels.kinds()[name]
+
+
+@bp.get("/")
+@needs(Role.OPERATOR)
+def index() -> Response:
+    return page(
+        "channels/index.html",
+        kinds=channels.kinds(),
+        channels=channels.everything(),
+        may_change=guard.may(Role.ADMINISTRATOR),
+    )
+
+
+@bp.route("/new/<kind>", methods=["GET", "POST"])
+@needs(Role.ADMINISTRATOR)
+def new(kind: str) -> Response:
+    """Configure a channel; `?preset=` fills the form."""
+    made_of = _kind(kind)
+    preset = next((one for one in made_of.presets if one.name == request.args.get("preset")), None)
+    given = {one.name: one.default for one in made_of.settings} | dict(preset.values if preset else {})
+    form = channel_form(made_of, **NEW, **given)
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            channel_id = channels.create(kind, form.wanted(made_of), guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_("The channel was saved. Test its account, then send a test message."), "success")
+            return see_other(url_for("channels.show", channel_id=channel_id))
+    status = 422 if form.is_submitted() else 200
+    return page("channels/form.html", status, kind=made_of, form=form, problems=problems, preset=preset, row=None)
+
+
+@bp.route("/<int:channel_id>/edit", methods=["GET", "POST"])
+@needs(Role.ADMINISTRATOR)
+def edit(channel_id: int) -> Response:
+    row = channels.row(channel_id)
+    kind = _kind(row.kind)
+    given = {one.name: row.settings.get(one.name, one.default) for one in kind.settings if not one.secret}
+    common = {
+        name: getattr(row, name)
+        for name in ("name", "phone_property", "rate", "quiet_from", "quiet_until", "price", "currency")
+    }
+    form = channel_form(kind, channels.kept_secrets(row), **common, **given)
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            channels.edit(channel_id, form.wanted(kind), guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_("The channel was saved."), "success")
+            return see_other(url_for("channels.show", channel_id=channel_id))
+    status = 422 if form.is_submitted() else 200
+    return page("channels/form.html", status, kind=kind, form=form, problems=problems, preset=None, row=row)
+
+
+@bp.get("/<int:channel_id>")
+@needs(Role.OPERATOR)
+def show(channel_id: int) -> Response:
+    return _show(channels.row(channel_id), TestForm(formdata=None))
+
+
+def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, status: int = 200) -> Response:
+    return page(
+        "channels/show.html",
+        status,
+        row=row,
+        kind=channels.kinds().get(row.kind),
+        callback_url=channels.callback_url(row),
+        form=form,
+        problems=problems or [],
+        deletable=guard.may(Role.ADMINISTRATOR) and channels.may_be_deleted(row.id),
+        may_change=guard.may(Role.ADMINISTRATOR),
+    )
+
+
+@bp.post("/<int:channel_id>/check")
+@needs(Role.ADMINISTRATOR)
+def check(channel_id: int) -> Response:
+    """Ask the provider whether the account answers."""
+    try:
+        trial = channels.test_credentials(channel_id, guard.actor(), clock.now())
+    except Refusal as refusal:
+        _flash(refusal)
+    else:
+        flash(
+            _("The account answers.") + _said(trial) if trial.ok else _told(trial), "success" if trial.ok else "danger"
+        )
+    return see_other(url_for("channels.show", channel_id=channel_id))
+
+
+def _told(trial: Trial) -> str:
+    return told(trial.ok, trial.trouble, trial.outcome, trial.code, trial.provider_ref)
+
+
+def _said(trial: Trial) -> str:
+    return f" {_(trial.said)}" if trial.said else ""
+
+
+@bp.post("/<int:channel_id>/test")
+@needs(Role.OPERATOR)
+def test(channel_id: int) -> Response:
+    """Send one real message to one number."""
+    row = channels.row(channel_id)
+    form = TestForm()
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            trial = channels.test_send(
+                channel_id, form.number.data or "", form.text.data or "", guard.actor(), clock.now()
+            )
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_told(trial), "success" if trial.ok else "danger")
+            return see_other(url_for("channels.show", channel_id=channel_id))
+    return _show(row, form, problems, 422)
+
+
+@bp.post("/<int:channel_id>/active")
+@needs(Role.ADMINISTRATOR)
+def set_active(channel_id: int) -> Response:
+    active = request.form.get("active") == "1"
+    channels.set_active(channel_id, active, guard.actor(), clock.now())
+    flash(_("Campaigns may use this channel.") if active else _("The channel is switched off."), "success")
+    return see_other(url_for("channels.show", channel_id=channel_id))
+
+
+@bp.route("/<int:channel_id>/delete", methods=["GET", "POST"])
+@needs(Role.ADMINISTRATOR)
+def delete(channel_id: int) -> Response:
+    row = channels.row(channel_id)
+    if request.method == "GET":
+        return page("channels/delete.html", row=row)
+    try:
+        channels.delete(channel_id, guard.actor(), clock.now())
+    except NotFound:
+        raise
+    except Refusal as refusal:
+        _flash(refusal)
+        return see_other(url_for("channels.show", channel_id=channel_id))
+    flash(_("The channel was deleted."), "success")
+    return see_other(url_for("channels.index"))
+
+
+def _flash(refusal: Refusal) -> None:
+    flash(" ".join(sentence(problem) for problem in refusal.problems), "danger")

@@ -1,0 +1,108 @@
+"""The form of a channel, drawn from what its kind declares; and the form of a test message."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    DecimalField,
+    Field,
+    IntegerField,
+    PasswordField,
+    SelectField,
+    StringField,
+    TelField,
+    TextAreaField,
+    URLField,
+)
+from wtforms.validators import Length, Optional
+
+from smsapp.services import channels
+from smsapp.services.channels import Wanted
+
+if TYPE_CHECKING:
+    from smsapp.channels.base import Channel, Setting
+
+LONGEST = Length(max=20_000)
+
+
+class ChannelForm(FlaskForm):  # type: ignore[misc]
+    """What every channel has, whatever its kind."""
+
+    name = StringField(_l("Name"), [Length(max=200)])
+    phone_property = SelectField(_l("Property that holds the phone"))
+    rate = IntegerField(_l("Messages per second"), [Optional()])
+    quiet_from = StringField(_l("Quiet from"))
+    quiet_until = StringField(_l("Quiet until"))
+    price = DecimalField(_l("Price per billed part"), [Optional()], places=None)
+    currency = StringField(_l("Currency"), [Length(max=10)])
+
+    def wanted(self, kind: type[Channel]) -> Wanted:
+        """Return what was filled in, for the service to check."""
+        return Wanted(
+            name=self.name.data or "",
+            values={one.name: _typed(self[one.name], one) for one in kind.settings},
+            phone_property=self.phone_property.data or "",
+            rate=self.rate.data,
+            quiet_from=self.quiet_from.data or "",
+            quiet_until=self.quiet_until.data or "",
+            price=self.price.data,
+            currency=self.currency.data or "",
+        )
+
+    def sections(self, kind: type[Channel]) -> list[tuple[str, list[Field]]]:
+        """Return the kind's own fields under their headings, in the order of its declaration."""
+        found: dict[str, list[Field]] = {}
+        for one in kind.settings:
+            found.setdefault(one.section, []).append(self[one.name])
+        return [(_(section) if section else "", fields) for section, fields in found.items()]
+
+
+def _typed(field: Field, one: Setting) -> str:
+    if one.widget == "flag":
+        return "1" if field.data else ""
+    return field.data or ""
+
+
+def channel_form(kind: type[Channel], kept: Collection[str] = (), **given: Any) -> ChannelForm:
+    """Return the form of this kind; `kept` names secrets that are set already, `given` fills it."""
+    fields = {one.name: _field(one, one.name in kept) for one in kind.settings}
+    made: ChannelForm = type("KindForm", (ChannelForm,), fields)(data=given)
+    made.phone_property.choices = [(name, name) for name in channels.phone_choices()]
+    return made
+
+
+def _field(one: Setting, kept: bool) -> Any:
+    """Return the unbound field that draws this setting."""
+    label, hint = _(one.label), _(one.hint) if one.hint else ""
+    attributes: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false"}
+    if one.widget == "choice":
+        return SelectField(label, choices=[(value, _(text)) for value, text in one.choices], description=hint)
+    if one.widget == "flag":
+        return BooleanField(label, description=hint)
+    if one.widget == "secret":
+        attributes = {"autocomplete": "new-password"}
+        if kept:
+            attributes["placeholder"] = "••••••••"
+            hint = f"{hint} {_('It is set and is never shown. Leave this empty to keep it.')}".strip()
+    elif one.widget == "long_text":
+        attributes |= {"rows": 3, "class": "mono"}
+    elif one.widget == "number":
+        attributes |= {"inputmode": "decimal"}
+    return FIELDS.get(one.widget, StringField)(label, [LONGEST], description=hint, render_kw=attributes)
+
+
+FIELDS: dict[str, Any] = {"secret": PasswordField, "long_text": TextAreaField, "url": URLField}
+"""Controls that are more than one line of text, by widget."""
+
+
+class TestForm(FlaskForm):  # type: ignore[misc]
+    """One real message to one number."""
+
+    number = TelField(_l("Phone number"), [Length(max=40)])
+    text = TextAreaField(_l("Text with its signature"), [Length(max=2000)])

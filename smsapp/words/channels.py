@@ -1,0 +1,91 @@
+"""Words of channels, their settings and their trials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain.outcome import Outcome
+from smsapp.words.outcomes import explanation
+
+PROBLEMS = {
+    "channel_kind_unknown": _l(
+        "This product has no kind of channel called %(kind)s (any more). Install the version that has it."
+    ),
+    "channel_secrets_locked": _l(
+        "The secrets of this channel cannot be decrypted: ENCRYPTION_KEY is not the one they were saved with. Set the "
+        "old key behind the new one, or enter the secrets again."
+    ),
+    "channel_used": _l("Something was done with this channel, so it stays for the record. Switch it off instead."),
+    "channel_name_missing": _l("Give the channel a name by which operators know it."),
+    "channel_name_long": _l("A name has at most 120 characters."),
+    "channel_name_taken": _l("Another channel has this name. Choose another one."),
+    "channel_phone_property": _l("Choose a property that holds text."),
+    "channel_rate": _l("A whole number from 1 to 100,000; empty means as fast as the provider takes them."),
+    "channel_quiet_time": _l("A time such as 21:00."),
+    "channel_price": _l("A price from 0 to 100,000."),
+    "channel_currency": _l("Three letters such as CNY."),
+    "setting_missing": _l("Please fill this in."),
+    "setting_number": _l("This must be a number."),
+    "setting_range": _l("From %(low)s to %(high)s."),
+    "setting_choice": _l("Choose one of the offered values."),
+    "gateway_placeholder": _l("Nothing is filled in for %(placeholder)s here. See the list of placeholders."),
+    "gateway_address": _l("An address begins with https:// or http:// and names a host without placeholders."),
+    "gateway_place": _l(
+        "This cannot be read: %(line)s. Write a JSON path such as $.data.id or a regular expression between slashes."
+    ),
+    "gateway_rule": _l("This rule cannot be read: %(line)s. Write for example: 403 /text/ = misconfigured credentials"),
+    "gateway_outcome": _l("This line cannot be read: %(line)s. Write for example: EXPIRED = expired"),
+    "gateway_header": _l("This header cannot be read: %(line)s. Write Name: value"),
+    "gateway_batch_phone": _l("With several numbers per request a receipt must say which number it is about."),
+    "callback_refused": _l("The signature of this callback is wrong."),
+    "test_number_unreadable": _l("No phone number can be read from this. Write it with its country code, or +86."),
+    "test_text_missing": _l("Write the text to send."),
+}
+
+TROUBLE: dict[str, Any] = {
+    "refused": _l("The provider refused the message."),
+    "unreachable": _l("The provider could not be reached; nothing was sent."),
+    "throttled": _l("The provider asks to slow down; nothing was sent. Try again in a moment."),
+    "misconfigured": _l("The provider does not accept the account or the settings; nothing was sent."),
+    "unclear": _l("The request left, but no clear answer came back. The message may have been sent."),
+}
+
+LABELS = {
+    ("Check", "ok"): _l("answers"),
+    ("Check", "unreachable"): _l("not reachable"),
+    ("Check", "throttled"): _l("too fast"),
+    ("Check", "misconfigured"): _l("refused"),
+    ("Check", "unclear"): _l("no clear answer"),
+}
+
+CODES: dict[str, Any] = {
+    "address_not_allowed": _l(
+        "The address lies in a private network. If it is meant, name the host in ALLOWED_PRIVATE_HOSTS."
+    ),
+    "plain_http": _l("The address is http:// to a public host. Use https://, or allow it in the settings."),
+    "address_unreadable": _l("The address cannot be read. It begins with https:// and names a host."),
+    "name_not_found": _l("The host's name is not known. Check the address."),
+    "connect": _l("Nobody listens at this address. Check host and port, and whether the gateway runs."),
+    "connect_timeout": _l("The host does not answer. Check the address and the firewall."),
+    "tls_certificate": _l("The host's certificate is not valid for this address."),
+    "tls": _l("No encrypted connection could be made. Is it really https?"),
+    "timeout": _l("The answer took too long."),
+    "cut": _l("The connection was cut before the answer was complete."),
+    "unreadable": _l("The answer is not what this kind of gateway says. Check the address and the sign of acceptance."),
+}
+"""What can be done about the client's own codes."""
+
+
+def told(ok: bool, trouble: str, outcome: Outcome | None, code: str, provider_ref: str) -> str:
+    """Return what came of a trial, in sentences for a person."""
+    if ok:
+        reference = f" ({provider_ref})" if provider_ref else ""
+        return str(_("The provider accepted the message%(reference)s.", reference=reference))
+    said = [str(TROUBLE[trouble]), str(CODES.get(code, ""))]
+    if code not in CODES:
+        said += [explanation(outcome) if outcome else ""]
+        said += [_("The provider's code: %(code)s", code=code) if code else ""]
+    return " ".join(filter(None, said))
