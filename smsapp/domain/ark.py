@@ -20,7 +20,7 @@ _BLANK = b" \t\r\n\x00"
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]")
 
 
-class Unreadable(Exception):  # noqa: N818 it names what the body is
+class Unreadable(Exception):
     """The body as a whole cannot be read; `code` is an HTTP status, `text` says in English what to mend."""
 
     def __init__(self, code: int, text: str) -> None:

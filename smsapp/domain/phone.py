@@ -6,11 +6,13 @@ Mainland mobile numbers (nearly all of them) take one regular expression; everyt
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import phonenumbers
 
 _MAINLAND = re.compile(r"(?:(?:\+|00)86|86)?(1[3-9][0-9]{9})")
 _MAINLAND_ABROAD = re.compile(r"(?:\+|00)86(1[3-9][0-9]{9})")
+_ALL_MAINLAND = re.compile(r"1[3-9][0-9]{9}(?:,1[3-9][0-9]{9})*+")
 _NOISE = str.maketrans(
     "０１２３４５６７８９＋",
     "0123456789+",
@@ -43,6 +45,13 @@ def normalise(raw: object, region: str = "CN") -> str:
     if found is not None:
         return "+86" + found[1]
     return _foreign(text, region)
+
+
+def normalise_all(texts: Sequence[str], region: str = "CN") -> list[str | None]:
+    """Return `normalise` of each text, None for an empty one; a column of mainland numbers costs next to nothing."""
+    if region == "CN" and _ALL_MAINLAND.fullmatch(",".join(texts)):
+        return ["+86" + text for text in texts]
+    return [normalise(text, region) if text else None for text in texts]
 
 
 def _foreign(text: str, region: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import current_app
 
-from smsapp.services import clock, lane, receipts, sending
+from smsapp.services import clock, contacts, imports, lane, receipts, sending
 
 
 def send(_run_id: int) -> None:
@@ -20,6 +20,7 @@ def start(campaign_id: int) -> None:
 def sweep() -> None:
     """Put right whatever Redis lost and whoever died left behind."""
     sending.sweep(clock.now())
+    imports.sweep(clock.now())
 
 
 def apply_news() -> None:
@@ -30,3 +31,18 @@ def apply_news() -> None:
 def ask_providers() -> None:
     """Fetch what waits at providers that have to be asked."""
     receipts.ask_providers(clock.now())
+
+
+def import_contacts(import_id: int) -> None:
+    """Take the rows of an uploaded file that are not in yet."""
+    imports.run(import_id, clock.now)
+
+
+def rebuild_phones(name: str) -> None:
+    """Read the numbers of a phone property anew."""
+    contacts.rebuild_phones(name)
+
+
+def forget_bad_records() -> None:
+    """Remove refused records after seven days."""
+    contacts.forget_bad_records(clock.now())

@@ -1,97 +1,268 @@
-"""Rows of CSV and XLSX files as spreadsheets count them, whatever their encoding and separator."""
+"""Tables in files: what kind of file it is, and its rows as lists of text, in bounded memory.
+
+CSV in whatever encoding and with whatever delimiter spreadsheet programs save it; XLSX as the values that were last
+computed. Used for contacts; anything that uploads a table may use it.
+"""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import datetime as dt
 import io
+import itertools
 import zipfile
-from collections.abc import Iterator
-from pathlib import PurePath
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
+from smsapp.domain.columns import FORMULA, Row
 from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.guesses import has_header
 
-MOST_BYTES = 32 * 1024 * 1024
-MOST_INFLATED = 512 * 1024 * 1024
-BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-CSV_KINDS, XLSX_KINDS = (".csv", ".txt", ".tsv"), (".xlsx",)
-
-Row = tuple[int, list[str] | Problem]
-"""A row's number from 1 and its cells, or why they cannot be read."""
-
-
-def kind(name: str, content: bytes) -> str:
-    """Return the kind of a file as the ending of its name tells, ".xlsx" also for Excel files with another name."""
-    return ".xlsx" if content.startswith(b"PK\3\4") else PurePath(name).suffix.lower()
+DELIMITERS = (",", ";", "\t", "|")
+SAMPLE_ROWS = 20
+BLOCK = 1 << 20
+MOST_UNPACKED = 4 << 30
+"""An XLSX file that unfolds to more is refused: nobody made it with a spreadsheet program."""
+MOST_SHARED_TEXT = 512 << 20
+"""Texts of an XLSX file that have to be kept in memory while it is read."""
+OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+ZIP = b"PK\x03\x04"
 
 
-def rows(name: str, content: bytes) -> Iterator[Row]:
-    """Yield the rows of a CSV, text or XLSX file; raises Refusal, at the first row, if it is none of these."""
-    found = kind(name, content)
-    if found not in CSV_KINDS + XLSX_KINDS:
-        raise Refusal(Problem("sheet_kind_unknown", "file", {"known": ", ".join(CSV_KINDS + XLSX_KINDS)}))
-    check_size(content)
-    yield from xlsx_rows(content) if found in XLSX_KINDS else csv_rows(decoded(content))
+@dataclass(frozen=True)
+class Format:
+    """How to read a file."""
+
+    kind: str
+    """csv or xlsx"""
+    encoding: str = ""
+    delimiter: str = ""
+    header: bool = True
+    formulas: bool = False
+    """XLSX only: there are cells with formulas, which may have no stored result."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Format:
+        return cls(**kept)
 
 
-def check_size(content: bytes) -> None:
-    """Raise Refusal for a file that is empty or larger than anybody needs."""
-    if len(content) > MOST_BYTES:
-        raise Refusal(Problem("sheet_too_large", "file", {"most": MOST_BYTES // 1024 // 1024}))
-    if not content.strip():
-        raise Refusal(Problem("sheet_empty", "file"))
+def recognise(path: Path) -> Format:
+    """Return how to read the file; raise Refusal if it is no table that can be read."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if not start:
+        raise Refusal(Problem("file_empty", "file"))
+    if start.startswith(OLD_EXCEL):
+        raise Refusal(Problem("file_old_excel", "file"))
+    if start.startswith(ZIP):
+        found = Format("xlsx", formulas=_check_workbook(path))
+    else:
+        encoding = _encoding(path)
+        found = Format("csv", encoding, _delimiter(path, encoding))
+    first = next((row for row in _rows(path, found) if row and any(row)), None)
+    if first is None:
+        raise Refusal(Problem("file_empty", "file"))
+    return Format(**{**asdict(found), "header": has_header(first)})
 
 
-def decoded(content: bytes) -> str:
-    """Return the text of a file: by its byte order mark, else UTF-8, else GBK (GB 18030); raises Refusal."""
-    marked = tuple(encoding for mark, encoding in BOMS if content.startswith(mark))
-    for encoding in marked or ("utf-8", "gb18030"):
+def head(path: Path, form: Format, count: int) -> tuple[list[str], list[Sequence[str]]]:
+    """Return the headings ("" where there is none) and the first rows."""
+    rows = (row for row in _rows(path, form) if row and any(row))
+    found = list(itertools.islice(rows, count + 1))
+    width = max(map(len, found), default=0)
+    if form.header and found:
+        return [*found[0], *[""] * (width - len(found[0]))], list(found[1:])
+    return [""] * width, list(found[:count])
+
+
+def chunks(path: Path, form: Format, start: int, size: int) -> Iterator[tuple[list[Row], int]]:
+    """Yield lists of `size` rows after the first `start` ones, each with how many bytes of the file were read.
+
+    The header is not among the rows. A row that cannot be read is None, an empty line is [].
+    """
+    with path.open("rb") as file:
+        rows = _CsvRows(file, form) if form.kind == "csv" else _XlsxRows(path, form)
+        skip = start + (1 if form.header else 0)
+        total, done = path.stat().st_size, start
+        while skip > 0:
+            skip -= len(rows.take(min(skip, size))) or skip
+        while chunk := rows.take(size):
+            done += len(chunk)
+            yield chunk, file.tell() if form.kind == "csv" else min(total, total * done // max(1, rows.total))
+
+
+def row_number(form: Format, position: int) -> int:
+    """Return the number a person sees for the row at `position` (from 0), counting the header."""
+    return position + (2 if form.header else 1)
+
+
+def _rows(path: Path, form: Format) -> Iterator[Row]:
+    for chunk, _read in chunks(path, Format(**{**asdict(form), "header": False}), 0, SAMPLE_ROWS):
+        yield from chunk
+
+
+# CSV
+
+
+class _CsvRows:
+    """Rows of a CSV file; a row with an error in it is None, and reading goes on after it."""
+
+    total = 0
+
+    def __init__(self, file: io.BufferedReader, form: Format) -> None:
+        text = io.TextIOWrapper(file, encoding=form.encoding, errors="replace", newline="")
+        self._rows = csv.reader(text, delimiter=form.delimiter)
+
+    def take(self, count: int) -> list[Row]:
+        """Return the next rows, at most `count`; none at the end."""
+        taken: list[Row] = []
+        while len(taken) < count:
+            wanted = count - len(taken)
+            try:
+                taken += itertools.islice(self._rows, wanted)
+            except csv.Error:
+                taken.append(None)
+                continue
+            break
+        return taken
+
+
+def _encoding(path: Path) -> str:
+    """Return the encoding: by its mark, else UTF-8 if the whole file is that, else GB18030 (which includes GBK)."""
+    with path.open("rb") as file:
+        start = file.read(4)
+        if start.startswith(codecs.BOM_UTF8):
+            return "utf-8-sig"
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+    for encoding in ("utf-8", "gb18030"):
+        if _is_all(path, encoding):
+            return encoding
+    if b"\x00" in start:
+        raise Refusal(Problem("file_no_table", "file"))
+    # Damaged in places: the rows concerned are refused one by one.
+    return "utf-8" if _is_mostly_utf8(path) else "gb18030"
+
+
+def _is_all(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with path.open("rb") as file:
         try:
-            return content.decode(encoding)
+            while block := file.read(BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
         except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _is_mostly_utf8(path: Path) -> bool:
+    with path.open("rb") as file:
+        block = file.read(BLOCK)
+    return block.decode("utf-8", "replace").count("\ufffd") <= block.decode("gb18030", "replace").count("\ufffd")
+
+
+def _delimiter(path: Path, encoding: str) -> str:
+    """Return the delimiter that cuts the first rows into the most columns, all alike."""
+    with path.open(encoding=encoding, errors="replace", newline="") as file:
+        lines = [line for line in itertools.islice(file, SAMPLE_ROWS) if line.strip()]
+    best, best_score = ",", (0.0, 0)
+    for delimiter in DELIMITERS:
+        try:
+            widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+        except csv.Error:
             continue
-    raise Refusal(Problem("sheet_encoding_unknown", "file"))
+        (width, alike), *_rest = widths.most_common(1) or [(0, 0)]
+        score = (alike / max(1, len(lines)), width)
+        if width > 1 and score > best_score:
+            best, best_score = delimiter, score
+    return best
 
 
-def csv_rows(text: str) -> Iterator[Row]:
-    """Yield the rows of a text separated by comma, semicolon or tab; a Problem is the last where the quoting breaks."""
-    first = text.lstrip().partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    number = 0
+# XLSX
+
+
+def _check_workbook(path: Path) -> bool:
+    """Return whether the first sheet holds formulas; raise Refusal if the file is damaged or unfolds to too much."""
     try:
-        reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter, strict=True)
-        for number, row in enumerate(reader, 1):
-            yield number, row
-    except csv.Error:
-        yield number + 1, Problem("sheet_quotes", "file")
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+            shared = sum(info.file_size for info in infos if info.filename.endswith("sharedStrings.xml"))
+            if sum(info.file_size for info in infos) > MOST_UNPACKED or shared > MOST_SHARED_TEXT:
+                raise Refusal(Problem("file_unpacks_too_large", "file"))
+            sheets = [info.filename for info in infos if info.filename.startswith("xl/worksheets/sheet")]
+            if not sheets:
+                raise Refusal(Problem("file_no_table", "file"))
+            return any(_holds_formula(archive, name) for name in sheets)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, RuntimeError):
+        raise Refusal(Problem("file_damaged", "file")) from None
 
 
-def xlsx_rows(content: bytes) -> Iterator[Row]:
-    """Yield the rows of the first sheet; a row with a formula is a Problem, because nobody knows its value."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MOST_INFLATED:
-                raise Refusal(Problem("sheet_too_large", "file", {"most": MOST_BYTES // 1024 // 1024}))
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
-        for number, row in enumerate(book.worksheets[0].iter_rows(), 1):
-            formula = next((cell for cell in row if cell.data_type == "f"), None)
-            if formula is None:
-                yield number, [written(cell.value) for cell in row]
-            else:
-                yield number, Problem("sheet_formula", "file", {"cell": formula.coordinate})
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError, OSError, IndexError) as error:
-        # openpyxl lets whatever its XML and zip readers raise come through.
-        raise Refusal(Problem("sheet_unreadable", "file", {"kind": "XLSX"})) from error
+def _holds_formula(archive: zipfile.ZipFile, name: str) -> bool:
+    rest = b""
+    with archive.open(name) as file:
+        while block := file.read(BLOCK):
+            if b"<f>" in (joined := rest + block) or b"<f " in joined or b"<f/>" in joined:
+                return True
+            rest = block[-4:]
+    return False
 
 
-def written(value: Any) -> str:
-    """Return a cell as a person would type it: whole numbers gain no ".0"."""
+class _XlsxRows:
+    """Rows of the first sheet of a workbook as text."""
+
+    def __init__(self, path: Path, form: Format) -> None:
+        try:
+            sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+            sheet.reset_dimensions() if sheet.max_row is None else None
+            self.total = sheet.max_row or 0
+            self._values = sheet.iter_rows(values_only=True)
+            self._formulas: Iterator[tuple[Any, ...]] | None = None
+            if form.formulas:
+                # One reading gives stored results, another the formulas: where there is no result they tell it apart
+                # from an empty cell.
+                source = openpyxl.load_workbook(path, read_only=True, data_only=False).worksheets[0]
+                self._formulas = source.iter_rows(values_only=True)
+        except (InvalidFileException, KeyError, ValueError, IndexError, zipfile.BadZipFile, OSError, SyntaxError):
+            raise Refusal(Problem("file_damaged", "file")) from None
+
+    def take(self, count: int) -> list[Row]:
+        """Return the next rows, at most `count`; none at the end. Empty cells at a row's end are left out."""
+        try:
+            return [self._row(values) for values in itertools.islice(self._values, count)]
+        except (KeyError, ValueError, IndexError, zipfile.BadZipFile, OSError, SyntaxError, EOFError):
+            raise Refusal(Problem("file_damaged", "file")) from None
+
+    def _row(self, values: Sequence[Any]) -> Row:
+        cells = [_cell(value) for value in values]
+        if self._formulas is not None:
+            for i, formula in enumerate(next(self._formulas)):
+                if values[i] is None and isinstance(formula, str) and formula.startswith("="):
+                    cells[i] = FORMULA
+        while cells and not cells[-1]:
+            cells.pop()
+        return cells
+
+
+def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
     return str(value)

@@ -220,3 +220,8 @@ def stranded_imports(now: dt.datetime) -> list[int]:
     """Return imports that wait for a worker or whose worker fell silent: the sweep rings for them."""
     silent = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
     return list(session().scalars(sa.select(Import.id).where(Import.state.in_(("queued", "running")), silent)))
+
+
+def forgotten_uploads(before: dt.datetime) -> list[Import]:
+    """Return files that were uploaded before that moment and never begun."""
+    return list(session().scalars(sa.select(Import).where(Import.state == "uploaded", Import.created_at < before)))

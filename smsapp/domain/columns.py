@@ -1,0 +1,293 @@
+"""The columns of an uploaded table as contacts: what each column means, and its cells as typed JSON.
+
+A file may have millions of rows, so a chunk is read column by column with as little Python per cell as possible; the
+result is ready for the database: (user id, properties as JSON, phones as JSON).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from json.encoder import encode_basestring
+from typing import Any
+
+from smsapp.domain import phone
+from smsapp.domain.contact import (
+    MAX_ID,
+    MAX_ITEM_BYTES,
+    MAX_ITEMS,
+    MAX_PROPERTIES,
+    MAX_STRING_BYTES,
+    Reason,
+    Type,
+    Unfit,
+    moment,
+    number,
+    property_name,
+)
+from smsapp.domain.errors import Problem
+
+Row = Sequence[str] | None
+"""The cells of a row as text; [] for an empty line, None for one that could not be read at all."""
+
+UNREADABLE = "\ufffd"
+"""What decoding leaves where the bytes are no text in the file's encoding."""
+FORMULA = "\x00="
+"""Stands for a cell that holds a formula without a result."""
+
+PLAIN_NUMBER = re.compile(r"-?[1-9][0-9]{0,13}|0")
+_PLAIN_NUMBERS = re.compile(r"(?:-?[1-9][0-9]{0,13}|0)(?:,(?:-?[1-9][0-9]{0,13}|0))*+")
+NUMBER = re.compile(r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
+_ITEM_ENDS = re.compile(r"[,;|、，；]")
+DATE_MARKS = str.maketrans({"/": "-", "年": "-", "月": "-", "日": " ", ".": "-"})
+BOOLS = {
+    **dict.fromkeys(("true", "1", "yes", "y", "是", "对", "有"), "true"),
+    **dict.fromkeys(("false", "0", "no", "n", "否", "错", "无"), "false"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that becomes a property."""
+
+    index: int
+    name: str
+    type: Type
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column is the user id, and which columns become properties; the others are ignored.
+
+    A column may be both: then it holds phones, and the number in E.164 is the user id.
+    """
+
+    id: int
+    columns: tuple[Column, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        columns = [
+            {"index": one.index, "name": one.name, "type": one.type.value, "label": one.label} for one in self.columns
+        ]
+        return {"id": self.id, "columns": columns}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Layout:
+        columns = (Column(one["index"], one["name"], Type(one["type"]), one["label"]) for one in kept["columns"])
+        return cls(kept["id"], tuple(columns))
+
+    def phones(self, used: Collection[str]) -> tuple[Column, ...]:
+        """Return the columns that hold a phone of some channel."""
+        return tuple(column for column in self.columns if column.name in used)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that was not kept: its place in the chunk, the reason, and its facts."""
+
+    at: int
+    reason: Reason
+    facts: Mapping[str, Any]
+
+
+@dataclass
+class Chunk:
+    """What became of some rows of a file."""
+
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+    """(user id, properties as JSON, phones as JSON), in the file's order"""
+    bad: list[BadRow] = field(default_factory=list)
+
+
+def problems(layout: Layout | None, known: Mapping[str, Type], width: int) -> list[Problem]:
+    """Return what keeps the file from being imported with this layout, each at the column's place "column-3"."""
+    if layout is None or not 0 <= layout.id < width:
+        return [Problem("import_without_id", "id")]
+    found: list[Problem] = []
+    if len(layout.columns) > MAX_PROPERTIES:
+        found.append(Problem("import_too_wide", "columns", {"limit": MAX_PROPERTIES}))
+    seen: set[str] = set()
+    for column in layout.columns:
+        place = f"column-{column.index}"
+        try:
+            name = property_name(column.name)
+        except Unfit:
+            found.append(Problem("property_name", place, {"name": column.name[:40]}))
+            continue
+        if name in seen:
+            found.append(Problem("property_twice", place, {"name": name}))
+        seen.add(name)
+        if known.get(name, column.type) is not column.type:
+            found.append(Problem("property_type", place, {"name": name, "type": known[name].value}))
+    return found
+
+
+def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Column], region: str) -> Chunk:
+    """Return the rows as contacts and the bad ones with their reasons; empty cells say nothing about a property."""
+    chunk = Chunk()
+    at, cells = _even(rows, width, chunk.bad)
+    if not cells:
+        return chunk
+    columns: list[tuple[str, ...]] = list(zip(*cells, strict=True))
+    bad: dict[int, Unfit] = {}
+    ids = _ids(columns[layout.id], bad)
+    texts = {one.index: list(map(str.strip, columns[one.index])) for one in layout.columns}
+    held = [_fragments(one, texts[one.index], bad) for one in layout.columns]
+    properties = _objects([one.name for one in layout.columns], held, len(cells))
+    numbers = [phone.normalise_all(texts[one.index], region) for one in phones]
+    for one, e164 in zip(phones, numbers, strict=True):
+        if one.index == layout.id:
+            ids = _ids([number or "" for number in e164], bad)
+    quoted = [[f'"{number}"' if number is not None else "" for number in e164] for e164 in numbers]
+    found = zip(ids, properties, _objects([one.name for one in phones], quoted, len(cells)), strict=True)
+    if bad:
+        chunk.rows = [row for i, row in enumerate(found) if i not in bad]
+        chunk.bad += [BadRow(at[i], unfit.reason, unfit.facts) for i, unfit in bad.items()]
+        chunk.bad.sort(key=lambda one: one.at)
+    else:
+        chunk.rows = list(found)
+    return chunk
+
+
+def _even(rows: Sequence[Row], width: int, bad: list[BadRow]) -> tuple[Sequence[int], Sequence[Sequence[str]]]:
+    """Return the places and cells of rows of exactly `width` cells: short ones are filled up, empty ones left out."""
+    if set(map(len, filter(None, rows))) == {width} and all(rows):
+        return range(len(rows)), rows  # type: ignore[return-value]
+    at: list[int] = []
+    cells: list[Sequence[str]] = []
+    for i, row in enumerate(rows):
+        if row is None:
+            bad.append(BadRow(i, Reason.BAD_TEXT, {}))
+        elif len(row) > width and any(row[width:]):
+            bad.append(BadRow(i, Reason.TOO_MANY_CELLS, {"limit": width}))
+        elif any(row):
+            at.append(i)
+            cells.append([*row[:width], *[""] * (width - len(row))])
+    return at, cells
+
+
+def _ids(cells: Sequence[str], bad: dict[int, Unfit]) -> list[str]:
+    ids = list(map(str.strip, cells))
+    if _clean(ids) and "" not in ids and max(map(len, ids)) <= MAX_ID:
+        return ids
+    for i, text in enumerate(ids):
+        if not text or len(text) > MAX_ID:
+            bad[i] = Unfit(Reason.BAD_ID, limit=MAX_ID)
+        elif not _clean((text,)):
+            bad[i] = Unfit(Reason.FORMULA if text == FORMULA else Reason.BAD_TEXT, name="xwho")
+    return ids
+
+
+def _clean(texts: Sequence[str]) -> bool:
+    joined = "".join(texts)
+    return "\x00" not in joined and UNREADABLE not in joined
+
+
+def _fragments(column: Column, texts: Sequence[str], bad: dict[int, Unfit]) -> list[str]:
+    """Return each cell as JSON, "" for an empty one; enter rows that hold something else into `bad`."""
+    fit = _CELLS[column.type]
+    if _clean(texts):
+        try:
+            return fit(texts, column.name)
+        except Unfit:
+            pass  # One of the cells does not fit; look for it cell by cell.
+    fragments = []
+    for i, text in enumerate(texts):
+        try:
+            if not _clean((text,)):
+                raise Unfit(Reason.FORMULA if text == FORMULA else Reason.BAD_TEXT, name=column.name)
+            fragments += fit((text,), column.name)
+        except Unfit as unfit:
+            bad.setdefault(i, unfit)
+            fragments.append("")
+    return fragments
+
+
+def _objects(names: Sequence[str], columns: Sequence[Sequence[str]], count: int) -> list[str]:
+    """Return one JSON object per row from columns of JSON values; an empty value is left out."""
+    if not columns:
+        return ["{}"] * count
+    keys = [json.dumps(name, ensure_ascii=False) + ":" for name in names]
+    if all(all(column) for column in columns):
+        template = "{" + ",".join(key.replace("%", "%%") + "%s" for key in keys) + "}"
+        return list(map(template.__mod__, zip(*columns, strict=True)))
+    if len(keys) == 1:
+        return [f"{{{keys[0]}{value}}}" if value else "{}" for value in columns[0]]
+    return [
+        "{" + ",".join([key + value for key, value in zip(keys, row, strict=True) if value]) + "}"
+        for row in zip(*columns, strict=True)
+    ]
+
+
+# Cells of one type as JSON. Each takes a whole column and raises Unfit if any cell does not fit.
+
+
+def _strings(texts: Sequence[str], name: str) -> list[str]:
+    if max(map(len, texts)) * 4 > MAX_STRING_BYTES and any(len(text.encode()) > MAX_STRING_BYTES for text in texts):
+        raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_STRING_BYTES)
+    if all(texts):
+        return list(map(encode_basestring, texts))
+    return [encode_basestring(text) if text else "" for text in texts]
+
+
+def _numbers(texts: Sequence[str], name: str) -> list[str]:
+    if _PLAIN_NUMBERS.fullmatch(",".join(texts)):
+        return list(texts)
+    plain = PLAIN_NUMBER.fullmatch
+    return [text if not text or plain(text) else _number(text, name) for text in texts]
+
+
+def _number(text: str, name: str) -> str:
+    if NUMBER.fullmatch(text) is None or not any(map(str.isdigit, text)):
+        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.NUMBER.value, found=Type.STRING.value)
+    return json.dumps(number(name, float(text.replace(",", ""))))
+
+
+def _bools(texts: Sequence[str], name: str) -> list[str]:
+    try:
+        return [text and BOOLS[text.lower()] for text in texts]
+    except KeyError:
+        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.BOOL.value, found=Type.STRING.value) from None
+
+
+def _datetimes(texts: Sequence[str], name: str) -> list[str]:
+    return [text and _datetime(text, name) for text in texts]
+
+
+def _datetime(text: str, name: str) -> str:
+    if len(text) in (10, 19) and text[4] == "-":
+        try:
+            dt.datetime.fromisoformat(text)
+            return f'"{text[:10]}T{text[11:] or "00:00:00"}"'
+        except ValueError:
+            pass
+    found = moment(text.translate(DATE_MARKS).strip())
+    if found is None:
+        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.DATETIME.value, found=Type.STRING.value)
+    return f'"{found}"'
+
+
+def _lists(texts: Sequence[str], name: str) -> list[str]:
+    return [text and _list(text, name) for text in texts]
+
+
+def _list(text: str, name: str) -> str:
+    items = list(dict.fromkeys(item for part in _ITEM_ENDS.split(text) if (item := part.strip())))
+    if len(items) > MAX_ITEMS:
+        raise Unfit(Reason.TOO_MANY_ITEMS, name=name, limit=MAX_ITEMS)
+    if any(len(item.encode()) > MAX_ITEM_BYTES for item in items):
+        raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_ITEM_BYTES)
+    return json.dumps(items, ensure_ascii=False)
+
+
+_CELLS: Mapping[Type, Callable[[Sequence[str], str], list[str]]] = {
+    Type.STRING: _strings,
+    Type.NUMBER: _numbers,
+    Type.BOOL: _bools,
+    Type.DATETIME: _datetimes,
+    Type.LIST: _lists,
+}

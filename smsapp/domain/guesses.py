@@ -1,0 +1,154 @@
+"""What the columns of an uploaded table probably are, from their headings and first values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from smsapp.domain import phone
+from smsapp.domain.columns import DATE_MARKS, NUMBER, PLAIN_NUMBER
+from smsapp.domain.contact import PHONE, Type, Unfit, moment, property_name
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column probably is: role "id", "phone", "id_phone", "property" or "ignore"."""
+
+    role: str
+    name: str
+    type: Type
+
+
+IDS = frozenset(
+    {
+        "xwho",
+        "user_id",
+        "userid",
+        "uid",
+        "id",
+        "openid",
+        "distinct_id",
+        "member_id",
+        "customer_id",
+        "用户id",
+        "用户编号",
+        "用户标识",
+        "会员号",
+        "会员编号",
+        "会员id",
+        "客户编号",
+        "客户id",
+        "账号",
+        "编号",
+    }
+)
+PHONES = frozenset(
+    {
+        "$phone",
+        "phone",
+        "mobile",
+        "tel",
+        "telephone",
+        "phonenumber",
+        "phone_number",
+        "cellphone",
+        "mobile_phone",
+        "手机",
+        "手机号",
+        "手机号码",
+        "电话",
+        "电话号码",
+        "联系电话",
+        "移动电话",
+        "联系方式",
+    }
+)
+KNOWN_HEADERS = {
+    "姓名": "name",
+    "名字": "name",
+    "昵称": "nickname",
+    "性别": "gender",
+    "年龄": "age",
+    "省份": "province",
+    "城市": "city",
+    "生日": "birthday",
+    "出生日期": "birthday",
+    "等级": "level",
+    "会员等级": "level",
+    "积分": "points",
+    "注册时间": "registered_at",
+    "邮箱": "$email",
+    "email": "$email",
+    "标签": "tags",
+}
+
+
+def guesses(header: Sequence[str], samples: Sequence[Sequence[str]], known: Mapping[str, Type]) -> list[Guess]:
+    """Return what each column probably is, from its heading and its first values."""
+    found: list[Guess] = []
+    roles: set[str] = set()
+    names: set[str] = set()
+    for index, heading in enumerate(header):
+        values = [row[index].strip() for row in samples if row and index < len(row) and row[index].strip()]
+        plain = heading.strip().lower().replace(" ", "_")
+        if plain in IDS and "id" not in roles:
+            roles.add("id")
+            found.append(Guess("id", "", Type.STRING))
+            continue
+        if "phone" not in roles and (plain in PHONES or (not plain and _mostly_phones(values))):
+            roles.add("phone")
+            found.append(Guess("phone", PHONE, Type.STRING))
+            continue
+        name = _free_name(KNOWN_HEADERS.get(plain, plain), index, names)
+        names.add(name)
+        found.append(Guess("property" if plain or values else "ignore", name, known.get(name) or _type_of(values)))
+    if "id" not in roles:
+        _guess_id(found)
+    return found
+
+
+def _guess_id(found: list[Guess]) -> None:
+    """Without a column that looks like an id: the phone is the id of a list of phones, else nothing is guessed."""
+    for index, guess in enumerate(found):
+        if guess.role == "phone":
+            found[index] = Guess("id_phone", PHONE, Type.STRING)
+            return
+
+
+def _free_name(wanted: str, index: int, taken: Collection[str]) -> str:
+    try:
+        name = property_name(re.sub(r"[^\w$]+", "_", wanted).strip("_"))
+    except Unfit:
+        name = f"column_{index + 1}"
+    return name if name not in taken else f"{name}_{index + 1}"
+
+
+def _mostly_phones(values: Sequence[str]) -> bool:
+    return bool(values) and sum(bool(phone.normalise(value)) for value in values) * 2 > len(values)
+
+
+def _type_of(values: Sequence[str]) -> Type:
+    """Return the narrowest type that all these values have; digits with a leading zero, or very many, are text."""
+    if not values:
+        return Type.STRING
+    if all(PLAIN_NUMBER.fullmatch(value) or (NUMBER.fullmatch(value) and value[:1] != "0") for value in values):
+        return Type.STRING if _mostly_phones(values) or any(len(value) > 15 for value in values) else Type.NUMBER
+    if all(value.lower() in {"true", "false", "是", "否"} for value in values):
+        return Type.BOOL
+    if all(moment(value.translate(DATE_MARKS).strip()) for value in values):
+        return Type.DATETIME
+    return Type.STRING
+
+
+def has_header(first: Sequence[str]) -> bool:
+    """Return whether the first row of a file looks like headings: words, each once, no numbers, no phones."""
+    cells = [cell.strip() for cell in first]
+    words = [cell for cell in cells if cell]
+    if not words:
+        return False
+    if any(cell.lower() in IDS | PHONES | KNOWN_HEADERS.keys() for cell in words):
+        return True
+    if len(set(words)) < len(words):
+        return False
+    return not any(any(map(str.isdigit, cell[:1])) or phone.normalise(cell) or moment(cell) for cell in words)

@@ -1,0 +1,312 @@
+"""Files of contacts: uploaded, looked at, mapped, and taken in chunk by chunk by a worker or a command."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import logging
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from smsapp.domain import columns, guesses
+from smsapp.domain.columns import Layout, Row
+from smsapp.domain.contact import Type
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.guesses import Guess
+from smsapp.services import sheets, trail
+from smsapp.services.sheets import Format
+from smsapp.services.trail import Actor
+from smsapp.store import contacts, intake, queue
+from smsapp.store.db import session, writing
+from smsapp.store.intake import Bad, Import
+from smsapp.store.settings import settings
+
+CHUNK = 5000
+LEASE = dt.timedelta(seconds=60)
+SAMPLES = 100
+SHOWN = 5
+FORGOTTEN_DAYS = 7
+"""How long a file waits that was uploaded and never imported."""
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], dt.datetime]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The beginning of a file: headings, first rows (of equal width), and what each column probably is."""
+
+    header: list[str]
+    rows: list[list[str]]
+    guesses: list[Guess]
+    known: dict[str, Type]
+
+
+@dataclass
+class Tally:
+    """How far an import has come, and what became of its rows."""
+
+    rows: int = 0
+    added: int = 0
+    changed: int = 0
+    refused: int = 0
+
+
+def listed() -> list[Import]:
+    """Return the newest imports first."""
+    return intake.imports()
+
+
+def found(import_id: int) -> Import:
+    """Return the import; raise NotFound."""
+    row = intake.import_(import_id)
+    if row is None:
+        raise NotFound("import")
+    return row
+
+
+def path_of(row: Import) -> Path:
+    return settings().INSTANCE_DIR / "uploads" / row.path
+
+
+def upload(stream: BinaryIO, file_name: str, by: Actor, now: dt.datetime) -> Import:
+    """Keep an uploaded file and recognise what it is; raise Refusal if it is no table."""
+    folder = settings().INSTANCE_DIR / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"contacts-{secrets.token_hex(12)}"
+    try:
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        return register(path, file_name, by, now, kept_as=path.name)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def register(path: Path, file_name: str, by: Actor, now: dt.datetime, kept_as: str) -> Import:
+    """Enter a file that is there already; `kept_as` is its path from the uploads folder, or an absolute one."""
+    row = Import(
+        file_name=file_name[-255:] or "?",
+        path=kept_as,
+        format=sheets.recognise(path).as_json(),
+        state="uploaded",
+        size=path.stat().st_size,
+        created_by=by.person_id,
+        created_at=now,
+    )
+    with writing() as current:
+        current.add(row)
+        current.flush()
+        trail.note(current, by, "upload", "import", row.id, now, file=row.file_name)
+    return row
+
+
+def preview(row: Import, header: bool | None = None) -> Preview:
+    """Return the beginning of the file; `header` overrules what was recognised about the first row."""
+    form = Format.from_json(row.format)
+    if header is not None:
+        form = replace(form, header=header)
+    known = contacts.property_types()
+    headings, rows = sheets.head(path_of(row), form, SAMPLES)
+    guessed = guesses.guesses(headings, rows, known)
+    width = len(headings)
+    return Preview(headings, [[*cells, *[""] * (width - len(cells))] for cells in rows[:SHOWN]], guessed, known)
+
+
+def layout_of(guessed: Sequence[Guess], header: Sequence[str]) -> Layout | None:
+    """Return what was guessed as a layout; None if no column can be the user id."""
+    ids = [i for i, guess in enumerate(guessed) if guess.role in {"id", "id_phone"}]
+    held = tuple(
+        columns.Column(i, guess.name, guess.type, header[i].strip()[:125])
+        for i, guess in enumerate(guessed)
+        if guess.role in {"property", "phone", "id_phone"}
+    )
+    return Layout(ids[0], held) if ids else None
+
+
+def start(
+    import_id: int, layout: Layout | None, header: bool, by: Actor, now: dt.datetime, *, ring: bool = True
+) -> None:
+    """Hand an uploaded file with its layout to a worker; raise Refusal if the layout does not do."""
+    with writing() as current:
+        row = found(import_id)
+        if row.state != "uploaded":
+            raise Refusal(Problem("import_begun"))
+        form = replace(Format.from_json(row.format), header=header)
+        headings, _rows = sheets.head(path_of(row), form, 1)
+        wrong = columns.problems(layout, contacts.property_types(), len(headings))
+        if layout is None or wrong:
+            raise Refusal(*wrong)
+        row.format = form.as_json()
+        row.mapping = layout.as_json() | {"width": len(headings)}
+        row.state = "queued"
+        trail.note(current, by, "import", "import", row.id, now, file=row.file_name)
+    if ring:
+        queue.ring(queue.CHORES, "import_contacts", import_id)
+
+
+def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = None) -> None:
+    """Take the rows of a file that are not in yet; nothing happens if another worker is at it.
+
+    Each chunk's rows, refused rows and position are one transaction: a worker that dies loses nothing and the next one
+    does nothing twice. `tell` is called after each chunk.
+    """
+    now = clock()
+    with writing() as current:
+        if not intake.claim_import(current, import_id, now, now + LEASE):
+            return
+    row = found(import_id)
+    session().refresh(row)
+    try:
+        failure = _run(row, clock, tell)
+    except Refusal as refusal:
+        failure = refusal.problems[0].code
+    except FileNotFoundError:
+        failure = "file_gone"
+    if failure == "import_outrun":
+        log.warning("import.outrun import=%d", import_id)
+        return
+    with writing() as current:
+        intake.end_import(current, import_id, "failed" if failure else "done", clock(), failure)
+    session().refresh(row)
+    _drop_file(row)
+    log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.position, row.refused)
+
+
+def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:
+    form, layout, width = Format.from_json(row.format), Layout.from_json(row.mapping), row.mapping["width"]
+    now = clock()
+    with writing() as current:
+        types = {one.name: one.type for one in layout.columns}
+        labels = {one.name: one.label for one in layout.columns}
+        if contacts.add_properties(current, types, now, labels) != types:
+            return "property_type_changed"
+    position = row.position
+    for rows, read_bytes in sheets.chunks(path_of(row), form, position, CHUNK):
+        if not _take(row.id, layout, form, rows, width, position, read_bytes, clock()):
+            return "import_outrun"
+        position += len(rows)
+        if tell is not None:
+            session().refresh(row)
+            tell(row)
+    return ""
+
+
+def _take(
+    import_id: int,
+    layout: Layout,
+    form: Format,
+    rows: list[Row],
+    width: int,
+    position: int,
+    read_bytes: int,
+    now: dt.datetime,
+) -> bool:
+    """Write one chunk; False if another worker has written it."""
+    phones = layout.phones(contacts.phone_properties(session()))
+    chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
+    bad = [_refused(form, position, rows, one) for one in chunk.bad]
+    with writing() as current:
+        added = contacts.merge(current, chunk.rows, now)
+        intake.add_bad(current, f"import:{import_id}", bad, now)
+        counts = {
+            "rows": len(rows),
+            "added": added,
+            "changed": len(chunk.rows) - added,
+            "refused": len(chunk.bad),
+        }
+        if not intake.advance_import(current, import_id, position, now + LEASE, counts, read_bytes):
+            current.rollback()
+            return False
+    return True
+
+
+def _refused(form: Format, position: int, rows: Sequence[Row], bad: columns.BadRow) -> Bad:
+    raw = ",".join(rows[bad.at] or ()).replace(columns.FORMULA, "=")
+    return Bad(bad.reason, raw, {**bad.facts, "row": sheets.row_number(form, position + bad.at)})
+
+
+def check(row: Import, layout: Layout, tell: Callable[[Tally], None]) -> Iterator[Bad]:
+    """Read the whole file and write nothing: yield what would be refused, tell how it goes."""
+    form = Format.from_json(row.format)
+    width = len(sheets.head(path_of(row), form, 1)[0])
+    phones = layout.phones(contacts.phone_properties(session()))
+    tally = Tally()
+    for rows, _read in sheets.chunks(path_of(row), form, 0, CHUNK):
+        chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
+        for one in chunk.bad:
+            yield _refused(form, tally.rows, rows, one)
+        tally.rows += len(rows)
+        tally.refused += len(chunk.bad)
+        tell(tally)
+
+
+def refused_rows(import_id: int) -> Iterator[tuple[int, str, dict[str, object], str]]:
+    """Yield (row, reason, facts, raw) of every refused row, a page at a time."""
+    after = 0
+    while page := intake.bad_rows_of(import_id, after, 1000):
+        for bad in page:
+            yield int(bad.facts.get("row", 0)), bad.reason, bad.facts, bad.raw
+        after = page[-1].id
+        session().expunge_all()
+
+
+def as_csv(rows: Iterator[Sequence[object]]) -> Iterator[str]:
+    """Yield a CSV file in pieces, with a mark that makes spreadsheet programs read it as UTF-8.
+
+    A cell that a spreadsheet program would run as a formula gets an apostrophe in front.
+    """
+    yield "\ufeff"
+    buffer = io.StringIO()
+    out = csv.writer(buffer)
+    for row in rows:
+        out.writerow([_harmless(cell) for cell in row])
+        if buffer.tell() > 1 << 15:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + cell
+    return cell
+
+
+def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
+    """Remove an uploaded file that was not begun."""
+    with writing() as current:
+        row = found(import_id)
+        if row.state != "uploaded":
+            raise Refusal(Problem("import_begun"))
+        current.delete(row)
+        trail.note(current, by, "discard", "import", import_id, now, file=row.file_name)
+    _drop_file(row)
+
+
+def sweep(now: dt.datetime) -> int:
+    """Ring again for imports whose worker fell silent, and forget old uploads nobody began; return how many rings."""
+    stranded = intake.stranded_imports(now)
+    for import_id in stranded:
+        queue.ring(queue.CHORES, "import_contacts", import_id)
+    old = intake.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
+    if old:
+        with writing() as current:
+            for row in old:
+                current.delete(row)
+        for row in old:
+            _drop_file(row)
+    return len(stranded)
+
+
+def _drop_file(row: Import) -> None:
+    """Remove our own copy of a file; a file that a command named stays where it is."""
+    if not Path(row.path).is_absolute():
+        path_of(row).unlink(missing_ok=True)
