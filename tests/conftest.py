@@ -23,6 +23,8 @@ from smsapp.factory import create_app
 from smsapp.store.db import db
 from tests import servers
 
+pytest_plugins = ["tests.pages", "tests.fakes"]
+
 DATABASES = ("sqlite", "postgresql")
 FERNET_KEY = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtISE="
 

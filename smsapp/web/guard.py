@@ -74,6 +74,8 @@ def init_app(app: Flask, redis_url: str) -> None:
     sign_ins.session_protection = None
     sign_ins.user_loader(_load)
     sign_ins.init_app(app)
+    # There is no "remember me"; its handler would read the session, and with it make static files depend on the cookie.
+    app.after_request_funcs[None].remove(sign_ins._update_remember_cookie)
     limiter.init_app(app)
     app.before_request(_close)
     app.after_request(_add_headers)

@@ -46,12 +46,12 @@ def init_app(app: Flask) -> None:
     )
 
 
-def page(template: str, status: int = 200, **context: Any) -> Response:
+def page(template: str, status: int = 200, /, **context: Any) -> Response:
     """Return a whole page; `status` is 422 when a form comes back with errors."""
     return _varying(make_response(render_template(template, **context), status))
 
 
-def page_or_piece(page_template: str, piece_template: str, status: int = 200, **context: Any) -> Response:
+def page_or_piece(page_template: str, piece_template: str, status: int = 200, /, **context: Any) -> Response:
     """Return the piece to htmx, the whole page to everybody else (also when htmx restores history)."""
     return page(piece_template if wants_piece() else page_template, status, **context)
 

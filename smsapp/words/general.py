@@ -13,7 +13,7 @@ DONE = {
     "create": _l("created"),
     "change": _l("changed"),
     "edit": _l("edited"),
-    "delete": _l("deleted"),
+    "delete": _l("removed"),
     "save_as": _l("saved as"),
     "confirm": _l("confirmed"),
     "launch": _l("launched"),

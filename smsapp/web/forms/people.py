@@ -38,7 +38,7 @@ class OwnForm(FlaskForm):  # type: ignore[misc]
 
 
 class PersonForm(FlaskForm):  # type: ignore[misc]
-    name = StringField(_l("Name"), [REQUIRED, LONG])
+    name = StringField(_l("Display name"), [REQUIRED, LONG])
     role = RadioField(_l("Role"), default=Role.OPERATOR)
     sees_numbers = BooleanField(_l("Sees whole phone numbers"))
 

@@ -1,0 +1,311 @@
+"""The strict page client: every page a test opens is checked for what no page may get wrong.
+
+`page = client.as_("operator").get("/segments/")` returns a `Page` (a BeautifulSoup with `.response`). Checked each
+time: the status, valid HTML, language, title, exactly one h1 and no skipped heading, unique ids, a label for every
+control, a name for every button and link, references that exist, links and forms that lead to a real endpoint, a CSRF
+token in every POST form and in no GET form, htmx targets that exist, no inline script or style, safe headers, no secret
+and (for those who may not see them) no whole phone number.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import re
+from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
+
+import html5lib
+import pytest
+from bs4 import BeautifulSoup, Tag
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import RequestRedirect
+from werkzeug.test import TestResponse
+
+from smsapp.store.db import db
+from smsapp.store.people import Person
+
+WHOLE_NUMBER = re.compile(r"(?<!\d)(?:\+?86)?1[3-9]\d{9}(?!\d)")
+NOT_FOR_READERS = (
+    "Traceback (most recent call last)",
+    "argon2id$",
+    "<flask_babel",
+    "lazy_gettext",
+    "object at 0x",
+    "{{",
+    "{%",
+)
+CONTROLS = "input:not([type=hidden], [type=submit], [type=button], [type=reset], [type=image]), select, textarea"
+HX_VERBS = ("get", "post", "put", "patch", "delete")
+
+
+class Page(BeautifulSoup):
+    """A page that was checked; `response` is what the server answered."""
+
+    response: TestResponse
+
+    @classmethod
+    def of(cls, response: TestResponse) -> Self:
+        page = cls(response.get_data(as_text=True), "html5lib")
+        page.response = response
+        return page
+
+    def said(self) -> str:
+        """Return what the page tells the reader: flashes, problem boxes and errors beside fields."""
+        return " ".join(_text(found) for found in self.select(".flash, .field-errors, [data-error]"))
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the text of every element found, with single blanks."""
+        return [_text(found) for found in self.select(selector)]
+
+    def rows(self) -> list[list[str]]:
+        """Return the cells of every table row, as text."""
+        return [[_text(cell) for cell in row.find_all(["td", "th"])] for row in self.select("tbody tr")]
+
+
+def _text(element: Tag) -> str:
+    return " ".join(element.get_text(" ").split())
+
+
+class Pages:
+    """A browser without JavaScript that is hard to please."""
+
+    def __init__(self, app: Flask, role: str | None = None) -> None:
+        self.app = app
+        self.role = role
+        self.sees_numbers = role == "administrator"
+        self.raw: FlaskClient = app.test_client()
+        """For answers that are not pages (files, images)."""
+        self.person_id: int | None = None
+
+    def as_(self, role: str, locale: str = "", sees_numbers: bool = False) -> Pages:
+        """Return a client signed in as a new person of this role."""
+        made = Pages(self.app, role)
+        made.sees_numbers = sees_numbers or role == "administrator"
+        person = Person(
+            login=f"{role}-{len(db.session.query(Person.id).all())}",
+            name={"viewer": "Vera", "operator": "Olga", "administrator": "Ada"}[role],
+            password_hash="unusable",
+            role=role,
+            locale=locale,
+            sees_numbers=sees_numbers,
+            session_mark="mark",
+            created_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        )
+        db.session.add(person)
+        db.session.commit()
+        made.person_id = person.id
+        with made.raw.session_transaction() as session:
+            session["_user_id"] = f"{person.id}.mark"
+            session["_fresh"] = True
+        return made
+
+    def get(self, url: str, status: int = 200, htmx: bool = False, follow: bool = True, **query: Any) -> Page:
+        """Open a page (or the piece of it that htmx asks for) and check it."""
+        response = self.raw.get(url, query_string=query or None, headers=_headers(htmx))
+        return self._checked(response, status, htmx, follow)
+
+    def post(self, url: str, status: int = 200, htmx: bool = False, follow: bool = True, **fields: Any) -> Page:
+        """Send a form with its CSRF token, follow the redirect, and check the page it ends at.
+
+        A list value is sent once per item; a (file, name) tuple is uploaded. `status=422` expects the form back.
+        """
+        data = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
+        data["csrf_token"] = self.token()
+        kind = "multipart/form-data" if any(isinstance(value, tuple) for value in data.values()) else None
+        response = self.raw.post(url, data=data, headers=_headers(htmx), content_type=kind)
+        return self._checked(response, status, htmx, follow)
+
+    def token(self) -> str:
+        """Return a CSRF token of this client's session."""
+        page = Page.of(self.raw.get("/account", follow_redirects=True))
+        field = page.select_one("input[name=csrf_token]")
+        assert field is not None, "no page gives a CSRF token"
+        return str(field["value"])
+
+    def _checked(self, response: TestResponse, status: int, htmx: bool, follow: bool) -> Page:
+        if response.headers.get("HX-Redirect") and follow:
+            response = self.raw.get(response.headers["HX-Redirect"])
+        hops = 0
+        while follow and response.status_code in {301, 302, 303, 307, 308} and hops < 5:
+            response = self.raw.get(response.headers["Location"], headers=_headers(htmx))
+            hops += 1
+        page = Page.of(response)
+        url = response.request.url
+        assert response.status_code == status, (
+            f"{url}: {response.status}, not {status}: {page.said() or page.get_text(' ', strip=True)[:400]}"
+        )
+        if response.mimetype == "text/html" and response.get_data() and not 300 <= response.status_code < 400:
+            problems = check(page, self.app, urlsplit(url).path, self.sees_numbers)
+            assert not problems, f"{url}:\n- " + "\n- ".join(problems)
+        return page
+
+
+def _headers(htmx: bool) -> dict[str, str]:
+    return {"HX-Request": "true"} if htmx else {}
+
+
+def check(page: Page, app: Flask, path: str, sees_numbers: bool) -> list[str]:
+    """Return everything that is wrong with this page or piece."""
+    text = page.response.get_data(as_text=True)
+    whole = "<html" in text[:500].lower()
+    found = [*_markup(text, whole), *_headings(page, whole), *_controls(page), *_references(page, whole)]
+    found += [*_forms(page), *_addresses(page, app, path), *_inline(page), *_headers_of(page.response)]
+    return found + _secrets(page, app, sees_numbers)
+
+
+def _markup(text: str, whole: bool) -> list[str]:
+    parser = html5lib.HTMLParser()
+    if whole:
+        parser.parse(text)
+    else:
+        parser.parseFragment(text, container="tbody" if text.lstrip().startswith("<tr") else "div")
+    return [f"HTML at line {place[0]}: {code} {facts}" for place, code, facts in parser.errors]
+
+
+def _headings(page: Page, whole: bool) -> list[str]:
+    found = []
+    if whole:
+        html, title = page.find("html"), page.find("title")
+        if html.get("lang") not in {"zh-Hans", "en"}:
+            found.append(f"lang is {html.get('lang')!r}")
+        if title is None or len(_text(title).strip(" –").split("–")) < 1 or _text(title).startswith("–"):
+            found.append("no title")
+        if len(page.find_all("h1")) != 1:
+            found.append(f"{len(page.find_all('h1'))} h1")
+        if page.find("main") is None:
+            found.append("no <main>")
+    levels = [int(heading.name[1]) for heading in page.find_all(re.compile("^h[1-6]$"))]
+    jumps = [pair for pair in itertools.pairwise(levels) if pair[1] > pair[0] + 1]
+    found += [f"h{before} is followed by h{after}" for before, after in jumps]
+    found += [f"empty {heading.name}" for heading in page.find_all(re.compile("^h[1-6]$")) if not _text(heading)]
+    return found
+
+
+def _controls(page: Page) -> list[str]:
+    found = []
+    labelled = {label["for"] for label in page.find_all("label") if label.get("for") and _text(label)}
+    for control in page.select(CONTROLS):
+        around = control.find_parent("label")
+        named = control.get("aria-label") or control.get("aria-labelledby") or control.get("id") in labelled
+        if not (named or (around is not None and _text(around))):
+            found.append(f"no label: {str(control)[:120]}")
+    for clickable in page.select("a[href], button, summary"):
+        picture = clickable.select_one("[aria-label], img[alt]:not([alt=''])")
+        if not (_text(clickable) or clickable.get("aria-label") or picture):
+            found.append(f"no name: {str(clickable)[:120]}")
+    found += [f"no alt: {str(image)[:120]}" for image in page.find_all("img") if image.get("alt") is None]
+    found += [f"no scope: {str(cell)[:120]}" for cell in page.select("thead th") if not cell.get("scope")]
+    return found
+
+
+def _references(page: Page, whole: bool) -> list[str]:
+    ids = [element["id"] for element in page.find_all(id=True)]
+    found = [f"id {name!r} occurs {ids.count(name)} times" for name in set(ids) if ids.count(name) > 1]
+    for element in page.find_all(True):
+        for attribute in ("for", "aria-describedby", "aria-labelledby", "aria-controls", "list"):
+            names = str(element.get(attribute) or "").split()
+            missing = [name for name in names if name not in ids]
+            found += [f"{attribute}={name!r} leads nowhere: {str(element)[:100]}" for name in missing]
+        target = element.get("data-hx-target") or element.get("hx-target") or ""
+        if whole and target.startswith("#") and target[1:] not in ids:
+            found.append(f"htmx target {target} is not in the page")
+    return found
+
+
+def _forms(page: Page) -> list[str]:
+    found = []
+    for form in page.find_all("form"):
+        token = form.select_one("input[name=csrf_token]")
+        method = str(form.get("method", "get")).lower()
+        if method == "post" and (token is None or not token.get("value")):
+            found.append(f"no CSRF token in the form to {form.get('action')!r}")
+        if method == "get" and token is not None:
+            found.append(f"a CSRF token would appear in the address of {form.get('action')!r}")
+        if form.select_one("input[type=file]") and form.get("enctype") != "multipart/form-data":
+            found.append(f"a file cannot be sent by the form to {form.get('action')!r}")
+        if not form.select_one("button:not([type=button]), input[type=submit]"):
+            found.append(f"no button to send the form to {form.get('action')!r} without JavaScript")
+    return found
+
+
+def _addresses(page: Page, app: Flask, path: str) -> list[str]:
+    wanted: list[tuple[str, str]] = []
+    for element in page.find_all(True):
+        if element.name == "a" and element.get("href"):
+            wanted.append(("GET", element["href"]))
+        if element.name == "form":
+            wanted.append((str(element.get("method", "get")).upper(), element.get("action") or path))
+        if element.name in {"button", "input"} and element.get("formaction"):
+            wanted.append(("POST", element["formaction"]))
+        for verb in HX_VERBS:
+            url = element.get(f"data-hx-{verb}") or element.get(f"hx-{verb}")
+            if url is not None:
+                wanted.append((verb.upper(), url or path))
+    found = []
+    routes = app.url_map.bind("localhost")
+    for method, url in wanted:
+        parts = urlsplit(urljoin("http://localhost" + path, url))
+        if parts.scheme not in {"http", "https"} or parts.netloc != "localhost" or url.startswith("#"):
+            continue
+        if WHOLE_NUMBER.search(url):
+            found.append("a whole phone number is in an address")
+        try:
+            routes.match(parts.path, method=method)
+        except RequestRedirect:
+            pass
+        except MethodNotAllowed:
+            found.append(f"{method} {url} is not allowed there")
+        except HTTPException:
+            found.append(f"{method} {url} leads nowhere")
+    return found
+
+
+def _inline(page: Page) -> list[str]:
+    found = ["a <style> element" for _style in page.find_all("style")]
+    found += [f"an inline script: {str(script)[:80]}" for script in page.find_all("script") if not script.get("src")]
+    for element in page.find_all(True):
+        for name, value in element.attrs.items():
+            if name == "style" or name.startswith("on"):
+                found.append(f"{name}= on {str(element)[:80]}")
+            if "hx-on" in name or (name.endswith("hx-vals") and str(value).startswith(("js:", "javascript:"))):
+                found.append(f"{name}= needs eval: {str(element)[:80]}")
+            if name.endswith("hx-trigger") and "[" in re.sub(r"from:[^,]*", "", str(value)):
+                found.append(f"a filter in {name}= needs eval: {value}")
+            if name.endswith(("hx-headers", "hx-vals")) and not str(value).startswith(("js:", "javascript:")):
+                json.loads(str(value))
+    for element in page.select("script[src], link[href], img[src]"):
+        source = str(element.get("src") or element.get("href"))
+        if urlsplit(source).netloc:
+            found.append(f"loaded from elsewhere: {source}")
+    return found
+
+
+def _headers_of(response: TestResponse) -> list[str]:
+    found = []
+    policy = response.headers.get("Content-Security-Policy", "")
+    if "default-src 'none'" not in policy or "unsafe" in policy:
+        found.append(f"Content-Security-Policy is {policy!r}")
+    if response.headers.get("X-Content-Type-Options") != "nosniff":
+        found.append("no nosniff")
+    if "no-store" not in response.headers.get("Cache-Control", ""):
+        found.append("a person's page may be kept in a cache")
+    return found
+
+
+def _secrets(page: Page, app: Flask, sees_numbers: bool) -> list[str]:
+    text = page.response.get_data(as_text=True)
+    found = [f"{mark!r} is in the page" for mark in (*NOT_FOR_READERS, str(app.config["SECRET_KEY"])) if mark in text]
+    found += ["a cell says None" for cell in page.select("td, dd") if _text(cell) == "None"]
+    if not sees_numbers and WHOLE_NUMBER.search(page.get_text(" ")):
+        found.append("a whole phone number is shown to somebody who may not see it")
+    return found
+
+
+@pytest.fixture
+def client(app: Flask) -> Pages:
+    """The strict page client, not signed in; `client.as_("operator")` is."""
+    return Pages(app)
