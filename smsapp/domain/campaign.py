@@ -62,6 +62,22 @@ def offered(status: Status) -> list[Action]:
 LONGEST_NAME = 120
 
 
+class Tab(enum.StrEnum):
+    """The tabs of the list."""
+
+    ALL = "all"
+    SINGLE = "single"
+    RECURRING = "recurring"
+
+
+class Sort(enum.StrEnum):
+    """The orders of the list."""
+
+    NEWEST = "newest"
+    NAME = "name"
+    DUE = "due"
+
+
 class Left(enum.StrEnum):
     """Why a targeted contact gets no message, in the order of precedence: the first that holds counts."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from smsapp.domain.campaign import Status
+from smsapp.domain.campaign import Sort, Status, Tab
 from smsapp.store.campaigns import Campaign, search_key
-
-
-class Tab(enum.StrEnum):
-    ALL = "all"
-    SINGLE = "single"
-    RECURRING = "recurring"
-
-
-class Sort(enum.StrEnum):
-    NEWEST = "newest"
-    NAME = "name"
-    DUE = "due"
+from smsapp.store.runs import Run
 
 
 @dataclass(frozen=True)
@@ -142,3 +130,15 @@ def _standing_in(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     if wanted.status is not None:
         found.append(Campaign.status == wanted.status)
     return found
+
+
+def going(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
+    """Return the runs of these campaigns that are not over."""
+    statement = sa.select(Run).where(Run.campaign_id.in_(campaign_ids), Run.finished_at.is_(None))
+    return session.scalars(statement.execution_options(populate_existing=True)).all()
+
+
+def finished_since(session: Session, campaign_ids: Sequence[int], since: dt.datetime) -> bool:
+    """Say whether a run of one of these campaigns ended at this moment or later."""
+    statement = sa.select(Run.id).where(Run.campaign_id.in_(campaign_ids), Run.finished_at >= since).limit(1)
+    return bool(campaign_ids) and session.scalar(statement) is not None

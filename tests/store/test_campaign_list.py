@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from smsapp.domain.campaign import Status
-from smsapp.store.campaign_list import Sort, Tab, Wanted, counts, page
+from smsapp.domain.campaign import Sort, Status, Tab
+from smsapp.store.campaign_list import Wanted, counts, page
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import dialect, session
 from tests import builders

@@ -1,0 +1,186 @@
+"""The list of campaigns as a person reads it: each row with its numbers, what it may become, and what comes next."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import sqlalchemy as sa
+
+from smsapp.domain import schedule as schedules
+from smsapp.domain.campaign import Action, Status, Tab, offered
+from smsapp.domain.funnel import Funnel
+from smsapp.domain.schedule import Fire, Schedule
+from smsapp.store import campaign_list, recipients, runs
+from smsapp.store.campaign_list import Wanted
+from smsapp.store.campaigns import Campaign, due_between
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session
+from smsapp.store.people import Person
+from smsapp.store.runs import Run, RunState
+from smsapp.store.segments import Segment
+
+PAGE = 25
+AHEAD = dt.timedelta(hours=48)
+SHOWN_AHEAD = 6
+MOST_AHEAD = 200
+BUSY, QUIET, RECEIPTS = 2, 10, 15
+"""Seconds until it is worth asking again: while texts leave, while a run is held, while receipts come in."""
+RECEIPTS_WATCHED = dt.timedelta(hours=1)
+"""After a run has been over for this long its row no longer asks for receipts by itself."""
+LONGEST_WAIT = 12 * 3600
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the list."""
+
+    campaign: Campaign
+    segment: str
+    channel: str
+    creator: str
+    funnel: Funnel | None
+    """All runs added up; None before the first one."""
+    run: Run | None
+    """The run that goes on, if one does."""
+    pace: float | None
+    """Messages per second lately, while sending."""
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule.from_json({"zone": self.campaign.zone} | self.campaign.schedule)
+
+    @property
+    def offered(self) -> list[Action]:
+        return offered(Status(self.campaign.status))
+
+    @property
+    def held(self) -> str:
+        """Why the run does not go on just now; "" if it does."""
+        return self.run.hold_reason if self.run is not None and self.run.state == RunState.HELD else ""
+
+    @property
+    def unsent(self) -> int:
+        """Targeted people whose message was refused or is in doubt: shown, so that "sent" does not hide them."""
+        return self.funnel.refused + self.funnel.unconfirmed if self.funnel else 0
+
+    def ends_at(self, now: dt.datetime) -> dt.datetime | None:
+        """Return when the run will be through at its present pace."""
+        if self.run is None or self.funnel is None or not self.pace:
+            return None
+        return now + dt.timedelta(seconds=self.funnel.open / self.pace)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """One fire within the next hours."""
+
+    campaign: Campaign
+    fire: Fire
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of the list under its filters."""
+
+    lines: Sequence[Line]
+    newer: int
+    """The campaign in front of which the previous page ends, or 0."""
+    older: int
+    """The campaign behind which the next page begins, or 0."""
+    counts: Mapping[tuple[bool, str], int]
+    ahead: Sequence[Ahead]
+    more_ahead: int
+    refresh: int | None
+    """Seconds until it is worth asking again; None while nothing can change by itself."""
+
+    def status_count(self, status: Status | None, tab: Tab) -> int:
+        """Return how many campaigns of the tab have this status; None counts every status of it."""
+        return sum(
+            n
+            for (recurring, one), n in self.counts.items()
+            if (tab is Tab.ALL or recurring is (tab is Tab.RECURRING)) and status in (None, one)
+        )
+
+
+def listing(wanted: Wanted, now: dt.datetime, *, after: int = 0, before: int = 0, limit: int = PAGE) -> Listing:
+    """Return the page behind the campaign `after`, or in front of `before`, or the first one."""
+    page = campaign_list.page(session(), wanted, after=after, before=before, limit=limit)
+    rows = lines(page.ids)
+    ahead, more = _ahead(now)
+    return Listing(
+        lines=rows,
+        newer=page.ids[0] if page.newer and page.ids else 0,
+        older=page.ids[-1] if page.older and page.ids else 0,
+        counts=campaign_list.counts(session(), wanted),
+        ahead=ahead,
+        more_ahead=more,
+        refresh=_refresh(rows, now),
+    )
+
+
+def lines(ids: Sequence[int]) -> list[Line]:
+    """Return the rows of these campaigns in this order; those that are gone are left out."""
+    if not ids:
+        return []
+    rows = session().execute(
+        sa.select(Campaign, Segment.name, ChannelRow.name, Person.name)
+        .outerjoin(Segment, Segment.id == Campaign.segment_id)
+        .outerjoin(ChannelRow, ChannelRow.id == Campaign.channel_id)
+        .outerjoin(Person, Person.id == Campaign.created_by)
+        .where(Campaign.id.in_(ids), Campaign.deleted_at.is_(None))
+        .execution_options(populate_existing=True)
+    )
+    found = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
+    funnels = runs.campaign_funnels(session(), ids)
+    going = {run.campaign_id: run for run in campaign_list.going(session(), ids)}
+    made = []
+    for campaign_id in ids:
+        if campaign_id not in found:
+            continue
+        campaign, segment, channel, creator = found[campaign_id]
+        run = going.get(campaign_id)
+        pace = recipients.pace(session(), run.id) if run and run.state == RunState.SENDING else None
+        made.append(Line(campaign, segment or "", channel or "", creator or "", funnels.get(campaign_id), run, pace))
+    return made
+
+
+def _ahead(now: dt.datetime) -> tuple[list[Ahead], int]:
+    """Return the next fires within AHEAD in order, and how many more there are."""
+    until = now + AHEAD
+    waiting = due_between(session(), now - AHEAD, until, MOST_AHEAD)
+    found = sorted(
+        chain.from_iterable(
+            (
+                Ahead(campaign, fire)
+                for fire in schedules.next_fires(
+                    Schedule.from_json(campaign.schedule), campaign.next_due_at - dt.timedelta(seconds=1), SHOWN_AHEAD
+                )
+                if fire.at < until
+            )
+            for campaign in waiting
+            if campaign.next_due_at is not None
+        ),
+        key=lambda one: (one.fire.at, one.campaign.id),
+    )
+    return found[:SHOWN_AHEAD], max(0, len(found) - SHOWN_AHEAD)
+
+
+def _refresh(rows: Sequence[Line], now: dt.datetime) -> int | None:
+    wishes = [wish for one in rows if (wish := _wish(one, now)) is not None]
+    finished = campaign_list.finished_since(
+        session(), [one.campaign.id for one in rows if one.funnel and one.funnel.awaiting], now - RECEIPTS_WATCHED
+    )
+    return min([*wishes, *([RECEIPTS] if finished else [])], default=None)
+
+
+def _wish(one: Line, now: dt.datetime) -> int | None:
+    if one.campaign.status == Status.SENDING:
+        return QUIET if one.held else BUSY
+    if one.campaign.status == Status.WAITING and one.campaign.next_due_at is not None:
+        left = (one.campaign.next_due_at - now).total_seconds()
+        # Overdue for long means that nothing starts campaigns at the moment; asking faster does not help.
+        return min(max(BUSY, int(left) + 1), LONGEST_WAIT) if left > -60 else QUIET
+    return None

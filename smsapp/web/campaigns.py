@@ -1,0 +1,349 @@
+"""The pages of campaigns: the list, the draft's form, the review, and what a person does to one of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, flash, request, url_for
+from flask_babel import get_timezone, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain.campaign import PLACES, Action, Sort, Status, Tab, may
+from smsapp.domain.errors import Outrun, Problem, Refusal
+from smsapp.domain.people import Role
+from smsapp.domain.sms_template import variables
+from smsapp.services import campaign_list, campaigns, channels, clock, contacts, segments
+from smsapp.services import campaign_review as reviews
+from smsapp.services import sms_templates as templates
+from smsapp.services.campaign_list import Line, Wanted
+from smsapp.services.campaign_review import Look
+from smsapp.services.campaigns import Draft, Overtaken
+from smsapp.web import guard
+from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, read_mapping
+from smsapp.web.guard import needs
+from smsapp.web.menu import MenuLine
+from smsapp.web.render import page, page_or_piece, see_other
+from smsapp.words import campaigns as words
+from smsapp.words import label, sentence
+
+bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
+bp.add_app_template_filter(words.in_words, "in_words")
+MENU = MenuLine(_l("Campaigns"), "campaigns.index", 10, "send")
+
+PARTS = ("audience", "text", "preview", "timing")
+"""The parts of the form that are drawn anew while a person fills it in."""
+FILTERS = ("tab", "status", "q", "from", "to", "channel", "sort")
+
+
+@bp.get("/")
+def index() -> Response:
+    now = clock.now()
+    wanted = _wanted()
+    found = campaign_list.listing(wanted, now, after=_number("after"), before=_number("before"))
+    kept = {name: value for name in FILTERS if (value := request.args.get(name, "").strip())}
+
+    def address(**changes: Any) -> str:
+        """Return the address of the list with these filters changed; another filter begins at the first page."""
+        return url_for("campaigns.index", **{name: value for name, value in (kept | changes).items() if value})
+
+    return page_or_piece(
+        "campaigns/index.html",
+        "campaigns/_list.html",
+        found=found,
+        wanted=wanted,
+        kept=kept,
+        address=address,
+        here=request.full_path.removesuffix("?"),
+        narrowed=bool(kept.keys() - {"tab", "sort"}),
+        channels=channels.everything(),
+        now=now,
+        tabs=Tab,
+        statuses=Status,
+        sorts=Sort,
+        may_write=guard.may(Role.OPERATOR),
+        default_zone=campaigns.blank().schedule.zone,
+    )
+
+
+def _wanted() -> Wanted:
+    """Return the filters of the address; what cannot be read does not narrow."""
+    asked = request.args
+    return Wanted(
+        tab=Tab(asked["tab"]) if asked.get("tab") in set(Tab) else Tab.ALL,
+        status=Status(asked["status"]) if asked.get("status") in set(Status) else None,
+        keyword=asked.get("q", "").strip(),
+        since=_midnight(asked.get("from", "")),
+        until=_midnight(asked.get("to", ""), days=1),
+        channel_id=_number("channel") or None,
+        sort=Sort(asked["sort"]) if asked.get("sort") in set(Sort) else Sort.NEWEST,
+    )
+
+
+def _number(name: str) -> int:
+    raw = request.args.get(name, "")
+    return int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 10 else 0
+
+
+def _midnight(raw: str, days: int = 0) -> dt.datetime | None:
+    """Return the beginning of a date (plus days) in the reader's zone."""
+    try:
+        date = dt.date.fromisoformat(raw) + dt.timedelta(days=days)
+    except (ValueError, OverflowError):
+        return None
+    return dt.datetime.combine(date, dt.time(), ZoneInfo(str(get_timezone()))).astimezone(dt.UTC)
+
+
+# -- the draft's form -------------------------------------------------------------------------------------------------
+
+
+@bp.route("/new", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def new() -> Response:
+    return _form(None, campaigns.blank(), 0)
+
+
+@bp.route("/<int:campaign_id>/edit", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def edit(campaign_id: int) -> Response:
+    campaign = campaigns.get(campaign_id)
+    if not may(Action.EDIT, Status(campaign.status)):
+        flash(_too_late(Outrun(status=campaign.status)), "warning")
+        return see_other(url_for("campaigns.show", campaign_id=campaign_id))
+    return _form(campaign_id, campaigns.draft_of(campaign), campaign.version)
+
+
+def _form(campaign_id: int | None, stored: Draft, version: int) -> Response:
+    """Show the form, redraw a part of it, or store what was typed; `do` says which."""
+    form = CampaignForm()
+    if not form.is_submitted():
+        form.show(stored, version)
+        lacking = campaigns.problems(stored, clock.now()) if "check" in request.args else ()
+        return _drawn(form, campaign_id, stored, lacking)
+    typed = _typed(form, stored)
+    if request.form.get("do") not in {"save", "review"}:
+        return _drawn(form, campaign_id, typed)
+    return _stored(form, campaign_id, typed) if form.validate() else _drawn(form, campaign_id, typed, status=422)
+
+
+def _stored(form: CampaignForm, campaign_id: int | None, typed: Draft) -> Response:
+    try:
+        if campaign_id is None:
+            campaign_id = campaigns.create_draft(typed, guard.actor(), clock.now())
+        else:
+            campaigns.save_draft(campaign_id, form.version.data or 0, typed, guard.actor(), clock.now())
+    except Overtaken as overtaken:
+        form.version.data, form.version.raw_data = overtaken.version, None
+        return _drawn(form, campaign_id, typed, status=409, saved=overtaken.saved)
+    except Outrun as outrun:
+        flash(_too_late(outrun), "warning")
+        return see_other(url_for("campaigns.show", campaign_id=campaign_id))
+    except Refusal as refusal:
+        return _drawn(form, campaign_id, typed, refusal.problems, status=422)
+    if request.form["do"] == "save":
+        flash(_("The draft was saved."), "success")
+        return see_other(url_for("campaigns.edit", campaign_id=campaign_id))
+    if campaigns.problems(typed, clock.now()):
+        return see_other(url_for("campaigns.edit", campaign_id=campaign_id, check=1))
+    return see_other(url_for("campaigns.review", campaign_id=campaign_id))
+
+
+def _typed(form: CampaignForm, stored: Draft) -> Draft:
+    """Return the draft as typed; the mapping is read for the variables of the chosen template."""
+    template = templates.get(form.template.data) if form.template.data else None
+    if template is not None and template.channel_id != form.channel.data:
+        template = form.template.data = None
+    names = variables(template.text) if template else ()
+    kept = stored.mapping if form.template.data == stored.template_id else {}
+    return form.draft(read_mapping(request.form, names, kept, _properties()))
+
+
+def _properties() -> list[str]:
+    return [one.name for one in contacts.catalogue()]
+
+
+def _drawn(
+    form: CampaignForm,
+    campaign_id: int | None,
+    draft: Draft,
+    problems: Sequence[Problem] = (),
+    *,
+    status: int = 200,
+    saved: Draft | None = None,
+) -> Response:
+    """Return the form, or the part that htmx asks for, as this draft has it."""
+    now = clock.now()
+    rows = channels.choices()
+    choosable = segments.choices()
+    approved = templates.choices(draft.channel_id) if draft.channel_id else []
+    offer(form, choosable, rows, approved, draft)
+    person = request.form.get("person", "")
+    part = request.form.get("part", "")
+    return page_or_piece(
+        "campaigns/form.html",
+        f"campaigns/_{part}.html" if part in PARTS else "campaigns/form.html",
+        status,
+        form=form,
+        campaign_id=campaign_id,
+        draft=draft,
+        problems={place: [one for one in problems if one.place == place] for place in PLACES},
+        saved=saved,
+        differing=draft.differences(saved) if saved else (),
+        words=words,
+        zones=COMMON_ZONES,
+        channels=rows,
+        properties=contacts.catalogue(),
+        named={
+            "segment_id": {one.id: one.name for one in choosable},
+            "channel_id": {one.id: one.name for one in channels.everything()},
+            "template_id": {one.id: one.name for one in approved},
+        },
+        looked=Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0),
+    )
+
+
+# -- review and confirmation ------------------------------------------------------------------------------------------
+
+
+@bp.get("/<int:campaign_id>")
+def show(campaign_id: int) -> Response:
+    """Show what was confirmed; a draft is shown in its form."""
+    if may(Action.EDIT, Status(campaigns.get(campaign_id).status)) and guard.may(Role.OPERATOR):
+        return see_other(url_for("campaigns.edit", campaign_id=campaign_id))
+    return _reviewed(campaign_id, confirming=False)
+
+
+@bp.get("/<int:campaign_id>/review")
+@needs(Role.OPERATOR)
+def review(campaign_id: int) -> Response:
+    campaign = campaigns.get(campaign_id)
+    if not may(Action.EDIT, Status(campaign.status)):
+        flash(_too_late(Outrun(status=campaign.status)), "warning")
+        return see_other(url_for("campaigns.show", campaign_id=campaign_id))
+    return _reviewed(campaign_id, confirming=True)
+
+
+def _reviewed(campaign_id: int, *, confirming: bool) -> Response:
+    now = clock.now()
+    found = reviews.review(campaign_id, _number("person"), now)
+    return page_or_piece(
+        "campaigns/review.html",
+        "campaigns/_letter.html",
+        review=found,
+        line=campaign_list.lines([campaign_id])[0],
+        preview=found.preview,
+        seen=templates.seen(found.template) if found.template else "",
+        confirming=confirming,
+        may_write=guard.may(Role.OPERATOR),
+        words=words,
+        now=now,
+        here=url_for(request.endpoint or "", campaign_id=campaign_id),
+    )
+
+
+@bp.post("/<int:campaign_id>/review")
+@needs(Role.OPERATOR)
+def confirm(campaign_id: int) -> Response:
+    raw, seen = request.form.get("version", ""), request.form.get("seen", "")
+    version = int(raw) if raw.isascii() and raw.isdigit() else 0
+    try:
+        status = campaigns.confirm(campaign_id, version, seen, guard.actor(), clock.now())
+    except Outrun as outrun:
+        flash(_too_late(outrun), "warning")
+        return see_other(url_for("campaigns.show", campaign_id=campaign_id))
+    except Refusal as refusal:
+        for problem in refusal.problems:
+            flash(sentence(problem), "danger")
+        flash(_("Nothing was sent. Please look at it again and confirm."), "warning")
+        return see_other(url_for("campaigns.review", campaign_id=campaign_id))
+    if status is Status.SENDING:
+        flash(_("Sending has begun."), "success")
+        return see_other(url_for("reports.effect", campaign_id=campaign_id))
+    flash(_("Confirmed. It will be sent at its time."), "success")
+    return see_other(url_for("campaigns.index"))
+
+
+# -- what the rows of the list offer ----------------------------------------------------------------------------------
+
+
+@bp.route("/<int:campaign_id>/stop", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def stop(campaign_id: int) -> Response:
+    campaign = campaigns.get(campaign_id)
+    if request.method == "POST":
+        try:
+            campaigns.stop(campaign_id, guard.actor(), clock.now())
+        except Outrun as outrun:
+            flash(_too_late(outrun), "warning")
+        else:
+            flash(_("“%(name)s” was stopped.", name=campaign.name), "success")
+        return see_other(_back())
+    if not may(Action.STOP, Status(campaign.status)):
+        flash(_too_late(Outrun(status=campaign.status)), "warning")
+        return see_other(_back())
+    return page("campaigns/stop.html", line=campaign_list.lines([campaign_id])[0], back=_back())
+
+
+@bp.route("/<int:campaign_id>/save-as", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def save_as(campaign_id: int) -> Response:
+    campaign = campaigns.get(campaign_id)
+    name, problems = _("%(name)s copy", name=campaign.name), []
+    if request.method == "POST":
+        name = request.form.get("name", "").strip()
+        try:
+            copied = campaigns.save_as(campaign_id, name, guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = [sentence(problem) for problem in refusal.problems]
+        else:
+            flash(_("Saved as the new draft “%(name)s”.", name=name), "success")
+            if copied.moved:
+                flash(_("Its send time had passed, so it was moved on. Please check it."), "warning")
+            return see_other(url_for("campaigns.edit", campaign_id=copied.id))
+    status = 422 if problems else 200
+    return page("campaigns/save_as.html", status, campaign=campaign, name=name, problems=problems, back=_back())
+
+
+@bp.route("/delete", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def delete() -> Response:
+    """Ask, and then delete the campaigns with the ids in `id`."""
+    ids = [int(raw) for raw in request.values.getlist("id") if raw.isascii() and raw.isdigit() and len(raw) < 10]
+    chosen = campaign_list.lines(list(dict.fromkeys(ids)))
+    if not chosen:
+        flash(_("Tick the messages to be deleted first."), "warning")
+        return see_other(_back())
+    if request.method == "POST":
+        kept = campaigns.delete([one.campaign.id for one in chosen], guard.actor(), clock.now())
+        deleted = len(chosen) - len(kept)
+        if deleted:
+            flash(ngettext("%(num)s message was deleted.", "%(num)s messages were deleted.", deleted), "success")
+        if kept:
+            flash(_kept_sentence(one for one in chosen if one.campaign.id in kept), "warning")
+        return see_other(_back())
+    free = [one for one in chosen if Action.DELETE in one.offered]
+    return page(
+        "campaigns/delete.html",
+        free=free,
+        kept=_kept_sentence(one for one in chosen if one not in free) if len(free) < len(chosen) else "",
+        back=_back(),
+    )
+
+
+def _kept_sentence(kept: Iterable[Line]) -> str:
+    names = _(", ").join(f"“{one.campaign.name or _('Without a name')}”" for one in kept)
+    return _("Messages that wait or are being sent cannot be deleted; stop them first: %(names)s", names=names)
+
+
+def _back() -> str:
+    """Return where the person came from within the list."""
+    path = guard.own_path(request.values.get("back", ""))
+    return path if path.startswith(url_for("campaigns.index")) else url_for("campaigns.index")
+
+
+def _too_late(outrun: Outrun) -> str:
+    status = Status(outrun.problems[0].facts["status"])
+    return _("This is not possible any more: the message is “%(status)s” by now.", status=label(status))

@@ -1,0 +1,212 @@
+"""The form of a campaign: what a person typed, as a Draft and back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import (
+    DateField,
+    IntegerField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TimeField,
+    ValidationError,
+)
+from wtforms.validators import Length, Optional
+from wtforms.widgets import CheckboxInput, HiddenInput, ListWidget
+
+from smsapp.domain.campaign import LONGEST_NAME
+from smsapp.domain.errors import Problem
+from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
+from smsapp.services.campaigns import Draft
+from smsapp.words import campaigns as words
+from smsapp.words import label, sentence
+
+FIXED = "="
+"""The choice "a fixed text" among the properties; no property is called like this."""
+RECUR = "recurring"
+FROM, TEXT = "from-", "text-"
+"""A variable has two controls: where its value comes from, and a text (the fixed one, or the fallback)."""
+COMMON_ZONES = (
+    "Asia/Shanghai",
+    "Asia/Urumqi",
+    "Asia/Hong_Kong",
+    "Asia/Taipei",
+    "Asia/Singapore",
+    "Asia/Tokyo",
+    "Asia/Dubai",
+    "Europe/London",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Los_Angeles",
+    "Australia/Sydney",
+    "UTC",
+)
+
+
+def _chosen(raw: str | None) -> int | None:
+    return int(raw) if raw else None
+
+
+class Checkboxes(SelectMultipleField):
+    """Several choices as checkboxes; values are whole numbers."""
+
+    widget = ListWidget(prefix_label=False)
+    option_widget = CheckboxInput()
+
+    def __init__(self, label: Any, **given: Any) -> None:
+        super().__init__(label, coerce=int, **given)
+
+
+class Day(DateField):
+    """A date; unreadable text stays where it was typed, with a sentence that says how to write it."""
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(sentence(Problem("date_unreadable"))) from None
+
+
+class TimeOfDay(TimeField):
+    """A time of day with or without seconds."""
+
+    def process_formdata(self, valuelist: Sequence[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError:
+            raise ValueError(sentence(Problem("time_unreadable"))) from None
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return " ".join(self.raw_data)
+        return self.data.strftime("%H:%M:%S") if self.data else ""
+
+
+class CampaignForm(FlaskForm):
+    version = IntegerField(widget=HiddenInput(), default=0)
+    name = StringField(_l("Message name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
+    segment = SelectField(_l("Segment"), coerce=_chosen)
+    channel = SelectField(_l("Channel"), coerce=_chosen)
+    template = SelectField(_l("SMS template"), coerce=_chosen, validate_choice=False)
+    kind = RadioField(_l("Send time"), default=Kind.NOW.value)
+    cycle = RadioField(_l("Cycle"), default=Kind.DAILY.value)
+    start = Day(_l("Date"), [Optional()])
+    time = TimeOfDay(_l("Time"), [Optional()], format=["%H:%M:%S", "%H:%M"])
+    weekdays = Checkboxes(_l("Days of the week"))
+    monthdays = Checkboxes(_l("Days of the month"))
+    end = Day(_l("End date"), [Optional()])
+    zone = StringField(_l("Time zone"))
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.kind.choices = [(Kind.NOW, label(Kind.NOW)), (Kind.ONCE, label(Kind.ONCE)), (RECUR, _("Recurring"))]
+        self.cycle.choices = [(kind.value, label(kind)) for kind in Kind if kind in RECURRING]
+        self.weekdays.choices = [(day, words.weekday_name(day)) for day in range(1, 8)]
+        self.monthdays.choices = [(day, str(day)) for day in range(1, 32)] + [(LAST_DAY, _("Last day"))]
+
+    def validate_zone(self, field: StringField) -> None:
+        if not known_zone(field.data or ""):
+            raise ValidationError(sentence(Problem("zone_unknown", facts={"zone": field.data or ""})))
+
+    def show(self, draft: Draft, version: int) -> None:
+        """Fill the form with a stored draft."""
+        schedule = draft.schedule
+        self.version.data = version
+        self.name.data = draft.name
+        self.segment.data, self.channel.data, self.template.data = (
+            draft.segment_id,
+            draft.channel_id,
+            draft.template_id,
+        )
+        self.kind.data = RECUR if schedule.recurring else schedule.kind.value
+        self.cycle.data = schedule.kind.value if schedule.recurring else Kind.DAILY.value
+        self.zone.data = schedule.zone
+        self.start.data, self.time.data, self.end.data = schedule.start, schedule.time, schedule.end
+        self.weekdays.data, self.monthdays.data = list(schedule.weekdays), list(schedule.monthdays)
+
+    def draft(self, mapping: Mapping[str, Any]) -> Draft:
+        """Return what was typed; parts that belong to another kind of schedule are left out."""
+        picked = self.cycle.data if self.kind.data == RECUR else self.kind.data
+        kind = Kind(picked) if picked in set(Kind) else Kind.NOW
+        now, recurring = kind is Kind.NOW, kind in RECURRING
+        return Draft(
+            name=self.name.data or "",
+            segment_id=self.segment.data,
+            channel_id=self.channel.data,
+            template_id=self.template.data,
+            mapping=mapping,
+            schedule=Schedule(
+                kind=kind,
+                zone=self.zone.data or "UTC",
+                time=None if now else _seconds(self.time.data),
+                start=None if now else self.start.data,
+                end=self.end.data if recurring else None,
+                weekdays=tuple(sorted(self.weekdays.data or ())) if kind is Kind.WEEKLY else (),
+                monthdays=tuple(sorted(self.monthdays.data or ())) if kind is Kind.MONTHLY else (),
+            ),
+        )
+
+
+def _seconds(time: dt.time | None) -> dt.time | None:
+    return time.replace(microsecond=0) if time else None
+
+
+def read_mapping(
+    typed: Mapping[str, str], names: Iterable[str], kept: Mapping[str, Any], properties: Iterable[str]
+) -> dict[str, Any]:
+    """Return the mapping of these variables as typed; one that was not on the form keeps its stored source.
+
+    A variable seen for the first time takes the property of the same name, if there is one.
+    """
+    known = {name.casefold(): name for name in properties}
+    mapping: dict[str, Any] = {}
+    for name in names:
+        source, text = typed.get(FROM + name), typed.get(TEXT + name, "").strip()
+        if source is None:
+            if name in kept:
+                mapping[name] = kept[name]
+            elif name.casefold() in known:
+                mapping[name] = {"property": known[name.casefold()], "fallback": None}
+        elif source == FIXED:
+            mapping[name] = {"fixed": text}
+        elif source in known.values():
+            mapping[name] = {"property": source, "fallback": text or None}
+        elif text:
+            mapping[name] = {"fixed": text}
+    return mapping
+
+
+class Named(Protocol):
+    """A row a person can choose."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+def offer(
+    form: CampaignForm,
+    segments: Iterable[Named],
+    channels: Iterable[Named],
+    templates: Iterable[Named],
+    draft: Draft,
+) -> None:
+    """Fill the drop-downs. What the draft holds but may not be chosen any more stays visible as what it is."""
+    for field, rows, chosen, nothing in (
+        (form.segment, segments, draft.segment_id, _("Choose a segment")),
+        (form.channel, channels, draft.channel_id, _("Choose a channel")),
+        (form.template, templates, draft.template_id, _("Choose a template")),
+    ):
+        field.choices = [("", nothing), *((str(row.id), row.name) for row in rows)]
+        if chosen is not None and str(chosen) not in dict(field.choices):
+            field.choices.append((str(chosen), _("No longer available: #%(id)s", id=chosen)))

@@ -1,0 +1,140 @@
+"""Words of campaigns: their statuses, what a draft lacks, and a schedule as a sentence."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from babel.dates import get_day_names
+from flask_babel import get_locale, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain.campaign import Action, Sort, Status, Tab
+from smsapp.domain.schedule import LAST_DAY, Kind, Note, Schedule
+
+PROBLEMS = {
+    "name_missing": _l("Give the message a name, so that it can be found again."),
+    "name_too_long": _l("A name has at most %(most)s characters."),
+    "segment_missing": _l("Choose whom to write to."),
+    "segment_gone": _l("This segment has been deleted. Choose another one."),
+    "channel_missing": _l("Choose a channel to send through."),
+    "channel_gone": _l("This channel has been deleted. Choose another one."),
+    "channel_inactive": _l("This channel is switched off. Choose another one, or switch it on in the settings."),
+    "template_missing": _l("Choose an approved template."),
+    "template_gone": _l("This template has been deleted. Choose another one."),
+    "template_of_another_channel": _l("This template belongs to another channel. Choose one of the chosen channel."),
+    "template_not_approved": _l("This template is not approved (any more). Choose another one."),
+    "template_changed_since_review": _l("The template's text has changed since you looked at it. Read it again."),
+    "variable_unmapped": _l("Say what the variable %(variable)s is filled with."),
+    "zone_unknown": _l("There is no time zone “%(zone)s”."),
+    "date_missing": _l("Choose the date to send on."),
+    "date_unreadable": _l("This is not a date. Write it like 2026-12-31."),
+    "start_missing": _l("Choose the date from which to send."),
+    "time_missing": _l("Choose the time of day to send at."),
+    "time_unreadable": _l("This is not a time of day. Write it like 09:30 or 09:30:15."),
+    "weekdays_missing": _l("Choose at least one day of the week."),
+    "monthdays_missing": _l("Choose at least one day of the month."),
+    "end_before_start": _l("The end lies before the start. Choose a later end, or none."),
+    "date_in_the_past": _l("This moment has passed already. Choose a later one."),
+    "schedule_over": _l("Between start and end no send is left. Choose other days or a later end."),
+    "nobody_to_write_to": _l("At present nobody in this segment would get the message."),
+    "begins_after_quiet_hours": _l(
+        "It is due within the channel's quiet hours for marketing texts: it will begin when they are over."
+    ),
+    "pauses_in_quiet_hours": _l(
+        "It will not be through before the quiet hours: it pauses then and goes on afterwards."
+    ),
+    "others_for_this_segment": _l(
+        "The same segment also gets “%(name)s” within a day of it; in all %(n)s such messages are waiting."
+    ),
+    "draft_overtaken": _l("Somebody saved this draft in the meantime. Nothing was overwritten."),
+}
+
+LABELS = {
+    Status.DRAFT: _l("Draft"),
+    Status.WAITING: _l("Waiting"),
+    Status.SENDING: _l("Sending"),
+    Status.SENT: _l("Sent"),
+    Status.FAILED: _l("Failed"),
+    Status.STOPPED: _l("Stopped"),
+    Action.EDIT: _l("Edit"),
+    Action.STOP: _l("Stop"),
+    Action.DELETE: _l("Delete"),
+    Tab.ALL: _l("All"),
+    Tab.SINGLE: _l("Single"),
+    Tab.RECURRING: _l("Recurring"),
+    Sort.NEWEST: _l("Newest first"),
+    Sort.NAME: _l("By name"),
+    Sort.DUE: _l("Next due first"),
+    Kind.NOW: _l("Immediately"),
+    Kind.ONCE: _l("At a set time"),
+    Kind.DAILY: _l("Daily"),
+    Kind.WEEKLY: _l("Weekly"),
+    Kind.MONTHLY: _l("Monthly"),
+    Note.MOVED: _l("This local time does not exist: clocks go forward. It is sent at the first moment after."),
+    Note.FIRST_OF_TWO: _l("This local time comes twice: clocks go back. It is sent the first time only."),
+    Note.LAST_DAY: _l("The month has no such day: it is sent on its last day."),
+}
+
+PARTS = {
+    "name": _l("Message name"),
+    "segment_id": _l("Target users"),
+    "channel_id": _l("Channel"),
+    "template_id": _l("SMS template"),
+    "mapping": _l("Variables"),
+    "schedule": _l("Send time"),
+}
+"""The parts of a draft, by the names of services/campaigns.py Draft."""
+
+
+def clock_time(time: dt.time) -> str:
+    """Return a time of day; its seconds only if there are any."""
+    return time.strftime("%H:%M:%S" if time.second else "%H:%M")
+
+
+def weekday(day: int) -> str:
+    """Return the short name of an ISO weekday: 一, Mon."""
+    width = "narrow" if get_locale().language == "zh" else "abbreviated"
+    return str(get_day_names(width, "stand-alone", get_locale())[day - 1])
+
+
+def weekday_name(day: int) -> str:
+    """Return the name of an ISO weekday as it stands alone: 周一, Mon."""
+    return str(get_day_names("abbreviated", "stand-alone", get_locale())[day - 1])
+
+
+def in_words(schedule: Schedule, *, start: bool = False) -> str:
+    """Return the schedule as a sentence: 每周一、四 09:30，至 2026-12-31. What is not chosen yet is a dash."""
+    if schedule.kind is Kind.NOW:
+        return _("Immediately")
+    time = clock_time(schedule.time) if schedule.time else "–"
+    if schedule.kind is Kind.ONCE:
+        return _("%(date)s at %(time)s", date=schedule.start or "–", time=time)
+    if schedule.kind is Kind.DAILY:
+        said = _("Every day at %(time)s", time=time)
+    elif schedule.kind is Kind.WEEKLY:
+        days = _(", ").join(weekday(day) for day in sorted(schedule.weekdays)) or "–"
+        said = _("Every %(days)s at %(time)s", days=days, time=time)
+    else:
+        said = _monthly(schedule, time)
+    if start and schedule.start:
+        said = _("%(said)s, from %(date)s", said=said, date=schedule.start)
+    return _("%(said)s, until %(date)s", said=said, date=schedule.end) if schedule.end else said
+
+
+def _monthly(schedule: Schedule, time: str) -> str:
+    numbers = [str(day) for day in sorted(schedule.monthdays) if day != LAST_DAY]
+    if not numbers:
+        if LAST_DAY in schedule.monthdays:
+            return _("On the last day of every month at %(time)s", time=time)
+        return _("Every month on day – at %(time)s", time=time)
+    days = _(", ").join(numbers)
+    if LAST_DAY in schedule.monthdays:
+        return _("Every month on day %(days)s and the last at %(time)s", days=days, time=time)
+    return ngettext(
+        "Every month on day %(days)s at %(time)s",
+        "Every month on days %(days)s at %(time)s",
+        len(numbers),
+        days=days,
+        time=time,
+    )
