@@ -337,7 +337,7 @@ def _rows(found: list[segments.Member], columns: list[Known]) -> list[dict[str, 
         {
             "contact_id": member.contact_id,
             "xwho": member.xwho,
-            "values": [_cell(value, one.name in phones) for one, value in zip(columns, member.values, strict=True)],
+            "cells": [_cell(value, one.name in phones) for one, value in zip(columns, member.values, strict=True)],
         }
         for member in found
     ]
