@@ -121,7 +121,7 @@ def read(record: Record, *, with_code: bool) -> Reading:
     """Return what a record means; `with_code` is true if the file has a column of codes, so an empty one is a slip."""
     values, found = record.values, list(record.problems)
     text, reason = values.get("text", ""), values.get("reason", "").strip()
-    if with_code and not values.get("code", "").strip():
+    if with_code and not found and not values.get("code", "").strip():
         found.append(Problem("template_code_missing", "code"))
     purpose = _meaning(values, "purpose", _PURPOSE_OF, found)
     audit = _meaning(values, "status", _AUDIT_OF, found)

@@ -113,7 +113,7 @@ def _list(found: object) -> Sheet:
                 complained.add(problem.place)
                 problems.append((number, problem))
         records.append(_record(number, item))
-    if not any("text" in record.values for record in records):
+    if records and not any("text" in record.values for record in records):
         raise Refusal(Problem("template_columns_missing", "file", {"known": ", ".join(COLUMNS)}))
     return Sheet(records, problems, any("code" in record.values for record in records))
 
@@ -124,9 +124,11 @@ def _record(number: int, item: Mapping[str, object]) -> Record:
         meaning = column(key)
         if meaning is None or meaning in values:
             continue
-        if isinstance(value, (dict, list)):
+        if isinstance(value, dict | list):
             problems.append(Problem("template_row_value_not_text", meaning, {"column": key}))
-        values[meaning] = "" if value in {"~", "null"} else small_files.written(value)
+        else:
+            # YAML's empty value arrives as it is written.
+            values[meaning] = "" if value in ("~", "null") else small_files.written(value)
     return Record(number, values, tuple(problems))
 
 

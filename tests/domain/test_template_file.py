@@ -1,0 +1,57 @@
+"""What the words of a file of templates mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from smsapp.domain.sms_template import Audit, Purpose
+from smsapp.domain.template_file import AUDITS, COLUMNS, PURPOSES, Record, column, header_problems, read
+
+
+def reading(with_code=True, **values):
+    return read(Record(2, {"code": "A1", "text": "您好"} | values), with_code=with_code)
+
+
+@pytest.mark.parametrize(("ours", "header"), [(ours, alias) for ours, aliases in COLUMNS.items() for alias in aliases])
+def test_every_name_of_a_column_is_known_however_it_is_typed(ours, header):
+    for typed in (header, header.upper(), f" {header} ", f"{header}*", header.replace(" ", "_"), f"\ufeff{header}"):
+        assert column(typed) == ours
+
+
+def test_an_unknown_column_is_told_and_a_slip_of_the_pen_guessed():
+    (unknown,) = header_problems(["内容", "创建时间"])
+    assert (unknown.code, unknown.facts["column"]) == ("template_column_unknown", "创建时间")
+    (slip,) = header_problems(["内容", "singature"])
+    assert (slip.code, slip.facts["near"]) == ("template_column_misspelt", "signature")
+    (twice,) = header_problems(["内容", "text"])
+    assert twice.code == "template_column_twice"
+    assert header_problems(["内容", ""]) == []
+
+
+@pytest.mark.parametrize(("audit", "word"), [(audit, word) for audit, words in AUDITS.items() for word in words])
+def test_every_word_for_an_audit_state_is_known(audit, word):
+    assert reading(status=word).audit is audit
+    assert reading(status=f" {word.upper()} ").audit is audit
+
+
+@pytest.mark.parametrize(("purpose", "word"), [(kind, word) for kind, words in PURPOSES.items() for word in words])
+def test_every_word_for_a_kind_of_text_is_known(purpose, word):
+    assert reading(purpose=word).entry.purpose is purpose
+
+
+def test_a_word_nobody_knows_is_a_problem_of_the_row():
+    assert [problem.code for problem in reading(status="0").problems] == ["template_status_unknown"]
+    assert [problem.code for problem in reading(purpose="好").problems] == ["template_purpose_unknown"]
+    assert [problem.code for problem in reading(code=" ").problems] == ["template_code_missing"]
+
+
+def test_a_file_that_says_nothing_of_kind_and_audit_is_understood_by_its_text():
+    assert reading().entry.purpose is Purpose.NOTIFICATION
+    assert reading(text="五折，拒收请回复R").entry.purpose is Purpose.MARKETING
+    assert reading().audit is None
+    assert reading(status="通过").audit is Audit.APPROVED
+
+
+def test_a_template_without_a_name_is_called_by_its_code_or_its_first_words():
+    assert reading().entry.name == "A1"
+    assert reading(with_code=False, code="", text="中" * 30).entry.name == "中" * 20
