@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass, field
 
@@ -147,3 +148,40 @@ class Place:
         """Return the place written in an address; None if there is none to be read."""
         found = _PLACE.fullmatch(text)
         return None if found is None else cls(int(found[1]), found[2] == "x", int(found[3]))
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A targeted person in one run: a message with its state, or the reason why there is none (`left`)."""
+
+    run_id: int
+    position: int
+    """The message's number in the run; the contact's id where there is no message."""
+    contact_id: int
+    xwho: str
+    """"" if the contact has been deleted since."""
+    phone: str = field(repr=False)
+    """E.164; for people left out what is known of their number now, possibly ""."""
+    state: Status | None = None
+    left: str = ""
+    reason: str = ""
+    code: str = ""
+    parts: int | None = None
+    provider_ref: str = ""
+    answered_at: int | None = None
+    receipt_at: int | None = None
+    params: str | None = field(default=None, repr=False)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.run_id, self.state is None, self.position)
+
+    @property
+    def answered(self) -> dt.datetime | None:
+        """When the channel answered."""
+        return None if self.answered_at is None else dt.datetime.fromtimestamp(self.answered_at, dt.UTC)
+
+    @property
+    def heard(self) -> dt.datetime | None:
+        """When the carrier's receipt came."""
+        return None if self.receipt_at is None else dt.datetime.fromtimestamp(self.receipt_at, dt.UTC)

@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -18,7 +19,7 @@ from smsapp.domain.funnel import Funnel, broken_identities, total
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import normalise
-from smsapp.domain.recipients import Group, Place, Step, steps
+from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import audience
 from smsapp.services.trail import Actor, note
@@ -26,9 +27,10 @@ from smsapp.store import recipients, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
-from smsapp.store.recipients import Recipient, Sought
+from smsapp.store.recipients import Sought
 from smsapp.store.runs import Run, RunState
 from smsapp.store.segments import Segment
+from smsapp.store.settings import settings
 
 PAGE = 50
 CHUNK = 5000
@@ -103,11 +105,8 @@ class Progress:
     planned: int
     pace: float | None
     """Messages per second lately."""
+    seconds_left: float | None
     ends_at: dt.datetime | None
-
-    @property
-    def share(self) -> float:
-        return self.done / self.planned if self.planned else 0.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,8 @@ class Report:
 
     campaign: Campaign
     channel: str
+    rate: int | None
+    """Messages per second the channel allows."""
     segment: str
     runs: Sequence[RunLine]
     """Newest first; all of the campaign's, or the one that was asked for."""
@@ -154,10 +155,12 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
         RunLine(run, funnels.get(run.id, Funnel()), _cost(run, funnels.get(run.id, Funnel()).parts)) for run in chosen
     ]
     funnel = total(line.funnel for line in lines)
-    bars, bar_seconds = _bars([run.id for run in chosen])
+    channel_id = chosen[0].channel_id if chosen else campaign.channel_id
+    bars, bar_seconds = _bars([run.id for run in chosen], ZoneInfo(campaign.zone))
     return Report(
         campaign=campaign,
-        channel=_name(ChannelRow, chosen[0].channel_id if chosen else campaign.channel_id),
+        channel=_name(ChannelRow, channel_id),
+        rate=session().scalar(sa.select(ChannelRow.rate).where(ChannelRow.id == channel_id)),
         segment=_name(Segment, chosen[0].segment_id if chosen else campaign.segment_id),
         runs=lines,
         whole=run_id is None,
@@ -218,7 +221,7 @@ def _reasons(run_ids: Sequence[int], funnel: Funnel) -> list[Reason]:
     )
 
 
-def _bars(run_ids: Sequence[int]) -> tuple[list[Bar], int]:
+def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
     """Return receipts over time in bars of equal width, gaps included, and that width in seconds.
 
     The ledger counts ten minutes at a time; over a longer span several of them become one bar.
@@ -231,13 +234,15 @@ def _bars(run_ids: Sequence[int]) -> tuple[list[Bar], int]:
         (wide for wide in (BUCKET, 3600, 6 * 3600, 24 * 3600, 7 * 86_400) if (last - first) // wide < MOST_BARS),
         30 * 86_400,
     )
+    # Days begin at midnight where the campaign is.
+    offset = int((dt.datetime.fromtimestamp(first, zone).utcoffset() or dt.timedelta()).total_seconds())
     sums: dict[tuple[int, str], int] = {}
     for bucket, state, n in counted:
-        at = bucket - bucket % width
+        at = bucket - (bucket + offset) % width
         sums[at, state] = sums.get((at, state), 0) + n
     return [
         Bar(dt.datetime.fromtimestamp(at, dt.UTC), sums.get((at, "delivered"), 0), sums.get((at, "undelivered"), 0))
-        for at in range(first - first % width, last + 1, width)
+        for at in range(first - (first + offset) % width, last + 1, width)
     ], width
 
 
@@ -246,8 +251,9 @@ def _progress(line: RunLine, now: dt.datetime) -> Progress | None:
         return None
     left = line.funnel.open
     pace = recipients.pace(session(), line.run.id) if line.run.state == RunState.SENDING else None
-    ends_at = now + dt.timedelta(seconds=left / pace) if pace else None
-    return Progress(line.funnel.planned - left, line.funnel.planned, pace, ends_at)
+    seconds = left / pace if pace else None
+    ends_at = None if seconds is None else now + dt.timedelta(seconds=seconds)
+    return Progress(line.funnel.planned - left, line.funnel.planned, pace, seconds, ends_at)
 
 
 def _refresh(
@@ -264,10 +270,12 @@ def _refresh(
     return 60 if whole and campaign.status == campaigns.Status.WAITING else None
 
 
-def seek(raw: str, region: str) -> Sought:
-    """Return what to look for: a whole number, or at least four last digits; raises Refusal."""
+def seek(raw: str) -> Sought:
+    """Return what to look for: a whole number, at least four last digits, or anybody if blank; raises Refusal."""
+    if not raw.strip():
+        return recipients.ANYBODY
     digits = "".join(letter for letter in raw if letter.isascii() and letter.isdigit())
-    if whole := normalise(raw, region):
+    if whole := normalise(raw, settings().DEFAULT_REGION):
         return Sought(phone=whole)
     if len(digits) < FEWEST_DIGITS:
         raise Refusal(Problem("phone_search_short", "phone", {"fewest": FEWEST_DIGITS}))

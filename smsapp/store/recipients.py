@@ -12,37 +12,10 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import ACCEPTED_STATES, Status
-from smsapp.domain.recipients import EVERY_STATE, Group, Place
+from smsapp.domain.recipients import EVERY_STATE, Group, Place, Recipient
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """A targeted person in one run: a message with its state, or the reason why there is none (`left`)."""
-
-    run_id: int
-    position: int
-    """The message's number in the run; the contact's id where there is no message."""
-    contact_id: int
-    xwho: str
-    """"" if the contact has been deleted since."""
-    phone: str = field(repr=False)
-    """E.164; for people left out what is known of their number now, possibly ""."""
-    state: Status | None = None
-    left: str = ""
-    reason: str = ""
-    code: str = ""
-    parts: int | None = None
-    provider_ref: str = ""
-    answered_at: int | None = None
-    receipt_at: int | None = None
-    params: str | None = field(default=None, repr=False)
-
-    @property
-    def place(self) -> Place:
-        return Place(self.run_id, self.state is None, self.position)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.campaign import Left
@@ -119,6 +121,18 @@ HOLDS = {
 }
 """Why a run waits, or why it failed."""
 
+RUN_STATES: dict[str, tuple[Any, str]] = {
+    "open": (_l("Starting"), "cyan"),
+    "sending": (_l("Sending"), "cyan"),
+    "held": (_l("Held"), "orange"),
+    "ending": (_l("Ending"), "orange"),
+    "sent": (_l("Finished"), "green"),
+    "failed": (_l("Failed"), "red"),
+    "stopped": (_l("Ended"), "orange"),
+    "missed": (_l("Missed"), "red"),
+}
+"""A run's verdict, or its state while it has none: word and colour."""
+
 
 def state(status: Status) -> str:
     """Return the word for a message's state."""
@@ -134,3 +148,12 @@ def reason(status: Status | None, code: str) -> str:
 def hold(code: str) -> str:
     """Return why a run waits or has failed: a hold of ours, or an Outcome."""
     return str(HOLDS.get(code) or outcomes.EXPLANATIONS.get(code) or code)
+
+
+def run_state(state: str, verdict: str) -> str:
+    """Return the word for how a run is going, or how it ended."""
+    return str(RUN_STATES[verdict or state][0])
+
+
+def run_colour(state: str, verdict: str) -> str:
+    return RUN_STATES[verdict or state][1]

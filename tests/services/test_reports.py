@@ -12,12 +12,11 @@ from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Charged, Outcome
-from smsapp.domain.recipients import GROUPS, group
+from smsapp.domain.recipients import GROUPS, Recipient, group
 from smsapp.services import reports
 from smsapp.services.trail import Actor
 from smsapp.store.db import session
 from smsapp.store.people import Trail
-from smsapp.store.recipients import Recipient
 from smsapp.store.runs import Message, ReceiptBucket, Run, RunState, Tally
 from tests import builders, ledgers
 
@@ -33,7 +32,7 @@ def everyone(campaign_id: int, run_id: int | None, name: str, reason: str = "") 
         assert wanted is not None
         after = None
         while True:
-            found, after = reports.people(campaign_id, run_id, wanted, reports.recipients.ANYBODY, after)
+            found, after = reports.people(campaign_id, run_id, wanted, reports.seek(""), after)
             yield from found
             if after is None:
                 return
@@ -203,10 +202,8 @@ def test_a_whole_number_is_found_among_messages_and_among_those_left_out() -> No
     first = session().get(Message, (made.id, 1))
     assert first is not None
 
-    found, _ = reports.people(
-        campaign.id, None, GROUPS["target"], reports.seek(first.phone.removeprefix("+86"), "CN"), None
-    )
-    left, _ = reports.people(campaign.id, None, GROUPS["target"], reports.seek("139 0000 1234", "CN"), None)
+    found, _ = reports.people(campaign.id, None, GROUPS["target"], reports.seek(first.phone.removeprefix("+86")), None)
+    left, _ = reports.people(campaign.id, None, GROUPS["target"], reports.seek("139 0000 1234"), None)
 
     assert [one.position for one in found] == [1]
     assert [one.left for one in left] == [Left.OPTED_OUT]
@@ -218,14 +215,14 @@ def test_last_digits_find_everybody_whose_number_ends_so() -> None:
     first = session().get(Message, (made.id, 1))
     assert first is not None
 
-    found, _ = reports.people(campaign.id, None, GROUPS["planned"], reports.seek(first.phone[-6:], "CN"), None)
+    found, _ = reports.people(campaign.id, None, GROUPS["planned"], reports.seek(first.phone[-6:]), None)
 
     assert [one.phone for one in found] == [first.phone]
 
 
 def test_too_few_digits_are_refused_with_what_is_needed() -> None:
     with pytest.raises(Refusal) as refused:
-        reports.seek("123", "CN")
+        reports.seek("123")
 
     assert refused.value.problems[0].code == "phone_search_short"
 
@@ -259,7 +256,7 @@ def test_a_deleted_campaign_and_a_foreign_run_are_not_found(now: dt.datetime) ->
     with pytest.raises(NotFound):
         reports.report(other.id, made.id, now)
     with pytest.raises(NotFound):
-        reports.people(other.id, made.id, GROUPS["target"], reports.recipients.ANYBODY, None)
+        reports.people(other.id, made.id, GROUPS["target"], reports.seek(""), None)
 
 
 def test_an_export_brings_everybody_in_order_and_leaves_a_line(

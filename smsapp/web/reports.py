@@ -1,0 +1,213 @@
+"""The effect of a campaign: its numbers, the people behind each of them, one message, and the export."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, abort, request, stream_with_context, url_for
+from flask_babel import format_currency, get_timezone
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from smsapp.domain import csv_text, phone
+from smsapp.domain.campaign import Left
+from smsapp.domain.errors import Refusal
+from smsapp.domain.message import Status
+from smsapp.domain.people import Role, reaches, sees_numbers
+from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
+from smsapp.services import clock, reports
+from smsapp.services.reports import Report
+from smsapp.web import guard
+from smsapp.web.guard import needs
+from smsapp.web.render import page, page_or_piece
+from smsapp.words import label, outcomes, sentence
+from smsapp.words import reports as words
+
+bp = Blueprint("reports", __name__, url_prefix="/campaigns/<int:campaign_id>")
+bp.add_app_template_filter(format_currency, "money")
+bp.add_app_template_filter(words.state, "message_state")
+bp.add_app_template_filter(words.reason, "message_reason")
+bp.add_app_template_filter(words.hold, "hold_reason")
+bp.add_app_template_filter(outcomes.explanation, "explanation")
+
+Address = Callable[..., str]
+
+
+def _address(name: str, campaign_id: int, run_id: int | None) -> Address:
+    """Return what makes addresses of this report: of the campaign, or of the run that is looked at."""
+    if run_id is None:
+        return partial(url_for, f"reports.{name}", campaign_id=campaign_id)
+    return partial(url_for, f"reports.run_{name}", campaign_id=campaign_id, run_id=run_id)
+
+
+def _chosen(name: str, reason: str = "") -> Group:
+    """Return the group of people that is asked for; everybody if none is."""
+    found = group(name or "target", reason)
+    if found is None:
+        abort(404)
+    return found
+
+
+def _summary(report: Report, campaign_id: int, run_id: int | None) -> dict[str, Any]:
+    return {
+        "report": report,
+        "words": words,
+        "here": _address("effect", campaign_id, run_id),
+        "numbers_url": _address("numbers", campaign_id, run_id)(),
+    }
+
+
+def _people(campaign_id: int, run_id: int | None, typed: str, problem: str, after: Place | None) -> dict[str, Any]:
+    """Return what the page needs; `typed` is a number that is looked for, `problem` what is wrong with it."""
+    report = reports.report(campaign_id, run_id, clock.now())
+    chosen = _chosen(request.values.get("group", ""))
+    reasons = _reasons(report, chosen)
+    wanted = request.values.get("reason", "")
+    count = chosen.size(report.funnel)
+    for code, _word, n in reasons:
+        # A reason of the group that was shown before means nothing in this one.
+        if code == wanted:
+            chosen, count = _chosen(chosen.name, wanted), n
+    found: list[Recipient] = []
+    following: Place | None = None
+    if not problem:
+        found, following = reports.people(campaign_id, run_id, chosen, reports.seek(typed), after)
+    return _summary(report, campaign_id, run_id) | {
+        "people": found,
+        "following": following,
+        "first": after is None,
+        "group": chosen,
+        "groups": GROUPS,
+        "reason": wanted if wanted in {code for code, _word, _n in reasons} else "",
+        "reasons": reasons,
+        "count": count,
+        "slots": {line.run.id: line.run.slot for line in report.runs},
+        "typed": typed,
+        "problem": problem,
+        "may_export": reaches(current_user.role, Role.OPERATOR),
+        "search_url": _address("search", campaign_id, run_id)(),
+        "export_url": _address("export", campaign_id, run_id)(),
+    }
+
+
+def _reasons(report: Report, chosen: Group) -> list[tuple[str, str, int]]:
+    """Return (code, word, people) of every reason in this group, for a group that is one state or those left out."""
+    if chosen.states and len(chosen.states) == 1:
+        (state,) = chosen.states
+        return [(line.code, words.reason(state, line.code), line.n) for line in report.reasons if line.state is state]
+    if chosen.name == "left_out":
+        return [(left, label(left), n) for left in Left if (n := report.funnel.excluded.get(left, 0))]
+    return []
+
+
+@bp.get("/effect", defaults={"run_id": None}, endpoint="effect")
+@bp.get("/runs/<int:run_id>", endpoint="run_effect")
+def effect(campaign_id: int, run_id: int | None) -> Response:
+    """Show the report; the piece is the table of people."""
+    after = Place.read(request.args.get("after", ""))
+    return page_or_piece("reports/effect.html", "reports/_people.html", **_people(campaign_id, run_id, "", "", after))
+
+
+@bp.get("/effect/numbers", defaults={"run_id": None}, endpoint="numbers")
+@bp.get("/runs/<int:run_id>/numbers", endpoint="run_numbers")
+def numbers(campaign_id: int, run_id: int | None) -> Response:
+    """Show the numbers alone: the piece that refreshes by itself while something can change."""
+    report = reports.report(campaign_id, run_id, clock.now())
+    return page("reports/_numbers.html", **_summary(report, campaign_id, run_id))
+
+
+@bp.post("/effect/search", defaults={"run_id": None}, endpoint="search")
+@bp.post("/runs/<int:run_id>/search", endpoint="run_search")
+@needs(Role.VIEWER)
+def search(campaign_id: int, run_id: int | None) -> Response:
+    """Find people by their number, which is in the form and so never in an address or a log."""
+    typed = request.form.get("phone", "").strip()[:40]
+    problem = ""
+    try:
+        reports.seek(typed)
+    except Refusal as refusal:
+        problem = sentence(refusal.problems[0])
+    context = _people(campaign_id, run_id, typed, problem, Place.read(request.form.get("after", "")))
+    return page_or_piece("reports/effect.html", "reports/_people.html", 422 if problem else 200, **context)
+
+
+@bp.get("/runs/<int:run_id>/messages/<int:seq>")
+def message(campaign_id: int, run_id: int, seq: int) -> Response:
+    """Show one message: its text and what became of it."""
+    story = reports.message(campaign_id, run_id, seq)
+    return page_or_piece(
+        "reports/message.html",
+        "reports/_message.html",
+        story=story,
+        text=_shown(story.text, story.recipient),
+        words=words,
+    )
+
+
+def _shown(text: str, recipient: Recipient) -> str:
+    """Return the text with the person's own number masked in it, unless the reader may see numbers."""
+    if _sees_numbers():
+        return text
+    national = recipient.phone.removeprefix("+86")
+    return text.replace(recipient.phone, phone.mask(recipient.phone)).replace(national, phone.mask(recipient.phone))
+
+
+def _sees_numbers() -> bool:
+    return bool(sees_numbers(current_user.role, current_user.sees_numbers))
+
+
+@bp.post("/effect/export", defaults={"run_id": None}, endpoint="export")
+@bp.post("/runs/<int:run_id>/export", endpoint="run_export")
+@needs(Role.OPERATOR)
+def export(campaign_id: int, run_id: int | None) -> Response:
+    """Send the people of a group as CSV, as a stream: its memory does not grow with the campaign."""
+    chosen, now = _chosen(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
+    masked = not _sees_numbers()
+    chunks = reports.export(campaign_id, run_id, chosen, guard.actor(), now, masked=masked)
+    name = f"campaign-{campaign_id}{f'-run-{run_id}' if run_id else ''}-{chosen.name}-{now:%Y%m%d-%H%M%S}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    rows = _csv(chunks, masked, get_timezone())
+    return Response(stream_with_context(rows), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _csv(chunks: Iterable[list[Recipient]], masked: bool, zone: ZoneInfo) -> Iterator[str]:
+    heads = (
+        _("User id"), _("Phone number"), _("State"), _("Reason"), _("Provider's code"), _("Billed parts"),
+        _("Answered at"), _("Receipt at"), _("Provider's message id"), _("Run"), _("Message"),
+    )  # fmt: skip
+    yield csv_text.MARK + csv_text.lines([heads])
+    states = {status: words.state(status) for status in Status}
+    left_out = str(words.GROUPS["left_out"])
+    reasons: dict[tuple[Status | None, str], str] = {}
+
+    def why(one: Recipient) -> str:
+        key = (one.state, one.reason or one.left)
+        if key not in reasons:
+            reasons[key] = label(one.left, "Left") if one.left else words.reason(one.state, one.reason)
+        return reasons[key]
+
+    for chunk in chunks:
+        yield csv_text.lines(
+            (
+                one.xwho,
+                phone.mask(one.phone) if masked else one.phone.removeprefix("+86"),
+                left_out if one.state is None else states[one.state],
+                why(one),
+                one.code,
+                one.parts,
+                _moment(one.answered_at, zone),
+                _moment(one.receipt_at, zone),
+                one.provider_ref,
+                one.run_id,
+                one.position if one.state is not None else "",
+            )
+            for one in chunk
+        )
+
+
+def _moment(seconds: int | None, zone: ZoneInfo) -> str:
+    return dt.datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S") if seconds is not None else ""

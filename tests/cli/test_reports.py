@@ -1,0 +1,58 @@
+"""`flask reports` for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+
+from flask.testing import FlaskCliRunner
+
+from smsapp.store.db import session
+from smsapp.store.runs import Tally
+from tests import ledgers
+
+
+def test_a_report_is_printed_for_people(runner: FlaskCliRunner) -> None:
+    campaign = ledgers.campaign()
+    ledgers.run(campaign)
+
+    said = runner.invoke(args=["reports", "show", str(campaign.id)])
+
+    assert said.exit_code == 0, said.output
+    assert "effective" in said.output
+    assert "undelivered: switched_off" in said.output
+    assert "22 billed parts, 0.99 CNY" in said.output
+
+
+def test_a_report_is_one_json_object_for_scripts(runner: FlaskCliRunner) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign, ledgers.EVERY_STATE, template=ledgers.TEMPLATE | {"price": None})
+
+    said = runner.invoke(args=["reports", "show", str(campaign.id), "--json"])
+
+    found = json.loads(said.stdout)
+    assert found["steps"] == {"target": 56, "effective": 53, "accepted": 22, "delivered": 12}
+    assert found["runs"][0]["id"] == made.id
+    assert found["costs"] == [{"parts": 22, "amount": None, "currency": ""}]
+    assert {line["reason"] for line in found["reasons"]} >= {"switched_off", "worker_lost"}
+
+
+def test_a_campaign_that_is_not_there_ends_with_one(runner: FlaskCliRunner) -> None:
+    for command in (["show", "7"], ["verify", "7"]):
+        said = runner.invoke(args=["reports", *command])
+
+        assert said.exit_code == 1
+        assert "There is no campaign 7." in said.stderr
+
+
+def test_verify_is_content_with_true_numbers_and_names_false_ones(runner: FlaskCliRunner) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+
+    good = runner.invoke(args=["reports", "verify"])
+    session().get_one(Tally, (made.id, "delivered", "")).n -= 1
+    session().commit()
+    bad = runner.invoke(args=["reports", "verify", str(campaign.id)])
+
+    assert (good.exit_code, good.output) == (0, "1 runs checked, 0 with numbers that are off.\n")
+    assert bad.exit_code == 1
+    assert f"run {made.id}: delivered: tally 11 != rows 12" in bad.output
