@@ -1,0 +1,105 @@
+"""Runs that are over: frozen by the sending engine, then given the outcomes a provider would have given them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.domain.outcome import Outcome
+from smsapp.services import sending
+from smsapp.store import ledger
+from smsapp.store.db import session, writing
+from smsapp.store.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
+
+Fates = tuple[tuple[int, Status, Outcome | None], ...]
+"""(share in thousandths, what became of it, why); whatever is left over was delivered."""
+
+USUAL: Fates = (
+    (7, Status.REFUSED, Outcome.BAD_NUMBER),
+    (4, Status.REFUSED, Outcome.FREQUENCY_LIMIT),
+    (2, Status.REFUSED, Outcome.CONTENT_REFUSED),
+    (18, Status.UNDELIVERED, Outcome.SWITCHED_OFF),
+    (9, Status.UNDELIVERED, Outcome.NO_SUCH_SUBSCRIBER),
+    (5, Status.UNDELIVERED, Outcome.BLOCKED_BY_CARRIER),
+    (3, Status.UNDELIVERED, Outcome.SUSPENDED),
+    (8, Status.NO_RECEIPT, None),
+    (1, Status.UNCONFIRMED, None),
+)
+SIGNATURE_REFUSED: Fates = ((1000, Status.REFUSED, Outcome.SIGNATURE_REFUSED),)
+
+PER_SECOND = 200
+"""Messages that left per second, in this past."""
+LAST_RECEIPT = 5400
+BUCKET = 600
+
+
+def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
+    """Freeze the run's audience at `now`, let every message come to its end, close the run."""
+    sending.open_run(run_id, now)
+    begun = int(now.timestamp())
+    with writing() as current:
+        _answer(current, run_id, fates, parts, begun)
+        current.execute(sa.update(Batch).where(Batch.run_id == run_id).values(state=BatchState.DONE, attempts=1))
+        _count(current, run_id)
+        _chart(current, run_id)
+    planned = session().scalar(sa.select(Run.planned).where(Run.id == run_id)) or 0
+    sending.close_if_over(run_id, now + dt.timedelta(seconds=planned // PER_SECOND + 2))
+
+
+def _answer(current: Session, run_id: int, fates: Fates, parts: int, begun: int) -> None:
+    """Give every message of the run its fate, by its number alone: the same every time, without a pattern to see."""
+    lot = (Message.seq * 7919 + run_id * 104729) % 1000
+    whens, reasons, above = [], [], 0
+    for share, status, reason in fates:
+        above += share
+        whens.append((lot < above, sa.literal(int(status))))
+        reasons.append((lot < above, sa.literal(reason.value) if reason else sa.null()))
+    answered = begun + (Message.seq - Message.seq % PER_SECOND) / PER_SECOND
+    current.execute(
+        sa.update(Message)
+        .where(Message.run_id == run_id)
+        .values(
+            status=sa.case(*whens, else_=int(Status.DELIVERED)),
+            reason=sa.case(*reasons, else_=None),
+            answered_at=sa.cast(answered, sa.BigInteger),
+        )
+    )
+    accepted = Message.status.in_([int(status) for status in ACCEPTED_STATES])
+    heard = Message.status.in_([int(Status.DELIVERED), int(Status.UNDELIVERED)])
+    # Most receipts come within minutes, the last ones much later: the square of an even draw.
+    wait = (Message.seq * 6133 + run_id * 7) % 1000
+    late = wait * wait * LAST_RECEIPT // 1_000_000 + 2
+    current.execute(sa.update(Message).where(Message.run_id == run_id, accepted).values(parts=parts))
+    current.execute(
+        sa.update(Message).where(Message.run_id == run_id, heard).values(receipt_at=Message.answered_at + late)
+    )
+    refused = sa.and_(Message.run_id == run_id, Message.reason.is_not(None))
+    current.execute(sa.update(Message).where(refused).values(code="SIM-" + sa.func.upper(Message.reason)))
+    billed = sa.select(sa.func.coalesce(sa.func.sum(Message.parts), 0)).where(Message.run_id == run_id)
+    current.execute(sa.update(Run).where(Run.id == run_id).values(parts=billed.scalar_subquery()))
+
+
+def _count(current: Session, run_id: int) -> None:
+    """Make the tallies anew from the messages; the exclusions are counted already."""
+    current.execute(sa.delete(Tally).where(Tally.run_id == run_id, Tally.state != EXCLUDED))
+    found = current.execute(
+        sa.select(Message.status, sa.func.coalesce(Message.reason, ""), sa.func.count())
+        .where(Message.run_id == run_id)
+        .group_by(Message.status, sa.func.coalesce(Message.reason, ""))
+    ).all()
+    ledger.shift(current, run_id, {(ledger.name(Status(status)), reason): n for status, reason, n in found})
+
+
+def _chart(current: Session, run_id: int) -> None:
+    bucket = (Message.receipt_at - Message.receipt_at % BUCKET).label("bucket")
+    found = current.execute(
+        sa.select(bucket, Message.status, sa.func.count())
+        .where(Message.run_id == run_id, Message.receipt_at.is_not(None))
+        .group_by(bucket, Message.status)
+    ).all()
+    rows = [{"run_id": run_id, "bucket": at, "state": ledger.name(Status(status)), "n": n} for at, status, n in found]
+    if rows:
+        current.execute(sa.insert(ReceiptBucket), rows)
