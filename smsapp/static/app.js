@@ -41,7 +41,7 @@ document.addEventListener("change", (event) => {
 // A form is sent once, however often its button is pressed. Coming back by the history makes it usable again.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post" || form.dataset.hxPost || event.defaultPrevented) return;
+  if (form.method !== "post" || form.dataset.hxPost || "again" in form.dataset || event.defaultPrevented) return;
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "1";
 });
