@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from smsapp.domain import forecast as forecasts
 from smsapp.domain import quiet, sms_template
 from smsapp.domain import schedule as schedules
+from smsapp.domain.campaign import Left
 from smsapp.domain.errors import Problem
 from smsapp.domain.forecast import Forecast
 from smsapp.domain.phone import is_domestic
@@ -122,6 +123,10 @@ class Review:
     preview: Preview | None
 
     @property
+    def left_out(self) -> list[tuple[Left, int]]:
+        return left_out(self.counts)
+
+    @property
     def ready(self) -> bool:
         return not self.problems
 
@@ -154,6 +159,10 @@ class Look:
     def counts(self) -> AudienceCounts | None:
         return target(self.draft, self.now)
 
+    @property
+    def left_out(self) -> list[tuple[Left, int]]:
+        return left_out(self.counts)
+
     @cached_property
     def measure(self) -> Measure | None:
         return measure(self.draft, self.now)
@@ -176,6 +185,11 @@ def target(draft: Draft, now: dt.datetime) -> AudienceCounts | None:
     if draft.segment_id is None or session().get(Segment, draft.segment_id) is None:
         return None
     return audience.counts(draft.segment_id, draft.channel_id, draft.template_id, draft.mapping, now=now)
+
+
+def left_out(counts: AudienceCounts | None) -> list[tuple[Left, int]]:
+    """Return the reasons that hold for somebody with their numbers, in the order of precedence."""
+    return [(left, counts.left_out[left]) for left in Left if counts.left_out.get(left)] if counts else []
 
 
 def preview(draft: Draft, person: int, now: dt.datetime) -> Preview:

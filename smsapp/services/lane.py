@@ -13,6 +13,7 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -130,15 +131,15 @@ class Lane:
         left = True
         async with HttpClient(allowed) as http:
             while loop.time() < over and not self.stopping:
-                if loop.time() >= look:
+                if loop.time() >= look or (self.freezing is not None and self.freezing.done()):
                     await self._look()
                     look = loop.time() + LOOK_AROUND
                 if await self._take_batch(http):
                     continue
-                left = bool(self.batches or self.freezing)
+                waited_for = [*self.batches, *([self.freezing] if self.freezing else [])]
+                left = bool(waited_for)
                 if not left:
                     break
-                waited_for = [*self.batches, *([self.freezing] if self.freezing else [])]
                 await asyncio.wait(
                     waited_for, timeout=max(0.01, look - loop.time()), return_when=asyncio.FIRST_COMPLETED
                 )
@@ -150,15 +151,18 @@ class Lane:
         return left
 
     async def _look(self) -> None:
-        """Look around; let an audience be frozen on a thread of its own, for that may take a while."""
-        opened = await self.at_desk(self._look_around)
+        """Look around; let audiences be frozen on a thread of its own, for that may take a while."""
         if self.freezing is not None and self.freezing.done():
             self.freezing.result()
             self.freezing = None
-            await self.at_desk(self._look_around)
+        opened = await self.at_desk(self._look_around)
         if opened and self.freezing is None and not self.stopping:
-            freeze = partial(self._in_context, sending.open_run, opened[0], self.clock())
+            freeze = partial(self._in_context, self._freeze, opened)
             self.freezing = asyncio.get_running_loop().run_in_executor(self.freezer, freeze)
+
+    def _freeze(self, run_ids: Sequence[int]) -> None:
+        for run_id in run_ids:
+            sending.open_run(run_id, self.clock())
 
     # -- at the desk: database steps ------------------------------------------------------------------------------
 
@@ -218,7 +222,12 @@ class Lane:
             ledger.write_back(current, batch, outcomes.answers, int(now.timestamp()))
             if work.line.adapter.receipts_by_provider_ref:
                 phones = {seq: phone for seq, phone, _params in batch.rows}
-                refs = [(a.provider_ref, phones[a.seq], a.seq) for a in outcomes.answers if a.provider_ref]
+                shared = Counter(answer.provider_ref for answer in outcomes.answers)
+                refs = [
+                    (a.provider_ref, phones[a.seq] if shared[a.provider_ref] > 1 else "", a.seq)
+                    for a in outcomes.answers
+                    if a.provider_ref
+                ]
                 ledger.remember_refs(current, work.line.channel_id, batch.run_id, refs)
             if outcomes.trouble is not None:
                 self._hold(batch.run_id, outcomes.trouble, now)

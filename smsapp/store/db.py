@@ -92,9 +92,8 @@ def upsert(table: Any) -> Any:
 
 
 def changed(session: Session, statement: Any) -> int:
-    """Run an UPDATE, DELETE or INSERT .. SELECT past the ORM's session bookkeeping; return how many rows it changed."""
-    result = session.execute(statement, execution_options={"synchronize_session": False})
-    return int(getattr(result, "rowcount", 0))
+    """Run an UPDATE, DELETE or INSERT .. SELECT past the ORM and its bookkeeping; return how many rows it changed."""
+    return session.connection().execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
 
 @contextmanager
