@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 
 from sqlalchemy.orm import Session
 
@@ -55,10 +54,5 @@ def take(
 def find_page(*, opt_out: bool | None, words: str = "", before: int | None = None, limit: int = 50) -> list[Reply]:
     """Return one page of replies, newest first. `words` may be part of a text or a whole number."""
     words = words.strip()
-    number = as_number(words)
+    number = phone.normalise(words, settings().DEFAULT_REGION)
     return store.replies(opt_out=opt_out, phone=number, words="" if number else words, before=before, limit=limit)
-
-
-def as_number(words: str) -> str:
-    """Return the E.164 number that a person typed into a search field, or "" if it is something else."""
-    return phone.normalise(words, settings().DEFAULT_REGION) if re.search(r"[0-9０-９]{5}", words) else ""

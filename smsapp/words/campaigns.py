@@ -14,7 +14,7 @@ from smsapp.domain.schedule import LAST_DAY, Kind, Note, Schedule
 
 PROBLEMS = {
     "name_missing": _l("Give the message a name, so that it can be found again."),
-    "name_too_long": _l("A name has at most %(most)s characters."),
+    "name_too_long": _l("The name of a message has at most %(most)s characters."),
     "segment_missing": _l("Choose whom to write to."),
     "segment_gone": _l("This segment has been deleted. Choose another one."),
     "channel_missing": _l("Choose a channel to send through."),
@@ -41,9 +41,7 @@ PROBLEMS = {
     "begins_after_quiet_hours": _l(
         "It is due within the channel's quiet hours for marketing texts: it will begin when they are over."
     ),
-    "pauses_in_quiet_hours": _l(
-        "It will not be through before the quiet hours: it pauses then and goes on afterwards."
-    ),
+    "pauses_in_quiet_hours": _l("It will not be through before the quiet hours: it pauses and goes on afterwards."),
     "others_for_this_segment": _l(
         "The same segment also gets “%(name)s” within a day of it; in all %(n)s such messages are waiting."
     ),
@@ -61,8 +59,8 @@ LABELS = {
     Action.STOP: _l("Stop"),
     Action.DELETE: _l("Delete"),
     Tab.ALL: _l("All"),
-    Tab.SINGLE: _l("Single"),
-    Tab.RECURRING: _l("Recurring"),
+    Tab.SINGLE: _l("Single messages"),
+    Tab.RECURRING: _l("Recurring messages"),
     Sort.NEWEST: _l("Newest first"),
     Sort.NAME: _l("By name"),
     Sort.DUE: _l("Next due first"),

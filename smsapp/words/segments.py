@@ -142,7 +142,11 @@ def _written(value: Any, kind: Type) -> str:
     if isinstance(value, tuple):
         shown = str(_("“%(text)s”", text=_("”, “").join(value[:5])))
         more = len(value) - 5
-        return str(ngettext("%(shown)s and %(num)s more", "%(shown)s and %(num)s more", more, shown=shown)) if more > 0 else shown
+        return (
+            str(ngettext("%(shown)s and %(num)s more", "%(shown)s and %(num)s more", more, shown=shown))
+            if more > 0
+            else shown
+        )
     if isinstance(value, Unit):
         return str(LABELS[value])
     return str(_("“%(text)s”", text=value)) if kind is Type.STRING else str(value)

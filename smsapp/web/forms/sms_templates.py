@@ -20,7 +20,7 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
         choices=[(purpose.value, LABELS[purpose]) for purpose in Purpose],
         default=Purpose.MARKETING.value,
     )
-    text = TextAreaField(_l("Text"))
+    text = TextAreaField(_l("Message text"))
     code = StringField(_l("Template code of the provider"))
     seen = HiddenField()
 

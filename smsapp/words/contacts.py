@@ -1,0 +1,105 @@
+"""Contacts in words: types, why a record was not kept, states of an import, and what is wrong with a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain.columns import ImportState
+from smsapp.domain.contact import Reason, Type
+
+LABELS = {
+    Type.STRING: _l("Text"),
+    Type.NUMBER: _l("Number"),
+    Type.BOOL: _l("Yes or no"),
+    Type.DATETIME: _l("Date and time"),
+    Type.LIST: _l("Set of texts"),
+    Reason.BAD_RECORD: _l("Not a record"),
+    Reason.BAD_APPID: _l("Unknown AppKey"),
+    Reason.BAD_ID: _l("No usable user id"),
+    Reason.BAD_EVENT: _l("No usable xwhat"),
+    Reason.BAD_TIME: _l("No usable time"),
+    Reason.BAD_NAME: _l("Wrong property name"),
+    Reason.BAD_VALUE: _l("Wrong value"),
+    Reason.BAD_TEXT: _l("Unreadable text"),
+    Reason.TYPE_CONFLICT: _l("Wrong type"),
+    Reason.TOO_LONG: _l("Too long"),
+    Reason.TOO_MANY_PROPERTIES: _l("Too many properties"),
+    Reason.TOO_MANY_ITEMS: _l("Too many entries in a set"),
+    Reason.OUT_OF_RANGE: _l("Number out of range"),
+    Reason.TOO_MANY_CELLS: _l("Too many cells"),
+    Reason.FORMULA: _l("Formula without a result"),
+    "more": _l("And more"),
+    ImportState.UPLOADED: _l("Columns not chosen yet"),
+    ImportState.QUEUED: _l("Waiting for a worker"),
+    ImportState.RUNNING: _l("Coming in"),
+    ImportState.DONE: _l("Done"),
+    ImportState.FAILED: _l("Broken off"),
+    "role_ignore": _l("Leave out"),
+    "role_id": _l("User id"),
+    "role_phone": _l("Phone number"),
+    "role_id_phone": _l("Phone number, also as user id"),
+    "role_property": _l("Property"),
+}
+
+PROBLEMS = {
+    "record_bad_record": _l("This is not a JSON object with xwho, xwhat and xcontext."),
+    "record_unknown_appkey": _l("The appid is missing, unknown or disabled. Put an active AppKey into the app."),
+    "record_bad_id": _l("The user id is missing or longer than 254 characters."),
+    "record_bad_event": _l("xwhat is missing or longer than 99 characters."),
+    "record_bad_time": _l("xwhen is not a time in milliseconds."),
+    "record_bad_name": _l(
+        "“%(name)s” cannot be the name of a property: "
+        "at most 125 letters, digits, _ and $, beginning with a letter or $."
+    ),
+    "record_bad_value": _l("The value of “%(name)s” cannot be kept or does not suit this operation."),
+    "record_bad_text": _l("There are characters that cannot be read. Save the file as UTF-8 and check this row."),
+    "record_type_conflict": _l("“%(name)s” is of type %(expected)s, but this value is of type %(found)s."),
+    "record_too_long": _l("“%(name)s” is longer than %(limit)s bytes in UTF-8."),
+    "record_too_many_properties": _l("There are more than %(limit)s properties."),
+    "record_too_many_items": _l("The set “%(name)s” has more than %(limit)s entries."),
+    "record_out_of_range": _l("The number of “%(name)s” is beyond ±900 trillion."),
+    "record_too_many_cells": _l("The row has more cells than the table has columns (%(limit)s)."),
+    "record_formula_without_value": _l(
+        "The cell of “%(name)s” holds a formula without a stored result. Open the file in Excel and save it again."
+    ),
+    "record_more": _l("%(n)s further records of the same request were refused."),
+    "file_missing": _l("Choose a file."),
+    "file_empty": _l("There is nothing in this file."),
+    "file_old_excel": _l("This is an old Excel file (.xls). Open it in Excel and save it as .xlsx or CSV."),
+    "file_damaged": _l("This Excel file is damaged. Open it in Excel and save it again."),
+    "file_no_table": _l("There is no table in this file. CSV and Excel files (.xlsx) can be read."),
+    "file_unpacks_too_large": _l("This Excel file is too large to be read. Save it as CSV."),
+    "file_gone": _l("The file is not there any more. Upload it again."),
+    "property_type_changed": _l(
+        "Meanwhile a property of this file was reported with another type. Upload the file again and choose that type."
+    ),
+    "import_without_id": _l("Say which column is the user id: without it nobody knows whom a row is about."),
+    "import_too_wide": _l("At most %(limit)s columns can become properties. Leave some out."),
+    "import_begun": _l("This file has been started already."),
+    "property_name": _l("A name has at most 125 letters, digits, _ and $, and begins with a letter or $."),
+    "property_twice": _l("Two columns are called “%(name)s”. Give one of them another name."),
+    "property_type": _l("“%(name)s” is known with the type %(type)s. Choose that type or another name."),
+    "no_such_column": _l("There is no column “%(column)s”. The file has: %(columns)s."),
+    "map_unreadable": _l("“%(map)s” cannot be read. Write --map COLUMN=NAME or --map COLUMN=NAME:TYPE."),
+    "map_type": _l("There is no type “%(type)s”. Choose one of: %(types)s."),
+    "key_name": _l("Give it a name of at most %(most)s characters."),
+    "key_exists": _l("There is an AppKey named “%(name)s” already."),
+}
+
+
+def why(reason: str, facts: Mapping[str, Any]) -> str:
+    """Return why a record or a row was not kept, and what to do."""
+    text = PROBLEMS.get(f"record_{reason}")
+    return reason if text is None else str(text) % in_words(facts)
+
+
+def in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a sentence with codes of types in words."""
+    types = {kind.value: LABELS[kind] for kind in Type}
+    return {
+        name: str(types.get(fact, fact)) if name in {"expected", "found", "type"} else fact
+        for name, fact in {"name": "xwho", **facts}.items()
+    }

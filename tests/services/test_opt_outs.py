@@ -1,0 +1,137 @@
+"""The list of numbers nobody writes to."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+
+import openpyxl
+import pytest
+
+from smsapp.domain.errors import NotFound, Refusal
+from smsapp.services import opt_outs, replies
+from smsapp.services.trail import Actor
+from smsapp.store.db import session
+from smsapp.store.people import Trail
+
+ACTOR = Actor("olga")
+
+
+@pytest.fixture
+def add(app, now):
+    def call(typed, remark=""):
+        return opt_outs.add(typed, remark, ACTOR, now)
+
+    return call
+
+
+def listed(**given):
+    return [row.phone for row in opt_outs.find_page(**given)]
+
+
+def refused(call, *args):
+    with pytest.raises(Refusal) as caught:
+        call(*args)
+    return [(problem.code, problem.place) for problem in caught.value.problems]
+
+
+def test_a_number_added_by_hand_is_on_the_list_once(add, now):
+    assert add("138 0013 8000", " 热线要求 ")
+    assert not add("+8613800138000")
+    (row,) = opt_outs.find_page()
+    assert (row.phone, row.source, row.note, row.at) == ("+8613800138000", "person", "热线要求", now)
+    (line,) = session().query(Trail)
+    assert (line.action, line.noun, line.noun_id) == ("create", "opt_out", "138****8000")
+
+
+def test_what_is_no_number_is_refused(add):
+    assert refused(add, "abc") == [("number_unreadable", "phone")]
+    assert refused(add, " ") == [("number_missing", "phone")]
+
+
+def test_a_number_is_taken_off_only_with_a_reason(add, now):
+    add("13800138000")
+    (row,) = opt_outs.find_page()
+    assert refused(opt_outs.remove, row.id, " ", ACTOR, now) == [("consent_reason_missing", "reason")]
+    opt_outs.remove(row.id, "3月1日在门店重新同意", ACTOR, now)
+    assert listed() == []
+    line = session().query(Trail).order_by(Trail.id.desc()).first()
+    assert (line.action, line.noun_id, line.facts) == ("delete", "138****8000", {"reason": "3月1日在门店重新同意"})
+    with pytest.raises(NotFound):
+        opt_outs.remove(row.id, "x", ACTOR, now)
+    with pytest.raises(NotFound):
+        opt_outs.get(row.id)
+
+
+def test_a_number_is_found_whole_and_by_its_last_digits(add):
+    for typed in ("13800138000", "13900138000", "13800130001", "+85291234567"):
+        add(typed)
+    assert listed(digits="138 0013 8000") == ["+8613800138000"]
+    assert listed(digits="8000") == ["+8613900138000", "+8613800138000"]
+    assert listed(digits="+852 9123 4567") == ["+85291234567"]
+    assert listed(digits="%") == listed(digits="张三") == []
+    assert opt_outs.find("13800138000").phone == "+8613800138000"
+    with pytest.raises(NotFound):
+        opt_outs.find("13700000000")
+    assert refused(opt_outs.find, "x") == [("number_unreadable", "phone")]
+
+
+def test_pages_follow_one_another(add):
+    for last in range(5):
+        add(f"1380013800{last}")
+    first = opt_outs.find_page(limit=3)
+    assert [row.phone[-1] for row in first] == ["4", "3", "2"]
+    assert [row.phone[-1] for row in opt_outs.find_page(before=first[-1].id)] == ["1", "0"]
+
+
+def test_a_file_brings_its_numbers_and_tells_the_rows_without_one(app, add, now):
+    add("13800138000")
+    content = "姓名,手机号,备注\n张三,138-0013-8000,旧\n李四,13900139000,投诉\n王五,12345,\n,,\n赵六,,无\n"
+    content += "李四,13900139000,再来\n"
+    done = opt_outs.take_file("黑名单.csv", content.encode("gbk"), ACTOR, now)
+    assert (done.added, done.known, done.refused) == (1, 2, 2)
+    assert [(row, problem.code) for row, problem in done.complaints] == [
+        (4, "number_unreadable"),
+        (6, "number_missing"),
+    ]
+    (row, _before) = opt_outs.find_page()
+    assert (row.phone, row.source, row.note) == ("+8613900139000", "import", "投诉")
+    line = session().query(Trail).order_by(Trail.id.desc()).first()
+    assert (line.action, line.facts) == ("import", {"added": 1, "known": 2, "refused": 2})
+
+
+def test_a_plain_list_of_numbers_needs_no_header(app, now):
+    done = opt_outs.take_file("list.txt", b"13800138000\n\n13900139000\r\n", ACTOR, now)
+    assert (done.added, done.refused) == (2, 0)
+
+
+def test_numbers_that_excel_keeps_as_numbers_are_read(app, now):
+    book, out = openpyxl.Workbook(), io.BytesIO()
+    for row in (["phone"], [13800138000], [13900139000.0], ["=A2"]):
+        book.active.append(row)
+    book.save(out)
+    done = opt_outs.take_file("list.xlsx", out.getvalue(), ACTOR, now)
+    assert (done.added, done.refused) == (2, 1)
+    assert [(row, problem.code) for row, problem in done.complaints] == [(4, "sheet_formula")]
+
+
+def test_a_long_file_is_kept_and_its_complaints_are_bounded(app, now):
+    good = "".join(f"138{n:08d}\n" for n in range(1200))
+    done = opt_outs.take_file("list.csv", (good + "x\n" * 1100).encode(), ACTOR, now)
+    assert (done.added, done.refused, len(done.complaints)) == (1200, 1100, 1000)
+    assert len(list(opt_outs.everyone())) == 1200
+    numbers = [f"+86138{n:08d}" for n in range(0, 2400, 2)]
+    assert len(replies.opted_out(numbers)) == 600
+
+
+@pytest.mark.parametrize(("name", "content"), [("x.pdf", b"x"), ("x.csv", b""), ("x.xlsx", b"x")])
+def test_a_file_that_cannot_be_read_is_refused_whole(app, now, name, content):
+    with pytest.raises(Refusal):
+        opt_outs.take_file(name, content, ACTOR, now)
+    assert session().query(Trail).count() == 0
+
+
+def test_the_list_is_streamed_oldest_first(add, now):
+    add("13800138000")
+    opt_outs.add("13900139000", "", ACTOR, now + dt.timedelta(days=1))
+    assert [row.phone for row in opt_outs.everyone()] == ["+8613800138000", "+8613900139000"]

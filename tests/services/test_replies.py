@@ -1,0 +1,152 @@
+"""Replies: kept once, understood, and laid to the campaign they most likely answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from smsapp.channels.base import Reply as Incoming
+from smsapp.domain.message import Status
+from smsapp.services import opt_outs, replies
+from smsapp.services.trail import Actor
+from smsapp.store.db import session, writing
+from smsapp.store.ledger import ensure_partition
+from smsapp.store.replies import Reply
+from smsapp.store.runs import Message, Run, RunState
+from tests import builders
+
+PHONE = "+8613800138000"
+
+
+@pytest.fixture
+def channel(app):
+    return builders.channel()
+
+
+@pytest.fixture
+def take(channel, now):
+    def call(text, phone="13800138000", inbox_id=1, position=0, at=now, channel_id=channel.id):
+        with writing() as current:
+            return replies.take(current, channel_id, inbox_id, position, Incoming(phone=phone, text=text), at)
+
+    return call
+
+
+def sent(channel, at, phone=PHONE, status=Status.DELIVERED, name=""):
+    """A campaign whose run wrote to this number."""
+    campaign = builders.campaign(channel_id=channel.id, name=name)
+    run = builders.kept(
+        Run(campaign_id=campaign.id, slot=at, state=RunState.DONE, channel_id=channel.id, template={}, opened_at=at)
+    )
+    ensure_partition(session(), run.id)
+    builders.kept(Message(run_id=run.id, seq=1, contact_id=1, phone=phone, status=status))
+    return campaign
+
+
+def test_a_reply_is_kept_with_its_number_text_and_channel(take, channel, now):
+    assert take("收到，谢谢")
+    (kept,) = replies.find_page(opt_out=None)
+    assert (kept.phone, kept.text, kept.channel_id, kept.opt_out) == (PHONE, "收到，谢谢", channel.id, False)
+    assert kept.received_at == now
+    assert kept.campaign_id is None
+    assert replies.opted_out([PHONE]) == set()
+
+
+def test_an_opt_out_puts_the_number_on_the_list_for_every_campaign(take, channel, now):
+    campaign = sent(channel, now - dt.timedelta(hours=2))
+    take("Ｔ。")
+    (kept,) = replies.find_page(opt_out=True)
+    assert kept.campaign_id == campaign.id
+    (listed,) = opt_outs.find_page()
+    assert (listed.phone, listed.source, listed.channel_id, listed.campaign_id, listed.at) == (
+        *(PHONE, "reply", channel.id, campaign.id, now),
+    )
+    assert replies.opted_out([PHONE, "+8613800138001"]) == {PHONE}
+
+
+def test_the_same_reply_twice_is_kept_once(take):
+    assert take("TD")
+    opt_outs.remove(opt_outs.find_page()[0].id, "重新同意", Actor("olga"), dt.datetime(2026, 3, 3, tzinfo=dt.UTC))
+    assert not take("TD")
+    assert len(replies.find_page(opt_out=None)) == 1
+    assert opt_outs.find_page() == []  # the person agreed again in between: an old callback does not undo that
+
+
+def test_several_replies_of_one_callback_are_told_apart(take):
+    assert take("一", position=0)
+    assert take("二", position=1)
+    assert take("三", inbox_id=2)
+    assert take("四", inbox_id=None)
+    assert take("五", inbox_id=None)
+    assert len(replies.find_page(opt_out=None)) == 5
+
+
+def test_a_second_opt_out_of_a_number_changes_nothing(take):
+    take("TD")
+    take("退订", inbox_id=2)
+    assert len(replies.find_page(opt_out=True)) == 2
+    assert len(opt_outs.find_page()) == 1
+
+
+def test_a_reply_answers_the_latest_run_that_wrote_to_the_number(take, channel, now):
+    sent(channel, now - dt.timedelta(days=3), name="先")
+    latest = sent(channel, now - dt.timedelta(days=1), name="后")
+    sent(channel, now - dt.timedelta(hours=1), phone="+8613900139000", name="别人")
+    sent(builders.channel(), now - dt.timedelta(hours=1), name="别的通道")
+    sent(channel, now - dt.timedelta(hours=1), status=Status.REFUSED, name="没发出")
+    sent(channel, now - dt.timedelta(hours=1), status=Status.CANCELLED, name="取消")
+    take("好的")
+    (kept,) = replies.find_page(opt_out=None)
+    assert kept.campaign_id == latest.id
+    assert replies.campaign_names([latest.id, None]) == {latest.id: "后"}
+
+
+def test_an_unconfirmed_message_may_have_been_read(take, channel, now):
+    campaign = sent(channel, now, status=Status.UNCONFIRMED)
+    take("好的")
+    assert replies.find_page(opt_out=None)[0].campaign_id == campaign.id
+
+
+def test_a_reply_after_a_month_answers_nothing(take, channel, now):
+    sent(channel, now - dt.timedelta(days=31))
+    take("好的")
+    assert replies.find_page(opt_out=None)[0].campaign_id is None
+
+
+def test_many_runs_are_looked_through_newest_first(take, channel, now, monkeypatch):
+    monkeypatch.setattr("smsapp.store.replies.AT_ONCE", 2)
+    oldest = sent(channel, now - dt.timedelta(days=5))
+    for hours in range(1, 5):
+        sent(channel, now - dt.timedelta(hours=hours), phone=f"+861390013900{hours}")
+    take("好的")
+    assert replies.find_page(opt_out=None)[0].campaign_id == oldest.id
+
+
+@pytest.mark.parametrize("phone", ["10690000", "anonymous sender name", ""])
+def test_a_sender_without_a_number_is_kept_but_not_listed(take, phone):
+    assert take("TD", phone=phone)
+    assert replies.find_page(opt_out=True)[0].phone == phone[:16]
+    assert opt_outs.find_page() == []
+
+
+def test_a_nul_in_a_reply_is_no_reason_to_lose_it(take):
+    take("好\0的")
+    assert replies.find_page(opt_out=None)[0].text == "好的"
+
+
+def test_replies_are_found_by_words_and_by_number_and_page_by_page(take):
+    for position, text in enumerate(["50%折扣", "50元", "TD", "好的", "谢谢"]):
+        take(text, position=position)
+    take("别人", phone="13900139000", inbox_id=2)
+
+    def texts(**given):
+        return [reply.text for reply in replies.find_page(**({"opt_out": None} | given))]
+
+    assert texts(words="50%") == ["50%折扣"]
+    assert texts(words="139 0013 9000") == ["别人"]
+    assert texts(words="+8613900139000") == ["别人"]
+    assert texts(opt_out=True) == ["TD"]
+    first = replies.find_page(opt_out=None, limit=4)
+    assert texts(before=first[-1].id) == ["50元", "50%折扣"]
+    assert session().query(Reply).count() == 6
