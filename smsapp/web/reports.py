@@ -57,6 +57,7 @@ def _summary(report: Report, campaign_id: int, run_id: int | None) -> dict[str, 
         "report": report,
         "words": words,
         "here": _address("effect", campaign_id, run_id),
+        "may_act": reaches(current_user.role, Role.OPERATOR),
         "numbers_url": _address("numbers", campaign_id, run_id)(),
     }
 
@@ -88,7 +89,6 @@ def _people(campaign_id: int, run_id: int | None, typed: str, problem: str, afte
         "slots": {line.run.id: line.run.slot for line in report.runs},
         "typed": typed,
         "problem": problem,
-        "may_export": reaches(current_user.role, Role.OPERATOR),
         "search_url": _address("search", campaign_id, run_id)(),
         "export_url": _address("export", campaign_id, run_id)(),
     }

@@ -1,0 +1,61 @@
+"""What people may do to a run that goes on: pause it, let it go on, end it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, flash, url_for
+from flask_babel import gettext as _
+
+from smsapp.domain.errors import Outrun
+from smsapp.domain.people import Role
+from smsapp.services import clock, reports, sending
+from smsapp.services.reports import Report
+from smsapp.web import guard
+from smsapp.web.guard import needs
+from smsapp.web.render import page, see_other
+
+bp = Blueprint("runs", __name__, url_prefix="/campaigns/<int:campaign_id>/runs/<int:run_id>")
+
+
+def _report(campaign_id: int, run_id: int) -> Report:
+    """Return the run's report; raises NotFound if the run is not this campaign's."""
+    return reports.report(campaign_id, run_id, clock.now())
+
+
+def _done(campaign_id: int, run_id: int, act: Callable[..., Any], said: str) -> Response:
+    """Do it unless somebody was quicker, say what happened, and go back to the report."""
+    _report(campaign_id, run_id)
+    try:
+        act(run_id, guard.actor(), clock.now())
+    except Outrun:
+        flash(_("The run has moved on meanwhile; nothing was changed. Here is how it stands."), "warning")
+    else:
+        flash(said, "success")
+    return see_other(url_for("reports.effect", campaign_id=campaign_id))
+
+
+@bp.post("/pause")
+@needs(Role.OPERATOR)
+def pause(campaign_id: int, run_id: int) -> Response:
+    return _done(campaign_id, run_id, sending.pause, _("Paused. What is at the provider already cannot be held back."))
+
+
+@bp.post("/resume")
+@needs(Role.OPERATOR)
+def resume(campaign_id: int, run_id: int) -> Response:
+    return _done(campaign_id, run_id, sending.resume, _("It goes on with exactly what has not been sent."))
+
+
+@bp.get("/end")
+@needs(Role.OPERATOR)
+def ask_to_end(campaign_id: int, run_id: int) -> Response:
+    """Say what ending can and cannot do, in numbers."""
+    return page("reports/end.html", report=_report(campaign_id, run_id))
+
+
+@bp.post("/end")
+@needs(Role.OPERATOR)
+def end(campaign_id: int, run_id: int) -> Response:
+    return _done(campaign_id, run_id, sending.end, _("Ended. What had not left is cancelled."))

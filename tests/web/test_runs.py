@@ -1,0 +1,83 @@
+"""Pausing, resuming and ending a run from its report."""
+
+from __future__ import annotations
+
+import pytest
+
+from smsapp.domain.message import Status
+from smsapp.store.db import session
+from smsapp.store.people import Trail
+from smsapp.store.runs import Run, RunState
+from tests import ledgers
+from tests.pages import Pages
+
+
+def test_an_operator_pauses_a_run_and_lets_it_go_on(client: Pages) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+    operator = client.as_("operator", "en")
+
+    paused = operator.post(f"/campaigns/{campaign.id}/runs/{made.id}/pause")
+    state = session().get_one(Run, made.id, populate_existing=True).state
+    going = operator.post(f"/campaigns/{campaign.id}/runs/{made.id}/resume")
+
+    assert state == RunState.HELD
+    assert "Paused." in paused.said()
+    assert paused.select("form[action$=resume]")
+    assert "It goes on" in going.said()
+    assert session().get_one(Run, made.id, populate_existing=True).state == RunState.SENDING
+    assert [line.action for line in session().query(Trail).order_by(Trail.id)] == ["pause", "resume"]
+
+
+def test_ending_says_first_what_it_cannot_take_back(client: Pages) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+    operator = client.as_("operator", "en")
+
+    asked = operator.get(f"/campaigns/{campaign.id}/runs/{made.id}/end")
+    operator.post(f"/campaigns/{campaign.id}/runs/{made.id}/end")
+
+    assert "Cancel 5 messages" in asked.texts("form.confirm button")
+    assert "22 have been accepted and 3 are at the provider" in asked.texts("form.confirm")[0]
+    assert session().get_one(Run, made.id, populate_existing=True).state in {RunState.ENDING, RunState.DONE}
+
+
+def test_an_ended_run_has_cancelled_what_had_not_left(client: Pages) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 2), (Status.QUEUED, "", "", 5)], {})
+
+    page = client.as_("operator", "en").post(f"/campaigns/{campaign.id}/runs/{made.id}/end")
+
+    assert "2 went out, 5 were cancelled." in page.texts(".state")[0]
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "end"])
+def test_who_comes_too_late_is_told_and_changes_nothing(client: Pages, action: str) -> None:
+    campaign = ledgers.campaign(status="sent")
+    over = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
+    made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 1)], {}, **over)
+
+    page = client.as_("operator", "en").post(f"/campaigns/{campaign.id}/runs/{made.id}/{action}")
+
+    assert "moved on meanwhile" in page.said()
+    assert not page.select(".state-actions")
+    assert session().get_one(Run, made.id, populate_existing=True).state == RunState.DONE
+
+
+def test_a_viewer_sees_no_buttons_and_may_not_press_them(client: Pages) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+
+    page = client.as_("viewer").get(f"/campaigns/{campaign.id}/effect")
+    client.as_("viewer").post(f"/campaigns/{campaign.id}/runs/{made.id}/pause", status=403)
+
+    assert not page.select(".state-actions")
+
+
+def test_a_run_of_another_campaign_is_not_touched(client: Pages) -> None:
+    made = ledgers.run(ledgers.campaign())
+    other = ledgers.campaign()
+
+    client.as_("operator").post(f"/campaigns/{other.id}/runs/{made.id}/pause", status=404)
+
+    assert session().get_one(Run, made.id, populate_existing=True).state == RunState.SENDING
