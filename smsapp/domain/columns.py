@@ -7,6 +7,7 @@ result is ready for the database: (user id, properties as JSON, phones as JSON).
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -47,6 +48,16 @@ BOOLS = {
     **dict.fromkeys(("true", "1", "yes", "y", "是", "对", "有"), "true"),
     **dict.fromkeys(("false", "0", "no", "n", "否", "错", "无"), "false"),
 }
+
+
+class ImportState(enum.StrEnum):
+    """Where a file of contacts is on its way in."""
+
+    UPLOADED = "uploaded"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)

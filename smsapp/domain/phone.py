@@ -13,6 +13,7 @@ import phonenumbers
 _MAINLAND = re.compile(r"(?:(?:\+|00)86|86)?(1[3-9][0-9]{9})")
 _MAINLAND_ABROAD = re.compile(r"(?:\+|00)86(1[3-9][0-9]{9})")
 _ALL_MAINLAND = re.compile(r"1[3-9][0-9]{9}(?:,1[3-9][0-9]{9})*+")
+_INSIDE = re.compile(r"(?<!\d)((?:(?:\+|00)?86)?1[3-9]\d|\+\d{4})[- ]?\d{4,7}[- ]?(\d{4})(?!\d)")
 _NOISE = str.maketrans(
     "０１２３４５６７８９＋",
     "0123456789+",
@@ -84,3 +85,8 @@ def mask(e164: str) -> str:
     if len(e164) >= 11:
         return f"{e164[:-8]}****{e164[-4:]}"
     return f"{e164[:3]}****{e164[-2:]}"
+
+
+def mask_inside(text: str) -> str:
+    """Return a text in which whatever looks like a number is masked: for file rows and records shown as they came."""
+    return _INSIDE.sub(r"\1****\2", text)

@@ -14,7 +14,7 @@ from smsapp.domain import contact as rules
 from smsapp.domain import phone
 from smsapp.domain.contact import Kind, Operation, Properties, Reason, Type, Unfit
 from smsapp.domain.errors import NotFound
-from smsapp.store import contacts, intake, queue
+from smsapp.store import contacts, intake, queue, replies
 from smsapp.store.contacts import Contact, Profile, Property
 from smsapp.store.db import session, writing
 from smsapp.store.intake import Bad, BadRecord
@@ -199,6 +199,38 @@ def contact(contact_id: int) -> Contact:
     if found is None:
         raise NotFound("contact")
     return found
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A property of a contact with its value; `number` if the value is a phone of some channel."""
+
+    name: str
+    label: str
+    type: Type
+    value: Any
+    number: bool
+
+
+def facts(found: Contact) -> list[Fact]:
+    """Return what is known about a contact, in the order of names."""
+    known = {row.name: row for row in contacts.properties()}
+    phones = contacts.phone_properties(session())
+    return [
+        Fact(
+            name,
+            known[name].label if name in known else "",
+            Type(known[name].type) if name in known else rules.PRESETS.get(name, Type.STRING),
+            found.properties[name],
+            name in phones,
+        )
+        for name in sorted(found.properties)
+    ]
+
+
+def opted_out(found: Sequence[Contact]) -> set[str]:
+    """Return those numbers of these contacts to which nobody may write."""
+    return replies.opted_out({number for one in found for number in one.phones.values() if number})
 
 
 def anonymous_ids(found: Contact) -> list[str]:

@@ -11,10 +11,10 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from smsapp.domain import columns, guesses
-from smsapp.domain.columns import Layout, Row
+from smsapp.domain.columns import ImportState, Layout, Row
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.guesses import Guess
@@ -35,6 +35,7 @@ FORGOTTEN_DAYS = 7
 
 log = logging.getLogger(__name__)
 
+ImportRow = Import
 Clock = Callable[[], dt.datetime]
 
 
@@ -42,6 +43,7 @@ Clock = Callable[[], dt.datetime]
 class Preview:
     """The beginning of a file: headings, first rows (of equal width), and what each column probably is."""
 
+    form: Format
     header: list[str]
     rows: list[list[str]]
     guesses: list[Guess]
@@ -50,12 +52,11 @@ class Preview:
 
 @dataclass
 class Tally:
-    """How far an import has come, and what became of its rows."""
+    """How far a check has come."""
 
     rows: int = 0
-    added: int = 0
-    changed: int = 0
     refused: int = 0
+    read_bytes: int = 0
 
 
 def listed() -> list[Import]:
@@ -75,7 +76,7 @@ def path_of(row: Import) -> Path:
     return settings().INSTANCE_DIR / "uploads" / row.path
 
 
-def upload(stream: BinaryIO, file_name: str, by: Actor, now: dt.datetime) -> Import:
+def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Import:
     """Keep an uploaded file and recognise what it is; raise Refusal if it is no table."""
     folder = settings().INSTANCE_DIR / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def register(path: Path, file_name: str, by: Actor, now: dt.datetime, kept_as: s
         file_name=file_name[-255:] or "?",
         path=kept_as,
         format=sheets.recognise(path).as_json(),
-        state="uploaded",
+        state=ImportState.UPLOADED,
         size=path.stat().st_size,
         created_by=by.person_id,
         created_at=now,
@@ -109,14 +110,23 @@ def register(path: Path, file_name: str, by: Actor, now: dt.datetime, kept_as: s
 
 def preview(row: Import, header: bool | None = None) -> Preview:
     """Return the beginning of the file; `header` overrules what was recognised about the first row."""
-    form = Format.from_json(row.format)
+    return _look(path_of(row), Format.from_json(row.format), header)
+
+
+def look(path: Path, header: bool | None = None) -> Preview:
+    """Return the beginning of a file that is not entered as an import; raise Refusal if it is no table."""
+    return _look(path, sheets.recognise(path), header)
+
+
+def _look(path: Path, form: Format, header: bool | None) -> Preview:
     if header is not None:
         form = replace(form, header=header)
     known = contacts.property_types()
-    headings, rows = sheets.head(path_of(row), form, SAMPLES)
+    headings, rows = sheets.head(path, form, SAMPLES)
     guessed = guesses.guesses(headings, rows, known)
     width = len(headings)
-    return Preview(headings, [[*cells, *[""] * (width - len(cells))] for cells in rows[:SHOWN]], guessed, known)
+    shown = [[*cells, *[""] * (width - len(cells))] for cells in rows[:SHOWN]]
+    return Preview(form, headings, shown, guessed, known)
 
 
 def layout_of(guessed: Sequence[Guess], header: Sequence[str]) -> Layout | None:
@@ -136,7 +146,7 @@ def start(
     """Hand an uploaded file with its layout to a worker; raise Refusal if the layout does not do."""
     with writing() as current:
         row = found(import_id)
-        if row.state != "uploaded":
+        if row.state != ImportState.UPLOADED:
             raise Refusal(Problem("import_begun"))
         form = replace(Format.from_json(row.format), header=header)
         headings, _rows = sheets.head(path_of(row), form, 1)
@@ -145,7 +155,7 @@ def start(
             raise Refusal(*wrong)
         row.format = form.as_json()
         row.mapping = layout.as_json() | {"width": len(headings)}
-        row.state = "queued"
+        row.state = ImportState.QUEUED
         trail.note(current, by, "import", "import", row.id, now, file=row.file_name)
     if ring:
         queue.ring(queue.CHORES, "import_contacts", import_id)
@@ -173,7 +183,7 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
         log.warning("import.outrun import=%d", import_id)
         return
     with writing() as current:
-        intake.end_import(current, import_id, "failed" if failure else "done", clock(), failure)
+        intake.end_import(current, import_id, ImportState.FAILED if failure else ImportState.DONE, clock(), failure)
     session().refresh(row)
     _drop_file(row)
     log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.position, row.refused)
@@ -232,16 +242,19 @@ def _refused(form: Format, position: int, rows: Sequence[Row], bad: columns.BadR
     return Bad(bad.reason, raw, {**bad.facts, "row": sheets.row_number(form, position + bad.at)})
 
 
-def check(row: Import, layout: Layout, tell: Callable[[Tally], None]) -> Iterator[Bad]:
-    """Read the whole file and write nothing: yield what would be refused, tell how it goes."""
-    form = Format.from_json(row.format)
-    width = len(sheets.head(path_of(row), form, 1)[0])
+def check(
+    path: Path, seen: Preview, layout: Layout | None, tally: Tally, tell: Callable[[Tally], None], most: int
+) -> Iterator[Bad]:
+    """Read the whole file, write nothing: yield the first `most` rows that would be refused, count all in `tally`."""
+    width = len(seen.header)
+    wrong = columns.problems(layout, seen.known, width)
+    if layout is None or wrong:
+        raise Refusal(*wrong)
     phones = layout.phones(contacts.phone_properties(session()))
-    tally = Tally()
-    for rows, _read in sheets.chunks(path_of(row), form, 0, CHUNK):
+    for rows, tally.read_bytes in sheets.chunks(path, seen.form, 0, CHUNK):
         chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
-        for one in chunk.bad:
-            yield _refused(form, tally.rows, rows, one)
+        for one in chunk.bad[: max(0, most - tally.refused)]:
+            yield _refused(seen.form, tally.rows, rows, one)
         tally.rows += len(rows)
         tally.refused += len(chunk.bad)
         tell(tally)
@@ -284,7 +297,7 @@ def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
     """Remove an uploaded file that was not begun."""
     with writing() as current:
         row = found(import_id)
-        if row.state != "uploaded":
+        if row.state != ImportState.UPLOADED:
             raise Refusal(Problem("import_begun"))
         current.delete(row)
         trail.note(current, by, "discard", "import", import_id, now, file=row.file_name)

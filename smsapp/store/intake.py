@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from smsapp.domain.columns import ImportState
 from smsapp.store.db import Base, BigId, session
 
 RAW_LENGTH = 4000
@@ -58,7 +59,7 @@ class Import(Base):
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """domain/columns.py Mapping.as_json()"""
     state: Mapped[str] = mapped_column(sa.String(20))
-    """uploaded, queued, running, done, failed"""
+    """domain/columns.py ImportState"""
     failure: Mapped[str] = mapped_column(sa.String(60), default="")
     size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     read_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
@@ -180,8 +181,8 @@ def claim_import(current: Session, import_id: int, now: dt.datetime, until: dt.d
     free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
     taken = current.execute(
         sa.update(Import)
-        .where(Import.id == import_id, Import.state.in_(("queued", "running")), free)
-        .values(state="running", lease_until=until)
+        .where(Import.id == import_id, Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), free)
+        .values(state=ImportState.RUNNING, lease_until=until)
         .execution_options(synchronize_session=False)
     )
     return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
@@ -193,7 +194,7 @@ def advance_import(
     """Note a chunk that begins at row `position`; False if another worker was there first."""
     moved = current.execute(
         sa.update(Import)
-        .where(Import.id == import_id, Import.state == "running", Import.position == position)
+        .where(Import.id == import_id, Import.state == ImportState.RUNNING, Import.position == position)
         .values(
             position=Import.position + counts["rows"],
             added=Import.added + counts["added"],
@@ -207,7 +208,7 @@ def advance_import(
     return bool(moved.rowcount == 1)  # type: ignore[attr-defined]
 
 
-def end_import(current: Session, import_id: int, state: str, now: dt.datetime, failure: str = "") -> None:
+def end_import(current: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> None:
     current.execute(
         sa.update(Import)
         .where(Import.id == import_id)
@@ -219,9 +220,9 @@ def end_import(current: Session, import_id: int, state: str, now: dt.datetime, f
 def stranded_imports(now: dt.datetime) -> list[int]:
     """Return imports that wait for a worker or whose worker fell silent: the sweep rings for them."""
     silent = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
-    return list(session().scalars(sa.select(Import.id).where(Import.state.in_(("queued", "running")), silent)))
+    return list(session().scalars(sa.select(Import.id).where(Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), silent)))
 
 
 def forgotten_uploads(before: dt.datetime) -> list[Import]:
     """Return files that were uploaded before that moment and never begun."""
-    return list(session().scalars(sa.select(Import).where(Import.state == "uploaded", Import.created_at < before)))
+    return list(session().scalars(sa.select(Import).where(Import.state == ImportState.UPLOADED, Import.created_at < before)))

@@ -1,0 +1,173 @@
+"""flask contacts: import a file without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from smsapp import words
+from smsapp.domain.columns import ImportState, Layout
+from smsapp.domain.contact import PHONE, Type, Unfit, property_name
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.guesses import Guess
+from smsapp.services import clock, imports
+from smsapp.services.imports import ImportRow, Preview, Tally
+from smsapp.services.trail import Actor
+from smsapp.words.contacts import in_words, why
+
+command = AppGroup("contacts", help="Contacts.")
+ACTOR = Actor("flask contacts")
+SHOWN_ROWS = 20
+UNUSABLE, SOME_REFUSED = 2, 3
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--id", "id_column", metavar="COLUMN", help="Heading (or number from 1) of the user id's column.")
+@click.option("--phone", "phone_column", metavar="COLUMN", help="Heading (or number) of the phone's column.")
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="COLUMN=NAME[:TYPE]",
+    help="What a column becomes; NAME - leaves it out. TYPE: string, number, bool, datetime, list.",
+)
+@click.option(
+    "--header/--no-header", default=None, help="Whether the first row holds headings; recognised if not given."
+)
+@click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
+def import_(
+    file: Path,
+    id_column: str | None,
+    phone_column: str | None,
+    maps: tuple[str, ...],
+    header: bool | None,
+    dry_run: bool,
+) -> None:
+    """Import contacts from a CSV or XLSX FILE.
+
+    Columns that are not named are guessed from their headings and values.
+
+    \b
+    Example:
+      flask contacts import members.csv --id 会员号 --phone 手机号 --map 等级=level:number --map 备注=-
+
+    Exit codes: 0 everything was kept, 2 the file or the options cannot be used, 3 some rows were refused.
+    """
+    try:
+        _import(file, id_column, phone_column, maps, header, dry_run)
+    except Refusal as refusal:
+        for problem in refusal.problems:
+            click.echo(words.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
+        raise click.exceptions.Exit(UNUSABLE) from None
+
+
+def _import(
+    file: Path,
+    id_column: str | None,
+    phone_column: str | None,
+    maps: tuple[str, ...],
+    header: bool | None,
+    dry_run: bool,
+) -> None:
+    seen = imports.look(file, header)
+    chosen = _chosen(seen, id_column, phone_column, maps)
+    layout = imports.layout_of(chosen, seen.header)
+    for i, guess in enumerate(chosen):
+        click.echo(f"{seen.header[i] or i + 1}: {_meaning(guess)}", err=True)
+    if dry_run:
+        _check(file, seen, layout)
+        return
+    row = imports.register(file.resolve(), file.name, ACTOR, clock.now(), kept_as=str(file.resolve()))
+    imports.start(row.id, layout, seen.form.header, ACTOR, clock.now(), ring=False)
+    with click.progressbar(length=max(1, row.size), label="Importing", file=click.get_text_stream("stderr")) as bar:
+        imports.run(row.id, clock.now, _moving(bar))
+    row = imports.found(row.id)
+    _report(row)
+
+
+def _report(row: ImportRow) -> None:
+    click.echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {row.refused} refused.")
+    for number, (line, reason, facts, _raw) in enumerate(imports.refused_rows(row.id)):
+        if number == SHOWN_ROWS:
+            click.echo(f"  … and {row.refused - SHOWN_ROWS} more; the import's page has all of them.", err=True)
+            break
+        click.echo(f"  row {line}: {why(reason, facts)}", err=True)
+    if row.state == ImportState.FAILED:
+        raise Refusal(Problem(row.failure))
+    if row.refused:
+        raise click.exceptions.Exit(SOME_REFUSED)
+
+
+def _check(file: Path, seen: Preview, layout: Layout | None) -> None:
+    tally = Tally()
+    size = max(1, file.stat().st_size)
+    with click.progressbar(length=size, label="Checking", file=click.get_text_stream("stderr")) as bar:
+        bad = list(imports.check(file, seen, layout, tally, _moving(bar), SHOWN_ROWS))
+    for one in bad:
+        click.echo(f"  row {one.facts['row']}: {why(one.reason, one.facts)}", err=True)
+    click.echo(
+        f"{tally.rows} rows: {tally.rows - tally.refused} can be kept, {tally.refused} refused. Nothing was written."
+    )
+    if tally.refused:
+        raise click.exceptions.Exit(SOME_REFUSED)
+
+
+def _moving(bar: Any) -> Callable[[ImportRow | Tally], None]:
+    def move(now: ImportRow | Tally) -> None:
+        bar.update(now.read_bytes - bar.pos)
+
+    return move
+
+
+def _chosen(seen: Preview, id_column: str | None, phone_column: str | None, maps: tuple[str, ...]) -> list[Guess]:
+    """Return the guesses with what the options say instead."""
+    chosen = list(seen.guesses)
+    named = {word for word in (id_column, phone_column) if word}
+    for word in named:
+        index = _index(seen, word)
+        both = id_column and phone_column and _index(seen, id_column) == _index(seen, phone_column)
+        role = "id_phone" if both else "id" if word == id_column else "phone"
+        for i, guess in enumerate(chosen):
+            if i != index and guess.role in {role, "id_phone"}:
+                chosen[i] = replace(guess, role="ignore")
+        chosen[index] = Guess(role, PHONE, Type.STRING)
+    for word in maps:
+        column, equals, meaning = word.partition("=")
+        if not equals:
+            raise Refusal(Problem("map_unreadable", facts={"map": word}))
+        index = _index(seen, column)
+        chosen[index] = _property(chosen[index], meaning, seen)
+    return chosen
+
+
+def _property(guess: Guess, meaning: str, seen: Preview) -> Guess:
+    name, _colon, kind = meaning.partition(":")
+    if name == "-":
+        return replace(guess, role="ignore")
+    try:
+        name = property_name(name)
+    except Unfit:
+        raise Refusal(Problem("property_name")) from None
+    if kind and kind not in set(Type):
+        raise Refusal(Problem("map_type", facts={"type": kind, "types": ", ".join(Type)}))
+    return Guess("property", name, Type(kind) if kind else seen.known.get(name, guess.type))
+
+
+def _index(seen: Preview, word: str) -> int:
+    headings = [heading.strip() for heading in seen.header]
+    if word in headings:
+        return headings.index(word)
+    if word.isascii() and word.isdigit() and 1 <= int(word) <= len(headings):
+        return int(word) - 1
+    raise Refusal(Problem("no_such_column", facts={"column": word, "columns": ", ".join(filter(None, headings))}))
+
+
+def _meaning(guess: Guess) -> str:
+    meanings = {"id": "user id", "id_phone": "phone number and user id", "phone": "phone number", "ignore": "left out"}
+    return meanings.get(guess.role, f"{guess.name} ({guess.type})")
