@@ -231,12 +231,12 @@ def _send_then(shop: Shop, name: str, segment: str, code: str, then: dt.datetime
 
 
 def _tell_past(shop: Shop, now: dt.datetime) -> None:
+    _tell_weekly(shop, now)
     sent = _send_then(shop, "会员节专享", "愿意接收营销的会员", "QH-1001", _local(now, -24, 10), past.USUAL)
     _hear_replies(shop, sent, _local(now, -24, 11))
     _send_then(shop, "徐汇店开业邀请", "上海用户", "QH-1004", _local(now, -17, 15), past.USUAL)
     _send_then(shop, "月底积分到期提醒", "积分超过一千", "QH-1002", _local(now, -9, 9), past.USUAL)
     _send_then(shop, "华东新客首单礼", "华东新客", "QH-1004", _local(now, -6, 16), past.SIGNATURE_REFUSED)
-    _tell_weekly(shop, now)
     stopped = _confirm(
         shop.draft("黑金会员答谢（已改期）", "金卡与黑金会员", "QH-1001", _once(_local(now, -2, 19))),
         _local(now, -4, 17),

@@ -1,0 +1,20 @@
+"""flask sweep: what the scheduler's minute chore does, by hand or by cron."""
+
+from __future__ import annotations
+
+import click
+
+from smsapp.services import clock, receipts, sending
+
+
+@click.command("sweep")
+def command() -> None:
+    """Start what is due, take up what was lost, read stored callbacks.
+
+    The scheduler does this every minute. With cron in its place, campaigns still start while no scheduler runs.
+
+    \b
+    Example: * * * * * flask sweep
+    """
+    sending.sweep(clock.now())
+    receipts.apply_news(clock.now())
