@@ -68,10 +68,11 @@ setInterval(() => {
   }
 }, 1000);
 
-// A failed request says so instead of leaving an old page standing.
-function showTrouble() {
+// A failed request says so instead of leaving an old page standing; our error pages say it in their own words.
+function showTrouble(event) {
   const box = document.getElementById("trouble");
-  box.textContent = box.dataset.text;
+  const answer = new DOMParser().parseFromString(event.detail.xhr?.responseText ?? "", "text/html");
+  box.textContent = answer.querySelector("[data-error]")?.textContent.trim() || box.dataset.text;
   const link = document.createElement("a");
   link.href = window.location.href;
   link.textContent = box.dataset.retry;

@@ -1,0 +1,63 @@
+"""A shop in full swing, so that every page has something to show: people, contacts, campaigns in every state."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from smsapp.domain.contact import Type
+from smsapp.domain.segment import Condition, Group, Operator
+from smsapp.services.trail import Actor, note
+from smsapp.store.db import session
+from smsapp.store.people import Person
+from smsapp.store.runs import RunState
+from tests import builders, ledgers
+
+NOW = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)
+NAMES = ("王小明", "李静", "张伟", "刘洋", "陈思远", "杨柳", "赵一鸣", "黄丽华")
+
+
+def fill() -> Person:
+    """Return the administrator of a filled shop."""
+    ada = builders.person(login="ada", name="林然", role="administrator", session_mark="mark", password_hash="set")
+    builders.person(login="wei@example.com", name="小伟", sees_numbers=True, password_hash="set", last_seen_at=NOW)
+    builders.person(login="guest", name="", role="viewer", active=False)
+    for name, kind in (("$phone", "string"), ("name", "string"), ("city", "string"), ("level", "number")):
+        builders.known_property(name, kind)
+    for number, name in enumerate(NAMES):
+        builders.contacts(1, name=name, city="杭州", level=number)
+    builders.contact(phone="", properties={"name": "无号"})
+    everybody = builders.segment(name="全部会员")
+    here = Condition("city", Type.STRING, Operator.EQUALS, ("杭州",))
+    rule = Group(children=(here,)).as_json()
+    builders.segment(name="杭州金卡会员", rule=rule)
+    channel = builders.channel(name="演示通道")
+    builders.channel(name="备用通道", active=False)
+    chosen = builders.template(
+        channel.id,
+        name="三月优惠",
+        text="尊敬的${name}，您的优惠券即将到期，请尽快使用。拒收请回复R",
+        purpose="marketing",
+    )
+    builders.template(channel.id, name="物流提醒", audit="pending")
+    builders.template(channel.id, name="中奖通知", audit="refused", audit_reason="含有诱导内容")
+    given = {"segment_id": everybody.id, "channel_id": channel.id, "template_id": chosen.id, "created_by": ada.id}
+    builders.campaign(name="三月会员回馈（草稿）", **given)
+    later = {"kind": "once", "zone": "Asia/Shanghai", "at": "2030-03-08T10:00:00"}
+    builders.campaign(
+        name="妇女节优惠", status="waiting", schedule=later, next_due_at=NOW + dt.timedelta(days=1500), **given
+    )
+    ledgers.run(builders.campaign(name="积分到期提醒", status="sending", **given))
+    done = [lot for lot in ledgers.EVERY_STATE if lot[0].name not in {"HANDED", "QUEUED"}]
+    for name, status, verdict in (
+        ("春节祝福", "sent", "sent"),
+        ("新品上市", "failed", "failed"),
+        ("每日签到提醒", "stopped", "sent"),
+    ):
+        ended = {"state": RunState.DONE, "verdict": verdict, "finished_at": NOW + dt.timedelta(minutes=7)}
+        ledgers.run(builders.campaign(name=name, status=status, **given), lots=done, **ended)
+    current = session()
+    for number in range(60):
+        note(current, Actor(ada.login, ada.id), "change", "channel", channel.id, NOW, name="演示通道", rate=number)
+    note(current, Actor("sign-in page"), "sign_in_failed", "person", ada.id, NOW, login="ada")
+    current.commit()
+    return ada

@@ -1,0 +1,53 @@
+"""`flask users` as an administrator types it."""
+
+from __future__ import annotations
+
+from flask.testing import FlaskCliRunner
+
+from smsapp.domain.people import Role
+from smsapp.services import clock, people
+
+
+def test_a_person_is_made_with_a_link_that_sets_the_password(runner: FlaskCliRunner) -> None:
+    made = runner.invoke(args=["users", "create", "Ada", "--role", "administrator", "--name", "林然"])
+    assert made.exit_code == 0
+    link = made.output.splitlines()[-1]
+    assert link.startswith(people.LINK_PATH)
+    token = link.removeprefix(people.LINK_PATH)
+    who = people.use_link(token, "ada", "林然", "a sentence nobody guesses", clock.now())
+    assert (who.login, who.role) == ("ada", Role.ADMINISTRATOR)
+    listed = runner.invoke(args=["users", "list"]).output
+    assert listed == "ada\tadministrator\tactive\t林然\n"
+
+
+def test_a_password_may_come_from_standard_input(runner: FlaskCliRunner) -> None:
+    made = runner.invoke(args=["users", "create", "wei", "--password"], input="a sentence nobody guesses\n")
+    assert made.exit_code == 0
+    assert people.sign_in("wei", "a sentence nobody guesses", clock.now()).role is Role.OPERATOR
+
+
+def test_what_is_wrong_is_said_and_nothing_is_made(runner: FlaskCliRunner) -> None:
+    short = runner.invoke(args=["users", "create", "wei", "--password"], input="short\n")
+    assert short.exit_code == 1
+    assert "10" in short.output
+    assert runner.invoke(args=["users", "create", "no blanks"]).exit_code == 1
+    assert runner.invoke(args=["users", "list"]).output == ""
+    runner.invoke(args=["users", "create", "wei"])
+    assert runner.invoke(args=["users", "create", "WEI"]).exit_code == 1
+
+
+def test_a_new_link_replaces_the_old_one_and_a_disabled_person_gets_none(runner: FlaskCliRunner) -> None:
+    runner.invoke(args=["users", "create", "ada", "--role", "administrator"])
+    old = runner.invoke(args=["users", "create", "wei"]).output.splitlines()[-1]
+    new = runner.invoke(args=["users", "link", "wei"]).output.splitlines()[-1]
+    assert old != new
+    assert runner.invoke(args=["users", "list"]).output.splitlines()[1] == "wei\toperator\tno password, link open\twei"
+    assert runner.invoke(args=["users", "disable", "wei"]).exit_code == 0
+    assert runner.invoke(args=["users", "link", "wei"]).exit_code == 1
+    assert runner.invoke(args=["users", "link", "nobody"]).exit_code == 1
+    assert "signed off" in runner.invoke(args=["users", "list"]).output
+
+
+def test_the_last_administrator_cannot_be_disabled(runner: FlaskCliRunner) -> None:
+    runner.invoke(args=["users", "create", "ada", "--role", "administrator"])
+    assert runner.invoke(args=["users", "disable", "ada"]).exit_code == 1

@@ -1,0 +1,59 @@
+"""Roles, logins and passwords."""
+
+from __future__ import annotations
+
+import pytest
+
+from smsapp.domain import people
+from smsapp.domain.people import Role
+
+
+def test_a_role_may_do_what_lesser_ones_may() -> None:
+    allowed = {(a, b) for a in Role for b in Role if people.reaches(a, b)}
+    assert allowed == {
+        (Role.VIEWER, Role.VIEWER),
+        (Role.OPERATOR, Role.VIEWER),
+        (Role.OPERATOR, Role.OPERATOR),
+        (Role.ADMINISTRATOR, Role.VIEWER),
+        (Role.ADMINISTRATOR, Role.OPERATOR),
+        (Role.ADMINISTRATOR, Role.ADMINISTRATOR),
+    }
+
+
+def test_numbers_are_whole_for_administrators_and_whom_they_trust() -> None:
+    assert people.sees_numbers(Role.ADMINISTRATOR, False)
+    assert people.sees_numbers(Role.VIEWER, True)
+    assert not people.sees_numbers(Role.OPERATOR, False)
+
+
+@pytest.mark.parametrize("login", ["wei", "wei@example.com", "a.b-c_d+e", "42", "x" * 60])
+def test_usable_logins(login: str) -> None:
+    assert people.login_problems(login) == []
+
+
+@pytest.mark.parametrize("login", ["", "a", "Wei", "with blank", "小伟", "-wei", "x" * 61, "wei\n"])
+def test_unusable_logins(login: str) -> None:
+    assert [problem.place for problem in people.login_problems(login)] == ["login"]
+
+
+def test_a_login_is_compared_without_case_and_blanks() -> None:
+    assert people.plain_login("  WEI@Example.com ") == "wei@example.com"
+
+
+@pytest.mark.parametrize("password", ["一句只有自己知道的话很好记", "correct horse battery", "x9$kLq2!vB"])
+def test_good_passwords(password: str) -> None:
+    assert people.password_problems(password, "wei") == []
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("short", "password_short"),
+        ("x1" * 101, "password_long"),
+        ("wei.yang12wei.yang", "password_is_login"),
+        ("abababababab", "password_simple"),
+        ("1234567890", "password_simple"),
+    ],
+)
+def test_bad_passwords_are_refused_with_the_reason(password: str, code: str) -> None:
+    assert [problem.code for problem in people.password_problems(password, "wei.yang")] == [code]
