@@ -25,5 +25,5 @@ CHORES = (
     Chore("sweep", every=60),
     # Every callback rings it; this is for the ring that got lost.
     Chore("apply_news", every=5, queue="news"),
-    Chore("ask_providers", every=30, queue="news"),
+    Chore("ask_providers", every=10, queue="news"),
 )

@@ -19,9 +19,9 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
 from smsapp.services import channels, replies
-from smsapp.store import ledger, queue, receipts
+from smsapp.store import news, queue, receipts
 from smsapp.store.db import session, writing
-from smsapp.store.ledger import Move
+from smsapp.store.news import Move
 from smsapp.store.receipts import Inbox
 from smsapp.store.settings import settings
 
@@ -69,7 +69,7 @@ def apply_news(now: dt.datetime) -> int:
 
 def _apply(current: Session, waiting: Sequence[Inbox], now: dt.datetime) -> None:
     adapters: dict[int, Channel | None] = {}
-    news: list[tuple[int, Receipt]] = []
+    found_news: list[tuple[int, Receipt]] = []
     unreadable: list[int] = []
     for row in waiting:
         if row.channel_id not in adapters:
@@ -87,8 +87,8 @@ def _apply(current: Session, waiting: Sequence[Inbox], now: dt.datetime) -> None
             if isinstance(item, Reply):
                 replies.take(current, row.channel_id, row.id, position, item, now)
             else:
-                news.append((row.channel_id, item))
-    apply_receipts(current, news, now)
+                found_news.append((row.channel_id, item))
+    apply_receipts(current, found_news, now)
     receipts.mark_read(current, [row.id for row in waiting], unreadable)
 
 
@@ -99,17 +99,17 @@ def _adapter(channel_id: int) -> Channel | None:
         return None
 
 
-def apply_receipts(current: Session, news: Sequence[tuple[int, Receipt]], now: dt.datetime) -> None:
+def apply_receipts(current: Session, arrived: Sequence[tuple[int, Receipt]], now: dt.datetime) -> None:
     """Apply receipts (channel, receipt) in the caller's transaction; those that name no message of ours are kept."""
     wanted: dict[tuple[int, int], list[Receipt]] = {}
     strays: list[tuple[int, Receipt]] = []
-    for (channel_id, receipt), key in zip(news, _keys(current, news), strict=True):
+    for (channel_id, receipt), key in zip(arrived, _keys(current, arrived), strict=True):
         if key is None:
             strays.append((channel_id, receipt))
         else:
             wanted.setdefault(key, []).append(receipt)
-    known = ledger.where_they_stand(current, sorted(wanted))
-    channel_of = {id(receipt): channel_id for channel_id, receipt in news}
+    known = news.where_they_stand(current, sorted(wanted))
+    channel_of = {id(receipt): channel_id for channel_id, receipt in arrived}
     moves: list[Move] = []
     for key, its_news in wanted.items():
         stands = known.get(key)
@@ -124,7 +124,7 @@ def apply_receipts(current: Session, news: Sequence[tuple[int, Receipt]], now: d
         if last is not None:
             why = str(last.outcome or "unknown") if status is Status.UNDELIVERED else ""
             moves.append(Move(*key, stands, status, why, last.code))
-    ledger.apply_moves(current, moves, int(now.timestamp()))
+    news.apply_moves(current, moves, int(now.timestamp()))
     receipts.keep_strays(
         current,
         [
@@ -141,17 +141,17 @@ def apply_receipts(current: Session, news: Sequence[tuple[int, Receipt]], now: d
     )
 
 
-def _keys(current: Session, news: Sequence[tuple[int, Receipt]]) -> list[tuple[int, int] | None]:
+def _keys(current: Session, arrived: Sequence[tuple[int, Receipt]]) -> list[tuple[int, int] | None]:
     """Return the message (run, seq) each receipt is about, by our own reference or else by the provider's id."""
     theirs: dict[int, set[str]] = {}
-    for channel_id, receipt in news:
+    for channel_id, receipt in arrived:
         if not receipt.ref and receipt.provider_ref:
             theirs.setdefault(channel_id, set()).add(receipt.provider_ref)
     lookup = {
-        channel_id: ledger.by_provider_ref(current, channel_id, sorted(refs)) for channel_id, refs in theirs.items()
+        channel_id: news.by_provider_ref(current, channel_id, sorted(refs)) for channel_id, refs in theirs.items()
     }
     keys: list[tuple[int, int] | None] = []
-    for channel_id, receipt in news:
+    for channel_id, receipt in arrived:
         ours = REF.fullmatch(receipt.ref)
         if ours:
             keys.append((int(ours[1]), int(ours[2])))

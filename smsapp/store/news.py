@@ -1,0 +1,132 @@
+"""What carriers say later, written to the ledger in bulk: where messages stand, and their moves from there."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain.message import Status
+from smsapp.store.db import dialect, upsert
+from smsapp.store.ledger import Changes, name, shift
+from smsapp.store.runs import Batch, BatchState, ProviderRef, ReceiptBucket
+
+BUCKET_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where a message stands; `handed` tells a queued message in a worker's hands from one that waits."""
+
+    status: Status
+    reason: str
+    handed: bool
+
+
+def where_they_stand(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Known]:
+    """Return where these messages (run, seq) stand, locked until the transaction ends; unknown ones are absent."""
+    if not keys:
+        return {}
+    if dialect() == "postgresql":
+        found = session.connection().exec_driver_sql(
+            "SELECT m.run_id, m.seq, m.status, m.reason FROM unnest(%s::bigint[], %s::int[]) v(run_id, seq)"
+            " JOIN message m ON m.run_id = v.run_id AND m.seq = v.seq ORDER BY m.run_id, m.seq FOR UPDATE OF m",
+            ([run for run, _ in keys], [seq for _, seq in keys]),
+        )
+    else:
+        found = session.connection().exec_driver_sql(
+            "SELECT m.run_id, m.seq, m.status, m.reason FROM json_each(?) v"
+            " JOIN message m ON m.run_id = v.value ->> 0 AND m.seq = v.value ->> 1",
+            (json.dumps(keys),),
+        )
+    rows = found.all()
+    early = {run_id for run_id, _seq, status, _reason in rows if status == Status.QUEUED}
+    in_flight = [
+        (run_id, lo, hi)
+        for run_id, lo, hi in session.execute(
+            sa.select(Batch.run_id, Batch.lo, Batch.hi).where(Batch.state == BatchState.HANDED, Batch.run_id.in_(early))
+        )
+    ]
+    return {
+        (run_id, seq): Known(
+            Status(status),
+            reason or "",
+            status == Status.QUEUED and any(run_id == r and lo <= seq <= hi for r, lo, hi in in_flight),
+        )
+        for run_id, seq, status, reason in rows
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One message's way from `known` to `status`, with the carrier's reason."""
+
+    run_id: int
+    seq: int
+    known: Known
+    status: Status
+    reason: str
+    code: str
+
+
+def apply_moves(session: Session, moves: Sequence[Move], at: int) -> None:
+    """Write these moves with their tallies and the chart's buckets; the rows are locked since `where_they_stand`."""
+    if not moves:
+        return
+    if dialect() == "postgresql":
+        session.connection().exec_driver_sql(
+            "UPDATE message m SET status = v.status, reason = nullif(v.reason, ''),"
+            " code = coalesce(nullif(v.code, ''), m.code), receipt_at = %s"
+            " FROM unnest(%s::bigint[], %s::int[], %s::smallint[], %s::text[], %s::text[])"
+            " v(run_id, seq, status, reason, code)"
+            " WHERE m.run_id = v.run_id AND m.seq = v.seq",
+            (
+                at,
+                [m.run_id for m in moves],
+                [m.seq for m in moves],
+                [int(m.status) for m in moves],
+                [m.reason for m in moves],
+                [m.code for m in moves],
+            ),
+        )
+    else:
+        session.connection().exec_driver_sql(
+            "UPDATE message SET status = ?, reason = nullif(?, ''), code = coalesce(nullif(?, ''), code),"
+            " receipt_at = ?"
+            " WHERE run_id = ? AND seq = ?",
+            [(int(m.status), m.reason, m.code, at, m.run_id, m.seq) for m in moves],
+        )
+    changes: dict[int, Changes] = {}
+    buckets: Counter[tuple[int, str]] = Counter()
+    for move in moves:
+        mine = changes.setdefault(move.run_id, Counter())
+        before = Status.HANDED if move.known.handed else move.known.status
+        mine[name(before), move.known.reason] -= 1
+        mine[name(move.status), move.reason] += 1
+        buckets[move.run_id, name(move.status)] += 1
+    for run_id in sorted(changes):
+        shift(session, run_id, changes[run_id])
+    bucket = at // BUCKET_SECONDS * BUCKET_SECONDS
+    statement = upsert(ReceiptBucket).values(
+        [{"run_id": run_id, "bucket": bucket, "state": state, "n": n} for (run_id, state), n in sorted(buckets.items())]
+    )
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[ReceiptBucket.run_id, ReceiptBucket.bucket, ReceiptBucket.state],
+            set_={"n": ReceiptBucket.n + statement.excluded.n},
+        )
+    )
+
+
+def by_provider_ref(session: Session, channel_id: int, refs: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return (ref, phone or "") -> (run, seq) for a provider's ids."""
+    found = session.execute(
+        sa.select(ProviderRef.ref, ProviderRef.phone, ProviderRef.run_id, ProviderRef.seq).where(
+            ProviderRef.channel_id == channel_id, ProviderRef.ref.in_(refs)
+        )
+    )
+    return {(ref, phone): (run_id, seq) for ref, phone, run_id, seq in found}
