@@ -37,7 +37,7 @@ $(VENV)/made:
 	@touch $@
 
 $(VENV)/translated: $(CATALOGUES) | $(VENV)/made
-	@$(MAKE) --no-print-directory $(VENV)/ready
+	@$(MAKE) --silent --no-print-directory $(VENV)/ready
 	$(BIN)/pybabel --quiet compile --directory smsapp/translations
 	@touch $@
 

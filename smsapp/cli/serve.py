@@ -25,7 +25,7 @@ from smsapp.cli import supervision
 from smsapp.services import clock, health, people
 
 PORTS_TRIED = 50
-PATIENCE = 60
+PATIENCE = 300
 """Seconds until the pages must answer."""
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
