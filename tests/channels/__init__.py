@@ -1,0 +1,1 @@
+"""Adapters against real sockets; contract.py is inherited by each."""
