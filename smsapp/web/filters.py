@@ -72,7 +72,7 @@ def masked(number_e164: str | None) -> str:
 
 def _written(local: dt.datetime, seconds: bool) -> str:
     pattern = PATTERNS.get(get_locale().language, PATTERNS["en"])
-    return localised(local, pattern + (":ss" if seconds else ""), rebase=False)
+    return str(localised(local, pattern + (":ss" if seconds else ""), rebase=False))
 
 
 def _time(moment: dt.datetime, text: str, title: str) -> Markup:

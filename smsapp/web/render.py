@@ -52,7 +52,7 @@ def init_app(app: Flask) -> None:
 def _compress(response: Response) -> Response:
     """Send our own styles and scripts compressed; each file is compressed once per process."""
     fits = response.status_code == 200 and response.mimetype in COMPRESSED
-    if request.endpoint == "static" and fits and "gzip" in request.accept_encodings:
+    if request.endpoint == "static" and fits and request.accept_encodings["gzip"] > 0:
         response.direct_passthrough = False
         response.set_data(_gzipped(response.get_data()))
         response.headers["Content-Encoding"] = "gzip"

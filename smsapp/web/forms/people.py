@@ -5,12 +5,18 @@ from __future__ import annotations
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, PasswordField, RadioField, SelectField, StringField
+from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from smsapp.domain.people import Role
 from smsapp.words import label
 
 REQUIRED = InputRequired(_l("Please fill this in."))
+LOCALES = [
+    SelectChoice("", _l("As the application")),
+    SelectChoice("zh_Hans", "中文"),
+    SelectChoice("en", "English"),
+]
 LONG = Length(max=200, message=_l("At most 200 characters."))
 
 
@@ -33,7 +39,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 class OwnForm(FlaskForm):  # type: ignore[misc]
     name = StringField(_l("Your name"), [REQUIRED, LONG])
     locale = SelectField(
-        _l("Language"), choices=[("", _l("As the application")), ("zh_Hans", "中文"), ("en", "English")]
+        _l("Language"), choices=LOCALES
     )
 
 
@@ -44,7 +50,7 @@ class PersonForm(FlaskForm):  # type: ignore[misc]
 
     def __init__(self, **given: object) -> None:
         super().__init__(**given)
-        self.role.choices = [(role.value, label(role)) for role in Role]
+        self.role.choices = [SelectChoice(role.value, label(role)) for role in Role]
 
 
 class InviteForm(PersonForm):
