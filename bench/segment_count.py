@@ -66,7 +66,10 @@ RULES: dict[str, tuple[Group, str, str]] = {
     ),
 }
 
-CITIES = '["北京", "上海", "广州", "深圳", "杭州", "成都", "武汉", "西安", "南京", "重庆", "苏州", "天津", "长沙", "郑州", "东莞", "青岛", "宁波", "昆明", "沈阳", "合肥"]'
+CITIES = (
+    '["北京", "上海", "广州", "深圳", "杭州", "成都", "武汉", "西安", "南京", "重庆", '
+    '"苏州", "天津", "长沙", "郑州", "东莞", "青岛", "宁波", "昆明", "沈阳", "合肥"]'
+)
 SQLITE_ROWS = """
     INSERT INTO contact (id, xwho, phones, created_at, updated_at, properties)
     WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < :rows)

@@ -6,6 +6,7 @@ import datetime as dt
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,7 +48,7 @@ def upload(
     if property != USER_ID and property not in {known.name for known in matchable()}:
         raise Refusal(Problem("segment_property_not_text", "property"))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "list"
+        path = Path(folder) / "list.xlsx"  # openpyxl opens nothing that is called otherwise; the content decides
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
         form = sheets.recognise(path)
@@ -81,10 +82,15 @@ class _Lines:
     def __init__(self, path: Path, form: Format, property: str) -> None:
         self.count = 0
         self.phone = property in contacts.phone_properties(session())
-        self._path, self._form = path, form
-        heads, _rows = sheets.head(path, form, 1)
         wanted = {property} | {known.label for known in segments.catalogue() if known.name == property and known.label}
-        self._column = next((i for i, head in enumerate(heads) if head.strip().lower() in wanted), 0)
+        plain = replace(form, header=False)
+        first = [cell.strip() for cell in sheets.head(path, plain, 1)[1][0]]
+        self._column = next((i for i, cell in enumerate(first) if cell.lower() in wanted), 0)
+        cell = first[self._column]
+        # The first line of a list may be a heading or already a value ("Beijing"): the latter unless it surely is none.
+        no_value = len(first) > 1 or (self.phone and not self._number(cell))
+        heading = cell.lower() in wanted or (form.header and no_value)
+        self._path, self._form = path, replace(form, header=heading)
 
     def __iter__(self) -> Iterator[Line]:
         position = 0
@@ -98,5 +104,8 @@ class _Lines:
                 self.count += 1
                 if self.count > MAX_LINES:
                     raise Refusal(Problem("segment_file_too_long", "file", {"limit": MAX_LINES}))
-                value = phone.normalise(raw, settings().DEFAULT_REGION) or raw if self.phone else raw
-                yield Line(number, value, raw[:254])
+                yield Line(number, (self._number(raw) or raw) if self.phone else raw, raw[:254])
+
+    @staticmethod
+    def _number(raw: str) -> str:
+        return phone.normalise(raw, settings().DEFAULT_REGION)

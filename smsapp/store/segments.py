@@ -80,8 +80,9 @@ def fill(current: Session, segment_id: int, found: sa.Select[int]) -> int:
     """Make these contacts the members of a static segment; return how many they are."""
     empty(current, segment_id)
     chosen = found.add_columns(sa.literal(segment_id, sa.Integer()))
-    done = current.execute(sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], chosen))
-    return _changed(done)
+    current.execute(sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], chosen))
+    # Not rowcount: psycopg does not tell it for this statement.
+    return current.scalar(sa.select(sa.func.count()).where(SegmentMember.segment_id == segment_id)) or 0
 
 
 def empty(current: Session, segment_id: int) -> None:
@@ -168,10 +169,6 @@ def frequent_values(name: str, kind: Type, among: int = 2000, most: int = 20) ->
         chain.from_iterable(held_one if kind is Type.LIST else [held_one] for held_one in held if held_one)
     )
     return [value for value, _ in values.most_common(most)]
-
-
-def _changed(result: sa.Result[Any]) -> int:
-    return cast("sa.CursorResult[Any]", result).rowcount
 
 
 def _group(group: Group, values: Values, local: dt.datetime) -> Truth:

@@ -85,6 +85,9 @@ def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> R
         return _round(asked, place, draft, shown)
     found: list[Problem] = []
     rule = forms.rule_of(draft, found)
+    if found and not (form.name.data or "").strip():
+        # What can be seen at once is said at once.
+        found.append(Problem("segment_name_missing", "name"))
     try:
         if found:
             raise Refusal(*found)
@@ -337,13 +340,15 @@ def _rows(found: list[segments.Member], columns: list[Known]) -> list[dict[str, 
         {
             "contact_id": member.contact_id,
             "xwho": member.xwho,
-            "cells": [_cell(value, one.name in phones) for one, value in zip(columns, member.values, strict=True)],
+            "cells": [
+                _cell(value, one.name in phones, one.type) for one, value in zip(columns, member.values, strict=True)
+            ],
         }
         for member in found
     ]
 
 
-def _cell(value: Any, secret: bool) -> str:
+def _cell(value: Any, secret: bool, kind: Type = Type.STRING) -> str:
     if value is None or value == "":
         return filters.NOTHING
     if secret:
@@ -352,7 +357,9 @@ def _cell(value: Any, secret: bool) -> str:
         return str(_("yes") if value else _("no"))
     if isinstance(value, list):
         return str(_(", ")).join(value)
-    return filters.number(value) if isinstance(value, int | float) else str(value).replace("T00:00:00", "")
+    if kind is Type.DATETIME:
+        return str(value).replace("T00:00:00", "").replace("T", " ")
+    return filters.number(value) if isinstance(value, int | float) else str(value)
 
 
 def _fields() -> dict[str, str]:
