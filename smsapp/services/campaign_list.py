@@ -14,13 +14,14 @@ from smsapp.domain.campaign import Action, Status, Tab, offered
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.schedule import Fire, Schedule
 from smsapp.store import campaign_list, recipients, runs
-from smsapp.store.campaign_list import Wanted
 from smsapp.store.campaigns import Campaign, due_between
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
 from smsapp.store.people import Person
 from smsapp.store.runs import Run, RunState
 from smsapp.store.segments import Segment
+
+Wanted = campaign_list.Wanted
 
 PAGE = 25
 AHEAD = dt.timedelta(hours=48)

@@ -335,7 +335,7 @@ def delete() -> Response:
 
 def _kept_sentence(kept: Iterable[Line]) -> str:
     names = _(", ").join(f"“{one.campaign.name or _('Without a name')}”" for one in kept)
-    return _("Messages that wait or are being sent cannot be deleted; stop them first: %(names)s", names=names)
+    return str(_("Messages that wait or are being sent cannot be deleted; stop them first: %(names)s", names=names))
 
 
 def _back() -> str:
@@ -346,4 +346,4 @@ def _back() -> str:
 
 def _too_late(outrun: Outrun) -> str:
     status = Status(outrun.problems[0].facts["status"])
-    return _("This is not possible any more: the message is “%(status)s” by now.", status=label(status))
+    return str(_("This is not possible any more: the message is “%(status)s” by now.", status=label(status)))

@@ -91,9 +91,10 @@ def clock_time(time: dt.time) -> str:
 
 
 def weekday(day: int) -> str:
-    """Return the short name of an ISO weekday: 一, Mon."""
-    width = "narrow" if get_locale().language == "zh" else "abbreviated"
-    return str(get_day_names(width, "stand-alone", get_locale())[day - 1])
+    """Return the short name of an ISO weekday within a sentence: 一, Mon."""
+    if get_locale().language == "zh":
+        return str(get_day_names("narrow", "stand-alone", get_locale())[day - 1])
+    return weekday_name(day)
 
 
 def weekday_name(day: int) -> str:
@@ -103,36 +104,38 @@ def weekday_name(day: int) -> str:
 
 def in_words(schedule: Schedule, *, start: bool = False) -> str:
     """Return the schedule as a sentence: 每周一、四 09:30，至 2026-12-31. What is not chosen yet is a dash."""
-    if schedule.kind is Kind.NOW:
-        return _("Immediately")
     time = clock_time(schedule.time) if schedule.time else "–"
-    if schedule.kind is Kind.ONCE:
-        return _("%(date)s at %(time)s", date=schedule.start or "–", time=time)
-    if schedule.kind is Kind.DAILY:
+    if schedule.kind is Kind.NOW:
+        said = _("Immediately")
+    elif schedule.kind is Kind.ONCE:
+        said = _("%(date)s at %(time)s", date=schedule.start or "–", time=time)
+    elif schedule.kind is Kind.DAILY:
         said = _("Every day at %(time)s", time=time)
     elif schedule.kind is Kind.WEEKLY:
         days = _(", ").join(weekday(day) for day in sorted(schedule.weekdays)) or "–"
         said = _("Every %(days)s at %(time)s", days=days, time=time)
     else:
         said = _monthly(schedule, time)
-    if start and schedule.start:
+    if start and schedule.recurring and schedule.start:
         said = _("%(said)s, from %(date)s", said=said, date=schedule.start)
-    return _("%(said)s, until %(date)s", said=said, date=schedule.end) if schedule.end else said
+    if schedule.end:
+        said = _("%(said)s, until %(date)s", said=said, date=schedule.end)
+    return str(said)
 
 
 def _monthly(schedule: Schedule, time: str) -> str:
     numbers = [str(day) for day in sorted(schedule.monthdays) if day != LAST_DAY]
-    if not numbers:
-        if LAST_DAY in schedule.monthdays:
-            return _("On the last day of every month at %(time)s", time=time)
-        return _("Every month on day – at %(time)s", time=time)
     days = _(", ").join(numbers)
-    if LAST_DAY in schedule.monthdays:
-        return _("Every month on day %(days)s and the last at %(time)s", days=days, time=time)
-    return ngettext(
-        "Every month on day %(days)s at %(time)s",
-        "Every month on days %(days)s at %(time)s",
-        len(numbers),
-        days=days,
-        time=time,
-    )
+    if LAST_DAY not in schedule.monthdays:
+        said = ngettext(
+            "Every month on day %(days)s at %(time)s",
+            "Every month on days %(days)s at %(time)s",
+            len(numbers),
+            days=days or "–",
+            time=time,
+        )
+    elif numbers:
+        said = _("Every month on day %(days)s and the last at %(time)s", days=days, time=time)
+    else:
+        said = _("On the last day of every month at %(time)s", time=time)
+    return str(said)

@@ -55,7 +55,7 @@ def _chosen(raw: str | None) -> int | None:
     return int(raw) if raw else None
 
 
-class Checkboxes(SelectMultipleField):
+class Checkboxes(SelectMultipleField):  # type: ignore[misc]
     """Several choices as checkboxes; values are whole numbers."""
 
     widget = ListWidget(prefix_label=False)
@@ -65,7 +65,7 @@ class Checkboxes(SelectMultipleField):
         super().__init__(label, coerce=int, **given)
 
 
-class Day(DateField):
+class Day(DateField):  # type: ignore[misc]
     """A date; unreadable text stays where it was typed, with a sentence that says how to write it."""
 
     def process_formdata(self, valuelist: Sequence[str]) -> None:
@@ -75,7 +75,7 @@ class Day(DateField):
             raise ValueError(sentence(Problem("date_unreadable"))) from None
 
 
-class TimeOfDay(TimeField):
+class TimeOfDay(TimeField):  # type: ignore[misc]
     """A time of day with or without seconds."""
 
     def process_formdata(self, valuelist: Sequence[str]) -> None:
@@ -90,7 +90,7 @@ class TimeOfDay(TimeField):
         return self.data.strftime("%H:%M:%S") if self.data else ""
 
 
-class CampaignForm(FlaskForm):
+class CampaignForm(FlaskForm):  # type: ignore[misc]
     version = IntegerField(widget=HiddenInput(), default=0)
     name = StringField(_l("Message name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
     segment = SelectField(_l("Segment"), coerce=_chosen)
