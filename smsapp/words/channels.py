@@ -57,7 +57,7 @@ LABELS = {
     ("Check", "ok"): _l("answers"),
     ("Check", "unreachable"): _l("not reachable"),
     ("Check", "throttled"): _l("too fast"),
-    ("Check", "misconfigured"): _l("refused"),
+    ("Check", "misconfigured"): _l("settings refused"),
     ("Check", "unclear"): _l("no clear answer"),
 }
 

@@ -1,0 +1,227 @@
+"""Channels as a service: secrets, checks, trials, and what is left behind."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from flask import Flask
+
+from smsapp.channels.base import Channel
+from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.outcome import Outcome
+from smsapp.services import channels, contacts
+from smsapp.services.channels import Wanted
+from smsapp.services.trail import Actor
+from smsapp.store.db import session
+from smsapp.store.people import Trail
+from smsapp.store.settings import EXTENSION
+from tests import builders
+
+BY = Actor("tests")
+SECRET = "sesame-4711"
+VALUES = {one.name: one.default for one in channels.kinds()["simulator"].settings} | {"refused": "0"}
+GATEWAY = {one.name: one.default for one in channels.kinds()["gateway"].settings} | {
+    "url": "https://127.0.0.1:1/?p={password}&to={to}",
+    "password": SECRET,
+}
+
+
+def wanted(name: str = "演练", **given: Any) -> Wanted:
+    return Wanted(**({"name": name, "values": VALUES} | given))
+
+
+def refused(**given: Any) -> dict[str, str]:
+    """Return the codes of a refused creation, by place."""
+    with pytest.raises(Refusal) as caught:
+        channels.create("simulator", wanted(**given), BY, builders.LONG_AGO)
+    return {problem.place: problem.code for problem in caught.value.problems}
+
+
+@pytest.fixture
+def read_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The properties whose numbers were asked to be read anew."""
+    asked: list[str] = []
+    monkeypatch.setattr(contacts, "note_phone_property", lambda _session, name: asked.append(name))
+    return asked
+
+
+def test_a_channel_keeps_its_secrets_encrypted_and_hands_them_only_to_its_adapter(app: Flask, now: dt.datetime) -> None:
+    channel_id = channels.create("gateway", wanted(values=GATEWAY, price=Decimal("0.045")), BY, now)
+    row = channels.row(channel_id)
+    assert "password" not in row.settings
+    assert SECRET.encode() not in row.secrets
+    assert channels.kept_secrets(row) == {"password"}
+    made = channels.adapter(channel_id)
+    assert made.values["password"] == SECRET
+    assert made.folder == app.extensions[EXTENSION].INSTANCE_DIR / "channels" / str(channel_id)
+    assert len(row.callback_token) >= 43
+    lines = [(line.action, line.facts) for line in session().query(Trail)]
+    assert lines == [("create", {"name": "演练", "kind": "gateway"})]
+
+
+def test_an_empty_secret_is_kept_and_a_new_one_replaces_it(app: Flask, now: dt.datetime) -> None:
+    channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
+    channels.edit(channel_id, wanted(values=GATEWAY | {"password": ""}), BY, now)
+    assert channels.adapter(channel_id).values["password"] == SECRET
+    assert session().query(Trail).count() == 1, "nothing changed, so nothing is noted"
+    channels.edit(channel_id, wanted("新", values=GATEWAY | {"password": "other"}, rate=5), BY, now)
+    assert channels.adapter(channel_id).values["password"] == "other"
+    facts = session().query(Trail).filter_by(action="edit").one().facts
+    assert facts == {"name": "新", "changed": ["password", "name", "rate"]}
+    assert "other" not in json.dumps(facts)
+
+
+def test_keys_are_rotated_without_losing_a_secret(app: Flask, now: dt.datetime) -> None:
+    channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
+    config, new_key = app.extensions[EXTENSION], Fernet.generate_key().decode()
+    app.extensions[EXTENSION] = replace(config, ENCRYPTION_KEY=f"{new_key},{config.ENCRYPTION_KEY}")
+    assert channels.rotate(BY, now) == 1
+    app.extensions[EXTENSION] = replace(config, ENCRYPTION_KEY=new_key)
+    assert channels.adapter(channel_id).values["password"] == SECRET
+    app.extensions[EXTENSION] = config
+    with pytest.raises(Refusal, match="channel_secrets_locked"):
+        channels.adapter(channel_id)
+
+
+@pytest.mark.parametrize(
+    ("given", "problems"),
+    [
+        ({"name": " "}, {"name": "channel_name_missing"}),
+        ({"name": "x" * 121}, {"name": "channel_name_long"}),
+        ({"name": "已有"}, {"name": "channel_name_taken"}),
+        ({"phone_property": "age"}, {"phone_property": "channel_phone_property"}),
+        ({"phone_property": "unheard of"}, {"phone_property": "channel_phone_property"}),
+        ({"rate": 0}, {"rate": "channel_rate"}),
+        ({"quiet_from": "9:00"}, {"quiet_from": "channel_quiet_time"}),
+        ({"quiet_until": "24:30"}, {"quiet_until": "channel_quiet_time"}),
+        ({"price": Decimal(-1)}, {"price": "channel_price"}),
+        ({"currency": "元"}, {"currency": "channel_currency"}),
+        ({"values": VALUES | {"refused": ""}}, {"refused": "setting_missing"}),
+        ({"values": VALUES | {"refused": "x"}}, {"refused": "setting_number"}),
+        ({"values": VALUES | {"refused": "nan"}}, {"refused": "setting_range"}),
+        (
+            {"values": VALUES | {"refused": "101", "per_request": "0"}},
+            {"refused": "setting_range", "per_request": "setting_range"},
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_field_by_field(
+    app: Flask, given: dict[str, Any], problems: dict[str, str]
+) -> None:
+    builders.channel(name="已有")
+    builders.known_property("age", "number")
+    assert refused(**given) == problems
+
+
+def test_choices_and_flags_take_only_what_is_offered(app: Flask, now: dt.datetime) -> None:
+    with pytest.raises(Refusal) as caught:
+        channels.create("gateway", wanted(values=GATEWAY | {"method": "DELETE", "plain_http": "maybe"}), BY, now)
+    assert {one.place: one.code for one in caught.value.problems} == {
+        "method": "setting_choice",
+        "plain_http": "setting_choice",
+    }
+
+
+def test_numbers_of_a_property_are_read_when_its_first_channel_begins_to_use_it(
+    app: Flask, now: dt.datetime, read_anew: list[str]
+) -> None:
+    builders.known_property("mobile")
+    first = channels.create("simulator", wanted("一"), BY, now)
+    assert read_anew == [], "the preset property is always read"
+    channels.edit(first, wanted("一", phone_property="mobile"), BY, now)
+    assert read_anew == ["mobile"]
+    channels.create("simulator", wanted("二", phone_property="mobile"), BY, now)
+    assert read_anew == ["mobile"]
+    assert channels.phone_choices()[0] == "$phone"
+    assert "mobile" in channels.phone_choices()
+
+
+def test_the_callback_address_is_public_or_at_least_on_this_machine(app: Flask, now: dt.datetime) -> None:
+    row = builders.channel(callback_token="tok")
+    config = app.extensions[EXTENSION]
+    assert channels.callback_url(row) == "http://127.0.0.1:8000/callbacks/tok"
+    app.extensions[EXTENSION] = replace(config, HOST="0.0.0.0", PORT=21050)
+    assert channels.callback_url(row) == "http://127.0.0.1:21050/callbacks/tok"
+    app.extensions[EXTENSION] = replace(config, PUBLIC_URL="https://sms.example.com")
+    assert channels.callback_url(row) == "https://sms.example.com/callbacks/tok"
+
+
+def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.datetime) -> None:
+    channel_id = channels.create("simulator", wanted(), BY, now)
+    good = channels.test_send(channel_id, "138 0000 0000", "【演练】您好", BY, now)
+    assert good.ok
+    assert good.provider_ref.startswith("sim-test-")
+    bad = channels.test_send(channel_id, "13800000102", "【演练】您好", BY, now)
+    assert (bad.ok, bad.trouble, bad.outcome) == (False, "refused", Outcome.NO_SUCH_SUBSCRIBER)
+    slow = channels.test_send(channel_id, "13800000311", "【演练】您好", BY, now)
+    assert (slow.trouble, slow.code) == ("throttled", "SIM-429")
+    trail = [(line.action, line.facts["result"]) for line in session().query(Trail).filter_by(action="test_send")]
+    assert [result for _, result in trail] == ["accepted", "refused", "throttled"]
+    assert "138000" not in json.dumps([line.facts for line in session().query(Trail)])
+
+
+def test_a_check_leaves_its_result(app: Flask, now: dt.datetime) -> None:
+    channel_id = channels.create(
+        "gateway", wanted(values=GATEWAY | {"check_url": "https://127.0.0.1:1/?{password}"}), BY, now
+    )
+    trial = channels.test_credentials(channel_id, BY, now)
+    assert (trial.ok, trial.trouble, trial.code) == (False, "misconfigured", "address_not_allowed")
+    row = channels.row(channel_id)
+    assert (row.checked_at, row.check_result) == (now, "misconfigured")
+    channels.edit(channel_id, wanted(values=GATEWAY), BY, now)
+    assert channels.row(channel_id).checked_at is None, "other settings have not been checked"
+
+
+def test_a_provider_that_never_answers_does_not_keep_a_page_for_ever(
+    app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "TEST_SECONDS", 0.05)
+    channel_id = channels.create("simulator", wanted(values=VALUES | {"answer_seconds": "30"}), BY, now)
+    trial = channels.test_send(channel_id, "13800138000", "您好", BY, now)
+    assert (trial.trouble, trial.code) == ("unclear", "timeout")
+
+
+def test_a_kind_that_cannot_check_says_so(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel_id = channels.create("simulator", wanted(), BY, now)
+    monkeypatch.delattr(channels.kinds()["simulator"], "test_credentials")
+    assert "test message" in channels.test_credentials(channel_id, BY, now).said
+
+
+def test_what_is_gone_or_unknown_is_said(app: Flask, now: dt.datetime) -> None:
+    for call in (
+        lambda: channels.row(99),
+        lambda: channels.adapter(99),
+        lambda: channels.by_name("x"),
+        lambda: channels.edit(99, wanted(), BY, now),
+        lambda: channels.delete(99, BY, now),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    with pytest.raises(Refusal, match="channel_kind_unknown"):
+        channels.create("pigeon", wanted(), BY, now)
+    pigeon = builders.channel(kind="pigeon")
+    for unknown in (lambda: channels.adapter(pigeon.id), lambda: channels.edit(pigeon.id, wanted("x"), BY, now)):
+        with pytest.raises(Refusal, match="channel_kind_unknown"):
+            unknown()
+
+
+def test_secrets_never_reach_a_log(app: Flask, now: dt.datetime, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
+    channels.test_send(channel_id, "13800138000", "您好", BY, now)
+    assert SECRET not in caplog.text
+    assert "13800138000" not in caplog.text
+    assert SECRET not in repr(channels.row(channel_id))
+
+
+def test_every_kind_is_found(app: Flask) -> None:
+    assert set(channels.kinds()) >= {"simulator", "gateway"}
+    assert all(issubclass(kind, Channel) for kind in channels.kinds().values())

@@ -1,0 +1,92 @@
+"""Providers bring receipts: whoever knows the address, and nobody else; stored before it is acknowledged."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from smsapp.channels.base import Callback, CallbackRefused, Channel
+from smsapp.services import channels, receipts
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session
+from smsapp.store.receipts import Inbox
+from tests import builders
+
+
+@pytest.fixture
+def http(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def gateway(app: Flask) -> ChannelRow:
+    given = {one.name: one.default for one in channels.kinds()["gateway"].settings}
+    return builders.channel(
+        kind="gateway",
+        callback_token="tok-en",
+        settings=given | {"url": "https://example.com/", "callback_answer": "ACK/Jasmin"},
+    )
+
+
+def stored() -> list[tuple[str, str, bytes]]:
+    return [(row.method, row.query, row.body) for row in session().query(Inbox).order_by(Inbox.id)]
+
+
+def test_a_callback_is_kept_as_it_came_and_answered_as_the_provider_wants(
+    http: FlaskClient, gateway: ChannelRow
+) -> None:
+    query = "ref=7-1&status=1&code=%E4%BD%A0%2F"
+    answer = http.get(f"/callbacks/tok-en?{query}", headers={"Cookie": "a=b", "Authorization": "c", "X-Sign": "d"})
+    assert (answer.status_code, answer.data) == (200, b"ACK/Jasmin")
+    answer = http.post("/callbacks/tok-en", data=b"\xff\x00 raw", content_type="application/octet-stream")
+    assert answer.status_code == 200
+    assert stored() == [("GET", query, b""), ("POST", "", b"\xff\x00 raw")]
+    headers = session().query(Inbox).order_by(Inbox.id).first().headers
+    assert headers["x-sign"] == "d"
+    assert not {"cookie", "authorization"} & set(headers)
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_a_probe_is_answered_and_nothing_is_kept(http: FlaskClient, gateway: ChannelRow) -> None:
+    assert http.head("/callbacks/tok-en").status_code == 200
+    assert http.get("/callbacks/tok-en").status_code == 200
+    assert stored() == []
+
+
+def test_an_unknown_address_is_not_found(http: FlaskClient, gateway: ChannelRow) -> None:
+    assert http.post("/callbacks/wrong", data=b"x").status_code == 404
+    assert http.get("/callbacks/?x=1").status_code == 404
+    assert stored() == []
+
+
+def test_a_body_has_a_limit(http: FlaskClient, gateway: ChannelRow) -> None:
+    assert http.post("/callbacks/tok-en", data=b"x" * (1024 * 1024 + 1)).status_code == 413
+    assert http.post("/callbacks/tok-en", data=b"x" * (1024 * 1024)).status_code == 200
+    assert len(stored()) == 1
+
+
+def test_a_wrong_signature_is_refused_and_not_kept(
+    http: FlaskClient, gateway: ChannelRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verify(_self: Channel, _callback: Callback) -> None:
+        raise CallbackRefused
+
+    monkeypatch.setattr(channels.kinds()["gateway"], "verify_callback", verify)
+    assert http.post("/callbacks/tok-en", data=b"x").status_code == 403
+    assert stored() == []
+
+
+def test_what_could_not_be_stored_is_not_acknowledged(
+    http: FlaskClient, gateway: ChannelRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(receipts, "store", breaks)
+    assert http.post("/callbacks/tok-en", data=b"x").status_code == 503
+
+
+def test_a_channel_that_cannot_be_made_asks_the_provider_to_come_again(http: FlaskClient, app: Flask) -> None:
+    builders.channel(kind="pigeon", callback_token="tok-en")
+    assert http.post("/callbacks/tok-en", data=b"x").status_code == 503

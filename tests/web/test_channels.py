@@ -1,0 +1,198 @@
+"""An administrator connects providers, tries them out, and takes them away again."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from smsapp.services import channels
+from smsapp.store.db import session
+from smsapp.store.people import Trail
+from tests import builders
+from tests.pages import Pages
+
+SIMULATOR = {
+    "name": "演练",
+    "phone_property": "$phone",
+    "quiet_from": "21:00",
+    "quiet_until": "08:00",
+    "currency": "CNY",
+    "refused": "0",
+    "answer_seconds": "0",
+    "per_request": "100",
+    "undelivered": "0",
+    "silent": "0",
+    "receipt_seconds": "0",
+    "receipt_spread": "0",
+    "opt_outs": "0",
+    "seed": "1",
+}
+
+
+def filled(page: object) -> dict[str, str]:
+    """Return what a browser would send of the page's channel form, each name with the `_` that the client takes off."""
+    form = page.select_one("form[autocomplete=off]")  # type: ignore[attr-defined]
+    sent = {}
+    for control in form.select("input, select, textarea"):
+        name = control.get("name", "") + "_"
+        if name in {"_", "csrf_token_"} or (control.get("type") == "checkbox" and not control.has_attr("checked")):
+            continue
+        if control.name == "select":
+            chosen = control.select_one("option[selected]") or control.select_one("option")
+            sent[name] = chosen["value"]
+        elif control.name == "textarea":
+            sent[name] = control.get_text().removeprefix("\r\n").removeprefix("\n")
+        else:
+            sent[name] = control.get("value", "")
+    return sent
+
+
+def test_an_administrator_connects_the_simulator_and_sends_a_test_message(app: Flask, client: Pages) -> None:
+    ada = client.as_("administrator")
+    assert "接入配置" in ada.get("/channels/").get_text()
+    page = ada.post("/channels/new/simulator", **SIMULATOR)
+    assert page.h1.get_text() == "演练"
+    row = channels.by_name("演练")
+    assert row.kind == "simulator"
+    assert page.select_one("#callback-url")["value"].endswith(f"/callbacks/{row.callback_token}")
+
+    page = ada.post(f"/channels/{row.id}/check")
+    assert "绑定测试通过" in page.said()
+    page = ada.post(f"/channels/{row.id}/test", number="13800138000", text="【演练】您好")
+    assert "服务商已接受这条短信" in page.said()
+    page = ada.post(f"/channels/{row.id}/test", number="+8613800000101", text="【演练】您好")
+    assert "服务商拒绝了这条短信" in page.said()
+    assert "SIM-BAD_NUMBER" in page.said()
+    page = ada.post(f"/channels/{row.id}/test", number="+8613800000322", text="【演练】您好")
+    assert "短信可能已发送" in page.said()
+
+
+def test_a_test_message_needs_a_number_and_a_text_and_keeps_what_was_typed(app: Flask, client: Pages) -> None:
+    row = builders.channel()
+    page = client.as_("operator").post(f"/channels/{row.id}/test", 422, number="12", text="")
+    assert "无法识别出手机号码" in page.said()
+    assert "请填写要发送的内容" in page.said()
+    assert page.select_one("#number")["value"] == "12"
+
+
+def test_bad_settings_come_back_with_a_sentence_at_each_field(app: Flask, client: Pages) -> None:
+    page = client.as_("administrator").post(
+        "/channels/new/gateway",
+        422,
+        **{
+            **SIMULATOR,
+            "name": "",
+            "rate": "0",
+            "quiet_from": "25:00",
+            "price": "-1",
+            "currency": "RMBY",
+            "method": "POST",
+            "body_format": "none",
+            "charset": "utf-8",
+            "number_format": "digits",
+            "receipt_format": "parameters",
+            "per_request": "many",
+            "in_flight": "1000",
+            "timeout": "",
+            "url_": "",
+        },
+    )
+    wrong = {one["id"].removesuffix("-error") for one in page.select(".field-errors")}
+    assert wrong == {
+        "name", "rate", "quiet_from", "price", "currency", "per_request", "in_flight", "timeout", "url",
+    }  # fmt: skip
+    page = client.as_("administrator").post(
+        "/channels/new/gateway",
+        422,
+        **(
+            filled(client.as_("administrator").get("/channels/new/gateway?preset=kannel"))
+            | {"name_": "K", "rules_": "x"}
+        ),
+    )
+    assert [one["id"] for one in page.select(".field-errors")] == ["rules-error"]
+    assert "x" in page.said()
+
+
+@pytest.mark.parametrize("preset", ["kannel", "jasmin"])
+def test_a_preset_fills_the_form_and_secrets_are_write_only(preset: str, app: Flask, client: Pages) -> None:
+    ada = client.as_("administrator")
+    given = filled(ada.get(f"/channels/new/gateway?preset={preset}"))
+    ada.post("/channels/new/gateway", **(given | {"name_": "网关", "password_": "topsecret", "username_": "tester"}))
+    row = channels.by_name("网关")
+    assert "topsecret" not in repr(row.settings)
+    assert b"topsecret" not in row.secrets
+    assert channels.adapter(row.id).values["password"] == "topsecret"
+
+    page = ada.get(f"/channels/{row.id}/edit")
+    assert "topsecret" not in page.response.get_data(as_text=True)
+    again = filled(page)
+    assert again["password_"] == ""
+    assert {name: value for name, value in again.items() if name not in {"name_", "password_", "username_"}} == {
+        name: value for name, value in given.items() if name not in {"name_", "password_", "username_"}
+    }
+    ada.post(f"/channels/{row.id}/edit", **(again | {"sender_": "10690001"}))
+    session().expire_all()
+    assert channels.adapter(row.id).values["password"] == "topsecret"
+    assert channels.adapter(row.id).values["sender"] == "10690001"
+    facts = [line.facts for line in session().query(Trail).filter_by(noun="channel", action="edit")]
+    assert facts == [{"name": "网关", "changed": ["sender"]}]
+
+
+def test_an_unreachable_gateway_is_told_in_words(app: Flask, client: Pages) -> None:
+    ada = client.as_("administrator")
+    given = filled(ada.get("/channels/new/gateway?preset=kannel"))
+    ada.post("/channels/new/gateway", **(given | {"name_": "网关"}))
+    row = channels.by_name("网关")
+    page = ada.post(f"/channels/{row.id}/check")
+    assert "ALLOWED_PRIVATE_HOSTS" in page.said()
+    assert "配置被拒" in ada.get("/channels/").get_text()
+
+
+def test_a_channel_is_switched_off_and_on(app: Flask, client: Pages) -> None:
+    row = builders.channel(name="演练")
+    ada = client.as_("administrator")
+    page = ada.post(f"/channels/{row.id}/active", active="")
+    assert "此通道已停用" in page.said()
+    assert channels.choices() == []
+    ada.post(f"/channels/{row.id}/active", active="1")
+    session().expire_all()
+    assert [one.id for one in channels.choices()] == [row.id]
+
+
+def test_a_channel_is_deleted_only_if_nothing_was_ever_done_with_it(app: Flask, client: Pages) -> None:
+    ada = client.as_("administrator")
+    used, unused = builders.channel(name="用过").id, builders.channel(name="没用过").id
+    builders.template(used)
+    assert not ada.get(f"/channels/{used}").select(f'a[href="/channels/{used}/delete"]')
+    assert "需要保留" in ada.post(f"/channels/{used}/delete").said()
+    assert ada.get(f"/channels/{unused}").select(f'a[href="/channels/{unused}/delete"]')
+    assert "没用过" in ada.get(f"/channels/{unused}/delete").get_text()
+    ada.post(f"/channels/{unused}/delete")
+    assert [one.name for one in channels.everything()] == ["用过"]
+    ada.post(f"/channels/{unused}/delete", 404)
+
+
+def test_roles_decide_who_sees_and_changes_channels(app: Flask, client: Pages) -> None:
+    row = builders.channel()
+    client.as_("viewer").get("/channels/", 403)
+    olga = client.as_("operator")
+    page = olga.get(f"/channels/{row.id}")
+    assert not page.select('form[action$="/check"]')
+    olga.get("/channels/new/simulator", 403)
+    olga.post(f"/channels/{row.id}/check", 403)
+    olga.post(f"/channels/{row.id}/active", 403, active="")
+
+
+def test_a_kind_nobody_has_heard_of_is_not_found(app: Flask, client: Pages) -> None:
+    client.as_("administrator").get("/channels/new/pigeon", 404)
+    row = builders.channel(kind="pigeon")
+    assert "pigeon" in client.as_("administrator").get(f"/channels/{row.id}").get_text()
+    assert "pigeon" in client.as_("administrator").post(f"/channels/{row.id}/check").said()
+
+
+def test_the_pages_exist_in_english(app: Flask, client: Pages) -> None:
+    row = builders.channel()
+    ada = client.as_("administrator", locale="en")
+    assert "Integrations" in ada.get("/channels/").get_text()
+    assert "Test the account" in ada.get(f"/channels/{row.id}").get_text()
+    assert "Simulator" in ada.get("/channels/new/simulator").get_text()
