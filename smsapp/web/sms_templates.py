@@ -152,6 +152,7 @@ def refuse(template_id: int) -> Response:
 def delete(template_id: int) -> Response:
     """Ask, then delete."""
     template = sms_templates.get(template_id)
+    channel_id = template.channel_id
     problems: list[str] = []
     if request.method == "POST":
         try:
@@ -160,7 +161,7 @@ def delete(template_id: int) -> Response:
             problems = [sentence(problem) for problem in refusal.problems]
         else:
             flash(_("The template was deleted."), "success")
-            return see_other(url_for(".index", channel=template.channel_id))
+            return see_other(url_for(".index", channel=channel_id))
     return page("sms_templates/delete.html", 422 if problems else 200, sms_template=template, problems=problems)
 
 
@@ -209,8 +210,11 @@ def apply_import(channel_id: int, token: str) -> Response:
     content = template_imports.stashed(token)
     taken = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now())
     template_imports.drop(token)
-    told = ", ".join(f"{label(fate)} {count}" for fate, count in taken.counts.items())
-    flash(_("The file was imported: %(told)s.", told=told), "success" if taken.clean else "warning")
+    told = _(
+        "The file was imported: %(added)s added, %(changed)s changed, %(unchanged)s unchanged, %(refused)s left out.",
+        **{fate.value: count for fate, count in taken.counts.items()},
+    )
+    flash(told, "success" if taken.clean else "warning")
     return see_other(url_for(".index", channel=channel_id))
 
 

@@ -1,0 +1,43 @@
+"""flask optouts: the list of numbers nobody writes to, from the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from smsapp.services import opt_outs
+
+
+@pytest.fixture
+def flask(runner):
+    return lambda *args: runner.invoke(args=["optouts", *args])
+
+
+def test_numbers_come_from_a_file_and_bad_rows_are_told(flask, tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("phone,note\n13800138000,投诉\nabc,\n")
+    result = flask("import", str(path))
+    assert result.exit_code == 1
+    assert "row 3" in result.stderr
+    assert result.stdout == "1 added, 0 known already, 1 refused\n"
+    path.write_text("13800138000\n")
+    assert flask("import", str(path)).exit_code == 0
+    path.write_text("")
+    assert flask("import", str(path)).exit_code == 2
+
+
+def test_the_list_is_masked_unless_asked_for_in_full(flask):
+    assert flask("add", "13800138000", "--note", "热线").stdout == "added\n"
+    assert flask("add", "13800138000").stdout == "known already\n"
+    assert flask("list").stdout.startswith("138****8000\t")
+    assert flask("list", "--full").stdout.startswith("+8613800138000\t")
+    assert flask("list").stdout.endswith("\tperson\t热线\n")
+
+
+def test_a_number_is_taken_off_with_a_reason(flask):
+    flask("add", "13800138000")
+    assert flask("remove", "13800138000").exit_code == 2
+    assert flask("remove", "13800138000", "--reason", "重新登记").stdout == "removed\n"
+    assert opt_outs.find_page() == []
+    assert flask("remove", "13800138000", "--reason", "x").exit_code == 1
+    assert flask("remove", "abc", "--reason", "x").exit_code == 1
+    assert flask("add", "abc").exit_code == 1

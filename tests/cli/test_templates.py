@@ -1,0 +1,98 @@
+"""flask templates: what scripts and people get."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from smsapp.services import sms_templates
+from tests import builders
+
+GOOD = "code,name,text,signature,purpose,status\nSMS_1,发货,您的订单已发货。,青禾商城,notification,approved\n"
+BAD = "SMS_2,挨着,您好${a}${b},青禾商城,notification,approved\n"
+
+
+@pytest.fixture
+def flask(runner, tmp_path):
+    builders.channel(name="乐信通")
+
+    def call(*args, file=None):
+        if file is not None:
+            path = tmp_path / "t.csv"
+            path.write_text(file, "utf-8-sig")
+            args = ("import", str(path), "--channel", "乐信通", *args)
+        return runner.invoke(args=["templates", *args])
+
+    return call
+
+
+def test_a_good_file_is_taken_and_the_exit_code_is_0(flask):
+    result = flask(file=GOOD)
+    assert (result.exit_code, result.stdout) == (0, "1 added, 0 changed, 0 unchanged, 0 refused\n")
+    assert flask(file=GOOD).stdout == "0 added, 0 changed, 1 unchanged, 0 refused\n"
+    assert sms_templates.find_page()[0].audit == "approved"
+
+
+def test_a_dry_run_changes_nothing(flask):
+    result = flask("--dry-run", file=GOOD)
+    assert result.exit_code == 0
+    assert "1 added" in result.stdout
+    assert sms_templates.find_page() == []
+
+
+def test_refused_rows_are_told_with_their_number_and_the_exit_code_is_1(flask):
+    result = flask(file=GOOD + BAD)
+    assert result.exit_code == 1
+    assert "row 3: SMS_2" in result.stderr
+    assert "${a}" in result.stderr
+    assert [row.code for row in sms_templates.find_page()] == ["SMS_1"]
+
+
+def test_an_unknown_column_is_told_with_exit_code_1(flask):
+    result = flask(file="code,text,singature\nA,您好。,x\n")
+    assert result.exit_code == 1
+    assert "row 1:" in result.stderr
+    assert "signature" in result.stderr
+
+
+def test_scripts_get_json(flask):
+    result = flask("--json", file=GOOD + BAD)
+    found = json.loads(result.stdout)
+    assert (found["added"], found["refused"], found["dry_run"]) == (1, 1, False)
+    assert found["rows"][1]["row"] == 3
+    assert found["rows"][1]["problems"][0]["code"] == "variables_adjacent"
+    assert found["rows"][1]["problems"][0]["severity"] == "error"
+
+
+def test_an_unusable_file_ends_with_exit_code_2(flask, tmp_path):
+    result = flask(file="")
+    assert result.exit_code == 2
+    assert result.stderr.strip()
+    result = flask("--json", file="a,b\n1,2\n")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]
+    assert flask("import", str(tmp_path / "none.csv"), "--channel", "乐信通").exit_code == 2
+
+
+def test_an_unknown_channel_is_named_with_those_there_are(flask, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(GOOD)
+    result = flask("import", str(path), "--channel", "没有")
+    assert result.exit_code == 2
+    assert "乐信通" in result.stderr
+    assert flask("list", "--channel", "没有").exit_code == 2
+
+
+def test_the_list_can_be_narrowed_and_read_by_scripts(flask):
+    flask(file=GOOD)
+    builders.template(builders.channel().id, code="OTHER", audit="pending")
+    assert "SMS_1" in flask("list", "--channel", "乐信通", "--audit", "approved").stdout
+    assert flask("list", "--search", "没有这样的").stdout == ""
+    lines = [json.loads(line) for line in flask("list", "--json").stdout.splitlines()]
+    assert [line["code"] for line in lines] == ["OTHER", "SMS_1"]
+
+
+@pytest.mark.parametrize("args", [("import", "--help"), ("list", "--help")])
+def test_help_has_an_example(flask, args):
+    assert "flask templates" in flask(*args).stdout

@@ -1,0 +1,101 @@
+"""What a person does with replies and the opt-out list in the pages."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from smsapp.channels.base import Reply as Incoming
+from smsapp.services import opt_outs, replies
+from smsapp.store.db import writing
+from tests import builders
+
+
+@pytest.fixture
+def operator(client):
+    return client.as_("operator")
+
+
+@pytest.fixture
+def arrived(app, now):
+    channel = builders.channel(name="乐信通")
+
+    def call(*texts, phone="13800138000"):
+        with writing() as current:
+            for position, text in enumerate(texts):
+                number = phone or f"138{position:08d}"
+                replies.take(current, channel.id, None, position, Incoming(phone=number, text=text), now)
+
+    return call
+
+
+def test_replies_are_listed_with_masked_numbers_and_opt_outs_apart(operator, arrived):
+    assert operator.get("/replies/").select(".empty-state")
+    arrived("收到，谢谢", "TD")
+    assert [row[0] for row in operator.get("/replies/").rows()] == ["TD 退订", "收到，谢谢"]
+    assert operator.get("/replies/").rows()[0][1] == "138****8000"
+    assert [row[0] for row in operator.get("/replies/", show="opt-outs").rows()] == ["TD 退订"]
+
+
+def test_a_number_is_searched_without_standing_in_an_address(operator, arrived):
+    arrived("好的")
+    arrived("别人", phone="13900139000")
+    page = operator.post("/replies/", q="139 0013 9000")
+    assert [row[0] for row in page.rows()] == ["别人"]
+    assert operator.post("/replies/", q="没有这句话", htmx=True).select(".empty-state")
+
+
+def test_further_pages_of_a_search_are_forms(operator, arrived):
+    arrived(*[f"第{n}句" for n in range(60)])
+    page = operator.get("/replies/")
+    assert len(operator.get(page.select_one("a[rel=next]")["href"]).rows()) == 10
+    page = operator.post("/replies/", q="句")
+    assert len(page.rows()) == 50
+    last = page.select_one("input[name=before]")["value"]
+    assert len(operator.post("/replies/", q="句", before=last, htmx=True).rows()) == 10
+
+
+def test_a_number_is_put_on_the_list_and_taken_off_with_a_reason(operator):
+    assert operator.get("/replies/opt-outs").select(".empty-state")
+    page = operator.post("/replies/opt-outs/add", status=422, phone="12", note="")
+    assert "无法识别为手机号" in page.said()
+    page = operator.post("/replies/opt-outs/add", phone="138 0013 8000", note="热线")
+    assert page.rows()[0][:2] == ["138****8000", "手工添加"]
+    assert "已在名单中" in operator.post("/replies/opt-outs/add", phone="13800138000").said()
+    (row,) = opt_outs.find_page()
+    operator.get(f"/replies/opt-outs/{row.id}/remove")
+    assert "重新同意" in operator.post(f"/replies/opt-outs/{row.id}/remove", status=422, reason="").said()
+    operator.post(f"/replies/opt-outs/{row.id}/remove", reason="门店重新登记")
+    assert opt_outs.find_page() == []
+    operator.get(f"/replies/opt-outs/{row.id}/remove", status=404)
+
+
+def test_the_list_is_searched_by_last_digits(operator, now):
+    for n in range(55):
+        opt_outs.add(f"138001{n:02d}888", "", opt_outs.Actor("x"), now)
+    assert [row[0] for row in operator.post("/replies/opt-outs", q="07888").rows()] == ["138****7888"]
+    page = operator.post("/replies/opt-outs", q="888")
+    last = page.select_one("input[name=before]")["value"]
+    assert len(operator.post("/replies/opt-outs", q="888", before=last).rows()) == 5
+    assert operator.post("/replies/opt-outs", q="999", htmx=True).select(".empty-state")
+    assert len(operator.get(operator.get("/replies/opt-outs").select_one("a[rel=next]")["href"]).rows()) == 5
+
+
+def test_a_file_of_numbers_is_imported_and_bad_rows_are_told(operator):
+    file = "手机号\n13800138000\nabc\n".encode("gbk")
+    page = operator.post("/replies/opt-outs/import", status=422, file=(io.BytesIO(file), "名单.csv"))
+    assert page.rows() == [["3", "无法识别为手机号。请按 138 0013 8000 或 +852 9123 4567 的格式填写。"]]
+    assert len(opt_outs.find_page()) == 1
+    page = operator.post("/replies/opt-outs/import", file=(io.BytesIO(b"13900139000\n"), "n.txt"))
+    assert "新增 1 个号码" in page.said()
+    page = operator.post("/replies/opt-outs/import", status=422, file=(io.BytesIO(b"x"), "n.pdf"))
+    assert "不支持这种文件" in page.said()
+
+
+def test_a_viewer_may_search_but_change_nothing(client, arrived):
+    arrived("TD")
+    viewer = client.as_("viewer", locale="en")
+    assert len(viewer.post("/replies/", q="13800138000").rows()) == 1
+    assert len(viewer.post("/replies/opt-outs", q="8000").rows()) == 1
+    viewer.get("/replies/opt-outs/add", status=403)

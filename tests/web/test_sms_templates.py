@@ -1,0 +1,158 @@
+"""What a person does with SMS templates in the pages."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from smsapp.domain.sms_template import Audit
+from smsapp.services import sms_templates
+from tests import builders
+
+CSV = "模板编号,内容,签名,审核状态\nSMS_1,您的订单已发货。,青禾商城,通过\nSMS_2,您好${a}${b},青禾商城,\n"
+
+
+@pytest.fixture
+def channel(app):
+    return builders.channel(name="乐信通")
+
+
+@pytest.fixture
+def operator(client):
+    return client.as_("operator")
+
+
+def fields(channel, **given):
+    values = {
+        "channel": channel.id,
+        "name": "发货",
+        "purpose": "notification",
+        "signature": "青禾商城",
+        "code": "SMS_1",
+    }
+    return values | {"text": "您的订单${order}已发货。", "audit": "pending"} | given
+
+
+def test_a_text_is_typed_in_approved_and_then_found_in_the_list(operator, channel):
+    assert operator.get("/templates/").select(".empty-state")
+    page = operator.post("/templates/new", **fields(channel))
+    assert page.h1.text == "发货"
+    made = sms_templates.find_page()[0]
+    assert sms_templates.choices(channel.id) == []
+    seen = page.select_one("input[name=seen]")["value"]
+    operator.post(f"/templates/{made.id}/approve", seen=seen)
+    assert len(sms_templates.choices(channel.id)) == 1
+    page = operator.get("/templates/", channel=channel.id, audit="approved", q="订单")
+    assert "SMS_1" in page.rows()[0][0]
+    assert "您的订单${order}已发货。" in page.rows()[0][1]
+
+
+def test_wrong_words_come_back_with_what_to_do_and_what_was_typed(operator, channel):
+    page = operator.post("/templates/new", status=422, **fields(channel, text="您好${a}${b}", name=""))
+    assert "${a} 与 ${b} 相连" in page.said()
+    assert page.select_one("textarea").text.strip() == "您好${a}${b}"
+    assert sms_templates.find_page() == []
+
+
+def test_check_shows_the_preview_and_saves_nothing(operator, channel):
+    page = operator.post("/templates/new", check="1", **fields(channel))
+    assert page.select_one(".handset-bubble").text == "【青禾商城】您的订单${order}已发货。"
+    assert page.texts(".handset mark") == ["${order}"]
+    assert sms_templates.find_page() == []
+
+
+def test_the_preview_follows_the_typing(operator, channel):
+    piece = operator.post("/templates/preview", htmx=True, text="中" * 66, signature="青禾", purpose="notification")
+    assert piece.select_one("#preview")
+    assert piece.texts("dd") == ["70", "1", "1"]
+    piece = operator.post("/templates/preview", htmx=True, text="中" * 67, signature="青禾", purpose="marketing")
+    assert piece.texts("dd") == ["71", "2", "2"]
+    assert "拒收请回复R" in piece.select_one(".preview-problems").text
+
+
+def test_changed_words_are_said_to_wait_for_approval(operator, channel):
+    made = builders.template(channel.id, text="您好。")
+    page = operator.get(f"/templates/{made.id}/edit")
+    assert "需重新审核" in page.said()
+    seen = page.select_one("input[name=seen]")["value"]
+    page = operator.post(f"/templates/{made.id}/edit", **fields(channel, text="您好！", code=made.code, seen=seen))
+    assert "需重新审核" in page.said()
+    assert sms_templates.get(made.id).audit == "pending"
+    page = operator.post(
+        f"/templates/{made.id}/edit", status=422, **fields(channel, text="再改", code=made.code, seen=seen)
+    )
+    assert sms_templates.get(made.id).text == "您好！"
+
+
+def test_a_refusal_needs_a_reason_and_shows_it(operator, channel):
+    made = builders.template(channel.id, audit="pending")
+    seen = operator.get(f"/templates/{made.id}").select_one("input[name=seen]")["value"]
+    page = operator.post(f"/templates/{made.id}/refuse", status=422, seen=seen, reason="")
+    assert "请填写服务商给出的原因" in page.said()
+    page = operator.post(f"/templates/{made.id}/refuse", seen=seen, reason="签名未报备")
+    assert "签名未报备" in page.text
+    assert "审核不通过" in operator.get("/templates/").rows()[0][4]
+    operator.post(f"/templates/{made.id}/approve", status=422, seen=seen)
+    assert sms_templates.get(made.id).audit == Audit.REFUSED
+
+
+def test_a_template_is_deleted_after_a_question_unless_a_campaign_needs_it(operator, channel):
+    made = builders.template(channel.id, name="发货")
+    draft = builders.campaign(channel_id=channel.id, template_id=made.id, name="双十一")
+    assert "发货" in operator.get(f"/templates/{made.id}/delete").text
+    page = operator.post(f"/templates/{made.id}/delete", status=422)
+    assert "双十一" in page.said()
+    assert "双十一" in operator.get(f"/templates/{made.id}").text
+    draft.status = "stopped"
+    operator.post(f"/templates/{made.id}/delete")
+    operator.get(f"/templates/{made.id}", status=404)
+
+
+def test_a_file_is_tried_before_it_is_imported(operator, channel):
+    operator.get("/templates/import")
+    page = operator.post("/templates/import", channel=channel.id, file=(io.BytesIO(CSV.encode("gbk")), "模板.csv"))
+    address = page.response.request.path
+    assert [(row[0], row[2]) for row in page.rows()] == [("2", "新增"), ("3", "未导入")]
+    assert "相连" in page.rows()[1][4]
+    assert sms_templates.find_page() == []
+    page = operator.post(address)
+    assert "新增 1" in page.said()
+    assert [row.code for row in sms_templates.find_page()] == ["SMS_1"]
+    operator.get(address, status=404)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("x.pdf", b"x", "不支持这种文件"),
+        ("x.csv", b"", "文件为空"),
+        ("x.json", b"{", "第 1 行"),
+        ("x.csv", b"a,b\n1,2", "没有“内容”列"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_what_to_do(operator, channel, name, content, sentence):
+    page = operator.post("/templates/import", status=422, channel=channel.id, file=(io.BytesIO(content), name))
+    assert sentence in page.said()
+
+
+def test_older_templates_are_a_page_away(operator, channel):
+    made = [builders.template(channel.id) for _ in range(51)]
+    page = operator.get("/templates/")
+    assert len(page.rows()) == 50
+    older = page.select_one("a[rel=next]")["href"]
+    assert made[0].code in operator.get(older, htmx=True).text
+
+
+def test_a_viewer_reads_and_changes_nothing(client, channel):
+    made = builders.template(channel.id)
+    viewer = client.as_("viewer", locale="en")
+    viewer.get("/templates/")
+    viewer.get(f"/templates/{made.id}")
+    viewer.get("/templates/new", status=403)
+    viewer.post(f"/templates/{made.id}/approve", status=403)
+
+
+def test_without_a_channel_the_pages_say_so(operator):
+    assert operator.get("/templates/new").select(".empty-state")
+    assert operator.get("/templates/import").select(".empty-state")
