@@ -13,7 +13,9 @@ import phonenumbers
 _MAINLAND = re.compile(r"(?:(?:\+|00)86|86)?(1[3-9][0-9]{9})")
 _MAINLAND_ABROAD = re.compile(r"(?:\+|00)86(1[3-9][0-9]{9})")
 _ALL_MAINLAND = re.compile(r"1[3-9][0-9]{9}(?:,1[3-9][0-9]{9})*+")
-_INSIDE = re.compile(r"(?<!\d)((?:(?:\+|00)?86)?1[3-9]\d|\+\d{4})[- ]?\d{4,7}[- ]?(\d{4})(?!\d)")
+_INSIDE = re.compile(
+    r"(?<!\d)((?:\+?86|0086)?1[3-9]\d)[- ]?\d{4}[- ]?(\d{4})(?!\d)|(?<!\d)(\+\d{4})\d{3,6}(\d{4})(?!\d)"
+)
 _NOISE = str.maketrans(
     "０１２３４５６７８９＋",
     "0123456789+",
@@ -89,4 +91,4 @@ def mask(e164: str) -> str:
 
 def mask_inside(text: str) -> str:
     """Return a text in which whatever looks like a number is masked: for file rows and records shown as they came."""
-    return _INSIDE.sub(r"\1****\2", text)
+    return _INSIDE.sub(lambda found: f"{found[1] or found[3]}****{found[2] or found[4]}", text)

@@ -111,11 +111,12 @@ def _refuse(read: _Reading, record: object, unfit: Unfit, key: str) -> None:
 
 def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
     """Carry out the operations in order on what the contacts hold, then write each changed contact once."""
-    aliases = _bind(current, [asked for asked, _ in read.wanted if asked.kind is Kind.ALIAS], now)
-    ids = {asked.xwho for asked, _ in read.wanted}
-    known = aliases.known | contacts.bound(current, ids)
+    aliases = [asked for asked, _ in read.wanted if asked.kind is Kind.ALIAS]
+    ids = {asked.xwho for asked, _ in read.wanted} | {asked.original_id for asked in aliases}
+    known = contacts.bound(current, ids)
+    fresh = _bind(current, aliases, known, now)
     written = {known.get(xwho, xwho) for xwho in ids}
-    held = contacts.lock(current, written | aliases.fresh.keys(), written, now)
+    held = contacts.lock(current, written | fresh.keys(), written, now)
     changed: set[str] = set()
     gone: dict[str, str] = {}
     for asked, record in read.wanted:
@@ -126,7 +127,7 @@ def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
             _refuse(read, record, unfit, str(record.get("appid") or ""))
             continue
         anonymous = asked.original_id
-        if anonymous and aliases.fresh.get(anonymous) == asked.xwho and anonymous not in known:
+        if anonymous not in known and fresh.get(anonymous) == asked.xwho:
             known[anonymous] = xwho
             gone[anonymous] = xwho
             after = rules.merged(after, held.pop(anonymous, {}))
@@ -138,31 +139,19 @@ def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
     contacts.absorb(current, gone)
 
 
-@dataclass(frozen=True)
-class _Aliases:
-    known: dict[str, str]
-    """Bindings from before."""
-    fresh: dict[str, str]
-    """Bindings that this request made."""
-
-
-def _bind(current: Session, asked: Sequence[Operation], now: dt.datetime) -> _Aliases:
-    """Bind anonymous ids to registered ones, one to one, where neither side is bound yet."""
-    if not asked:
-        return _Aliases({}, {})
-    ids = {one.xwho for one in asked} | {one.original_id for one in asked}
-    known = contacts.bound(current, ids)
+def _bind(current: Session, asked: Sequence[Operation], known: Mapping[str, str], now: dt.datetime) -> dict[str, str]:
+    """Bind anonymous ids to registered ones, one to one, where neither side is bound yet; return the new bindings."""
     taken = {*known, *known.values()}
     wanted: dict[str, str] = {}
     for one in asked:
         if one.original_id != one.xwho and not taken & {one.original_id, one.xwho}:
             wanted[one.original_id] = one.xwho
             taken |= {one.original_id, one.xwho}
-    if wanted:
-        contacts.bind(current, wanted, now)
-        really = contacts.bound(current, wanted)
-        wanted = {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
-    return _Aliases(known, wanted)
+    if not wanted:
+        return wanted
+    contacts.bind(current, wanted, now)
+    really = contacts.bound(current, wanted)
+    return {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
 
 
 def _write(current: Session, changed: Mapping[str, Properties], now: dt.datetime) -> None:

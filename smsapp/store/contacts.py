@@ -315,7 +315,7 @@ _PHONES_POSTGRESQL = sa.text(
 
 
 def _pairs(current: Session, query: sa.Select[K, V]) -> dict[K, V]:
-    return {key: value for key, value in current.execute(query).tuples()}  # noqa: C416 a Row is no pair to mypy
+    return {key: value for key, value in current.execute(query)}  # noqa: C416 a Row is no pair to mypy
 
 
 def _driver(current: Session) -> Any:

@@ -11,8 +11,8 @@ from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import Reason, Type
 
 LABELS = {
-    Type.STRING: _l("Text"),
-    Type.NUMBER: _l("Number"),
+    Type.STRING: _l("String"),
+    Type.NUMBER: _l("Numeric"),
     Type.BOOL: _l("Yes or no"),
     Type.DATETIME: _l("Date and time"),
     Type.LIST: _l("Set of texts"),

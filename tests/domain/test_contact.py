@@ -1,0 +1,230 @@
+"""What records ask for, and what the seven operations do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smsapp.domain.contact import (
+    MAX_ITEMS,
+    Kind,
+    Operation,
+    Reason,
+    Type,
+    Unfit,
+    applied,
+    canonical,
+    merged,
+    moment,
+    operation,
+    property_name,
+    user_id,
+)
+
+
+def record(what: str = "$profile_set", **context: Any) -> dict[str, Any]:
+    return {
+        "appid": "k",
+        "xwho": "u1",
+        "xwhat": what,
+        "xwhen": 1795356372998,
+        "xcontext": {"$lib": "python", **context},
+    }
+
+
+def after(held: dict[str, Any], what: str, **context: Any) -> dict[str, Any]:
+    types = {name: canonical(name, value, None)[0] for name, value in held.items()}
+    asked = operation(record(what, **context), types)
+    assert asked is not None
+    return applied(held, asked)
+
+
+def refused(given: Any, types: dict[str, Type] | None = None) -> Unfit:
+    with pytest.raises(Unfit) as found:
+        operation(given, types or {})
+    return found.value
+
+
+def test_set_overwrites() -> None:
+    assert after({"a": 1, "b": "x"}, "$profile_set", a=2) == {"a": 2, "b": "x"}
+
+
+def test_set_once_keeps_what_is_there() -> None:
+    assert after({"a": 1}, "$profile_set_once", a=2, b=3) == {"a": 1, "b": 3}
+
+
+def test_increment_starts_at_zero_and_may_go_down() -> None:
+    assert after({"a": 1}, "$profile_increment", a=2.5, b=-3) == {"a": 3.5, "b": -3}
+
+
+def test_append_adds_to_a_set_without_doubles() -> None:
+    assert after({"hobby": ["跑步"]}, "$profile_append", hobby=["跑步", "摄影"]) == {"hobby": ["跑步", "摄影"]}
+
+
+def test_append_takes_a_single_text() -> None:
+    assert after({}, "$profile_append", hobby="摄影") == {"hobby": ["摄影"]}
+
+
+def test_unset_removes_whatever_value_is_sent() -> None:
+    assert after({"a": 1, "b": 2}, "$profile_unset", a="") == {"b": 2}
+
+
+def test_delete_removes_everything() -> None:
+    assert after({"a": 1, "b": 2}, "$profile_delete") == {}
+
+
+def test_alias_names_the_anonymous_id_and_changes_no_property() -> None:
+    asked = operation(record("$alias", **{"$original_id": "anon"}), {})
+    assert asked is not None
+    assert (asked.kind, asked.original_id) == (Kind.ALIAS, "anon")
+    assert applied({"a": 1}, asked) == {"a": 1}
+    assert merged({"a": 1}, {"a": 2, "b": 3}) == {"a": 1, "b": 3}
+
+
+def test_operations_do_not_change_what_they_are_given() -> None:
+    held: dict[str, Any] = {"a": ["x"]}
+    applied(held, Operation(Kind.APPEND, "u", {"a": ["y"]}, {"a": Type.LIST}))
+    assert held == {"a": ["x"]}
+
+
+def test_what_an_sdk_says_about_itself_is_no_property() -> None:
+    asked = operation(
+        record(**{"$lib_version": "4", "$is_login": True, "$debug": 2, "$importFlag": 1, "Name": "x"}), {}
+    )
+    assert asked is not None
+    assert asked.values == {"name": "x"}
+
+
+def test_an_event_is_none_of_our_business() -> None:
+    assert operation(record("$startup"), {}) is None
+
+
+def test_debug_one_is_checked_and_not_kept() -> None:
+    asked = operation(record(**{"$debug": 1, "a": 1}), {})
+    assert asked is not None
+    assert not asked.kept
+
+
+def test_null_says_nothing() -> None:
+    asked = operation(record(a=None, b=1), {})
+    assert asked is not None
+    assert asked.values == {"b": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "kept"),
+    [
+        ("小明", Type.STRING, "小明"),
+        (3, Type.NUMBER, 3),
+        (3.0, Type.NUMBER, 3),
+        (1.23456, Type.NUMBER, 1.235),
+        (True, Type.BOOL, True),
+        ("2018-06-18 18:18:18.188", Type.DATETIME, "2018-06-18T18:18:18"),
+        ("2018-06-18", Type.DATETIME, "2018-06-18T00:00:00"),
+        ("2018-13-18", Type.STRING, "2018-13-18"),
+        (["a", "b", "a"], Type.LIST, ["a", "b"]),
+    ],
+)
+def test_the_first_value_says_the_type(value: Any, kind: Type, kept: Any) -> None:
+    assert canonical("x", value, None) == (kind, kept)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("3", Type.NUMBER), (3, Type.STRING), (True, Type.NUMBER), ("x", Type.DATETIME), ("x", Type.LIST), (1, Type.BOOL)],
+)
+def test_another_type_than_the_first_is_a_conflict(value: Any, expected: Type) -> None:
+    assert refused(record(x=value), {"x": expected}).reason is Reason.TYPE_CONFLICT
+
+
+def test_a_text_that_looks_like_a_date_stays_text_where_text_is_known() -> None:
+    assert canonical("x", "2018-06-18", Type.STRING) == (Type.STRING, "2018-06-18")
+
+
+def test_the_phone_may_come_as_a_number() -> None:
+    assert canonical("$phone", 13800138000, Type.STRING) == (Type.STRING, "13800138000")
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (1, Reason.BAD_RECORD),
+        ({}, Reason.BAD_EVENT),
+        (record() | {"xwhat": "x" * 100}, Reason.BAD_EVENT),
+        (record() | {"xwho": ""}, Reason.BAD_ID),
+        (record() | {"xwho": "x" * 255}, Reason.BAD_ID),
+        (record() | {"xwho": None}, Reason.BAD_ID),
+        (record() | {"xwho": "a\x00"}, Reason.BAD_TEXT),
+        (record() | {"xwho": "\ud800"}, Reason.BAD_TEXT),
+        (record() | {"xwhen": "yesterday"}, Reason.BAD_TIME),
+        (record() | {"xwhen": True}, Reason.BAD_TIME),
+        (record() | {"xcontext": []}, Reason.BAD_RECORD),
+        (record(**{f"p{i}": 1 for i in range(300)}), Reason.TOO_MANY_PROPERTIES),
+        (record(**{"a b": 1}), Reason.BAD_NAME),
+        (record(**{"1a": 1}), Reason.BAD_NAME),
+        (record(**{"姓名": 1}), Reason.BAD_NAME),
+        (record(**{"a" * 126: 1}), Reason.BAD_NAME),
+        (record(a={}), Reason.BAD_VALUE),
+        (record(a=[1]), Reason.BAD_VALUE),
+        (record(a="x" * 1025), Reason.TOO_LONG),
+        (record(a="中" * 342), Reason.TOO_LONG),
+        (record(a=["x" * 256]), Reason.TOO_LONG),
+        (record(a=[str(i) for i in range(101)]), Reason.TOO_MANY_ITEMS),
+        (record(a=9.1e14), Reason.OUT_OF_RANGE),
+        (record(a=float("nan")), Reason.OUT_OF_RANGE),
+        (record(a=10**400), Reason.OUT_OF_RANGE),
+        (record(a="\x00"), Reason.BAD_TEXT),
+        (record("$profile_increment", a="1"), Reason.BAD_VALUE),
+        (record("$profile_append", a=1), Reason.BAD_VALUE),
+        (record("$alias"), Reason.BAD_ID),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_with_a_reason(given: Any, reason: Reason) -> None:
+    assert refused(given).reason is reason
+
+
+def test_xwhen_may_be_a_text_of_digits() -> None:
+    assert operation(record() | {"xwhen": "1532683122298"}, {}) is not None
+
+
+def test_a_set_does_not_grow_beyond_its_limit() -> None:
+    with pytest.raises(Unfit) as found:
+        after({"a": [str(i) for i in range(MAX_ITEMS)]}, "$profile_append", a=["one more"])
+    assert found.value.reason is Reason.TOO_MANY_ITEMS
+
+
+def test_a_sum_does_not_leave_the_range() -> None:
+    with pytest.raises(Unfit) as found:
+        after({"a": 9e14}, "$profile_increment", a=1)
+    assert found.value.reason is Reason.OUT_OF_RANGE
+
+
+@pytest.mark.parametrize(("held", "kind"), [({"a": "x"}, Kind.INCREMENT), ({"a": 1}, Kind.APPEND)])
+def test_operations_do_not_suit_values_of_another_type(held: dict[str, Any], kind: Kind) -> None:
+    values: dict[str, Any] = {"a": 1} if kind is Kind.INCREMENT else {"a": ["x"]}
+    with pytest.raises(Unfit) as found:
+        applied(held, Operation(kind, "u", values))
+    assert found.value.reason is Reason.TYPE_CONFLICT
+
+
+def test_a_property_name_is_kept_in_lower_case_and_may_be_chinese_in_a_file() -> None:
+    assert property_name("$PHONE") == "$phone"
+    assert property_name("会员等级") == "会员等级"
+
+
+@pytest.mark.parametrize("name", [None, "", "a-b", "_a", "1"])
+def test_some_names_cannot_be(name: object) -> None:
+    with pytest.raises(Unfit):
+        property_name(name)
+
+
+def test_a_user_id_may_come_as_a_number() -> None:
+    assert user_id(1001) == "1001"
+
+
+@given(st.datetimes())
+def test_moments_are_kept_as_wall_time(when: Any) -> None:
+    assert moment(f"{when:%Y-%m-%d %H:%M:%S}".rjust(19, "0")) == when.replace(microsecond=0).isoformat()

@@ -1,0 +1,260 @@
+"""Profiles that apps report, in both databases."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from smsapp.domain.contact import Type
+from smsapp.services import contacts, keys
+from smsapp.services.trail import Actor
+from smsapp.store.contacts import Contact, property_types
+from smsapp.store.db import db, session, writing
+from smsapp.store.segments import SegmentMember
+from tests import builders
+
+
+@pytest.fixture
+def key(app: Flask, now: dt.datetime) -> str:
+    return keys.create("Shop", Actor("test"), now).key
+
+
+def record(key: str, xwho: str, what: str = "$profile_set", **context: Any) -> dict[str, Any]:
+    return {"appid": key, "xwho": xwho, "xwhat": what, "xwhen": 1795356372998, "xcontext": {"$lib": "x", **context}}
+
+
+def alias(key: str, registered: str, anonymous: str) -> dict[str, Any]:
+    return record(key, registered, "$alias", **{"$original_id": anonymous})
+
+
+def held(xwho: str) -> dict[str, Any] | None:
+    found = session().query(Contact).filter_by(xwho=xwho).populate_existing().one_or_none()
+    return None if found is None else found.properties
+
+
+def phones(xwho: str) -> dict[str, Any]:
+    found: dict[str, Any] = session().query(Contact).filter_by(xwho=xwho).populate_existing().one().phones
+    return found
+
+
+def reasons() -> list[str]:
+    return [bad.reason for bad in contacts.bad_records()]
+
+
+def test_operations_of_one_request_are_applied_in_order(key: str, now: dt.datetime) -> None:
+    told = contacts.report(
+        [
+            record(key, "u1", **{"$phone": "138 0013 8000", "level": 1, "hobby": ["跑步"], "Nick": "小明"}),
+            record(key, "u1", "$profile_increment", level=2),
+            record(key, "u1", "$profile_append", hobby=["读书"]),
+            record(key, "u1", "$profile_set_once", level=9, joined="2018-01-01 10:10:10"),
+            record(key, "u1", "$profile_unset", nick=""),
+        ],
+        "",
+        now,
+    )
+    assert (told.kept, told.refused) == (5, 0)
+    assert held("u1") == {
+        "$phone": "138 0013 8000",
+        "level": 3,
+        "hobby": ["跑步", "读书"],
+        "joined": "2018-01-01T10:10:10",
+    }
+    assert phones("u1") == {"$phone": "+8613800138000"}
+    assert property_types()["hobby"] is Type.LIST
+
+
+def test_a_later_request_goes_on_where_the_first_ended(key: str, now: dt.datetime) -> None:
+    contacts.report([record(key, "u1", points=1)], "", now)
+    contacts.report([record(key, "u1", "$profile_increment", points=2)], "", now)
+    assert held("u1") == {"points": 3}
+    contacts.report([record(key, "u1", "$profile_delete")], "", now)
+    assert held("u1") == {}
+
+
+def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> None:
+    told = contacts.report(
+        [
+            record(key, "u1", age=3),
+            record(key, "u1", age="three"),
+            record(key, "u2", **{"a b": 1}),
+            7,
+            record("", "u3"),
+        ],
+        "",
+        now,
+    )
+    assert (told.kept, told.refused, told.strangers) == (1, 4, 1)
+    assert held("u1") == {"age": 3}
+    assert sorted(reasons()) == ["bad_name", "bad_record", "type_conflict", "unknown_appkey"]
+    conflict = next(bad for bad in contacts.bad_records() if bad.reason == "type_conflict")
+    assert conflict.facts == {"name": "age", "expected": "number", "found": "string"}
+    assert '"three"' in conflict.raw
+
+
+def test_a_disabled_key_reports_nothing(key: str, now: dt.datetime) -> None:
+    keys.switch(key, False, Actor("test"), now)
+    told = contacts.report([record(key, "u1", age=3)], "", now)
+    assert told.strangers == 1
+    assert held("u1") is None
+
+
+def test_the_key_of_the_address_counts_for_records_without_one(key: str, now: dt.datetime) -> None:
+    assert contacts.report([record("", "u1", age=3)], key, now).kept == 1
+
+
+def test_a_record_that_is_only_checked_leaves_no_trace(key: str, now: dt.datetime) -> None:
+    told = contacts.report([record(key, "u1", **{"$debug": 1, "age": 3}), record(key, "u1", "$startup")], "", now)
+    assert (told.kept, told.ignored, told.refused) == (0, 2, 0)
+    assert held("u1") is None
+    assert "age" not in property_types()
+
+
+def test_the_anonymous_profile_merges_into_the_registered_one(key: str, now: dt.datetime) -> None:
+    contacts.report([record(key, "anon", city="北京", level=1), record(key, "reg", level=2)], "", now)
+    anonymous = session().query(Contact.id).filter_by(xwho="anon").scalar()
+    segment = builders.segment(kind="static")
+    builders.kept(SegmentMember(segment_id=segment.id, contact_id=anonymous))
+    contacts.report([alias(key, "reg", "anon")], "", now)
+    assert held("anon") is None
+    assert held("reg") == {"city": "北京", "level": 2}
+    registered = session().query(Contact).filter_by(xwho="reg").one()
+    assert [m.contact_id for m in session().query(SegmentMember).all()] == [registered.id]
+    assert contacts.anonymous_ids(registered) == ["anon"]
+
+
+def test_what_is_said_of_a_bound_anonymous_id_goes_to_the_registered_one(key: str, now: dt.datetime) -> None:
+    contacts.report([record(key, "anon", a=1), alias(key, "reg", "anon"), record(key, "anon", b=2)], "", now)
+    assert held("reg") == {"a": 1, "b": 2}
+    contacts.report([record(key, "anon", c=3)], "", now)
+    assert held("reg") == {"a": 1, "b": 2, "c": 3}
+    assert held("anon") is None
+
+
+def test_the_first_binding_wins_on_either_side(key: str, now: dt.datetime) -> None:
+    contacts.report([alias(key, "xiaozhou", "X"), record(key, "Y", a=1)], "", now)
+    contacts.report([alias(key, "dawang", "X"), alias(key, "xiaozhou", "Y"), record(key, "X", b=2)], "", now)
+    assert held("xiaozhou") == {"b": 2}
+    assert held("dawang") == {}
+    assert held("Y") == {"a": 1}
+
+
+def test_an_id_is_not_its_own_alias(key: str, now: dt.datetime) -> None:
+    contacts.report([record(key, "u1", a=1), alias(key, "u1", "u1")], "", now)
+    assert held("u1") == {"a": 1}
+
+
+def test_two_requests_about_one_person_lose_no_update(app: Flask, key: str, now: dt.datetime) -> None:
+    def add() -> None:
+        with app.app_context():
+            for _ in range(10):
+                contacts.report(
+                    [record(key, "b", "$profile_increment", n=1), record(key, "a", "$profile_increment", n=1)], "", now
+                )
+            db.session.remove()
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert held("a") == held("b") == {"n": 40}
+
+
+def test_most_refused_records_of_one_request_are_only_counted(key: str, now: dt.datetime) -> None:
+    told = contacts.report([1] * (contacts.MOST_KEPT + 5), "", now)
+    assert told.refused == contacts.MOST_KEPT + 5
+    newest = contacts.bad_records()[0]
+    assert (newest.reason, newest.facts) == ("more", {"n": 5})
+
+
+def test_what_no_database_stores_is_shown_in_another_way(key: str, now: dt.datetime) -> None:
+    contacts.report([record(key, "u\x00", a="\ud800"), record("k\ud800", "u")], "", now)
+    assert len(contacts.bad_records()) == 2
+
+
+def test_refused_records_go_after_seven_days(key: str, now: dt.datetime) -> None:
+    contacts.report([1], "", now - dt.timedelta(days=8))
+    contacts.report([2], "", now - dt.timedelta(days=6))
+    assert contacts.forget_bad_records(now) == 1
+    assert [bad.raw for bad in contacts.bad_records()] == ["2"]
+
+
+def test_refused_records_are_filtered(key: str, now: dt.datetime) -> None:
+    contacts.report([1, record("", "x")], "", now)
+    assert [bad.reason for bad in contacts.bad_records(reason="bad_record")] == ["bad_record"]
+    assert contacts.bad_records(source="import:1") == []
+
+
+def test_an_unreadable_phone_is_not_a_missing_one(key: str, now: dt.datetime) -> None:
+    contacts.report([record(key, "u1", **{"$phone": "call me"}), record(key, "u2", **{"$phone": ""})], "", now)
+    assert phones("u1") == {"$phone": ""}
+    assert phones("u2") == {}
+
+
+def test_every_phone_property_of_a_channel_is_read(key: str, now: dt.datetime) -> None:
+    builders.channel(phone_property="mobile")
+    contacts.report([record(key, "u1", mobile="13900139000", **{"$phone": "13800138000"})], "", now)
+    assert phones("u1") == {"$phone": "+8613800138000", "mobile": "+8613900139000"}
+
+
+def test_a_new_phone_property_is_read_from_all_contacts(
+    key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contacts, "REBUILD_CHUNK", 2)
+    reported = [record(key, f"u{i}", mobile=f"1390013900{i}") for i in range(5)]
+    contacts.report([*reported, record(key, "none", a=1)], "", now)
+    assert contacts.rebuild_phones("mobile") == 6
+    assert phones("u4") == {"mobile": "+8613900139004"}
+    assert phones("none") == {}
+    contacts.report([record(key, "u4", "$profile_unset", mobile="")], "", now)
+    contacts.rebuild_phones("mobile")
+    assert phones("u4") == {}
+
+
+def test_a_channel_asks_for_numbers_after_its_commit(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    rung: list[tuple[object, ...]] = []
+    monkeypatch.setattr(contacts.queue, "ring", lambda *args: rung.append(args))
+    with writing() as current:
+        contacts.note_phone_property(current, "mobile")
+        assert rung == []
+    assert rung == [("chores", "rebuild_phones", "mobile")]
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("13900139000", ["u2"]),
+        ("+86 139-0013-9000", ["u2"]),
+        ("u", ["u2", "u1"]),
+        ("u1", ["u1"]),
+        ("小红", ["u2"]),
+        ("9000", ["u2"]),
+        ("nobody", []),
+        ("100%", []),
+        ("", ["u2", "u1"]),
+    ],
+)
+def test_contacts_are_found_by_id_number_and_name(key: str, now: dt.datetime, search: str, found: list[str]) -> None:
+    contacts.report([record(key, "u1", name="小明", **{"$phone": "13800138000"})], "", now)
+    contacts.report([record(key, "u2", nickname="爱小红", **{"$phone": "13900139000"})], "", now)
+    assert [row.xwho for row in contacts.listed(search).rows] == found
+
+
+def test_the_list_goes_on_below_the_last_contact(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    builders.contacts(5)
+    monkeypatch.setattr(contacts, "PAGE", 2)
+    seen: list[int] = []
+    before: int | None = None
+    while True:
+        page = contacts.listed(before=before)
+        seen += [row.id for row in page.rows]
+        before = page.older
+        if before is None:
+            break
+    assert len(seen) == len(set(seen)) == 5
+    assert seen == sorted(seen, reverse=True)
