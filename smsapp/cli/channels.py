@@ -23,7 +23,7 @@ def _fail(refusal: Refusal) -> click.ClickException:
 
 
 def _told(trial: Trial) -> str:
-    return told(trial.ok, trial.trouble, trial.outcome, trial.code, trial.provider_ref)
+    return told(trial.result, trial.outcome, trial.code, trial.provider_ref)
 
 
 def _show(trial: Trial, good: str) -> None:

@@ -67,3 +67,14 @@ MEANING: dict[Outcome, Meaning] = {
     Outcome.OUR_FAULT: Meaning(True, Charged.NO),
     Outcome.UNKNOWN: Meaning(False, Charged.UNKNOWN),
 }
+
+
+class Check(enum.StrEnum):
+    """What came of trying out an account or one message."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    THROTTLED = "throttled"
+    MISCONFIGURED = "misconfigured"
+    UNCLEAR = "unclear"

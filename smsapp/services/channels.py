@@ -33,7 +33,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain import phone
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.outcome import Outcome
+from smsapp.domain.outcome import Check, Outcome
 from smsapp.services import contacts, trail
 from smsapp.services.trail import Actor
 from smsapp.store import channels as store
@@ -352,16 +352,18 @@ def _setting_problem(one: Setting, given: str) -> Problem | None:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a test: `ok`, or the kind of trouble; what the provider said; its own code."""
+    """What came of a test, what the provider said, and its own code."""
 
-    ok: bool
+    result: Check
     said: str = ""
-    trouble: str = ""
-    """refused, unreachable, throttled, misconfigured or unclear"""
     outcome: Outcome | None = None
     code: str = ""
     provider_ref: str = ""
     seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.result is Check.OK
 
 
 def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
@@ -370,13 +372,13 @@ def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
     with writing() as current:
         found = _locked(current, channel_id)
         found.checked_at = now
-        found.check_result = "ok" if trial.ok else trial.trouble
+        found.check_result = trial.result
         trail.note(current, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result)
     return trial
 
 
 async def _asked(made: Channel, http: HttpClient) -> Trial:
-    return Trial(True, await made.test_credentials(http))
+    return Trial(Check.OK, await made.test_credentials(http))
 
 
 def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.datetime) -> Trial:
@@ -395,18 +397,14 @@ def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.dat
     submission = Submission(facts, [message], callback_url(found))
     trial = _tried(found, lambda made, http: _sent(made, submission, http))
     with writing() as current:
-        trail.note(
-            current, actor, "test_send", "channel", channel_id, now, name=found.name, result=trial.trouble or "accepted"
-        )
+        trail.note(current, actor, "test_send", "channel", channel_id, now, name=found.name, result=trial.result)
     return trial
 
 
 async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Trial:
     answer: Answer = (await made.send(submission, http))[0]
-    trouble = "" if answer.accepted else "refused"
-    return Trial(
-        answer.accepted, trouble=trouble, outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref
-    )
+    result = Check.OK if answer.accepted else Check.REFUSED
+    return Trial(result, outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
 
 
 def _tried(found: ChannelRow, ask: Callable[[Channel, HttpClient], Awaitable[Trial]]) -> Trial:
@@ -422,9 +420,9 @@ def _tried(found: ChannelRow, ask: Callable[[Channel, HttpClient], Awaitable[Tri
                 async with asyncio.timeout(TEST_SECONDS):
                     trial = await ask(made, http)
             except ChannelError as error:
-                trial = Trial(False, trouble=type(error).__name__.lower(), outcome=error.outcome, code=error.code)
+                trial = Trial(Check(type(error).__name__.lower()), outcome=error.outcome, code=error.code)
             except TimeoutError:
-                trial = Trial(False, trouble="unclear", outcome=Outcome.NETWORK, code="timeout")
+                trial = Trial(Check.UNCLEAR, outcome=Outcome.NETWORK, code="timeout")
         return trial, clock() - begun
 
     trial, seconds = asyncio.run(story())

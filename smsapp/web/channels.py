@@ -129,7 +129,7 @@ def check(channel_id: int) -> Response:
 
 
 def _told(trial: Trial) -> str:
-    return told(trial.ok, trial.trouble, trial.outcome, trial.code, trial.provider_ref)
+    return told(trial.result, trial.outcome, trial.code, trial.provider_ref)
 
 
 def _said(trial: Trial) -> str:

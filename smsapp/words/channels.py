@@ -7,7 +7,7 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.outcome import Outcome
+from smsapp.domain.outcome import Check, Outcome
 from smsapp.words.outcomes import explanation
 
 PROBLEMS = {
@@ -45,20 +45,21 @@ PROBLEMS = {
     "test_text_missing": _l("Write the text to send."),
 }
 
-TROUBLE: dict[str, Any] = {
-    "refused": _l("The provider refused the message."),
-    "unreachable": _l("The provider could not be reached; nothing was sent."),
-    "throttled": _l("The provider asks to slow down; nothing was sent. Try again in a moment."),
-    "misconfigured": _l("The provider does not accept the account or the settings; nothing was sent."),
-    "unclear": _l("The request left, but no clear answer came back. The message may have been sent."),
+TROUBLE: dict[Check, Any] = {
+    Check.REFUSED: _l("The provider refused the message."),
+    Check.UNREACHABLE: _l("The provider could not be reached; nothing was sent."),
+    Check.THROTTLED: _l("The provider asks to slow down; nothing was sent. Try again in a moment."),
+    Check.MISCONFIGURED: _l("The provider does not accept the account or the settings; nothing was sent."),
+    Check.UNCLEAR: _l("The request left, but no clear answer came back. The message may have been sent."),
 }
 
 LABELS = {
-    ("Check", "ok"): _l("answers"),
-    ("Check", "unreachable"): _l("not reachable"),
-    ("Check", "throttled"): _l("too fast"),
-    ("Check", "misconfigured"): _l("settings refused"),
-    ("Check", "unclear"): _l("no clear answer"),
+    Check.REFUSED: _l("message refused"),
+    Check.OK: _l("answers"),
+    Check.UNREACHABLE: _l("not reachable"),
+    Check.THROTTLED: _l("too fast"),
+    Check.MISCONFIGURED: _l("settings refused"),
+    Check.UNCLEAR: _l("no clear answer"),
 }
 
 CODES: dict[str, Any] = {
@@ -79,12 +80,12 @@ CODES: dict[str, Any] = {
 """What can be done about the client's own codes."""
 
 
-def told(ok: bool, trouble: str, outcome: Outcome | None, code: str, provider_ref: str) -> str:
+def told(result: Check, outcome: Outcome | None, code: str, provider_ref: str) -> str:
     """Return what came of a trial, in sentences for a person."""
-    if ok:
+    if result is Check.OK:
         reference = f" ({provider_ref})" if provider_ref else ""
         return str(_("The provider accepted the message%(reference)s.", reference=reference))
-    said = [str(TROUBLE[trouble]), str(CODES.get(code, ""))]
+    said = [str(TROUBLE[result]), str(CODES.get(code, ""))]
     if code not in CODES:
         said += [explanation(outcome) if outcome else ""]
         said += [_("The provider's code: %(code)s", code=code) if code else ""]

@@ -160,11 +160,11 @@ def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.date
     assert good.ok
     assert good.provider_ref.startswith("sim-test-")
     bad = channels.test_send(channel_id, "13800000102", "【演练】您好", BY, now)
-    assert (bad.ok, bad.trouble, bad.outcome) == (False, "refused", Outcome.NO_SUCH_SUBSCRIBER)
+    assert (bad.ok, bad.result, bad.outcome) == (False, "refused", Outcome.NO_SUCH_SUBSCRIBER)
     slow = channels.test_send(channel_id, "13800000311", "【演练】您好", BY, now)
-    assert (slow.trouble, slow.code) == ("throttled", "SIM-429")
+    assert (slow.result, slow.code) == ("throttled", "SIM-429")
     trail = [(line.action, line.facts["result"]) for line in session().query(Trail).filter_by(action="test_send")]
-    assert [result for _, result in trail] == ["accepted", "refused", "throttled"]
+    assert [result for _, result in trail] == ["ok", "refused", "throttled"]
     assert "138000" not in json.dumps([line.facts for line in session().query(Trail)])
 
 
@@ -173,7 +173,7 @@ def test_a_check_leaves_its_result(app: Flask, now: dt.datetime) -> None:
         "gateway", wanted(values=GATEWAY | {"check_url": "https://127.0.0.1:1/?{password}"}), BY, now
     )
     trial = channels.test_credentials(channel_id, BY, now)
-    assert (trial.ok, trial.trouble, trial.code) == (False, "misconfigured", "address_not_allowed")
+    assert (trial.ok, trial.result, trial.code) == (False, "misconfigured", "address_not_allowed")
     row = channels.row(channel_id)
     assert (row.checked_at, row.check_result) == (now, "misconfigured")
     channels.edit(channel_id, wanted(values=GATEWAY), BY, now)
@@ -186,7 +186,7 @@ def test_a_provider_that_never_answers_does_not_keep_a_page_for_ever(
     monkeypatch.setattr(channels, "TEST_SECONDS", 0.05)
     channel_id = channels.create("simulator", wanted(values=VALUES | {"answer_seconds": "30"}), BY, now)
     trial = channels.test_send(channel_id, "13800138000", "您好", BY, now)
-    assert (trial.trouble, trial.code) == ("unclear", "timeout")
+    assert (trial.result, trial.code) == ("unclear", "timeout")
 
 
 def test_a_kind_that_cannot_check_says_so(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
