@@ -1,0 +1,129 @@
+"""What people do with contacts, imports and AppKeys in the pages."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from smsapp.services import clock, contacts, imports, keys
+from smsapp.services.trail import Actor
+from smsapp.store.contacts import Contact
+from smsapp.store.db import session
+from tests import builders
+
+
+def test_a_viewer_sees_contacts_with_masked_numbers(client: Any) -> None:
+    builders.contact("u1", "+8613800138000", properties={"name": "小明"})
+    page = client.as_("viewer").get("/contacts/")
+    assert "138****8000" in page.get_text()
+    assert "小明" in page.get_text()
+
+
+def test_a_number_is_looked_for_without_standing_in_the_address(client: Any) -> None:
+    builders.contact("u1", "+8613800138000")
+    builders.contact("u2", "+8613900139000")
+    page = client.as_("administrator").post("/contacts/", search="139 0013 9000")
+    assert [row[0] for row in page.rows()] == ["u2"]
+
+
+def test_an_empty_search_says_so(client: Any) -> None:
+    assert "empty-state" in str(client.as_("viewer").post("/contacts/", search="nobody"))
+
+
+def test_the_page_of_a_contact_shows_properties_with_their_types(client: Any) -> None:
+    builders.known_property("level", "number")
+    builders.known_property("hobby", "list")
+    builders.known_property("vip", "bool")
+    builders.known_property("joined", "datetime")
+    held = {"level": 3, "hobby": ["跑步"], "vip": True, "joined": "2024-01-02T03:04:05"}
+    one = builders.contact("u1", "+8613800138000", properties=held)
+    text = client.as_("operator").get(f"/contacts/{one.id}").get_text()
+    for shown in ("138****8000", "跑步", "2024-01-02 03:04:05"):
+        assert shown in text
+
+
+def test_a_contact_that_is_gone_is_not_found(client: Any) -> None:
+    client.as_("viewer").get("/contacts/999", status=404)
+
+
+def test_refused_records_are_shown_with_their_reason(client: Any) -> None:
+    contacts.report([{"appid": "x", "xwho": "u", "a": "13800138000"}], "", clock.now())
+    page = client.as_("operator").get("/contacts/refused?reason=unknown_appkey")
+    assert "138****8000" in page.get_text()
+    assert len(page.rows()) == 1
+    assert page_rows(client, "/contacts/refused?reason=too_long") == []
+
+
+def page_rows(client: Any, url: str) -> list[list[str]]:
+    rows: list[list[str]] = client.get(url).rows()
+    return rows
+
+
+def upload(text: str) -> imports.ImportRow:
+    return imports.upload(io.BytesIO(text.encode()), "members.csv", Actor("test"), clock.now())
+
+
+def test_a_file_is_mapped_and_imported(client: Any, app: Flask) -> None:
+    row = upload("会员号,手机号,姓名\nu1,13800138000,小明\n,13800138001,nobody\n")
+    operator = client.as_("operator")
+    page = operator.get(f"/contacts/imports/{row.id}")
+    chosen = {
+        found["name"]: found.find("option", selected=True)["value"] for found in page.select("select[name^=role]")
+    }
+    assert chosen == {"role-0": "id", "role-1": "phone", "role-2": "property"}
+    fields = {"role-0": "id", "role-1": "phone", "role-2": "property", "name-2": "nickname", "type-2": "string"}
+    operator.post(f"/contacts/imports/{row.id}", header="1", **fields)
+    imports.run(row.id, clock.now)
+    page = operator.get(f"/contacts/imports/{row.id}")
+    assert page.select("[data-hx-trigger]") == []
+    assert session().query(Contact.properties).filter_by(xwho="u1").scalar()["nickname"] == "小明"
+    refused = operator.raw.get(f"/contacts/imports/{row.id}/refused.csv").get_data(as_text=True)
+    assert "138****8001" in refused
+
+
+def test_a_mapping_without_a_user_id_comes_back_with_what_was_chosen(client: Any) -> None:
+    row = upload("name,city\na,b\n")
+    fields = {"role-0": "property", "name-0": "1 bad", "type-0": "string", "role-1": "ignore"}
+    page = client.as_("operator").post(f"/contacts/imports/{row.id}", status=422, header="1", **fields)
+    assert page.select_one("[name=name-0]")["value"] == "1 bad"
+    assert page.said()
+
+
+def test_a_running_import_asks_again_until_it_is_done(client: Any) -> None:
+    row = upload("id,city\nu1,b\n")
+    seen = imports.preview(row)
+    imports.start(row.id, imports.layout_of(seen.guesses, seen.header), True, Actor("test"), clock.now())
+    piece = client.as_("operator").get(f"/contacts/imports/{row.id}", htmx=True)
+    assert piece.select("[data-hx-trigger='every 2s']")
+
+
+def test_an_upload_that_is_no_table_is_refused_in_words(client: Any) -> None:
+    operator = client.as_("operator")
+    operator.get("/contacts/imports/")
+    page = operator.post("/contacts/imports/", status=422)
+    assert page.said()
+
+
+def test_an_administrator_makes_and_disables_a_key(client: Any) -> None:
+    administrator = client.as_("administrator")
+    page = administrator.post("/keys/", name="Shop")
+    [row] = keys.listed()
+    assert row.key in str(page)
+    administrator.post("/keys/", status=422, name="Shop")
+    administrator.post(f"/keys/{row.key}/switch", active="0")
+    session().expire_all()
+    assert not keys.key(row.key).active
+
+
+@pytest.mark.parametrize("sdk", ["JavaScript", "Python", "Java", "PHP", "Go", "Node", "HTTP"])
+def test_the_guide_shows_address_and_key_for_each_sdk(client: Any, sdk: str) -> None:
+    made = keys.create("Shop", Actor("test"), clock.now())
+    page = client.as_("operator").get(f"/keys/guide?sdk={sdk}")
+    assert made.key in page.select_one("pre").get_text()
+
+
+def test_without_a_key_the_guide_says_where_to_make_one(client: Any) -> None:
+    assert client.as_("operator").get("/keys/guide").select(".empty-state")
