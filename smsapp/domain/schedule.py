@@ -13,7 +13,7 @@ import enum
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -145,6 +145,11 @@ def next_due(schedule: Schedule, after: dt.datetime) -> dt.datetime | None:
 def next_fires(schedule: Schedule, after: dt.datetime, n: int) -> list[Fire]:
     """Return the first `n` fires later than `after`; fewer if the schedule ends. An incomplete schedule has none."""
     return list(islice(_fires(schedule, after), n))
+
+
+def fires_until(schedule: Schedule, after: dt.datetime, until: dt.datetime) -> Iterator[Fire]:
+    """Yield the fires later than `after` and earlier than `until`."""
+    return takewhile(lambda fire: fire.at < until, _fires(schedule, after))
 
 
 def moved_forward(schedule: Schedule, now: dt.datetime) -> Schedule:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import sqlalchemy as sa
 
@@ -25,8 +24,8 @@ Wanted = campaign_list.Wanted
 
 PAGE = 25
 AHEAD = dt.timedelta(hours=48)
+OVERDUE = dt.timedelta(days=30)
 SHOWN_AHEAD = 6
-MOST_AHEAD = 200
 BUSY, QUIET, RECEIPTS = 2, 10, 15
 """Seconds until it is worth asking again: while texts leave, while a run is held, while receipts come in."""
 RECEIPTS_WATCHED = dt.timedelta(hours=1)
@@ -93,7 +92,7 @@ class Listing:
     """The campaign behind which the next page begins, or 0."""
     counts: Mapping[tuple[bool, str], int]
     ahead: Sequence[Ahead]
-    more_ahead: int
+    more_ahead: bool
     refresh: int | None
     """Seconds until it is worth asking again; None while nothing can change by itself."""
 
@@ -110,14 +109,14 @@ def listing(wanted: Wanted, now: dt.datetime, *, after: int = 0, before: int = 0
     """Return the page behind the campaign `after`, or in front of `before`, or the first one."""
     page = campaign_list.page(session(), wanted, after=after, before=before, limit=limit)
     rows = lines(page.ids)
-    ahead, more = _ahead(now)
+    ahead = upcoming(now, AHEAD, SHOWN_AHEAD + 1)
     return Listing(
         lines=rows,
         newer=page.ids[0] if page.newer and page.ids else 0,
         older=page.ids[-1] if page.older and page.ids else 0,
         counts=campaign_list.counts(session(), wanted),
-        ahead=ahead,
-        more_ahead=more,
+        ahead=ahead[:SHOWN_AHEAD],
+        more_ahead=len(ahead) > SHOWN_AHEAD,
         refresh=_refresh(rows, now),
     )
 
@@ -148,25 +147,16 @@ def lines(ids: Sequence[int]) -> list[Line]:
     return made
 
 
-def _ahead(now: dt.datetime) -> tuple[list[Ahead], int]:
-    """Return the next fires within AHEAD in order, and how many more there are."""
-    until = now + AHEAD
-    waiting = due_between(session(), now - AHEAD, until, MOST_AHEAD)
-    found = sorted(
-        chain.from_iterable(
-            (
-                Ahead(campaign, fire)
-                for fire in schedules.next_fires(
-                    Schedule.from_json(campaign.schedule), campaign.next_due_at - dt.timedelta(seconds=1), SHOWN_AHEAD
-                )
-                if fire.at < until
-            )
-            for campaign in waiting
-            if campaign.next_due_at is not None
-        ),
-        key=lambda one: (one.fire.at, one.campaign.id),
-    )
-    return found[:SHOWN_AHEAD], max(0, len(found) - SHOWN_AHEAD)
+def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[Ahead]:
+    """Return the first `most` fires of waiting campaigns within the span; those that should have begun come first."""
+    found: list[Ahead] = []
+    # The earliest fires belong to the campaigns that are due first, so no more than `most` of them have to be read.
+    for campaign in due_between(session(), now - OVERDUE, now + span, most):
+        if campaign.next_due_at is not None:
+            schedule = Schedule.from_json(campaign.schedule)
+            before = campaign.next_due_at - dt.timedelta(seconds=1)
+            found.extend(Ahead(campaign, fire) for fire in schedules.fires_until(schedule, before, now + span))
+    return sorted(found, key=lambda one: (one.fire.at, one.campaign.id))[:most]
 
 
 def _refresh(rows: Sequence[Line], now: dt.datetime) -> int | None:
