@@ -242,7 +242,7 @@ def test_a_list_is_uploaded_and_its_misses_are_shown_masked(operator: Pages) -> 
     ("fields", "said"),
     [
         ({"property": "xwho"}, "Choose a file."),
-        ({"property": "xwho", "file": (io.BytesIO(b""), "l.csv")}, "empty"),
+        ({"property": "xwho", "file": (io.BytesIO(b""), "l.csv")}, "nothing in this file"),
         ({"property": "vip", "file": (io.BytesIO(b"u1"), "l.csv")}, "user ids"),
     ],
 )
