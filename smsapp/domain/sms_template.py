@@ -278,7 +278,7 @@ def _purpose_problems(text: str, purpose: Purpose) -> list[Problem]:
         last = not plain[now.end() :].strip("。.!！;；,，~")
         return [] if last else [Problem("unsubscribe_not_last", "text", {"words": UNSUBSCRIBE}, warning=True)]
     if before:
-        return [Problem("unsubscribe_old", "text", {"found": before[0], "words": UNSUBSCRIBE}, warning=True)]
+        return [Problem("unsubscribe_old", "text", {"found": before[0].upper(), "words": UNSUBSCRIBE}, warning=True)]
     if not _CHINESE.search(text) and _UNSUBSCRIBE_ABROAD.search(text):
         return []
     return [Problem("unsubscribe_missing", "text", {"words": UNSUBSCRIBE})] if text.strip() else []

@@ -63,12 +63,12 @@ def test_a_number_is_put_on_the_list_and_taken_off_with_a_reason(operator):
     page = operator.post("/replies/opt-outs/add", phone="138 0013 8000", note="热线")
     assert page.rows()[0][:2] == ["138****8000", "手工添加"]
     assert "已在名单中" in operator.post("/replies/opt-outs/add", phone="13800138000").said()
-    (row,) = opt_outs.find_page()
-    operator.get(f"/replies/opt-outs/{row.id}/remove")
-    assert "重新同意" in operator.post(f"/replies/opt-outs/{row.id}/remove", status=422, reason="").said()
-    operator.post(f"/replies/opt-outs/{row.id}/remove", reason="门店重新登记")
+    number_id = opt_outs.find_page()[0].id
+    operator.get(f"/replies/opt-outs/{number_id}/remove")
+    assert "重新同意" in operator.post(f"/replies/opt-outs/{number_id}/remove", status=422, reason="").said()
+    operator.post(f"/replies/opt-outs/{number_id}/remove", reason="门店重新登记")
     assert opt_outs.find_page() == []
-    operator.get(f"/replies/opt-outs/{row.id}/remove", status=404)
+    operator.get(f"/replies/opt-outs/{number_id}/remove", status=404)
 
 
 def test_the_list_is_searched_by_last_digits(operator, now):

@@ -98,15 +98,15 @@ def test_a_refusal_needs_a_reason_and_shows_it(operator, channel):
 
 
 def test_a_template_is_deleted_after_a_question_unless_a_campaign_needs_it(operator, channel):
-    made = builders.template(channel.id, name="发货")
-    draft = builders.campaign(channel_id=channel.id, template_id=made.id, name="双十一")
-    assert "发货" in operator.get(f"/templates/{made.id}/delete").text
-    page = operator.post(f"/templates/{made.id}/delete", status=422)
+    template_id = builders.template(channel.id, name="发货").id
+    draft = builders.campaign(channel_id=channel.id, template_id=template_id, name="双十一")
+    assert "发货" in operator.get(f"/templates/{template_id}/delete").text
+    page = operator.post(f"/templates/{template_id}/delete", status=422)
     assert "双十一" in page.said()
-    assert "双十一" in operator.get(f"/templates/{made.id}").text
+    assert "双十一" in operator.get(f"/templates/{template_id}").text
     draft.status = "stopped"
-    operator.post(f"/templates/{made.id}/delete")
-    operator.get(f"/templates/{made.id}", status=404)
+    operator.post(f"/templates/{template_id}/delete")
+    operator.get(f"/templates/{template_id}", status=404)
 
 
 def test_a_file_is_tried_before_it_is_imported(operator, channel):
