@@ -42,7 +42,8 @@ def records(body: bytes, largest: int) -> list[Any]:
 
 
 def _plain(body: bytes, largest: int) -> bytes:
-    body = body.removeprefix(_BOM).strip(_BLANK)
+    if not body.startswith(_GZIP):
+        body = body.removeprefix(_BOM).strip(_BLANK)
     if body.startswith(b"data="):
         # A form field, as some clients wrap it; "+" is a space in a form, and base64 again further down.
         body = unquote_to_bytes(body[5:].split(b"&", 1)[0])

@@ -79,10 +79,10 @@ def head(path: Path, form: Format, count: int) -> tuple[list[str], list[Sequence
     """Return the headings ("" where there is none) and the first rows."""
     rows = (row for row in _rows(path, form) if row and any(row))
     found = list(itertools.islice(rows, count + 1))
-    width = max(map(len, found), default=0)
     if form.header and found:
-        return [*found[0], *[""] * (width - len(found[0]))], list(found[1:])
-    return [""] * width, list(found[:count])
+        # A table is as wide as its headings; a row with more cells is mistaken, and told so when it is read.
+        return list(found[0]), [row[: len(found[0])] for row in found[1:]]
+    return [""] * max(map(len, found), default=0), list(found[:count])
 
 
 def chunks(path: Path, form: Format, start: int, size: int) -> Iterator[tuple[list[Row], int]]:
@@ -223,7 +223,8 @@ class _XlsxRows:
 
     def __init__(self, path: Path, form: Format) -> None:
         try:
-            sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+            # An open file, not its path: openpyxl refuses a path without an ending it knows.
+            sheet = openpyxl.load_workbook(path.open("rb"), read_only=True, data_only=True).worksheets[0]
             sheet.reset_dimensions() if sheet.max_row is None else None
             self.total = sheet.max_row or 0
             self._values = sheet.iter_rows(values_only=True)
@@ -231,7 +232,7 @@ class _XlsxRows:
             if form.formulas:
                 # One reading gives stored results, another the formulas: where there is no result they tell it apart
                 # from an empty cell.
-                source = openpyxl.load_workbook(path, read_only=True, data_only=False).worksheets[0]
+                source = openpyxl.load_workbook(path.open("rb"), read_only=True, data_only=False).worksheets[0]
                 self._formulas = source.iter_rows(values_only=True)
         except (InvalidFileException, KeyError, ValueError, IndexError, zipfile.BadZipFile, OSError, SyntaxError):
             raise Refusal(Problem("file_damaged", "file")) from None
