@@ -1,7 +1,7 @@
 """Pictures of every page for people to look at: `python -m tests.browser.look FOLDER`.
 
-Both languages, on a desk and on a phone; `--only NAME` takes some, `--dark` the dark ones. Without `--instance` the pages
-show the filled shop of the browser tests, with it whatever that instance folder (made by `make run`) holds.
+Both languages, on a desk and on a phone; `--only NAME` takes some, `--dark` the dark ones. Without `--instance` the
+pages show the filled shop of the browser tests, with it whatever that instance folder (made by `make run`) holds.
 """
 
 from __future__ import annotations
