@@ -103,13 +103,14 @@ def _free_port(config: Config) -> int:
 
 def _serve(config: Config, port: int) -> int:
     """Run the supervisor until it ends; return the exit code."""
-    logs = config.INSTANCE_DIR / "logs"
+    logs = config.INSTANCE_DIR / supervision.LOGS
     logs.mkdir(exist_ok=True)
     file = config.INSTANCE_DIR / "supervisor.conf"
     file.write_text(supervision.configuration(config, port))
     environment = os.environ | {"INSTANCE_DIR": str(config.INSTANCE_DIR), "PYTHONUNBUFFERED": "1"}
     supervisor = subprocess.Popen(  # noqa: S603 -- our own interpreter and file
         [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)],
+        cwd=config.INSTANCE_DIR,
         env=environment,
         stdin=subprocess.DEVNULL,
         start_new_session=True,

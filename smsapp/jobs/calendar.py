@@ -26,4 +26,5 @@ CHORES = (
     # Every callback rings it; this is for the ring that got lost.
     Chore("apply_news", every=5, queue="news"),
     Chore("ask_providers", every=10, queue="news"),
+    Chore("forget_bad_records", every=21_600),
 )

@@ -71,7 +71,7 @@ def _answer(current: Session, run_id: int, fates: Fates, parts: int, begun: int)
     heard = Message.status.in_([int(Status.DELIVERED), int(Status.UNDELIVERED)])
     # Most receipts come within minutes, the last ones much later: the square of an even draw.
     wait = (Message.seq * 6133 + run_id * 7) % 1000
-    late = wait * wait * LAST_RECEIPT // 1_000_000 + 2
+    late = wait * wait // 1000 * LAST_RECEIPT // 1000 + 2
     current.execute(sa.update(Message).where(Message.run_id == run_id, accepted).values(parts=parts))
     current.execute(
         sa.update(Message).where(Message.run_id == run_id, heard).values(receipt_at=Message.answered_at + late)
@@ -86,11 +86,11 @@ def _count(current: Session, run_id: int) -> None:
     """Make the tallies anew from the messages; the exclusions are counted already."""
     current.execute(sa.delete(Tally).where(Tally.run_id == run_id, Tally.state != EXCLUDED))
     found = current.execute(
-        sa.select(Message.status, sa.func.coalesce(Message.reason, ""), sa.func.count())
+        sa.select(Message.status, Message.reason, sa.func.count())
         .where(Message.run_id == run_id)
-        .group_by(Message.status, sa.func.coalesce(Message.reason, ""))
+        .group_by(Message.status, Message.reason)
     ).all()
-    ledger.shift(current, run_id, {(ledger.name(Status(status)), reason): n for status, reason, n in found})
+    ledger.shift(current, run_id, {(ledger.name(Status(status)), reason or ""): n for status, reason, n in found})
 
 
 def _chart(current: Session, run_id: int) -> None:

@@ -1,0 +1,121 @@
+"""flask serve: everything comes up together, says where, and leaves nothing behind. One real start tells the story."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config import HERE, LONGEST_SOCKET, Config
+from smsapp.cli import serve, supervision
+from tests.conftest import FERNET_KEY
+
+FLASK = [sys.executable, "-m", "flask", "--app", "wsgi"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An instance folder with a path too long for a socket, a percent sign and a space."""
+    folder = tmp_path / "100 % ours" / ("x" * LONGEST_SOCKET)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def environment(folder: Path) -> dict[str, str]:
+    given = {"INSTANCE_DIR": str(folder), "SECRET_KEY": "x", "ENCRYPTION_KEY": FERNET_KEY, "SEND_WORKERS": "1"}
+    return os.environ | given | {"WEB_WORKERS": "1", "LOG_LEVEL": "WARNING"}
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def refused(environment: dict[str, str]) -> str:
+    """Return what `flask serve` says when it does not want to."""
+    done = subprocess.run(
+        [*FLASK, "serve"], cwd=HERE, env=environment, check=False, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1, done.stdout
+    return done.stderr
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Return the command lines of all processes that know this instance folder; Valkey is known by its socket."""
+    socket_name = Config.read({"INSTANCE_DIR": str(folder)}).valkey_socket.name
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_text().replace("\0", " ")
+            if socket_name in command or str(folder).encode() in (entry / "environ").read_bytes():
+                found.append(command)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to count processes")
+def test_it_comes_up_serves_refuses_a_second_one_and_leaves_nothing_behind(
+    folder: Path, environment: dict[str, str], taken_port: int
+) -> None:
+    environment["PORT"] = str(taken_port)
+    subprocess.run([*FLASK, "db", "upgrade"], cwd=HERE, env=environment, check=True, capture_output=True)
+    serving = subprocess.Popen(
+        [*FLASK, "serve"], cwd=HERE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        assert serving.stdout is not None
+        said = ""
+        for line in serving.stdout:
+            said += line
+            if "Ctrl-C stops everything" in line:
+                break
+        assert f"Port {taken_port} is taken; using " in said
+        address = re.search(r"Open (http://127\.0\.0\.1:\d+)", said)
+        assert address, said
+        assert f"{address[1]}/welcome/" in said
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{address[1]}/healthz") as answer:
+            assert answer.status == 200
+        running = processes_of(folder)
+        for wanted in ("valkey-server", "gunicorn", "worker.py schedule", "worker.py work", "supervisord"):
+            assert any(wanted in line for line in running), (wanted, running)
+
+        assert f"Another `flask serve` runs on {folder}" in refused(environment)
+    finally:
+        serving.send_signal(signal.SIGINT)
+        rest, _ = serving.communicate(timeout=120)
+    assert "Stopped." in rest
+    assert processes_of(folder) == []
+
+
+def test_an_older_schema_is_refused_in_words(environment: dict[str, str]) -> None:
+    assert "run: flask db upgrade" in refused(environment)
+
+
+def test_a_wrong_setting_stops_the_start_with_a_sentence(environment: dict[str, str]) -> None:
+    environment["PORT"] = "eighty"
+    assert refused(environment).strip() == "PORT must be a whole number, not 'eighty'."
+
+
+def test_with_a_redis_of_its_own_no_valkey_is_started(tmp_path: Path) -> None:
+    own = supervision.configuration(Config.read({"INSTANCE_DIR": str(tmp_path)}), 8000)
+    assert "[program:valkey]" in own
+    other = Config.read({"INSTANCE_DIR": str(tmp_path), "REDIS_URL": "redis://h/0"})
+    assert "[program:valkey]" not in supervision.configuration(other, 8000)
+
+
+def test_a_free_port_is_taken_as_it_is(taken_port: int) -> None:
+    assert serve._free_port(Config.read({"PORT": "0"})) > 0
+    assert serve._free_port(Config.read({"PORT": str(taken_port)})) > taken_port

@@ -1,0 +1,121 @@
+"""Rings: now, later, again and again; what a Redis that is gone does to them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+import redis
+from flask import Flask
+from rq.job import Job, JobStatus
+
+from smsapp.store import queue
+
+SWEEP = {"chore-sweep-1": ("chores", "sweep", 60)}
+
+
+def waiting(name: str) -> list[str]:
+    return [job.func_name.removeprefix(queue.TASKS) for job in queue.queue(name).jobs]
+
+
+def test_a_ring_waits_for_a_worker_with_its_arguments(app: Flask) -> None:
+    assert queue.ring(queue.SEND, "send", 7)
+    (job,) = queue.queue(queue.SEND).jobs
+    assert (job.func_name, job.args) == ("smsapp.jobs.tasks.send", (7,))
+
+
+def test_a_later_ring_is_due_when_it_is_due(app: Flask) -> None:
+    moment = dt.datetime.now(dt.UTC)
+    queue.ring_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, ring_id="due-1")
+    queue.ring_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 2, ring_id="due-2")
+    queue.timekeeper().tick()
+    assert [list(job.args) for job in queue.queue(queue.SEND).jobs] == [[1]]
+
+
+def test_the_same_later_ring_moves_instead_of_doubling(app: Flask) -> None:
+    moment = dt.datetime.now(dt.UTC)
+    queue.ring_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 1, ring_id="due-1")
+    queue.ring_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, ring_id="due-1")
+    queue.timekeeper().tick()
+    assert waiting(queue.SEND) == ["start"]
+    assert queue.timekeeper().count() == 0
+
+
+def test_a_later_ring_that_was_taken_back_leaves_nothing(app: Flask, valkey: redis.Redis) -> None:
+    queue.ring_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, ring_id="due-1")
+    queue.take_back("due-1")
+    queue.take_back("due-1")
+    assert queue.timekeeper().count() == 0
+    assert not valkey.exists(Job.key_for("due-1"))
+
+
+def test_two_schedulers_take_turns(app: Flask) -> None:
+    first, second = queue.timekeeper(), queue.timekeeper()
+    queue.ring_at(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1), queue.SEND, "start", 1, ring_id="due-1")
+    assert first.acquire_lock()
+    second.tick()
+    assert waiting(queue.SEND) == []
+    first.remove_lock()
+    second.tick()
+    assert waiting(queue.SEND) == ["start"]
+
+
+def test_chores_are_added_kept_changed_and_forgotten(app: Flask) -> None:
+    assert queue.keep_chores(SWEEP) == (1, 0)
+    assert queue.keep_chores(SWEEP) == (0, 0)
+    changed = {"chore-sweep-2": ("chores", "sweep", 30), "chore-news-1": ("news", "apply_news", 5)}
+    assert queue.keep_chores(changed) == (2, 1)
+    assert {job.id: job.meta["interval"] for job in queue.timekeeper().get_jobs()} == {
+        "chore-sweep-2": 30,
+        "chore-news-1": 5,
+    }
+
+
+def test_campaigns_due_are_no_chores(app: Flask) -> None:
+    queue.ring_at(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1), queue.SEND, "start", 1, ring_id="due-1")
+    queue.keep_chores({})
+    assert "due-1" in queue.timekeeper()
+
+
+def due_again(keeper: queue.Timekeeper, ring_id: str) -> None:
+    keeper.connection.zadd(keeper.scheduled_jobs_key, {ring_id: 0})
+
+
+def test_rings_of_a_chore_do_not_pile_up_while_nobody_listens(app: Flask) -> None:
+    queue.keep_chores(SWEEP)
+    keeper = queue.timekeeper()
+    for _ in range(3):
+        due_again(keeper, "chore-sweep-1")
+        keeper.tick()
+    assert waiting(queue.CHORES) == ["sweep"]
+    assert "chore-sweep-1" in keeper
+
+
+@pytest.mark.parametrize("state", [JobStatus.QUEUED, JobStatus.STARTED])
+def test_a_chore_whose_ring_died_unheard_is_rung_again(app: Flask, state: JobStatus) -> None:
+    queue.keep_chores(SWEEP)
+    keeper = queue.timekeeper()
+    keeper.tick()
+    job = Job.fetch("chore-sweep-1", connection=keeper.connection)
+    queue.queue(queue.CHORES).empty()
+    job.enqueued_at = dt.datetime.now(dt.UTC) - queue.STILL_WAITING
+    job.save()
+    job.set_status(state)
+    due_again(keeper, "chore-sweep-1")
+    keeper.tick()
+    assert waiting(queue.CHORES) == ["sweep"]
+
+
+def test_the_pulse_tells_who_listens(app: Flask) -> None:
+    queue.ring(queue.SEND, "send", 1)
+    queue.timekeeper().tick()
+    assert queue.pulse() == queue.Pulse(answers=True, workers=0, scheduler=True, waiting=1, failed=0)
+
+
+def test_without_redis_a_ring_is_lost_and_nothing_breaks(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere/at/all.sock")
+    assert not queue.ring(queue.SEND, "send", 1)
+    assert not queue.ring_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, ring_id="due-1")
+    queue.take_back("due-1")
+    assert queue.pulse() == queue.Pulse(answers=False)
+    assert [record.message.split()[0] for record in caplog.records] == ["ring.lost", "ring_at.lost", "take_back.lost"]

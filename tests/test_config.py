@@ -1,0 +1,63 @@
+"""Settings: typed, from the environment, refused in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config import LONGEST_SOCKET, Config, ConfigError
+
+
+def test_an_empty_environment_is_enough() -> None:
+    config = Config.read({})
+    assert config.PORT == 8000
+    assert config.database_url == f"sqlite:///{config.INSTANCE_DIR}/smsapp.db"
+    assert config.redis_url == f"unix://{config.INSTANCE_DIR}/valkey.sock"
+
+
+def test_every_wrong_value_is_named_at_once() -> None:
+    wrong = {
+        "PORT": "eighty",
+        "SECURE_COOKIES": "maybe",
+        "DEFAULT_ZONE": "Mars",
+        "DEFAULT_LOCALE": "de",
+        "LANE_SECONDS": "0",
+    }
+    with pytest.raises(ConfigError) as raised:
+        Config.read(wrong)
+    assert [problem.split()[0] for problem in raised.value.problems] == list(wrong)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_a_wrong_address_is_refused_without_its_password(name: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        Config.read({name: "mysql://root:geheim@db/sms"})
+    assert name in str(raised.value)
+    assert "geheim" not in str(raised.value)
+
+
+@pytest.mark.parametrize("given", ["postgres://u@h/d", "postgresql://u@h/d"])
+def test_usual_postgresql_addresses_are_understood(given: str) -> None:
+    assert Config.read({"DATABASE_URL": given}).database_url == "postgresql+psycopg://u@h/d"
+
+
+def test_a_public_address_is_one() -> None:
+    assert Config.read({"PUBLIC_URL": "https://sms.example.com/"}).PUBLIC_URL == "https://sms.example.com"
+    with pytest.raises(ConfigError, match="PUBLIC_URL must be an address"):
+        Config.read({"PUBLIC_URL": "sms.example.com"})
+
+
+def test_a_socket_whose_path_is_too_long_moves(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * LONGEST_SOCKET)
+    config = Config.read({"INSTANCE_DIR": str(deep)})
+    assert len(str(config.valkey_socket)) <= LONGEST_SOCKET
+    assert config.valkey_socket == Config.read({"INSTANCE_DIR": str(deep)}).valkey_socket
+    assert config.valkey_socket != Config.read({"INSTANCE_DIR": f"{deep}y"}).valkey_socket
+
+
+def test_hosts_are_a_list() -> None:
+    assert Config.read({"ALLOWED_PRIVATE_HOSTS": "127.0.0.0/8, kannel.lan"}).ALLOWED_PRIVATE_HOSTS == (
+        "127.0.0.0/8",
+        "kannel.lan",
+    )

@@ -1,0 +1,121 @@
+"""worker.py: a real worker process runs a real job and stops in good order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import redis
+from flask import Flask
+
+import worker
+from config import HERE, Config
+from smsapp.jobs import calendar
+from smsapp.store import queue
+from tests.conftest import FERNET_KEY
+
+
+@pytest.fixture
+def environment(config: Config) -> dict[str, str]:
+    given = {"INSTANCE_DIR": str(config.INSTANCE_DIR), "DATABASE_URL": config.DATABASE_URL, "LOG_LEVEL": "INFO"}
+    return os.environ | given | {"REDIS_URL": config.REDIS_URL, "SECRET_KEY": "x", "ENCRYPTION_KEY": FERNET_KEY}
+
+
+def until(process: subprocess.Popen[str], word: str) -> str:
+    """Read the process's log until a line holds the word; return that line."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return line
+    raise AssertionError(f"{word} was never logged")
+
+
+def test_a_worker_runs_a_job_in_one_line_and_stops_when_asked(app: Flask, environment: dict[str, str]) -> None:
+    queue.ring(queue.CHORES, "sweep")
+    process = subprocess.Popen(
+        [sys.executable, "worker.py", "work"], cwd=HERE, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        line = until(process, "job.")
+        assert "job.done task=sweep id=" in line
+        assert "queue=chores seconds=" in line
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert queue.queue(queue.CHORES).failed_job_registry.count == 0
+
+
+def test_the_scheduler_brings_chores_in_line_and_again_after_redis_was_emptied(
+    app: Flask, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "RESYNC_SECONDS", 0)
+    stop = Ticks(app, emptied_after=2, stopped_after=4, valkey=valkey)
+    assert worker.schedule(app, stop) == 0
+    assert {job.id for job in queue.timekeeper().get_jobs()} == {chore.ring_id for chore in calendar.CHORES}
+
+
+class Ticks(threading.Event):
+    """A stop that comes after so many seconds of a scheduler's life, none of which are waited for."""
+
+    def __init__(self, app: Flask, *, emptied_after: int, stopped_after: int, valkey: redis.Redis) -> None:
+        super().__init__()
+        self.left, self.empty_at, self.valkey = stopped_after, stopped_after - emptied_after, valkey
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        if self.left == self.empty_at:
+            self.valkey.flushall()
+        if self.left <= 0:
+            self.set()
+        return self.is_set()
+
+
+class Patience(threading.Event):
+    """Counts how often it was waited for, and how long; stops after five times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout or 0)
+        if len(self.pauses) == 5:
+            self.set()
+        return self.is_set()
+
+
+def test_a_missing_redis_is_waited_for_longer_and_longer_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    patience = Patience()
+    assert not worker.wait_for_redis(queue.connect("unix:///nowhere/at/all.sock"), patience)
+    assert patience.pauses == [0.25, 0.5, 1, 2, 4]
+    assert [record.message.split()[0] for record in caplog.records] == ["redis.waiting"]
+
+
+def test_a_redis_that_answers_is_not_waited_for(valkey: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert worker.wait_for_redis(valkey, Patience())
+    assert caplog.records == []
+
+
+def test_an_unknown_queue_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        worker.main(["work", "--queues", "send,post"])
+    assert "no such queue: post" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_told_in_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PORT", "eighty")
+    assert worker.main(["schedule"]) == 2
+    assert capsys.readouterr().err == "PORT must be a whole number, not 'eighty'.\n"
+
+
+def test_a_changed_chore_is_another_one() -> None:
+    chores = (calendar.Chore("sweep", 60), calendar.Chore("sweep", 30), calendar.Chore("sweep", 60, "news"))
+    assert len({chore.ring_id for chore in chores}) == 3
+    assert len({chore.ring_id for chore in calendar.CHORES}) == len(calendar.CHORES)
