@@ -121,9 +121,11 @@ def _form(campaign_id: int | None, stored: Draft, version: int) -> Response:
     form = CampaignForm()
     if not form.is_submitted():
         form.show(stored, version)
+        _offer(form, stored, stored)
         lacking = campaigns.problems(stored, clock.now()) if "check" in request.args else ()
         return _drawn(form, campaign_id, stored, lacking)
     typed = _typed(form, stored)
+    _offer(form, typed, stored)
     if request.form.get("do") not in {"save", "review"}:
         return _drawn(form, campaign_id, typed)
     return _stored(form, campaign_id, typed) if form.validate() else _drawn(form, campaign_id, typed, status=422)
@@ -161,6 +163,11 @@ def _typed(form: CampaignForm, stored: Draft) -> Draft:
     return form.draft(read_mapping(request.form, names, kept, _properties()))
 
 
+def _offer(form: CampaignForm, draft: Draft, stored: Draft) -> None:
+    approved = templates.choices(draft.channel_id) if draft.channel_id else []
+    offer(form, segments.choices(), channels.choices(), approved, stored)
+
+
 def _properties() -> list[str]:
     return [one.name for one in contacts.catalogue()]
 
@@ -176,10 +183,6 @@ def _drawn(
 ) -> Response:
     """Return the form, or the part that htmx asks for, as this draft has it."""
     now = clock.now()
-    rows = channels.choices()
-    choosable = segments.choices()
-    approved = templates.choices(draft.channel_id) if draft.channel_id else []
-    offer(form, choosable, rows, approved, draft)
     person = request.form.get("person", "")
     part = request.form.get("part", "")
     return page_or_piece(
@@ -194,13 +197,8 @@ def _drawn(
         differing=draft.differences(saved) if saved else (),
         words=words,
         zones=COMMON_ZONES,
-        channels=rows,
         properties=contacts.catalogue(),
-        named={
-            "segment_id": {one.id: one.name for one in choosable},
-            "channel_id": {one.id: one.name for one in channels.everything()},
-            "template_id": {one.id: one.name for one in approved},
-        },
+        named={f"{name}_id": dict(form[name].choices) for name in ("segment", "channel", "template")},
         looked=Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0),
     )
 

@@ -95,7 +95,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
     name = StringField(_l("Message name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
     segment = SelectField(_l("Segment"), coerce=_chosen)
     channel = SelectField(_l("Channel"), coerce=_chosen)
-    template = SelectField(_l("SMS template"), coerce=_chosen, validate_choice=False)
+    template = SelectField(_l("SMS template"), coerce=_chosen)
     kind = RadioField(_l("Send time"), default=Kind.NOW.value)
     cycle = RadioField(_l("Cycle"), default=Kind.DAILY.value)
     start = Day(_l("Date"), [Optional()])
@@ -121,11 +121,8 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
         schedule = draft.schedule
         self.version.data = version
         self.name.data = draft.name
-        self.segment.data, self.channel.data, self.template.data = (
-            draft.segment_id,
-            draft.channel_id,
-            draft.template_id,
-        )
+        self.segment.data, self.channel.data = draft.segment_id, draft.channel_id
+        self.template.data = draft.template_id
         self.kind.data = RECUR if schedule.recurring else schedule.kind.value
         self.cycle.data = schedule.kind.value if schedule.recurring else Kind.DAILY.value
         self.zone.data = schedule.zone
@@ -199,14 +196,14 @@ def offer(
     segments: Iterable[Named],
     channels: Iterable[Named],
     templates: Iterable[Named],
-    draft: Draft,
+    stored: Draft,
 ) -> None:
-    """Fill the drop-downs. What the draft holds but may not be chosen any more stays visible as what it is."""
+    """Fill the drop-downs. What the draft was stored with but may not be chosen any more stays, named as such."""
     for field, rows, chosen, nothing in (
-        (form.segment, segments, draft.segment_id, _("Choose a segment")),
-        (form.channel, channels, draft.channel_id, _("Choose a channel")),
-        (form.template, templates, draft.template_id, _("Choose a template")),
+        (form.segment, segments, stored.segment_id, _("Choose a segment")),
+        (form.channel, channels, stored.channel_id, _("Choose a channel")),
+        (form.template, templates, stored.template_id, _("Choose a template")),
     ):
         field.choices = [("", nothing), *((str(row.id), row.name) for row in rows)]
-        if chosen is not None and str(chosen) not in dict(field.choices):
+        if chosen is not None and field.data == chosen and str(chosen) not in dict(field.choices):
             field.choices.append((str(chosen), _("No longer available: #%(id)s", id=chosen)))
