@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import gc
 import io
 import logging
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -26,7 +28,7 @@ from smsapp.store.db import session, writing
 from smsapp.store.intake import Bad, Import
 from smsapp.store.settings import settings
 
-CHUNK = 5000
+CHUNK = 10_000
 LEASE = dt.timedelta(seconds=60)
 SAMPLES = 100
 SHOWN = 5
@@ -174,7 +176,8 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
     row = found(import_id)
     session().refresh(row)
     try:
-        failure = _run(row, clock, tell)
+        with _collector_at_rest():
+            failure = _run(row, clock, tell)
     except Refusal as refusal:
         failure = refusal.problems[0].code
     except FileNotFoundError:
@@ -187,6 +190,18 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
     session().refresh(row)
     _drop_file(row)
     log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.position, row.refused)
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the cycle collector from looking at millions of cells that hold no cycles: a quarter of the whole time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:
