@@ -70,3 +70,8 @@ class FakeClock:
 
     def forward(self, **by: float) -> None:
         self.now += dt.timedelta(**by)
+
+
+@pytest.fixture
+def clock(now: dt.datetime) -> FakeClock:
+    return FakeClock(now)

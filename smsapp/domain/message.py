@@ -24,9 +24,10 @@ def advance(current: Status, news: Status) -> Status:
 
     A cancelled message never left the house, so nothing a provider says can change it. A receipt for a message
     that is still queued or in flight is early, not wrong. A carrier's *delivered* beats an earlier *undelivered*
-    (some gateways report a failed first try before the second one succeeds) and is final.
+    (some gateways report a failed first try before the second one succeeds) and is final. A refused message stays
+    refused (Kannel refuses a text and sends a failure receipt all the same) unless it was delivered after all.
     """
-    if current is Status.CANCELLED:
+    if current is Status.CANCELLED or (current is Status.REFUSED and news is not Status.DELIVERED):
         return current
     return max(current, news)
 

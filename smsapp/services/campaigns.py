@@ -16,7 +16,7 @@ from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, Status
 from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import Audit, variables
-from smsapp.services import sms_templates
+from smsapp.services import sending, sms_templates
 from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns, queue, runs
 from smsapp.store.campaigns import Campaign
@@ -161,7 +161,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
         facts = {"next_due_at": due.isoformat()} if due else {}
         note(current, actor, "confirm", NOUN, campaign_id, now, name=campaign.name, **facts)
     if due is not None:
-        queue.ring_at(due, queue.SEND, "start", campaign_id, ring_id=f"due-{campaign_id}")
+        sending.ring_when_due(campaign_id, due)
         return Status.WAITING
     queue.ring(queue.SEND, "send", run_id)
     return Status.SENDING

@@ -21,7 +21,7 @@ from smsapp.domain.campaign import Action, Status
 from smsapp.domain.errors import Outrun
 from smsapp.domain.schedule import Schedule
 from smsapp.domain.sms_template import Audit, Purpose, variables
-from smsapp.services import audience, channels, trail
+from smsapp.services import audience, channels, clock, trail
 from smsapp.services.trail import Actor
 from smsapp.store import campaigns, ledger, queue, runs
 from smsapp.store.campaigns import Campaign
@@ -81,7 +81,7 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
 
 def ring_when_due(campaign_id: int, due: dt.datetime) -> None:
     """Have the scheduler ring at this campaign's next slot; the same campaign again moves the ring."""
-    queue.ring_at(due, queue.SEND, "start", campaign_id, ring_id=f"due-{campaign_id}")
+    queue.ring_at(clock.on_the_wall(due), queue.SEND, "start", campaign_id, ring_id=f"due-{campaign_id}")
 
 
 def open_run(run_id: int, now: dt.datetime) -> None:

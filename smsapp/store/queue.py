@@ -26,6 +26,9 @@ QUEUES = (SEND, NEWS, CHORES)
 TASKS = "smsapp.jobs.tasks."
 TIMEOUT = 3600
 
+Away = redis.RedisError
+"""Redis does not answer."""
+
 log = logging.getLogger(__name__)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import redis
 from flask import current_app
 
-from smsapp.store.queue import connection
+from smsapp.store.queue import Away, connection
 
 WINDOW = 1.05
 """Seconds a second's worth of messages is spread over: slack for the way to the provider, so that no second there
@@ -25,7 +24,7 @@ SCRIPT = "smsapp.rate.script"
 def book(channel_id: int, messages: int, rate: int) -> float:
     """Book a departure for this many messages; return the seconds to wait until it.
 
-    Departures are evenly spaced, without bursts. Raises redis.RedisError if there is nobody to ask.
+    Departures are evenly spaced, without bursts. Raises RateUnknown if there is nobody to ask.
     """
     script = current_app.extensions.get(SCRIPT)
     if script is None:
@@ -39,4 +38,4 @@ def paced(messages: int, rate: int, lanes: int) -> float:
     return messages * WINDOW * lanes / rate
 
 
-RateUnknown = redis.RedisError
+RateUnknown = Away

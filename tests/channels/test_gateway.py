@@ -81,7 +81,7 @@ class TestKannel(HttpContract):
             "text": TEXT,
             "coding": "2",
             "charset": "UTF-8",
-            "dlr-mask": "31",
+            "dlr-mask": "19",
             "dlr-url": f"{CALLBACK}?ref=7-1&status=%d&code=%A",
         }
 

@@ -11,7 +11,7 @@ KANNEL = Preset(
         "method": "GET",
         "url": (
             "http://127.0.0.1:13013/cgi-bin/sendsms?username={username}&password={password}&from={sender}&to={to}"
-            "&text={text}&coding=2&charset=UTF-8&dlr-mask=31&dlr-url={receipt_url}"
+            "&text={text}&coding=2&charset=UTF-8&dlr-mask=19&dlr-url={receipt_url}"
         ),
         "receipt_url": "{callback_url}?ref={ref}&status=%d&code=%A",
         "number_format": "e164",

@@ -1,0 +1,102 @@
+"""What the engine's stories share: a campaign on its way, one lane, and the numbers afterwards."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask
+
+from smsapp.channels.base import Receipt
+from smsapp.domain import message
+from smsapp.domain.campaign import Action, Status
+from smsapp.domain.funnel import Funnel, broken_identities
+from smsapp.domain.schedule import Kind, Schedule
+from smsapp.services import lane, receipts
+from smsapp.services.trail import Actor
+from smsapp.store import campaigns, ledger, runs
+from smsapp.store.campaigns import Campaign
+from smsapp.store.db import session, writing
+from smsapp.store.runs import Message, Run
+from tests import builders
+from tests.fakes import FakeClock
+
+OPERATOR = Actor("ops")
+
+
+def confirmed(now: dt.datetime, **given: Any) -> tuple[Campaign, int]:
+    """A campaign that is sending, with an open run for this moment."""
+    campaign = builders.campaign(**given)
+    template = session().get(builders.SmsTemplate, campaign.template_id)
+    assert template is not None
+    with writing() as current:
+        campaign.confirmed_template = {"text": template.text, "signature": template.signature}
+        campaigns.move(current, campaign.id, Action.LAUNCH)
+        run_id = runs.add_run(current, campaign, now, now)
+    assert run_id is not None
+    return campaign, run_id
+
+
+def work(app: Flask, clock: FakeClock) -> None:
+    """Work one lane, as a worker would; this test's session then sees what it wrote."""
+    lane.send(app, clock)
+    session().commit()
+    session().expire_all()
+
+
+def funnel(run_id: int) -> Funnel:
+    session().expire_all()
+    found = runs.funnels(session(), [run_id])[run_id]
+    assert broken_identities(found) == []
+    return found
+
+
+def recount(run_id: int) -> dict[str, int]:
+    """Return the states of the rows themselves, for comparison with the tallies."""
+    rows = session().execute(
+        sa.select(Message.status, sa.func.count()).where(Message.run_id == run_id).group_by(Message.status)
+    )
+    return {ledger.name(message.Status(status)): n for status, n in rows}
+
+
+def status(campaign: Campaign) -> str:
+    session().refresh(campaign)
+    return campaign.status
+
+
+def the_run(run_id: int) -> Run:
+    found = session().get(Run, run_id, populate_existing=True)
+    assert found is not None
+    return found
+
+
+def waiting(now: dt.datetime, schedule: Schedule, due: dt.datetime) -> Campaign:
+    campaign = builders.campaign(schedule=schedule.as_json(), recurring=schedule.recurring)
+    template = session().get(builders.SmsTemplate, campaign.template_id)
+    assert template is not None
+    campaign.confirmed_template = {"text": template.text, "signature": template.signature}
+    campaign.status = Status.WAITING
+    campaign.next_due_at = due
+    session().commit()
+    return campaign
+
+
+def daily(now: dt.datetime, **given: Any) -> Schedule:
+    values: dict[str, Any] = {"kind": Kind.DAILY, "zone": "Asia/Shanghai", "time": dt.time(10), "start": now.date()}
+    return Schedule(**(values | given))
+
+
+def refs(run_id: int) -> list[str]:
+    rows = session().scalars(sa.select(Message.seq).where(Message.run_id == run_id).order_by(Message.seq))
+    return [f"{run_id}-{seq}" for seq in rows]
+
+
+def apply(clock: FakeClock, *news: Receipt) -> None:
+    with writing() as current:
+        receipts.apply_receipts(current, [(1, one) for one in news], clock.now)
+
+
+def campaign_due(campaign: Campaign) -> dt.datetime | None:
+    session().refresh(campaign)
+    return campaign.next_due_at

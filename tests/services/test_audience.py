@@ -1,0 +1,85 @@
+"""Who is written to and who is left out, and why."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from smsapp.domain.campaign import Left, Status
+from smsapp.services import audience
+from smsapp.store.people import Preference
+from smsapp.store.replies import OptOut
+from tests import builders
+from tests.engine import (
+    confirmed,
+    funnel,
+    status,
+    work,
+)
+from tests.fakes import FakeChannel, FakeClock
+
+
+def test_everybody_is_written_to_or_left_out_for_one_reason(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given people of every kind
+    builders.contact("fine", "+8613800000001", properties={"name": "小明"})
+    builders.contact("same number", "+8613800000001", properties={"name": "小红"})
+    builders.contact("no number", None, properties={"name": "小刚"})
+    builders.contact("invalid", "", properties={"name": "小丽"})
+    builders.contact("opted out", "+8613800000002", properties={"name": "小芳"})
+    builders.contact("nameless", "+8613800000003")
+    builders.kept(OptOut(phone="+8613800000002", source="person", at=clock.now))
+    channel = builders.channel()
+    template = builders.template(channel.id, text="${name}您好")
+    mapping = {"name": {"property": "name", "fallback": None}}
+    campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
+    # when it is counted before, and sent
+    before = audience.counts(campaign.segment_id or 0, channel.id, template.id, mapping, now=clock.now)
+    work(app, clock)
+    # then
+    result = funnel(run_id)
+    assert (result.target, result.effective, result.planned, result.accepted) == (6, 4, 1, 1)
+    assert result.excluded == {
+        Left.NO_NUMBER: 1,
+        Left.INVALID_NUMBER: 1,
+        Left.OPTED_OUT: 1,
+        Left.MISSING_VALUE: 1,
+        Left.DUPLICATE_NUMBER: 1,
+    }
+    assert (before.target, before.effective, before.planned) == (6, 4, 1)
+    assert dict(before.left_out) == dict(result.excluded)
+    assert provider.texts == {"+8613800000001": "【青禾商城】小明您好"}
+    assert status(campaign) == Status.SENT
+
+
+def test_a_number_is_not_a_duplicate_of_somebody_who_gets_nothing(app: Flask, clock: FakeClock) -> None:
+    builders.contact("nameless", "+8613800000001")
+    builders.contact("named", "+8613800000001", properties={"name": "小明"})
+    channel = builders.channel()
+    template = builders.template(channel.id, text="${name}您好")
+    mapping = {"name": {"property": "name", "fallback": ""}}
+    found = audience.counts(builders.segment().id, channel.id, template.id, mapping, now=clock.now)
+    assert (found.planned, found.left_out) == (1, {Left.MISSING_VALUE: 1})
+
+
+def test_the_frequency_cap_counts_what_other_campaigns_sent(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given a cap of one marketing message a day, and a campaign that has been sent
+    builders.contacts(3)
+    builders.kept(Preference(name=audience.CAPS, value={"enabled": True, "per_day": 1, "per_week": 3}))
+    channel = builders.channel()
+    template = builders.template(channel.id, purpose="marketing")
+    _first, first_run = confirmed(clock.now, channel_id=channel.id, template_id=template.id)
+    work(app, clock)
+    # when another one follows on the same day, and one on the next day
+    clock.forward(hours=1)
+    _second, second_run = confirmed(clock.now, channel_id=channel.id, template_id=template.id)
+    work(app, clock)
+    clock.forward(days=1)
+    _third, third_run = confirmed(clock.now, channel_id=channel.id, template_id=template.id)
+    work(app, clock)
+    # then
+    assert funnel(first_run).accepted == 3
+    assert funnel(second_run).excluded == {Left.FREQUENCY_CAP: 3}
+    assert funnel(third_run).accepted == 3

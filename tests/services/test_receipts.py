@@ -1,0 +1,148 @@
+"""What carriers say later, in whatever order and however often."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from flask import Flask
+
+from smsapp.channels.base import News, Receipt, Unclear
+from smsapp.domain import message
+from smsapp.domain.campaign import Left
+from smsapp.domain.outcome import Outcome
+from smsapp.services import receipts, sending
+from smsapp.store import ledger, runs
+from smsapp.store.db import session, writing
+from smsapp.store.runs import Batch, BatchState, Exclusion, Message
+from tests import builders
+from tests.engine import (
+    apply,
+    confirmed,
+    funnel,
+    recount,
+    refs,
+    the_run,
+    work,
+)
+from tests.fakes import FakeChannel, FakeClock
+
+
+def test_receipts_move_messages_forward_and_never_back(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(4)
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    a, b, c, _d = refs(run_id)
+    apply(
+        clock,
+        Receipt(News.DELIVERED, a),
+        Receipt(News.DELIVERED, a),
+        Receipt(News.UNDELIVERED, b, outcome=Outcome.SWITCHED_OFF, code="MK:1"),
+        Receipt(News.UNDELIVERED, a, outcome=Outcome.EXPIRED),
+        Receipt(News.UNDELIVERED, c, outcome=Outcome.EXPIRED),
+        Receipt(News.DELIVERED, c),
+    )
+    apply(clock, Receipt(News.ACCEPTED, a), Receipt(News.DELIVERED, c))
+    result = funnel(run_id)
+    assert (result.accepted, result.delivered, result.undelivered, result.awaiting) == (4, 2, 1, 1)
+    assert runs.reasons(session(), [run_id]) == [("undelivered", Outcome.SWITCHED_OFF, 1)]
+    assert recount(run_id) == {"accepted": 1, "delivered": 2, "undelivered": 1}
+
+
+def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeClock) -> None:
+    # given a batch whose call has not come back yet
+    builders.contacts(3)
+    campaign, run_id = confirmed(clock.now)
+    sending.open_run(run_id, clock.now)
+    with writing() as current:
+        batch = ledger.claim_batch(current, [campaign.channel_id or 0], 0, "w1", clock.now, dt.timedelta(seconds=60))
+    assert batch is not None
+    # when the carrier is quicker
+    apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
+    assert (funnel(run_id).handed, funnel(run_id).delivered) == (2, 1)
+    answers = [ledger.Answered(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
+    with writing() as current:
+        ledger.write_back(current, batch, answers, 99)
+        sending.settle(current, run_id, clock.now)
+    # then
+    assert (funnel(run_id).accepted, funnel(run_id).delivered, funnel(run_id).awaiting) == (3, 1, 2)
+    assert recount(run_id) == {"accepted": 2, "delivered": 1}
+    assert the_run(run_id).parts == 6
+    early = session().execute(sa.select(Message.provider_ref, Message.parts).where(Message.status == 8)).one()
+    assert tuple(early) == (f"p{batch.rows[0][0]}", 2)
+
+
+def test_a_late_receipt_settles_a_doubt(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(1)
+    provider.script = lambda submission: Unclear("cut")
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
+    assert (funnel(run_id).unconfirmed, funnel(run_id).delivered) == (0, 1)
+
+
+def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeClock) -> None:
+    channel = builders.channel()
+    with writing() as current:
+        for stray in ("999999-1", "nonsense", ""):
+            receipts.apply_receipts(current, [(channel.id, Receipt(News.DELIVERED, stray))], clock.now)
+    kept = session().scalars(sa.select(receipts.receipts.StrayReceipt.ref)).all()
+    assert sorted(kept) == ["", "999999-1", "nonsense"]
+
+
+def test_callbacks_are_stored_first_and_applied_once(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(1)
+    campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    provider.callbacks[b"good"] = [Receipt(News.DELIVERED, refs(run_id)[0])]
+    channel_id = campaign.channel_id or 0
+    for body in (b"good", b"rubbish", b"good"):
+        receipts.store(channel_id, receipts.Callback("POST", "", {}, body), clock.now)
+    assert receipts.unread_count() == 3
+    assert receipts.apply_news(clock.now) == 3
+    assert (funnel(run_id).delivered, receipts.unread_count()) == (1, 0)
+
+
+def test_receipts_that_name_only_the_providers_id_find_their_message(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    builders.contacts(2)
+    provider.receipts_by_provider_ref = True
+    campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    with writing() as current:
+        news = [(campaign.channel_id or 0, Receipt(News.DELIVERED, provider_ref=f"p{ref}")) for ref in refs(run_id)]
+        receipts.apply_receipts(current, news, clock.now)
+    assert funnel(run_id).delivered == 2
+
+
+def test_after_three_days_a_missing_receipt_is_called_that(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(2)
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
+    clock.forward(hours=71)
+    sending.sweep(clock.now)
+    assert funnel(run_id).awaiting == 1
+    clock.forward(hours=2)
+    sending.sweep(clock.now)
+    assert (funnel(run_id).no_receipt, funnel(run_id).accepted) == (1, 2)
+    # and a receipt later than that is still welcome
+    apply(clock, Receipt(News.DELIVERED, refs(run_id)[1]))
+    assert (funnel(run_id).no_receipt, funnel(run_id).delivered) == (0, 2)
+
+
+def test_exclusions_name_the_people_behind_the_numbers(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    nobody = builders.contact("no number", None)
+    builders.contacts(1)
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    rows = session().execute(sa.select(Exclusion.contact_id, Exclusion.reason).where(Exclusion.run_id == run_id)).all()
+    assert [tuple(row) for row in rows] == [(nobody.id, Left.NO_NUMBER)]
+
+
+def test_batches_end_done(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(3)
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    assert session().scalars(sa.select(Batch.state).where(Batch.run_id == run_id)).all() == [BatchState.DONE]
