@@ -27,7 +27,7 @@ def take(
         raise NotFound("channel")
     kept = {name.lower(): value for name, value in headers.items() if name.lower() not in NOT_KEPT}
     callback = Callback(method, query, kept, body, url)
-    adapter = channels.adapter(row.id)
+    adapter = channels.adapter_of(row)
     try:
         adapter.verify_callback(callback)
     except CallbackRefused:

@@ -16,6 +16,7 @@ from functools import cache
 from typing import TypeVar
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from flask import current_app
 from sqlalchemy.orm import Session
 
 from smsapp import channels as adapters
@@ -43,6 +44,7 @@ from smsapp.store.db import session, writing
 from smsapp.store.settings import encryption_keys, settings
 
 T = TypeVar("T")
+MADE = "smsapp.channels.made"
 
 TEST_SECONDS = 20.0
 """A person waits for the answer, so a test waits less than sending does."""
@@ -96,7 +98,16 @@ def by_token(token: str) -> ChannelRow | None:
 
 def adapter(channel_id: int) -> Channel:
     """Return the channel ready to send, with its secrets; raises NotFound, or Refusal if it cannot be made."""
-    return _adapter(row(channel_id))
+    return adapter_of(row(channel_id))
+
+
+def adapter_of(found: ChannelRow) -> Channel:
+    """Return the adapter of this row, made once per process and change: callbacks come by the thousand."""
+    made: dict[int, tuple[dt.datetime, Channel]] = current_app.extensions.setdefault(MADE, {})
+    known = made.get(found.id)
+    if known is None or known[0] != found.updated_at:
+        known = made[found.id] = (found.updated_at, _adapter(found))
+    return known[1]
 
 
 def _adapter(found: ChannelRow) -> Channel:

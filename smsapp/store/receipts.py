@@ -54,11 +54,13 @@ READER = 7_460_001
 """Key of the PostgreSQL advisory lock that makes one consumer at a time; SQLite has one writer anyway."""
 
 
+_INSERT = sa.insert(Inbox)
+
+
 def add(session: Session, channel_id: int, now: dt.datetime, **request: Any) -> None:
     """Keep a request as it came: method, url, query, headers, body."""
-    session.execute(
-        sa.insert(Inbox).values(channel_id=channel_id, received_at=now, state=int(InboxState.NEW), **request)
-    )
+    row = {"channel_id": channel_id, "received_at": now, "state": int(InboxState.NEW), **request}
+    session.connection().execute(_INSERT, row)
 
 
 def only_reader(session: Session) -> bool:
