@@ -32,7 +32,9 @@ class Campaign(Base):
         _listing("newest", "created_at", "id", "status", "recurring", "channel_id", "name_key"),
         _listing("status", "status", "created_at", "id", "recurring", "channel_id", "name_key"),
         _listing("name", "name_key", "id", "status", "recurring", "channel_id", "created_at"),
-        _listing("counts", "recurring", "status", "channel_id", "created_at", "name_key"),
+        # Counts are read in the order they are grouped by: a narrow index for all, a wide one under a search.
+        _listing("counts", "recurring", "status", "channel_id"),
+        _listing("counts_found", "recurring", "status", "channel_id", "created_at", "name_key"),
         _listing("due", "next_due_at", "id", "status", "recurring", "channel_id", "created_at", "name_key"),
         sa.Index("ix_campaign_waiting", "status", "next_due_at", "id"),
     )

@@ -158,6 +158,7 @@ def test_pages_and_counts_are_read_from_an_index_and_never_sorted(wanted: Wanted
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
         connection.exec_driver_sql("SET LOCAL enable_hashagg = off")
+        connection.exec_driver_sql("SET LOCAL enable_sort = off")
         prefix, good, bad = "EXPLAIN ", "Index", "Sort"
     else:
         prefix, good, bad = "EXPLAIN QUERY PLAN ", "USING COVERING INDEX", "TEMP B-TREE"

@@ -324,6 +324,13 @@ def upgrade() -> None:
     with op.batch_alter_table("campaign", schema=None) as batch_op:
         batch_op.create_index(
             "ix_campaign_counts",
+            ["recurring", "status", "channel_id", "deleted_at"],
+            unique=False,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_campaign_counts_found",
             ["recurring", "status", "channel_id", "created_at", "name_key", "deleted_at"],
             unique=False,
             sqlite_where=sa.text("deleted_at IS NULL"),
@@ -509,6 +516,11 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_campaign_due",
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_campaign_counts_found",
             sqlite_where=sa.text("deleted_at IS NULL"),
             postgresql_where=sa.text("deleted_at IS NULL"),
         )
