@@ -131,6 +131,8 @@ class Answer:
     """Why it was refused; None when accepted."""
     code: str = ""
     """The provider's own code, kept as it came."""
+    in_doubt: bool = False
+    """True if the provider said of others, but not of this one, whether it was taken; `accepted` is False then."""
 
 
 class News(enum.StrEnum):
@@ -258,6 +260,10 @@ class Channel(ABC):
         Raises a ChannelError that says what becomes of the messages as a whole: Unreachable, Throttled,
         Misconfigured or Unclear.
         """
+
+    def carries(self, template: TemplateFacts) -> int:
+        """Return the most messages one request of this template may carry: more than `per_request` for some kinds."""
+        return self.per_request
 
     async def test_credentials(self, http: HttpClient) -> str:
         """Return one line that shows the account answers (a balance, a name); raises ChannelError. Sends no SMS."""

@@ -17,6 +17,7 @@ import select
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -24,7 +25,7 @@ from aiohttp.connector import Connection
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from smsapp.channels.base import ChannelError, Misconfigured, Unclear, Unreachable
+from smsapp.channels.base import ChannelError, Misconfigured, Throttled, Unclear, Unreachable
 from smsapp.domain.outcome import Outcome
 
 MIB = 1024 * 1024
@@ -57,6 +58,57 @@ class HttpAnswer:
     def json(self) -> Any:
         """Return the body read as JSON; raises ValueError."""
         return json.loads(self.body)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the body read as a JSON object; an empty one if it is anything else."""
+        try:
+            found = self.json()
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+STATUSES: dict[int, Outcome] = {
+    # what makes a channel wait for a person, whatever the provider writes beside it
+    401: Outcome.CREDENTIALS,
+    402: Outcome.BALANCE,
+    403: Outcome.CREDENTIALS,
+    404: Outcome.OUR_FAULT,
+    405: Outcome.OUR_FAULT,
+    407: Outcome.CREDENTIALS,
+    410: Outcome.OUR_FAULT,
+    415: Outcome.OUR_FAULT,
+}
+RETRY_AFTER = 5.0
+"""Seconds to wait when a provider asks to slow down without saying how long."""
+
+
+def retry_after(answer: HttpAnswer) -> float:
+    """Return the seconds a provider asks to wait, at most an hour."""
+    try:
+        return min(max(float(answer.headers.get("Retry-After", "")), 0.0), 3600.0)
+    except ValueError:
+        return RETRY_AFTER
+
+
+def raise_for_status(answer: HttpAnswer, code: str = "") -> None:
+    """Raise what the status alone says, unless it is 2xx: for answers whose body tells no more than `code`."""
+    code = code or f"HTTP {answer.status}"
+    if answer.status == 429:
+        raise Throttled(code, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
+    if answer.status >= 500:
+        raise Unclear(code, outcome=Outcome.PROVIDER_FAULT)
+    if answer.status >= 300:
+        raise Misconfigured(code, outcome=STATUSES.get(answer.status, Outcome.OUR_FAULT))
+
+
+def is_address(text: str) -> bool:
+    """Say whether this is an http(s) address whose host is written out."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and "{" not in parts.netloc
 
 
 class Guard:

@@ -322,7 +322,9 @@ class Request:
     def answered(self, answers: Sequence[Answer]) -> Iterator[Answered]:
         """Pair answers with rows; a message the provider did not mention is in doubt."""
         for (seq, billed), answer in zip(self.rows, answers, strict=False):
-            if answer.accepted:
+            if answer.in_doubt:
+                yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer", answer.code)
+            elif answer.accepted:
                 yield Answered(seq, Status.ACCEPTED, billed, "", answer.code, answer.provider_ref)
             else:
                 why = str(answer.outcome or Outcome.UNKNOWN)
@@ -339,6 +341,7 @@ def _cut(batch: Claimed, work: Work) -> list[Request]:
     """Render a batch's messages and cut them into requests the provider takes."""
     names, mapping = work.template.variables, work.mapping
     fixed = None if any("property" in mapping.get(name, {}) for name in names) else filled(names, mapping, None)
+    most = work.line.adapter.carries(work.template)
     groups: dict[str, Request] = {}
     full: list[Request] = []
     for seq, phone, params in batch.rows:
@@ -350,7 +353,7 @@ def _cut(batch: Claimed, work: Work) -> list[Request]:
             request = groups[key] = Request([], [])
         request.rows.append((seq, parts(text, is_domestic(phone))))
         request.messages.append(Outgoing(f"{batch.run_id}-{seq}", phone, text, values))
-        if len(request.rows) >= work.line.adapter.per_request:
+        if len(request.rows) >= most:
             full.append(groups.pop(key))
     return full + list(groups.values())
 

@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from smsapp.channels.base import (
     Acknowledgement,
@@ -47,6 +47,7 @@ from smsapp.channels.gateway.notation import (
 )
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.gateway.settings import GUIDE, SETTINGS
+from smsapp.channels.http import STATUSES, is_address, retry_after
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 
@@ -54,20 +55,6 @@ if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient
 
 CODE_LENGTH = 80
-RETRY_AFTER = 5.0
-"""Seconds to wait when the gateway asks to slow down without saying how long."""
-
-STATUSES: dict[int, Outcome] = {
-    # what makes the channel wait for a person, as long as no rule says otherwise; 429 and 5xx are in `_unruled`
-    401: Outcome.CREDENTIALS,
-    402: Outcome.BALANCE,
-    403: Outcome.CREDENTIALS,
-    404: Outcome.OUR_FAULT,
-    405: Outcome.OUR_FAULT,
-    407: Outcome.CREDENTIALS,
-    410: Outcome.OUR_FAULT,
-    415: Outcome.OUR_FAULT,
-}
 
 BODIES: dict[str, tuple[Encode, str]] = {
     # body format: how values are written into it, and the content type
@@ -209,7 +196,7 @@ class Gateway(Channel):
         if rule.verdict == "refused":
             return Answer(False, outcome=rule.outcome or Outcome.UNKNOWN, code=shown)
         if rule.verdict == "throttled":
-            raise Throttled(shown, outcome=Outcome.THROTTLED, retry_after=_retry_after(answer))
+            raise Throttled(shown, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
         if rule.verdict == "misconfigured":
             raise Misconfigured(shown, outcome=rule.outcome or Outcome.CREDENTIALS)
         raise Unclear(shown, outcome=rule.outcome or Outcome.UNKNOWN)
@@ -217,7 +204,7 @@ class Gateway(Channel):
     def _unruled(self, answer: HttpAnswer, body: Body, code: str | None, shown: str) -> Answer:
         """Read an answer no rule speaks of: the meaning of HTTP's own words."""
         if body.status == 429:
-            raise Throttled(shown, outcome=Outcome.THROTTLED, retry_after=_retry_after(answer))
+            raise Throttled(shown, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
         if body.status in STATUSES or 300 <= body.status < 400:
             raise Misconfigured(shown, outcome=STATUSES.get(body.status, Outcome.OUR_FAULT))
         if body.status >= 500:
@@ -316,7 +303,7 @@ class Gateway(Channel):
                 for found in unknown_placeholders(values.get(name, ""), allowed)
             ]
         for name in ("url", "check_url"):
-            if values.get(name) and not _is_address(values[name]):
+            if values.get(name) and not is_address(values[name]):
                 problems.append(Problem("gateway_address", name))
         for name in ("check_where", "accepted_where", "id_where", "code_where"):
             problems += _unreadable(name, [values.get(name, "")], Place, "gateway_place")
@@ -328,14 +315,6 @@ class Gateway(Channel):
         if float(values.get("per_request") or 1) > 1 and not values.get("receipt_phone"):
             problems.append(Problem("gateway_batch_phone", "receipt_phone"))
         return problems
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc) and "{" not in parts.netloc
 
 
 def _unreadable(name: str, notations: list[str], read: Any, code: str) -> list[Problem]:
@@ -370,10 +349,3 @@ def _parameters(callback: Callback, charset: str) -> list[tuple[str, str]]:
         callback.body.decode(charset, "replace"), keep_blank_values=True, encoding=charset, errors="replace"
     )
     return found
-
-
-def _retry_after(answer: HttpAnswer) -> float:
-    try:
-        return min(max(float(answer.headers.get("Retry-After", "")), 0.0), 3600.0)
-    except ValueError:
-        return RETRY_AFTER

@@ -1,0 +1,372 @@
+"""Alibaba Cloud SMS (阿里云短信, dysmsapi 2017-05-25): the provider fills in templates; signed with ACS3-HMAC-SHA256.
+
+One request carries a thousand numbers with the same values (SendSms) or a hundred with values of their own
+(SendBatchSms). It is taken or refused as a whole and has one id, so a receipt names the request and the number.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from smsapp.channels._verdicts import (
+    CODE_LENGTH,
+    IN_DOUBT,
+    SLOWER,
+    UNKNOWN,
+    Messages,
+    Verdict,
+    account,
+    hand_over,
+    number,
+    refusal,
+    trouble,
+    words,
+)
+from smsapp.channels.base import (
+    Acknowledgement,
+    Answer,
+    Callback,
+    Channel,
+    News,
+    Outgoing,
+    Receipt,
+    Reply,
+    Setting,
+    Submission,
+    TemplateFacts,
+    Unclear,
+    Widget,
+)
+from smsapp.channels.base import msgid as _l
+from smsapp.channels.http import is_address, raise_for_status, retry_after
+from smsapp.domain import carrier
+from smsapp.domain.errors import Problem
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpAnswer, HttpClient
+
+VERSION = "2017-05-25"
+ALGORITHM = "ACS3-HMAC-SHA256"
+SAME, OWN = 1000, 100
+"""Most numbers of one request: with the same values, and with values of their own."""
+
+VERDICTS: dict[str, Verdict] = {
+    "isv.MOBILE_NUMBER_ILLEGAL": number(Outcome.BAD_NUMBER),
+    "isv.DOMESTIC_NUMBER_NOT_SUPPORTED": number(Outcome.BAD_NUMBER),
+    "isv.BUSINESS_LIMIT_CONTROL": number(Outcome.FREQUENCY_LIMIT),
+    "isv.CUSTOMER_REFUSED": number(Outcome.OPTED_OUT),
+    "isv.SMS_CONTENT_ILLEGAL": words(Outcome.CONTENT_REFUSED),
+    "isv.BLACK_KEY_CONTROL_LIMIT": words(Outcome.CONTENT_REFUSED),
+    "isv.UNSUPPORTED_CONTENT": words(Outcome.CONTENT_REFUSED),
+    "isv.PARAM_LENGTH_LIMIT": words(Outcome.CONTENT_REFUSED),
+    "isv.PARAM_NOT_SUPPORT_URL": words(Outcome.CONTENT_REFUSED),
+    "isv.TEMPLATE_PARAMS_ILLEGAL": words(Outcome.CONTENT_REFUSED),
+    "isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE": words(Outcome.TEMPLATE_REFUSED),
+    "isv.TEMPLATE_MISSING_PARAMETERS": account(Outcome.TEMPLATE_REFUSED),
+    "isv.SMS_TEMPLATE_ILLEGAL": account(Outcome.TEMPLATE_REFUSED),
+    "isv.SMS_SIGNATURE_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
+    "isv.SMS_SIGNATURE_SCENE_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
+    "isv.SMS_SIGN_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
+    "isv.SMS_SIGN_NAME_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
+    "SIGN_STATE_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
+    "SignatureNotFound": account(Outcome.SIGNATURE_REFUSED),
+    "TemplateNotFound": account(Outcome.TEMPLATE_REFUSED),
+    "isv.AMOUNT_NOT_ENOUGH": account(Outcome.BALANCE),
+    "isv.OUT_OF_SERVICE": account(Outcome.BALANCE),
+    "isv.DAY_LIMIT_CONTROL": account(Outcome.QUOTA),
+    "isv.MONTH_LIMIT_CONTROL": account(Outcome.QUOTA),
+    "isv.SMS_OVER_LIMIT": account(Outcome.QUOTA),
+    "isp.RAM_PERMISSION_DENY": account(Outcome.CREDENTIALS),
+    "isv.ACCOUNT_NOT_EXISTS": account(Outcome.CREDENTIALS),
+    "isv.ACCOUNT_ABNORMAL": account(Outcome.CREDENTIALS),
+    "isv.SECURITY_FROZEN_ACCOUNT": account(Outcome.CREDENTIALS),
+    "isv.PRODUCT_UN_SUBSCRIPT": account(Outcome.CREDENTIALS),
+    "isv.PRODUCT_UNSUBSCRIBE": account(Outcome.CREDENTIALS),
+    "isv.DENY_IP_RANGE": account(Outcome.CREDENTIALS),
+    "SignatureDoesNotMatch": account(Outcome.CREDENTIALS),
+    "IncompleteSignature": account(Outcome.CREDENTIALS),
+    "NoPermission": account(Outcome.CREDENTIALS),
+    "InvalidTimeStamp.Expired": account(Outcome.OUR_FAULT),
+    "SignatureNonceUsed": account(Outcome.OUR_FAULT),
+    "isv.EXTEND_CODE_ERROR": account(Outcome.OUR_FAULT),
+    "isv.MOBILE_COUNT_OVER_LIMIT": account(Outcome.OUR_FAULT),
+    "isv.INVALID_PARAMETERS": account(Outcome.OUR_FAULT),
+    "isv.INVALID_JSON_PARAM": account(Outcome.OUR_FAULT),
+    "isp.SYSTEM_ERROR": IN_DOUBT,
+    "isv.SYSTEM_ERROR": IN_DOUBT,
+}
+FAMILIES: tuple[tuple[str, Verdict], ...] = (
+    ("Throttling", SLOWER),
+    ("InvalidAccessKey", account(Outcome.CREDENTIALS)),
+    ("InvalidSecurityToken", account(Outcome.CREDENTIALS)),
+    ("Forbidden", account(Outcome.CREDENTIALS)),
+    ("ServiceUnavailable", IN_DOUBT),
+    ("InternalError", IN_DOUBT),
+    ("Missing", account(Outcome.OUR_FAULT)),
+    ("Invalid", account(Outcome.OUR_FAULT)),
+)
+
+REPORTS: dict[str, Outcome] = {
+    # codes of its own in receipts; the others are the carriers'
+    "MOBILE_NOT_ON_SERVICE": Outcome.SUSPENDED,
+    "MOBILE_ACCOUNT_ABNORMAL": Outcome.SUSPENDED,
+    "MOBLLE_TERMINAL_ERROR": Outcome.SWITCHED_OFF,
+    "MOBILE_TERMINAL_ERROR": Outcome.SWITCHED_OFF,
+    "MOBILE_SEND_LIMIT": Outcome.FREQUENCY_LIMIT,
+    "MOBILE_IN_BLACK": Outcome.OPTED_OUT,
+    "USER_REJECT": Outcome.OPTED_OUT,
+    "INVALID_NUMBER": Outcome.BAD_NUMBER,
+    "CONTENT_KEYWORD": Outcome.CONTENT_REFUSED,
+    "CONTENT_ERROR": Outcome.CONTENT_REFUSED,
+    "SIGNATURE_BLACKLIST": Outcome.SIGNATURE_REFUSED,
+    "SP_NOT_BY_INTER_SMS": Outcome.BLOCKED_BY_CARRIER,
+    "IS_CLOSE": Outcome.PROVIDER_FAULT,
+    "NO_ROUTE": Outcome.PROVIDER_FAULT,
+    "SP_UNKNOWN_ERROR": Outcome.PROVIDER_FAULT,
+    "PARAMS_ILLEGAL": Outcome.OUR_FAULT,
+    "REQUEST_SUCCESS": Outcome.UNKNOWN,
+}
+
+ACCOUNT, LIMITS = _l("Account"), _l("Limits")
+
+
+def encoded(text: str) -> str:
+    return quote(text, safe="-_.~")
+
+
+def joined(values: Mapping[str, str]) -> str:
+    """Return values as a query string or form body, sorted and percent-encoded as the signature wants them."""
+    return "&".join(f"{encoded(name)}={encoded(value)}" for name, value in sorted(values.items()))
+
+
+def authorization(path: str, query: str, headers: Mapping[str, str], body_hash: str, key_id: str, secret: str) -> str:
+    """Return the Authorization header of a POST; every one of `headers` (lower-case names) is signed."""
+    names = ";".join(sorted(headers))
+    lines = "".join(f"{name}:{headers[name].strip()}\n" for name in sorted(headers))
+    canonical = f"POST\n{path}\n{query}\n{lines}\n{names}\n{body_hash}"
+    to_sign = f"{ALGORITHM}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.new(secret.encode(), to_sign.encode(), hashlib.sha256).hexdigest()
+    return f"{ALGORITHM} Credential={key_id},SignedHeaders={names},Signature={signature}"
+
+
+class Aliyun(Channel):
+    """One request for a thousand equal texts or a hundred different ones; receipts name its id and the number."""
+
+    kind = "aliyun"
+    label = _l("Alibaba Cloud SMS")
+    about = _l("Templates approved at Alibaba Cloud; receipts and replies come to the callback address.")
+    per_request = OWN
+    receipts_by_provider_ref = True
+    settings = (
+        Setting("access_key_id", "AccessKey ID", required=True, section=ACCOUNT),
+        Setting("access_key_secret", "AccessKey Secret", Widget.SECRET, required=True, section=ACCOUNT),
+        Setting(
+            "extension",
+            _l("Extension number"),
+            section=ACCOUNT,
+            hint=_l("Digits behind the sender's number, if the provider gave you any; replies bring them back."),
+        ),
+        Setting(
+            "url",
+            _l("Address"),
+            Widget.URL,
+            "https://dysmsapi.aliyuncs.com",
+            True,
+            _l("Change it for another region or a rehearsal only."),
+            section=ACCOUNT,
+        ),
+        Setting(
+            "in_flight", _l("Requests at the same time"), Widget.NUMBER, "20", True, low=1, high=500, section=LIMITS
+        ),
+        Setting(
+            "timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS
+        ),
+    )
+
+    clock: Callable[[], float] = staticmethod(time.time)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        values = {one.name: one.default for one in self.settings} | dict(self.values)
+        self._key_id, self._secret = values["access_key_id"], values["access_key_secret"]
+        self._extension = values["extension"]
+        self._url = values["url"].rstrip("/")
+        self._timeout = float(values["timeout"])
+        self.in_flight = int(float(values["in_flight"]))
+
+    def carries(self, template: TemplateFacts) -> int:
+        """Return a thousand where nobody has values of his own."""
+        return OWN if template.variables else SAME
+
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Hand over one request; one refused for its numbers or values is halved until it is clear which."""
+        template = submission.template
+
+        async def request(messages: Messages) -> list[Answer]:
+            return await self._send(template, messages, http)
+
+        return await hand_over([submission.messages], request)
+
+    async def _send(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> list[Answer]:
+        if all(message.values == messages[0].values for message in messages):
+            answer = await self._call("SendSms", self._same(template, messages), {}, http)
+        else:
+            answer = await self._call(
+                "SendBatchSms", {"TemplateCode": template.code}, self._own(template, messages), http
+            )
+        found = answer.fields()
+        code = str(found.get("Code") or "")
+        if code == "OK":
+            return [Answer(True, str(found.get("BizId") or "")[:CODE_LENGTH])] * len(messages)
+        verdict = _verdict(code, answer)
+        raise refusal(code or f"HTTP {answer.status}", verdict, template, messages, retry_after(answer))
+
+    def _same(self, template: TemplateFacts, messages: Messages) -> dict[str, str]:
+        values = {
+            "PhoneNumbers": ",".join(national(message.phone) for message in messages),
+            "SignName": template.signature,
+            "TemplateCode": template.code,
+        }
+        if template.variables:
+            values["TemplateParam"] = dumped(filled(template, messages[0]))
+        if len(messages) == 1:
+            values["OutId"] = self._marked(messages[0].ref, messages[0].phone)
+        if self._extension:
+            values["SmsUpExtendCode"] = self._extension
+        return values
+
+    def _own(self, template: TemplateFacts, messages: Messages) -> dict[str, str]:
+        values = {
+            "PhoneNumberJson": dumped([national(message.phone) for message in messages]),
+            "SignNameJson": dumped([template.signature] * len(messages)),
+            "TemplateParamJson": dumped([filled(template, message) for message in messages]),
+        }
+        if self._extension:
+            values["SmsUpExtendCodeJson"] = dumped([self._extension] * len(messages))
+        return values
+
+    def _marked(self, ref: str, phone: str) -> str:
+        """Return our reference for the provider to bring back, with a seal: the account may have other users, too."""
+        seal = hmac.new(self._secret.encode(), f"{ref} {phone}".encode(), hashlib.sha256).hexdigest()
+        return f"{ref}.{seal[:16]}"
+
+    async def _call(
+        self, action: str, query: Mapping[str, str], form: Mapping[str, str], http: HttpClient
+    ) -> HttpAnswer:
+        """Return the answer to one signed call."""
+        parts = urlsplit(self._url)
+        path, asked, body = parts.path or "/", joined(query), joined(form).encode()
+        body_hash = hashlib.sha256(body).hexdigest()
+        headers = {
+            "host": parts.netloc,
+            "x-acs-action": action,
+            "x-acs-version": VERSION,
+            "x-acs-date": dt.datetime.fromtimestamp(self.clock(), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "x-acs-signature-nonce": uuid.uuid4().hex,
+            "x-acs-content-sha256": body_hash,
+        }
+        if form:
+            headers["content-type"] = "application/x-www-form-urlencoded"
+        signed = authorization(path, asked, headers, body_hash, self._key_id, self._secret)
+        return await http.request(
+            "POST",
+            f"{parts.scheme}://{parts.netloc}{path}?{asked}",
+            {**headers, "accept": "application/json", "authorization": signed},
+            body,
+            timeout=self._timeout,
+        )
+
+    async def test_credentials(self, http: HttpClient) -> str:
+        """Ask for one template: proves the key and its right to use SMS, and costs nothing."""
+        answer = await self._call("QuerySmsTemplateList", {"PageIndex": "1", "PageSize": "1"}, {}, http)
+        _expect_ok(answer)
+        return _l("The provider accepts the access key.")
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
+        """Return the receipts (SmsReport) or replies (SmsUp) in a pushed list; news of templates say nothing here."""
+        found = json.loads(callback.body)
+        if not isinstance(found, list):
+            raise ValueError("news come as a list")
+        return [news for item in found for news in self._read(item)]
+
+    def _read(self, item: Any) -> list[Receipt | Reply]:
+        if not isinstance(item, dict):
+            raise ValueError("an item of news is a JSON object")
+        if "template_status" in item:
+            return []
+        phone = e164(str(item.get("phone_number") or ""))
+        if not phone:
+            raise ValueError("news without a number")
+        if "content" in item:
+            return [Reply(phone, str(item["content"] or ""), str(item.get("dest_code") or ""))]
+        if "success" not in item:
+            raise ValueError("neither a receipt nor a reply")
+        code = str(item.get("err_code") or "")[:CODE_LENGTH]
+        if item["success"] in (True, "true", "True"):
+            news, outcome = News.DELIVERED, None
+        else:
+            news, outcome = News.UNDELIVERED, REPORTS.get(code) or carrier.outcome(code)
+        ref = str(item.get("out_id") or "").partition(".")[0]
+        if ref and hmac.compare_digest(self._marked(ref, phone).encode(), str(item["out_id"]).encode()):
+            return [Receipt(news, ref, phone=phone, outcome=outcome, code=code)]
+        biz_id = str(item.get("biz_id") or "")
+        if not biz_id:
+            raise ValueError("a receipt that names no message")
+        return [Receipt(news, provider_ref=biz_id, phone=phone, outcome=outcome, code=code)]
+
+    def acknowledgement(self) -> Acknowledgement:
+        return Acknowledgement(content_type="application/json", body='{"code":0,"msg":"接收成功"}'.encode())
+
+    @classmethod
+    def check(cls, values: Mapping[str, str]) -> list[Problem]:
+        return [] if is_address(values.get("url", "")) else [Problem("gateway_address", "url")]
+
+
+def _verdict(code: str, answer: HttpAnswer) -> Verdict:
+    """Return what a code other than OK means; raises what the HTTP status says if there is none."""
+    found = VERDICTS.get(code) or next((verdict for family, verdict in FAMILIES if code.startswith(family)), None)
+    if found is not None:
+        return found
+    raise_for_status(answer, code[:CODE_LENGTH])
+    if not code:
+        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+    return UNKNOWN
+
+
+def _expect_ok(answer: HttpAnswer) -> dict[str, Any]:
+    """Return what a call about no message said; raises ChannelError if it did not say OK."""
+    found = answer.fields()
+    code = str(found.get("Code") or "")
+    if code != "OK":
+        raise trouble(code or f"HTTP {answer.status}", _verdict(code, answer), retry_after(answer))
+    return found
+
+
+def national(phone: str) -> str:
+    """Return a number as the provider writes it: eleven digits in China, else digits with the country code."""
+    return phone[3:] if phone.startswith("+86") else phone[1:]
+
+
+def e164(number: str) -> str:
+    """Return a number the provider wrote as E.164; "" if it is none."""
+    digits = number.strip().removeprefix("+").removeprefix("00")
+    if not (digits.isascii() and digits.isdigit()):
+        return ""
+    return f"+86{digits}" if len(digits) == 11 and digits.startswith("1") else f"+{digits}"
+
+
+def filled(template: TemplateFacts, message: Outgoing) -> dict[str, str]:
+    return dict(zip(template.variables, message.values, strict=True))
+
+
+def dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
