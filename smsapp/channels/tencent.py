@@ -1,0 +1,432 @@
+"""Tencent Cloud SMS (腾讯云短信, 2021-01-11): two hundred numbers of one text a request, signed with TC3-HMAC-SHA256.
+
+The answer speaks of every number; each has an id of its own (SerialNo), which its receipt brings back.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from smsapp.channels._verdicts import (
+    CLOSED,
+    CODE_LENGTH,
+    IN_DOUBT,
+    SLOWER,
+    UNKNOWN,
+    About,
+    Messages,
+    Verdict,
+    account,
+    hand_over,
+    number,
+    refusal,
+    trouble,
+    words,
+)
+from smsapp.channels.base import (
+    Acknowledgement,
+    Answer,
+    Callback,
+    Channel,
+    ChannelError,
+    News,
+    Receipt,
+    Reply,
+    Setting,
+    Submission,
+    TemplateFacts,
+    Unclear,
+    Widget,
+)
+from smsapp.channels.base import msgid as _l
+from smsapp.channels.http import is_address, raise_for_status, retry_after
+from smsapp.domain import carrier, phone
+from smsapp.domain.errors import Problem
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpAnswer, HttpClient
+
+VERSION = "2021-01-11"
+ALGORITHM = "TC3-HMAC-SHA256"
+PAGE = 100
+"""Most receipts or replies one pull brings."""
+PAGES = 100
+"""Most pages of each kind one visit fetches; the rest waits for the next one."""
+
+VERDICTS: dict[str, Verdict] = {
+    "FailedOperation.PhoneNumberInBlacklist": number(Outcome.OPTED_OUT),
+    "FailedOperation.PhoneNumberParseFail": number(Outcome.BAD_NUMBER),
+    "InvalidParameterValue.IncorrectPhoneNumber": number(Outcome.BAD_NUMBER),
+    "LimitExceeded.PhoneNumberThirtySecondLimit": number(Outcome.FREQUENCY_LIMIT),
+    "LimitExceeded.PhoneNumberOneHourLimit": number(Outcome.FREQUENCY_LIMIT),
+    "LimitExceeded.PhoneNumberDailyLimit": number(Outcome.FREQUENCY_LIMIT),
+    "LimitExceeded.PhoneNumberSameContentDailyLimit": number(Outcome.FREQUENCY_LIMIT),
+    "LimitExceeded.AppCountryOrRegionInBlacklist": number(Outcome.BLOCKED_BY_CARRIER),
+    "LimitExceeded.AppCountryOrRegionDailyLimit": number(Outcome.QUOTA),
+    "UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone": number(Outcome.TEMPLATE_REFUSED),
+    "UnsupportedOperation.GlobalTemplateToChineseMainlandPhone": number(Outcome.TEMPLATE_REFUSED),
+    "UnsupportedOperation.ContainDomesticPhoneNumber": number(Outcome.TEMPLATE_REFUSED),
+    "UnsupportedOperation.UnsupportedRegion": number(Outcome.PROVIDER_FAULT),
+    "UnsupportedOperation.UnsuportedRegion": number(Outcome.PROVIDER_FAULT),
+    "UnsupportedOperation.ContainDomesticAndInternationalPhoneNumber": number(Outcome.OUR_FAULT),
+    "FailedOperation.ContainSensitiveWord": words(Outcome.CONTENT_REFUSED),
+    "InvalidParameter.DirtyWordFound": words(Outcome.CONTENT_REFUSED),
+    "InvalidParameterValue.ContentLengthLimit": words(Outcome.CONTENT_REFUSED),
+    "InvalidParameterValue.TemplateParameterLengthLimit": words(Outcome.CONTENT_REFUSED),
+    "InvalidParameterValue.TemplateParameterFormatError": words(Outcome.CONTENT_REFUSED),
+    "InvalidParameterValue.ProhibitedUseUrlInTemplateParameter": words(Outcome.CONTENT_REFUSED),
+    "FailedOperation.TemplateParamSetNotMatchApprovedTemplate": account(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.TemplateIncorrectOrUnapproved": account(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.TemplateUnapprovedOrNotExist": account(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.TemplateIdNotExist": account(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.MarketingTemplateWithoutUnsubscribe": account(Outcome.TEMPLATE_REFUSED),
+    "InvalidParameterValue.MarketingTemplateWithoutUnsubscribe": account(Outcome.TEMPLATE_REFUSED),
+    "InvalidParameterValue.UnsupportedTemplateVariable": account(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.SignatureIncorrectOrUnapproved": account(Outcome.SIGNATURE_REFUSED),
+    "FailedOperation.SignIdNotExist": account(Outcome.SIGNATURE_REFUSED),
+    "FailedOperation.MissingSignature": account(Outcome.SIGNATURE_REFUSED),
+    "InvalidParameterValue.SignExistAndUnapproved": account(Outcome.SIGNATURE_REFUSED),
+    "FailedOperation.InsufficientBalanceInSmsPackage": account(Outcome.BALANCE),
+    "UnauthorizedOperation.ServiceSuspendDueToArrears": account(Outcome.BALANCE),
+    "LimitExceeded.AppDailyLimit": account(Outcome.QUOTA),
+    "LimitExceeded.AppMainlandChinaDailyLimit": account(Outcome.QUOTA),
+    "LimitExceeded.AppGlobalDailyLimit": account(Outcome.QUOTA),
+    "LimitExceeded.DailyLimit": account(Outcome.QUOTA),
+    "LimitExceeded.PhoneNumberCountLimit": account(Outcome.OUR_FAULT),
+    "InvalidParameterValue.SdkAppIdNotExist": account(Outcome.CREDENTIALS),
+    "FailedOperation.NotEnterpriseCertification": account(Outcome.CREDENTIALS),
+    "FailedOperation.ProhibitSubAccountUse": account(Outcome.CREDENTIALS),
+    "FailedOperation.MarketingSendTimeConstraint": CLOSED,
+    "LimitExceeded.DeliveryFrequencyLimit": SLOWER,
+    "LimitExceeded.GlobalSmsSendingRateLimit": SLOWER,
+    "FailedOperation.FailResolvePacket": account(Outcome.OUR_FAULT),
+    "FailedOperation.JsonParseFail": account(Outcome.OUR_FAULT),
+    "FailedOperation.ParametersOtherError": account(Outcome.OUR_FAULT),
+    "FailedOperation.OtherError": IN_DOUBT,
+    "InternalError.SigVerificationFail": account(Outcome.CREDENTIALS),
+    "InternalError.SigFieldMissing": account(Outcome.CREDENTIALS),
+}
+FAMILIES: tuple[tuple[str, Verdict], ...] = (
+    ("RequestLimitExceeded", SLOWER),
+    ("AuthFailure.SignatureExpire", account(Outcome.OUR_FAULT)),
+    ("AuthFailure", account(Outcome.CREDENTIALS)),
+    ("UnauthorizedOperation", account(Outcome.CREDENTIALS)),
+    ("InternalError", IN_DOUBT),
+    ("ServiceUnavailable", IN_DOUBT),
+    ("Missing", account(Outcome.OUR_FAULT)),
+    ("Invalid", account(Outcome.OUR_FAULT)),
+    ("Unknown", account(Outcome.OUR_FAULT)),
+    ("NoSuch", account(Outcome.OUR_FAULT)),
+    ("Unsupported", account(Outcome.OUR_FAULT)),
+)
+
+ACCOUNT, RECEIPT, LIMITS = _l("Account"), _l("Receipts"), _l("Limits")
+
+
+def authorization(host: str, path: str, body: bytes, at: int, key_id: str, secret: str) -> str:
+    """Return the Authorization header of a POST of JSON; `at` is Unix seconds."""
+    date = dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d")
+    canonical = (
+        f"POST\n{path}\n\ncontent-type:application/json\nhost:{host}\n\ncontent-type;host\n"
+        f"{hashlib.sha256(body).hexdigest()}"
+    )
+    scope = f"{date}/sms/tc3_request"
+    to_sign = f"{ALGORITHM}\n{at}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = f"TC3{secret}".encode()
+    for step in (date, "sms", "tc3_request"):
+        key = hmac.digest(key, step.encode(), "sha256")
+    signature = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
+    return f"{ALGORITHM} Credential={key_id}/{scope}, SignedHeaders=content-type;host, Signature={signature}"
+
+
+class Tencent(Channel):
+    """One request for two hundred numbers with the same values; every number has an answer and an id of its own."""
+
+    kind = "tencent"
+    label = _l("Tencent Cloud SMS")
+    about = _l("Templates approved at Tencent Cloud; receipts and replies come to the callback address.")
+    per_request = 200
+    equal_texts_only = True
+    receipts_by_provider_ref = True
+    pulls = True
+    settings = (
+        Setting("secret_id", "SecretId", required=True, section=ACCOUNT),
+        Setting("secret_key", "SecretKey", Widget.SECRET, required=True, section=ACCOUNT),
+        Setting(
+            "app_id",
+            "SDK AppID",
+            required=True,
+            section=ACCOUNT,
+            hint=_l("Number of the SMS application in the provider's console, such as 1400006666."),
+        ),
+        Setting("region", _l("Region"), default="ap-guangzhou", required=True, section=ACCOUNT),
+        Setting(
+            "extension",
+            _l("Extension number"),
+            section=ACCOUNT,
+            hint=_l("Digits behind the sender's number, if the provider gave you any; replies bring them back."),
+        ),
+        Setting(
+            "url",
+            _l("Address"),
+            Widget.URL,
+            "https://sms.tencentcloudapi.com",
+            True,
+            _l("Change it for another region or a rehearsal only."),
+            section=ACCOUNT,
+        ),
+        Setting(
+            "pull",
+            _l("Fetch receipts and replies"),
+            Widget.FLAG,
+            section=RECEIPT,
+            hint=_l("If nobody can call this product from outside. The provider has to enable it for the account."),
+        ),
+        Setting(
+            "in_flight", _l("Requests at the same time"), Widget.NUMBER, "50", True, low=1, high=500, section=LIMITS
+        ),
+        Setting(
+            "timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS
+        ),
+    )
+
+    clock: Callable[[], float] = staticmethod(time.time)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        values = {one.name: one.default for one in self.settings} | dict(self.values)
+        self._key_id, self._secret, self._app_id = values["secret_id"], values["secret_key"], values["app_id"]
+        self._region, self._extension = values["region"], values["extension"]
+        self._url = values["url"].rstrip("/")
+        self._pulls = values["pull"] == "1"
+        self._timeout = float(values["timeout"])
+        self.in_flight = int(float(values["in_flight"]))
+
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Hand over one request; numbers inside and outside of China may not share one and make two."""
+        template = submission.template
+        at_home = [message for message in submission.messages if phone.is_domestic(message.phone)]
+        abroad = [message for message in submission.messages if not phone.is_domestic(message.phone)]
+        pieces = [piece for piece in (at_home, abroad) if piece]
+
+        async def request(messages: Messages) -> list[Answer]:
+            return await self._send(template, messages, http)
+
+        answers = await hand_over(pieces, request)
+        if len(pieces) == 1:
+            return answers
+        by_ref = {message.ref: answer for message, answer in zip(at_home + abroad, answers, strict=True)}
+        return [by_ref[message.ref] for message in submission.messages]
+
+    async def _send(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> list[Answer]:
+        answer = await self._call(
+            "SendSms",
+            {
+                "PhoneNumberSet": [message.phone for message in messages],
+                "SmsSdkAppId": self._app_id,
+                "TemplateId": template.code,
+                "SignName": template.signature,
+                "TemplateParamSet": in_number_order(template.variables, messages[0].values),
+                **({"ExtendCode": self._extension} if self._extension else {}),
+            },
+            http,
+        )
+        response = _response(answer)
+        code = _error(response)
+        if code:
+            raise refusal(code, _verdict(code), template, messages, self._wait(code, answer))
+        told = response.get("SendStatusSet")
+        statuses = {_digits(one.get("PhoneNumber")): one for one in told or () if isinstance(one, dict)}
+        found = [statuses.get(message.phone[1:]) for message in messages]
+        if not any(found):
+            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+        codes = {str(status.get("Code") or "") if status else "" for status in found}
+        if len(codes) == 1 and codes.isdisjoint({"", "Ok"}):
+            # What all are refused for may be the account's fault, or the hour's, and then the run has to wait.
+            (code,) = codes
+            everybody = refusal(code, _verdict(code), template, messages, self._wait(code, answer))
+            if isinstance(everybody, ChannelError):
+                raise everybody
+        return [_answer(status) for status in found]
+
+    def _wait(self, code: str, answer: HttpAnswer) -> float:
+        if _verdict(code) is CLOSED:
+            return carrier.seconds_until_open(dt.datetime.fromtimestamp(self.clock(), dt.UTC))
+        return retry_after(answer)
+
+    async def _call(self, action: str, values: Mapping[str, Any], http: HttpClient) -> HttpAnswer:
+        """Return the answer to one signed call."""
+        parts = urlsplit(self._url)
+        body = json.dumps(values, ensure_ascii=False).encode()
+        at = int(self.clock())
+        path = parts.path or "/"
+        return await http.request(
+            "POST",
+            f"{parts.scheme}://{parts.netloc}{path}",
+            {
+                "Host": parts.netloc,
+                "Content-Type": "application/json",
+                "X-TC-Action": action,
+                "X-TC-Version": VERSION,
+                "X-TC-Region": self._region,
+                "X-TC-Timestamp": str(at),
+                "Authorization": authorization(parts.netloc, path, body, at, self._key_id, self._secret),
+            },
+            body,
+            timeout=self._timeout,
+        )
+
+    async def _ask(self, action: str, values: Mapping[str, Any], http: HttpClient) -> tuple[dict[str, Any], bytes]:
+        """Return what a call about no message said, and its raw body; raises ChannelError."""
+        answer = await self._call(action, values, http)
+        response = _response(answer)
+        code = _error(response)
+        if code:
+            raise trouble(code, _verdict(code), self._wait(code, answer))
+        return response, answer.body
+
+    async def test_credentials(self, http: HttpClient) -> str:
+        """Ask for the packages of the application; return how many messages are left in them."""
+        today = dt.datetime.fromtimestamp(self.clock(), carrier.CHINA)
+        response, _ = await self._ask(
+            "SmsPackagesStatistics",
+            {
+                "SmsSdkAppId": self._app_id,
+                "Limit": PAGE,
+                "Offset": 0,
+                "BeginTime": (today - dt.timedelta(days=365)).strftime("%Y%m%d00"),
+                "EndTime": today.strftime("%Y%m%d%H"),
+            },
+            http,
+        )
+        packages = response.get("SmsPackagesStatisticsSet")
+        if not isinstance(packages, list):
+            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+        return str(sum(max(_count(one, "PackageAmount") - _count(one, "CurrentUsage"), 0) for one in packages))
+
+    async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
+        """Yield receipts, then replies, a hundred to a page, if the settings say that the provider keeps them."""
+        if not self._pulls:
+            return
+        for action, name in (
+            ("PullSmsSendStatus", "PullSmsSendStatusSet"),
+            ("PullSmsReplyStatus", "PullSmsReplyStatusSet"),
+        ):
+            for _ in range(PAGES):
+                response, body = await self._ask(action, {"SmsSdkAppId": self._app_id, "Limit": PAGE}, http)
+                found = response.get(name)
+                if not isinstance(found, list):
+                    raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+                if not found:
+                    break
+                yield Callback("PULL", "", {}, body)
+                if len(found) < PAGE:
+                    break
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
+        """Return what a pushed list of receipts, a pushed reply, or a pulled page of either says."""
+        return list(_news(json.loads(callback.body)))
+
+    def acknowledgement(self) -> Acknowledgement:
+        return Acknowledgement(content_type="application/json", body=b'{"result":0,"errmsg":"OK"}')
+
+    @classmethod
+    def check(cls, values: Mapping[str, str]) -> list[Problem]:
+        return [] if is_address(values.get("url", "")) else [Problem("gateway_address", "url")]
+
+
+def in_number_order(variables: Sequence[str], values: Sequence[str]) -> list[str]:
+    """Return the values of {1}, {2}, … in the order of their numbers, wherever they stand in the text."""
+    pairs = zip(variables, values, strict=True)
+    return [value for _, value in sorted(pairs, key=lambda pair: int(pair[0]) if pair[0].isdigit() else 0)]
+
+
+def _response(answer: HttpAnswer) -> dict[str, Any]:
+    """Return what stands in "Response"; raises ChannelError if nothing does."""
+    found = answer.fields().get("Response")
+    if isinstance(found, dict) and found:
+        return found
+    raise_for_status(answer)
+    raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+
+
+def _error(response: Mapping[str, Any]) -> str:
+    error = response.get("Error")
+    if not isinstance(error, dict):
+        return ""
+    return str(error.get("Code") or "unreadable")
+
+
+def _verdict(code: str) -> Verdict:
+    found = VERDICTS.get(code) or next((verdict for family, verdict in FAMILIES if code.startswith(family)), None)
+    return found or UNKNOWN
+
+
+def _answer(status: Mapping[str, Any] | None) -> Answer:
+    """Return the answer for one number; one the provider does not speak of is in doubt."""
+    code = str(status.get("Code") or "")[:CODE_LENGTH] if status else ""
+    if status and code == "Ok":
+        return Answer(True, str(status.get("SerialNo") or "")[:CODE_LENGTH])
+    verdict = _verdict(code)
+    if not code or verdict.about is About.DOUBT:
+        return Answer(False, code=code, in_doubt=True)
+    return Answer(False, outcome=verdict.outcome, code=code)
+
+
+def _digits(raw: object) -> str:
+    return str(raw or "").strip().removeprefix("+").removeprefix("00")
+
+
+def _count(package: object, name: str) -> int:
+    found = package.get(name) if isinstance(package, dict) else 0
+    return found if isinstance(found, int) else 0
+
+
+def _news(found: Any) -> Iterator[Receipt | Reply]:
+    if isinstance(found, dict) and isinstance(found.get("Response"), dict):
+        response = found["Response"]
+        for item in response.get("PullSmsSendStatusSet") or ():
+            yield _receipt(item, "ReportStatus", "Description", "SerialNo", "CountryCode", "SubscriberNumber")
+        for item in response.get("PullSmsReplyStatusSet") or ():
+            yield _reply(item, "ReplyContent", "ExtendCode", "CountryCode", "SubscriberNumber")
+        return
+    for item in found if isinstance(found, list) else [found]:
+        if isinstance(item, dict) and "text" in item:
+            yield _reply(item, "text", "extend", "nationcode", "mobile")
+        else:
+            yield _receipt(item, "report_status", "errmsg", "sid", "nationcode", "mobile")
+
+
+def _receipt(item: Any, status: str, code: str, sid: str, country: str, mobile: str) -> Receipt:
+    if not isinstance(item, dict) or not item.get(sid) or not item.get(status):
+        raise ValueError("no status, or nothing that names a message")
+    arrived = item[status] == "SUCCESS"
+    said = str(item.get(code) or item[status])[:CODE_LENGTH]
+    return Receipt(
+        News.DELIVERED if arrived else News.UNDELIVERED,
+        provider_ref=str(item[sid]),
+        phone=_e164(item, country, mobile),
+        outcome=None if arrived else carrier.outcome(said),
+        code=said,
+    )
+
+
+def _reply(item: Any, text: str, extension: str, country: str, mobile: str) -> Reply:
+    if not isinstance(item, dict) or not item.get(mobile) or text not in item:
+        raise ValueError("no number, or no text")
+    return Reply(_e164(item, country, mobile), str(item[text] or ""), str(item.get(extension) or ""))
+
+
+def _e164(item: Mapping[str, Any], country: str, mobile: str) -> str:
+    number = str(item.get(mobile) or "").strip()
+    if number.startswith("+") or not number:
+        return number
+    return f"+{_digits(item.get(country)) or '86'}{number}"
