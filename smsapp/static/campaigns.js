@@ -21,7 +21,8 @@ for (const select of document.querySelectorAll("select[data-search]")) {
     select.replaceChildren(...found);
     select.value = chosen;
     // The matches are shown while somebody searches, and fold up again when the box is emptied.
-    select.size = wanted ? Math.min(FEW, Math.max(2, found.length)) : 0;
+    if (wanted) select.size = Math.min(FEW, Math.max(2, found.length));
+    else select.removeAttribute("size");
   });
   // What is typed here is no part of the campaign.
   search.addEventListener("change", (event) => event.stopPropagation());
@@ -38,7 +39,7 @@ for (const select of document.querySelectorAll("select[data-search]")) {
     const changed = select.value !== value;
     search.value = "";
     select.replaceChildren(...options);
-    select.size = 0;
+    select.removeAttribute("size");
     select.value = value;
     if (changed) select.dispatchEvent(new Event("change", {bubbles: true}));
   }

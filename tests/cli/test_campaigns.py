@@ -1,0 +1,119 @@
+"""`flask campaigns` and `flask schedule`, as a script calls them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from flask.testing import FlaskCliRunner
+
+from smsapp.domain.campaign import Status
+from smsapp.store.campaigns import Campaign
+from smsapp.store.db import session
+from tests import builders
+
+DAILY = {"kind": "daily", "zone": "Europe/Berlin", "time": "02:30:00", "start": "2031-03-29", "end": "2031-03-31"}
+
+
+@pytest.fixture
+def waiting(app: object) -> Campaign:
+    due = dt.datetime(2031, 3, 29, 1, 30, tzinfo=dt.UTC)
+    return builders.campaign(
+        name="柏林早安", status=Status.WAITING, recurring=True, schedule=DAILY, zone="Europe/Berlin", next_due_at=due
+    )
+
+
+def test_the_list_has_a_line_per_campaign(runner: FlaskCliRunner, waiting: Campaign) -> None:
+    builders.campaign(name="草稿")
+
+    done = runner.invoke(args=["campaigns", "list", "--status", "waiting"])
+    found = runner.invoke(args=["campaigns", "list", "--keyword", "草"])
+    short = runner.invoke(args=["campaigns", "list", "--limit", "1"])
+
+    assert done.exit_code == found.exit_code == short.exit_code == 0
+    assert done.output.split() == [str(waiting.id), "waiting", "2031-03-29T01:30:00Z", "-", "-", "-", "柏林早安"]
+    assert found.output.split()[-1] == "草稿"
+    assert "There are more" in short.output
+
+
+def test_one_campaign_is_shown_with_what_it_lacks(runner: FlaskCliRunner, waiting: Campaign) -> None:
+    draft = builders.campaign(name="半成品", template_id=None)
+
+    shown = runner.invoke(args=["campaigns", "show", str(waiting.id)])
+    lacking = runner.invoke(args=["campaigns", "show", str(draft.id)])
+
+    assert shown.exit_code == 0
+    assert "2031-03-29T02:30:00+01:00" in shown.output
+    assert "lacks" not in shown.output
+    assert "lacks" in lacking.output
+
+
+def test_what_waits_can_be_stopped_once(runner: FlaskCliRunner, waiting: Campaign) -> None:
+    first = runner.invoke(args=["campaigns", "stop", str(waiting.id)])
+    second = runner.invoke(args=["campaigns", "stop", str(waiting.id)])
+
+    assert (first.exit_code, second.exit_code) == (0, 1)
+    assert "is stopped, not waiting" in second.output
+    session().expire_all()
+    assert session().get_one(Campaign, waiting.id).status == "stopped"
+
+
+def test_what_is_due_is_printed_in_order(runner: FlaskCliRunner) -> None:
+    soon = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(hours=2)
+    schedule = {"kind": "once", "zone": "UTC", "time": f"{soon:%H:%M:%S}", "start": f"{soon:%Y-%m-%d}"}
+    builders.campaign(name="快了", status=Status.WAITING, schedule=schedule, next_due_at=soon)
+
+    assert "快了" in runner.invoke(args=["campaigns", "due"]).output
+    assert "快了" not in runner.invoke(args=["campaigns", "due", "--hours", "1"]).output
+
+
+@pytest.mark.parametrize("command", [["show", "99"], ["stop", "99"]])
+def test_an_unknown_campaign_is_an_error_in_words(runner: FlaskCliRunner, command: list[str]) -> None:
+    done = runner.invoke(args=["campaigns", *command])
+
+    assert done.exit_code == 1
+    assert done.output == "Error: There is no campaign 99.\n"
+
+
+def test_the_sends_of_a_campaign_are_previewed_with_notes(runner: FlaskCliRunner, waiting: Campaign) -> None:
+    done = runner.invoke(args=["schedule", "preview", str(waiting.id)])
+
+    lines = done.output.splitlines()
+    assert done.exit_code == 0
+    assert [line.split()[-1 if n != 1 else 3] for n, line in enumerate(lines[1:])] == [
+        "2031-03-29T01:30:00Z", "2031-03-30T01:00:00Z", "2031-03-31T00:30:00Z",
+    ]  # fmt: skip
+    assert len(lines[2].split()) > 4, "clocks go forward"
+
+
+def test_any_schedule_can_be_tried(runner: FlaskCliRunner) -> None:
+    args = ["--kind", "monthly", "--days", "31,last", "--time", "09:30:15", "--start", "2031-02-01", "-n", "2"]
+    done = runner.invoke(args=["schedule", "preview", *args])
+    weekly = runner.invoke(args=["schedule", "preview", "--kind", "weekly", "--days", "1,4", "-n", "4"])
+
+    assert [line.split()[:3] for line in done.output.splitlines()[1:]] == [
+        ["2031-02-28", "Fri", "09:30:15+0800"],
+        ["2031-03-31", "Mon", "09:30:15+0800"],
+    ]
+    assert {line.split()[1] for line in weekly.output.splitlines()[1:]} == {"Mon", "Thu"}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--kind", "weekly"],
+        ["--kind", "weekly", "--days", "8"],
+        ["--kind", "monthly", "--days", "first"],
+        ["--days", "1"],
+        ["--time", "25:00"],
+        ["--zone", "Mars/Olympus"],
+        ["--kind", "now"],
+        ["--start", "31.12.2031"],
+    ],
+)
+def test_options_that_make_no_sense_are_refused(runner: FlaskCliRunner, args: list[str]) -> None:
+    assert runner.invoke(args=["schedule", "preview", *args]).exit_code == 2
+
+
+def test_a_preview_of_an_unknown_campaign_is_an_error(runner: FlaskCliRunner) -> None:
+    assert runner.invoke(args=["schedule", "preview", "99"]).exit_code == 1

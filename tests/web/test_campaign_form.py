@@ -1,0 +1,339 @@
+"""From an empty form to a confirmed campaign, with htmx and without."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from smsapp.domain.campaign import Status
+from smsapp.services import campaigns, clock, sms_templates
+from smsapp.services.trail import Actor
+from smsapp.store.campaigns import Campaign
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session
+from smsapp.store.runs import Run
+from smsapp.store.sms_templates import SmsTemplate
+from tests import builders
+from tests.pages import Page, Pages
+
+pytestmark = pytest.mark.usefixtures("valkey")
+ZONE = "Asia/Shanghai"
+TODAY = dt.datetime.now(ZoneInfo(ZONE)).date()
+BASE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def olga(client: Pages) -> Pages:
+    return client.as_("operator", locale="en")
+
+
+class World:
+    """A segment with four people, a channel with a price, and a template with a variable."""
+
+    def __init__(self) -> None:
+        builders.known_property("$phone")
+        builders.known_property("name")
+        self.segment = builders.segment(name="高价值会员")
+        self.channel: ChannelRow = builders.channel(name="演练通道", price="0.05", rate=10)
+        self.template: SmsTemplate = builders.template(self.channel.id, name="问候", text="${name}您好，欢迎回来。")
+        builders.contact("u1", builders.phone(1), properties={"name": "王伟"})
+        builders.contact("u2", builders.phone(2), properties={"name": "欧阳" * 40})
+        builders.contact("u3", builders.phone(3))
+        builders.contact("u4")
+
+    def fields(self, **given: Any) -> dict[str, Any]:
+        """What the form sends when everything is chosen."""
+        filled = {
+            "name": "双十一召回",
+            "segment": self.segment.id,
+            "channel": self.channel.id,
+            "template": self.template.id,
+            "from-name": "name",
+            "text-name": "",
+            "kind": "now",
+            "cycle": "daily",
+            "zone": ZONE,
+        }
+        return filled | given
+
+
+@pytest.fixture
+def world(app: object) -> World:
+    return World()
+
+
+def campaign(**given: Any) -> Campaign:
+    blank = {"segment_id": None, "channel_id": None, "template_id": None}
+    return builders.campaign(**(blank | given))
+
+
+def stored(campaign_id: int = 0) -> Campaign:
+    session().expire_all()
+    query = sa.select(Campaign).order_by(Campaign.id.desc()).limit(1)
+    return session().scalars(query if not campaign_id else query.where(Campaign.id == campaign_id)).one()
+
+
+def filled(page: Page) -> dict[str, Any]:
+    """Return what a browser would send of the campaign form."""
+    form = page.select_one("#campaign-form")
+    assert form is not None
+    sent: dict[str, Any] = {}
+    for control in form.select("input, select"):
+        name = control.get("name")
+        if not name or name == "csrf_token":
+            continue
+        if control.name == "select":
+            option = control.select_one("option[selected]")
+            sent[name] = option["value"] if option else ""
+        elif control.get("type") in {"radio", "checkbox"}:
+            if control.has_attr("checked"):
+                sent.setdefault(name, []).append(control["value"])
+        else:
+            sent[name] = control.get("value", "")
+    return sent
+
+
+# -- creating ---------------------------------------------------------------------------------------------------------
+
+
+def test_from_an_incomplete_draft_to_a_run(olga: Pages, world: World) -> None:
+    form = olga.get("/campaigns/new")
+    saved = olga.post("/campaigns/new", **(filled(form) | {"name": "双十一召回", "do": "save"}))
+    assert "The draft was saved." in saved.said()
+    draft = stored()
+    edit = f"/campaigns/{draft.id}/edit"
+
+    lacking = olga.post(edit, **(filled(saved) | {"do": "review"}))
+    assert "Choose whom to write to." in lacking.get_text()
+    assert lacking.select_one("a[href='#section-segment']") is not None
+
+    review = olga.post(edit, **(filled(lacking) | world.fields(do="review")))
+    assert review.select_one("h1").get_text() == "Review and confirm"
+    button = review.select_one(".btn-send")
+    assert " ".join(button.get_text().split()) == "Send 2 messages"
+    assert "A variable has no value" in review.get_text()
+
+    confirm = {name: review.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
+    olga.post(f"/campaigns/{draft.id}/review", **confirm)
+    assert stored(draft.id).status == "sending"
+    again = olga.post(f"/campaigns/{draft.id}/review", **confirm)
+    assert "not possible any more" in again.said()
+    assert session().scalar(sa.select(sa.func.count()).select_from(Run)) == 1
+
+
+def test_what_was_typed_comes_back(olga: Pages, world: World) -> None:
+    fields = world.fields(
+        kind="recurring", cycle="weekly", weekdays=["1", "4"], start=str(TODAY), time="09:30:15", end="2030-12-31",
+        zone="Europe/Berlin", do="save",
+    )  # fmt: skip
+    page = olga.post("/campaigns/new", **fields | {"from-name": "=", "text-name": "会员"})
+
+    back = filled(page)
+    for name in ("name", "start", "time", "end", "zone", "text-name", "from-name"):
+        assert back[name] == (fields | {"from-name": "=", "text-name": "会员"})[name], name
+    assert back["weekdays"] == ["1", "4"]
+    assert back["kind"] == ["recurring"]
+    assert "Every Mon, Thu at 09:30:15, from" in page.get_text()
+    assert len(page.select(".fires li")) == 10
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "sentence"),
+    [
+        ("start", "31.12.2026", "This is not a date"),
+        ("time", "half past nine", "This is not a time of day"),
+        ("zone", "Mars/Olympus", "no time zone “Mars/Olympus”"),
+        ("segment", "9999", "Not a valid choice"),
+    ],
+)
+def test_what_cannot_be_read_is_said_and_kept(olga: Pages, world: World, field: str, typed: str, sentence: str) -> None:
+    fields = world.fields(kind="once", start=str(TODAY), time="09:30", do="save") | {field: typed}
+
+    page = olga.post("/campaigns/new", status=422, **fields)
+
+    assert sentence in page.said()
+    if field != "segment":
+        assert filled(page)[field] == typed
+    assert filled(page)["name"] == "双十一召回"
+    assert session().scalar(sa.select(sa.func.count()).select_from(Campaign)) == 0
+
+
+def test_without_javascript_update_draws_the_page_anew_and_stores_nothing(olga: Pages, world: World) -> None:
+    page = olga.post("/campaigns/new", **world.fields(do="look"))
+
+    assert "王伟您好" in page.select_one(".bubble").get_text()
+    assert session().scalar(sa.select(sa.func.count()).select_from(Campaign)) == 0
+
+
+def test_htmx_gets_each_part_of_the_form(olga: Pages, world: World) -> None:
+    def part(name: str, **changes: Any) -> Page:
+        return olga.post("/campaigns/new", htmx=True, **world.fields(do="look", part=name, **changes))
+
+    audience = part("audience")
+    assert audience.texts("#audience dt")[:3] == ["Target users", "Effective users", "Would be sent"]
+    assert [text.split()[0] for text in audience.texts("#audience .stat dd:nth-of-type(1)")] == ["4", "3", "2"]
+    assert "问候" in part("text").select_one("#template").get_text()
+    preview = part("preview")
+    assert "王伟您好" in preview.get_text()
+    assert "sample of 2 contacts" in preview.get_text()
+    assert "For 50%" in " ".join(preview.get_text().split())
+    assert "¥0.15" in preview.get_text(), "one part for one of them, two for the other"
+    following = preview.select("button[name=person]")[1]["value"]
+    assert "欧阳欧阳" in part("preview", person=following).get_text()
+    timing = part("timing", kind="recurring", cycle="monthly", monthdays=["31"], start=str(TODAY), time="08:00")
+    assert "it is sent on its last day" in timing.get_text()
+
+
+def test_a_variable_takes_the_property_of_the_same_name_by_itself(olga: Pages, world: World) -> None:
+    fields = {name: value for name, value in world.fields(do="look", part="text").items() if "-name" not in name}
+
+    page = olga.post("/campaigns/new", htmx=True, **fields)
+
+    assert page.select_one("#from-1 option[selected]")["value"] == "name"
+
+
+def test_another_channel_drops_the_template_of_the_old_one(olga: Pages, world: World) -> None:
+    other = builders.channel(name="别的")
+
+    page = olga.post("/campaigns/new", **world.fields(channel=other.id, do="save"))
+
+    assert filled(page)["template"] == ""
+    assert stored().template_id is None
+    assert "no approved template yet" in page.get_text()
+
+
+def test_only_approved_templates_are_offered(olga: Pages, world: World) -> None:
+    builders.template(world.channel.id, name="还在审核", audit="pending")
+
+    page = olga.post("/campaigns/new", **world.fields(do="look"))
+
+    assert page.texts("#template option") == ["Choose a template", "问候"]
+
+
+def test_of_two_windows_the_second_sees_both_texts_and_decides(olga: Pages, world: World) -> None:
+    olga.post("/campaigns/new", **world.fields(do="save"))
+    edit = f"/campaigns/{stored().id}/edit"
+    first, second = filled(olga.get(edit)), filled(olga.get(edit))
+    olga.post(edit, **(first | {"name": "第一个窗口", "do": "save"}))
+
+    clash = olga.post(edit, status=409, **(second | {"name": "第二个窗口", "do": "save"}))
+
+    rows = clash.select_one(".conflict").select("tbody tr")
+    assert [row.get_text(" ", strip=True) for row in rows] == ["Message name 第一个窗口 第二个窗口"]
+    assert stored().name == "第一个窗口"
+    olga.post(edit, **(filled(clash) | {"do": "save"}))
+    assert stored().name == "第二个窗口"
+
+
+# -- reviewing --------------------------------------------------------------------------------------------------------
+
+
+def test_the_review_leads_through_the_recipients(olga: Pages, world: World) -> None:
+    olga.post("/campaigns/new", **world.fields(do="save"))
+    review = f"/campaigns/{stored().id}/review"
+
+    page = olga.get(review)
+    forth = page.select_one(".turn a")["href"]
+    second = olga.get(forth, htmx=True)
+    back = second.select_one(".turn a")["href"]
+
+    assert "王伟您好" in page.select_one(".bubble").get_text()
+    assert "欧阳" in second.select_one(".bubble").get_text()
+    assert "王伟您好" in olga.get(back).select_one(".bubble").get_text()
+    assert builders.phone(1) not in page.get_text()
+
+
+def test_the_button_names_the_moment(olga: Pages, world: World) -> None:
+    tomorrow = TODAY + dt.timedelta(days=1)
+    olga.post("/campaigns/new", **world.fields(kind="once", start=str(tomorrow), time="10:00", do="save"))
+
+    page = olga.get(f"/campaigns/{stored().id}/review")
+
+    button = " ".join(page.select_one(".btn-send").get_text().split())
+    assert button == f"Send 2 messages on {tomorrow.day} {tomorrow:%b} {tomorrow.year} 10:00"
+
+
+def test_a_template_that_changed_after_the_review_is_not_sent(olga: Pages, world: World) -> None:
+    olga.post("/campaigns/new", **world.fields(do="save"))
+    one = stored()
+    page = olga.get(f"/campaigns/{one.id}/review")
+    confirm = {name: page.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
+    template = session().get_one(SmsTemplate, world.template.id)
+    template.text, template.updated_at = "${name}，换了一句话。", clock.now()
+    session().commit()
+
+    back = olga.post(f"/campaigns/{one.id}/review", **confirm)
+
+    assert "has changed since you looked at it" in back.said()
+    assert stored(one.id).status == "draft"
+
+
+def test_a_review_with_problems_has_no_button_to_press(olga: Pages) -> None:
+    one = campaign(name="空的")
+
+    page = olga.get(f"/campaigns/{one.id}/review")
+
+    assert page.select_one(".btn-send").has_attr("disabled")
+    assert page.select_one(f"a[href='/campaigns/{one.id}/edit#section-segment']") is not None
+
+
+def test_nobody_to_write_to_is_a_problem_now_and_a_warning_for_later(olga: Pages, world: World) -> None:
+    empty = builders.segment(name="没有人", kind="static")
+    olga.post("/campaigns/new", **world.fields(segment=empty.id, do="save"))
+    now = olga.get(f"/campaigns/{stored().id}/review")
+    tomorrow = str(TODAY + dt.timedelta(days=1))
+    fields = world.fields(segment=empty.id, kind="once", start=tomorrow, time="10:00", do="save")
+    olga.post("/campaigns/new", **fields)
+    later = olga.get(f"/campaigns/{stored().id}/review")
+
+    for page in (now, later):
+        assert "nobody in this segment" in page.get_text()
+    assert now.select_one(".btn-send").has_attr("disabled")
+    assert not later.select_one(".btn-send").has_attr("disabled")
+
+
+def test_what_is_confirmed_is_shown_and_not_edited(olga: Pages) -> None:
+    waiting = builders.campaign(
+        name="每日问候",
+        status=Status.WAITING,
+        recurring=True,
+        schedule={"kind": "daily", "zone": ZONE, "time": "09:00:00", "start": "2026-01-01"},
+        next_due_at=clock.now() + dt.timedelta(hours=3),
+    )
+
+    page = olga.get(f"/campaigns/{waiting.id}/edit")
+
+    assert "not possible any more" in page.said()
+    assert page.select_one("h1").get_text() == "每日问候"
+    assert "Every day at 09:00" in page.get_text()
+    assert page.select_one(".btn-send") is None
+    assert page.select_one(f"a[href='/campaigns/{waiting.id}/stop']") is not None
+
+
+def test_the_pages_speak_chinese(client: Pages, world: World) -> None:
+    olga = client.as_("operator", locale="zh_Hans")
+    olga.post(
+        "/campaigns/new",
+        **world.fields(
+            kind="recurring",
+            cycle="weekly",
+            weekdays=["1", "4"],
+            start=str(TODAY),
+            time="09:30",
+            end="2030-12-31",
+            do="save",
+        ),
+    )
+    one = stored()
+
+    review = olga.get(f"/campaigns/{one.id}/review")
+    assert "每次发送约 2 条短信" in review.get_text()
+    campaigns.confirm(one.id, one.version, sms_templates.seen(world.template), Actor("olga"), clock.now())
+    page = olga.get("/campaigns/")
+    assert "每周一、四 09:30，至 2030-12-31" in page.get_text()
+    assert page.texts(".chip")[:4] == ["全部状态 1", "草稿 0", "待推送 1", "推送中 0"]
+    assert page.texts(".row-actions a") == ["停止推送", "另存为"]
