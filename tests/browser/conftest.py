@@ -17,9 +17,13 @@ from tests.browser import chromium, shop
 from tests.conftest import settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium.
+
+    Not for the whole session: Playwright keeps an event loop running in this thread, in which no other test could
+    begin one of its own.
+    """
     if chromium.executable() is None:
         pytest.skip("CHROMIUM IS NOT INSTALLED: no page was looked at in a browser (apt install chromium)")
     with chromium.launched() as found:
