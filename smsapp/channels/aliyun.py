@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from smsapp.channels._seal import opened, sealed
 from smsapp.channels._verdicts import (
     CODE_LENGTH,
     IN_DOUBT,
@@ -232,32 +233,27 @@ class Aliyun(Channel):
 
     def _same(self, template: TemplateFacts, messages: Messages) -> dict[str, str]:
         values = {
-            "PhoneNumbers": ",".join(national(message.phone) for message in messages),
+            "PhoneNumbers": ",".join(carrier.national(message.phone) for message in messages),
             "SignName": template.signature,
             "TemplateCode": template.code,
         }
         if template.variables:
             values["TemplateParam"] = dumped(filled(template, messages[0]))
         if len(messages) == 1:
-            values["OutId"] = self._marked(messages[0].ref, messages[0].phone)
+            values["OutId"] = sealed(self._secret, messages[0].ref, messages[0].phone)
         if self._extension:
             values["SmsUpExtendCode"] = self._extension
         return values
 
     def _own(self, template: TemplateFacts, messages: Messages) -> dict[str, str]:
         values = {
-            "PhoneNumberJson": dumped([national(message.phone) for message in messages]),
+            "PhoneNumberJson": dumped([carrier.national(message.phone) for message in messages]),
             "SignNameJson": dumped([template.signature] * len(messages)),
             "TemplateParamJson": dumped([filled(template, message) for message in messages]),
         }
         if self._extension:
             values["SmsUpExtendCodeJson"] = dumped([self._extension] * len(messages))
         return values
-
-    def _marked(self, ref: str, phone: str) -> str:
-        """Return our reference for the provider to bring back, with a seal: the account may have other users, too."""
-        seal = hmac.new(self._secret.encode(), f"{ref} {phone}".encode(), hashlib.sha256).hexdigest()
-        return f"{ref}.{seal[:16]}"
 
     async def _call(
         self, action: str, query: Mapping[str, str], form: Mapping[str, str], http: HttpClient
@@ -303,7 +299,7 @@ class Aliyun(Channel):
             raise ValueError("an item of news is a JSON object")
         if "template_status" in item:
             return []
-        phone = e164(str(item.get("phone_number") or ""))
+        phone = carrier.e164(str(item.get("phone_number") or ""))
         if not phone:
             raise ValueError("news without a number")
         if "content" in item:
@@ -315,8 +311,8 @@ class Aliyun(Channel):
             news, outcome = News.DELIVERED, None
         else:
             news, outcome = News.UNDELIVERED, REPORTS.get(code) or carrier.outcome(code)
-        ref = str(item.get("out_id") or "").partition(".")[0]
-        if ref and hmac.compare_digest(self._marked(ref, phone).encode(), str(item["out_id"]).encode()):
+        ref = opened(self._secret, item.get("out_id"), phone)
+        if ref:
             return [Receipt(news, ref, phone=phone, outcome=outcome, code=code)]
         biz_id = str(item.get("biz_id") or "")
         if not biz_id:
@@ -349,19 +345,6 @@ def _expect_ok(answer: HttpAnswer) -> dict[str, Any]:
     if code != "OK":
         raise trouble(code or f"HTTP {answer.status}", _verdict(code, answer), retry_after(answer))
     return found
-
-
-def national(phone: str) -> str:
-    """Return a number as the provider writes it: eleven digits in China, else digits with the country code."""
-    return phone[3:] if phone.startswith("+86") else phone[1:]
-
-
-def e164(number: str) -> str:
-    """Return a number the provider wrote as E.164; "" if it is none."""
-    digits = number.strip().removeprefix("+").removeprefix("00")
-    if not (digits.isascii() and digits.isdigit()):
-        return ""
-    return f"+86{digits}" if len(digits) == 11 and digits.startswith("1") else f"+{digits}"
 
 
 def filled(template: TemplateFacts, message: Outgoing) -> dict[str, str]:

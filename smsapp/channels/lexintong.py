@@ -1,0 +1,414 @@
+"""乐信通 (微网通联, lmobile.cn / 51welink.com): whole texts with their signature, in a list of numbers.
+
+The new interface takes JSON with a signed key; the old one, kept as a setting, takes a form with the plain password. A
+request is taken or refused as a whole and has one id. Receipts and replies are fetched, receipts may also be pushed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+from smsapp.channels._seal import opened, sealed
+from smsapp.channels._verdicts import (
+    CLOSED,
+    CODE_LENGTH,
+    IN_DOUBT,
+    SLOWER,
+    UNKNOWN,
+    About,
+    Messages,
+    Verdict,
+    account,
+    hand_over,
+    number,
+    refusal,
+    trouble,
+    words,
+)
+from smsapp.channels.base import (
+    Answer,
+    Callback,
+    Channel,
+    ChannelError,
+    News,
+    Receipt,
+    Reply,
+    Setting,
+    Submission,
+    TemplateFacts,
+    Unclear,
+    Widget,
+)
+from smsapp.channels.base import msgid as _l
+from smsapp.channels.http import is_address, raise_for_status, retry_after
+from smsapp.domain import carrier
+from smsapp.domain.errors import Problem
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpAnswer, HttpClient
+
+NEW, OLD = "new", "old"
+PAGES = 100
+"""Most pages of each kind one visit fetches; the rest waits for the next one."""
+TAKEN = frozenset({"succ", "0"})
+BAD_NUMBERS = "1023"
+LONGEST_OUT_ID = 32
+
+VERDICTS: dict[str, Verdict] = {
+    "103": SLOWER,
+    "1008": SLOWER,
+    "1015": SLOWER,
+    "1026": SLOWER,
+    "1018": CLOSED,
+    BAD_NUMBERS: number(Outcome.BAD_NUMBER),
+    "1010": words(Outcome.CONTENT_REFUSED),
+    "1020": words(Outcome.CONTENT_REFUSED),
+    "1022": words(Outcome.CONTENT_REFUSED),
+    "1024": words(Outcome.CONTENT_REFUSED),
+    "1034": words(Outcome.CONTENT_REFUSED),
+    "1042": words(Outcome.TEMPLATE_REFUSED),
+    "1032": account(Outcome.SIGNATURE_REFUSED),
+    "1035": account(Outcome.SIGNATURE_REFUSED),
+    "1038": account(Outcome.SIGNATURE_REFUSED),
+    "1013": account(Outcome.CREDENTIALS),
+    "1014": account(Outcome.CREDENTIALS),
+    "1016": account(Outcome.CREDENTIALS),
+    "1017": account(Outcome.CREDENTIALS),
+    "1028": account(Outcome.CREDENTIALS),
+    "1025": account(Outcome.BALANCE),
+    "2001": account(Outcome.BALANCE),
+    "101": account(Outcome.OUR_FAULT),
+    "102": account(Outcome.OUR_FAULT),
+    "1007": account(Outcome.OUR_FAULT),
+    "1009": account(Outcome.OUR_FAULT),
+    "1029": account(Outcome.OUR_FAULT),
+    "1031": account(Outcome.OUR_FAULT),
+    "1027": IN_DOUBT,
+    "1040": IN_DOUBT,
+    "-99": IN_DOUBT,
+}
+
+ACCOUNT, LIMITS, RECEIPT = _l("Account"), _l("Limits"), _l("Receipts")
+
+
+def access_key(account_id: str, password: str, random: int, timestamp: int, first_number: str = "") -> str:
+    """Return the AccessKey of a request; sending signs the first number as well, asking does not."""
+    # MD5 is the provider's choice; the key is only as good as the encrypted connection it travels in.
+    sealed = hashlib.md5(f"{password}SMmsEncryptKey".encode(), usedforsecurity=False).hexdigest().upper()
+    numbers = f"&PhoneNos={first_number}" if first_number else ""
+    signed = f"AccountId={account_id}{numbers}&Password={sealed}&Random={random}&Timestamp={timestamp}"
+    return hashlib.sha256(signed.encode()).hexdigest()
+
+
+class Lexintong(Channel):
+    """One request for a list of numbers with one text; receipts name its id and the number."""
+
+    kind = "lexintong"
+    label = _l("Lexintong (Lmobile)")
+    about = _l("Whole texts through the product you bought there; receipts and replies are fetched or pushed.")
+    equal_texts_only = True
+    receipts_by_provider_ref = True
+    pulls = True
+    settings = (
+        Setting("account", _l("Account ID"), required=True, section=ACCOUNT),
+        Setting("password", _l("Password"), Widget.SECRET, required=True, section=ACCOUNT),
+        Setting(
+            "product",
+            _l("Product number"),
+            Widget.NUMBER,
+            required=True,
+            hint=_l("The product you bought decides kind of traffic, hours and speed, for example 1012812."),
+            low=1,
+            high=2**31,
+            section=ACCOUNT,
+        ),
+        Setting(
+            "extension",
+            _l("Extension number"),
+            section=ACCOUNT,
+            hint=_l("Digits behind the sender's number, if the provider gave you any; replies bring them back."),
+        ),
+        Setting(
+            "interface",
+            _l("Interface"),
+            Widget.CHOICE,
+            NEW,
+            True,
+            _l("The old one sends the password itself, mostly unencrypted; use it only if the account has no other."),
+            ((NEW, _l("new: JSON, signed")), (OLD, _l("old: form, XML"))),
+            section=ACCOUNT,
+        ),
+        Setting("url", _l("Address"), Widget.URL, "https://api.51welink.com", True, section=ACCOUNT),
+        Setting(
+            "old_url", _l("Address of the old interface"), Widget.URL, "http://cf.51welink.com", True, section=ACCOUNT
+        ),
+        Setting(
+            "pull",
+            _l("Fetch receipts and replies"),
+            Widget.FLAG,
+            "1",
+            section=RECEIPT,
+            hint=_l("Switch it off if the provider pushes receipts to the callback address."),
+        ),
+        Setting("per_request", _l("Numbers per request"), Widget.NUMBER, "500", True, low=1, high=1000, section=LIMITS),
+        Setting(
+            "in_flight", _l("Requests at the same time"), Widget.NUMBER, "10", True, low=1, high=500, section=LIMITS
+        ),
+        Setting(
+            "timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS
+        ),
+        Setting(
+            "plain_http",
+            _l("Allow http:// to a public host"),
+            Widget.FLAG,
+            hint=_l("Passwords and numbers then travel unencrypted."),
+            section=LIMITS,
+        ),
+    )
+
+    clock: Callable[[], float] = staticmethod(time.time)
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        values = {one.name: one.default for one in self.settings} | dict(self.values)
+        self._account, self._password = values["account"], values["password"]
+        self._product = int(float(values["product"] or 0))
+        self._extension = values["extension"]
+        self._is_old = values["interface"] == OLD
+        self._url, self._old_url = values["url"].rstrip("/"), values["old_url"].rstrip("/")
+        self._fetches = values["pull"] == "1"
+        self._timeout = float(values["timeout"])
+        self._plain_http = values["plain_http"] == "1"
+        self.per_request = int(float(values["per_request"]))
+        self.in_flight = int(float(values["in_flight"]))
+
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Hand over one request; numbers the provider names as bad are left out, and the others sent again."""
+        return await self._send_all(submission.template, submission.messages, http)
+
+    async def _send_all(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> list[Answer]:
+        async def request(some: Messages) -> list[Answer]:
+            return await self._send(template, some, http)
+
+        return await hand_over([messages], request)
+
+    async def _send(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> list[Answer]:
+        numbers = [carrier.national(message.phone) for message in messages]
+        if self._is_old:
+            code, told, ref, answer = await self._submit_old(numbers, messages[0].text, http)
+        else:
+            code, told, ref, answer = await self._submit(numbers, messages, http)
+        if code in TAKEN:
+            return [Answer(True, ref)] * len(messages)
+        verdict = _verdict(code, answer)
+        if verdict.about is About.DOUBT and ref:
+            return [Answer(False, ref, code=code, in_doubt=True)] * len(messages)
+        named = set(NUMBERS.findall(told)) if code == BAD_NUMBERS else set()
+        good = [message for message in messages if carrier.national(message.phone) not in named]
+        if good and len(good) < len(messages):
+            return await self._without(good, ref, template, messages, http)
+        raise refusal(code, verdict, template, messages, self._wait(code, answer))
+
+    async def _without(
+        self, good: Messages, ref: str, template: TemplateFacts, messages: Messages, http: HttpClient
+    ) -> list[Answer]:
+        """Return the answers when some numbers were named as bad: the others are sent again, if surely none left."""
+        if ref:
+            again = [Answer(False, ref, code=BAD_NUMBERS, in_doubt=True)] * len(good)
+        else:
+            again = await self._send_all(template, good, http)
+        answers = {message.ref: answer for message, answer in zip(good, again, strict=True)}
+        bad = Answer(False, outcome=Outcome.BAD_NUMBER, code=BAD_NUMBERS)
+        return [answers.get(message.ref, bad) for message in messages]
+
+    async def _submit(
+        self, numbers: list[str], messages: Messages, http: HttpClient
+    ) -> tuple[str, str, str, HttpAnswer]:
+        """Return code, explanation and id the new interface gave, and its whole answer."""
+        values: dict[str, Any] = {
+            **self._signed(numbers[0]),
+            "ProductId": self._product,
+            "PhoneNos": ",".join(numbers),
+            "Content": messages[0].text,
+        }
+        if self._extension:
+            values["ExtendNo"] = self._extension
+        mark = sealed(self._password, messages[0].ref, messages[0].phone)
+        if len(messages) == 1 and len(mark) <= LONGEST_OUT_ID:
+            values["OutId"] = mark
+        answer = await self._post("/EncryptionSubmit/SendSms.ashx", values, http)
+        found = answer.fields()
+        code = str(found.get("Result") if found.get("Result") is not None else "")
+        return code, str(found.get("Reason") or ""), _id(found.get("MsgId")), answer
+
+    async def _submit_old(self, numbers: list[str], text: str, http: HttpClient) -> tuple[str, str, str, HttpAnswer]:
+        """Return code, explanation and id the old interface gave, and its whole answer."""
+        form = {
+            "sname": self._account,
+            "spwd": self._password,
+            "scorpid": "",
+            "sprdid": str(self._product),
+            "sdst": ",".join(numbers),
+            "smsg": text,
+        }
+        answer = await http.request(
+            "POST",
+            f"{self._old_url}/submitdata/Service.asmx/g_Submit",
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            urlencode(form).encode(),
+            timeout=self._timeout,
+            plain_http=self._plain_http,
+        )
+        body = answer.text()
+        code, told, ref = (_element(body, name) for name in ("State", "MsgState", "MsgID"))
+        return code, told, _id(ref), answer
+
+    def _signed(self, first_number: str = "") -> dict[str, Any]:
+        at, random = int(self.clock()), 1 + secrets.randbelow(2**31 - 1)
+        key = access_key(self._account, self._password, random, at, first_number)
+        return {"AccountId": self._account, "AccessKey": key, "Timestamp": at, "Random": random}
+
+    async def _post(self, path: str, values: Mapping[str, Any], http: HttpClient) -> HttpAnswer:
+        return await http.request(
+            "POST",
+            self._url + path,
+            {"Content-Type": "application/json; charset=utf-8"},
+            json.dumps(values, ensure_ascii=False).encode(),
+            timeout=self._timeout,
+            plain_http=self._plain_http,
+        )
+
+    def _wait(self, code: str, answer: HttpAnswer) -> float:
+        if VERDICTS.get(code) is CLOSED:
+            return carrier.seconds_until_open(dt.datetime.fromtimestamp(self.clock(), dt.UTC))
+        return retry_after(answer)
+
+    async def test_credentials(self, http: HttpClient) -> str:
+        """Return how many messages are left; only the old interface can be asked, with the account's own password."""
+        values = {"sname": self._account, "spwd": self._password, "sprdid": str(self._product)}
+        answer = await self._post("/json/Query/GetRemain", values, http)
+        found = answer.fields()
+        code = str(found.get("State", ""))
+        if code != "0":
+            raise self._trouble(code, answer)
+        return str(found.get("Remain", ""))
+
+    def _trouble(self, code: str, answer: HttpAnswer) -> ChannelError:
+        return trouble(code, _verdict(code, answer), self._wait(code, answer))
+
+    async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
+        """Yield receipts, then replies, until none are left or a page comes twice."""
+        if not self._fetches:
+            return
+        for path, name, more in (
+            ("/EncryptionQuery/GetReport.ashx", "ReportInfos", {"OutId": "", "ReportTime": ""}),
+            ("/EncryptionQuery/GetMo.ashx", "MoInfos", {}),
+        ):
+            last: Any = None
+            for _ in range(PAGES):
+                answer = await self._post(path, {**self._signed(), **more}, http)
+                found = answer.fields()
+                code = str(found.get("Result") if found.get("Result") is not None else "")
+                waiting = found.get(name)
+                if not waiting and code not in TAKEN:
+                    _verdict(code, answer)
+                    if code in VERDICTS:
+                        raise self._trouble(code, answer)
+                if not waiting or waiting == last:
+                    break
+                yield Callback("PULL", "", {}, answer.body)
+                last = waiting
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
+        """Return what a fetched page or a pushed receipt says; raises ValueError."""
+        if callback.method == "PULL":
+            return list(self._page(json.loads(callback.body)))
+        body = callback.body.decode("utf-8", "replace")
+        return [self._pushed(dict(parse_qsl(callback.query) + parse_qsl(body)))]
+
+    def _page(self, found: Any) -> Iterator[Receipt | Reply]:
+        if not isinstance(found, dict):
+            raise ValueError("a page is a JSON object")
+        for item in found.get("ReportInfos") or ():
+            yield from self._fetched(item)
+        for item in found.get("MoInfos") or ():
+            if not isinstance(item, dict) or not item.get("PhoneNos"):
+                raise ValueError("a reply without a number")
+            phone = carrier.e164(item["PhoneNos"])
+            yield Reply(phone, str(item.get("MoContent") or ""), str(item.get("SpNo") or ""))
+
+    def _fetched(self, item: Any) -> Iterator[Receipt]:
+        if not isinstance(item, dict) or not item.get("MsgID"):
+            raise ValueError("nothing that names a message")
+        said = [str(item.get(name) or "").strip() for name in ("ReportCode", "ReportDesc", "SourceCode")]
+        codes = [word for word in said if CODE.fullmatch(word)]
+        arrived = next((code for code in codes if code in carrier.ARRIVED), "")
+        if arrived:
+            news, code = News.DELIVERED, arrived
+        elif codes:
+            news, code = News.UNDELIVERED, codes[0]
+        else:
+            # Words nobody described prove neither: the message goes on waiting, the word is kept.
+            news, code = News.ACCEPTED, next(filter(None, said), "")
+        for one in str(item.get("PhoneNos") or "").split(","):
+            yield self._receipt(news, str(item["MsgID"]), carrier.e164(one), code, item.get("OutId"))
+
+    def _pushed(self, item: Mapping[str, str]) -> Receipt:
+        if not item.get("MsgID") or not item.get("MobilePhone"):
+            raise ValueError("nothing that names a message")
+        sent, arrived = item.get("SendState", ""), item.get("ReportState", "")
+        if arrived == "True":
+            news = News.DELIVERED
+        elif arrived == "False" or sent == "False":
+            news = News.UNDELIVERED
+        elif sent == "True":
+            news = News.ACCEPTED
+        else:
+            raise ValueError("no status")
+        code = item.get("ReportResultInfo") or item.get("SendResultInfo") or ""
+        return self._receipt(news, item["MsgID"], carrier.e164(item["MobilePhone"]), code, item.get("ClientMsgId"))
+
+    def _receipt(self, news: News, msg_id: str, phone: str, code: str, out_id: object) -> Receipt:
+        ref = opened(self._password, out_id, phone)
+        outcome = carrier.outcome(code) if news is News.UNDELIVERED else None
+        return Receipt(news, ref, "" if ref else msg_id, phone, outcome, code[:CODE_LENGTH])
+
+    @classmethod
+    def check(cls, values: Mapping[str, str]) -> list[Problem]:
+        return [Problem("gateway_address", name) for name in ("url", "old_url") if not is_address(values.get(name, ""))]
+
+
+NUMBERS = re.compile(r"(?<!\d)1\d{10}(?!\d)")
+CODE = re.compile(r"(?=.*[A-Z])[A-Z0-9:_-]+")
+"""What carriers' codes look like: DELIVRD, MK:0001."""
+
+
+def _element(xml: str, name: str) -> str:
+    """Return the text of an element of the old interface's flat answer; no XML parser meets a stranger's document."""
+    found = re.search(rf"<{name}>([^<]*)</{name}>", xml)
+    return found[1].strip() if found else ""
+
+
+def _id(found: object) -> str:
+    """Return the id of a request; "" if there is none, or zero."""
+    return "" if found in {None, 0, "0"} else str(found)[:CODE_LENGTH]
+
+
+def _verdict(code: str, answer: HttpAnswer) -> Verdict:
+    """Return what a code other than success means; raises what the HTTP status says if there is none."""
+    found = VERDICTS.get(code)
+    if found is not None:
+        return found
+    raise_for_status(answer, code[:CODE_LENGTH])
+    if not code:
+        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+    return UNKNOWN
