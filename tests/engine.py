@@ -18,6 +18,7 @@ from smsapp.services.trail import Actor
 from smsapp.store import campaigns, ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
+from smsapp.store.ledger import Claimed
 from smsapp.store.runs import Message, Run
 from tests import builders
 from tests.fakes import FakeClock
@@ -93,8 +94,19 @@ def refs(run_id: int) -> list[str]:
 
 
 def apply(clock: FakeClock, *news: Receipt) -> None:
+    """Apply receipts as if the newest run's channel had brought them."""
+    channel_id = session().scalar(sa.select(Run.channel_id).order_by(Run.id.desc()).limit(1))
+    assert channel_id is not None
     with writing() as current:
-        receipts.apply_receipts(current, [(1, one) for one in news], clock.now)
+        receipts.apply_receipts(current, [(channel_id, one) for one in news], clock.now)
+
+
+def claimed(campaign: Campaign, clock: FakeClock, by: str) -> Claimed:
+    """A batch of the campaign's run in the hands of this worker, for a minute."""
+    with writing() as current:
+        found = ledger.claim_batch(current, [campaign.channel_id or 0], [], 0, by, clock.now, dt.timedelta(seconds=60))
+    assert found is not None
+    return found
 
 
 def campaign_due(campaign: Campaign) -> dt.datetime | None:

@@ -19,3 +19,4 @@ def command() -> None:
     sending.sweep(clock.now())
     imports.sweep(clock.now())
     receipts.apply_news(clock.now())
+    receipts.redo_strays(clock.now())

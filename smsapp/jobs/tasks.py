@@ -20,6 +20,7 @@ def start(campaign_id: int) -> None:
 def sweep() -> None:
     """Put right whatever Redis lost and whoever died left behind."""
     sending.sweep(clock.now())
+    receipts.redo_strays(clock.now())
     imports.sweep(clock.now())
 
 

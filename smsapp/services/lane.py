@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from flask import Flask
+from sqlalchemy.exc import DBAPIError
 
 from smsapp.channels.base import (
     Answer,
@@ -41,6 +42,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.phone import is_domestic
 from smsapp.domain.quiet import QuietHours
 from smsapp.domain.sms_template import compile_text, full_text, parts
+from smsapp.domain.storable import storable
 from smsapp.services import channels, sending, stopping
 from smsapp.services.audience import filled
 from smsapp.store import ledger, queue, rate, runs
@@ -57,6 +59,10 @@ LOOK_AROUND = 1.0
 """Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
 OPEN_BATCHES = 8
 """Most batches of one channel in a lane's hands: enough to fill the line, few enough to be in doubt after a kill."""
+WRITE_TRIES = 5
+"""How often a write-back is tried: a deadlock or a database that is away for a moment must not lose answers."""
+GRAVITY = (Unreachable, Throttled, Misconfigured)
+"""Of several troubles in one batch the gravest counts."""
 BACK_OFF = (2, 5, 15, 30, 60, 120, 300)
 """Seconds to wait after the first, second ... call in a row that reached nobody."""
 
@@ -71,6 +77,8 @@ class Line:
     callback_url: str
     slots: asyncio.Semaphore
     batches: int = 0
+    next_departure: float = 0.0
+    """Loop time before which nothing leaves while Redis cannot be asked for the rate."""
 
     @property
     def has_room(self) -> bool:
@@ -88,6 +96,8 @@ class Work:
     render: Callable[[Sequence[str]], str]
     quiet: QuietHours | None
     stopped: bool = False
+    trouble: ChannelError | None = None
+    """What the channel said; nothing more of this run leaves until it is written down and the run held."""
 
 
 @dataclass
@@ -96,6 +106,8 @@ class Outcomes:
 
     answers: list[Answered] = field(default_factory=list)
     trouble: ChannelError | None = None
+    fault: bool = False
+    """Its texts could not be made: a mistake of ours, so a person has to look."""
 
 
 class Lane:
@@ -124,45 +136,54 @@ class Lane:
 
     async def work(self, seconds: float) -> bool:
         """Send until `seconds` have passed or nothing is left; return whether something is left."""
-        allowed = settings().ALLOWED_PRIVATE_HOSTS
         loop = asyncio.get_running_loop()
         over = loop.time() + seconds
         look = 0.0
-        left = True
-        async with HttpClient(allowed) as http:
-            while loop.time() < over and not self.stopping:
-                if loop.time() >= look or (self.freezing is not None and self.freezing.done()):
-                    await self._look()
-                    look = loop.time() + LOOK_AROUND
-                if await self._take_batch(http):
-                    continue
-                waited_for = [*self.batches, *([self.freezing] if self.freezing else [])]
-                left = bool(waited_for)
-                if not left:
-                    break
-                await asyncio.wait(
-                    waited_for, timeout=max(0.01, look - loop.time()), return_when=asyncio.FIRST_COMPLETED
-                )
-            while self.batches:
-                await asyncio.wait(self.batches, timeout=LOOK_AROUND)
-                await self._look()
-        self.desk.shutdown()
-        self.freezer.shutdown()
-        return left
+        async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
+            try:
+                while loop.time() < over and not self.stopping:
+                    if loop.time() >= look or (self.freezing is not None and self.freezing.done()):
+                        await self._look()
+                        look = loop.time() + LOOK_AROUND
+                    if await self._take_batch(http):
+                        continue
+                    waited_for = [*self.batches, *([self.freezing] if self.freezing else [])]
+                    if not waited_for:
+                        break
+                    await asyncio.wait(
+                        waited_for, timeout=max(0.01, look - loop.time()), return_when=asyncio.FIRST_COMPLETED
+                    )
+            finally:
+                await self._finish()
+        return await self.at_desk(self._is_something_left)
 
-    async def _look(self) -> None:
+    async def _finish(self) -> None:
+        """Wait for every call that has been made and write down what became of it, whatever went wrong around it."""
+        while self.batches:
+            await asyncio.wait(self.batches, timeout=LOOK_AROUND)
+            try:
+                await self._look(freeze=False)
+            except Exception:
+                log.exception("lane.look")
+        if self.freezing is not None:
+            await asyncio.wait([self.freezing])
+
+    async def _look(self, *, freeze: bool = True) -> None:
         """Look around; let audiences be frozen on a thread of its own, for that may take a while."""
         if self.freezing is not None and self.freezing.done():
-            self.freezing.result()
             self.freezing = None
         opened = await self.at_desk(self._look_around)
-        if opened and self.freezing is None and not self.stopping:
-            freeze = partial(self._in_context, self._freeze, opened)
-            self.freezing = asyncio.get_running_loop().run_in_executor(self.freezer, freeze)
+        if freeze and opened and self.freezing is None and not self.stopping:
+            step = partial(self._in_context, self._freeze, opened)
+            self.freezing = asyncio.get_running_loop().run_in_executor(self.freezer, step)
 
     def _freeze(self, run_ids: Sequence[int]) -> None:
         for run_id in run_ids:
-            sending.open_run(run_id, self.clock())
+            try:
+                sending.open_run(run_id, self.clock())
+            except Exception:
+                log.exception("freeze.fault run=%s", run_id)
+                _hold_for_fault(run_id, self.clock())
 
     # -- at the desk: database steps ------------------------------------------------------------------------------
 
@@ -174,17 +195,32 @@ class Lane:
             ledger.extend_leases(current, self.claim, now + self._lease())
             runs.wake(current, now)
         going = {run.id: run for run in runs.unfinished(session())}
-        for run in going.values():
-            if run.state == RunState.SENDING and run.id not in self.works:
-                self._take_up(run)
-        for run_id, work in self.works.items():
-            work.stopped = run_id not in going or going[run_id].state != RunState.SENDING
+        sending_now = {run_id for run_id, run in going.items() if run.state == RunState.SENDING}
+        for run_id, work in list(self.works.items()):
+            work.stopped = run_id not in sending_now
+            if work.stopped:
+                # Taken up anew when it goes on: a person may have changed the channel's key meanwhile.
+                del self.works[run_id]
+        busy = {work.line.channel_id for work in self.works.values()}
+        self.lines = {key: line for key, line in self.lines.items() if key in busy or line.batches}
+        for run_id in sending_now - self.works.keys():
+            self._take_up(going[run_id], now)
         return [run.id for run in going.values() if run.state == RunState.OPEN]
+
+    def _is_something_left(self) -> bool:
+        return any(run.state == RunState.OPEN for run in runs.unfinished(session())) or ledger.is_ready(session())
 
     def _lease(self) -> dt.timedelta:
         return dt.timedelta(seconds=settings().LEASE_SECONDS)
 
-    def _take_up(self, run: Run) -> None:
+    def _take_up(self, run: Run, now: dt.datetime) -> None:
+        try:
+            self.works[run.id] = self._work_of(run)
+        except Exception:
+            log.exception("run.fault run=%s", run.id)
+            _hold_for_fault(run.id, now)
+
+    def _work_of(self, run: Run) -> Work:
         facts = run.template
         line = self.lines.get(run.channel_id)
         if line is None:
@@ -199,21 +235,23 @@ class Lane:
         begin, end = facts["quiet"] or ("", "")
         hours = quiet.read(begin, end, facts["zone"]) if begin else None
         render = compile_text(full_text(template.signature, template.text))
-        self.works[run.id] = Work(run.id, line, template, facts["mapping"], render, hours)
+        return Work(run.id, line, template, facts["mapping"], render, hours)
 
     def _claim(self, channel_ids: Sequence[int]) -> Claimed | None:
         """Claim the next batch; a run that has come into its quiet hours is held instead, its batch given back."""
         now = self.clock()
         with writing() as current:
-            batch = ledger.claim_batch(current, channel_ids, self.last_run, self.claim, now, self._lease())
+            resting = [run_id for run_id, work in self.works.items() if work.trouble or work.stopped]
+            batch = ledger.claim_batch(current, channel_ids, resting, self.last_run, self.claim, now, self._lease())
             if batch is None:
                 return None
             work = self.works.get(batch.run_id)
             until = work.quiet.over_at(now) if work and work.quiet else None
-            if until is not None or work is None:
+            if work is None or until is not None:
                 ledger.write_back(current, batch, [], int(now.timestamp()))
-            if until is not None:
-                runs.hold(current, batch.run_id, "quiet_hours", until)
+            if work is not None and until is not None:
+                runs.hold(current, batch.run_id, "quiet_hours", until, now, begins={RunState.SENDING})
+                work.stopped = True
         return batch
 
     def _write_back(self, batch: Claimed, work: Work, outcomes: Outcomes) -> None:
@@ -229,7 +267,9 @@ class Lane:
                     if a.provider_ref
                 ]
                 ledger.remember_refs(current, work.line.channel_id, batch.run_id, refs)
-            if outcomes.trouble is not None:
+            if outcomes.fault:
+                runs.hold(current, batch.run_id, "fault", None, now, begins={RunState.SENDING})
+            elif outcomes.trouble is not None:
                 self._hold(batch.run_id, outcomes.trouble, now)
             elif outcomes.answers:
                 runs.note_success(current, batch.run_id)
@@ -243,16 +283,16 @@ class Lane:
         run = current.get(Run, run_id, populate_existing=True)
         if run is None or run.state != RunState.SENDING:
             return
-        failures = run.failures + 1
+        failures = run.failures + (0 if isinstance(trouble, Throttled) else 1)
         log.warning("channel.trouble run=%s kind=%s code=%s", run_id, type(trouble).__name__, trouble.code)
         if isinstance(trouble, Misconfigured):
-            runs.hold(current, run_id, str(trouble.outcome or Outcome.CREDENTIALS), None)
+            reason, until = str(trouble.outcome or Outcome.CREDENTIALS), None
         elif isinstance(trouble, Throttled):
-            wait = trouble.retry_after or BACK_OFF[0]
-            runs.hold(current, run_id, "throttled", now + dt.timedelta(seconds=wait))
+            reason, until = "throttled", now + dt.timedelta(seconds=trouble.retry_after or BACK_OFF[0])
         else:
             wait = BACK_OFF[min(failures, len(BACK_OFF)) - 1]
-            runs.hold(current, run_id, "unreachable", now + dt.timedelta(seconds=wait), failures=failures)
+            reason, until = "unreachable", now + dt.timedelta(seconds=wait)
+        runs.hold(current, run_id, reason, until, now, begins={RunState.SENDING}, failures=failures)
 
     # -- on the loop: provider calls ------------------------------------------------------------------------------
 
@@ -261,7 +301,11 @@ class Lane:
         free = [line.channel_id for line in self.lines.values() if line.has_room]
         if not free:
             return False
-        batch = await self.at_desk(self._claim, free)
+        try:
+            batch = await self.at_desk(self._claim, free)
+        except DBAPIError:
+            log.exception("claim.failed")
+            batch = None
         if batch is None:
             return False
         self.last_run = batch.run_id
@@ -279,36 +323,79 @@ class Lane:
         """Hand over one batch, request by request, and write down what became of it."""
         outcomes = Outcomes()
         try:
-            calls = [asyncio.create_task(self._call(request, outcomes, work, http)) for request in _cut(batch, work)]
-            await asyncio.gather(*calls)
+            requests = _cut(batch, work)
+        except Exception:
+            log.exception("render.fault run=%s", batch.run_id)
+            outcomes.fault, requests = True, []
+            work.stopped = True
+        try:
+            await asyncio.gather(*(self._call(request, outcomes, work, http) for request in requests))
         finally:
             work.line.batches -= 1
-            await self.at_desk(self._write_back, batch, work, outcomes)
+            await self._write_down(batch, work, outcomes)
+            if outcomes.trouble is not None:
+                work.stopped, work.trouble = True, None
+
+    async def _write_down(self, batch: Claimed, work: Work, outcomes: Outcomes) -> None:
+        """Write back, again if the database would not; what is given up here the sweep calls unconfirmed."""
+        for again in range(WRITE_TRIES):
+            try:
+                await self.at_desk(self._write_back, batch, work, outcomes)
+            except DBAPIError:
+                log.exception("write_back.failed run=%s batch=%s", batch.run_id, batch.no)
+                await asyncio.sleep(0.2 * 2**again)
+            else:
+                return
 
     async def _call(self, request: Request, outcomes: Outcomes, work: Work, http: HttpClient) -> None:
         """Make one provider call, if the run may still go on when its turn has come."""
-        line = work.line
-        async with line.slots:
-            if line.rate:
-                await asyncio.sleep(await self.at_desk(_departure, line.channel_id, len(request.rows), line.rate))
-            if work.stopped or self.stopping:
+        async with work.line.slots:
+            if not await self._departs(work, len(request.rows)):
                 return
-            submission = Submission(work.template, request.messages, line.callback_url)
+            submission = Submission(work.template, request.messages, work.line.callback_url)
             try:
-                answers = await line.adapter.send(submission, http)
+                outcomes.answers += list(request.answered(await work.line.adapter.send(submission, http)))
             except (Unreachable, Throttled, Misconfigured) as trouble:
-                outcomes.trouble = trouble
-                work.stopped = True
-                return
+                known = outcomes.trouble
+                if known is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(known)):
+                    outcomes.trouble = work.trouble = trouble
             except Unclear as doubt:
                 outcomes.answers += request.in_doubt(doubt.code)
-                return
             except Exception:
                 # A fault of ours in the adapter: the request may have left, so its messages are in doubt as well.
-                log.exception("adapter.fault channel=%s", line.channel_id)
+                log.exception("adapter.fault channel=%s", work.line.channel_id)
                 outcomes.answers += request.in_doubt("adapter_fault")
-                return
-        outcomes.answers += request.answered(answers)
+            except BaseException:
+                # The lane is being torn down while the call is out.
+                outcomes.answers += request.in_doubt("cut")
+                raise
+
+    async def _departs(self, work: Work, messages: int) -> bool:
+        """Wait until the channel's rate lets these messages go; False if meanwhile they must not."""
+        line = work.line
+        while line.rate and not self._must_wait(work):
+            booked, seconds = await self.at_desk(_departure, line.channel_id, messages, line.rate)
+            if booked is None:
+                # Nobody to ask: each lane keeps to its share of the rate.
+                now = asyncio.get_running_loop().time()
+                line.next_departure = max(line.next_departure, now) + seconds
+                await asyncio.sleep(line.next_departure - seconds - now)
+                break
+            await asyncio.sleep(min(seconds, LOOK_AROUND) if not booked else seconds)
+            if booked:
+                break
+        return not self._must_wait(work)
+
+    def _must_wait(self, work: Work) -> bool:
+        if work.stopped or work.trouble is not None or self.stopping:
+            return True
+        return work.quiet is not None and work.quiet.over_at(self.clock()) is not None
+
+
+def _hold_for_fault(run_id: int, now: dt.datetime) -> None:
+    """Hold a run that a mistake of ours keeps from going on, so that the others do."""
+    with writing() as current:
+        runs.hold(current, run_id, "fault", None, now, begins={RunState.OPEN, RunState.SENDING})
 
 
 @dataclass
@@ -323,12 +410,14 @@ class Request:
         """Pair answers with rows; a message the provider did not mention is in doubt."""
         for (seq, billed), answer in zip(self.rows, answers, strict=False):
             if answer.in_doubt:
-                yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer", answer.code)
-            elif answer.accepted:
-                yield Answered(seq, Status.ACCEPTED, billed, "", answer.code, answer.provider_ref)
+                yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer", storable(answer.code))
+                continue
+            code, ref = storable(answer.code), storable(answer.provider_ref)
+            if answer.accepted:
+                yield Answered(seq, Status.ACCEPTED, billed, "", code, ref)
             else:
                 why = str(answer.outcome or Outcome.UNKNOWN)
-                yield Answered(seq, Status.REFUSED, billed, why, answer.code, answer.provider_ref)
+                yield Answered(seq, Status.REFUSED, billed, why, code, ref)
         for seq, billed in self.rows[len(answers) :]:
             yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer")
 
@@ -342,6 +431,7 @@ def _cut(batch: Claimed, work: Work) -> list[Request]:
     names, mapping = work.template.variables, work.mapping
     fixed = None if any("property" in mapping.get(name, {}) for name in names) else filled(names, mapping, None)
     most = work.line.adapter.carries(work.template)
+    most = min(most, work.line.rate or most)
     groups: dict[str, Request] = {}
     full: list[Request] = []
     for seq, phone, params in batch.rows:
@@ -358,12 +448,15 @@ def _cut(batch: Claimed, work: Work) -> list[Request]:
     return full + list(groups.values())
 
 
-def _departure(channel_id: int, messages: int, per_second: int) -> float:
-    """Return the seconds until these messages may leave; without Redis every lane keeps to its share of the rate."""
+def _departure(channel_id: int, messages: int, per_second: int) -> tuple[bool | None, float]:
+    """Book a departure: (True, seconds until it), (False, seconds to wait before asking again).
+
+    (None, seconds these messages take) if nobody can be asked.
+    """
     try:
         return rate.book(channel_id, messages, per_second)
     except rate.RateUnknown:
-        return rate.paced(messages, per_second, settings().SEND_WORKERS)
+        return None, rate.paced(messages, per_second, settings().SEND_WORKERS)
 
 
 def send(app: Flask, clock: Clock) -> None:

@@ -11,15 +11,19 @@ import datetime as dt
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from smsapp.channels.base import Callback, Channel, ChannelError, News, Receipt, Reply
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
+from smsapp.domain.outcome import Outcome
+from smsapp.domain.storable import storable
 from smsapp.services import channels, replies
-from smsapp.store import news, queue, receipts
+from smsapp.store import news, queue, receipts, runs
 from smsapp.store.db import session, writing
 from smsapp.store.news import Move
 from smsapp.store.receipts import Inbox
@@ -29,6 +33,10 @@ log = logging.getLogger(__name__)
 
 BULK = 500
 """Callbacks read in one transaction."""
+YOUNG = dt.timedelta(days=1)
+"""How long a receipt without a message may wait for its message's provider id to turn up."""
+TEST_REF = "test-"
+"""How references of test sends begin; their receipts belong to no run."""
 REF = re.compile(r"([0-9]{1,18})-([0-9]{1,9})")
 STATUS = {News.DELIVERED: Status.DELIVERED, News.UNDELIVERED: Status.UNDELIVERED, News.ACCEPTED: Status.ACCEPTED}
 
@@ -54,17 +62,33 @@ def _keep(current: Session, channel_id: int, callback: Callback, now: dt.datetim
 
 
 def apply_news(now: dt.datetime) -> int:
-    """Read every stored callback and apply it; return how many were read. One consumer at a time."""
+    """Read every stored callback and apply it; return how many were read. One consumer at a time.
+
+    A callback that cannot be applied with the others is tried alone, and put aside if it cannot be applied at all: the
+    ones behind it must not wait for ever. The raw body is kept.
+    """
     read = 0
+    alone: list[int] = []
     while True:
-        with writing() as current:
-            if not receipts.only_reader(current):
-                return read
-            waiting = receipts.unread(current, BULK)
-            if not waiting:
-                return read
-            _apply(current, waiting, now)
-        read += len(waiting)
+        bulk = alone[:1] or receipts.unread_ids(session(), BULK)
+        if not bulk:
+            return read
+        try:
+            with writing() as current:
+                if not receipts.only_reader(current):
+                    return read
+                _apply(current, receipts.of_ids(current, bulk), now)
+        except OperationalError:
+            raise
+        except Exception:
+            log.exception("news.failed callbacks=%s", len(bulk))
+            if len(bulk) > 1:
+                alone = list(bulk)
+                continue
+            with writing() as current:
+                receipts.mark_read(current, [], bulk)
+        alone = alone[1:]
+        read += len(bulk)
 
 
 def _apply(current: Session, waiting: Sequence[Inbox], now: dt.datetime) -> None:
@@ -86,10 +110,20 @@ def _apply(current: Session, waiting: Sequence[Inbox], now: dt.datetime) -> None
         for position, item in enumerate(found):
             if isinstance(item, Reply):
                 replies.take(current, row.channel_id, row.id, position, item, now)
-            else:
-                found_news.append((row.channel_id, item))
+            elif not item.ref.startswith(TEST_REF):
+                found_news.append((row.channel_id, _clean(item)))
     apply_receipts(current, found_news, now)
     receipts.mark_read(current, [row.id for row in waiting], unreadable)
+
+
+def _clean(receipt: Receipt) -> Receipt:
+    """Return the receipt with ids and codes that every database can store."""
+    return replace(
+        receipt,
+        ref=storable(receipt.ref),
+        provider_ref=storable(receipt.provider_ref),
+        code=storable(receipt.code),
+    )
 
 
 def _adapter(channel_id: int) -> Channel | None:
@@ -109,15 +143,18 @@ def apply_receipts(current: Session, arrived: Sequence[tuple[int, Receipt]], now
         else:
             wanted.setdefault(key, []).append(receipt)
     known = news.where_they_stand(current, sorted(wanted))
+    own_channel = runs.channel_of(current, {run_id for run_id, _seq in wanted})
     channel_of = {id(receipt): channel_id for channel_id, receipt in arrived}
     moves: list[Move] = []
     for key, its_news in wanted.items():
         stands = known.get(key)
+        # What one provider says cannot move another one's messages.
+        foreign = [one for one in its_news if stands is None or channel_of[id(one)] != own_channel.get(key[0])]
+        strays += [(channel_of[id(receipt)], receipt) for receipt in foreign]
         if stands is None:
-            strays += [(channel_of[id(receipt)], receipt) for receipt in its_news]
             continue
         status, last = stands.status, None
-        for receipt in its_news:
+        for receipt in (one for one in its_news if one not in foreign):
             after = advance(status, STATUS[receipt.news])
             if after is not status:
                 status, last = after, receipt
@@ -130,10 +167,12 @@ def apply_receipts(current: Session, arrived: Sequence[tuple[int, Receipt]], now
         [
             {
                 "channel_id": channel_id,
-                "ref": receipt.ref[:80],
-                "provider_ref": receipt.provider_ref[:80],
+                "ref": receipt.ref,
+                "provider_ref": receipt.provider_ref,
+                "phone": receipt.phone,
                 "news": receipt.news,
-                "code": receipt.code[:80],
+                "outcome": receipt.outcome,
+                "code": receipt.code,
             }
             for channel_id, receipt in strays
         ],
@@ -164,9 +203,40 @@ def _keys(current: Session, arrived: Sequence[tuple[int, Receipt]]) -> list[tupl
     return keys
 
 
+def redo_strays(now: dt.datetime) -> None:
+    """Apply receipts that came before the answer with the provider's id had been written down."""
+    with writing() as current:
+        waiting = receipts.young_strays(current, now - YOUNG, BULK)
+        theirs: dict[int, set[str]] = {}
+        for stray in waiting:
+            theirs.setdefault(stray.channel_id, set()).add(stray.provider_ref)
+        known = {
+            (channel_id, ref)
+            for channel_id, refs in theirs.items()
+            for ref, _phone in news.by_provider_ref(current, channel_id, sorted(refs))
+        }
+        ready = [stray for stray in waiting if (stray.channel_id, stray.provider_ref) in known]
+        receipts.forget_strays(current, [stray.id for stray in ready])
+        arrived = [
+            (
+                stray.channel_id,
+                Receipt(
+                    News(stray.news),
+                    provider_ref=stray.provider_ref,
+                    phone=stray.phone,
+                    outcome=Outcome(stray.outcome) if stray.outcome else None,
+                    code=stray.code,
+                ),
+            )
+            for stray in ready
+        ]
+        apply_receipts(current, arrived, now)
+
+
 def ask_providers(now: dt.datetime) -> None:
     """Fetch what waits at every provider that has to be asked, store it page by page, and apply it."""
     asked = [row.id for row in channels.choices() if channels.kinds()[row.kind].pulls]
+    session().commit()  # nothing is held open while providers answer
     if asked:
         asyncio.run(_ask(asked, now))
     apply_news(now)
@@ -176,11 +246,16 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
     async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
         for channel_id in channel_ids:
             try:
-                async for page in channels.adapter(channel_id).pull(http):
+                adapter = channels.adapter(channel_id)
+                session().commit()
+                async for page in adapter.pull(http):
                     with writing() as current:
                         _keep(current, channel_id, page, now)
             except ChannelError as trouble:
                 log.warning("pull.failed channel=%s code=%s", channel_id, trouble.code)
+            except Exception:
+                # One channel's fault must not keep the others' receipts waiting.
+                log.exception("pull.fault channel=%s", channel_id)
 
 
 def unread_count(limit: int = 1000) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from smsapp.channels.base import Channel
 from smsapp.domain import funnel as numbers
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status
-from smsapp.domain.errors import Outrun
+from smsapp.domain.errors import Outrun, Problem, Refusal
 from smsapp.domain.schedule import Schedule
 from smsapp.domain.sms_template import Audit, Purpose, variables
 from smsapp.services import audience, channels, clock, trail
@@ -57,10 +58,13 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
         slot: dt.datetime | None = campaign.next_due_at
         schedule = Schedule.from_json(campaign.schedule)
         grace = dt.timedelta(minutes=campaign.grace_minutes)
-        while slot is not None and slot + grace < now:
+        following = schedules.next_due(schedule, campaign.next_due_at) if schedule.recurring else None
+        # Of several slots that have passed only the last one is sent: nobody gets yesterday's text beside today's.
+        while slot is not None and (slot + grace < now or (following is not None and following <= now)):
             runs.add_missed(current, campaign, slot, now)
             log.warning("slot.missed campaign=%s slot=%s", campaign_id, slot.isoformat())
-            slot = schedules.next_due(schedule, slot) if schedule.recurring else None
+            slot = following
+            following = None if slot is None else schedules.next_due(schedule, slot)
         if slot is None:
             campaigns.move(current, campaign_id, Action.START)
             campaigns.move(current, campaign_id, Action.FAIL, failure="missed", next_due_at=None)
@@ -92,7 +96,7 @@ def open_run(run_id: int, now: dt.datetime) -> None:
     adapter = channels.adapter(run.channel_id)
     with writing() as current:
         ledger.ensure_partition(current, run_id)
-    with writing() as current:
+    with writing(frozen=True) as current:
         run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
         if run is None or run.state != RunState.OPEN:
             return
@@ -102,7 +106,7 @@ def open_run(run_id: int, now: dt.datetime) -> None:
         segment = current.get(Segment, run.segment_id) if run.segment_id else None
         change = _changed_since_confirmed(campaign, template, channel, segment)
         if change or campaign is None or template is None or channel is None or segment is None:
-            runs.hold(current, run_id, change or "gone", None)
+            runs.hold(current, run_id, change or "gone", None, now, begins={RunState.OPEN})
             log.warning("run.held run=%s reason=%s", run_id, change)
             return
         plan = audience.describe(segment.id, channel.id, template.id, campaign.mapping, now)
@@ -243,34 +247,43 @@ def _why(current: Session, run: Run) -> str:
 
 
 def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Hold a run until a person resumes it; what is at the provider stays there. Raises Outrun if it is over."""
+    """Hold a run until a person resumes it; what is at the provider stays there. Raises Outrun if it cannot be held."""
     with writing() as current:
-        if not runs.hold(current, run_id, "paused", None):
+        if not runs.pause(current, run_id, now):
             raise Outrun(run=run_id)
         trail.note(current, actor, "pause", "run", run_id, now)
 
 
 def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Let a held run go on with exactly what was not sent. Raises Outrun if it is not held."""
+    """Let a held run go on with exactly what was not sent.
+
+    A run held because its template changed takes the present text: the page that offers this shows the difference.
+    Raises Outrun if it is not held, Refusal if the new text has a variable nobody has mapped.
+    """
     with writing() as current:
         run = current.get(Run, run_id, populate_existing=True)
-        goes_on = RunState.OPEN if run is None or run.started_at is None else RunState.SENDING
+        if run is None or run.state != RunState.HELD:
+            raise Outrun(run=run_id)
+        if run.hold_reason == "template_changed":
+            _confirm_anew(current, run.campaign_id)
+        goes_on = RunState.OPEN if run.started_at is None else RunState.SENDING
         if not runs.change_state(
-            current, run_id, {RunState.HELD}, goes_on, hold_reason="", hold_until=None, failures=0
+            current, run_id, {RunState.HELD}, goes_on, hold_reason="", hold_until=None, held_at=None, failures=0
         ):
             raise Outrun(run=run_id)
-        if goes_on is RunState.OPEN and run is not None:
-            _confirm_anew(current, run.campaign_id)
         trail.note(current, actor, "resume", "run", run_id, now)
     queue.ring(queue.SEND, "send", run_id)
 
 
 def _confirm_anew(current: Session, campaign_id: int) -> None:
-    """Take the template's present text as confirmed: the person who resumes has been shown the difference."""
-    campaign = current.get(Campaign, campaign_id)
+    campaign = current.get(Campaign, campaign_id, populate_existing=True)
     template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
-    if campaign is not None and template is not None:
-        campaign.confirmed_template = {"text": template.text, "signature": template.signature}
+    if campaign is None or template is None:
+        return
+    unmapped = [name for name in variables(template.text) if name not in campaign.mapping]
+    if unmapped:
+        raise Refusal(*(Problem("variable_unmapped", "template", {"variable": name}) for name in unmapped))
+    campaign.confirmed_template = {"text": template.text, "signature": template.signature}
 
 
 def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
@@ -291,27 +304,41 @@ def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
 
 def sweep(now: dt.datetime) -> None:
     """Put right whatever Redis lost and whoever died left behind. Every waiting state has its line here."""
-    for campaign_id in campaigns.due(session(), now):
-        start(campaign_id, now)
-    for campaign in campaigns.due_between(session(), now, now + RING_AGAIN, 1000):
-        if campaign.next_due_at is not None:
-            ring_when_due(campaign.id, campaign.next_due_at)
     with writing() as current:
         for run_id in ledger.expire_leases(current, now):
             log.warning("lease.lost run=%s", run_id)
         runs.wake(current, now)
-    for run in runs.unfinished(session()):
-        _sweep_run(run, now)
-    for run_id in runs.waiting_for_receipts(session(), now - dt.timedelta(hours=settings().RECEIPT_HOURS)):
-        with writing() as current:
-            ledger.close_without_receipt(current, run_id)
+    _each("start", campaigns.due(session(), now), lambda campaign_id: start(campaign_id, now))
+    for campaign in campaigns.due_between(session(), now, now + RING_AGAIN, 1000):
+        if campaign.next_due_at is not None:
+            ring_when_due(campaign.id, campaign.next_due_at)
+    _each("run", [run.id for run in runs.unfinished(session())], lambda run_id: _sweep_run(run_id, now))
+    old = now - dt.timedelta(hours=settings().RECEIPT_HOURS)
+    _each("receipts", runs.waiting_for_receipts(session(), old), _close_without_receipt)
 
 
-def _sweep_run(run: Run, now: dt.datetime) -> None:
-    if run.state in {RunState.SENDING, RunState.ENDING} and close_if_over(run.id, now):
+def _each(noun: str, ids: Sequence[int], step: Callable[[int], object]) -> None:
+    """Take the step for each id; one that fails is logged and does not keep the others waiting."""
+    for one in ids:
+        try:
+            step(one)
+        except Exception:
+            log.exception("sweep.failed %s=%s", noun, one)
+
+
+def _close_without_receipt(run_id: int) -> None:
+    with writing() as current:
+        ledger.close_without_receipt(current, run_id)
+
+
+def _sweep_run(run_id: int, now: dt.datetime) -> None:
+    if close_if_over(run_id, now):
+        return
+    run = session().get(Run, run_id, populate_existing=True)
+    if run is None:
         return
     if run.state in {RunState.OPEN, RunState.SENDING}:
-        queue.ring(queue.SEND, "send", run.id)
+        queue.ring_once(queue.SEND, "send", run_id)
     elif run.state == RunState.HELD and run.hold_reason not in {*ROUTINE_HOLDS, "paused"}:
         _give_up_after_grace(run, now)
 
@@ -322,10 +349,13 @@ def _give_up_after_grace(run: Run, now: dt.datetime) -> None:
         campaign = current.get(Campaign, run.campaign_id)
         funnel = runs.funnels(current, [run.id])[run.id]
         grace = dt.timedelta(minutes=campaign.grace_minutes if campaign else 0)
-        if funnel.accepted or now < run.slot + grace:
+        if funnel.accepted or now < (run.held_at or run.slot) + grace:
             return
         facts = {**run.template, "given_up": run.hold_reason}
-        if runs.change_state(current, run.id, {RunState.HELD}, RunState.ENDING, hold_reason="failing", template=facts):
+        seen = Run.hold_reason == run.hold_reason
+        if runs.change_state(
+            current, run.id, {RunState.HELD}, RunState.ENDING, seen, hold_reason="failing", template=facts
+        ):
             log.warning("run.given_up run=%s reason=%s", run.id, run.hold_reason)
             runs.start_unfrozen(current, run.id, now)
     close_if_over(run.id, now)

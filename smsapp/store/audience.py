@@ -63,7 +63,7 @@ def people(audience: Audience) -> sa.Select[Any]:
             _array(values).label("params"),
             sa.or_(sa.false(), *(value.is_(None) for value in values)).label("incomplete"),
         )
-        .where(Contact.id.in_(audience.members))
+        .where(_belongs(audience.members))
         .subquery("base")
     )
     reasons = [
@@ -91,6 +91,13 @@ def tallied(session: Session, audience: Audience) -> dict[Left | None, int]:
         else:
             result[Left(reason)] = everybody
     return {reason: n for reason, n in result.items() if n}
+
+
+def _belongs(members: sa.Select[Any]) -> sa.ColumnElement[bool]:
+    """Return the condition that a contact is a member; a rule over contacts is asked as it is, not by way of ids."""
+    if members.get_final_froms() != [Contact.__table__]:
+        return Contact.id.in_(members)
+    return sa.true() if members.whereclause is None else members.whereclause
 
 
 def _value(source: Mapping[str, Any]) -> sa.ColumnElement[str]:

@@ -97,18 +97,24 @@ def changed(session: Session, statement: Any) -> int:
 
 
 @contextmanager
-def writing() -> Iterator[Session]:
+def writing(*, frozen: bool = False) -> Iterator[Session]:
     """Open the one transaction of a use case: commit at the end, roll back on any exception.
 
     Only services call this. On SQLite it begins IMMEDIATE: a transaction that reads first and writes later would
     otherwise fail at once ("database is locked") if another process wrote in between, whatever the busy timeout.
     Reads made before in the same context are ended first, so that they cannot hold an old snapshot.
+
+    `frozen`: all statements see the database as it was at the first one (on SQLite they always do). PostgreSQL then
+    refuses to change what somebody else changed meanwhile: the caller tries again later.
     """
     current = session()
     if current.new or current.dirty or current.deleted:
         raise RuntimeError("changes were made outside of writing()")
     current.commit()
-    current.connection(execution_options={"begin": "IMMEDIATE"})
+    options: dict[str, Any] = {"begin": "IMMEDIATE"}
+    if frozen and dialect() == "postgresql":
+        options["isolation_level"] = "REPEATABLE READ"
+    current.connection(execution_options=options)
     try:
         yield current
         current.commit()

@@ -10,6 +10,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -138,16 +139,30 @@ class Claimed:
 
 
 def claim_batch(
-    session: Session, channels: Sequence[int], after_run: int, claim: str, now: dt.datetime, lease: dt.timedelta
+    session: Session,
+    channels: Sequence[int],
+    resting: Sequence[int],
+    after_run: int,
+    claim: str,
+    now: dt.datetime,
+    lease: dt.timedelta,
 ) -> Claimed | None:
     """Hand out the next batch of a sending run of these channels, the runs taking turns; None if there is none.
+
+    Runs among `resting` are passed over.
 
     Numbers that opted out since the freeze are cancelled here, in the transaction that claims.
     """
     ready = sa.exists().where(Batch.run_id == Run.id, Batch.state == BatchState.READY)
     run = (
         sa.select(Run.id)
-        .where(Run.state == RunState.SENDING, Run.finished_at.is_(None), Run.channel_id.in_(channels), ready)
+        .where(
+            Run.state == RunState.SENDING,
+            Run.finished_at.is_(None),
+            Run.channel_id.in_(channels),
+            Run.id.not_in(resting),
+            ready,
+        )
         .order_by(Run.id <= after_run, Run.id)
         .limit(1)
         .scalar_subquery()
@@ -163,17 +178,21 @@ def claim_batch(
         sa.update(Batch)
         .where(sa.tuple_(Batch.run_id, Batch.no).in_(batch))
         .values(state=BatchState.HANDED, claim=claim, lease_until=now + lease, attempts=Batch.attempts + 1)
-        .returning(Batch.run_id, Batch.no, Batch.lo, Batch.hi),
+        .returning(Batch.run_id, Batch.no, Batch.lo, Batch.hi, Batch.attempts),
         execution_options={"synchronize_session": False},
     ).one_or_none()
     if taken is None:
         return None
     opted_out = sa.exists().where(OptOut.phone == Message.phone)
-    found = session.execute(
+    messages = (
         sa.select(Message.seq, Message.phone, Message.params, opted_out)
         .where(Message.run_id == taken.run_id, Message.seq.between(taken.lo, taken.hi), Message.status == Status.QUEUED)
         .order_by(Message.seq)
-    ).all()
+    )
+    if taken.attempts > 1:
+        # Queued again after a call: the odd one may be getting a receipt at this moment.
+        messages = messages.with_for_update(of=Message)
+    found = session.execute(messages).all()
     rows = [(seq, phone, params) for seq, phone, params, out in found if not out]
     changes: Changes = Counter({(name(Status.QUEUED), ""): -len(found), (name(Status.HANDED), ""): len(rows)})
     if len(rows) < len(found):
@@ -222,6 +241,8 @@ def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at
     Returns False if the lease was lost meanwhile: the sweep has called the messages unconfirmed and closed the batch,
     and the answers settle them from there.
     """
+    # The run's row first, as in sending.settle: two that wait for each other in another order would deadlock.
+    session.execute(sa.select(Run.id).where(Run.id == batch.run_id).with_for_update())
     answered = {answer.seq for answer in answers}
     unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered]
     released = changed(
@@ -242,20 +263,31 @@ def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at
     groups: dict[tuple[Status, str], list[Answered]] = {}
     for answer in answers:
         groups.setdefault((answer.status, answer.reason), []).append(answer)
-    for (status, reason), group in sorted(groups.items()):
+    for (status, reason), group in sorted(groups.items(), key=itemgetter(0)):
+        group.sort(key=attrgetter("seq"))
         moved = _store_answers(session, batch.run_id, begins, group, at)
         changes[counted_as] -= moved
         changes[name(status), reason] += moved
         if moved < len(group):
             _complete_overtaken(session, batch.run_id, group, at)
     if owned and unsent:
-        changes[name(Status.HANDED), ""] -= len(unsent)
-        changes[name(Status.QUEUED), ""] += len(unsent)
+        still = _still_queued(session, batch.run_id, unsent)
+        changes[name(Status.HANDED), ""] -= still
+        changes[name(Status.QUEUED), ""] += still
     shift(session, batch.run_id, changes)
+    # A write-back that is repeated because its commit was not heard of must not count the parts again.
     parts = sum(answer.parts for answer in answers if answer.status is Status.ACCEPTED)
-    if parts:
+    if parts and (owned or changes[name(Status.ACCEPTED), ""]):
         changed(session, sa.update(Run).where(Run.id == batch.run_id).values(parts=Run.parts + parts))
     return owned
+
+
+def _still_queued(session: Session, run_id: int, unsent: Sequence[int]) -> int:
+    """Return how many of these are queued, and lock them; a stray receipt may have moved one on."""
+    chosen = sa.select(Message.seq).where(
+        Message.run_id == run_id, Message.seq.in_(unsent), Message.status == Status.QUEUED
+    )
+    return len(session.execute(chosen.order_by(Message.seq).with_for_update()).all())
 
 
 def _store_answers(session: Session, run_id: int, begins: Status, group: Sequence[Answered], at: int) -> int:
@@ -312,6 +344,12 @@ def remember_refs(session: Session, channel_id: int, run_id: int, refs: Iterable
         session.connection().execute(upsert(ProviderRef).on_conflict_do_nothing(), rows)
 
 
+def is_ready(session: Session) -> bool:
+    """Say whether any sending run has a batch to claim."""
+    waiting = sa.exists().where(Run.state == RunState.SENDING, Run.id == Batch.run_id, Batch.state == BatchState.READY)
+    return bool(session.scalar(sa.select(waiting)))
+
+
 def is_over(session: Session, run_id: int) -> bool:
     """Say whether no batch of this run has work left."""
     still = sa.exists().where(Batch.run_id == run_id, Batch.state.in_([BatchState.READY, BatchState.HANDED]))
@@ -345,7 +383,7 @@ def expire_leases(session: Session, now: dt.datetime) -> list[int]:
     runs: dict[int, list[tuple[int, int]]] = {}
     for run_id, lo, hi in lost:
         runs.setdefault(run_id, []).append((lo, hi))
-    for run_id, ranges in runs.items():
+    for run_id, ranges in sorted(runs.items()):
         _close_queued(session, run_id, ranges, Status.UNCONFIRMED, WORKER_LOST, Status.HANDED)
     return list(runs)
 

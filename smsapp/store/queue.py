@@ -32,13 +32,16 @@ Away = redis.RedisError
 log = logging.getLogger(__name__)
 
 
-def connect(url: str) -> redis.Redis:
-    """Return a client that fails fast instead of making a page wait for a dead Redis."""
-    return redis.Redis.from_url(url, socket_connect_timeout=2, health_check_interval=30)
+def connect(url: str, patience: float | None = None) -> redis.Redis:
+    """Return a client that fails fast instead of making a page wait for a dead Redis.
+
+    `patience`: seconds to wait for an answer; None for a worker, whose blocking wait for work is its life.
+    """
+    return redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=patience, health_check_interval=30)
 
 
 def init_app(app: Flask, url: str) -> None:
-    app.extensions[EXTENSION] = connect(url)
+    app.extensions[EXTENSION] = connect(url, patience=3)
 
 
 def connection() -> redis.Redis:

@@ -9,28 +9,33 @@ from smsapp.store.queue import Away, connection
 WINDOW = 1.05
 """Seconds a second's worth of messages is spread over: slack for the way to the provider, so that no second there
 exceeds the rate."""
+AHEAD = 2.0
+"""Departures are booked this many seconds ahead at most, so that a pause never waits for one."""
 
 BOOK = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local next = tonumber(redis.call('GET', KEYS[1]) or '0')
 if next < now then next = now end
+if next - now > tonumber(ARGV[2]) then return tostring(now - next) end
 redis.call('SET', KEYS[1], string.format('%.0f', next + ARGV[1]), 'PX', 60000)
 return tostring(next - now)
 """
 SCRIPT = "smsapp.rate.script"
 
 
-def book(channel_id: int, messages: int, rate: int) -> float:
-    """Book a departure for this many messages; return the seconds to wait until it.
+def book(channel_id: int, messages: int, rate: int) -> tuple[bool, float]:
+    """Book a departure for this many messages, at most a second's worth of them.
 
+    Returns (True, seconds to wait until it), or (False, seconds) if departures are booked too far ahead already.
     Departures are evenly spaced, without bursts. Raises RateUnknown if there is nobody to ask.
     """
     script = current_app.extensions.get(SCRIPT)
     if script is None:
         script = current_app.extensions[SCRIPT] = connection().register_script(BOOK)
     spacing = round(messages * WINDOW * 1_000_000 / rate)
-    return float(script(keys=[f"smsapp:rate:{channel_id}"], args=[spacing])) / 1_000_000
+    wait = float(script(keys=[f"smsapp:rate:{channel_id}"], args=[spacing, round(AHEAD * 1_000_000)])) / 1_000_000
+    return (True, wait) if wait >= 0 else (False, -wait - AHEAD)
 
 
 def paced(messages: int, rate: int, lanes: int) -> float:

@@ -43,9 +43,11 @@ class StrayReceipt(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id", ondelete="CASCADE"))
-    at: Mapped[dt.datetime]
+    at: Mapped[dt.datetime] = mapped_column(index=True)
     ref: Mapped[str] = mapped_column(sa.String(80), default="")
     provider_ref: Mapped[str] = mapped_column(sa.String(80), default="")
+    phone: Mapped[str] = mapped_column(sa.String(16), default="")
+    outcome: Mapped[str | None] = mapped_column(sa.String(40))
     news: Mapped[str] = mapped_column(sa.String(12))
     code: Mapped[str] = mapped_column(sa.String(80), default="")
 
@@ -70,12 +72,14 @@ def only_reader(session: Session) -> bool:
     return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(READER))))
 
 
-def unread(session: Session, limit: int) -> Sequence[Inbox]:
-    """Return the oldest callbacks nobody has read."""
-    return session.scalars(sa.select(Inbox).where(Inbox.state == 0).order_by(Inbox.id).limit(limit)).all()
+def of_ids(session: Session, ids: Sequence[int]) -> Sequence[Inbox]:
+    """Return these callbacks as far as nobody has read them, in the order they came."""
+    chosen = sa.select(Inbox).where(Inbox.id.in_(ids), Inbox.state == 0).order_by(Inbox.id)
+    return session.scalars(chosen.execution_options(populate_existing=True)).all()
 
 
 def unread_ids(session: Session, limit: int) -> Sequence[int]:
+    """Return the oldest callbacks nobody has read."""
     return session.scalars(sa.select(Inbox.id).where(Inbox.state == 0).order_by(Inbox.id).limit(limit)).all()
 
 
@@ -90,6 +94,17 @@ def mark_read(session: Session, ids: Sequence[int], unreadable: Sequence[int]) -
 
 
 def keep_strays(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -> None:
-    """Keep receipts (channel_id, ref, provider_ref, news, code) that name no message of ours, for a person."""
+    """Keep receipts that name no message of ours, as columns, for later or for a person."""
     if strays:
         session.execute(sa.insert(StrayReceipt), [{**stray, "at": now} for stray in strays])
+
+
+def young_strays(session: Session, since: dt.datetime, limit: int) -> Sequence[StrayReceipt]:
+    """Return strays that came after this moment and name a provider's id, oldest first."""
+    chosen = sa.select(StrayReceipt).where(StrayReceipt.at > since, StrayReceipt.provider_ref != "")
+    return session.scalars(chosen.order_by(StrayReceipt.id).limit(limit)).all()
+
+
+def forget_strays(session: Session, ids: Sequence[int]) -> None:
+    if ids:
+        changed(session, sa.delete(StrayReceipt).where(StrayReceipt.id.in_(ids)))

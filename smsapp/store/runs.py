@@ -62,6 +62,7 @@ class Run(Base):
     """sent, failed, stopped, missed; "" while it goes on"""
     hold_reason: Mapped[str] = mapped_column(sa.String(40), default="")
     hold_until: Mapped[dt.datetime | None]
+    held_at: Mapped[dt.datetime | None]
     failures: Mapped[int] = mapped_column(default=0)
     """Calls in a row that reached nobody; drives the back-off."""
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id"))
@@ -204,24 +205,49 @@ def add_missed(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.
     )
 
 
-def change_state(session: Session, run_id: int, begins: Iterable[RunState], ends: RunState, **values: Any) -> bool:
+def change_state(
+    session: Session,
+    run_id: int,
+    begins: Iterable[RunState],
+    ends: RunState,
+    *conditions: sa.ColumnElement[bool],
+    **values: Any,
+) -> bool:
     """Move a run from one of the states it may begin at; False if it is in none of them (somebody was first)."""
-    statement = sa.update(Run).where(Run.id == run_id, Run.state.in_([*begins])).values(state=ends, **values)
+    statement = sa.update(Run).where(Run.id == run_id, Run.state.in_([*begins]), *conditions)
+    statement = statement.values(state=ends, **values)
     return changed(session, statement) == 1
 
 
-def hold(session: Session, run_id: int, reason: str, until: dt.datetime | None, *, failures: int | None = None) -> bool:
-    """Hold an unfinished run for a reason; without `until` a person has to act."""
-    extra = {} if failures is None else {"failures": failures}
+def hold(
+    session: Session,
+    run_id: int,
+    reason: str,
+    until: dt.datetime | None,
+    now: dt.datetime,
+    *,
+    begins: Iterable[RunState],
+    failures: int = 0,
+) -> bool:
+    """Hold a run that is in one of these states, for a reason; without `until` a person has to act."""
     return change_state(
         session,
         run_id,
-        {RunState.OPEN, RunState.SENDING, RunState.HELD},
+        begins,
         RunState.HELD,
         hold_reason=reason,
         hold_until=until,
-        **extra,
+        held_at=now,
+        failures=failures,
     )
+
+
+def pause(session: Session, run_id: int, now: dt.datetime) -> bool:
+    """Hold a run until a person resumes it, unless it waits for a person already."""
+    going = sa.or_(Run.state.in_([RunState.OPEN, RunState.SENDING]), Run.hold_until.is_not(None))
+    statement = sa.update(Run).where(Run.id == run_id, Run.finished_at.is_(None), Run.state != RunState.ENDING, going)
+    held = {"state": RunState.HELD, "hold_reason": "paused", "hold_until": None, "held_at": now}
+    return changed(session, statement.values(**held)) == 1
 
 
 def wake(session: Session, now: dt.datetime) -> int:
@@ -307,6 +333,12 @@ def waiting_for_receipts(session: Session, finished_before: dt.datetime) -> Sequ
     """Return the runs that ended before this moment and still have messages without a receipt."""
     waiting = sa.exists().where(Tally.run_id == Run.id, Tally.state == "accepted", Tally.n > 0)
     return session.scalars(sa.select(Run.id).where(Run.finished_at < finished_before, waiting)).all()
+
+
+def channel_of(session: Session, run_ids: Iterable[int]) -> dict[int, int]:
+    """Return the channel of each of these runs; unknown ones are absent."""
+    chosen = sa.select(Run.id, Run.channel_id).where(Run.id.in_([*run_ids]))
+    return dict(iter(session.execute(chosen)))
 
 
 def note_success(session: Session, run_id: int) -> None:

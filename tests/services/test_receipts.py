@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import sqlalchemy as sa
 from flask import Flask
 
@@ -18,6 +16,7 @@ from smsapp.store.runs import Batch, BatchState, Exclusion, Message
 from tests import builders
 from tests.engine import (
     apply,
+    claimed,
     confirmed,
     funnel,
     recount,
@@ -54,9 +53,7 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
     builders.contacts(3)
     campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
-    with writing() as current:
-        batch = ledger.claim_batch(current, [campaign.channel_id or 0], 0, "w1", clock.now, dt.timedelta(seconds=60))
-    assert batch is not None
+    batch = claimed(campaign, clock, "w1")
     # when the carrier is quicker
     apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
     assert (funnel(run_id).handed, funnel(run_id).delivered) == (2, 1)

@@ -22,6 +22,7 @@ from smsapp.store.runs import RunState
 from tests import builders
 from tests.engine import (
     OPERATOR,
+    claimed,
     confirmed,
     funnel,
     recount,
@@ -332,9 +333,7 @@ def test_what_is_in_flight_when_a_run_is_ended_is_waited_for(app: Flask, clock: 
     builders.contacts(1500)
     campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
-    with writing() as current:
-        batch = ledger.claim_batch(current, [campaign.channel_id or 0], 0, "w1", clock.now, dt.timedelta(seconds=60))
-    assert batch is not None
+    batch = claimed(campaign, clock, "w1")
     # when
     sending.end(run_id, OPERATOR, clock.now)
     # then the rest is cancelled, and the batch's answers still count

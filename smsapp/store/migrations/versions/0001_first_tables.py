@@ -255,6 +255,8 @@ def upgrade() -> None:
         sa.Column("at", db.UtcDateTime(), nullable=False),
         sa.Column("ref", sa.String(length=80), nullable=False),
         sa.Column("provider_ref", sa.String(length=80), nullable=False),
+        sa.Column("phone", sa.String(length=16), nullable=False),
+        sa.Column("outcome", sa.String(length=40), nullable=True),
         sa.Column("news", sa.String(length=12), nullable=False),
         sa.Column("code", sa.String(length=80), nullable=False),
         sa.ForeignKeyConstraint(
@@ -262,6 +264,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stray_receipt")),
     )
+    with op.batch_alter_table("stray_receipt", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_stray_receipt_at"), ["at"], unique=False)
+
     op.create_table(
         "trail",
         sa.Column("id", db.BigId, nullable=False),
@@ -410,6 +415,7 @@ def upgrade() -> None:
         sa.Column("verdict", sa.String(length=10), nullable=False),
         sa.Column("hold_reason", sa.String(length=40), nullable=False),
         sa.Column("hold_until", db.UtcDateTime(), nullable=True),
+        sa.Column("held_at", db.UtcDateTime(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
         sa.Column("segment_id", sa.Integer(), nullable=True),
@@ -537,6 +543,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_trail_action"))
 
     op.drop_table("trail")
+    with op.batch_alter_table("stray_receipt", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_stray_receipt_at"))
+
     op.drop_table("stray_receipt")
     op.drop_table("sms_template")
     op.drop_table("segment")
