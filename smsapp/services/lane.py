@@ -409,11 +409,10 @@ class Request:
     def answered(self, answers: Sequence[Answer]) -> Iterator[Answered]:
         """Pair answers with rows; a message the provider did not mention is in doubt."""
         for (seq, billed), answer in zip(self.rows, answers, strict=False):
-            if answer.in_doubt:
-                yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer", storable(answer.code))
-                continue
             code, ref = storable(answer.code), storable(answer.provider_ref)
-            if answer.accepted:
+            if answer.in_doubt:
+                yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer", code, ref)
+            elif answer.accepted:
                 yield Answered(seq, Status.ACCEPTED, billed, "", code, ref)
             else:
                 why = str(answer.outcome or Outcome.UNKNOWN)
