@@ -38,6 +38,7 @@ from smsapp.channels.base import (
     Channel,
     News,
     Outgoing,
+    ProviderTemplate,
     Receipt,
     Reply,
     Setting,
@@ -51,6 +52,7 @@ from smsapp.channels.http import is_address, raise_for_status, retry_after
 from smsapp.domain import carrier
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import Audit, Purpose
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient
@@ -137,6 +139,19 @@ REPORTS: dict[str, Outcome] = {
     "REQUEST_SUCCESS": Outcome.UNKNOWN,
 }
 
+PAGE = 50
+PAGES = 200
+"""Most pages of templates: the account cannot have more templates than these hold."""
+AUDITS = {
+    "AUDIT_STATE_INIT": Audit.PENDING,
+    "AUDIT_STATE_PASS": Audit.APPROVED,
+    "AUDIT_STATE_NOT_PASS": Audit.REFUSED,
+    "AUDIT_SATE_CANCEL": Audit.REFUSED,  # the provider's spelling
+    "AUDIT_STATE_CANCEL": Audit.REFUSED,
+}
+PURPOSES = {"0": Purpose.VERIFICATION, "1": Purpose.NOTIFICATION, "2": Purpose.MARKETING}
+"""By OuterTemplateType; the list's TemplateType counts differently."""
+
 ACCOUNT, LIMITS = _l("Account"), _l("Limits")
 
 
@@ -167,6 +182,7 @@ class Aliyun(Channel):
     about = _l("Templates approved at Alibaba Cloud; receipts and replies come to the callback address.")
     per_request = OWN
     receipts_by_provider_ref = True
+    lists_templates = True
     settings = (
         Setting("access_key_id", "AccessKey ID", required=True, section=ACCOUNT),
         Setting("access_key_secret", "AccessKey Secret", Widget.SECRET, required=True, section=ACCOUNT),
@@ -287,6 +303,22 @@ class Aliyun(Channel):
         _expect_ok(answer)
         return _l("The provider accepts the access key.")
 
+    async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
+        """Return all templates, fifty to a page."""
+        found: dict[str, ProviderTemplate] = {}
+        for page in range(1, PAGES + 1):
+            asked = {"PageIndex": str(page), "PageSize": str(PAGE)}
+            answer = _expect_ok(await self._call("QuerySmsTemplateList", asked, {}, http))
+            items = answer.get("SmsTemplateList")
+            if not isinstance(items, list):
+                break
+            for item in items:
+                one = _template(item)
+                found.setdefault(one.code, one)
+            if len(items) < PAGE:
+                return list(found.values())
+        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipts (SmsReport) or replies (SmsUp) in a pushed list; news of templates say nothing here."""
         found = json.loads(callback.body)
@@ -345,6 +377,23 @@ def _expect_ok(answer: HttpAnswer) -> dict[str, Any]:
     if code != "OK":
         raise trouble(code or f"HTTP {answer.status}", _verdict(code, answer), retry_after(answer))
     return found
+
+
+def _template(item: Any) -> ProviderTemplate:
+    if not isinstance(item, dict) or not item.get("TemplateCode"):
+        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+    reason = item.get("Reason")
+    said = [reason.get("RejectInfo"), reason.get("RejectSubInfo")] if isinstance(reason, dict) else [reason]
+    audit = AUDITS.get(str(item.get("AuditStatus")), Audit.PENDING)
+    return ProviderTemplate(
+        str(item["TemplateCode"]),
+        str(item.get("TemplateName") or ""),
+        str(item.get("TemplateContent") or ""),
+        audit,
+        PURPOSES.get(str(item.get("OuterTemplateType"))),
+        str(item.get("SignatureName") or ""),
+        " ".join(str(one).strip() for one in said if one and one != "NO REASON") if audit is Audit.REFUSED else "",
+    )
 
 
 def filled(template: TemplateFacts, message: Outgoing) -> dict[str, str]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import Audit, Purpose
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
@@ -109,6 +110,20 @@ class TemplateFacts:
     signature: str
     variables: tuple[str, ...]
     marketing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTemplate:
+    """A template as the provider lists it; `reason` is what its reviewers wrote."""
+
+    code: str
+    name: str
+    text: str
+    audit: Audit
+    purpose: Purpose | None = None
+    """None if the provider does not say; a person has to."""
+    signature: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +253,8 @@ class Channel(ABC):
     """True for rehearsals: nobody's phone rings."""
     receipts_by_provider_ref: bool = False
     """True if receipts do not bring our `ref` back, so that the ledger has to keep an index of provider ids."""
+    lists_templates: ClassVar[bool] = False
+    """True if the provider can be asked for its templates."""
     pulls: ClassVar[bool] = False
     """True if receipts and replies wait at the provider until `pull` asks for them."""
 
@@ -268,6 +285,10 @@ class Channel(ABC):
     async def test_credentials(self, http: HttpClient) -> str:
         """Return one line that shows the account answers (a balance, a name); raises ChannelError. Sends no SMS."""
         return msgid("This kind of channel cannot check an account; send a test message.")
+
+    async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
+        """Return all templates of the account, whatever their state; raises ChannelError rather than a part of them."""
+        raise NotImplementedError
 
     def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield page after page of what waits at the provider, raw; ends when nothing waits. Raises ChannelError.

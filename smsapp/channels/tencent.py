@@ -37,6 +37,7 @@ from smsapp.channels.base import (
     Channel,
     ChannelError,
     News,
+    ProviderTemplate,
     Receipt,
     Reply,
     Setting,
@@ -50,6 +51,7 @@ from smsapp.channels.http import is_address, raise_for_status, retry_after
 from smsapp.domain import carrier, phone
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import Audit
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient
@@ -128,6 +130,9 @@ FAMILIES: tuple[tuple[str, Verdict], ...] = (
     ("Unsupported", account(Outcome.OUR_FAULT)),
 )
 
+AUDITS = {0: Audit.APPROVED, 1: Audit.PENDING, 2: Audit.PENDING, -1: Audit.REFUSED}
+"""2 is approved, but not in force yet."""
+
 ACCOUNT, RECEIPT, LIMITS = _l("Account"), _l("Receipts"), _l("Limits")
 
 
@@ -156,6 +161,7 @@ class Tencent(Channel):
     per_request = 200
     equal_texts_only = True
     receipts_by_provider_ref = True
+    lists_templates = True
     pulls = True
     settings = (
         Setting("secret_id", "SecretId", required=True, section=ACCOUNT),
@@ -312,6 +318,23 @@ class Tencent(Channel):
             raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
         return str(sum(max(_count(one, "PackageAmount") - _count(one, "CurrentUsage"), 0) for one in packages))
 
+    async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
+        """Return all templates, those for China and those for abroad; the provider does not say what they are for."""
+        found: dict[str, ProviderTemplate] = {}
+        for international in (0, 1):
+            for page in range(PAGES + 1):
+                asked = {"International": international, "Limit": PAGE, "Offset": page * PAGE}
+                response, _ = await self._ask("DescribeSmsTemplateList", asked, http)
+                items = response.get("DescribeTemplateStatusSet")
+                if not isinstance(items, list) or page == PAGES:
+                    raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+                for item in items:
+                    one = _template(item)
+                    found.setdefault(one.code, one)
+                if len(items) < PAGE:
+                    break
+        return list(found.values())
+
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield receipts, then replies, a hundred to a page, if the settings say that the provider keeps them."""
         if not self._pulls:
@@ -388,6 +411,19 @@ def _digits(raw: object) -> str:
 def _count(package: object, name: str) -> int:
     found = package.get(name) if isinstance(package, dict) else 0
     return found if isinstance(found, int) else 0
+
+
+def _template(item: Any) -> ProviderTemplate:
+    if not isinstance(item, dict) or not item.get("TemplateId"):
+        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+    audit = AUDITS.get(item.get("StatusCode", 1), Audit.PENDING)
+    return ProviderTemplate(
+        str(item["TemplateId"]),
+        str(item.get("TemplateName") or ""),
+        str(item.get("TemplateContent") or ""),
+        audit,
+        reason=str(item.get("ReviewReply") or "").strip() if audit is Audit.REFUSED else "",
+    )
 
 
 def _news(found: Any) -> Iterator[Receipt | Reply]:

@@ -25,6 +25,7 @@ from smsapp.channels.base import (
     Misconfigured,
     News,
     Outgoing,
+    ProviderTemplate,
     Receipt,
     Reply,
     Submission,
@@ -35,6 +36,7 @@ from smsapp.channels.base import (
 from smsapp.channels.http import HttpClient
 from smsapp.channels.tencent import VERDICTS, Tencent, authorization
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import Audit
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped
 from tests.channels.wire import HERE, Provider, provider, run
 
@@ -419,6 +421,55 @@ class TestTencent(HttpContract):
     def test_it_acknowledges_in_the_providers_words(self, tmp_path: Path) -> None:
         answer = self.make("http://127.0.0.1:1", tmp_path).acknowledgement()
         assert json.loads(answer.body) == {"result": 0, "errmsg": "OK"}
+
+    # -- templates ------------------------------------------------------------------------------------------------
+
+    async def listed(self, folder: Path, answer: Callable[[int, int], Any]) -> tuple[Any, Provider]:
+        async def reply(_request: web.Request, body: bytes) -> web.Response:
+            asked = json.loads(body)
+            return response(DescribeTemplateStatusSet=answer(asked["International"], asked["Offset"]))
+
+        async with provider(reply) as server, HttpClient(HERE) as http:
+            try:
+                return await self.make(server.url, folder).list_templates(http), server
+            except ChannelError as trouble:
+                return trouble, server
+
+    def test_templates_come_with_state_and_reason(self, tmp_path: Path) -> None:
+        items = [
+            {
+                "TemplateId": 1,
+                "StatusCode": 0,
+                "TemplateName": "会员日",
+                "TemplateContent": "{1}，会员日到了",
+                "ReviewReply": "好",
+            },
+            {"TemplateId": 2, "StatusCode": 2},
+            {"TemplateId": 3, "StatusCode": 1},
+            {"TemplateId": 4, "StatusCode": -1, "ReviewReply": "缺少退订"},
+            {"TemplateId": 5, "StatusCode": 7},
+        ]
+        found, server = run(self.listed(tmp_path, lambda abroad, _: items[:1] if abroad else items))
+        assert found == [
+            ProviderTemplate("1", "会员日", "{1}，会员日到了", Audit.APPROVED),
+            ProviderTemplate("2", "", "", Audit.PENDING),
+            ProviderTemplate("3", "", "", Audit.PENDING),
+            ProviderTemplate("4", "", "", Audit.REFUSED, reason="缺少退订"),
+            ProviderTemplate("5", "", "", Audit.PENDING),
+        ]
+        assert [one["X-TC-Action"] for one in server.headers] == ["DescribeSmsTemplateList"] * 2
+
+    def test_every_page_of_templates_is_fetched(self, tmp_path: Path) -> None:
+        def answer(abroad: int, offset: int) -> Any:
+            return [] if abroad else [{"TemplateId": n} for n in range(offset + 1, min(offset + 101, 151))]
+
+        found, server = run(self.listed(tmp_path, answer))
+        assert [one.code for one in found] == [str(n) for n in range(1, 151)]
+        assert len(server.requests) == 3
+
+    @pytest.mark.parametrize("page", [None, ["x"], [{"TemplateName": "?"}]])
+    def test_a_list_that_cannot_be_read_is_an_error_and_not_a_shorter_list(self, page: Any, tmp_path: Path) -> None:
+        assert isinstance(run(self.listed(tmp_path, lambda *_: page))[0], Unclear)
 
     def test_an_address_must_be_one(self) -> None:
         assert [one.place for one in Tencent.check({"url": "sms.tencentcloudapi.com"})] == ["url"]
