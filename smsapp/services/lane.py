@@ -329,7 +329,12 @@ class Lane:
             outcomes.fault, requests = True, []
             work.stopped = True
         try:
-            await asyncio.gather(*(self._call(request, outcomes, work, http) for request in requests))
+            calls = (self._call(request, outcomes, work, http) for request in requests)
+            # All of them end before anything is written: what is still out must not be taken for unsent.
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            for fault in ended:
+                if isinstance(fault, BaseException):
+                    log.error("call.cut run=%s error=%s", batch.run_id, type(fault).__name__)
         finally:
             work.line.batches -= 1
             await self._write_down(batch, work, outcomes)

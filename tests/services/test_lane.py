@@ -1,36 +1,192 @@
-"""How a lane cuts batches into requests, and how it takes down answers that leave something open."""
+"""What a lane does when something breaks under it, and how it keeps a channel's rate."""
 
 from __future__ import annotations
 
-from flask import Flask
+import asyncio
+import itertools
+from typing import Any
 
-from smsapp.channels.base import Answer, Submission
+import pytest
+import redis
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+
+from smsapp.channels.base import Answer, Channel, Misconfigured, Submission, Throttled
+from smsapp.domain.campaign import Status
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.outcome import Outcome
+from smsapp.services import channels, lane, sending
+from smsapp.store import ledger, queue, rate, runs
+from smsapp.store.db import session, writing
+from smsapp.store.runs import Run, RunState
 from tests import builders
-from tests.engine import confirmed, funnel, work
+from tests.engine import OPERATOR, confirmed, funnel, recount, status, the_run, work
 from tests.fakes import FakeChannel, FakeClock
 
 
-def test_a_request_is_as_large_as_the_channel_says_for_this_template(
+def test_a_call_that_is_cut_while_it_is_out_is_in_doubt_and_its_siblings_count(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
-    builders.contacts(450)
-    sizes: list[int] = []
-    provider.carries = lambda template: 400 if template.code else 0  # type: ignore[method-assign]
-    provider.script = lambda submission: sizes.append(len(submission.messages))
-    confirmed(clock.now)
-    work(app, clock)
-    assert sorted(sizes) == [50, 400]
+    builders.contacts(5)
+    provider.per_request = 1
+    calls = iter(range(5))
 
-
-def test_messages_the_provider_does_not_vouch_for_are_unconfirmed_the_others_are_not(
-    app: Flask, provider: FakeChannel, clock: FakeClock
-) -> None:
-    builders.contacts(3)
-
-    def script(_submission: Submission) -> list[Answer]:
-        return [Answer(True, "a"), Answer(False, code="E", in_doubt=True), Answer(True, "c")]
+    def script(submission: Submission) -> None:
+        if next(calls) == 1:
+            raise asyncio.CancelledError
 
     provider.script = script
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
-    assert (funnel(run_id).accepted, funnel(run_id).unconfirmed, funnel(run_id).refused) == (2, 1, 0)
+    assert (funnel(run_id).accepted, funnel(run_id).unconfirmed) == (4, 1)
+    assert recount(run_id) == {"accepted": 4, "unconfirmed": 1}
+
+
+def test_an_answer_that_makes_no_sense_leaves_doubt(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(2)
+    provider.script = lambda submission: [Answer(True), "nonsense"]  # type: ignore[list-item]
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    assert funnel(run_id).unconfirmed == 2
+
+
+def test_a_channel_that_cannot_be_made_holds_its_own_run_only(
+    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a run whose channel's secrets cannot be read, and a healthy one
+    builders.contacts(3)
+    broken, healthy = builders.channel(), builders.channel()
+    _first, broken_run = confirmed(clock.now, channel_id=broken.id)
+    second, healthy_run = confirmed(clock.now, channel_id=healthy.id)
+
+    def adapter(channel_id: int) -> Channel:
+        if channel_id == broken.id:
+            raise Refusal(Problem("channel_secrets_locked"))
+        return provider
+
+    monkeypatch.setattr(channels, "adapter", adapter)
+    # when
+    work(app, clock)
+    # then
+    assert (the_run(broken_run).state, the_run(broken_run).hold_reason) == (RunState.HELD, "fault")
+    assert funnel(healthy_run).accepted == 3
+    assert status(second) == Status.SENT
+
+
+def test_texts_that_cannot_be_made_hold_the_run(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(2)
+    channel = builders.channel()
+    template = builders.template(channel.id, text="${name}您好")
+    mapping = {"name": {"property": "$phone", "fallback": None}}
+    _campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
+    sending.open_run(run_id, clock.now)
+    with writing() as current:
+        current.execute(sa.update(runs.Message).values(params="not json"))
+    work(app, clock)
+    assert (the_run(run_id).hold_reason, funnel(run_id).queued, len(provider.sent)) == ("fault", 2, 0)
+
+
+def test_a_write_back_the_database_refuses_once_is_repeated(
+    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builders.contacts(3)
+    _campaign, run_id = confirmed(clock.now)
+    write_back, refusals = ledger.write_back, iter([True])
+
+    def refusing(*given: Any) -> bool:
+        if next(refusals, False):
+            raise OperationalError("UPDATE", {}, Exception("deadlock"))
+        return write_back(*given)
+
+    monkeypatch.setattr(ledger, "write_back", refusing)
+    work(app, clock)
+    assert (funnel(run_id).accepted, the_run(run_id).parts) == (3, 3)
+
+
+def test_the_gravest_trouble_of_a_batch_counts(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(3)
+    provider.per_request = 1
+    troubles = iter([Misconfigured("401", outcome=Outcome.CREDENTIALS), Throttled("429")])
+    provider.script = lambda submission: next(troubles, None)
+    provider.in_flight = 3
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    assert the_run(run_id).hold_reason == Outcome.CREDENTIALS
+
+
+def test_no_trouble_of_the_channel_undoes_a_persons_pause(app: Flask, clock: FakeClock) -> None:
+    builders.contacts(1)
+    _campaign, run_id = confirmed(clock.now)
+    sending.open_run(run_id, clock.now)
+    sending.pause(run_id, OPERATOR, clock.now)
+    with writing() as current:
+        assert not runs.hold(current, run_id, "throttled", clock.now, clock.now, begins={RunState.SENDING})
+    assert the_run(run_id).hold_reason == "paused"
+
+
+def test_a_run_that_is_paused_with_everything_answered_still_ends(app: Flask, clock: FakeClock) -> None:
+    # given a paused run whose last batch was in the hands of a worker that died
+    builders.contacts(1)
+    campaign, run_id = confirmed(clock.now)
+    sending.open_run(run_id, clock.now)
+    with writing() as current:
+        current.execute(sa.update(runs.Batch).values(state=runs.BatchState.HANDED, lease_until=clock.now))
+        ledger.shift(current, run_id, {("queued", ""): -1, ("handed", ""): 1})
+    sending.pause(run_id, OPERATOR, clock.now)
+    clock.forward(seconds=1)
+    sending.sweep(clock.now)
+    assert (status(campaign), funnel(run_id).unconfirmed) == (Status.SENT, 1)
+
+
+def test_departures_are_spaced_over_all_lanes_and_not_booked_far_ahead(app: Flask) -> None:
+    # given a rate of 20 a second and requests of 10
+    booked, following = [], []
+    for _ in range(100):
+        booked.append(rate.book(7, 10, 20)[0])
+        following.append(int(queue.connection().get("smsapp:rate:7")))  # type: ignore[arg-type]
+    # then each departs half a second, and a little slack, after the one before, however many ask
+    taken = [later - sooner for sooner, later in itertools.pairwise(following) if later != sooner]
+    assert taken[0] == 525_000
+    # and after two seconds' worth the others are asked to come again
+    assert not booked[-1]
+
+
+def test_a_limited_channel_takes_no_more_than_a_second_s_worth_in_one_request(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    builders.contacts(20)
+    channel = builders.channel(rate=10)
+    sizes: list[int] = []
+    provider.script = lambda submission: sizes.append(len(submission.messages))
+    _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
+    work(app, clock)
+    assert (max(sizes), funnel(run_id).accepted) == (10, 20)
+
+
+def test_without_redis_a_lane_keeps_to_its_share_of_the_rate(
+    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builders.contacts(30)
+    channel = builders.channel(rate=1000)
+    provider.per_request = 10
+    app.extensions[queue.EXTENSION] = redis.Redis(unix_socket_path="/nowhere/v.sock")
+    _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
+    work(app, clock)
+    assert funnel(run_id).accepted == 30
+
+
+def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock: FakeClock) -> None:
+    # given a lane that knows a run of a channel
+    builders.contacts(1)
+    _campaign, run_id = confirmed(clock.now)
+    sending.open_run(run_id, clock.now)
+    there = lane.Lane(app, clock)
+    there._look_around()
+    assert (list(there.works), len(there.lines)) == ([run_id], 1)
+    # when the run is held
+    sending.pause(run_id, OPERATOR, clock.now)
+    there._look_around()
+    # then it forgets both, to make them anew with whatever a person has changed
+    assert (there.works, there.lines) == ({}, {})
+    assert session().get(Run, run_id) is not None

@@ -143,3 +143,50 @@ def test_batches_end_done(app: Flask, provider: FakeChannel, clock: FakeClock) -
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert session().scalars(sa.select(Batch.state).where(Batch.run_id == run_id)).all() == [BatchState.DONE]
+
+
+def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given a receipt that is quicker than the write-back of the answer it belongs to
+    builders.contacts(1)
+    provider.receipts_by_provider_ref = True
+    campaign, run_id = confirmed(clock.now)
+    early = Receipt(News.UNDELIVERED, provider_ref=f"p{run_id}-1", outcome=Outcome.EXPIRED, code="X")
+    with writing() as current:
+        receipts.apply_receipts(current, [(campaign.channel_id or 0, early)], clock.now)
+    # when the answer is written, and the strays are looked through again
+    work(app, clock)
+    assert funnel(run_id).awaiting == 1
+    receipts.redo_strays(clock.now)
+    # then
+    assert (funnel(run_id).undelivered, runs.reasons(session(), [run_id])) == (1, [("undelivered", "expired", 1)])
+    receipts.redo_strays(clock.now)
+    assert funnel(run_id).undelivered == 1
+
+
+def test_one_provider_cannot_move_anothers_messages(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(1)
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    other = builders.channel()
+    with writing() as current:
+        receipts.apply_receipts(current, [(other.id, Receipt(News.DELIVERED, refs(run_id)[0]))], clock.now)
+    assert funnel(run_id).awaiting == 1
+
+
+def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    builders.contacts(2)
+    campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    first, second = refs(run_id)
+    provider.callbacks[b"poison"] = [Receipt(News.DELIVERED, first, code="bad\0\ud800code")]
+    provider.callbacks[b"good"] = [Receipt(News.DELIVERED, second)]
+    provider.callbacks[b"fault"] = [None]  # type: ignore[list-item]
+    for body in (b"poison", b"fault", b"good"):
+        receipts.store(campaign.channel_id or 0, receipts.Callback("POST", "", {}, body), clock.now)
+    receipts.apply_news(clock.now)
+    assert (funnel(run_id).delivered, receipts.unread_count()) == (2, 0)
+    assert session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
