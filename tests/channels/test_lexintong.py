@@ -344,5 +344,18 @@ class TestLexintong(HttpContract):
         assert isinstance(run(self.tried({"State": 1013}, tmp_path))[0], Misconfigured)
         assert isinstance(run(self.tried({"State": 4711}, tmp_path))[0], Misconfigured)
 
+    @pytest.mark.parametrize(
+        "callback",
+        [
+            page(ReportInfos=[{"PhoneNos": "13800138000"}]),
+            page(MoInfos=[{"MoContent": "TD"}]),
+            push(SendState="", ReportState=""),
+            push(MsgID=""),
+        ],
+    )
+    def test_news_that_say_nothing_are_value_errors(self, callback: Callback, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"."):
+            self.make("http://127.0.0.1:1", tmp_path).read_callback(callback)
+
     def test_addresses_must_be_some(self) -> None:
         assert [one.place for one in Lexintong.check({"url": "api.51welink.com", "old_url": ""})] == ["url", "old_url"]

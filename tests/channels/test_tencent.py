@@ -422,6 +422,11 @@ class TestTencent(HttpContract):
         answer = self.make("http://127.0.0.1:1", tmp_path).acknowledgement()
         assert json.loads(answer.body) == {"result": 0, "errmsg": "OK"}
 
+    @pytest.mark.parametrize("item", [{"sid": "1"}, {"report_status": "FAIL"}, {"text": "TD"}])
+    def test_news_that_say_nothing_are_value_errors(self, item: dict[str, str], tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"."):
+            self.make("http://127.0.0.1:1", tmp_path).read_callback(posted(item))
+
     # -- templates ------------------------------------------------------------------------------------------------
 
     async def listed(self, folder: Path, answer: Callable[[int, int], Any]) -> tuple[Any, Provider]:

@@ -67,6 +67,20 @@ def test_an_administrator_connects_the_simulator_and_sends_a_test_message(app: F
     assert "短信可能已发送" in page.said()
 
 
+@pytest.mark.parametrize("kind", sorted(set(channels.kinds()) - {"gateway"}))
+def test_every_kind_can_be_connected_by_what_its_form_asks_for(kind: str, app: Flask, client: Pages) -> None:
+    ada = client.as_("administrator")
+    sent = filled(ada.get(f"/channels/new/{kind}"))
+    required = {one.name for one in channels.kinds()[kind].settings if one.required}
+    sent |= {f"{name}_": "12345" for name in required if not sent[f"{name}_"]}
+    page = ada.post(f"/channels/new/{kind}", **(sent | {"name_": "新通道"}))
+    assert page.h1.get_text() == "新通道"
+    row = channels.by_name("新通道")
+    assert row.kind == kind
+    assert page.select_one("#callback-url")["value"].endswith(f"/callbacks/{row.callback_token}")
+    assert channels.adapter(row.id).kind == kind
+
+
 def test_a_test_message_needs_a_number_and_a_text_and_keeps_what_was_typed(app: Flask, client: Pages) -> None:
     row = builders.channel()
     page = client.as_("operator").post(f"/channels/{row.id}/test", 422, number="12", text="")
