@@ -51,7 +51,7 @@ def test_tasks_are_three_lines_each() -> None:
     for name, function in answering().items():
         (definition,) = ast.parse(inspect.getsource(function)).body  # type: ignore[arg-type]
         assert isinstance(definition, ast.FunctionDef)
-        assert len(definition.body) <= 3, name
+        assert len(definition.body) <= 1 + 3, name  # the first one is its docstring
 
 
 def test_the_dotted_prefix_leads_to_the_tasks() -> None:
