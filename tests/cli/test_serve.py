@@ -54,12 +54,12 @@ def refused(environment: dict[str, str]) -> str:
 
 def processes_of(folder: Path) -> list[str]:
     """Return the command lines of all processes that know this instance folder; Valkey is known by its socket."""
-    socket_name = Config.read({"INSTANCE_DIR": str(folder)}).valkey_socket.name
+    socket_name = str(Config.read({"INSTANCE_DIR": str(folder)}).valkey_socket)
     found = []
     for entry in Path("/proc").iterdir():
         try:
             command = (entry / "cmdline").read_text().replace("\0", " ")
-            if socket_name in command or str(folder).encode() in (entry / "environ").read_bytes():
+            if socket_path in command or str(folder).encode() in (entry / "environ").read_bytes():
                 found.append(command)
         except OSError:
             continue
