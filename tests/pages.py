@@ -25,6 +25,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 from werkzeug.test import TestResponse
 
+from smsapp.services import clock
 from smsapp.store.db import db
 from smsapp.store.people import Person
 
@@ -99,7 +100,7 @@ class Pages:
         db.session.commit()
         made.person_id = person.id
         with made.raw.session_transaction() as session:
-            session["_user_id"] = f"{person.id}.mark"
+            session["_user_id"] = kept(person, clock.now())
             session["_fresh"] = True
         return made
 
@@ -142,6 +143,11 @@ class Pages:
             problems = check(page, self.app, urlsplit(url).path, self.sees_numbers)
             assert not problems, f"{url}:\n- " + "\n- ".join(problems)
         return page
+
+
+def kept(person: Person, begun: dt.datetime) -> str:
+    """Return what the cookie of this person keeps of a session that began then."""
+    return f"{person.id}.{person.session_mark}.sitting{person.id}.{begun.timestamp():.0f}"
 
 
 def _headers(htmx: bool) -> dict[str, str]:

@@ -13,9 +13,21 @@ import phonenumbers
 _MAINLAND = re.compile(r"(?:(?:\+|00)86|86)?(1[3-9][0-9]{9})")
 _MAINLAND_ABROAD = re.compile(r"(?:\+|00)86(1[3-9][0-9]{9})")
 _ALL_MAINLAND = re.compile(r"1[3-9][0-9]{9}(?:,1[3-9][0-9]{9})*+")
+_BETWEEN = r"[-‐‑‒–—―－−.．·•_ ()（）/'\t\u00a0\u2000-\u200f\u202a-\u202f\u2060\u3000\ufeff]"
+_DAY = r"(?:19|20)\d\d(?P<{0}>[-/.])(?:0?[1-9]|1[0-2])(?P={0})(?:0?[1-9]|[12]\d|3[01])(?!\d)"
+_ALONE = rf"(?!{_BETWEEN}{{1,3}}(?!{_DAY.format('then')}|\d{{7}})\d)"
+"""What follows does not go on with a few digits, as the second half of a number would."""
 _INSIDE = re.compile(
-    r"(?<!\d)((?:\+?86|0086)?1[3-9]\d)[- ]?\d{4}[- ]?(\d{4})(?!\d)|(?<!\d)(\+\d{4})\d{3,6}(\d{4})(?!\d)"
+    # What has many digits and is no number: a date, with its time; a date without separators; an amount.
+    rf"(?P<plain>(?<!\d)(?:{_DAY.format('day')}(?:[T ]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?|{_ALONE})"
+    rf"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!{_BETWEEN}{{0,3}}\d)"
+    rf"|\d{{1,7}}\.\d\d?(?!{_BETWEEN}{{0,3}}\d)))"
+    # Eight digits or more, written together or with something between them, whatever country's.
+    rf"|\+?\d{{8,}}|\+?\d(?:(?!{_BETWEEN}+{_DAY.format('next')}){_BETWEEN}{{0,3}}\d){{7,}}"
 )
+_MANY_DIGITS = re.compile(r"(?:\D*\d){8}")
+SHOWN = 4
+"""So many last digits of a number everybody sees, and may look for."""
 _NOISE = str.maketrans(
     "０１２３４５６７８９＋",
     "0123456789+",
@@ -90,5 +102,29 @@ def mask(e164: str) -> str:
 
 
 def mask_inside(text: str) -> str:
-    """Return a text in which whatever looks like a number is masked: for file rows and records shown as they came."""
-    return _INSIDE.sub(lambda found: f"{found[1] or found[3]}****{found[2] or found[4]}", text)
+    """Return a text in which whatever looks like a number is masked: for texts and records shown as they came.
+
+    That is eight digits or more, in any notation; dates, amounts and shorter figures stay as they are.
+    """
+    return _INSIDE.sub(_masked, text) if _MANY_DIGITS.match(text) else text
+
+
+def _masked(found: re.Match[str]) -> str:
+    if found["plain"]:
+        return found[0]
+    number = normalise(found[0])
+    if number:
+        return mask(number)
+    digits = "".join(filter(str.isdigit, found[0]))
+    first, last = (3, 4) if len(digits) >= 11 else (2, 2)
+    return f"{'+' if found[0][0] == '+' else ''}{digits[:first]}****{digits[-last:]}"
+
+
+def reveals(part: str) -> bool:
+    """Return whether finding texts that hold this part tells more digits of a number than its mask shows.
+
+    Whoever may not see numbers could otherwise find one out digit by digit. Up to four digits next to a letter tell
+    nothing: they stand at the end of a number, or in none.
+    """
+    digits = sum(letter.isdigit() for letter in part)
+    return digits > SHOWN or (digits > 0 and not any(letter.isalpha() for letter in part))

@@ -8,12 +8,13 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import TypeVar
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import current_app
@@ -41,11 +42,15 @@ from smsapp.store import channels as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import property_types
 from smsapp.store.db import session, writing
+from smsapp.store.people import times
+from smsapp.store.replies import opted_out
 from smsapp.store.settings import encryption_keys, settings
 
-T = TypeVar("T")
+ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
 MADE = "smsapp.channels.made"
 
+TESTS_PER_HOUR = 20
+"""So many test messages a person may send: a campaign to one number at a time is no test."""
 TEST_SECONDS = 20.0
 """A person waits for the answer, so a test waits less than sending does."""
 
@@ -190,7 +195,7 @@ def create(kind: str, wanted: Wanted, actor: Actor, now: dt.datetime) -> int:
     if kind not in kinds():
         raise Refusal(Problem("channel_kind_unknown", facts={"kind": kind}))
     with writing() as current:
-        plain, secret = _checked(current, kinds()[kind], wanted, {}, None)
+        plain, secret = _checked(current, kinds()[kind], wanted, None)
         phones_known = _reads(current, wanted.phone_property)
         made = ChannelRow(
             kind=kind, callback_token=secrets.token_urlsafe(32), settings=plain, created_at=now, updated_at=now
@@ -213,7 +218,7 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
         if kind is None:
             raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
         before, old = _open(found.secrets), _facts(found)
-        plain, secret = _checked(current, kind, wanted, before, channel_id)
+        plain, secret = _checked(current, kind, wanted, found)
         phones_known = _reads(current, wanted.phone_property)
         changed = sorted(name for name in plain | found.settings if plain.get(name) != found.settings.get(name))
         changed += sorted(name for name in secret if secret[name] != before.get(name))
@@ -285,15 +290,23 @@ def _write(found: ChannelRow, wanted: Wanted) -> None:
 
 
 def _checked(
-    current: Session, kind: type[Channel], wanted: Wanted, before: Mapping[str, str], channel_id: int | None
+    current: Session, kind: type[Channel], wanted: Wanted, row: ChannelRow | None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the plain settings and the secrets to keep; raises Refusal with everything that is wrong."""
-    problems = _common_problems(current, wanted, channel_id)
+    """Return the plain settings and the secrets to keep; raises Refusal with everything that is wrong.
+
+    Secrets are kept for the hosts they were typed for: whoever names another one types them again.
+    """
+    problems = _common_problems(current, wanted, row.id if row else None)
     values: dict[str, str] = {}
+    before = _open(row.secrets) if row else {}
+    known = {one.name: one.default for one in kind.settings} | dict(row.settings if row else {})
+    moved = sorted(_hosts(wanted.values) - _hosts(known))
     for one in kind.settings:
         given = wanted.values.get(one.name, "").strip("\r\n\t" if one.name == "separator" else None)
         if one.secret and not given:
             given = before.get(one.name, "")
+            if given and moved:
+                problems.append(Problem("secret_again", one.name, {"host": ", ".join(moved)}))
         values[one.name] = given
         problem = _setting_problem(one, given)
         if problem:
@@ -305,6 +318,12 @@ def _checked(
     hidden = {one.name for one in kind.settings if one.secret}
     plain = {name: value for name, value in values.items() if name not in hidden}
     return plain, {name: values[name] for name in sorted(hidden) if values[name]}
+
+
+def _hosts(values: Mapping[str, str]) -> set[str]:
+    """Return the hosts (with scheme and port) of those settings that are addresses."""
+    found = (urlsplit(value.strip().lower()) for value in values.values() if ADDRESS.match(value))
+    return {f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" for parts in found}
 
 
 def _common_problems(current: Session, wanted: Wanted, channel_id: int | None) -> list[Problem]:
@@ -393,7 +412,10 @@ async def _asked(made: Channel, http: HttpClient) -> Trial:
 
 
 def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.datetime) -> Trial:
-    """Really send one text to one number and return what the provider said. Raises Refusal for an unusable number."""
+    """Really send one text to one number and return what the provider said.
+
+    Raises Refusal for a number that is unusable or on the opt-out list, and if this person sent too many in an hour.
+    """
     found = row(channel_id)
     to = phone.normalise(number, settings().DEFAULT_REGION)
     problems = []
@@ -401,6 +423,11 @@ def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.dat
         problems.append(Problem("test_number_unreadable", "number"))
     if not text.strip():
         problems.append(Problem("test_text_missing", "text"))
+    if to in opted_out([to]):
+        problems.append(Problem("test_number_opted_out", "number"))
+    by = actor.person_id
+    if by is not None and times(session(), by, "test_send", now - dt.timedelta(hours=1)) >= TESTS_PER_HOUR:
+        problems.append(Problem("test_send_often", facts={"most": TESTS_PER_HOUR}))
     if problems:
         raise Refusal(*problems)
     message = Outgoing(f"test-{secrets.token_hex(8)}", to, text.strip(), ())
@@ -408,7 +435,8 @@ def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.dat
     submission = Submission(facts, [message], callback_url(found))
     trial = _tried(found, lambda made, http: _sent(made, submission, http))
     with writing() as current:
-        trail.note(current, actor, "test_send", "channel", channel_id, now, name=found.name, result=trial.result)
+        told = {"name": found.name, "number": phone.mask(to), "result": trial.result}
+        trail.note(current, actor, "test_send", "channel", channel_id, now, **told)
     return trial
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,9 @@ MOST_KEPT = 1000
 """So many refused records of one request are kept one by one; the others are counted."""
 MORE = "more"
 """The reason of the one line that counts them."""
+COUNTED = (Reason.BAD_APPID, Reason.NO_OBJECT)
+"""What anybody may send: nothing of it is kept, one line counts it, at most once in COUNTED_EVERY."""
+COUNTED_EVERY = dt.timedelta(minutes=1)
 BAD_RECORD_DAYS = 7
 """As long as Ark keeps its error queue."""
 PAGE = 50
@@ -40,8 +44,15 @@ class Report:
     ignored: int = 0
     """Events that are no profile operations, and records that asked to be checked only."""
     refused: int = 0
-    strangers: int = 0
-    """Of the refused: those without a valid AppKey."""
+    counted: Counter[Reason] = field(default_factory=Counter)
+    """Of the refused: those that are only counted, by reason."""
+    left_out: int = 0
+    """Kept without some of their properties."""
+
+    @property
+    def strangers(self) -> int:
+        """Of the refused: those without a valid AppKey."""
+        return self.counted[Reason.BAD_APPID]
 
 
 @dataclass
@@ -65,36 +76,60 @@ def report(records: Sequence[object], appid: str, now: dt.datetime) -> Report:
     """Take reported records in one transaction: the good ones are applied in order, the bad ones kept with the reason.
 
     `appid` counts for records that name none. Two requests about the same person are applied one after the other.
+    Of records without an active AppKey, which anybody may send, nothing is kept but their number.
     """
     keys = intake.active_keys(session())
     read = _read(records, appid, keys, contacts.property_types())
+    counted = [
+        Bad(reason, "", {"n": n})
+        for reason, n in read.report.counted.items()
+        if not intake.is_counted(UP, reason, now - COUNTED_EVERY)
+    ]
+    if not (read.keys or counted):
+        return read.report
     with writing() as current:
         found = contacts.add_properties(current, read.fresh, now)
         if found != read.fresh:
-            # Another request was first to see one of these properties, and saw another type.
-            read = _read(records, appid, keys, read.types | found)
+            # Another request was first to see one of these properties and saw another type, or no more may be added.
+            full = read.fresh.keys() - found.keys()
+            known = {name: kind for name, kind in read.types.items() if name not in full}
+            read = _read(records, appid, keys, known | found, full)
         _apply(current, read, now)
-        intake.add_bad(current, UP, _bounded(read), now)
+        intake.add_bad(current, UP, [*_bounded(read), *counted], now)
         if read.keys:
             intake.touch_keys(current, read.keys, now)
     return read.report
 
 
-def _read(records: Sequence[object], appid: str, keys: set[str], types: Mapping[str, Type]) -> _Reading:
+def _read(
+    records: Sequence[object],
+    appid: str,
+    keys: set[str],
+    types: Mapping[str, Type],
+    full: Collection[str] = (),
+) -> _Reading:
+    """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
     read = _Reading(dict(types))
     for record in records:
         key = str(record.get("appid") or appid) if isinstance(record, dict) else appid
         try:
             if isinstance(record, dict) and key not in keys:
                 raise Unfit(Reason.BAD_APPID)
+            if isinstance(record, dict):
+                read.keys.add(key)
             asked = rules.operation(record, read.types)
         except Unfit as unfit:
             _refuse(read, record, unfit, key)
             continue
-        read.keys.add(key)
         if asked is None or not asked.kept:
             read.report.ignored += 1
             continue
+        if left_out := asked.types.keys() & full:
+            read.report.left_out += 1
+            if len(read.bad) < MOST_KEPT:
+                told = {"name": min(left_out), "limit": rules.MAX_CATALOGUE}
+                read.bad.append(Bad(Reason.TOO_MANY_NAMES, contacts.packed(record), told, key))
+            asked = rules.without(asked, left_out)
         for name, kind in asked.types.items():
             if name not in read.types:
                 read.types[name] = read.fresh[name] = kind
@@ -104,8 +139,9 @@ def _read(records: Sequence[object], appid: str, keys: set[str], types: Mapping[
 
 def _refuse(read: _Reading, record: object, unfit: Unfit, key: str) -> None:
     read.report.refused += 1
-    read.report.strangers += unfit.reason is Reason.BAD_APPID
-    if len(read.bad) < MOST_KEPT:
+    if unfit.reason in COUNTED:
+        read.report.counted[unfit.reason] += 1
+    elif len(read.bad) < MOST_KEPT:
         read.bad.append(Bad(unfit.reason, contacts.packed(record), unfit.facts, key))
 
 
@@ -161,7 +197,7 @@ def _write(current: Session, changed: Mapping[str, Properties], now: dt.datetime
 
 
 def _bounded(read: _Reading) -> list[Bad]:
-    more = read.report.refused - len(read.bad)
+    more = read.report.refused + read.report.left_out - read.report.counted.total() - len(read.bad)
     return [*read.bad, Bad(MORE, "", {"n": more})] if more else read.bad
 
 
@@ -176,9 +212,12 @@ class ContactPage:
     older: int | None
 
 
-def listed(search: str = "", before: int | None = None) -> ContactPage:
-    """Return contacts that fit the search (a number, a user id, a name), newest first."""
-    rows = contacts.listed(search, settings().DEFAULT_REGION, before, PAGE + 1)
+def listed(search: str = "", before: int | None = None, *, whole_numbers: bool = False) -> ContactPage:
+    """Return contacts that fit the search (a number, a user id, a name), newest first.
+
+    `whole_numbers` says whether the reader may see numbers; for others no search tells more than a mask shows.
+    """
+    rows = contacts.listed(search, settings().DEFAULT_REGION, before, PAGE + 1, whole_numbers=whole_numbers)
     return ContactPage(rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None)
 
 

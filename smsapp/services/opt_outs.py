@@ -94,12 +94,18 @@ def find(typed: str) -> OptOut:
     return found[0]
 
 
-def find_page(*, digits: str = "", before: int | None = None, limit: int = 50) -> list[OptOut]:
-    """Return one page of the list, newest first. `digits` is a whole number or its last digits."""
+def find_page(
+    *, digits: str = "", before: int | None = None, limit: int = 50, whole_numbers: bool = False
+) -> list[OptOut]:
+    """Return one page of the list, newest first. `digits` is a whole number or its last digits.
+
+    Without the right to see whole numbers, more than the last four digits find nobody.
+    """
     digits = digits.strip()
     number = phone.normalise(digits, settings().DEFAULT_REGION)
     ending = "" if number else "".join(filter(str.isdigit, digits))
-    if digits and not number and not ending:
+    hidden = len(ending) > phone.SHOWN and not whole_numbers
+    if hidden or (digits and not number and not ending):
         return []
     return store.opt_outs(phone=number, ending=ending, before=before, limit=limit)
 

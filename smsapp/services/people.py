@@ -17,11 +17,15 @@ from smsapp.services import trail
 from smsapp.services.trail import Actor
 from smsapp.store import people as rows
 from smsapp.store.db import session, writing
-from smsapp.store.people import LoginLink, Person, Trail
+from smsapp.store.people import EndedSession, LoginLink, Person, Trail
 
 LINK_PATH = "/welcome/"
 LINK_LASTS = dt.timedelta(hours=24)
 START = Actor("start")
+SIGN_IN_PAGE = Actor("sign-in page")
+"""Acts where nobody has shown who they are."""
+SESSION_LASTS = dt.timedelta(days=7)
+"""From signing in on, however busy the session is."""
 
 _hasher = PasswordHasher()
 _NOBODY = _hasher.hash(secrets.token_hex(16))
@@ -65,21 +69,19 @@ def sign_in(login: str, password: str, now: dt.datetime) -> SignedIn:
     person = rows.by_login(session(), plain_login(login))
     usable = person is not None and person.active and person.password_hash != ""
     fits = _fits(person.password_hash if person is not None and usable else _NOBODY, password)
-    if person is None:
+    if person is None or not usable or not fits:
+        with writing() as current:
+            # A line for unknown logins too, or the time the answer takes would tell which are known. What was typed
+            # is not kept there: it may be a password in the wrong field.
+            known = (person.id, person.login) if person is not None else ("", "")
+            trail.note(current, SIGN_IN_PAGE, "sign_in_failed", "person", known[0], now, login=known[1])
         raise Refusal(Problem("sign_in_refused"))
-    renewed = _hasher.hash(password) if usable and fits and _hasher.check_needs_rehash(person.password_hash) else ""
+    renewed = _hasher.hash(password) if _hasher.check_needs_rehash(person.password_hash) else ""
     with writing() as current:
         person = current.get_one(Person, person.id)
-        who = Actor(person.login, person.id)
-        if usable and fits:
-            person.last_seen_at = now
-            person.password_hash = renewed or person.password_hash
-            trail.note(current, who, "sign_in", "person", person.id, now)
-        else:
-            # By nobody: whoever typed this has not shown to be that person.
-            trail.note(current, Actor("sign-in page"), "sign_in_failed", "person", person.id, now, login=person.login)
-    if not (usable and fits):
-        raise Refusal(Problem("sign_in_refused"))
+        person.last_seen_at = now
+        person.password_hash = renewed or person.password_hash
+        trail.note(current, Actor(person.login, person.id), "sign_in", "person", person.id, now)
     return _signed_in(person)
 
 
@@ -90,17 +92,37 @@ def _fits(password_hash: str, password: str) -> bool:
         return False
 
 
-def signed_in(person_id: int, mark: str) -> SignedIn | None:
-    """Return who a session belongs to; None if it was ended from elsewhere or the person left."""
+@dataclass(frozen=True)
+class Sitting:
+    """One session of a person: it lasts from signing in to signing out, SESSION_LASTS at most."""
+
+    id: str
+    begun: dt.datetime
+
+    @property
+    def expires_at(self) -> dt.datetime:
+        return self.begun + SESSION_LASTS
+
+
+def sit_down(now: dt.datetime) -> Sitting:
+    """Return a new session; nothing is kept of it until it is ended."""
+    return Sitting(secrets.token_hex(16), now)
+
+
+def signed_in(person_id: int, mark: str, sitting: Sitting, now: dt.datetime) -> SignedIn | None:
+    """Return who a session belongs to; None if it has ended, here or everywhere, or is too old, or the person left."""
     person = session().get(Person, person_id)
     if person is None or not person.active or not secrets.compare_digest(person.session_mark, mark):
+        return None
+    if now >= sitting.expires_at or session().get(EndedSession, sitting.id) is not None:
         return None
     return _signed_in(person)
 
 
-def sign_out(actor: Actor, now: dt.datetime) -> None:
-    """Leave a line in the trail; the door forgets the session."""
+def sign_out(sitting: Sitting, actor: Actor, now: dt.datetime) -> None:
+    """End this session, whoever holds a copy of its cookie; others of the same person go on."""
     with writing() as current:
+        rows.end_session(current, sitting.id, sitting.expires_at, now)
         trail.note(current, actor, "sign_out", "person", actor.person_id, now)
 
 
@@ -184,7 +206,7 @@ def use_link(token: str, login: str, name: str, password: str, now: dt.datetime)
 
 
 def change_password(person_id: int, old: str, new: str, now: dt.datetime) -> SignedIn:
-    """Set a new password; every other session of this person ends."""
+    """Set a new password; every other session of this person ends, and no older one-time link works."""
     person = _found(session(), person_id)
     if not _fits(person.password_hash or _NOBODY, old):
         raise Refusal(Problem("password_wrong", "old"))
@@ -193,15 +215,17 @@ def change_password(person_id: int, old: str, new: str, now: dt.datetime) -> Sig
     with writing() as current:
         person = _found(current, person_id)
         person.password_hash, person.session_mark = password_hash, _mark()
+        rows.drop_links(current, person.id, now)
         trail.note(current, Actor(person.login, person.id), "set_password", "person", person.id, now)
     return _signed_in(person)
 
 
 def sign_out_everywhere(person_id: int, actor: Actor, now: dt.datetime) -> SignedIn:
-    """End every session of this person; the answer holds the mark of new ones."""
+    """End every session and one-time link of this person; the answer holds the mark of new sessions."""
     with writing() as current:
         person = _found(current, person_id)
         person.session_mark = _mark()
+        rows.drop_links(current, person.id, now)
         trail.note(current, actor, "end_sessions", "person", person.id, now)
     return _signed_in(person)
 

@@ -51,8 +51,20 @@ def take(
     return new
 
 
-def find_page(*, opt_out: bool | None, words: str = "", before: int | None = None, limit: int = 50) -> list[Reply]:
-    """Return one page of replies, newest first. `words` may be part of a text or a whole number."""
+def find_page(
+    *, opt_out: bool | None, words: str = "", before: int | None = None, limit: int = 50, whole_numbers: bool = False
+) -> list[Reply]:
+    """Return one page of replies, newest first. `words` may be part of a text or a whole number.
+
+    Without the right to see whole numbers, digits find only texts that say just that: a part could be of a number.
+    """
     words = words.strip()
     number = phone.normalise(words, settings().DEFAULT_REGION)
-    return store.replies(opt_out=opt_out, phone=number, words="" if number else words, before=before, limit=limit)
+    return store.replies(
+        opt_out=opt_out,
+        phone=number,
+        words="" if number else words,
+        whole=not whole_numbers and phone.reveals(words),
+        before=before,
+        limit=limit,
+    )

@@ -18,7 +18,7 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.funnel import Funnel, broken_identities, total
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import MEANING, Meaning, Outcome
-from smsapp.domain.phone import normalise
+from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import audience
@@ -270,8 +270,11 @@ def _refresh(
     return 60 if whole and campaign.status == campaigns.Status.WAITING else None
 
 
-def seek(raw: str) -> Sought:
-    """Return what to look for: a whole number, at least four last digits, or anybody if blank; raises Refusal."""
+def seek(raw: str, *, whole_numbers: bool = False) -> Sought:
+    """Return what to look for: a whole number, at least four last digits, or anybody if blank; raises Refusal.
+
+    Without the right to see whole numbers these are exactly four digits: with more a number could be found out.
+    """
     if not raw.strip():
         return recipients.ANYBODY
     digits = "".join(letter for letter in raw if letter.isascii() and letter.isdigit())
@@ -279,6 +282,8 @@ def seek(raw: str) -> Sought:
         return Sought(phone=whole)
     if len(digits) < FEWEST_DIGITS:
         raise Refusal(Problem("phone_search_short", "phone", {"fewest": FEWEST_DIGITS}))
+    if len(digits) > SHOWN and not whole_numbers:
+        raise Refusal(Problem("phone_search_hidden", "phone", {"most": SHOWN}))
     return Sought(ending=digits)
 
 

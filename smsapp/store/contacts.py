@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain import phone
-from smsapp.domain.contact import PHONE, PRESETS, Properties, Type
+from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Type
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import Base, BigId, dialect, session
 
@@ -111,17 +111,25 @@ def add_properties(
 ) -> dict[str, Type]:
     """Enter properties that are not in the catalogue yet; return what their types really are.
 
-    Somebody else may have entered one at the same moment with another type: the first one counts.
+    Somebody else may have entered one at the same moment with another type: the first one counts. Those for which
+    there is no room any more are missing from the answer.
     """
     if not types:
         return {}
     labels = labels or {}
+    known = set(current.scalars(sa.select(Property.name)))
+    if dialect() == "postgresql" and not types.keys() <= known and len(known) < MAX_CATALOGUE:
+        # Otherwise two transactions that see room for one more would both take it.
+        current.execute(sa.text("LOCK TABLE property IN SHARE ROW EXCLUSIVE MODE"))
+        known = set(current.scalars(sa.select(Property.name)))
+    fresh = sorted(types.keys() - known)[: max(0, MAX_CATALOGUE - len(known))]
     insert = postgresql.insert(Property) if dialect() == "postgresql" else sqlite.insert(Property)
     rows = [
         {"name": name, "type": types[name].value, "label": labels.get(name, "")[:125], "created_at": now}
-        for name in sorted(types)
+        for name in fresh
     ]
-    current.execute(insert.on_conflict_do_nothing(), rows)
+    if rows:
+        current.execute(insert.on_conflict_do_nothing(), rows)
     kept = current.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
     return {name: Type(kind) for name, kind in kept}
 
@@ -237,17 +245,18 @@ def set_phones(current: Session, name: str, numbers: Sequence[tuple[int, str | N
 # Pages
 
 
-def listed(search: str, region: str, before: int | None, limit: int) -> list[Contact]:
+def listed(search: str, region: str, before: int | None, limit: int, *, whole_numbers: bool) -> list[Contact]:
     """Return contacts, newest first, that fit the search, below the id `before`.
 
     The search is a whole number, a user id or its beginning, a name or a part of it, or the last digits of a number.
+    Without the right to see whole numbers, digits find a whole number, a whole user id or the last four digits only.
     """
     query = sa.select(Contact).order_by(Contact.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Contact.id < before)
     search = search.strip()
     if search:
-        query = query.where(_fits(search, region))
+        query = query.where(_fits(search, region, whole_numbers))
     return list(session().scalars(query))
 
 
@@ -260,15 +269,18 @@ def anonymous_ids(xwho: str) -> list[str]:
     return list(session().scalars(sa.select(Alias.anonymous_id).where(Alias.xwho == xwho)))
 
 
-def _fits(search: str, region: str) -> sa.ColumnElement[bool]:
+def _fits(search: str, region: str, whole_numbers: bool) -> sa.ColumnElement[bool]:
     number = phone.normalise(search, region)
     held = [Contact.phones[name].as_string() for name in phone_properties(session())]
     if number:
         return sa.or_(Contact.xwho == search, *(column == number for column in held))
-    fits: list[sa.ColumnElement[bool]] = [_begins(search)]
-    fits += [Contact.properties[name].as_string().contains(search, autoescape=True) for name in NAMES]
-    if search.isascii() and search.isdigit() and len(search) >= 4:
-        fits += [column.endswith(search) for column in held]
+    fits: list[sa.ColumnElement[bool]] = [Contact.xwho == search]
+    if whole_numbers or not phone.reveals(search):
+        fits = [_begins(search)]
+        fits += [Contact.properties[name].as_string().contains(search, autoescape=True) for name in NAMES]
+    ending = search if search.isascii() and search.isdigit() and len(search) >= phone.SHOWN else ""
+    if ending and (whole_numbers or len(ending) == phone.SHOWN):
+        fits += [column.endswith(ending) for column in held]
     return sa.or_(*fits)
 
 

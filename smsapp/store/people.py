@@ -41,6 +41,15 @@ class LoginLink(Base):
     expires_at: Mapped[dt.datetime]
 
 
+class EndedSession(Base):
+    """A session its person signed out of: until it would have expired anyway, a copy of its cookie is worth nothing."""
+
+    __tablename__ = "ended_session"
+
+    session_id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    expires_at: Mapped[dt.datetime]
+
+
 class Trail(Base):
     """One line of the audit trail: who did what to what, when."""
 
@@ -103,6 +112,12 @@ def drop_links(session: Session, person_id: int, now: dt.datetime) -> None:
     session.execute(sa.delete(LoginLink).where(sa.or_(LoginLink.person_id == person_id, LoginLink.expires_at <= now)))
 
 
+def end_session(session: Session, session_id: str, expires_at: dt.datetime, now: dt.datetime) -> None:
+    """Remember that this session was ended, and forget those that would have expired by now."""
+    session.execute(sa.delete(EndedSession).where(EndedSession.expires_at <= now))
+    session.merge(EndedSession(session_id=session_id, expires_at=expires_at))
+
+
 def invited(session: Session, now: dt.datetime) -> set[int]:
     """Return the ids of people with a link that can still be used."""
     return set(session.scalars(sa.select(LoginLink.person_id).where(LoginLink.expires_at > now)))
@@ -120,6 +135,12 @@ def trail(
     if before is not None:
         found = found.where(Trail.id < before)
     return list(session.scalars(found))
+
+
+def times(session: Session, person_id: int, action: str, since: dt.datetime) -> int:
+    """Return how often this person did this since then."""
+    lines = sa.select(sa.func.count()).where(Trail.person_id == person_id, Trail.action == action, Trail.at > since)
+    return session.scalar(lines) or 0
 
 
 def trail_actions(session: Session) -> list[str]:

@@ -116,10 +116,11 @@ def replies(
     opt_out: bool | None = None,
     phone: str = "",
     words: str = "",
+    whole: bool = False,
     before: int | None = None,
     limit: int = 50,
 ) -> list[Reply]:
-    """Return one page of replies, newest first; `phone` is a whole number, `words` is part of the text.
+    """Return one page of replies, newest first; `phone` is a whole number, `words` is part (or `whole`) of the text.
 
     `before` is the last id of the page before.
     """
@@ -129,7 +130,7 @@ def replies(
     if phone:
         query = query.where(Reply.phone == phone)
     if words:
-        query = query.where(Reply.text.icontains(words, autoescape=True))
+        query = query.where(Reply.text == words if whole else Reply.text.icontains(words, autoescape=True))
     if before is not None:
         query = query.where(Reply.id < before)
     return list(session().scalars(query))

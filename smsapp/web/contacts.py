@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request, url_for
 from flask_babel import lazy_gettext as _l
-from flask_login import current_user
 
-from smsapp.domain import phone
 from smsapp.domain.contact import Reason
-from smsapp.domain.people import Role, sees_numbers
+from smsapp.domain.people import Role
 from smsapp.services import contacts
+from smsapp.web import inputs
+from smsapp.web.filters import whole_numbers
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece
@@ -21,31 +21,24 @@ MENU = MenuLine(_l("Contacts"), "contacts.index", 20, "users")
 REASONS = tuple(Reason)
 
 
-@bp.app_template_filter("discreet")
-def discreet(text: str) -> str:
-    """Return a text as it came, its phone numbers masked for those who may not see them."""
-    if sees_numbers(current_user.role, current_user.sees_numbers):
-        return text
-    return phone.mask_inside(text)
-
-
 @bp.route("/", methods=["GET", "POST"])
 @needs(Role.VIEWER)
 def index() -> Response:
     """Contacts, newest first. The search is sent as a form: a phone number does not belong into an address."""
     search = request.form.get("search", "").strip()[:254]
-    found = contacts.listed(search, _id(request.values.get("before", "")))
+    found = contacts.listed(search, request.values.get("before", type=inputs.long_id), whole_numbers=whole_numbers())
     return page_or_piece(
         "contacts/index.html",
         "contacts/_list.html",
         found=found,
         search=search,
+        whole_numbers=whole_numbers(),
         opted_out=contacts.opted_out(found.rows),
         paged="before" in request.values,
     )
 
 
-@bp.get("/<int:contact_id>")
+@bp.get("/<long:contact_id>")
 def show(contact_id: int) -> Response:
     found = contacts.contact(contact_id)
     return page(
@@ -61,7 +54,7 @@ def show(contact_id: int) -> Response:
 def refused() -> Response:
     """Records that could not be kept, with the reason, for seven days."""
     reason, source = request.args.get("reason", ""), request.args.get("source", "")
-    rows = contacts.bad_records(source, reason, before=_id(request.args.get("before", "")))
+    rows = contacts.bad_records(source, reason, before=request.args.get("before", type=inputs.long_id))
     more = len(rows) > contacts.PAGE
     rows = rows[: contacts.PAGE]
     older = url_for(".refused", reason=reason or None, source=source or None, before=rows[-1].id) if more else ""
@@ -76,7 +69,3 @@ def refused() -> Response:
         older=older,
         days=contacts.BAD_RECORD_DAYS,
     )
-
-
-def _id(raw: str) -> int | None:
-    return int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 19 else None

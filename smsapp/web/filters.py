@@ -61,13 +61,27 @@ def percent(part: float | None, whole: float | None) -> str:
     return NOTHING if not whole or part is None else format_percent(part / whole, "0.#%")
 
 
+def figure(value: float) -> str:
+    """Return the number a contact's property holds, with separators; masked where it looks like a phone number."""
+    plain = str(value)
+    return number(value) if discreet(plain) == plain else discreet(plain)
+
+
 def masked(number_e164: str | None) -> str:
     """Return a phone number, masked unless the person who reads this page may see numbers."""
     if not number_e164:
         return NOTHING
-    if current_user.is_authenticated and sees_numbers(current_user.role, current_user.sees_numbers):
-        return number_e164
-    return phone.mask(number_e164)
+    return number_e164 if whole_numbers() else phone.mask(number_e164)
+
+
+def discreet(text: str) -> str:
+    """Return a text as it came, the phone numbers in it masked unless the reader may see them."""
+    return text if whole_numbers() else phone.mask_inside(text)
+
+
+def whole_numbers() -> bool:
+    """Return whether the person who reads this page may see phone numbers."""
+    return current_user.is_authenticated and sees_numbers(current_user.role, current_user.sees_numbers)
 
 
 def _written(local: dt.datetime, seconds: bool) -> str:
@@ -90,6 +104,8 @@ FILTERS = {
     "number": number,
     "percent": percent,
     "masked": masked,
+    "discreet": discreet,
+    "figure": figure,
     "did": general.did,
     "noun": general.noun,
 }

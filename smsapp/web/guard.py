@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,16 +15,16 @@ from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
 from smsapp.domain.people import Role, reaches
-from smsapp.services import people
-from smsapp.services.people import SignedIn
+from smsapp.services import clock, people
+from smsapp.services.people import SignedIn, Sitting
 from smsapp.services.trail import Actor
 from smsapp.web import render
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-SESSION_LASTS = dt.timedelta(hours=12)
-"""From the last request on."""
+SESSION_RESTS = dt.timedelta(hours=12)
+"""From the last request on; services/people.py says how long it lasts at most."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -47,6 +48,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
+KEPT = re.compile(r"(?P<person>\d{1,18})\.(?P<mark>\w*)\.(?P<sitting>\w+)\.(?P<begun>\d{1,10})", re.ASCII)
+"""What the cookie keeps of a signed-in person, see Reader.get_id."""
+
 sign_ins = LoginManager()
 limiter = Limiter(get_remote_address, default_limits=[])
 
@@ -54,18 +58,18 @@ limiter = Limiter(get_remote_address, default_limits=[])
 class Reader(UserMixin):  # type: ignore[misc]
     """The signed-in person, as templates and Flask-Login see them."""
 
-    def __init__(self, who: SignedIn) -> None:
-        self.who = who
+    def __init__(self, who: SignedIn, sitting: Sitting) -> None:
+        self.who, self.sitting = who, sitting
         self.id, self.login, self.name, self.role = who.id, who.login, who.name, who.role
         self.sees_numbers, self.locale = who.sees_numbers, who.locale
 
     def get_id(self) -> str:
-        return f"{self.who.id}.{self.who.mark}"
+        return f"{self.who.id}.{self.who.mark}.{self.sitting.id}.{self.sitting.begun.timestamp():.0f}"
 
 
 def init_app(app: Flask, redis_url: str) -> None:
     """Close the application: sign-in, roles, headers, and a limit on attempts to sign in."""
-    app.config["PERMANENT_SESSION_LIFETIME"] = SESSION_LASTS
+    app.config["PERMANENT_SESSION_LIFETIME"] = SESSION_RESTS
     app.config["RATELIMIT_STORAGE_URI"] = redis_url.replace("unix://", "redis+unix://")
     app.config["RATELIMIT_STORAGE_OPTIONS"] = {"socket_connect_timeout": 1, "socket_timeout": 1}
     app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True
@@ -97,6 +101,12 @@ def needs(role: Role) -> Callable[[View], View]:
     return mark
 
 
+def uploads(view: View) -> View:
+    """Let an endpoint take bodies of MAX_UPLOAD_MB, from those whose role allows to call it."""
+    view.uploads = True  # type: ignore[attr-defined]
+    return view
+
+
 def may(role: Role) -> bool:
     """Return whether the person who reads this page reaches `role`: for buttons that not everybody gets."""
     return current_user.is_authenticated and reaches(current_user.role, role)
@@ -108,6 +118,12 @@ def reader() -> SignedIn:
     return who
 
 
+def sitting() -> Sitting:
+    """Return the session the signed-in person is in."""
+    here: Sitting = current_user.sitting
+    return here
+
+
 def actor() -> Actor:
     """Return the signed-in person as the one who acts."""
     return reader().actor
@@ -117,7 +133,7 @@ def begin(who: SignedIn) -> None:
     """Start a session for this person; only the chosen language survives from what was before."""
     end()
     session.permanent = True
-    login_user(Reader(who))
+    login_user(Reader(who, people.sit_down(clock.now())))
 
 
 def end() -> None:
@@ -144,9 +160,12 @@ def own_path(url: str) -> str:
 
 
 def _load(kept: str) -> Reader | None:
-    person_id, _dot, mark = kept.partition(".")
-    who = people.signed_in(int(person_id), mark) if person_id.isdigit() else None
-    return None if who is None else Reader(who)
+    found = KEPT.fullmatch(kept)
+    if found is None:
+        return None
+    sitting = Sitting(found["sitting"], dt.datetime.fromtimestamp(int(found["begun"]), dt.UTC))
+    who = people.signed_in(int(found["person"]), found["mark"], sitting, clock.now())
+    return None if who is None else Reader(who, sitting)
 
 
 def _close() -> Response | None:
@@ -159,6 +178,8 @@ def _close() -> Response | None:
     needed = _needed()
     if not reaches(current_user.role, needed):
         abort(403)
+    if getattr(current_app.view_functions[request.endpoint or ""], "uploads", False):
+        request.max_content_length = current_app.config["MAX_UPLOAD_LENGTH"]
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 
 from flask import Blueprint, Response, flash, request, stream_with_context, url_for
@@ -17,8 +16,8 @@ from smsapp.domain.people import Role
 from smsapp.services import clock, imports
 from smsapp.services.imports import Preview
 from smsapp.web import guard
-from smsapp.web.contacts import discreet
-from smsapp.web.guard import needs
+from smsapp.web.filters import discreet
+from smsapp.web.guard import needs, uploads
 from smsapp.web.render import page, page_or_piece, see_other
 from smsapp.words.contacts import in_words, why
 
@@ -35,6 +34,7 @@ def index() -> Response:
 
 @bp.post("/")
 @needs(Role.OPERATOR)
+@uploads
 def upload() -> Response:
     """Take a file and go on to its columns."""
     try:
@@ -100,8 +100,7 @@ def refused(import_id: int) -> Response:
 def _refused(import_id: int) -> Iterator[Sequence[object]]:
     yield (_("Row"), _("Reason"), _("What the file says"))
     for number, reason, facts, raw in imports.refused_rows(import_id):
-        cells = next(csv.reader([discreet(raw)]), [])
-        yield (number, why(reason, facts), *cells)
+        yield (number, why(reason, facts), *map(discreet, imports.cells(raw)))
 
 
 def _columns(import_id: int, seen: Preview, chosen: Sequence[Guess], problems: Sequence[Problem]) -> Response:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_limiter.util import get_remote_address
 from flask_login import current_user
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.people import Role, plain_login
 from smsapp.services import clock, people
-from smsapp.web import guard
+from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.people import ChangeForm, InviteForm, OwnForm, PasswordForm, SignInForm, WelcomeForm
 from smsapp.web.guard import limiter, needs, public
@@ -30,10 +31,16 @@ def _typed_login() -> str:
     return "login:" + plain_login(request.form.get("login", ""))[:200]
 
 
+def _typed_login_from_there() -> str:
+    """The login and the address together: who guesses from elsewhere does not keep its owner out."""
+    return f"{_typed_login()} {get_remote_address()}"
+
+
 @bp.route("/sign-in", methods=["GET", "POST"])
 @public
 @limiter.limit("10 per minute; 60 per hour", methods=["POST"])
-@limiter.limit("10 per 10 minutes", key_func=_typed_login, methods=["POST"])
+@limiter.limit("10 per 10 minutes", key_func=_typed_login_from_there, methods=["POST"])
+@limiter.limit("300 per hour", key_func=_typed_login, methods=["POST"])
 def sign_in() -> Response:
     """Ask who this is; then on to the page that was wanted."""
     if current_user.is_authenticated:
@@ -54,7 +61,7 @@ def sign_in() -> Response:
 @bp.post("/sign-out")
 @needs(Role.VIEWER)
 def sign_out() -> Response:
-    people.sign_out(guard.actor(), clock.now())
+    people.sign_out(guard.sitting(), guard.actor(), clock.now())
     guard.end()
     flash(_("You are signed out."), "success")
     return see_other(url_for("people.sign_in"))
@@ -217,9 +224,9 @@ def end_sessions(person_id: int) -> Response:
 @needs(Role.ADMINISTRATOR)
 def trail() -> Response:
     """Show who did what, newest first."""
-    person_id = request.args.get("person", type=int)
+    person_id = request.args.get("person", type=inputs.id_)
     action = request.args.get("action", "")
-    found = people.trail_page(person_id, action, request.args.get("before", type=int))
+    found = people.trail_page(person_id, action, request.args.get("before", type=inputs.long_id))
     return page_or_piece(
         "people/trail.html",
         "people/_trail.html",

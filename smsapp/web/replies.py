@@ -10,10 +10,12 @@ from flask_babel import ngettext
 from smsapp.domain.errors import Refusal
 from smsapp.domain.people import Role
 from smsapp.services import channels, clock, opt_outs, replies
-from smsapp.web import guard
+from smsapp.services.small_files import MOST_BYTES
+from smsapp.web import guard, inputs
+from smsapp.web.filters import whole_numbers
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.replies import AddForm, ConsentForm, NumbersForm
-from smsapp.web.guard import needs
+from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 
@@ -28,7 +30,7 @@ PAGE = 50
 @bp.get("/")
 def index() -> Response:
     """List replies, newest first."""
-    return _replies(request.args.get("show") == "opt-outs", "", request.args.get("before", type=int))
+    return _replies(request.args.get("show") == "opt-outs", "", request.args.get("before", type=inputs.id_))
 
 
 @bp.post("/")
@@ -36,20 +38,20 @@ def index() -> Response:
 def search() -> Response:
     """List the replies of a number or with certain words."""
     only_opt_outs = request.form.get("show") == "opt-outs"
-    return _replies(only_opt_outs, request.form.get("q", "").strip(), request.form.get("before", type=int))
+    return _replies(only_opt_outs, request.form.get("q", "").strip(), request.form.get("before", type=inputs.id_))
 
 
 @bp.get("/opt-outs")
 def listed() -> Response:
     """List the numbers nobody writes to, newest first."""
-    return _opt_outs("", request.args.get("before", type=int))
+    return _opt_outs("", request.args.get("before", type=inputs.id_))
 
 
 @bp.post("/opt-outs")
 @needs(Role.VIEWER)
 def search_listed() -> Response:
     """Look a number up by all or its last digits."""
-    return _opt_outs(request.form.get("q", "").strip(), request.form.get("before", type=int))
+    return _opt_outs(request.form.get("q", "").strip(), request.form.get("before", type=inputs.id_))
 
 
 @bp.route("/opt-outs/add", methods=["GET", "POST"])
@@ -74,13 +76,14 @@ def add() -> Response:
 
 @bp.route("/opt-outs/import", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
+@uploads
 def bring() -> Response:
     """Put the numbers of a file on the list and say which rows were no numbers."""
     form = NumbersForm()
     problems: list[str] = []
     done = None
     if form.validate_on_submit():
-        name, content = form.file.data.filename or "", form.file.data.read()
+        name, content = form.file.data.filename or "", form.file.data.read(MOST_BYTES + 1)
         try:
             done = opt_outs.take_file(name, content, guard.actor(), clock.now())
         except Refusal as refusal:
@@ -115,7 +118,13 @@ def remove(opt_out_id: int) -> Response:
 
 
 def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
-    found = replies.find_page(opt_out=True if only_opt_outs else None, words=words, before=before, limit=PAGE + 1)
+    found = replies.find_page(
+        opt_out=True if only_opt_outs else None,
+        words=words,
+        before=before,
+        limit=PAGE + 1,
+        whole_numbers=whole_numbers(),
+    )
     show = "opt-outs" if only_opt_outs else None
     return page_or_piece(
         "replies/index.html",
@@ -125,6 +134,7 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
         channel_names=_channel_names(),
         show=show,
         words=words,
+        whole_numbers=whole_numbers(),
         last=found[PAGE - 1].id if len(found) > PAGE else None,
         older=url_for(".index", show=show, before=found[PAGE - 1].id) if len(found) > PAGE else "",
         newer=url_for(".index", show=show) if before else "",
@@ -132,7 +142,7 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
 
 
 def _opt_outs(digits: str, before: int | None) -> Response:
-    found = opt_outs.find_page(digits=digits, before=before, limit=PAGE + 1)
+    found = opt_outs.find_page(digits=digits, before=before, limit=PAGE + 1, whole_numbers=whole_numbers())
     return page_or_piece(
         "replies/opt_outs.html",
         "replies/_opt_outs.html",
@@ -140,6 +150,7 @@ def _opt_outs(digits: str, before: int | None) -> Response:
         campaign_names=replies.campaign_names(row.campaign_id for row in found),
         channel_names=_channel_names(),
         words=digits,
+        whole_numbers=whole_numbers(),
         last=found[PAGE - 1].id if len(found) > PAGE else None,
         older=url_for(".listed", before=found[PAGE - 1].id) if len(found) > PAGE else "",
         newer=url_for(".listed") if before else "",

@@ -16,11 +16,12 @@ from smsapp.domain import csv_text, phone
 from smsapp.domain.campaign import Left
 from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status
-from smsapp.domain.people import Role, reaches, sees_numbers
+from smsapp.domain.people import Role, reaches
 from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
 from smsapp.services import clock, reports
 from smsapp.services.reports import Report
 from smsapp.web import guard
+from smsapp.web.filters import discreet, whole_numbers
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece
 from smsapp.words import label, outcomes, sentence
@@ -75,7 +76,9 @@ def _people(campaign_id: int, run_id: int | None, typed: str, problem: str, afte
     found: list[Recipient] = []
     following: Place | None = None
     if not problem:
-        found, following = reports.people(campaign_id, run_id, chosen, reports.seek(typed), after)
+        found, following = reports.people(
+            campaign_id, run_id, chosen, reports.seek(typed, whole_numbers=whole_numbers()), after
+        )
     return _summary(report, campaign_id, run_id) | {
         "people": found,
         "following": following,
@@ -127,7 +130,7 @@ def search(campaign_id: int, run_id: int | None) -> Response:
     typed = request.form.get("phone", "").strip()[:40]
     problem = ""
     try:
-        reports.seek(typed)
+        reports.seek(typed, whole_numbers=whole_numbers())
     except Refusal as refusal:
         problem = sentence(refusal.problems[0])
     context = _people(campaign_id, run_id, typed, problem, Place.read(request.form.get("after", "")))
@@ -142,21 +145,9 @@ def message(campaign_id: int, run_id: int, seq: int) -> Response:
         "reports/message.html",
         "reports/_message.html",
         story=story,
-        text=_shown(story.text, story.recipient),
+        text=discreet(story.text),
         words=words,
     )
-
-
-def _shown(text: str, recipient: Recipient) -> str:
-    """Return the text with the person's own number masked in it, unless the reader may see numbers."""
-    if _sees_numbers():
-        return text
-    national = recipient.phone.removeprefix("+86")
-    return text.replace(recipient.phone, phone.mask(recipient.phone)).replace(national, phone.mask(recipient.phone))
-
-
-def _sees_numbers() -> bool:
-    return bool(sees_numbers(current_user.role, current_user.sees_numbers))
 
 
 @bp.post("/effect/export", defaults={"run_id": None}, endpoint="export")
@@ -165,7 +156,7 @@ def _sees_numbers() -> bool:
 def export(campaign_id: int, run_id: int | None) -> Response:
     """Send the people of a group as CSV, as a stream: its memory does not grow with the campaign."""
     chosen, now = _chosen(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
-    masked = not _sees_numbers()
+    masked = not whole_numbers()
     chunks = reports.export(campaign_id, run_id, chosen, guard.actor(), now, masked=masked)
     name = f"campaign-{campaign_id}{f'-run-{run_id}' if run_id else ''}-{chosen.name}-{now:%Y%m%d-%H%M%S}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
@@ -192,7 +183,7 @@ def csv_lines(chunks: Iterable[list[Recipient]], masked: bool, zone: dt.tzinfo) 
     for chunk in chunks:
         yield csv_text.lines(
             (
-                one.xwho,
+                phone.mask_inside(one.xwho) if masked else one.xwho,
                 phone.mask(one.phone) if masked else one.phone.removeprefix("+86"),
                 left_out if one.state is None else states[one.state],
                 why(one),

@@ -20,11 +20,11 @@ from smsapp.domain.people import Role
 from smsapp.domain.segment import MAX_DEPTH, Group, Kind, Match
 from smsapp.services import clock, segments, uploaded_lists
 from smsapp.services.segments import Known
-from smsapp.web import filters, guard
+from smsapp.web import filters, guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms import segments as forms
 from smsapp.web.forms.segments import ConditionDraft, GroupDraft, NameForm, SegmentForm, UploadForm
-from smsapp.web.guard import needs
+from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import announcing, page, page_or_piece, see_other, wants_piece
 from smsapp.words import segments as said
@@ -188,9 +188,10 @@ def _reach(draft: GroupDraft) -> list[segments.Reach] | None:
 
 @bp.route("/upload", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
+@uploads
 def upload() -> Response:
     """A list as a new segment, or (`?segment_id=`) in the place of an older one."""
-    replaced = request.args.get("segment_id", type=int)
+    replaced = request.args.get("segment_id", type=inputs.id_)
     segment = segments.get(replaced) if replaced else None
     form = UploadForm(name=segment.name if segment else "")
     form.property.choices = [(uploaded_lists.USER_ID, _("User ids"))] + [
@@ -313,8 +314,8 @@ def delete(segment_id: int) -> Response:
 
 @bp.app_template_filter("phrase")
 def phrase(condition: rules.Condition, names: dict[str, str]) -> str:
-    """A condition as a sentence; `names` are the properties' names for people."""
-    return said.phrase(condition, names.get(condition.property, condition.property))
+    """A condition as a sentence, its numbers masked for most; `names` are the properties' names for people."""
+    return filters.discreet(said.phrase(condition, names.get(condition.property, condition.property)))
 
 
 bp.add_app_template_filter(said.property_name, "property_name")
@@ -339,7 +340,7 @@ def _rows(found: list[segments.Member], columns: list[Known]) -> list[dict[str, 
     return [
         {
             "contact_id": member.contact_id,
-            "xwho": member.xwho,
+            "xwho": filters.discreet(member.xwho),
             "cells": [
                 _cell(value, one.name in phones, one.type) for one, value in zip(columns, member.values, strict=True)
             ],
@@ -352,14 +353,15 @@ def _cell(value: Any, secret: bool, kind: Type = Type.STRING) -> str:
     if value is None or value == "":
         return filters.NOTHING
     if secret:
-        return filters.masked(phone.normalise(value) or str(value))
+        number = phone.normalise(value)
+        return filters.masked(number) if number else filters.discreet(str(value))
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
     if isinstance(value, list):
-        return str(_(", ")).join(value)
+        return str(_(", ")).join(filters.discreet(item) for item in value)
     if kind is Type.DATETIME:
         return str(value).replace("T00:00:00", "").replace("T", " ")
-    return filters.number(value) if isinstance(value, int | float) else str(value)
+    return filters.figure(value) if isinstance(value, int | float) else filters.discreet(str(value))
 
 
 def _fields() -> dict[str, str]:

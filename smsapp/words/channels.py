@@ -42,6 +42,11 @@ PROBLEMS = {
     "gateway_batch_phone": _l("With several numbers per request a receipt must say which number it is about."),
     "callback_refused": _l("The signature of this callback is wrong."),
     "test_number_unreadable": _l("No phone number can be read from this. Write it with its country code, or +86."),
+    "test_number_opted_out": _l("This number is on the opt-out list. Nobody may write to it; choose another one."),
+    "test_send_often": _l(
+        "You sent %(most)s test messages within an hour. Wait a little; campaigns have no such limit."
+    ),
+    "secret_again": _l("The address changed to %(host)s. Type this again, so that it goes nowhere unintended."),
     "test_text_missing": _l("Write the text to send."),
 }
 

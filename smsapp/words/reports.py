@@ -13,6 +13,9 @@ from smsapp.words import outcomes
 
 PROBLEMS = {
     "phone_search_short": _l("Enter the whole number, or at least its last %(fewest)s digits."),
+    "phone_search_hidden": _l(
+        "You may not see whole numbers. Enter the whole number, or just its last %(most)s digits."
+    ),
 }
 
 LABELS = {

@@ -17,7 +17,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
+from smsapp.services import clock
 from smsapp.store.people import Person
+from tests.pages import kept
 
 FLAGS = [
     "--no-sandbox",
@@ -73,7 +75,9 @@ def signed_in(browser: Browser, app: Flask, person: Person, address: str, locale
     """Return a browser context in which this person is signed in."""
     context = browser.new_context(bypass_csp=True, locale=IN_HEADERS[locale], **({"viewport": WIDE} | given))
     serializer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
-    cookie = serializer.dumps({"_user_id": f"{person.id}.{person.session_mark}", "_fresh": True, "locale": locale})
+    with app.app_context():
+        who = kept(person, clock.now())
+    cookie = serializer.dumps({"_user_id": who, "_fresh": True, "locale": locale})
     context.add_cookies([{"name": app.config["SESSION_COOKIE_NAME"], "value": cookie, "url": address}])
     return context
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smsapp.domain import phone
 
 MAINLAND = st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True)
 MARKS = st.sampled_from(["", " ", "-", "　", "\u200b", "\u202d", "\t", ")"])
+PLAIN = str.maketrans("０１２３４５６７８９", "0123456789")
 FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
 
 
@@ -92,11 +93,75 @@ def test_a_masked_number_hides_its_middle(number: str, shown: str) -> None:
     assert phone.mask(number) == shown
 
 
-def test_numbers_inside_a_text_are_masked() -> None:
-    text = '{"$phone": "13800138000", "b": "+8613900139000", "at": 1795356372998, "c": "139 0013 9000"}'
-    masked = phone.mask_inside(text)
-    assert "13800138000" not in masked
-    assert "13900139000" not in masked
-    assert "0013 9000" not in masked
-    assert "138****8000" in masked
-    assert "1795356372998" in masked
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("13800138000", "138****8000"),
+        ("+86 138 0013 8000", "138****8000"),
+        ("138.0013.8000", "138****8000"),
+        ("138–0013–8000", "138****8000"),
+        ("138_0013_8000", "138****8000"),
+        ("１３８００１３８０００", "138****8000"),
+        ("1 3 8 0 0 1 3 8 0 0 0", "138****8000"),
+        ("138-0013-8000@qq.com", "138****8000@qq.com"),
+        ("u13800138000x", "u138****8000x"),
+        ("0213800138000", "021****8000"),
+        ("+852 9123 4567", "+852****4567"),
+        ("9123 4567", "91****67"),
+        ("+44 7911 123456", "+4479****3456"),
+        ("13800138000 13900139000", "138****8000 139****9000"),
+        ("13800138000 139 0013 9000", "138****8000 139****9000"),
+        ("2026-03-02 10:00:00 138 0013 8000", "2026-03-02 10:00:00 138****8000"),
+        ('{"$phone": "13800138000"}', '{"$phone": "138****8000"}'),
+        ("订单号 12345678", "订单号 12****78"),
+        ("1795356372998", "179****2998"),
+    ],
+)
+def test_numbers_inside_a_text_are_masked_however_they_are_written(written: str, shown: str) -> None:
+    assert phone.mask_inside(written) == shown
+    assert phone.mask_inside(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-03-02 10:00:00",
+        "2026-03-02T10:00:00.250",
+        "2026/3/2 9:05",
+        "2026-03-02 2026-03-05",
+        "满100减20 2026-03-31前",
+        "20260302",
+        "1234567.89",
+        "¥12,345,678.90",
+        "订单1234567",
+        "user100234",
+        "50%",
+        "验证码 384721",
+    ],
+)
+def test_dates_amounts_and_short_figures_stay_readable(text: str) -> None:
+    assert phone.mask_inside(text) == text
+
+
+@given(
+    st.text(st.characters(exclude_categories=["N"]), max_size=12),
+    MAINLAND,
+    st.lists(st.sampled_from(["", " ", "-", ".", "–", "　"]), min_size=11, max_size=11),
+)
+@example("", "19990101000", ["", "", "", "", "", "", "", " ", "", "", ""])
+@example("", "19990101000", ["", "", "", "-", "", "-", "", " ", "", "", ""])
+def test_no_text_around_a_number_uncovers_it(around: str, number: str, marks: list[str]) -> None:
+    written = "".join(digit + mark for digit, mark in zip(number, marks, strict=True))
+    shown = phone.mask_inside(f"{around}{written}{around}")
+    assert number not in "".join(filter(str.isdecimal, shown.translate(PLAIN)))
+
+
+@pytest.mark.parametrize("part", ["8", "0013", "80013", "u13800", "u1380013", "13 800", "_0013_", "０013", "+8613"])
+def test_parts_that_would_find_a_number_out_are_known(part: str) -> None:
+    assert phone.reveals(part)
+
+
+@pytest.mark.parametrize("part", ["", "u", "user1002", "小明", "满100减", "-", "尾号8000"])
+def test_parts_that_tell_no_more_than_a_mask_are_known(part: str) -> None:
+    assert not phone.reveals(part)

@@ -17,10 +17,10 @@ from flask import Flask
 from smsapp.channels.base import Channel
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.outcome import Outcome
-from smsapp.services import channels, contacts
+from smsapp.services import channels, contacts, opt_outs, trail
 from smsapp.services.channels import Wanted
 from smsapp.services.trail import Actor
-from smsapp.store.db import session
+from smsapp.store.db import session, writing
 from smsapp.store.people import Trail
 from smsapp.store.settings import EXTENSION
 from tests import builders
@@ -166,6 +166,49 @@ def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.date
     trail = [(line.action, line.facts["result"]) for line in session().query(Trail).filter_by(action="test_send")]
     assert [result for _, result in trail] == ["ok", "refused", "throttled"]
     assert "138000" not in json.dumps([line.facts for line in session().query(Trail)])
+
+
+def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(app: Flask, now: dt.datetime) -> None:
+    channel_id = channels.create("simulator", wanted(), BY, now)
+    channels.test_send(channel_id, "13800138000", "您好", BY, now)
+    opt_outs.add("13900139000", "", BY, now)
+    with pytest.raises(Refusal) as caught:
+        channels.test_send(channel_id, "139 0013 9000", "您好", BY, now)
+    assert [(one.code, one.place) for one in caught.value.problems] == [("test_number_opted_out", "number")]
+    assert [line.facts["number"] for line in session().query(Trail).filter_by(action="test_send")] == ["138****8000"]
+
+
+def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt.datetime) -> None:
+    channel_id = channels.create("simulator", wanted(), BY, now)
+    olga, wei = (Actor(one.login, one.id) for one in (builders.person(), builders.person()))
+    with writing() as current:
+        for _ in range(channels.TESTS_PER_HOUR):
+            trail.note(current, olga, "test_send", "channel", channel_id, now)
+    with pytest.raises(Refusal, match="test_send_often"):
+        channels.test_send(channel_id, "13800138000", "您好", olga, now)
+    assert channels.test_send(channel_id, "13800138000", "您好", wei, now).ok
+    assert channels.test_send(channel_id, "13800138000", "您好", olga, now + dt.timedelta(hours=1)).ok
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"url": "https://evil.example/?p={password}&to={to}"},
+        {"url": "https://127.0.0.1:2/?p={password}&to={to}"},
+        {"check_url": "https://evil.example/?p={password}"},
+    ],
+)
+def test_secrets_do_not_follow_an_address_to_another_host(app: Flask, now: dt.datetime, moved: dict[str, str]) -> None:
+    channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
+    with pytest.raises(Refusal) as caught:
+        channels.edit(channel_id, wanted(values=GATEWAY | moved | {"password": ""}), BY, now)
+    assert [(one.code, one.place) for one in caught.value.problems] == [("secret_again", "password")]
+    channels.edit(channel_id, wanted(values=GATEWAY | moved | {"password": "typed again"}), BY, now)
+    assert channels.adapter(channel_id).values["password"] == "typed again"
+    # On the same host another path is no other party.
+    elsewhere = {name: value.replace("?p=", "send?p=") for name, value in moved.items()}
+    channels.edit(channel_id, wanted(values=GATEWAY | elsewhere | {"password": ""}), BY, now)
+    assert channels.adapter(channel_id).values["password"] == "typed again"
 
 
 def test_a_check_leaves_its_result(app: Flask, now: dt.datetime) -> None:

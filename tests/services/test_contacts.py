@@ -12,6 +12,7 @@ from flask import Flask
 from smsapp.domain.contact import Type
 from smsapp.services import contacts, keys
 from smsapp.services.trail import Actor
+from smsapp.store import contacts as store
 from smsapp.store.contacts import Contact, property_types
 from smsapp.store.db import db, session, writing
 from smsapp.store.segments import SegmentMember
@@ -90,7 +91,7 @@ def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> No
     )
     assert (told.kept, told.refused, told.strangers) == (1, 4, 1)
     assert held("u1") == {"age": 3}
-    assert sorted(reasons()) == ["bad_name", "bad_record", "type_conflict", "unknown_appkey"]
+    assert sorted(reasons()) == ["bad_name", "no_object", "type_conflict", "unknown_appkey"]
     conflict = next(bad for bad in contacts.bad_records() if bad.reason == "type_conflict")
     assert conflict.facts == {"name": "age", "expected": "number", "found": "string"}
     assert '"three"' in conflict.raw
@@ -166,27 +167,63 @@ def test_two_requests_about_one_person_lose_no_update(app: Flask, key: str, now:
 
 
 def test_most_refused_records_of_one_request_are_only_counted(key: str, now: dt.datetime) -> None:
-    told = contacts.report([1] * (contacts.MOST_KEPT + 5), "", now)
+    told = contacts.report([record(key, "")] * (contacts.MOST_KEPT + 5), "", now)
     assert told.refused == contacts.MOST_KEPT + 5
     newest = contacts.bad_records()[0]
     assert (newest.reason, newest.facts) == ("more", {"n": 5})
 
 
+def test_of_what_anybody_may_send_only_the_number_is_kept_once_a_minute(key: str, now: dt.datetime) -> None:
+    told = contacts.report([record("stranger", "u", a=1)] * 1000 + [5] * 7, "", now)
+    assert (told.refused, told.strangers) == (1007, 1000)
+    kept = {(bad.reason, bad.facts["n"], bad.raw) for bad in contacts.bad_records()}
+    assert kept == {("unknown_appkey", 1000, ""), ("no_object", 7, "")}
+    contacts.report([record("stranger", "u", a=1), 5], "", now + dt.timedelta(seconds=59))
+    assert len(contacts.bad_records()) == 2
+    contacts.report([record("stranger", "u", a=1)], "", now + dt.timedelta(seconds=61))
+    assert [bad.facts["n"] for bad in contacts.bad_records(reason="unknown_appkey")] == [1, 1000]
+
+
+def test_nothing_to_keep_is_no_transaction(key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    contacts.report([record("stranger", "u")], "", now)
+
+    def writing() -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(contacts, "writing", writing)
+    assert contacts.report([record("stranger", "u")], "", now).strangers == 1
+    assert contacts.report([], "", now).refused == 0
+
+
+def test_a_full_catalogue_takes_no_more_names_but_the_rest_of_the_record(
+    key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contacts.report([record(key, "u1", a=1, b=2)], "", now)
+    monkeypatch.setattr(store, "MAX_CATALOGUE", 3)
+    told = contacts.report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
+    assert (told.kept, told.refused, told.left_out) == (2, 0, 1)
+    assert (held("u2"), held("u3")) == ({"a": 3, "c": 1}, {"b": 4})
+    assert "d" not in property_types()
+    [bad] = contacts.bad_records()
+    assert (bad.reason, bad.facts["name"]) == ("too_many_names", "d")
+
+
 def test_what_no_database_stores_is_shown_in_another_way(key: str, now: dt.datetime) -> None:
     contacts.report([record(key, "u\x00", a="\ud800"), record("k\ud800", "u")], "", now)
-    assert len(contacts.bad_records()) == 2
+    assert sorted(reasons()) == ["bad_id" if "bad_id" in reasons() else "bad_text", "unknown_appkey"]
 
 
 def test_refused_records_go_after_seven_days(key: str, now: dt.datetime) -> None:
-    contacts.report([1], "", now - dt.timedelta(days=8))
-    contacts.report([2], "", now - dt.timedelta(days=6))
+    contacts.report([record(key, "", a=1)], "", now - dt.timedelta(days=8))
+    contacts.report([record(key, "", a=2)], "", now - dt.timedelta(days=6))
     assert contacts.forget_bad_records(now) == 1
-    assert [bad.raw for bad in contacts.bad_records()] == ["2"]
+    [left] = contacts.bad_records()
+    assert '"a":2' in left.raw
 
 
 def test_refused_records_are_filtered(key: str, now: dt.datetime) -> None:
     contacts.report([1, record("", "x")], "", now)
-    assert [bad.reason for bad in contacts.bad_records(reason="bad_record")] == ["bad_record"]
+    assert [bad.reason for bad in contacts.bad_records(reason="no_object")] == ["no_object"]
     assert contacts.bad_records(source="import:1") == []
 
 
@@ -258,3 +295,22 @@ def test_the_list_goes_on_below_the_last_contact(app: Flask, monkeypatch: pytest
             break
     assert len(seen) == len(set(seen)) == 5
     assert seen == sorted(seen, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "search", ["13800", "138001", "38000", "0013", "u-138", "u-1380013", "王1380013", "1", "138-00"]
+)
+def test_who_may_not_see_numbers_cannot_find_them_out_by_searching(key: str, now: dt.datetime, search: str) -> None:
+    contacts.report([record(key, "13800138000", name="王13800138000", **{"$phone": "13800138000"})], "", now)
+    contacts.report([record(key, "u-13800138000")], "", now)
+    seen = [row.xwho for row in contacts.listed(search).rows]
+    assert seen == (["u-13800138000"] if search == "u-138" else [])
+    assert contacts.listed(search, whole_numbers=True).rows or search in {"0013", "1", "38000", "138-00"}
+
+
+@pytest.mark.parametrize("search", ["13800138000", "8000", "u-13800138000"])
+def test_whole_numbers_last_four_digits_and_whole_ids_are_found_by_everybody(
+    key: str, now: dt.datetime, search: str
+) -> None:
+    contacts.report([record(key, "u-13800138000", **{"$phone": "13800138000"})], "", now)
+    assert [row.xwho for row in contacts.listed(search).rows] == ["u-13800138000"]

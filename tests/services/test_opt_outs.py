@@ -135,3 +135,11 @@ def test_the_list_is_streamed_oldest_first(add, now):
     add("13800138000")
     opt_outs.add("13900139000", "", ACTOR, now + dt.timedelta(days=1))
     assert [row.phone for row in opt_outs.everyone()] == ["+8613800138000", "+8613900139000"]
+
+
+def test_who_may_not_see_numbers_looks_for_a_whole_one_or_four_digits(add):
+    add("13800138000")
+    assert [row.phone for row in opt_outs.find_page(digits="138000", whole_numbers=True)] == ["+8613800138000"]
+    assert opt_outs.find_page(digits="138000") == []
+    for digits in ("8000", "138 0013 8000"):
+        assert [row.phone for row in opt_outs.find_page(digits=digits)] == ["+8613800138000"]

@@ -143,10 +143,24 @@ def test_replies_are_found_by_words_and_by_number_and_page_by_page(take):
     def texts(**given):
         return [reply.text for reply in replies.find_page(**({"opt_out": None} | given))]
 
-    assert texts(words="50%") == ["50%折扣"]
+    assert texts(words="50%", whole_numbers=True) == ["50%折扣"]
+    assert texts(words="50%折") == ["50%折扣"]
     assert texts(words="139 0013 9000") == ["别人"]
     assert texts(words="+8613900139000") == ["别人"]
     assert texts(opt_out=True) == ["TD"]
     first = replies.find_page(opt_out=None, limit=4)
     assert texts(before=first[-1].id) == ["50元", "50%折扣"]
     assert session().query(Reply).count() == 6
+
+
+def test_a_number_in_a_text_cannot_be_found_out_by_searching(take):
+    take("我的新号是138-0013-8000", position=0)
+    take("1", position=1)
+
+    def texts(words, **given):
+        return [reply.text for reply in replies.find_page(opt_out=None, words=words, **given)]
+
+    assert texts("0013", whole_numbers=True) == ["我的新号是138-0013-8000"]
+    assert [texts(words) for words in ("0013", "-0013-", "是138-001", "13")] == [[], [], [], []]
+    assert texts("1") == ["1"]
+    assert texts("新号是") == ["我的新号是138-0013-8000"]

@@ -215,7 +215,9 @@ def test_last_digits_find_everybody_whose_number_ends_so() -> None:
     first = session().get(Message, (made.id, 1))
     assert first is not None
 
-    found, _ = reports.people(campaign.id, None, GROUPS["planned"], reports.seek(first.phone[-6:]), None)
+    found, _ = reports.people(
+        campaign.id, None, GROUPS["planned"], reports.seek(first.phone[-6:], whole_numbers=True), None
+    )
 
     assert [one.phone for one in found] == [first.phone]
 
@@ -225,6 +227,14 @@ def test_too_few_digits_are_refused_with_what_is_needed() -> None:
         reports.seek("123")
 
     assert refused.value.problems[0].code == "phone_search_short"
+
+
+def test_who_may_not_see_numbers_gets_no_further_than_the_four_digits_that_are_shown() -> None:
+    assert reports.seek("8000").ending == "8000"
+    assert reports.seek("13800138000").phone == "+8613800138000"
+    with pytest.raises(Refusal) as refused:
+        reports.seek("38000")
+    assert refused.value.problems[0].code == "phone_search_hidden"
 
 
 def test_the_text_of_one_message_is_as_it_was_sent() -> None:

@@ -152,6 +152,24 @@ def test_a_preset_fills_the_form_and_secrets_are_write_only(preset: str, app: Fl
     assert facts == [{"name": "网关", "changed": ["sender"]}]
 
 
+def test_another_host_asks_for_the_secrets_again_and_keeps_what_was_typed(app: Flask, client: Pages) -> None:
+    ada = client.as_("administrator")
+    given = filled(ada.get("/channels/new/gateway?preset=kannel"))
+    ada.post("/channels/new/gateway", **(given | {"name_": "网关", "password_": "topsecret", "username_": "tester"}))
+    row = channels.by_name("网关")
+    again = filled(ada.get(f"/channels/{row.id}/edit"))
+    moved = again["url_"].replace("127.0.0.1", "sms.example")
+    assert moved != again["url_"]
+
+    page = ada.post(f"/channels/{row.id}/edit", 422, **(again | {"url_": moved}))
+
+    assert [one["id"] for one in page.select(".field-errors")] == ["password-error"]
+    assert "sms.example" in page.said()
+    assert filled(page)["url_"] == moved
+    session().expire_all()
+    assert "sms.example" not in channels.row(row.id).settings["url"]
+
+
 def test_an_unreachable_gateway_is_told_in_words(app: Flask, client: Pages) -> None:
     ada = client.as_("administrator")
     given = filled(ada.get("/channels/new/gateway?preset=kannel"))

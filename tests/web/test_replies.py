@@ -74,7 +74,8 @@ def test_a_number_is_put_on_the_list_and_taken_off_with_a_reason(operator):
 def test_the_list_is_searched_by_last_digits(operator, now):
     for n in range(55):
         opt_outs.add(f"138001{n:02d}888", "", opt_outs.Actor("x"), now)
-    assert [row[0] for row in operator.post("/replies/opt-outs", q="07888").rows()] == ["138****7888"]
+    assert [row[0] for row in operator.post("/replies/opt-outs", q="7888").rows()][-1] == "138****7888"
+    assert operator.post("/replies/opt-outs", q="07888").select(".empty-hint")
     page = operator.post("/replies/opt-outs", q="888")
     last = page.select_one("input[name=before]")["value"]
     assert len(operator.post("/replies/opt-outs", q="888", before=last).rows()) == 5

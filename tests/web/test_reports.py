@@ -13,6 +13,7 @@ from smsapp.domain.campaign import Left
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS
+from smsapp.store.contacts import Contact
 from smsapp.store.db import session
 from smsapp.store.people import Trail
 from smsapp.store.runs import Message, RunState
@@ -145,7 +146,7 @@ def test_a_piece_refreshes_by_itself_while_something_can_change_and_then_stops(c
 def test_somebody_is_found_by_last_digits_and_the_number_is_in_no_address(client: Pages) -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
-    ending = first_phone(made.id)[-6:]
+    ending = first_phone(made.id)[-4:]
 
     page = client.as_("viewer").post(f"/campaigns/{campaign.id}/effect/search", group="planned", phone=ending)
 
@@ -175,6 +176,19 @@ def test_too_few_digits_are_kept_in_the_field_with_what_to_do(client: Pages) -> 
     field = page.select_one("#people-phone")
     assert field is not None
     assert field["value"] == "12"
+
+
+def test_more_digits_than_are_shown_find_nobody_for_a_viewer(client: Pages) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+    ending = first_phone(made.id)[-6:]
+    url = f"/campaigns/{campaign.id}/effect/search"
+
+    page = client.as_("viewer", "en").post(url, status=422, phone=ending)
+
+    assert "just its last 4 digits" in page.said()
+    assert not page.select("#people tbody tr")
+    assert len(client.as_("viewer", sees_numbers=True).post(url, phone=ending).select("#people tbody tr")) == 1
 
 
 def test_an_empty_search_shows_everybody(client: Pages) -> None:
@@ -219,6 +233,8 @@ def test_an_export_has_everybody_masked_for_an_operator_and_leaves_a_line(client
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
     number = first_phone(made.id)
+    session().get_one(Contact, session().get_one(Message, (made.id, 1)).contact_id).xwho = f"m-{number}"
+    session().commit()
     operator = client.as_("operator", "en")
 
     answer = operator.raw.post(
@@ -231,6 +247,7 @@ def test_an_export_has_everybody_masked_for_an_operator_and_leaves_a_line(client
     assert answer.headers["Content-Disposition"].startswith("attachment")
     assert len(rows) == 1 + 56
     assert rows[1][:4] == [rows[1][0], f"138****{number[-4:]}", "Delivered", ""]
+    assert rows[1][0] == f"m-138****{number[-4:]}"
     assert number[3:] not in text
     assert [line.action for line in session().query(Trail)] == ["export"]
 

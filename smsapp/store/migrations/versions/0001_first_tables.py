@@ -80,6 +80,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("xwho", name=op.f("uq_contact_xwho")),
     )
     op.create_table(
+        "ended_session",
+        sa.Column("session_id", sa.String(length=32), nullable=False),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_ended_session")),
+    )
+    op.create_table(
         "exclusion",
         sa.Column("run_id", db.BigId, autoincrement=False, nullable=False),
         sa.Column("contact_id", db.BigId, autoincrement=False, nullable=False),
@@ -562,6 +568,7 @@ def downgrade() -> None:
     op.drop_table("opt_out")
     op.drop_table("message")
     op.drop_table("exclusion")
+    op.drop_table("ended_session")
     op.drop_table("contact")
     op.drop_table("channel")
     with op.batch_alter_table("bad_record", schema=None) as batch_op:
