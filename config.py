@@ -7,8 +7,8 @@ sentence that names the variable and says what it should look like.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -184,9 +184,38 @@ class Config:
 
     @property
     def valkey_socket(self) -> Path:
-        """Where the embedded Valkey listens: in the instance folder, unless the path is too long for a socket."""
+        """Where the embedded Valkey listens: in the instance folder, unless the path is too long for a socket.
+
+        Then it is a folder of its own, made at the first call.
+        """
         socket = self.INSTANCE_DIR / "valkey.sock"
         if len(os.fsencode(socket)) <= LONGEST_SOCKET:
             return socket
-        mark = hashlib.sha256(os.fsencode(self.INSTANCE_DIR)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"smsapp-{os.getuid()}-{mark}.sock"
+        return _private_folder(self.INSTANCE_DIR / "valkey.folder") / "valkey.sock"
+
+
+def _private_folder(link: Path) -> Path:
+    """Return a folder with a short path that nobody else can enter; `link` leads to it for all processes alike."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            folder = link.readlink()
+            if _is_private(folder):
+                return folder
+            link.unlink()
+        except FileNotFoundError:
+            pass
+        made = tempfile.mkdtemp(prefix="smsapp-")
+        try:
+            os.symlink(made, link)
+        except FileExistsError:
+            os.rmdir(made)
+
+
+def _is_private(folder: Path) -> bool:
+    """Say whether this is a folder, ours, and closed to everybody else; in a shared place it may be a trap by now."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077

@@ -17,7 +17,10 @@ from smsapp import cli, web
 from smsapp.store import queue
 from smsapp.store import settings as kept
 from smsapp.store.db import as_json, db, prepare_engine
-from smsapp.web import guard, language, render
+from smsapp.web import guard, inputs, language, render
+
+LARGEST_FORM = 2 * 1024 * 1024
+"""Bytes of a request's body, except where files are uploaded (web/guard.py `uploads`)."""
 
 csrf = CSRFProtect()
 migrate = Migrate(directory=str(HERE / "smsapp" / "store" / "migrations"), compare_type=True)
@@ -27,9 +30,15 @@ def create_app(config: Config | None = None) -> Flask:
     """Return an application that serves pages, runs commands and gives jobs their context."""
     config = config or Config.read(os.environ)
     logging.basicConfig(level=config.LOG_LEVEL, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # Databases, keys, uploads and logs are nobody else's business.
+    os.umask(0o077)
     config.INSTANCE_DIR.mkdir(parents=True, exist_ok=True)
+    if config.INSTANCE_DIR.stat().st_uid == os.getuid():
+        config.INSTANCE_DIR.chmod(0o700)
     app = Flask("smsapp", root_path=str(HERE / "smsapp"), instance_path=str(config.INSTANCE_DIR))
     app.extensions[kept.EXTENSION] = config
+    app.request_class = inputs.PlainRequest
+    app.url_map.converters.update(int=inputs.IdConverter, long=inputs.LongIdConverter)
     app.config.update(
         SECRET_KEY=kept.secret_key(config),
         SQLALCHEMY_DATABASE_URI=config.database_url,
@@ -38,7 +47,8 @@ def create_app(config: Config | None = None) -> Flask:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.SECURE_COOKIES,
-        MAX_CONTENT_LENGTH=config.MAX_UPLOAD_MB * 1024 * 1024,
+        MAX_CONTENT_LENGTH=LARGEST_FORM,
+        MAX_UPLOAD_LENGTH=config.MAX_UPLOAD_MB * 1024 * 1024,
         WTF_CSRF_TIME_LIMIT=None,
         BABEL_DEFAULT_LOCALE=config.DEFAULT_LOCALE,
         BABEL_DEFAULT_TIMEZONE=config.DEFAULT_ZONE,
@@ -50,9 +60,10 @@ def create_app(config: Config | None = None) -> Flask:
         prepare_engine(db.engine)
     migrate.init_app(app, db)
     queue.init_app(app, config.redis_url)
-    csrf.init_app(app)
     language.init_app(app)
+    # Before CSRF, which reads the whole body: that is for those who may send one.
     guard.init_app(app, config.redis_url)
+    csrf.init_app(app)
     render.init_app(app)
     for found in pkgutil.iter_modules(web.__path__):
         module = importlib.import_module(f"smsapp.web.{found.name}")

@@ -54,6 +54,18 @@ def test_a_socket_whose_path_is_too_long_moves(tmp_path: Path) -> None:
     assert len(str(config.valkey_socket)) <= LONGEST_SOCKET
     assert config.valkey_socket == Config.read({"INSTANCE_DIR": str(deep)}).valkey_socket
     assert config.valkey_socket != Config.read({"INSTANCE_DIR": f"{deep}y"}).valkey_socket
+    assert config.valkey_socket.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_of_the_socket_that_others_may_enter_is_left(tmp_path: Path) -> None:
+    config = Config.read({"INSTANCE_DIR": str(tmp_path / ("x" * LONGEST_SOCKET))})
+    first = config.valkey_socket.parent
+    first.chmod(0o755)
+    second = config.valkey_socket.parent
+    assert second != first
+    first.rmdir()
+    second.rmdir()
+    assert config.valkey_socket.parent not in {first, second}
 
 
 def test_hosts_are_a_list() -> None:

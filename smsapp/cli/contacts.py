@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +86,7 @@ def _import(
         return
     row = imports.register(file.resolve(), file.name, ACTOR, clock.now(), kept_as=str(file.resolve()))
     imports.start(row.id, layout, seen.form.header, ACTOR, clock.now(), ring=False)
-    with click.progressbar(length=max(1, row.size), label="Importing", file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(length=max(1, row.size), label="Importing", file=sys.stderr) as bar:
         imports.run(row.id, clock.now, _moving(bar))
     row = imports.found(row.id)
     _report(row)
@@ -107,7 +108,7 @@ def _report(row: ImportRow) -> None:
 def _check(file: Path, seen: Preview, layout: Layout | None) -> None:
     tally = Tally()
     size = max(1, file.stat().st_size)
-    with click.progressbar(length=size, label="Checking", file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(length=size, label="Checking", file=sys.stderr) as bar:
         bad = list(imports.check(file, seen, layout, tally, _moving(bar), SHOWN_ROWS))
     for one in bad:
         click.echo(f"  row {one.facts['row']}: {why(one.reason, one.facts)}", err=True)

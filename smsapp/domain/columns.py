@@ -17,6 +17,7 @@ from typing import Any
 
 from smsapp.domain import phone
 from smsapp.domain.contact import (
+    MAX_CATALOGUE,
     MAX_ID,
     MAX_ITEM_BYTES,
     MAX_ITEMS,
@@ -121,6 +122,9 @@ def problems(layout: Layout | None, known: Mapping[str, Type], width: int) -> li
     found: list[Problem] = []
     if len(layout.columns) > MAX_PROPERTIES:
         found.append(Problem("import_too_wide", "columns", {"limit": MAX_PROPERTIES}))
+    room = max(0, MAX_CATALOGUE - len(known))
+    if len({column.name for column in layout.columns} - known.keys()) > room:
+        found.append(Problem("catalogue_full", "columns", {"limit": MAX_CATALOGUE, "room": room}))
     seen: set[str] = set()
     for column in layout.columns:
         place = f"column-{column.index}"

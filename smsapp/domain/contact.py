@@ -9,14 +9,16 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MAX_ID = 254
 MAX_APPID = 64
 MAX_NAME = 125
 MAX_PROPERTIES = 300
+MAX_CATALOGUE = 1000
+"""Different properties of all contacts together: pages offer them all."""
 MAX_STRING_BYTES = 1024
 MAX_ITEMS = 100
 MAX_ITEM_BYTES = 255
@@ -80,7 +82,8 @@ class Reason(enum.StrEnum):
     """Why a record or a row was not kept."""
 
     BAD_RECORD = "bad_record"
-    """Not an object with xwho, xwhat and xcontext."""
+    """An object, but not one with xwho, xwhat and xcontext."""
+    NO_OBJECT = "no_object"
     BAD_APPID = "unknown_appkey"
     BAD_ID = "bad_id"
     BAD_EVENT = "bad_event"
@@ -91,6 +94,8 @@ class Reason(enum.StrEnum):
     TYPE_CONFLICT = "type_conflict"
     TOO_LONG = "too_long"
     TOO_MANY_PROPERTIES = "too_many_properties"
+    TOO_MANY_NAMES = "too_many_names"
+    """The catalogue of all properties has no room for this one; the record's other properties were kept."""
     TOO_MANY_ITEMS = "too_many_items"
     OUT_OF_RANGE = "out_of_range"
     TOO_MANY_CELLS = "too_many_cells"
@@ -201,7 +206,7 @@ def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
     `types` are the known types of properties. Raises Unfit.
     """
     if not isinstance(record, dict):
-        raise Unfit(Reason.BAD_RECORD)
+        raise Unfit(Reason.NO_OBJECT)
     what = record.get("xwhat")
     if not isinstance(what, str) or not what or len(what) > 99:
         raise Unfit(Reason.BAD_EVENT)
@@ -224,6 +229,15 @@ def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
         return Operation(kind, xwho, kept=kept)
     values, found = _operands(kind, context, types)
     return Operation(kind, xwho, values, found, kept=kept)
+
+
+def without(asked: Operation, names: Collection[str]) -> Operation:
+    """Return the operation without these properties."""
+    return replace(
+        asked,
+        values={name: value for name, value in asked.values.items() if name not in names},
+        types={name: kind for name, kind in asked.types.items() if name not in names},
+    )
 
 
 def applied(properties: Mapping[str, Any], asked: Operation) -> Properties:

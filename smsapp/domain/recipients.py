@@ -126,7 +126,7 @@ def steps(funnel: Funnel) -> list[Step]:
     ]
 
 
-_PLACE = re.compile(r"(\d{1,18})-([mx])(\d{1,18})", re.ASCII)
+_PLACE = re.compile(r"(\d{1,18})-(m(?=\d{1,9}$)|x)(\d{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True)

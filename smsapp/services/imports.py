@@ -210,8 +210,9 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
     with writing() as current:
         types = {one.name: one.type for one in layout.columns}
         labels = {one.name: one.label for one in layout.columns}
-        if contacts.add_properties(current, types, now, labels) != types:
-            return "property_type_changed"
+        really = contacts.add_properties(current, types, now, labels)
+        if really != types:
+            return "property_type_changed" if really.keys() == types.keys() else "property_without_room"
     position = row.position
     for rows, read_bytes in sheets.chunks(path_of(row), form, position, CHUNK):
         if not _take(row.id, layout, form, rows, width, position, read_bytes, clock()):
@@ -253,8 +254,9 @@ def _take(
 
 
 def _refused(form: Format, position: int, rows: Sequence[Row], bad: columns.BadRow) -> Bad:
-    raw = ",".join(rows[bad.at] or ()).replace(columns.FORMULA, "=")
-    return Bad(bad.reason, raw, {**bad.facts, "row": sheets.row_number(form, position + bad.at)})
+    raw = io.StringIO()
+    csv.writer(raw, lineterminator="").writerow([cell.replace(columns.FORMULA, "=") for cell in rows[bad.at] or ()])
+    return Bad(bad.reason, raw.getvalue(), {**bad.facts, "row": sheets.row_number(form, position + bad.at)})
 
 
 def check(
@@ -273,6 +275,11 @@ def check(
         tally.rows += len(rows)
         tally.refused += len(chunk.bad)
         tell(tally)
+
+
+def cells(raw: str) -> list[str]:
+    """Return the cells of a refused row as it was kept; of one that was cut off, those that are there."""
+    return next(csv.reader(io.StringIO(raw, newline="")), [])
 
 
 def refused_rows(import_id: int) -> Iterator[tuple[int, str, dict[str, object], str]]:

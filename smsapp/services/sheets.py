@@ -16,22 +16,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
+from typing import Any, TextIO
 
 from smsapp.domain.columns import FORMULA, Row
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import has_header
+from smsapp.services import workbooks
+from smsapp.services.workbooks import MOST_COLUMNS
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_ROWS = 20
 BLOCK = 1 << 20
-MOST_UNPACKED = 4 << 30
-"""An XLSX file that unfolds to more is refused: nobody made it with a spreadsheet program."""
-MOST_SHARED_TEXT = 512 << 20
-"""Texts of an XLSX file that have to be kept in memory while it is read."""
+MOST_LINE = 1 << 20
+"""Characters of a line, or of a row with line breaks in its cells: no program writes a longer one for 300 columns."""
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 ZIP = b"PK\x03\x04"
 
@@ -72,6 +69,8 @@ def recognise(path: Path) -> Format:
     first = next((row for row in _rows(path, found) if row and any(row)), None)
     if first is None:
         raise Refusal(Problem("file_empty", "file"))
+    if len(first) > MOST_COLUMNS:
+        raise Refusal(Problem("file_too_wide", "file", {"limit": MOST_COLUMNS}))
     return Format(**{**asdict(found), "header": has_header(first)})
 
 
@@ -120,21 +119,47 @@ class _CsvRows:
     total = 0
 
     def __init__(self, file: io.BufferedReader, form: Format) -> None:
-        text = io.TextIOWrapper(file, encoding=form.encoding, errors="replace", newline="")
-        self._rows = csv.reader(text, delimiter=form.delimiter)
+        # Kept, because it closes the file when it goes.
+        self._text = io.TextIOWrapper(file, encoding=form.encoding, errors="replace", newline="")
+        self._rows = csv.reader(self._lines(), delimiter=form.delimiter)
+        self._since = 0
+        """Characters since the last row."""
 
     def take(self, count: int) -> list[Row]:
         """Return the next rows, at most `count`; none at the end."""
         taken: list[Row] = []
         while len(taken) < count:
-            wanted = count - len(taken)
             try:
-                taken += itertools.islice(self._rows, wanted)
+                for row in self._rows:
+                    self._since = 0
+                    taken.append(row if len(row) <= MOST_COLUMNS else _cut(row))
+                    if len(taken) == count:
+                        break
             except csv.Error:
                 taken.append(None)
                 continue
             break
         return taken
+
+    def _lines(self) -> Iterator[str]:
+        for line in _lines(self._text):
+            self._since += len(line)
+            if self._since > MOST_LINE:
+                raise Refusal(Problem("file_line_too_long", "file"))
+            yield line
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    """Yield the lines of a text; raise Refusal instead of reading one that does not end."""
+    while line := text.readline(MOST_LINE):
+        if len(line) == MOST_LINE:
+            raise Refusal(Problem("file_line_too_long", "file"))
+        yield line
+
+
+def _cut(row: list[str]) -> list[str]:
+    """Return a row with one cell more than there may be columns, if there is anything in the cells behind."""
+    return row[:MOST_COLUMNS] + list(itertools.islice(filter(None, row[MOST_COLUMNS:]), 1))
 
 
 def _encoding(path: Path) -> str:
@@ -175,7 +200,7 @@ def _is_mostly_utf8(path: Path) -> bool:
 def _delimiter(path: Path, encoding: str) -> str:
     """Return the delimiter that cuts the first rows into the most columns, all alike."""
     with path.open(encoding=encoding, errors="replace", newline="") as file:
-        lines = [line for line in itertools.islice(file, SAMPLE_ROWS) if line.strip()]
+        lines = [line for line in itertools.islice(_lines(file), SAMPLE_ROWS) if line.strip()]
     best, best_score = ",", (0.0, 0)
     for delimiter in DELIMITERS:
         try:
@@ -193,18 +218,15 @@ def _delimiter(path: Path, encoding: str) -> str:
 
 
 def _check_workbook(path: Path) -> bool:
-    """Return whether the first sheet holds formulas; raise Refusal if the file is damaged or unfolds to too much."""
+    """Return whether a sheet holds formulas; raise Refusal if the file is damaged or unfolds to too much."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-            shared = sum(info.file_size for info in infos if info.filename.endswith("sharedStrings.xml"))
-            if sum(info.file_size for info in infos) > MOST_UNPACKED or shared > MOST_SHARED_TEXT:
-                raise Refusal(Problem("file_unpacks_too_large", "file"))
-            sheets = [info.filename for info in infos if info.filename.startswith("xl/worksheets/sheet")]
+        with path.open("rb") as file:
+            sheets = workbooks.check(file)
             if not sheets:
                 raise Refusal(Problem("file_no_table", "file"))
-            return any(_holds_formula(archive, name) for name in sheets)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, OSError, RuntimeError):
+            with zipfile.ZipFile(file) as archive:
+                return any(_holds_formula(archive, name) for name in sheets)
+    except workbooks.DAMAGED:
         raise Refusal(Problem("file_damaged", "file")) from None
 
 
@@ -223,36 +245,40 @@ class _XlsxRows:
 
     def __init__(self, path: Path, form: Format) -> None:
         try:
-            # An open file, not its path: openpyxl refuses a path without an ending it knows.
-            sheet = openpyxl.load_workbook(path.open("rb"), read_only=True, data_only=True).worksheets[0]
-            sheet.reset_dimensions() if sheet.max_row is None else None
+            sheet = workbooks.first_sheet(path.open("rb"), formulas=form.formulas)
             self.total = sheet.max_row or 0
-            self._values = sheet.iter_rows(values_only=True)
-            self._formulas: Iterator[tuple[Any, ...]] | None = None
-            if form.formulas:
-                # One reading gives stored results, another the formulas: where there is no result they tell it apart
-                # from an empty cell.
-                source = openpyxl.load_workbook(path.open("rb"), read_only=True, data_only=False).worksheets[0]
-                self._formulas = source.iter_rows(values_only=True)
-        except (InvalidFileException, KeyError, ValueError, IndexError, zipfile.BadZipFile, OSError, SyntaxError):
+            self._rows = self._read(workbooks.rows(sheet))
+            # One reading gives the formulas, another their stored results: where there is none, that is told.
+            self._results = workbooks.rows(workbooks.first_sheet(path.open("rb"))) if form.formulas else iter(())
+            self._at, self._held = 0, list[Any]()
+        except workbooks.DAMAGED:
             raise Refusal(Problem("file_damaged", "file")) from None
 
     def take(self, count: int) -> list[Row]:
         """Return the next rows, at most `count`; none at the end. Empty cells at a row's end are left out."""
         try:
-            return [self._row(values) for values in itertools.islice(self._values, count)]
-        except (KeyError, ValueError, IndexError, zipfile.BadZipFile, OSError, SyntaxError, EOFError):
+            return list(itertools.islice(self._rows, count))
+        except workbooks.DAMAGED:
             raise Refusal(Problem("file_damaged", "file")) from None
 
-    def _row(self, values: Sequence[Any]) -> Row:
-        cells = [_cell(value) for value in values]
-        if self._formulas is not None:
-            for i, formula in enumerate(next(self._formulas)):
-                if values[i] is None and isinstance(formula, str) and formula.startswith("="):
-                    cells[i] = FORMULA
-        while cells and not cells[-1]:
-            cells.pop()
-        return cells
+    def _read(self, rows: Iterator[workbooks.Cells]) -> Iterator[Row]:
+        at = 0
+        for number, values, formulas in rows:
+            for _gap in range(at + 1, number):
+                yield []
+            at = number
+            cells = [_cell(value) for value in values]
+            for place in formulas:
+                cells[place] = self._result(number, place)
+            while cells and not cells[-1]:
+                cells.pop()
+            yield cells
+
+    def _result(self, number: int, place: int) -> str:
+        while self._at < number:
+            self._at, self._held, _formulas = next(self._results, (workbooks.MOST_ROWS, [], []))
+        value = self._held[place] if self._at == number and place < len(self._held) else None
+        return FORMULA if value is None else _cell(value)
 
 
 def _cell(value: Any) -> str:

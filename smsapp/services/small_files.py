@@ -5,15 +5,14 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.utils import get_column_letter
 
 from smsapp.domain.errors import Problem, Refusal
+from smsapp.services import workbooks
 
 MOST_BYTES = 32 * 1024 * 1024
 MOST_INFLATED = 512 * 1024 * 1024
@@ -65,26 +64,24 @@ def csv_rows(text: str) -> Iterator[Row]:
     try:
         reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter, strict=True)
         for number, row in enumerate(reader, 1):
-            yield number, row
+            wide = len(row) > workbooks.MOST_COLUMNS
+            yield number, Problem("file_too_wide", "file", {"limit": workbooks.MOST_COLUMNS}) if wide else row
     except csv.Error:
         yield number + 1, Problem("sheet_quotes", "file")
 
 
 def xlsx_rows(content: bytes) -> Iterator[Row]:
     """Yield the rows of the first sheet; a row with a formula is a Problem, because nobody knows its value."""
+    file = io.BytesIO(content)
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MOST_INFLATED:
-                raise Refusal(Problem("sheet_too_large", "file", {"most": MOST_BYTES // 1024 // 1024}))
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
-        for number, row in enumerate(book.worksheets[0].iter_rows(), 1):
-            formula = next((cell for cell in row if cell.data_type == "f"), None)
-            if formula is None:
-                yield number, [written(cell.value) for cell in row]
+        workbooks.check(file, MOST_INFLATED)
+        for number, values, formulas in workbooks.rows(workbooks.first_sheet(file, formulas=True)):
+            if formulas:
+                cell = f"{get_column_letter(formulas[0] + 1)}{number}"
+                yield number, Problem("sheet_formula", "file", {"cell": cell})
             else:
-                yield number, Problem("sheet_formula", "file", {"cell": formula.coordinate})
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError, OSError, IndexError) as error:
-        # openpyxl lets whatever its XML and zip readers raise come through.
+                yield number, [written(value) for value in values]
+    except workbooks.DAMAGED as error:
         raise Refusal(Problem("sheet_unreadable", "file", {"kind": "XLSX"})) from error
 
 

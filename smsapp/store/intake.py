@@ -109,6 +109,12 @@ def add_bad(current: Session, source: str, bad: Sequence[Bad], now: dt.datetime)
     current.execute(sa.insert(BadRecord), rows)
 
 
+def is_counted(source: str, reason: str, since: dt.datetime) -> bool:
+    """Say whether such a line was written since that moment."""
+    same = sa.exists().where(BadRecord.source == source, BadRecord.reason == reason, BadRecord.at > since)
+    return bool(session().scalar(sa.select(same)))
+
+
 def bad_records(
     source: str = "", reason: str = "", appid: str = "", before: int | None = None, limit: int = 50
 ) -> list[BadRecord]:
@@ -220,9 +226,15 @@ def end_import(current: Session, import_id: int, state: ImportState, now: dt.dat
 def stranded_imports(now: dt.datetime) -> list[int]:
     """Return imports that wait for a worker or whose worker fell silent: the sweep rings for them."""
     silent = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
-    return list(session().scalars(sa.select(Import.id).where(Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), silent)))
+    return list(
+        session().scalars(
+            sa.select(Import.id).where(Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), silent)
+        )
+    )
 
 
 def forgotten_uploads(before: dt.datetime) -> list[Import]:
     """Return files that were uploaded before that moment and never begun."""
-    return list(session().scalars(sa.select(Import).where(Import.state == ImportState.UPLOADED, Import.created_at < before)))
+    return list(
+        session().scalars(sa.select(Import).where(Import.state == ImportState.UPLOADED, Import.created_at < before))
+    )

@@ -22,7 +22,7 @@ from smsapp.services import sms_templates as templates
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.campaign_review import Look
 from smsapp.services.campaigns import Draft, Overtaken
-from smsapp.web import guard
+from smsapp.web import guard, inputs
 from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, read_mapping
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
@@ -84,17 +84,16 @@ def _wanted() -> Wanted:
 
 
 def _number(name: str) -> int:
-    raw = request.args.get(name, "")
-    return int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 10 else 0
+    return request.args.get(name, 0, type=inputs.id_)
 
 
 def _midnight(raw: str, days: int = 0) -> dt.datetime | None:
     """Return the beginning of a date (plus days) in the reader's zone."""
     try:
         date = dt.date.fromisoformat(raw) + dt.timedelta(days=days)
+        return dt.datetime.combine(date, dt.time(), ZoneInfo(str(get_timezone()))).astimezone(dt.UTC)
     except (ValueError, OverflowError):
         return None
-    return dt.datetime.combine(date, dt.time(), ZoneInfo(str(get_timezone()))).astimezone(dt.UTC)
 
 
 # -- the draft's form -------------------------------------------------------------------------------------------------
@@ -245,8 +244,7 @@ def _reviewed(campaign_id: int, *, confirming: bool) -> Response:
 @bp.post("/<int:campaign_id>/review")
 @needs(Role.OPERATOR)
 def confirm(campaign_id: int) -> Response:
-    raw, seen = request.form.get("version", ""), request.form.get("seen", "")
-    version = int(raw) if raw.isascii() and raw.isdigit() else 0
+    version, seen = request.form.get("version", 0, type=inputs.id_), request.form.get("seen", "")
     try:
         status = campaigns.confirm(campaign_id, version, seen, guard.actor(), clock.now())
     except Outrun as outrun:

@@ -24,10 +24,11 @@ from smsapp.domain.sms_template import (
 )
 from smsapp.domain.template_file import COLUMNS, Fate
 from smsapp.services import channels, clock, sms_templates, template_imports
-from smsapp.web import guard
+from smsapp.services.small_files import MOST_BYTES
+from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.sms_templates import DecisionForm, ImportForm, NewTemplateForm, TemplateForm
-from smsapp.web.guard import needs
+from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 from smsapp.words import label, sentence
@@ -41,10 +42,10 @@ PAGE = 50
 @bp.get("/")
 def index() -> Response:
     """List templates by channel, audit state and words."""
-    channel_id = request.args.get("channel", type=int)
+    channel_id = request.args.get("channel", type=inputs.id_)
     audit = next((audit for audit in Audit if audit == request.args.get("audit")), None)
     words = request.args.get("q", "").strip()
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=inputs.id_)
     found = sms_templates.find_page(channel_id, audit, words, before, PAGE + 1)
     kept: dict[str, Any] = {"channel": channel_id, "q": words or None}
     counts = sms_templates.counts(channel_id, words)
@@ -69,7 +70,7 @@ def index() -> Response:
 @needs(Role.OPERATOR)
 def new() -> Response:
     """Type in a template; the button "Check" only shows what it would look like and cost."""
-    form = NewTemplateForm(channel=request.args.get("channel", type=int))
+    form = NewTemplateForm(channel=request.args.get("channel", type=inputs.id_))
     form.channel.choices = list(_channel_names().items())
     typed = form.entry()
     problems: list[str] = []
@@ -167,13 +168,14 @@ def delete(template_id: int) -> Response:
 
 @bp.route("/import", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
+@uploads
 def bring() -> Response:
     """Take a file of templates and go on to what it would do."""
-    form = ImportForm(channel=request.args.get("channel", type=int))
+    form = ImportForm(channel=request.args.get("channel", type=inputs.id_))
     form.channel.choices = list(_channel_names().items())
     problems: list[str] = []
     if form.validate_on_submit():
-        name, content = form.file.data.filename or "", form.file.data.read()
+        name, content = form.file.data.filename or "", form.file.data.read(MOST_BYTES + 1)
         try:
             template_imports.take_file(form.channel.data, name, content, guard.actor(), clock.now(), dry_run=True)
         except Refusal as refusal:

@@ -17,6 +17,7 @@ LABELS = {
     Type.DATETIME: _l("Date and time"),
     Type.LIST: _l("Set of texts"),
     Reason.BAD_RECORD: _l("Not a record"),
+    Reason.NO_OBJECT: _l("No objects"),
     Reason.BAD_APPID: _l("Unknown AppKey"),
     Reason.BAD_ID: _l("No usable user id"),
     Reason.BAD_EVENT: _l("No usable xwhat"),
@@ -27,6 +28,7 @@ LABELS = {
     Reason.TYPE_CONFLICT: _l("Wrong type"),
     Reason.TOO_LONG: _l("Too long"),
     Reason.TOO_MANY_PROPERTIES: _l("Too many properties"),
+    Reason.TOO_MANY_NAMES: _l("Property left out"),
     Reason.TOO_MANY_ITEMS: _l("Too many entries in a set"),
     Reason.OUT_OF_RANGE: _l("Number out of range"),
     Reason.TOO_MANY_CELLS: _l("Too many cells"),
@@ -46,7 +48,11 @@ LABELS = {
 
 PROBLEMS = {
     "record_bad_record": _l("This is not a JSON object with xwho, xwhat and xcontext."),
-    "record_unknown_appkey": _l("The appid is missing, unknown or disabled. Put an active AppKey into the app."),
+    "record_no_object": _l("%(n)s records of one request were no JSON objects. They are not kept."),
+    "record_unknown_appkey": _l(
+        "%(n)s records of one request had no appid, or an unknown or disabled one. They are not kept. "
+        "Put an active AppKey into the app."
+    ),
     "record_bad_id": _l("The user id is missing or longer than 254 characters."),
     "record_bad_event": _l("xwhat is missing or longer than 99 characters."),
     "record_bad_time": _l("xwhen is not a time in milliseconds."),
@@ -59,6 +65,10 @@ PROBLEMS = {
     "record_type_conflict": _l("“%(name)s” is of type %(expected)s, but this value is of type %(found)s."),
     "record_too_long": _l("“%(name)s” is longer than %(limit)s bytes in UTF-8."),
     "record_too_many_properties": _l("There are more than %(limit)s properties."),
+    "record_too_many_names": _l(
+        "“%(name)s” was left out: there are %(limit)s different properties already, and no more are taken. "
+        "The other properties of the record were kept."
+    ),
     "record_too_many_items": _l("The set “%(name)s” has more than %(limit)s entries."),
     "record_out_of_range": _l("The number of “%(name)s” is beyond ±900 trillion."),
     "record_too_many_cells": _l("The row has more cells than the table has columns (%(limit)s)."),
@@ -72,12 +82,25 @@ PROBLEMS = {
     "file_damaged": _l("This Excel file is damaged. Open it in Excel and save it again."),
     "file_no_table": _l("There is no table in this file. CSV and Excel files (.xlsx) can be read."),
     "file_unpacks_too_large": _l("This Excel file is too large to be read. Save it as CSV."),
+    "file_too_wide": _l("This table has more than %(limit)s columns. Remove those that nobody needs."),
+    "file_too_many_rows": _l("This sheet has rows beyond %(limit)s. Save it as CSV."),
+    "file_line_too_long": _l(
+        "A line of this file does not end within a million characters, so it is no table. "
+        "Save it as CSV with one row per line."
+    ),
     "file_gone": _l("The file is not there any more. Upload it again."),
     "property_type_changed": _l(
         "Meanwhile a property of this file was reported with another type. Upload the file again and choose that type."
     ),
     "import_without_id": _l("Say which column is the user id: without it nobody knows whom a row is about."),
     "import_too_wide": _l("At most %(limit)s columns can become properties. Leave some out."),
+    "catalogue_full": _l(
+        "There may be %(limit)s different properties of all contacts; %(room)s more fit. Leave columns out."
+    ),
+    "property_without_room": _l(
+        "Meanwhile so many other properties were reported that those of this file find no room. "
+        "Upload the file again and leave columns out."
+    ),
     "import_begun": _l("This file has been started already."),
     "property_name": _l("A name has at most 125 letters, digits, _ and $, and begins with a letter or $."),
     "property_twice": _l("Two columns are called “%(name)s”. Give one of them another name."),
@@ -101,5 +124,5 @@ def in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
     types = {kind.value: LABELS[kind] for kind in Type}
     return {
         name: str(types.get(fact, fact)) if name in {"expected", "found", "type"} else fact
-        for name, fact in {"name": "xwho", **facts}.items()
+        for name, fact in {"name": "xwho", "n": 1, **facts}.items()
     }

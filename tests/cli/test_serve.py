@@ -54,7 +54,7 @@ def refused(environment: dict[str, str]) -> str:
 
 def processes_of(folder: Path) -> list[str]:
     """Return the command lines of all processes that know this instance folder; Valkey is known by its socket."""
-    socket_name = str(Config.read({"INSTANCE_DIR": str(folder)}).valkey_socket)
+    socket_path = str(Config.read({"INSTANCE_DIR": str(folder)}).valkey_socket)
     found = []
     for entry in Path("/proc").iterdir():
         try:

@@ -293,7 +293,7 @@ def test_an_archive_without_a_workbook_is_refused(take):
 
 def test_files_larger_than_anybody_needs_are_refused(take, monkeypatch):
     monkeypatch.setattr(small_files, "MOST_INFLATED", 1000)
-    assert unusable(take, "t.xlsx", FILES["t.xlsx"]) == "sheet_too_large"
+    assert unusable(take, "t.xlsx", FILES["t.xlsx"]) == "file_unpacks_too_large"
     monkeypatch.setattr(template_files, "MOST_ROWS", 2)
     assert unusable(take, "t.csv", FILES["t.csv"]) == "sheet_too_many_rows"
     assert unusable(take, "t.json", FILES["t.json"]) == "sheet_too_many_rows"

@@ -89,7 +89,7 @@ def test_good_records_beside_a_bad_one_are_kept(sdk: FlaskClient) -> None:
     answer = sdk.post("/up", data=json.dumps([record(a=1), record(**{"no name": 1}), 5]))
     assert answer.data == b'{"code":200}'
     assert held("u1001") == {"a": 1}
-    assert [bad.reason for bad in contacts.bad_records()] == ["bad_record", "bad_name"]
+    assert [bad.reason for bad in contacts.bad_records()] == ["no_object", "bad_name"]
 
 
 def test_an_unknown_appkey_is_told_and_its_records_are_shown(sdk: FlaskClient) -> None:

@@ -1,0 +1,139 @@
+"""XLSX files, opened with suspicion: a small file must not unfold to more than a spreadsheet program would write."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.worksheet._reader import WorkSheetParser
+from openpyxl.xml.constants import ARC_CONTENT_TYPES, SHARED_STRINGS, WORKSHEET_TYPE
+from openpyxl.xml.functions import fromstring
+
+from smsapp.domain.errors import Problem, Refusal
+
+MOST_COLUMNS = 300
+"""As many properties as a contact may have."""
+MOST_ROWS = 1_048_576
+"""Excel's own limit."""
+MOST_EMPTY_ROWS = 10_000
+"""After so many empty rows nothing more is looked for."""
+MOST_UNPACKED = 4 << 30
+MOST_PART = 16 << 20
+"""Unpacked, of everything that is neither a sheet nor the shared texts: styles, relations, themes."""
+MOST_SHARED_TEXT = 256 << 20
+"""Texts that have to be kept in memory while the file is read."""
+MOST_ROW = 64 << 20
+"""Bytes of XML between one row and the next."""
+SHEETS = "xl/worksheets/"
+
+DAMAGED = (
+    InvalidFileException,
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    SyntaxError,
+    EOFError,
+    OSError,
+    RuntimeError,
+)
+"""openpyxl lets whatever its XML and zip readers raise come through."""
+
+Cells = tuple[int, list[Any], list[int]]
+"""A row's number from 1, its values, and the places of those that are formulas."""
+
+
+def check(file: BinaryIO, most: int = MOST_UNPACKED) -> list[str]:
+    """Return the members that hold sheets; raise Refusal if the file unfolds to too much, one of DAMAGED otherwise."""
+    with zipfile.ZipFile(file) as archive:
+        members = {member.filename: member.file_size for member in archive.infolist()}
+        if sum(members.values()) > most or members[ARC_CONTENT_TYPES] > MOST_PART:
+            raise _too_large()
+        manifest = fromstring(archive.read(ARC_CONTENT_TYPES))
+    named = {part.get("PartName", "").lstrip("/"): part.get("ContentType") for part in manifest}
+    sheets = [name for name in members if name.startswith(SHEETS) and named.get(name) == WORKSHEET_TYPE]
+    for name in members.keys() - set(sheets):
+        if members[name] > (MOST_SHARED_TEXT if named.get(name) == SHARED_STRINGS else MOST_PART):
+            raise _too_large()
+    return sheets
+
+
+def first_sheet(file: BinaryIO, *, formulas: bool = False) -> Any:
+    """Return openpyxl's first sheet of rows, of a file that was checked; with `formulas` instead of their results."""
+    reader = _Reader(file, read_only=True, keep_links=False, data_only=not formulas)
+    reader.read()
+    return reader.wb.worksheets[0]
+
+
+def rows(sheet: Any) -> Iterator[Cells]:
+    """Yield the rows of a sheet that are not empty; raise Refusal or one of DAMAGED.
+
+    A cell beyond the last column that may be used counts as the one behind that.
+    """
+    book, at = sheet.parent, 0
+    with _Source(sheet._get_source()) as source:
+        parser = WorkSheetParser(
+            source,
+            sheet._shared_strings,
+            data_only=book.data_only,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+        )
+        for number, cells in parser.parse():
+            source.since = 0
+            held = [cell for cell in cells if cell["value"] is not None or cell["data_type"] == "f"]
+            if number > MOST_ROWS:
+                raise Refusal(Problem("file_too_many_rows", "file", {"limit": MOST_ROWS}))
+            if number - at > MOST_EMPTY_ROWS:
+                return
+            if held and number > at:
+                at = number
+                yield _dense(number, held)
+
+
+def _dense(number: int, held: list[dict[str, Any]]) -> Cells:
+    places = [min(cell["column"], MOST_COLUMNS + 1) - 1 for cell in held]
+    values: list[Any] = [None] * (max(places) + 1)
+    for place, cell in zip(places, held, strict=True):
+        values[place] = cell["value"]
+    return number, values, [place for place, cell in zip(places, held, strict=True) if cell["data_type"] == "f"]
+
+
+def _too_large() -> Refusal:
+    return Refusal(Problem("file_unpacks_too_large", "file"))
+
+
+class _Reader(ExcelReader):
+    """Reads no sheets of charts: they hold no rows, and would be kept in memory whole."""
+
+    def read_chartsheet(self, sheet: Any, rel: Any) -> None:
+        return
+
+
+class _Source:
+    """The XML of a sheet; a row that does not end is refused."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.since = 0
+        """Bytes since the last row."""
+
+    def __enter__(self) -> _Source:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self._file.close()
+
+    def read(self, size: int = -1) -> bytes:
+        block: bytes = self._file.read(size)
+        self.since += len(block)
+        if self.since > MOST_ROW:
+            raise _too_large()
+        return block
