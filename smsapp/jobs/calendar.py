@@ -27,4 +27,5 @@ CHORES = (
     Chore("apply_news", every=5, queue="news"),
     Chore("ask_providers", every=10, queue="news"),
     Chore("forget_bad_records", every=21_600),
+    Chore("forget_callbacks", every=21_600),
 )

@@ -47,3 +47,8 @@ def rebuild_phones(name: str) -> None:
 def forget_bad_records() -> None:
     """Remove refused records after seven days."""
     contacts.forget_bad_records(clock.now())
+
+
+def forget_callbacks() -> None:
+    """Remove callbacks that are older than they need to be."""
+    receipts.forget_old(clock.now())

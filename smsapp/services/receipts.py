@@ -37,6 +37,7 @@ YOUNG = dt.timedelta(days=1)
 """How long a receipt without a message may wait for its message's provider id to turn up."""
 TEST_REF = "test-"
 """How references of test sends begin; their receipts belong to no run."""
+FORGOTTEN_AT_ONCE = 5000
 REF = re.compile(r"([0-9]{1,18})-([0-9]{1,9})")
 STATUS = {News.DELIVERED: Status.DELIVERED, News.UNDELIVERED: Status.UNDELIVERED, News.ACCEPTED: Status.ACCEPTED}
 
@@ -256,6 +257,18 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
             except Exception:
                 # One channel's fault must not keep the others' receipts waiting.
                 log.exception("pull.fault channel=%s", channel_id)
+
+
+def forget_old(now: dt.datetime) -> int:
+    """Remove callbacks that were read longer than RETENTION_DAYS ago, some thousand at a time; return how many."""
+    before = now - dt.timedelta(days=settings().RETENTION_DAYS)
+    gone = 0
+    while True:
+        with writing() as current:
+            removed = receipts.forget_old(current, before, FORGOTTEN_AT_ONCE)
+        gone += removed
+        if removed < FORGOTTEN_AT_ONCE:
+            return gone
 
 
 def unread_count(limit: int = 1000) -> int:

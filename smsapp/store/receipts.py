@@ -108,3 +108,10 @@ def young_strays(session: Session, since: dt.datetime, limit: int) -> Sequence[S
 def forget_strays(session: Session, ids: Sequence[int]) -> None:
     if ids:
         changed(session, sa.delete(StrayReceipt).where(StrayReceipt.id.in_(ids)))
+
+
+def forget_old(session: Session, before: dt.datetime, limit: int) -> int:
+    """Remove up to `limit` callbacks and stray receipts older than this moment; return how many callbacks went."""
+    old = sa.select(Inbox.id).where(Inbox.state != 0, Inbox.received_at < before).order_by(Inbox.id).limit(limit)
+    changed(session, sa.delete(StrayReceipt).where(StrayReceipt.at < before))
+    return changed(session, sa.delete(Inbox).where(Inbox.id.in_(old)))

@@ -110,6 +110,7 @@ HOLDS = {
     "throttled": _l("The provider asked to slow down; it goes on by itself."),
     "unreachable": _l("The provider cannot be reached; it is tried again by itself."),
     "paused": _l("A person has paused it."),
+    "fault": _l("Something in this application failed; the log says what. Resume once it is mended, or end it."),
     "template": outcomes.EXPLANATIONS["template_refused"],
     "signature": outcomes.EXPLANATIONS["signature_refused"],
     "template_changed": _l("The template's text is not the one that was confirmed. Look at it and resume, or end it."),

@@ -190,3 +190,15 @@ def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
     receipts.apply_news(clock.now)
     assert (funnel(run_id).delivered, receipts.unread_count()) == (2, 0)
     assert session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
+
+
+def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    channel = builders.channel()
+    receipts.store(channel.id, receipts.Callback("POST", "", {}, b"read"), clock.now)
+    receipts.apply_news(clock.now)
+    receipts.store(channel.id, receipts.Callback("POST", "", {}, b"unread"), clock.now)
+    clock.forward(days=181)
+    assert receipts.forget_old(clock.now) == 1
+    assert receipts.unread_count() == 1
