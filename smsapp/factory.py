@@ -37,7 +37,6 @@ def create_app(config: Config | None = None) -> Flask:
         config.INSTANCE_DIR.chmod(0o700)
     app = Flask("smsapp", root_path=str(HERE / "smsapp"), instance_path=str(config.INSTANCE_DIR))
     app.extensions[kept.EXTENSION] = config
-    app.request_class = inputs.PlainRequest
     app.url_map.converters.update(int=inputs.IdConverter, long=inputs.LongIdConverter)
     app.config.update(
         SECRET_KEY=kept.secret_key(config),
@@ -65,6 +64,7 @@ def create_app(config: Config | None = None) -> Flask:
     guard.init_app(app, config.redis_url)
     csrf.init_app(app)
     render.init_app(app)
+    app.request_class = inputs.PlainRequest
     for found in pkgutil.iter_modules(web.__path__):
         module = importlib.import_module(f"smsapp.web.{found.name}")
         if hasattr(module, "bp"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from typing import Any
 
@@ -50,8 +51,10 @@ def test_a_contact_that_is_gone_is_not_found(client: Any) -> None:
 
 
 def test_refused_records_are_shown_with_their_reason(client: Any) -> None:
-    contacts.report([{"appid": "x", "xwho": "u", "a": "13800138000"}], "", clock.now())
-    page = client.as_("operator").get("/contacts/refused?reason=unknown_appkey")
+    key = keys.create("Shop", Actor("test"), clock.now()).key
+    context = {"a b": "13800138000"}
+    contacts.report([{"appid": key, "xwho": "u", "xwhat": "$profile_set", "xcontext": context}], "", clock.now())
+    page = client.as_("operator").get("/contacts/refused?reason=bad_name")
     assert "138****8000" in page.get_text()
     assert len(page.rows()) == 1
     assert page_rows(client, "/contacts/refused?reason=too_long") == []
@@ -82,6 +85,66 @@ def test_a_file_is_mapped_and_imported(client: Any, app: Flask) -> None:
     assert session().query(Contact.properties).filter_by(xwho="u1").scalar()["nickname"] == "小明"
     refused = operator.raw.get(f"/contacts/imports/{row.id}/refused.csv").get_data(as_text=True)
     assert "138****8001" in refused
+
+
+def test_cells_with_commas_and_line_breaks_come_back_in_their_columns(client: Any) -> None:
+    row = upload('会员号,手机号,备注\n,13800138001,"一,二\n三"\n,13800138002,"a ""b"""\n')
+    seen = imports.preview(row)
+    imports.start(row.id, imports.layout_of(seen.guesses, seen.header), True, Actor("test"), clock.now())
+    imports.run(row.id, clock.now)
+    text = client.as_("administrator").raw.get(f"/contacts/imports/{row.id}/refused.csv").get_data(as_text=True)
+    _heading, first, second = csv.reader(io.StringIO(text, newline=""))
+    assert first[2:] == ["", "13800138001", "一,二\n三"]
+    assert second[2:] == ["", "13800138002", 'a "b"']
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"/contacts/{10**30}",
+        f"/contacts/{2**63}",
+        f"/campaigns/{10**30}",
+        f"/campaigns/{2**31}",
+        f"/campaigns/{2**31}/runs/{2**31}",
+        f"/segments/{2**63}",
+    ],
+)
+def test_an_id_no_database_holds_is_not_found(client: Any, url: str) -> None:
+    client.as_("administrator").get(url, status=404)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"/contacts/?before={2**63}",
+        f"/contacts/refused?before={10**30}&reason=%00",
+        f"/replies/?before={2**31}",
+        f"/replies/opt-outs?before={10**30}",
+        f"/templates/?channel={2**31}&before={10**30}&q=%00",
+        f"/trail?person={2**31}&before={2**63}&action=a%00",
+        f"/campaigns/?channel={2**31}&after={10**30}&q=%00&from=0001-01-01&to=9999-12-31",
+        "/segments/?q=a%00b",
+    ],
+)
+def test_filters_no_database_understands_do_not_narrow(client: Any, url: str) -> None:
+    client.as_("administrator").get(url)
+
+
+def test_a_search_for_nothing_readable_finds_everything(client: Any) -> None:
+    builders.contact("u1", "+8613800138000")
+    assert len(client.as_("operator").post("/contacts/", search="\0u1\0").rows()) == 1
+
+
+def test_large_bodies_are_for_uploads_of_those_who_may(client: Any) -> None:
+    body = b"x" * (2 * 2**20 + 1)
+    large = {"data": body, "content_type": "application/x-www-form-urlencoded"}
+    stranger = client.raw.post("/contacts/imports/", **large)
+    assert (stranger.status_code, stranger.headers["Location"].split("?")[0]) == (303, "/sign-in")
+    assert client.as_("viewer").raw.post("/contacts/imports/", **large).status_code == 403
+    operator = client.as_("operator")
+    assert operator.raw.post("/contacts/", **large).status_code == 413
+    page = operator.post("/contacts/imports/", file=(io.BytesIO(b"id,a\n" + b"u,1\n" * 600_000), "f.csv"))
+    assert page.select("[name=role-0]")
 
 
 def test_a_mapping_without_a_user_id_comes_back_with_what_was_chosen(client: Any) -> None:
