@@ -108,10 +108,11 @@ def adapter(channel_id: int) -> Channel:
 
 def adapter_of(found: ChannelRow) -> Channel:
     """Return the adapter of this row, made once per process and change: callbacks come by the thousand."""
-    made: dict[int, tuple[dt.datetime, Channel]] = current_app.extensions.setdefault(MADE, {})
+    made: dict[int, tuple[object, Channel]] = current_app.extensions.setdefault(MADE, {})
+    made_from = (found.kind, found.settings, found.secrets)
     known = made.get(found.id)
-    if known is None or known[0] != found.updated_at:
-        known = made[found.id] = (found.updated_at, _adapter(found))
+    if known is None or known[0] != made_from:
+        known = made[found.id] = (made_from, _adapter(found))
     return known[1]
 
 
