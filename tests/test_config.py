@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from config import LONGEST_SOCKET, Config, ConfigError
+from smsapp.store.settings import settings
 
 
 def test_an_empty_environment_is_enough() -> None:
@@ -66,6 +68,13 @@ def test_a_folder_of_the_socket_that_others_may_enter_is_left(tmp_path: Path) ->
     first.rmdir()
     second.rmdir()
     assert config.valkey_socket.parent not in {first, second}
+
+
+def test_the_instance_folder_and_what_is_made_in_it_are_closed_to_others(app: Flask) -> None:
+    folder = settings().INSTANCE_DIR
+    (folder / "new").touch()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "new").stat().st_mode & 0o077 == 0
 
 
 def test_hosts_are_a_list() -> None:

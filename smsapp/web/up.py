@@ -46,15 +46,10 @@ def up() -> Response:
     if request.method == "OPTIONS":
         return _answer("", 204)
     most, unfolded = contacts.upload_limits()
-    request.max_content_length = most
     try:
-        records = ark.records(_body(), unfolded)
+        records = ark.records(_body(most), unfolded)
     except ark.Unreadable as unreadable:
         return _refusal(unreadable.code, unreadable.text)
-    except RequestEntityTooLarge:
-        return _refusal(413, f"The body is larger than {most // 2**20} MiB.")
-    except ClientDisconnected:
-        return _refusal(400, "The body is cut off.")
     try:
         report = contacts.report(records, request.args.get("appid", ""), clock.now())
     except SQLAlchemyError as error:
@@ -66,10 +61,16 @@ def up() -> Response:
     return _answer(TAKEN)
 
 
-def _body() -> bytes:
+def _body(most: int) -> bytes:
     if request.method == "GET" or ("data" in request.args and not request.content_length):
         return request.args.get("data", "").encode()
-    return request.get_data(cache=False)
+    request.max_content_length = most
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise ark.Unreadable(413, f"The body is larger than {most // 2**20} MiB.") from None
+    except ClientDisconnected:
+        raise ark.Unreadable(400, "The body is cut off.") from None
 
 
 def _refusal(code: int, text: str, status: int | None = None) -> Response:

@@ -116,6 +116,12 @@ def test_with_a_redis_of_its_own_no_valkey_is_started(tmp_path: Path) -> None:
     assert "[program:valkey]" not in supervision.configuration(other, 8000)
 
 
+def test_what_runs_makes_files_for_its_own_user_and_reads_no_endless_line(tmp_path: Path) -> None:
+    written = supervision.configuration(Config.read({"INSTANCE_DIR": str(tmp_path)}), 8000)
+    assert "\numask=077\n" in written
+    assert "--limit-request-line 8190" in written
+
+
 def test_a_free_port_is_taken_as_it_is(taken_port: int) -> None:
     assert serve._free_port(Config.read({"PORT": "0"})) > 0
     assert serve._free_port(Config.read({"PORT": str(taken_port)})) > taken_port

@@ -12,12 +12,14 @@ import openpyxl
 import pytest
 from flask import Flask
 
+from smsapp.domain import columns
 from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.services import contacts, imports, sheets
 from smsapp.services.imports import ImportRow
 from smsapp.services.trail import Actor
+from smsapp.store import contacts as store
 from smsapp.store.contacts import Contact, add_properties
 from smsapp.store.db import session, writing
 
@@ -226,6 +228,24 @@ def test_a_type_that_was_seen_meanwhile_breaks_the_import_off(bring: Any, app: F
     imports.run(row.id, lambda: now)
     session().expire_all()
     assert (imports.found(row.id).state, imports.found(row.id).failure) == (ImportState.FAILED, "property_type_changed")
+
+
+def test_a_file_may_not_bring_more_properties_than_there_may_be(
+    bring: Any, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = imports.upload(io.BytesIO(b"id,a,b\nu1,1,2\n"), "f", BY, now)
+    seen = imports.preview(row)
+    imports.start(row.id, imports.layout_of(seen.guesses, seen.header), True, BY, now)
+    for module in (columns, store):
+        monkeypatch.setattr(module, "MAX_CATALOGUE", 3)
+    with pytest.raises(Refusal) as refusal:
+        bring("id,c,d\nu1,1,2\n")
+    assert [(one.code, one.facts["room"]) for one in refusal.value.problems] == [("catalogue_full", 1)]
+    with writing() as current:
+        add_properties(current, {"x": Type.STRING, "y": Type.STRING}, now)
+    imports.run(row.id, lambda: now)
+    session().expire_all()
+    assert (imports.found(row.id).state, imports.found(row.id).failure) == (ImportState.FAILED, "property_without_room")
 
 
 def test_a_file_that_vanished_breaks_the_import_off(app: Flask, now: dt.datetime) -> None:
