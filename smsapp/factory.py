@@ -64,7 +64,7 @@ def create_app(config: Config | None = None) -> Flask:
     guard.init_app(app, config.redis_url)
     csrf.init_app(app)
     render.init_app(app)
-    app.request_class = inputs.PlainRequest
+    app.request_class = inputs.plain(app.request_class)
     for found in pkgutil.iter_modules(web.__path__):
         module = importlib.import_module(f"smsapp.web.{found.name}")
         if hasattr(module, "bp"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from htmx_flask.requests import HtmxAwareRequest
+from flask import Request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.routing import IntegerConverter, Map
 
@@ -55,7 +55,6 @@ def _plain(value: Any) -> Any:
     return value.replace("\0", "") if isinstance(value, str) else value
 
 
-class PlainRequest(HtmxAwareRequest):  # type: ignore[misc]
-    """A request as htmx sends it, without what no database stores."""
-
-    parameter_storage_class = Fields
+def plain(kind: type[Request]) -> type[Request]:
+    """Return the kind of request with parameters that every database stores."""
+    return type("PlainRequest", (kind,), {"parameter_storage_class": Fields})
