@@ -42,7 +42,7 @@ def test_every_page_is_closed_to_strangers(client: Pages, app: Flask) -> None:
     for rule in closed:
         if rule.endpoint == "static" or "GET" not in (rule.methods or set()):
             continue
-        url = re.sub("<int:[^>]*>", "1", rule.rule)
+        url = re.sub("<(?:int|long):[^>]*>", "1", rule.rule)
         # When a stranger asks, then the sign-in page is what they get
         answer = client.raw.get(re.sub("<[^>]*>", "x", url))
         assert answer.status_code == 303, rule
