@@ -10,6 +10,7 @@ import datetime as dt
 import enum
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring
@@ -269,7 +270,17 @@ def _bools(texts: Sequence[str], name: str) -> list[str]:
         raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.BOOL.value, found=Type.STRING.value) from None
 
 
+_ISO_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}").fullmatch
+
+
 def _datetimes(texts: Sequence[str], name: str) -> list[str]:
+    try:
+        if all(map(_ISO_MOMENT, texts)):
+            # The usual form; parsing all of them in C only proves that they exist.
+            deque(map(dt.datetime.fromisoformat, texts), maxlen=0)
+            return [f'"{text[:10]}T{text[11:]}"' for text in texts]
+    except ValueError:
+        pass
     return [text and _datetime(text, name) for text in texts]
 
 

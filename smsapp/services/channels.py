@@ -109,7 +109,7 @@ def adapter(channel_id: int) -> Channel:
 def adapter_of(found: ChannelRow) -> Channel:
     """Return the adapter of this row, made once per process and change: callbacks come by the thousand."""
     made: dict[int, tuple[object, Channel]] = current_app.extensions.setdefault(MADE, {})
-    made_from = (found.kind, found.settings, found.secrets)
+    made_from = (found.kind, found.settings, found.secrets, settings().ENCRYPTION_KEY)
     known = made.get(found.id)
     if known is None or known[0] != made_from:
         known = made[found.id] = (made_from, _adapter(found))

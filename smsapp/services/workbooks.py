@@ -14,8 +14,8 @@ from openpyxl.xml.functions import fromstring
 
 from smsapp.domain.errors import Problem, Refusal
 
-MOST_COLUMNS = 300
-"""As many properties as a contact may have."""
+MOST_COLUMNS = 301
+"""As many properties as a contact may have, and its id."""
 MOST_ROWS = 1_048_576
 """Excel's own limit."""
 MOST_EMPTY_ROWS = 10_000

@@ -128,7 +128,7 @@ def test_three_hundred_columns_fit_and_one_more_does_not(bring: Any) -> None:
     assert len(held("u1")) == 300
     with pytest.raises(Refusal) as refusal:
         bring("id," + ",".join([*names, "more"]) + "\nu1" + ",1" * 301 + "\n")
-    assert refusal.value.problems[0].code == "import_too_wide"
+    assert refusal.value.problems[0].code == "file_too_wide"
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 
 class OwnForm(FlaskForm):  # type: ignore[misc]
     name = StringField(_l("Your name"), [REQUIRED, LONG])
-    locale = SelectField(
-        _l("Language"), choices=LOCALES
-    )
+    locale = SelectField(_l("Language"), choices=LOCALES)
 
 
 class PersonForm(FlaskForm):  # type: ignore[misc]
