@@ -151,9 +151,9 @@ def _refuse_endless_lines(path: Path) -> None:
                 raise Refusal(Problem("file_line_too_long", "file"))
 
 
-def _cut(row: list[str]) -> list[str]:
+def _cut(row: Sequence[str]) -> list[str]:
     """Return a row with one cell more than there may be columns, if there is anything in the cells behind."""
-    return row[:MOST_COLUMNS] + list(itertools.islice(filter(None, row[MOST_COLUMNS:]), 1))
+    return [*row[:MOST_COLUMNS], *itertools.islice(filter(None, row[MOST_COLUMNS:]), 1)]
 
 
 def _encoding(path: Path) -> str:
