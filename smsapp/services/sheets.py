@@ -122,11 +122,15 @@ class _CsvRows:
     def __init__(self, file: io.BufferedReader, form: Format) -> None:
         # Kept, because it closes the file when it goes.
         self._text = io.TextIOWrapper(file, encoding=form.encoding, errors="replace", newline="")
-        self._rows = csv.reader(self._text, delimiter=form.delimiter)
+        self._rows = csv.reader(itertools.chain.from_iterable(self._blocks()), delimiter=form.delimiter)
+        self._before = 0
+        """Rows handed out by earlier calls of `take`."""
+        self._taken: list[Row] = []
 
     def take(self, count: int) -> list[Row]:
         """Return the next rows, at most `count`; none at the end."""
-        taken: list[Row] = []
+        self._before += len(self._taken)
+        taken = self._taken = []
         while len(taken) < count:
             try:
                 taken.extend(itertools.islice(self._rows, count - len(taken)))
@@ -138,6 +142,14 @@ class _CsvRows:
         if any(row is None or len(row) > MOST_COLUMNS for row in taken):
             return [row if row is None or len(row) <= MOST_COLUMNS else _cut(row) for row in taken]
         return taken
+
+    def _blocks(self) -> Iterator[list[str]]:
+        """Yield the lines, many at a time; raise Refusal if no row has ended in so many."""
+        while lines := self._text.readlines(MOST_LINE):
+            rows = self._before + len(self._taken)
+            yield lines
+            if self._before + len(self._taken) == rows and len(lines) > 1:
+                raise Refusal(Problem("file_line_too_long", "file"))
 
 
 def _refuse_endless_lines(path: Path) -> None:

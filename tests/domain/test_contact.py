@@ -151,7 +151,7 @@ def test_the_phone_may_come_as_a_number() -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (1, Reason.BAD_RECORD),
+        (1, Reason.NO_OBJECT),
         ({}, Reason.BAD_EVENT),
         (record() | {"xwhat": "x" * 100}, Reason.BAD_EVENT),
         (record() | {"xwho": ""}, Reason.BAD_ID),

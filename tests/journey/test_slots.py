@@ -101,7 +101,7 @@ def until(app: Flask, holds: Callable[[], bool], what: str) -> None:
     def looked() -> bool:
         session().commit()
         session().expire_all()
-        queue.ring(queue.CHORES, "sweep")
+        queue.ring_once(queue.CHORES, "sweep")
         return holds()
 
     wait_for(looked, what, PATIENCE)
