@@ -49,10 +49,11 @@ def sink() -> Iterator[Sink]:
 
 
 @pytest.fixture
-def system(config: Config, short_folder: Path, tmp_path: Path) -> Iterator[Processes]:
+def system(config: Config, short_folder: Path, worker_id: str, tmp_path: Path) -> Iterator[Processes]:
     """Processes with a Redis of their own and a clock that this test moves."""
     (tmp_path / "clock").write_text("0")
-    socket = short_folder / "journey" / "v.sock"
+    # A socket's path is short, and no other process of this test run may have the same.
+    socket = short_folder / f"slots-{worker_id}" / "v.sock"
     socket.parent.mkdir(parents=True, exist_ok=True)
     reachable = dataclasses.replace(
         config,
@@ -109,7 +110,10 @@ def until(app: Flask, holds: Callable[[], bool], what: str) -> None:
 
 def move_clock(system: Processes, moment: dt.datetime) -> None:
     ahead = moment - dt.datetime.now(dt.UTC)
-    Path(system.config.TEST_CLOCK).write_text(str(ahead.total_seconds()))
+    written = Path(system.config.TEST_CLOCK).with_suffix(".new")
+    written.write_text(str(ahead.total_seconds()))
+    # In one step: the processes read it all the time.
+    written.replace(system.config.TEST_CLOCK)
 
 
 def state_of(campaign_id: int) -> tuple[str, dt.datetime | None]:
