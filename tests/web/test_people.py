@@ -249,7 +249,7 @@ def test_a_session_ends_after_a_week_however_busy(client: Pages, monkeypatch: py
     now = clock.now()
     monkeypatch.setattr(clock, "now", lambda: now + dt.timedelta(days=6, hours=23))
     assert client.get("/account").response.request.path == "/account"
-    monkeypatch.setattr(clock, "now", lambda: now + dt.timedelta(days=7))
+    monkeypatch.setattr(clock, "now", lambda: now + dt.timedelta(days=7, seconds=2))
     assert client.get("/account").response.request.path == "/sign-in"
 
 
