@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 MAX_ID = 254
-MAX_APPID = 64
 MAX_NAME = 125
 MAX_PROPERTIES = 300
 MAX_CATALOGUE = 1000

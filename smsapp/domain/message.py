@@ -34,6 +34,3 @@ def advance(current: Status, news: Status) -> Status:
 
 ACCEPTED_STATES = frozenset({Status.ACCEPTED, Status.DELIVERED, Status.UNDELIVERED, Status.NO_RECEIPT})
 """The channel took the message, whatever became of it later."""
-
-OPEN_STATES = frozenset({Status.QUEUED, Status.HANDED})
-"""States in which a run still has work to do."""

@@ -89,12 +89,8 @@ class Step:
     gaps: tuple[Gap, ...] = ()
 
     @property
-    def of_before(self) -> float | None:
-        """Share of the step before, 0..1; None if that is empty."""
-        return self.n / self.before if self.before else None
-
-    @property
     def of_target(self) -> float | None:
+        """Share of the target, 0..1; None if that is empty."""
         return self.n / self.target if self.target else None
 
 

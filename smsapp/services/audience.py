@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from smsapp.domain.campaign import Left
 from smsapp.domain.errors import NotFound
+from smsapp.domain.funnel import Funnel
 from smsapp.domain.sms_template import Purpose, variables
 from smsapp.store.audience import Audience, Cap, people, personal, tallied
 from smsapp.store.channels import ChannelRow
@@ -33,12 +33,13 @@ class AudienceCounts:
 
     target: int
     planned: int
-    left_out: Mapping[Left, int]
+    left_out: Mapping[str, int]
+    """Left -> people."""
 
     @property
     def effective(self) -> int:
         """Those with a usable number (有效用户数)."""
-        return self.target - self.left_out.get(Left.NO_NUMBER, 0) - self.left_out.get(Left.INVALID_NUMBER, 0)
+        return Funnel(self.target, self.planned, self.left_out).effective
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def counts(
 def tally(audience: Audience) -> AudienceCounts:
     """Count any contacts, kept as a segment or not, by what would become of them."""
     found = tallied(session(), audience)
-    left_out = {reason: n for reason, n in found.items() if reason is not None}
+    left_out: dict[str, int] = {reason: n for reason, n in found.items() if reason is not None}
     return AudienceCounts(sum(found.values()), found.get(None, 0), left_out)
 
 

@@ -6,7 +6,6 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from functools import cached_property
 
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from smsapp.domain import forecast as forecasts
 from smsapp.domain import quiet, sms_template
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Left
+from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import Problem
 from smsapp.domain.forecast import Forecast
 from smsapp.domain.phone import is_domestic
@@ -92,15 +92,6 @@ class Measure:
         if not self.sampled:
             return 0
         return round(messages * sum(parts * n for parts, n in self.spread.items()) / self.sampled)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """An estimate; `amount` is None where the channel has no price."""
-
-    parts: int
-    amount: Decimal | None
-    currency: str
 
 
 @dataclass(frozen=True)
@@ -230,8 +221,7 @@ def cost(draft: Draft, measured: Measure | None, counts: AudienceCounts | None) 
     channel = session().get(ChannelRow, draft.channel_id) if draft.channel_id else None
     if channel is None or measured is None or counts is None:
         return None
-    parts = measured.estimate(counts.planned)
-    return Cost(parts, channel.price * parts if channel.price is not None else None, channel.currency)
+    return cost_of(measured.estimate(counts.planned), channel.price, channel.currency)
 
 
 def fires(draft: Draft, now: dt.datetime, n: int = FIRES) -> list[Fire]:

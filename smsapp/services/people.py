@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import secrets
 from dataclasses import dataclass
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -28,8 +29,6 @@ SESSION_LASTS = dt.timedelta(days=7)
 """From signing in on, however busy the session is."""
 
 _hasher = PasswordHasher()
-_NOBODY = _hasher.hash(secrets.token_hex(16))
-"""Unknown logins are checked against this, so that the answer takes as long as for known ones."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def sign_in(login: str, password: str, now: dt.datetime) -> SignedIn:
     """Return who this is; a Refusal does not say whether the login or the password was wrong."""
     person = rows.by_login(session(), plain_login(login))
     usable = person is not None and person.active and person.password_hash != ""
-    fits = _fits(person.password_hash if person is not None and usable else _NOBODY, password)
+    fits = _fits(person.password_hash if person is not None and usable else _nobody(), password)
     if person is None or not usable or not fits:
         with writing() as current:
             # A line for unknown logins too, or the time the answer takes would tell which are known. What was typed
@@ -83,6 +82,15 @@ def sign_in(login: str, password: str, now: dt.datetime) -> SignedIn:
         person.password_hash = renewed or person.password_hash
         trail.note(current, Actor(person.login, person.id), "sign_in", "person", person.id, now)
     return _signed_in(person)
+
+
+@cache
+def _nobody() -> str:
+    """Return a hash that fits nothing: unknown logins are checked against it, so that the answer takes as long.
+
+    Made when it is first needed: every worker and command loads this file, and hashing is slow on purpose.
+    """
+    return _hasher.hash(secrets.token_hex(16))
 
 
 def _fits(password_hash: str, password: str) -> bool:
@@ -208,7 +216,7 @@ def use_link(token: str, login: str, name: str, password: str, now: dt.datetime)
 def change_password(person_id: int, old: str, new: str, now: dt.datetime) -> SignedIn:
     """Set a new password; every other session of this person ends, and no older one-time link works."""
     person = _found(session(), person_id)
-    if not _fits(person.password_hash or _NOBODY, old):
+    if not _fits(person.password_hash or _nobody(), old):
         raise Refusal(Problem("password_wrong", "old"))
     _refuse(password_problems(new, person.login))
     password_hash = _hasher.hash(new)

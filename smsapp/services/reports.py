@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from smsapp.domain import campaign as campaigns
+from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.funnel import Funnel, broken_identities, total
 from smsapp.domain.message import Status
@@ -73,15 +74,6 @@ class Bar:
     at: dt.datetime
     delivered: int
     undelivered: int
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the billed parts of accepted messages cost; `amount` is None where the channel had no price."""
-
-    parts: int
-    amount: Decimal | None
-    currency: str
 
 
 @dataclass(frozen=True)
@@ -146,7 +138,7 @@ class Report:
 def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
     """Return the report of a campaign over all its runs, or of one run; raises NotFound."""
     campaign = _campaign(campaign_id)
-    known = _runs(campaign_id)
+    known = runs.of_campaign(session(), campaign_id)
     chosen = [run for run in known if run_id in (None, run.id)]
     if run_id is not None and not chosen:
         raise NotFound("run")
@@ -183,19 +175,14 @@ def _campaign(campaign_id: int) -> Campaign:
     return found
 
 
-def _runs(campaign_id: int) -> list[Run]:
-    query = sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc())
-    return list(session().scalars(query.execution_options(populate_existing=True)))
-
-
 def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:
     return session().scalar(sa.select(table.name).where(table.id == row_id)) or ""
 
 
 def _cost(run: Run, parts: int) -> Cost:
     price = run.template.get("price")
-    amount = Decimal(str(price)) * parts if price not in (None, "") else None
-    return Cost(parts, amount, run.template.get("currency") or "")
+    known = Decimal(str(price)) if price not in (None, "") else None
+    return cost_of(parts, known, run.template.get("currency") or "")
 
 
 def _added_up(costs: Sequence[Cost]) -> list[Cost]:
@@ -300,7 +287,7 @@ def people(
 
 def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
     _campaign(campaign_id)
-    known = [run.id for run in _runs(campaign_id) if run_id in (None, run.id)]
+    known = [run.id for run in runs.of_campaign(session(), campaign_id) if run_id in (None, run.id)]
     if run_id is not None and not known:
         raise NotFound("run")
     funnels = runs.funnels(session(), known)

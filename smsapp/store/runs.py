@@ -272,12 +272,10 @@ def latest(session: Session, campaign_id: int) -> Run | None:
     return session.scalar(sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc()).limit(1))
 
 
-def of_campaign(session: Session, campaign_id: int, before: int | None = None, limit: int = 50) -> Sequence[Run]:
-    """Return a campaign's runs, newest first, `limit` of them with ids below `before`."""
-    chosen = sa.select(Run).where(Run.campaign_id == campaign_id)
-    if before is not None:
-        chosen = chosen.where(Run.id < before)
-    return session.scalars(chosen.order_by(Run.id.desc()).limit(limit)).all()
+def of_campaign(session: Session, campaign_id: int) -> Sequence[Run]:
+    """Return a campaign's runs as the database has them now, newest first."""
+    chosen = sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc())
+    return session.scalars(chosen.execution_options(populate_existing=True)).all()
 
 
 def funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
