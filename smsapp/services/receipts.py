@@ -136,26 +136,25 @@ def _adapter(channel_id: int) -> Channel | None:
 
 def apply_receipts(current: Session, arrived: Sequence[tuple[int, Receipt]], now: dt.datetime) -> None:
     """Apply receipts (channel, receipt) in the caller's transaction; those that name no message of ours are kept."""
-    wanted: dict[tuple[int, int], list[Receipt]] = {}
+    keys = _keys(current, arrived)
+    owners = runs.channel_of(current, {key[0] for key in keys if key})
+    wanted: dict[tuple[int, int], list[tuple[int, Receipt]]] = {}
     strays: list[tuple[int, Receipt]] = []
-    for (channel_id, receipt), key in zip(arrived, _keys(current, arrived), strict=True):
-        if key is None:
-            strays.append((channel_id, receipt))
+    for one, key in zip(arrived, keys, strict=True):
+        # What one provider says cannot move another one's messages.
+        if key is None or owners.get(key[0]) != one[0]:
+            strays.append(one)
         else:
-            wanted.setdefault(key, []).append(receipt)
+            wanted.setdefault(key, []).append(one)
     known = news.where_they_stand(current, sorted(wanted))
-    own_channel = runs.channel_of(current, {run_id for run_id, _seq in wanted})
-    channel_of = {id(receipt): channel_id for channel_id, receipt in arrived}
     moves: list[Move] = []
     for key, its_news in wanted.items():
         stands = known.get(key)
-        # What one provider says cannot move another one's messages.
-        foreign = [one for one in its_news if stands is None or channel_of[id(one)] != own_channel.get(key[0])]
-        strays += [(channel_of[id(receipt)], receipt) for receipt in foreign]
         if stands is None:
+            strays += its_news
             continue
         status, last = stands.status, None
-        for receipt in (one for one in its_news if one not in foreign):
+        for _channel_id, receipt in its_news:
             after = advance(status, STATUS[receipt.news])
             if after is not status:
                 status, last = after, receipt
@@ -207,16 +206,7 @@ def _keys(current: Session, arrived: Sequence[tuple[int, Receipt]]) -> list[tupl
 def redo_strays(now: dt.datetime) -> None:
     """Apply receipts that came before the answer with the provider's id had been written down."""
     with writing() as current:
-        waiting = receipts.young_strays(current, now - YOUNG, BULK)
-        theirs: dict[int, set[str]] = {}
-        for stray in waiting:
-            theirs.setdefault(stray.channel_id, set()).add(stray.provider_ref)
-        known = {
-            (channel_id, ref)
-            for channel_id, refs in theirs.items()
-            for ref, _phone in news.by_provider_ref(current, channel_id, sorted(refs))
-        }
-        ready = [stray for stray in waiting if (stray.channel_id, stray.provider_ref) in known]
+        ready = receipts.placed_strays(current, now - YOUNG, BULK)
         receipts.forget_strays(current, [stray.id for stray in ready])
         arrived = [
             (

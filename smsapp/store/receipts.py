@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.store.db import Base, BigId, changed, dialect
+from smsapp.store.runs import ProviderRef
 
 
 class InboxState(enum.IntEnum):
@@ -99,9 +100,14 @@ def keep_strays(session: Session, strays: Sequence[dict[str, Any]], now: dt.date
         session.execute(sa.insert(StrayReceipt), [{**stray, "at": now} for stray in strays])
 
 
-def young_strays(session: Session, since: dt.datetime, limit: int) -> Sequence[StrayReceipt]:
-    """Return strays that came after this moment and name a provider's id, oldest first."""
-    chosen = sa.select(StrayReceipt).where(StrayReceipt.at > since, StrayReceipt.provider_ref != "")
+def placed_strays(session: Session, since: dt.datetime, limit: int) -> Sequence[StrayReceipt]:
+    """Return strays that came after this moment and whose provider's id leads to a message by now, oldest first."""
+    leads = sa.exists().where(
+        ProviderRef.channel_id == StrayReceipt.channel_id,
+        ProviderRef.ref == StrayReceipt.provider_ref,
+        ProviderRef.phone.in_([StrayReceipt.phone, ""]),
+    )
+    chosen = sa.select(StrayReceipt).where(StrayReceipt.at > since, StrayReceipt.provider_ref != "", leads)
     return session.scalars(chosen.order_by(StrayReceipt.id).limit(limit)).all()
 
 

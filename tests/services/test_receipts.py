@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 from flask import Flask
 
@@ -163,6 +164,25 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
     assert (funnel(run_id).undelivered, runs.reasons(session(), [run_id])) == (1, [("undelivered", "expired", 1)])
     receipts.redo_strays(clock.now)
     assert funnel(run_id).undelivered == 1
+
+
+def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
+    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given more strays without a message than are looked at in one go, and behind them one that has found its message
+    monkeypatch.setattr(receipts, "BULK", 2)
+    builders.contacts(1)
+    provider.receipts_by_provider_ref = True
+    campaign, run_id = confirmed(clock.now)
+    ids = ["nowhere-a", "nowhere-b", "nowhere-c", f"p{run_id}-1"]
+    with writing() as current:
+        news = [(campaign.channel_id or 0, Receipt(News.DELIVERED, provider_ref=one)) for one in ids]
+        receipts.apply_receipts(current, news, clock.now)
+    work(app, clock)
+    # when
+    receipts.redo_strays(clock.now)
+    # then
+    assert funnel(run_id).delivered == 1
 
 
 def test_one_provider_cannot_move_anothers_messages(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
