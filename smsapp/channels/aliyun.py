@@ -48,9 +48,8 @@ from smsapp.channels.base import (
     Widget,
 )
 from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import is_address, raise_for_status, retry_after
+from smsapp.channels.http import raise_for_status, retry_after
 from smsapp.domain import carrier
-from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose
 
@@ -213,7 +212,7 @@ class Aliyun(Channel):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        values = {one.name: one.default for one in self.settings} | dict(self.values)
+        values = self.values
         self._key_id, self._secret = values["access_key_id"], values["access_key_secret"]
         self._extension = values["extension"]
         self._url = values["url"].rstrip("/")
@@ -353,10 +352,6 @@ class Aliyun(Channel):
 
     def acknowledgement(self) -> Acknowledgement:
         return Acknowledgement(content_type="application/json", body='{"code":0,"msg":"接收成功"}'.encode())
-
-    @classmethod
-    def check(cls, values: Mapping[str, str]) -> list[Problem]:
-        return [] if is_address(values.get("url", "")) else [Problem("gateway_address", "url")]
 
 
 def _verdict(code: str, answer: HttpAnswer) -> Verdict:

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
 
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
@@ -67,6 +68,15 @@ class Setting:
     @property
     def secret(self) -> bool:
         return self.widget is Widget.SECRET
+
+
+def is_address(text: str) -> bool:
+    """Say whether this is an http(s) address whose host is written out."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and "{" not in parts.netloc
 
 
 @dataclass(frozen=True)
@@ -259,12 +269,12 @@ class Channel(ABC):
     """True if receipts and replies wait at the provider until `pull` asks for them."""
 
     def __init__(self, values: Mapping[str, str], folder: Path) -> None:
-        """`values` holds one text per declared setting, secrets included, already checked by `check`.
+        """`values` holds a text per setting, secrets included, already checked by `check`; others have their default.
 
         `folder` belongs to this channel alone: what must outlive a process is kept there. It exists once somebody
         makes it.
         """
-        self.values = values
+        self.values = {one.name: one.default for one in self.settings} | dict(values)
         self.folder = folder
 
     def __repr__(self) -> str:
@@ -311,6 +321,7 @@ class Channel(ABC):
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
         """Return what is wrong with these settings, `place` naming the setting; an empty list means fine.
 
-        Covers the kind's own rules; required, numbers and choices are checked from `settings`.
+        Covers addresses and the kind's own rules; required, numbers and choices are checked from `settings`.
         """
-        return []
+        addresses = [one.name for one in cls.settings if one.widget is Widget.URL]
+        return [Problem("gateway_address", name) for name in addresses if not is_address(values.get(name, ""))]

@@ -17,7 +17,6 @@ import select
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn, Self
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -100,15 +99,6 @@ def raise_for_status(answer: HttpAnswer, code: str = "") -> None:
         raise Unclear(code, outcome=Outcome.PROVIDER_FAULT)
     if answer.status >= 300:
         raise Misconfigured(code, outcome=STATUSES.get(answer.status, Outcome.OUR_FAULT))
-
-
-def is_address(text: str) -> bool:
-    """Say whether this is an http(s) address whose host is written out."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc) and "{" not in parts.netloc
 
 
 class Guard:

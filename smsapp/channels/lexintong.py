@@ -48,9 +48,8 @@ from smsapp.channels.base import (
     Widget,
 )
 from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import is_address, raise_for_status, retry_after
+from smsapp.channels.http import raise_for_status, retry_after
 from smsapp.domain import carrier
-from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ class Lexintong(Channel):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        values = {one.name: one.default for one in self.settings} | dict(self.values)
+        values = self.values
         self._account, self._password = values["account"], values["password"]
         self._product = int(float(values["product"] or 0))
         self._extension = values["extension"]
@@ -381,10 +380,6 @@ class Lexintong(Channel):
         ref = opened(self._password, out_id, phone)
         outcome = carrier.outcome(code) if news is News.UNDELIVERED else None
         return Receipt(news, ref, "" if ref else msg_id, phone, outcome, code[:CODE_LENGTH])
-
-    @classmethod
-    def check(cls, values: Mapping[str, str]) -> list[Problem]:
-        return [Problem("gateway_address", name) for name in ("url", "old_url") if not is_address(values.get(name, ""))]
 
 
 NUMBERS = re.compile(r"(?<!\d)1\d{10}(?!\d)")

@@ -229,20 +229,17 @@ class Simulator(Channel):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.per_request = int(self._number("per_request"))
-        self.answer_seconds = self._number("answer_seconds")
-        self.receipt_seconds = self._number("receipt_seconds")
-        self.receipt_spread = self._number("receipt_spread")
-        self.seed = self.values.get("seed", "").encode()
-        self._refused = self._number("refused") / 100
-        self._undelivered = self._number("undelivered") / 100
-        self._silent = self._number("silent") / 100
-        self._opt_outs = self._number("opt_outs") / 100
+        values = self.values
+        self.per_request = int(float(values["per_request"]))
+        self.answer_seconds = float(values["answer_seconds"])
+        self.receipt_seconds = float(values["receipt_seconds"])
+        self.receipt_spread = float(values["receipt_spread"])
+        self.seed = values["seed"].encode()
+        self._refused = float(values["refused"]) / 100
+        self._undelivered = float(values["undelivered"]) / 100
+        self._silent = float(values["silent"]) / 100
+        self._opt_outs = float(values["opt_outs"]) / 100
         self._kept: sqlite3.Connection | None = None
-
-    def _number(self, name: str) -> float:
-        default = next(one.default for one in self.settings if one.name == name)
-        return float(self.values.get(name) or default)
 
     async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
         """Decide every message's fate; a number with trouble makes the whole request end like that."""

@@ -47,9 +47,8 @@ from smsapp.channels.base import (
     Widget,
 )
 from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import is_address, raise_for_status, retry_after
+from smsapp.channels.http import raise_for_status, retry_after
 from smsapp.domain import carrier, phone
-from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
 
@@ -208,7 +207,7 @@ class Tencent(Channel):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        values = {one.name: one.default for one in self.settings} | dict(self.values)
+        values = self.values
         self._key_id, self._secret, self._app_id = values["secret_id"], values["secret_key"], values["app_id"]
         self._region, self._extension = values["region"], values["extension"]
         self._url = values["url"].rstrip("/")
@@ -360,10 +359,6 @@ class Tencent(Channel):
 
     def acknowledgement(self) -> Acknowledgement:
         return Acknowledgement(content_type="application/json", body=b'{"result":0,"errmsg":"OK"}')
-
-    @classmethod
-    def check(cls, values: Mapping[str, str]) -> list[Problem]:
-        return [] if is_address(values.get("url", "")) else [Problem("gateway_address", "url")]
 
 
 def in_number_order(variables: Sequence[str], values: Sequence[str]) -> list[str]:

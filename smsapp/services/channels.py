@@ -120,8 +120,7 @@ def _adapter(found: ChannelRow) -> Channel:
     kind = kinds().get(found.kind)
     if kind is None:
         raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
-    values = {one.name: one.default for one in kind.settings} | dict(found.settings) | _open(found.secrets)
-    return kind(values, settings().INSTANCE_DIR / "channels" / str(found.id))
+    return kind(found.settings | _open(found.secrets), settings().INSTANCE_DIR / "channels" / str(found.id))
 
 
 def callback_url(found: ChannelRow) -> str:

@@ -24,6 +24,7 @@ from smsapp.channels.base import (
     Submission,
     Throttled,
     Unclear,
+    is_address,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.gateway.notation import (
@@ -47,7 +48,7 @@ from smsapp.channels.gateway.notation import (
 )
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.gateway.settings import GUIDE, SETTINGS
-from smsapp.channels.http import STATUSES, is_address, retry_after
+from smsapp.channels.http import STATUSES, retry_after
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 
@@ -84,7 +85,7 @@ class Gateway(Channel):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        values = {one.name: self.values.get(one.name, one.default) for one in self.settings}
+        values = self.values
         self._method = values["method"]
         self._charset = values["charset"]
         fixed = {name: values[name] for name in FIXED}
