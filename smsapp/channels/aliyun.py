@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from smsapp.channels._seal import opened, sealed
+from smsapp.channels._settings import ACCOUNT, EXTENSION, TIMEOUT, in_flight
 from smsapp.channels._verdicts import (
     CODE_LENGTH,
     IN_DOUBT,
@@ -151,8 +152,6 @@ AUDITS = {
 PURPOSES = {"0": Purpose.VERIFICATION, "1": Purpose.NOTIFICATION, "2": Purpose.MARKETING}
 """By OuterTemplateType; the list's TemplateType counts differently."""
 
-ACCOUNT, LIMITS = _l("Account"), _l("Limits")
-
 
 def encoded(text: str) -> str:
     return quote(text, safe="-_.~")
@@ -185,12 +184,7 @@ class Aliyun(Channel):
     settings = (
         Setting("access_key_id", "AccessKey ID", required=True, section=ACCOUNT),
         Setting("access_key_secret", "AccessKey Secret", Widget.SECRET, required=True, section=ACCOUNT),
-        Setting(
-            "extension",
-            _l("Extension number"),
-            section=ACCOUNT,
-            hint=_l("Digits behind the sender's number, if the provider gave you any; replies bring them back."),
-        ),
+        EXTENSION,
         Setting(
             "url",
             _l("Address"),
@@ -200,12 +194,8 @@ class Aliyun(Channel):
             _l("Change it for another region or a rehearsal only."),
             section=ACCOUNT,
         ),
-        Setting(
-            "in_flight", _l("Requests at the same time"), Widget.NUMBER, "20", True, low=1, high=500, section=LIMITS
-        ),
-        Setting(
-            "timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS
-        ),
+        in_flight("20"),
+        TIMEOUT,
     )
 
     clock: Callable[[], float] = staticmethod(time.time)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from smsapp.channels._seal import opened, sealed
+from smsapp.channels._settings import ACCOUNT, EXTENSION, PLAIN_HTTP, RECEIPT, TIMEOUT, in_flight, per_request
 from smsapp.channels._verdicts import (
     CLOSED,
     CODE_LENGTH,
@@ -96,8 +97,6 @@ VERDICTS: dict[str, Verdict] = {
     "-99": IN_DOUBT,
 }
 
-ACCOUNT, LIMITS, RECEIPT = _l("Account"), _l("Limits"), _l("Receipts")
-
 
 def access_key(account_id: str, password: str, random: int, timestamp: int, first_number: str = "") -> str:
     """Return the AccessKey of a request; sending signs the first number as well, asking does not."""
@@ -130,12 +129,7 @@ class Lexintong(Channel):
             high=2**31,
             section=ACCOUNT,
         ),
-        Setting(
-            "extension",
-            _l("Extension number"),
-            section=ACCOUNT,
-            hint=_l("Digits behind the sender's number, if the provider gave you any; replies bring them back."),
-        ),
+        EXTENSION,
         Setting(
             "interface",
             _l("Interface"),
@@ -158,20 +152,10 @@ class Lexintong(Channel):
             section=RECEIPT,
             hint=_l("Switch it off if the provider pushes receipts to the callback address."),
         ),
-        Setting("per_request", _l("Numbers per request"), Widget.NUMBER, "500", True, low=1, high=1000, section=LIMITS),
-        Setting(
-            "in_flight", _l("Requests at the same time"), Widget.NUMBER, "10", True, low=1, high=500, section=LIMITS
-        ),
-        Setting(
-            "timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS
-        ),
-        Setting(
-            "plain_http",
-            _l("Allow http:// to a public host"),
-            Widget.FLAG,
-            hint=_l("Passwords and numbers then travel unencrypted."),
-            section=LIMITS,
-        ),
+        per_request("500"),
+        in_flight("10"),
+        TIMEOUT,
+        PLAIN_HTTP,
     )
 
     clock: Callable[[], float] = staticmethod(time.time)

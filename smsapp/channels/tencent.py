@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from smsapp.channels._settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, in_flight
 from smsapp.channels._verdicts import (
     CLOSED,
     CODE_LENGTH,
@@ -132,8 +133,6 @@ FAMILIES: tuple[tuple[str, Verdict], ...] = (
 AUDITS = {0: Audit.APPROVED, 1: Audit.PENDING, 2: Audit.PENDING, -1: Audit.REFUSED}
 """2 is approved, but not in force yet."""
 
-ACCOUNT, RECEIPT, LIMITS = _l("Account"), _l("Receipts"), _l("Limits")
-
 
 def authorization(host: str, path: str, body: bytes, at: int, key_id: str, secret: str) -> str:
     """Return the Authorization header of a POST of JSON; `at` is Unix seconds."""
@@ -173,12 +172,7 @@ class Tencent(Channel):
             hint=_l("Number of the SMS application in the provider's console, such as 1400006666."),
         ),
         Setting("region", _l("Region"), default="ap-guangzhou", required=True, section=ACCOUNT),
-        Setting(
-            "extension",
-            _l("Extension number"),
-            section=ACCOUNT,
-            hint=_l("Digits behind the sender's number, if the provider gave you any; replies bring them back."),
-        ),
+        EXTENSION,
         Setting(
             "url",
             _l("Address"),
@@ -195,12 +189,8 @@ class Tencent(Channel):
             section=RECEIPT,
             hint=_l("If nobody can call this product from outside. The provider has to enable it for the account."),
         ),
-        Setting(
-            "in_flight", _l("Requests at the same time"), Widget.NUMBER, "50", True, low=1, high=500, section=LIMITS
-        ),
-        Setting(
-            "timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS
-        ),
+        in_flight("50"),
+        TIMEOUT,
     )
 
     clock: Callable[[], float] = staticmethod(time.time)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from smsapp.channels._settings import ACCOUNT, LIMITS, PLAIN_HTTP, RECEIPT, TIMEOUT, in_flight, per_request
 from smsapp.channels.base import Note, Setting, Widget
 from smsapp.channels.base import msgid as _l
 
-REQUEST, ACCOUNT, ANSWER, RECEIPT, LIMITS = _l("Request"), _l("Account"), _l("Answer"), _l("Receipts"), _l("Limits")
+REQUEST, ANSWER = _l("Request"), _l("Answer")
 
 PLACE = _l("A JSON path such as $.data.id, or a regular expression between slashes whose first group is the value.")
 
@@ -147,17 +148,11 @@ SETTINGS = (
     _text("reply_phone", _l("Sender of a reply"), RECEIPT, _l("Name of the parameter, or JSON path.")),
     _text("reply_text", _l("Text of a reply"), RECEIPT),
     _text("callback_answer", _l("What we answer to a receipt"), RECEIPT, default="OK"),
-    Setting("per_request", _l("Numbers per request"), Widget.NUMBER, "1", True, low=1, high=1000, section=LIMITS),
+    per_request("1"),
     _text("separator", _l("Separator between numbers"), LIMITS, default=","),
-    Setting("in_flight", _l("Requests at the same time"), Widget.NUMBER, "50", True, low=1, high=500, section=LIMITS),
-    Setting("timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS),
-    Setting(
-        "plain_http",
-        _l("Allow http:// to a public host"),
-        Widget.FLAG,
-        hint=_l("Passwords and numbers then travel unencrypted."),
-        section=LIMITS,
-    ),
+    in_flight("50"),
+    TIMEOUT,
+    PLAIN_HTTP,
 )
 
 GUIDE = (

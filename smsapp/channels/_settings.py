@@ -1,0 +1,37 @@
+"""Settings that several kinds of channels ask for in the same words and within the same bounds."""
+
+from __future__ import annotations
+
+from smsapp.channels.base import Setting, Widget
+from smsapp.channels.base import msgid as _l
+
+ACCOUNT, RECEIPT, LIMITS = _l("Account"), _l("Receipts"), _l("Limits")
+
+EXTENSION = Setting(
+    "extension",
+    _l("Extension number"),
+    section=ACCOUNT,
+    hint=_l("Digits behind the sender's number, if the provider gave you any; replies bring them back."),
+)
+TIMEOUT = Setting(
+    "timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS
+)
+PLAIN_HTTP = Setting(
+    "plain_http",
+    _l("Allow http:// to a public host"),
+    Widget.FLAG,
+    hint=_l("Passwords and numbers then travel unencrypted."),
+    section=LIMITS,
+)
+
+
+def in_flight(default: str) -> Setting:
+    """Return the setting of how many requests may wait for an answer at the same time."""
+    label = _l("Requests at the same time")
+    return Setting("in_flight", label, Widget.NUMBER, default, True, low=1, high=500, section=LIMITS)
+
+
+def per_request(default: str) -> Setting:
+    """Return the setting of how many numbers one request carries."""
+    label = _l("Numbers per request")
+    return Setting("per_request", label, Widget.NUMBER, default, True, low=1, high=1000, section=LIMITS)
