@@ -18,14 +18,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smsapp.domain.contact import Type
+from smsapp.domain.contact import MAX_NUMBER, Type
 from smsapp.domain.errors import Problem, Refusal
 
 MAX_DEPTH = 5
 MAX_CONDITIONS = 100
 MAX_TEXTS = 500
 MAX_TEXT = 1024
-MAX_NUMBER = 9e14
 MAX_COUNT = {"day": 36_500, "hour": 24 * 3650}
 """The largest N of "within the last N days": a hundred years, so that the sum stays a date."""
 

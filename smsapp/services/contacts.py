@@ -17,7 +17,7 @@ from smsapp.domain.contact import Kind, Operation, Properties, Reason, Type, Unf
 from smsapp.domain.errors import NotFound
 from smsapp.store import contacts, intake, queue, replies
 from smsapp.store.contacts import Contact, Profile, Property
-from smsapp.store.db import session, writing
+from smsapp.store.db import as_json, session, writing
 from smsapp.store.intake import Bad, BadRecord
 from smsapp.store.settings import settings
 
@@ -128,7 +128,7 @@ def _read(
             read.report.left_out += 1
             if len(read.bad) < MOST_KEPT:
                 told = {"name": min(left_out), "limit": rules.MAX_CATALOGUE}
-                read.bad.append(Bad(Reason.TOO_MANY_NAMES, contacts.packed(record), told, key))
+                read.bad.append(Bad(Reason.TOO_MANY_NAMES, as_json(record), told, key))
             asked = rules.without(asked, left_out)
         for name, kind in asked.types.items():
             if name not in read.types:
@@ -142,7 +142,7 @@ def _refuse(read: _Reading, record: object, unfit: Unfit, key: str) -> None:
     if unfit.reason in COUNTED:
         read.report.counted[unfit.reason] += 1
     elif len(read.bad) < MOST_KEPT:
-        read.bad.append(Bad(unfit.reason, contacts.packed(record), unfit.facts, key))
+        read.bad.append(Bad(unfit.reason, as_json(record), unfit.facts, key))
 
 
 def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:

@@ -78,6 +78,10 @@ class Campaign(Base):
         return f"<Campaign {self.id} {self.status}>"
 
 
+NOT_OVER = (Campaign.status.in_([Status.DRAFT, Status.WAITING, Status.SENDING]), Campaign.deleted_at.is_(None))
+"""The conditions on campaigns that will still ask for their segment and their template."""
+
+
 def move(
     session: Session, campaign_id: int, action: Action, *conditions: sa.ColumnElement[bool], **values: Any
 ) -> bool:

@@ -6,19 +6,17 @@ Contacts come by the million: they are read and written in bulk with plain SQL, 
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain import phone
 from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Type
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import Base, BigId, dialect, session
+from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, session, upsert
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -76,22 +74,6 @@ class Profile:
     phones: Mapping[str, str]
 
 
-def packed(value: object) -> str:
-    """Return JSON as it is kept: compact and readable, Chinese as it is."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def one_of(column: sa.ColumnElement[str] | Any, values: Collection[str]) -> sa.ColumnElement[bool]:
-    """Return `column IN values` with one bound parameter, however many values there are."""
-    if dialect() == "postgresql":
-        array = sa.bindparam(None, list(values), postgresql.ARRAY(sa.Text))
-        found: sa.ColumnElement[bool] = column == sa.any_(array)
-        return found
-    each = sa.func.json_each(sa.bindparam(None, packed(list(values)), sa.Text)).table_valued("value")
-    listed: sa.ColumnElement[bool] = column.in_(sa.select(each.c.value))
-    return listed
-
-
 # Properties
 
 
@@ -123,13 +105,12 @@ def add_properties(
         current.execute(sa.text("LOCK TABLE property IN SHARE ROW EXCLUSIVE MODE"))
         known = set(current.scalars(sa.select(Property.name)))
     fresh = sorted(types.keys() - known)[: max(0, MAX_CATALOGUE - len(known))]
-    insert = postgresql.insert(Property) if dialect() == "postgresql" else sqlite.insert(Property)
     rows = [
         {"name": name, "type": types[name].value, "label": labels.get(name, "")[:125], "created_at": now}
         for name in fresh
     ]
     if rows:
-        current.execute(insert.on_conflict_do_nothing(), rows)
+        current.execute(upsert(Property).on_conflict_do_nothing(), rows)
     kept = current.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
     return {name: Type(kind) for name, kind in kept}
 
@@ -161,7 +142,7 @@ def lock(current: Session, xwhos: Collection[str], created: Collection[str], now
             rows = [
                 {"xwho": xwho, "properties": {}, "phones": {}, "created_at": now, "updated_at": now} for xwho in fresh
             ]
-            current.execute(postgresql.insert(Contact).on_conflict_do_nothing(), rows)
+            current.execute(upsert(Contact).on_conflict_do_nothing(), rows)
         found = found.order_by(Contact.xwho).with_for_update()
     return _pairs(current, found)
 
@@ -170,7 +151,7 @@ def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> 
     """Make these profiles the whole truth about their contacts, new or not; each user id occurs once."""
     if not profiles:
         return
-    rows = [(row.xwho, packed(row.properties), packed(row.phones)) for row in profiles]
+    rows = [(row.xwho, as_json(row.properties), as_json(row.phones)) for row in profiles]
     if dialect() == "postgresql":
         current.execute(_REPLACE_POSTGRESQL, {**_columns(rows), "now": now})
     else:
@@ -202,9 +183,8 @@ def bound(current: Session, ids: Collection[str]) -> dict[str, str]:
 
 def bind(current: Session, aliases: Mapping[str, str], now: dt.datetime) -> None:
     """Keep new bindings {anonymous id: registered id}; where either side is bound already nothing changes."""
-    insert = postgresql.insert(Alias) if dialect() == "postgresql" else sqlite.insert(Alias)
     rows = [{"anonymous_id": anonymous, "xwho": xwho, "created_at": now} for anonymous, xwho in sorted(aliases.items())]
-    current.execute(insert.on_conflict_do_nothing(), rows)
+    current.execute(upsert(Alias).on_conflict_do_nothing(), rows)
 
 
 def absorb(current: Session, gone: Mapping[str, str]) -> None:
@@ -215,8 +195,7 @@ def absorb(current: Session, gone: Mapping[str, str]) -> None:
     pairs = [{"old": ids[old], "new": ids[new]} for old, new in gone.items() if old in ids]
     if pairs:
         current.execute(_ADOPT, pairs)
-    xwhos = gone.keys()
-    current.execute(sa.delete(Contact).where(one_of(Contact.xwho, xwhos)).execution_options(synchronize_session=False))
+    changed(current, sa.delete(Contact).where(one_of(Contact.xwho, gone.keys())))
 
 
 def ids_of(current: Session, xwhos: Collection[str]) -> dict[str, int]:
@@ -238,7 +217,7 @@ def set_phones(current: Session, name: str, numbers: Sequence[tuple[int, str | N
         ids, values = [id_ for id_, _ in numbers], [number for _, number in numbers]
         current.execute(_PHONES_POSTGRESQL, {"ids": ids, "numbers": values, "name": name})
         return
-    patches = [(packed({name: number}), id_) for id_, number in numbers]
+    patches = [(as_json({name: number}), id_) for id_, number in numbers]
     _driver(current).executemany("UPDATE contact SET phones = json_patch(phones, ?) WHERE id = ?", patches)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -91,6 +91,17 @@ def dialect() -> str:
 def upsert(table: Any) -> Any:
     """Return an INSERT that knows ON CONFLICT, for the database in use."""
     return postgresql.insert(table) if dialect() == "postgresql" else sqlite.insert(table)
+
+
+def one_of(column: sa.ColumnElement[str] | Any, values: Collection[str]) -> sa.ColumnElement[bool]:
+    """Return `column IN values` with one bound parameter, however many values there are."""
+    if dialect() == "postgresql":
+        array = sa.bindparam(None, list(values), postgresql.ARRAY(sa.Text))
+        found: sa.ColumnElement[bool] = column == sa.any_(array)
+        return found
+    each = sa.func.json_each(sa.bindparam(None, as_json(list(values)), sa.Text)).table_valued("value")
+    listed: sa.ColumnElement[bool] = column.in_(sa.select(each.c.value))
+    return listed
 
 
 def changed(session: Session, statement: Any) -> int:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.columns import ImportState
-from smsapp.store.db import Base, BigId, session
+from smsapp.store.db import Base, BigId, changed, session
 
 RAW_LENGTH = 4000
 """So much of a record that could not be kept is shown."""
@@ -57,7 +57,7 @@ class Import(Base):
     format: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """services/sheets.py Format.as_json()"""
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """domain/columns.py Mapping.as_json()"""
+    """domain/columns.py Layout.as_json()"""
     state: Mapped[str] = mapped_column(sa.String(20))
     """domain/columns.py ImportState"""
     failure: Mapped[str] = mapped_column(sa.String(60), default="")
@@ -137,10 +137,7 @@ def bad_rows_of(import_id: int, after: int, limit: int) -> list[BadRecord]:
 def forget_bad(current: Session, older_than: dt.datetime, limit: int) -> int:
     """Remove up to `limit` refused records from before that moment; return how many went."""
     old = sa.select(BadRecord.id).where(BadRecord.at < older_than).limit(limit)
-    gone = current.execute(
-        sa.delete(BadRecord).where(BadRecord.id.in_(old)).execution_options(synchronize_session=False)
-    )
-    return int(gone.rowcount)  # type: ignore[attr-defined]
+    return changed(current, sa.delete(BadRecord).where(BadRecord.id.in_(old)))
 
 
 # Keys
@@ -162,12 +159,7 @@ def active_keys(current: Session) -> set[str]:
 def touch_keys(current: Session, keys: Collection[str], now: dt.datetime) -> None:
     """Note that these keys are in use, to the minute: not a write for every request."""
     stale = sa.or_(AppKey.last_used_at.is_(None), AppKey.last_used_at < now - dt.timedelta(minutes=1))
-    current.execute(
-        sa.update(AppKey)
-        .where(AppKey.key.in_(keys), stale)
-        .values(last_used_at=now)
-        .execution_options(synchronize_session=False)
-    )
+    changed(current, sa.update(AppKey).where(AppKey.key.in_(keys), stale).values(last_used_at=now))
 
 
 # Imports
@@ -184,23 +176,18 @@ def import_(import_id: int) -> Import | None:
 
 def claim_import(current: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
     """Take an import that nobody works on; False if it is done, unknown, or held by a worker that is alive."""
-    free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
-    taken = current.execute(
-        sa.update(Import)
-        .where(Import.id == import_id, Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), free)
-        .values(state=ImportState.RUNNING, lease_until=until)
-        .execution_options(synchronize_session=False)
-    )
-    return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
+    taken = sa.update(Import).where(Import.id == import_id, *_unattended(now))
+    return changed(current, taken.values(state=ImportState.RUNNING, lease_until=until)) == 1
 
 
 def advance_import(
     current: Session, import_id: int, position: int, until: dt.datetime, counts: Mapping[str, int], read_bytes: int
 ) -> bool:
     """Note a chunk that begins at row `position`; False if another worker was there first."""
-    moved = current.execute(
+    here = (Import.id == import_id, Import.state == ImportState.RUNNING, Import.position == position)
+    moved = (
         sa.update(Import)
-        .where(Import.id == import_id, Import.state == ImportState.RUNNING, Import.position == position)
+        .where(*here)
         .values(
             position=Import.position + counts["rows"],
             added=Import.added + counts["added"],
@@ -209,28 +196,24 @@ def advance_import(
             read_bytes=read_bytes,
             lease_until=until,
         )
-        .execution_options(synchronize_session=False)
     )
-    return bool(moved.rowcount == 1)  # type: ignore[attr-defined]
+    return changed(current, moved) == 1
 
 
 def end_import(current: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> None:
-    current.execute(
-        sa.update(Import)
-        .where(Import.id == import_id)
-        .values(state=state, failure=failure, finished_at=now, lease_until=None)
-        .execution_options(synchronize_session=False)
-    )
+    ended = sa.update(Import).where(Import.id == import_id)
+    changed(current, ended.values(state=state, failure=failure, finished_at=now, lease_until=None))
 
 
 def stranded_imports(now: dt.datetime) -> list[int]:
     """Return imports that wait for a worker or whose worker fell silent: the sweep rings for them."""
-    silent = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
-    return list(
-        session().scalars(
-            sa.select(Import.id).where(Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), silent)
-        )
-    )
+    return list(session().scalars(sa.select(Import.id).where(*_unattended(now))))
+
+
+def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions that an import is to be worked on and no worker that is alive holds it."""
+    free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
+    return Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), free
 
 
 def forgotten_uploads(before: dt.datetime) -> list[Import]:

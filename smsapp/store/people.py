@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, BigId
+from smsapp.store.db import Base, BigId, changed
 
 
 class Person(Base):
@@ -104,7 +104,7 @@ def person_of_link(session: Session, token_hash: str, now: dt.datetime) -> Perso
 def spend_link(session: Session, token_hash: str, now: dt.datetime) -> bool:
     """Remove a link; False if it is gone or too old: of two people who use it at once only one wins."""
     spent = sa.delete(LoginLink).where(LoginLink.token_hash == token_hash, LoginLink.expires_at > now)
-    return cast(sa.CursorResult[Any], session.execute(spent)).rowcount == 1
+    return changed(session, spent) == 1
 
 
 def drop_links(session: Session, person_id: int, now: dt.datetime) -> None:

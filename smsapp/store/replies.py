@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import Base, BigId, dialect, session
+from smsapp.store.db import Base, BigId, one_of, session, upsert
 from smsapp.store.runs import Message, Run
 
 
@@ -60,23 +59,18 @@ SENT_STATES = [*sorted(ACCEPTED_STATES), Status.UNCONFIRMED]
 AT_ONCE = 500
 
 
-def _new(table: type[Base]) -> Any:
-    """Return an INSERT that leaves rows alone which are there already."""
-    insert = postgresql.insert if dialect() == "postgresql" else sqlite.insert
-    return insert(table).on_conflict_do_nothing()
-
-
 def add_reply(current: Session, values: Mapping[str, Any]) -> bool:
     """Store a reply; False if this one (inbox_id, position) is there already."""
-    return current.execute(_new(Reply).values(values).returning(Reply.id)).first() is not None
+    new = upsert(Reply).values(values).on_conflict_do_nothing()
+    return current.execute(new.returning(Reply.id)).first() is not None
 
 
 def add_opt_outs(current: Session, rows: Sequence[Mapping[str, Any]]) -> int:
     """Store numbers that are not on the list yet; return how many were new. `rows` hold different phones."""
     new = 0
     for start in range(0, len(rows), AT_ONCE):
-        some = list(rows[start : start + AT_ONCE])
-        new += len(current.execute(_new(OptOut).values(some).returning(OptOut.id)).all())
+        some = upsert(OptOut).values(list(rows[start : start + AT_ONCE])).on_conflict_do_nothing()
+        new += len(current.execute(some.returning(OptOut.id)).all())
     return new
 
 
@@ -102,13 +96,9 @@ def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | No
     return None
 
 
-def opted_out(phones: Iterable[str]) -> set[str]:
+def opted_out(phones: Collection[str]) -> set[str]:
     """Return those of the numbers that nobody may write to."""
-    asked, found = list(phones), set[str]()
-    for start in range(0, len(asked), AT_ONCE):
-        some = asked[start : start + AT_ONCE]
-        found.update(session().scalars(sa.select(OptOut.phone).where(OptOut.phone.in_(some))))
-    return found
+    return set(session().scalars(sa.select(OptOut.phone).where(one_of(OptOut.phone, phones))))
 
 
 def replies(

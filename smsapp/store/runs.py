@@ -169,40 +169,21 @@ class ProviderRef(Base):
 
 def add_run(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime) -> int | None:
     """Open the run of this campaign for this slot; return its id, or None if somebody has opened it already."""
-    made = session.execute(
-        upsert(Run)
-        .values(
-            campaign_id=campaign.id,
-            slot=slot,
-            state=RunState.OPEN,
-            channel_id=campaign.channel_id,
-            segment_id=campaign.segment_id,
-            template={},
-            opened_at=now,
-        )
-        .on_conflict_do_nothing()
-        .returning(Run.id)
-    )
-    return made.scalar_one_or_none()
+    new = _new(campaign, slot, now, state=RunState.OPEN)
+    made: int | None = session.execute(new.returning(Run.id)).scalar_one_or_none()
+    return made
 
 
 def add_missed(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime) -> None:
     """Record that nothing was sent for this slot because it was noticed too late."""
-    session.execute(
-        upsert(Run)
-        .values(
-            campaign_id=campaign.id,
-            slot=slot,
-            state=RunState.MISSED,
-            verdict="missed",
-            channel_id=campaign.channel_id,
-            segment_id=campaign.segment_id,
-            template={},
-            opened_at=now,
-            finished_at=now,
-        )
-        .on_conflict_do_nothing()
-    )
+    session.execute(_new(campaign, slot, now, state=RunState.MISSED, verdict="missed", finished_at=now))
+
+
+def _new(campaign: Campaign, slot: dt.datetime, now: dt.datetime, **values: Any) -> Any:
+    """Return the INSERT of this campaign's run for this slot; nothing happens if there is one."""
+    choices = {"channel_id": campaign.channel_id, "segment_id": campaign.segment_id}
+    new = upsert(Run).values(campaign_id=campaign.id, slot=slot, opened_at=now, template={}, **choices, **values)
+    return new.on_conflict_do_nothing()
 
 
 def change_state(

@@ -17,12 +17,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain import segment as rules
-from smsapp.domain.campaign import Status
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Kind, Match, Operator
-from smsapp.store.campaigns import Campaign
+from smsapp.store.campaigns import NOT_OVER, Campaign
 from smsapp.store.contacts import Contact
-from smsapp.store.db import Base, BigId, dialect, session
+from smsapp.store.db import Base, BigId, changed, dialect, session
 from smsapp.store.people import Person
 from smsapp.store.settings import settings
 
@@ -80,9 +79,7 @@ def fill(current: Session, segment_id: int, found: sa.Select[int]) -> int:
     """Make these contacts the members of a static segment; return how many they are."""
     empty(current, segment_id)
     chosen = found.add_columns(sa.literal(segment_id, sa.Integer()))
-    current.execute(sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], chosen))
-    # Not rowcount: psycopg does not tell it for this statement.
-    return current.scalar(sa.select(sa.func.count()).where(SegmentMember.segment_id == segment_id)) or 0
+    return changed(current, sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], chosen))
 
 
 def empty(current: Session, segment_id: int) -> None:
@@ -102,14 +99,8 @@ def remove(current: Session, segment_id: int) -> None:
 
 def needed_by(current: Session, segment_id: int) -> list[str]:
     """Return the names of campaigns that will still ask who is in the segment."""
-    found = sa.select(Campaign.name).where(*_needing, Campaign.segment_id == segment_id).order_by(Campaign.id)
+    found = sa.select(Campaign.name).where(*NOT_OVER, Campaign.segment_id == segment_id).order_by(Campaign.id)
     return list(current.scalars(found))
-
-
-_needing = (
-    Campaign.status.in_([Status.DRAFT, Status.WAITING, Status.SENDING]),
-    Campaign.deleted_at.is_(None),
-)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from smsapp.domain.campaign import Status
 from smsapp.domain.sms_template import Audit
-from smsapp.store.campaigns import Campaign
-from smsapp.store.db import Base, session
+from smsapp.store.campaigns import NOT_OVER, Campaign
+from smsapp.store.db import Base, one_of, session
 
 
 class SmsTemplate(Base):
@@ -52,16 +51,10 @@ def locked(template_id: int) -> SmsTemplate | None:
     return session().get(SmsTemplate, template_id, with_for_update=True, populate_existing=True)
 
 
-def by_code(channel_id: int, codes: Iterable[str]) -> dict[str, SmsTemplate]:
+def by_code(channel_id: int, codes: Collection[str]) -> dict[str, SmsTemplate]:
     """Return the templates of a channel that have one of these codes."""
-    wanted, found = list(codes), dict[str, SmsTemplate]()
-    for start in range(0, len(wanted), 500):
-        some = wanted[start : start + 500]
-        rows = session().scalars(
-            sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, SmsTemplate.code.in_(some))
-        )
-        found.update((row.code, row) for row in rows)
-    return found
+    chosen = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, one_of(SmsTemplate.code, codes))
+    return {row.code: row for row in session().scalars(chosen)}
 
 
 def approved(channel_id: int) -> list[SmsTemplate]:
@@ -113,13 +106,7 @@ def users(template_id: int) -> list[Campaign]:
     """Return the campaigns that still need this template, newest first."""
     return list(
         session().scalars(
-            sa.select(Campaign)
-            .where(
-                Campaign.template_id == template_id,
-                Campaign.deleted_at.is_(None),
-                Campaign.status.in_([Status.DRAFT, Status.WAITING, Status.SENDING]),
-            )
-            .order_by(Campaign.id.desc())
+            sa.select(Campaign).where(Campaign.template_id == template_id, *NOT_OVER).order_by(Campaign.id.desc())
         )
     )
 

@@ -8,11 +8,10 @@ from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from smsapp.store.contacts import Contact
-from smsapp.store.db import BigId, dialect
+from smsapp.store.db import BigId, upsert
 
 CHUNK = 10_000
 
@@ -61,12 +60,11 @@ def match(current: Session, lines: Iterable[Line], name: str, *, phone: bool) ->
     Returns the select of the contacts that were found; `staged` then tells how it went. Both hold until the
     transaction ends, or `forget` is called.
     """
-    insert = postgresql.insert(_line) if dialect() == "postgresql" else sqlite.insert(_line)
     _apart.create_all(current.connection(), checkfirst=False)
     waiting = iter(lines)
     while chunk := list(islice(waiting, CHUNK)):
         rows = [{"value": line.value, "number": line.number, "raw": line.raw} for line in chunk]
-        current.execute(insert.on_conflict_do_nothing(), rows)
+        current.execute(upsert(_line).on_conflict_do_nothing(), rows)
     held = _held(name, phone)
     pairs = sa.select(_line.c.value, Contact.id).join_from(Contact, _line, _line.c.value == held)
     current.execute(sa.insert(_hit).from_select(["value", "contact_id"], pairs))

@@ -26,7 +26,7 @@ from smsapp.store import contacts, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session, writing
+from smsapp.store.db import as_json, session, writing
 from smsapp.store.runs import Message
 
 BY = Actor("flask demo")
@@ -88,7 +88,7 @@ def _add_people(then: dt.datetime, now: dt.datetime, progress: Progress) -> None
     rows: list[tuple[str, str, str]] = []
     for n, (xwho, held) in enumerate(crowd.people(PEOPLE, SEED, now.date()), start=1):
         phones = {PHONE: normalise(held[PHONE])} if PHONE in held else {}
-        rows.append((xwho, contacts.packed(held), contacts.packed(phones)))
+        rows.append((xwho, as_json(held), as_json(phones)))
         if len(rows) == AT_ONCE or n == PEOPLE:
             with writing() as current:
                 contacts.merge(current, rows, then)
