@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from smsapp.channels.base import (
     Answer,
@@ -16,7 +18,12 @@ from smsapp.channels.base import (
     Throttled,
     Unclear,
 )
+from smsapp.channels.http import raise_for_status, retry_after
+from smsapp.domain import carrier
 from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpAnswer
 
 CODE_LENGTH = 80
 MOST_REQUESTS = 200
@@ -62,6 +69,38 @@ SLOWER = Verdict(About.PACE, Outcome.THROTTLED)
 CLOSED = Verdict(About.PACE, Outcome.OUTSIDE_HOURS)
 IN_DOUBT = Verdict(About.DOUBT, Outcome.PROVIDER_FAULT)
 UNKNOWN = Verdict(About.NUMBER, Outcome.UNKNOWN)
+
+
+Families = Sequence[tuple[str, Verdict]]
+"""What codes mean that begin alike; the first that fits counts."""
+
+
+def meaning(code: str, verdicts: Mapping[str, Verdict], families: Families = ()) -> Verdict | None:
+    """Return what a code means by a provider's tables; None if nobody described it."""
+    return verdicts.get(code) or next((verdict for begin, verdict in families if code.startswith(begin)), None)
+
+
+def judged(code: str, answer: HttpAnswer, verdicts: Mapping[str, Verdict], families: Families = ()) -> Verdict:
+    """Return what a code other than success means; raises what the HTTP status says if the tables do not."""
+    found = meaning(code, verdicts, families)
+    if found is not None:
+        return found
+    raise_for_status(answer, code[:CODE_LENGTH])
+    if not code:
+        raise unreadable()
+    return UNKNOWN
+
+
+def unreadable() -> Unclear:
+    """Return the error for an answer that does not say what this provider says."""
+    return Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+
+
+def wait(verdict: Verdict, answer: HttpAnswer, now: float) -> float:
+    """Return the seconds to wait after this verdict: till the hours for marketing, or as the provider asks."""
+    if verdict is CLOSED:
+        return carrier.seconds_until_open(dt.datetime.fromtimestamp(now, dt.UTC))
+    return retry_after(answer)
 
 
 class Refused(Exception):

@@ -22,14 +22,15 @@ from smsapp.channels._verdicts import (
     CODE_LENGTH,
     IN_DOUBT,
     SLOWER,
-    UNKNOWN,
     Messages,
     Verdict,
     account,
     hand_over,
+    judged,
     number,
     refusal,
     trouble,
+    unreadable,
     words,
 )
 from smsapp.channels.base import (
@@ -45,11 +46,10 @@ from smsapp.channels.base import (
     Setting,
     Submission,
     TemplateFacts,
-    Unclear,
     Widget,
 )
 from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import raise_for_status, retry_after
+from smsapp.channels.http import retry_after
 from smsapp.domain import carrier
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose
@@ -233,7 +233,7 @@ class Aliyun(Channel):
         code = str(found.get("Code") or "")
         if code == "OK":
             return [Answer(True, str(found.get("BizId") or "")[:CODE_LENGTH])] * len(messages)
-        verdict = _verdict(code, answer)
+        verdict = judged(code, answer, VERDICTS, FAMILIES)
         raise refusal(code or f"HTTP {answer.status}", verdict, template, messages, retry_after(answer))
 
     def _same(self, template: TemplateFacts, messages: Messages) -> dict[str, str]:
@@ -306,7 +306,7 @@ class Aliyun(Channel):
                 found.setdefault(one.code, one)
             if len(items) < PAGE:
                 return list(found.values())
-        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+        raise unreadable()
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipts (SmsReport) or replies (SmsUp) in a pushed list; news of templates say nothing here."""
@@ -344,29 +344,19 @@ class Aliyun(Channel):
         return Acknowledgement(content_type="application/json", body='{"code":0,"msg":"接收成功"}'.encode())
 
 
-def _verdict(code: str, answer: HttpAnswer) -> Verdict:
-    """Return what a code other than OK means; raises what the HTTP status says if there is none."""
-    found = VERDICTS.get(code) or next((verdict for family, verdict in FAMILIES if code.startswith(family)), None)
-    if found is not None:
-        return found
-    raise_for_status(answer, code[:CODE_LENGTH])
-    if not code:
-        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
-    return UNKNOWN
-
-
 def _expect_ok(answer: HttpAnswer) -> dict[str, Any]:
     """Return what a call about no message said; raises ChannelError if it did not say OK."""
     found = answer.fields()
     code = str(found.get("Code") or "")
     if code != "OK":
-        raise trouble(code or f"HTTP {answer.status}", _verdict(code, answer), retry_after(answer))
+        verdict = judged(code, answer, VERDICTS, FAMILIES)
+        raise trouble(code or f"HTTP {answer.status}", verdict, retry_after(answer))
     return found
 
 
 def _template(item: Any) -> ProviderTemplate:
     if not isinstance(item, dict) or not item.get("TemplateCode"):
-        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+        raise unreadable()
     reason = item.get("Reason")
     said = [reason.get("RejectInfo"), reason.get("RejectSubInfo")] if isinstance(reason, dict) else [reason]
     audit = AUDITS.get(str(item.get("AuditStatus")), Audit.PENDING)

@@ -23,12 +23,16 @@ from smsapp.channels._verdicts import (
     UNKNOWN,
     About,
     Messages,
+    Refused,
     Verdict,
     account,
     hand_over,
+    meaning,
     number,
     refusal,
     trouble,
+    unreadable,
+    wait,
     words,
 )
 from smsapp.channels.base import (
@@ -44,11 +48,10 @@ from smsapp.channels.base import (
     Setting,
     Submission,
     TemplateFacts,
-    Unclear,
     Widget,
 )
 from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import raise_for_status, retry_after
+from smsapp.channels.http import raise_for_status
 from smsapp.domain import carrier, phone
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
@@ -237,25 +240,26 @@ class Tencent(Channel):
         response = _response(answer)
         code = _error(response)
         if code:
-            raise refusal(code, _verdict(code), template, messages, self._wait(code, answer))
+            raise self._refusal(code, answer, template, messages)
         told = response.get("SendStatusSet")
         statuses = {_digits(one.get("PhoneNumber")): one for one in told or () if isinstance(one, dict)}
         found = [statuses.get(message.phone[1:]) for message in messages]
         if not any(found):
-            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+            raise unreadable()
         codes = {str(status.get("Code") or "") if status else "" for status in found}
         if len(codes) == 1 and codes.isdisjoint({"", "Ok"}):
             # What all are refused for may be the account's fault, or the hour's, and then the run has to wait.
             (code,) = codes
-            everybody = refusal(code, _verdict(code), template, messages, self._wait(code, answer))
+            everybody = self._refusal(code, answer, template, messages)
             if isinstance(everybody, ChannelError):
                 raise everybody
         return [_answer(status) for status in found]
 
-    def _wait(self, code: str, answer: HttpAnswer) -> float:
-        if _verdict(code) is CLOSED:
-            return carrier.seconds_until_open(dt.datetime.fromtimestamp(self.clock(), dt.UTC))
-        return retry_after(answer)
+    def _refusal(
+        self, code: str, answer: HttpAnswer, template: TemplateFacts, messages: Messages
+    ) -> Refused | ChannelError:
+        verdict = _verdict(code)
+        return refusal(code, verdict, template, messages, wait(verdict, answer, self.clock()))
 
     async def _call(self, action: str, values: Mapping[str, Any], http: HttpClient) -> HttpAnswer:
         """Return the answer to one signed call."""
@@ -285,7 +289,8 @@ class Tencent(Channel):
         response = _response(answer)
         code = _error(response)
         if code:
-            raise trouble(code, _verdict(code), self._wait(code, answer))
+            verdict = _verdict(code)
+            raise trouble(code, verdict, wait(verdict, answer, self.clock()))
         return response, answer.body
 
     async def test_credentials(self, http: HttpClient) -> str:
@@ -304,7 +309,7 @@ class Tencent(Channel):
         )
         packages = response.get("SmsPackagesStatisticsSet")
         if not isinstance(packages, list):
-            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+            raise unreadable()
         return str(sum(max(_count(one, "PackageAmount") - _count(one, "CurrentUsage"), 0) for one in packages))
 
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
@@ -316,7 +321,7 @@ class Tencent(Channel):
                 response, _ = await self._ask("DescribeSmsTemplateList", asked, http)
                 items = response.get("DescribeTemplateStatusSet")
                 if not isinstance(items, list) or page == PAGES:
-                    raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+                    raise unreadable()
                 for item in items:
                     one = _template(item)
                     found.setdefault(one.code, one)
@@ -336,7 +341,7 @@ class Tencent(Channel):
                 response, body = await self._ask(action, {"SmsSdkAppId": self._app_id, "Limit": PAGE}, http)
                 found = response.get(name)
                 if not isinstance(found, list):
-                    raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+                    raise unreadable()
                 if not found:
                     break
                 yield Callback("PULL", "", {}, body)
@@ -363,7 +368,7 @@ def _response(answer: HttpAnswer) -> dict[str, Any]:
     if isinstance(found, dict) and found:
         return found
     raise_for_status(answer)
-    raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+    raise unreadable()
 
 
 def _error(response: Mapping[str, Any]) -> str:
@@ -374,8 +379,7 @@ def _error(response: Mapping[str, Any]) -> str:
 
 
 def _verdict(code: str) -> Verdict:
-    found = VERDICTS.get(code) or next((verdict for family, verdict in FAMILIES if code.startswith(family)), None)
-    return found or UNKNOWN
+    return meaning(code, VERDICTS, FAMILIES) or UNKNOWN
 
 
 def _answer(status: Mapping[str, Any] | None) -> Answer:
@@ -400,7 +404,7 @@ def _count(package: object, name: str) -> int:
 
 def _template(item: Any) -> ProviderTemplate:
     if not isinstance(item, dict) or not item.get("TemplateId"):
-        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+        raise unreadable()
     audit = AUDITS.get(item.get("StatusCode", 1), Audit.PENDING)
     return ProviderTemplate(
         str(item["TemplateId"]),

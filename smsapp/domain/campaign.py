@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from smsapp.domain.errors import Problem
 
@@ -107,6 +108,12 @@ class DraftFacts:
     template_of_channel: bool
     unmapped: Sequence[str]
     schedule_problems: Sequence[Problem]
+
+
+def unmapped(names: Iterable[str], mapping: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return those of a template's variables that nobody has said what they are filled with."""
+    sources = {name: mapping.get(name, {}) for name in names}
+    return [name for name, source in sources.items() if not (source.get("property") or source.get("fixed"))]
 
 
 def problems(draft: DraftFacts) -> list[Problem]:

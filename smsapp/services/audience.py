@@ -1,22 +1,19 @@
-"""Who a campaign would reach: counts with reasons, and people to look at, from the same SELECT that freezes a run."""
+"""Who a campaign would reach: counts with reasons, from the same SELECT that freezes a run."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
-
-import sqlalchemy as sa
 
 from smsapp.domain.errors import NotFound
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.sms_template import Purpose, variables
-from smsapp.store.audience import Audience, Cap, people, personal, tallied
+from smsapp.store.audience import Audience, Cap, personal, tallied
 from smsapp.store.channels import ChannelRow
-from smsapp.store.contacts import Contact
 from smsapp.store.db import session
 from smsapp.store.people import Preference
 from smsapp.store.segments import Segment, members
@@ -40,16 +37,6 @@ class AudienceCounts:
     def effective(self) -> int:
         """Those with a usable number (有效用户数)."""
         return Funnel(self.target, self.planned, self.left_out).effective
-
-
-@dataclass(frozen=True)
-class Recipient:
-    """One person who would be written to; `values` are the template's variables filled in, in its order."""
-
-    contact_id: int
-    xwho: str
-    phone: str = field(repr=False)
-    values: tuple[str, ...] = field(repr=False)
 
 
 def describe(
@@ -101,32 +88,6 @@ def tally(audience: Audience) -> AudienceCounts:
     found = tallied(session(), audience)
     left_out: dict[str, int] = {reason: n for reason, n in found.items() if reason is not None}
     return AudienceCounts(sum(found.values()), found.get(None, 0), left_out)
-
-
-def sample(
-    segment_id: int,
-    channel_id: int | None,
-    template_id: int | None,
-    mapping: Mapping[str, Any] | None,
-    *,
-    now: dt.datetime,
-    n: int = 20,
-    after: int = 0,
-) -> list[Recipient]:
-    """Return up to `n` people who would be written to, with contact ids above `after`, in id order."""
-    audience = describe(segment_id, channel_id, template_id, mapping, now)
-    found = people(audience).subquery()
-    rows = session().execute(
-        sa.select(found.c.contact_id, Contact.xwho, found.c.phone, found.c.params)
-        .join(Contact, Contact.id == found.c.contact_id)
-        .where(found.c.reason.is_(None), found.c.contact_id > after)
-        .order_by(found.c.contact_id)
-        .limit(n)
-    )
-    return [
-        Recipient(contact_id, xwho, phone, filled(audience.variables, audience.mapping or {}, params))
-        for contact_id, xwho, phone, params in rows
-    ]
 
 
 def filled(names: Sequence[str], mapping: Mapping[str, Any], params: str | None) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -95,34 +95,51 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Review:
-    """Everything a person confirms, as of a moment."""
+class _Letters:
+    """The texts of the reachable people among an audience, in the order of contact ids."""
 
-    campaign: Campaign
-    draft: Draft
-    segment: Segment | None
-    channel: ChannelRow | None
-    template: SmsTemplate | None
-    problems: Sequence[Problem]
-    """What must be mended first."""
-    warnings: Sequence[Problem]
-    counts: AudienceCounts | None
-    measure: Measure | None
-    cost: Cost | None
-    fires: Sequence[Fire]
-    forecast: Forecast | None
-    preview: Preview | None
+    template: SmsTemplate
+    chosen: people.Audience
 
-    @property
-    def left_out(self) -> list[tuple[Left, int]]:
-        return left_out(self.counts)
+    def beyond(self, start: int, *, backwards: bool = False) -> Iterator[Letter]:
+        """Yield letters of contacts beyond id `start`, a slice of members at a time."""
+        for _ in range(MOST_SLICES):
+            members = self._members(start, SLICE, backwards=backwards)
+            if not members:
+                return
+            yield from self._written(members, backwards=backwards)
+            start = members[-1]
 
-    @property
-    def ready(self) -> bool:
-        return not self.problems
+    def slice(self, start: int, n: int) -> Iterator[Letter]:
+        """Yield letters of those among the next `n` members behind id `start` who can be written to."""
+        return self._written(self._members(start, n))
 
-    def warned(self, place: str) -> list[Problem]:
-        return [problem for problem in [*self.problems, *self.warnings] if problem.place == place]
+    def _members(self, start: int, n: int, *, backwards: bool = False) -> list[int]:
+        ids = self.chosen.members.subquery()
+        contact_id = next(iter(ids.c))
+        beyond = contact_id < start if backwards else contact_id > start
+        order = contact_id.desc() if backwards else contact_id.asc()
+        return list(session().scalars(sa.select(contact_id).where(beyond).order_by(order).limit(n)))
+
+    def _written(self, members: Sequence[int], *, backwards: bool = False) -> Iterator[Letter]:
+        """Yield the letters of those among `members` who can be written to.
+
+        Somebody with the number of a person outside the slice counts as reachable here: a preview need not know.
+        """
+        described = replace(self.chosen, members=sa.select(Contact.id).where(Contact.id.in_(members)), caps=())
+        found = people.people(described).subquery()
+        order = found.c.contact_id.desc() if backwards else found.c.contact_id.asc()
+        rows = session().execute(
+            sa.select(found.c.contact_id, Contact.xwho, found.c.phone, found.c.params)
+            .join(Contact, Contact.id == found.c.contact_id)
+            .where(found.c.reason.is_(None))
+            .order_by(order)
+        )
+        write = sms_template.compile_text(self.template.text)
+        for contact_id, xwho, phone, params in rows:
+            values = filled(described.variables, described.mapping or {}, params)
+            text = sms_template.full_text(self.template.signature, write(values))
+            yield Letter(contact_id, xwho, phone, text, sms_template.parts(text, is_domestic(phone)))
 
 
 @dataclass(frozen=True)
@@ -139,8 +156,12 @@ class Look:
         return session().get(Segment, self.draft.segment_id) if self.draft.segment_id else None
 
     @cached_property
+    def channel(self) -> ChannelRow | None:
+        return session().get(ChannelRow, self.draft.channel_id) if self.draft.channel_id else None
+
+    @cached_property
     def template(self) -> SmsTemplate | None:
-        return _template(self.draft)
+        return session().get(SmsTemplate, self.draft.template_id) if self.draft.template_id else None
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -148,191 +169,136 @@ class Look:
 
     @cached_property
     def counts(self) -> AudienceCounts | None:
-        return target(self.draft, self.now)
+        """The chosen segment's people by what would become of them; None while there is no segment."""
+        if self.segment is None:
+            return None
+        draft = self.draft
+        return audience.counts(self.segment.id, draft.channel_id, draft.template_id, draft.mapping, now=self.now)
 
     @property
     def left_out(self) -> list[tuple[Left, int]]:
-        return left_out(self.counts)
+        """The reasons that hold for somebody with their numbers, in the order of precedence."""
+        found = self.counts.left_out if self.counts else {}
+        return [(left, found[left]) for left in Left if found.get(left)]
 
     @cached_property
     def measure(self) -> Measure | None:
-        return measure(self.draft, self.now)
+        """How many parts a sample of the segment's texts takes; None while nothing can be measured."""
+        if self._letters is None:
+            return None
+        last = session().scalar(sa.select(sa.func.max(Contact.id))) or 0
+        parts: dict[int, int] = {}
+        for place in range(PLACES):
+            sampled = self._letters.slice(last * place // PLACES, SAMPLED // PLACES)
+            parts.update((letter.contact_id, letter.parts) for letter in sampled)
+        return Measure(dict(sorted(Counter(parts.values()).items()))) if parts else None
 
     @cached_property
     def cost(self) -> Cost | None:
-        return cost(self.draft, self.measure, self.counts)
+        """What the messages would cost; None while it cannot be estimated."""
+        if self.channel is None or self.measure is None or self.counts is None:
+            return None
+        return cost_of(self.measure.estimate(self.counts.planned), self.channel.price, self.channel.currency)
 
     @cached_property
     def preview(self) -> Preview:
-        return preview(self.draft, self.person, self.now)
+        """The text for the first reachable contact from id `person` on, and where to find its neighbours."""
+        if self.template is None:
+            return Preview(None)
+        onward = self._letters.beyond(self.person - 1) if self._letters else iter(())
+        letter = next(onward, None)
+        if letter is None or self._letters is None:
+            return Preview(_unfilled(self.template))
+        following = next(onward, None)
+        before = self._letters.beyond(letter.contact_id, backwards=True) if self.person else iter(())
+        previous = next(before, None)
+        return Preview(letter, previous.contact_id if previous else 0, following.contact_id if following else 0)
 
     @cached_property
     def fires(self) -> list[Fire]:
-        return fires(self.draft, self.now)
+        """The next fires of the draft's schedule."""
+        schedule = self.draft.schedule
+        return schedules.next_fires(schedule, self.now, FIRES) if schedules.known_zone(schedule.zone) else []
+
+    @cached_property
+    def _letters(self) -> _Letters | None:
+        """Who is written to what; a variable that is not mapped yet shows its own name."""
+        if self.template is None or self.segment is None:
+            return None
+        own = {name: {"fixed": f"${{{name}}}"} for name in self.variables}
+        mapping = own | dict(self.draft.mapping)
+        chosen = audience.describe(self.segment.id, self.draft.channel_id, self.template.id, mapping, self.now)
+        return _Letters(self.template, chosen)
 
 
-def target(draft: Draft, now: dt.datetime) -> AudienceCounts | None:
-    """Count the chosen segment's people by what would become of them; None while there is no segment."""
-    if draft.segment_id is None or session().get(Segment, draft.segment_id) is None:
-        return None
-    return audience.counts(draft.segment_id, draft.channel_id, draft.template_id, draft.mapping, now=now)
+@dataclass(frozen=True, kw_only=True)
+class Review(Look):
+    """Everything a person confirms, as of a moment."""
 
+    campaign: Campaign
 
-def left_out(counts: AudienceCounts | None) -> list[tuple[Left, int]]:
-    """Return the reasons that hold for somebody with their numbers, in the order of precedence."""
-    return [(left, counts.left_out[left]) for left in Left if counts.left_out.get(left)] if counts else []
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """What must be mended first."""
+        nobody = [problem for problem in self._nobody if not problem.warning]
+        return [*campaigns.problems(self.draft, self.now), *nobody]
 
+    @cached_property
+    def warnings(self) -> list[Problem]:
+        nobody = [problem for problem in self._nobody if problem.warning]
+        return [*nobody, *_text_warnings(self.template), *self._time_warnings()]
 
-def preview(draft: Draft, person: int, now: dt.datetime) -> Preview:
-    """Return the text for the first reachable contact from id `person` on, and where to find its neighbours."""
-    template = _template(draft)
-    if template is None:
-        return Preview(None)
-    if draft.segment_id is None or session().get(Segment, draft.segment_id) is None:
-        return Preview(_unfilled(template))
-    onward = _letters(draft, template, now, person - 1)
-    letter = next(onward, None)
-    if letter is None:
-        return Preview(_unfilled(template))
-    following = next(onward, None)
-    previous = next(_letters(draft, template, now, letter.contact_id, backwards=True), None) if person else None
-    return Preview(letter, previous.contact_id if previous else 0, following.contact_id if following else 0)
+    @property
+    def ready(self) -> bool:
+        return not self.problems
 
+    def warned(self, place: str) -> list[Problem]:
+        return [problem for problem in [*self.problems, *self.warnings] if problem.place == place]
 
-def measure(draft: Draft, now: dt.datetime) -> Measure | None:
-    """Return how many parts a sample of the segment's texts takes; None while nothing can be measured."""
-    template = _template(draft)
-    if template is None or draft.segment_id is None or session().get(Segment, draft.segment_id) is None:
-        return None
-    last = session().scalar(sa.select(sa.func.max(Contact.id))) or 0
-    spread: Counter[int] = Counter()
-    done: set[int] = set()
-    for place in range(PLACES):
-        start = last * place // PLACES
-        for letter in _slice(draft, template, now, start, SAMPLED // PLACES):
-            if letter.contact_id not in done:
-                spread[letter.parts] += 1
-                done.add(letter.contact_id)
-    return Measure(dict(sorted(spread.items()))) if spread else None
+    @cached_property
+    def forecast(self) -> Forecast | None:
+        if self.counts is None or self.channel is None or self._begins is None:
+            return None
+        hours = _quiet_hours(self.draft, self.channel, self.template)
+        return forecasts.forecast(self._begins, self.counts.planned, self.channel.rate, hours)
 
+    @property
+    def _begins(self) -> dt.datetime | None:
+        if self.draft.schedule.kind is Kind.NOW:
+            return self.now
+        return self.fires[0].at if self.fires else None
 
-def cost(draft: Draft, measured: Measure | None, counts: AudienceCounts | None) -> Cost | None:
-    """Return what the messages would cost; None while it cannot be estimated."""
-    channel = session().get(ChannelRow, draft.channel_id) if draft.channel_id else None
-    if channel is None or measured is None or counts is None:
-        return None
-    return cost_of(measured.estimate(counts.planned), channel.price, channel.currency)
+    @property
+    def _nobody(self) -> list[Problem]:
+        if self.counts is None or self.counts.planned:
+            return []
+        return [Problem("nobody_to_write_to", "segment", warning=self.draft.schedule.kind is not Kind.NOW)]
 
-
-def fires(draft: Draft, now: dt.datetime, n: int = FIRES) -> list[Fire]:
-    """Return the next fires of the draft's schedule."""
-    return schedules.next_fires(draft.schedule, now, n) if schedules.known_zone(draft.schedule.zone) else []
+    def _time_warnings(self) -> list[Problem]:
+        found = []
+        if self.forecast is not None and self.forecast.waits:
+            found.append(Problem("begins_after_quiet_hours", "schedule", warning=True))
+        elif self.forecast is not None and self.forecast.pauses:
+            nights = {"nights": self.forecast.pauses}
+            found.append(Problem("pauses_in_quiet_hours", "schedule", nights, warning=True))
+        if self._begins is not None and self.draft.segment_id is not None:
+            near = due_between(session(), self._begins - NEARBY, self._begins + NEARBY, 500)
+            same = [other.name for other in near if other.segment_id == self.draft.segment_id]
+            if same:
+                facts = {"n": len(same), "name": same[0]}
+                found.append(Problem("others_for_this_segment", "segment", facts, warning=True))
+        return found
 
 
 def review(campaign_id: int, person: int, now: dt.datetime) -> Review:
     """Return what the review page shows; raises NotFound. The preview begins at contact id `person`."""
     campaign = campaigns.get(campaign_id)
-    draft = campaigns.draft_of(campaign)
-    problems = campaigns.problems(draft, now)
-    counts = target(draft, now)
-    measured = measure(draft, now)
-    ahead = fires(draft, now)
-    channel = session().get(ChannelRow, draft.channel_id) if draft.channel_id else None
-    template = _template(draft)
-    begins = now if draft.schedule.kind is Kind.NOW else (ahead[0].at if ahead else None)
-    expected = None
-    if counts is not None and channel is not None and begins is not None:
-        expected = forecasts.forecast(begins, counts.planned, channel.rate, _quiet_hours(draft, channel, template))
-    if counts is not None and counts.planned == 0:
-        nobody = Problem("nobody_to_write_to", "segment", warning=draft.schedule.kind is not Kind.NOW)
-    else:
-        nobody = None
-    return Review(
-        campaign=campaign,
-        draft=draft,
-        segment=session().get(Segment, draft.segment_id) if draft.segment_id else None,
-        channel=channel,
-        template=template,
-        problems=[*problems, *([nobody] if nobody and not nobody.warning else [])],
-        warnings=[
-            *([nobody] if nobody and nobody.warning else []),
-            *_text_warnings(template),
-            *_time_warnings(draft, begins, expected),
-        ],
-        counts=counts,
-        measure=measured,
-        cost=cost(draft, measured, counts),
-        fires=ahead,
-        forecast=expected,
-        preview=preview(draft, person, now) if template else None,
-    )
-
-
-def _template(draft: Draft) -> SmsTemplate | None:
-    return session().get(SmsTemplate, draft.template_id) if draft.template_id else None
+    return Review(campaigns.draft_of(campaign), now, person, campaign=campaign)
 
 
 def _unfilled(template: SmsTemplate) -> Letter:
     text = sms_template.full_text(template.signature, template.text)
     return Letter(0, "", "", text, sms_template.parts(text, domestic=True))
-
-
-def _letters(
-    draft: Draft, template: SmsTemplate, now: dt.datetime, start: int, *, backwards: bool = False
-) -> Iterator[Letter]:
-    """Yield letters of reachable contacts beyond id `start`, a slice of members at a time."""
-    for _ in range(MOST_SLICES):
-        members = _members(draft, template, now, start, SLICE, backwards=backwards)
-        if not members:
-            return
-        yield from _written(draft, template, now, members, backwards=backwards)
-        start = members[-1]
-
-
-def _slice(draft: Draft, template: SmsTemplate, now: dt.datetime, start: int, n: int) -> Iterator[Letter]:
-    return _written(draft, template, now, _members(draft, template, now, start, n))
-
-
-def _members(
-    draft: Draft, template: SmsTemplate, now: dt.datetime, start: int, n: int, *, backwards: bool = False
-) -> list[int]:
-    ids = _audience(draft, template, now).members.subquery()
-    contact_id = next(iter(ids.c))
-    beyond = contact_id < start if backwards else contact_id > start
-    order = contact_id.desc() if backwards else contact_id.asc()
-    return list(session().scalars(sa.select(contact_id).where(beyond).order_by(order).limit(n)))
-
-
-def _written(
-    draft: Draft, template: SmsTemplate, now: dt.datetime, members: Sequence[int], *, backwards: bool = False
-) -> Iterator[Letter]:
-    """Yield the letters of those among `members` who can be written to.
-
-    Somebody with the number of a person outside the slice counts as reachable here: a preview need not know.
-    """
-    chosen = _audience(draft, template, now)
-    described = replace(chosen, members=sa.select(Contact.id).where(Contact.id.in_(members)), caps=())
-    found = people.people(described).subquery()
-    order = found.c.contact_id.desc() if backwards else found.c.contact_id.asc()
-    rows = session().execute(
-        sa.select(found.c.contact_id, Contact.xwho, found.c.phone, found.c.params)
-        .join(Contact, Contact.id == found.c.contact_id)
-        .where(found.c.reason.is_(None))
-        .order_by(order)
-    )
-    write: Callable[[Sequence[str]], str] = sms_template.compile_text(template.text)
-    for contact_id, xwho, phone, params in rows:
-        values = filled(described.variables, described.mapping or {}, params)
-        text = sms_template.full_text(template.signature, write(values))
-        yield Letter(contact_id, xwho, phone, text, sms_template.parts(text, is_domestic(phone)))
-
-
-def _audience(draft: Draft, template: SmsTemplate, now: dt.datetime) -> people.Audience:
-    """Return who is written to what; a variable that is not mapped yet shows its own name."""
-    if draft.segment_id is None:
-        raise ValueError("a draft without a segment has no audience")
-    own = {name: {"fixed": f"${{{name}}}"} for name in sms_template.variables(template.text)}
-    return audience.describe(draft.segment_id, draft.channel_id, template.id, own | dict(draft.mapping), now)
 
 
 def _quiet_hours(draft: Draft, channel: ChannelRow, template: SmsTemplate | None) -> QuietHours | None:
@@ -347,17 +313,3 @@ def _text_warnings(template: SmsTemplate | None) -> list[Problem]:
         return []
     found = sms_template.problems(template.text, template.signature, Purpose(template.purpose))
     return [replace(problem, place="template", warning=True) for problem in found]
-
-
-def _time_warnings(draft: Draft, begins: dt.datetime | None, expected: Forecast | None) -> list[Problem]:
-    found = []
-    if expected is not None and expected.waits:
-        found.append(Problem("begins_after_quiet_hours", "schedule", warning=True))
-    elif expected is not None and expected.pauses:
-        found.append(Problem("pauses_in_quiet_hours", "schedule", {"nights": expected.pauses}, warning=True))
-    if begins is not None and draft.segment_id is not None:
-        near = due_between(session(), begins - NEARBY, begins + NEARBY, 500)
-        same = [other.name for other in near if other.segment_id == draft.segment_id]
-        if same:
-            found.append(Problem("others_for_this_segment", "segment", {"n": len(same), "name": same[0]}, warning=True))
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,10 +74,7 @@ def draft_of(campaign: Campaign) -> Draft:
 
 def get(campaign_id: int) -> Campaign:
     """Return the campaign; raises NotFound if there is none or it was deleted."""
-    campaign = campaigns.found(session(), campaign_id)
-    if campaign is None:
-        raise NotFound(NOUN)
-    return campaign
+    return _found(session(), campaign_id)
 
 
 def create_draft(draft: Draft, actor: Actor, now: dt.datetime) -> int:
@@ -146,7 +143,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
             raise Refusal(Problem("template_changed_since_review", "template"))
         values = {
             "confirmed_at": now,
-            "confirmed_template": {"text": template.text, "signature": template.signature},
+            "confirmed_template": sending.confirmed_words(template),
             "failure": "",
         }
         if draft.schedule.kind is Kind.NOW:
@@ -174,7 +171,7 @@ def stop(campaign_id: int, actor: Actor, now: dt.datetime) -> None:
         if not campaigns.move(current, campaign_id, Action.STOP, next_due_at=None):
             raise Outrun(status=_found(current, campaign_id).status)
         note(current, actor, "stop", NOUN, campaign_id, now, name=campaign.name)
-    queue.take_back(f"due-{campaign_id}")
+    queue.take_back(sending.ring_id(campaign_id))
 
 
 def delete(campaign_ids: Iterable[int], actor: Actor, now: dt.datetime) -> list[int]:
@@ -209,7 +206,7 @@ def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> Copi
     with writing() as current:
         draft = draft_of(_found(current, campaign_id))
         schedule = schedules.moved_forward(draft.schedule, now)
-        copy = Draft(name, draft.segment_id, draft.channel_id, draft.template_id, draft.mapping, schedule)
+        copy = replace(draft, name=name, schedule=schedule)
         if not name.strip():
             raise Refusal(Problem("name_missing", "name"))
         _refuse_unfit(current, copy)
@@ -284,10 +281,6 @@ def _facts(current: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
         template_id=template.id if template else None,
         template_approved=template is not None and template.audit == Audit.APPROVED,
         template_of_channel=template is not None and template.channel_id == draft.channel_id,
-        unmapped=[name for name in names if not _is_mapped(draft.mapping.get(name, {}))],
+        unmapped=rules.unmapped(names, draft.mapping),
         schedule_problems=schedules.problems(draft.schedule, now),
     )
-
-
-def _is_mapped(source: Mapping[str, Any]) -> bool:
-    return bool(source.get("property") or source.get("fixed"))

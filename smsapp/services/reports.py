@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from smsapp.domain import campaign as campaigns
+from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.funnel import Funnel, broken_identities, total
@@ -22,12 +22,13 @@ from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
 from smsapp.domain.sms_template import compile_text, full_text
-from smsapp.services import audience
+from smsapp.services import audience, campaigns
 from smsapp.services.trail import Actor, note
 from smsapp.store import recipients, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
+from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.recipients import Sought
 from smsapp.store.runs import Run, RunState
 from smsapp.store.segments import Segment
@@ -37,8 +38,6 @@ PAGE = 50
 CHUNK = 5000
 """Rows an export reads at a time."""
 FEWEST_DIGITS = 4
-BUCKET = 600
-"""Seconds of one bar of receipts, as the ledger counts them."""
 MOST_BARS = 96
 FAILED = frozenset({Status.REFUSED, Status.UNDELIVERED})
 EXPLAINED = FAILED | {Status.UNCONFIRMED, Status.CANCELLED}
@@ -137,27 +136,27 @@ class Report:
 
 def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
     """Return the report of a campaign over all its runs, or of one run; raises NotFound."""
-    campaign = _campaign(campaign_id)
+    campaign = campaigns.get(campaign_id)
     known = runs.of_campaign(session(), campaign_id)
     chosen = [run for run in known if run_id in (None, run.id)]
     if run_id is not None and not chosen:
         raise NotFound("run")
-    funnels = runs.funnels(session(), [run.id for run in chosen])
-    lines = [
-        RunLine(run, funnels.get(run.id, Funnel()), _cost(run, funnels.get(run.id, Funnel()).parts)) for run in chosen
-    ]
+    run_ids = [run.id for run in chosen]
+    funnels = runs.funnels(session(), run_ids)
+    lines = [RunLine(run, funnels[run.id], _cost(run, funnels[run.id].parts)) for run in chosen]
     funnel = total(line.funnel for line in lines)
     channel_id = chosen[0].channel_id if chosen else campaign.channel_id
-    bars, bar_seconds = _bars([run.id for run in chosen], ZoneInfo(campaign.zone))
+    channel = session().get(ChannelRow, channel_id) if channel_id else None
+    bars, bar_seconds = _bars(run_ids, ZoneInfo(campaign.zone))
     return Report(
         campaign=campaign,
-        channel=_name(ChannelRow, channel_id),
-        rate=session().scalar(sa.select(ChannelRow.rate).where(ChannelRow.id == channel_id)),
+        channel=channel.name if channel else "",
+        rate=channel.rate if channel else None,
         segment=_name(Segment, chosen[0].segment_id if chosen else campaign.segment_id),
         runs=lines,
         whole=run_id is None,
         funnel=funnel,
-        reasons=_reasons([run.id for run in chosen], funnel),
+        reasons=_reasons(run_ids, funnel),
         bars=bars,
         bar_seconds=bar_seconds,
         costs=_added_up([line.cost for line in lines]),
@@ -166,13 +165,6 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
         refresh=_refresh(campaign, lines, funnel, now, whole=run_id is None),
         of_runs=len(known),
     )
-
-
-def _campaign(campaign_id: int) -> Campaign:
-    found = session().get(Campaign, campaign_id)
-    if found is None or found.deleted_at is not None:
-        raise NotFound("campaign")
-    return found
 
 
 def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:
@@ -215,10 +207,10 @@ def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
     """
     counted = recipients.receipts_over_time(session(), run_ids)
     if not counted:
-        return [], BUCKET
+        return [], BUCKET_SECONDS
     first, last = counted[0][0], counted[-1][0]
     width = next(
-        (wide for wide in (BUCKET, 3600, 6 * 3600, 24 * 3600, 7 * 86_400) if (last - first) // wide < MOST_BARS),
+        (wide for wide in (BUCKET_SECONDS, 3600, 6 * 3600, 86_400, 7 * 86_400) if (last - first) // wide < MOST_BARS),
         30 * 86_400,
     )
     # Days begin at midnight where the campaign is.
@@ -249,12 +241,12 @@ def _refresh(
     going = [line.run for line in lines if line.run.finished_at is None]
     if any(run.state in (RunState.OPEN, RunState.SENDING) for run in going):
         return 2
-    if going or campaign.status == campaigns.Status.SENDING:
+    if going or campaign.status == CampaignStatus.SENDING:
         return 10
     if funnel.awaiting or funnel.unconfirmed:
         ended = max((line.run.finished_at for line in lines if line.run.finished_at), default=now)
         return 5 if now - ended < dt.timedelta(minutes=15) else 60
-    return 60 if whole and campaign.status == campaigns.Status.WAITING else None
+    return 60 if whole and campaign.status == CampaignStatus.WAITING else None
 
 
 def seek(raw: str, *, whole_numbers: bool = False) -> Sought:
@@ -286,7 +278,7 @@ def people(
 
 
 def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
-    _campaign(campaign_id)
+    campaigns.get(campaign_id)
     known = [run.id for run in runs.of_campaign(session(), campaign_id) if run_id in (None, run.id)]
     if run_id is not None and not known:
         raise NotFound("run")
@@ -311,7 +303,7 @@ class MessageStory:
 
 def message(campaign_id: int, run_id: int, seq: int) -> MessageStory:
     """Return one message with its finished text; raises NotFound."""
-    campaign = _campaign(campaign_id)
+    campaign = campaigns.get(campaign_id)
     run = session().get(Run, run_id)
     found = recipients.message(session(), run_id, seq)
     if run is None or run.campaign_id != campaign_id or found is None:
@@ -357,7 +349,7 @@ def verify(campaign_id: int | None = None) -> Iterator[Check]:
     """Yield one check per run, oldest first: identities of the tallies, and a recount of the rows."""
     query = sa.select(Run.id, Run.campaign_id).order_by(Run.id)
     if campaign_id is not None:
-        query = query.where(Run.campaign_id == _campaign(campaign_id).id)
+        query = query.where(Run.campaign_id == campaigns.get(campaign_id).id)
     for run_id, owner in session().execute(query).all():
         yield Check(owner, run_id, _differences(run_id))
         session().commit()

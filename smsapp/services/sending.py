@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from smsapp.channels.base import Channel
 from smsapp.domain import funnel as numbers
 from smsapp.domain import schedule as schedules
-from smsapp.domain.campaign import Action, Status
+from smsapp.domain.campaign import Action, Status, unmapped
 from smsapp.domain.errors import Outrun, Problem, Refusal
 from smsapp.domain.schedule import Schedule
 from smsapp.domain.sms_template import Audit, Purpose, variables
@@ -85,7 +85,12 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
 
 def ring_when_due(campaign_id: int, due: dt.datetime) -> None:
     """Have the scheduler ring at this campaign's next slot; the same campaign again moves the ring."""
-    queue.ring_at(clock.on_the_wall(due), queue.SEND, "start", campaign_id, ring_id=f"due-{campaign_id}")
+    queue.ring_at(clock.on_the_wall(due), queue.SEND, "start", campaign_id, ring_id=ring_id(campaign_id))
+
+
+def ring_id(campaign_id: int) -> str:
+    """Return the name of a campaign's ring at its next slot."""
+    return f"due-{campaign_id}"
 
 
 def open_run(run_id: int, now: dt.datetime) -> None:
@@ -136,10 +141,12 @@ def _changed_since_confirmed(
         return "channel_inactive"
     if template is None or template.audit != Audit.APPROVED:
         return "template_withdrawn"
-    confirmed = campaign.confirmed_template or {}
-    if (template.text, template.signature) != (confirmed.get("text"), confirmed.get("signature")):
-        return "template_changed"
-    return ""
+    return "" if campaign.confirmed_template == confirmed_words(template) else "template_changed"
+
+
+def confirmed_words(template: SmsTemplate) -> dict[str, Any]:
+    """Return what a campaign keeps of the template it was confirmed with: a run with other words is held."""
+    return {"text": template.text, "signature": template.signature}
 
 
 def _frozen_facts(
@@ -280,10 +287,10 @@ def _confirm_anew(current: Session, campaign_id: int) -> None:
     template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
     if campaign is None or template is None:
         return
-    unmapped = [name for name in variables(template.text) if name not in campaign.mapping]
-    if unmapped:
-        raise Refusal(*(Problem("variable_unmapped", "template", {"variable": name}) for name in unmapped))
-    campaign.confirmed_template = {"text": template.text, "signature": template.signature}
+    lacking = unmapped(variables(template.text), campaign.mapping)
+    if lacking:
+        raise Refusal(*(Problem("variable_unmapped", "template", {"variable": name}) for name in lacking))
+    campaign.confirmed_template = confirmed_words(template)
 
 
 def end(run_id: int, actor: Actor, now: dt.datetime) -> None:

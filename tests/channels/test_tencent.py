@@ -17,7 +17,7 @@ from tencentcloud.common.sign import Sign
 from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
-from smsapp.channels._verdicts import About
+from smsapp.channels._verdicts import About, wait
 from smsapp.channels.base import (
     Answer,
     Callback,
@@ -33,7 +33,7 @@ from smsapp.channels.base import (
     Throttled,
     Unclear,
 )
-from smsapp.channels.http import HttpClient
+from smsapp.channels.http import HttpAnswer, HttpClient
 from smsapp.channels.tencent import VERDICTS, Tencent, authorization
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
@@ -352,9 +352,8 @@ class TestTencent(HttpContract):
         assert len(server.requests) == 1
 
     def test_out_of_hours_waits_until_the_morning(self, tmp_path: Path) -> None:
-        adapter = self.make("http://127.0.0.1:1", tmp_path)
-        adapter.clock = lambda: MORNING - 3600
-        assert adapter._wait("FailedOperation.MarketingSendTimeConstraint", None) == 3600  # type: ignore[arg-type]
+        closed = VERDICTS["FailedOperation.MarketingSendTimeConstraint"]
+        assert wait(closed, HttpAnswer(200, {}, b""), MORNING - 3600) == 3600
         found, _ = run(self.sent(each("FailedOperation.MarketingSendTimeConstraint"), tmp_path, 2))
         assert isinstance(found, Throttled)
         assert found.outcome is Outcome.OUTSIDE_HOURS

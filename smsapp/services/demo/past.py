@@ -12,6 +12,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.services import sending
 from smsapp.store import ledger
 from smsapp.store.db import session, writing
+from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
 Fates = tuple[tuple[int, Status, Outcome | None], ...]
@@ -33,7 +34,6 @@ SIGNATURE_REFUSED: Fates = ((1000, Status.REFUSED, Outcome.SIGNATURE_REFUSED),)
 PER_SECOND = 200
 """Messages that left per second, in this past."""
 LAST_RECEIPT = 5400
-BUCKET = 600
 
 
 def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
@@ -94,7 +94,7 @@ def _count(current: Session, run_id: int) -> None:
 
 
 def _chart(current: Session, run_id: int) -> None:
-    bucket = (Message.receipt_at - Message.receipt_at % BUCKET).label("bucket")
+    bucket = (Message.receipt_at - Message.receipt_at % BUCKET_SECONDS).label("bucket")
     found = current.execute(
         sa.select(bucket, Message.status, sa.func.count())
         .where(Message.run_id == run_id, Message.receipt_at.is_not(None))
