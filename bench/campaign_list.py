@@ -2,8 +2,7 @@
 
     python -m bench.campaign_list [--rows 100000] [--databases sqlite postgresql] [--repeats 7]
 
-The whole request is measured: sign-in check, queries, template. The messages themselves are not made: no page of the
-list reads them, only the tallies that they leave behind.
+The whole request is measured: sign-in check, queries, template; once as the piece that htmx asks for, once as a page.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from flask.testing import FlaskClient
 from config import Config
 from smsapp.domain.campaign import Status
 from smsapp.factory import create_app
+from smsapp.store import ledger as ledger_of
 from smsapp.store.campaigns import Campaign, search_key
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import db
@@ -108,9 +108,9 @@ def runs(campaign: dict[str, Any], first: int) -> Iterator[dict[str, Any]]:
             "channel_id": campaign["channel_id"],
             "segment_id": campaign["segment_id"],
             "template": {},
-            "target": 80,
-            "planned": 70,
-            "parts": 60,
+            "target": 84,
+            "planned": 74,
+            "parts": 64,
             "opened_at": slot,
             "started_at": slot,
             "finished_at": None if going else slot,
@@ -120,13 +120,15 @@ def runs(campaign: dict[str, Any], first: int) -> Iterator[dict[str, Any]]:
 TALLY = (
     ("excluded", "no_number", 6),
     ("excluded", "opted_out", 4),
-    ("delivered", "", 50),
+    ("delivered", "", 54),
     ("accepted", "", 4),
     ("undelivered", "switched_off", 5),
     ("undelivered", "unknown", 1),
     ("refused", "bad_number", 10),
 )
-"""80 people a run: with some 125,000 runs these are the tallies of ten million messages."""
+"""84 people a run: with some 140,000 runs these are the tallies of ten million messages."""
+MESSAGES = sum(n for state, _reason, n in TALLY if state != "excluded")
+COUNTED = "(WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < :n) SELECT i FROM s)"
 
 
 def fill(rows: int) -> None:
@@ -156,6 +158,20 @@ def fill(rows: int) -> None:
                     if batch:
                         add(sa.insert(table), batch)
                     batch.clear()
+        last = next_run - 1
+        if db.engine.dialect.name == "postgresql":
+            for low in range(0, last + 1, ledger_of.RUNS_PER_PARTITION):
+                ledger_of.ensure_partition(db.session, low)  # type: ignore[arg-type]
+            db.session.commit()
+        add(
+            sa.text(
+                "INSERT INTO message (run_id, seq, contact_id, phone, status, parts, answered_at)"
+                " SELECT run.id, s.i, s.i, '+86138' || (10000000 + s.i), 8, 1, 1767225600"
+                f" FROM run CROSS JOIN {COUNTED} s ORDER BY run.id, s.i"
+            ),
+            {"n": MESSAGES},
+        )
+        print(f"  {add(sa.text('SELECT count(*) FROM message')).scalar_one():,} messages")
     if db.engine.dialect.name == "postgresql":  # what autovacuum does; SQLite has nothing like it and gets no help
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM ANALYZE")
@@ -173,22 +189,24 @@ def measure(app: Flask, rows: int, repeats: int) -> float:
     client, slowest = signed_in(app), 0.0
     for name, query in PAGES.items():
         url = "/campaigns/?" + query.format(middle=rows // 2)
-        times = []
-        for _ in range(repeats):
-            begin = time.perf_counter()
-            response = client.get(url, headers={"HX-Request": "true"})
-            times.append((time.perf_counter() - begin) * 1000)
-            assert response.status_code == 200, response.status
-        median = statistics.median(times)
-        slowest = max(slowest, median)
-        print(f"  {name:24} {median:7.1f} ms   (best {min(times):.1f}, worst {max(times):.1f})")
+        medians = []
+        for headers in ({"HX-Request": "true"}, {}):
+            times = []
+            for _ in range(repeats):
+                begin = time.perf_counter()
+                response = client.get(url, headers=headers)
+                times.append((time.perf_counter() - begin) * 1000)
+                assert response.status_code == 200, response.status
+            medians.append(statistics.median(times))
+        slowest = max(slowest, *medians)
+        print(f"  {name:24} piece {medians[0]:6.1f} ms   page {medians[1]:6.1f} ms")
     return slowest
 
 
 def run(database: str, rows: int, repeats: int) -> float:
     with tempfile.TemporaryDirectory(prefix="smsapp-bench-") as folder:
         Path(folder).chmod(0o755)
-        given: dict[str, str] = {"INSTANCE_DIR": folder, "LOG_LEVEL": "ERROR"}
+        given: dict[str, str] = {"INSTANCE_DIR": f"{folder}/instance", "LOG_LEVEL": "ERROR"}
         if database == "postgresql":
             given["DATABASE_URL"] = servers.postgres(Path(folder) / "pg").format(database="postgres")
         app = create_app(Config.read(given))

@@ -102,7 +102,7 @@ def best(repeats: int, count: Callable[[], int]) -> tuple[float, int]:
 
 
 def measure(name: str, url: str, folder: Path, rows: int, repeats: int) -> None:
-    settings = {"INSTANCE_DIR": str(folder), "DATABASE_URL": url, "SECRET_KEY": "bench"}
+    settings = {"INSTANCE_DIR": str(folder / "instance"), "DATABASE_URL": url, "SECRET_KEY": "bench"}
     app = create_app(Config.read(settings))
     with app.app_context():
         Contact.metadata.tables["contact"].create(db.engine)

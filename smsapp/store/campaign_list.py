@@ -12,6 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from smsapp.domain.campaign import Sort, Status, Tab
 from smsapp.store.campaigns import Campaign, search_key
+from smsapp.store.db import holds
 from smsapp.store.runs import Run
 
 
@@ -113,7 +114,7 @@ def _leg(leg: _Leg, wanted: Wanted, start: Campaign | None, *, backwards: bool) 
 def _narrowing(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if wanted.keyword:
-        found.append(Campaign.name_key.contains(search_key(wanted.keyword), autoescape=True))
+        found.append(holds(Campaign.name_key, search_key(wanted.keyword)))
     if wanted.since is not None:
         found.append(Campaign.created_at >= wanted.since)
     if wanted.until is not None:

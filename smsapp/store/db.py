@@ -104,6 +104,16 @@ def one_of(column: sa.ColumnElement[str] | Any, values: Collection[str]) -> sa.C
     return listed
 
 
+def holds(text: sa.ColumnElement[Any] | Any, part: str) -> sa.ColumnElement[bool]:
+    """Return whether `part` occurs in `text`, every character of it a letter.
+
+    Not LIKE: it would need escaping, on SQLite it takes a for A, and on PostgreSQL it costs up to four times as much.
+    """
+    position = sa.func.strpos if dialect() == "postgresql" else sa.func.instr
+    found: sa.ColumnElement[bool] = position(text, part) > 0
+    return found
+
+
 def changed(session: Session, statement: Any) -> int:
     """Run an UPDATE, DELETE or INSERT .. SELECT past the ORM and its bookkeeping; return how many rows it changed."""
     return session.connection().execute(statement, execution_options={"preserve_rowcount": True}).rowcount

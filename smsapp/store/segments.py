@@ -21,7 +21,7 @@ from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Kind, Match, Operator
 from smsapp.store.campaigns import NOT_OVER, Campaign
 from smsapp.store.contacts import Contact
-from smsapp.store.db import Base, BigId, changed, dialect, session
+from smsapp.store.db import Base, BigId, changed, dialect, holds, session
 from smsapp.store.people import Person
 from smsapp.store.settings import settings
 
@@ -201,8 +201,7 @@ def _string(condition: Condition, values: Values) -> Truth:
         case Operator.ONE_OF:
             return text.in_(first)
         case Operator.CONTAINS:
-            # Not LIKE: it would need escaping, and on SQLite it takes a for A.
-            return values.position(text, first) > 0
+            return holds(text, first)
         case Operator.STARTS_WITH:
             return sa.func.substr(text, 1, len(first)) == first
     raise ValueError(condition.operator)
@@ -271,7 +270,6 @@ class Values(Protocol):
     def number(self, name: str) -> sa.ColumnElement[Any]: ...
     def truth(self, name: str, value: bool) -> Truth: ...
     def present(self, name: str, kind: Type) -> Truth: ...
-    def position(self, text: sa.ColumnElement[str], part: str) -> sa.ColumnElement[int]: ...
     def any_listed(self, name: str, wanted: tuple[str, ...]) -> Truth: ...
     def all_listed(self, name: str, wanted: tuple[str, ...]) -> Truth: ...
     def same_set(self, name: str, wanted: tuple[str, ...]) -> Truth: ...
@@ -295,9 +293,6 @@ class SqliteValues:
             return self._at(_path(name) + "[0]", sa.String()).is_not(None)
         found = self.text(name)
         return found != "" if kind is Type.STRING else found.is_not(None)
-
-    def position(self, text: sa.ColumnElement[str], part: str) -> sa.ColumnElement[int]:
-        return sa.func.instr(text, part)
 
     def any_listed(self, name: str, wanted: tuple[str, ...]) -> Truth:
         each = self._each(name)
@@ -344,9 +339,6 @@ class PostgresValues:
             return first.is_not(None)
         found = self.text(name)
         return found != "" if kind is Type.STRING else found.is_not(None)
-
-    def position(self, text: sa.ColumnElement[str], part: str) -> sa.ColumnElement[int]:
-        return sa.func.strpos(text, part)
 
     def any_listed(self, name: str, wanted: tuple[str, ...]) -> Truth:
         return self._listed(name, "?|", postgresql.array(wanted, type_=sa.Text()))
