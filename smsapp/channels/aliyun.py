@@ -181,6 +181,11 @@ class Aliyun(Channel):
     per_request = OWN
     receipts_by_provider_ref = True
     lists_templates = True
+    callback_steps = (
+        _l("In the SMS console, open the settings of domestic messages and there the receiving of receipts."),
+        _l("For delivery reports (SmsReport) choose HTTP batch push and enter this address."),
+        _l("Enter the same address for replies (SmsUp). There is one address per account."),
+    )
     settings = (
         Setting("access_key_id", "AccessKey ID", required=True, section=ACCOUNT),
         Setting("access_key_secret", "AccessKey Secret", Widget.SECRET, required=True, section=ACCOUNT),

@@ -17,6 +17,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
@@ -160,6 +161,14 @@ class Answer:
     """True if the provider said of others, but not of this one, whether it was taken; `accepted` is False then."""
 
 
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is left on the account: money in `currency` (three letters), or messages if that is ""."""
+
+    amount: Decimal
+    currency: str = ""
+
+
 class News(enum.StrEnum):
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
@@ -253,6 +262,8 @@ class Channel(ABC):
     settings: ClassVar[tuple[Setting, ...]]
     presets: ClassVar[tuple[Preset, ...]] = ()
     guide: ClassVar[tuple[Note, ...]] = ()
+    callback_steps: ClassVar[tuple[str, ...]] = ()
+    """What to do at the provider, so that receipts and replies come to the callback address; English msgids."""
     per_request: int = 1
     """Most messages one request may carry; the account's settings may change it."""
     equal_texts_only: bool = False
@@ -267,6 +278,8 @@ class Channel(ABC):
     """True if the provider can be asked for its templates."""
     pulls: ClassVar[bool] = False
     """True if receipts and replies wait at the provider until `pull` asks for them."""
+    tells_balance: bool = False
+    """True if `balance` can be asked; the account's settings may change it."""
 
     def __init__(self, values: Mapping[str, str], folder: Path) -> None:
         """`values` holds a text per setting, secrets included, already checked by `check`; others have their default.
@@ -295,6 +308,10 @@ class Channel(ABC):
     async def test_credentials(self, http: HttpClient) -> str:
         """Return one line that shows the account answers (a balance, a name); raises ChannelError. Sends no SMS."""
         return msgid("This kind of channel cannot check an account; send a test message.")
+
+    async def balance(self, http: HttpClient) -> Balance | None:
+        """Return what is left on the account, or None if it has no limit; raises ChannelError."""
+        raise NotImplementedError
 
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
         """Return all templates of the account, whatever their state; raises ChannelError rather than a part of them."""

@@ -13,6 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -32,10 +33,12 @@ from smsapp.channels._verdicts import (
     number,
     refusal,
     trouble,
+    unreadable,
     words,
 )
 from smsapp.channels.base import (
     Answer,
+    Balance,
     Callback,
     Channel,
     ChannelError,
@@ -116,6 +119,12 @@ class Lexintong(Channel):
     equal_texts_only = True
     receipts_by_provider_ref = True
     pulls = True
+    tells_balance = True
+    callback_steps = (
+        _l("Nothing needs to be set up while “Fetch receipts and replies” is on."),
+        _l("To have receipts pushed instead, give this address to your contact at the provider."),
+        _l("Once receipts arrive by push, switch fetching off in the settings. Replies can only be fetched."),
+    )
     settings = (
         Setting("account", _l("Account ID"), required=True, section=ACCOUNT),
         Setting("password", _l("Password"), Widget.SECRET, required=True, section=ACCOUNT),
@@ -276,6 +285,9 @@ class Lexintong(Channel):
         return retry_after(answer)
 
     async def test_credentials(self, http: HttpClient) -> str:
+        return str((await self.balance(http)).amount)
+
+    async def balance(self, http: HttpClient) -> Balance:
         """Return how many messages are left; only the old interface can be asked, with the account's own password."""
         values = {"sname": self._account, "spwd": self._password, "sprdid": str(self._product)}
         answer = await self._post("/json/Query/GetRemain", values, http)
@@ -283,7 +295,10 @@ class Lexintong(Channel):
         code = str(found.get("State", ""))
         if code != "0":
             raise self._trouble(code, answer)
-        return str(found.get("Remain", ""))
+        left = str(found.get("Remain", ""))
+        if not left.isdecimal():
+            raise unreadable()
+        return Balance(Decimal(left))
 
     def _trouble(self, code: str, answer: HttpAnswer) -> ChannelError:
         return trouble(code, _verdict(code, answer), self._wait(code, answer))

@@ -15,11 +15,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from smsapp.channels.base import (
     Answer,
+    Balance,
     Callback,
     Channel,
     ChannelError,
@@ -160,6 +162,7 @@ class Simulator(Channel):
     about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing leaves the house.")
     quiet_hours_exempt = True
     pulls = True
+    callback_steps = (_l("Nothing needs to be set up: the simulator's receipts and replies are fetched."),)
     settings = (
         _percent("refused", _l("Refused, %"), "1", ANSWERS, _l("Share of messages refused at once.")),
         Setting(
@@ -171,6 +174,15 @@ class Simulator(Channel):
             _l("How long the simulator thinks before it answers a request."),
             low=0,
             high=60,
+            section=ANSWERS,
+        ),
+        Setting(
+            "balance",
+            _l("Balance"),
+            Widget.NUMBER,
+            hint=_l("What the made-up account has left; empty if it tells nothing."),
+            low=0,
+            high=1_000_000,
             section=ANSWERS,
         ),
         Setting(
@@ -230,6 +242,7 @@ class Simulator(Channel):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         values = self.values
+        self.tells_balance = bool(values["balance"])
         self.per_request = int(float(values["per_request"]))
         self.answer_seconds = float(values["answer_seconds"])
         self.receipt_seconds = float(values["receipt_seconds"])
@@ -257,6 +270,9 @@ class Simulator(Channel):
 
     async def test_credentials(self, http: HttpClient) -> str:
         return _l("The simulator is ready; it needs no account.")
+
+    async def balance(self, http: HttpClient) -> Balance:
+        return Balance(Decimal(self.values["balance"]), "CNY")
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield what is due, a thousand lines to a page; a page is forgotten when the next one is asked for."""

@@ -11,6 +11,7 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,7 @@ from smsapp.channels._verdicts import (
 from smsapp.channels.base import (
     Acknowledgement,
     Answer,
+    Balance,
     Callback,
     Channel,
     ChannelError,
@@ -164,6 +166,12 @@ class Tencent(Channel):
     receipts_by_provider_ref = True
     lists_templates = True
     pulls = True
+    tells_balance = True
+    callback_steps = (
+        _l("In the SMS console, open the list of applications and choose the one this channel uses."),
+        _l("In its basic configuration, enter this address for delivery reports and for replies."),
+        _l("Without a public address, have the provider enable pulling and switch on “Fetch receipts and replies”."),
+    )
     settings = (
         Setting("secret_id", "SecretId", required=True, section=ACCOUNT),
         Setting("secret_key", "SecretKey", Widget.SECRET, required=True, section=ACCOUNT),
@@ -294,6 +302,9 @@ class Tencent(Channel):
         return response, answer.body
 
     async def test_credentials(self, http: HttpClient) -> str:
+        return str((await self.balance(http)).amount)
+
+    async def balance(self, http: HttpClient) -> Balance:
         """Ask for the packages of the application; return how many messages are left in them."""
         today = dt.datetime.fromtimestamp(self.clock(), carrier.CHINA)
         response, _ = await self._ask(
@@ -310,7 +321,8 @@ class Tencent(Channel):
         packages = response.get("SmsPackagesStatisticsSet")
         if not isinstance(packages, list):
             raise unreadable()
-        return str(sum(max(_count(one, "PackageAmount") - _count(one, "CurrentUsage"), 0) for one in packages))
+        left = sum(max(_count(one, "PackageAmount") - _count(one, "CurrentUsage"), 0) for one in packages)
+        return Balance(Decimal(left))
 
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
         """Return all templates, those for China and those for abroad; the provider does not say what they are for."""

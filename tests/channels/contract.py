@@ -222,6 +222,22 @@ class HttpContract(Contract):
 
         run(story())
 
+    def test_a_question_for_the_balance_never_sends_and_never_crashes(self, tmp_path: Path) -> None:
+        async def story() -> None:
+            for status, text in ((200, "<html>"), (200, "{}"), (200, "[]"), (302, ""), (401, ""), (429, ""), (500, "")):
+
+                async def answer(_: web.Request, __: bytes, status: int = status, text: str = text) -> web.Response:
+                    return web.Response(status=status, text=text)
+
+                async with provider(answer) as server, HttpClient(HERE) as http:
+                    adapter = self.make(server.url, tmp_path)
+                    if adapter.tells_balance:
+                        with pytest.raises(ChannelError):
+                            await adapter.balance(http)
+                    assert all("13800138" not in path for _, path, _ in server.requests)
+
+        run(story())
+
     def test_callbacks_say_what_they_say_and_twice_the_same(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
         assert self.receipts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +11,18 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import encode_basic_auth, web
 
-from smsapp.channels.base import Answer, Callback, ChannelError, Misconfigured, News, Receipt, Reply, Throttled, Unclear
+from smsapp.channels.base import (
+    Answer,
+    Balance,
+    Callback,
+    ChannelError,
+    Misconfigured,
+    News,
+    Receipt,
+    Reply,
+    Throttled,
+    Unclear,
+)
 from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.http import HttpClient
@@ -204,6 +216,17 @@ class TestJasmin(HttpContract):
     def test_the_balance_shows_that_the_account_answers(self, tmp_path: Path) -> None:
         answer = web.json_response({"balance": "ND", "sms_count": "ND"})
         assert run(asked(self, tmp_path, answer)) == "ND"
+
+    @pytest.mark.parametrize(("said", "left"), [("ND", None), ("NaN", None), (12.5, Balance(Decimal("12.5")))])
+    def test_a_balance_is_a_number_or_unlimited(self, said: object, left: Balance | None, tmp_path: Path) -> None:
+        async def answer(_request: web.Request, _body: bytes) -> web.Response:
+            return web.json_response({"balance": said})
+
+        async def story() -> Balance | None:
+            async with provider(answer) as server, HttpClient(HERE) as http:
+                return await self.make(server.url, tmp_path).balance(http)
+
+        assert run(story()) == left
 
 
 class TestJson(HttpContract):

@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from smsapp.channels.base import (
     Acknowledgement,
     Answer,
+    Balance,
     Callback,
     Channel,
     Misconfigured,
@@ -68,6 +70,7 @@ BODIES: dict[str, tuple[Encode, str]] = {
 
 FIXED = ("username", "password", "token", "sender")
 PER_REQUEST = ("to", "text", "unsigned_text", "text_hex", "signature", "template_code", "ref", "callback_url")
+PLACES = ("check_where", "balance_where", "accepted_where", "id_where", "code_where")
 PLACEHOLDERS = (*FIXED, *PER_REQUEST, "receipt_url")
 
 
@@ -82,6 +85,12 @@ class Gateway(Channel):
     presets = (KANNEL, JASMIN)
     settings = SETTINGS
     guide = GUIDE
+    callback_steps = (
+        _l("Receipts need no set-up: each message brings its receipt address to the gateway, as the settings say."),
+        _l("The gateway must reach this address: PUBLIC_URL (or HOST and PORT) has to be one it can call."),
+        _l("Replies: have the gateway call this address with sender and text, under the names in the settings."),
+        _l("Kannel: as get-url of an sms-service. Jasmin: as an HTTP connector with a route for incoming messages."),
+    )
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -95,10 +104,10 @@ class Gateway(Channel):
         self._body = None if not content_type else Template(values["body"], encode, self._charset, fixed)
         self._headers = self._read_headers(values, content_type, fixed)
         self._check_url = values["check_url"] and Template(values["check_url"], for_url, self._charset, fixed).fill({})
-        self._check_where, self._accepted, self._id, self._code = (
-            Place(values[name]) if values[name] else None
-            for name in ("check_where", "accepted_where", "id_where", "code_where")
+        self._check_where, self._balance, self._accepted, self._id, self._code = (
+            Place(values[name]) if values[name] else None for name in PLACES
         )
+        self.tells_balance = bool(self._check_url and self._balance)
         self._accepted_values = words(values["accepted_values"])
         self._rules = [Rule.read(line) for line in lines(values["rules"])]
         self._needed = self._url.names.union(
@@ -228,13 +237,7 @@ class Gateway(Channel):
         """Call the checking address; return what the gateway said, or "" if it only said yes."""
         if not self._check_url:
             return _l("This gateway has no address that checks the account; send a test message.")
-        answer = await http.request(
-            "GET",
-            self._check_url,
-            {name: template.fill({}) for name, template in self._headers if not template.names},
-            timeout=self._timeout,
-            plain_http=self._plain_http,
-        )
+        answer = await self._checked(http)
         body = Body(answer)
         found = self._check_where.find(body) if self._check_where else None
         if found is not None:
@@ -243,6 +246,28 @@ class Gateway(Channel):
         if self._check_where is not None or answer.status >= 400:
             raise Misconfigured(f"HTTP {answer.status}", outcome=Outcome.CREDENTIALS)
         return f"HTTP {answer.status}"
+
+    async def _checked(self, http: HttpClient) -> HttpAnswer:
+        return await http.request(
+            "GET",
+            self._check_url,
+            {name: template.fill({}) for name, template in self._headers if not template.names},
+            timeout=self._timeout,
+            plain_http=self._plain_http,
+        )
+
+    async def balance(self, http: HttpClient) -> Balance | None:
+        """Return the number in the checking address's answer; any other word there means that nothing limits it."""
+        answer = await self._checked(http)
+        found = self._balance.find(Body(answer)) if self._balance else None
+        if found is None:
+            self._read_answer(answer)
+            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+        try:
+            left = Decimal(found)
+        except InvalidOperation:
+            return None
+        return Balance(left) if left.is_finite() else None
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipt or reply in the parameters, or those in a JSON body; raises ValueError."""
@@ -306,7 +331,7 @@ class Gateway(Channel):
         for name in ("url", "check_url"):
             if values.get(name) and not is_address(values[name]):
                 problems.append(Problem("gateway_address", name))
-        for name in ("check_where", "accepted_where", "id_where", "code_where"):
+        for name in PLACES:
             problems += _unreadable(name, [values.get(name, "")], Place, "gateway_place")
         problems += _unreadable("rules", lines(values.get("rules", "")), Rule.read, "gateway_rule")
         problems += _unreadable(

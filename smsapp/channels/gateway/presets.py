@@ -63,6 +63,7 @@ JASMIN = Preset(
         ),
         "check_url": "http://127.0.0.1:1401/balance?username={username}&password={password}",
         "check_where": "$.balance",
+        "balance_where": "$.balance",
         "receipt_format": "parameters",
         "receipt_ref": "ref",
         "receipt_id": "id",

@@ -90,6 +90,12 @@ SETTINGS = (
     ),
     _text("check_where", _l("Sign of a good account"), ACCOUNT, PLACE),
     _text(
+        "balance_where",
+        _l("Balance"),
+        ACCOUNT,
+        _l("JSON path or /regular expression/ in the same answer; empty if it tells none."),
+    ),
+    _text(
         "accepted_where",
         _l("Sign of acceptance"),
         ANSWER,
