@@ -84,7 +84,7 @@ def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> R
     if asked != "save":
         return _round(asked, place, draft, shown)
     found: list[Problem] = []
-    rule = forms.rule_of(draft, found)
+    rule = forms.rule_of(draft, found, _hidden())
     if found and not (form.name.data or "").strip():
         # What can be seen at once is said at once.
         found.append(Problem("segment_name_missing", "name"))
@@ -162,7 +162,7 @@ def _helps(shown: dict[str, Any], nodes: Any) -> dict[str, Any]:
 def _counted(draft: GroupDraft) -> dict[str, Any]:
     """Return how many contacts fit and some of them, or how many conditions are not complete."""
     found: list[Problem] = []
-    rule = forms.rule_of(draft, found)
+    rule = forms.rule_of(draft, found, _hidden())
     known = segments.catalogue()
     found += rules.problems(rule, _types(known))
     if found:
@@ -179,9 +179,14 @@ def _counted(draft: GroupDraft) -> dict[str, Any]:
     }
 
 
+def _hidden() -> set[str]:
+    """Return the properties whose values this person may not see."""
+    return set() if filters.whole_numbers() else segments.phone_properties()
+
+
 def _reach(draft: GroupDraft) -> list[segments.Reach] | None:
     found: list[Problem] = []
-    rule = forms.rule_of(draft, found)
+    rule = forms.rule_of(draft, found, _hidden())
     found += rules.problems(rule, _types(segments.catalogue()))
     return None if found else segments.reach(segments.matching(rule, clock.now()))
 

@@ -28,6 +28,9 @@ PROBLEMS = {
     "segment_property_type": _l(
         "The property “%(property)s” has another type than when this was saved. Choose it again."
     ),
+    "segment_number_hidden": _l(
+        "Whoever may not see whole numbers can only ask whether there is one. Ask an administrator for the right."
+    ),
     "segment_value_missing": _l("Fill in a value."),
     "segment_text_too_long": _l("A value may have at most %(limit)s characters."),
     "segment_too_many_values": _l("At most %(limit)s values. Upload a list of users instead."),

@@ -262,3 +262,20 @@ def test_a_viewer_sees_but_does_not_change(client: Pages) -> None:
     viewer.get("/segments/new", 403)
     viewer.post(f"/segments/{made.id}/recompute", 403)
     viewer.get("/segments/999", 404)
+
+
+def comparing(operator: str) -> dict[str, str]:
+    """What the builder sends that asks for the beginning of a number."""
+    return {"rule.match": "all", "rule.0.property": "$phone", "rule.0.operator": operator, "rule.0.value.0": "1380"}
+
+
+def test_who_may_not_see_numbers_cannot_spell_one_out_by_counting(client: Pages) -> None:
+    blind, seeing = client.as_("operator", locale="en"), client.as_("operator", locale="en", sees_numbers=True)
+    asked = comparing("starts_with")
+    assert seeing.post("/segments/new", **asked, do="count").select("#count .count-number:not(.quiet)")
+    assert not blind.post("/segments/new", **asked, do="count").select("#count .count-number:not(.quiet)")
+    page = blind.post("/segments/new", **asked, name_="1380", do="save", status=422)
+    assert "can only ask whether there is one" in page.text
+    assert segments.listing() == []
+    # Whether there is one may be asked by everybody.
+    assert blind.post("/segments/new", **comparing("has_value"), do="count").select("#count .count-number:not(.quiet)")

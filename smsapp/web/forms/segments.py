@@ -6,7 +6,7 @@ Fields are named by their place: `rule.match` and, for its second child, `rule.1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from flask_babel import lazy_gettext as _l
@@ -141,16 +141,21 @@ def _typed(value: Value) -> str:
     return "\n".join(value) if isinstance(value, tuple) else str(value)
 
 
-def rule_of(draft: GroupDraft, found: list[Problem], place: str = ROOT) -> Group:
-    """Return the rule this form asks for, as far as it can be read; what is wrong is added to `found`."""
+def rule_of(draft: GroupDraft, found: list[Problem], hidden: Set[str] = frozenset(), place: str = ROOT) -> Group:
+    """Return the rule this form asks for, as far as it can be read; what is wrong is added to `found`.
+
+    Of a `hidden` property only its being there may be asked: comparing and counting would spell it out.
+    """
     children: list[Condition | Group] = []
     for number, child in enumerate(draft.children):
         here = f"{place}.{number}"
         if isinstance(child, GroupDraft):
-            children.append(rule_of(child, found, here))
+            children.append(rule_of(child, found, hidden, here))
         elif child.type is None:
             code = "segment_property_unknown" if child.name else "segment_property_missing"
             found.append(Problem(code, here, {"property": child.name}))
+        elif child.name in hidden and child.operator not in (Operator.HAS_VALUE, Operator.NO_VALUE):
+            found.append(Problem("segment_number_hidden", here))
         else:
             condition = read_condition(child.name, child.type, Operator(child.operator), child.typed, here, found)
             if condition:
