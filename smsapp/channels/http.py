@@ -15,7 +15,9 @@ import ipaddress
 import json
 import select
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NoReturn, Self
 
 import aiohttp
@@ -252,6 +254,20 @@ CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], 
 )
 
 
+_statuses: ContextVar[list[int] | None] = ContextVar("statuses", default=None)
+
+
+@contextmanager
+def overheard() -> Iterator[list[int]]:
+    """Yield the list into which the status of every answer to a request of this task is written meanwhile."""
+    heard: list[int] = []
+    token = _statuses.set(heard)
+    try:
+        yield heard
+    finally:
+        _statuses.reset(token)
+
+
 class HttpClient:
     """Keeps connections open and calls providers through them. Use as `async with HttpClient(...) as http`.
 
@@ -332,6 +348,9 @@ class HttpClient:
                 timeout=self._timeout(self.timeout if timeout is None else timeout),
                 middlewares=(attempt,),
             ) as response:
+                heard = _statuses.get()
+                if heard is not None:
+                    heard.append(response.status)
                 return HttpAnswer(response.status, response.headers, await self._body(response))
         except ChannelError:
             raise

@@ -7,9 +7,9 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 
 from smsapp.domain.errors import Refusal
-from smsapp.services import channels, clock
-from smsapp.services.channels import Trial
+from smsapp.services import channels, clock, trials
 from smsapp.services.trail import Actor
+from smsapp.services.trials import Trial
 from smsapp.words import sentence
 from smsapp.words.channels import told
 
@@ -48,7 +48,7 @@ def check(name: str) -> None:
     Example: flask channels check "Kannel"
     """
     try:
-        trial = channels.test_credentials(channels.by_name(name).id, BY, clock.now())
+        trial = trials.test_credentials(channels.by_name(name).id, BY, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None
     _show(trial, f"{_('The account answers.')} {_(trial.said) if trial.said else ''}".strip())
@@ -66,7 +66,7 @@ def test(name: str, phone: str, text: str) -> None:
     Example: flask channels test "Kannel" +8613800138000
     """
     try:
-        trial = channels.test_send(channels.by_name(name).id, phone, text, BY, clock.now())
+        trial = trials.test_send(channels.by_name(name).id, phone, text, BY, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None
     _show(trial, _told(trial))

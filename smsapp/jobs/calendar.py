@@ -28,4 +28,6 @@ CHORES = (
     Chore("ask_providers", every=10, queue="news"),
     Chore("forget_bad_records", every=21_600),
     Chore("forget_callbacks", every=21_600),
+    Chore("ask_balances", every=3600),
+    Chore("forget_calls", every=600),
 )

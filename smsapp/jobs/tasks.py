@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import current_app
 
-from smsapp.services import clock, contacts, imports, lane, receipts, sending
+from smsapp.services import calls, clock, contacts, imports, lane, receipts, sending, trials
 
 
 def send(_run_id: int) -> None:
@@ -52,3 +52,13 @@ def forget_bad_records() -> None:
 def forget_callbacks() -> None:
     """Remove callbacks that are older than they need to be."""
     receipts.forget_old(clock.now())
+
+
+def ask_balances() -> None:
+    """Ask what is left on the accounts that tell it."""
+    trials.ask_balances(clock.now())
+
+
+def forget_calls() -> None:
+    """Cut the logs of calls and the hours to their length."""
+    calls.forget_old(clock.now())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import importlib
 import inspect
@@ -10,7 +9,7 @@ import json
 import pkgutil
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -21,38 +20,20 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from smsapp import channels as adapters
-from smsapp.channels.base import (
-    Answer,
-    Channel,
-    ChannelError,
-    Outgoing,
-    Setting,
-    Submission,
-    TemplateFacts,
-    Widget,
-)
-from smsapp.channels.http import HttpClient
-from smsapp.domain import phone
+from smsapp.channels.base import Channel, Setting, Widget
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.outcome import Check, Outcome
 from smsapp.services import contacts, trail
 from smsapp.services.trail import Actor
+from smsapp.store import channel_health
 from smsapp.store import channels as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import property_types
 from smsapp.store.db import session, writing
-from smsapp.store.people import times
-from smsapp.store.replies import opted_out
 from smsapp.store.settings import encryption_keys, settings
 
 ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
 MADE = "smsapp.channels.made"
-
-TESTS_PER_HOUR = 20
-"""So many test messages a person may send: a campaign to one number at a time is no test."""
-TEST_SECONDS = 20.0
-"""A person waits for the answer, so a test waits less than sending does."""
 
 
 @cache
@@ -112,11 +93,12 @@ def adapter_of(found: ChannelRow) -> Channel:
     made_from = (found.kind, found.settings, found.secrets, settings().ENCRYPTION_KEY)
     known = made.get(found.id)
     if known is None or known[0] != made_from:
-        known = made[found.id] = (made_from, _adapter(found))
+        known = made[found.id] = (made_from, new_adapter(found))
     return known[1]
 
 
-def _adapter(found: ChannelRow) -> Channel:
+def new_adapter(found: ChannelRow) -> Channel:
+    """Return an adapter of this row that nobody else uses."""
     kind = kinds().get(found.kind)
     if kind is None:
         raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
@@ -213,7 +195,7 @@ def create(kind: str, wanted: Wanted, actor: Actor, now: dt.datetime) -> int:
 def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> None:
     """Change a channel; secrets left empty stay as they are. The trail names what changed, never the values."""
     with writing() as current:
-        found = _locked(current, channel_id)
+        found = locked(current, channel_id)
         kind = kinds().get(found.kind)
         if kind is None:
             raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
@@ -239,7 +221,7 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
 def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) -> None:
     """Let campaigns choose this channel, or no longer; runs of an inactive channel are held."""
     with writing() as current:
-        found = _locked(current, channel_id)
+        found = locked(current, channel_id)
         if found.active != active:
             found.active, found.updated_at = active, now
             trail.note(
@@ -250,10 +232,11 @@ def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) ->
 def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
     """Remove a channel nothing was ever done with; raises Refusal if anything points at it."""
     with writing() as current:
-        found = _locked(current, channel_id)
+        found = locked(current, channel_id)
         if store.is_used(current, channel_id):
             raise Refusal(Problem("channel_used"))
         trail.note(current, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
+        channel_health.forget_channel(current, channel_id)
         current.delete(found)
 
 
@@ -262,7 +245,8 @@ def may_be_deleted(channel_id: int) -> bool:
     return not store.is_used(session(), channel_id)
 
 
-def _locked(current: Session, channel_id: int) -> ChannelRow:
+def locked(current: Session, channel_id: int) -> ChannelRow:
+    """Return the channel, for this transaction alone; raises NotFound."""
     found = current.get(ChannelRow, channel_id, with_for_update=True, populate_existing=True)
     if found is None:
         raise NotFound("channel")
@@ -375,94 +359,3 @@ def _setting_problem(one: Setting, given: str) -> Problem | None:
     if one.widget is Widget.FLAG and given not in {"1", ""}:
         return Problem("setting_choice", one.name)
     return None
-
-
-# Trying out
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What came of a test, what the provider said, and its own code."""
-
-    result: Check
-    said: str = ""
-    outcome: Outcome | None = None
-    code: str = ""
-    provider_ref: str = ""
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        return self.result is Check.OK
-
-
-def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
-    """Ask the provider whether the account answers, keep the result and return it. Sends no SMS."""
-    trial = _tried(row(channel_id), _asked)
-    with writing() as current:
-        found = _locked(current, channel_id)
-        found.checked_at = now
-        found.check_result = trial.result
-        trail.note(current, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result)
-    return trial
-
-
-async def _asked(made: Channel, http: HttpClient) -> Trial:
-    return Trial(Check.OK, await made.test_credentials(http))
-
-
-def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.datetime) -> Trial:
-    """Really send one text to one number and return what the provider said.
-
-    Raises Refusal for a number that is unusable or on the opt-out list, and if this person sent too many in an hour.
-    """
-    found = row(channel_id)
-    to = phone.normalise(number, settings().DEFAULT_REGION)
-    problems = []
-    if not to:
-        problems.append(Problem("test_number_unreadable", "number"))
-    if not text.strip():
-        problems.append(Problem("test_text_missing", "text"))
-    if to in opted_out([to]):
-        problems.append(Problem("test_number_opted_out", "number"))
-    by = actor.person_id
-    if by is not None and times(session(), by, "test_send", now - dt.timedelta(hours=1)) >= TESTS_PER_HOUR:
-        problems.append(Problem("test_send_often", facts={"most": TESTS_PER_HOUR}))
-    if problems:
-        raise Refusal(*problems)
-    message = Outgoing(f"test-{secrets.token_hex(8)}", to, text.strip(), ())
-    facts = TemplateFacts("", text.strip(), "", (), False)
-    submission = Submission(facts, [message], callback_url(found))
-    trial = _tried(found, lambda made, http: _sent(made, submission, http))
-    with writing() as current:
-        told = {"name": found.name, "number": phone.mask(to), "result": trial.result}
-        trail.note(current, actor, "test_send", "channel", channel_id, now, **told)
-    return trial
-
-
-async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Trial:
-    answer: Answer = (await made.send(submission, http))[0]
-    result = Check.OK if answer.accepted else Check.REFUSED
-    return Trial(result, outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
-
-
-def _tried(found: ChannelRow, ask: Callable[[Channel, HttpClient], Awaitable[Trial]]) -> Trial:
-    """Return what the channel said; meanwhile no transaction is open. Only here a page waits for a provider."""
-    made = _adapter(found)
-    session().commit()
-
-    async def story() -> tuple[Trial, float]:
-        clock = asyncio.get_running_loop().time
-        begun = clock()
-        async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS, timeout=TEST_SECONDS, connections=2) as http:
-            try:
-                async with asyncio.timeout(TEST_SECONDS):
-                    trial = await ask(made, http)
-            except ChannelError as error:
-                trial = Trial(Check(type(error).__name__.lower()), outcome=error.outcome, code=error.code)
-            except TimeoutError:
-                trial = Trial(Check.UNCLEAR, outcome=Outcome.NETWORK, code="timeout")
-        return trial, clock() - begun
-
-    trial, seconds = asyncio.run(story())
-    return Trial(**{**vars(trial), "seconds": seconds})

@@ -43,8 +43,9 @@ from smsapp.domain.phone import is_domestic
 from smsapp.domain.quiet import QuietHours
 from smsapp.domain.sms_template import compile_text, full_text, parts
 from smsapp.domain.storable import storable
-from smsapp.services import channels, sending, stopping
+from smsapp.services import calls, channels, sending, stopping
 from smsapp.services.audience import filled
+from smsapp.services.calls import Calls
 from smsapp.store import ledger, queue, rate, runs
 from smsapp.store.db import session, writing
 from smsapp.store.ledger import Answered, Claimed
@@ -105,6 +106,7 @@ class Outcomes:
     """What a batch has come to so far."""
 
     answers: list[Answered] = field(default_factory=list)
+    calls: Calls = field(default_factory=Calls)
     trouble: ChannelError | None = None
     fault: bool = False
     """Its texts could not be made: a mistake of ours, so a person has to look."""
@@ -274,6 +276,8 @@ class Lane:
             elif outcomes.answers:
                 runs.note_success(current, batch.run_id)
             closed = sending.settle(current, batch.run_id, now)
+            # Last, because all workers of a channel count into the same hour.
+            calls.write_down(current, work.line.channel_id, work.line.adapter, outcomes.calls, now)
         if closed:
             closed.ring()
 
@@ -359,7 +363,8 @@ class Lane:
                 return
             submission = Submission(work.template, request.messages, work.line.callback_url)
             try:
-                outcomes.answers += list(request.answered(await work.line.adapter.send(submission, http)))
+                answers = await outcomes.calls.send(work.line.adapter, submission, http)
+                outcomes.answers += list(request.answered(answers))
             except (Unreachable, Throttled, Misconfigured) as trouble:
                 known = outcomes.trouble
                 if known is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(known)):

@@ -10,6 +10,7 @@ import asyncio
 import datetime as dt
 import logging
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.storable import storable
-from smsapp.services import channels, replies
+from smsapp.services import calls, channels, replies
 from smsapp.store import news, queue, receipts, runs
 from smsapp.store.db import session, writing
 from smsapp.store.news import Move
@@ -236,6 +237,7 @@ def ask_providers(now: dt.datetime) -> None:
 async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
     async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
         for channel_id in channel_ids:
+            begun = time.monotonic()
             try:
                 adapter = channels.adapter(channel_id)
                 session().commit()
@@ -244,6 +246,8 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                         _keep(current, channel_id, page, now)
             except ChannelError as trouble:
                 log.warning("pull.failed channel=%s code=%s", channel_id, trouble.code)
+                with writing() as current:
+                    calls.note(current, channel_id, adapter, calls.failed("pull", begun, trouble), now)
             except Exception:
                 # One channel's fault must not keep the others' receipts waiting.
                 log.exception("pull.fault channel=%s", channel_id)

@@ -35,8 +35,19 @@ class ChannelRow(Base):
     active: Mapped[bool] = mapped_column(default=True)
     checked_at: Mapped[dt.datetime | None]
     check_result: Mapped[str] = mapped_column(sa.String(255), default="")
+    balance: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 4))
+    """What the account had left at `balance_at`: money, or messages if `balance_currency` is ""; None = no limit."""
+    balance_currency: Mapped[str] = mapped_column(sa.String(3), default="")
+    balance_at: Mapped[dt.datetime | None]
+    balance_low: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 4))
+    """Below this people are warned."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
+
+    @property
+    def is_low(self) -> bool:
+        """Say whether the account had less left than the limit for warnings."""
+        return self.balance is not None and self.balance_low is not None and self.balance < self.balance_low
 
     def __repr__(self) -> str:
         return f"<ChannelRow {self.id} {self.kind}>"

@@ -12,6 +12,9 @@ exceeds the rate."""
 AHEAD = 2.0
 """Departures are booked this many seconds ahead at most, so that a pause never waits for one."""
 
+LOOKED_BACK = 5
+"""Whole seconds over which the rate in use is measured."""
+
 BOOK = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -19,6 +22,9 @@ local next = tonumber(redis.call('GET', KEYS[1]) or '0')
 if next < now then next = now end
 if next - now > tonumber(ARGV[2]) then return tostring(now - next) end
 redis.call('SET', KEYS[1], string.format('%.0f', next + ARGV[1]), 'PX', 60000)
+local pace = KEYS[2] .. string.format('%.0f', math.floor(next / 1000000))
+redis.call('INCRBY', pace, ARGV[3])
+redis.call('EXPIRE', pace, 15)
 return tostring(next - now)
 """
 SCRIPT = "smsapp.rate.script"
@@ -34,8 +40,21 @@ def book(channel_id: int, messages: int, rate: int) -> tuple[bool, float]:
     if script is None:
         script = current_app.extensions[SCRIPT] = connection().register_script(BOOK)
     spacing = round(messages * WINDOW * 1_000_000 / rate)
-    wait = float(script(keys=[f"smsapp:rate:{channel_id}"], args=[spacing, round(AHEAD * 1_000_000)])) / 1_000_000
+    keys = [f"smsapp:rate:{channel_id}", _pace(channel_id)]
+    wait = float(script(keys=keys, args=[spacing, round(AHEAD * 1_000_000), messages])) / 1_000_000
     return (True, wait) if wait >= 0 else (False, -wait - AHEAD)
+
+
+def _pace(channel_id: int) -> str:
+    """Return what the keys begin with that count a channel's departures second by second."""
+    return f"smsapp:pace:{channel_id}:"
+
+
+def in_use(channel_id: int) -> float:
+    """Return the messages per second that left lately, over all workers. Raises RateUnknown if nobody can be asked."""
+    second, _ = connection().time()
+    counts = connection().mget([f"{_pace(channel_id)}{second - ago}" for ago in range(1, LOOKED_BACK + 1)])
+    return sum(int(count or 0) for count in counts) / LOOKED_BACK
 
 
 def paced(messages: int, rate: int, lanes: int) -> float:

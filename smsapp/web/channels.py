@@ -10,8 +10,8 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.people import Role
-from smsapp.services import channels, clock
-from smsapp.services.channels import Trial
+from smsapp.services import channels, clock, trials
+from smsapp.services.trials import Trial
 from smsapp.web import guard
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.channels import TestForm, channel_form
@@ -118,7 +118,7 @@ def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, st
 def check(channel_id: int) -> Response:
     """Ask the provider whether the account answers."""
     try:
-        trial = channels.test_credentials(channel_id, guard.actor(), clock.now())
+        trial = trials.test_credentials(channel_id, guard.actor(), clock.now())
     except Refusal as refusal:
         _flash(refusal)
     else:
@@ -145,7 +145,7 @@ def test(channel_id: int) -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            trial = channels.test_send(
+            trial = trials.test_send(
                 channel_id, form.number.data or "", form.text.data or "", guard.actor(), clock.now()
             )
         except Refusal as refusal:

@@ -18,6 +18,7 @@ PROBLEMS = {
         "The secrets of this channel cannot be decrypted: ENCRYPTION_KEY is not the one they were saved with. Set the "
         "old key behind the new one, or enter the secrets again."
     ),
+    "channel_tells_no_balance": _l("This account does not tell what is left on it."),
     "channel_used": _l("Something was done with this channel, so it stays for the record. Switch it off instead."),
     "channel_name_missing": _l("Give the channel a name by which operators know it."),
     "channel_name_long": _l("A name has at most 120 characters."),

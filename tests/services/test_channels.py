@@ -17,7 +17,7 @@ from flask import Flask
 from smsapp.channels.base import Channel
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.outcome import Outcome
-from smsapp.services import channels, contacts, opt_outs, trail
+from smsapp.services import channels, contacts, opt_outs, trail, trials
 from smsapp.services.channels import Wanted
 from smsapp.services.trail import Actor
 from smsapp.store.db import session, writing
@@ -156,12 +156,12 @@ def test_the_callback_address_is_public_or_at_least_on_this_machine(app: Flask, 
 
 def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
-    good = channels.test_send(channel_id, "138 0000 0000", "【演练】您好", BY, now)
+    good = trials.test_send(channel_id, "138 0000 0000", "【演练】您好", BY, now)
     assert good.ok
     assert good.provider_ref.startswith("sim-test-")
-    bad = channels.test_send(channel_id, "13800000102", "【演练】您好", BY, now)
+    bad = trials.test_send(channel_id, "13800000102", "【演练】您好", BY, now)
     assert (bad.ok, bad.result, bad.outcome) == (False, "refused", Outcome.NO_SUCH_SUBSCRIBER)
-    slow = channels.test_send(channel_id, "13800000311", "【演练】您好", BY, now)
+    slow = trials.test_send(channel_id, "13800000311", "【演练】您好", BY, now)
     assert (slow.result, slow.code) == ("throttled", "SIM-429")
     trail = [(line.action, line.facts["result"]) for line in session().query(Trail).filter_by(action="test_send")]
     assert [result for _, result in trail] == ["ok", "refused", "throttled"]
@@ -170,10 +170,10 @@ def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.date
 
 def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
-    channels.test_send(channel_id, "13800138000", "您好", BY, now)
+    trials.test_send(channel_id, "13800138000", "您好", BY, now)
     opt_outs.add("13900139000", "", BY, now)
     with pytest.raises(Refusal) as caught:
-        channels.test_send(channel_id, "139 0013 9000", "您好", BY, now)
+        trials.test_send(channel_id, "139 0013 9000", "您好", BY, now)
     assert [(one.code, one.place) for one in caught.value.problems] == [("test_number_opted_out", "number")]
     assert [line.facts["number"] for line in session().query(Trail).filter_by(action="test_send")] == ["138****8000"]
 
@@ -182,12 +182,12 @@ def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt
     channel_id = channels.create("simulator", wanted(), BY, now)
     olga, wei = (Actor(one.login, one.id) for one in (builders.person(), builders.person()))
     with writing() as current:
-        for _ in range(channels.TESTS_PER_HOUR):
+        for _ in range(trials.TESTS_PER_HOUR):
             trail.note(current, olga, "test_send", "channel", channel_id, now)
     with pytest.raises(Refusal, match="test_send_often"):
-        channels.test_send(channel_id, "13800138000", "您好", olga, now)
-    assert channels.test_send(channel_id, "13800138000", "您好", wei, now).ok
-    assert channels.test_send(channel_id, "13800138000", "您好", olga, now + dt.timedelta(hours=1)).ok
+        trials.test_send(channel_id, "13800138000", "您好", olga, now)
+    assert trials.test_send(channel_id, "13800138000", "您好", wei, now).ok
+    assert trials.test_send(channel_id, "13800138000", "您好", olga, now + dt.timedelta(hours=1)).ok
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_check_leaves_its_result(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create(
         "gateway", wanted(values=GATEWAY | {"check_url": "https://127.0.0.1:1/?{password}"}), BY, now
     )
-    trial = channels.test_credentials(channel_id, BY, now)
+    trial = trials.test_credentials(channel_id, BY, now)
     assert (trial.ok, trial.result, trial.code) == (False, "misconfigured", "address_not_allowed")
     row = channels.row(channel_id)
     assert (row.checked_at, row.check_result) == (now, "misconfigured")
@@ -226,16 +226,16 @@ def test_a_check_leaves_its_result(app: Flask, now: dt.datetime) -> None:
 def test_a_provider_that_never_answers_does_not_keep_a_page_for_ever(
     app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channels, "TEST_SECONDS", 0.05)
+    monkeypatch.setattr(trials, "TEST_SECONDS", 0.05)
     channel_id = channels.create("simulator", wanted(values=VALUES | {"answer_seconds": "30"}), BY, now)
-    trial = channels.test_send(channel_id, "13800138000", "您好", BY, now)
+    trial = trials.test_send(channel_id, "13800138000", "您好", BY, now)
     assert (trial.result, trial.code) == ("unclear", "timeout")
 
 
 def test_a_kind_that_cannot_check_says_so(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
     monkeypatch.delattr(channels.kinds()["simulator"], "test_credentials")
-    assert "test message" in channels.test_credentials(channel_id, BY, now).said
+    assert "test message" in trials.test_credentials(channel_id, BY, now).said
 
 
 def test_what_is_gone_or_unknown_is_said(app: Flask, now: dt.datetime) -> None:
@@ -259,7 +259,7 @@ def test_what_is_gone_or_unknown_is_said(app: Flask, now: dt.datetime) -> None:
 def test_secrets_never_reach_a_log(app: Flask, now: dt.datetime, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
-    channels.test_send(channel_id, "13800138000", "您好", BY, now)
+    trials.test_send(channel_id, "13800138000", "您好", BY, now)
     assert SECRET not in caplog.text
     assert "13800138000" not in caplog.text
     assert SECRET not in repr(channels.row(channel_id))

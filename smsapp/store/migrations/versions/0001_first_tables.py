@@ -62,11 +62,43 @@ def upgrade() -> None:
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("checked_at", db.UtcDateTime(), nullable=True),
         sa.Column("check_result", sa.String(length=255), nullable=False),
+        sa.Column("balance", sa.Numeric(precision=18, scale=4), nullable=True),
+        sa.Column("balance_currency", sa.String(length=3), nullable=False),
+        sa.Column("balance_at", db.UtcDateTime(), nullable=True),
+        sa.Column("balance_low", sa.Numeric(precision=18, scale=4), nullable=True),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("updated_at", db.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_channel")),
         sa.UniqueConstraint("callback_token", name=op.f("uq_channel_callback_token")),
         sa.UniqueConstraint("name", name=op.f("uq_channel_name")),
+    )
+    op.create_table(
+        "channel_call",
+        sa.Column("id", db.BigId, nullable=False),
+        sa.Column("channel_id", sa.Integer(), nullable=False),
+        sa.Column("at", db.UtcDateTime(), nullable=False),
+        sa.Column("what", sa.String(length=10), nullable=False),
+        sa.Column("messages", sa.Integer(), nullable=False),
+        sa.Column("milliseconds", sa.Integer(), nullable=False),
+        sa.Column("status", sa.SmallInteger(), nullable=True),
+        sa.Column("result", sa.String(length=16), nullable=False),
+        sa.Column("outcome", sa.String(length=40), nullable=False),
+        sa.Column("code", sa.String(length=80), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_channel_call")),
+    )
+    with op.batch_alter_table("channel_call", schema=None) as batch_op:
+        batch_op.create_index("ix_channel_call_channel_id_id", ["channel_id", "id"], unique=False)
+
+    op.create_table(
+        "channel_hour",
+        sa.Column("channel_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("hour", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("result", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("channel_id", "hour", "result", "reason", name=op.f("pk_channel_hour")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "contact",
@@ -446,6 +478,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("finished_at IS NULL"),
             postgresql_where=sa.text("finished_at IS NULL"),
         )
+        batch_op.create_index("ix_run_channel_id_finished_at", ["channel_id", "finished_at"], unique=False)
 
     op.create_table(
         "batch",
@@ -496,6 +529,7 @@ def downgrade() -> None:
 
     op.drop_table("batch")
     with op.batch_alter_table("run", schema=None) as batch_op:
+        batch_op.drop_index("ix_run_channel_id_finished_at")
         batch_op.drop_index(
             "ix_run_unfinished",
             sqlite_where=sa.text("finished_at IS NULL"),
@@ -570,6 +604,11 @@ def downgrade() -> None:
     op.drop_table("exclusion")
     op.drop_table("ended_session")
     op.drop_table("contact")
+    op.drop_table("channel_hour")
+    with op.batch_alter_table("channel_call", schema=None) as batch_op:
+        batch_op.drop_index("ix_channel_call_channel_id_id")
+
+    op.drop_table("channel_call")
     op.drop_table("channel")
     with op.batch_alter_table("bad_record", schema=None) as batch_op:
         batch_op.drop_index("ix_bad_record_source_id")

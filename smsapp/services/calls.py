@@ -1,0 +1,155 @@
+"""Calls: what each call to a provider came to, counted and logged without secrets, numbers or bodies.
+
+A lane gathers the calls of a batch and writes them down with its answers, once per batch.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from smsapp.channels.base import Answer, Channel, ChannelError, Submission
+from smsapp.channels.http import HttpClient, overheard
+from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.phone import mask_inside
+from smsapp.domain.storable import storable
+from smsapp.store import channel_health as store
+from smsapp.store.db import writing
+
+MOST_KEPT = 5
+"""So many calls of a batch are logged that went well, and so many that did not: the latest."""
+MOST_CALLS = 200
+"""Calls a channel's log holds."""
+KEPT = dt.timedelta(days=30)
+"""How long the hours are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call; `begun` is the machine's monotonic time."""
+
+    what: str
+    begun: float
+    seconds: float
+    result: Check
+    messages: int = 0
+    outcome: Outcome | None = None
+    code: str = ""
+    status: int | None = None
+
+
+def of_error(error: ChannelError) -> Check:
+    """Return the word for what a call ended with."""
+    return Check(type(error).__name__.lower())
+
+
+def failed(what: str, begun: float, error: ChannelError, messages: int = 0, status: int | None = None) -> Call:
+    """Return the call that ended just now with this error."""
+    return Call(what, begun, _since(begun), of_error(error), messages, error.outcome, error.code, status)
+
+
+@dataclass
+class Calls:
+    """The calls of one batch: all counted, the latest kept for the log."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    good: deque[Call] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
+    bad: deque[Call] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
+
+    async def send(self, adapter: Channel, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Hand over a request and return its answers, or raise as the adapter does; what came of it is noted."""
+        n, begun = len(submission.messages), time.monotonic()
+        with overheard() as statuses:
+            try:
+                answers = await adapter.send(submission, http)
+            except ChannelError as error:
+                self.counts[of_error(error), error.outcome or ""] += n
+                self._note(failed("send", begun, error, n, _last(statuses)))
+                raise
+            except Exception:
+                self.counts[Check.UNCLEAR, Outcome.OUR_FAULT] += n
+                self._note(Call("send", begun, _since(begun), Check.UNCLEAR, n, Outcome.OUR_FAULT, "adapter_fault"))
+                raise
+        self._note(self._told(answers, n, begun, _last(statuses)))
+        return answers
+
+    def _told(self, answers: Sequence[Answer], n: int, begun: float, status: int | None) -> Call:
+        """Count a request's answers and return its call: a failure if the provider took none of its messages."""
+        if len(answers) == n and all(answer.accepted for answer in answers):
+            self.counts[Check.OK, ""] += n
+            return Call("send", begun, _since(begun), Check.OK, n, status=status)
+        self.counts[Check.UNCLEAR, ""] += max(n - len(answers), 0)
+        for answer in answers:
+            self.counts[told(answer), answer.outcome or ""] += 1
+        first = next((answer for answer in answers if not answer.accepted), Answer(False, in_doubt=True))
+        taken = any(answer.accepted for answer in answers)
+        result = Check.OK if taken else told(first)
+        return Call("send", begun, _since(begun), result, n, first.outcome, first.code, status)
+
+    def _note(self, call: Call) -> None:
+        (self.good if call.result is Check.OK and not call.code else self.bad).append(call)
+
+
+def told(answer: Answer) -> Check:
+    """Return the word for one message's answer."""
+    if answer.accepted:
+        return Check.OK
+    return Check.UNCLEAR if answer.in_doubt else Check.REFUSED
+
+
+def _since(begun: float) -> float:
+    return time.monotonic() - begun
+
+
+def _last(statuses: Sequence[int]) -> int | None:
+    return statuses[-1] if statuses else None
+
+
+def write_down(current: Session, channel_id: int, adapter: Channel, calls: Calls, now: dt.datetime) -> None:
+    """Add a batch's calls to the channel's hours and log, in the caller's transaction."""
+    store.add(current, channel_id, calls.counts, now)
+    chosen = sorted([*calls.good, *calls.bad], key=lambda call: call.begun)
+    store.keep(current, [_row(channel_id, adapter, call, now) for call in chosen])
+
+
+def note(current: Session, channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> None:
+    """Add one call to the channel's log and, if it carried messages, to its hours."""
+    if call.messages:
+        store.add(current, channel_id, {(call.result, call.outcome or ""): call.messages}, now)
+    store.keep(current, [_row(channel_id, adapter, call, now)])
+
+
+def _row(channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> dict[str, Any]:
+    return {
+        "channel_id": channel_id,
+        "at": now - dt.timedelta(seconds=max(_since(call.begun), 0)),
+        "what": call.what,
+        "messages": call.messages,
+        "milliseconds": round(call.seconds * 1000),
+        "status": call.status,
+        "result": call.result,
+        "outcome": call.outcome or "",
+        "code": scrubbed(call.code, adapter),
+    }
+
+
+def scrubbed(code: str, adapter: Channel | None) -> str:
+    """Return a provider's code without whatever in it looks like a number or is one of the channel's secrets."""
+    for one in adapter.settings if adapter else ():
+        secret = adapter.values.get(one.name, "") if adapter and one.secret else ""
+        if secret:
+            code = code.replace(secret, "***")
+    return mask_inside(storable(code))[:80]
+
+
+def forget_old(now: dt.datetime) -> None:
+    """Remove hours and calls nobody looks at any more."""
+    with writing() as current:
+        store.forget_hours(current, now - KEPT)
+        store.forget_calls(current, MOST_CALLS)

@@ -1,0 +1,164 @@
+"""Trying a channel out: does the account answer, does one message leave, what is left on the account.
+
+Only here a page waits for a provider; meanwhile no transaction is open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from smsapp.channels.base import Answer, Balance, Channel, ChannelError, Outgoing, Submission, TemplateFacts
+from smsapp.channels.http import HttpClient, overheard
+from smsapp.domain import phone
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.outcome import Check, Outcome
+from smsapp.services import calls, channels, trail
+from smsapp.services.calls import Call
+from smsapp.services.trail import Actor
+from smsapp.store.db import session, writing
+from smsapp.store.people import times
+from smsapp.store.replies import opted_out
+from smsapp.store.settings import settings
+
+log = logging.getLogger(__name__)
+
+TESTS_PER_HOUR = 20
+"""So many test messages a person may send: a campaign to one number at a time is no test."""
+TEST_SECONDS = 20.0
+"""A person waits for the answer, so a test waits less than sending does."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a test, what the provider said, and its own code."""
+
+    result: Check
+    said: str = ""
+    outcome: Outcome | None = None
+    code: str = ""
+    provider_ref: str = ""
+    balance: Balance | None = None
+    status: int | None = None
+    begun: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.result is Check.OK
+
+    def call(self, what: str, messages: int = 0) -> Call:
+        """Return the line of the log."""
+        return Call(what, self.begun, self.seconds, self.result, messages, self.outcome, self.code, self.status)
+
+
+def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
+    """Ask the provider whether the account answers, keep the result and return it. Sends no SMS."""
+    adapter = channels.new_adapter(channels.row(channel_id))
+    trial = _tried(adapter, _asked)
+    with writing() as current:
+        found = channels.locked(current, channel_id)
+        found.checked_at = now
+        found.check_result = trial.result
+        calls.note(current, channel_id, adapter, trial.call("check"), now)
+        trail.note(current, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result)
+    return trial
+
+
+async def _asked(made: Channel, http: HttpClient) -> Trial:
+    return Trial(Check.OK, await made.test_credentials(http))
+
+
+def ask_balance(channel_id: int, now: dt.datetime) -> Trial:
+    """Ask the provider what is left on the account, keep it with its time, and return it.
+
+    The last known balance stays if the provider does not answer. Raises Refusal if this account tells none.
+    """
+    adapter = channels.new_adapter(channels.row(channel_id))
+    if not adapter.tells_balance:
+        raise Refusal(Problem("channel_tells_no_balance"))
+    trial = _tried(adapter, _left)
+    with writing() as current:
+        found = channels.locked(current, channel_id)
+        if trial.ok:
+            found.balance = trial.balance.amount if trial.balance else None
+            found.balance_currency = trial.balance.currency if trial.balance else ""
+            found.balance_at = now
+        calls.note(current, channel_id, adapter, trial.call("balance"), now)
+    return trial
+
+
+async def _left(made: Channel, http: HttpClient) -> Trial:
+    return Trial(Check.OK, balance=await made.balance(http))
+
+
+def ask_balances(now: dt.datetime) -> None:
+    """Ask every active channel whose account tells its balance."""
+    for row in channels.choices():
+        try:
+            if channels.adapter_of(row).tells_balance:
+                ask_balance(row.id, now)
+        except Exception:
+            # One channel's fault must not keep the others' balances old.
+            log.exception("balance.fault channel=%s", row.id)
+
+
+def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.datetime) -> Trial:
+    """Really send one text to one number and return what the provider said.
+
+    Raises Refusal for a number that is unusable or on the opt-out list, and if this person sent too many in an hour.
+    """
+    found = channels.row(channel_id)
+    to = phone.normalise(number, settings().DEFAULT_REGION)
+    problems = []
+    if not to:
+        problems.append(Problem("test_number_unreadable", "number"))
+    if not text.strip():
+        problems.append(Problem("test_text_missing", "text"))
+    if to in opted_out([to]):
+        problems.append(Problem("test_number_opted_out", "number"))
+    by = actor.person_id
+    if by is not None and times(session(), by, "test_send", now - dt.timedelta(hours=1)) >= TESTS_PER_HOUR:
+        problems.append(Problem("test_send_often", facts={"most": TESTS_PER_HOUR}))
+    if problems:
+        raise Refusal(*problems)
+    message = Outgoing(f"test-{secrets.token_hex(8)}", to, text.strip(), ())
+    facts = TemplateFacts("", text.strip(), "", (), False)
+    submission = Submission(facts, [message], channels.callback_url(found))
+    adapter = channels.new_adapter(found)
+    trial = _tried(adapter, lambda made, http: _sent(made, submission, http))
+    with writing() as current:
+        calls.note(current, channel_id, adapter, trial.call("test", 1), now)
+        told = {"name": found.name, "number": phone.mask(to), "result": trial.result}
+        trail.note(current, actor, "test_send", "channel", channel_id, now, **told)
+    return trial
+
+
+async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Trial:
+    answer: Answer = (await made.send(submission, http))[0]
+    return Trial(calls.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
+
+
+def _tried(made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[Trial]]) -> Trial:
+    """Return what the channel said."""
+    session().commit()
+    begun = time.monotonic()
+
+    async def story() -> Trial:
+        async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS, timeout=TEST_SECONDS, connections=2) as http:
+            with overheard() as statuses:
+                try:
+                    async with asyncio.timeout(TEST_SECONDS):
+                        trial = await ask(made, http)
+                except ChannelError as error:
+                    trial = Trial(calls.of_error(error), outcome=error.outcome, code=error.code)
+                except TimeoutError:
+                    trial = Trial(Check.UNCLEAR, outcome=Outcome.NETWORK, code="timeout")
+        return replace(trial, status=statuses[-1] if statuses else None)
+
+    return replace(asyncio.run(story()), begun=begun, seconds=time.monotonic() - begun)
