@@ -91,6 +91,13 @@ def judged(code: str, answer: HttpAnswer, verdicts: Mapping[str, Verdict], famil
     return UNKNOWN
 
 
+def judged_alone(code: str, answer: HttpAnswer, verdicts: Mapping[str, Verdict]) -> Verdict:
+    """Return what a code means where a request carries one message: a 400 nobody described is about that one."""
+    if code and answer.status == 400 and code not in verdicts:
+        return UNKNOWN
+    return judged(code, answer, verdicts)
+
+
 def unreadable() -> Unclear:
     """Return the error for an answer that does not say what this provider says."""
     return Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)

@@ -195,6 +195,8 @@ class Reply:
     text: str = field(repr=False)
     extension: str = ""
     provider_ref: str = ""
+    opts_out: bool = False
+    """True if the provider took it for an opt-out, whatever the words were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +332,16 @@ class Channel(ABC):
 
     def verify_callback(self, callback: Callback) -> None:  # noqa: B027 - most providers sign nothing
         """Raise CallbackRefused if the provider signs its callbacks and this signature is wrong."""
+
+    def asks_back(self, callback: Callback) -> bool:
+        """Say whether this callback can be judged only once the provider has been asked something; costs nothing."""
+        return False
+
+    async def ask_back(self, callback: Callback, http: HttpClient) -> None:  # noqa: B027 - few have to ask
+        """Fetch what `verify_callback` needs, confirm what has to be confirmed; CallbackRefused, or ChannelError.
+
+        The provider is waiting meanwhile, so `http` gives up after a few seconds; after an error it calls again.
+        """
 
     def acknowledgement(self) -> Acknowledgement:
         return Acknowledgement()

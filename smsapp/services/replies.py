@@ -31,7 +31,7 @@ def take(
     """
     number = phone.normalise(reply.phone, settings().DEFAULT_REGION)
     campaign_id = store.likely_campaign(channel_id, number, now - ANSWERS_WITHIN) if number else None
-    refuses = is_opt_out(reply.text)
+    refuses = reply.opts_out or is_opt_out(reply.text)
     new = store.add_reply(
         session,
         {

@@ -32,6 +32,8 @@ PROBLEMS = {
     "setting_number": _l("This must be a number."),
     "setting_range": _l("From %(low)s to %(high)s."),
     "setting_choice": _l("Choose one of the offered values."),
+    "setting_region": _l("A region is written like us-east-1."),
+    "setting_topic": _l("%(line)s is not a topic. Write an ARN such as arn:aws:sns:us-east-1:123456789012:receipts."),
     "gateway_placeholder": _l("Nothing is filled in for %(placeholder)s here. See the list of placeholders."),
     "gateway_address": _l("An address begins with https:// or http:// and names a host without placeholders."),
     "gateway_place": _l(
@@ -42,6 +44,7 @@ PROBLEMS = {
     "gateway_header": _l("This header cannot be read: %(line)s. Write Name: value"),
     "gateway_batch_phone": _l("With several numbers per request a receipt must say which number it is about."),
     "callback_refused": _l("The signature of this callback is wrong."),
+    "callback_unclear": _l("Whether this callback is genuine cannot be found out at the moment."),
     "test_number_unreadable": _l("No phone number can be read from this. Write it with its country code, or +86."),
     "test_number_opted_out": _l("This number is on the opt-out list. Nobody may write to it; choose another one."),
     "test_send_often": _l(

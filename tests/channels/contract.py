@@ -21,6 +21,7 @@ from smsapp.channels.base import (
     Acknowledgement,
     Answer,
     Callback,
+    CallbackRefused,
     Channel,
     ChannelError,
     Misconfigured,
@@ -119,6 +120,14 @@ class HttpContract(Contract):
         """Return what the provider says when it takes everything."""
         raise NotImplementedError
 
+    def ready(self, adapter: Channel) -> Channel:
+        """Return the adapter with what it would have fetched to verify callbacks."""
+        return adapter
+
+    def forged(self, callback: Callback) -> Sequence[Callback]:
+        """Return callbacks like this genuine one that are not: for adapters that verify signatures."""
+        raise NotImplementedError
+
     async def sent(
         self, answer: Any, folder: Path, n: int = 1, **values: str
     ) -> tuple[list[Answer] | ChannelError, Provider]:
@@ -170,6 +179,30 @@ class HttpContract(Contract):
         error, server = run(self.sent(lambda *_: web.Response(text=body, content_type="text/html"), tmp_path))
         assert isinstance(error, Unclear)
         assert len(server.requests) == 1
+
+    @pytest.mark.parametrize("content_type", ["application/octet-stream", "text/html", "text/plain", "image/png"])
+    def test_an_acceptance_counts_whatever_its_content_type(self, content_type: str, tmp_path: Path) -> None:
+        def answer(request: web.Request, body: bytes) -> web.Response:
+            found = self.accepts(request, body)
+            return web.Response(status=found.status, body=found.body, content_type=content_type)
+
+        answers, _ = run(self.sent(answer, tmp_path))
+        assert isinstance(answers, list)
+        assert all(one.accepted for one in answers)
+
+    @pytest.mark.parametrize("part", [0.25, 0.5, 0.75, 0.95])
+    def test_an_answer_with_its_end_missing_refuses_nobody(self, part: float, tmp_path: Path) -> None:
+        def answer(request: web.Request, body: bytes) -> web.Response:
+            found = self.accepts(request, body)
+            assert isinstance(found.body, bytes)
+            return web.Response(status=found.status, body=found.body[: int(len(found.body) * part)])
+
+        answers, _ = run(self.sent(answer, tmp_path))
+        if isinstance(answers, ChannelError):
+            assert isinstance(answers, Unclear)
+        else:
+            is_whole(answers, 1)
+            assert all(one.accepted or one.in_doubt for one in answers)
 
     def test_a_refused_connection_is_unreachable(self, tmp_path: Path) -> None:
         async def story() -> None:
@@ -247,6 +280,28 @@ class HttpContract(Contract):
             for one in expected:
                 if isinstance(one, Receipt):
                     assert (one.news is News.UNDELIVERED) is (one.outcome is not None)
+
+    def test_receipts_name_their_message_so_that_early_and_double_ones_do_no_harm(self, tmp_path: Path) -> None:
+        adapter = self.make("http://127.0.0.1:1", tmp_path)
+        for _, expected in self.receipts:
+            for one in expected:
+                if isinstance(one, Receipt):
+                    assert one.ref or (adapter.receipts_by_provider_ref and one.provider_ref)
+        if adapter.receipts_by_provider_ref:
+            answers, _ = run(self.sent(self.accepts, tmp_path))
+            assert isinstance(answers, list)
+            assert all(one.provider_ref for one in answers)
+
+    def test_a_genuine_callback_is_taken_and_a_forged_one_is_not(self, tmp_path: Path) -> None:
+        adapter = self.ready(self.make("http://127.0.0.1:1", tmp_path))
+        for callback, _ in self.receipts:
+            adapter.verify_callback(callback)
+            if type(adapter).verify_callback is not Channel.verify_callback:
+                forged = self.forged(callback)
+                assert len(forged) > 1
+                for one in forged:
+                    with pytest.raises(CallbackRefused):
+                        adapter.verify_callback(one)
 
     def test_logs_hold_no_secret_and_no_number(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)

@@ -1,0 +1,365 @@
+"""Twilio Programmable Messaging (API 2010-04-01): a form per message, answered and reported one by one.
+
+Each message names the callback address with our reference in it. Twilio signs its calls over that very address, so a
+receipt finds its message even where the answer was lost, and nobody else can write one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from smsapp.channels._settings import ACCOUNT, LIMITS, TIMEOUT, in_flight
+from smsapp.channels._verdicts import (
+    CODE_LENGTH,
+    IN_DOUBT,
+    SLOWER,
+    Messages,
+    Verdict,
+    account,
+    hand_over,
+    judged_alone,
+    number,
+    refusal,
+    trouble,
+    unreadable,
+    words,
+)
+from smsapp.channels.base import (
+    Acknowledgement,
+    Answer,
+    Balance,
+    Callback,
+    CallbackRefused,
+    Channel,
+    News,
+    Receipt,
+    Reply,
+    Setting,
+    Submission,
+    Widget,
+)
+from smsapp.channels.base import msgid as _l
+from smsapp.channels.http import literal, retry_after
+from smsapp.domain.errors import Problem
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpAnswer, HttpClient
+
+VERDICTS: dict[str, Verdict] = {
+    # what the API answers; every request is about one number
+    "20429": SLOWER,
+    "14107": SLOWER,
+    "21611": SLOWER,
+    "21211": number(Outcome.BAD_NUMBER),
+    "21214": number(Outcome.BAD_NUMBER),
+    "21217": number(Outcome.BAD_NUMBER),
+    "21265": number(Outcome.BAD_NUMBER),
+    "21401": number(Outcome.BAD_NUMBER),
+    "21407": number(Outcome.BAD_NUMBER),
+    "21421": number(Outcome.BAD_NUMBER),
+    "21604": number(Outcome.BAD_NUMBER),
+    "21614": number(Outcome.BAD_NUMBER),
+    "21635": number(Outcome.BAD_NUMBER),
+    "21610": number(Outcome.OPTED_OUT),
+    "21408": number(Outcome.BLOCKED_BY_CARRIER),
+    "21612": number(Outcome.BLOCKED_BY_CARRIER),
+    "21219": number(Outcome.BLOCKED_BY_CARRIER),
+    "21608": number(Outcome.BLOCKED_BY_CARRIER),
+    "21602": words(Outcome.CONTENT_REFUSED),
+    "21605": words(Outcome.CONTENT_REFUSED),
+    "21617": words(Outcome.CONTENT_REFUSED),
+    "21619": words(Outcome.CONTENT_REFUSED),
+    "30044": words(Outcome.CONTENT_REFUSED),
+    "20003": account(Outcome.CREDENTIALS),
+    "20005": account(Outcome.CREDENTIALS),
+    "20006": account(Outcome.CREDENTIALS),
+    "20008": account(Outcome.CREDENTIALS),
+    "20403": account(Outcome.CREDENTIALS),
+    "20404": account(Outcome.CREDENTIALS),
+    "30002": account(Outcome.CREDENTIALS),
+    "90010": account(Outcome.CREDENTIALS),
+    "21212": account(Outcome.SIGNATURE_REFUSED),
+    "21601": account(Outcome.SIGNATURE_REFUSED),
+    "21603": account(Outcome.SIGNATURE_REFUSED),
+    "21606": account(Outcome.SIGNATURE_REFUSED),
+    "21607": account(Outcome.SIGNATURE_REFUSED),
+    "21616": account(Outcome.SIGNATURE_REFUSED),
+    "21618": account(Outcome.SIGNATURE_REFUSED),
+    "21659": account(Outcome.SIGNATURE_REFUSED),
+    "21660": account(Outcome.SIGNATURE_REFUSED),
+    "21661": account(Outcome.SIGNATURE_REFUSED),
+    "21701": account(Outcome.SIGNATURE_REFUSED),
+    "21703": account(Outcome.SIGNATURE_REFUSED),
+    "21704": account(Outcome.SIGNATURE_REFUSED),
+    "21705": account(Outcome.SIGNATURE_REFUSED),
+    "30034": account(Outcome.SIGNATURE_REFUSED),
+    "63038": account(Outcome.QUOTA),
+    "20001": account(Outcome.OUR_FAULT),
+    "20004": account(Outcome.OUR_FAULT),
+    "21609": account(Outcome.OUR_FAULT),
+    "20500": IN_DOUBT,
+    "20503": IN_DOUBT,
+    "20504": IN_DOUBT,
+}
+
+REPORTS: dict[str, Outcome] = {
+    # what status callbacks bring as ErrorCode
+    "30001": Outcome.THROTTLED,
+    "30002": Outcome.CREDENTIALS,
+    "30003": Outcome.SWITCHED_OFF,
+    "30004": Outcome.BLOCKED_BY_CARRIER,
+    "30005": Outcome.NO_SUCH_SUBSCRIBER,
+    "30006": Outcome.BAD_NUMBER,
+    "30007": Outcome.CONTENT_REFUSED,
+    "30008": Outcome.NETWORK,
+    "30010": Outcome.BALANCE,
+    "30017": Outcome.NETWORK,
+    "30018": Outcome.SIGNATURE_REFUSED,
+    "30019": Outcome.CONTENT_REFUSED,
+    "30022": Outcome.THROTTLED,
+    "30023": Outcome.QUOTA,
+    "30024": Outcome.SIGNATURE_REFUSED,
+    "30027": Outcome.QUOTA,
+    "30032": Outcome.SIGNATURE_REFUSED,
+    "30033": Outcome.SIGNATURE_REFUSED,
+    "30034": Outcome.SIGNATURE_REFUSED,
+    "30035": Outcome.SIGNATURE_REFUSED,
+    "30036": Outcome.EXPIRED,
+    "30037": Outcome.CREDENTIALS,
+    "30038": Outcome.CONTENT_REFUSED,
+    "30039": Outcome.CONTENT_REFUSED,
+    "30044": Outcome.CONTENT_REFUSED,
+    "30410": Outcome.NETWORK,
+    "30450": Outcome.BLOCKED_BY_CARRIER,
+    "30500": Outcome.PROVIDER_FAULT,
+    "21610": Outcome.OPTED_OUT,
+    "21611": Outcome.THROTTLED,
+    "63038": Outcome.QUOTA,
+}
+STATUSES: dict[str, News] = {
+    "delivered": News.DELIVERED,
+    "read": News.DELIVERED,
+    "undelivered": News.UNDELIVERED,
+    "failed": News.UNDELIVERED,
+    "canceled": News.UNDELIVERED,
+}
+"""Every other status means that it is under way."""
+
+REF = "ref"
+FORM = "application/x-www-form-urlencoded"
+Fields = Iterable[tuple[str, str]]
+
+
+def signature(token: str, address: str, fields: Fields) -> str:
+    """Return what Twilio writes into X-Twilio-Signature: over the whole address and the sorted fields of the form."""
+    text = address + "".join(name + value for name, value in sorted(set(fields)))
+    # SHA-1 is the provider's choice.
+    return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+def spellings(address: str) -> set[str]:
+    """Return the address with and without its port: Twilio signs now the one, now the other."""
+    parts = urlsplit(address)
+    host = parts.netloc.partition(":")[0]
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {address} | {parts._replace(netloc=netloc).geturl() for netloc in (host, f"{host}:{port}")}
+
+
+def is_here(address: str) -> bool:
+    """Say whether only this machine or its network can call this address."""
+    host = urlsplit(address).hostname or ""
+    found = literal(host)
+    return host == "localhost" or (found is not None and not found.is_global)
+
+
+class Twilio(Channel):
+    """One request per message; status callbacks and incoming messages come signed to the callback address."""
+
+    kind = "twilio"
+    label = "Twilio"
+    about = _l("Whole texts to most countries; signed receipts and replies come to the callback address.")
+    tells_balance = True
+    callback_steps = (
+        _l("Receipts need no set-up: each message names this address. PUBLIC_URL must be the address Twilio reaches."),
+        _l("For replies, open the number or the messaging service in the Twilio console."),
+        _l("Enter this address as the webhook for incoming messages, with the method POST."),
+    )
+    settings = (
+        Setting("account_sid", "Account SID", required=True, hint=_l("It begins with AC."), section=ACCOUNT),
+        Setting(
+            "auth_token",
+            "Auth Token",
+            Widget.SECRET,
+            required=True,
+            hint=_l("Twilio signs its calls with it, so it is needed even with an API key."),
+            section=ACCOUNT,
+        ),
+        Setting(
+            "api_key",
+            _l("API key"),
+            hint=_l("It begins with SK; requests then use it instead of the auth token."),
+            section=ACCOUNT,
+        ),
+        Setting("api_secret", _l("Secret of the API key"), Widget.SECRET, section=ACCOUNT),
+        Setting(
+            "sender",
+            _l("Sender"),
+            required=True,
+            hint=_l("A number such as +15017122661, a short code, a sender name, or a messaging service (MG…)."),
+            section=ACCOUNT,
+        ),
+        Setting(
+            "url",
+            _l("Address"),
+            Widget.URL,
+            "https://api.twilio.com",
+            True,
+            _l("Change it for another region or a rehearsal only."),
+            section=ACCOUNT,
+        ),
+        Setting(
+            "validity",
+            _l("Valid for, seconds"),
+            Widget.NUMBER,
+            "14400",
+            True,
+            _l("What waits longer in the provider's queue is not sent any more."),
+            low=1,
+            high=36_000,
+            section=LIMITS,
+        ),
+        in_flight("20"),
+        TIMEOUT,
+    )
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        values = self.values
+        self._sid, self._token = values["account_sid"], values["auth_token"]
+        user, password = values["api_key"] or self._sid, values["api_secret"] or self._token
+        self._authorization = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+        self._sender = values["sender"]
+        self._url = values["url"].rstrip("/")
+        self._validity = str(int(float(values["validity"])))
+        self._timeout = float(values["timeout"])
+        self.in_flight = int(float(values["in_flight"]))
+
+    @classmethod
+    def check(cls, values: Mapping[str, str]) -> list[Problem]:
+        """An API key comes with its secret, and the secret with its key."""
+        pair = ("api_key", "api_secret")
+        filled = [name for name in pair if values.get(name)]
+        missing = [Problem("setting_missing", name) for name in pair if filled and name not in filled]
+        return super().check(values) + missing
+
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Hand over one message."""
+
+        async def request(messages: Messages) -> list[Answer]:
+            return [await self._send(submission, messages, http)]
+
+        return await hand_over([[message] for message in submission.messages], request)
+
+    async def _send(self, submission: Submission, messages: Messages, http: HttpClient) -> Answer:
+        message = messages[0]
+        form = {"To": message.phone, "Body": message.text, "ValidityPeriod": self._validity}
+        form["MessagingServiceSid" if self._sender.startswith("MG") else "From"] = self._sender
+        back = submission.callback_url
+        if back and (not is_here(back) or is_here(self._url)):
+            # Twilio refuses messages that name an address it cannot call.
+            form["StatusCallback"] = f"{back}?{REF}={quote(message.ref)}"
+        answer = await self._call("POST", "Messages.json", http, urlencode(form).encode())
+        found = answer.fields()
+        sid = str(found.get("sid") or "")[:CODE_LENGTH]
+        if answer.status < 300 and sid:
+            code = str(found.get("error_code") or "")[:CODE_LENGTH]
+            if STATUSES.get(str(found.get("status"))) is not News.UNDELIVERED:
+                return Answer(True, sid)
+            return Answer(False, sid, REPORTS.get(code, Outcome.UNKNOWN), code)
+        code = _code(answer)
+        verdict = judged_alone(code, answer, VERDICTS)
+        raise refusal(code or f"HTTP {answer.status}", verdict, submission.template, messages, retry_after(answer))
+
+    async def _call(self, method: str, what: str, http: HttpClient, body: bytes | None = None) -> HttpAnswer:
+        headers = {"Authorization": self._authorization, "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = FORM
+        address = f"{self._url}/2010-04-01/Accounts/{quote(self._sid, safe='')}/{what}"
+        return await http.request(method, address, headers, body, timeout=self._timeout)
+
+    async def test_credentials(self, http: HttpClient) -> str:
+        left = await self.balance(http)
+        return f"{left.amount} {left.currency}"
+
+    async def balance(self, http: HttpClient) -> Balance:
+        """Return what is left on the account."""
+        answer = await self._call("GET", "Balance.json", http)
+        found = answer.fields()
+        if answer.status >= 300 or "balance" not in found:
+            code = _code(answer)
+            raise trouble(code or f"HTTP {answer.status}", judged_alone(code, answer, VERDICTS), retry_after(answer))
+        try:
+            amount = Decimal(str(found["balance"]))
+        except InvalidOperation:
+            raise unreadable() from None
+        if not amount.is_finite():
+            raise unreadable()
+        return Balance(amount, str(found.get("currency") or ""))
+
+    def verify_callback(self, callback: Callback) -> None:
+        """Compare the signature with ours over the address that the provider was given."""
+        headers = {name.lower(): value for name, value in callback.headers.items()}
+        given = headers.get("x-twilio-signature", "").encode()
+        fields = _fields(callback)
+        if not any(hmac.compare_digest(signature(self._token, one, fields).encode(), given) for one in _all(callback)):
+            raise CallbackRefused
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
+        """Return the receipt or the reply in the fields; a receipt without a reference of ours is not about us."""
+        query = dict(parse_qsl(callback.query))
+        found = query | dict(_fields(callback))
+        sid = found.get("MessageSid") or found.get("SmsSid") or ""
+        status = found.get("MessageStatus") or found.get("SmsStatus") or ""
+        if not sid or not status:
+            raise ValueError("neither a receipt nor a reply")
+        if status in {"received", "receiving"}:
+            if not found.get("From"):
+                raise ValueError("a reply without a number")
+            stops = found.get("OptOutType", "").upper() == "STOP"
+            return [Reply(found["From"], found.get("Body", ""), provider_ref=sid, opts_out=stops)]
+        ref = query.get(REF, "")
+        if not ref:
+            return []
+        code = found.get("ErrorCode", "")[:CODE_LENGTH]
+        news = STATUSES.get(status, News.ACCEPTED)
+        if news is not News.UNDELIVERED:
+            return [Receipt(news, ref, sid, code=code)]
+        return [Receipt(news, ref, sid, outcome=REPORTS.get(code, Outcome.UNKNOWN), code=code or status)]
+
+    def acknowledgement(self) -> Acknowledgement:
+        """Say nothing, in the provider's own words: a plain text would be sent to the person as our reply."""
+        return Acknowledgement(content_type="text/xml; charset=utf-8", body=b"<Response></Response>")
+
+
+def _code(answer: HttpAnswer) -> str:
+    """Return the provider's own code in an answer; "" if it has none."""
+    found = answer.fields().get("code")
+    return str(found)[:CODE_LENGTH] if isinstance(found, int | str) else ""
+
+
+def _fields(callback: Callback) -> list[tuple[str, str]]:
+    return parse_qsl(callback.body.decode("utf-8", "replace"), keep_blank_values=True)
+
+
+def _all(callback: Callback) -> set[str]:
+    try:
+        return spellings(callback.url)
+    except ValueError:
+        raise CallbackRefused from None
