@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -249,6 +249,10 @@ class Unclear(ChannelError):
     """Cut or timed out after sending, 5xx, unreadable: the messages may have left, nobody sends them again."""
 
 
+Keep = Callable[[Sequence[Callback]], Awaitable[None]]
+"""Keeps what a provider said; once it returns the provider may hear that it arrived."""
+
+
 class CallbackRefused(Exception):
     """The callback's signature is wrong; it is answered with 403 and not stored."""
 
@@ -280,6 +284,10 @@ class Channel(ABC):
     """True if the provider can be asked for its templates."""
     pulls: ClassVar[bool] = False
     """True if receipts and replies wait at the provider until `pull` asks for them."""
+    holds_connection: ClassVar[bool] = False
+    """True if one process keeps a connection to the provider open and alone sends over it (`worker.py connect`)."""
+    trouble: ChannelError | None = None
+    """What keeps the held connection down."""
     tells_balance: bool = False
     """True if `balance` can be asked; the account's settings may change it."""
 
@@ -317,6 +325,18 @@ class Channel(ABC):
 
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
         """Return all templates of the account, whatever their state; raises ChannelError rather than a part of them."""
+        raise NotImplementedError
+
+    @property
+    def is_connected(self) -> bool:
+        """Say whether the held connection stands."""
+        return False
+
+    async def hold(self, http: HttpClient, keep: Keep) -> None:
+        """Keep the connection up until cancelled, `trouble` saying why it is down if it is. Never gives up.
+
+        What comes in is acknowledged when `keep` has returned, and asked for again if it raised.
+        """
         raise NotImplementedError
 
     def pull(self, http: HttpClient) -> AsyncIterator[Callback]:

@@ -1,0 +1,328 @@
+"""An account at an SMSC. One process holds its connections and sends over them; others only test it, shortly.
+
+A long text leaves part by part, the next one when the one before was taken. The receipt is asked for the last part
+only: one message, one receipt. If a later part is refused or lost, the message is in doubt, because a part of it left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from smsapp.channels._verdicts import About, refusal
+from smsapp.channels._verdicts import Refused as PieceRefused
+from smsapp.channels.base import (
+    Answer,
+    Callback,
+    CallbackRefused,
+    Channel,
+    ChannelError,
+    Keep,
+    Misconfigured,
+    Outgoing,
+    Receipt,
+    Reply,
+    Submission,
+    TemplateFacts,
+    Unreachable,
+)
+from smsapp.channels.base import msgid as _l
+from smsapp.channels.smpp import receipts
+from smsapp.channels.smpp.codes import read_line, refused_bind, verdict, written
+from smsapp.channels.smpp.pdu import HEADER, Command, Envelope, Status, bind_body, read_deliver, submit_body
+from smsapp.channels.smpp.session import Session, connected
+from smsapp.channels.smpp.settings import GUIDE, SETTINGS
+from smsapp.channels.smpp.text import MOST_PARTS, Cutter, Part, decoded, place_in
+from smsapp.domain.errors import Problem
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpClient
+
+DELIVER = "DELIVER"
+"""Method of the callbacks that hold a deliver_sm as it came."""
+BASES = {"same": (0, 0), "hex-dec": (16, 10), "dec-hex": (10, 16)}
+"""Setting -> base of ids in answers, in receipts."""
+LONGEST_PAUSE = 30.0
+PART_TRIES = 10
+"""How often the later part of a text is tried while the provider asks to slow down: the earlier ones have left."""
+
+
+class Smpp(Channel):
+    """SMPP 3.4, as transceiver."""
+
+    kind = "smpp"
+    label = _l("SMPP 3.4")
+    about = _l("A direct connection to a carrier or an aggregator, held by a process of its own.")
+    settings = SETTINGS
+    guide = GUIDE
+    holds_connection = True
+    receipts_by_provider_ref = True
+
+    clock: Callable[[], float] = staticmethod(time.time)
+    back_off: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
+    """Seconds between tries to connect; a connection that stood for the last of them begins anew."""
+    patience: float = 5.0
+    """Seconds a message waits for a connection that is just being made."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        values = self.values
+        parts = urlsplit(values["address"].strip())
+        self._host, self._port, self._tls = parts.hostname or "", parts.port or 0, parts.scheme == "smpps"
+        self._window = int(float(values["window"]))
+        self._connections = int(float(values["connections"]))
+        self._timeout = float(values["timeout"])
+        self.in_flight = self._window * self._connections
+        hours = int(float(values["validity"]))
+        self._receipt = int(values["receipt"])
+        envelope = Envelope(
+            values["service_type"],
+            values["source"],
+            int(values["source_ton"]),
+            int(values["source_npi"]),
+            int(values["destination_ton"]),
+            int(values["destination_npi"]),
+            f"0000{hours // 24:02}{hours % 24:02}0000000R" if hours else "",
+        )
+        self._before, self._between = envelope.before(), envelope.between()
+        self._cutter = Cutter(values["alphabet"], values["long_texts"])
+        self._answer_base, self._receipt_base = BASES[values["ids"]]
+        self._own = dict(read_line(line) for line in values["own_codes"].splitlines() if line.strip())
+        self._drawer = receipts.Drawer(self.folder)
+        self._held = False
+        self._sessions: list[Session] = []
+        self._up: asyncio.Event | None = None
+        self._pause = self._pause_over = 0.0
+
+    # -- the connection -------------------------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self._sessions)
+
+    async def hold(self, http: HttpClient, keep: Keep) -> None:
+        """Keep the connections up until cancelled; then say goodbye on each."""
+        self._held = True
+        self._up = asyncio.Event()
+
+        async def keep_raw(raw: Sequence[bytes]) -> None:
+            await keep([Callback(DELIVER, "", {}, one) for one in raw])
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._connections):
+                group.create_task(self._keep_up(http, keep_raw))
+
+    async def _keep_up(self, http: HttpClient, keep: Callable[[Sequence[bytes]], Any]) -> None:
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            try:
+                session = await self._bound(http, Command.BIND_TRANSCEIVER, keep)
+            except ChannelError as trouble:
+                self.trouble = trouble
+            else:
+                begun = loop.time()
+                await self._stand(session)
+                if loop.time() - begun > self.back_off[-1]:
+                    failures = 0
+            await asyncio.sleep(self.back_off[min(failures, len(self.back_off) - 1)])
+            failures += 1
+
+    async def _stand(self, session: Session) -> None:
+        """Let messages go over this session until it ends."""
+        assert self._up is not None
+        self.trouble = None
+        self._sessions.append(session)
+        self._up.set()
+        try:
+            await session.ended.wait()
+            self.trouble = Unreachable("closed", outcome=Outcome.NETWORK)
+        finally:
+            self._sessions.remove(session)
+            if not self._sessions:
+                self._up.clear()
+            await session.unbind()
+
+    async def _bound(self, http: HttpClient, command: Command, keep: Callable[[Sequence[bytes]], Any]) -> Session:
+        """Return a session the provider has let in; raises Unreachable or Misconfigured."""
+        values = self.values
+
+        def make() -> Session:
+            idle = float(values["enquire"])
+            return Session(keep, window=self._window, patience=self._timeout, idle=idle)
+
+        session = await connected(http, self._host, self._port, self._tls, values["plain"] == "1", make)
+        body = bind_body(values["system_id"], values["password"], values["system_type"], "")
+        try:
+            answer = await session.ask(command, body)
+        except ChannelError as error:
+            # Whatever happened to the bind: no message has left.
+            session.close()
+            raise Unreachable(error.code, outcome=Outcome.NETWORK) from None
+        except BaseException:
+            session.close()
+            raise
+        if answer.status != Status.OK:
+            session.close()
+            raise refused_bind(answer.status)
+        return session
+
+    async def _session(self) -> Session:
+        """Return the connection with most room; raises what keeps it down."""
+        if not self._sessions and self._up is not None and not isinstance(self.trouble, Misconfigured):
+            try:
+                async with asyncio.timeout(self.patience):
+                    await self._up.wait()
+            except TimeoutError:
+                pass
+        if self._sessions:
+            return min(self._sessions, key=lambda one: one.outstanding)
+        trouble = self.trouble or Unreachable("not_connected", outcome=Outcome.NETWORK)
+        raise type(trouble)(trouble.code, outcome=trouble.outcome)
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Hand over the messages; without a held connection over one made for this, which hears nothing."""
+        if self._held:
+            return [await self._hand_over(await self._session(), one, submission) for one in submission.messages]
+        session = await self._bound(http, Command.BIND_TRANSMITTER, _keep_nothing)
+        try:
+            return [await self._hand_over(session, one, submission) for one in submission.messages]
+        finally:
+            await session.unbind()
+
+    async def _hand_over(self, session: Session, message: Outgoing, submission: Submission) -> Answer:
+        parts = self._cutter.parts(message.text)
+        if len(parts) > MOST_PARTS:
+            return Answer(False, outcome=Outcome.CONTENT_REFUSED, code="too_long")
+        try:
+            for part in parts[:-1]:
+                await self._submit(session, message, part, submission.template, first=part is parts[0], receipt=0)
+            ref = await self._submit(
+                session, message, parts[-1], submission.template, first=len(parts) == 1, receipt=self._receipt
+            )
+        except PieceRefused as refused:
+            return Answer(False, outcome=refused.outcome, code=refused.code)
+        except _PartLost as lost:
+            return Answer(False, code=lost.code, in_doubt=True)
+        return Answer(True, ref)
+
+    async def _submit(
+        self, session: Session, message: Outgoing, part: Part, template: TemplateFacts, *, first: bool, receipt: int
+    ) -> str:
+        """Submit one part; return the provider's id of it. Of a later part every failure is `_PartLost`."""
+        body = submit_body(
+            self._before, self._number(message.phone), self._between, part.esm_class, receipt, part.coding,
+            part.octets, part.extra,
+        )  # fmt: skip
+        for again in range(PART_TRIES):
+            try:
+                answer = await session.submit(body)
+            except ChannelError as error:
+                if first:
+                    raise
+                raise _PartLost(error.code) from None
+            if answer.status == Status.OK:
+                self._faster()
+                return receipts.plain_id(answer.body.partition(b"\0")[0].decode("latin-1"), self._answer_base)[:80]
+            found = verdict(answer.status, self._own)
+            wait = self._slower() if found.about is About.PACE else None
+            if first:
+                raise refusal(written(answer.status), found, template, [message], wait)
+            if wait is None or again + 1 == PART_TRIES:
+                break
+            await asyncio.sleep(wait)
+        raise _PartLost(written(answer.status))
+
+    def _slower(self) -> float:
+        """Return how many seconds to wait: twice as long as last time if it was in vain."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._pause_over:
+            self._pause = min(self._pause * 2 or 1.0, LONGEST_PAUSE)
+            self._pause_over = now + self._pause
+        return self._pause_over - now
+
+    def _faster(self) -> None:
+        if self._pause and asyncio.get_running_loop().time() >= self._pause_over:
+            self._pause = 0.0
+
+    def _number(self, phone: str) -> str:
+        form = self.values["number_format"]
+        if form == "e164":
+            return phone
+        return phone[3:] if form == "national" and phone.startswith("+86") else phone[1:]
+
+    async def test_credentials(self, http: HttpClient) -> str:
+        """Bind for a moment, as transmitter, so that no receipt goes astray."""
+        session = await self._bound(http, Command.BIND_TRANSMITTER, _keep_nothing)
+        await session.unbind()
+        return _l("The account was let in.")
+
+    # -- what comes back ------------------------------------------------------------------------------------------
+
+    def verify_callback(self, callback: Callback) -> None:
+        """Refuse every HTTP request: this provider speaks over its connection only."""
+        raise CallbackRefused
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
+        """Return the receipt or reply in a deliver_sm; a part of a reply says nothing until the last one has come."""
+        if callback.method != DELIVER or len(callback.body) < HEADER.size:
+            raise ValueError("no deliver_sm")
+        delivered = read_deliver(callback.body[HEADER.size :])
+        if receipts.is_receipt(delivered):
+            return [receipts.read_receipt(delivered, self._receipt_base, self._own)]
+        if not receipts.is_text(delivered):
+            return []
+        text: str | None = decoded(delivered.text, delivered.coding, self.values["alphabet"])
+        phone = self._e164(delivered.source)
+        place = receipts.place_of(delivered) or place_in(delivered.header)
+        if place is not None and place[1] > 1:
+            text = self._drawer.put(phone, place, text or "", self.clock())
+        return [] if text is None else [Reply(phone, text)]
+
+    def _e164(self, raw: str) -> str:
+        digits = "".join(one for one in raw if one in "0123456789")
+        if not digits:
+            return ""
+        if self.values["number_format"] == "national" and not raw.startswith(("+", "00")) and len(digits) == 11:
+            return "+86" + digits
+        return "+" + digits.removeprefix("00")
+
+    @classmethod
+    def check(cls, values: Mapping[str, str]) -> list[Problem]:
+        """Return what is wrong with the address and with the lines about codes."""
+        problems = []
+        if not _is_address(values.get("address", "")):
+            problems.append(Problem("connection_address", "address"))
+        for line in values.get("own_codes", "").splitlines():
+            try:
+                if line.strip():
+                    read_line(line)
+            except ValueError:
+                problems.append(Problem("gateway_outcome", "own_codes", {"line": line}))
+        return problems
+
+
+class _PartLost(Exception):
+    """A later part of a text did not surely arrive; the earlier ones have left."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+async def _keep_nothing(raw: Sequence[bytes]) -> None:
+    raise RuntimeError("nothing is kept on a connection for a test")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text.strip())
+        return parts.scheme in {"smpp", "smpps"} and bool(parts.hostname) and bool(parts.port) and not parts.username
+    except ValueError:
+        return False

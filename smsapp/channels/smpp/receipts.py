@@ -1,0 +1,112 @@
+"""What an SMSC delivers to us: receipts, as text or as optional parameters, and replies, whole or in parts."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from smsapp.channels.base import News, Receipt
+from smsapp.channels.smpp.codes import RECEIPTS, STATES
+from smsapp.channels.smpp.pdu import Delivered, Tag
+from smsapp.domain.outcome import Outcome
+
+KIND = 0x3C
+"""Bits of esm_class that say what a deliver_sm is: 0 a text, 0x04 a receipt, 0x20 news on the way."""
+IS_RECEIPT = {0x04, 0x20}
+IS_TEXT = 0x00
+FIELD = re.compile(rb"\b(id|stat|err):\s*([^\s\0]+)", re.IGNORECASE)
+HEX = re.compile(r"[0-9A-Fa-f]+")
+ITS_PARTS = "SELECT number, text FROM part WHERE phone = ? AND ref = ? AND total = ?"
+PARTS_KEPT = 2 * 24 * 3600.0
+"""Seconds parts of a reply wait for the missing ones."""
+
+
+def is_receipt(delivered: Delivered) -> bool:
+    return delivered.esm_class & KIND in IS_RECEIPT or Tag.RECEIPTED_ID in delivered.extras
+
+
+def is_text(delivered: Delivered) -> bool:
+    return delivered.esm_class & KIND == IS_TEXT
+
+
+def place_of(delivered: Delivered) -> tuple[int, int, int] | None:
+    """Return (reference, total, number) that optional parameters tell of a part; None if there are none."""
+    ref, total, number = (delivered.extras.get(tag) for tag in (Tag.SAR_REF, Tag.SAR_TOTAL, Tag.SAR_NUMBER))
+    return (int.from_bytes(ref, "big"), total[0], number[0]) if ref and total and number else None
+
+
+def plain_id(raw: str, base: int = 0) -> str:
+    """Return a message id in the form in which answers and receipts are compared.
+
+    `base`: 10 or 16 if this side writes it as such a number and the other side does not; 0 leaves it as it is, except
+    for leading zeros and the case of hexadecimal digits.
+    """
+    raw = raw.strip()
+    if base:
+        try:
+            return str(int(raw, base))
+        except ValueError:
+            return raw
+    return (raw.lower().lstrip("0") or "0") if HEX.fullmatch(raw) else raw
+
+
+def read_receipt(delivered: Delivered, base: int, own: Mapping[str, Outcome]) -> Receipt:
+    """Return what a receipt says; the text counts before the optional parameters. Raises ValueError if it says nothing.
+
+    `own` is what the settings say about this provider's words.
+    """
+    fields = {name.decode().lower(): value.decode("latin-1") for name, value in FIELD.findall(delivered.text)}
+    extras = delivered.extras
+    ref = fields.get("id") or extras.get(Tag.RECEIPTED_ID, b"").rstrip(b"\0").decode("latin-1")
+    state = fields.get("stat", "").upper()
+    if not state and extras.get(Tag.STATE):
+        state = STATES.get(extras[Tag.STATE][0], f"STATE-{extras[Tag.STATE][0]}")
+    if not ref or not state:
+        raise ValueError("no id or no state")
+    error = fields.get("err", "")
+    if not error and len(extras.get(Tag.NETWORK_ERROR, b"")) == 3:
+        error = str(int.from_bytes(extras[Tag.NETWORK_ERROR][1:], "big"))
+    code = f"{state}/{error}" if error.strip("0") else state
+    news, outcome = RECEIPTS.get(state, (News.ACCEPTED, None))
+    said = own.get(code) or own.get(state)
+    if said is not None and news is not News.DELIVERED:
+        news, outcome = News.UNDELIVERED, said
+    return Receipt(news, provider_ref=plain_id(ref, base)[:80], outcome=outcome, code=code[:80])
+
+
+class Drawer:
+    """Parts of replies that wait for the others, in a file of the channel's own; the inbox brings each on its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: sqlite3.Connection | None = None
+
+    def put(self, phone: str, place: tuple[int, int, int], text: str, now: float) -> str | None:
+        """Keep a part; return the whole text if this one completes it (again: the same part may be read twice)."""
+        ref, total, number = place
+        key = (phone, ref, total)
+        with self._opened() as file:
+            file.execute("DELETE FROM part WHERE at < ?", (now - PARTS_KEPT,))
+            known = dict(file.execute(ITS_PARTS, key))
+            if known.get(number, text) != text:
+                # The phone has begun to count anew: what is here belongs to an older text.
+                file.execute("DELETE FROM part WHERE phone = ? AND ref = ? AND total = ?", key)
+                known = {}
+            file.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?)", (*key, number, text, now))
+        known[number] = text
+        return "".join(known[one] for one in sorted(known)) if len(known) == total else None
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = sqlite3.connect(self._folder / "replies.db", timeout=30)
+            with closing(self._file.cursor()) as cursor:
+                cursor.execute("PRAGMA journal_mode=WAL")
+                cursor.execute(
+                    "CREATE TABLE IF NOT EXISTS part (phone TEXT, ref INTEGER, total INTEGER, number INTEGER,"
+                    " text TEXT, at REAL, PRIMARY KEY (phone, ref, total, number)) WITHOUT ROWID"
+                )
+        return self._file

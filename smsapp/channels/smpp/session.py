@@ -1,0 +1,280 @@
+"""One connection to an SMSC: a window of submits, answers in any order, what comes in kept before it is answered.
+
+What was not written to the socket when the connection ends is `Unreachable`: it surely did not leave. What was written
+and got no answer is `Unclear`, and nobody repeats it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from smsapp.channels.base import Misconfigured, Unclear, Unreachable
+from smsapp.channels.smpp.pdu import HEADER, RESPONSE, Command, Frames, Pdu, Status, frame
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpClient
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 10.0
+GOODBYE_SECONDS = 2.0
+KEPT_AT_ONCE = 500
+"""How many deliveries are kept in one go, that is in one transaction."""
+FULL = 2000
+"""Deliveries waiting to be kept; beyond that nothing more is read until they are."""
+
+Keep = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Keeps PDUs as they came; once it returns they may be acknowledged."""
+
+
+class _Waiting:
+    """A request whose answer is waited for. `left` once it was handed to the socket."""
+
+    __slots__ = ("answer", "asked", "left")
+
+    def __init__(self, answer: asyncio.Future[Pdu], asked: float) -> None:
+        self.answer = answer
+        self.asked = asked
+        self.left = False
+
+
+class Session(asyncio.Protocol):
+    """See the module. `window`: most submits without an answer; `patience`: seconds an answer may take; `idle`: seconds
+    of silence after which the other side is asked whether it lives."""
+
+    def __init__(self, keep: Keep, *, window: int, patience: float, idle: float) -> None:
+        self.room = asyncio.Semaphore(window)
+        self.ended = asyncio.Event()
+        self._keep = keep
+        self._patience = patience
+        self._idle = idle
+        self._loop = asyncio.get_running_loop()
+        self._frames = Frames()
+        self._waiting: dict[int, _Waiting] = {}
+        self._seq = 0
+        self._out: list[bytes] = []
+        self._leaving: list[_Waiting] = []
+        self._flushing = self._choked = False
+        self._arrived: list[Pdu] = []
+        self._keeper: asyncio.Task[None] | None = None
+        self._heard = self._loop.time()
+        self._asked_alive = False
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def outstanding(self) -> int:
+        return len(self._waiting)
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    async def submit(self, body: bytes) -> Pdu:
+        """Send a submit_sm when the window has room; return its answer. Raises Unreachable or Unclear."""
+        async with self.room:
+            return await self.ask(Command.SUBMIT, body)
+
+    async def ask(self, command: int, body: bytes = b"") -> Pdu:
+        """Send a request; return its answer. Raises Unreachable if it surely did not leave, Unclear if it may have."""
+        if self._transport is None or self.ended.is_set() or self._transport.is_closing():
+            raise Unreachable("closed", outcome=Outcome.NETWORK)
+        self._seq = self._seq % 0x7FFFFFFF + 1
+        seq = self._seq
+        waiting = self._waiting[seq] = _Waiting(self._loop.create_future(), self._loop.time())
+        self._leaving.append(waiting)
+        self._write(frame(command, 0, seq, body))
+        try:
+            return await waiting.answer
+        finally:
+            self._waiting.pop(seq, None)
+
+    async def unbind(self) -> None:
+        """Say goodbye and close; what is still out ends as `Unclear`."""
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                if self._keeper is not None:
+                    await asyncio.wait([self._keeper])
+                await self.ask(Command.UNBIND)
+        except (Unreachable, Unclear, TimeoutError):
+            pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    # -- writing: everything of one turn of the loop leaves in one piece ------------------------------------------
+
+    def _write(self, raw: bytes) -> None:
+        self._out.append(raw)
+        if not self._flushing and not self._choked:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._choked or self._transport is None or self._transport.is_closing() or not self._out:
+            return
+        for waiting in self._leaving:
+            waiting.left = True
+        self._leaving.clear()
+        raw = b"".join(self._out)
+        self._out.clear()
+        self._transport.write(raw)
+
+    def pause_writing(self) -> None:
+        self._choked = True
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self._flush()
+
+    # -- hearing --------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        found = transport.get_extra_info("socket")
+        if found is not None:
+            # Two small writes in a row would otherwise wait for each other's acknowledgement, 40 ms a time.
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._look_at_the_clock()
+
+    def data_received(self, received: bytes) -> None:
+        self._heard = self._loop.time()
+        self._asked_alive = False
+        try:
+            found = self._frames.feed(received)
+        except ValueError:
+            log.warning("smpp.frame")
+            self._abort()
+            return
+        for pdu in found:
+            if pdu.command & RESPONSE:
+                waiting = self._waiting.pop(pdu.seq, None)
+                if waiting is not None and not waiting.answer.done():
+                    waiting.answer.set_result(pdu)
+            elif pdu.command == Command.DELIVER:
+                self._arrived.append(pdu)
+            else:
+                self._answer(pdu)
+        if self._arrived and self._keeper is None:
+            self._keeper = self._loop.create_task(self._keep_arrived())
+        if len(self._arrived) > FULL and self._transport is not None:
+            self._transport.pause_reading()
+
+    def _answer(self, pdu: Pdu) -> None:
+        if pdu.command == Command.ENQUIRE:
+            self._write(frame(pdu.command | RESPONSE, Status.OK, pdu.seq))
+        elif pdu.command == Command.UNBIND:
+            self._write(frame(pdu.command | RESPONSE, Status.OK, pdu.seq))
+            self._flush()
+            self.close()
+        else:
+            self._write(frame(Command.NACK, Status.UNKNOWN_COMMAND, pdu.seq))
+
+    async def _keep_arrived(self) -> None:
+        """Keep what was delivered, then acknowledge it; what cannot be kept is asked for again."""
+        while self._arrived:
+            taken, self._arrived = self._arrived[:KEPT_AT_ONCE], self._arrived[KEPT_AT_ONCE:]
+            status = Status.OK
+            try:
+                await self._keep([HEADER.pack(16 + len(pdu.body), *pdu[:3]) + pdu.body for pdu in taken])
+            except Exception:
+                log.exception("smpp.not_kept deliveries=%s", len(taken))
+                status = Status.TEMPORARY
+            for pdu in taken:
+                self._write(frame(pdu.command | RESPONSE, status, pdu.seq, b"\0"))
+            if len(self._arrived) <= FULL and self._transport is not None and not self._transport.is_reading():
+                self._transport.resume_reading()
+        self._keeper = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for waiting in self._waiting.values():
+            if waiting.answer.done():
+                continue
+            if waiting.left:
+                waiting.answer.set_exception(Unclear("cut", outcome=Outcome.NETWORK))
+            else:
+                waiting.answer.set_exception(Unreachable("closed", outcome=Outcome.NETWORK))
+        self.ended.set()
+
+    # -- the clock ------------------------------------------------------------------------------------------------
+
+    def _look_at_the_clock(self) -> None:
+        """Give up answers that take too long, ask whether the other side lives, end a connection that does not."""
+        now = self._loop.time()
+        for waiting in list(self._waiting.values()):
+            if waiting.asked + self._patience > now:
+                break
+            if not waiting.answer.done():
+                late = Unclear if waiting.left else Unreachable
+                waiting.answer.set_exception(late("timeout", outcome=Outcome.NETWORK))
+        silent = now - self._heard
+        if self._asked_alive and silent > self._idle + self._patience:
+            log.warning("smpp.dead seconds=%.0f", silent)
+            self._abort()
+            return
+        if not self._asked_alive and silent > self._idle:
+            self._asked_alive = True
+            self._seq = self._seq % 0x7FFFFFFF + 1
+            self._write(frame(Command.ENQUIRE, 0, self._seq))
+        pause = min(1.0, self._patience / 4, self._idle / 4)
+        self._timer = self._loop.call_later(pause, self._look_at_the_clock)
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def connected(
+    http: HttpClient, host: str, port: int, tls: bool, plain: bool, make: Callable[[], Session]
+) -> Session:
+    """Return a session whose connection stands; the same addresses are allowed as for calls over HTTP.
+
+    `plain`: an unencrypted connection to a public host is meant. Raises Unreachable or Misconfigured.
+    """
+    if not tls and not plain and not http.guard.is_named(host):
+        raise Misconfigured("plain_connection", outcome=Outcome.OUR_FAULT)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [str(sockaddr[0]) for *_, sockaddr in found]
+            allowed = [one for one in addresses if http.guard.allows(host, ip_address(one.partition("%")[0]))]
+            if not allowed:
+                raise Misconfigured("address_not_allowed", outcome=Outcome.OUR_FAULT)
+            context = ssl.create_default_context() if tls else None
+            name = host if tls else None
+            for address in allowed[:-1]:
+                try:
+                    _, made = await loop.create_connection(make, address, port, ssl=context, server_hostname=name)
+                except OSError:
+                    continue
+                return made
+            _, made = await loop.create_connection(make, allowed[-1], port, ssl=context, server_hostname=name)
+            return made
+    except (OSError, TimeoutError) as error:
+        raise Unreachable(_code(error), outcome=Outcome.NETWORK) from None
+
+
+def _code(error: BaseException) -> str:
+    """Return a short word for a connection that could not be made."""
+    for kind, word in (
+        (socket.gaierror, "name_not_found"),
+        (ssl.SSLCertVerificationError, "tls_certificate"),
+        (ssl.SSLError, "tls"),
+        (TimeoutError, "connect_timeout"),
+    ):
+        if isinstance(error, kind):
+            return word
+    return "connect"
