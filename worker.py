@@ -1,4 +1,5 @@
-"""The processes behind the pages: `python worker.py work` runs jobs, `python worker.py schedule` rings them on time."""
+"""The processes behind the pages: `python worker.py work` runs jobs, `python worker.py schedule` rings them on time,
+`python worker.py connect` holds the connections of channels that need one and sends over them."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from rq.worker import DequeueStrategy
 from config import Config, ConfigError
 from smsapp.factory import create_app
 from smsapp.jobs import calendar
-from smsapp.services import stopping
+from smsapp.services import clock, connections, stopping
 from smsapp.store import queue
 from smsapp.store.db import db
 
@@ -131,10 +132,20 @@ def schedule(app: Flask, stop: threading.Event) -> int:
     return 0
 
 
+def connect(app: Flask) -> int:
+    """Hold connections until SIGTERM or SIGINT; calls under way are waited for, goodbyes are said."""
+    signal.signal(signal.SIGTERM, lambda *_: stopping.want())
+    signal.signal(signal.SIGINT, lambda *_: stopping.want())
+    log.info("connections.up")
+    connections.hold(app, clock.now)
+    log.info("connections.down")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Take a role and keep it until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("role", choices=("work", "schedule"))
+    parser.add_argument("role", choices=("work", "schedule", "connect"))
     parser.add_argument("--queues", default=",".join(queue.QUEUES), help="for `work`: which, comma-separated")
     given = parser.parse_args(arguments)
     names = given.queues.split(",")
@@ -150,6 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Loaded once here, not again in each forked child.
         importlib.import_module(queue.TASKS.removesuffix("."))
         return work(app, queue.connect(config.redis_url), names)
+    if given.role == "connect":
+        return connect(app)
     stop = threading.Event()
 
     def on_signal(_signal: int, _frame: FrameType | None) -> None:

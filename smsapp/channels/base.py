@@ -16,6 +16,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -338,6 +339,11 @@ class Channel(ABC):
         What comes in is acknowledged when `keep` has returned, and asked for again if it raised.
         """
         raise NotImplementedError
+
+    @asynccontextmanager
+    async def opened(self, http: HttpClient) -> AsyncIterator[None]:
+        """Keep open what `send` needs beside `http`, for one test; a held connection is another process's."""
+        yield
 
     def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield page after page of what waits at the provider, raw; ends when nothing waits. Raises ChannelError.

@@ -1,4 +1,4 @@
-"""The processes of `flask serve` as a configuration for supervisord: Valkey, web, workers, scheduler."""
+"""The processes of `flask serve` as a configuration for supervisord: Valkey, web, workers, connections, scheduler."""
 
 from __future__ import annotations
 
@@ -40,11 +40,12 @@ def configuration(config: Config, port: int) -> str:
     if not config.REDIS_URL:
         parts += [*_program("valkey", valkey(config), logs), "priority=1"]
     python = sys.executable
-    parts += ["", "[group:smsapp]", "programs=web,schedule,news,work", "priority=2"]
+    parts += ["", "[group:smsapp]", "programs=web,schedule,news,connect,work", "priority=2"]
     parts += _program("web", web(config, port), logs)
     parts += _program("schedule", [python, "worker.py", "schedule"], logs)
     # One worker is never in a lane: receipts and imports do not wait for a campaign.
     parts += _program("news", [python, "worker.py", "work", "--queues", "news,chores"], logs)
+    parts += _program("connect", [python, "worker.py", "connect"], logs)
     parts += _program("work", [python, "worker.py", "work"], logs, count=config.SEND_WORKERS)
     return "\n".join(parts) + "\n"
 

@@ -49,7 +49,7 @@ def take(
         log.warning("callback.unclear channel=%s code=%s", channel_id, getattr(trouble, "code", "timeout"))
         raise Refusal(Problem("callback_unclear")) from None
     if query or body:
-        receipts.store(channel_id, callback, now)
+        receipts.store(channel_id, [callback], now)
     return adapter.acknowledgement()
 
 

@@ -32,7 +32,7 @@ from smsapp.store.contacts import property_types
 from smsapp.store.db import session, writing
 from smsapp.store.settings import encryption_keys, settings
 
-ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
+ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
 MADE = "smsapp.channels.made"
 
 
@@ -62,6 +62,17 @@ def row(channel_id: int) -> ChannelRow:
 def choices() -> list[ChannelRow]:
     """Return the channels a campaign may choose: the active ones, by name."""
     return store.active()
+
+
+def needs_holder(found: ChannelRow) -> bool:
+    """Say whether a process of its own holds this channel's connection and alone sends over it."""
+    kind = kinds().get(found.kind)
+    return kind is not None and kind.holds_connection
+
+
+def held_elsewhere() -> set[int]:
+    """Return the channels, active or not, that ordinary workers leave to the process that holds their connection."""
+    return store.of_kinds([name for name, kind in kinds().items() if kind.holds_connection])
 
 
 def everything() -> list[ChannelRow]:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from smsapp.domain.errors import Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.people import Role
-from smsapp.services import channels, receipts
+from smsapp.services import channels, connections, receipts
 from smsapp.store import campaigns, queue, runs, schema
 from smsapp.store.db import session
 from smsapp.store.people import Person
@@ -64,6 +64,8 @@ class Work:
     administrators: int
     late_campaigns: list[int]
     unread_callbacks: int
+    unheld_channels: list[str] = field(default_factory=list)
+    """Names of channels whose connection no process holds."""
     sealed_channels: list[str] = field(default_factory=list)
     """Names of channels whose secrets the present key does not open."""
     broken_runs: dict[int, list[str]] = field(default_factory=dict)
@@ -82,6 +84,7 @@ def work(now: dt.datetime) -> Work:
         administrators=current.scalar(can_administer) or 0,
         late_campaigns=list(campaigns.due(current, now - LATE)),
         unread_callbacks=receipts.unread_count(),
+        unheld_channels=[row.name for row in connections.unheld(now)],
         sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
         broken_runs={run_id: wrong for run_id, wrong in broken.items() if wrong},
     )

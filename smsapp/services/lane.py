@@ -14,7 +14,7 @@ import datetime as dt
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -115,9 +115,11 @@ class Outcomes:
 class Lane:
     """See the module. `work` returns when the time is over or nothing is left to do."""
 
-    def __init__(self, app: Flask, clock: Clock) -> None:
+    def __init__(self, app: Flask, clock: Clock, holds: Callable[[], Collection[int]] | None = None) -> None:
+        """`holds`: the channels whose connections this process holds; without it all such channels are left alone."""
         self.app = app
         self.clock = clock
+        self.holds = holds
         self.claim = secrets.token_hex(8)
         self.lines: dict[int, Line] = {}
         self.works: dict[int, Work] = {}
@@ -196,7 +198,7 @@ class Lane:
         with writing() as current:
             ledger.extend_leases(current, self.claim, now + self._lease())
             runs.wake(current, now)
-        going = {run.id: run for run in runs.unfinished(session())}
+        going = {run.id: run for run in sending.at_hand(self._held())}
         sending_now = {run_id for run_id, run in going.items() if run.state == RunState.SENDING}
         for run_id, work in list(self.works.items()):
             work.stopped = run_id not in sending_now
@@ -210,7 +212,10 @@ class Lane:
         return [run.id for run in going.values() if run.state == RunState.OPEN]
 
     def _is_something_left(self) -> bool:
-        return any(run.state == RunState.OPEN for run in runs.unfinished(session())) or ledger.is_ready(session())
+        return sending.is_something_left(self._held(), self.clock())
+
+    def _held(self) -> Collection[int] | None:
+        return None if self.holds is None else self.holds()
 
     def _lease(self) -> dt.timedelta:
         return dt.timedelta(seconds=settings().LEASE_SECONDS)

@@ -43,10 +43,11 @@ REF = re.compile(r"([0-9]{1,18})-([0-9]{1,9})")
 STATUS = {News.DELIVERED: Status.DELIVERED, News.UNDELIVERED: Status.UNDELIVERED, News.ACCEPTED: Status.ACCEPTED}
 
 
-def store(channel_id: int, callback: Callback, now: dt.datetime) -> None:
-    """Keep a callback as it came and ask for it to be read; once this returns it may be acknowledged."""
+def store(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> None:
+    """Keep callbacks as they came and ask for them to be read; once this returns they may be acknowledged."""
     with writing() as current:
-        _keep(current, channel_id, callback, now)
+        for callback in said:
+            _keep(current, channel_id, callback, now)
     queue.ring_once(queue.NEWS, "apply_news")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,6 +175,24 @@ def batch_size(adapter: Channel, rate: int | None) -> int:
     """Return how many messages one claim takes: about a second's work on a slow channel, never less than a request."""
     size = LARGE_BATCH if adapter.per_request > 1 else SMALL_BATCH
     return max(adapter.per_request, min(size, rate)) if rate else size
+
+
+def at_hand(held: Collection[int] | None) -> list[Run]:
+    """Return the unfinished runs over these channels, whose connections are held here; None: over those without."""
+    going = runs.unfinished(session())
+    if held is not None:
+        return [run for run in going if run.channel_id in held]
+    elsewhere = channels.held_elsewhere()
+    return [run for run in going if run.channel_id not in elsewhere]
+
+
+def is_something_left(held: Collection[int] | None, now: dt.datetime) -> bool:
+    """Say whether a lane for these channels would find something to do."""
+    ours = at_hand(held)
+    over = [run for run in ours if run.state == RunState.HELD and run.hold_until is not None and run.hold_until <= now]
+    if over or any(run.state == RunState.OPEN for run in ours):
+        return True
+    return ledger.is_ready(session(), [run.id for run in ours])
 
 
 # -- closing ----------------------------------------------------------------------------------------------------------

@@ -14,13 +14,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from smsapp.channels.base import Answer, Balance, Channel, ChannelError, Outgoing, Submission, TemplateFacts
+from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import HttpClient, overheard
 from smsapp.domain import phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Check, Outcome
-from smsapp.services import calls, channels, trail
+from smsapp.services import calls, channels, connections, trail
 from smsapp.services.calls import Call
 from smsapp.services.trail import Actor
+from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
 from smsapp.store.people import times
 from smsapp.store.replies import opted_out
@@ -28,6 +30,7 @@ from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
 
+CONNECTED = _l("The connection stands.")
 TESTS_PER_HOUR = 20
 """So many test messages a person may send: a campaign to one number at a time is no test."""
 TEST_SECONDS = 20.0
@@ -59,8 +62,9 @@ class Trial:
 
 def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
     """Ask the provider whether the account answers, keep the result and return it. Sends no SMS."""
-    adapter = channels.new_adapter(channels.row(channel_id))
-    trial = _tried(adapter, _asked)
+    row = channels.row(channel_id)
+    adapter = channels.new_adapter(row)
+    trial = _as_it_stands(row, now) or _tried(adapter, _asked)
     with writing() as current:
         found = channels.locked(current, channel_id)
         found.checked_at = now
@@ -68,6 +72,19 @@ def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
         calls.note(current, channel_id, adapter, trial.call("check"), now)
         trail.note(current, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result)
     return trial
+
+
+def _as_it_stands(row: ChannelRow, now: dt.datetime) -> Trial | None:
+    """Return what the held connection tells about the account: many providers permit no second one. None: ask."""
+    held = connections.standing(row, now) if channels.needs_holder(row) else None
+    if held is None or not (held.up or held.code):
+        return None
+    begun = time.monotonic()
+    if held.up:
+        return Trial(Check.OK, CONNECTED, begun=begun)
+    outcome = Outcome(held.outcome) if held.outcome else None
+    result = Check.MISCONFIGURED if outcome in {Outcome.CREDENTIALS, Outcome.OUR_FAULT} else Check.UNREACHABLE
+    return Trial(result, outcome=outcome, code=held.code, begun=begun)
 
 
 async def _asked(made: Channel, http: HttpClient) -> Trial:
@@ -140,7 +157,8 @@ def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.dat
 
 
 async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Trial:
-    answer: Answer = (await made.send(submission, http))[0]
+    async with made.opened(http):
+        answer: Answer = (await made.send(submission, http))[0]
     return Trial(calls.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -61,6 +62,11 @@ def everything() -> list[ChannelRow]:
 def active() -> list[ChannelRow]:
     """Return the channels a campaign may choose, by name."""
     return list(session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)))
+
+
+def of_kinds(kinds: Collection[str]) -> set[int]:
+    """Return the ids of all channels of these kinds."""
+    return set(session().scalars(sa.select(ChannelRow.id).where(ChannelRow.kind.in_(kinds))))
 
 
 def by_token(token: str) -> ChannelRow | None:

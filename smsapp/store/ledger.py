@@ -344,9 +344,11 @@ def remember_refs(session: Session, channel_id: int, run_id: int, refs: Iterable
         session.connection().execute(upsert(ProviderRef).on_conflict_do_nothing(), rows)
 
 
-def is_ready(session: Session) -> bool:
-    """Say whether any sending run has a batch to claim."""
-    waiting = sa.exists().where(Run.state == RunState.SENDING, Run.id == Batch.run_id, Batch.state == BatchState.READY)
+def is_ready(session: Session, run_ids: Sequence[int]) -> bool:
+    """Say whether any of these runs is being sent and has a batch to claim."""
+    waiting = sa.exists().where(
+        Run.id.in_(run_ids), Run.state == RunState.SENDING, Run.id == Batch.run_id, Batch.state == BatchState.READY
+    )
     return bool(session.scalar(sa.select(waiting)))
 
 

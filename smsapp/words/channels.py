@@ -36,6 +36,7 @@ PROBLEMS = {
     "setting_topic": _l("%(line)s is not a topic. Write an ARN such as arn:aws:sns:us-east-1:123456789012:receipts."),
     "gateway_placeholder": _l("Nothing is filled in for %(placeholder)s here. See the list of placeholders."),
     "gateway_address": _l("An address begins with https:// or http:// and names a host without placeholders."),
+    "connection_address": _l("An address begins with smpps:// or smpp:// and names a host and a port."),
     "gateway_place": _l(
         "This cannot be read: %(line)s. Write a JSON path such as $.data.id or a regular expression between slashes."
     ),
@@ -76,6 +77,15 @@ CODES: dict[str, Any] = {
         "The address lies in a private network. If it is meant, name the host in ALLOWED_PRIVATE_HOSTS."
     ),
     "plain_http": _l("The address is http:// to a public host. Use https://, or allow it in the settings."),
+    "plain_connection": _l(
+        "The address is an unencrypted one of a public host. Use smpps://, or allow it in the settings."
+    ),
+    "not_connected": _l("The connection does not stand. Is a process running that holds it (worker.py connect)?"),
+    "closed": _l("The connection was closed before anything left."),
+    "bound_already": _l(
+        "The account permits no further connection; the process that sends may hold the only one. Switch the channel "
+        "off for the test, or send a campaign to one person."
+    ),
     "address_unreadable": _l("The address cannot be read. It begins with https:// and names a host."),
     "name_not_found": _l("The host's name is not known. Check the address."),
     "connect": _l("Nobody listens at this address. Check host and port, and whether the gateway runs."),

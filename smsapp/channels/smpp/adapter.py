@@ -1,4 +1,4 @@
-"""An account at an SMSC. One process holds its connections and sends over them; others only test it, shortly.
+"""An account at an SMSC. One process holds its connections and sends over them; others open one for a test only.
 
 A long text leaves part by part, the next one when the one before was taken. The receipt is asked for the last part
 only: one message, one receipt. If a later part is refused or lost, the message is in doubt, because a part of it left.
@@ -7,8 +7,9 @@ only: one message, one receipt. If a later part is refused or lost, the message 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -93,9 +94,8 @@ class Smpp(Channel):
         self._answer_base, self._receipt_base = BASES[values["ids"]]
         self._own = dict(read_line(line) for line in values["own_codes"].splitlines() if line.strip())
         self._drawer = receipts.Drawer(self.folder)
-        self._held = False
         self._sessions: list[Session] = []
-        self._up: asyncio.Event | None = None
+        self._up = asyncio.Event()
         self._pause = self._pause_over = 0.0
 
     # -- the connection -------------------------------------------------------------------------------------------
@@ -106,8 +106,6 @@ class Smpp(Channel):
 
     async def hold(self, http: HttpClient, keep: Keep) -> None:
         """Keep the connections up until cancelled; then say goodbye on each."""
-        self._held = True
-        self._up = asyncio.Event()
 
         async def keep_raw(raw: Sequence[bytes]) -> None:
             await keep([Callback(DELIVER, "", {}, one) for one in raw])
@@ -115,6 +113,17 @@ class Smpp(Channel):
         async with asyncio.TaskGroup() as group:
             for _ in range(self._connections):
                 group.create_task(self._keep_up(http, keep_raw))
+
+    @contextlib.asynccontextmanager
+    async def opened(self, http: HttpClient) -> AsyncIterator[None]:
+        """Keep a connection of its own open for a test, as transmitter, so that no receipt goes astray on it."""
+        session = await self._bound(http, Command.BIND_TRANSMITTER, _keep_nothing)
+        self._sessions.append(session)
+        try:
+            yield
+        finally:
+            self._sessions.remove(session)
+            await session.unbind()
 
     async def _keep_up(self, http: HttpClient, keep: Callable[[Sequence[bytes]], Any]) -> None:
         loop = asyncio.get_running_loop()
@@ -134,7 +143,6 @@ class Smpp(Channel):
 
     async def _stand(self, session: Session) -> None:
         """Let messages go over this session until it ends."""
-        assert self._up is not None
         self.trouble = None
         self._sessions.append(session)
         self._up.set()
@@ -173,7 +181,7 @@ class Smpp(Channel):
 
     async def _session(self) -> Session:
         """Return the connection with most room; raises what keeps it down."""
-        if not self._sessions and self._up is not None and not isinstance(self.trouble, Misconfigured):
+        if not self._sessions and not isinstance(self.trouble, Misconfigured):
             try:
                 async with asyncio.timeout(self.patience):
                     await self._up.wait()
@@ -187,14 +195,8 @@ class Smpp(Channel):
     # -- sending --------------------------------------------------------------------------------------------------
 
     async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
-        """Hand over the messages; without a held connection over one made for this, which hears nothing."""
-        if self._held:
-            return [await self._hand_over(await self._session(), one, submission) for one in submission.messages]
-        session = await self._bound(http, Command.BIND_TRANSMITTER, _keep_nothing)
-        try:
-            return [await self._hand_over(session, one, submission) for one in submission.messages]
-        finally:
-            await session.unbind()
+        """Hand over the messages on the connection with most room."""
+        return [await self._hand_over(await self._session(), one, submission) for one in submission.messages]
 
     async def _hand_over(self, session: Session, message: Outgoing, submission: Submission) -> Answer:
         parts = self._cutter.parts(message.text)
@@ -258,9 +260,9 @@ class Smpp(Channel):
         return phone[3:] if form == "national" and phone.startswith("+86") else phone[1:]
 
     async def test_credentials(self, http: HttpClient) -> str:
-        """Bind for a moment, as transmitter, so that no receipt goes astray."""
-        session = await self._bound(http, Command.BIND_TRANSMITTER, _keep_nothing)
-        await session.unbind()
+        """Bind for a moment."""
+        async with self.opened(http):
+            pass
         return _l("The account was let in.")
 
     # -- what comes back ------------------------------------------------------------------------------------------

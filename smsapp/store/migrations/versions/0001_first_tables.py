@@ -101,6 +101,17 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "connection",
+        sa.Column("channel_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("holder", sa.String(length=16), nullable=False),
+        sa.Column("until", db.UtcDateTime(), nullable=False),
+        sa.Column("made_for", db.UtcDateTime(), nullable=False),
+        sa.Column("up", sa.Boolean(), nullable=False),
+        sa.Column("outcome", sa.String(length=40), nullable=False),
+        sa.Column("code", sa.String(length=80), nullable=False),
+        sa.PrimaryKeyConstraint("channel_id", name=op.f("pk_connection")),
+    )
+    op.create_table(
         "contact",
         sa.Column("id", db.BigId, nullable=False),
         sa.Column("xwho", sa.String(length=254), nullable=False),
@@ -604,6 +615,7 @@ def downgrade() -> None:
     op.drop_table("exclusion")
     op.drop_table("ended_session")
     op.drop_table("contact")
+    op.drop_table("connection")
     op.drop_table("channel_hour")
     with op.batch_alter_table("channel_call", schema=None) as batch_op:
         batch_op.drop_index("ix_channel_call_channel_id_id")
