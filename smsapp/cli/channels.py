@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
 from smsapp.domain.errors import Refusal
-from smsapp.services import channels, clock, trials
+from smsapp.domain.outcome import Check
+from smsapp.services import channel_health, channels, clock, trials
 from smsapp.services.trail import Actor
 from smsapp.services.trials import Trial
+from smsapp.words import channels as words
 from smsapp.words import sentence
 from smsapp.words.channels import told
+
+if TYPE_CHECKING:
+    from smsapp.store.channels import ChannelRow
 
 command = AppGroup("channels", help="Accounts at providers.")
 
@@ -32,6 +40,22 @@ def _show(trial: Trial, good: str) -> None:
     click.echo(f"{good} ({trial.seconds:.1f} s)")
 
 
+def _known(row: ChannelRow) -> Iterator[str]:
+    """Yield the essentials of the channel's page, a line each."""
+    known, pace = channel_health.health(row.id, clock.now()), channel_health.pace(row)
+    success = known.last_success.astimezone().isoformat(" ", "seconds") if known.last_success else "none in 30 days"
+    yield f"last success: {success}"
+    for (result, reason), n in known.day.most_common():
+        yield f"24 hours: {n} {words.failure(result, reason) if result != Check.OK else _('Accepted')}"
+    yield f"receipts missing: {known.waiting} (accepted more than {channel_health.LATE_HOURS} hours ago)"
+    if row.balance_at:
+        low = " (low)" if row.is_low else ""
+        yield f"balance: {words.left(row.balance, row.balance_currency)}{low}"
+    shared = f"{len(pace.campaigns)} campaigns sending"
+    used = "?" if pace.in_use is None else pace.in_use
+    yield f"rate: {used} of {pace.limit} per second, {shared}" if pace.limit else f"rate: unlimited, {shared}"
+
+
 @command.command("list")
 def list_channels() -> None:
     """Print one line per channel: id, kind, state, result of the last check, name."""
@@ -45,12 +69,19 @@ def list_channels() -> None:
 def check(name: str) -> None:
     """Ask the provider whether the account of channel NAME answers; sends no message. Exit code 1 if it does not.
 
+    Also says what is known of the channel: last success, failures, missing receipts, balance, rate in use.
+
     Example: flask channels check "Kannel"
     """
     try:
-        trial = trials.test_credentials(channels.by_name(name).id, BY, clock.now())
+        row = channels.by_name(name)
+        trial = trials.test_credentials(row.id, BY, clock.now())
+        if channels.tells_balance(row):
+            trials.ask_balance(row.id, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None
+    for line in _known(row):
+        click.echo(line)
     _show(trial, f"{_('The account answers.')} {_(trial.said) if trial.said else ''}".strip())
 
 

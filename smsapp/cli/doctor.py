@@ -12,6 +12,7 @@ import click
 
 from config import Config
 from smsapp.services import clock, health
+from smsapp.services.channel_health import LATE_HOURS, Health
 
 LITTLE_SPACE = 1 << 30
 MANY_WAITING = 1000
@@ -125,7 +126,26 @@ def _look_at_work() -> Iterator[Finding]:
         yield Mark.WRONG, f"No process holds the connection of channel {name}; run: python worker.py connect"
     for name in work.sealed_channels:
         yield Mark.WRONG, f"The secrets of channel {name} do not open with the present ENCRYPTION_KEY."
+    for row, known in work.channels:
+        yield from _look_at_channel(row.name, row.is_low, known)
     for run_id, wrong in work.broken_runs.items():
         yield Mark.WRONG, f"The numbers of run {run_id} do not add up: {'; '.join(wrong)}."
     if not work.broken_runs:
         yield Mark.GOOD, "The numbers of the latest runs add up."
+
+
+def _look_at_channel(name: str, is_low: bool, known: Health) -> Iterator[Finding]:
+    """Yield what operators should know before they send through this channel."""
+    if known.trouble:
+        why = ", ".join(filter(None, [known.trouble.result, known.trouble.outcome, known.trouble.code]))
+        yield Mark.WRONG, f"The last call through channel {name} failed ({why}); see its page."
+    if is_low:
+        yield Mark.NOTE, f"The account of channel {name} has little left; top it up."
+    if known.waiting:
+        yield (
+            Mark.NOTE,
+            f"{known.waiting} messages of channel {name} were accepted more than {LATE_HOURS} hours ago and have no "
+            "receipt; does the provider know the callback address?",
+        )
+    if known.last_success and not known.trouble:
+        yield Mark.GOOD, f"Channel {name} last took a message at {known.last_success:%Y-%m-%d %H:%M} UTC."

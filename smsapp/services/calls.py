@@ -121,7 +121,8 @@ def write_down(current: Session, channel_id: int, adapter: Channel, calls: Calls
 def note(current: Session, channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> None:
     """Add one call to the channel's log and, if it carried messages, to its hours."""
     if call.messages:
-        store.add(current, channel_id, {(call.result, call.outcome or ""): call.messages}, now)
+        reason = "" if call.result is Check.OK else call.outcome or ""
+        store.add(current, channel_id, {(call.result, reason): call.messages}, now)
     store.keep(current, [_row(channel_id, adapter, call, now)])
 
 

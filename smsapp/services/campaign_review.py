@@ -246,7 +246,8 @@ class Review(Look):
     @cached_property
     def warnings(self) -> list[Problem]:
         nobody = [problem for problem in self._nobody if problem.warning]
-        return [*nobody, *_text_warnings(self.template), *self._time_warnings()]
+        low = [Problem("balance_low", "channel", warning=True)] if self.channel and self.channel.is_low else []
+        return [*nobody, *low, *_text_warnings(self.template), *self._time_warnings()]
 
     @property
     def ready(self) -> bool:

@@ -48,6 +48,10 @@ def kinds() -> dict[str, type[Channel]]:
     return dict(sorted(found.items()))
 
 
+COMMON = ("name", "phone_property", "rate", "quiet_from", "quiet_until", "price", "currency", "balance_low")
+"""What a person sets of every channel, whatever its kind."""
+
+
 # Reading
 
 
@@ -128,6 +132,14 @@ def kept_secrets(found: ChannelRow) -> frozenset[str]:
     return frozenset(name for name, value in _open(found.secrets).items() if value)
 
 
+def tells_balance(found: ChannelRow) -> bool:
+    """Say whether this account can be asked what is left on it."""
+    try:
+        return adapter_of(found).tells_balance
+    except Refusal:
+        return False
+
+
 def phone_choices() -> list[str]:
     """Return the properties that may hold a phone: every string property, the preset one first."""
     found = sorted(name for name, kind in property_types().items() if kind is Type.STRING and name != PHONE)
@@ -181,6 +193,7 @@ class Wanted:
     quiet_until: str = "08:00"
     price: Decimal | None = None
     currency: str = "CNY"
+    balance_low: Decimal | None = None
 
 
 def create(kind: str, wanted: Wanted, actor: Actor, now: dt.datetime) -> int:
@@ -270,10 +283,7 @@ def _reads(current: Session, name: str) -> bool:
 
 
 def _facts(found: ChannelRow) -> dict[str, object]:
-    return {
-        name: getattr(found, name)
-        for name in ("name", "phone_property", "rate", "quiet_from", "quiet_until", "price", "currency")
-    }
+    return {name: getattr(found, name) for name in COMMON}
 
 
 def _write(found: ChannelRow, wanted: Wanted) -> None:
@@ -282,6 +292,7 @@ def _write(found: ChannelRow, wanted: Wanted) -> None:
     found.rate = wanted.rate
     found.quiet_from, found.quiet_until = wanted.quiet_from, wanted.quiet_until
     found.price, found.currency = wanted.price, wanted.currency.strip().upper()
+    found.balance_low = wanted.balance_low
 
 
 def _checked(
@@ -342,6 +353,8 @@ def _common_problems(current: Session, wanted: Wanted, channel_id: int | None) -
     ]
     if wanted.price is not None and not 0 <= wanted.price < 100_000:
         problems.append(Problem("channel_price", "price"))
+    if wanted.balance_low is not None and not 0 <= wanted.balance_low < 10**12:
+        problems.append(Problem("channel_balance_low", "balance_low"))
     if len(wanted.currency.strip()) != 3 or not wanted.currency.strip().isalpha():
         problems.append(Problem("channel_currency", "currency"))
     return problems

@@ -13,8 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from smsapp.domain.errors import Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.people import Role
-from smsapp.services import channels, connections, receipts
+from smsapp.services import channel_health, channels, connections, receipts
+from smsapp.services.channel_health import Health
 from smsapp.store import campaigns, queue, runs, schema
+from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
 from smsapp.store.people import Person
 from smsapp.store.queue import Pulse
@@ -68,6 +70,8 @@ class Work:
     """Names of channels whose connection no process holds."""
     sealed_channels: list[str] = field(default_factory=list)
     """Names of channels whose secrets the present key does not open."""
+    channels: list[tuple[ChannelRow, Health]] = field(default_factory=list)
+    """Active channels and how they do."""
     broken_runs: dict[int, list[str]] = field(default_factory=dict)
     """Run -> identities of its numbers that do not hold."""
 
@@ -86,6 +90,7 @@ def work(now: dt.datetime) -> Work:
         unread_callbacks=receipts.unread_count(),
         unheld_channels=[row.name for row in connections.unheld(now)],
         sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
+        channels=[(row, channel_health.health(row.id, now)) for row in channels.choices()],
         broken_runs={run_id: wrong for run_id, wrong in broken.items() if wrong},
     )
 

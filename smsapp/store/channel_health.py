@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.outcome import Check
+from smsapp.store.campaigns import Campaign
 from smsapp.store.db import Base, BigId, changed, upsert
 from smsapp.store.runs import Run, RunState, Tally
 
@@ -144,9 +145,12 @@ def missing_receipts(session: Session, channel_id: int, before: dt.datetime, sin
     return found.get("accepted", 0), found.get("no_receipt", 0)
 
 
-def sending(session: Session, channel_id: int) -> Sequence[int]:
-    """Return the campaigns that are sending through this channel now."""
-    chosen = sa.select(Run.campaign_id).where(
-        Run.finished_at.is_(None), Run.state == RunState.SENDING, Run.channel_id == channel_id
+def sending(session: Session, channel_id: int) -> list[tuple[int, str]]:
+    """Return (id, name) of the campaigns that are sending through this channel now."""
+    mine = sa.exists().where(
+        Run.campaign_id == Campaign.id,
+        Run.finished_at.is_(None),
+        Run.state == RunState.SENDING,
+        Run.channel_id == channel_id,
     )
-    return session.scalars(chosen.distinct().order_by(Run.campaign_id)).all()
+    return [(one, name) for one, name in session.execute(sa.select(Campaign.id, Campaign.name).where(mine))]

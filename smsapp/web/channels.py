@@ -10,14 +10,15 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.people import Role
-from smsapp.services import channels, clock, trials
+from smsapp.services import channel_health, channels, clock, trials
 from smsapp.services.trials import Trial
 from smsapp.web import guard
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.channels import TestForm, channel_form
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
-from smsapp.web.render import page, see_other
+from smsapp.web.render import page, page_or_piece, see_other
+from smsapp.words import channels as words
 from smsapp.words import sentence
 from smsapp.words.channels import told
 
@@ -75,10 +76,7 @@ def edit(channel_id: int) -> Response:
     row = channels.row(channel_id)
     kind = _kind(row.kind)
     given = {one.name: row.settings.get(one.name, one.default) for one in kind.settings if not one.secret}
-    common = {
-        name: getattr(row, name)
-        for name in ("name", "phone_property", "rate", "quiet_from", "quiet_until", "price", "currency")
-    }
+    common = {name: getattr(row, name) for name in channels.COMMON}
     form = channel_form(kind, channels.kept_secrets(row), **common, **given)
     problems: list[str] = []
     if form.validate_on_submit():
@@ -100,17 +98,46 @@ def show(channel_id: int) -> Response:
 
 
 def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, status: int = 200) -> Response:
-    return page(
+    return page_or_piece(
         "channels/show.html",
+        "channels/_pace.html",
         status,
         row=row,
         kind=channels.kinds().get(row.kind),
+        health=channel_health.health(row.id, clock.now()),
+        pace=channel_health.pace(row),
+        late_hours=channel_health.LATE_HOURS,
+        tells_balance=channels.tells_balance(row),
+        words=words,
         callback_url=channels.callback_url(row),
         form=form,
         problems=problems or [],
         deletable=guard.may(Role.ADMINISTRATOR) and channels.may_be_deleted(row.id),
         may_change=guard.may(Role.ADMINISTRATOR),
     )
+
+
+@bp.get("/<int:channel_id>/calls")
+@needs(Role.OPERATOR)
+def calls(channel_id: int) -> Response:
+    """The log of calls: the latest ones, without anything that was in them."""
+    return page(
+        "channels/calls.html", row=channels.row(channel_id), calls=channel_health.calls(channel_id), words=words
+    )
+
+
+@bp.post("/<int:channel_id>/balance")
+@needs(Role.OPERATOR)
+def balance(channel_id: int) -> Response:
+    """Ask the provider what is left on the account."""
+    try:
+        trial = trials.ask_balance(channel_id, clock.now())
+    except Refusal as refusal:
+        _flash(refusal)
+    else:
+        if not trial.ok:
+            flash(_told(trial), "danger")
+    return see_other(url_for("channels.show", channel_id=channel_id))
 
 
 @bp.post("/<int:channel_id>/check")

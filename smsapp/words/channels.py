@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from flask_babel import format_decimal, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.outcome import Check, Outcome
-from smsapp.words.outcomes import explanation
+from smsapp.words import outcomes
 
 PROBLEMS = {
     "channel_kind_unknown": _l(
@@ -27,6 +29,8 @@ PROBLEMS = {
     "channel_rate": _l("A whole number from 1 to 100,000; empty means as fast as the provider takes them."),
     "channel_quiet_time": _l("A time such as 21:00."),
     "channel_price": _l("A price from 0 to 100,000."),
+    "channel_balance_low": _l("A number from 0; empty means no warning."),
+    "balance_low": _l("The account of this channel has little left. Top it up, or the run will stop half way."),
     "channel_currency": _l("Three letters such as CNY."),
     "setting_missing": _l("Please fill this in."),
     "setting_number": _l("This must be a number."),
@@ -99,6 +103,40 @@ CODES: dict[str, Any] = {
 """What can be done about the client's own codes."""
 
 
+WHAT = {
+    "send": _l("Campaign"),
+    "test": _l("Test message"),
+    "check": _l("Test of the account"),
+    "balance": _l("Question for the balance"),
+    "pull": _l("Fetching receipts"),
+}
+"""What a call was for."""
+
+
+def failure(result: str, reason: str) -> str:
+    """Return what became of messages, in a few words; "" for "the others"."""
+    if not result:
+        return str(_("Other failures"))
+    if reason and result in {Check.REFUSED, Check.MISCONFIGURED}:
+        return str(outcomes.LABELS[Outcome(reason)])
+    return str(LABELS[Check(result)])
+
+
+def trouble(result: str, outcome: str, code: str) -> str:
+    """Return what a call ended with, in sentences."""
+    return told(Check(result), Outcome(outcome) if outcome else None, code, "")
+
+
+def left(amount: Decimal | None, currency: str) -> str:
+    """Return what is left on an account."""
+    if amount is None:
+        return str(_("without a limit"))
+    number = format_decimal(amount)
+    return (
+        f"{number} {currency}" if currency else str(ngettext("%(n)s message", "%(n)s messages", int(amount), n=number))
+    )
+
+
 def told(result: Check, outcome: Outcome | None, code: str, provider_ref: str) -> str:
     """Return what came of a trial, in sentences for a person."""
     if result is Check.OK:
@@ -106,6 +144,6 @@ def told(result: Check, outcome: Outcome | None, code: str, provider_ref: str) -
         return str(_("The provider accepted the message%(reference)s.", reference=reference))
     said = [str(TROUBLE[result]), str(CODES.get(code, ""))]
     if code not in CODES:
-        said += [explanation(outcome) if outcome else ""]
+        said += [outcomes.explanation(outcome) if outcome else ""]
         said += [_("The provider's code: %(code)s", code=code) if code else ""]
     return " ".join(filter(None, said))

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from decimal import Decimal
 
 from smsapp.domain.contact import Type
+from smsapp.domain.outcome import Check, Outcome
 from smsapp.domain.segment import Condition, Group, Operator
+from smsapp.services import calls, clock
+from smsapp.services.calls import Call
 from smsapp.services.trail import Actor, note
-from smsapp.store.db import session
+from smsapp.store import channel_health
+from smsapp.store.db import session, writing
 from smsapp.store.people import Person
 from smsapp.store.runs import RunState
 from tests import builders, ledgers
 
 NOW = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)
 NAMES = ("王小明", "李静", "张伟", "刘洋", "陈思远", "杨柳", "赵一鸣", "黄丽华")
+LITTLE_LEFT = {"balance": Decimal("86.5"), "balance_currency": "CNY", "balance_at": NOW, "balance_low": Decimal(100)}
+
+
+def telephone(channel_id: int) -> None:
+    """Fill the channel's hours and its log of calls."""
+    now, begun = clock.now(), time.monotonic()
+    with writing() as current:
+        for ago in range(20):
+            at = now - dt.timedelta(hours=ago)
+            counts = {
+                ("ok", ""): 900 + 7 * ago,
+                ("refused", "bad_number"): 12,
+                ("unclear", "network"): 3 * (ago % 4 == 0),
+            }
+            channel_health.add(current, channel_id, counts | {("misconfigured", "balance"): 40 * (ago == 3)}, at)
+        for call in (
+            Call("check", begun, 0.21, Check.OK, status=200),
+            Call("send", begun, 0.083, Check.OK, 100, Outcome.BAD_NUMBER, "1023", 200),
+            Call("send", begun, 0.141, Check.MISCONFIGURED, 100, Outcome.BALANCE, "2001", 200),
+            Call("send", begun, 30.0, Check.UNCLEAR, 100, Outcome.NETWORK, "timeout"),
+        ):
+            calls.note(current, channel_id, None, call, now)
 
 
 def fill() -> Person:
@@ -30,7 +58,8 @@ def fill() -> Person:
     here = Condition("city", Type.STRING, Operator.EQUALS, ("杭州",))
     rule = Group(children=(here,)).as_json()
     builders.segment(name="杭州金卡会员", rule=rule)
-    channel = builders.channel(name="演示通道")
+    channel = builders.channel(name="演示通道", rate=100, settings={"balance": "86.5"}, **LITTLE_LEFT)
+    telephone(channel.id)
     builders.channel(name="备用通道", active=False)
     chosen = builders.template(
         channel.id,

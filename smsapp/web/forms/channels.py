@@ -41,6 +41,7 @@ class ChannelForm(FlaskForm):  # type: ignore[misc]
     quiet_until = StringField(_l("Quiet until"))
     price = DecimalField(_l("Price per billed part"), [Optional()], places=None)
     currency = StringField(_l("Currency"), [Length(max=10)])
+    balance_low = DecimalField(_l("Warn below a balance of"), [Optional()], places=None)
 
     def wanted(self, kind: type[Channel]) -> Wanted:
         """Return what was filled in, for the service to check."""
@@ -53,6 +54,7 @@ class ChannelForm(FlaskForm):  # type: ignore[misc]
             quiet_until=self.quiet_until.data or "",
             price=self.price.data,
             currency=self.currency.data or "",
+            balance_low=self.balance_low.data,
         )
 
     def sections(self, kind: type[Channel]) -> list[tuple[str, list[Field]]]:

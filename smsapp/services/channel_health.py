@@ -1,0 +1,131 @@
+"""How a channel does: what the channel's page, `flask channels check` and `flask doctor` say about it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from smsapp.domain.outcome import Check
+from smsapp.services.calls import MOST_CALLS
+from smsapp.store import channel_health as store
+from smsapp.store import rate
+from smsapp.store.channel_health import HOUR, ChannelCall
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session
+from smsapp.store.settings import settings
+
+LATE_HOURS = 2
+"""A receipt that takes longer is worth a look, though it may still come."""
+LOOKED_BACK = dt.timedelta(days=7)
+BARS = 24
+"""Hours the chart shows."""
+MOST_CLASSES = 4
+"""Kinds of failure with a colour of their own in the chart; the others share one."""
+SHOWN = 10
+"""Calls on the channel's page; all of them have a page of their own."""
+
+Class = tuple[str, str]
+"""(Check, Outcome or ""): what became of messages."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The rate in use, shared by all workers and campaigns."""
+
+    limit: int | None
+    in_use: int | None
+    """None if there is no limit to measure, or nobody who knows."""
+    campaigns: list[tuple[int, str]]
+    """(id, name) of those that send through the channel now."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """An hour's failures: one number per class of the chart, those without a colour of their own last."""
+
+    at: dt.datetime
+    failures: list[int]
+
+
+@dataclass(frozen=True)
+class Health:
+    """What is known of a channel now."""
+
+    last_success: dt.datetime | None
+    """None if it took nothing within the last thirty days."""
+    calls: Sequence[ChannelCall]
+    """The latest ones, newest first."""
+    day: Counter[Class] = field(default_factory=Counter)
+    """What became of the messages of the last 24 hours."""
+    week: Counter[Class] = field(default_factory=Counter)
+    bars: list[Bar] = field(default_factory=list)
+    classes: list[Class] = field(default_factory=list)
+    """What the bars count, most frequent first; ("", "") are the others."""
+    waiting: int = 0
+    """Messages accepted more than LATE_HOURS ago that still have no receipt."""
+    given_up: int = 0
+    """Messages of the last seven days whose receipt nobody waits for any more."""
+
+    @property
+    def trouble(self) -> ChannelCall | None:
+        """The latest call about sending, if the provider took none of it for a reason of its own or the account's."""
+        last = next((call for call in self.calls if call.what in {"send", "test", "check"}), None)
+        return last if last is not None and last.result not in {Check.OK, Check.REFUSED} else None
+
+
+def health(channel_id: int, now: dt.datetime) -> Health:
+    """Return how this channel does."""
+    current = session()
+    counts = store.hours(current, channel_id, now - LOOKED_BACK)
+    first = int(now.timestamp()) // HOUR * HOUR - (BARS - 1) * HOUR
+    day: Counter[Class] = Counter()
+    week: Counter[Class] = Counter()
+    for hour, result, reason, n in counts:
+        week[result, reason] += n
+        if hour >= first:
+            day[result, reason] += n
+    classes, bars = _bars([line for line in counts if line[0] >= first and line[1] != Check.OK], first)
+    late = now - dt.timedelta(hours=LATE_HOURS)
+    long_ago = now - max(LOOKED_BACK, dt.timedelta(hours=settings().RECEIPT_HOURS + 24))
+    waiting, given_up = store.missing_receipts(current, channel_id, late, long_ago)
+    latest = store.calls(current, channel_id, SHOWN)
+    success = store.last_success(current, [channel_id]).get(channel_id)
+    return Health(success, latest, day, week, bars, classes, waiting, given_up)
+
+
+def _bars(failures: Sequence[tuple[int, str, str, int]], first: int) -> tuple[list[Class], list[Bar]]:
+    """Return the classes of the chart and a bar per hour; nothing if nothing failed."""
+    total: Counter[Class] = Counter()
+    for _hour, result, reason, n in failures:
+        total[result, reason] += n
+    if not total:
+        return [], []
+    classes = [one for one, _ in total.most_common(MOST_CLASSES)]
+    if len(total) > MOST_CLASSES:
+        classes.append(("", ""))
+    bars = [
+        Bar(dt.datetime.fromtimestamp(hour, dt.UTC), [0] * len(classes))
+        for hour in range(first, first + BARS * HOUR, HOUR)
+    ]
+    for hour, result, reason, n in failures:
+        place = classes.index((result, reason)) if (result, reason) in classes else len(classes) - 1
+        bars[(hour - first) // HOUR].failures[place] += n
+    return classes, bars
+
+
+def pace(row: ChannelRow) -> Pace:
+    """Return how much of the channel's rate is in use, and by whom."""
+    in_use = None
+    if row.rate:
+        try:
+            in_use = round(rate.in_use(row.id))
+        except rate.RateUnknown:
+            in_use = None
+    return Pace(row.rate, in_use, store.sending(session(), row.id))
+
+
+def calls(channel_id: int) -> Sequence[ChannelCall]:
+    """Return the channel's log, newest first."""
+    return store.calls(session(), channel_id, MOST_CALLS)

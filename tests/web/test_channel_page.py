@@ -1,0 +1,190 @@
+"""What an operator sees of a channel: does it work, how fast, what is left, what went wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+import redis
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from smsapp.domain.outcome import Check, Outcome
+from smsapp.services import calls, channels, clock
+from smsapp.services.calls import Call
+from smsapp.store import channel_health as store
+from smsapp.store import rate
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session, writing
+from smsapp.store.runs import RunState
+from tests import builders, ledgers
+from tests.pages import Pages
+
+
+@pytest.fixture
+def row(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> ChannelRow:
+    """A channel of a hundred messages per second, at a moment that stands still."""
+    monkeypatch.setattr(clock, "now", lambda: now)
+    values = {one.name: one.default for one in channels.kinds()["simulator"].settings}
+    return builders.channel(name="演练", rate=100, settings=values | {"balance": "86.5", "refused": "0"})
+
+
+def counted(row: ChannelRow, now: dt.datetime, **ago: float) -> None:
+    with writing() as current:
+        for counts in (
+            {("ok", ""): 900, ("refused", "bad_number"): 60, ("refused", "unknown"): 1},
+            {("misconfigured", "balance"): 30, ("unreachable", "network"): 6, ("unclear", "network"): 3},
+        ):
+            store.add(current, row.id, counts, now - dt.timedelta(**ago))
+
+
+def test_failures_are_shown_by_class_and_hour(row: ChannelRow, client: Pages, now: dt.datetime) -> None:
+    # given failures of two hours, and older ones
+    counted(row, now, hours=1)
+    counted(row, now, hours=3)
+    counted(row, now, days=3)
+    # when
+    page = client.as_("operator").get(f"/channels/{row.id}")
+    # then the chart's table has an hour per row, the four most frequent classes and the others
+    heads = [one.get_text() for one in page.select("#failures th[scope=col]")]
+    assert heads == ["起始时间", "号码错误", "余额不足", "连不上", "无明确应答", "其他失败"]
+    rows = [[cell.get_text() for cell in one.select("td")] for one in page.select("#failures-table tr")]
+    assert len(rows) == 24
+    assert rows[-2] == rows[-4] == ["60", "30", "6", "3", "1"]
+    assert rows[-1] == ["0"] * 5
+    # and the totals of a day and of a week stand beside each other
+    text = page.get_text(" ", strip=True)
+    assert "发送成功 1,800 90% 2,700 90%" in text
+    assert "号码错误 120 6% 180 6%" in text
+    assert "1小时前" in text
+
+
+def test_a_channel_nobody_has_used_says_so(row: ChannelRow, client: Pages) -> None:
+    page = client.as_("operator").get(f"/channels/{row.id}")
+    assert not page.select("#failures")
+    assert "最近 30 天没有" in page.get_text()
+    assert "还没有调用记录" in page.get_text()
+    assert "此通道当前没有正在推送的短信" in page.get_text()
+    assert not page.select_one("#pace").has_attr("data-hx-get"), "nothing can change, so nothing asks"
+
+
+def test_the_rate_in_use_is_shown_with_those_who_share_it(row: ChannelRow, client: Pages, valkey: redis.Redis) -> None:
+    # given two campaigns that send, one that is held, and 42 messages a second
+    for state in (RunState.SENDING, RunState.SENDING, RunState.HELD):
+        campaign = builders.campaign(name=f"推送{state}", status="sending", channel_id=row.id)
+        ledgers.run(campaign, state=state)
+    second, _ = valkey.time()  # type: ignore[misc]
+    for at in range(second - 10, second + 10):
+        valkey.set(f"smsapp:pace:{row.id}:{at}", 42)
+    # when
+    piece = client.as_("operator").get(f"/channels/{row.id}", htmx=True).select_one("#pace")
+    # then
+    assert "每秒 42 / 100 条，由 2 个推送任务共用" in piece.get_text()
+    assert piece["data-hx-trigger"] == "every 2s"
+    assert [link.get_text() for link in piece.select("a")] == ["推送sending"] * 2
+
+
+def test_the_rate_in_use_is_unknown_without_redis(
+    row: ChannelRow, client: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_channel_id: int) -> float:
+        raise rate.RateUnknown
+
+    monkeypatch.setattr(rate, "in_use", away)
+    ledgers.run(builders.campaign(status="sending", channel_id=row.id), state=RunState.SENDING)
+    assert "1 个推送任务正在推送" in client.as_("operator").get(f"/channels/{row.id}").get_text()
+
+
+def test_receipts_that_are_late_or_given_up_are_counted_from_the_tallies(
+    row: ChannelRow, client: Pages, now: dt.datetime
+) -> None:
+    # given a run that ended three hours ago, one that ended just now, and one of another channel
+    ended = {"state": RunState.DONE, "verdict": "sent"}
+    for channel_id, ago in ((row.id, 3), (row.id, 1), (builders.channel().id, 3)):
+        campaign = builders.campaign(channel_id=channel_id, status="sent")
+        ledgers.run(campaign, finished_at=now - dt.timedelta(hours=ago), **ended)
+    waiting = ledgers.EVERY_STATE
+    assert waiting
+    # then
+    found = store.missing_receipts(session(), row.id, now - dt.timedelta(hours=2), now - dt.timedelta(days=7))
+    one = store.missing_receipts(session(), row.id, now, now - dt.timedelta(hours=2))
+    assert found == one, "each run is counted in its own window"
+    assert found[0] > 0
+    page = client.as_("operator").get(f"/channels/{row.id}")
+    assert f"{found[0]} 条短信提交成功已超过 2 小时" in page.get_text()
+
+
+def test_the_log_shows_what_happened_and_nothing_that_was_in_it(
+    row: ChannelRow, client: Pages, now: dt.datetime
+) -> None:
+    with writing() as current:
+        for number in range(12):
+            call = Call("send", 0, 0.083, Check.REFUSED, 100, Outcome.BALANCE, f"{chr(65 + number)} 13800138000", 200)
+            calls.note(current, row.id, None, call, now)
+    olga = client.as_("operator")
+    page = olga.get(f"/channels/{row.id}")
+    assert len(page.select('a[href$="/calls"]')) == 1
+    whole = olga.get(f"/channels/{row.id}/calls")
+    assert len(whole.select("tbody tr")) == 12
+    first = whole.select_one("tbody tr").get_text(" ", strip=True)
+    assert "L 138****8000" in first
+    assert "余额不足" in first
+    assert "83 毫秒" in first
+    client.as_("viewer").get(f"/channels/{row.id}/calls", 403)
+
+
+def test_a_balance_is_asked_for_and_warned_about_everywhere(
+    row: ChannelRow, app: Flask, client: Pages, runner: FlaskCliRunner, now: dt.datetime
+) -> None:
+    # given a limit for warnings
+    row.balance_low = Decimal(100)
+    session().commit()
+    campaign = builders.campaign(channel_id=row.id)
+    olga = client.as_("operator")
+    assert "尚未查询" in olga.get(f"/channels/{row.id}").get_text()
+    # when
+    page = olga.post(f"/channels/{row.id}/balance")
+    # then
+    assert "账户余额不足：86.5 CNY" in page.get_text()
+    assert "余额不足" in olga.get("/channels/").get_text()
+    assert "此通道的账户余额不足" in olga.get(f"/campaigns/{campaign.id}/review").get_text()
+    assert "The account of channel 演练 has little left" in runner.invoke(args=["doctor"]).output
+
+
+def test_a_channel_that_tells_no_balance_is_not_asked(app: Flask, client: Pages) -> None:
+    other = builders.channel()
+    page = client.as_("operator").post(f"/channels/{other.id}/balance")
+    assert "此账户不提供余额查询" in page.said()
+
+
+def test_what_to_do_at_the_provider_stands_beside_the_address(app: Flask, client: Pages) -> None:
+    ada = client.as_("administrator", locale="en")
+    steps = ada.get(f"/channels/{builders.channel().id}").select(".callback-steps li")
+    assert "Nothing needs to be set up" in steps[0].get_text()
+
+
+def test_the_command_line_says_the_same(row: ChannelRow, runner: FlaskCliRunner, now: dt.datetime) -> None:
+    counted(row, now, hours=1)
+    done = runner.invoke(args=["channels", "check", "演练"])
+    assert done.exit_code == 0
+    for line in (
+        "24 hours: 900 ",
+        "24 hours: 60 ",
+        "receipts missing: 0",
+        "balance: 86.5 CNY",
+        "rate: 0 of 100 per second, 0 campaigns sending",
+    ):
+        assert line in done.output
+
+
+def test_the_doctor_names_channels_whose_last_call_failed(
+    row: ChannelRow, runner: FlaskCliRunner, now: dt.datetime
+) -> None:
+    counted(row, now, hours=1)
+    assert "Channel 演练 last took a message at 2026-03-02 01:00 UTC." in runner.invoke(args=["doctor"]).output
+    with writing() as current:
+        calls.note(current, row.id, None, Call("send", 0, 1, Check.MISCONFIGURED, 1, Outcome.BALANCE, "51"), now)
+    said = runner.invoke(args=["doctor"])
+    assert said.exit_code == 1
+    assert "The last call through channel 演练 failed (misconfigured, balance, 51)" in said.output
