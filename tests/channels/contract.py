@@ -36,6 +36,7 @@ from smsapp.channels.base import (
     Unreachable,
 )
 from smsapp.channels.http import HttpClient
+from smsapp.domain.outcome import Outcome
 from smsapp.services import channels as service
 from tests.channels.wire import HERE, Line, Provider, closed_port, listening, provider, run
 
@@ -120,6 +121,13 @@ class HttpContract(Contract):
         """Return what the provider says when it takes everything."""
         raise NotImplementedError
 
+    unknown_code: ClassVar[str] = "4711"
+    """A code the provider's documents do not know, as it would look."""
+
+    def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
+        """Return what the provider says when it takes nothing for the reason with this code."""
+        raise NotImplementedError
+
     def ready(self, adapter: Channel) -> Channel:
         """Return the adapter with what it would have fetched to verify callbacks."""
         return adapter
@@ -140,7 +148,9 @@ class HttpContract(Contract):
         async with provider(reply) as server, HttpClient(HERE) as http:
             adapter = self.make(server.url, folder, **values)
             try:
-                return await adapter.send(submission(n), http), server
+                answers = await adapter.send(submission(n), http)
+                assert PASSWORD not in repr(answers)
+                return answers, server
             except ChannelError as error:
                 shown = f"{error} {error!r} {error.__cause__!r}"
                 assert PASSWORD not in shown
@@ -203,6 +213,39 @@ class HttpContract(Contract):
         else:
             is_whole(answers, 1)
             assert all(one.accepted or one.in_doubt for one in answers)
+
+    def test_missing_results_refuse_nobody_and_prove_nothing(self, tmp_path: Path) -> None:
+        if self.make("http://127.0.0.1:1", tmp_path).per_request < 3:
+            return
+        bodies: list[bytes] = []
+
+        def of_two(request: web.Request, body: bytes) -> web.Response:
+            found = self.accepts(request, body)
+            bodies.append(found.body)  # type: ignore[arg-type]
+            return found
+
+        two, _ = run(self.sent(of_two, tmp_path, 2))
+        three, _ = run(self.sent(lambda *_: web.Response(body=bodies[0]), tmp_path, 3))
+        assert isinstance(two, list)
+        if isinstance(three, ChannelError):
+            assert isinstance(three, Unclear)
+            return
+        is_whole(three, 3)
+        assert all(one.accepted or one.in_doubt for one in three)
+        if two[0].provider_ref != two[1].provider_ref:
+            # It answers message by message, so silence about the third one is no acceptance.
+            assert not all(one.accepted for one in three)
+
+    def test_an_unknown_code_is_kept_and_nothing_more_is_made_of_it(self, tmp_path: Path) -> None:
+        found, _ = run(self.sent(lambda *asked: self.refuses(*asked, self.unknown_code), tmp_path))
+        if isinstance(found, ChannelError):
+            # Refused by HTTP itself: a person looks. Sent again by itself it would be refused for ever.
+            assert isinstance(found, Misconfigured)
+            assert self.unknown_code in found.code
+        else:
+            is_whole(found, 1)
+            assert [one.outcome for one in found] == [Outcome.UNKNOWN]
+            assert self.unknown_code in found[0].code
 
     def test_a_refused_connection_is_unreachable(self, tmp_path: Path) -> None:
         async def story() -> None:

@@ -125,6 +125,9 @@ class TestAliyun(HttpContract):
     def accepts(self, request: web.Request, body: bytes) -> web.Response:
         return web.json_response(OK)
 
+    def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
+        return said(code)
+
     async def handed(
         self, what: Submission, folder: Path, answer: Callable[[web.Request, bytes], web.Response], **values: str
     ) -> tuple[list[Answer] | ChannelError, Provider]:
@@ -470,12 +473,7 @@ class TestAliyun(HttpContract):
         found, server = run(self.listed(tmp_path, lambda _: items))
         assert found == [
             ProviderTemplate(
-                "SMS_1",
-                "会员日",
-                "${name}，会员日到了，拒收请回复R",
-                Audit.APPROVED,
-                Purpose.MARKETING,
-                SIGNATURE,
+                "SMS_1", "会员日", "${name}，会员日到了，拒收请回复R", Audit.APPROVED, Purpose.MARKETING, SIGNATURE
             ),
             ProviderTemplate("SMS_2", "验证码", "", Audit.REFUSED, Purpose.VERIFICATION, "", "缺少用途 请补充"),
             ProviderTemplate("SMS_3", "", "", Audit.PENDING, Purpose.NOTIFICATION),

@@ -79,6 +79,11 @@ class TestKannel(HttpContract):
     def accepts(self, request: web.Request, body: bytes) -> web.Response:
         return web.Response(status=202, text="0: Accepted for delivery")
 
+    unknown_code = "No such luck"
+
+    def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
+        return web.Response(status=409, text=f"{code}, sorry")
+
     def test_the_request_is_what_sendsms_wants(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path))
         assert answers == [Answer(True)]
@@ -188,6 +193,9 @@ class TestJasmin(HttpContract):
     def accepts(self, request: web.Request, body: bytes) -> web.Response:
         return web.Response(text='Success "07033084-5cfd-4812-90a4-e4d24ffb6e3d"')
 
+    def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
+        return web.Response(status=406, text=f'Error "{code}"')
+
     def test_chinese_goes_as_hexadecimal_and_the_id_comes_back(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path))
         assert answers == [Answer(True, "07033084-5cfd-4812-90a4-e4d24ffb6e3d")]
@@ -289,6 +297,9 @@ class TestJson(HttpContract):
 
     def accepts(self, request: web.Request, body: bytes) -> web.Response:
         return web.json_response({"code": 0, "data": {"ids": ["abc"]}})
+
+    def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
+        return web.json_response({"code": int(code), "data": {}})
 
     def test_values_are_encoded_where_they_stand(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path))

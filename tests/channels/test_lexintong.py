@@ -137,6 +137,9 @@ class TestLexintong(HttpContract):
     def accepts(self, request: web.Request, body: bytes) -> web.Response:
         return said("succ", "提交成功", int(ID))
 
+    def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
+        return said(int(code))
+
     # -- what is sent ---------------------------------------------------------------------------------------------
 
     def test_the_key_is_the_vendors(self) -> None:

@@ -161,6 +161,11 @@ class TestTencent(HttpContract):
     def accepts(self, request: web.Request, body: bytes) -> web.Response:
         return each("Ok")(request, body)
 
+    unknown_code = "FailedOperation.SomethingNew"
+
+    def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
+        return each(code)(request, body)
+
     async def handed(
         self,
         phones: Sequence[str],

@@ -171,6 +171,9 @@ class TestTwilio(HttpContract):
     def accepts(self, request: web.Request, body: bytes) -> web.Response:
         return strict(request, body)
 
+    def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
+        return error(int(code))
+
     def forged(self, callback: Callback) -> Sequence[Callback]:
         mark = callback.headers["x-twilio-signature"]
         other = RequestValidator("another-token").compute_signature(
