@@ -51,6 +51,21 @@ def test_a_worker_runs_a_job_in_one_line_and_stops_when_asked(app: Flask, enviro
     assert queue.queue(queue.CHORES).failed_job_registry.count == 0
 
 
+def test_the_process_that_holds_connections_comes_up_without_any_and_stops_when_asked(
+    app: Flask, environment: dict[str, str]
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "worker.py", "connect"], cwd=HERE, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until(process, "connections.up")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, rest = process.communicate(timeout=60)
+    assert "connections.down" in rest
+    assert process.returncode == 0
+
+
 def test_the_scheduler_brings_chores_in_line_and_again_after_redis_was_emptied(
     app: Flask, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

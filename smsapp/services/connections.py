@@ -82,6 +82,7 @@ class Holder:
                     await asyncio.wait([sender])
                     _tell(sender)
                 await self.leave()
+                self.desk.shutdown()
 
     async def send(self) -> bool:
         """Work one lane over the connections in our hands; True if something is left."""
@@ -117,7 +118,6 @@ class Holder:
             await self._at_desk(self._give_up)
         except DBAPIError:
             log.exception("connections.leave")
-        self.desk.shutdown()
 
     def _close(self, channel_id: int) -> None:
         log.info("connection.closing channel=%s", channel_id)
@@ -202,7 +202,8 @@ def _tell(task: asyncio.Task[Any]) -> None:
 
 def hold(app: Flask, clock: Clock) -> None:
     """Hold connections until a stop is wanted."""
-    asyncio.run(_hold(app, clock))
+    with app.app_context():
+        asyncio.run(_hold(app, clock))
 
 
 async def _hold(app: Flask, clock: Clock) -> None:

@@ -89,7 +89,14 @@ def test_it_comes_up_serves_refuses_a_second_one_and_leaves_nothing_behind(
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{address[1]}/healthz") as answer:
             assert answer.status == 200
         running = processes_of(folder)
-        for wanted in ("valkey-server", "gunicorn", "worker.py schedule", "worker.py work", "supervisord"):
+        for wanted in (
+            "valkey-server",
+            "gunicorn",
+            "worker.py schedule",
+            "worker.py connect",
+            "worker.py work",
+            "supervisord",
+        ):
             assert any(wanted in line for line in running), (wanted, running)
 
         assert f"Another `flask serve` runs on {folder}" in refused(environment)
