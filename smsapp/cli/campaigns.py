@@ -10,7 +10,8 @@ from flask.cli import AppGroup
 
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Outrun, Refusal
-from smsapp.services import campaign_list, campaigns, clock
+from smsapp.domain.message import Settle
+from smsapp.services import campaign_list, campaigns, clock, doubts
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.trail import Actor
 from smsapp.words import label, sentence
@@ -121,3 +122,48 @@ def _row(line: Line) -> str:
 
 def _moment(moment: dt.datetime | None, zone: str) -> str:
     return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds") if moment else "-"
+
+
+@command.command("unconfirmed")
+@click.option("--campaign", "campaign_id", type=int, help="Only those of one campaign.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many runs at most.")
+def unconfirmed(campaign_id: int | None, limit: int) -> None:
+    """Print runs with messages in doubt, newest first: run, start (UTC), how many, causes, name.
+
+    Example: flask campaigns unconfirmed --campaign 12
+    """
+    found = doubts.listing(clock.now(), campaign_id=campaign_id, limit=limit)
+    for one in found.lines:
+        causes = ", ".join(f"{cause or 'unknown'} {n}" for cause, n in sorted(one.causes.items()))
+        begun = f"{one.run.started_at:%Y-%m-%dT%H:%M:%SZ}" if one.run.started_at else "-"
+        click.echo(f"{one.run.id:>8}  {begun:20}  {one.n:>9}  {causes}  {one.campaign.name}")
+    if found.older:
+        click.echo(f"There are more; these are the newest {limit} runs.", err=True)
+
+
+@command.command("settle")
+@click.argument("run_id", type=int)
+@click.argument("how", type=click.Choice([str(how) for how in Settle]))
+@click.option("--cause", default="", help="Only those in doubt for this cause.")
+@click.option("--message", "seqs", multiple=True, type=int, help="Only this message; may be given several times.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) -> None:
+    """Decide about a run's messages in doubt: sent (they count as accepted), again (sent once more), leave.
+
+    Example: flask campaigns settle 31 again --cause worker_lost
+    """
+    try:
+        doubtful = doubts.of_run(run_id)
+    except Refusal:
+        raise click.ClickException(f"Nothing of run {run_id} is in doubt.") from None
+    n = len(seqs) or (doubtful.causes.get(cause, 0) if cause else doubtful.n)
+    twice = " Whoever got one the first time gets it twice." if how == Settle.AGAIN else ""
+    if not yes:
+        click.confirm(f"{n} messages of “{doubtful.campaign.name}”: {how}.{twice} Go on?", abort=True)
+    try:
+        done = doubts.decide(run_id, Settle(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
+    except Outrun:
+        raise click.ClickException("Nothing of them is in doubt any more; nothing was changed.") from None
+    except Refusal as refusal:
+        raise click.ClickException(sentence(refusal.problems[0])) from None
+    click.echo(f"{done} messages: {how}.")

@@ -29,6 +29,7 @@ class Action(enum.StrEnum):
     FAIL = "fail"
     STOP = "stop"
     END = "end"
+    RETRY = "retry"
     DELETE = "delete"
 
 
@@ -43,6 +44,7 @@ MOVES: dict[Action, tuple[frozenset[Status], Status | None]] = {
     Action.FAIL: (frozenset({Status.SENDING}), Status.FAILED),
     Action.STOP: (frozenset({Status.WAITING}), Status.STOPPED),
     Action.END: (frozenset({Status.SENDING}), Status.STOPPED),
+    Action.RETRY: (frozenset({Status.SENT, Status.FAILED, Status.WAITING}), Status.SENDING),
     Action.DELETE: (frozenset({Status.DRAFT, Status.SENT, Status.FAILED, Status.STOPPED}), None),
 }
 

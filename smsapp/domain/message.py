@@ -34,3 +34,13 @@ def advance(current: Status, news: Status) -> Status:
 
 ACCEPTED_STATES = frozenset({Status.ACCEPTED, Status.DELIVERED, Status.UNDELIVERED, Status.NO_RECEIPT})
 """The channel took the message, whatever became of it later."""
+FAILED_STATES = frozenset({Status.REFUSED, Status.UNDELIVERED})
+"""Surely not with the person; the only states that are tried again without somebody deciding it."""
+
+
+class Settle(enum.StrEnum):
+    """What a person may decide about a message in doubt."""
+
+    SENT = "sent"
+    AGAIN = "again"
+    LEAVE = "leave"

@@ -69,6 +69,9 @@ MEANING: dict[Outcome, Meaning] = {
 }
 
 
+RETRIABLE = frozenset(outcome for outcome, meaning in MEANING.items() if meaning.retriable)
+
+
 class Check(enum.StrEnum):
     """What came of trying out an account or one message."""
 

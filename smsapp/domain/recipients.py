@@ -13,12 +13,16 @@ from smsapp.domain.message import ACCEPTED_STATES, Status
 
 @dataclass(frozen=True)
 class Group:
-    """Messages in one of `states` (with this Outcome, if `reason` names one), and people left out for one of `left`."""
+    """Messages in one of `states` (with this Outcome, if `reason` names one), and people left out for one of `left`.
+
+    Messages with the reason `but` are not among them.
+    """
 
     name: str
     states: frozenset[Status] = frozenset()
     left: frozenset[Left] = frozenset()
     reason: str = ""
+    but: str = ""
 
     def size(self, funnel: Funnel) -> int:
         """Return how many people the funnel counts in this group; a `reason` is not looked at."""

@@ -56,6 +56,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Clock = Callable[[], dt.datetime]
 
+NO_ANSWER, PROVIDER_FAULT = "no_answer", "provider_fault"
+"""Why messages are in doubt: the answer was lost, or the provider itself did not know."""
 LOOK_AROUND = 1.0
 """Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
 OPEN_BATCHES = 8
@@ -375,7 +377,7 @@ class Lane:
                 if known is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(known)):
                     outcomes.trouble = work.trouble = trouble
             except Unclear as doubt:
-                outcomes.answers += request.in_doubt(doubt.code)
+                outcomes.answers += request.in_doubt(doubt.code, PROVIDER_FAULT if _is_theirs(doubt) else NO_ANSWER)
             except Exception:
                 # A fault of ours in the adapter: the request may have left, so its messages are in doubt as well.
                 log.exception("adapter.fault channel=%s", work.line.channel_id)
@@ -407,6 +409,10 @@ class Lane:
         return work.quiet is not None and work.quiet.over_at(self.clock()) is not None
 
 
+def _is_theirs(doubt: Unclear) -> bool:
+    return doubt.outcome is Outcome.PROVIDER_FAULT
+
+
 def _hold_for_fault(run_id: int, now: dt.datetime) -> None:
     """Hold a run that a mistake of ours keeps from going on, so that the others do."""
     with writing() as current:
@@ -426,18 +432,18 @@ class Request:
         for (seq, billed), answer in zip(self.rows, answers, strict=False):
             code, ref = storable(answer.code), storable(answer.provider_ref)
             if answer.in_doubt:
-                yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer", code, ref)
+                yield Answered(seq, Status.UNCONFIRMED, billed, PROVIDER_FAULT if code else NO_ANSWER, code, ref)
             elif answer.accepted:
                 yield Answered(seq, Status.ACCEPTED, billed, "", code, ref)
             else:
                 why = str(answer.outcome or Outcome.UNKNOWN)
                 yield Answered(seq, Status.REFUSED, billed, why, code, ref)
         for seq, billed in self.rows[len(answers) :]:
-            yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer")
+            yield Answered(seq, Status.UNCONFIRMED, billed, NO_ANSWER)
 
-    def in_doubt(self, code: str) -> Iterator[Answered]:
+    def in_doubt(self, code: str, why: str = NO_ANSWER) -> Iterator[Answered]:
         for seq, billed in self.rows:
-            yield Answered(seq, Status.UNCONFIRMED, billed, "no_answer", code)
+            yield Answered(seq, Status.UNCONFIRMED, billed, why, code)
 
 
 def _cut(batch: Claimed, work: Work) -> list[Request]:

@@ -16,18 +16,20 @@ import sqlalchemy as sa
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.funnel import Funnel, broken_identities, total
-from smsapp.domain.message import Status
+from smsapp.domain.funnel import Funnel, broken_identities
+from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import audience, campaigns
 from smsapp.services.trail import Actor, note
-from smsapp.store import recipients, runs
+from smsapp.store import doubts, recipients, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
+from smsapp.store.doubts import Decision
+from smsapp.store.ledger import LEFT
 from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.recipients import Sought
 from smsapp.store.runs import Run, RunState
@@ -39,8 +41,7 @@ CHUNK = 5000
 """Rows an export reads at a time."""
 FEWEST_DIGITS = 4
 MOST_BARS = 96
-FAILED = frozenset({Status.REFUSED, Status.UNDELIVERED})
-EXPLAINED = FAILED | {Status.UNCONFIRMED, Status.CANCELLED}
+EXPLAINED = FAILED_STATES | {Status.UNCONFIRMED, Status.CANCELLED}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Reason:
 
 def _meaning(state: Status | None, code: str) -> Meaning | None:
     """Return what a failure means; None where nothing failed."""
-    if state not in FAILED:
+    if state not in FAILED_STATES:
         return None
     return MEANING[Outcome(code)] if code in MEANING else MEANING[Outcome.UNKNOWN]
 
@@ -131,7 +132,14 @@ class Report:
 
     @property
     def latest(self) -> Run | None:
-        return self.runs[0].run if self.runs else None
+        """The run that goes on, or else the newest one."""
+        going = next((line.run for line in self.runs if line.run.finished_at is None), None)
+        return going or (self.runs[0].run if self.runs else None)
+
+    @property
+    def in_doubt(self) -> int:
+        """Messages about which nobody has decided yet."""
+        return sum(line.n for line in self.reasons if line.state is Status.UNCONFIRMED and line.code != LEFT)
 
 
 def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
@@ -144,7 +152,8 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
     run_ids = [run.id for run in chosen]
     funnels = runs.funnels(session(), run_ids)
     lines = [RunLine(run, funnels[run.id], _cost(run, funnels[run.id].parts)) for run in chosen]
-    funnel = total(line.funnel for line in lines)
+    added_up = runs.campaign_funnels(session(), [campaign_id]) if run_id is None else funnels
+    funnel = added_up.get(campaign_id if run_id is None else run_id, Funnel())
     channel_id = chosen[0].channel_id if chosen else campaign.channel_id
     channel = session().get(ChannelRow, channel_id) if channel_id else None
     bars, bar_seconds = _bars(run_ids, ZoneInfo(campaign.zone))
@@ -156,11 +165,11 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
         runs=lines,
         whole=run_id is None,
         funnel=funnel,
-        reasons=_reasons(run_ids, funnel),
+        reasons=_reasons(run_ids, funnel, merged=run_id is None),
         bars=bars,
         bar_seconds=bar_seconds,
         costs=_added_up([line.cost for line in lines]),
-        progress=_progress(lines[0], now) if lines else None,
+        progress=next((_progress(line, now) for line in lines if line.run.finished_at is None), None),
         as_of=now,
         refresh=_refresh(campaign, lines, funnel, now, whole=run_id is None),
         of_runs=len(known),
@@ -188,11 +197,11 @@ def _added_up(costs: Sequence[Cost]) -> list[Cost]:
     return [cost for cost in found.values() if cost.parts]
 
 
-def _reasons(run_ids: Sequence[int], funnel: Funnel) -> list[Reason]:
+def _reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Reason]:
     """Return why messages went no further, the commonest first within each state."""
     found = [
         Reason(Status[state.upper()], reason, n, n / max(1, funnel.count(Status[state.upper()])))
-        for state, reason, n in runs.reasons(session(), run_ids)
+        for state, reason, n in runs.reasons(session(), run_ids, merged=merged)
         if state != runs.EXCLUDED and n > 0
     ]
     return sorted(
@@ -295,6 +304,8 @@ class MessageStory:
     recipient: Recipient
     text: str = field(repr=False)
     channel: str
+    decisions: Sequence[Decision]
+    """What people decided about it while it was in doubt, newest first."""
 
     @property
     def meaning(self) -> Meaning | None:
@@ -311,7 +322,8 @@ def message(campaign_id: int, run_id: int, seq: int) -> MessageStory:
     frozen = run.template
     values = audience.filled(frozen["variables"], frozen["mapping"], found.params)
     text = full_text(frozen["signature"], compile_text(frozen["text"])(values))
-    return MessageStory(campaign, run, found, text, _name(ChannelRow, run.channel_id))
+    decided = doubts.decisions(session(), run_id, seq)
+    return MessageStory(campaign, run, found, text, _name(ChannelRow, run.channel_id), decided)
 
 
 def export(

@@ -247,13 +247,22 @@ def settle(current: Session, run_id: int, now: dt.datetime) -> Closed | None:
 
 
 def _after_run(current: Session, run: Run, verdict: str) -> dt.datetime | None:
-    """Move the campaign on: back to waiting if another slot lies ahead, else to its last state."""
-    campaign = current.get(Campaign, run.campaign_id, populate_existing=True)
-    if campaign is None:
+    """Move the campaign on: back to waiting if another slot lies ahead, else to its last state.
+
+    While another run of it goes on it stays as it is. A run that repeats another one leaves the campaign as its numbers
+    are then, even if a person has ended it.
+    """
+    # Locked, so that of two runs that end at the same moment the second one sees that it is the last.
+    campaign = current.get(Campaign, run.campaign_id, with_for_update=True, populate_existing=True)
+    if campaign is None or runs.others_go_on(current, run):
         return None
+    if run.repeats is not None:
+        verdict = "sent" if numbers.succeeded(runs.campaign_funnels(current, [campaign.id])[campaign.id]) else "failed"
     schedule = Schedule.from_json(campaign.schedule)
     failure = _why(current, run) if verdict == "failed" else ""
-    due = schedules.next_due(schedule, run.slot) if schedule.recurring and verdict != "stopped" else None
+    due = None
+    if schedule.recurring and verdict != "stopped":
+        due = schedules.next_due(schedule, runs.last_slot(current, campaign.id) or run.slot)
     if due is not None:
         campaigns.move(current, campaign.id, Action.REST, next_due_at=due, failure=failure)
         return due

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain.campaign import Left
-from smsapp.domain.message import Status
+from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.store import audience as audiences
 from smsapp.store.db import changed, dialect, upsert
 from smsapp.store.replies import OptOut
@@ -36,6 +36,8 @@ from smsapp.store.runs import (
 RUNS_PER_PARTITION = 1000
 WORKER_LOST = "worker_lost"
 """Reason of messages whose worker never came back."""
+LEFT = "left"
+"""Reason of messages that a person decided to leave in doubt."""
 
 Changes = Counter[tuple[str, str]]
 """(state, reason) -> how many people more or fewer."""
@@ -257,28 +259,33 @@ def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at
         .values(state=BatchState.READY if unsent else BatchState.DONE, claim="", lease_until=None),
     )
     owned = released == 1
-    begins = Status.QUEUED if owned else Status.UNCONFIRMED
-    counted_as = (name(Status.HANDED), "") if owned else (name(Status.UNCONFIRMED), WORKER_LOST)
+    # Where this worker left them: a lost batch's messages are in doubt, and somebody may have left them so.
+    origins = [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, LEFT)]
+    counted_as = name(Status.HANDED if owned else Status.UNCONFIRMED)
     changes: Changes = Counter()
     groups: dict[tuple[Status, str], list[Answered]] = {}
+    billed = 0
     for answer in answers:
         groups.setdefault((answer.status, answer.reason), []).append(answer)
     for (status, reason), group in sorted(groups.items(), key=itemgetter(0)):
         group.sort(key=attrgetter("seq"))
-        moved = _store_answers(session, batch.run_id, begins, group, at)
-        changes[counted_as] -= moved
+        moved = 0
+        for begins, why in origins:
+            stored = _store_answers(session, batch.run_id, begins, why, group, at)
+            changes[counted_as, why] -= stored
+            moved += stored
         changes[name(status), reason] += moved
         if moved < len(group):
-            _complete_overtaken(session, batch.run_id, group, at)
+            billed += _complete_overtaken(session, batch.run_id, group, at, some_moved=moved > 0)
+        elif status is Status.ACCEPTED:
+            billed += sum(answer.parts for answer in group)
     if owned and unsent:
         still = _still_queued(session, batch.run_id, unsent)
         changes[name(Status.HANDED), ""] -= still
         changes[name(Status.QUEUED), ""] += still
     shift(session, batch.run_id, changes)
-    # A write-back that is repeated because its commit was not heard of must not count the parts again.
-    parts = sum(answer.parts for answer in answers if answer.status is Status.ACCEPTED)
-    if parts and (owned or changes[name(Status.ACCEPTED), ""]):
-        changed(session, sa.update(Run).where(Run.id == batch.run_id).values(parts=Run.parts + parts))
+    if billed:
+        changed(session, sa.update(Run).where(Run.id == batch.run_id).values(parts=Run.parts + billed))
     return owned
 
 
@@ -290,7 +297,7 @@ def _still_queued(session: Session, run_id: int, unsent: Sequence[int]) -> int:
     return len(session.execute(chosen.order_by(Message.seq).with_for_update()).all())
 
 
-def _store_answers(session: Session, run_id: int, begins: Status, group: Sequence[Answered], at: int) -> int:
+def _store_answers(session: Session, run_id: int, begins: Status, why: str, group: Sequence[Answered], at: int) -> int:
     """Move these messages if they are still where the worker left them; return how many were.
 
     Driver SQL: SQLAlchemy's own executemany costs twice as much here, and on PostgreSQL arrays are faster still.
@@ -302,7 +309,7 @@ def _store_answers(session: Session, run_id: int, begins: Status, group: Sequenc
             "UPDATE message m SET status = %s, reason = %s, answered_at = %s, parts = v.parts,"
             " code = nullif(v.code, ''), provider_ref = nullif(v.ref, '')"
             " FROM unnest(%s::int[], %s::smallint[], %s::text[], %s::text[]) v(seq, parts, code, ref)"
-            " WHERE m.run_id = %s AND m.seq = v.seq AND m.status = %s",
+            " WHERE m.run_id = %s AND m.seq = v.seq AND m.status = %s AND coalesce(m.reason, '') = %s",
             (
                 status,
                 reason,
@@ -313,26 +320,40 @@ def _store_answers(session: Session, run_id: int, begins: Status, group: Sequenc
                 [a.provider_ref for a in group],
                 run_id,
                 int(begins),
+                why,
             ),
         ).rowcount
     return cursor.exec_driver_sql(
         "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = ?, code = ?, provider_ref = ?"
-        " WHERE run_id = ? AND seq = ? AND status = ?",
+        " WHERE run_id = ? AND seq = ? AND status = ? AND coalesce(reason, '') = ?",
         [
-            (status, reason, at, a.parts, a.code or None, a.provider_ref or None, run_id, a.seq, int(begins))
+            (status, reason, at, a.parts, a.code or None, a.provider_ref or None, run_id, a.seq, int(begins), why)
             for a in group
         ],
     ).rowcount
 
 
-def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered], at: int) -> None:
-    """Add what the answer knew to messages whose receipt was quicker than the answer."""
-    session.connection().execute(
-        sa.update(Message)
-        .where(Message.run_id == run_id, Message.seq == sa.bindparam("at_seq"), Message.answered_at.is_(None))
-        .values(parts=sa.bindparam("its_parts"), provider_ref=sa.bindparam("its_ref"), answered_at=at),
-        [{"at_seq": a.seq, "its_parts": a.parts, "its_ref": a.provider_ref or None} for a in group],
-    )
+def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered], at: int, *, some_moved: bool) -> int:
+    """Add what the answer knew to messages whose receipt was quicker; return the parts of all it is about now.
+
+    A write-back that is repeated because its commit was not heard of counts none a second time.
+    """
+    rows = session.execute(
+        sa.select(Message.seq, Message.status, Message.answered_at).where(
+            Message.run_id == run_id, Message.seq.in_([a.seq for a in group])
+        )
+    ).all()
+    late = {seq for seq, status, answered in rows if answered is None and status in ACCEPTED_STATES}
+    took = {seq for seq, status, answered in rows if (status, answered) == (Status.ACCEPTED, at)} if some_moved else ()
+    overtaken = [a for a in group if a.seq in late]
+    if overtaken:
+        session.connection().execute(
+            sa.update(Message)
+            .where(Message.run_id == run_id, Message.seq == sa.bindparam("at_seq"), Message.answered_at.is_(None))
+            .values(parts=sa.bindparam("its_parts"), provider_ref=sa.bindparam("its_ref"), answered_at=at),
+            [{"at_seq": a.seq, "its_parts": a.parts, "its_ref": a.provider_ref or None} for a in overtaken],
+        )
+    return sum(a.parts for a in group if a.seq in late or a.seq in took)
 
 
 def remember_refs(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]]) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from smsapp.domain.message import Status
-from smsapp.store.db import dialect, upsert
+from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
+from smsapp.store.db import changed, dialect, upsert
 from smsapp.store.ledger import Changes, name, shift
-from smsapp.store.runs import Batch, BatchState, ProviderRef, ReceiptBucket
+from smsapp.store.runs import WAS, Batch, BatchState, Message, ProviderRef, ReceiptBucket, Run
 
 BUCKET_SECONDS = 600
 
@@ -25,6 +25,8 @@ class Known:
     status: Status
     reason: str
     handed: bool
+    parts: int = 0
+    """What the answer said it is billed as; 0 while there is none."""
 
 
 def where_they_stand(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Known]:
@@ -33,18 +35,18 @@ def where_they_stand(session: Session, keys: Sequence[tuple[int, int]]) -> dict[
         return {}
     if dialect() == "postgresql":
         found = session.connection().exec_driver_sql(
-            "SELECT m.run_id, m.seq, m.status, m.reason FROM unnest(%s::bigint[], %s::int[]) v(run_id, seq)"
+            "SELECT m.run_id, m.seq, m.status, m.reason, m.parts FROM unnest(%s::bigint[], %s::int[]) v(run_id, seq)"
             " JOIN message m ON m.run_id = v.run_id AND m.seq = v.seq ORDER BY m.run_id, m.seq FOR UPDATE OF m",
             ([run for run, _ in keys], [seq for _, seq in keys]),
         )
     else:
         found = session.connection().exec_driver_sql(
-            "SELECT m.run_id, m.seq, m.status, m.reason FROM json_each(?) v"
+            "SELECT m.run_id, m.seq, m.status, m.reason, m.parts FROM json_each(?) v"
             " JOIN message m ON m.run_id = v.value ->> 0 AND m.seq = v.value ->> 1",
             (json.dumps(keys),),
         )
     rows = found.all()
-    early = {run_id for run_id, _seq, status, _reason in rows if status == Status.QUEUED}
+    early = {run_id for run_id, _seq, status, _reason, _parts in rows if status == Status.QUEUED}
     in_flight = [
         (run_id, lo, hi)
         for run_id, lo, hi in session.execute(
@@ -56,8 +58,9 @@ def where_they_stand(session: Session, keys: Sequence[tuple[int, int]]) -> dict[
             Status(status),
             reason or "",
             status == Status.QUEUED and any(run_id == r and lo <= seq <= hi for r, lo, hi in in_flight),
+            parts or 0,
         )
-        for run_id, seq, status, reason in rows
+        for run_id, seq, status, reason, parts in rows
     }
 
 
@@ -101,6 +104,7 @@ def apply_moves(session: Session, moves: Sequence[Move], at: int) -> None:
             [(int(m.status), m.reason, m.code, at, m.run_id, m.seq) for m in moves],
         )
     changes: dict[int, Changes] = {}
+    billed: Counter[int] = Counter()
     buckets: Counter[tuple[int, str]] = Counter()
     for move in moves:
         mine = changes.setdefault(move.run_id, Counter())
@@ -108,8 +112,15 @@ def apply_moves(session: Session, moves: Sequence[Move], at: int) -> None:
         mine[name(before), move.known.reason] -= 1
         mine[name(move.status), move.reason] += 1
         buckets[move.run_id, name(move.status)] += 1
+        if before not in ACCEPTED_STATES and move.status in ACCEPTED_STATES:
+            billed[move.run_id] += move.known.parts
+    for run_id, mine in _carried_on(session, moves).items():
+        changes.setdefault(run_id, Counter()).update(mine)
     for run_id in sorted(changes):
         shift(session, run_id, changes[run_id])
+    for run_id, parts in sorted(billed.items()):
+        if parts:
+            changed(session, sa.update(Run).where(Run.id == run_id).values(parts=Run.parts + parts))
     bucket = at // BUCKET_SECONDS * BUCKET_SECONDS
     statement = upsert(ReceiptBucket).values(
         [{"run_id": run_id, "bucket": bucket, "state": state, "n": n} for (run_id, state), n in sorted(buckets.items())]
@@ -120,6 +131,32 @@ def apply_moves(session: Session, moves: Sequence[Move], at: int) -> None:
             set_={"n": ReceiptBucket.n + statement.excluded.n},
         )
     )
+
+
+def _carried_on(session: Session, moves: Sequence[Move]) -> dict[int, Changes]:
+    """Return what changes for runs that repeat these messages: where their people are in the run they repeat."""
+    failed = {(m.run_id, m.seq): m for m in moves if m.known.status in FAILED_STATES}
+    if not failed:
+        return {}
+    repeating = dict(
+        iter(session.execute(sa.select(Run.id, Run.repeats).where(Run.repeats.in_({k[0] for k in failed}))))
+    )
+    if not repeating:
+        return {}
+    changes: dict[int, Changes] = {}
+    again = aliased(Message)
+    for run_id, first in sorted(repeating.items()):
+        found = session.execute(
+            sa.select(Message.seq)
+            .join(again, sa.and_(again.run_id == run_id, again.phone == Message.phone))
+            .where(Message.run_id == first, Message.seq.in_([seq for run, seq in failed if run == first]))
+        )
+        for (seq,) in found:
+            move = failed[first or 0, seq]
+            mine = changes.setdefault(run_id, Counter())
+            mine[WAS + name(move.known.status), move.known.reason] -= 1
+            mine[WAS + name(move.status), move.reason] += 1
+    return changes
 
 
 def by_provider_ref(session: Session, channel_id: int, refs: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:

@@ -74,6 +74,8 @@ def _messages(session: Session, run_id: int, group: Group, sought: Sought, after
     where += [*_in_states(session, group.states, run_id), *sought.among(Message.phone)]
     if group.reason:
         where.append(Message.reason == group.reason)
+    if group.but:
+        where.append(sa.func.coalesce(Message.reason, "") != group.but)
     rows = session.execute(
         sa.select(
             Message.seq, Message.contact_id, Contact.xwho, Message.phone, STATE_NOW, Message.reason, Message.code,

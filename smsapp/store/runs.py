@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from smsapp.store.campaigns import Campaign
 from smsapp.store.db import Base, BigId, changed, upsert
 
 EXCLUDED = "excluded"
+WAS = "was_"
 PARTITIONED = {"postgresql_partition_by": "RANGE (run_id)", "sqlite_with_rowid": False}
 
 
@@ -52,12 +54,20 @@ class Run(Base):
             postgresql_where=sa.text("finished_at IS NULL"),
         ),
         sa.Index("ix_run_channel_id_finished_at", "channel_id", "finished_at"),
+        sa.Index(
+            "ix_run_repeats",
+            "repeats",
+            sqlite_where=sa.text("repeats IS NOT NULL"),
+            postgresql_where=sa.text("repeats IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"))
     slot: Mapped[dt.datetime]
     """The due moment this run is for; unique per campaign, so two schedulers make one run."""
+    repeats: Mapped[int | None] = mapped_column(BigId, sa.ForeignKey("run.id"))
+    """The run whose failed messages this one tries again, its slot being the moment somebody asked for it."""
     state: Mapped[str] = mapped_column(sa.String(10))
     verdict: Mapped[str] = mapped_column(sa.String(10), default="")
     """sent, failed, stopped, missed; "" while it goes on"""
@@ -75,6 +85,8 @@ class Run(Base):
     planned: Mapped[int] = mapped_column(default=0)
     parts: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     """Billed parts of accepted messages."""
+    asked: Mapped[int] = mapped_column(default=0)
+    """The message up to which the provider has been asked about doubts in this round (services/lookups.py)."""
     opened_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
@@ -130,14 +142,24 @@ class Exclusion(Base):
 class Tally(Base):
     """How many people of a run are where: changed in the same transaction as the rows it counts.
 
-    state "excluded" with a Left reason, or the name of a message status with its reason ("" where it has none).
+    state "excluded" with a Left reason, or the name of a message status with its reason ("" where it has none). A run
+    that repeats another one also counts where its people are in that one: WAS before the name of that status.
     """
 
     __tablename__ = "tally"
-    __table_args__ = {"sqlite_with_rowid": False}
+    __table_args__ = (
+        # Not on n as well: an index on what changes would make every write-back dearer on PostgreSQL.
+        sa.Index(
+            "ix_tally_unconfirmed",
+            "run_id",
+            sqlite_where=sa.text("state = 'unconfirmed'"),
+            postgresql_where=sa.text("state = 'unconfirmed'"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
 
     run_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("run.id"), primary_key=True)
-    state: Mapped[str] = mapped_column(sa.String(12), primary_key=True)
+    state: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
     reason: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     n: Mapped[int]
 
@@ -168,9 +190,11 @@ class ProviderRef(Base):
     seq: Mapped[int]
 
 
-def add_run(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime) -> int | None:
+def add_run(
+    session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime, repeats: int | None = None
+) -> int | None:
     """Open the run of this campaign for this slot; return its id, or None if somebody has opened it already."""
-    new = _new(campaign, slot, now, state=RunState.OPEN)
+    new = _new(campaign, slot, now, state=RunState.OPEN, repeats=repeats)
     made: int | None = session.execute(new.returning(Run.id)).scalar_one_or_none()
     return made
 
@@ -254,6 +278,18 @@ def latest(session: Session, campaign_id: int) -> Run | None:
     return session.scalar(sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc()).limit(1))
 
 
+def others_go_on(session: Session, run: Run) -> bool:
+    """Say whether another run of the same campaign is not over."""
+    others = sa.exists().where(Run.campaign_id == run.campaign_id, Run.id != run.id, Run.finished_at.is_(None))
+    return bool(session.scalar(sa.select(others)))
+
+
+def last_slot(session: Session, campaign_id: int) -> dt.datetime | None:
+    """Return the last due moment of the campaign that has become a run; those that repeat a run have none."""
+    chosen = sa.select(sa.func.max(Run.slot)).where(Run.campaign_id == campaign_id, Run.repeats.is_(None))
+    return session.scalar(chosen)
+
+
 def of_campaign(session: Session, campaign_id: int) -> Sequence[Run]:
     """Return a campaign's runs as the database has them now, newest first."""
     chosen = sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc())
@@ -266,47 +302,67 @@ def funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
 
 
 def campaign_funnels(session: Session, campaign_ids: Sequence[int]) -> dict[int, Funnel]:
-    """Return the funnel of each campaign, all its runs added up; campaigns without a run are left out."""
-    return _funnels(session, Run.campaign_id, Run.campaign_id.in_(campaign_ids))
+    """Return the funnel of each campaign, all its runs added up; campaigns without a run are left out.
+
+    A run that repeats another one adds nobody: its people were targeted there, and where they are now takes the place
+    of where they were.
+    """
+    return _funnels(session, Run.campaign_id, Run.campaign_id.in_(campaign_ids), merged=True)
 
 
-def _funnels(session: Session, key: Any, which: Any) -> dict[int, Funnel]:
+def _funnels(session: Session, key: Any, which: Any, *, merged: bool = False) -> dict[int, Funnel]:
+    first = Run.repeats.is_(None) if merged else sa.true()
     totals = session.execute(
-        sa.select(key, sa.func.sum(Run.target), sa.func.sum(Run.planned), sa.func.sum(Run.parts))
+        sa.select(
+            key,
+            sa.func.sum(sa.case((first, Run.target), else_=0)),
+            sa.func.sum(sa.case((first, Run.planned), else_=0)),
+            sa.func.sum(Run.parts),
+        )
         .where(which)
         .group_by(key)
     ).all()
     counts = session.execute(
         sa.select(key, Tally.state, Tally.reason, sa.func.sum(Tally.n))
         .join(Run, Run.id == Tally.run_id)
-        .where(which)
+        .where(which, sa.or_(first, Tally.state != EXCLUDED))
         .group_by(key, Tally.state, Tally.reason)
     ).all()
     excluded: dict[int, dict[str, int]] = {}
-    messages: dict[int, dict[Status, int]] = {}
+    messages: dict[int, Counter[Status]] = {}
     for one, state, reason, n in counts:
         if state == EXCLUDED:
             excluded.setdefault(one, {})[reason] = int(n)
-        else:
-            mine = messages.setdefault(one, {})
-            status = Status[state.upper()]
-            mine[status] = mine.get(status, 0) + int(n)
+        elif not state.startswith(WAS):
+            messages.setdefault(one, Counter())[Status[state.upper()]] += int(n)
+        elif merged:
+            messages.setdefault(one, Counter())[Status[state.removeprefix(WAS).upper()]] -= int(n)
     return {
         one: Funnel(int(target), int(planned), excluded.get(one, {}), messages.get(one, {}), int(parts))
         for one, target, planned, parts in totals
     }
 
 
-def reasons(session: Session, run_ids: Sequence[int]) -> list[tuple[str, str, int]]:
-    """Return (state, reason, people) for everything that has a reason, most frequent first."""
+def reasons(session: Session, run_ids: Sequence[int], *, merged: bool = False) -> list[tuple[str, str, int]]:
+    """Return (state, reason, people) for everything that has a reason, most frequent first.
+
+    `merged`: as campaign_funnels count, for all runs of a campaign.
+    """
     rows = session.execute(
-        sa.select(Tally.state, Tally.reason, sa.func.sum(Tally.n).label("n"))
+        sa.select(Tally.state, Tally.reason, sa.func.sum(Tally.n))
+        .join(Run, Run.id == Tally.run_id)
         .where(Tally.run_id.in_(run_ids), Tally.reason != "")
+        .where(sa.or_(Run.repeats.is_(None), Tally.state != EXCLUDED) if merged else sa.true())
         .group_by(Tally.state, Tally.reason)
-        .having(sa.func.sum(Tally.n) > 0)
-        .order_by(sa.desc("n"))
     )
-    return [(state, reason, int(n)) for state, reason, n in rows]
+    found: Counter[tuple[str, str]] = Counter()
+    for state, reason, n in rows:
+        if not state.startswith(WAS):
+            found[state, reason] += int(n)
+        elif merged:
+            found[state.removeprefix(WAS), reason] -= int(n)
+    counted = [(state, reason, n) for (state, reason), n in found.items() if n > 0]
+    return sorted(counted, key=lambda line: (-line[2], line[0], line[1]))
 
 
 def waiting_for_receipts(session: Session, finished_before: dt.datetime) -> Sequence[int]:

@@ -7,11 +7,14 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.campaign import Left
-from smsapp.domain.message import Status
+from smsapp.domain.message import Settle, Status
 from smsapp.domain.outcome import Charged
 from smsapp.words import outcomes
 
 PROBLEMS = {
+    "run_cannot_go_on": _l(
+        "The campaign was stopped, or its run is being ended, so nothing more is sent. Save it as a new one instead."
+    ),
     "phone_search_short": _l("Enter the whole number, or at least its last %(fewest)s digits."),
     "phone_search_hidden": _l(
         "You may not see whole numbers. Enter the whole number, or just its last %(most)s digits."
@@ -28,6 +31,9 @@ LABELS = {
     Charged.YES: _l("Charged"),
     Charged.NO: _l("Not charged"),
     Charged.UNKNOWN: _l("May be charged"),
+    Settle.SENT: _l("Counted as sent"),
+    Settle.AGAIN: _l("Sent again"),
+    Settle.LEAVE: _l("Left in doubt"),
 }
 
 STATES = {
@@ -102,6 +108,9 @@ DECIDED = {
     "ended": _l("Sending was ended by a person"),
     "failing": _l("Given up, because the run failed"),
     "worker_lost": _l("The sender stopped before the answer came"),
+    "no_answer": _l("The answer was lost on the way"),
+    "provider_fault": _l("The provider did not say whether it took it"),
+    "left": _l("Left in doubt by a person"),
 }
 """Why a message was cancelled, or is in doubt."""
 

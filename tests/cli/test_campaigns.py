@@ -8,9 +8,11 @@ import pytest
 from flask.testing import FlaskCliRunner
 
 from smsapp.domain.campaign import Status
+from smsapp.domain.message import Status as MessageStatus
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
-from tests import builders
+from smsapp.store.runs import RunState
+from tests import builders, ledgers
 
 DAILY = {"kind": "daily", "zone": "Europe/Berlin", "time": "02:30:00", "start": "2031-03-29", "end": "2031-03-31"}
 
@@ -117,3 +119,20 @@ def test_options_that_make_no_sense_are_refused(runner: FlaskCliRunner, args: li
 
 def test_a_preview_of_an_unknown_campaign_is_an_error(runner: FlaskCliRunner) -> None:
     assert runner.invoke(args=["schedule", "preview", "99"]).exit_code == 1
+
+
+def test_messages_in_doubt_are_listed_and_decided(runner: FlaskCliRunner) -> None:
+    campaign = ledgers.campaign(status="sent")
+    ended = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
+    made = ledgers.run(campaign, [(MessageStatus.UNCONFIRMED, "worker_lost", "", 3)], {}, **ended)
+
+    listed = runner.invoke(args=["campaigns", "unconfirmed"])
+    done = runner.invoke(args=["campaigns", "settle", str(made.id), "sent", "--yes"])
+    late = runner.invoke(args=["campaigns", "settle", str(made.id), "again", "--yes"])
+    verified = runner.invoke(args=["reports", "verify"])
+
+    assert f"{made.id}  2026-03-02T02:00:00Z" in listed.output
+    assert "worker_lost 3" in listed.output
+    assert done.output == "3 messages: sent.\n"
+    assert (late.exit_code, late.stderr) == (1, f"Error: Nothing of run {made.id} is in doubt.\n")
+    assert verified.exit_code == 0, verified.output

@@ -15,7 +15,7 @@ from smsapp.store.db import session, writing
 from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
-Fates = tuple[tuple[int, Status, Outcome | None], ...]
+Fates = tuple[tuple[int, Status, str | None], ...]
 """(share in thousandths, what became of it, why); whatever is left over was delivered."""
 
 USUAL: Fates = (
@@ -27,7 +27,7 @@ USUAL: Fates = (
     (5, Status.UNDELIVERED, Outcome.BLOCKED_BY_CARRIER),
     (3, Status.UNDELIVERED, Outcome.SUSPENDED),
     (8, Status.NO_RECEIPT, None),
-    (1, Status.UNCONFIRMED, None),
+    (1, Status.UNCONFIRMED, ledger.WORKER_LOST),
 )
 SIGNATURE_REFUSED: Fates = ((1000, Status.REFUSED, Outcome.SIGNATURE_REFUSED),)
 
@@ -56,7 +56,7 @@ def _answer(current: Session, run_id: int, fates: Fates, parts: int, begun: int)
     for share, status, reason in fates:
         above += share
         whens.append((lot < above, sa.literal(int(status))))
-        reasons.append((lot < above, sa.literal(reason.value) if reason else sa.null()))
+        reasons.append((lot < above, sa.literal(str(reason)) if reason else sa.null()))
     answered = begun + (Message.seq - Message.seq % PER_SECOND) / PER_SECOND
     current.execute(
         sa.update(Message)

@@ -1,0 +1,128 @@
+"""Messages in doubt over all campaigns, and the page on which a person decides about them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from smsapp.domain.errors import NotFound, Outrun, Refusal
+from smsapp.domain.message import Settle
+from smsapp.domain.people import Role
+from smsapp.services import channels, clock, doubts
+from smsapp.web import guard, inputs
+from smsapp.web.guard import needs
+from smsapp.web.render import page, page_or_piece, see_other
+from smsapp.words import reports as words
+from smsapp.words import sentence
+
+bp = Blueprint("doubts", __name__, url_prefix="/doubts")
+
+AGES = {"hour": dt.timedelta(hours=1), "day": dt.timedelta(days=1), "week": dt.timedelta(days=7)}
+
+
+@bp.get("/")
+def index() -> Response:
+    """List the runs with messages in doubt, newest first."""
+    campaign_id = request.args.get("campaign", type=inputs.id_)
+    channel_id = request.args.get("channel", type=inputs.id_)
+    age = request.args.get("age", "")
+    before = request.args.get("before", type=inputs.id_)
+    found = doubts.listing(
+        clock.now(), campaign_id=campaign_id, channel_id=channel_id, older_than=AGES.get(age), before=before
+    )
+    kept: dict[str, Any] = {"campaign": campaign_id, "channel": channel_id, "age": age if age in AGES else None}
+    return page_or_piece(
+        "doubts/index.html",
+        "doubts/_list.html",
+        lines=found.lines,
+        words=words,
+        kept=kept,
+        ages=AGES,
+        channels=channels.everything(),
+        older=url_for(".index", before=found.older, **kept) if found.older else "",
+        newer=url_for(".index", **kept) if before else "",
+    )
+
+
+@bp.get("/<int:run_id>")
+def show(run_id: int) -> Response:
+    """List one run's messages in doubt."""
+    try:
+        doubtful = doubts.of_run(run_id)
+    except NotFound:
+        return _nothing_left()
+    cause = request.args.get("cause", "")
+    cause = cause if cause in doubtful.causes else ""
+    after = request.args.get("after", 0, type=inputs.id_)
+    people, following = doubts.people(run_id, cause, after)
+    return page_or_piece(
+        "doubts/show.html",
+        "doubts/_people.html",
+        doubtful=doubtful,
+        people=people,
+        cause=cause,
+        n=doubtful.causes[cause] if cause else doubtful.n,
+        words=words,
+        ways=Settle,
+        may_decide=guard.may(Role.OPERATOR),
+        older=url_for(".show", run_id=run_id, cause=cause or None, after=following) if following else "",
+        newer=url_for(".show", run_id=run_id, cause=cause or None) if after else "",
+    )
+
+
+@bp.route("/<int:run_id>/decide", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def decide(run_id: int) -> Response:
+    """Say what a decision means, then carry it out, for the ticked messages or for all of the run."""
+    asked = request.values
+    if asked.get("how") not in set(Settle):
+        abort(404)
+    how, cause = Settle(asked["how"]), asked.get("cause", "")
+    seqs = None if asked.get("all") else asked.getlist("seq", type=inputs.id_)
+    try:
+        doubtful = doubts.of_run(run_id)
+    except NotFound:
+        return _nothing_left()
+    back = url_for(".show", run_id=run_id, cause=cause or None)
+    if seqs is not None and not seqs:
+        flash(_("Tick the messages you decide about, or decide about all of them."), "warning")
+        return see_other(back)
+    n = len(seqs) if seqs is not None else doubtful.causes.get(cause, 0) if cause else doubtful.n
+    if request.method == "GET":
+        return page(
+            "doubts/decide.html", doubtful=doubtful, how=how, cause=cause, seqs=seqs, n=n, back=back, words=words
+        )
+    try:
+        done = doubts.decide(
+            run_id,
+            how,
+            guard.actor(),
+            clock.now(),
+            cause=cause,
+            seqs=seqs,
+            seen=asked.get("seen", type=inputs.id_),
+        )
+    except Outrun:
+        flash(_("Meanwhile something else is known about them; nothing was changed. Here is how it stands."), "warning")
+    except Refusal as refusal:
+        flash(sentence(refusal.problems[0]), "danger")
+    else:
+        flash(_done(how, done), "success")
+    return see_other(back)
+
+
+def _done(how: Settle, n: int) -> str:
+    if how is Settle.SENT:
+        return str(ngettext("One message counts as sent.", "%(num)d messages count as sent.", n))
+    if how is Settle.AGAIN:
+        return str(ngettext("One message is sent again.", "%(num)d messages are sent again.", n))
+    return str(ngettext("One message stays in doubt.", "%(num)d messages stay in doubt.", n))
+
+
+def _nothing_left() -> Response:
+    flash(_("Nothing of this run is in doubt any more."), "info")
+    return see_other(url_for(".index"))
