@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,7 @@ STATUSES: dict[str, News] = {
 }
 """Every other status means that it is under way."""
 
+SERVICE = re.compile("MG[0-9a-fA-F]{32}")
 REF = "ref"
 FORM = "application/x-www-form-urlencoded"
 Fields = Iterable[tuple[str, str]]
@@ -270,7 +272,7 @@ class Twilio(Channel):
     async def _send(self, submission: Submission, messages: Messages, http: HttpClient) -> Answer:
         message = messages[0]
         form = {"To": message.phone, "Body": message.text, "ValidityPeriod": self._validity}
-        form["MessagingServiceSid" if self._sender.startswith("MG") else "From"] = self._sender
+        form["MessagingServiceSid" if SERVICE.fullmatch(self._sender) else "From"] = self._sender
         back = submission.callback_url
         if back and (not is_here(back) or is_here(self._url)):
             # Twilio refuses messages that name an address it cannot call.

@@ -82,6 +82,15 @@ def test_several_replies_of_one_callback_are_told_apart(take):
     assert len(replies.find_page(opt_out=None)) == 5
 
 
+def test_what_the_provider_takes_for_an_opt_out_is_one_whatever_was_written(channel, now):
+    with writing() as current:
+        told = Incoming(phone=PHONE, text="够了", opts_out=True)
+        replies.take(current, channel.id, 1, 0, told, now)
+    (kept,) = replies.find_page(opt_out=True)
+    assert kept.text == "够了"
+    assert replies.opted_out([PHONE]) == {PHONE}
+
+
 def test_a_second_opt_out_of_a_number_changes_nothing(take):
     take("TD")
     take("退订", inbox_id=2)

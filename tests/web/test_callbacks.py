@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from smsapp.channels.base import Callback, CallbackRefused, Channel
-from smsapp.services import channels, receipts
+from smsapp.channels.base import Callback, CallbackRefused, Channel, Misconfigured, Unreachable
+from smsapp.channels.http import HttpClient
+from smsapp.services import callbacks, channels, receipts
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
 from smsapp.store.receipts import Inbox
+from smsapp.store.settings import EXTENSION, settings
 from tests import builders
 
 
@@ -74,6 +79,59 @@ def test_a_wrong_signature_is_refused_and_not_kept(
 
     monkeypatch.setattr(channels.kinds()["gateway"], "verify_callback", verify)
     assert http.post("/callbacks/tok-en", data=b"x").status_code == 403
+    assert stored() == []
+
+
+def test_providers_sign_the_address_they_were_given_not_the_one_a_proxy_shows_us(
+    app: Flask, http: FlaskClient, gateway: ChannelRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(
+        channels.kinds()["gateway"], "verify_callback", lambda _self, callback: seen.append(callback.url)
+    )
+    http.post("/callbacks/tok-en?a=%20b", data=b"x")
+    app.extensions[EXTENSION] = replace(settings(), PUBLIC_URL="https://sms.example.com/base")
+    http.post("/callbacks/tok-en?a=%20b", data=b"x", headers={"Host": "inner:8000"})
+    http.post("/callbacks/tok-en", data=b"x", headers={"Host": "evil.example"})
+    assert seen == [
+        "http://localhost/callbacks/tok-en?a=%20b",
+        "https://sms.example.com/base/callbacks/tok-en?a=%20b",
+        "https://sms.example.com/base/callbacks/tok-en",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status"),
+    [(None, 200), (CallbackRefused(), 403), (Unreachable("connect"), 503), (Misconfigured("HTTP 404"), 503)],
+)
+def test_a_provider_may_have_to_be_asked_before_it_is_believed(
+    trouble: Exception | None, status: int, http: FlaskClient, gateway: ChannelRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def ask(_self: Channel, callback: Callback, _http: HttpClient) -> None:
+        asked.append(callback.body)
+        if trouble:
+            raise trouble
+
+    monkeypatch.setattr(channels.kinds()["gateway"], "asks_back", lambda _self, callback: callback.body != b"known")
+    monkeypatch.setattr(channels.kinds()["gateway"], "ask_back", ask)
+    assert http.post("/callbacks/tok-en", data=b"known").status_code == 200
+    assert http.post("/callbacks/tok-en", data=b"new").status_code == status
+    assert asked == [b"new"]
+    assert len(stored()) == (2 if status == 200 else 1)
+
+
+def test_a_provider_that_does_not_answer_keeps_nobody_waiting_for_long(
+    http: FlaskClient, gateway: ChannelRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(callbacks, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(channels.kinds()["gateway"], "asks_back", lambda *_: True)
+    monkeypatch.setattr(channels.kinds()["gateway"], "ask_back", ask)
+    assert http.post("/callbacks/tok-en", data=b"x").status_code == 503
     assert stored() == []
 
 

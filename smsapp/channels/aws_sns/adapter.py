@@ -1,0 +1,243 @@
+"""Amazon SNS (API 2010-03-31): one signed request per message; news come as signed notifications of a topic.
+
+SNS calls no address about a text message by itself. What it writes about deliveries (CloudWatch Logs), what AWS End
+User Messaging reports, and replies to its numbers are published to a topic to which this channel is subscribed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from smsapp.channels._settings import ACCOUNT, LIMITS, RECEIPT, TIMEOUT, in_flight
+from smsapp.channels._verdicts import CODE_LENGTH, Messages, hand_over, refusal, trouble
+from smsapp.channels.aws_sns.codes import EVENTS, REASONS, element, verdict
+from smsapp.channels.aws_sns.notifications import CONFIRMATION, GOODBYE, NOTIFICATION, TOPIC, Notary, host
+from smsapp.channels.base import (
+    Answer,
+    Callback,
+    Channel,
+    News,
+    Receipt,
+    Reply,
+    Setting,
+    Submission,
+    TemplateFacts,
+    Widget,
+    is_address,
+)
+from smsapp.channels.base import msgid as _l
+from smsapp.channels.http import retry_after
+from smsapp.domain.errors import Problem
+from smsapp.domain.outcome import Outcome
+from smsapp.domain.phone import mask_inside
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpAnswer, HttpClient
+
+VERSION = "2010-03-31"
+REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
+
+
+class AwsSns(Channel):
+    """One request per message; the id in its answer is what receipts name."""
+
+    kind = "aws_sns"
+    label = "Amazon SNS"
+    about = _l("Whole texts to most countries; receipts and replies through a topic, if you set one up.")
+    receipts_by_provider_ref = True
+    callback_steps = (
+        _l("Create a standard topic in Amazon SNS and enter its ARN in this channel's settings first."),
+        _l("Have delivery logs, delivery events or replies published to the topic; see the notes on this provider."),
+        _l("Subscribe this address to the topic with HTTPS, raw message delivery off; the channel confirms by itself."),
+    )
+    settings = (
+        Setting("access_key_id", "Access key ID", required=True, section=ACCOUNT),
+        Setting("secret_access_key", "Secret access key", Widget.SECRET, required=True, section=ACCOUNT),
+        Setting("region", _l("Region"), default="us-east-1", required=True, section=ACCOUNT),
+        Setting(
+            "url",
+            _l("Address"),
+            Widget.URL,
+            hint=_l("Empty means the region's own; fill it in for a rehearsal or a private endpoint only."),
+            section=ACCOUNT,
+        ),
+        Setting(
+            "sender_id",
+            _l("Sender name"),
+            hint=_l("Up to 11 letters and digits, where the country permits it."),
+            section=ACCOUNT,
+        ),
+        Setting(
+            "origination",
+            _l("Origination number"),
+            hint=_l("One of the account's own numbers; empty lets the provider choose."),
+            section=ACCOUNT,
+        ),
+        Setting(
+            "topics",
+            _l("Topics that are believed"),
+            Widget.LONG_TEXT,
+            hint=_l("One ARN per line. Notifications of other topics are refused."),
+            section=RECEIPT,
+        ),
+        Setting(
+            "max_price",
+            _l("Highest price of a message, USD"),
+            Widget.NUMBER,
+            hint=_l("What would cost more is not sent."),
+            low=0.001,
+            high=100,
+            section=LIMITS,
+        ),
+        in_flight("20"),
+        TIMEOUT,
+    )
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        values = self.values
+        self._region = values["region"]
+        partition = "aws-cn" if self._region.startswith("cn-") else "aws"
+        self._url = (values["url"] or f"https://{host(partition, self._region)}").rstrip("/") + "/"
+        credentials = Credentials(values["access_key_id"], values["secret_access_key"])
+        self._signer = SigV4Auth(credentials, "sns", self._region)
+        self._notary = Notary(values["topics"].split(), self._url)
+        self._attributes = {
+            "AWS.SNS.SMS.SenderID": values["sender_id"],
+            "AWS.MM.SMS.OriginationNumber": values["origination"],
+            "AWS.SNS.SMS.MaxPrice": values["max_price"],
+        }
+        self._timeout = float(values["timeout"])
+        self.in_flight = int(float(values["in_flight"]))
+
+    @classmethod
+    def check(cls, values: Mapping[str, str]) -> list[Problem]:
+        """The region becomes part of the address, and the topics decide whom we believe, so both are read strictly."""
+        problems = []
+        if values.get("url") and not is_address(values["url"]):
+            problems.append(Problem("gateway_address", "url"))
+        if not REGION.fullmatch(values.get("region", "")):
+            problems.append(Problem("setting_region", "region"))
+        unread = [line for line in values.get("topics", "").split() if not TOPIC.fullmatch(line)]
+        if unread:
+            problems.append(Problem("setting_topic", "topics", {"line": unread[0]}))
+        return problems
+
+    # Sending
+
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Hand over one message."""
+
+        async def request(messages: Messages) -> list[Answer]:
+            return [await self._send(submission.template, messages, http)]
+
+        return await hand_over([[message] for message in submission.messages], request)
+
+    async def _send(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> Answer:
+        form = {"Action": "Publish", "PhoneNumber": messages[0].phone, "Message": messages[0].text}
+        kind = "Promotional" if template.marketing else "Transactional"
+        attributes = {"AWS.SNS.SMS.SMSType": kind} | self._attributes
+        for position, (name, value) in enumerate(((n, v) for n, v in attributes.items() if v), 1):
+            entry = f"MessageAttributes.entry.{position}"
+            form[f"{entry}.Name"] = name
+            form[f"{entry}.Value.DataType"] = "Number" if name.endswith("MaxPrice") else "String"
+            form[f"{entry}.Value.StringValue"] = value
+        answer = await self._call(form, http)
+        sid = element(answer, "MessageId")[:CODE_LENGTH]
+        if answer.status < 300 and sid:
+            return Answer(True, sid)
+        code = element(answer, "Code")
+        raise refusal(code or f"HTTP {answer.status}", verdict(code, answer), template, messages, retry_after(answer))
+
+    async def _call(self, form: Mapping[str, str], http: HttpClient) -> HttpAnswer:
+        """Return the answer to one signed call."""
+        body = urlencode({**form, "Version": VERSION}).encode()
+        request = AWSRequest("POST", self._url, {"Content-Type": FORM}, body)
+        self._signer.add_auth(request)
+        return await http.request("POST", self._url, dict(request.headers.items()), body, timeout=self._timeout)
+
+    async def test_credentials(self, http: HttpClient) -> str:
+        """Ask for the account's settings of text messages: proves the key, and costs nothing."""
+        answer = await self._call({"Action": "GetSMSAttributes", "attributes.member.1": "MonthlySpendLimit"}, http)
+        if answer.status >= 300 or "<GetSMSAttributesResult" not in answer.text():
+            code = element(answer, "Code")
+            raise trouble(code or f"HTTP {answer.status}", verdict(code, answer), retry_after(answer))
+        return _l("The provider accepts the access key.")
+
+    # News
+
+    def asks_back(self, callback: Callback) -> bool:
+        return self._notary.wants_to_ask(callback.body)
+
+    async def ask_back(self, callback: Callback, http: HttpClient) -> None:
+        await self._notary.ask(callback.body, http)
+
+    def verify_callback(self, callback: Callback) -> None:
+        self._notary.check(callback.body)
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
+        """Return the receipt or the reply in a notification; confirmations say nothing."""
+        found = json.loads(callback.body)
+        kind = found.get("Type") if isinstance(found, dict) else None
+        if kind in {CONFIRMATION, GOODBYE}:
+            return []
+        if kind != NOTIFICATION:
+            raise ValueError("not a notification")
+        message = json.loads(str(found.get("Message") or ""))
+        if isinstance(message, dict) and isinstance(message.get("detail"), dict):
+            message = message["detail"]  # as EventBridge wraps it
+        if not isinstance(message, dict):
+            raise ValueError("a notification's message is a JSON object")
+        if "notification" in message:
+            return [_logged(message)]
+        if "eventType" in message:
+            return _reported(message)
+        if "originationNumber" in message:
+            return [_reply(message)]
+        raise ValueError("neither a receipt nor a reply")
+
+
+def _logged(message: Mapping[str, Any]) -> Receipt:
+    """Return what an entry of the delivery log says."""
+    notification, delivery = message.get("notification"), message.get("delivery")
+    if not isinstance(notification, dict) or not notification.get("messageId") or not isinstance(delivery, dict):
+        raise ValueError("a log entry that names no message")
+    sid, said = str(notification["messageId"]), str(delivery.get("providerResponse") or "").strip()
+    status = message.get("status")
+    if status == "SUCCESS":
+        return Receipt(News.DELIVERED, provider_ref=sid)
+    if status != "FAILURE":
+        raise ValueError("a log entry without a status")
+    outcome = REASONS.get(said.rstrip(".")) or (Outcome.OPTED_OUT if "opted out" in said else Outcome.UNKNOWN)
+    return Receipt(News.UNDELIVERED, provider_ref=sid, outcome=outcome, code=mask_inside(said)[:CODE_LENGTH])
+
+
+def _reported(message: Mapping[str, Any]) -> list[Receipt]:
+    """Return what an event says; events about calls and pictures say nothing to us."""
+    code, sid = str(message["eventType"])[:CODE_LENGTH], str(message.get("messageId") or "")
+    if not code.startswith("TEXT_"):
+        return []
+    if not sid:
+        raise ValueError("an event that names no message")
+    meaning = EVENTS.get(code, Outcome.UNKNOWN if message.get("isFinal") is True else News.ACCEPTED)
+    if isinstance(meaning, Outcome):
+        return [Receipt(News.UNDELIVERED, provider_ref=sid, outcome=meaning, code=code)]
+    if code == "TEXT_SUCCESSFUL" and message.get("isFinal") is False:
+        meaning = News.ACCEPTED
+    return [Receipt(meaning, provider_ref=sid, code=code)]
+
+
+def _reply(message: Mapping[str, Any]) -> Reply:
+    phone = str(message["originationNumber"] or "")
+    if not phone:
+        raise ValueError("a reply without a number")
+    return Reply(phone, str(message.get("messageBody") or ""), provider_ref=str(message.get("inboundMessageId") or ""))

@@ -1,0 +1,158 @@
+"""Which notifications are to be believed: those of our topics, signed by SNS in the topic's own region.
+
+The certificate is fetched once, while the notification waits: never from an address the notification could choose, by
+one thread at a time, for a few seconds at most. After a failure nothing is asked for a while; SNS calls again.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from smsapp.channels._verdicts import unreadable
+from smsapp.channels.base import CallbackRefused, Unreachable
+from smsapp.channels.http import raise_for_status
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpClient
+
+NOTIFICATION, CONFIRMATION, GOODBYE = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
+SIGNED: dict[str, tuple[str, ...]] = {
+    NOTIFICATION: ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
+    CONFIRMATION: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    GOODBYE: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+}
+HASHES: dict[str, hashes.HashAlgorithm] = {
+    "1": hashes.SHA1(),  # noqa: S303 - what version 1 is
+    "2": hashes.SHA256(),
+}
+TOPIC = re.compile(r"arn:(aws[a-z-]*):sns:([a-z0-9-]+):([0-9]{12}):([A-Za-z0-9_.-]{1,256})")
+CERTIFICATE = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]{1,64}\.pem")
+DOMAINS = {"aws-cn": "amazonaws.com.cn"}
+"""Where the partitions' endpoints lie that are not in the usual domain."""
+USUAL = "amazonaws.com"
+MOST_KEYS = 20
+"""Certificates kept in memory; SNS changes its own about once a year."""
+PAUSE = 10.0
+"""Seconds in which nothing is asked after a question that was not answered."""
+
+Envelope = Mapping[str, str]
+
+
+def host(partition: str, region: str) -> str:
+    """Return the host of SNS in a region."""
+    return f"sns.{region}.{DOMAINS.get(partition, USUAL)}"
+
+
+def canonical(envelope: Envelope) -> bytes:
+    """Return what SNS signs of a notification: names and values, each on a line of its own, in this order."""
+    names = (name for name in SIGNED[envelope["Type"]] if name in envelope)
+    return "".join(f"{name}\n{envelope[name]}\n" for name in names).encode()
+
+
+class Notary:
+    """Tells genuine notifications from others. `endpoint` (ending in a slash) stands for all regions in a rehearsal."""
+
+    monotonic: Callable[[], float] = staticmethod(time.monotonic)
+
+    def __init__(self, topics: Iterable[str], endpoint: str) -> None:
+        self._hosts = {found[0]: host(found[1], found[2]) for found in map(TOPIC.fullmatch, topics) if found}
+        self._endpoint = endpoint
+        self._is_rehearsal = not (urlsplit(endpoint).hostname or "").endswith((f".{USUAL}", *DOMAINS.values()))
+        self._keys: dict[str, RSAPublicKey] = {}
+        self._asking = threading.Lock()
+        self._silent_until = 0.0
+
+    def read(self, body: bytes) -> Envelope:
+        """Return the notification, if it names a topic of ours and a certificate of its SNS; raises CallbackRefused."""
+        try:
+            found = json.loads(body)
+        except ValueError:
+            raise CallbackRefused from None
+        if not isinstance(found, dict) or found.get("Type") not in SIGNED or found.get("TopicArn") not in self._hosts:
+            raise CallbackRefused
+        names = {*SIGNED[found["Type"]], "SigningCertURL", "SignatureVersion", "Signature"}
+        envelope = {name: value for name, value in found.items() if name in names and isinstance(value, str)}
+        if names - {"Subject"} - envelope.keys() or envelope["SignatureVersion"] not in HASHES:
+            raise CallbackRefused
+        begin = f"https://{self._hosts[envelope['TopicArn']]}/"
+        address = envelope["SigningCertURL"]
+        if not address.startswith(begin) or not CERTIFICATE.fullmatch(address[len(begin) - 1 :]):
+            raise CallbackRefused
+        return envelope
+
+    def wants_to_ask(self, body: bytes) -> bool:
+        """Say whether `ask` has something to do before `check` can decide."""
+        try:
+            envelope = self.read(body)
+        except CallbackRefused:
+            return False
+        return envelope["Type"] == CONFIRMATION or envelope["SigningCertURL"] not in self._keys
+
+    async def ask(self, body: bytes, http: HttpClient) -> None:
+        """Fetch the certificate if it is new; confirm a subscription that is signed with it."""
+        envelope = self.read(body)
+        if self.monotonic() < self._silent_until or not self._asking.acquire(blocking=False):
+            raise Unreachable("asked_already", outcome=Outcome.NETWORK)
+        try:
+            if envelope["SigningCertURL"] not in self._keys:
+                await self._learn(envelope, http)
+            self._check(envelope)
+            if envelope["Type"] == CONFIRMATION:
+                await self._confirm(envelope, http)
+        except CallbackRefused:
+            raise
+        except BaseException:
+            self._silent_until = self.monotonic() + PAUSE
+            raise
+        finally:
+            self._asking.release()
+
+    def check(self, body: bytes) -> None:
+        """Raise CallbackRefused unless the notification is genuine."""
+        self._check(self.read(body))
+
+    def _check(self, envelope: Envelope) -> None:
+        key = self._keys.get(envelope["SigningCertURL"])
+        if key is None:
+            raise CallbackRefused
+        try:
+            given = base64.b64decode(envelope["Signature"], validate=True)
+            key.verify(given, canonical(envelope), PKCS1v15(), HASHES[envelope["SignatureVersion"]])
+        except (ValueError, InvalidSignature):
+            raise CallbackRefused from None
+
+    async def _learn(self, envelope: Envelope, http: HttpClient) -> None:
+        path = envelope["SigningCertURL"].rpartition("/")[2]
+        answer = await http.request("GET", self._near(envelope) + path)
+        raise_for_status(answer)
+        try:
+            key = x509.load_pem_x509_certificate(answer.body).public_key()
+        except ValueError:
+            raise unreadable() from None
+        if not isinstance(key, RSAPublicKey):
+            raise unreadable()
+        if len(self._keys) >= MOST_KEYS:
+            self._keys.clear()
+        self._keys[envelope["SigningCertURL"]] = key
+
+    async def _confirm(self, envelope: Envelope, http: HttpClient) -> None:
+        """Call ConfirmSubscription; the address in the notification is not used."""
+        asked = {"Action": "ConfirmSubscription", "TopicArn": envelope["TopicArn"], "Token": envelope["Token"]}
+        raise_for_status(await http.request("GET", f"{self._near(envelope)}?{urlencode(asked)}"))
+
+    def _near(self, envelope: Envelope) -> str:
+        return self._endpoint if self._is_rehearsal else f"https://{self._hosts[envelope['TopicArn']]}/"
