@@ -23,7 +23,7 @@ from smsapp.factory import create_app
 from smsapp.store.db import db
 from tests import servers
 
-pytest_plugins = ["tests.pages", "tests.fakes"]
+pytest_plugins = ["pytester", "tests.pages", "tests.fakes"]
 
 DATABASES = ("sqlite", "postgresql")
 FERNET_KEY = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtISE="

@@ -1,0 +1,126 @@
+"""Pigeon post: JSON over HTTP, an answer per message, signed callbacks. The first of the two files."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from smsapp.channels._settings import ACCOUNT, PLAIN_HTTP, TIMEOUT, in_flight
+from smsapp.channels.base import (
+    Answer,
+    Balance,
+    Callback,
+    CallbackRefused,
+    Channel,
+    News,
+    Receipt,
+    Reply,
+    Setting,
+    Submission,
+    Unclear,
+    Widget,
+)
+from smsapp.channels.base import msgid as _l
+from smsapp.channels.http import raise_for_status
+from smsapp.domain.outcome import Outcome
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpAnswer, HttpClient
+
+TAKEN = "0"
+CODES = {"17": Outcome.BAD_NUMBER, "23": Outcome.OPTED_OUT, "31": Outcome.CONTENT_REFUSED}
+
+
+class Pigeon(Channel):
+    """One request for up to a hundred messages; each has its own answer, and brings our reference back."""
+
+    kind = "pigeon"
+    label = _l("Pigeon post")
+    about = _l("Slow, but it does not need the line.")
+    settings = (
+        Setting("url", _l("Address"), Widget.URL, "https://api.pigeon.example", True, section=ACCOUNT),
+        Setting("api_key", _l("API key"), Widget.SECRET, required=True, section=ACCOUNT),
+        in_flight("20"),
+        TIMEOUT,
+        PLAIN_HTTP,
+    )
+    callback_steps = (_l("Enter this address in the console of the pigeon loft."),)
+    per_request = 100
+    tells_balance = True
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._url = self.values["url"].rstrip("/")
+        self._key = self.values["api_key"]
+        self._timeout = float(self.values["timeout"])
+        self._plain_http = self.values["plain_http"] == "1"
+        self.in_flight = int(float(self.values["in_flight"]))
+
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Hand over one request; a message the answer does not mention is in doubt."""
+        messages = [{"ref": one.ref, "to": one.phone, "text": one.text} for one in submission.messages]
+        answer = await self._call("POST", "/messages", json.dumps({"messages": messages}).encode(), http)
+        results = answer.fields().get("results")
+        if not isinstance(results, list) or not results:
+            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+        told = {str(one.get("ref")): one for one in results if isinstance(one, dict)}
+        return [_answer(told.get(one.ref)) for one in submission.messages]
+
+    async def _call(self, method: str, path: str, body: bytes | None, http: HttpClient) -> HttpAnswer:
+        headers = {"X-Api-Key": self._key, "Content-Type": "application/json"}
+        url = self._url + path
+        answer = await http.request(method, url, headers, body, timeout=self._timeout, plain_http=self._plain_http)
+        raise_for_status(answer)
+        return answer
+
+    async def test_credentials(self, http: HttpClient) -> str:
+        return str((await self.balance(http)).amount)
+
+    async def balance(self, http: HttpClient) -> Balance:
+        """Return the grains of corn that are left."""
+        left = (await self._call("GET", "/balance", None, http)).fields().get("corn")
+        if not isinstance(left, int):
+            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+        return Balance(Decimal(left))
+
+    def verify_callback(self, callback: Callback) -> None:
+        """Compare the signature over the body."""
+        given = callback.headers.get("x-pigeon-signature", "")
+        if not hmac.compare_digest(given.encode(), signature(self._key, callback.body).encode()):
+            raise CallbackRefused
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
+        """Return the receipts, or the reply, in a callback; raises ValueError."""
+        found = json.loads(callback.body)
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise ValueError("a callback is a list of objects")
+        return [_news(one) for one in found]
+
+
+def signature(key: str, body: bytes) -> str:
+    """Return what the loft writes beside a callback."""
+    return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+
+
+def _answer(found: dict[str, Any] | None) -> Answer:
+    code = "" if found is None else str(found.get("code", ""))
+    if found is None or not code:
+        return Answer(False, in_doubt=True)
+    if code == TAKEN:
+        return Answer(True, str(found.get("id", "")))
+    return Answer(False, outcome=CODES.get(code, Outcome.UNKNOWN), code=code)
+
+
+def _news(found: dict[str, Any]) -> Receipt | Reply:
+    if "words" in found:
+        return Reply(str(found.get("from", "")), str(found["words"]))
+    if not found.get("ref") or not found.get("state"):
+        raise ValueError("nothing that names a message")
+    if found["state"] == "landed":
+        return Receipt(News.DELIVERED, str(found["ref"]))
+    code = str(found.get("code", ""))
+    return Receipt(News.UNDELIVERED, str(found["ref"]), outcome=CODES.get(code, Outcome.UNKNOWN), code=code)
