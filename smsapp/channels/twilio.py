@@ -212,7 +212,7 @@ class Twilio(Channel):
         Setting("api_secret", _l("Secret of the API key"), Widget.SECRET, section=ACCOUNT),
         Setting(
             "sender",
-            _l("Sender"),
+            _l("Sent from"),
             required=True,
             hint=_l("A number such as +15017122661, a short code, a sender name, or a messaging service (MG…)."),
             section=ACCOUNT,

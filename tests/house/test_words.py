@@ -73,3 +73,14 @@ def test_every_problem_has_a_sentence() -> None:
                 codes.add(str(node.args[0].value))
     silent = sorted(codes - set(words.PROBLEMS))
     assert not silent, silent
+
+
+def test_no_constant_goes_through_a_filter_that_speaks_the_readers_language() -> None:
+    # Jinja would fill it in once for all readers, in the language of the first one.
+    constant = re.compile(r"""["'][^"'{}]*["']\s*\|\s*(?:label|sentence)\b""")
+    found = [
+        f"{path.relative_to(HERE)}: {match[0]}"
+        for path in sorted((HERE / "smsapp" / "templates").rglob("*.html"))
+        for match in constant.finditer(path.read_text())
+    ]
+    assert not found, found
