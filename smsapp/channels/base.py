@@ -99,7 +99,7 @@ class Note:
     outcome: Outcome | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes a million of them cost a second more
 class Outgoing:
     """One text for one number. `ref` is our own id of the message ("run-seq"), unique for ever.
 
@@ -148,7 +148,7 @@ class Submission:
     """Where the provider should post receipts for these messages; "" if the application has no public address."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Outgoing
 class Answer:
     """What the provider said at once about one message. `provider_ref` is its id of it, if it gave one."""
 

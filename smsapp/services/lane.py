@@ -44,7 +44,7 @@ from smsapp.domain.quiet import QuietHours
 from smsapp.domain.sms_template import compile_text, full_text, parts
 from smsapp.domain.storable import storable
 from smsapp.services import calls, channels, sending, stopping
-from smsapp.services.audience import filled
+from smsapp.services.audience import filled_all
 from smsapp.services.calls import Calls
 from smsapp.store import ledger, queue, rate, runs
 from smsapp.store.db import session, writing
@@ -282,7 +282,7 @@ class Lane:
                 self._hold(batch.run_id, outcomes.trouble, now)
             elif outcomes.answers:
                 runs.note_success(current, batch.run_id)
-            closed = sending.settle(current, batch.run_id, now)
+            closed = sending.settle(current, batch.run_id, now) if ledger.may_be_over(current, batch.run_id) else None
             # Last, because all workers of a channel count into the same hour.
             calls.write_down(current, work.line.channel_id, work.line.adapter, outcomes.calls, now)
         if closed:
@@ -430,11 +430,11 @@ class Request:
     def answered(self, answers: Sequence[Answer]) -> Iterator[Answered]:
         """Pair answers with rows; a message the provider did not mention is in doubt."""
         for (seq, billed), answer in zip(self.rows, answers, strict=False):
-            code, ref = storable(answer.code), storable(answer.provider_ref)
-            if answer.in_doubt:
-                yield Answered(seq, Status.UNCONFIRMED, billed, PROVIDER_FAULT if code else NO_ANSWER, code, ref)
-            elif answer.accepted:
+            code, ref = answer.code and storable(answer.code), storable(answer.provider_ref)
+            if answer.accepted:
                 yield Answered(seq, Status.ACCEPTED, billed, "", code, ref)
+            elif answer.in_doubt:
+                yield Answered(seq, Status.UNCONFIRMED, billed, PROVIDER_FAULT if code else NO_ANSWER, code, ref)
             else:
                 why = str(answer.outcome or Outcome.UNKNOWN)
                 yield Answered(seq, Status.REFUSED, billed, why, code, ref)
@@ -448,23 +448,30 @@ class Request:
 
 def _cut(batch: Claimed, work: Work) -> list[Request]:
     """Render a batch's messages and cut them into requests the provider takes."""
-    names, mapping = work.template.variables, work.mapping
-    fixed = None if any("property" in mapping.get(name, {}) for name in names) else filled(names, mapping, None)
-    most = work.line.adapter.carries(work.template)
+    adapter, template, render, run_id = work.line.adapter, work.template, work.render, batch.run_id
+    most = adapter.carries(template)
     most = min(most, work.line.rate or most)
+    everybody = filled_all(template.variables, work.mapping, [params for _seq, _phone, params in batch.rows])
+    rows: list[tuple[int, int]] = []
+    messages: list[Outgoing] = []
+    for (seq, phone, _params), values in zip(batch.rows, everybody, strict=True):
+        text = render(values)
+        rows.append((seq, parts(text, is_domestic(phone))))
+        messages.append(Outgoing(f"{run_id}-{seq}", phone, text, values))
+    if adapter.equal_texts_only:
+        return _cut_by_text(rows, messages, most)
+    return [Request(rows[at : at + most], messages[at : at + most]) for at in range(0, len(rows), most)]
+
+
+def _cut_by_text(rows: Sequence[tuple[int, int]], messages: Sequence[Outgoing], most: int) -> list[Request]:
     groups: dict[str, Request] = {}
     full: list[Request] = []
-    for seq, phone, params in batch.rows:
-        values = fixed if fixed is not None else filled(names, mapping, params)
-        text = work.render(values)
-        key = text if work.line.adapter.equal_texts_only else ""
-        request = groups.get(key)
-        if request is None:
-            request = groups[key] = Request([], [])
-        request.rows.append((seq, parts(text, is_domestic(phone))))
-        request.messages.append(Outgoing(f"{batch.run_id}-{seq}", phone, text, values))
+    for row, message in zip(rows, messages, strict=True):
+        request = groups.setdefault(message.text, Request([], []))
+        request.rows.append(row)
+        request.messages.append(message)
         if len(request.rows) >= most:
-            full.append(groups.pop(key))
+            full.append(groups.pop(message.text))
     return full + list(groups.values())
 
 

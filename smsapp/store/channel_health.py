@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.outcome import Check
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import Base, BigId, changed, upsert
+from smsapp.store.db import Base, BigId, add_up, changed
 from smsapp.store.runs import Run, RunState, Tally
 
 HOUR = 3600
@@ -57,7 +57,7 @@ class ChannelCall(Base):
 
 
 def add(session: Session, channel_id: int, counts: Mapping[tuple[str, str], int], now: dt.datetime) -> None:
-    """Count messages by (result, reason) into the present hour: one statement."""
+    """Count messages by (result, reason) into the present hour."""
     at = int(now.timestamp())
     # Sorted, so that two workers lock the rows in the same order.
     rows = [
@@ -65,18 +65,16 @@ def add(session: Session, channel_id: int, counts: Mapping[tuple[str, str], int]
         for (result, reason), n in sorted(counts.items())
         if n
     ]
-    if not rows:
-        return
-    new = upsert(ChannelHour).values(rows)
-    key = [ChannelHour.channel_id, ChannelHour.hour, ChannelHour.result, ChannelHour.reason]
-    more = {"n": ChannelHour.n + new.excluded.n, "last_at": new.excluded.last_at}
-    session.execute(new.on_conflict_do_update(index_elements=key, set_=more))
+    add_up(session, ChannelHour, rows, latest=("last_at",))
+
+
+_CALL = sa.insert(ChannelCall)
 
 
 def keep(session: Session, calls: Sequence[Mapping[str, Any]]) -> None:
     """Write calls into the log: one statement."""
     if calls:
-        session.execute(sa.insert(ChannelCall), [*calls])
+        session.connection().execute(_CALL, [*calls])
 
 
 def calls(session: Session, channel_id: int, most: int) -> Sequence[ChannelCall]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -91,6 +92,22 @@ def dialect() -> str:
 def upsert(table: Any) -> Any:
     """Return an INSERT that knows ON CONFLICT, for the database in use."""
     return postgresql.insert(table) if dialect() == "postgresql" else sqlite.insert(table)
+
+
+def add_up(session: Session, table: Any, rows: Sequence[Mapping[str, Any]], latest: tuple[str, ...] = ()) -> None:
+    """Add each row's `n` to the row of the same key, or insert it; the columns in `latest` take the new value.
+
+    One statement for each row, made once: a VALUES list of changing length is put together anew every time.
+    """
+    if rows:
+        session.connection().execute(_adding_up(dialect(), table, latest), rows)
+
+
+@cache
+def _adding_up(_dialect: str, table: Any, latest: tuple[str, ...]) -> Any:
+    new = upsert(table)
+    more = {"n": table.n + new.excluded.n} | {name: new.excluded[name] for name in latest}
+    return new.on_conflict_do_update(index_elements=list(table.__table__.primary_key), set_=more)
 
 
 def one_of(column: sa.ColumnElement[str] | Any, values: Collection[str]) -> sa.ColumnElement[bool]:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from smsapp.domain.campaign import Left
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.store import audience as audiences
-from smsapp.store.db import changed, dialect, upsert
+from smsapp.store.db import add_up, changed, dialect, upsert
 from smsapp.store.replies import OptOut
 from smsapp.store.runs import (
     EXCLUDED,
@@ -34,6 +34,8 @@ from smsapp.store.runs import (
 )
 
 RUNS_PER_PARTITION = 1000
+ROWS_AT_ONCE = 1000
+"""Rows one UPDATE of SQLite takes, four parameters each; it allows 32,766."""
 WORKER_LOST = "worker_lost"
 """Reason of messages whose worker never came back."""
 LEFT = "left"
@@ -52,14 +54,7 @@ def shift(session: Session, run_id: int, changes: Mapping[tuple[str, str], int])
     """Change a run's tallies; always in the same transaction as the rows they count."""
     # Sorted, so that two workers lock the rows in the same order.
     rows = [{"run_id": run_id, "state": s, "reason": r, "n": n} for (s, r), n in sorted(changes.items()) if n]
-    if not rows:
-        return
-    statement = upsert(Tally).values(rows)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[Tally.run_id, Tally.state, Tally.reason], set_={"n": Tally.n + statement.excluded.n}
-        )
-    )
+    add_up(session, Tally, rows)
 
 
 # -- freezing ---------------------------------------------------------------------------------------------------------
@@ -140,6 +135,50 @@ class Claimed:
     rows: list[tuple[int, str, str | None]]
 
 
+_READY = sa.exists().where(Batch.run_id == Run.id, Batch.state == BatchState.READY)
+_RUN = (
+    sa.select(Run.id)
+    .where(
+        Run.state == RunState.SENDING,
+        Run.finished_at.is_(None),
+        Run.channel_id.in_(sa.bindparam("channels", expanding=True)),
+        Run.id.not_in(sa.bindparam("resting", expanding=True)),
+        _READY,
+    )
+    .order_by(Run.id <= sa.bindparam("after_run"), Run.id)
+    .limit(1)
+    .scalar_subquery()
+)
+_NEXT = (
+    sa.select(Batch.run_id, Batch.no)
+    .where(Batch.state == BatchState.READY, Batch.run_id == _RUN)
+    .order_by(Batch.no)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+# Put together once: making a statement like these anew for every batch takes longer than running it.
+_TAKE = (
+    sa.update(Batch)
+    .where(sa.tuple_(Batch.run_id, Batch.no).in_(_NEXT))
+    .values(
+        state=BatchState.HANDED,
+        claim=sa.bindparam("by"),
+        lease_until=sa.bindparam("until"),
+        attempts=Batch.attempts + 1,
+    )
+    .returning(Batch.run_id, Batch.no, Batch.lo, Batch.hi, Batch.attempts)
+)
+_UNSENT = (
+    sa.select(Message.seq, Message.phone, Message.params, sa.exists().where(OptOut.phone == Message.phone))
+    .where(
+        Message.run_id == sa.bindparam("run"),
+        Message.seq.between(sa.bindparam("lo"), sa.bindparam("hi")),
+        Message.status == Status.QUEUED,
+    )
+    .order_by(Message.seq)
+)
+
+
 def claim_batch(
     session: Session,
     channels: Sequence[int],
@@ -155,46 +194,21 @@ def claim_batch(
 
     Numbers that opted out since the freeze are cancelled here, in the transaction that claims.
     """
-    ready = sa.exists().where(Batch.run_id == Run.id, Batch.state == BatchState.READY)
-    run = (
-        sa.select(Run.id)
-        .where(
-            Run.state == RunState.SENDING,
-            Run.finished_at.is_(None),
-            Run.channel_id.in_(channels),
-            Run.id.not_in(resting),
-            ready,
-        )
-        .order_by(Run.id <= after_run, Run.id)
-        .limit(1)
-        .scalar_subquery()
-    )
-    batch = (
-        sa.select(Batch.run_id, Batch.no)
-        .where(Batch.state == BatchState.READY, Batch.run_id == run)
-        .order_by(Batch.no)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    taken = session.execute(
-        sa.update(Batch)
-        .where(sa.tuple_(Batch.run_id, Batch.no).in_(batch))
-        .values(state=BatchState.HANDED, claim=claim, lease_until=now + lease, attempts=Batch.attempts + 1)
-        .returning(Batch.run_id, Batch.no, Batch.lo, Batch.hi, Batch.attempts),
-        execution_options={"synchronize_session": False},
-    ).one_or_none()
+    taken = session.connection().execute(
+        _TAKE,
+        {
+            "channels": list(channels),
+            "resting": list(resting),
+            "after_run": after_run,
+            "by": claim,
+            "until": now + lease,
+        },
+    ).one_or_none()  # fmt: skip
     if taken is None:
         return None
-    opted_out = sa.exists().where(OptOut.phone == Message.phone)
-    messages = (
-        sa.select(Message.seq, Message.phone, Message.params, opted_out)
-        .where(Message.run_id == taken.run_id, Message.seq.between(taken.lo, taken.hi), Message.status == Status.QUEUED)
-        .order_by(Message.seq)
-    )
-    if taken.attempts > 1:
-        # Queued again after a call: the odd one may be getting a receipt at this moment.
-        messages = messages.with_for_update(of=Message)
-    found = session.execute(messages).all()
+    # Queued again after a call: the odd one may be getting a receipt at this moment.
+    messages = _UNSENT if taken.attempts == 1 else _UNSENT.with_for_update(of=Message)
+    found = session.connection().execute(messages, {"run": taken.run_id, "lo": taken.lo, "hi": taken.hi}).all()
     rows = [(seq, phone, params) for seq, phone, params, out in found if not out]
     changes: Changes = Counter({(name(Status.QUEUED), ""): -len(found), (name(Status.HANDED), ""): len(rows)})
     if len(rows) < len(found):
@@ -225,7 +239,7 @@ def extend_leases(session: Session, claim: str, until: dt.datetime) -> None:
 # -- writing back -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes a million of them cost a second more
 class Answered:
     """What became of one message at once; status is ACCEPTED, REFUSED or UNCONFIRMED."""
 
@@ -237,6 +251,20 @@ class Answered:
     provider_ref: str = ""
 
 
+_LOCK_RUN = sa.select(Run.id).where(Run.id == sa.bindparam("run")).with_for_update()
+_RELEASE = (
+    sa.update(Batch)
+    .where(
+        Batch.run_id == sa.bindparam("run"),
+        Batch.no == sa.bindparam("at_no"),
+        Batch.state == BatchState.HANDED,
+        Batch.claim == sa.bindparam("by"),
+    )
+    .values(state=sa.bindparam("to_state"), claim="", lease_until=None)
+)
+_BILL = sa.update(Run).where(Run.id == sa.bindparam("run")).values(parts=Run.parts + sa.bindparam("more"))
+
+
 def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at: int) -> bool:
     """Store a batch's answers, its tallies and its state; messages without an answer are queued again.
 
@@ -244,29 +272,31 @@ def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at
     and the answers settle them from there.
     """
     # The run's row first, as in sending.settle: two that wait for each other in another order would deadlock.
-    session.execute(sa.select(Run.id).where(Run.id == batch.run_id).with_for_update())
+    connection = session.connection()
+    connection.execute(_LOCK_RUN, {"run": batch.run_id})
     answered = {answer.seq for answer in answers}
     unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered]
-    released = changed(
-        session,
-        sa.update(Batch)
-        .where(
-            Batch.run_id == batch.run_id,
-            Batch.no == batch.no,
-            Batch.state == BatchState.HANDED,
-            Batch.claim == batch.claim,
-        )
-        .values(state=BatchState.READY if unsent else BatchState.DONE, claim="", lease_until=None),
-    )
+    released = connection.execute(
+        _RELEASE,
+        {
+            "run": batch.run_id,
+            "at_no": batch.no,
+            "by": batch.claim,
+            "to_state": int(BatchState.READY if unsent else BatchState.DONE),
+        },
+    ).rowcount
     owned = released == 1
     # Where this worker left them: a lost batch's messages are in doubt, and somebody may have left them so.
     origins = [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, LEFT)]
     counted_as = name(Status.HANDED if owned else Status.UNCONFIRMED)
     changes: Changes = Counter()
-    groups: dict[tuple[Status, str], list[Answered]] = {}
+    # The many first, because hashing a Status once for each of them shows.
+    accepted = [answer for answer in answers if answer.status is Status.ACCEPTED and not answer.reason]
+    groups = {(Status.ACCEPTED, ""): accepted} if accepted else {}
+    for answer in answers if len(accepted) < len(answers) else ():
+        if answer.status is not Status.ACCEPTED or answer.reason:
+            groups.setdefault((answer.status, answer.reason), []).append(answer)
     billed = 0
-    for answer in answers:
-        groups.setdefault((answer.status, answer.reason), []).append(answer)
     for (status, reason), group in sorted(groups.items(), key=itemgetter(0)):
         group.sort(key=attrgetter("seq"))
         moved = 0
@@ -285,7 +315,7 @@ def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at
         changes[name(Status.QUEUED), ""] += still
     shift(session, batch.run_id, changes)
     if billed:
-        changed(session, sa.update(Run).where(Run.id == batch.run_id).values(parts=Run.parts + billed))
+        connection.execute(_BILL, {"run": batch.run_id, "more": billed})
     return owned
 
 
@@ -300,7 +330,9 @@ def _still_queued(session: Session, run_id: int, unsent: Sequence[int]) -> int:
 def _store_answers(session: Session, run_id: int, begins: Status, why: str, group: Sequence[Answered], at: int) -> int:
     """Move these messages if they are still where the worker left them; return how many were.
 
-    Driver SQL: SQLAlchemy's own executemany costs twice as much here, and on PostgreSQL arrays are faster still.
+    Driver SQL: SQLAlchemy's own executemany costs twice as much here, and on PostgreSQL arrays are faster still. On
+    SQLite one statement for all rows, because the driver lets other threads run while a statement does, and waits for
+    its turn after each: with executemany the lane's two threads stood in each other's way a thousand times a batch.
     """
     status, reason = int(group[0].status), group[0].reason or None
     cursor = session.connection()
@@ -323,14 +355,18 @@ def _store_answers(session: Session, run_id: int, begins: Status, why: str, grou
                 why,
             ),
         ).rowcount
-    return cursor.exec_driver_sql(
-        "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = ?, code = ?, provider_ref = ?"
-        " WHERE run_id = ? AND seq = ? AND status = ? AND coalesce(reason, '') = ?",
-        [
-            (status, reason, at, a.parts, a.code or None, a.provider_ref or None, run_id, a.seq, int(begins), why)
-            for a in group
-        ],
-    ).rowcount
+    moved = 0
+    for begin in range(0, len(group), ROWS_AT_ONCE):
+        some = group[begin : begin + ROWS_AT_ONCE]
+        given = [value for a in some for value in (a.seq, a.parts, a.code or None, a.provider_ref or None)]
+        moved += cursor.exec_driver_sql(
+            "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = v.column2, code = v.column3,"
+            f" provider_ref = v.column4 FROM (VALUES {', '.join(['(?, ?, ?, ?)'] * len(some))}) v"  # noqa: S608
+            " WHERE message.run_id = ? AND message.seq = v.column1 AND message.status = ?"
+            " AND coalesce(message.reason, '') = ?",
+            (status, reason, at, *given, run_id, int(begins), why),
+        ).rowcount
+    return moved
 
 
 def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered], at: int, *, some_moved: bool) -> int:
@@ -371,6 +407,20 @@ def is_ready(session: Session, run_ids: Sequence[int]) -> bool:
         Run.id.in_(run_ids), Run.state == RunState.SENDING, Run.id == Batch.run_id, Batch.state == BatchState.READY
     )
     return bool(session.scalar(sa.select(waiting)))
+
+
+_MAY_BE_OVER = sa.select(Run.id).where(
+    Run.id == sa.bindparam("run"),
+    sa.or_(
+        Run.state == RunState.ENDING,
+        ~sa.exists().where(Batch.run_id == Run.id, Batch.state.in_([BatchState.READY, BatchState.HANDED])),
+    ),
+)
+
+
+def may_be_over(session: Session, run_id: int) -> bool:
+    """Say whether it is worth asking if this run is over: cheap, because it is asked after every batch."""
+    return session.connection().execute(_MAY_BE_OVER, {"run": run_id}).first() is not None
 
 
 def is_over(session: Session, run_id: int) -> bool:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
-from smsapp.store.db import changed, dialect, upsert
+from smsapp.store.db import add_up, changed, dialect
 from smsapp.store.ledger import Changes, name, shift
 from smsapp.store.runs import WAS, Batch, BatchState, Message, ProviderRef, ReceiptBucket, Run
 
@@ -122,14 +122,13 @@ def apply_moves(session: Session, moves: Sequence[Move], at: int) -> None:
         if parts:
             changed(session, sa.update(Run).where(Run.id == run_id).values(parts=Run.parts + parts))
     bucket = at // BUCKET_SECONDS * BUCKET_SECONDS
-    statement = upsert(ReceiptBucket).values(
-        [{"run_id": run_id, "bucket": bucket, "state": state, "n": n} for (run_id, state), n in sorted(buckets.items())]
-    )
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[ReceiptBucket.run_id, ReceiptBucket.bucket, ReceiptBucket.state],
-            set_={"n": ReceiptBucket.n + statement.excluded.n},
-        )
+    add_up(
+        session,
+        ReceiptBucket,
+        [
+            {"run_id": run_id, "bucket": bucket, "state": state, "n": n}
+            for (run_id, state), n in sorted(buckets.items())
+        ],
     )
 
 

@@ -1,0 +1,41 @@
+"""A kind of channel for measurements only: many different texts in one JSON request, one answer for each of them.
+
+It lies outside the product; `bench/worker.py` puts this folder where the product looks for its kinds.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from smsapp.channels.base import Answer, Channel, Setting, Submission, Unclear
+
+if TYPE_CHECKING:
+    from smsapp.channels.http import HttpClient
+
+
+class SinkChannel(Channel):
+    """What most providers of whole texts look like, without a signature to compute."""
+
+    kind = "sink"
+    label = "Sink"
+    settings = (
+        Setting("url", "Address"),
+        Setting("per_request", "Messages per request", default="100"),
+        Setting("in_flight", "Requests in flight", default="50"),
+    )
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.per_request = int(self.values["per_request"])
+        self.in_flight = int(self.values["in_flight"])
+
+    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+        """Post the texts; the sink answers with one id for the request."""
+        messages = [{"ref": one.ref, "phone": one.phone, "text": one.text} for one in submission.messages]
+        body = json.dumps({"messages": messages}).encode()
+        answer = await http.request("POST", self.values["url"], {"Content-Type": "application/json"}, body)
+        found = answer.fields()
+        if found.get("code") != 0:
+            raise Unclear("unreadable")
+        return [Answer(True, f"{found['id']}-{one.ref}") for one in submission.messages]

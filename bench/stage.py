@@ -1,0 +1,151 @@
+"""The product on this machine as in production: a durable database, Valkey, RQ workers, each a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import sqlalchemy as sa
+from flask import Flask
+
+import bench.worker  # noqa: F401  the kinds of channels that only measurements need
+from bench.raw.__main__ import sink_process
+from config import Config
+from smsapp.factory import create_app
+from smsapp.services import campaigns, clock, sms_templates
+from smsapp.services.trail import Actor
+from smsapp.store.campaigns import Campaign
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import db, session
+from smsapp.store.runs import Run
+from smsapp.store.sms_templates import SmsTemplate
+from tests import builders, servers
+from tests.journey.processes import Processes, processes
+
+TEXT = "尊敬的${name}，您的积分将于本月底到期，请及时使用。拒收请回复R"
+BY = Actor("bench")
+PATIENCE = 1200.0
+
+
+@dataclass
+class Stage:
+    """The running product and where its workers write down what they took."""
+
+    app: Flask
+    processes: Processes
+    times: Path
+    raw_url: str
+    """A scratch database on the same server, or on the same disk, for the lower bounds."""
+
+    def lanes(self) -> list[dict[str, Any]]:
+        """Return what the lanes have written down, and forget it."""
+        if not self.times.exists():
+            return []
+        found = [json.loads(line) for line in self.times.read_text().splitlines()]
+        self.times.unlink()
+        return found
+
+    def workers(self, count: int) -> None:
+        """Start so many worker processes, as `flask serve` does, and wait until they listen."""
+        for n in range(count):
+            self.processes.start(f"work-{n}", sys.executable, "-m", "bench.worker", "work")
+        logs = [self.processes.logs / f"work-{n}.log" for n in range(count)]
+        deadline = time.monotonic() + 60
+        while not all("worker.up" in log.read_text() for log in logs):
+            if time.monotonic() > deadline:
+                raise TimeoutError(logs[0].read_text())
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def stage(database: str, workers: int, **given: Any) -> Iterator[Stage]:
+    """Set up the product over an empty database of this kind, with so many workers."""
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL runs under a user of its own
+        environ = {"INSTANCE_DIR": str(folder / "instance"), "SECRET_KEY": "bench", "LOG_LEVEL": "INFO"}
+        environ["ALLOWED_PRIVATE_HOSTS"] = "127.0.0.0/8"
+        environ["REDIS_URL"] = f"unix://{folder / 'valkey' / 'valkey.sock'}"
+        (folder / "instance").mkdir()
+        (folder / "valkey").mkdir()
+        raw_url = f"sqlite:///{folder / 'raw.db'}"
+        if database == "postgresql":
+            address = servers.postgres(folder / "pg", changes=())
+            environ["DATABASE_URL"] = address.format(database="postgres")
+            raw_url = servers.new_database(address, "raw")
+        config = Config.read(environ | {name: str(value) for name, value in given.items()})
+        times = folder / "times"
+        os.environ["BENCH_TIMES"] = str(times)
+        started = stack.enter_context(processes(config, folder))
+        started.valkey(folder / "valkey" / "valkey.sock")
+        app = create_app(config)
+        with app.app_context():
+            flask_migrate.upgrade()
+            found = Stage(app, started, times, raw_url)
+            found.workers(workers)
+            try:
+                yield found
+            finally:
+                db.session.remove()
+                db.engine.dispose()
+
+
+def fill(rows: int) -> None:
+    """Add so many contacts with a number and a name, in one statement."""
+    if db.engine.dialect.name == "postgresql":
+        numbers, phone = f"generate_series(1, {rows}) i", "'+86' || (13800000000 + i)"
+        made = f"jsonb_build_object('name', '客户' || i), jsonb_build_object('$phone', {phone})"
+    else:
+        numbers = (
+            f"(WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < {rows}) SELECT i FROM s)"
+        )
+        made = "json_object('name', '客户' || i), json_object('$phone', '+86' || (13800000000 + i))"
+    current = session()
+    current.execute(
+        sa.text(
+            "INSERT INTO contact (id, xwho, properties, phones, created_at, updated_at)"
+            f" SELECT i, 'user' || i, {made}, :now, :now FROM {numbers}"
+        ),
+        {"now": builders.LONG_AGO.replace(tzinfo=None)},
+    )
+    current.commit()
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("VACUUM ANALYZE contact"))
+
+
+def draft(channel: ChannelRow, **given: Any) -> tuple[Campaign, SmsTemplate]:
+    """A draft to everybody over this channel, with one variable."""
+    template = builders.template(channel.id, text=TEXT, purpose="notification")
+    mapping = {"name": {"property": "name", "fallback": None}}
+    return builders.campaign(channel_id=channel.id, template_id=template.id, mapping=mapping, **given), template
+
+
+def confirm(campaign: Campaign, template: SmsTemplate) -> None:
+    """Confirm as the page does."""
+    campaigns.confirm(campaign.id, campaign.version, sms_templates.seen(template), BY, clock.now())
+
+
+def await_end(campaign_id: int) -> Run:
+    """Return the campaign's run once its last write-back is committed."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        run = session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
+        session().commit()
+        session().expire_all()
+        if run.finished_at is not None:
+            return run
+        time.sleep(0.01)
+    raise TimeoutError("the campaign has not ended")
+
+
+__all__ = ["Stage", "await_end", "confirm", "draft", "fill", "sink_process", "stage"]

@@ -1,0 +1,65 @@
+"""What the benchmarks found, one row each: printed at once, and kept for docs/performance.md if somebody collects."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+COLLECTED = "BENCH_ROWS"
+"""Environment variable that names the file of rows."""
+_missed = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement beside its bound; `value` is held against the bar."""
+
+    where: str
+    what: str
+    ours: str
+    bound: str
+    value: float | None = None
+    bar: str = ""
+    holds: bool = True
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self.begun = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.begun
+
+
+def add(
+    where: str,
+    what: str,
+    ours: str,
+    bound: str = "",
+    value: float | None = None,
+    *,
+    most: float | None = None,
+    least: float | None = None,
+    unit: str = "",
+) -> None:
+    """Print a row and keep it; `most` or `least` is its bar."""
+    global _missed  # noqa: PLW0603  one count per process
+    holds = value is None or ((most is None or value <= most) and (least is None or value >= least))
+    bar = f"at most {most:g} {unit}" if most is not None else f"at least {least:g} {unit}" if least is not None else ""
+    row = Row(where, what, ours, bound, value, bar.strip(), holds)
+    _missed += not holds
+    shown = "" if value is None else f"{value:.2f}"
+    print(f"{where:<11}{what:<38}{ours:>14}  {bound:<28}{shown:>7}  {row.bar}{'' if holds else '  MISSED'}", flush=True)
+    if path := os.environ.get(COLLECTED):
+        with Path(path).open("a") as file:
+            file.write(json.dumps(asdict(row)) + "\n")
+
+
+def missed() -> int:
+    """Return how many bars this process has missed."""
+    return _missed

@@ -1,0 +1,76 @@
+"""The product's worker.py with a stopwatch, and with the kinds of channels that only measurements need.
+
+Each lane appends one line of JSON to the file BENCH_TIMES when it ends: wall and processor seconds of each step, the
+processor time of its event loop, and the most memory its process has held.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import smsapp.channels
+import worker
+from smsapp.services import lane, sending
+
+smsapp.channels.__path__.append(str(Path(__file__).parent / "kinds"))
+
+WALL: Counter[str] = Counter()
+CPU: Counter[str] = Counter()
+
+
+def timed(owner: Any, name: str, step: str) -> None:
+    """Count the seconds spent in this function."""
+    inner: Callable[..., Any] = getattr(owner, name)
+
+    @functools.wraps(inner)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        try:
+            return inner(*args, **kwargs)
+        finally:
+            WALL[step] += time.perf_counter() - wall
+            CPU[step] += time.thread_time() - cpu
+
+    setattr(owner, name, outer)
+
+
+def noted(send: Callable[..., None]) -> Callable[..., None]:
+    """Write down what a lane took when it ends."""
+
+    @functools.wraps(send)
+    def outer(*args: Any) -> None:
+        begun, cpu = time.time(), time.thread_time()
+        try:
+            send(*args)
+        finally:
+            found = {
+                "pid": os.getpid(),
+                "begun": begun,
+                "ended": time.time(),
+                "wall": dict(WALL),
+                "cpu": {**CPU, "loop": time.thread_time() - cpu},
+                "process": time.process_time(),
+                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+            with Path(os.environ["BENCH_TIMES"]).open("a") as file:
+                file.write(json.dumps(found) + "\n")
+
+    return outer
+
+
+if __name__ == "__main__":
+    timed(sending, "open_run", "freeze")
+    timed(lane.Lane, "_claim", "claim")
+    timed(lane, "_cut", "render")
+    timed(lane.Lane, "_write_back", "write")
+    lane.send = noted(lane.send)
+    sys.exit(worker.main())
