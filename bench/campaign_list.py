@@ -25,7 +25,7 @@ from flask.testing import FlaskClient
 from config import Config
 from smsapp.domain.campaign import Status
 from smsapp.factory import create_app
-from smsapp.store import ledger as ledger_of
+from smsapp.store import freezing
 from smsapp.store.campaigns import Campaign, search_key
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import db
@@ -160,8 +160,8 @@ def fill(rows: int) -> None:
                     batch.clear()
         last = next_run - 1
         if db.engine.dialect.name == "postgresql":
-            for low in range(0, last + 1, ledger_of.RUNS_PER_PARTITION):
-                ledger_of.ensure_partition(db.session, low)  # type: ignore[arg-type]
+            for low in range(0, last + 1, freezing.RUNS_PER_PARTITION):
+                freezing.ensure_partition(db.session, low)  # type: ignore[arg-type]
             db.session.commit()
         add(
             sa.text(

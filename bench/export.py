@@ -26,7 +26,7 @@ from smsapp.factory import create_app
 from smsapp.services import reports
 from smsapp.services.trail import Actor
 from smsapp.store.db import db, session
-from smsapp.store.ledger import ensure_partition
+from smsapp.store.freezing import ensure_partition
 from smsapp.web.reports import csv_lines
 from tests import ledgers, servers
 

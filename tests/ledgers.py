@@ -16,7 +16,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Contact
 from smsapp.store.db import session
-from smsapp.store.ledger import ensure_partition
+from smsapp.store.freezing import ensure_partition
 from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, RunState, Tally
 from tests import builders

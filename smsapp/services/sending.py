@@ -24,7 +24,7 @@ from smsapp.domain.schedule import Schedule
 from smsapp.domain.sms_template import Audit, Purpose, variables
 from smsapp.services import audience, channels, clock, trail
 from smsapp.services.trail import Actor
-from smsapp.store import campaigns, ledger, queue, runs
+from smsapp.store import campaigns, freezing, ledger, queue, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
@@ -100,7 +100,7 @@ def open_run(run_id: int, now: dt.datetime) -> None:
         return
     adapter = channels.adapter(run.channel_id)
     with writing() as current:
-        ledger.ensure_partition(current, run_id)
+        freezing.ensure_partition(current, run_id)
     with writing(frozen=True) as current:
         run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
         if run is None or run.state != RunState.OPEN:
@@ -115,7 +115,7 @@ def open_run(run_id: int, now: dt.datetime) -> None:
             log.warning("run.held run=%s reason=%s", run_id, change)
             return
         plan = audience.describe(segment.id, channel.id, template.id, campaign.mapping, now)
-        target, planned = ledger.freeze(current, run_id, plan, batch_size(adapter, channel.rate))
+        target, planned = freezing.freeze(current, run_id, plan, batch_size(adapter, channel.rate))
         runs.change_state(
             current,
             run_id,

@@ -1,4 +1,4 @@
-"""The hot path's statements: freeze an audience, claim a batch, write answers back.
+"""The hot path's statements: claim a batch, write answers back. (`store/freezing.py` makes what is claimed.)
 
 Everything here is one statement per batch or per thousand rows, never per message. Each function changes rows and the
 tallies that count them together; the caller's transaction makes that one step.
@@ -16,16 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.domain.campaign import Left
 from smsapp.domain.message import ACCEPTED_STATES, Status
-from smsapp.store import audience as audiences
 from smsapp.store.db import add_up, changed, dialect, upsert
 from smsapp.store.replies import OptOut
 from smsapp.store.runs import (
-    EXCLUDED,
     Batch,
     BatchState,
-    Exclusion,
     Message,
     ProviderRef,
     Run,
@@ -33,7 +29,6 @@ from smsapp.store.runs import (
     Tally,
 )
 
-RUNS_PER_PARTITION = 1000
 ROWS_AT_ONCE = 1000
 """Rows one UPDATE of SQLite takes, four parameters each; it allows 32,766."""
 WORKER_LOST = "worker_lost"
@@ -55,71 +50,6 @@ def shift(session: Session, run_id: int, changes: Mapping[tuple[str, str], int])
     # Sorted, so that two workers lock the rows in the same order.
     rows = [{"run_id": run_id, "state": s, "reason": r, "n": n} for (s, r), n in sorted(changes.items()) if n]
     add_up(session, Tally, rows)
-
-
-# -- freezing ---------------------------------------------------------------------------------------------------------
-
-
-def ensure_partition(session: Session, run_id: int) -> None:
-    """Make room for this run's rows on PostgreSQL, RUNS_PER_PARTITION runs to a partition; nothing to do on SQLite.
-
-    Attached rather than created in place: CREATE TABLE .. PARTITION OF would wait for, and block, every reader.
-    """
-    if dialect() != "postgresql":
-        return
-    low = run_id // RUNS_PER_PARTITION * RUNS_PER_PARTITION
-    high = low + RUNS_PER_PARTITION
-    session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('smsapp.partition'))"))
-    for table in ("message", "exclusion"):
-        part = f"{table}_{low}"
-        if session.scalar(sa.text("SELECT to_regclass(:part)"), {"part": part}) is not None:
-            continue
-        session.execute(sa.text(f"CREATE TABLE {part} (LIKE {table} INCLUDING ALL)"))
-        session.execute(sa.text(f"ALTER TABLE {table} ATTACH PARTITION {part} FOR VALUES FROM ({low}) TO ({high})"))
-
-
-def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_size: int) -> tuple[int, int]:
-    """Write the run's messages, exclusions, batches and tallies; return (target, planned).
-
-    Messages are numbered in the order of their phones: the unique index then grows at its end only, and of several
-    people with one number the first is kept. The others leave a gap in the numbers.
-    """
-    people = audiences.people(audience).subquery("people")
-    seq = sa.func.row_number().over(order_by=(people.c.phone, people.c.contact_id))
-    chosen = sa.select(
-        sa.literal(run_id), seq, people.c.contact_id, people.c.phone, people.c.params, sa.literal(int(Status.QUEUED))
-    ).where(people.c.reason.is_(None))
-    columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
-    planned = changed(session, upsert(Message).from_select(columns, chosen).on_conflict_do_nothing())
-    last = session.scalar(sa.select(sa.func.max(Message.seq)).where(Message.run_id == run_id)) or 0
-    target = session.scalar(sa.select(sa.func.count()).select_from(audience.members.subquery("members"))) or 0
-    left = _exclude(session, run_id, audience) if planned < target else {}
-    changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in left.items()})
-    changes[name(Status.QUEUED), ""] = planned
-    shift(session, run_id, changes)
-    batches = [
-        {"run_id": run_id, "no": no, "lo": lo, "hi": min(lo + batch_size - 1, last), "state": BatchState.READY,
-         "claim": "", "attempts": 0}
-        for no, lo in enumerate(range(1, last + 1, batch_size), start=1)
-    ]  # fmt: skip
-    if batches:
-        session.execute(sa.insert(Batch), batches)
-    return target, planned
-
-
-def _exclude(session: Session, run_id: int, audience: audiences.Audience) -> dict[str, int]:
-    """Write down who gets no message and why, the messages being there already; return people by reason."""
-    people = audiences.people(audience).subquery("people")
-    written_to = sa.exists().where(
-        Message.run_id == run_id, Message.phone == people.c.phone, Message.contact_id == people.c.contact_id
-    )
-    reason = sa.func.coalesce(people.c.reason, sa.literal(str(Left.DUPLICATE_NUMBER)))
-    others = sa.select(sa.literal(run_id), people.c.contact_id, reason).where(
-        sa.or_(people.c.reason.is_not(None), sa.not_(written_to))
-    )
-    changed(session, sa.insert(Exclusion).from_select(["run_id", "contact_id", "reason"], others))
-    counted = sa.select(Exclusion.reason, sa.func.count()).where(Exclusion.run_id == run_id).group_by(Exclusion.reason)
-    return {reason: n for reason, n in session.execute(counted)}  # noqa: C416 a Row is no pair to mypy
 
 
 # -- claiming ---------------------------------------------------------------------------------------------------------
@@ -360,8 +290,8 @@ def _store_answers(session: Session, run_id: int, begins: Status, why: str, grou
         some = group[begin : begin + ROWS_AT_ONCE]
         given = [value for a in some for value in (a.seq, a.parts, a.code or None, a.provider_ref or None)]
         moved += cursor.exec_driver_sql(
-            "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = v.column2, code = v.column3,"
-            f" provider_ref = v.column4 FROM (VALUES {', '.join(['(?, ?, ?, ?)'] * len(some))}) v"  # noqa: S608
+            "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = v.column2, code = v.column3,"  # noqa: S608
+            f" provider_ref = v.column4 FROM (VALUES {', '.join(['(?, ?, ?, ?)'] * len(some))}) v"
             " WHERE message.run_id = ? AND message.seq = v.column1 AND message.status = ?"
             " AND coalesce(message.reason, '') = ?",
             (status, reason, at, *given, run_id, int(begins), why),

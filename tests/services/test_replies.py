@@ -11,7 +11,7 @@ from smsapp.domain.message import Status
 from smsapp.services import opt_outs, replies
 from smsapp.services.trail import Actor
 from smsapp.store.db import session, writing
-from smsapp.store.ledger import ensure_partition
+from smsapp.store.freezing import ensure_partition
 from smsapp.store.replies import Reply
 from smsapp.store.runs import Message, Run, RunState
 from tests import builders
