@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import logging
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import sqlalchemy as sa
 from aiohttp import web
+from flask import Flask
 
 from smsapp.channels.base import (
     Acknowledgement,
@@ -36,8 +39,14 @@ from smsapp.channels.base import (
     Unreachable,
 )
 from smsapp.channels.http import HttpClient
+from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.services import channels as service
+from smsapp.services import receipts as inbox
+from smsapp.store.db import session
+from smsapp.store.ledger import ensure_partition
+from smsapp.store.runs import Message, ProviderRef, Run, RunState, Tally
+from tests import builders
 from tests.channels.wire import HERE, Line, Provider, closed_port, listening, provider, run
 
 SIGNATURE = "青禾商城"
@@ -334,6 +343,49 @@ class HttpContract(Contract):
             answers, _ = run(self.sent(self.accepts, tmp_path))
             assert isinstance(answers, list)
             assert all(one.provider_ref for one in answers)
+
+    def test_early_and_double_receipts_settle_a_message_once(
+        self, app: Flask, now: dt.datetime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # given a receipt that comes twice, before the answer that brings its id is written down
+        adapter = self.make("http://127.0.0.1:1", tmp_path)
+        monkeypatch.setattr(service, "adapter", lambda _channel_id: adapter)
+        callback, told = next(
+            (callback, one)
+            for callback, expected in self.receipts
+            for one in expected
+            if isinstance(one, Receipt) and one.news is News.DELIVERED
+        )
+        channel_id = builders.channel().id
+        run_id, seq = map(int, (told.ref or "7-1").split("-"))
+        campaign_id = builders.campaign(channel_id=channel_id).id
+        builders.kept(
+            Run(
+                id=run_id,
+                campaign_id=campaign_id,
+                slot=now,
+                state=RunState.DONE,
+                channel_id=channel_id,
+                template={},
+                opened_at=now,
+            )
+        )
+        ensure_partition(session(), run_id)
+        builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=PHONE, status=Status.ACCEPTED))
+        inbox.store(channel_id, [callback, callback], now)
+        inbox.apply_news(now)
+        # when the answer is, and the receipt comes once more
+        if not told.ref:
+            where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": told.phone}
+            builders.kept(ProviderRef(**where, run_id=run_id, seq=seq))
+            inbox.redo_strays(now)
+        inbox.store(channel_id, [callback], now)
+        inbox.apply_news(now)
+        # then
+        session().expire_all()
+        assert session().get_one(Message, (run_id, seq)).status == Status.DELIVERED
+        delivered = sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == "delivered")
+        assert session().scalars(delivered).all() == [1]
 
     def test_a_genuine_callback_is_taken_and_a_forged_one_is_not(self, tmp_path: Path) -> None:
         adapter = self.ready(self.make("http://127.0.0.1:1", tmp_path))
