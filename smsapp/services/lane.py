@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from flask import Flask
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from smsapp.channels.base import (
     Answer,
@@ -187,9 +187,12 @@ class Lane:
         for run_id in run_ids:
             try:
                 sending.open_run(run_id, self.clock())
+            except OperationalError as error:
+                # Another lane was quicker, or the database is away: the next look around sees how the run stands.
+                log.warning("freeze.again run=%s error=%s", run_id, type(error.orig).__name__)
             except Exception:
                 log.exception("freeze.fault run=%s", run_id)
-                _hold_for_fault(run_id, self.clock())
+                _hold_for_fault(run_id, RunState.OPEN, self.clock())
 
     # -- at the desk: database steps ------------------------------------------------------------------------------
 
@@ -225,9 +228,11 @@ class Lane:
     def _take_up(self, run: Run, now: dt.datetime) -> None:
         try:
             self.works[run.id] = self._work_of(run)
+        except OperationalError:
+            raise
         except Exception:
             log.exception("run.fault run=%s", run.id)
-            _hold_for_fault(run.id, now)
+            _hold_for_fault(run.id, RunState.SENDING, now)
 
     def _work_of(self, run: Run) -> Work:
         facts = run.template
@@ -413,10 +418,10 @@ def _is_theirs(doubt: Unclear) -> bool:
     return doubt.outcome is Outcome.PROVIDER_FAULT
 
 
-def _hold_for_fault(run_id: int, now: dt.datetime) -> None:
-    """Hold a run that a mistake of ours keeps from going on, so that the others do."""
+def _hold_for_fault(run_id: int, begins: RunState, now: dt.datetime) -> None:
+    """Hold a run that a mistake of ours keeps from going on from this state, so that the others do."""
     with writing() as current:
-        runs.hold(current, run_id, "fault", None, now, begins={RunState.OPEN, RunState.SENDING})
+        runs.hold(current, run_id, "fault", None, now, begins={begins})
 
 
 @dataclass

@@ -33,6 +33,16 @@ def environment(config: Config) -> dict[str, str]:
     return {**os.environ, **given, "FLASK_APP": "wsgi.py", "PYTHONUNBUFFERED": "1"}
 
 
+def family(pid: int) -> list[int]:
+    """Return the process and everything that descends from it."""
+    found = [pid]
+    for one in found:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{one}/task").iterdir():
+                found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
 class Processes:
     """What a test has started; everything is killed at the end."""
 
@@ -75,9 +85,10 @@ class Processes:
         return started
 
     def kill(self, process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
-        """End a process and its children at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, how)
+        """End a process and its children at once; a worker's jobs run in process groups of their own."""
+        for one in family(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, how)
         process.wait()
         if process in self.running:
             self.running.remove(process)

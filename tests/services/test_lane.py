@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import itertools
 from typing import Any
 
@@ -72,6 +73,27 @@ def test_a_channel_that_cannot_be_made_holds_its_own_run_only(
     assert (the_run(broken_run).state, the_run(broken_run).hold_reason) == (RunState.HELD, "fault")
     assert funnel(healthy_run).accepted == 3
     assert status(second) == Status.SENT
+
+
+def test_a_database_that_is_away_while_an_audience_is_frozen_is_no_fault_of_the_run(
+    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a run that another lane freezes at the same moment, so that PostgreSQL refuses this one
+    builders.contacts(3)
+    campaign, run_id = confirmed(clock.now)
+
+    open_run, refusals = sending.open_run, iter([True])
+
+    def overtaken(run_id: int, now: dt.datetime) -> None:
+        if next(refusals, False):
+            raise OperationalError("SELECT", {}, Exception("could not serialize access"))
+        open_run(run_id, now)
+
+    monkeypatch.setattr(sending, "open_run", overtaken)
+    # when
+    work(app, clock)
+    # then it is not held for a person, but looked at again
+    assert (funnel(run_id).accepted, status(campaign)) == (3, Status.SENT)
 
 
 def test_texts_that_cannot_be_made_hold_the_run(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:

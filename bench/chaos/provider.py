@@ -1,0 +1,101 @@
+"""A provider that counts, in a process of its own: it answers late, with 5xx, or cuts the line, and sends receipts.
+
+    python -m bench.chaos.provider --port 21901 --seed 1
+
+POST / takes one message {"to", "ref", "back"}; GET /counts tells how often each (run, number) came, which references
+it gave trouble, and how many receipts it still has to bring. It is never killed: what it counted is the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import time
+from collections import Counter
+
+import aiohttp
+from aiohttp import web
+
+PATIENCE = 0.3
+"""Seconds before a receipt that nobody took is brought again."""
+
+
+class Provider:
+    """See the module. `trouble` is the share of requests that go wrong, `receipts` of messages that get a receipt."""
+
+    def __init__(self, seed: int, delay: float, trouble: float, receipts: float) -> None:
+        self.dice = random.Random(seed)
+        self.delay, self.trouble, self.receipts = delay, trouble, receipts
+        self.submits: Counter[tuple[int, str]] = Counter()
+        self.arrivals: list[tuple[float, int]] = []
+        self.troubled: list[str] = []
+        self.errands: set[asyncio.Task[None]] = set()
+        self.courier: aiohttp.ClientSession | None = None
+
+    async def take(self, request: web.Request) -> web.StreamResponse:
+        """Count a message, then answer it, or not."""
+        said = await request.json()
+        run_id = int(said["ref"].partition("-")[0])
+        self.submits[run_id, said["to"]] += 1
+        self.arrivals.append((time.time(), run_id))
+        if self.dice.random() < self.receipts:
+            errand = asyncio.create_task(self._bring(said["back"], said["ref"]))
+            self.errands.add(errand)
+            errand.add_done_callback(self.errands.discard)
+        await asyncio.sleep(self.delay * self.dice.uniform(0.2, 1.8))
+        luck = self.dice.random()
+        if luck < self.trouble:
+            self.troubled.append(said["ref"])
+            if luck < self.trouble / 2 and request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=503, text="later")
+        return web.json_response({"code": 0})
+
+    async def _bring(self, where: str, ref: str) -> None:
+        """Bring a receipt until somebody takes it; some come at once, some twice."""
+        await asyncio.sleep(self.dice.choice((0.0, 0.1, 1.0, 2.0)))
+        for _ in range(self.dice.choice((1, 1, 1, 2))):
+            while not await self._brought(where, {"ref": ref, "status": "DELIVRD"}):
+                await asyncio.sleep(PATIENCE)
+
+    async def _brought(self, where: str, receipt: dict[str, str]) -> bool:
+        if self.courier is None:
+            self.courier = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+        try:
+            async with self.courier.post(where, data=receipt) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def counts(self, request: web.Request) -> web.Response:
+        """Tell about the runs named in `?runs=1,2`."""
+        runs = {int(one) for one in request.query.get("runs", "").split(",") if one}
+        return web.json_response(
+            {
+                "submits": [[run, to, n] for (run, to), n in self.submits.items() if run in runs],
+                "troubled": [ref for ref in self.troubled if int(ref.partition("-")[0]) in runs],
+                "arrivals": [at for at, run in self.arrivals if run in runs],
+                "errands": len(self.errands),
+            }
+        )
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--delay-ms", type=float, default=40)
+    parser.add_argument("--trouble", type=float, default=0.01, help="share of requests that are cut or answered 503")
+    parser.add_argument("--receipts", type=float, default=0.15, help="share of messages that get a receipt")
+    given = parser.parse_args()
+    provider = Provider(given.seed, given.delay_ms / 1000, given.trouble, given.receipts)
+    app = web.Application()
+    app.add_routes([web.post("/", provider.take), web.get("/counts", provider.counts)])
+    web.run_app(app, host=given.host, port=given.port, access_log=None, print=lambda *_: None)
+
+
+if __name__ == "__main__":
+    main()
