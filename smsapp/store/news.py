@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
 from smsapp.store.db import add_up, changed, dialect
 from smsapp.store.ledger import Changes, name, shift
-from smsapp.store.runs import WAS, Batch, BatchState, Message, ProviderRef, ReceiptBucket, Run
+from smsapp.store.runs import WAS, Batch, BatchState, Message, ProviderRef, ReceiptBucket, Run, Tally
 
 BUCKET_SECONDS = 600
 
@@ -34,6 +34,7 @@ def where_they_stand(session: Session, keys: Sequence[tuple[int, int]]) -> dict[
     if not keys:
         return {}
     if dialect() == "postgresql":
+        _lock_runs_in_doubt(session, {run_id for run_id, _seq in keys})
         found = session.connection().exec_driver_sql(
             "SELECT m.run_id, m.seq, m.status, m.reason, m.parts FROM unnest(%s::bigint[], %s::int[]) v(run_id, seq)"
             " JOIN message m ON m.run_id = v.run_id AND m.seq = v.seq ORDER BY m.run_id, m.seq FOR UPDATE OF m",
@@ -62,6 +63,12 @@ def where_they_stand(session: Session, keys: Sequence[tuple[int, int]]) -> dict[
         )
         for run_id, seq, status, reason, parts in rows
     }
+
+
+def _lock_runs_in_doubt(session: Session, run_ids: Collection[int]) -> None:
+    """Lock the runs whose billed parts may change: before their messages, as a write-back does."""
+    doubts = sa.exists().where(Tally.run_id == Run.id, Tally.state == name(Status.UNCONFIRMED), Tally.n > 0)
+    session.execute(sa.select(Run.id).where(Run.id.in_(run_ids), doubts).order_by(Run.id).with_for_update())
 
 
 @dataclass(frozen=True, slots=True)
