@@ -187,8 +187,7 @@ class Lane:
         for run_id in run_ids:
             try:
                 sending.open_run(run_id, self.clock())
-            except OperationalError as error:
-                # Another lane was quicker, or the database is away: the next look around sees how the run stands.
+            except OperationalError as error:  # another lane was quicker, or the database is away: looked at again
                 log.warning("freeze.again run=%s error=%s", run_id, type(error.orig).__name__)
             except Exception:
                 log.exception("freeze.fault run=%s", run_id)
