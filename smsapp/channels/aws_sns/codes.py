@@ -51,9 +51,9 @@ PARAMETER = frozenset({"InvalidParameter", "InvalidParameterValue", "ValidationE
 PARAMETERS: tuple[tuple[str, Verdict], ...] = (
     # what a code for any wrong parameter is about, by its explanation; the first that fits counts
     ("opted out", number(Outcome.OPTED_OUT)),
-    ("AWS.", account(Outcome.OUR_FAULT)),
     ("SenderI", account(Outcome.SIGNATURE_REFUSED)),
-    ("origination", account(Outcome.SIGNATURE_REFUSED)),
+    ("rigination", account(Outcome.SIGNATURE_REFUSED)),
+    ("AWS.", account(Outcome.OUR_FAULT)),
     ("PhoneNumber", number(Outcome.BAD_NUMBER)),
     ("E164", number(Outcome.BAD_NUMBER)),
     ("SMS message", words(Outcome.CONTENT_REFUSED)),
