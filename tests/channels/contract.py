@@ -85,6 +85,7 @@ class Contract:
                 assert one.default in dict(one.choices)
             if one.secret:
                 assert not one.default
+        assert adapter.callback_steps, "the channel's page says what to do with the callback address"
         for preset in adapter.presets:
             assert set(preset.values) <= set(names)
             filled = {one.name: one.default for one in adapter.settings} | dict(preset.values)

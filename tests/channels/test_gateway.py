@@ -225,14 +225,14 @@ class TestJasmin(HttpContract):
         answer = web.json_response({"balance": "ND", "sms_count": "ND"})
         assert run(asked(self, tmp_path, answer)) == "ND"
 
-    @pytest.mark.parametrize(("said", "left"), [("ND", None), ("NaN", None), (12.5, Balance(Decimal("12.5")))])
+    @pytest.mark.parametrize(("said", "left"), [("ND", None), ("NaN", None), (12.5, Balance(Decimal("12.5"), "EUR"))])
     def test_a_balance_is_a_number_or_unlimited(self, said: object, left: Balance | None, tmp_path: Path) -> None:
         async def answer(_request: web.Request, _body: bytes) -> web.Response:
             return web.json_response({"balance": said})
 
         async def story() -> Balance | None:
             async with provider(answer) as server, HttpClient(HERE) as http:
-                return await self.make(server.url, tmp_path).balance(http)
+                return await self.make(server.url, tmp_path, balance_currency="eur").balance(http)
 
         assert run(story()) == left
 

@@ -267,7 +267,8 @@ class Gateway(Channel):
             left = Decimal(found)
         except InvalidOperation:
             return None
-        return Balance(left) if left.is_finite() else None
+        currency = self.values["balance_currency"].upper()[:3]
+        return Balance(left, currency) if left.is_finite() else None
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipt or reply in the parameters, or those in a JSON body; raises ValueError."""

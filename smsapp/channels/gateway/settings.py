@@ -96,6 +96,9 @@ SETTINGS = (
         _l("JSON path or /regular expression/ in the same answer; empty if it tells none."),
     ),
     _text(
+        "balance_currency", _l("Currency of the balance"), ACCOUNT, _l("Three letters; empty if it counts messages.")
+    ),
+    _text(
         "accepted_where",
         _l("Sign of acceptance"),
         ANSWER,

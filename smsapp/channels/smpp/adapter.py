@@ -61,6 +61,7 @@ class Smpp(Channel):
     settings = SETTINGS
     guide = GUIDE
     holds_connection = True
+    callback_steps = (_l("Nothing is entered at the provider: receipts and replies come over the connection."),)
     receipts_by_provider_ref = True
 
     clock: Callable[[], float] = staticmethod(time.time)
