@@ -44,7 +44,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.services import channels as service
 from smsapp.services import receipts as inbox
 from smsapp.store.db import session
-from smsapp.store.ledger import ensure_partition
+from smsapp.store.freezing import ensure_partition
 from smsapp.store.runs import Message, ProviderRef, Run, RunState, Tally
 from tests import builders
 from tests.channels.wire import HERE, Line, Provider, closed_port, listening, provider, run
