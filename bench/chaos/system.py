@@ -183,6 +183,9 @@ class System:
                 self._start(name)
         if time.monotonic() - self.swept > SWEEP_EVERY:
             self.swept = time.monotonic()
+            if any(name.startswith("host-") for name in self.back_at):
+                # Who is cut off goes on claiming as long as the database file is at hand.
+                self.note_held()
             with self.app.app_context(), contextlib.suppress(*AWAY):
                 sending.sweep(clock.now())
                 receipts.apply_news(clock.now())

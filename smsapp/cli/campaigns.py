@@ -1,8 +1,9 @@
-"""flask campaigns: what is planned, what is being sent, and stopping what has not begun."""
+"""flask campaigns: what is planned, what is being sent; stop what has not begun, pause, resume or end what goes on."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 import click
@@ -11,13 +12,13 @@ from flask.cli import AppGroup
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Outrun, Refusal
 from smsapp.domain.message import Settle
-from smsapp.services import campaign_list, campaigns, clock, doubts
+from smsapp.services import campaign_list, campaigns, clock, doubts, sending
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.trail import Actor
 from smsapp.words import label, sentence
 from smsapp.words.campaigns import in_words
 
-command = AppGroup("campaigns", help="Campaigns: list, show, stop, and what is due.")
+command = AppGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, end, and what is due.")
 ACTOR = Actor("flask campaigns")
 MOST = 1000
 
@@ -92,6 +93,58 @@ def stop(campaign_id: int) -> None:
     except Refusal:
         raise click.ClickException(f"There is no campaign {campaign_id}.") from None
     click.echo(f"Campaign {campaign_id} was stopped.")
+
+
+@command.command("pause")
+@click.argument("campaign_id", type=int)
+def pause(campaign_id: int) -> None:
+    """Hold a campaign that is being sent; every worker obeys within two seconds. Exit code 1 if it is not being sent.
+
+    Example: flask campaigns pause 12
+    """
+    _to_each_run(campaign_id, sending.pause, "paused")
+
+
+@command.command("resume")
+@click.argument("campaign_id", type=int)
+def resume(campaign_id: int) -> None:
+    """Let a held campaign go on with exactly what has not been sent; the exit code is 1 if it is not held.
+
+    Example: flask campaigns resume 12
+    """
+    _to_each_run(campaign_id, sending.resume, "going on")
+
+
+@command.command("end")
+@click.argument("campaign_id", type=int)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def end(campaign_id: int, yes: bool) -> None:
+    """Cancel what a campaign has not sent yet, for good; the exit code is 1 if it is over already.
+
+    Example: flask campaigns end 12 --yes
+    """
+    if not yes:
+        click.confirm("What is cancelled cannot be resumed. End it?", abort=True)
+    _to_each_run(campaign_id, sending.end, "ended")
+
+
+def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
+    """Do it to the campaign's runs that go on, and print how they stand."""
+    status = _line(campaign_id).campaign.status
+    try:
+        sending.to_each_run(campaign_id, act, ACTOR, clock.now())
+    except Outrun:
+        raise click.ClickException(f"Campaign {campaign_id} ({status}) cannot be {done} now.") from None
+    except Refusal as refusal:
+        raise click.ClickException(" ".join(sentence(problem) for problem in refusal.problems)) from None
+    funnel = _line(campaign_id).funnel
+    numbers = (
+        f" {funnel.handed:,} at the provider, {funnel.queued:,} not sent, {funnel.unconfirmed:,} unconfirmed, "
+        f"{funnel.cancelled:,} cancelled."
+        if funnel
+        else ""
+    )
+    click.echo(f"Campaign {campaign_id} is {done}.{numbers}")
 
 
 @command.command("due")

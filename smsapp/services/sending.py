@@ -6,6 +6,7 @@ sweep asks for it again.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -331,6 +332,24 @@ def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
         runs.start_unfrozen(current, run_id, now)
         trail.note(current, actor, "end", "run", run_id, now)
     close_if_over(run_id, now)
+
+
+def to_each_run(
+    campaign_id: int, act: Callable[[int, Actor, dt.datetime], None], actor: Actor, now: dt.datetime
+) -> list[int]:
+    """Pause, resume or end every run of the campaign that goes on; return those to which it was done.
+
+    Raises Outrun if it could be done to none of them.
+    """
+    done: list[int] = []
+    for run in runs.of_campaign(session(), campaign_id):
+        if run.finished_at is None:
+            with contextlib.suppress(Outrun):
+                act(run.id, actor, now)
+                done.append(run.id)
+    if not done:
+        raise Outrun(campaign=campaign_id)
+    return done
 
 
 # -- the sweep --------------------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import redis
 from flask import current_app
 
 from smsapp.store.queue import Away, connection
@@ -27,7 +30,10 @@ redis.call('INCRBY', pace, ARGV[3])
 redis.call('EXPIRE', pace, 15)
 return tostring(next - now)
 """
-SCRIPT = "smsapp.rate.script"
+SCRIPT, SILENT = "smsapp.rate.script", "smsapp.rate.silent"
+ASK_AGAIN = 10.0
+"""Seconds before a Redis that did not answer in time is asked again: on a dead line every question takes seconds, and a
+lane that waits for answers cannot say meanwhile that it is alive."""
 
 
 def book(channel_id: int, messages: int, rate: int) -> tuple[bool, float]:
@@ -41,7 +47,13 @@ def book(channel_id: int, messages: int, rate: int) -> tuple[bool, float]:
         script = current_app.extensions[SCRIPT] = connection().register_script(BOOK)
     spacing = round(messages * WINDOW * 1_000_000 / rate)
     keys = [f"smsapp:rate:{channel_id}", _pace(channel_id)]
-    wait = float(script(keys=keys, args=[spacing, round(AHEAD * 1_000_000), messages])) / 1_000_000
+    if time.monotonic() < current_app.extensions.get(SILENT, 0.0):
+        raise redis.TimeoutError("it did not answer a moment ago")
+    try:
+        wait = float(script(keys=keys, args=[spacing, round(AHEAD * 1_000_000), messages])) / 1_000_000
+    except redis.TimeoutError:
+        current_app.extensions[SILENT] = time.monotonic() + ASK_AGAIN
+        raise
     return (True, wait) if wait >= 0 else (False, -wait - AHEAD)
 
 

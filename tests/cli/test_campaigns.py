@@ -136,3 +136,24 @@ def test_messages_in_doubt_are_listed_and_decided(runner: FlaskCliRunner) -> Non
     assert done.output == "3 messages: sent.\n"
     assert (late.exit_code, late.stderr) == (1, f"Error: Nothing of run {made.id} is in doubt.\n")
     assert verified.exit_code == 0, verified.output
+
+
+def test_what_is_being_sent_is_paused_resumed_and_ended(runner: FlaskCliRunner) -> None:
+    # given a campaign with five messages not sent, three at the provider and two unconfirmed
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+    number = str(campaign.id)
+
+    paused = runner.invoke(args=["campaigns", "pause", number])
+    held = session().get_one(type(made), made.id, populate_existing=True).state
+    again = runner.invoke(args=["campaigns", "pause", number])
+    resumed = runner.invoke(args=["campaigns", "resume", number])
+    asked = runner.invoke(args=["campaigns", "end", number], input="n\n")
+    ended = runner.invoke(args=["campaigns", "end", number, "--yes"])
+    late = runner.invoke(args=["campaigns", "resume", number])
+
+    assert (paused.exit_code, held) == (0, RunState.HELD)
+    assert "3 at the provider, 5 not sent, 2 unconfirmed" in paused.output
+    assert (again.exit_code, resumed.exit_code, asked.exit_code, ended.exit_code, late.exit_code) == (1, 0, 1, 0, 1)
+    assert "0 not sent, 2 unconfirmed, 6 cancelled" in ended.output
+    assert runner.invoke(args=["campaigns", "pause", "4711"]).exit_code == 1

@@ -198,6 +198,20 @@ def test_without_redis_a_lane_keeps_to_its_share_of_the_rate(
     assert funnel(run_id).accepted == 30
 
 
+def test_a_redis_on_a_dead_line_is_not_asked_at_every_departure(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def no_answer(**given: Any) -> None:
+        asked.append(given)
+        raise redis.TimeoutError
+
+    monkeypatch.setitem(app.extensions, rate.SCRIPT, no_answer)
+    for _ in range(3):
+        with pytest.raises(rate.RateUnknown):
+            rate.book(1, 1, 100)
+    assert len(asked) == 1
+
+
 def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock: FakeClock) -> None:
     # given a lane that knows a run of a channel
     builders.contacts(1)

@@ -23,6 +23,7 @@ def test_an_operator_pauses_a_run_and_lets_it_go_on(client: Pages) -> None:
 
     assert state == RunState.HELD
     assert "Paused." in paused.said()
+    assert "3 at the provider, 5 not sent, 2 unconfirmed." in " ".join(paused.texts(".state")[0].split())
     assert paused.select("form[action$=resume]")
     assert "It goes on" in going.said()
     assert session().get_one(Run, made.id, populate_existing=True).state == RunState.SENDING
