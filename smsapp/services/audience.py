@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
+
 from smsapp.domain.errors import NotFound
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.sms_template import Purpose, variables
+from smsapp.store import retries
 from smsapp.store.audience import Audience, Cap, personal, tallied
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
@@ -50,11 +53,33 @@ def describe(
     segment = session().get(Segment, segment_id)
     if segment is None:
         raise NotFound("segment")
+    return _described(lambda _property: members(segment, now), channel_id, template_id, mapping, now)
+
+
+def tried_again(
+    run_id: int,
+    channel_id: int | None,
+    template_id: int | None,
+    mapping: Mapping[str, Any] | None,
+    now: dt.datetime,
+) -> Audience:
+    """Return the people whose messages failed in this run and are worth another try, as an audience like any other."""
+    return _described(lambda name: retries.members(run_id, name), channel_id, template_id, mapping, now)
+
+
+def _described(
+    members: Callable[[str], sa.Select[Any]],
+    channel_id: int | None,
+    template_id: int | None,
+    mapping: Mapping[str, Any] | None,
+    now: dt.datetime,
+) -> Audience:
     channel = session().get(ChannelRow, channel_id) if channel_id else None
     template = session().get(SmsTemplate, template_id) if template_id else None
+    phone_property = channel.phone_property if channel else "$phone"
     return Audience(
-        members=members(segment, now),
-        phone_property=channel.phone_property if channel else "$phone",
+        members=members(phone_property),
+        phone_property=phone_property,
         variables=variables(template.text) if template else (),
         mapping=mapping or {},
         caps=caps(now) if template and template.purpose == Purpose.MARKETING else (),

@@ -6,13 +6,14 @@ Every number comes from the tallies; list, report, export and command line ask t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from smsapp.domain.campaign import Action, may
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound, Problem, Refusal
@@ -24,7 +25,7 @@ from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import audience, campaigns
 from smsapp.services.trail import Actor, note
-from smsapp.store import doubts, recipients, runs
+from smsapp.store import doubts, recipients, retries, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
@@ -125,6 +126,8 @@ class Report:
     """Seconds until it is worth looking again; None when nothing can change any more."""
     of_runs: int = field(default=0)
     """How many runs the campaign has."""
+    retriable: Mapping[int, int] = field(default_factory=dict)
+    """Run -> failed messages of it that can be sent again, for runs that are over and may be repeated now."""
 
     @property
     def steps(self) -> list[Step]:
@@ -173,7 +176,13 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
         as_of=now,
         refresh=_refresh(campaign, lines, funnel, now, whole=run_id is None),
         of_runs=len(known),
+        retriable=_retriable(campaign, chosen),
     )
+
+
+def _retriable(campaign: Campaign, chosen: Sequence[Run]) -> dict[int, int]:
+    over = [run.id for run in chosen if run.finished_at is not None]
+    return retries.left(session(), over) if over and may(Action.RETRY, CampaignStatus(campaign.status)) else {}
 
 
 def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:
@@ -282,7 +291,8 @@ def people(
 
     Runs in which the tally counts nobody of the group are not read.
     """
-    found = recipients.page(session(), _runs_with(campaign_id, run_id, group), group, sought, after, PAGE + 1)
+    chosen = _runs_with(campaign_id, run_id, group)
+    found = recipients.page(session(), chosen, group, sought, after, PAGE + 1, merged=run_id is None)
     return found[:PAGE], found[PAGE - 1].place if len(found) > PAGE else None
 
 
@@ -337,12 +347,12 @@ def export(
     with writing() as current:
         facts = {"run": run_id, "group": group.name, "masked": masked}
         note(current, actor, "export", "campaign", campaign_id, now, **facts)
-    return _chunks(chosen, group)
+    return _chunks(chosen, group, merged=run_id is None)
 
 
-def _chunks(run_ids: Sequence[int], group: Group) -> Iterator[list[Recipient]]:
+def _chunks(run_ids: Sequence[int], group: Group, *, merged: bool) -> Iterator[list[Recipient]]:
     after: Place | None = None
-    while chunk := recipients.page(session(), run_ids, group, after=after, limit=CHUNK):
+    while chunk := recipients.page(session(), run_ids, group, after=after, limit=CHUNK, merged=merged):
         session().commit()
         yield chunk
         after = chunk[-1].place
@@ -378,6 +388,11 @@ def _differences(run_id: int) -> list[str]:
             said = tally.count(status) + (tally.handed if status is Status.QUEUED else 0)
             broken += _difference(status.name.lower(), said, count.funnel.count(status))
     broken += _difference("parts", tally.parts, count.funnel.parts)
+    first = session().scalar(sa.select(Run.repeats).where(Run.id == run_id))
+    if first is not None:
+        said_of, found_of = retries.tallied(session(), run_id), retries.where_they_are(session(), run_id, first)
+        for state, why in sorted({*said_of, *found_of}):
+            broken += _difference(f"{state} {why or '-'}", said_of[state, why], found_of[state, why])
     said_why = {(state, reason): n for state, reason, n in runs.reasons(session(), [run_id])}
     for status in (Status.REFUSED, Status.UNDELIVERED):
         state = status.name.lower()

@@ -25,7 +25,7 @@ from smsapp.domain.schedule import Schedule
 from smsapp.domain.sms_template import Audit, Purpose, variables
 from smsapp.services import audience, channels, clock, trail
 from smsapp.services.trail import Actor
-from smsapp.store import campaigns, freezing, ledger, queue, runs
+from smsapp.store import campaigns, freezing, ledger, queue, retries, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
@@ -109,14 +109,21 @@ def open_run(run_id: int, now: dt.datetime) -> None:
         campaign = current.get(Campaign, run.campaign_id)
         template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
         channel = current.get(ChannelRow, run.channel_id)
-        segment = current.get(Segment, run.segment_id) if run.segment_id else None
-        change = _changed_since_confirmed(campaign, template, channel, segment)
-        if change or campaign is None or template is None or channel is None or segment is None:
+        name = _whom(current, run)
+        change = "segment_gone" if name is None else changed_since_confirmed(campaign, template, channel)
+        if change or campaign is None or template is None or channel is None or name is None:
             runs.hold(current, run_id, change or "gone", None, now, begins={RunState.OPEN})
             log.warning("run.held run=%s reason=%s", run_id, change)
             return
-        plan = audience.describe(segment.id, channel.id, template.id, campaign.mapping, now)
+        chosen = (channel.id, template.id, campaign.mapping, now)
+        if run.repeats is not None:
+            retries.hold_still(current, run.repeats)
+            plan = audience.tried_again(run.repeats, *chosen)
+        else:
+            plan = audience.describe(run.segment_id or 0, *chosen)
         target, planned = freezing.freeze(current, run_id, plan, batch_size(adapter, channel.rate))
+        if run.repeats is not None:
+            retries.note_where_they_were(current, run_id, run.repeats)
         runs.change_state(
             current,
             run_id,
@@ -126,18 +133,26 @@ def open_run(run_id: int, now: dt.datetime) -> None:
             target=target,
             planned=planned,
             marketing=template.purpose == Purpose.MARKETING,
-            template=_frozen_facts(campaign, template, channel, segment, adapter),
+            template=_frozen_facts(campaign, template, channel, name, adapter),
         )
         log.info("run.frozen run=%s target=%s planned=%s", run_id, target, planned)
     if planned == 0:
         close_if_over(run_id, now)
 
 
-def _changed_since_confirmed(
-    campaign: Campaign | None, template: SmsTemplate | None, channel: ChannelRow | None, segment: Segment | None
-) -> str:
-    if campaign is None or segment is None:
-        return "segment_gone"
+def _whom(current: Session, run: Run) -> str | None:
+    """Return the name of the segment the run is for; None if it is gone. A run that repeats one needs no segment."""
+    if run.repeats is not None:
+        first = current.get(Run, run.repeats)
+        return str(first.template.get("segment", "")) if first else None
+    segment = current.get(Segment, run.segment_id) if run.segment_id else None
+    return segment.name if segment else None
+
+
+def changed_since_confirmed(campaign: Campaign | None, template: SmsTemplate | None, channel: ChannelRow | None) -> str:
+    """Return why a run of this campaign would be held at once: the channel or the template is not what it was."""
+    if campaign is None:
+        return "gone"
     if channel is None or not channel.active:
         return "channel_inactive"
     if template is None or template.audit != Audit.APPROVED:
@@ -151,7 +166,7 @@ def confirmed_words(template: SmsTemplate) -> dict[str, Any]:
 
 
 def _frozen_facts(
-    campaign: Campaign, template: SmsTemplate, channel: ChannelRow, segment: Segment, adapter: Channel
+    campaign: Campaign, template: SmsTemplate, channel: ChannelRow, segment: str, adapter: Channel
 ) -> dict[str, Any]:
     """Return what a run keeps of everything that may change while it goes on, or be deleted afterwards."""
     marketing = template.purpose == Purpose.MARKETING
@@ -163,7 +178,7 @@ def _frozen_facts(
         "variables": list(variables(template.text)),
         "mapping": campaign.mapping,
         "marketing": marketing,
-        "segment": segment.name,
+        "segment": segment,
         "channel": channel.name,
         "price": str(channel.price) if channel.price is not None else None,
         "currency": channel.currency,

@@ -44,6 +44,8 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     Messages are numbered in the order of their phones: the unique index then grows at its end only, and of several
     people with one number the first is kept. The others leave a gap in the numbers.
     """
+    # Before the messages: who is to be tried again is asked of messages, too.
+    target = session.scalar(sa.select(sa.func.count()).select_from(audience.members.subquery("members"))) or 0
     people = audiences.people(audience).subquery("people")
     seq = sa.func.row_number().over(order_by=(people.c.phone, people.c.contact_id))
     chosen = sa.select(
@@ -52,7 +54,6 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
     planned = changed(session, upsert(Message).from_select(columns, chosen).on_conflict_do_nothing())
     last = session.scalar(sa.select(sa.func.max(Message.seq)).where(Message.run_id == run_id)) or 0
-    target = session.scalar(sa.select(sa.func.count()).select_from(audience.members.subquery("members"))) or 0
     left = _exclude(session, run_id, audience) if planned < target else {}
     changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in left.items()})
     changes[name(Status.QUEUED), ""] = planned

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.recipients import EVERY_STATE, Group, Place, Recipient
+from smsapp.store import retries
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run
@@ -67,13 +68,17 @@ def _in_states(session: Session, states: frozenset[Status], run_id: int) -> list
     return [Message.status.in_(sorted(states - {Status.HANDED}))]
 
 
-def _messages(session: Session, run_id: int, group: Group, sought: Sought, after: int, limit: int) -> list[Recipient]:
+def _messages(
+    session: Session, run_id: int, group: Group, sought: Sought, after: int, limit: int, *, last_try: bool = False
+) -> list[Recipient]:
     if not group.states:
         return []
     where = [Message.run_id == run_id, Message.seq > after]
     where += [*_in_states(session, group.states, run_id), *sought.among(Message.phone)]
     if group.reason:
         where.append(Message.reason == group.reason)
+    if last_try:
+        where.append(~retries.repeated(run_id))
     if group.but:
         where.append(sa.func.coalesce(Message.reason, "") != group.but)
     rows = session.execute(
@@ -125,8 +130,15 @@ def page(
     sought: Sought = ANYBODY,
     after: Place | None = None,
     limit: int = 50,
+    *,
+    merged: bool = False,
 ) -> list[Recipient]:
-    """Return the next people of these runs, in the order of `run_ids`, at most `limit` of them."""
+    """Return the next people of these runs, in the order of `run_ids`, at most `limit` of them.
+
+    `merged`: a person who was tried again stands where the last try has left them, and nowhere else.
+    """
+    repeating = retries.repeating(session, run_ids) if merged else {}
+    firsts = set(repeating.values())
     found: list[Recipient] = []
     left = list(run_ids)
     if after is not None:
@@ -134,8 +146,9 @@ def page(
     for run_id in left:
         here = after if after is not None and after.run_id == run_id else Place(run_id)
         if not here.excluded:
-            found += _messages(session, run_id, group, sought, here.position, limit - len(found))
-        if len(found) < limit:
+            most, tried = limit - len(found), run_id in firsts
+            found += _messages(session, run_id, group, sought, here.position, most, last_try=tried)
+        if len(found) < limit and run_id not in repeating:
             position = here.position if here.excluded else 0
             found += _left_out(session, run_id, group, sought, position, limit - len(found))
         if len(found) >= limit:

@@ -40,6 +40,20 @@ def left(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
     return {run_id: n for run_id, n in found.items() if n > 0}
 
 
+def repeating(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
+    """Return run -> the run it repeats, for those among these runs and those that repeat one of them."""
+    chosen = sa.select(Run.id, Run.repeats).where(
+        Run.repeats.is_not(None), sa.or_(Run.id.in_(run_ids), Run.repeats.in_(run_ids))
+    )
+    return {run_id: first for run_id, first in session.execute(chosen) if first is not None}
+
+
+def average_parts(session: Session, run_id: int) -> float:
+    """Return what a message that can be tried again was billed as, on average."""
+    average = sa.select(sa.func.avg(sa.func.coalesce(Message.parts, 1))).where(*candidates(run_id))
+    return float(session.scalar(average) or 1)
+
+
 def repeated(run_id: Any) -> sa.ColumnElement[bool]:
     """Return the condition that a message of this run has been tried again by another one."""
     later, repeating = aliased(Message), aliased(Run)

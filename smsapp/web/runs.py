@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 
 from smsapp.domain.errors import Outrun
 from smsapp.domain.people import Role
-from smsapp.services import clock, reports, sending
+from smsapp.services import clock, reports, retries, sending
 from smsapp.services.reports import Report
 from smsapp.web import guard
 from smsapp.web.guard import needs
@@ -59,3 +59,25 @@ def ask_to_end(campaign_id: int, run_id: int) -> Response:
 @needs(Role.OPERATOR)
 def end(campaign_id: int, run_id: int) -> Response:
     return _done(campaign_id, run_id, sending.end, _("Ended. What had not left is cancelled."))
+
+
+@bp.get("/again")
+@needs(Role.OPERATOR)
+def ask_to_send_again(campaign_id: int, run_id: int) -> Response:
+    """Say who would be written to again, what it costs and when."""
+    return page("reports/again.html", review=retries.review(campaign_id, run_id, clock.now()))
+
+
+@bp.post("/again")
+@needs(Role.OPERATOR)
+def send_again(campaign_id: int, run_id: int) -> Response:
+    try:
+        retries.send_again(campaign_id, run_id, guard.actor(), clock.now())
+    except Outrun:
+        flash(
+            _("Somebody was faster, or the campaign is being sent. Nothing was changed; here is how it stands."),
+            "warning",
+        )
+    else:
+        flash(_("Those who can be tried again are written to again."), "success")
+    return see_other(url_for("reports.effect", campaign_id=campaign_id))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from smsapp.domain.message import Status
+from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
 from smsapp.store.people import Trail
 from smsapp.store.runs import Run, RunState
+from smsapp.store.sms_templates import SmsTemplate
 from tests import ledgers
 from tests.pages import Pages
 
@@ -82,3 +84,44 @@ def test_a_run_of_another_campaign_is_not_touched(client: Pages) -> None:
     client.as_("operator").post(f"/campaigns/{other.id}/runs/{made.id}/pause", status=404)
 
     assert session().get_one(Run, made.id, populate_existing=True).state == RunState.SENDING
+
+
+def _sent() -> tuple[Campaign, Run]:
+    campaign = ledgers.campaign(status="sent")
+    lots = [(Status.DELIVERED, "", "", 2), (Status.UNDELIVERED, "switched_off", "MK:0010", 3)]
+    ended = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
+    made = ledgers.run(campaign, [*lots, (Status.REFUSED, "bad_number", "E", 1)], {}, **ended)
+    template = session().get_one(SmsTemplate, campaign.template_id)
+    campaign.confirmed_template = {"text": template.text, "signature": template.signature}
+    session().commit()
+    return campaign, made
+
+
+def test_an_operator_sends_again_to_those_who_can_be_retried(client: Pages) -> None:
+    campaign, made = _sent()
+    operator = client.as_("operator", "en")
+
+    effect = operator.get(f"/campaigns/{campaign.id}/effect")
+    asked = operator.get(f"/campaigns/{campaign.id}/runs/{made.id}/again")
+    done = operator.post(f"/campaigns/{campaign.id}/runs/{made.id}/again")
+    late = operator.post(f"/campaigns/{campaign.id}/runs/{made.id}/again")
+
+    assert "Send again to the 3 that can be retried" in effect.texts(".again a")
+    assert "Send 3 again" in asked.texts("form.confirm button")
+    assert "at once" in asked.texts(".facts dd")
+    assert "written to again" in done.said()
+    assert "Somebody was faster" in late.said()
+    assert [run.repeats for run in session().query(Run).order_by(Run.id)] == [None, made.id]
+    assert done.select_one("#runs .cell-note") is not None
+
+
+def test_a_changed_template_is_said_before_anything_is_sent_again(client: Pages) -> None:
+    campaign, made = _sent()
+    campaign.confirmed_template = {"text": "another", "signature": ""}
+    session().commit()
+
+    asked = client.as_("operator", "en").get(f"/campaigns/{campaign.id}/runs/{made.id}/again")
+
+    assert "not the one that was confirmed" in asked.said()
+    assert not asked.select("form.confirm")
+    assert not client.as_("viewer").get(f"/campaigns/{campaign.id}/effect").select(".again")

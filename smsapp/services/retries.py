@@ -1,0 +1,98 @@
+"""Sending again to those whose message failed and who are worth another try: a run that repeats another one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from smsapp.domain import forecast as forecasts
+from smsapp.domain import quiet
+from smsapp.domain.campaign import Action, Left
+from smsapp.domain.cost import Cost, cost_of
+from smsapp.domain.errors import NotFound, Outrun
+from smsapp.domain.forecast import Forecast
+from smsapp.domain.sms_template import Purpose
+from smsapp.services import audience, campaigns, channels, sending
+from smsapp.services.audience import AudienceCounts
+from smsapp.services.trail import Actor, note
+from smsapp.store import campaigns as campaign_rows
+from smsapp.store import queue, retries, runs
+from smsapp.store.campaigns import Campaign
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session, writing
+from smsapp.store.runs import Run
+from smsapp.store.sms_templates import SmsTemplate
+
+
+@dataclass(frozen=True)
+class Review:
+    """What sending again would do now."""
+
+    campaign: Campaign
+    run: Run
+    failed: int
+    """Failed messages that are worth another try and have not had one."""
+    counts: AudienceCounts
+    cost: Cost
+    forecast: Forecast
+    change: str
+    """Why nothing can be sent now, as a hold of services/sending.py; "" if it can."""
+
+    @property
+    def gone(self) -> int:
+        """People among the failed who have been deleted since, or have another number."""
+        return self.failed - self.counts.target
+
+    @property
+    def left_out(self) -> list[tuple[Left, int]]:
+        return [(left, n) for left in Left if (n := self.counts.left_out.get(left, 0))]
+
+
+def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
+    """Return what sending again to a run's failed messages would do; raises NotFound."""
+    campaign = campaigns.get(campaign_id)
+    run = session().get(Run, run_id, populate_existing=True)
+    if run is None or run.campaign_id != campaign_id:
+        raise NotFound("run")
+    template = session().get(SmsTemplate, campaign.template_id) if campaign.template_id else None
+    channel = session().get(ChannelRow, campaign.channel_id) if campaign.channel_id else None
+    plan = audience.tried_again(run_id, campaign.channel_id, campaign.template_id, campaign.mapping, now)
+    counts = audience.tally(plan)
+    billed = round(counts.planned * retries.average_parts(session(), run_id))
+    hours = None
+    if template and channel and template.purpose == Purpose.MARKETING:
+        exempt = channels.kinds()[channel.kind].quiet_hours_exempt
+        hours = None if exempt else quiet.read(channel.quiet_from, channel.quiet_until, campaign.zone)
+    return Review(
+        campaign,
+        run,
+        retries.left(session(), [run_id]).get(run_id, 0),
+        counts,
+        cost_of(billed, channel.price if channel else None, channel.currency if channel else ""),
+        forecasts.forecast(now, counts.planned, channel.rate if channel else None, hours),
+        sending.changed_since_confirmed(campaign, template, channel),
+    )
+
+
+def send_again(campaign_id: int, run_id: int, actor: Actor, now: dt.datetime) -> int:
+    """Open the run that repeats this one and return its id; who is in it is settled when it is frozen.
+
+    Raises Outrun if the run or another one of the campaign goes on, or if nothing of it can be sent again (any more):
+    of two clicks one gets through.
+    """
+    with writing() as current:
+        run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
+        campaign = campaign_rows.found(current, campaign_id)
+        if run is None or campaign is None or run.campaign_id != campaign_id:
+            raise NotFound("run")
+        n = retries.left(current, [run_id]).get(run_id, 0)
+        if run.finished_at is None or not n or campaign.channel_id is None:
+            raise Outrun(status=campaign.status)
+        if not campaign_rows.move(current, campaign_id, Action.RETRY, next_due_at=None, failure=""):
+            raise Outrun(status=campaign.status)
+        new_id = runs.add_run(current, campaign, now, now, repeats=run_id)
+        if new_id is None:
+            raise Outrun(status=campaign.status)
+        note(current, actor, "retry", "run", run_id, now, n=n, run=new_id)
+    queue.ring(queue.SEND, "send", new_id)
+    return new_id
