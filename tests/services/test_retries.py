@@ -163,11 +163,12 @@ def _person(run_id: int, seq: int) -> Contact:
 
 def test_of_several_clicks_one_makes_a_run(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     campaign, run_id = sent(app, provider, clock)
+    campaign_id = campaign.id
 
     def click(n: int) -> int:
         with app.app_context():
             try:
-                return retries.send_again(campaign.id, run_id, OPERATOR, clock.now + dt.timedelta(milliseconds=n))
+                return retries.send_again(campaign_id, run_id, OPERATOR, clock.now + dt.timedelta(milliseconds=n))
             except Outrun:
                 return 0
 
