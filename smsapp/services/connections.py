@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from smsapp.channels.base import Callback, Channel
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
+from smsapp.domain.outcome import Check, Outcome
 from smsapp.services import channels, receipts, sending, stopping
 from smsapp.services.lane import Clock, Lane
 from smsapp.store import connections, runs
@@ -214,6 +215,14 @@ def standing(row: ChannelRow, now: dt.datetime) -> Connection | None:
     """Return how the connection of this channel stands with its present settings; None if nobody holds it."""
     found = connections.standing(session(), row.id, now)
     return found if found is not None and found.made_for == row.updated_at else None
+
+
+def check(held: Connection) -> Check:
+    """Return the word for how a connection stands."""
+    if held.up:
+        return Check.OK
+    account = held.outcome in {Outcome.CREDENTIALS, Outcome.OUR_FAULT}
+    return Check.MISCONFIGURED if account else Check.UNREACHABLE
 
 
 def unheld(now: dt.datetime) -> list[ChannelRow]:

@@ -79,12 +79,9 @@ def _as_it_stands(row: ChannelRow, now: dt.datetime) -> Trial | None:
     held = connections.standing(row, now) if channels.needs_holder(row) else None
     if held is None or not (held.up or held.code):
         return None
-    begun = time.monotonic()
-    if held.up:
-        return Trial(Check.OK, CONNECTED, begun=begun)
     outcome = Outcome(held.outcome) if held.outcome else None
-    result = Check.MISCONFIGURED if outcome in {Outcome.CREDENTIALS, Outcome.OUR_FAULT} else Check.UNREACHABLE
-    return Trial(result, outcome=outcome, code=held.code, begun=begun)
+    said = CONNECTED if held.up else ""
+    return Trial(connections.check(held), said, outcome, held.code, begun=time.monotonic())
 
 
 async def _asked(made: Channel, http: HttpClient) -> Trial:

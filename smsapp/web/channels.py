@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.people import Role
-from smsapp.services import channel_health, channels, clock, trials
+from smsapp.services import channel_health, channels, clock, connections, trials
 from smsapp.services.trials import Trial
 from smsapp.web import guard
 from smsapp.web.forms import put_problems
@@ -98,6 +98,7 @@ def show(channel_id: int) -> Response:
 
 
 def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, status: int = 200) -> Response:
+    held = connections.standing(row, clock.now()) if channels.needs_holder(row) else None
     return page_or_piece(
         "channels/show.html",
         "channels/_pace.html",
@@ -108,6 +109,9 @@ def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, st
         pace=channel_health.pace(row),
         late_hours=channel_health.LATE_HOURS,
         tells_balance=channels.tells_balance(row),
+        needs_holder=channels.needs_holder(row),
+        connection=held,
+        connection_check=connections.check(held) if held else None,
         words=words,
         callback_url=channels.callback_url(row),
         form=form,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.services import channels
+from smsapp.services import channels, clock
+from smsapp.store.connections import Connection
 from smsapp.store.db import session
 from smsapp.store.people import Trail
 from tests import builders
@@ -76,12 +80,15 @@ def test_every_kind_can_be_connected_by_what_its_form_asks_for(kind: str, app: F
     ada = client.as_("administrator")
     sent = filled(ada.get(f"/channels/new/{kind}"))
     required = {one.name for one in channels.kinds()[kind].settings if one.required}
-    sent |= {f"{name}_": "12345" for name in required if not sent[f"{name}_"]}
+    typed = {"address": "smpps://smpp.example.com:2776"}
+    sent |= {f"{name}_": typed.get(name, "12345") for name in required if not sent[f"{name}_"]}
     page = ada.post(f"/channels/new/{kind}", **(sent | {"name_": "新通道"}))
     assert page.h1.get_text() == "新通道"
     row = channels.by_name("新通道")
     assert row.kind == kind
-    assert page.select_one("#callback-url")["value"].endswith(f"/callbacks/{row.callback_token}")
+    address = page.select_one("#callback-url")
+    assert (address is None) is channels.needs_holder(row)
+    assert address is None or address["value"].endswith(f"/callbacks/{row.callback_token}")
     assert channels.adapter(row.id).kind == kind
 
 
@@ -206,6 +213,30 @@ def test_a_channel_is_deleted_only_if_nothing_was_ever_done_with_it(app: Flask, 
     ada.post(f"/channels/{unused}/delete")
     assert [one.name for one in channels.everything()] == ["用过"]
     ada.post(f"/channels/{unused}/delete", 404)
+
+
+def test_a_channel_with_a_held_connection_tells_how_it_stands_instead_of_a_callback_address(
+    app: Flask, client: Pages
+) -> None:
+    moment = clock.now()
+    row = builders.channel(kind="smpp", settings={"address": "smpp://127.0.0.1:1", "system_id": "shop"})
+    ada = client.as_("administrator")
+
+    def said(up: bool, outcome: str = "", code: str = "") -> str:
+        until = moment + dt.timedelta(hours=1)
+        builders.kept(Connection(channel_id=row.id, holder="me", until=until, made_for=row.updated_at, up=up,
+                                 outcome=outcome, code=code))  # fmt: skip
+        text = ada.get(f"/channels/{row.id}").get_text()
+        session().execute(sa.delete(Connection))
+        session().commit()
+        return text
+
+    page = ada.get(f"/channels/{row.id}")
+    assert "没有进程保持该连接" in page.get_text()
+    assert page.select_one("#callback-url") is None
+    assert "正在建立" in said(False)
+    assert "0x0000000e" in said(False, "credentials", "0x0000000e")
+    assert "没有进程保持该连接" not in said(True)
 
 
 def test_roles_decide_who_sees_and_changes_channels(app: Flask, client: Pages) -> None:
