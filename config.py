@@ -156,6 +156,9 @@ class Config:
     LANE_SECONDS: int = setting(_number(1, 600), "45", "How long one sender job works before it rings its successor.")
     LEASE_SECONDS: int = setting(_number(5, 3600), "120", "After this time a silent sender's batch is in doubt.")
     RETENTION_DAYS: int = setting(_number(1, 3650), "180", "How long callbacks are kept as they came.")
+    TEMPLATE_CHECK_DAYS: int = setting(
+        _number(1, 3650), "30", "After so many days an approval should be compared with the provider again."
+    )
     TEST_CLOCK: str = setting(_text, "", "For rehearsals: a file with the seconds that are added to the clock.")
     LOG_LEVEL: str = setting(_choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "How much is logged.")
 

@@ -40,6 +40,7 @@ from smsapp.channels.base import (
     Channel,
     News,
     Outgoing,
+    ProviderSignature,
     ProviderTemplate,
     Receipt,
     Reply,
@@ -181,6 +182,7 @@ class Aliyun(Channel):
     per_request = OWN
     receipts_by_provider_ref = True
     lists_templates = True
+    lists_signatures = True
     callback_steps = (
         _l("In the SMS console, open the settings of domestic messages and there the receiving of receipts."),
         _l("For delivery reports (SmsReport) choose HTTP batch push and enter this address."),
@@ -300,17 +302,25 @@ class Aliyun(Channel):
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
         """Return all templates, fifty to a page."""
         found: dict[str, ProviderTemplate] = {}
+        for one in map(_template, await self._everything("QuerySmsTemplateList", "SmsTemplateList", http)):
+            found.setdefault(one.code, one)
+        return list(found.values())
+
+    async def list_signatures(self, http: HttpClient) -> list[ProviderSignature]:
+        """Return all signatures, fifty to a page."""
+        return [_signature(item) for item in await self._everything("QuerySmsSignList", "SmsSignList", http)]
+
+    async def _everything(self, action: str, name: str, http: HttpClient) -> list[Any]:
+        """Return the items of all pages."""
+        found: list[Any] = []
         for page in range(1, PAGES + 1):
             asked = {"PageIndex": str(page), "PageSize": str(PAGE)}
-            answer = _expect_ok(await self._call("QuerySmsTemplateList", asked, {}, http))
-            items = answer.get("SmsTemplateList")
+            items = _expect_ok(await self._call(action, asked, {}, http)).get(name)
             if not isinstance(items, list):
                 break
-            for item in items:
-                one = _template(item)
-                found.setdefault(one.code, one)
+            found += items
             if len(items) < PAGE:
-                return list(found.values())
+                return found
         raise unreadable()
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
@@ -362,9 +372,7 @@ def _expect_ok(answer: HttpAnswer) -> dict[str, Any]:
 def _template(item: Any) -> ProviderTemplate:
     if not isinstance(item, dict) or not item.get("TemplateCode"):
         raise unreadable()
-    reason = item.get("Reason")
-    said = [reason.get("RejectInfo"), reason.get("RejectSubInfo")] if isinstance(reason, dict) else [reason]
-    audit = AUDITS.get(str(item.get("AuditStatus")), Audit.PENDING)
+    audit = _audit(item)
     return ProviderTemplate(
         str(item["TemplateCode"]),
         str(item.get("TemplateName") or ""),
@@ -372,8 +380,25 @@ def _template(item: Any) -> ProviderTemplate:
         audit,
         PURPOSES.get(str(item.get("OuterTemplateType"))),
         str(item.get("SignatureName") or ""),
-        " ".join(str(one).strip() for one in said if one and one != "NO REASON") if audit is Audit.REFUSED else "",
+        _reason(item) if audit is Audit.REFUSED else "",
     )
+
+
+def _signature(item: Any) -> ProviderSignature:
+    if not isinstance(item, dict) or not item.get("SignName"):
+        raise unreadable()
+    audit = _audit(item)
+    return ProviderSignature(str(item["SignName"]), audit, _reason(item) if audit is Audit.REFUSED else "")
+
+
+def _audit(item: dict[str, Any]) -> Audit:
+    return AUDITS.get(str(item.get("AuditStatus")), Audit.PENDING)
+
+
+def _reason(item: dict[str, Any]) -> str:
+    reason = item.get("Reason")
+    said = [reason.get("RejectInfo"), reason.get("RejectSubInfo")] if isinstance(reason, dict) else [reason]
+    return " ".join(str(one).strip() for one in said if one and one != "NO REASON")
 
 
 def filled(template: TemplateFacts, message: Outgoing) -> dict[str, str]:

@@ -139,6 +139,15 @@ class ProviderTemplate:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSignature:
+    """A signature as the provider lists it, without its brackets; `reason` is what its reviewers wrote."""
+
+    name: str
+    audit: Audit
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What one request to the provider carries: at most `Channel.per_request` messages of one template."""
 
@@ -281,8 +290,10 @@ class Channel(ABC):
     """True for rehearsals: nobody's phone rings."""
     receipts_by_provider_ref: bool = False
     """True if receipts do not bring our `ref` back, so that the ledger has to keep an index of provider ids."""
-    lists_templates: ClassVar[bool] = False
-    """True if the provider can be asked for its templates."""
+    lists_templates: bool = False
+    """True if the provider can be asked for its templates; the account's settings may change it."""
+    lists_signatures: bool = False
+    """True if the provider can be asked for its signatures, too."""
     pulls: ClassVar[bool] = False
     """True if receipts and replies wait at the provider until `pull` asks for them."""
     holds_connection: ClassVar[bool] = False
@@ -326,6 +337,10 @@ class Channel(ABC):
 
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
         """Return all templates of the account, whatever their state; raises ChannelError rather than a part of them."""
+        raise NotImplementedError
+
+    async def list_signatures(self, http: HttpClient) -> list[ProviderSignature]:
+        """Return all signatures of the account, whatever their state; raises ChannelError rather than a part."""
         raise NotImplementedError
 
     @property

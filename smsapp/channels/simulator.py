@@ -12,7 +12,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,6 +29,8 @@ from smsapp.channels.base import (
     News,
     Note,
     Outgoing,
+    ProviderSignature,
+    ProviderTemplate,
     Receipt,
     Reply,
     Setting,
@@ -39,7 +41,9 @@ from smsapp.channels.base import (
     Widget,
 )
 from smsapp.channels.base import msgid as _l
+from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import Audit, Purpose
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
@@ -141,13 +145,14 @@ FAILURES = (
     (Outcome.UNKNOWN, 5),
 )
 REFUSALS = (
+    # without OPTED_OUT: such a number goes on our own list, and a rehearsal puts nobody there by chance
     (Outcome.BAD_NUMBER, 40),
     (Outcome.FREQUENCY_LIMIT, 30),
-    (Outcome.OPTED_OUT, 20),
+    (Outcome.BLOCKED_BY_CARRIER, 20),
     (Outcome.CONTENT_REFUSED, 10),
 )
 
-ANSWERS, RECEIPTS, REPLIES = _l("Answers"), _l("Receipts"), _l("Replies")
+ANSWERS, RECEIPTS, REPLIES, TEMPLATES = _l("Answers"), _l("Receipts"), _l("Replies"), _l("SMS templates")
 
 
 def _percent(name: str, label: str, default: str, section: str, hint: str = "") -> Setting:
@@ -223,6 +228,22 @@ class Simulator(Channel):
         ),
         _percent("opt_outs", _l("Replies TD, %"), "0.2", REPLIES, _l("Share of delivered messages answered with TD.")),
         Setting(
+            "templates",
+            _l("Templates of the made-up account"),
+            Widget.LONG_TEXT,
+            hint=_l(
+                "One a line: code | approved, pending, refused: reason | marketing, notification, verification or "
+                "nothing | 【signature】text. Change or remove a line and sync, to rehearse what a provider does."
+            ),
+            section=TEMPLATES,
+        ),
+        Setting(
+            "signatures",
+            _l("Signatures of the made-up account"),
+            hint=_l("Approved ones, separated by commas."),
+            section=TEMPLATES,
+        ),
+        Setting(
             "seed",
             _l("Seed"),
             default="1",
@@ -243,6 +264,8 @@ class Simulator(Channel):
         super().__init__(*given)
         values = self.values
         self.tells_balance = bool(values["balance"])
+        self.lists_templates = bool(values["templates"])
+        self.lists_signatures = bool(values["signatures"])
         self.per_request = int(float(values["per_request"]))
         self.answer_seconds = float(values["answer_seconds"])
         self.receipt_seconds = float(values["receipt_seconds"])
@@ -273,6 +296,24 @@ class Simulator(Channel):
 
     async def balance(self, http: HttpClient) -> Balance:
         return Balance(Decimal(self.values["balance"]), "CNY")
+
+    async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
+        return [_template(line) for line in self.values["templates"].splitlines() if line.strip()]
+
+    async def list_signatures(self, http: HttpClient) -> list[ProviderSignature]:
+        names = self.values["signatures"].replace("，", ",").split(",")
+        return [ProviderSignature(name.strip(), Audit.APPROVED) for name in names if name.strip()]
+
+    @classmethod
+    def check(cls, values: Mapping[str, str]) -> list[Problem]:
+        """Return the lines of templates that cannot be read."""
+        found = super().check(values)
+        for line in values.get("templates", "").splitlines():
+            try:
+                _template(line or "x | approved | | x")
+            except ValueError:
+                found.append(Problem("simulator_template", "templates", {"line": line[:60]}))
+        return found
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield what is due, a thousand lines to a page; a page is forgotten when the next one is asked for."""
@@ -352,6 +393,16 @@ class Simulator(Channel):
                 cursor.execute("CREATE INDEX IF NOT EXISTS news_due ON news (due, id)")
                 cursor.execute("CREATE TABLE IF NOT EXISTS met (ref TEXT PRIMARY KEY) WITHOUT ROWID")
         return self._kept
+
+
+def _template(line: str) -> ProviderTemplate:
+    """Return the template of a line; raises ValueError."""
+    code, state, purpose, text = (part.strip() for part in line.split("|", 3))
+    audit, _colon, reason = state.partition(":")
+    if not (code and text):
+        raise ValueError("a template has a code and a text")
+    said = Purpose(purpose) if purpose else None
+    return ProviderTemplate(code, code, text, Audit(audit.strip()), said, reason=reason.strip())
 
 
 def _answer(message: Outgoing, fate: Fate) -> Answer:

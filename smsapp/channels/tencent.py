@@ -44,6 +44,7 @@ from smsapp.channels.base import (
     Channel,
     ChannelError,
     News,
+    ProviderSignature,
     ProviderTemplate,
     Receipt,
     Reply,
@@ -165,6 +166,7 @@ class Tencent(Channel):
     equal_texts_only = True
     receipts_by_provider_ref = True
     lists_templates = True
+    lists_signatures = True
     pulls = True
     tells_balance = True
     callback_steps = (
@@ -327,19 +329,29 @@ class Tencent(Channel):
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
         """Return all templates, those for China and those for abroad; the provider does not say what they are for."""
         found: dict[str, ProviderTemplate] = {}
+        listed = await self._everything("DescribeSmsTemplateList", "DescribeTemplateStatusSet", http)
+        for one in map(_template, listed):
+            found.setdefault(one.code, one)
+        return list(found.values())
+
+    async def list_signatures(self, http: HttpClient) -> list[ProviderSignature]:
+        """Return all signatures, those for China and those for abroad."""
+        listed = await self._everything("DescribeSmsSignList", "DescribeSignListStatusSet", http)
+        return [_signature(item) for item in listed]
+
+    async def _everything(self, action: str, name: str, http: HttpClient) -> list[Any]:
+        """Return the items of all pages, those for China and those for abroad."""
+        found: list[Any] = []
         for international in (0, 1):
             for page in range(PAGES + 1):
                 asked = {"International": international, "Limit": PAGE, "Offset": page * PAGE}
-                response, _ = await self._ask("DescribeSmsTemplateList", asked, http)
-                items = response.get("DescribeTemplateStatusSet")
+                items = (await self._ask(action, asked, http))[0].get(name)
                 if not isinstance(items, list) or page == PAGES:
                     raise unreadable()
-                for item in items:
-                    one = _template(item)
-                    found.setdefault(one.code, one)
+                found += items
                 if len(items) < PAGE:
                     break
-        return list(found.values())
+        return found
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield receipts, then replies, a hundred to a page, if the settings say that the provider keeps them."""
@@ -425,6 +437,14 @@ def _template(item: Any) -> ProviderTemplate:
         audit,
         reason=str(item.get("ReviewReply") or "").strip() if audit is Audit.REFUSED else "",
     )
+
+
+def _signature(item: Any) -> ProviderSignature:
+    if not isinstance(item, dict) or not item.get("SignName"):
+        raise unreadable()
+    audit = AUDITS.get(item.get("StatusCode", 1), Audit.PENDING)
+    reason = str(item.get("ReviewReply") or "").strip() if audit is Audit.REFUSED else ""
+    return ProviderSignature(str(item["SignName"]), audit, reason)
 
 
 def _news(found: Any) -> Iterator[Receipt | Reply]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,12 +10,14 @@ from typing import Any, NoReturn
 import click
 from flask.cli import AppGroup
 
-from smsapp.domain.errors import NotFound, Refusal
-from smsapp.domain.sms_template import Audit
-from smsapp.services import channels, clock, sms_templates, template_imports
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.sms_template import Audit, Purpose
+from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
 from smsapp.services.template_imports import Taken
+from smsapp.services.template_sync import Synced
 from smsapp.services.trail import Actor
 from smsapp.words import label, sentence
+from smsapp.words import sms_templates as words
 
 command = AppGroup("templates", help="SMS templates: texts that the provider of a channel has approved.")
 ACTOR = Actor("flask templates")
@@ -56,6 +59,67 @@ def import_(file: Path, channel_name: str, dry_run: bool, as_json: bool) -> None
     else:
         _print(taken, dry_run)
     raise SystemExit(0 if taken.clean else SOME_REFUSED)
+
+
+@command.command("sync")
+@click.option("--channel", "channel_name", help="Only this channel; without it all whose provider can be asked.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a channel for scripts.")
+def sync(channel_name: str | None, as_json: bool) -> None:
+    """Compare the templates and signatures with what the providers list now.
+
+    Says what is new, changed or withdrawn. Runs being sent with a text that is not approved any more are held.
+
+    \b
+    Exit code: 0 everything is in line, 1 a provider did not answer as it should, 2 the channel cannot be asked.
+
+    \b
+    Example:
+      flask templates sync
+      flask templates sync --channel 阿里云
+    """
+    if channel_name:
+        try:
+            done = [template_sync.sync(_channel_id(channel_name, as_json), ACTOR, clock.now())]
+        except Refusal as refusal:
+            _unusable([sentence(problem) for problem in refusal.problems], as_json)
+    else:
+        done = template_sync.sync_all(clock.now(), ACTOR)
+    for one in done:
+        if as_json:
+            click.echo(json.dumps(_sync_as_json(one), ensure_ascii=False))
+        else:
+            _print_sync(one)
+    if not done and not as_json:
+        click.echo("No active channel's provider can be asked for its templates.")
+    raise SystemExit(0 if all(one.ok for one in done) else 1)
+
+
+def _print_sync(one: Synced) -> None:
+    if not one.ok:
+        why = words.sync_trouble(one.trial.result, one.trial.outcome or "", one.trial.code)
+        click.echo(f"{one.channel}: {why}", err=True)
+        return
+    for change in one.changes:
+        fields = f" ({words.changed_fields(change.fields)})" if change.fields else ""
+        reason = f": {change.reason}" if change.reason else ""
+        click.echo(f"{one.channel}: {change.code} {change.name}: {label(change.fate, 'Fate')}{fields},"
+                   f" {label(change.audit, 'Audit')}{reason}")  # fmt: skip
+        if change.purpose == Purpose.UNSAID and change.audit == Audit.APPROVED:
+            click.echo(f"{one.channel}: {change.code}: {sentence(Problem('template_purpose_unsaid', 'purpose'))}")
+    held = f" (runs held: {one.held})" if one.held else ""
+    click.echo(f"{one.channel}: {words.changes_told(one.counts)}{held}")
+
+
+def _sync_as_json(one: Synced) -> dict[str, Any]:
+    if not one.ok:
+        return {"channel": one.channel, "error": one.trial.result, "outcome": one.trial.outcome, "code": one.trial.code}
+    changes = [dataclasses.asdict(change) for change in one.changes]
+    return {
+        "channel": one.channel,
+        **{fate.value: n for fate, n in one.counts.items()},
+        "held": one.held,
+        "changes": changes,
+    }
 
 
 @command.command("list")

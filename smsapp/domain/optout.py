@@ -16,6 +16,17 @@ class OptOutSource(enum.StrEnum):
     IMPORT = "import"
 
 
+class Confirmation(enum.StrEnum):
+    """What became of the text that tells a person that the opt-out was understood; there is one at most."""
+
+    NONE = ""
+    DUE = "due"
+    HANDED = "handed"
+    """It left, or may have: nobody sends it again."""
+    SENT = "sent"
+    FAILED = "failed"
+
+
 CHINA = ("r", "t", "td", "n", "qx", "退订", "退訂", "退定", "拒收", "取消")
 """What carriers and providers in China ask people to text; 退定 is the usual slip for 退订."""
 ABROAD = ("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "arret", "arrêt")

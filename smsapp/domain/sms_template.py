@@ -18,6 +18,11 @@ class Purpose(enum.StrEnum):
     MARKETING = "marketing"
     NOTIFICATION = "notification"
     VERIFICATION = "verification"
+    UNSAID = "unsaid"
+    """The provider does not tell; nobody can use the template before a person has."""
+
+
+SAID = tuple(purpose for purpose in Purpose if purpose is not Purpose.UNSAID)
 
 
 class Audit(enum.StrEnum):
@@ -26,6 +31,13 @@ class Audit(enum.StrEnum):
     PENDING = "pending"
     APPROVED = "approved"
     REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    """The provider does not list it any more."""
+
+
+def is_usable(audit: str, purpose: str) -> bool:
+    """Say whether campaigns may send this: the provider approved it, and what it is for is known."""
+    return audit == Audit.APPROVED and purpose != Purpose.UNSAID
 
 
 class Style(enum.StrEnum):
@@ -41,6 +53,15 @@ class TemplateSource(enum.StrEnum):
     MANUAL = "manual"
     IMPORT = "import"
     SYNC = "sync"
+
+
+class Fate(enum.StrEnum):
+    """What a sync does to one template."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    WITHDRAWN = "withdrawn"
+    UNCHANGED = "unchanged"
 
 
 @dataclass(frozen=True)
@@ -269,6 +290,8 @@ def _plain(text: str) -> str:
 
 
 def _purpose_problems(text: str, purpose: Purpose) -> list[Problem]:
+    if purpose is Purpose.UNSAID:
+        return []
     if purpose is not Purpose.MARKETING:
         out_of_place = asks_to_unsubscribe(text)
         return [Problem("unsubscribe_out_of_place", "text", {"purpose": purpose})] if out_of_place else []

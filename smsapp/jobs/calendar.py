@@ -30,4 +30,5 @@ CHORES = (
     Chore("forget_callbacks", every=21_600),
     Chore("ask_balances", every=3600),
     Chore("forget_calls", every=600),
+    Chore("sync_templates", every=3600),
 )

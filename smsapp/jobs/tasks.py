@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import current_app
 
-from smsapp.services import calls, clock, contacts, imports, lane, receipts, sending, trials
+from smsapp.services import calls, clock, contacts, imports, lane, receipts, sending, template_sync, trials
 
 
 def send(_run_id: int) -> None:
@@ -57,6 +57,11 @@ def forget_callbacks() -> None:
 def ask_balances() -> None:
     """Ask what is left on the accounts that tell it."""
     trials.ask_balances(clock.now())
+
+
+def sync_templates() -> None:
+    """Compare templates with what their providers list."""
+    template_sync.sync_all(clock.now())
 
 
 def forget_calls() -> None:

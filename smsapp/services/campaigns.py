@@ -15,8 +15,8 @@ from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, Status
 from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
-from smsapp.domain.sms_template import Audit, variables
-from smsapp.services import sending, sms_templates
+from smsapp.domain.sms_template import is_usable, variables
+from smsapp.services import approvals, sending, sms_templates
 from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns, queue, runs
 from smsapp.store.campaigns import Campaign
@@ -143,7 +143,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
             raise Refusal(Problem("template_changed_since_review", "template"))
         values = {
             "confirmed_at": now,
-            "confirmed_template": sending.confirmed_words(template),
+            "confirmed_template": approvals.confirmed_words(template),
             "failure": "",
         }
         if draft.schedule.kind is Kind.NOW:
@@ -279,7 +279,7 @@ def _facts(current: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
         channel_id=channel.id if channel else None,
         channel_active=channel is not None and channel.active,
         template_id=template.id if template else None,
-        template_approved=template is not None and template.audit == Audit.APPROVED,
+        template_approved=template is not None and is_usable(template.audit, template.purpose),
         template_of_channel=template is not None and template.channel_id == draft.channel_id,
         unmapped=rules.unmapped(names, draft.mapping),
         schedule_problems=schedules.problems(draft.schedule, now),

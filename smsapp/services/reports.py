@@ -23,7 +23,8 @@ from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
 from smsapp.domain.sms_template import compile_text, full_text
-from smsapp.services import audience, campaigns
+from smsapp.services import approvals, audience, campaigns
+from smsapp.services.approvals import Difference
 from smsapp.services.trail import Actor, note
 from smsapp.store import doubts, recipients, retries, runs
 from smsapp.store.campaigns import Campaign
@@ -128,6 +129,8 @@ class Report:
     """How many runs the campaign has."""
     retriable: Mapping[int, int] = field(default_factory=dict)
     """Run -> failed messages of it that can be sent again, for runs that are over and may be repeated now."""
+    difference: Difference | None = None
+    """What has changed under the latest run, if it is held for that."""
 
     @property
     def steps(self) -> list[Step]:
@@ -177,6 +180,7 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
         refresh=_refresh(campaign, lines, funnel, now, whole=run_id is None),
         of_runs=len(known),
         retriable=_retriable(campaign, chosen),
+        difference=approvals.difference(chosen[0]) if chosen else None,
     )
 
 

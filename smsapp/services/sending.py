@@ -19,11 +19,11 @@ from sqlalchemy.orm import Session
 from smsapp.channels.base import Channel
 from smsapp.domain import funnel as numbers
 from smsapp.domain import schedule as schedules
-from smsapp.domain.campaign import Action, Status, unmapped
-from smsapp.domain.errors import Outrun, Problem, Refusal
+from smsapp.domain.campaign import Action, Status
+from smsapp.domain.errors import Outrun
 from smsapp.domain.schedule import Schedule
-from smsapp.domain.sms_template import Audit, Purpose, variables
-from smsapp.services import audience, channels, clock, trail
+from smsapp.domain.sms_template import Purpose, variables
+from smsapp.services import approvals, audience, channels, clock, trail
 from smsapp.services.trail import Actor
 from smsapp.store import campaigns, freezing, ledger, queue, retries, runs
 from smsapp.store.campaigns import Campaign
@@ -155,14 +155,7 @@ def changed_since_confirmed(campaign: Campaign | None, template: SmsTemplate | N
         return "gone"
     if channel is None or not channel.active:
         return "channel_inactive"
-    if template is None or template.audit != Audit.APPROVED:
-        return "template_withdrawn"
-    return "" if campaign.confirmed_template == confirmed_words(template) else "template_changed"
-
-
-def confirmed_words(template: SmsTemplate) -> dict[str, Any]:
-    """Return what a campaign keeps of the template it was confirmed with: a run with other words is held."""
-    return {"text": template.text, "signature": template.signature}
+    return approvals.change(campaign.confirmed_template, template)
 
 
 def _frozen_facts(
@@ -307,15 +300,13 @@ def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
 def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Let a held run go on with exactly what was not sent.
 
-    A run held because its template changed takes the present text: the page that offers this shows the difference.
-    Raises Outrun if it is not held, Refusal if the new text has a variable nobody has mapped.
+    Raises Outrun if it is not held, Refusal if its template is not what was confirmed: that has to be accepted.
     """
     with writing() as current:
         run = current.get(Run, run_id, populate_existing=True)
         if run is None or run.state != RunState.HELD:
             raise Outrun(run=run_id)
-        if run.hold_reason == "template_changed":
-            _confirm_anew(current, run.campaign_id)
+        approvals.check_resumed(current, run)
         goes_on = RunState.OPEN if run.started_at is None else RunState.SENDING
         if not runs.change_state(
             current, run_id, {RunState.HELD}, goes_on, hold_reason="", hold_until=None, held_at=None, failures=0
@@ -323,17 +314,6 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
             raise Outrun(run=run_id)
         trail.note(current, actor, "resume", "run", run_id, now)
     queue.ring(queue.SEND, "send", run_id)
-
-
-def _confirm_anew(current: Session, campaign_id: int) -> None:
-    campaign = current.get(Campaign, campaign_id, populate_existing=True)
-    template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
-    if campaign is None or template is None:
-        return
-    lacking = unmapped(variables(template.text), campaign.mapping)
-    if lacking:
-        raise Refusal(*(Problem("variable_unmapped", "template", {"variable": name}) for name in lacking))
-    campaign.confirmed_template = confirmed_words(template)
 
 
 def end(run_id: int, actor: Actor, now: dt.datetime) -> None:

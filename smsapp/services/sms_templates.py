@@ -6,16 +6,18 @@ import dataclasses
 import datetime as dt
 
 from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
-from smsapp.domain.sms_template import Audit, Entry, TemplateSource, entry_problems
+from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, entry_problems, problems
+from smsapp.services import approvals
 from smsapp.services.trail import Actor, note
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import writing
+from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
 
 NOUN = "sms_template"
-STALE_AFTER = dt.timedelta(days=90)
-"""Approvals are withdrawn without a word to those who typed them in; after this time a person should look again."""
+
+TELLS_OTHERWISE = "unsubscribe_out_of_place"
 
 FIELDS = tuple(item.name for item in dataclasses.fields(Entry))
 
@@ -23,6 +25,7 @@ find_page = store.listed
 counts = store.audit_counts
 choices = store.approved
 users = store.users
+signatures = store.signatures
 
 
 def get(template_id: int) -> SmsTemplate:
@@ -35,12 +38,56 @@ def get(template_id: int) -> SmsTemplate:
 
 def seen(template: SmsTemplate) -> str:
     """Return the mark of this state of the template: a decision or edit that began from an older one is not taken."""
-    return template.updated_at.isoformat()
+    return template.mark
+
+
+def check_days() -> int:
+    """Return after how many days an approval should be compared with the provider again."""
+    return settings().TEMPLATE_CHECK_DAYS
+
+
+def unchecked_before(now: dt.datetime) -> dt.datetime:
+    """Return the moment before which an approval was compared too long ago: withdrawals come without a word."""
+    return now - dt.timedelta(days=check_days())
+
+
+def unchecked_days(template: SmsTemplate, now: dt.datetime) -> int:
+    """Return for how many days nobody has compared an approval with the provider, once it is worth a reminder; or 0."""
+    last = template.checked_at or template.created_at
+    return (now - last).days if template.audit == Audit.APPROVED and last < unchecked_before(now) else 0
 
 
 def stale(now: dt.datetime, channel_id: int | None = None) -> int:
-    """Return how many approved templates nobody has compared with the provider for STALE_AFTER."""
-    return store.unchecked_since(now - STALE_AFTER, channel_id)
+    """Return how many approvals have not been compared with the provider for too long."""
+    return store.unchecked_since(unchecked_before(now), channel_id)
+
+
+def signature_problem(template: SmsTemplate) -> Problem | None:
+    """Return what the provider's list of signatures, if it gave one, has against this template's."""
+    listed = {one.name: one for one in store.signatures(template.channel_id)}
+    if not listed:
+        return None
+    if not template.signature:
+        return Problem("signature_needed", "signature", warning=True)
+    found = listed.get(template.signature)
+    if found is None:
+        return Problem("signature_not_listed", "signature", {"signature": template.signature}, warning=True)
+    if found.audit == Audit.APPROVED:
+        return None
+    facts = {"signature": template.signature, "reason": found.audit_reason}
+    return Problem("signature_not_approved", "signature", facts, warning=True)
+
+
+def say_purpose(template_id: int, purpose: Purpose, mark: str, actor: Actor, now: dt.datetime) -> None:
+    """Keep what a person says a text is for; a sync does not change it. Raises Refusal if the text says otherwise."""
+    with writing() as session:
+        template = _locked(template_id, mark)
+        against = [one for one in problems(template.text, template.signature, purpose) if one.code == TELLS_OTHERWISE]
+        if purpose is Purpose.UNSAID:
+            against.append(Problem("template_purpose_unsaid", "purpose"))
+        _refuse(against)
+        template.purpose, template.updated_at = purpose, now
+        note(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["purpose"])
 
 
 def create(channel_id: int, typed: Entry, audit: Audit, actor: Actor, now: dt.datetime) -> SmsTemplate:
@@ -88,7 +135,10 @@ def approve(template_id: int, mark: str, actor: Actor, now: dt.datetime) -> None
 
 
 def refuse(template_id: int, reason: str, mark: str, actor: Actor, now: dt.datetime) -> None:
-    """Keep the template from being chosen, with the provider's reason; raises Refusal without one."""
+    """Keep the template from being chosen, with the provider's reason; raises Refusal without one.
+
+    Runs being sent with it are held.
+    """
     if not reason.strip():
         raise Refusal(Problem("refusal_reason_missing", "reason"))
     _decide(template_id, mark, Audit.REFUSED, reason.strip(), actor, now)
@@ -99,15 +149,10 @@ def _decide(template_id: int, mark: str, audit: Audit, reason: str, actor: Actor
         template = _locked(template_id, mark)
         template.audit, template.audit_reason = audit, reason
         template.checked_at = template.updated_at = now
-        note(
-            session,
-            actor,
-            "approve" if audit is Audit.APPROVED else "refuse",
-            NOUN,
-            template_id,
-            now,
-            name=template.name,
-        )
+        session.flush()
+        approvals.hold_running(session, template.channel_id, now)
+        done = "approve" if audit is Audit.APPROVED else "refuse"
+        note(session, actor, done, NOUN, template_id, now, name=template.name)
 
 
 def delete(template_id: int, actor: Actor, now: dt.datetime) -> None:

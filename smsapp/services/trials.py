@@ -64,7 +64,7 @@ def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
     """Ask the provider whether the account answers, keep the result and return it. Sends no SMS."""
     row = channels.row(channel_id)
     adapter = channels.new_adapter(row)
-    trial = _as_it_stands(row, now) or _tried(adapter, _asked)
+    trial = _as_it_stands(row, now) or tried(adapter, _asked)
     with writing() as current:
         found = channels.locked(current, channel_id)
         found.checked_at = now
@@ -96,7 +96,7 @@ def ask_balance(channel_id: int, now: dt.datetime) -> Trial:
     adapter = channels.new_adapter(channels.row(channel_id))
     if not adapter.tells_balance:
         raise Refusal(Problem("channel_tells_no_balance"))
-    trial = _tried(adapter, _left)
+    trial = tried(adapter, _left)
     with writing() as current:
         found = channels.locked(current, channel_id)
         if trial.ok:
@@ -145,7 +145,7 @@ def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.dat
     facts = TemplateFacts("", text.strip(), "", (), False)
     submission = Submission(facts, [message], channels.callback_url(found))
     adapter = channels.new_adapter(found)
-    trial = _tried(adapter, lambda made, http: _sent(made, submission, http))
+    trial = tried(adapter, lambda made, http: _sent(made, submission, http))
     with writing() as current:
         calls.note(current, channel_id, adapter, trial.call("test", 1), now)
         told = {"name": found.name, "number": phone.mask(to), "result": trial.result}
@@ -159,8 +159,10 @@ async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Tria
     return Trial(calls.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
 
 
-def _tried(made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[Trial]]) -> Trial:
-    """Return what the channel said."""
+def tried(
+    made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[Trial]], seconds: float = TEST_SECONDS
+) -> Trial:
+    """Return what the channel said within these seconds; no transaction is open meanwhile."""
     session().commit()
     begun = time.monotonic()
 
@@ -168,7 +170,7 @@ def _tried(made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[Trial]]
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS, timeout=TEST_SECONDS, connections=2) as http:
             with overheard() as statuses:
                 try:
-                    async with asyncio.timeout(TEST_SECONDS):
+                    async with asyncio.timeout(seconds):
                         trial = await ask(made, http)
                 except ChannelError as error:
                     trial = Trial(calls.of_error(error), outcome=error.outcome, code=error.code)

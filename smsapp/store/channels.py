@@ -42,6 +42,12 @@ class ChannelRow(Base):
     balance_at: Mapped[dt.datetime | None]
     balance_low: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 4))
     """Below this people are warned."""
+    templates_synced_at: Mapped[dt.datetime | None]
+    """When the provider last listed its templates."""
+    templates_trouble: Mapped[dict[str, Any] | None]
+    """What came of a sync since then that failed: at, result, outcome, code."""
+    opt_out_template_id: Mapped[int | None]
+    """The text that confirms an opt-out; None = none is sent."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
 

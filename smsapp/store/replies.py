@@ -49,6 +49,18 @@ class OptOut(Base):
     channel_id: Mapped[int | None]
     campaign_id: Mapped[int | None]
     at: Mapped[dt.datetime]
+    confirmation: Mapped[str] = mapped_column(sa.String(12), default="")
+    """domain/optout.py Confirmation; "" = nobody asked for one."""
+    confirmed_at: Mapped[dt.datetime | None]
+
+    __table_args__ = (
+        sa.Index(
+            "ix_opt_out_due",
+            "id",
+            sqlite_where=sa.text("confirmation = 'due'"),
+            postgresql_where=sa.text("confirmation = 'due'"),
+        ),
+    )
 
     def __repr__(self) -> str:
         return f"<OptOut {self.id}>"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain.sms_template import Audit
+from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.store.campaigns import NOT_OVER, Campaign
 from smsapp.store.db import Base, one_of, session
 
@@ -27,19 +28,61 @@ class SmsTemplate(Base):
     signature: Mapped[str] = mapped_column(sa.String(60), default="")
     """Without its brackets; the full text begins with 【signature】."""
     purpose: Mapped[str] = mapped_column(sa.String(20))
-    """marketing, notification, verification (domain/sms_template.py Purpose)"""
+    """marketing, notification, verification, unsaid (domain/sms_template.py Purpose)"""
     audit: Mapped[str] = mapped_column(sa.String(20))
-    """pending, approved, refused (domain/sms_template.py Audit)"""
+    """pending, approved, refused, withdrawn (domain/sms_template.py Audit)"""
     audit_reason: Mapped[str] = mapped_column(sa.Text, default="")
     source: Mapped[str] = mapped_column(sa.String(10))
     """manual, import, sync"""
+    provider_said: Mapped[dict[str, Any] | None]
+    """Name, signature and kind as the provider listed them last: until it changes them, what a person set stays."""
     checked_at: Mapped[dt.datetime | None]
     """When a person, a file or the provider last said what the audit state is."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
 
+    @property
+    def mark(self) -> str:
+        """Return the mark of this state: whoever decides about an older one has not seen it."""
+        return self.updated_at.isoformat()
+
     def __repr__(self) -> str:
         return f"<SmsTemplate {self.id}>"
+
+
+class Signature(Base):
+    """A signature as the provider listed it at the last sync."""
+
+    __tablename__ = "signature"
+
+    channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
+    audit: Mapped[str] = mapped_column(sa.String(20))
+    audit_reason: Mapped[str] = mapped_column(sa.Text, default="")
+
+    def __repr__(self) -> str:
+        return f"<Signature {self.channel_id}>"
+
+
+def signatures(channel_id: int) -> list[Signature]:
+    """Return what the provider listed, approved ones first."""
+    rank = sa.case((Signature.audit == Audit.APPROVED, 0), else_=1)
+    chosen = sa.select(Signature).where(Signature.channel_id == channel_id).order_by(rank, Signature.name)
+    return list(session().scalars(chosen))
+
+
+def keep_signatures(current: Session, channel_id: int, rows: Sequence[dict[str, Any]]) -> None:
+    """Put these in the place of what was listed before."""
+    current.execute(sa.delete(Signature).where(Signature.channel_id == channel_id))
+    if rows:
+        current.execute(sa.insert(Signature), [{"channel_id": channel_id, **row} for row in rows])
+
+
+def of_channel(current: Session, channel_id: int) -> dict[str, SmsTemplate]:
+    """Return all templates of a channel by code, locked until the transaction ends."""
+    chosen = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id).order_by(SmsTemplate.id)
+    found = current.scalars(chosen.with_for_update().execution_options(populate_existing=True))
+    return {row.code: row for row in found}
 
 
 def find(template_id: int) -> SmsTemplate | None:
@@ -62,7 +105,11 @@ def approved(channel_id: int) -> list[SmsTemplate]:
     return list(
         session().scalars(
             sa.select(SmsTemplate)
-            .where(SmsTemplate.channel_id == channel_id, SmsTemplate.audit == Audit.APPROVED)
+            .where(
+                SmsTemplate.channel_id == channel_id,
+                SmsTemplate.audit == Audit.APPROVED,
+                SmsTemplate.purpose != Purpose.UNSAID,
+            )
             .order_by(SmsTemplate.id.desc())
         )
     )
@@ -83,9 +130,15 @@ def listed(
     words: str = "",
     before: int | None = None,
     limit: int = 50,
+    unchecked: dt.datetime | None = None,
 ) -> list[SmsTemplate]:
-    """Return one page of templates, newest first; `before` is the last id of the page before."""
+    """Return one page of templates, newest first; `before` is the last id of the page before.
+
+    With `unchecked` only the approved ones nobody has compared with the provider since then.
+    """
     query = sa.select(SmsTemplate).where(matching(channel_id, words)).order_by(SmsTemplate.id.desc()).limit(limit)
+    if unchecked is not None:
+        query = query.where(_unchecked(unchecked))
     if audit is not None:
         query = query.where(SmsTemplate.audit == audit)
     if before is not None:
@@ -113,8 +166,10 @@ def users(template_id: int) -> list[Campaign]:
 
 def unchecked_since(moment: dt.datetime, channel_id: int | None = None) -> int:
     """Return how many approved templates nobody has compared with the provider since then."""
-    last_word = sa.func.coalesce(SmsTemplate.checked_at, SmsTemplate.created_at)
-    query = sa.select(sa.func.count()).where(
-        matching(channel_id, ""), SmsTemplate.audit == Audit.APPROVED, last_word < moment
-    )
+    query = sa.select(sa.func.count()).where(matching(channel_id, ""), _unchecked(moment))
     return session().scalar(query) or 0
+
+
+def _unchecked(moment: dt.datetime) -> sa.ColumnElement[bool]:
+    last_word = sa.func.coalesce(SmsTemplate.checked_at, SmsTemplate.created_at)
+    return sa.and_(SmsTemplate.audit == Audit.APPROVED, last_word < moment)

@@ -10,7 +10,7 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.people import Role
-from smsapp.services import channel_health, channels, clock, connections, trials
+from smsapp.services import channel_health, channels, clock, connections, sms_templates, template_sync, trials
 from smsapp.services.trials import Trial
 from smsapp.web import guard
 from smsapp.web.forms import put_problems
@@ -20,6 +20,7 @@ from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 from smsapp.words import channels as words
 from smsapp.words import sentence
+from smsapp.words import sms_templates as template_words
 from smsapp.words.channels import told
 
 if TYPE_CHECKING:
@@ -113,6 +114,9 @@ def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, st
         connection=held,
         connection_check=connections.check(held) if held else None,
         words=words,
+        syncs=template_sync.can(row),
+        signatures=sms_templates.signatures(row.id),
+        sync_words=template_words,
         callback_url=channels.callback_url(row),
         form=form,
         problems=problems or [],

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, flash, url_for
+from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 
-from smsapp.domain.errors import Outrun
+from smsapp.domain.errors import NotFound, Outrun, Refusal
 from smsapp.domain.people import Role
-from smsapp.services import clock, reports, retries, sending
+from smsapp.services import approvals, clock, reports, retries, sending
 from smsapp.services.reports import Report
 from smsapp.web import guard
 from smsapp.web.guard import needs
 from smsapp.web.render import page, see_other
+from smsapp.words import sentence
 
 bp = Blueprint("runs", __name__, url_prefix="/campaigns/<int:campaign_id>/runs/<int:run_id>")
 
@@ -31,6 +32,8 @@ def _done(campaign_id: int, run_id: int, act: Callable[..., Any], said: str) -> 
         act(run_id, guard.actor(), clock.now())
     except Outrun:
         flash(_("The run has moved on meanwhile; nothing was changed. Here is how it stands."), "warning")
+    except Refusal as refusal:
+        flash(" ".join(sentence(problem) for problem in refusal.problems), "danger")
     else:
         flash(said, "success")
     return see_other(url_for("reports.effect", campaign_id=campaign_id))
@@ -46,6 +49,20 @@ def pause(campaign_id: int, run_id: int) -> Response:
 @needs(Role.OPERATOR)
 def resume(campaign_id: int, run_id: int) -> Response:
     return _done(campaign_id, run_id, sending.resume, _("It goes on with exactly what has not been sent."))
+
+
+@bp.route("/accept", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def accept(campaign_id: int, run_id: int) -> Response:
+    """Show what has changed since the campaign was confirmed; a POST lets the run go on with it."""
+    if request.method == "POST":
+        seen = request.form.get("seen", "")
+        said = _("The new text is accepted; it goes on with exactly what has not been sent.")
+        return _done(campaign_id, run_id, lambda run, by, now: approvals.accept(run, seen, by, now), said)
+    report = _report(campaign_id, run_id)
+    if report.difference is None:
+        raise NotFound("run")
+    return page("reports/accept.html", report=report)
 
 
 @bp.get("/end")

@@ -7,10 +7,12 @@ from typing import Any
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.sms_template import (
+    SAID,
     UNSUBSCRIBE,
     Audit,
     Entry,
@@ -23,8 +25,9 @@ from smsapp.domain.sms_template import (
     variables,
 )
 from smsapp.domain.template_file import COLUMNS, Fate
-from smsapp.services import channels, clock, sms_templates, template_imports
+from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
 from smsapp.services.small_files import MOST_BYTES
+from smsapp.services.template_sync import Synced
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.sms_templates import DecisionForm, ImportForm, NewTemplateForm, TemplateForm
@@ -32,11 +35,14 @@ from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 from smsapp.words import label, sentence
+from smsapp.words import sms_templates as words
 
 bp = Blueprint("sms_templates", __name__, url_prefix="/templates")
 
 MENU = MenuLine(_l("SMS templates"), "sms_templates.index", 40, "template")
 PAGE = 50
+TOLD = 6
+"""Changes of a sync told one by one."""
 
 
 @bp.get("/")
@@ -44,11 +50,14 @@ def index() -> Response:
     """List templates by channel, audit state and words."""
     channel_id = request.args.get("channel", type=inputs.id_)
     audit = next((audit for audit in Audit if audit == request.args.get("audit")), None)
-    words = request.args.get("q", "").strip()
+    typed = request.args.get("q", "").strip()
     before = request.args.get("before", type=inputs.id_)
-    found = sms_templates.find_page(channel_id, audit, words, before, PAGE + 1)
-    kept: dict[str, Any] = {"channel": channel_id, "q": words or None}
-    counts = sms_templates.counts(channel_id, words)
+    now = clock.now()
+    only_stale = request.args.get("unchecked") == "1"
+    unchecked = sms_templates.unchecked_before(now) if only_stale else None
+    found = sms_templates.find_page(channel_id, audit, typed, before, PAGE + 1, unchecked)
+    kept: dict[str, Any] = {"channel": channel_id, "q": typed or None, "unchecked": "1" if only_stale else None}
+    counts = sms_templates.counts(channel_id, typed)
     tabs = [(_("All"), url_for(".index", **kept), audit is None, sum(counts.values()))]
     tabs += [(label(state), url_for(".index", audit=state, **kept), audit is state, counts[state]) for state in Audit]
     return page_or_piece(
@@ -58,12 +67,59 @@ def index() -> Response:
         channel_names=_channel_names(),
         channel_id=channel_id,
         audit_state=audit,
-        words=words,
+        words=typed,
         tabs=tabs,
         older=url_for(".index", audit=audit, before=found[PAGE - 1].id, **kept) if len(found) > PAGE else "",
         newer=url_for(".index", audit=audit, **kept) if before else "",
-        stale=sms_templates.stale(clock.now(), channel_id),
+        stale=sms_templates.stale(now, channel_id),
+        check_days=sms_templates.check_days(),
+        only_stale=only_stale,
+        days={row.id: sms_templates.unchecked_days(row, now) for row in found},
+        able=[row for row in template_sync.able() if channel_id in (None, row.id)],
+        sync_words=words,
     )
+
+
+@bp.post("/sync")
+@needs(Role.OPERATOR)
+def sync() -> Response:
+    """Ask the provider of one channel, or of all that can be asked, and say what changed."""
+    channel_id = request.form.get("channel", type=inputs.id_)
+    try:
+        if channel_id is None:
+            done = template_sync.sync_all(clock.now(), guard.actor())
+        else:
+            done = [template_sync.sync(channel_id, guard.actor(), clock.now())]
+    except Refusal as refusal:
+        done = []
+        flash(sentence(refusal.problems[0]), "danger")
+    for one in done:
+        _tell(one)
+    if request.form.get("back") == "channel" and channel_id is not None:
+        return see_other(url_for("channels.show", channel_id=channel_id))
+    return see_other(url_for(".index", channel=channel_id))
+
+
+def _tell(one: Synced) -> None:
+    if not one.ok:
+        why = words.sync_trouble(one.trial.result, one.trial.outcome or "", one.trial.code)
+        flash(_("%(channel)s: %(why)s The templates stay as they were.", channel=one.channel, why=why), "danger")
+        return
+    told = words.changes_told(one.counts)
+    flash(_("%(channel)s was compared: %(told)s", channel=one.channel, told=told), "success")
+    for change in one.changes[:TOLD]:
+        state, fate = label(change.audit, "Audit"), label(change.fate, "Fate")
+        fields = words.changed_fields(change.fields)
+        flash(" · ".join(filter(None, [change.code, change.name, fate, fields, state, change.reason])), "info")
+    if one.held:
+        flash(
+            ngettext(
+                "One run that was being sent is held: its text is not the approved one any more.",
+                "%(num)d runs that were being sent are held: their texts are not the approved ones any more.",
+                one.held,
+            ),
+            "warning",
+        )
 
 
 @bp.route("/new", methods=["GET", "POST"])
@@ -132,7 +188,23 @@ def approve(template_id: int) -> Response:
         sms_templates.approve(template_id, request.form.get("seen", ""), guard.actor(), clock.now())
     except Refusal as refusal:
         return _show(template_id, [sentence(problem) for problem in refusal.problems])
+    if request.form.get("back") == "list":
+        flash(_("It counts as compared with the provider today."), "success")
+        return see_other(url_for(".index", channel=sms_templates.get(template_id).channel_id))
     flash(_("The template is approved. Campaigns can choose it."), "success")
+    return see_other(url_for(".show", template_id=template_id))
+
+
+@bp.post("/<int:template_id>/purpose")
+@needs(Role.OPERATOR)
+def say_purpose(template_id: int) -> Response:
+    """Take a person's word for what a text is for, where the provider does not say."""
+    said = next((purpose for purpose in Purpose if purpose == request.form.get("purpose")), Purpose.UNSAID)
+    try:
+        sms_templates.say_purpose(template_id, said, request.form.get("seen", ""), guard.actor(), clock.now())
+    except Refusal as refusal:
+        return _show(template_id, [sentence(problem) for problem in refusal.problems])
+    flash(_("The template was saved."), "success")
     return see_other(url_for(".show", template_id=template_id))
 
 
@@ -238,6 +310,10 @@ def _show(template_id: int, problems: list[str] | None = None, form: DecisionFor
         seen=sms_templates.seen(template),
         problems=problems or [],
         users=sms_templates.users(template_id),
+        kinds=SAID,
+        days=sms_templates.unchecked_days(template, clock.now()),
+        signature_problem=sms_templates.signature_problem(template),
+        syncs=template_sync.can(channels.row(template.channel_id)),
         **_preview(shown),
     )
 

@@ -46,6 +46,9 @@ PROBLEMS = {
     ),
     "gateway_rule": _l("This rule cannot be read: %(line)s. Write for example: 403 /text/ = misconfigured credentials"),
     "gateway_outcome": _l("This line cannot be read: %(line)s. Write for example: EXPIRED = expired"),
+    "simulator_template": _l(
+        "This line cannot be read: %(line)s. Write for example: T1 | approved | marketing | 【Shop】Sale. 拒收请回复R"
+    ),
     "gateway_header": _l("This header cannot be read: %(line)s. Write Name: value"),
     "gateway_batch_phone": _l("With several numbers per request a receipt must say which number it is about."),
     "callback_refused": _l("The signature of this callback is wrong."),
@@ -109,6 +112,8 @@ WHAT = {
     "check": _l("Test of the account"),
     "balance": _l("Question for the balance"),
     "pull": _l("Fetching receipts"),
+    "templates": _l("List of templates"),
+    "confirm": _l("Confirmation of an opt-out"),
 }
 """What a call was for."""
 

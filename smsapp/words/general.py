@@ -23,6 +23,7 @@ DONE = {
     "end": _l("ended"),
     "pause": _l("paused"),
     "resume": _l("resumed"),
+    "accept": _l("accepted the new text of"),
     "send": _l("sent"),
     "retry": _l("tried again"),
     "doubt_sent": _l("counted doubts as sent"),

@@ -122,7 +122,7 @@ HOLDS = {
     "fault": _l("Something in this application failed; the log says what. Resume once it is mended, or end it."),
     "template": outcomes.EXPLANATIONS["template_refused"],
     "signature": outcomes.EXPLANATIONS["signature_refused"],
-    "template_changed": _l("The template's text is not the one that was confirmed. Look at it and resume, or end it."),
+    "template_changed": _l("The template's text is not the one that was confirmed. Accept the new one, or end it."),
     "template_withdrawn": _l("The template is no longer approved. Resume once it is, or end it."),
     "channel_inactive": _l("The channel has been switched off. Switch it on and resume, or end it."),
     "segment_gone": _l("The segment has been deleted. End it."),

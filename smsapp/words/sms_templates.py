@@ -2,21 +2,80 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.sms_template import Audit, Purpose, TemplateSource
+from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.sms_template import Audit, Fate, Purpose, TemplateSource
+from smsapp.words import channels, outcomes
 
 LABELS = {
     Audit.PENDING: _l("Waiting for approval"),
     Audit.APPROVED: _l("Approved"),
     Audit.REFUSED: _l("Not approved"),
+    Audit.WITHDRAWN: _l("Withdrawn by the provider"),
     Purpose.MARKETING: _l("Marketing"),
     Purpose.NOTIFICATION: _l("Notification"),
     Purpose.VERIFICATION: _l("Verification code"),
+    Purpose.UNSAID: _l("Not said yet"),
     TemplateSource.MANUAL: _l("Typed in"),
     TemplateSource.IMPORT: _l("From a file"),
     TemplateSource.SYNC: _l("From the provider"),
+    Fate.ADDED: _l("added"),
+    Fate.CHANGED: _l("changed"),
+    Fate.WITHDRAWN: _l("withdrawn"),
+    Fate.UNCHANGED: _l("as it was"),
 }
+
+FIELDS = {
+    "name": _l("name"),
+    "text": _l("text"),
+    "signature": _l("signature"),
+    "purpose": _l("kind"),
+    "audit": _l("audit state"),
+}
+"""What a sync may change."""
+
+TROUBLE: dict[Check, Any] = {
+    Check.UNREACHABLE: _l("The provider could not be reached."),
+    Check.THROTTLED: _l("The provider asks to slow down."),
+    Check.MISCONFIGURED: _l("The provider does not accept the account or the settings."),
+    Check.UNCLEAR: _l("The provider gave no clear answer."),
+}
+
+
+def moment(text: str) -> dt.datetime:
+    """Return a kept moment as a time."""
+    return dt.datetime.fromisoformat(text)
+
+
+def sync_trouble(result: str, outcome: str, code: str) -> str:
+    """Return why a sync did not work, in sentences; the templates are as they were."""
+    said = [str(TROUBLE.get(Check(result), TROUBLE[Check.UNCLEAR])), str(channels.CODES.get(code, ""))]
+    if code not in channels.CODES:
+        said += [outcomes.explanation(Outcome(outcome)) if outcome else ""]
+        said += [_("The provider's code: %(code)s", code=code) if code else ""]
+    return " ".join(filter(None, said))
+
+
+def changed_fields(names: Iterable[str]) -> str:
+    """Return which fields a sync changed, in words."""
+    return str(_(", ")).join(str(FIELDS[name]) for name in names if name in FIELDS)
+
+
+def changes_told(counts: Mapping[Fate, int]) -> str:
+    """Return what a sync did, in one sentence."""
+    return str(
+        _(
+            "%(added)s added, %(changed)s changed, %(withdrawn)s withdrawn, %(unchanged)s as they were.",
+            **{fate.value: n for fate, n in counts.items()},
+        )
+    )
+
 
 PROBLEMS = {
     "template_name_missing": _l("Give it a name."),
@@ -49,6 +108,24 @@ PROBLEMS = {
     "template_channel_missing": _l("Choose a channel."),
     "template_code_taken": _l("The channel already has a template %(code)s. Change that one, or correct the code."),
     "refusal_reason_missing": _l("Give the provider's reason, so that others know what to mend."),
+    "template_purpose_unsaid": _l("Nobody has said yet whether this text is marketing. Say so on the template's page."),
+    "channel_lists_no_templates": _l(
+        "This channel's provider cannot be asked for its templates. Type them in or import them."
+    ),
+    "signature_needed": _l("This provider sends nothing without a signature. Edit the template and choose one."),
+    "signature_not_listed": _l("The provider does not list the signature %(signature)s. It will refuse this template."),
+    "signature_not_approved": _l(
+        "The provider has not approved the signature %(signature)s. It will refuse this template. %(reason)s"
+    ),
+    "template_gone": _l("The template was removed here. Only ending is left."),
+    "template_not_approved_now": _l("The provider does not approve this template now. It can go on once it does."),
+    "template_variables_changed": _l(
+        "The new text has other variables, and everybody's values were fixed when the run began. End this run and "
+        "send a new campaign to those who are left."
+    ),
+    "template_to_accept": _l(
+        "The text is not the one that was confirmed. Read the difference and accept it, or end the run."
+    ),
     "template_in_use": _l(
         "Campaigns that are not over use this template (%(count)s: %(names)s). Choose another template there first."
     ),

@@ -480,5 +480,19 @@ class TestTencent(HttpContract):
     def test_a_list_that_cannot_be_read_is_an_error_and_not_a_shorter_list(self, page: Any, tmp_path: Path) -> None:
         assert isinstance(run(self.listed(tmp_path, lambda *_: page))[0], Unclear)
 
+    def test_signatures_come_with_state_and_reason(self, tmp_path: Path) -> None:
+        refused = {"SignName": "青禾", "StatusCode": -1, "ReviewReply": "资质过期"}
+
+        async def reply(_request: web.Request, body: bytes) -> web.Response:
+            items = [{"SignName": SIGNATURE, "StatusCode": 0}, refused]
+            return response(DescribeSignListStatusSet=[] if json.loads(body)["International"] else items)
+
+        async def story() -> Any:
+            async with provider(reply) as server, HttpClient(HERE) as http:
+                return await self.make(server.url, tmp_path).list_signatures(http)
+
+        found = [(one.name, one.audit, one.reason) for one in run(story())]
+        assert found == [(SIGNATURE, Audit.APPROVED, ""), ("青禾", Audit.REFUSED, "资质过期")]
+
     def test_an_address_must_be_one(self) -> None:
         assert [one.place for one in Tencent.check({"url": "sms.tencentcloudapi.com"})] == ["url"]

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from smsapp.channels.base import Misconfigured
+from smsapp.channels.simulator import Simulator
+from smsapp.domain.outcome import Outcome
 from smsapp.services import sms_templates
 from tests import builders
 
@@ -96,3 +99,34 @@ def test_the_list_can_be_narrowed_and_read_by_scripts(flask):
 @pytest.mark.parametrize("args", [("import", "--help"), ("list", "--help")])
 def test_help_has_an_example(flask, args):
     assert "flask templates" in flask(*args).stdout
+
+
+LISTED = "T1 | approved | | 您的订单{1}已发货。\nT2 | refused: 内容含违禁词 | notification | 【青禾商城】恭喜中奖"
+
+
+def test_a_sync_says_what_changed_and_what_a_person_has_to_say(flask):
+    builders.channel(name="模拟", settings={"templates": LISTED})
+    result = flask("sync", "--channel", "模拟")
+    assert result.exit_code == 0
+    assert "T2 T2: 新增, 审核不通过: 内容含违禁词" in result.stdout
+    assert "尚未确认该内容是否为营销短信" in result.stdout
+    assert result.stdout.endswith("模拟: 新增 2 个，变更 0 个，撤回 0 个，未变 0 个。\n")
+
+
+def test_a_sync_of_all_channels_that_fails_at_one_has_exit_code_1(flask, monkeypatch):
+    async def fails(self, http):
+        raise Misconfigured("AuthFailure", outcome=Outcome.CREDENTIALS)
+
+    monkeypatch.setattr(Simulator, "list_templates", fails)
+    builders.channel(name="模拟", settings={"templates": LISTED})
+    result = flask("sync")
+    assert result.exit_code == 1
+    assert "服务商不接受该账号" in result.stderr
+    assert "AuthFailure" in result.stderr
+    assert json.loads(flask("sync", "--json").stdout)["error"] == "misconfigured"
+
+
+def test_a_channel_that_cannot_be_asked_for_templates_has_exit_code_2(flask):
+    assert flask("sync", "--channel", "乐信通").exit_code == 2
+    assert flask("sync", "--channel", "nobody").exit_code == 2
+    assert flask("sync").exit_code == 0

@@ -12,8 +12,9 @@ from flask import Flask
 from smsapp.channels.base import Answer, Misconfigured, Submission, Throttled, Unclear, Unreachable
 from smsapp.domain import message
 from smsapp.domain.campaign import Status
+from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
-from smsapp.services import sending
+from smsapp.services import approvals, sending
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
@@ -254,7 +255,9 @@ def test_a_template_changed_after_the_confirmation_holds_the_run_until_a_person_
     session().commit()
     work(app, clock)
     assert (the_run(run_id).hold_reason, len(provider.sent)) == ("template_changed", 0)
-    sending.resume(run_id, OPERATOR, clock.now)
+    with pytest.raises(Refusal):
+        sending.resume(run_id, OPERATOR, clock.now)
+    approvals.accept(run_id, template.mark, OPERATOR, clock.now)
     work(app, clock)
     assert list(provider.texts.values()) == ["【青禾商城】另一段文字"]
 

@@ -186,7 +186,7 @@ def test_the_search_takes_percent_and_underscore_as_letters_and_ignores_case(cha
     assert names("返还") == ["五十", "五折"]
     assert names("优选") == ["Hello"]
     assert names("\\") == []
-    assert sms_templates.counts(words="返还") == {"pending": 0, "approved": 2, "refused": 0}
+    assert sms_templates.counts(words="返还") == {"pending": 0, "approved": 2, "refused": 0, "withdrawn": 0}
 
 
 def test_pages_follow_one_another_without_gap_or_double(channel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -101,6 +101,7 @@ def _add_people(then: dt.datetime, now: dt.datetime, progress: Progress) -> None
 
 def _add_channel(then: dt.datetime) -> int:
     values = {one.name: one.default for one in channels.kinds()["simulator"].settings}
+    values |= {"templates": "\n".join(_listed()), "signatures": SIGNATURE}
     wanted = channels.Wanted(
         "模拟通道", values, rate=500, quiet_from="00:00", quiet_until="00:00", price=Decimal("0.045")
     )
@@ -152,6 +153,14 @@ TEMPLATES: dict[str, tuple[str, str, Purpose, Audit, str]] = {
         "含有绝对化用语“全网最低价”，请修改后重新提交。",
     ),
 }
+
+
+def _listed() -> Iterator[str]:
+    """Yield the templates as the made-up provider lists them, and one of a kind it does not tell."""
+    for code, (_name, text, purpose, audit, why) in TEMPLATES.items():
+        state = f"{Audit.REFUSED}: {why}" if why else audit
+        yield f"{code} | {state} | {purpose} | 【{SIGNATURE}】{text}"
+    yield f"QH-1008 | {Audit.APPROVED} | | 【{SIGNATURE}】${{name}}您好，您预约的服务将于明天开始，请准时到店。"
 
 
 def _add_templates(channel_id: int, then: dt.datetime) -> dict[str, int]:

@@ -8,7 +8,7 @@ from flask_wtf.file import FileField, FileRequired
 from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired
 
-from smsapp.domain.sms_template import Audit, Entry, Purpose, entry
+from smsapp.domain.sms_template import SAID, Audit, Entry, Purpose, entry
 from smsapp.words.sms_templates import LABELS
 
 
@@ -17,7 +17,7 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
     signature = StringField(_l("Signature"))
     purpose = RadioField(
         _l("Kind of text"),
-        choices=[(purpose.value, LABELS[purpose]) for purpose in Purpose],
+        choices=[(purpose.value, LABELS[purpose]) for purpose in SAID],
         default=Purpose.MARKETING.value,
     )
     text = TextAreaField(_l("Message text"))

@@ -66,6 +66,9 @@ def upgrade() -> None:
         sa.Column("balance_currency", sa.String(length=3), nullable=False),
         sa.Column("balance_at", db.UtcDateTime(), nullable=True),
         sa.Column("balance_low", sa.Numeric(precision=18, scale=4), nullable=True),
+        sa.Column("templates_synced_at", db.UtcDateTime(), nullable=True),
+        sa.Column("templates_trouble", db.Json, nullable=True),
+        sa.Column("opt_out_template_id", sa.Integer(), nullable=True),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("updated_at", db.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_channel")),
@@ -165,9 +168,20 @@ def upgrade() -> None:
         sa.Column("channel_id", sa.Integer(), nullable=True),
         sa.Column("campaign_id", sa.Integer(), nullable=True),
         sa.Column("at", db.UtcDateTime(), nullable=False),
+        sa.Column("confirmation", sa.String(length=12), nullable=False),
+        sa.Column("confirmed_at", db.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_opt_out")),
         sa.UniqueConstraint("phone", name=op.f("uq_opt_out_phone")),
     )
+    with op.batch_alter_table("opt_out", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_opt_out_due",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("confirmation = 'due'"),
+            postgresql_where=sa.text("confirmation = 'due'"),
+        )
+
     op.create_table(
         "person",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -288,6 +302,7 @@ def upgrade() -> None:
         sa.Column("audit", sa.String(length=20), nullable=False),
         sa.Column("audit_reason", sa.Text(), nullable=False),
         sa.Column("source", sa.String(length=10), nullable=False),
+        sa.Column("provider_said", db.Json, nullable=True),
         sa.Column("checked_at", db.UtcDateTime(), nullable=True),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("updated_at", db.UtcDateTime(), nullable=False),
@@ -296,6 +311,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sms_template")),
         sa.UniqueConstraint("channel_id", "code", name=op.f("uq_sms_template_channel_id_code")),
+    )
+    op.create_table(
+        "signature",
+        sa.Column("channel_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("audit", sa.String(length=20), nullable=False),
+        sa.Column("audit_reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["channel_id"], ["channel.id"], name=op.f("fk_signature_channel_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("channel_id", "name", name=op.f("pk_signature")),
     )
     op.create_table(
         "stray_receipt",
@@ -656,6 +682,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_stray_receipt_at"))
 
     op.drop_table("stray_receipt")
+    op.drop_table("signature")
     op.drop_table("sms_template")
     op.drop_table("segment")
     op.drop_table("login_link")
@@ -668,6 +695,13 @@ def downgrade() -> None:
     op.drop_table("property")
     op.drop_table("preference")
     op.drop_table("person")
+    with op.batch_alter_table("opt_out", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_opt_out_due",
+            sqlite_where=sa.text("confirmation = 'due'"),
+            postgresql_where=sa.text("confirmation = 'due'"),
+        )
+
     op.drop_table("opt_out")
     op.drop_table("message")
     op.drop_table("exclusion")
