@@ -12,12 +12,13 @@ export FLASK_APP := wsgi.py
 export INSTANCE_DIR ?= $(CURDIR)/instance
 DEMO ?= 1
 TESTS ?=
+BENCH ?=
 
 help:
 	@echo "make run    set up, migrate, fill with demo data on the first start, and serve (PORT=8000, DEMO=0)"
 	@echo "make test   every test, on SQLite, PostgreSQL and Valkey (TESTS=tests/domain for some)"
 	@echo "make lint   formatting, style and types"
-	@echo "make bench  what it can carry"
+	@echo "make bench  what it can carry, written to docs/performance.md (BENCH=--quick for a tenth)"
 	@echo "make clean  forget the virtual environment; data in the instance folder stays"
 
 setup: $(VENV)/ready $(VENV)/translated
@@ -51,7 +52,7 @@ test: $(VENV)/ready-dev $(VENV)/translated
 	$(BIN)/python -m pytest -n 2 $(TESTS)
 
 bench: $(VENV)/ready-dev $(VENV)/translated
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(BENCH)
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ from flask import Flask
 import bench.worker  # noqa: F401  the kinds of channels that only measurements need
 from bench.raw.__main__ import sink_process
 from config import Config
+from smsapp.cli import supervision
 from smsapp.factory import create_app
 from smsapp.services import campaigns, clock, sms_templates
 from smsapp.services.trail import Actor
@@ -29,6 +30,7 @@ from smsapp.store.db import db, session
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders, servers
+from tests.journey.kannel import free_ports, listens, wait_for
 from tests.journey.processes import Processes, processes
 
 TEXT = "尊敬的${name}，您的积分将于本月底到期，请及时使用。拒收请回复R"
@@ -58,12 +60,22 @@ class Stage:
         """Start so many worker processes, as `flask serve` does, and wait until they listen."""
         for n in range(count):
             self.processes.start(f"work-{n}", sys.executable, "-m", "bench.worker", "work")
+        # One worker is never in a lane, as in production: receipts do not wait for a campaign.
+        self.processes.start("news", sys.executable, "-m", "bench.worker", "work", "--queues", "news,chores")
         logs = [self.processes.logs / f"work-{n}.log" for n in range(count)]
         deadline = time.monotonic() + 60
         while not all("worker.up" in log.read_text() for log in logs):
             if time.monotonic() > deadline:
                 raise TimeoutError(logs[0].read_text())
             time.sleep(0.05)
+
+    def web(self, port: int = 0) -> int:
+        """Start the web server with the command that `flask serve` uses; return its port once it answers."""
+        port = port or free_ports(1)[0]
+        command = supervision.web(self.processes.config, port)
+        self.processes.start("web", *command[:-1], "bench.web:app")
+        wait_for(lambda: listens(port), "the web server", 60)
+        return port
 
 
 @contextlib.contextmanager

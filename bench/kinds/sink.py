@@ -6,9 +6,10 @@ It lies outside the product; `bench/worker.py` puts this folder where the produc
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from smsapp.channels.base import Answer, Channel, Setting, Submission, Unclear
+from smsapp.channels.base import Answer, Callback, Channel, News, Receipt, Setting, Submission, Unclear
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
@@ -39,3 +40,7 @@ class SinkChannel(Channel):
         if found.get("code") != 0:
             raise Unclear("unreadable")
         return [Answer(True, f"{found['id']}-{one.ref}") for one in submission.messages]
+
+    def read_callback(self, callback: Callback) -> Sequence[Receipt]:
+        """Return the receipts in a list of {"ref", "news"}."""
+        return [Receipt(News(one["news"]), one["ref"], code="DELIVRD") for one in json.loads(callback.body)]

@@ -1,0 +1,161 @@
+"""Receipts: how quickly callbacks are acknowledged while a campaign is sending, and how quickly they are applied.
+
+    python -m bench.receipts [--receipts 100000] [--database sqlite|postgresql] [--seconds 10] [--per-second 100]
+
+Intake: an open loop posts callbacks of ten receipts at a fixed pace to gunicorn, as in production, while workers
+send a campaign; each is timed from the moment it was due, so a stall shows in all that wait behind it. Apply: the same
+receipts, shuffled, a tenth of them twice and some of nobody, beside the bare staged update of as many rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from bench import table
+from bench.campaign import check
+from bench.raw import ledger as raw
+from bench.raw.ground import Ground
+from bench.stage import Stage, await_end, confirm, draft, fill, sink_process, stage
+from smsapp.services import clock, receipts
+from smsapp.store import receipts as inbox
+from smsapp.store import runs
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session, writing
+from smsapp.store.runs import Run
+from tests import builders
+
+PER_CALLBACK, CONNECTIONS = 10, 16
+MOST_MS, MOST_RATIO = 100, 2.0
+
+
+async def _post(port: int, path: str, bodies: Sequence[bytes], per_second: int) -> list[float]:
+    """Post at this pace, whatever the answers take; return the milliseconds of each from when it was due."""
+    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    took: list[float] = []
+    due = iter(enumerate(bodies))
+    begun = time.perf_counter() + 0.1
+
+    async def connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for n, body in due:
+            at = begun + n / per_second
+            await asyncio.sleep(max(0.0, at - time.perf_counter()))
+            writer.write((head % len(body)).encode() + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            if b" 200 " not in answer.split(b"\r\n", 1)[0]:
+                raise RuntimeError(answer.decode())
+            length = answer.lower().index(b"content-length:") + 15
+            await reader.readexactly(int(answer[length : answer.index(b"\r\n", length)]))
+            took.append((time.perf_counter() - at) * 1000)
+            if b"connection: close" in answer.lower():
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+    return sorted(took)
+
+
+def bodies(run_id: int, seqs: Sequence[int], per_callback: int) -> list[bytes]:
+    """Return callbacks about these messages; one in twenty was not delivered."""
+    news = [{"ref": f"{run_id}-{seq}", "news": "delivered" if seq % 20 else "undelivered"} for seq in seqs]
+    return [json.dumps(news[at : at + per_callback]).encode() for at in range(0, len(news), per_callback)]
+
+
+def sent(rows: int, port: int) -> tuple[ChannelRow, int]:
+    """Send a campaign to everybody; return its channel and its run."""
+    channel = builders.channel(kind="sink", settings={"url": f"http://127.0.0.1:{port}/"})
+    campaign, template = draft(channel)
+    confirm(campaign, template)
+    run = await_end(campaign.id)
+    check(run, rows)
+    return channel, run.id
+
+
+def intake(found: Stage, channel: ChannelRow, run_id: int, port: int, given: argparse.Namespace) -> None:
+    """Post receipts of one run while another campaign is sent again and again."""
+    web = found.web()
+    campaign, template = draft(channel)
+    confirm(campaign, template)
+    seqs = range(1, min(given.receipts, given.seconds * given.per_second * PER_CALLBACK) + 1)
+    path = f"/callbacks/{channel.callback_token}"
+    took = asyncio.run(_post(web, path, bodies(run_id, seqs, PER_CALLBACK), given.per_second))
+    session().rollback()
+    going = session().scalar(sa.select(Run.finished_at).where(Run.campaign_id == campaign.id)) is None
+    session().commit()
+    await_end(campaign.id)
+    p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
+    meanwhile = "while a campaign is sent" if going else "a campaign is sent meanwhile, and ended"
+    print(f"{len(took)} callbacks, {given.per_second}/s, {meanwhile}: p50 {p50:.1f} ms, worst {took[-1]:.1f} ms")
+    what = f"{given.per_second * PER_CALLBACK} receipts/s taken, p99"
+    table.add(given.database, what, f"{p99:.1f} ms", f"median {p50:.1f} ms", p99, most=MOST_MS, unit="ms")
+
+
+def drained() -> None:
+    """Wait until the worker has read what came in."""
+    deadline = time.monotonic() + 120
+    while receipts.unread_count(1) and time.monotonic() < deadline:
+        session().commit()
+        receipts.apply_news(clock.now())
+        time.sleep(0.05)
+    session().commit()
+
+
+def apply(found: Stage, channel: ChannelRow, run_id: int, count: int, database: str) -> None:
+    """Apply stored callbacks of a hundred receipts each, beside the bare staged update of as many."""
+    seqs = list(range(1, count + 1))
+    arrived = seqs + seqs[::10]
+    random.Random(5).shuffle(arrived)
+    stored = bodies(run_id, arrived, 100) + bodies(999_999, range(1, 1001), 100)
+    with writing() as current:
+        for body in stored:
+            inbox.add(current, channel.id, clock.now(), method="POST", url="", query="", headers={}, body=body)
+    ground = Ground(found.raw_url)
+    ground.make(count)
+    raw.freeze(ground, count)
+    raw.write_back(ground, count)
+    ground.settle()
+    bound = raw.receipts(ground, count)
+    ground.drop()
+    ground.close()
+    watch = table.Stopwatch()
+    receipts.apply_news(clock.now())
+    session().commit()
+    # More came than the bound was given: what came twice and what was nobody's.
+    seconds = watch.seconds() * count / (len(arrived) + 1000)
+    funnel = runs.funnels(session(), [run_id])[run_id]
+    missing = count // 20
+    if (funnel.delivered, funnel.undelivered) != (count - missing, missing):
+        raise RuntimeError(f"{funnel.delivered} delivered, {funnel.undelivered} undelivered")
+    table.add(
+        database, f"{count:,} receipts applied", f"{seconds:.2f} s", f"staged update {bound.seconds:.2f} s",
+        seconds / bound.seconds, most=MOST_RATIO,
+    )  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--receipts", type=int, default=100_000)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--per-second", type=int, default=100, help="callbacks, of ten receipts each")
+    given = parser.parse_args()
+    with stage(given.database, 2) as found, sink_process(20) as port:
+        fill(given.receipts)
+        channel, first = sent(given.receipts, port)
+        intake(found, channel, first, port, given)
+        drained()
+        channel, second = sent(given.receipts, port)
+        apply(found, channel, second, given.receipts, given.database)
+    return table.missed()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

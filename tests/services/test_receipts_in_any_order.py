@@ -1,0 +1,77 @@
+"""Receipts shuffled, doubled, early and unknown end in the same numbers as the same receipts in order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from flask import Flask
+
+from smsapp.channels.base import News, Receipt
+from smsapp.domain.message import Status
+from smsapp.domain.outcome import Outcome
+from smsapp.services import receipts, sending
+from smsapp.store import ledger, runs
+from smsapp.store.campaigns import Campaign
+from smsapp.store.db import session, writing
+from smsapp.store.ledger import Answered
+from smsapp.store.receipts import StrayReceipt
+from tests import builders
+from tests.engine import claimed, confirmed, funnel, recount
+from tests.fakes import FakeChannel, FakeClock
+
+PEOPLE = 240
+
+
+def arrive(campaign: Campaign, clock: FakeClock, news: Sequence[Receipt]) -> None:
+    """Bring receipts by the campaign's own channel, some at a time."""
+    assert campaign.channel_id is not None
+    for at in range(0, len(news), 50):
+        with writing() as current:
+            receipts.apply_receipts(current, [(campaign.channel_id, one) for one in news[at : at + 50]], clock.now)
+
+
+def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Receipt]) -> None:
+    """Hand over everything, the early receipts coming before the answers are written down."""
+    sending.open_run(run_id, clock.now)
+    batches = [claimed(campaign, clock, "w1")]
+    arrive(campaign, clock, early)
+    for batch in batches:
+        answers = [Answered(seq, Status.ACCEPTED, 1, provider_ref=f"p{seq}") for seq, _phone, _params in batch.rows]
+        with writing() as current:
+            ledger.write_back(current, batch, answers, int(clock.now.timestamp()))
+            sending.settle(current, run_id, clock.now)
+
+
+def news_of(run_id: int) -> list[Receipt]:
+    """Return what the carrier says of each message: on its way, then delivered, or not, or not yet."""
+    found = []
+    for seq in range(1, PEOPLE + 1):
+        ref = f"{run_id}-{seq}"
+        found.append(Receipt(News.ACCEPTED, ref, code="ENROUTE"))
+        if seq % 10 == 0:
+            found.append(Receipt(News.UNDELIVERED, ref, outcome=Outcome.SWITCHED_OFF, code="MK:1"))
+        if seq % 5 and seq % 7:
+            found.append(Receipt(News.DELIVERED, ref, code="DELIVRD"))
+    return found
+
+
+def test_any_order_ends_in_the_same_numbers(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    # given two campaigns to the same people
+    provider.per_request = PEOPLE
+    builders.contacts(PEOPLE)
+    (orderly, first), (wild, second) = confirmed(clock.now), confirmed(clock.now)
+    # when the receipts of one come in order, and those of the other early, shuffled, double and mixed with strangers
+    sent(orderly, first, clock, [])
+    arrive(orderly, clock, news_of(first))
+    mixed = news_of(second) * 2 + [Receipt(News.DELIVERED, f"{second}-{PEOPLE + n}") for n in range(1, 21)]
+    random.Random(11).shuffle(mixed)
+    third = len(mixed) // 3
+    sent(wild, second, clock, mixed[:third])
+    arrive(wild, clock, mixed[third:])
+    # then both ledgers say the same, and the strangers are kept aside
+    assert recount(first) == recount(second)
+    assert funnel(first) == funnel(second)
+    assert runs.reasons(session(), [first]) == runs.reasons(session(), [second])
+    assert session().scalar(sa.select(sa.func.count()).select_from(StrayReceipt)) == 20
