@@ -126,6 +126,9 @@ def _look_at_work() -> Iterator[Finding]:
         yield Mark.WRONG, f"No process holds the connection of channel {name}; run: python worker.py connect"
     for name in work.sealed_channels:
         yield Mark.WRONG, f"The secrets of channel {name} do not open with the present ENCRYPTION_KEY."
+    for name, codes in work.unknown_codes.items():
+        told = ", ".join(f"{code} ({n})" for code, n in codes[:10])
+        yield Mark.NOTE, f"Channel {name} has reported codes without a known meaning: {told}; its page has them all."
     for row, known in work.channels:
         yield from _look_at_channel(row.name, row.is_low, known)
     for run_id, wrong in work.broken_runs.items():

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from smsapp.domain.outcome import Check
 from smsapp.services.calls import MOST_CALLS
 from smsapp.store import channel_health as store
-from smsapp.store import rate
+from smsapp.store import codes, rate
 from smsapp.store.channel_health import HOUR, ChannelCall
 from smsapp.store.channels import ChannelRow
+from smsapp.store.codes import UnknownCode
 from smsapp.store.db import session
 from smsapp.store.settings import settings
 
@@ -129,3 +130,8 @@ def pace(row: ChannelRow) -> Pace:
 def calls(channel_id: int) -> Sequence[ChannelCall]:
     """Return the channel's log, newest first."""
     return store.calls(session(), channel_id, MOST_CALLS)
+
+
+def unknown_codes(channel_id: int) -> Sequence[UnknownCode]:
+    """Return the codes this provider gave for failed messages that no table describes, the latest first."""
+    return codes.listed(session(), channel_id)

@@ -72,6 +72,8 @@ class Work:
     """Names of channels whose secrets the present key does not open."""
     channels: list[tuple[ChannelRow, Health]] = field(default_factory=list)
     """Active channels and how they do."""
+    unknown_codes: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    """Channel -> (code, messages) that no table describes, the latest first."""
     broken_runs: dict[int, list[str]] = field(default_factory=dict)
     """Run -> identities of its numbers that do not hold."""
 
@@ -91,6 +93,11 @@ def work(now: dt.datetime) -> Work:
         unheld_channels=[row.name for row in connections.unheld(now)],
         sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
         channels=[(row, channel_health.health(row.id, now)) for row in channels.choices()],
+        unknown_codes={
+            row.name: found
+            for row in channels.choices()
+            if (found := [(code.code, code.n) for code in channel_health.unknown_codes(row.id)])
+        },
         broken_runs={run_id: wrong for run_id, wrong in broken.items() if wrong},
     )
 

@@ -24,7 +24,7 @@ from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.storable import storable
 from smsapp.services import calls, channels, replies
-from smsapp.store import news, queue, receipts, runs
+from smsapp.store import codes, news, queue, receipts, runs
 from smsapp.store.db import session, writing
 from smsapp.store.news import Move
 from smsapp.store.receipts import Inbox
@@ -164,6 +164,8 @@ def apply_receipts(current: Session, arrived: Sequence[tuple[int, Receipt]], now
             why = str(last.outcome or "unknown") if status is Status.UNDELIVERED else ""
             moves.append(Move(*key, stands, status, why, last.code))
     news.apply_moves(current, moves, int(now.timestamp()))
+    unknown = [move for move in moves if move.reason == Outcome.UNKNOWN]
+    codes.count(current, [(owners[move.run_id], move.code) for move in unknown], now)
     receipts.keep_strays(
         current,
         [

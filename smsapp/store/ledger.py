@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.domain.outcome import Outcome
+from smsapp.store import codes
 from smsapp.store.db import add_up, changed, dialect, upsert
 from smsapp.store.replies import OptOut
 from smsapp.store.runs import (
@@ -246,6 +248,10 @@ def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at
     shift(session, batch.run_id, changes)
     if billed:
         connection.execute(_BILL, {"run": batch.run_id, "more": billed})
+    unknown = [answer.code for answer in answers if answer.reason == Outcome.UNKNOWN]
+    if unknown:
+        channel_id = session.scalars(sa.select(Run.channel_id).where(Run.id == batch.run_id)).one()
+        codes.count(session, [(channel_id, code) for code in unknown], dt.datetime.fromtimestamp(at, dt.UTC))
     return owned
 
 

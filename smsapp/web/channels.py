@@ -107,6 +107,7 @@ def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, st
         row=row,
         kind=channels.kinds().get(row.kind),
         health=channel_health.health(row.id, clock.now()),
+        codes=channel_health.unknown_codes(row.id),
         pace=channel_health.pace(row),
         late_hours=channel_health.LATE_HOURS,
         tells_balance=channels.tells_balance(row),
