@@ -6,6 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -42,8 +43,8 @@ class Told:
     broken: list[str] = field(default_factory=list)
 
 
-def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime) -> int:
-    """Return a confirmed campaign to everybody that is due then; rung as the scheduler rings it."""
+def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime, **given: Any) -> int:
+    """Return a confirmed campaign that is due then, to everybody unless a `segment_id` is given; rung as ever."""
     made = builders.campaign(
         channel_id=channel_id,
         template_id=template.id,
@@ -52,6 +53,7 @@ def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime) -> int:
         status=CampaignStatus.WAITING,
         next_due_at=due,
         confirmed_template=sending.confirmed_words(template),
+        **given,
     )
     sending.ring_when_due(made.id, due)
     return made.id

@@ -58,7 +58,7 @@ Clock = Callable[[], dt.datetime]
 
 NO_ANSWER, PROVIDER_FAULT = "no_answer", "provider_fault"
 """Why messages are in doubt: the answer was lost, or the provider itself did not know."""
-LOOK_AROUND = 1.0
+LOOK_AROUND = 0.5
 """Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
 OPEN_BATCHES = 8
 """Most batches of one channel in a lane's hands: enough to fill the line, few enough to be in doubt after a kill."""

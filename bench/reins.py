@@ -1,0 +1,209 @@
+"""Whether a campaign can be reined in: pause and end take effect at once, no second exceeds the rate, the small go on.
+
+    python -m bench.reins [--database both|sqlite|postgresql] [--people 200000]
+
+With four worker processes and a provider that writes down when each message came:
+
+- a campaign is paused and ended at random moments: what came later than two seconds afterwards, and whether those
+  written to and those cancelled are together everybody, and nobody is both;
+- the most messages in any second, wherever it begins, beside the channel's rate;
+- how long 20 messages take alone, and beside a campaign of `--people` on the same channel.
+
+Exit code 1 if a bar was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bisect
+import datetime as dt
+import logging
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from bench.chaos.story import OVER, send_at
+from bench.chaos.system import System, running
+from bench.stage import fill
+from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.services import clock, reports, sending
+from smsapp.services.trail import Actor
+from smsapp.store.campaigns import Campaign
+from smsapp.store.db import session
+from smsapp.store.runs import Message, Run
+from smsapp.store.segments import SegmentMember
+from tests import builders
+
+OPERATOR = Actor("reins")
+WORKERS = 4
+BOUND = 2.0
+"""Seconds within which a pause or an end takes effect at all workers."""
+RATE = 100
+SMALL = 20
+PATIENCE = 120.0
+
+
+def _until(system: System, holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        session().commit()
+        session().expire_all()
+        if holds():
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        system.tend()
+        time.sleep(0.05)
+
+
+def _run_of(campaign_id: int) -> int:
+    return session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).one()
+
+
+def _status(campaign_id: int) -> str:
+    return session().scalars(sa.select(Campaign.status).where(Campaign.id == campaign_id)).one()
+
+
+def _begin(system: System, channel_id: int, segment_id: int | None = None) -> tuple[int, int]:
+    """Send a campaign now, to everybody or to a segment; return it and its run once the first message has come."""
+    given = {} if segment_id is None else {"segment_id": segment_id}
+    campaign_id = send_at(channel_id, builders.template(channel_id), clock.now(), **given)
+    sending.start(campaign_id, clock.now())
+    _until(system, lambda: bool(session().scalar(sa.select(sa.exists().where(Run.campaign_id == campaign_id)))), "run")
+    run_id = _run_of(campaign_id)
+    _until(system, lambda: bool(system.counts([run_id])["submits"]), "the first message")
+    return campaign_id, run_id
+
+
+def pause_and_end(system: System, channel_id: int, dice: random.Random) -> list[str]:
+    """Pause, resume and end a campaign at random moments; return what was wrong with it."""
+    wrong: list[str] = []
+    campaign_id, run_id = _begin(system, channel_id)
+
+    def rest_after(act: Callable[[int, Actor, dt.datetime], None]) -> float:
+        """Return how many seconds after the act the last message came."""
+        time.sleep(dice.uniform(0.1, 0.8))
+        act(run_id, OPERATOR, clock.now())
+        asked = time.time()
+        time.sleep(BOUND + 1)
+        return max(system.counts([run_id])["arrivals"]) - asked
+
+    late = [rest_after(sending.pause)]
+    funnel = reports.report(campaign_id, None, clock.now()).funnel
+    session().commit()
+    if funnel.handed:
+        wrong.append(f"{funnel.handed} are still in workers' hands though the run is paused")
+    sending.resume(run_id, OPERATOR, clock.now())
+    goes_on = len(system.counts([run_id])["arrivals"])
+    _until(system, lambda: len(system.counts([run_id])["arrivals"]) > goes_on, "going on")
+    late.append(rest_after(sending.end))
+    _until(system, lambda: _status(campaign_id) in OVER, "the end")
+    wrong += [f"a message came {seconds:.2f} s after it was stopped" for seconds in late if seconds > BOUND]
+    if _status(campaign_id) != "stopped":
+        wrong.append(f"the campaign is {_status(campaign_id)}, not stopped")
+    came = {to: n for _run, to, n in system.counts([run_id])["submits"]}
+    sent, cancelled = set(), set()
+    for phone, status in session().execute(sa.select(Message.phone, Message.status).where(Message.run_id == run_id)):
+        if status == Status.CANCELLED:
+            cancelled.add(phone)
+        elif Status(status) in {*ACCEPTED_STATES, Status.UNCONFIRMED, Status.REFUSED}:
+            sent.add(phone)
+    planned = session().scalars(sa.select(Run.planned).where(Run.id == run_id)).one()
+    if len(sent) + len(cancelled) != planned or not cancelled:
+        wrong.append(f"{len(sent)} sent and {len(cancelled)} cancelled of {planned}")
+    if sent != came.keys() or max(came.values()) > 1:
+        wrong.append(f"{len(sent ^ came.keys())} stand otherwise than what came")
+    wrong += [line for check in reports.verify(campaign_id) for line in check.broken]
+    print(
+        f"  pause and end: the last message came {late[0]:.2f} s and {late[1]:.2f} s after; {len(sent)} sent, "
+        f"{len(cancelled)} cancelled of {planned}",
+        flush=True,
+    )
+    return wrong
+
+
+def busiest_second(arrivals: Sequence[float]) -> int:
+    """Return the most arrivals within one second, wherever it begins."""
+    moments = sorted(arrivals)
+    return max(bisect.bisect_left(moments, at + 1.0) - n for n, at in enumerate(moments))
+
+
+def keep_the_rate(system: System, seconds: float) -> list[str]:
+    """Send over a limited channel for a while; return what was wrong."""
+    campaign_id, run_id = _begin(system, system.channel("限速", RATE, in_flight=50))
+    begun = time.monotonic()
+    while time.monotonic() < begun + seconds:
+        system.tend()
+        time.sleep(0.1)
+    sending.end(run_id, OPERATOR, clock.now())
+    _until(system, lambda: _status(campaign_id) in OVER, "the end")
+    arrivals = system.counts([run_id])["arrivals"]
+    most = busiest_second(arrivals)
+    pace = len(arrivals) / (max(arrivals) - min(arrivals))
+    print(f"  rate: {most} messages in the busiest second, {pace:.1f} on average; {RATE} allowed", flush=True)
+    return [f"{most} messages in one second, {RATE} allowed"] if most > RATE else []
+
+
+def fairness(system: System) -> list[str]:
+    """Send 20 messages alone and beside a huge campaign on one channel; return what was wrong."""
+    channel_id = system.channel("共用", in_flight=20)
+    small = builders.segment(kind="static")
+    session().add_all(SegmentMember(segment_id=small.id, contact_id=n) for n in range(1, SMALL + 1))
+    session().commit()
+
+    def seconds() -> float:
+        begun = time.monotonic()
+        campaign_id, _run = _begin(system, channel_id, small.id)
+        _until(system, lambda: _status(campaign_id) in OVER, "the small one")
+        return time.monotonic() - begun
+
+    alone = sorted(seconds() for _ in range(5))[2]
+    _huge, run_id = _begin(system, channel_id)
+    beside = sorted(seconds() for _ in range(5))[2]
+    going = session().scalars(sa.select(Run.state).where(Run.id == run_id)).one()
+    sending.end(run_id, OPERATOR, clock.now())
+    print(f"  fairness: {SMALL} messages take {alone:.2f} s alone, {beside:.2f} s beside ({going})", flush=True)
+    wrong = [] if going == "sending" else ["the huge campaign was over too soon"]
+    return wrong + ([f"{beside:.2f} s beside, {alone:.2f} s alone"] if beside > 2 * alone else [])
+
+
+def reins(kind: str, people: int, seed: int) -> list[str]:
+    """Measure all three on one kind of database; return what was wrong."""
+    print(kind, flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="smsreins-"))
+    folder.chmod(0o755)
+    try:
+        with running(folder / "s", kind, seed, workers=WORKERS) as system:
+            fill(people)
+            channel_id = system.channel("一")
+            wrong = [line for _ in range(3) for line in pause_and_end(system, channel_id, system.dice)]
+            wrong += keep_the_rate(system, 10)
+            wrong += fairness(system)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    for line in wrong:
+        print(f"  WRONG: {line}", flush=True)
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--database", choices=("both", "sqlite", "postgresql"), default="both")
+    parser.add_argument("--people", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    given = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    print(f"seed {given.seed}", flush=True)
+    kinds = ("sqlite", "postgresql") if given.database == "both" else (given.database,)
+    missed = [line for kind in kinds for line in reins(kind, given.people, given.seed)]
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
