@@ -167,8 +167,23 @@ async def asked(test: HttpContract, folder: Path, said: web.Response) -> str | C
             return error
 
 
+JASMIN_REPLY = (
+    b"id=6e6c30b7-95fa-4a7a-a33e-41206980e1d7&from=8613900000037&to=10690001&origin-connector=smsc1"
+    b"&content=%90%00%8B%A2&binary=90008ba2&priority=0&coding=%08"
+)
+"""As Jasmin 0.11.0 posts a Chinese reply: 16-bit text cannot be read from `content`."""
+
+
 class TestJasmin(HttpContract):
     receipts = (
+        (
+            Callback("POST", "", {}, JASMIN_REPLY),
+            [Reply("+8613900000037", "退订", provider_ref="6e6c30b7-95fa-4a7a-a33e-41206980e1d7")],
+        ),
+        (
+            query(**{"id": "1", "from": "8613900000037", "content": "TD", "binary": "5444", "coding": "%00"}),
+            [Reply("+8613900000037", "TD", provider_ref="1")],
+        ),
         (
             query(ref="7-1", id="07033084", message_status="DELIVRD", level="2"),
             [Receipt(News.DELIVERED, "7-1", "07033084", code="DELIVRD")],

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient
 
 CODE_LENGTH = 80
+UCS2 = {"8", "\x08"}
+"""SMPP's data coding of 16-bit text, as a figure and as Jasmin writes it."""
 
 BODIES: dict[str, tuple[Encode, str]] = {
     # body format: how values are written into it, and the content type
@@ -294,7 +296,10 @@ class Gateway(Channel):
 
         phone = self._e164(value("receipt_phone"))
         if self._receipt["reply_text"] and get(self._receipt["reply_text"]) is not None:
-            return [Reply(self._e164(value("reply_phone")), value("reply_text"), provider_ref=value("receipt_id"))]
+            text = value("reply_text")
+            if value("reply_coding") in UCS2:
+                text = bytes.fromhex(value("reply_hex")).decode("utf-16-be", "replace").strip()
+            return [Reply(self._e164(value("reply_phone")), text, provider_ref=value("receipt_id"))]
         status = value("receipt_status")
         ref, provider_ref = value("receipt_ref"), value("receipt_id")
         if not status or not (ref or provider_ref):

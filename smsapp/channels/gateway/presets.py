@@ -75,6 +75,8 @@ JASMIN = Preset(
         "receipt_outcomes": "EXPIRED = expired\nESME_RINVDSTADR = bad_number",
         "reply_phone": "from",
         "reply_text": "content",
+        "reply_coding": "coding",
+        "reply_hex": "binary",
         "callback_answer": "ACK/Jasmin",
     },
 )

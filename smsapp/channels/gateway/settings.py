@@ -156,6 +156,10 @@ SETTINGS = (
     ),
     _text("reply_phone", _l("Sender of a reply"), RECEIPT, _l("Name of the parameter, or JSON path.")),
     _text("reply_text", _l("Text of a reply"), RECEIPT),
+    _text(
+        "reply_coding", _l("Coding of a reply"), RECEIPT, _l("If it says 8, the text is read from the next parameter.")
+    ),
+    _text("reply_hex", _l("Text of a reply as hexadecimal UTF-16"), RECEIPT),
     _text("callback_answer", _l("What we answer to a receipt"), RECEIPT, default="OK"),
     per_request("1"),
     _text("separator", _l("Separator between numbers"), LIMITS, default=","),
