@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from smsapp.channels.base import Answer, Callback, Channel, ChannelError, Receipt, Submission
+from smsapp.channels.base import Answer, Callback, Channel, ChannelError, Doubt, Receipt, Submission, TemplateFacts
 from smsapp.channels.http import HttpClient
 from smsapp.services import channels
 
@@ -33,6 +33,9 @@ class FakeChannel(Channel):
         self.sent: Counter[str] = Counter()
         self.texts: dict[str, str] = {}
         self.numbers: Counter[str] = Counter()
+        self.asked: list[str] = []
+        self.known: dict[str, Sequence[Receipt]] = {}
+        """What it says of a message whose answer was lost."""
         self.callbacks: dict[bytes, Sequence[Receipt]] = {}
 
     async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
@@ -44,6 +47,10 @@ class FakeChannel(Channel):
             self.numbers[message.phone] += 1
             self.texts[message.phone] = message.text
         return told if told is not None else [Answer(True, f"p{message.ref}") for message in submission.messages]
+
+    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+        self.asked += [doubt.message.ref for doubt in doubts]
+        return [one for doubt in doubts for one in self.known.get(doubt.message.ref, ())]
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt]:
         if callback.body not in self.callbacks:

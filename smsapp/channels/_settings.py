@@ -35,3 +35,9 @@ def per_request(default: str) -> Setting:
     """Return the setting of how many numbers one request carries."""
     label = _l("Numbers per request")
     return Setting("per_request", label, Widget.NUMBER, default, True, low=1, high=1000, section=LIMITS)
+
+
+def address(default: str) -> Setting:
+    """Return the setting for the address of a provider that has one of its own."""
+    hint = _l("Change it for another region or a rehearsal only.")
+    return Setting("url", _l("Address"), Widget.URL, default, True, hint, section=ACCOUNT)

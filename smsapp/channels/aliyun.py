@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from smsapp.channels._seal import opened, sealed
-from smsapp.channels._settings import ACCOUNT, EXTENSION, TIMEOUT, in_flight
+from smsapp.channels._settings import ACCOUNT, EXTENSION, TIMEOUT, address, in_flight
 from smsapp.channels._verdicts import (
     CODE_LENGTH,
     IN_DOUBT,
@@ -38,6 +38,7 @@ from smsapp.channels.base import (
     Answer,
     Callback,
     Channel,
+    Doubt,
     News,
     Outgoing,
     ProviderSignature,
@@ -182,6 +183,7 @@ class Aliyun(Channel):
     per_request = OWN
     receipts_by_provider_ref = True
     lists_templates = True
+    looks_up = True
     lists_signatures = True
     callback_steps = (
         _l("In the SMS console, open the settings of domestic messages and there the receiving of receipts."),
@@ -192,15 +194,7 @@ class Aliyun(Channel):
         Setting("access_key_id", "AccessKey ID", required=True, section=ACCOUNT),
         Setting("access_key_secret", "AccessKey Secret", Widget.SECRET, required=True, section=ACCOUNT),
         EXTENSION,
-        Setting(
-            "url",
-            _l("Address"),
-            Widget.URL,
-            "https://dysmsapi.aliyuncs.com",
-            True,
-            _l("Change it for another region or a rehearsal only."),
-            section=ACCOUNT,
-        ),
+        address("https://dysmsapi.aliyuncs.com"),
         in_flight("20"),
         TIMEOUT,
     )
@@ -323,6 +317,35 @@ class Aliyun(Channel):
                 return found
         raise unreadable()
 
+    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+        """Ask for each number and day; our reference decides, else template, text and time."""
+        found: list[Receipt] = []
+        for doubt in doubts:
+            number = carrier.national(doubt.message.phone)
+            for day in sorted({at.astimezone(carrier.CHINA).strftime("%Y%m%d") for at in (doubt.since, doubt.until)}):
+                asked = {"PhoneNumber": number, "SendDate": day, "PageSize": str(PAGE), "CurrentPage": "1"}
+                told = _expect_ok(await self._call("QuerySendDetails", asked, {}, http)).get("SmsSendDetailDTOs")
+                items = told.get("SmsSendDetailDTO") if isinstance(told, dict) else None
+                found += [
+                    _looked_up(item, doubt)
+                    for item in (items if isinstance(items, list) else [])
+                    if isinstance(item, dict) and self._is_about(item, template, doubt)
+                ]
+        return found
+
+    def _is_about(self, item: Mapping[str, Any], template: TemplateFacts, doubt: Doubt) -> bool:
+        message = doubt.message
+        ref = opened(self._secret, item.get("OutId"), message.phone)
+        if ref:
+            return ref == message.ref
+        content = str(item.get("Content") or "")
+        return (
+            item.get("TemplateCode") == template.code
+            # Values of verification codes are shown as stars.
+            and ("*" in content or content == message.text)
+            and doubt.since <= _china_time(item.get("SendDate")) <= doubt.until
+        )
+
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipts (SmsReport) or replies (SmsUp) in a pushed list; news of templates say nothing here."""
         found = json.loads(callback.body)
@@ -367,6 +390,23 @@ def _expect_ok(answer: HttpAnswer) -> dict[str, Any]:
         verdict = judged(code, answer, VERDICTS, FAMILIES)
         raise trouble(code or f"HTTP {answer.status}", verdict, retry_after(answer))
     return found
+
+
+SEND_STATUS = {1: News.ACCEPTED, 2: News.UNDELIVERED, 3: News.DELIVERED}
+
+
+def _looked_up(item: Mapping[str, Any], doubt: Doubt) -> Receipt:
+    status, code = item.get("SendStatus"), str(item.get("ErrCode") or "")[:CODE_LENGTH]
+    news = SEND_STATUS.get(status if isinstance(status, int) else 0, News.ACCEPTED)
+    outcome = (REPORTS.get(code) or carrier.outcome(code)) if news is News.UNDELIVERED else None
+    return Receipt(news, doubt.message.ref, phone=doubt.message.phone, outcome=outcome, code=code)
+
+
+def _china_time(written: Any) -> dt.datetime:
+    try:
+        return dt.datetime.strptime(str(written), "%Y-%m-%d %H:%M:%S").replace(tzinfo=carrier.CHINA)
+    except ValueError:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 def _template(item: Any) -> ProviderTemplate:

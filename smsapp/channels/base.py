@@ -13,6 +13,7 @@ callbacks with the method "PULL"; each is stored before the next is asked for:
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -198,6 +199,15 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A message whose answer was lost: what would have been sent, and between which moments it may have left."""
+
+    message: Outgoing
+    since: dt.datetime
+    until: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What a person texted back."""
 
@@ -294,6 +304,8 @@ class Channel(ABC):
     """True if the provider can be asked for its templates; the account's settings may change it."""
     lists_signatures: bool = False
     """True if the provider can be asked for its signatures, too."""
+    looks_up: ClassVar[bool] = False
+    """True if the provider can be asked what became of a message of which it gave us no id."""
     pulls: ClassVar[bool] = False
     """True if receipts and replies wait at the provider until `pull` asks for them."""
     holds_connection: ClassVar[bool] = False
@@ -364,6 +376,14 @@ class Channel(ABC):
         """Yield page after page of what waits at the provider, raw; ends when nothing waits. Raises ChannelError.
 
         A page counts as taken when the next one is asked for, so store it first. A page may come twice.
+        """
+        raise NotImplementedError
+
+    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+        """Return what the provider knows of messages whose answer was lost, with our `ref`; raises ChannelError.
+
+        Nothing for what it does not know; several receipts for one message, with their `provider_ref`, where it cannot
+        tell its messages to a number apart: the caller knows which of them are others.
         """
         raise NotImplementedError
 

@@ -25,6 +25,7 @@ from smsapp.channels.base import (
     Callback,
     Channel,
     ChannelError,
+    Doubt,
     Misconfigured,
     News,
     Note,
@@ -35,6 +36,7 @@ from smsapp.channels.base import (
     Reply,
     Setting,
     Submission,
+    TemplateFacts,
     Throttled,
     Unclear,
     Unreachable,
@@ -166,6 +168,7 @@ class Simulator(Channel):
     label = _l("Simulator (rehearsal)")
     about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing leaves the house.")
     quiet_hours_exempt = True
+    looks_up = True
     pulls = True
     callback_steps = (_l("Nothing needs to be set up: the simulator's receipts and replies are fetched."),)
     settings = (
@@ -285,6 +288,10 @@ class Simulator(Channel):
         heard = trouble is None or isinstance(trouble, Unclear)
         if heard:
             self._keep(line for message, fate, draw in fated for line in self._news(message, fate, draw, now))
+        if isinstance(trouble, Unclear):
+            with self._file() as file:
+                heard_of = [(message.ref,) for message, fate, _ in fated if fate.receipts]
+                file.executemany("INSERT OR IGNORE INTO heard (ref) VALUES (?)", heard_of)
         if self.answer_seconds:
             await asyncio.sleep(self.answer_seconds)
         if trouble is not None:
@@ -314,6 +321,12 @@ class Simulator(Channel):
             except ValueError:
                 found.append(Problem("simulator_template", "templates", {"line": line[:60]}))
         return found
+
+    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+        """Remember the messages whose answer was cut off, but for those of which nothing is ever heard."""
+        refs = json.dumps([doubt.message.ref for doubt in doubts])
+        rows = self._file().execute("SELECT ref FROM heard WHERE ref IN (SELECT value FROM json_each(?))", (refs,))
+        return [Receipt(News.ACCEPTED, ref) for (ref,) in rows]
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield what is due, a thousand lines to a page; a page is forgotten when the next one is asked for."""
@@ -391,6 +404,7 @@ class Simulator(Channel):
                 cursor.execute("PRAGMA synchronous=NORMAL")
                 cursor.execute("CREATE TABLE IF NOT EXISTS news (id INTEGER PRIMARY KEY, due REAL, line TEXT)")
                 cursor.execute("CREATE INDEX IF NOT EXISTS news_due ON news (due, id)")
+                cursor.execute("CREATE TABLE IF NOT EXISTS heard (ref TEXT PRIMARY KEY) WITHOUT ROWID")
                 cursor.execute("CREATE TABLE IF NOT EXISTS met (ref TEXT PRIMARY KEY) WITHOUT ROWID")
         return self._kept
 

@@ -11,11 +11,12 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from smsapp.channels._settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, in_flight
+from smsapp.channels._settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, in_flight
 from smsapp.channels._verdicts import (
     CLOSED,
     CODE_LENGTH,
@@ -43,6 +44,7 @@ from smsapp.channels.base import (
     Callback,
     Channel,
     ChannelError,
+    Doubt,
     News,
     ProviderSignature,
     ProviderTemplate,
@@ -136,8 +138,7 @@ FAMILIES: tuple[tuple[str, Verdict], ...] = (
     ("Unsupported", account(Outcome.OUR_FAULT)),
 )
 
-AUDITS = {0: Audit.APPROVED, 1: Audit.PENDING, 2: Audit.PENDING, -1: Audit.REFUSED}
-"""2 is approved, but not in force yet."""
+AUDITS = {0: Audit.APPROVED, 1: Audit.PENDING, 2: Audit.PENDING, -1: Audit.REFUSED}  # 2: approved, not in force yet
 
 
 def authorization(host: str, path: str, body: bytes, at: int, key_id: str, secret: str) -> str:
@@ -166,6 +167,7 @@ class Tencent(Channel):
     equal_texts_only = True
     receipts_by_provider_ref = True
     lists_templates = True
+    looks_up = True
     lists_signatures = True
     pulls = True
     tells_balance = True
@@ -186,15 +188,7 @@ class Tencent(Channel):
         ),
         Setting("region", _l("Region"), default="ap-guangzhou", required=True, section=ACCOUNT),
         EXTENSION,
-        Setting(
-            "url",
-            _l("Address"),
-            Widget.URL,
-            "https://sms.tencentcloudapi.com",
-            True,
-            _l("Change it for another region or a rehearsal only."),
-            section=ACCOUNT,
-        ),
+        address("https://sms.tencentcloudapi.com"),
         Setting(
             "pull",
             _l("Fetch receipts and replies"),
@@ -371,6 +365,18 @@ class Tencent(Channel):
                 yield Callback("PULL", "", {}, body)
                 if len(found) < PAGE:
                     break
+
+    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+        """Ask for each number; the provider names no text, so every message it had in that time is returned."""
+        found: list[Receipt] = []
+        for doubt in doubts:
+            since, until = (int(at.timestamp()) for at in (doubt.since, doubt.until))
+            asked = {"SmsSdkAppId": self._app_id, "PhoneNumber": doubt.message.phone, "Offset": 0, "Limit": PAGE}
+            asked |= {"BeginTime": since, "EndTime": until}
+            told, _ = await self._ask("PullSmsSendStatusByPhoneNumber", asked, http)
+            news = _news({"Response": told})
+            found += [replace(one, ref=doubt.message.ref) for one in news if isinstance(one, Receipt)]
+        return found
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return what a pushed list of receipts, a pushed reply, or a pulled page of either says."""

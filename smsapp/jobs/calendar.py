@@ -26,6 +26,7 @@ CHORES = (
     # Every callback rings it; this is for the ring that got lost.
     Chore("apply_news", every=5, queue="news"),
     Chore("ask_providers", every=10, queue="news"),
+    Chore("look_up_doubts", every=300),
     Chore("forget_bad_records", every=21_600),
     Chore("forget_callbacks", every=21_600),
     Chore("ask_balances", every=3600),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import current_app
 
-from smsapp.services import calls, clock, contacts, imports, lane, receipts, sending, template_sync, trials
+from smsapp.services import calls, clock, contacts, imports, lane, lookups, receipts, sending, template_sync, trials
 
 
 def send(_run_id: int) -> None:
@@ -32,6 +32,11 @@ def apply_news() -> None:
 def ask_providers() -> None:
     """Fetch what waits at providers that have to be asked."""
     receipts.ask_providers(clock.now())
+
+
+def look_up_doubts() -> None:
+    """Ask providers that can be asked what became of messages whose answer was lost."""
+    lookups.look_up(clock.now())
 
 
 def import_contacts(import_id: int) -> None:

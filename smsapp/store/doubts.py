@@ -62,11 +62,12 @@ def page(
     campaign_id: int | None = None,
     channel_id: int | None = None,
     before: int | None = None,
+    since: dt.datetime | None = None,
     until: dt.datetime | None = None,
     run_id: int | None = None,
     limit: int,
 ) -> list[Doubtful]:
-    """Return runs with open doubts, newest first, below the run `before`; `until`: only those that began by then."""
+    """Return runs with open doubts, newest first, below the run `before`; only those that began in this time."""
     with_doubts = (
         sa.select(Run.id)
         .join(Tally, Tally.run_id == Run.id)
@@ -84,6 +85,8 @@ def page(
         with_doubts = with_doubts.where(Run.id == run_id)
     if before is not None:
         with_doubts = with_doubts.where(Run.id < before)
+    if since is not None:
+        with_doubts = with_doubts.where(Run.started_at >= since)
     if until is not None:
         with_doubts = with_doubts.where(Run.started_at <= until)
     ids = list(session.scalars(with_doubts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,19 @@ def test_a_cut_request_had_arrived_and_its_receipts_come(tmp_path: Path) -> None
         sent(channel, to("+8613900000001", "+8613800000321"))
     clock.now += 60
     assert {one.ref for one in heard(channel) if isinstance(one, Receipt)} == {"7-1", "7-2"}
+
+
+def test_it_can_be_asked_about_what_was_cut_and_is_silent_about_what_never_arrived(tmp_path: Path) -> None:
+    channel = made(tmp_path)
+    cut = to("+8613800000321", "+8613800000322", "+8613900000001")
+    with pytest.raises(Unclear):
+        sent(channel, cut)
+    since, until = (dt.datetime.fromtimestamp(NOON + n, dt.UTC) for n in (0, 60))
+    asked = [Doubt(message, since, until) for message in [*cut.messages, *to("+8613900000009", run_id=8).messages]]
+
+    known = run(channel.look_up(TEMPLATE, asked, HttpClient()))
+
+    assert sorted((one.ref, one.news) for one in known) == [("7-1", News.ACCEPTED), ("7-3", News.ACCEPTED)]
 
 
 def test_receipts_come_when_they_are_due_and_not_before(tmp_path: Path) -> None:

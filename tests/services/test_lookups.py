@@ -1,0 +1,96 @@
+"""Providers that can be asked settle what was in doubt: bounded visits, nothing guessed, the same path as receipts."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from smsapp.channels.base import News, Receipt, Unclear
+from smsapp.domain.message import Settle
+from smsapp.domain.outcome import Outcome
+from smsapp.services import doubts, lookups, reports
+from smsapp.store.db import session, writing
+from smsapp.store.ledger import remember_refs
+from tests import builders
+from tests.engine import OPERATOR, confirmed, funnel, refs, the_run, work
+from tests.fakes import FakeChannel, FakeClock
+
+
+@pytest.fixture
+def run_id(app: Flask, provider: FakeChannel, clock: FakeClock) -> int:
+    """A run with five messages in doubt, at a provider that can be asked."""
+    builders.contacts(5)
+    provider.script = lambda submission: Unclear("CUT", outcome=Outcome.NETWORK)
+    _campaign, made = confirmed(clock.now)
+    work(app, clock)
+    clock.forward(minutes=5)
+    return made
+
+
+def true(run_id: int) -> None:
+    session().commit()
+    assert [check.broken for check in reports.verify() if check.run_id == run_id] == [[]]
+
+
+def test_what_the_provider_knows_is_settled_and_the_rest_stays_in_doubt(
+    run_id: int, provider: FakeChannel, clock: FakeClock
+) -> None:
+    first, second, third = refs(run_id)[:3]
+    provider.known = {
+        first: [Receipt(News.DELIVERED, first, "p1")],
+        second: [Receipt(News.UNDELIVERED, second, "p2", outcome=Outcome.SWITCHED_OFF, code="X")],
+        third: [Receipt(News.ACCEPTED, third, "p3")],
+    }
+
+    lookups.look_up(clock.now)
+
+    after = funnel(run_id)
+    assert (after.delivered, after.undelivered, after.awaiting, after.unconfirmed) == (1, 1, 1, 2)
+    assert after.parts == 3
+    true(run_id)
+
+
+def test_what_cannot_be_told_apart_is_not_guessed(run_id: int, provider: FakeChannel, clock: FakeClock) -> None:
+    # given two messages the provider had for each of two numbers, one of which is known to be another run's
+    provider.receipts_by_provider_ref = True
+    first, second = refs(run_id)[:2]
+    provider.known = {
+        first: [Receipt(News.DELIVERED, first, "other"), Receipt(News.DELIVERED, first, "this")],
+        second: [Receipt(News.DELIVERED, second, "a"), Receipt(News.DELIVERED, second, "b")],
+    }
+    with writing() as current:
+        remember_refs(current, the_run(run_id).channel_id, 99, [("other", "", 1)])
+
+    lookups.look_up(clock.now)
+
+    assert (funnel(run_id).delivered, funnel(run_id).unconfirmed) == (1, 4)
+
+
+def test_a_visit_asks_so_many_and_the_next_one_goes_on_and_round(
+    run_id: int, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "AT_ONCE", 3)
+    for _visit in range(3):
+        lookups.look_up(clock.now)
+    assert [int(ref.partition("-")[2]) for ref in provider.asked] == [1, 2, 3, 4, 5, 1, 2, 3]
+
+
+def test_what_is_young_old_or_left_is_not_asked_about(run_id: int, provider: FakeChannel, clock: FakeClock) -> None:
+    lookups.look_up(clock.now - lookups.SETTLED * 2)
+    clock.forward(days=4)
+    lookups.look_up(clock.now)
+    clock.forward(days=-4)
+    doubts.decide(run_id, Settle.LEAVE, OPERATOR, clock.now)
+    lookups.look_up(clock.now)
+    assert provider.asked == []
+
+
+def test_a_provider_that_fails_leaves_everything_as_it_is(
+    run_id: int, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_given: object) -> list[Receipt]:
+        raise Unclear("500")
+
+    monkeypatch.setattr(provider, "look_up", fails)
+    lookups.look_up(clock.now)
+    assert funnel(run_id).unconfirmed == 5
