@@ -12,6 +12,7 @@ import pytest
 from smsapp.channels.base import (
     Answer,
     Callback,
+    Doubt,
     Misconfigured,
     News,
     Outgoing,
