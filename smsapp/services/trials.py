@@ -159,10 +159,8 @@ async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Tria
     return Trial(calls.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
 
 
-def tried(
-    made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[Trial]], seconds: float = TEST_SECONDS
-) -> Trial:
-    """Return what the channel said within these seconds; no transaction is open meanwhile."""
+def tried(made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[Trial]], seconds: float | None = None) -> Trial:
+    """Return what the channel said within TEST_SECONDS, or these; no transaction is open meanwhile."""
     session().commit()
     begun = time.monotonic()
 
@@ -170,7 +168,7 @@ def tried(
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS, timeout=TEST_SECONDS, connections=2) as http:
             with overheard() as statuses:
                 try:
-                    async with asyncio.timeout(seconds):
+                    async with asyncio.timeout(seconds or TEST_SECONDS):
                         trial = await ask(made, http)
                 except ChannelError as error:
                     trial = Trial(calls.of_error(error), outcome=error.outcome, code=error.code)
