@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from smsapp.services import clock, imports, receipts, sending
+from smsapp.services import clock, confirmations, imports, receipts, sending
 
 
 @click.command("sweep")
@@ -20,3 +20,4 @@ def command() -> None:
     imports.sweep(clock.now())
     receipts.apply_news(clock.now())
     receipts.redo_strays(clock.now())
+    confirmations.send_due(clock.now())

@@ -102,7 +102,7 @@ def _print_sync(one: Synced) -> None:
     for change in one.changes:
         fields = f" ({words.changed_fields(change.fields)})" if change.fields else ""
         reason = f": {change.reason}" if change.reason else ""
-        click.echo(f"{one.channel}: {change.code} {change.name}: {label(change.fate, 'Fate')}{fields},"
+        click.echo(f"{one.channel}: {change.code} {change.name}: {label(change.fate, 'SyncFate')}{fields},"
                    f" {label(change.audit, 'Audit')}{reason}")  # fmt: skip
         if change.purpose == Purpose.UNSAID and change.audit == Audit.APPROVED:
             click.echo(f"{one.channel}: {change.code}: {sentence(Problem('template_purpose_unsaid', 'purpose'))}")

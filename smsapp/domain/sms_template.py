@@ -55,7 +55,7 @@ class TemplateSource(enum.StrEnum):
     SYNC = "sync"
 
 
-class Fate(enum.StrEnum):
+class SyncFate(enum.StrEnum):
     """What a sync does to one template."""
 
     ADDED = "added"

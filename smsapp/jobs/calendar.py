@@ -32,4 +32,5 @@ CHORES = (
     Chore("ask_balances", every=3600),
     Chore("forget_calls", every=600),
     Chore("sync_templates", every=3600),
+    Chore("confirm_opt_outs", every=60),
 )

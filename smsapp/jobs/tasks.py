@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from flask import current_app
 
-from smsapp.services import calls, clock, contacts, imports, lane, lookups, receipts, sending, template_sync, trials
+from smsapp.services import (
+    calls,
+    clock,
+    confirmations,
+    contacts,
+    imports,
+    lane,
+    lookups,
+    receipts,
+    sending,
+    template_sync,
+    trials,
+)
 
 
 def send(_run_id: int) -> None:
@@ -62,6 +74,11 @@ def forget_callbacks() -> None:
 def ask_balances() -> None:
     """Ask what is left on the accounts that tell it."""
     trials.ask_balances(clock.now())
+
+
+def confirm_opt_outs() -> None:
+    """Tell people that their opt-outs were understood."""
+    confirmations.send_due(clock.now())
 
 
 def sync_templates() -> None:

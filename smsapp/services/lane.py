@@ -43,7 +43,7 @@ from smsapp.domain.phone import is_domestic
 from smsapp.domain.quiet import QuietHours
 from smsapp.domain.sms_template import compile_text, full_text, parts
 from smsapp.domain.storable import storable
-from smsapp.services import calls, channels, sending, stopping
+from smsapp.services import calls, channels, opt_outs, sending, stopping
 from smsapp.services.audience import filled_all
 from smsapp.services.calls import Calls
 from smsapp.store import ledger, queue, rate, runs
@@ -273,13 +273,13 @@ class Lane:
             ledger.write_back(current, batch, outcomes.answers, int(now.timestamp()))
             if work.line.adapter.receipts_by_provider_ref:
                 phones = {seq: phone for seq, phone, _params in batch.rows}
-                shared = Counter(answer.provider_ref for answer in outcomes.answers)
-                refs = [
-                    (a.provider_ref, phones[a.seq] if shared[a.provider_ref] > 1 else "", a.seq)
-                    for a in outcomes.answers
-                    if a.provider_ref
-                ]
+                named = [answer for answer in outcomes.answers if answer.provider_ref]
+                shared = Counter(answer.provider_ref for answer in named)
+                refs = [(a.provider_ref, phones[a.seq] if shared[a.provider_ref] > 1 else "", a.seq) for a in named]
                 ledger.remember_refs(current, work.line.channel_id, batch.run_id, refs)
+            gone = [(batch.run_id, a.seq) for a in outcomes.answers if a.reason == Outcome.OPTED_OUT]
+            if gone:
+                opt_outs.record_told(current, gone, now)
             if outcomes.fault:
                 runs.hold(current, batch.run_id, "fault", None, now, begins={RunState.SENDING})
             elif outcomes.trouble is not None:

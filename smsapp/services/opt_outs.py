@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.optout import OptOutSource
+from smsapp.domain.optout import Confirmation, OptOutSource
 from smsapp.services import small_files
 from smsapp.services.trail import Actor, note
 from smsapp.store import replies as store
@@ -49,9 +49,28 @@ def record(
     remark: str = "",
     channel_id: int | None = None,
     campaign_id: int | None = None,
+    confirm: bool = False,
 ) -> bool:
-    """Put a number (E.164) on the list, in the caller's transaction; False if it is there already."""
-    return store.add_opt_outs(session, [_row(number, source, now, remark, channel_id, campaign_id)]) == 1
+    """Put a number (E.164) on the list, in the caller's transaction; False if it is there already.
+
+    With `confirm` a new entry is to be confirmed to its person by a text, once.
+    """
+    row = _row(number, source, now, remark, channel_id, campaign_id)
+    row["confirmation"] = Confirmation.DUE if confirm else Confirmation.NONE
+    return store.add_opt_outs(session, [row]) == 1
+
+
+def record_told(session: Session, keys: Sequence[tuple[int, int]], now: dt.datetime) -> int:
+    """Put on the list whom the provider says to have opted out there, in the caller's transaction; return how many.
+
+    `keys` are (run, seq) of the messages it would not deliver for that.
+    """
+    rows = {
+        found.phone: _row(found.phone, OptOutSource.PROVIDER, now, "", found.channel_id, found.campaign_id)
+        for found in store.recipients(session, keys)
+    }
+    # By number, so that two workers wait for each other in one order.
+    return store.add_opt_outs(session, [rows[number] for number in sorted(rows)])
 
 
 def add(typed: str, remark: str, actor: Actor, now: dt.datetime) -> bool:
@@ -182,4 +201,5 @@ def _row(
         "channel_id": channel_id,
         "campaign_id": campaign_id,
         "at": now,
+        "confirmation": Confirmation.NONE,
     }

@@ -23,7 +23,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.storable import storable
-from smsapp.services import calls, channels, replies
+from smsapp.services import calls, channels, opt_outs, replies
 from smsapp.store import codes, news, queue, receipts, runs
 from smsapp.store.db import session, writing
 from smsapp.store.news import Move
@@ -166,6 +166,9 @@ def apply_receipts(current: Session, arrived: Sequence[tuple[int, Receipt]], now
     news.apply_moves(current, moves, int(now.timestamp()))
     unknown = [move for move in moves if move.reason == Outcome.UNKNOWN]
     codes.count(current, [(owners[move.run_id], move.code) for move in unknown], now)
+    gone = [(move.run_id, move.seq) for move in moves if move.reason == Outcome.OPTED_OUT]
+    if gone:
+        opt_outs.record_told(current, gone, now)
     receipts.keep_strays(
         current,
         [

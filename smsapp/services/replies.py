@@ -11,6 +11,7 @@ from smsapp.domain import phone
 from smsapp.domain.optout import OptOutSource, is_opt_out
 from smsapp.services import opt_outs
 from smsapp.store import replies as store
+from smsapp.store.channels import ChannelRow
 from smsapp.store.replies import Reply
 from smsapp.store.settings import settings
 
@@ -47,7 +48,17 @@ def take(
         },
     )
     if new and refuses and number:
-        opt_outs.record(session, number, OptOutSource.REPLY, now, channel_id=channel_id, campaign_id=campaign_id)
+        channel = session.get(ChannelRow, channel_id)
+        opt_outs.record(
+            session,
+            number,
+            OptOutSource.REPLY,
+            now,
+            channel_id=channel_id,
+            campaign_id=campaign_id,
+            # A provider that took it for an opt-out has answered by itself, and lets no further text through.
+            confirm=channel is not None and channel.opt_out_template_id is not None and not reply.opts_out,
+        )
     return new
 
 

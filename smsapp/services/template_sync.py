@@ -20,7 +20,7 @@ from smsapp.channels.base import Channel, ProviderSignature, ProviderTemplate
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Check
-from smsapp.domain.sms_template import LONGEST_NAME, Audit, Entry, Fate, Purpose, TemplateSource, entry
+from smsapp.domain.sms_template import LONGEST_NAME, Audit, Entry, Purpose, SyncFate, TemplateSource, entry
 from smsapp.domain.storable import storable
 from smsapp.services import approvals, calls, channels, trail, trials
 from smsapp.services.sms_templates import added, differences, write
@@ -45,7 +45,7 @@ LONGEST_SIGNATURE, LONGEST_TEXT, LONGEST_REASON = 60, 4000, 2000
 class Change:
     """What a sync did to one template; `fields` have another value now."""
 
-    fate: Fate
+    fate: SyncFate
     code: str
     name: str
     audit: str
@@ -72,9 +72,9 @@ class Synced:
         return self.trial.ok
 
     @property
-    def counts(self) -> dict[Fate, int]:
+    def counts(self) -> dict[SyncFate, int]:
         counted = Counter(change.fate for change in self.changes)
-        return {fate: counted[fate] for fate in Fate} | {Fate.UNCHANGED: self.unchanged}
+        return {fate: counted[fate] for fate in SyncFate} | {SyncFate.UNCHANGED: self.unchanged}
 
 
 @dataclass
@@ -177,7 +177,7 @@ def _is_gone(row: SmsTemplate) -> bool:
 def _withdraw(row: SmsTemplate, now: dt.datetime) -> Change:
     row.audit, row.audit_reason = Audit.WITHDRAWN, ""
     row.checked_at = row.updated_at = now
-    return Change(Fate.WITHDRAWN, row.code, row.name, row.audit, fields=("audit",), purpose=row.purpose)
+    return Change(SyncFate.WITHDRAWN, row.code, row.name, row.audit, fields=("audit",), purpose=row.purpose)
 
 
 def _take(
@@ -192,7 +192,7 @@ def _take(
         row = added(channel_id, theirs, one.audit, reason, TemplateSource.SYNC, now)
         row.provider_said = said
         current.add(row)
-        return Change(Fate.ADDED, row.code, row.name, row.audit, reason, purpose=row.purpose)
+        return Change(SyncFate.ADDED, row.code, row.name, row.audit, reason, purpose=row.purpose)
     kept = _merged(theirs, row, said)
     changed = differences(row, kept)
     if (row.audit, row.audit_reason) != (one.audit, reason):
@@ -204,7 +204,7 @@ def _take(
         return None
     write(row, kept, now)
     row.audit, row.audit_reason = one.audit, reason
-    return Change(Fate.CHANGED, row.code, row.name, row.audit, reason, tuple(changed), row.purpose)
+    return Change(SyncFate.CHANGED, row.code, row.name, row.audit, reason, tuple(changed), row.purpose)
 
 
 def _merged(theirs: Entry, row: SmsTemplate, said: dict[str, str]) -> Entry:

@@ -145,12 +145,17 @@ def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.dat
     facts = TemplateFacts("", text.strip(), "", (), False)
     submission = Submission(facts, [message], channels.callback_url(found))
     adapter = channels.new_adapter(found)
-    trial = tried(adapter, lambda made, http: _sent(made, submission, http))
+    trial = send_one(adapter, submission)
     with writing() as current:
         calls.note(current, channel_id, adapter, trial.call("test", 1), now)
         told = {"name": found.name, "number": phone.mask(to), "result": trial.result}
         trail.note(current, actor, "test_send", "channel", channel_id, now, **told)
     return trial
+
+
+def send_one(adapter: Channel, submission: Submission) -> Trial:
+    """Hand over the one message and return what the provider said."""
+    return tried(adapter, lambda made, http: _sent(made, submission, http))
 
 
 async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Trial:

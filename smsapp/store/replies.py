@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import Base, BigId, one_of, session, upsert
+from smsapp.store.db import Base, BigId, changed, one_of, session, upsert
 from smsapp.store.runs import Message, Run
 
 
@@ -84,6 +84,28 @@ def add_opt_outs(current: Session, rows: Sequence[Mapping[str, Any]]) -> int:
         some = upsert(OptOut).values(list(rows[start : start + AT_ONCE])).on_conflict_do_nothing()
         new += len(current.execute(some.returning(OptOut.id)).all())
     return new
+
+
+def recipients(current: Session, keys: Sequence[tuple[int, int]]) -> list[Any]:
+    """Return (phone, channel_id, campaign_id) of these messages (run, seq)."""
+    found: list[Any] = []
+    for start in range(0, len(keys), AT_ONCE):
+        some = sa.tuple_(Message.run_id, Message.seq).in_(keys[start : start + AT_ONCE])
+        chosen = sa.select(Message.phone, Run.channel_id, Run.campaign_id).join(Run, Run.id == Message.run_id)
+        found += current.execute(chosen.where(some)).all()
+    return found
+
+
+def due_confirmations(limit: int) -> list[int]:
+    """Return the opt-outs that are to be confirmed, oldest first."""
+    due = sa.select(OptOut.id).where(OptOut.confirmation == "due").order_by(OptOut.id).limit(limit)
+    return list(session().scalars(due))
+
+
+def move_confirmation(current: Session, opt_out_id: int, begins: str, ends: str, now: dt.datetime) -> bool:
+    """Say how far a confirmation has come; False if somebody else was first."""
+    step = sa.update(OptOut).where(OptOut.id == opt_out_id, OptOut.confirmation == begins)
+    return changed(current, step.values(confirmation=ends, confirmed_at=now)) == 1
 
 
 def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | None:

@@ -10,9 +10,18 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.people import Role
-from smsapp.services import channel_health, channels, clock, connections, sms_templates, template_sync, trials
+from smsapp.services import (
+    channel_health,
+    channels,
+    clock,
+    confirmations,
+    connections,
+    sms_templates,
+    template_sync,
+    trials,
+)
 from smsapp.services.trials import Trial
-from smsapp.web import guard
+from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.channels import TestForm, channel_form
 from smsapp.web.guard import needs
@@ -118,6 +127,8 @@ def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, st
         syncs=template_sync.can(row),
         signatures=sms_templates.signatures(row.id),
         sync_words=template_words,
+        confirming=confirmations.choices(row.id),
+        confirms=confirmations.chosen(row.id),
         callback_url=channels.callback_url(row),
         form=form,
         problems=problems or [],
@@ -146,6 +157,19 @@ def balance(channel_id: int) -> Response:
     else:
         if not trial.ok:
             flash(_told(trial), "danger")
+    return see_other(url_for("channels.show", channel_id=channel_id))
+
+
+@bp.post("/<int:channel_id>/confirmation")
+@needs(Role.ADMINISTRATOR)
+def confirmation(channel_id: int) -> Response:
+    """Choose the text that confirms opt-outs, or none."""
+    try:
+        confirmations.choose(channel_id, request.form.get("template", type=inputs.id_), guard.actor(), clock.now())
+    except Refusal as refusal:
+        _flash(refusal)
+    else:
+        flash(_("The channel was saved."), "success")
     return see_other(url_for("channels.show", channel_id=channel_id))
 
 

@@ -108,7 +108,7 @@ def _tell(one: Synced) -> None:
     told = words.changes_told(one.counts)
     flash(_("%(channel)s was compared: %(told)s", channel=one.channel, told=told), "success")
     for change in one.changes[:TOLD]:
-        state, fate = label(change.audit, "Audit"), label(change.fate, "Fate")
+        state, fate = label(change.audit, "Audit"), label(change.fate, "SyncFate")
         fields = words.changed_fields(change.fields)
         flash(" · ".join(filter(None, [change.code, change.name, fate, fields, state, change.reason])), "info")
     if one.held:

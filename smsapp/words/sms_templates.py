@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.outcome import Check, Outcome
-from smsapp.domain.sms_template import Audit, Fate, Purpose, TemplateSource
+from smsapp.domain.sms_template import Audit, Purpose, SyncFate, TemplateSource
 from smsapp.words import channels, outcomes
 
 LABELS = {
@@ -25,10 +25,10 @@ LABELS = {
     TemplateSource.MANUAL: _l("Typed in"),
     TemplateSource.IMPORT: _l("From a file"),
     TemplateSource.SYNC: _l("From the provider"),
-    Fate.ADDED: _l("added"),
-    Fate.CHANGED: _l("changed"),
-    Fate.WITHDRAWN: _l("withdrawn"),
-    Fate.UNCHANGED: _l("as it was"),
+    SyncFate.ADDED: _l("added"),
+    SyncFate.CHANGED: _l("changed"),
+    SyncFate.WITHDRAWN: _l("withdrawn"),
+    SyncFate.UNCHANGED: _l("as it was"),
 }
 
 FIELDS = {
@@ -67,7 +67,7 @@ def changed_fields(names: Iterable[str]) -> str:
     return str(_(", ")).join(str(FIELDS[name]) for name in names if name in FIELDS)
 
 
-def changes_told(counts: Mapping[Fate, int]) -> str:
+def changes_told(counts: Mapping[SyncFate, int]) -> str:
     """Return what a sync did, in one sentence."""
     return str(
         _(

@@ -19,7 +19,7 @@ from flask import Flask
 from config import Config
 from smsapp.channels.base import Channel
 from smsapp.channels.http import HttpClient
-from smsapp.domain.sms_template import Audit, Fate
+from smsapp.domain.sms_template import Audit, SyncFate
 from smsapp.factory import create_app
 from smsapp.services import approvals, channels, reports, sending, sms_templates, template_sync
 from smsapp.services.trail import Actor
@@ -126,7 +126,7 @@ def test_a_campaign_whose_template_is_withdrawn_before_its_slot_is_held_and_sent
         # given a channel whose provider listed one template, and a campaign confirmed with it
         wanted = channels.Wanted("云通道", values(url), quiet_from="00:00", quiet_until="00:00")
         channel_id = channels.create(kind().kind, wanted, ACTOR, clock.now)
-        assert template_sync.sync(channel_id, ACTOR, clock.now).counts[Fate.ADDED] == 1
+        assert template_sync.sync(channel_id, ACTOR, clock.now).counts[SyncFate.ADDED] == 1
         template = sms_templates.choices(channel_id)[0]
         assert (template.signature, template.purpose) == (SIGNATURE, "marketing")
         builders.contacts(3)
@@ -135,7 +135,7 @@ def test_a_campaign_whose_template_is_withdrawn_before_its_slot_is_held_and_sent
         # when the provider withdraws it before the slot
         listed, account.templates = account.templates, []
         clock.forward(minutes=5)
-        assert [one.fate for one in template_sync.sync(channel_id, ACTOR, clock.now).changes] == [Fate.WITHDRAWN]
+        assert [one.fate for one in template_sync.sync(channel_id, ACTOR, clock.now).changes] == [SyncFate.WITHDRAWN]
         work(app, clock)
 
         # then nothing leaves, and the report shows what has changed

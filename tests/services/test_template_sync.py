@@ -8,7 +8,7 @@ from smsapp.channels.base import Misconfigured, ProviderSignature, ProviderTempl
 from smsapp.channels.simulator import Simulator
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit, Fate, Purpose, entry
+from smsapp.domain.sms_template import Audit, Purpose, SyncFate, entry
 from smsapp.services import sms_templates, template_sync
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
@@ -46,7 +46,7 @@ def row(code):
 def test_what_the_provider_lists_is_added_with_its_state_and_reason(channel, now):
     done = sync(channel, now)
     assert done.ok
-    assert done.counts[Fate.ADDED] == 3
+    assert done.counts[SyncFate.ADDED] == 3
     assert (row("T1").audit, row("T1").text, row("T1").signature) == (
         "approved",
         "三月会员日全场八折。拒收请回复R",
@@ -77,9 +77,9 @@ def test_a_changed_text_and_a_template_that_is_gone_are_told(channel, now):
     says(channel, LINES.replace("八折", "七折").splitlines()[0])
     done = sync(channel, now)
     assert [(change.fate, change.code, change.fields) for change in done.changes] == [
-        (Fate.CHANGED, "T1", ("text",)),
-        (Fate.WITHDRAWN, "T2", ("audit",)),
-        (Fate.WITHDRAWN, "T3", ("audit",)),
+        (SyncFate.CHANGED, "T1", ("text",)),
+        (SyncFate.WITHDRAWN, "T2", ("audit",)),
+        (SyncFate.WITHDRAWN, "T3", ("audit",)),
     ]
     assert "七折" in row("T1").text
     assert row("T3").audit == Audit.WITHDRAWN
@@ -128,7 +128,7 @@ def test_a_template_typed_in_before_is_met_by_its_code_and_keeps_its_name(channe
     builders.template(channel.id, code="T1", name="手工录入", text="旧的", purpose="marketing", audit="pending")
     done = sync(channel, now)
     assert (row("T1").name, row("T1").audit, "八折" in row("T1").text) == ("手工录入", "approved", True)
-    assert done.counts[Fate.ADDED] == 2
+    assert done.counts[SyncFate.ADDED] == 2
 
 
 def test_what_a_person_typed_ahead_and_the_provider_does_not_know_yet_stays_as_it_is(channel, now):
@@ -202,4 +202,4 @@ def test_what_a_provider_writes_is_made_fit_for_the_database(channel, now, monke
         return [ProviderTemplate("C" * 300, "N\0" * 200, "文\0本", Audit.APPROVED, None, "签" * 90, "原\0因")]
 
     monkeypatch.setattr(Simulator, "list_templates", listed)
-    assert sync(channel, now).counts[Fate.ADDED] == 1
+    assert sync(channel, now).counts[SyncFate.ADDED] == 1

@@ -263,3 +263,11 @@ def test_the_pages_exist_in_english(app: Flask, client: Pages) -> None:
     assert "Integrations" in ada.get("/channels/").get_text()
     assert "Test the account" in ada.get(f"/channels/{row.id}").get_text()
     assert "Simulator" in ada.get("/channels/new/simulator").get_text()
+
+
+def test_an_administrator_chooses_the_text_that_confirms_opt_outs(client: Pages) -> None:
+    row = builders.channel()
+    template = builders.template(row.id, name="退订确认")
+    page = client.as_("administrator", "en").post(f"/channels/{row.id}/confirmation", template=template.id)
+    assert "The channel was saved." in page.said()
+    assert page.select("select[name=template] option[selected]")[0].text.startswith("退订确认")

@@ -6,8 +6,12 @@ import io
 
 import pytest
 
+from smsapp.channels.base import Misconfigured
+from smsapp.channels.simulator import Simulator
+from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
 from smsapp.services import sms_templates
+from smsapp.store.db import session
 from tests import builders
 
 CSV = "模板编号,内容,签名,审核状态\nSMS_1,您的订单已发货。,青禾商城,通过\nSMS_2,您好${a}${b},青禾商城,\n"
@@ -156,3 +160,49 @@ def test_a_viewer_reads_and_changes_nothing(client, channel):
 def test_without_a_channel_the_pages_say_so(operator):
     assert operator.get("/templates/new").select(".empty-state")
     assert operator.get("/templates/import").select(".empty-state")
+
+
+LISTED = """T1 | approved | | 【青禾商城】您的订单{1}已发货。
+T2 | refused: 内容含违禁词 | notification | 【青禾商城】恭喜中奖"""
+
+
+def test_a_sync_says_what_changed_and_the_page_shows_when_it_was(client):
+    channel = builders.channel(name="模拟", settings={"templates": LISTED})
+    page = client.as_("operator", "en").post("/templates/sync", channel=channel.id)
+    assert "模拟 was compared: 2 added, 0 changed, 0 withdrawn, 0 as they were." in page.said()
+    assert "T2 · T2 · added · Not approved · 内容含违禁词" in page.said()
+    assert "was last compared with the provider:" in " ".join(page.texts("main"))
+    assert "Say what it is for" in " ".join(page.texts("main"))
+
+
+def test_a_sync_that_fails_is_told_and_stays_on_the_page(client, monkeypatch):
+    async def fails(self, http):
+        raise Misconfigured("AuthFailure", outcome=Outcome.CREDENTIALS)
+
+    monkeypatch.setattr(Simulator, "list_templates", fails)
+    builders.channel(name="模拟", settings={"templates": LISTED})
+    operator = client.as_("operator", "en")
+    operator.post("/templates/sync")
+    page = operator.get("/templates/")
+    assert "模拟 could not be compared." in " ".join(page.texts("main"))
+    assert "AuthFailure" in " ".join(page.texts("main"))
+
+
+def test_a_person_says_what_a_text_is_for(client):
+    channel = builders.channel()
+    found = builders.template(channel.id, purpose="unsaid")
+    operator = client.as_("operator", "en")
+    assert "What is this text for?" in " ".join(operator.get(f"/templates/{found.id}").texts("main"))
+    operator.post(f"/templates/{found.id}/purpose", seen=found.mark, purpose="notification")
+    session().refresh(found)
+    assert found.purpose == "notification"
+
+
+def test_an_approval_nobody_compared_for_long_is_pointed_out_and_compared_from_the_list(client):
+    channel = builders.channel()
+    found = builders.template(channel.id, name="旧模板")
+    operator = client.as_("operator", "en")
+    page = operator.get("/templates/?unchecked=1")
+    assert "not compared for" in " ".join(page.texts("main"))
+    operator.post(f"/templates/{found.id}/approve", seen=found.mark, back="list")
+    assert "旧模板" not in " ".join(operator.get("/templates/?unchecked=1").texts("main"))
