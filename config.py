@@ -159,6 +159,9 @@ class Config:
     TEMPLATE_CHECK_DAYS: int = setting(
         _number(1, 3650), "30", "After so many days an approval should be compared with the provider again."
     )
+    MESSAGE_MONTHS: int = setting(
+        _number(0, 240), "0", "How many months single messages are kept after their run; 0 keeps them. Numbers stay."
+    )
     TEST_CLOCK: str = setting(_text, "", "For rehearsals: a file with the seconds that are added to the clock.")
     LOG_LEVEL: str = setting(_choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "How much is logged.")
 

@@ -72,6 +72,7 @@ def _status(campaign_id: int) -> str:
 
 def _begin(system: System, channel_id: int, segment_id: int | None = None) -> tuple[int, int]:
     """Send a campaign now, to everybody or to a segment; return it and its run once the first message has come."""
+    session().commit()  # on SQLite a transaction that has read cannot write once another process has written
     given = {} if segment_id is None else {"segment_id": segment_id}
     campaign_id = send_at(channel_id, builders.template(channel_id), clock.now(), **given)
     sending.start(campaign_id, clock.now())

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from bench.chaos.system import AWAY, System
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.message import ACCEPTED_STATES, Status
-from smsapp.services import clock, reports, sending
+from smsapp.services import approvals, clock, reports, sending
 from smsapp.services import receipts as inbox
 from smsapp.store import ledger
 from smsapp.store.campaigns import Campaign
@@ -52,7 +52,7 @@ def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime, **given: A
         zone="UTC",
         status=CampaignStatus.WAITING,
         next_due_at=due,
-        confirmed_template=sending.confirmed_words(template),
+        confirmed_template=approvals.confirmed_words(template),
         **given,
     )
     sending.ring_when_due(made.id, due)

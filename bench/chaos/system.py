@@ -246,6 +246,8 @@ def running(folder: Path, kind: str, seed: int, *, workers: int = 2, hosts: bool
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     system = System(folder, kind, seed, workers=workers, hosts=hosts)
+    # Asked to end, it takes everything down that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         system.start()
         with system.app.app_context():

@@ -13,6 +13,7 @@ from smsapp.services import (
     lane,
     lookups,
     receipts,
+    retention,
     sending,
     template_sync,
     trials,
@@ -69,6 +70,11 @@ def forget_bad_records() -> None:
 def forget_callbacks() -> None:
     """Remove callbacks that are older than they need to be."""
     receipts.forget_old(clock.now())
+
+
+def forget_messages() -> None:
+    """Remove single messages that are older than they need to be."""
+    retention.forget_messages(clock.now())
 
 
 def ask_balances() -> None:

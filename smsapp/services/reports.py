@@ -143,6 +143,11 @@ class Report:
         return going or (self.runs[0].run if self.runs else None)
 
     @property
+    def forgotten(self) -> bool:
+        """Whether single messages of these runs have been removed."""
+        return any(line.run.forgotten_at for line in self.runs)
+
+    @property
     def in_doubt(self) -> int:
         """Messages about which nobody has decided yet."""
         return sum(line.n for line in self.reasons if line.state is Status.UNCONFIRMED and line.code != LEFT)
@@ -383,8 +388,10 @@ def verify(campaign_id: int | None = None) -> Iterator[Check]:
 
 def _differences(run_id: int) -> list[str]:
     tally = runs.funnels(session(), [run_id]).get(run_id, Funnel())
-    count = recipients.recount(session(), run_id)
     broken = broken_identities(tally)
+    if session().scalar(sa.select(Run.forgotten_at).where(Run.id == run_id)):
+        return broken
+    count = recipients.recount(session(), run_id)
     for reason in sorted({*tally.excluded, *count.funnel.excluded}):
         broken += _difference(f"excluded {reason}", tally.excluded.get(reason, 0), count.funnel.excluded.get(reason, 0))
     for status in Status:

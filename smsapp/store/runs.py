@@ -90,6 +90,8 @@ class Run(Base):
     opened_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
+    forgotten_at: Mapped[dt.datetime | None]
+    """When its single messages were removed; its numbers stay."""
 
 
 class Batch(Base):

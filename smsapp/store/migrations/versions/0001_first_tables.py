@@ -504,6 +504,7 @@ def upgrade() -> None:
         sa.Column("opened_at", db.UtcDateTime(), nullable=False),
         sa.Column("started_at", db.UtcDateTime(), nullable=True),
         sa.Column("finished_at", db.UtcDateTime(), nullable=True),
+        sa.Column("forgotten_at", db.UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_run_campaign_id")),
         sa.ForeignKeyConstraint(["channel_id"], ["channel.id"], name=op.f("fk_run_channel_id")),
         sa.ForeignKeyConstraint(["repeats"], ["run.id"], name=op.f("fk_run_repeats")),
