@@ -60,7 +60,7 @@ class SyncFate(enum.StrEnum):
 
     ADDED = "added"
     CHANGED = "changed"
-    WITHDRAWN = "withdrawn"
+    WITHDRAWN = "gone"
     UNCHANGED = "unchanged"
 
 

@@ -71,7 +71,7 @@ def changes_told(counts: Mapping[SyncFate, int]) -> str:
     """Return what a sync did, in one sentence."""
     return str(
         _(
-            "%(added)s added, %(changed)s changed, %(withdrawn)s withdrawn, %(unchanged)s as they were.",
+            "%(added)s added, %(changed)s changed, %(gone)s withdrawn, %(unchanged)s as they were.",
             **{fate.value: n for fate, n in counts.items()},
         )
     )

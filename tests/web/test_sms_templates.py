@@ -206,3 +206,10 @@ def test_an_approval_nobody_compared_for_long_is_pointed_out_and_compared_from_t
     assert "not compared for" in " ".join(page.texts("main"))
     operator.post(f"/templates/{found.id}/approve", seen=found.mark, back="list")
     assert "旧模板" not in " ".join(operator.get("/templates/?unchecked=1").texts("main"))
+
+
+def test_a_withdrawn_template_is_called_so_in_its_tab_and_its_badge(client):
+    builders.template(builders.channel().id, audit="withdrawn")
+    page = client.as_("operator", "en").get("/templates/?audit=withdrawn")
+    assert "Withdrawn by the provider 1" in " ".join(page.texts("main nav, main [role=tablist], main"))
+    assert any("Withdrawn by the provider" in badge for badge in page.texts("td"))
