@@ -121,12 +121,10 @@ def _apply(current: Session, waiting: Sequence[Inbox], now: dt.datetime) -> None
 
 def _clean(receipt: Receipt) -> Receipt:
     """Return the receipt with ids and codes that every database can store."""
-    return replace(
-        receipt,
-        ref=storable(receipt.ref),
-        provider_ref=storable(receipt.provider_ref),
-        code=storable(receipt.code),
-    )
+    ref, provider_ref, code = storable(receipt.ref), storable(receipt.provider_ref), storable(receipt.code)
+    if (ref, provider_ref, code) == (receipt.ref, receipt.provider_ref, receipt.code):
+        return receipt
+    return replace(receipt, ref=ref, provider_ref=provider_ref, code=code)
 
 
 def _adapter(channel_id: int) -> Channel | None:

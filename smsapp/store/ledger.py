@@ -42,9 +42,12 @@ Changes = Counter[tuple[str, str]]
 """(state, reason) -> how many people more or fewer."""
 
 
+_NAMES = {status: status.name.lower() for status in Status}
+
+
 def name(status: Status) -> str:
     """Return the tally's word for a status."""
-    return status.name.lower()
+    return _NAMES[status]
 
 
 def shift(session: Session, run_id: int, changes: Mapping[tuple[str, str], int]) -> None:
