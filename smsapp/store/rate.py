@@ -10,8 +10,8 @@ from flask import current_app
 from smsapp.store.queue import Away, connection
 
 WINDOW = 1.1
-"""Seconds a second's worth of messages is spread over: slack for a busy worker and the way to the provider, so that no
-second there exceeds the rate (with 1.05, four workers on two overloaded cores came to 104 of 100)."""
+"""Seconds a second's worth of messages is spread over: slack for a busy worker and the way to the provider. Departures
+that are late by more than this slack can still meet in one second: 105 of 100 with four workers on two overloaded cores."""
 AHEAD = 2.0
 """Departures are booked this many seconds ahead at most, so that a pause never waits for one."""
 
