@@ -11,7 +11,7 @@ from smsapp.store.queue import Away, connection
 
 WINDOW = 1.1
 """Seconds a second's worth of messages is spread over: slack for a busy worker and the way to the provider. Departures
-that are late by more than this slack can still meet in one second: 105 of 100 with four workers on two overloaded cores."""
+that are late by more than it can still meet in one second: 105 of 100 with four workers on two overloaded cores."""
 AHEAD = 2.0
 """Departures are booked this many seconds ahead at most, so that a pause never waits for one."""
 
