@@ -150,6 +150,14 @@ class Config:
         "Hosts or networks in private ranges that channels may call, comma-separated (127.0.0.0/8, kannel.lan).",
     )
     LATE_GRACE_MINUTES: int = setting(_number(0, 10_080), "120", "How late a missed slot may still be sent.")
+    ROUTE_AFTER_SECONDS: int = setting(
+        _number(0, 86_400), "300", "A channel that takes nothing for so long loses the run to its second channel."
+    )
+    ROUTE_AFTER_REFUSALS: int = setting(
+        _number(1, 1_000_000),
+        "200",
+        "So many refusals that lie with the channel, and more than it took, move a run to its second channel.",
+    )
     RECEIPT_HOURS: int = setting(
         _number(1, 720), "72", "Without a receipt for so long, a message counts as no receipt."
     )

@@ -14,6 +14,7 @@ from smsapp.domain.errors import Outrun, Refusal
 from smsapp.domain.message import Settle
 from smsapp.services import campaign_list, campaigns, clock, doubts, sending
 from smsapp.services.campaign_list import Line, Wanted
+from smsapp.services.campaign_review import Look
 from smsapp.services.trail import Actor
 from smsapp.words import label, sentence
 from smsapp.words.campaigns import in_words
@@ -49,12 +50,14 @@ def show(campaign_id: int) -> None:
     """
     line = _line(campaign_id)
     campaign, schedule = line.campaign, line.schedule
+    look = Look(campaigns.draft_of(campaign), clock.now())
     facts: list[tuple[str, object]] = [
         ("id", campaign.id),
         ("name", campaign.name),
         ("status", f"{campaign.status} ({label(Status(campaign.status))})"),
         ("segment", line.segment or "-"),
         ("channel", line.channel or "-"),
+        ("second channel", look.second_channel.name if look.second_channel else "-"),
         ("schedule", f"{in_words(schedule, start=True)} ({schedule.zone})"),
         ("next send", _moment(campaign.next_due_at, schedule.zone)),
         ("created", f"{_moment(campaign.created_at, schedule.zone)} by {line.creator or '-'}"),
@@ -74,7 +77,7 @@ def show(campaign_id: int) -> None:
     for problem in campaigns.problems(campaigns.draft_of(campaign), clock.now()) if "edit" in line.offered else ():
         facts.append(("lacks", sentence(problem)))
     for name, value in facts:
-        click.echo(f"{name:13} {value}")
+        click.echo(f"{name:14} {value}")
 
 
 @command.command("stop")

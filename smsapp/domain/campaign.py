@@ -98,6 +98,20 @@ PLACES = ("name", "segment", "channel", "template", "schedule")
 
 
 @dataclass(frozen=True)
+class SecondFacts:
+    """What `problems` needs to know of the channel that may take over, and of its template."""
+
+    same_channel: bool
+    active: bool
+    chosen: bool
+    of_channel: bool = False
+    approved: bool = False
+    fits: bool = False
+    """The variables can take the same values in the same order."""
+    same_purpose: bool = False
+
+
+@dataclass(frozen=True)
 class DraftFacts:
     """What `problems` needs to know of a draft; None = not chosen, or gone meanwhile."""
 
@@ -109,6 +123,8 @@ class DraftFacts:
     template_approved: bool
     template_of_channel: bool
     unmapped: Sequence[str]
+    second: SecondFacts | None
+    """The second channel, if one is chosen."""
     schedule_problems: Sequence[Problem]
 
 
@@ -136,5 +152,23 @@ def problems(draft: DraftFacts) -> list[Problem]:
     elif not draft.template_approved:
         found.append(Problem("template_not_approved", "template"))
     found.extend(Problem("variable_unmapped", "template", {"variable": name}) for name in draft.unmapped)
+    found.extend(_second_problems(draft.second) if draft.second else ())
     found.extend(draft.schedule_problems)
+    return found
+
+
+def _second_problems(second: SecondFacts) -> list[Problem]:
+    if second.same_channel:
+        return [Problem("second_channel_same", "channel")]
+    if not second.active:
+        return [Problem("second_channel_inactive", "channel")]
+    if not second.chosen or not second.of_channel:
+        return [Problem("second_template_missing", "template")]
+    if not second.approved:
+        return [Problem("second_template_not_approved", "template")]
+    found = []
+    if not second.fits:
+        found.append(Problem("second_variables_differ", "template"))
+    if not second.same_purpose:
+        found.append(Problem("second_purpose_differs", "template"))
     return found

@@ -71,6 +71,20 @@ MEANING: dict[Outcome, Meaning] = {
 
 RETRIABLE = frozenset(outcome for outcome, meaning in MEANING.items() if meaning.retriable)
 
+ELSEWHERE = frozenset(
+    {
+        Outcome.TEMPLATE_REFUSED,
+        Outcome.SIGNATURE_REFUSED,
+        Outcome.CREDENTIALS,
+        Outcome.BALANCE,
+        Outcome.QUOTA,
+        Outcome.THROTTLED,
+        Outcome.NETWORK,
+        Outcome.PROVIDER_FAULT,
+    }
+)
+"""Refusals that lie with the account or its provider, not with the person or the text: another channel may take it."""
+
 
 class Check(enum.StrEnum):
     """What came of trying out an account or one message."""

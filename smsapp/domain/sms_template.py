@@ -111,6 +111,20 @@ def variables(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found[1] or found[2] for found in VARIABLE.finditer(text)))
 
 
+def neutral(text: str) -> str:
+    """Return the text with its variables numbered in order of appearance, so that `${name}` and `{1}` are alike."""
+    places = {name: f"{{{number}}}" for number, name in enumerate(variables(text), start=1)}
+    return VARIABLE.sub(lambda found: places[found[1] or found[2]], unicodedata.normalize("NFKC", text)).strip()
+
+
+def fit(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Say whether these variables can take the same values in the same order; a number fits any name."""
+    return len(first) == len(second) and all(
+        one.casefold() == other.casefold() or one.isdigit() or other.isdigit()
+        for one, other in zip(first, second, strict=True)
+    )
+
+
 def compile_text(text: str) -> Callable[[Sequence[str]], str]:
     """Return a function from the values, in the order of `variables(text)`, to the finished text.
 

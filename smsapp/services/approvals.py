@@ -171,7 +171,7 @@ def hold_running(current: Session, channel_id: int, now: dt.datetime) -> int:
     going = sa.select(Run, Campaign, SmsTemplate).join(Campaign, Campaign.id == Run.campaign_id)
     going = going.join(SmsTemplate, SmsTemplate.id == Campaign.template_id)
     going = going.where(Run.finished_at.is_(None), Run.state == RunState.SENDING, Run.started_at.is_not(None))
-    going = going.where(Run.channel_id == channel_id)
+    going = going.where(Run.channel_id == channel_id, SmsTemplate.channel_id == channel_id)
     held = 0
     for run, campaign, template in current.execute(going).all():
         its_own = run.template.get("code") == template.code

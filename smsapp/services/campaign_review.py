@@ -163,6 +163,16 @@ class Look:
     def template(self) -> SmsTemplate | None:
         return session().get(SmsTemplate, self.draft.template_id) if self.draft.template_id else None
 
+    @cached_property
+    def second_channel(self) -> ChannelRow | None:
+        return session().get(ChannelRow, self.draft.second_channel_id) if self.draft.second_channel_id else None
+
+    @cached_property
+    def second_template(self) -> SmsTemplate | None:
+        """The counterpart on the second channel; None without a second channel."""
+        there = self.draft.second_template_id if self.draft.second_channel_id else None
+        return session().get(SmsTemplate, there) if there else None
+
     @property
     def variables(self) -> tuple[str, ...]:
         return sms_template.variables(self.template.text) if self.template else ()

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import campaign as rules
 from smsapp.domain import schedule as schedules
-from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, Status
+from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, SecondFacts, Status
 from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
-from smsapp.domain.sms_template import is_usable, variables
+from smsapp.domain.sms_template import fit, is_usable, neutral, variables
 from smsapp.services import approvals, sending, sms_templates
 from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns, queue, runs
@@ -40,6 +40,8 @@ class Draft:
     mapping: Mapping[str, Any] = field(default_factory=dict)
     """variable -> {"property": name, "fallback": text or None} or {"fixed": text}"""
     schedule: Schedule = field(default_factory=Schedule)
+    second_channel_id: int | None = None
+    second_template_id: int | None = None
 
     def differences(self, other: Draft) -> list[str]:
         """Return the names of the parts in which the two differ, in the order of the form."""
@@ -69,6 +71,8 @@ def draft_of(campaign: Campaign) -> Draft:
         campaign.template_id,
         campaign.mapping,
         Schedule.from_json({"zone": campaign.zone} | campaign.schedule),
+        campaign.second_channel_id,
+        campaign.second_template_id,
     )
 
 
@@ -136,14 +140,16 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
         if campaign.version != version:
             raise Overtaken(draft, campaign.version)
         lacking = rules.problems(_facts(current, draft, now))
-        template = current.get(SmsTemplate, draft.template_id, populate_existing=True) if draft.template_id else None
+        template = _template(current, draft.template_id)
         if lacking or template is None:
             raise Refusal(*lacking)
-        if sms_templates.seen(template) != seen_text:
+        second = _template(current, draft.second_template_id if draft.second_channel_id else None)
+        if seen(template, second) != seen_text:
             raise Refusal(Problem("template_changed_since_review", "template"))
         values = {
             "confirmed_at": now,
             "confirmed_template": approvals.confirmed_words(template),
+            "confirmed_second": approvals.confirmed_words(second) if second else None,
             "failure": "",
         }
         if draft.schedule.kind is Kind.NOW:
@@ -162,6 +168,11 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
         return Status.WAITING
     queue.ring(queue.SEND, "send", run_id)
     return Status.SENDING
+
+
+def seen(template: SmsTemplate, second: SmsTemplate | None) -> str:
+    """Return the mark of the words a person reviewed: those of the template and of its counterpart."""
+    return " ".join(sms_templates.seen(one) for one in (template, second) if one)
 
 
 def stop(campaign_id: int, actor: Actor, now: dt.datetime) -> None:
@@ -236,6 +247,8 @@ def _columns(draft: Draft) -> dict[str, Any]:
         "segment_id": draft.segment_id,
         "channel_id": draft.channel_id,
         "template_id": draft.template_id,
+        "second_channel_id": draft.second_channel_id,
+        "second_template_id": draft.second_template_id,
         "mapping": dict(draft.mapping),
         "schedule": draft.schedule.as_json(),
         "zone": draft.schedule.zone,
@@ -259,6 +272,8 @@ def _refuse_unfit(current: Session, draft: Draft) -> None:
         ("segment", Segment, draft.segment_id),
         ("channel", ChannelRow, draft.channel_id),
         ("template", SmsTemplate, draft.template_id),
+        ("channel", ChannelRow, draft.second_channel_id),
+        ("template", SmsTemplate, draft.second_template_id),
     ):
         if chosen is not None and current.scalar(sa.select(table.id).where(table.id == chosen)) is None:
             found.append(Problem(f"{place}_gone", place))
@@ -271,7 +286,7 @@ def _refuse_unfit(current: Session, draft: Draft) -> None:
 def _facts(current: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
     segment = current.get(Segment, draft.segment_id) if draft.segment_id else None
     channel = current.get(ChannelRow, draft.channel_id, populate_existing=True) if draft.channel_id else None
-    template = current.get(SmsTemplate, draft.template_id, populate_existing=True) if draft.template_id else None
+    template = _template(current, draft.template_id)
     names = variables(template.text) if template else ()
     return DraftFacts(
         name=draft.name,
@@ -282,5 +297,39 @@ def _facts(current: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
         template_approved=template is not None and is_usable(template.audit, template.purpose),
         template_of_channel=template is not None and template.channel_id == draft.channel_id,
         unmapped=rules.unmapped(names, draft.mapping),
+        second=_second(current, draft, template) if draft.second_channel_id else None,
         schedule_problems=schedules.problems(draft.schedule, now),
     )
+
+
+def _template(current: Session, template_id: int | None) -> SmsTemplate | None:
+    return current.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
+
+
+def _second(current: Session, draft: Draft, first: SmsTemplate | None) -> SecondFacts:
+    channel = current.get(ChannelRow, draft.second_channel_id, populate_existing=True)
+    template = _template(current, draft.second_template_id)
+    return SecondFacts(
+        same_channel=draft.second_channel_id == draft.channel_id,
+        active=channel is not None and channel.active,
+        chosen=template is not None,
+        of_channel=template is not None and template.channel_id == draft.second_channel_id,
+        approved=template is not None and is_usable(template.audit, template.purpose),
+        fits=bool(template and (first is None or fit(variables(first.text), variables(template.text)))),
+        same_purpose=bool(template and (first is None or first.purpose == template.purpose)),
+    )
+
+
+def counterpart(template_id: int | None, channel_id: int) -> int | None:
+    """Return the approved template of this channel that says the same in the same order, if exactly one does."""
+    template = _template(session(), template_id)
+    if template is None:
+        return None
+    alike = [
+        one.id
+        for one in sms_templates.choices(channel_id)
+        if neutral(one.text) == neutral(template.text)
+        and one.purpose == template.purpose
+        and fit(variables(template.text), variables(one.text))
+    ]
+    return alike[0] if len(alike) == 1 else None

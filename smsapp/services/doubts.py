@@ -126,4 +126,5 @@ def _go_on(current: Session, run: Run) -> None:
     if campaign.status != CampaignStatus.SENDING:
         campaigns.move(current, campaign.id, Action.RETRY, next_due_at=None, failure="")
     over = {"verdict": "", "finished_at": None, "hold_reason": "", "hold_until": None, "held_at": None, "failures": 0}
+    over["troubled_at"] = None
     runs.change_state(current, run.id, {RunState.DONE}, RunState.SENDING, **over)

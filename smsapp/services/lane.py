@@ -298,7 +298,7 @@ class Lane:
         run = current.get(Run, run_id, populate_existing=True)
         if run is None or run.state != RunState.SENDING:
             return
-        failures = run.failures + (0 if isinstance(trouble, Throttled) else 1)
+        failures, since = run.failures + (0 if isinstance(trouble, Throttled) else 1), run.troubled_at or now
         log.warning("channel.trouble run=%s kind=%s code=%s", run_id, type(trouble).__name__, trouble.code)
         if isinstance(trouble, Misconfigured):
             reason, until = str(trouble.outcome or Outcome.CREDENTIALS), None
@@ -307,7 +307,7 @@ class Lane:
         else:
             wait = BACK_OFF[min(failures, len(BACK_OFF)) - 1]
             reason, until = "unreachable", now + dt.timedelta(seconds=wait)
-        runs.hold(current, run_id, reason, until, now, begins={RunState.SENDING}, failures=failures)
+        runs.hold(current, run_id, reason, until, now, begins={RunState.SENDING}, failures=failures, troubled_at=since)
 
     # -- on the loop: provider calls ------------------------------------------------------------------------------
 

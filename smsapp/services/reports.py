@@ -92,6 +92,15 @@ class RunLine:
 
 
 @dataclass(frozen=True)
+class ChannelLine:
+    """What one channel took, and what that costs."""
+
+    name: str
+    accepted: int
+    costs: Sequence[Cost]
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a run that goes on has come."""
 
@@ -146,6 +155,22 @@ class Report:
     def forgotten(self) -> bool:
         """Whether single messages of these runs have been removed."""
         return any(line.run.forgotten_at for line in self.runs)
+
+    @property
+    def switches(self) -> list[Run]:
+        """The runs that took over from another one because of its channel, oldest first."""
+        return [line.run for line in reversed(self.runs) if line.run.routed]
+
+    @property
+    def by_channel(self) -> list[ChannelLine]:
+        """What each channel that was used took, the first one first."""
+        found: dict[str, list[RunLine]] = {}
+        for line in reversed(self.runs):
+            found.setdefault(line.run.template.get("channel", ""), []).append(line)
+        return [
+            ChannelLine(name, sum(line.funnel.accepted for line in lines), _added_up([line.cost for line in lines]))
+            for name, lines in found.items()
+        ]
 
     @property
     def in_doubt(self) -> int:

@@ -11,19 +11,17 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Channel
 from smsapp.domain import funnel as numbers
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status
 from smsapp.domain.errors import Outrun
 from smsapp.domain.schedule import Schedule
-from smsapp.domain.sms_template import Purpose, variables
-from smsapp.services import approvals, audience, channels, clock, trail
+from smsapp.domain.sms_template import Purpose
+from smsapp.services import approvals, audience, channels, clock, frozen, routing, trail
 from smsapp.services.trail import Actor
 from smsapp.store import campaigns, freezing, ledger, queue, retries, runs
 from smsapp.store.campaigns import Campaign
@@ -36,8 +34,6 @@ from smsapp.store.sms_templates import SmsTemplate
 
 log = logging.getLogger(__name__)
 
-LARGE_BATCH, SMALL_BATCH = 1000, 200
-"""Messages per batch where a request carries many, and where it carries one (the smaller, the less is in doubt)."""
 RING_AGAIN = dt.timedelta(minutes=10)
 """How far ahead the sweep renews the scheduler's entries: whatever Redis forgot is back well before it is due."""
 ROUTINE_HOLDS = ("quiet_hours", "throttled", "unreachable")
@@ -121,7 +117,7 @@ def open_run(run_id: int, now: dt.datetime) -> None:
             plan = audience.tried_again(run.repeats, *chosen)
         else:
             plan = audience.describe(run.segment_id or 0, *chosen)
-        target, planned = freezing.freeze(current, run_id, plan, batch_size(adapter, channel.rate))
+        target, planned = freezing.freeze(current, run_id, plan, frozen.batch_size(adapter, channel.rate))
         if run.repeats is not None:
             retries.note_where_they_were(current, run_id, run.repeats)
         runs.change_state(
@@ -133,7 +129,7 @@ def open_run(run_id: int, now: dt.datetime) -> None:
             target=target,
             planned=planned,
             marketing=template.purpose == Purpose.MARKETING,
-            template=_frozen_facts(campaign, template, channel, name, adapter),
+            template=frozen.facts(campaign, template, channel, name, adapter),
         )
         log.info("run.frozen run=%s target=%s planned=%s", run_id, target, planned)
     if planned == 0:
@@ -156,34 +152,6 @@ def changed_since_confirmed(campaign: Campaign | None, template: SmsTemplate | N
     if channel is None or not channel.active:
         return "channel_inactive"
     return approvals.change(campaign.confirmed_template, template)
-
-
-def _frozen_facts(
-    campaign: Campaign, template: SmsTemplate, channel: ChannelRow, segment: str, adapter: Channel
-) -> dict[str, Any]:
-    """Return what a run keeps of everything that may change while it goes on, or be deleted afterwards."""
-    marketing = template.purpose == Purpose.MARKETING
-    return {
-        "code": template.code,
-        "name": template.name,
-        "text": template.text,
-        "signature": template.signature,
-        "variables": list(variables(template.text)),
-        "mapping": campaign.mapping,
-        "marketing": marketing,
-        "segment": segment,
-        "channel": channel.name,
-        "price": str(channel.price) if channel.price is not None else None,
-        "currency": channel.currency,
-        "zone": campaign.zone,
-        "quiet": [channel.quiet_from, channel.quiet_until] if marketing and not adapter.quiet_hours_exempt else None,
-    }
-
-
-def batch_size(adapter: Channel, rate: int | None) -> int:
-    """Return how many messages one claim takes: about a second's work on a slow channel, never less than a request."""
-    size = LARGE_BATCH if adapter.per_request > 1 else SMALL_BATCH
-    return max(adapter.per_request, min(size, rate)) if rate else size
 
 
 def at_hand(held: Collection[int] | None) -> list[Run]:
@@ -213,9 +181,13 @@ class Closed:
 
     campaign_id: int
     next_due: dt.datetime | None
+    onward: int | None
+    """The run that takes over what this one's channel refused."""
 
     def ring(self) -> None:
-        """Ask for the next slot; to be called after the commit."""
+        """Ask for what comes next; to be called after the commit."""
+        if self.onward is not None:
+            queue.ring(queue.SEND, "send", self.onward)
         if self.next_due is not None:
             ring_when_due(self.campaign_id, self.next_due)
 
@@ -238,9 +210,12 @@ def settle(current: Session, run_id: int, now: dt.datetime) -> Closed | None:
         ledger.cancel_rest(current, run_id, "ended")
     if not ledger.is_over(current, run_id):
         return None
+    onward = routing.at_the_end(current, run, now)
     funnel = runs.funnels(current, [run_id])[run_id]
     if run.state == RunState.ENDING:
         verdict = "failed" if run.hold_reason == "failing" else "stopped"
+    elif not funnel.accepted and routing.is_moved(current, run_id):
+        verdict = "moved"
     else:
         verdict = "sent" if numbers.succeeded(funnel) else "failed"
     runs.change_state(
@@ -252,7 +227,7 @@ def settle(current: Session, run_id: int, now: dt.datetime) -> Closed | None:
         finished_at=now,
     )
     log.info("run.closed run=%s verdict=%s accepted=%s", run_id, verdict, funnel.accepted)
-    return Closed(run.campaign_id, _after_run(current, run, verdict))
+    return Closed(run.campaign_id, _after_run(current, run, verdict), onward)
 
 
 def _after_run(current: Session, run: Run, verdict: str) -> dt.datetime | None:
@@ -265,7 +240,7 @@ def _after_run(current: Session, run: Run, verdict: str) -> dt.datetime | None:
     campaign = current.get(Campaign, run.campaign_id, with_for_update=True, populate_existing=True)
     if campaign is None or runs.others_go_on(current, run):
         return None
-    if run.repeats is not None:
+    if run.repeats is not None or verdict == "moved":
         verdict = "sent" if numbers.succeeded(runs.campaign_funnels(current, [campaign.id])[campaign.id]) else "failed"
     schedule = Schedule.from_json(campaign.schedule)
     failure = _why(current, run) if verdict == "failed" else ""
@@ -309,7 +284,15 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
         approvals.check_resumed(current, run)
         goes_on = RunState.OPEN if run.started_at is None else RunState.SENDING
         if not runs.change_state(
-            current, run_id, {RunState.HELD}, goes_on, hold_reason="", hold_until=None, held_at=None, failures=0
+            current,
+            run_id,
+            {RunState.HELD},
+            goes_on,
+            hold_reason="",
+            hold_until=None,
+            held_at=None,
+            failures=0,
+            troubled_at=None,
         ):
             raise Outrun(run=run_id)
         trail.note(current, actor, "resume", "run", run_id, now)
@@ -384,6 +367,9 @@ def _sweep_run(run_id: int, now: dt.datetime) -> None:
         return
     run = session().get(Run, run_id, populate_existing=True)
     if run is None:
+        return
+    if routing.may_concern(run, session().get(Campaign, run.campaign_id)) and routing.look(run_id, now):
+        close_if_over(run_id, now)
         return
     if run.state in {RunState.OPEN, RunState.SENDING}:
         queue.ring_once(queue.SEND, "send", run_id)

@@ -47,6 +47,9 @@ class Campaign(Base):
     segment_id: Mapped[int | None] = mapped_column(sa.ForeignKey("segment.id", ondelete="SET NULL"))
     channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
     template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sms_template.id", ondelete="SET NULL"))
+    second_channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
+    """Where messages go that the first channel surely did not send; services/routing.py."""
+    second_template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sms_template.id", ondelete="SET NULL"))
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """variable -> {"property": name, "fallback": text or null} or {"fixed": text}"""
     schedule: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -57,6 +60,8 @@ class Campaign(Base):
     next_due_at: Mapped[dt.datetime | None]
     confirmed_template: Mapped[dict[str, Any] | None]
     """{"text", "signature"} as confirmed; compared with the template when a run opens."""
+    confirmed_second: Mapped[dict[str, Any] | None]
+    """The same of the counterpart on the second channel."""
     failure: Mapped[str] = mapped_column(sa.String(40), default="")
     """Why the last run failed: an Outcome or a code of services/sending.py; "" otherwise."""
     version: Mapped[int] = mapped_column(default=1)

@@ -68,9 +68,17 @@ class Run(Base):
     """The due moment this run is for; unique per campaign, so two schedulers make one run."""
     repeats: Mapped[int | None] = mapped_column(BigId, sa.ForeignKey("run.id"))
     """The run whose failed messages this one tries again, its slot being the moment somebody asked for it."""
+    routed: Mapped[str] = mapped_column(sa.String(40), default="")
+    """Why the messages came here from the channel of the run this one repeats: a hold reason, "refused" or "person"."""
+    routed_by: Mapped[str] = mapped_column(sa.String(120), default="")
+    """Who decided that; "" = the automation."""
+    stays: Mapped[str] = mapped_column(sa.String(40), default="")
+    """Why the automation leaves this run on its channel: "person", or what the second channel lacks."""
+    troubled_at: Mapped[dt.datetime | None]
+    """Since when the channel has taken nothing; empty once it takes something, or something else holds the run."""
     state: Mapped[str] = mapped_column(sa.String(10))
     verdict: Mapped[str] = mapped_column(sa.String(10), default="")
-    """sent, failed, stopped, missed; "" while it goes on"""
+    """sent, failed, stopped, missed, moved (all of it to another channel); "" while it goes on"""
     hold_reason: Mapped[str] = mapped_column(sa.String(40), default="")
     hold_until: Mapped[dt.datetime | None]
     held_at: Mapped[dt.datetime | None]
@@ -236,6 +244,7 @@ def hold(
     *,
     begins: Iterable[RunState],
     failures: int = 0,
+    troubled_at: dt.datetime | None = None,
 ) -> bool:
     """Hold a run that is in one of these states, for a reason; without `until` a person has to act."""
     return change_state(
@@ -247,6 +256,7 @@ def hold(
         hold_until=until,
         held_at=now,
         failures=failures,
+        troubled_at=troubled_at,
     )
 
 
@@ -254,7 +264,7 @@ def pause(session: Session, run_id: int, now: dt.datetime) -> bool:
     """Hold a run until a person resumes it, unless it waits for a person already."""
     going = sa.or_(Run.state.in_([RunState.OPEN, RunState.SENDING]), Run.hold_until.is_not(None))
     statement = sa.update(Run).where(Run.id == run_id, Run.finished_at.is_(None), Run.state != RunState.ENDING, going)
-    held = {"state": RunState.HELD, "hold_reason": "paused", "hold_until": None, "held_at": now}
+    held = {"state": RunState.HELD, "hold_reason": "paused", "hold_until": None, "held_at": now, "troubled_at": None}
     return changed(session, statement.values(**held)) == 1
 
 
@@ -379,7 +389,11 @@ def channel_of(session: Session, run_ids: Iterable[int]) -> dict[int, int]:
     return dict(iter(session.execute(chosen)))
 
 
-_FORGIVE = sa.update(Run).where(Run.id == sa.bindparam("run"), Run.failures > 0).values(failures=0)
+_FORGIVE = (
+    sa.update(Run)
+    .where(Run.id == sa.bindparam("run"), Run.troubled_at.is_not(None))
+    .values(failures=0, troubled_at=None)
+)
 
 
 def note_success(session: Session, run_id: int) -> None:

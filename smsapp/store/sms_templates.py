@@ -159,7 +159,9 @@ def users(template_id: int) -> list[Campaign]:
     """Return the campaigns that still need this template, newest first."""
     return list(
         session().scalars(
-            sa.select(Campaign).where(Campaign.template_id == template_id, *NOT_OVER).order_by(Campaign.id.desc())
+            sa.select(Campaign)
+            .where(sa.or_(Campaign.template_id == template_id, Campaign.second_template_id == template_id), *NOT_OVER)
+            .order_by(Campaign.id.desc())
         )
     )
 

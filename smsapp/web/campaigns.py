@@ -36,6 +36,7 @@ MENU = MenuLine(_l("Campaigns"), "campaigns.index", 10, "send")
 
 PARTS = ("audience", "text", "preview", "timing")
 """The parts of the form that are drawn anew while a person fills it in."""
+CHOSEN = ("segment", "channel", "template", "second_channel", "second_template")
 FILTERS = ("tab", "status", "q", "from", "to", "channel", "sort")
 
 
@@ -158,14 +159,21 @@ def _typed(form: CampaignForm, stored: Draft) -> Draft:
     template = templates.get(form.template.data) if form.template.data else None
     if template is not None and template.channel_id != form.channel.data:
         template = form.template.data = None
+    if form.second_channel.data and not _is_of(form.second_template.data, form.second_channel.data):
+        form.second_template.data = campaigns.counterpart(form.template.data, form.second_channel.data)
     names = variables(template.text) if template else ()
     kept = stored.mapping if form.template.data == stored.template_id else {}
     return form.draft(read_mapping(request.form, names, kept, _properties()))
 
 
+def _is_of(template_id: int | None, channel_id: int) -> bool:
+    return template_id is not None and templates.get(template_id).channel_id == channel_id
+
+
 def _offer(form: CampaignForm, draft: Draft, stored: Draft) -> None:
     approved = templates.choices(draft.channel_id) if draft.channel_id else []
-    offer(form, segments.choices(), channels.choices(), approved, stored)
+    there = templates.choices(draft.second_channel_id) if draft.second_channel_id else []
+    offer(form, segments.choices(), channels.choices(), approved, there, stored)
 
 
 def _properties() -> list[str]:
@@ -198,7 +206,7 @@ def _drawn(
         words=words,
         zones=COMMON_ZONES,
         properties=contacts.catalogue(),
-        named={f"{name}_id": dict(form[name].choices) for name in ("segment", "channel", "template")},
+        named={f"{name}_id": dict(form[name].choices) for name in CHOSEN},
         looked=Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0),
     )
 
@@ -233,7 +241,7 @@ def _reviewed(campaign_id: int, *, confirming: bool) -> Response:
         review=found,
         line=campaign_list.lines([campaign_id])[0],
         preview=found.preview,
-        seen=templates.seen(found.template) if found.template else "",
+        seen=campaigns.seen(found.template, found.second_template) if found.template else "",
         confirming=confirming,
         may_write=guard.may(Role.OPERATOR),
         words=words,

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 
 from smsapp.domain.errors import NotFound, Outrun, Refusal
 from smsapp.domain.people import Role
-from smsapp.services import approvals, clock, reports, retries, sending
+from smsapp.services import approvals, clock, reports, retries, routing, sending
 from smsapp.services.reports import Report
 from smsapp.web import guard
 from smsapp.web.guard import needs
@@ -49,6 +49,25 @@ def pause(campaign_id: int, run_id: int) -> Response:
 @needs(Role.OPERATOR)
 def resume(campaign_id: int, run_id: int) -> Response:
     return _done(campaign_id, run_id, sending.resume, _("It goes on with exactly what has not been sent."))
+
+
+@bp.post("/route")
+@needs(Role.OPERATOR)
+def route(campaign_id: int, run_id: int) -> Response:
+    """Move the rest of a held run to the campaign's other channel."""
+    return _done(campaign_id, run_id, routing.move, _("The rest goes on through the other channel."))
+
+
+@bp.post("/stay")
+@needs(Role.OPERATOR)
+def stay(campaign_id: int, run_id: int) -> Response:
+    return _done(campaign_id, run_id, routing.stay, _("It stays on its channel, whatever happens."))
+
+
+@bp.post("/let-move")
+@needs(Role.OPERATOR)
+def let_move(campaign_id: int, run_id: int) -> Response:
+    return _done(campaign_id, run_id, routing.let_move, _("It may change channels by itself again."))
 
 
 @bp.route("/accept", methods=["GET", "POST"])

@@ -24,6 +24,14 @@ PROBLEMS = {
     "template_gone": _l("This template has been deleted. Choose another one."),
     "template_of_another_channel": _l("This template belongs to another channel. Choose one of the chosen channel."),
     "template_not_approved": _l("This template is not approved (any more). Choose another one."),
+    "second_channel_same": _l("The second channel is the first one. Choose another one, or none."),
+    "second_channel_inactive": _l("The second channel is switched off. Choose another one, or none."),
+    "second_template_missing": _l("Choose the template on the second channel that says the same."),
+    "second_template_not_approved": _l("The template on the second channel is not approved (any more)."),
+    "second_variables_differ": _l(
+        "The template on the second channel has other variables, or has them in another order."
+    ),
+    "second_purpose_differs": _l("The two templates have different purposes. Choose two of the same purpose."),
     "template_changed_since_review": _l("The template's text has changed since you looked at it. Read it again."),
     "variable_unmapped": _l("Say what the variable %(variable)s is filled with."),
     "zone_unknown": _l("There is no time zone “%(zone)s”."),
@@ -81,6 +89,8 @@ PARTS = {
     "template_id": _l("SMS template"),
     "mapping": _l("Variables"),
     "schedule": _l("Send time"),
+    "second_channel_id": _l("Second channel"),
+    "second_template_id": _l("Template on the second channel"),
 }
 """The parts of a draft, by the names of services/campaigns.py Draft."""
 

@@ -11,7 +11,27 @@ from smsapp.domain.message import Settle, Status
 from smsapp.domain.outcome import Charged
 from smsapp.words import outcomes
 
+STAYS = {
+    "person": _l("A person has decided that this run stays on its channel."),
+    "channel_inactive": _l("The other channel is switched off, so it cannot take over."),
+    "channel_unusable": _l("The other channel's keys cannot be read, so it cannot take over."),
+    "template_withdrawn": _l("The template on the other channel is not approved any more, so it cannot take over."),
+    "template_changed": _l(
+        "The template on the other channel is not the one that was confirmed, so it cannot take over."
+    ),
+}
+"""Why a run is not moved to the campaign's other channel."""
+
+ROUTES = {
+    "person": _l("A person decided it"),
+    "refused": _l("The channel refused them"),
+    "unreachable": _l("The provider could not be reached"),
+    "throttled": _l("The provider kept asking to slow down"),
+}
+"""Why messages moved there; for anything else see `hold`."""
+
 PROBLEMS = {
+    **{f"route_{code}": said for code, said in STAYS.items() if code != "person"},
     "run_cannot_go_on": _l(
         "The campaign was stopped, or its run is being ended, so nothing more is sent. Save it as a new one instead."
     ),
@@ -106,6 +126,7 @@ LEFT_HINTS = {
 DECIDED = {
     "opted_out": _l("Opted out before it was sent"),
     "ended": _l("Sending was ended by a person"),
+    "rerouted": _l("Moved to another channel"),
     "failing": _l("Given up, because the run failed"),
     "worker_lost": _l("The sender stopped before the answer came"),
     "no_answer": _l("The answer was lost on the way"),
@@ -143,6 +164,7 @@ RUN_STATES: dict[str, tuple[Any, str]] = {
     "failed": (_l("Failed"), "red"),
     "stopped": (_l("Ended"), "orange"),
     "missed": (_l("Missed"), "red"),
+    "moved": (_l("Moved"), "grey"),
 }
 """A run's verdict, or its state while it has none: word and colour."""
 
@@ -161,6 +183,11 @@ def reason(status: Status | None, code: str) -> str:
 def hold(code: str) -> str:
     """Return why a run waits or has failed: a hold of ours, or an Outcome."""
     return str(HOLDS.get(code) or outcomes.EXPLANATIONS.get(code) or code)
+
+
+def route(code: str) -> str:
+    """Return why messages moved to another channel."""
+    return str(ROUTES.get(code) or hold(code))
 
 
 def run_state(state: str, verdict: str) -> str:

@@ -96,6 +96,8 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
     segment = SelectField(_l("Segment"), coerce=_chosen)
     channel = SelectField(_l("Channel"), coerce=_chosen)
     template = SelectField(_l("SMS template"), coerce=_chosen)
+    second_channel = SelectField(_l("Second channel"), coerce=_chosen)
+    second_template = SelectField(_l("Template on the second channel"), coerce=_chosen)
     kind = RadioField(_l("Send time"), default=Kind.NOW.value)
     cycle = RadioField(_l("Cycle"), default=Kind.DAILY.value)
     start = Day(_l("Date"), [Optional()])
@@ -123,6 +125,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
         self.name.data = draft.name
         self.segment.data, self.channel.data = draft.segment_id, draft.channel_id
         self.template.data = draft.template_id
+        self.second_channel.data, self.second_template.data = draft.second_channel_id, draft.second_template_id
         self.kind.data = RECUR if schedule.recurring else schedule.kind.value
         self.cycle.data = schedule.kind.value if schedule.recurring else Kind.DAILY.value
         self.zone.data = schedule.zone
@@ -149,6 +152,8 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
                 weekdays=tuple(sorted(self.weekdays.data or ())) if kind is Kind.WEEKLY else (),
                 monthdays=tuple(sorted(self.monthdays.data or ())) if kind is Kind.MONTHLY else (),
             ),
+            second_channel_id=self.second_channel.data,
+            second_template_id=self.second_template.data if self.second_channel.data else None,
         )
 
 
@@ -196,13 +201,17 @@ def offer(
     segments: Iterable[Named],
     channels: Iterable[Named],
     templates: Iterable[Named],
+    counterparts: Iterable[Named],
     stored: Draft,
 ) -> None:
     """Fill the drop-downs. What the draft was stored with but may not be chosen any more stays, named as such."""
+    channels = list(channels)
     for field, rows, chosen, nothing in (
         (form.segment, segments, stored.segment_id, _("Choose a segment")),
         (form.channel, channels, stored.channel_id, _("Choose a channel")),
         (form.template, templates, stored.template_id, _("Choose a template")),
+        (form.second_channel, channels, stored.second_channel_id, _("None: wait for the channel")),
+        (form.second_template, counterparts, stored.second_template_id, _("Choose a template")),
     ):
         field.choices = [("", nothing), *((str(row.id), row.name) for row in rows)]
         if chosen is not None and field.data == chosen and str(chosen) not in dict(field.choices):

@@ -369,6 +369,8 @@ def upgrade() -> None:
         sa.Column("segment_id", sa.Integer(), nullable=True),
         sa.Column("channel_id", sa.Integer(), nullable=True),
         sa.Column("template_id", sa.Integer(), nullable=True),
+        sa.Column("second_channel_id", sa.Integer(), nullable=True),
+        sa.Column("second_template_id", sa.Integer(), nullable=True),
         sa.Column("mapping", db.Json, nullable=False),
         sa.Column("schedule", db.Json, nullable=False),
         sa.Column("recurring", sa.Boolean(), nullable=False),
@@ -376,6 +378,7 @@ def upgrade() -> None:
         sa.Column("grace_minutes", sa.Integer(), nullable=False),
         sa.Column("next_due_at", db.UtcDateTime(), nullable=True),
         sa.Column("confirmed_template", db.Json, nullable=True),
+        sa.Column("confirmed_second", db.Json, nullable=True),
         sa.Column("failure", sa.String(length=40), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_by", sa.Integer(), nullable=True),
@@ -389,6 +392,15 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["created_by"], ["person.id"], name=op.f("fk_campaign_created_by"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["second_channel_id"], ["channel.id"], name=op.f("fk_campaign_second_channel_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["second_template_id"],
+            ["sms_template.id"],
+            name=op.f("fk_campaign_second_template_id"),
+            ondelete="SET NULL",
         ),
         sa.ForeignKeyConstraint(
             ["segment_id"], ["segment.id"], name=op.f("fk_campaign_segment_id"), ondelete="SET NULL"
@@ -487,6 +499,10 @@ def upgrade() -> None:
         sa.Column("campaign_id", sa.Integer(), nullable=False),
         sa.Column("slot", db.UtcDateTime(), nullable=False),
         sa.Column("repeats", db.BigId, nullable=True),
+        sa.Column("routed", sa.String(length=40), nullable=False),
+        sa.Column("routed_by", sa.String(length=120), nullable=False),
+        sa.Column("stays", sa.String(length=40), nullable=False),
+        sa.Column("troubled_at", db.UtcDateTime(), nullable=True),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("verdict", sa.String(length=10), nullable=False),
         sa.Column("hold_reason", sa.String(length=40), nullable=False),

@@ -1,0 +1,187 @@
+"""A run whose channel fails goes on through the campaign's second channel: as a run of its own, which repeats it.
+
+Only what surely did not leave moves: messages nobody has claimed, and refusals that lie with the channel. What is
+unconfirmed or in flight never does. The run there keeps to its own channel's words, hours, rate and price, and to the
+numbers that were frozen at the start, whatever property its channel reads.
+
+The automation moves a run once and never back; a person's word, in either direction, stands above it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from smsapp.channels.base import Channel
+from smsapp.domain.errors import Outrun, Problem, Refusal
+from smsapp.domain.outcome import ELSEWHERE
+from smsapp.domain.sms_template import Purpose, fit, variables
+from smsapp.services import approvals, channels, frozen
+from smsapp.services.trail import Actor, note
+from smsapp.store import queue, routing
+from smsapp.store.campaigns import Campaign
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import writing
+from smsapp.store.runs import Run, RunState
+from smsapp.store.settings import settings
+from smsapp.store.sms_templates import SmsTemplate
+
+log = logging.getLogger(__name__)
+
+PERSON, REFUSED = "person", "refused"
+"""Why a run stays, or messages moved, beside the reasons for which a run is held."""
+MOVING_HOLDS = frozenset({"unreachable", "throttled"} | ELSEWHERE)
+"""Holds during which nothing of the run can have left, and another channel may do better."""
+
+
+@dataclass(frozen=True)
+class _Way:
+    """The other channel, ready to take messages over."""
+
+    channel: ChannelRow
+    template: SmsTemplate
+    adapter: Channel
+
+
+def look(run_id: int, now: dt.datetime) -> int | None:
+    """Move the rest of a run whose channel has failed for long enough; return the run that took over, if one did."""
+    with writing() as current:
+        run, campaign = _locked(current, run_id)
+        why = _why(current, run, campaign, now)
+        made = _move(current, run, campaign, why, "", now) if why else None
+    if made is not None:
+        queue.ring(queue.SEND, "send", made)
+    return made
+
+
+def may_concern(run: Run, campaign: Campaign | None) -> bool:
+    """Say whether the automation may move this run at all; no transaction is needed to ask."""
+    return (
+        campaign is not None
+        and campaign.second_channel_id is not None
+        and run.started_at is not None
+        and run.finished_at is None
+        and run.state in {RunState.SENDING, RunState.HELD}
+        and not run.routed
+        and run.stays != PERSON
+    )
+
+
+def at_the_end(current: Session, run: Run, now: dt.datetime) -> int | None:
+    """Let a run that is about to close pass on what its channel refused; return the run that took over, if one did."""
+    campaign = current.get(Campaign, run.campaign_id)
+    if campaign is None or not may_concern(run, campaign) or not routing.refusals(current, run.id)[0]:
+        return None
+    return _move(current, run, campaign, REFUSED, "", now)
+
+
+is_moved = routing.is_moved
+
+
+def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
+    """Move the rest of a held run to the campaign's other channel, there or back; return the run that took over.
+
+    Raises Outrun if it is not held or nothing is left to move, Refusal if the other channel cannot take it.
+    """
+    with writing() as current:
+        run, campaign = _locked(current, run_id)
+        if run.state != RunState.HELD or run.started_at is None:
+            raise Outrun(run=run_id)
+        way = _way(current, run, campaign)
+        if isinstance(way, str):
+            raise Refusal(Problem(f"route_{way}"))
+        made = _move(current, run, campaign, PERSON, actor.name, now)
+        if made is None:
+            raise Outrun(run=run_id)
+        note(current, actor, "route", "run", run_id, now, to=made, channel=way.channel.name)
+    queue.ring(queue.SEND, "send", made)
+    return made
+
+
+def stay(run_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Keep the automation from moving this run; raises Outrun if it is over or stays already."""
+    _say(run_id, PERSON, "route_stay", actor, now)
+
+
+def let_move(run_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Let the automation decide about this run again."""
+    _say(run_id, "", "route_free", actor, now)
+
+
+def _say(run_id: int, why: str, action: str, actor: Actor, now: dt.datetime) -> None:
+    with writing() as current:
+        if not routing.stay(current, run_id, why):
+            raise Outrun(run=run_id)
+        note(current, actor, action, "run", run_id, now)
+
+
+def _locked(current: Session, run_id: int) -> tuple[Run, Campaign]:
+    run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
+    campaign = current.get(Campaign, run.campaign_id, populate_existing=True) if run else None
+    if run is None or campaign is None or run.finished_at is not None:
+        raise Outrun(run=run_id)
+    return run, campaign
+
+
+def _why(current: Session, run: Run, campaign: Campaign, now: dt.datetime) -> str:
+    """Return why the automation moves this run now; "" if it does not."""
+    if not may_concern(run, campaign):
+        return ""
+    if run.state == RunState.HELD:
+        patience = dt.timedelta(seconds=settings().ROUTE_AFTER_SECONDS)
+        over = run.troubled_at is not None and run.troubled_at + patience <= now
+        return run.hold_reason if over and run.hold_reason in MOVING_HOLDS else ""
+    refused, took = routing.refusals(current, run.id)
+    return REFUSED if refused >= settings().ROUTE_AFTER_REFUSALS and refused > took else ""
+
+
+def _move(current: Session, run: Run, campaign: Campaign, why: str, by: str, now: dt.datetime) -> int | None:
+    """Move what can be moved, if the other channel is ready for it and there is anything; else note why not."""
+    way = _way(current, run, campaign)
+    if isinstance(way, str):
+        if routing.stay(current, run.id, way):
+            log.warning("run.stays run=%s reason=%s", run.id, way)
+        return None
+    if not routing.take_back(current, run.id):
+        return None
+    made = routing.open_run(current, run, way.channel.id, why, by, now)
+    n = routing.take_over(current, run.id, made.id, frozen.batch_size(way.adapter, way.channel.rate))
+    made.target = made.planned = n
+    made.template = frozen.elsewhere(run.template, way.template, way.channel, way.adapter)
+    run.stays = run.stays if run.stays == PERSON else ""
+    current.flush()
+    log.warning("run.routed run=%s to=%s channel=%s reason=%s n=%s", run.id, made.id, way.channel.id, why, n)
+    return made.id
+
+
+def _way(current: Session, run: Run, campaign: Campaign) -> _Way | str:
+    """Return the way to the campaign's other channel, or what it lacks: a code."""
+    there = run.channel_id != campaign.second_channel_id
+    channel_id, template_id, words = (
+        (campaign.second_channel_id, campaign.second_template_id, campaign.confirmed_second)
+        if there
+        else (campaign.channel_id, campaign.template_id, campaign.confirmed_template)
+    )
+    channel = current.get(ChannelRow, channel_id, populate_existing=True) if channel_id else None
+    template = current.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
+    if channel is None or not channel.active:
+        return "channel_inactive"
+    changed = approvals.change(words, template)
+    if template is None or changed:
+        return changed or approvals.WITHDRAWN
+    if not _takes_its_place(run, template):
+        return approvals.CHANGED
+    try:
+        return _Way(channel, template, channels.adapter(channel.id))
+    except Refusal:
+        return "channel_unusable"
+
+
+def _takes_its_place(run: Run, template: SmsTemplate) -> bool:
+    facts: dict[str, Any] = run.template
+    marketing = template.purpose == Purpose.MARKETING
+    return fit(facts["variables"], variables(template.text)) and marketing == facts["marketing"]

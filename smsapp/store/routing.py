@@ -1,0 +1,111 @@
+"""Messages that go on through another channel: a run of its own there, which repeats the one they came from."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.domain.outcome import ELSEWHERE
+from smsapp.store.db import changed
+from smsapp.store.freezing import ensure_partition
+from smsapp.store.ledger import cancel_rest, name, shift
+from smsapp.store.retries import note_where_they_were, repeated
+from smsapp.store.runs import Batch, BatchState, Message, Run, RunState, Tally
+
+REROUTED = "rerouted"
+"""Reason of messages cancelled in one run because another run took them over."""
+
+
+def _movable(run_id: int) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions on a run's messages that surely did not leave and that nobody has taken over yet."""
+    taken_back = sa.and_(Message.status == Status.CANCELLED, Message.reason == REROUTED)
+    refused = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(ELSEWHERE)))
+    return [Message.run_id == run_id, sa.or_(taken_back, refused), ~repeated(run_id)]
+
+
+def refusals(session: Session, run_id: int) -> tuple[int, int]:
+    """Return how many messages the channel refused for reasons that lie with it, and how many it took."""
+    lies_there = sa.and_(Tally.state == name(Status.REFUSED), Tally.reason.in_(sorted(ELSEWHERE)))
+    took = Tally.state.in_([name(status) for status in ACCEPTED_STATES])
+    counted = sa.select(
+        sa.func.coalesce(sa.func.sum(sa.case((lies_there, Tally.n), else_=0)), 0),
+        sa.func.coalesce(sa.func.sum(sa.case((took, Tally.n), else_=0)), 0),
+    ).where(Tally.run_id == run_id)
+    refused, accepted = session.execute(counted).one()
+    return int(refused), int(accepted)
+
+
+def is_moved(session: Session, run_id: int) -> bool:
+    """Say whether another run has taken messages over from this one."""
+    return bool(session.scalar(sa.select(sa.exists().where(Run.repeats == run_id, Run.routed != ""))))
+
+
+def take_back(session: Session, run_id: int) -> bool:
+    """Take back what nobody has claimed, and hold still what was refused; True if anything can go elsewhere.
+
+    What is in flight stays, and so does whatever is unconfirmed.
+    """
+    cancel_rest(session, run_id, REROUTED)
+    locked = sa.select(Message.seq).where(*_movable(run_id)).order_by(Message.seq).with_for_update(of=Message)
+    return bool(session.scalar(sa.select(sa.func.count()).select_from(locked.subquery())))
+
+
+def open_run(session: Session, first: Run, channel_id: int, why: str, by: str, now: dt.datetime) -> Run:
+    """Return a new run that takes messages of `first` to this channel; its slot is this moment."""
+    later = sa.select(sa.func.max(Run.slot)).where(Run.campaign_id == first.campaign_id, Run.slot >= now)
+    last = session.scalar(later)
+    made = Run(
+        campaign_id=first.campaign_id,
+        slot=now if last is None else last + dt.timedelta(microseconds=1),
+        repeats=first.id,
+        routed=why,
+        routed_by=by,
+        state=RunState.SENDING,
+        channel_id=channel_id,
+        segment_id=first.segment_id,
+        marketing=first.marketing,
+        opened_at=now,
+        started_at=now,
+    )
+    session.add(made)
+    session.flush()
+    ensure_partition(session, made.id)
+    return made
+
+
+def take_over(session: Session, first: int, run_id: int, batch_size: int) -> int:
+    """Write the messages that can leave `first` into this run, with batches and tallies; return how many."""
+    seq = sa.func.row_number().over(order_by=Message.seq)
+    chosen = sa.select(
+        sa.literal(run_id), seq, Message.contact_id, Message.phone, Message.params, sa.literal(int(Status.QUEUED))
+    ).where(*_movable(first))
+    columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
+    n = changed(session, sa.insert(Message).from_select(columns, chosen))
+    shift(session, run_id, {(name(Status.QUEUED), ""): n})
+    note_where_they_were(session, run_id, first)
+    starts = range(1, n + 1, batch_size)
+    session.execute(
+        sa.insert(Batch),
+        [
+            {"run_id": run_id, "no": no, "lo": lo, "hi": min(lo + batch_size - 1, n), "state": BatchState.READY,
+             "claim": "", "attempts": 0}
+            for no, lo in enumerate(starts, start=1)
+        ],
+    )  # fmt: skip
+    return n
+
+
+def stay(session: Session, run_id: int, why: str) -> bool:
+    """Note why the automation leaves a run that is not over on its channel; a person's word stands until taken back."""
+    statement = sa.update(Run).where(Run.id == run_id, Run.finished_at.is_(None), Run.stays != why)
+    return changed(session, statement.values(stays=why)) == 1
+
+
+def switches(session: Session, run_ids: Sequence[int]) -> Sequence[Run]:
+    """Return the runs among these that took over from another one because of its channel, oldest first."""
+    chosen = sa.select(Run).where(Run.id.in_(run_ids), Run.routed != "").order_by(Run.id)
+    return session.scalars(chosen).all()
