@@ -192,11 +192,12 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
     funnel = added_up.get(campaign_id if run_id is None else run_id, Funnel())
     channel_id = chosen[0].channel_id if chosen else campaign.channel_id
     channel = session().get(ChannelRow, channel_id) if channel_id else None
+    rate = channel.rate if channel else None
     bars, bar_seconds = _bars(run_ids, ZoneInfo(campaign.zone))
     return Report(
         campaign=campaign,
         channel=channel.name if channel else "",
-        rate=channel.rate if channel else None,
+        rate=rate,
         segment=_name(Segment, chosen[0].segment_id if chosen else campaign.segment_id),
         runs=lines,
         whole=run_id is None,
@@ -205,7 +206,7 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
         bars=bars,
         bar_seconds=bar_seconds,
         costs=_added_up([line.cost for line in lines]),
-        progress=next((_progress(line, now) for line in lines if line.run.finished_at is None), None),
+        progress=next((_progress(line, rate, now) for line in lines if line.run.finished_at is None), None),
         as_of=now,
         refresh=_refresh(campaign, lines, funnel, now, whole=run_id is None),
         of_runs=len(known),
@@ -277,11 +278,14 @@ def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
     ], width
 
 
-def _progress(line: RunLine, now: dt.datetime) -> Progress | None:
+def _progress(line: RunLine, rate: int | None, now: dt.datetime) -> Progress | None:
     if line.run.finished_at is not None or line.run.state not in (RunState.SENDING, RunState.HELD):
         return None
     left = line.funnel.open
     pace = recipients.pace(session(), line.run.id) if line.run.state == RunState.SENDING else None
+    if pace and rate:
+        # Moments are kept in whole seconds: over the first few of a run they would say more than can be.
+        pace = min(pace, rate)
     seconds = left / pace if pace else None
     ends_at = None if seconds is None else now + dt.timedelta(seconds=seconds)
     return Progress(line.funnel.planned - left, line.funnel.planned, pace, seconds, ends_at)

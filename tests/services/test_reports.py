@@ -15,6 +15,7 @@ from smsapp.domain.outcome import Charged, Outcome
 from smsapp.domain.recipients import GROUPS, Recipient, group
 from smsapp.services import reports
 from smsapp.services.trail import Actor
+from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
 from smsapp.store.people import Trail
 from smsapp.store.runs import Message, ReceiptBucket, Run, RunState, Tally
@@ -152,6 +153,17 @@ def test_progress_counts_what_is_dealt_with_and_foresees_the_end(now: dt.datetim
     assert progress.pace is not None
     assert progress.ends_at is not None
     assert progress.ends_at > now
+
+
+def test_no_pace_is_told_that_the_channel_does_not_allow(now: dt.datetime) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign)
+    session().get_one(ChannelRow, campaign.channel_id).rate = 1
+
+    progress = reports.report(campaign.id, made.id, now).progress
+
+    assert progress is not None
+    assert progress.pace == 1
 
 
 def test_a_run_that_has_not_begun_to_send_foresees_nothing(now: dt.datetime) -> None:

@@ -143,6 +143,22 @@ def test_a_piece_refreshes_by_itself_while_something_can_change_and_then_stops(c
     assert piece.select_one("h1") is None
 
 
+def test_people_are_looked_for_again_until_the_audience_is_frozen(client: Pages) -> None:
+    starting, going = ledgers.campaign(), ledgers.campaign()
+    ledgers.run(starting, [], {}, state=RunState.OPEN)
+    ledgers.run(going)
+    viewer = client.as_("viewer")
+
+    waiting = viewer.get(f"/campaigns/{starting.id}/effect").select_one("#people")
+    frozen = viewer.get(f"/campaigns/{going.id}/effect").select_one("#people")
+
+    assert waiting is not None
+    assert frozen is not None
+    assert waiting["data-hx-trigger"] == "every 2s"
+    assert viewer.get(str(waiting["data-hx-get"]), htmx=True).select_one("#people") is not None
+    assert "data-hx-get" not in frozen.attrs
+
+
 def test_somebody_is_found_by_last_digits_and_the_number_is_in_no_address(client: Pages) -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
