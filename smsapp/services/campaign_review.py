@@ -297,7 +297,8 @@ class Review(Look):
             same = [other.name for other in near if other.segment_id == self.draft.segment_id]
             if same:
                 facts = {"n": len(same), "name": same[0]}
-                found.append(Problem("others_for_this_segment", "segment", facts, warning=True))
+                code = "other_for_this_segment" if len(same) == 1 else "others_for_this_segment"
+                found.append(Problem(code, "segment", facts, warning=True))
         return found
 
 

@@ -242,6 +242,7 @@ def _reviewed(campaign_id: int, *, confirming: bool) -> Response:
         line=campaign_list.lines([campaign_id])[0],
         preview=found.preview,
         seen=campaigns.seen(found.template, found.second_template) if found.template else "",
+        properties={one.name: one.label for one in contacts.catalogue()},
         confirming=confirming,
         may_write=guard.may(Role.OPERATOR),
         words=words,

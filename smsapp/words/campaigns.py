@@ -50,6 +50,7 @@ PROBLEMS = {
         "It is due within the channel's quiet hours for marketing texts: it will begin when they are over."
     ),
     "pauses_in_quiet_hours": _l("It will not be through before the quiet hours: it pauses and goes on afterwards."),
+    "other_for_this_segment": _l("The same segment also gets “%(name)s” within a day of it."),
     "others_for_this_segment": _l(
         "The same segment also gets “%(name)s” within a day of it; in all %(n)s such messages are waiting."
     ),
@@ -117,6 +118,8 @@ def in_words(schedule: Schedule, *, start: bool = False) -> str:
     time = clock_time(schedule.time) if schedule.time else "–"
     if schedule.kind is Kind.NOW:
         said = _("Immediately")
+    elif schedule.kind is Kind.ONCE and not schedule.start and not schedule.time:
+        said = _("Time not chosen yet")
     elif schedule.kind is Kind.ONCE:
         said = _("%(date)s at %(time)s", date=schedule.start or "–", time=time)
     elif schedule.kind is Kind.DAILY:

@@ -14,6 +14,7 @@ from smsapp.services import campaigns, clock, sms_templates
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
+from smsapp.store.contacts import Property
 from smsapp.store.db import session
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
@@ -245,6 +246,30 @@ def test_the_review_leads_through_the_recipients(olga: Pages, world: World) -> N
     assert "欧阳" in second.select_one(".bubble").get_text()
     assert "王伟您好" in olga.get(back).select_one(".bubble").get_text()
     assert builders.phone(1) not in page.get_text()
+
+
+def test_the_review_calls_a_property_what_the_form_called_it(olga: Pages, world: World) -> None:
+    session().execute(sa.update(Property).where(Property.name == "name").values(label="姓名"))
+    session().commit()
+    olga.post("/campaigns/new", **world.fields(do="save"))
+
+    page = olga.get(f"/campaigns/{stored().id}/review")
+
+    assert "姓名" in page.select_one("[aria-labelledby=title-what]").get_text()
+
+
+@pytest.mark.parametrize(("others", "said"), [(1, "有一条待推送短信：“别的一”。"), (2, "等共 2 条")])
+def test_other_messages_to_the_segment_are_counted_only_if_there_are_several(
+    client: Pages, world: World, others: int, said: str
+) -> None:
+    due = clock.now() + dt.timedelta(hours=3)
+    for name in ("别的一", "别的二")[:others]:
+        builders.campaign(name=name, status=Status.WAITING, segment_id=world.segment.id, next_due_at=due)
+    olga = client.as_("operator", locale="zh_Hans")
+    olga.post("/campaigns/new", **world.fields(do="save"))
+    (draft,) = session().scalars(sa.select(Campaign).where(Campaign.status == Status.DRAFT))
+
+    assert said in olga.get(f"/campaigns/{draft.id}/review").get_text()
 
 
 def test_the_button_names_the_moment(olga: Pages, world: World) -> None:
