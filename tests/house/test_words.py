@@ -13,6 +13,7 @@ from babel.messages.pofile import read_po
 
 from config import HERE
 from smsapp import words
+from smsapp.words import general
 from tests.house.source import product
 
 KEYWORDS: dict[str, tuple[int, ...] | None] = {
@@ -84,3 +85,12 @@ def test_no_constant_goes_through_a_filter_that_speaks_the_readers_language() ->
         for match in constant.finditer(path.read_text())
     ]
     assert not found, found
+
+
+def test_every_action_of_the_trail_has_a_word() -> None:
+    calls = [node for one in product() for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
+    noted = [call.args[2] for call in calls if ast.unparse(call.func) in {"note", "trail.note"} and len(call.args) > 4]
+    choices = [choice for one in noted for choice in ((one.body, one.orelse) if isinstance(one, ast.IfExp) else (one,))]
+    actions = {choice.value for choice in choices if isinstance(choice, ast.Constant)}
+    assert len(actions) > 20
+    assert not actions - general.DONE.keys()
