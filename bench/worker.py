@@ -19,7 +19,7 @@ from typing import Any
 
 import smsapp.channels
 import worker
-from smsapp.services import lane, sending
+from smsapp.services import batches, lane, sending
 
 smsapp.channels.__path__.append(str(Path(__file__).parent / "kinds"))
 
@@ -70,7 +70,7 @@ def noted(send: Callable[..., None]) -> Callable[..., None]:
 if __name__ == "__main__":
     timed(sending, "open_run", "freeze")
     timed(lane.Lane, "_claim", "claim")
-    timed(lane, "_cut", "render")
+    timed(batches, "cut", "render")
     timed(lane.Lane, "_write_back", "write")
     lane.send = noted(lane.send)
     sys.exit(worker.main())

@@ -1,0 +1,86 @@
+"""A claimed batch: cut into the requests that carry it, and their answers paired with its rows again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smsapp.channels.base import Answer, Channel, Outgoing, TemplateFacts, Unclear
+from smsapp.domain.message import Status
+from smsapp.domain.outcome import Outcome
+from smsapp.domain.phone import is_domestic
+from smsapp.domain.sms_template import parts
+from smsapp.domain.storable import storable
+from smsapp.services.audience import filled_all
+from smsapp.store.ledger import Answered, Claimed
+
+NO_ANSWER, PROVIDER_FAULT = "no_answer", "provider_fault"
+"""Why messages are in doubt: the answer was lost, or the provider itself did not know."""
+
+
+@dataclass
+class Request:
+    """What one provider call carries, with the rows it came from."""
+
+    rows: list[tuple[int, int]]
+    """(seq, parts)"""
+    messages: list[Outgoing]
+
+    def answered(self, answers: Sequence[Answer]) -> Iterator[Answered]:
+        """Pair answers with rows; a message the provider did not mention is in doubt."""
+        for (seq, billed), answer in zip(self.rows, answers, strict=False):
+            code, ref = answer.code and storable(answer.code), storable(answer.provider_ref)
+            if answer.accepted:
+                yield Answered(seq, Status.ACCEPTED, billed, "", code, ref)
+            elif answer.in_doubt:
+                yield Answered(seq, Status.UNCONFIRMED, billed, PROVIDER_FAULT if code else NO_ANSWER, code, ref)
+            else:
+                why = str(answer.outcome or Outcome.UNKNOWN)
+                yield Answered(seq, Status.REFUSED, billed, why, code, ref)
+        for seq, billed in self.rows[len(answers) :]:
+            yield Answered(seq, Status.UNCONFIRMED, billed, NO_ANSWER)
+
+    def unclear(self, doubt: Unclear) -> Iterator[Answered]:
+        """Return what the messages are in after an answer that says neither yes nor no."""
+        theirs = doubt.outcome is Outcome.PROVIDER_FAULT
+        return self.in_doubt(doubt.code, PROVIDER_FAULT if theirs else NO_ANSWER)
+
+    def in_doubt(self, code: str, why: str = NO_ANSWER) -> Iterator[Answered]:
+        for seq, billed in self.rows:
+            yield Answered(seq, Status.UNCONFIRMED, billed, why, code)
+
+
+def cut(
+    batch: Claimed,
+    adapter: Channel,
+    template: TemplateFacts,
+    mapping: Mapping[str, Any],
+    render: Callable[[Sequence[str]], str],
+    rate: int | None,
+) -> list[Request]:
+    """Render a batch's messages and cut them into requests the provider takes, none above a second's worth."""
+    most = adapter.carries(template)
+    most = min(most, rate or most)
+    everybody = filled_all(template.variables, mapping, [params for _seq, _phone, params in batch.rows])
+    rows: list[tuple[int, int]] = []
+    messages: list[Outgoing] = []
+    for (seq, phone, _params), values in zip(batch.rows, everybody, strict=True):
+        text = render(values)
+        rows.append((seq, parts(text, is_domestic(phone))))
+        messages.append(Outgoing(f"{batch.run_id}-{seq}", phone, text, values))
+    if adapter.equal_texts_only:
+        return _cut_by_text(rows, messages, most)
+    return [Request(rows[at : at + most], messages[at : at + most]) for at in range(0, len(rows), most)]
+
+
+def _cut_by_text(rows: Sequence[tuple[int, int]], messages: Sequence[Outgoing], most: int) -> list[Request]:
+    groups: dict[str, Request] = {}
+    full: list[Request] = []
+    for row, message in zip(rows, messages, strict=True):
+        request = groups.setdefault(message.text, Request([], []))
+        request.rows.append(row)
+        request.messages.append(message)
+        if len(request.rows) >= most:
+            full.append(groups.pop(message.text))
+    return full + list(groups.values())
