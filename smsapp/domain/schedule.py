@@ -114,6 +114,10 @@ def known_zone(name: str) -> bool:
     return True
 
 
+IMPOSSIBLE = frozenset({"end_before_start", "date_in_the_past", "schedule_over"})
+"""Problems of what has been chosen, as opposed to what is still missing: worth saying while somebody chooses."""
+
+
 def problems(schedule: Schedule, now: dt.datetime) -> list[Problem]:
     """Return what keeps this schedule from being confirmed at `now`; all belong to the section "schedule"."""
     if not known_zone(schedule.zone):

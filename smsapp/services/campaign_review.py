@@ -230,6 +230,11 @@ class Look:
         schedule = self.draft.schedule
         return schedules.next_fires(schedule, self.now, FIRES) if schedules.known_zone(schedule.zone) else []
 
+    @property
+    def impossible(self) -> list[Problem]:
+        """What cannot be in the schedule as it has been chosen so far."""
+        return [one for one in schedules.problems(self.draft.schedule, self.now) if one.code in schedules.IMPOSSIBLE]
+
     @cached_property
     def _letters(self) -> _Letters | None:
         """Who is written to what; a variable that is not mapped yet shows its own name."""

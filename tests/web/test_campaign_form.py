@@ -189,6 +189,23 @@ def test_htmx_gets_each_part_of_the_form(olga: Pages, world: World) -> None:
     assert "it is sent on its last day" in timing.get_text()
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"kind": "recurring", "start": str(TODAY), "end": str(TODAY - dt.timedelta(days=1))}, "lies before the start"),
+        ({"kind": "once", "start": str(TODAY - dt.timedelta(days=1))}, "has passed already"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_called_so_at_once(
+    olga: Pages, world: World, given: dict[str, Any], sentence: str
+) -> None:
+    page = olga.post("/campaigns/new", **world.fields(do="look", part="timing", time="08:00", **given), htmx=True)
+    assert sentence in page.text
+    # What is merely missing is not held against somebody who is still choosing.
+    page = olga.post("/campaigns/new", **world.fields(do="look", part="timing", kind="once"), htmx=True)
+    assert not page.select("#timing .flash")
+
+
 def test_a_variable_takes_the_property_of_the_same_name_by_itself(olga: Pages, world: World) -> None:
     fields = {name: value for name, value in world.fields(do="look", part="text").items() if "-name" not in name}
 
