@@ -82,7 +82,8 @@ class System:
         with self.app.app_context():
             flask_migrate.upgrade()
         self._start("valkey")
-        provider = ("bench.chaos.provider", "--host", "0.0.0.0", "--port", str(self.provider_port))
+        hosts = sorted({"127.0.0.1", self.address})  # where the workers are, and nowhere else
+        provider = ("bench.chaos.provider", "--host", *hosts, "--port", str(self.provider_port))
         self.processes.start("provider", sys.executable, "-m", *provider, "--seed", str(self.seed))
         for name in ("web", "scheduler", *self.workers):
             self._start(name)
