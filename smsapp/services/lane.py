@@ -366,7 +366,7 @@ class Lane:
         line.waiting += len(requests)
         left = iter(requests)
         try:
-            # A task per slot, not per request: that and its wait for a slot cost a fifth of a small request.
+            # A task per slot, not per request: it makes call after call, and none waits for a slot beside it.
             hands = (self._hand_over(left, outcomes, work, http) for _ in requests[: line.adapter.in_flight])
             # All of them end before anything is written: what is still out must not be taken for unsent.
             ended = await asyncio.gather(*hands, return_exceptions=True)
