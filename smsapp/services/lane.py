@@ -216,18 +216,7 @@ class Lane:
         self.lines = {key: line for key, line in self.lines.items() if key in busy or line.batches}
         for run_id in sending_now - self.works.keys():
             self._take_up(going[run_id], now)
-        self._call_for_company()
         return [run.id for run in going.values() if run.state == RunState.OPEN]
-
-    def _call_for_company(self) -> None:
-        """Ring for one more lane while a channel without a rate takes one message per request and batches are ready.
-
-        Making small requests keeps a core busy, so one lane leaves the others idle; with many messages per request it
-        is the database that is busy. Each lane that comes rings for the next, until all workers are in one.
-        """
-        small = [key for key, work in self.works.items() if work.line.adapter.per_request == 1 and not work.line.rate]
-        if self.holds is None and small and ledger.is_ready(session(), small):
-            queue.ring_once(queue.SEND, "send", 0)
 
     def _is_something_left(self) -> bool:
         return sending.is_something_left(self._held(), self.clock())
@@ -466,9 +455,9 @@ def _departure(channel_id: int, messages: int, per_second: int) -> tuple[bool | 
 
 
 def send(app: Flask, clock: Clock) -> None:
-    """Work one lane; if something is left, have another one follow, unless its ring waits already."""
+    """Work one lane; ring the next one if something is left."""
     if asyncio.run(_lane(app, clock)):
-        queue.ring_once(queue.SEND, "send", 0)
+        queue.ring(queue.SEND, "send", 0)
 
 
 async def _lane(app: Flask, clock: Clock) -> bool:

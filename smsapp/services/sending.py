@@ -81,11 +81,8 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
 
 
 def ring_when_due(campaign_id: int, due: dt.datetime) -> None:
-    """Have the scheduler ring at this campaign's next slot; the same campaign again moves the ring.
-
-    Not for a sender: all of them may be in lanes, which take up the opened run without being rung for.
-    """
-    queue.ring_at(clock.on_the_wall(due), queue.NEWS, "start", campaign_id, ring_id=ring_id(campaign_id))
+    """Have the scheduler ring at this campaign's next slot; the same campaign again moves the ring."""
+    queue.ring_at(clock.on_the_wall(due), queue.SEND, "start", campaign_id, ring_id=ring_id(campaign_id))
 
 
 def ring_id(campaign_id: int) -> str:

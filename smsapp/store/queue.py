@@ -21,7 +21,7 @@ from rq_scheduler import Scheduler
 
 EXTENSION = "smsapp.queue"
 SEND, NEWS, CHORES = "send", "news", "chores"
-"""Sender lanes; receipts, replies and starts; imports, sweeps and everything slow."""
+"""Sender lanes; receipts and replies; imports, sweeps and everything slow."""
 QUEUES = (SEND, NEWS, CHORES)
 TASKS = "smsapp.jobs.tasks."
 TIMEOUT = 3600

@@ -226,32 +226,3 @@ def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock:
     # then it forgets both, to make them anew with whatever a person has changed
     assert (there.works, there.lines) == ({}, {})
     assert session().get(Run, run_id) is not None
-
-
-def test_lanes_call_for_company_only_where_small_requests_keep_a_core_busy(
-    app: Flask, provider: FakeChannel, clock: FakeClock
-) -> None:
-    # given a run that is ready to be sent
-    builders.contacts(1)
-    _campaign, run_id = confirmed(clock.now)
-    sending.open_run(run_id, clock.now)
-    there = lane.Lane(app, clock)
-    # when its requests carry many messages
-    provider.per_request = 100
-    there._look_around()
-    # then one lane is enough
-    assert queue.queue(queue.SEND).count == 0
-    # when they carry one
-    provider.per_request = 1
-    there._look_around()
-    there._look_around()
-    # then another one is rung for, once
-    assert queue.queue(queue.SEND).count == 1
-
-
-def test_a_lane_claims_ahead_unless_the_channel_has_a_rate(provider: FakeChannel) -> None:
-    taken = asyncio.Semaphore(0)
-    eager, paced = (lane.Line(1, provider, per_second, "", taken) for per_second in (None, 10))
-    assert (eager.has_room, paced.has_room) == (True, False)
-    eager.waiting = provider.in_flight
-    assert not eager.has_room
