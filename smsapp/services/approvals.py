@@ -154,10 +154,7 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
         if run.started_at is not None:
             run.template = {**run.template, **confirmed_words(template), "code": template.code, "name": template.name}
         current.flush()
-        goes_on = RunState.OPEN if run.started_at is None else RunState.SENDING
-        if not runs.change_state(
-            current, run_id, {RunState.HELD}, goes_on, hold_reason="", hold_until=None, held_at=None, failures=0
-        ):
+        if not runs.go_on(current, run):
             raise Outrun(run=run_id)
         trail.note(current, actor, "accept", "run", run_id, now, template=template.name)
     queue.ring(queue.SEND, "send", run_id)

@@ -11,17 +11,16 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from smsapp.domain import forecast as forecasts
-from smsapp.domain import quiet, sms_template
 from smsapp.domain import schedule as schedules
+from smsapp.domain import sms_template
 from smsapp.domain.campaign import Left
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import Problem
 from smsapp.domain.forecast import Forecast
 from smsapp.domain.phone import is_domestic
-from smsapp.domain.quiet import QuietHours
 from smsapp.domain.schedule import Fire, Kind
 from smsapp.domain.sms_template import Purpose
-from smsapp.services import audience, campaigns, channels
+from smsapp.services import audience, campaigns, frozen
 from smsapp.services.audience import AudienceCounts, filled
 from smsapp.services.campaigns import Draft
 from smsapp.store import audience as people
@@ -275,7 +274,7 @@ class Review(Look):
     def forecast(self) -> Forecast | None:
         if self.counts is None or self.channel is None or self._begins is None:
             return None
-        hours = _quiet_hours(self.draft, self.channel, self.template)
+        hours = frozen.quiet_hours(self.template, self.channel, self.draft.schedule.zone) if self.template else None
         return forecasts.forecast(self._begins, self.counts.planned, self.channel.rate, hours)
 
     @property
@@ -316,12 +315,6 @@ def review(campaign_id: int, person: int, now: dt.datetime) -> Review:
 def _unfilled(template: SmsTemplate) -> Letter:
     text = sms_template.full_text(template.signature, template.text)
     return Letter(0, "", "", text, sms_template.parts(text, domestic=True))
-
-
-def _quiet_hours(draft: Draft, channel: ChannelRow, template: SmsTemplate | None) -> QuietHours | None:
-    if template is None or template.purpose != Purpose.MARKETING or channels.kinds()[channel.kind].quiet_hours_exempt:
-        return None
-    return quiet.read(channel.quiet_from, channel.quiet_until, draft.schedule.zone)
 
 
 def _text_warnings(template: SmsTemplate | None) -> list[Problem]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from smsapp.channels.base import Channel
+from smsapp.domain import quiet
+from smsapp.domain.quiet import QuietHours
 from smsapp.domain.sms_template import Purpose, variables
+from smsapp.services import channels
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.sms_templates import SmsTemplate
@@ -30,19 +33,30 @@ def elsewhere(before: dict[str, Any], template: SmsTemplate, channel: ChannelRow
 
 
 def _way(template: SmsTemplate, channel: ChannelRow, adapter: Channel) -> dict[str, Any]:
-    marketing = template.purpose == Purpose.MARKETING
     return {
         "code": template.code,
         "name": template.name,
         "text": template.text,
         "signature": template.signature,
         "variables": list(variables(template.text)),
-        "marketing": marketing,
+        "marketing": template.purpose == Purpose.MARKETING,
         "channel": channel.name,
         "price": str(channel.price) if channel.price is not None else None,
         "currency": channel.currency,
-        "quiet": [channel.quiet_from, channel.quiet_until] if marketing and not adapter.quiet_hours_exempt else None,
+        "quiet": _quiet_between(template, channel, adapter),
     }
+
+
+def quiet_hours(template: SmsTemplate, channel: ChannelRow, zone: str) -> QuietHours | None:
+    """Return the hours in which a run would wait; None if its texts may leave at any time."""
+    between = _quiet_between(template, channel, channels.kinds()[channel.kind])
+    return quiet.read(*between, zone) if between else None
+
+
+def _quiet_between(template: SmsTemplate, channel: ChannelRow, kind: Channel | type[Channel]) -> tuple[str, str] | None:
+    if template.purpose != Purpose.MARKETING or kind.quiet_hours_exempt:
+        return None
+    return channel.quiet_from, channel.quiet_until
 
 
 def batch_size(adapter: Channel, rate: int | None) -> int:

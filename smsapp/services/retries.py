@@ -6,13 +6,11 @@ import datetime as dt
 from dataclasses import dataclass
 
 from smsapp.domain import forecast as forecasts
-from smsapp.domain import quiet
 from smsapp.domain.campaign import Action, Left
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound, Outrun
 from smsapp.domain.forecast import Forecast
-from smsapp.domain.sms_template import Purpose
-from smsapp.services import audience, campaigns, channels, sending
+from smsapp.services import audience, campaigns, frozen, sending
 from smsapp.services.audience import AudienceCounts
 from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns as campaign_rows
@@ -59,10 +57,7 @@ def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
     plan = audience.tried_again(run_id, campaign.channel_id, campaign.template_id, campaign.mapping, now)
     counts = audience.tally(plan)
     billed = round(counts.planned * retries.average_parts(session(), run_id))
-    hours = None
-    if template and channel and template.purpose == Purpose.MARKETING:
-        exempt = channels.kinds()[channel.kind].quiet_hours_exempt
-        hours = None if exempt else quiet.read(channel.quiet_from, channel.quiet_until, campaign.zone)
+    hours = frozen.quiet_hours(template, channel, campaign.zone) if template and channel else None
     return Review(
         campaign,
         run,

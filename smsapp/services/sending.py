@@ -282,18 +282,7 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
         if run is None or run.state != RunState.HELD:
             raise Outrun(run=run_id)
         approvals.check_resumed(current, run)
-        goes_on = RunState.OPEN if run.started_at is None else RunState.SENDING
-        if not runs.change_state(
-            current,
-            run_id,
-            {RunState.HELD},
-            goes_on,
-            hold_reason="",
-            hold_until=None,
-            held_at=None,
-            failures=0,
-            troubled_at=None,
-        ):
+        if not runs.go_on(current, run):
             raise Outrun(run=run_id)
         trail.note(current, actor, "resume", "run", run_id, now)
     queue.ring(queue.SEND, "send", run_id)

@@ -58,6 +58,12 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in left.items()})
     changes[name(Status.QUEUED), ""] = planned
     shift(session, run_id, changes)
+    cut_into_batches(session, run_id, last, batch_size)
+    return target, planned
+
+
+def cut_into_batches(session: Session, run_id: int, last: int, batch_size: int) -> None:
+    """Make messages 1..last of a run ready to be claimed."""
     batches = [
         {"run_id": run_id, "no": no, "lo": lo, "hi": min(lo + batch_size - 1, last), "state": BatchState.READY,
          "claim": "", "attempts": 0}
@@ -65,7 +71,6 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     ]  # fmt: skip
     if batches:
         session.execute(sa.insert(Batch), batches)
-    return target, planned
 
 
 def _exclude(session: Session, run_id: int, audience: audiences.Audience) -> dict[str, int]:

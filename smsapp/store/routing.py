@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -11,10 +10,10 @@ from sqlalchemy.orm import Session
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import ELSEWHERE
 from smsapp.store.db import changed
-from smsapp.store.freezing import ensure_partition
+from smsapp.store.freezing import cut_into_batches, ensure_partition
 from smsapp.store.ledger import cancel_rest, name, shift
 from smsapp.store.retries import note_where_they_were, repeated
-from smsapp.store.runs import Batch, BatchState, Message, Run, RunState, Tally
+from smsapp.store.runs import Message, Run, RunState, Tally
 
 REROUTED = "rerouted"
 """Reason of messages cancelled in one run because another run took them over."""
@@ -87,15 +86,7 @@ def take_over(session: Session, first: int, run_id: int, batch_size: int) -> int
     n = changed(session, sa.insert(Message).from_select(columns, chosen))
     shift(session, run_id, {(name(Status.QUEUED), ""): n})
     note_where_they_were(session, run_id, first)
-    starts = range(1, n + 1, batch_size)
-    session.execute(
-        sa.insert(Batch),
-        [
-            {"run_id": run_id, "no": no, "lo": lo, "hi": min(lo + batch_size - 1, n), "state": BatchState.READY,
-             "claim": "", "attempts": 0}
-            for no, lo in enumerate(starts, start=1)
-        ],
-    )  # fmt: skip
+    cut_into_batches(session, run_id, n, batch_size)
     return n
 
 
@@ -103,9 +94,3 @@ def stay(session: Session, run_id: int, why: str) -> bool:
     """Note why the automation leaves a run that is not over on its channel; a person's word stands until taken back."""
     statement = sa.update(Run).where(Run.id == run_id, Run.finished_at.is_(None), Run.stays != why)
     return changed(session, statement.values(stays=why)) == 1
-
-
-def switches(session: Session, run_ids: Sequence[int]) -> Sequence[Run]:
-    """Return the runs among these that took over from another one because of its channel, oldest first."""
-    chosen = sa.select(Run).where(Run.id.in_(run_ids), Run.routed != "").order_by(Run.id)
-    return session.scalars(chosen).all()

@@ -260,6 +260,21 @@ def hold(
     )
 
 
+def go_on(session: Session, run: Run) -> bool:
+    """Let a held run go on where it stood, its troubles forgotten; False if it is not held any more."""
+    return change_state(
+        session,
+        run.id,
+        {RunState.HELD},
+        RunState.OPEN if run.started_at is None else RunState.SENDING,
+        hold_reason="",
+        hold_until=None,
+        held_at=None,
+        failures=0,
+        troubled_at=None,
+    )
+
+
 def pause(session: Session, run_id: int, now: dt.datetime) -> bool:
     """Hold a run until a person resumes it, unless it waits for a person already."""
     going = sa.or_(Run.state.in_([RunState.OPEN, RunState.SENDING]), Run.hold_until.is_not(None))
