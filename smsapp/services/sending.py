@@ -288,6 +288,12 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
     queue.ring(queue.SEND, "send", run_id)
 
 
+def reroute(run_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Move the rest of a held run to the campaign's other channel, as `routing.move` does, and close what is over."""
+    routing.move(run_id, actor, now)
+    close_if_over(run_id, now)
+
+
 def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Cancel what has not left; what is in flight is waited for. Raises Outrun if the run is over already."""
     with writing() as current:

@@ -55,7 +55,7 @@ def resume(campaign_id: int, run_id: int) -> Response:
 @needs(Role.OPERATOR)
 def route(campaign_id: int, run_id: int) -> Response:
     """Move the rest of a held run to the campaign's other channel."""
-    return _done(campaign_id, run_id, routing.move, _("The rest goes on through the other channel."))
+    return _done(campaign_id, run_id, sending.reroute, _("The rest goes on through the other channel."))
 
 
 @bp.post("/stay")

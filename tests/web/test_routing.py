@@ -128,6 +128,10 @@ def test_an_operator_moves_a_held_run_and_the_page_says_so(olga: Pages, world: W
     assert "2 accepted" in page.texts("#routing dd")[0]
     moved = session().scalars(sa.select(Run).where(Run.repeats == made.id)).one()
     assert (moved.planned, moved.channel_id) == (3, world.second.id)
+    assert "Through 备用" in page.texts("#runs .cell-note")
+    # Nothing is left of the first run, so it is over and offers nothing any more.
+    session().expire_all()
+    assert session().get_one(Run, made.id).state == RunState.DONE
     late = olga.post(f"/campaigns/{campaign.id}/runs/{made.id}/route")
     assert "moved on meanwhile" in late.said()
 
