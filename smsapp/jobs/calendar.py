@@ -29,6 +29,7 @@ CHORES = (
     Chore("look_up_doubts", every=300),
     Chore("forget_bad_records", every=21_600),
     Chore("forget_callbacks", every=21_600),
+    Chore("forget_strays", every=600),
     Chore("forget_messages", every=21_600),
     Chore("ask_balances", every=3600),
     Chore("forget_calls", every=600),

@@ -15,6 +15,7 @@ from smsapp.services import (
     receipts,
     retention,
     sending,
+    strays,
     template_sync,
     trials,
 )
@@ -70,6 +71,11 @@ def forget_bad_records() -> None:
 def forget_callbacks() -> None:
     """Remove callbacks that are older than they need to be."""
     receipts.forget_old(clock.now())
+
+
+def forget_strays() -> None:
+    """Remove receipts that name no message once they are old, or too many."""
+    strays.forget(clock.now())
 
 
 def forget_messages() -> None:

@@ -24,11 +24,12 @@ from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.storable import storable
 from smsapp.services import calls, channels, opt_outs, replies
-from smsapp.store import codes, news, queue, receipts, runs
+from smsapp.store import codes, news, queue, receipts, runs, strays
 from smsapp.store.db import session, writing
 from smsapp.store.news import Move
 from smsapp.store.receipts import Inbox
 from smsapp.store.settings import settings
+from smsapp.store.strays import StrayReceipt
 
 log = logging.getLogger(__name__)
 
@@ -136,38 +137,7 @@ def _adapter(channel_id: int) -> Channel | None:
 
 def apply_receipts(current: Session, arrived: Sequence[tuple[int, Receipt]], now: dt.datetime) -> None:
     """Apply receipts (channel, receipt) in the caller's transaction; those that name no message of ours are kept."""
-    keys = _keys(current, arrived)
-    owners = runs.channel_of(current, {key[0] for key in keys if key})
-    wanted: dict[tuple[int, int], list[tuple[int, Receipt]]] = {}
-    strays: list[tuple[int, Receipt]] = []
-    for one, key in zip(arrived, keys, strict=True):
-        # What one provider says cannot move another one's messages.
-        if key is None or owners.get(key[0]) != one[0]:
-            strays.append(one)
-        else:
-            wanted.setdefault(key, []).append(one)
-    known = news.where_they_stand(current, sorted(wanted))
-    moves: list[Move] = []
-    for key, its_news in wanted.items():
-        stands = known.get(key)
-        if stands is None:
-            strays += its_news
-            continue
-        status, last = stands.status, None
-        for _channel_id, receipt in its_news:
-            after = advance(status, STATUS[receipt.news])
-            if after is not status:
-                status, last = after, receipt
-        if last is not None:
-            why = str(last.outcome or "unknown") if status is Status.UNDELIVERED else ""
-            moves.append(Move(*key, stands, status, why, last.code))
-    news.apply_moves(current, moves, int(now.timestamp()))
-    unknown = [move for move in moves if move.reason == Outcome.UNKNOWN]
-    codes.count(current, [(owners[move.run_id], move.code) for move in unknown], now)
-    gone = [(move.run_id, move.seq) for move in moves if move.reason == Outcome.OPTED_OUT]
-    if gone:
-        opt_outs.record_told(current, gone, now)
-    receipts.keep_strays(
+    strays.keep(
         current,
         [
             {
@@ -179,10 +149,46 @@ def apply_receipts(current: Session, arrived: Sequence[tuple[int, Receipt]], now
                 "outcome": receipt.outcome,
                 "code": receipt.code,
             }
-            for channel_id, receipt in strays
+            for channel_id, receipt in _place(current, arrived, now)
         ],
         now,
     )
+
+
+def _place(current: Session, arrived: Sequence[tuple[int, Receipt]], now: dt.datetime) -> list[tuple[int, Receipt]]:
+    """Apply receipts; return those that name no message of ours."""
+    keys = _keys(current, arrived)
+    owners = runs.channel_of(current, {key[0] for key in keys if key})
+    wanted: dict[tuple[int, int], list[tuple[int, Receipt]]] = {}
+    unknown: list[tuple[int, Receipt]] = []
+    for one, key in zip(arrived, keys, strict=True):
+        # What one provider says cannot move another one's messages.
+        if key is None or owners.get(key[0]) != one[0]:
+            unknown.append(one)
+        else:
+            wanted.setdefault(key, []).append(one)
+    known = news.where_they_stand(current, sorted(wanted))
+    moves: list[Move] = []
+    for key, its_news in wanted.items():
+        stands = known.get(key)
+        if stands is None:
+            unknown += its_news
+            continue
+        status, last = stands.status, None
+        for _channel_id, receipt in its_news:
+            after = advance(status, STATUS[receipt.news])
+            if after is not status:
+                status, last = after, receipt
+        if last is not None:
+            why = str(last.outcome or "unknown") if status is Status.UNDELIVERED else ""
+            moves.append(Move(*key, stands, status, why, last.code))
+    news.apply_moves(current, moves, int(now.timestamp()))
+    unexplained = [move for move in moves if move.reason == Outcome.UNKNOWN]
+    codes.count(current, [(owners[move.run_id], move.code) for move in unexplained], now)
+    gone = [(move.run_id, move.seq) for move in moves if move.reason == Outcome.OPTED_OUT]
+    if gone:
+        opt_outs.record_told(current, gone, now)
+    return unknown
 
 
 def _keys(current: Session, arrived: Sequence[tuple[int, Receipt]]) -> list[tuple[int, int] | None]:
@@ -209,24 +215,28 @@ def _keys(current: Session, arrived: Sequence[tuple[int, Receipt]]) -> list[tupl
 
 
 def redo_strays(now: dt.datetime) -> None:
-    """Apply receipts that came before the answer with the provider's id had been written down."""
-    with writing() as current:
-        ready = receipts.placed_strays(current, now - YOUNG, BULK)
-        receipts.forget_strays(current, [stray.id for stray in ready])
-        arrived = [
-            (
-                stray.channel_id,
-                Receipt(
-                    News(stray.news),
-                    provider_ref=stray.provider_ref,
-                    phone=stray.phone,
-                    outcome=Outcome(stray.outcome) if stray.outcome else None,
-                    code=stray.code,
-                ),
-            )
-            for stray in ready
-        ]
-        apply_receipts(current, arrived, now)
+    """Apply receipts that came before the answer with the provider's id had been written down; the others stay."""
+    after = 0
+    while True:
+        with writing() as current:
+            ready = strays.placed(current, now - YOUNG, after, BULK)
+            arrived = [(stray.channel_id, _said(stray)) for stray in ready]
+            unknown = set(_place(current, arrived, now))
+            found = [stray.id for stray, one in zip(ready, arrived, strict=True) if one not in unknown]
+            strays.forget(current, found)
+        if len(ready) < BULK:
+            return
+        after = ready[-1].id
+
+
+def _said(stray: StrayReceipt) -> Receipt:
+    return Receipt(
+        News(stray.news),
+        provider_ref=stray.provider_ref,
+        phone=stray.phone,
+        outcome=Outcome(stray.outcome) if stray.outcome else None,
+        code=stray.code,
+    )
 
 
 def ask_providers(now: dt.datetime) -> None:

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.store.db import Base, BigId, changed, dialect
-from smsapp.store.runs import ProviderRef
 
 
 class InboxState(enum.IntEnum):
@@ -35,22 +34,6 @@ class Inbox(Base):
     headers: Mapped[dict[str, Any]] = mapped_column(default=dict)
     body: Mapped[bytes] = mapped_column(sa.LargeBinary)
     state: Mapped[int] = mapped_column(sa.SmallInteger, default=InboxState.NEW)
-
-
-class StrayReceipt(Base):
-    """A receipt that names no message of ours."""
-
-    __tablename__ = "stray_receipt"
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id", ondelete="CASCADE"))
-    at: Mapped[dt.datetime] = mapped_column(index=True)
-    ref: Mapped[str] = mapped_column(sa.String(80), default="")
-    provider_ref: Mapped[str] = mapped_column(sa.String(80), default="")
-    phone: Mapped[str] = mapped_column(sa.String(16), default="")
-    outcome: Mapped[str | None] = mapped_column(sa.String(40))
-    news: Mapped[str] = mapped_column(sa.String(12))
-    code: Mapped[str] = mapped_column(sa.String(80), default="")
 
 
 READER = 7_460_001
@@ -94,30 +77,7 @@ def mark_read(session: Session, ids: Sequence[int], unreadable: Sequence[int]) -
             changed(session, sa.update(Inbox).where(Inbox.id.in_(chosen)).values(state=int(state)))
 
 
-def keep_strays(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -> None:
-    """Keep receipts that name no message of ours, as columns, for later or for a person."""
-    if strays:
-        session.execute(sa.insert(StrayReceipt), [{**stray, "at": now} for stray in strays])
-
-
-def placed_strays(session: Session, since: dt.datetime, limit: int) -> Sequence[StrayReceipt]:
-    """Return strays that came after this moment and whose provider's id leads to a message by now, oldest first."""
-    leads = sa.exists().where(
-        ProviderRef.channel_id == StrayReceipt.channel_id,
-        ProviderRef.ref == StrayReceipt.provider_ref,
-        ProviderRef.phone.in_([StrayReceipt.phone, ""]),
-    )
-    chosen = sa.select(StrayReceipt).where(StrayReceipt.at > since, StrayReceipt.provider_ref != "", leads)
-    return session.scalars(chosen.order_by(StrayReceipt.id).limit(limit)).all()
-
-
-def forget_strays(session: Session, ids: Sequence[int]) -> None:
-    if ids:
-        changed(session, sa.delete(StrayReceipt).where(StrayReceipt.id.in_(ids)))
-
-
 def forget_old(session: Session, before: dt.datetime, limit: int) -> int:
-    """Remove up to `limit` callbacks and stray receipts older than this moment; return how many callbacks went."""
+    """Remove up to `limit` callbacks older than this moment; return how many went."""
     old = sa.select(Inbox.id).where(Inbox.state != 0, Inbox.received_at < before).order_by(Inbox.id).limit(limit)
-    changed(session, sa.delete(StrayReceipt).where(StrayReceipt.at < before))
     return changed(session, sa.delete(Inbox).where(Inbox.id.in_(old)))

@@ -14,6 +14,7 @@ from smsapp.services import receipts, sending
 from smsapp.store import ledger, runs
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message
+from smsapp.store.strays import StrayReceipt
 from tests import builders
 from tests.engine import (
     apply,
@@ -84,7 +85,7 @@ def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeCloc
     with writing() as current:
         for stray in ("999999-1", "nonsense", ""):
             receipts.apply_receipts(current, [(channel.id, Receipt(News.DELIVERED, stray))], clock.now)
-    kept = session().scalars(sa.select(receipts.receipts.StrayReceipt.ref)).all()
+    kept = session().scalars(sa.select(StrayReceipt.ref)).all()
     assert sorted(kept) == ["", "999999-1", "nonsense"]
 
 

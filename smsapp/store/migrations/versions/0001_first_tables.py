@@ -341,6 +341,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("stray_receipt", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_stray_receipt_at"), ["at"], unique=False)
+        batch_op.create_index("ix_stray_receipt_channel_id_id", ["channel_id", "id"], unique=False)
+        batch_op.create_index("ix_stray_receipt_provider_ref_id", ["provider_ref", "id"], unique=False)
+        batch_op.create_index("ix_stray_receipt_ref_id", ["ref", "id"], unique=False)
 
     op.create_table(
         "trail",
@@ -696,6 +699,9 @@ def downgrade() -> None:
 
     op.drop_table("trail")
     with op.batch_alter_table("stray_receipt", schema=None) as batch_op:
+        batch_op.drop_index("ix_stray_receipt_ref_id")
+        batch_op.drop_index("ix_stray_receipt_provider_ref_id")
+        batch_op.drop_index("ix_stray_receipt_channel_id_id")
         batch_op.drop_index(batch_op.f("ix_stray_receipt_at"))
 
     op.drop_table("stray_receipt")

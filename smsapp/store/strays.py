@@ -1,0 +1,95 @@
+"""Receipts that name no message of ours: kept as columns, for later or for a person."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from smsapp.store.db import Base, BigId, changed
+from smsapp.store.runs import ProviderRef
+
+
+class StrayReceipt(Base):
+    """A receipt that names no message of ours; `at` is when it was first seen, so it grows with the id."""
+
+    __tablename__ = "stray_receipt"
+    __table_args__ = (
+        sa.Index("ix_stray_receipt_channel_id_id", "channel_id", "id"),
+        sa.Index("ix_stray_receipt_ref_id", "ref", "id"),
+        sa.Index("ix_stray_receipt_provider_ref_id", "provider_ref", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id", ondelete="CASCADE"))
+    at: Mapped[dt.datetime] = mapped_column(index=True)
+    ref: Mapped[str] = mapped_column(sa.String(80), default="")
+    provider_ref: Mapped[str] = mapped_column(sa.String(80), default="")
+    phone: Mapped[str] = mapped_column(sa.String(16), default="")
+    outcome: Mapped[str | None] = mapped_column(sa.String(40))
+    news: Mapped[str] = mapped_column(sa.String(12))
+    code: Mapped[str] = mapped_column(sa.String(80), default="")
+
+
+def keep(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -> None:
+    """Keep receipts that name no message of ours."""
+    if strays:
+        session.execute(sa.insert(StrayReceipt), [{**stray, "at": now} for stray in strays])
+
+
+def placed(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[StrayReceipt]:
+    """Return strays seen after this moment and behind this id whose provider's id leads to a message by now."""
+    leads = sa.exists().where(
+        ProviderRef.channel_id == StrayReceipt.channel_id,
+        ProviderRef.ref == StrayReceipt.provider_ref,
+        ProviderRef.phone.in_([StrayReceipt.phone, ""]),
+    )
+    chosen = sa.select(StrayReceipt).where(StrayReceipt.at > since, StrayReceipt.provider_ref != "", leads)
+    return session.scalars(chosen.where(StrayReceipt.id > after).order_by(StrayReceipt.id).limit(limit)).all()
+
+
+def page(
+    session: Session, *, channel_id: int | None, ref: str, before: int | None, limit: int
+) -> Sequence[StrayReceipt]:
+    """Return strays below the id `before`, newest first; only this channel's, only those with this very id.
+
+    `ref` is our reference or the provider's id. Each is looked for alone: it has an index of its own in this order.
+    """
+    chosen = sa.select(StrayReceipt).order_by(StrayReceipt.id.desc()).limit(limit)
+    if channel_id is not None:
+        chosen = chosen.where(StrayReceipt.channel_id == channel_id)
+    if before is not None:
+        chosen = chosen.where(StrayReceipt.id < before)
+    if not ref:
+        return session.scalars(chosen).all()
+    sides = (StrayReceipt.ref, StrayReceipt.provider_ref)
+    found = {one.id: one for side in sides for one in session.scalars(chosen.where(side == ref))}
+    return [found[one] for one in sorted(found, reverse=True)[:limit]]
+
+
+def seen(session: Session, channel_id: int, most: int) -> Sequence[dt.datetime]:
+    """Return when the channel's latest strays were first seen, newest first."""
+    chosen = sa.select(StrayReceipt.at).where(StrayReceipt.channel_id == channel_id)
+    return session.scalars(chosen.order_by(StrayReceipt.id.desc()).limit(most)).all()
+
+
+def forget(session: Session, ids: Sequence[int]) -> None:
+    if ids:
+        changed(session, sa.delete(StrayReceipt).where(StrayReceipt.id.in_(ids)))
+
+
+def forget_old(session: Session, before: dt.datetime, limit: int) -> int:
+    """Remove up to `limit` strays older than this moment; return how many went."""
+    old = sa.select(StrayReceipt.id).where(StrayReceipt.at < before).order_by(StrayReceipt.at).limit(limit)
+    return changed(session, sa.delete(StrayReceipt).where(StrayReceipt.id.in_(old)))
+
+
+def forget_beyond(session: Session, channel_id: int, most: int, limit: int) -> int:
+    """Remove up to `limit` of the channel's strays that are older than its latest `most`; return how many went."""
+    mine = sa.select(StrayReceipt.id).where(StrayReceipt.channel_id == channel_id)
+    bound = mine.order_by(StrayReceipt.id.desc()).offset(most).limit(1).scalar_subquery()
+    beyond = mine.where(StrayReceipt.id <= bound).order_by(StrayReceipt.id).limit(limit)
+    return changed(session, sa.delete(StrayReceipt).where(StrayReceipt.id.in_(beyond)))

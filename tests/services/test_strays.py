@@ -1,0 +1,96 @@
+"""Receipts that name no message of ours: kept as they were first seen, found again, and never too many."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from flask import Flask
+
+from smsapp.channels.base import News, Receipt
+from smsapp.services import receipts, strays
+from smsapp.store.db import session, writing
+from smsapp.store.runs import ProviderRef
+from smsapp.store.strays import StrayReceipt
+from tests import builders
+from tests.engine import confirmed, funnel, work
+from tests.fakes import FakeChannel, FakeClock
+
+
+def kept() -> list[tuple[str, dt.datetime]]:
+    session().expire_all()
+    return [(one.provider_ref or one.ref, one.at) for one in session().query(StrayReceipt).order_by(StrayReceipt.id)]
+
+
+def arrive(channel_id: int, clock: FakeClock, *said: Receipt) -> None:
+    with writing() as current:
+        receipts.apply_receipts(current, [(channel_id, one) for one in said], clock.now)
+
+
+def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_others(
+    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given strays whose provider's ids lead to messages that are gone, more than are looked at in one go
+    monkeypatch.setattr(receipts, "BULK", 2)
+    builders.contacts(1)
+    provider.receipts_by_provider_ref = True
+    campaign, run_id = confirmed(clock.now)
+    channel_id, first = campaign.channel_id or 0, clock.now
+    gone = [Receipt(News.DELIVERED, provider_ref=f"gone{n}") for n in range(3)]
+    with writing() as current:
+        for one in gone:
+            current.add(ProviderRef(channel_id=channel_id, ref=one.provider_ref, phone="", run_id=run_id, seq=999))
+    arrive(channel_id, clock, *gone, Receipt(News.DELIVERED, provider_ref=f"p{run_id}-1"))
+    work(app, clock)
+    # when they are looked through again a while later
+    clock.forward(minutes=5)
+    receipts.redo_strays(clock.now)
+    # then the one behind them has found its message, and they are as they were
+    assert funnel(run_id).delivered == 1
+    assert kept() == [(one.provider_ref, first) for one in gone]
+
+
+def test_how_long_it_is_tried_again_depends_on_the_providers_id_and_the_time(app: Flask, clock: FakeClock) -> None:
+    channel_id = builders.channel().id
+    arrive(channel_id, clock, Receipt(News.DELIVERED, "other-7"), Receipt(News.DELIVERED, provider_ref="x"))
+    newest, oldest = strays.listing().lines
+
+    assert strays.tried_until(newest, clock.now) == clock.now + receipts.YOUNG
+    assert strays.tried_until(oldest, clock.now) is None
+    assert strays.tried_until(newest, clock.now + receipts.YOUNG) is None
+
+
+def test_a_day_is_counted_up_to_a_bound(app: Flask, clock: FakeClock) -> None:
+    channel_id, other = builders.channel().id, builders.channel().id
+    arrive(channel_id, clock, Receipt(News.DELIVERED, "old"))
+    clock.forward(days=1)
+    arrive(channel_id, clock, *[Receipt(News.DELIVERED, "new")] * 3)
+    arrive(other, clock, *[Receipt(News.DELIVERED, "new")] * 200)
+
+    assert (strays.lately(channel_id, clock.now), strays.lately(other, clock.now)) == (3, strays.MOST_COUNTED + 1)
+
+
+def test_each_channel_keeps_its_latest_ones_and_none_too_long(
+    app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a channel that is flooded, and one with an old and a new stray
+    monkeypatch.setattr(strays, "MOST_KEPT", 4)
+    monkeypatch.setattr(strays, "AT_ONCE", 3)
+    flooded, quiet = builders.channel().id, builders.channel().id
+    arrive(quiet, clock, Receipt(News.DELIVERED, "old"))
+    clock.forward(days=181)
+    arrive(quiet, clock, Receipt(News.DELIVERED, "new"))
+    arrive(flooded, clock, *[Receipt(News.DELIVERED, f"f{n}") for n in range(11)])
+    # when
+    strays.forget(clock.now)
+    # then
+    assert [name for name, _at in kept()] == ["new", "f7", "f8", "f9", "f10"]
+
+
+def test_a_receipt_of_a_test_message_is_not_among_them(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    channel_id = confirmed(clock.now)[0].channel_id or 0
+    provider.callbacks[b"said"] = [Receipt(News.DELIVERED, "test-1"), Receipt(News.DELIVERED, "else-1")]
+    receipts.store(channel_id, [receipts.Callback("POST", "", {}, b"said")], clock.now)
+    receipts.apply_news(clock.now)
+
+    assert [name for name, _at in kept()] == ["else-1"]
