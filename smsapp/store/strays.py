@@ -14,13 +14,14 @@ from smsapp.store.runs import ProviderRef
 
 
 class StrayReceipt(Base):
-    """A receipt that names no message of ours; `at` is when it was first seen, so it grows with the id."""
+    """A receipt that names no message of ours; `at` is when it came, so it grows with the id."""
 
     __tablename__ = "stray_receipt"
     __table_args__ = (
         sa.Index("ix_stray_receipt_channel_id_id", "channel_id", "id"),
         sa.Index("ix_stray_receipt_ref_id", "ref", "id"),
         sa.Index("ix_stray_receipt_provider_ref_id", "provider_ref", "id"),
+        sa.Index("ix_stray_receipt_same", "channel_id", "provider_ref", "ref", "phone", "news", "code", unique=True),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -34,10 +35,21 @@ class StrayReceipt(Base):
     code: Mapped[str] = mapped_column(sa.String(80), default="")
 
 
+SAME = ("channel_id", "provider_ref", "ref", "phone", "news", "code")
+"""What makes two strays the same one."""
+_REPLACED = sa.delete(StrayReceipt).where(*(getattr(StrayReceipt, name) == sa.bindparam(name) for name in SAME))
+
+
 def keep(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -> None:
-    """Keep receipts that name no message of ours."""
-    if strays:
-        session.execute(sa.insert(StrayReceipt), [{**stray, "at": now} for stray in strays])
+    """Keep receipts that name no message of ours.
+
+    One that comes again takes the place of the one before, so that applying twice leaves no double.
+    """
+    if not strays:
+        return
+    rows = {tuple(stray[name] for name in SAME): {**stray, "at": now} for stray in strays}
+    session.connection().execute(_REPLACED, [dict(zip(SAME, key, strict=True)) for key in rows])
+    session.connection().execute(sa.insert(StrayReceipt), list(rows.values()))
 
 
 def placed(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[StrayReceipt]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -87,6 +89,20 @@ def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeCloc
             receipts.apply_receipts(current, [(channel.id, Receipt(News.DELIVERED, stray))], clock.now)
     kept = session().scalars(sa.select(StrayReceipt.ref)).all()
     assert sorted(kept) == ["", "999999-1", "nonsense"]
+
+
+def test_a_receipt_for_nothing_of_ours_that_comes_again_is_kept_once(app: Flask, clock: FakeClock) -> None:
+    channel = builders.channel()
+    twice = [(channel.id, Receipt(News.DELIVERED, provider_ref="x", phone="1"))] * 2
+    for _ in range(2):
+        with writing() as current:
+            receipts.apply_receipts(
+                current, [*twice, (channel.id, Receipt(News.ACCEPTED, provider_ref="x"))], clock.now
+            )
+        clock.forward(hours=1)
+    kept = session().execute(sa.select(StrayReceipt.news, StrayReceipt.at)).all()
+    assert sorted(news for news, _at in kept) == ["accepted", "delivered"]
+    assert {at for _news, at in kept} == {clock.now - dt.timedelta(hours=1)}
 
 
 def test_callbacks_are_stored_first_and_applied_once(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:

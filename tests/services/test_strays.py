@@ -64,8 +64,8 @@ def test_a_day_is_counted_up_to_a_bound(app: Flask, clock: FakeClock) -> None:
     channel_id, other = builders.channel().id, builders.channel().id
     arrive(channel_id, clock, Receipt(News.DELIVERED, "old"))
     clock.forward(days=1)
-    arrive(channel_id, clock, *[Receipt(News.DELIVERED, "new")] * 3)
-    arrive(other, clock, *[Receipt(News.DELIVERED, "new")] * 200)
+    arrive(channel_id, clock, *[Receipt(News.DELIVERED, f"new-{n}") for n in range(3)])
+    arrive(other, clock, *[Receipt(News.DELIVERED, f"new-{n}") for n in range(200)])
 
     assert (strays.lately(channel_id, clock.now), strays.lately(other, clock.now)) == (3, strays.MOST_COUNTED + 1)
 

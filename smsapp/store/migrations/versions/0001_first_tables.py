@@ -344,6 +344,9 @@ def upgrade() -> None:
         batch_op.create_index("ix_stray_receipt_channel_id_id", ["channel_id", "id"], unique=False)
         batch_op.create_index("ix_stray_receipt_provider_ref_id", ["provider_ref", "id"], unique=False)
         batch_op.create_index("ix_stray_receipt_ref_id", ["ref", "id"], unique=False)
+        batch_op.create_index(
+            "ix_stray_receipt_same", ["channel_id", "provider_ref", "ref", "phone", "news", "code"], unique=True
+        )
 
     op.create_table(
         "trail",
@@ -702,6 +705,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_stray_receipt_ref_id")
         batch_op.drop_index("ix_stray_receipt_provider_ref_id")
         batch_op.drop_index("ix_stray_receipt_channel_id_id")
+        batch_op.drop_index("ix_stray_receipt_same")
         batch_op.drop_index(batch_op.f("ix_stray_receipt_at"))
 
     op.drop_table("stray_receipt")
