@@ -163,7 +163,9 @@ class Config:
     )
     LANE_SECONDS: int = setting(_number(1, 600), "45", "How long one sender job works before it rings its successor.")
     LEASE_SECONDS: int = setting(_number(5, 3600), "120", "After this time a silent sender's batch is in doubt.")
-    RETENTION_DAYS: int = setting(_number(1, 3650), "180", "How long callbacks are kept as they came.")
+    RETENTION_DAYS: int = setting(
+        _number(1, 3650), "180", "How long callbacks are kept as they came, and receipts that name no message."
+    )
     TEMPLATE_CHECK_DAYS: int = setting(
         _number(1, 3650), "30", "After so many days an approval should be compared with the provider again."
     )

@@ -48,9 +48,14 @@ def lately(channel_id: int, now: dt.datetime) -> int:
     return sum(at > now - LATELY for at in strays.seen(session(), channel_id, MOST_COUNTED + 1))
 
 
+def kept_days() -> int:
+    """Return after how many days they are removed."""
+    return settings().RETENTION_DAYS
+
+
 def forget(now: dt.datetime) -> None:
     """Remove strays older than RETENTION_DAYS, and of each channel all but the latest MOST_KEPT."""
-    before = now - dt.timedelta(days=settings().RETENTION_DAYS)
+    before = now - dt.timedelta(days=kept_days())
     _in_steps(strays.forget_old, before)
     for row in channels.everything():
         _in_steps(strays.forget_beyond, row.id, MOST_KEPT)

@@ -17,6 +17,7 @@ from smsapp.services import (
     confirmations,
     connections,
     sms_templates,
+    strays,
     template_sync,
     trials,
 )
@@ -118,6 +119,8 @@ def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, st
         health=channel_health.health(row.id, clock.now()),
         codes=channel_health.unknown_codes(row.id),
         pace=channel_health.pace(row),
+        strays=strays.lately(row.id, clock.now()),
+        strays_counted=strays.MOST_COUNTED,
         late_hours=channel_health.LATE_HOURS,
         tells_balance=channels.tells_balance(row),
         needs_holder=channels.needs_holder(row),

@@ -81,6 +81,13 @@ COLOURS = {
     Status.DELIVERED: "green",
 }
 
+NEWS: dict[str, tuple[Any, str]] = {
+    "delivered": (STATES[Status.DELIVERED], COLOURS[Status.DELIVERED]),
+    "undelivered": (STATES[Status.UNDELIVERED], COLOURS[Status.UNDELIVERED]),
+    "accepted": (_l("Accepted"), COLOURS[Status.ACCEPTED]),
+}
+"""What a receipt says: word and colour."""
+
 GROUPS = {
     "target": _l("Target users"),
     "effective": _l("Effective users"),

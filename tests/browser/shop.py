@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from decimal import Decimal
+from typing import Any
 
 from smsapp.domain.contact import Type
 from smsapp.domain.outcome import Check, Outcome
@@ -12,7 +13,7 @@ from smsapp.domain.segment import Condition, Group, Operator
 from smsapp.services import calls, clock
 from smsapp.services.calls import Call
 from smsapp.services.trail import Actor, note
-from smsapp.store import channel_health
+from smsapp.store import channel_health, strays
 from smsapp.store.db import session, writing
 from smsapp.store.people import Person
 from smsapp.store.runs import RunState
@@ -44,6 +45,18 @@ def telephone(channel_id: int) -> None:
             calls.note(current, channel_id, None, call, now)
 
 
+def misdirect(channel_id: int) -> None:
+    """Let receipts come in that name no message of ours."""
+    blank = {"channel_id": channel_id, "ref": "", "provider_ref": "", "phone": "", "outcome": None, "code": ""}
+    said: list[dict[str, Any]] = [
+        {"ref": "order-20260301-88", "news": "delivered", "code": "DELIVRD", "phone": "+8613800138000"},
+        {"provider_ref": "2089c6f0-5a3e-4a6e-9c3e-6b1f0f7d1a52", "news": "accepted"},
+        {"provider_ref": "1100000817293", "news": "undelivered", "outcome": "switched_off", "code": "MK:0001"},
+    ]
+    with writing() as current:
+        strays.keep(current, [blank | one for one in said], clock.now())
+
+
 def fill() -> Person:
     """Return the administrator of a filled shop."""
     ada = builders.person(login="ada", name="林然", role="administrator", session_mark="mark", password_hash="set")
@@ -60,6 +73,7 @@ def fill() -> Person:
     builders.segment(name="杭州金卡会员", rule=rule)
     channel = builders.channel(name="演示通道", rate=100, settings={"balance": "86.5"}, **LITTLE_LEFT)
     telephone(channel.id)
+    misdirect(channel.id)
     builders.channel(name="备用通道", active=False)
     chosen = builders.template(
         channel.id,
