@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.units import format_unit
 from flask_babel import format_datetime as localised
-from flask_babel import format_decimal, format_percent, format_timedelta, get_locale, get_timezone
+from flask_babel import format_decimal, format_percent, format_timedelta, get_locale, get_timezone, gettext
 from flask_login import current_user
 from markupsafe import Markup, escape
 
@@ -15,10 +16,13 @@ from smsapp import words
 from smsapp.domain import phone
 from smsapp.domain.people import sees_numbers
 from smsapp.services import clock
-from smsapp.words import general
+from smsapp.words import general, reports
 
 NOTHING = "–"
 PATTERNS = {"zh": "yyyy-MM-dd HH:mm", "en": "d MMM yyyy HH:mm"}
+CODES = {"audit": "Audit", "result": "Check", "role": "Role"}
+"""Details of the trail that hold a code, and the enum it is of."""
+WORDS: dict[str, dict[str, Any]] = {"cause": reports.DECIDED, "group": reports.GROUPS}
 
 
 def when(moment: dt.datetime | None, zone: str | None = None, seconds: bool = False) -> str:
@@ -54,6 +58,19 @@ def duration(length: dt.timedelta | float | None) -> str:
 def number(count: float | None) -> str:
     """Return a number with the reader's separators."""
     return NOTHING if count is None else format_decimal(count)
+
+
+def told(value: Any, name: str = "") -> str:
+    """Return what a detail of the trail holds: a moment, a code in words, the names of fields, or as it is."""
+    if isinstance(value, dict):
+        return str(gettext(", ")).join(f"{general.fact(key)} {told(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return str(gettext(", ")).join(general.fact(str(one)) for one in value)
+    if value is None or isinstance(value, bool):
+        return NOTHING if value is None else str(gettext("yes") if value else gettext("no"))
+    if name.endswith("_at"):
+        return when(dt.datetime.fromisoformat(value))
+    return words.label(value, CODES[name]) if name in CODES else str(WORDS.get(name, {}).get(value, value))
 
 
 def percent(part: float | None, whole: float | None) -> str:
@@ -107,5 +124,7 @@ FILTERS = {
     "discreet": discreet,
     "figure": figure,
     "did": general.did,
+    "fact": general.fact,
+    "told": told,
     "noun": general.noun,
 }

@@ -77,10 +77,68 @@ NOUNS = {
     "opt_out": _l("Opt-out"),
 }
 
+FACTS = {
+    "active": _l("Active"),
+    "added": _l("added"),
+    "audit": _l("Audit state"),
+    "audit_reason": _l("Reason"),
+    "balance_low": _l("Warn below a balance of"),
+    "by": _l("By"),
+    "cause": _l("Cause"),
+    "changed": _l("changed"),
+    "channel": _l("Channel"),
+    "channels": _l("Channels"),
+    "code": _l("Code"),
+    "confirmation": _l("Confirmation of opt-outs"),
+    "counts": _l("Rows"),
+    "currency": _l("Currency"),
+    "enabled": _l("Active"),
+    "file": _l("File"),
+    "gone": _l("withdrawn"),
+    "group": _l("Part of the recipients"),
+    "kind": _l("Kind"),
+    "known": _l("known already"),
+    "locale": _l("Language"),
+    "login": _l("Sign-in name"),
+    "masked": _l("Numbers masked"),
+    "n": _l("Message count"),
+    "name": _l("Name"),
+    "next_due_at": _l("Next send"),
+    "number": _l("Phone number"),
+    "per_day": _l("Per day"),
+    "per_week": _l("Per seven days"),
+    "phone_property": _l("Property that holds the phone"),
+    "price": _l("Price per billed part"),
+    "purpose": _l("Kind"),
+    "quiet_from": _l("Quiet from"),
+    "quiet_until": _l("Quiet until"),
+    "rate": _l("Messages per second"),
+    "reason": _l("Reason"),
+    "refused": _l("left out"),
+    "result": _l("Result"),
+    "role": _l("Role"),
+    "run": _l("Run"),
+    "sees_numbers": _l("Sees whole phone numbers"),
+    "signature": _l("Signature"),
+    "size": _l("Members"),
+    "source": _l("Copied from"),
+    "template": _l("Template"),
+    "text": _l("Text"),
+    "to": _l("New run"),
+    "unchanged": _l("unchanged"),
+    "version": _l("Version"),
+}
+"""What the details of a line of the trail are called; also the fields that were changed."""
+
 
 def did(action: str) -> str:
     """Return an action of the trail in words; an unknown one is shown as it is."""
     return str(DONE.get(action, action))
+
+
+def fact(name: str) -> str:
+    """Return what a detail of the trail is called; an unknown one (a setting of a provider's) is shown as it is."""
+    return str(FACTS.get(name, name))
 
 
 def noun(code: str) -> str:

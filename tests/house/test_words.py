@@ -87,9 +87,20 @@ def test_no_constant_goes_through_a_filter_that_speaks_the_readers_language() ->
     assert not found, found
 
 
-def test_every_action_of_the_trail_has_a_word() -> None:
+def notes() -> list[ast.Call]:
+    """Return every call that adds a line to the trail."""
     calls = [node for one in product() for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
-    noted = [call.args[2] for call in calls if ast.unparse(call.func) in {"note", "trail.note"} and len(call.args) > 4]
+    return [call for call in calls if ast.unparse(call.func) in {"note", "trail.note"} and len(call.args) > 4]
+
+
+def test_every_detail_of_the_trail_has_a_word() -> None:
+    named = {keyword.arg for call in notes() for keyword in call.keywords if keyword.arg}
+    assert len(named) > 10
+    assert not named - general.FACTS.keys()
+
+
+def test_every_action_of_the_trail_has_a_word() -> None:
+    noted = [call.args[2] for call in notes()]
     choices = [choice for one in noted for choice in ((one.body, one.orelse) if isinstance(one, ast.IfExp) else (one,))]
     actions = {choice.value for choice in choices if isinstance(choice, ast.Constant)}
     assert len(actions) > 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -12,8 +13,8 @@ from limits import parse
 from smsapp.domain.people import Role
 from smsapp.services import clock, people
 from smsapp.services.people import Sitting
-from smsapp.services.trail import Actor
-from smsapp.store.db import db
+from smsapp.services.trail import Actor, note
+from smsapp.store.db import db, writing
 from smsapp.store.people import EndedSession, Person, Trail
 from smsapp.web import guard
 from tests.pages import Pages
@@ -319,6 +320,31 @@ def test_the_trail_is_paged_and_filtered(client: Pages) -> None:
     assert piece.find("h1") is None
     assert len(piece.rows()) == 50
     assert not ada.get("/trail", action="create", person="999").rows()
+
+
+def test_the_details_of_the_trail_are_in_words(client: Pages) -> None:
+    ada = client.as_("administrator", "en")
+    by = Actor("ada", ada.person_id)
+    facts: list[dict[str, Any]] = [
+        {"name": "Spring", "next_due_at": "2026-03-02T02:00:00+00:00", "result": "ok"},
+        {"changed": ["rate", "phone_property", "api_key"], "role": "viewer", "sees_numbers": False},
+        {"counts": {"added": 2, "refused": 1}, "group": "delivered", "cause": "worker_lost", "run": None},
+    ]
+    with writing() as current:
+        for one in facts:
+            note(current, by, "edit", "campaign", 1, clock.now(), **one)
+    assert set(ada.get("/trail").texts(".trail-facts > span")) >= {
+        "Name Spring",
+        "Next send 2 Mar 2026 10:00",
+        "Result answers",
+        "changed Messages per second, Property that holds the phone, api_key",
+        "Role Viewer",
+        "Sees whole phone numbers no",
+        "Rows added 2, left out 1",
+        "Part of the recipients Delivered",
+        "Cause The sender stopped before the answer came",
+        "Run –",
+    }
 
 
 def test_errors_are_told_in_the_readers_language(client: Pages) -> None:
