@@ -114,7 +114,7 @@ class Config:
     """All settings, typed. Make one with `Config.read(os.environ)`."""
 
     INSTANCE_DIR: Path = setting(
-        _folder, str(HERE / "instance"), "Folder for the database file, keys, uploads and logs."
+        _folder, str(HERE / "instance"), "Folder for the database files, keys, uploads and logs."
     )
     DATABASE_URL: str = setting(
         _database, "", "PostgreSQL address; empty means SQLite in the instance folder.", secret=True

@@ -25,9 +25,9 @@ from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
 from smsapp.services import channels, clock
 from smsapp.services.trail import Actor
+from smsapp.store import inbox
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
-from smsapp.store.receipts import Inbox
 from tests.journey.kannel import BEARERBOX, FAKESMSC, PASSWORD, SENDER, SMSBOX, USERNAME, Kannel, free_ports, running
 
 IN_FLIGHT, LEAST = 50, 0.90
@@ -87,8 +87,8 @@ def await_quiet() -> None:
     seen, last = -1, 0
     while seen != last:
         time.sleep(QUIET)
-        seen, last = last, session().scalar(sa.select(sa.func.max(Inbox.id))) or 0
-        session().commit()
+        with inbox.engine().connect() as connection:
+            seen, last = last, connection.scalar(sa.select(sa.func.max(inbox.INBOX.c.id))) or 0
 
 
 def main() -> int:

@@ -24,11 +24,11 @@ from bench.campaign import check
 from bench.raw import ledger as raw
 from bench.raw.ground import Ground
 from bench.stage import Stage, await_end, confirm, draft, fill, sink_process, stage
+from smsapp.channels.base import Callback
 from smsapp.services import clock, receipts
-from smsapp.store import receipts as inbox
 from smsapp.store import runs
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import session
 from smsapp.store.runs import Run
 from tests import builders
 
@@ -114,9 +114,7 @@ def apply(found: Stage, channel: ChannelRow, run_id: int, count: int, database: 
     arrived = seqs + seqs[::10]
     random.Random(5).shuffle(arrived)
     stored = bodies(run_id, arrived, 100) + bodies(999_999, range(1, 1001), 100)
-    with writing() as current:
-        for body in stored:
-            inbox.add(current, channel.id, clock.now(), method="POST", url="", query="", headers={}, body=body)
+    receipts.keep(channel.id, [Callback("POST", "", {}, body) for body in stored], clock.now())
     ground = Ground(found.raw_url)
     ground.make(count)
     raw.freeze(ground, count)

@@ -14,13 +14,14 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import HERE, Config
 from smsapp import cli, web
-from smsapp.store import queue
+from smsapp.store import inbox, queue
 from smsapp.store import settings as kept
 from smsapp.store.db import as_json, db, prepare_engine
 from smsapp.web import guard, inputs, language, render
 
 LARGEST_FORM = 2 * 1024 * 1024
 """Bytes of a request's body, except where files are uploaded (web/guard.py `uploads`)."""
+ENGINES = {"pool_pre_ping": True, "json_serializer": as_json, "hide_parameters": True}
 
 csrf = CSRFProtect()
 migrate = Migrate(directory=str(HERE / "smsapp" / "store" / "migrations"), compare_type=True)
@@ -41,7 +42,8 @@ def create_app(config: Config | None = None) -> Flask:
     app.config.update(
         SECRET_KEY=kept.secret_key(config),
         SQLALCHEMY_DATABASE_URI=config.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True, "json_serializer": as_json, "hide_parameters": True},
+        SQLALCHEMY_ENGINE_OPTIONS=ENGINES,
+        SQLALCHEMY_BINDS=inbox.binds(config.database_url, ENGINES),
         SESSION_COOKIE_NAME="smsapp",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -56,7 +58,8 @@ def create_app(config: Config | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     db.init_app(app)
     with app.app_context():
-        prepare_engine(db.engine)
+        for engine in db.engines.values():
+            prepare_engine(engine)
     migrate.init_app(app, db)
     queue.init_app(app, config.redis_url)
     language.init_app(app)

@@ -77,15 +77,21 @@ def migrate(config: Config) -> None:
     app = create_app(config)
     with app.app_context():
         flask_migrate.upgrade()
-        db.engine.dispose()
+        dispose()
+
+
+def dispose() -> None:
+    """Close every connection, so that all is in the files themselves."""
+    for engine in db.engines.values():
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def sqlite_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty SQLite file to copy."""
+def sqlite_model(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Migrated, empty SQLite files to copy: the database and the inbox."""
     config = settings(tmp_path_factory.mktemp("model"))
     migrate(config)
-    return config.INSTANCE_DIR / "smsapp.db"
+    return sorted(config.INSTANCE_DIR.glob("*.db"))
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +106,8 @@ def postgres_model(postgres_server: str, worker_id: str, tmp_path_factory: pytes
 
 @pytest.fixture
 def sqlite_config(request: pytest.FixtureRequest, tmp_path: Path, valkey_server: str) -> Config:
-    shutil.copy(request.getfixturevalue("sqlite_model"), tmp_path / "smsapp.db")
+    for file in request.getfixturevalue("sqlite_model"):
+        shutil.copy(file, tmp_path)
     return settings(tmp_path, REDIS_URL=valkey_server)
 
 
@@ -149,7 +156,7 @@ def app(config: Config) -> Iterator[Flask]:
     with made.app_context():
         yield made
         db.session.remove()
-        db.engine.dispose()
+        dispose()
 
 
 @pytest.fixture

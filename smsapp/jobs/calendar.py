@@ -24,7 +24,7 @@ class Chore:
 CHORES = (
     Chore("sweep", every=60),
     # Every callback rings it; this is for the ring that got lost.
-    Chore("apply_news", every=5, queue="news"),
+    Chore("keep_reading", every=5, queue="news"),
     Chore("ask_providers", every=10, queue="news"),
     Chore("look_up_doubts", every=300),
     Chore("forget_bad_records", every=21_600),

@@ -38,9 +38,9 @@ def sweep() -> None:
     imports.sweep(clock.now())
 
 
-def apply_news() -> None:
-    """Read stored callbacks."""
-    receipts.apply_news(clock.now())
+def keep_reading() -> None:
+    """Read stored callbacks, and those that come meanwhile."""
+    receipts.keep_reading(clock.now)
 
 
 def ask_providers() -> None:

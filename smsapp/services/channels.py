@@ -25,7 +25,7 @@ from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.services import contacts, trail
 from smsapp.services.trail import Actor
-from smsapp.store import channel_health
+from smsapp.store import channel_health, inbox
 from smsapp.store import channels as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import property_types
@@ -262,6 +262,9 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
         trail.note(current, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
         channel_health.forget_channel(current, channel_id)
         current.delete(found)
+    # On SQLite another channel may get its number, and must not read what was said to this one.
+    with inbox.writing() as callbacks:
+        inbox.forget_unread(callbacks, channel_id)
 
 
 def may_be_deleted(channel_id: int) -> bool:

@@ -1,7 +1,7 @@
 """The inbox: callbacks are stored as they came and acknowledged; one consumer reads and applies them later, in bulk.
 
 Early, double, late, contradictory and unknown receipts change nothing they should not: `domain/message.advance`
-decides, and what a callback says is applied in the same transaction that marks it as read.
+decides. So a callback may be applied twice: it is marked as read after what it says is committed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import datetime as dt
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+from sqlalchemy.engine import Row
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -23,15 +25,18 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.storable import storable
-from smsapp.services import calls, channels, opt_outs, replies
-from smsapp.store import codes, news, queue, receipts, runs, strays
+from smsapp.services import calls, channels, opt_outs, replies, stopping
+from smsapp.store import codes, inbox, news, queue, runs, strays
 from smsapp.store.db import session, writing
+from smsapp.store.inbox import InboxState
 from smsapp.store.news import Move
-from smsapp.store.receipts import Inbox
 from smsapp.store.settings import settings
 from smsapp.store.strays import StrayReceipt
 
 log = logging.getLogger(__name__)
+Clock = Callable[[], dt.datetime]
+Waiting = Row[Any]
+"""A stored callback: id, channel_id, method, query, headers, body, url."""
 
 BULK = 500
 """Callbacks read in one transaction."""
@@ -39,85 +44,137 @@ YOUNG = dt.timedelta(days=1)
 """How long a receipt without a message may wait for its message's provider id to turn up."""
 TEST_REF = "test-"
 """How references of test sends begin; their receipts belong to no run."""
-FORGOTTEN_AT_ONCE = 5000
+FORGOTTEN_AT_ONCE = 500
+"""Few, because a callback that comes meanwhile waits for it."""
+LONGEST = dt.timedelta(seconds=20)
+"""How long one job reads before it rings its successor: the other work of its worker waits for it."""
+QUIET = dt.timedelta(seconds=1)
+"""A job ends when nothing has come for so long."""
+LOOK = 0.5
+"""Seconds between two looks into the inbox, in which callbacks gather."""
 REF = re.compile(r"([0-9]{1,18})-([0-9]{1,9})")
 STATUS = {News.DELIVERED: Status.DELIVERED, News.UNDELIVERED: Status.UNDELIVERED, News.ACCEPTED: Status.ACCEPTED}
 
 
 def store(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> None:
     """Keep callbacks as they came and ask for them to be read; once this returns they may be acknowledged."""
-    with writing() as current:
-        for callback in said:
-            _keep(current, channel_id, callback, now)
-    queue.ring_once(queue.NEWS, "apply_news")
+    keep(channel_id, said, now)
+    queue.ring_once(queue.NEWS, "keep_reading")
 
 
-def _keep(current: Session, channel_id: int, callback: Callback, now: dt.datetime) -> None:
-    receipts.add(
-        current,
-        channel_id,
-        now,
-        method=callback.method,
-        url=callback.url,
-        query=callback.query,
-        headers=dict(callback.headers),
-        body=callback.body,
-    )
+def keep(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> None:
+    """Keep callbacks as they came; whoever reads next finds them."""
+    rows = [
+        {"method": one.method, "url": one.url, "query": one.query, "headers": dict(one.headers), "body": one.body}
+        for one in said
+    ]
+    with inbox.writing() as current:
+        inbox.add(current, channel_id, now, rows)
+
+
+def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> None:
+    """Apply what is stored and what comes while we look; return once nothing has come for a while, or after LONGEST.
+
+    A stream of callbacks so costs one job in LONGEST, and few large transactions. Somebody else at it is left alone.
+    """
+    if not queue.attend("keep_reading"):
+        return
+    begun = last = clock()
+    try:
+        while True:
+            read = _read_bulk(clock())
+            now = clock()
+            if read:
+                last = now
+            if stopping.is_wanted() or now - begun >= LONGEST or now - last >= QUIET:
+                break
+            queue.attend("keep_reading", again=True)
+            if read < BULK:
+                pause(LOOK)
+    finally:
+        # What is stored from here on is rung for; what came just before is found by the look below.
+        queue.leave("keep_reading")
+    if inbox.unread_ids(1):
+        queue.ring_once(queue.NEWS, "keep_reading")
 
 
 def apply_news(now: dt.datetime) -> int:
-    """Read every stored callback and apply it; return how many were read. One consumer at a time.
+    """Read every stored callback and apply it; return how many were read."""
+    total = 0
+    while read := _read_bulk(now):
+        total += read
+    return total
 
-    A callback that cannot be applied with the others is tried alone, and put aside if it cannot be applied at all: the
-    ones behind it must not wait for ever. The raw body is kept.
+
+def _read_bulk(now: dt.datetime) -> int:
+    """Read the oldest callbacks and apply them; return how many were read: 0 if none waits or another is at it.
+
+    One that cannot be applied with the others is tried alone, and put aside if it cannot be applied at all: the ones
+    behind it must not wait for ever. The raw body is kept.
     """
-    read = 0
-    alone: list[int] = []
-    while True:
-        bulk = alone[:1] or receipts.unread_ids(session(), BULK)
-        if not bulk:
-            return read
+    waiting = inbox.unread(BULK)
+    if not waiting:
+        return 0
+    try:
+        return _apply(waiting, now)
+    except OperationalError:
+        raise
+    except Exception:
+        log.exception("news.failed callbacks=%s", len(waiting))
+    for one in waiting:
         try:
-            with writing() as current:
-                if not receipts.only_reader(current):
-                    return read
-                _apply(current, receipts.of_ids(current, bulk), now)
+            _apply([one], now)
         except OperationalError:
             raise
         except Exception:
-            log.exception("news.failed callbacks=%s", len(bulk))
-            if len(bulk) > 1:
-                alone = list(bulk)
-                continue
-            with writing() as current:
-                receipts.mark_read(current, [], bulk)
-        alone = alone[1:]
-        read += len(bulk)
+            log.exception("news.put_aside inbox=%s", one.id)
+            with inbox.writing() as current:
+                inbox.mark_read(current, [one.id], InboxState.UNREADABLE)
+    return len(waiting)
 
 
-def _apply(current: Session, waiting: Sequence[Inbox], now: dt.datetime) -> None:
+def _apply(waiting: Sequence[Waiting], now: dt.datetime) -> int:
+    """Apply these callbacks, then mark them as read; return how many, or 0 if another is at it.
+
+    The mark comes after the commit: whoever is killed in between leaves callbacks that are applied once more, and that
+    changes nothing.
+    """
+    found, unreadable = _understood(waiting)
+    with writing() as current:
+        if not inbox.only_reader(current):
+            return 0
+        news_of_ours: list[tuple[int, Receipt]] = []
+        for row, position, item in found:
+            if isinstance(item, Reply):
+                replies.take(current, row.channel_id, row.id, position, item, now)
+            elif not item.ref.startswith(TEST_REF):
+                news_of_ours.append((row.channel_id, _clean(item)))
+        apply_receipts(current, news_of_ours, now)
+    with inbox.writing() as marks:
+        inbox.mark_read(marks, [row.id for row in waiting if row.id not in unreadable])
+        inbox.mark_read(marks, sorted(unreadable), InboxState.UNREADABLE)
+    return len(waiting)
+
+
+def _understood(waiting: Sequence[Waiting]) -> tuple[list[tuple[Waiting, int, Receipt | Reply]], set[int]]:
+    """Return what the callbacks say, each with its callback and its place in it, and which ones cannot be read."""
     adapters: dict[int, Channel | None] = {}
-    found_news: list[tuple[int, Receipt]] = []
-    unreadable: list[int] = []
+    found: list[tuple[Waiting, int, Receipt | Reply]] = []
+    unreadable: set[int] = set()
     for row in waiting:
         if row.channel_id not in adapters:
             adapters[row.channel_id] = _adapter(row.channel_id)
         adapter = adapters[row.channel_id]
         callback = Callback(row.method, row.query, row.headers, row.body, row.url)
         try:
-            found = adapter.read_callback(callback) if adapter else ()
+            said = adapter.read_callback(callback) if adapter else ()
         except Exception as error:
             # Whatever a provider sends, the callbacks behind it must not wait for ever; the raw body is kept.
             log.warning("callback.unreadable inbox=%s error=%s", row.id, type(error).__name__)
-            unreadable.append(row.id)
+            unreadable.add(row.id)
             continue
-        for position, item in enumerate(found):
-            if isinstance(item, Reply):
-                replies.take(current, row.channel_id, row.id, position, item, now)
-            elif not item.ref.startswith(TEST_REF):
-                found_news.append((row.channel_id, _clean(item)))
-    apply_receipts(current, found_news, now)
-    receipts.mark_read(current, [row.id for row in waiting], unreadable)
+        found += [(row, position, item) for position, item in enumerate(said)]
+    return found, unreadable
 
 
 def _clean(receipt: Receipt) -> Receipt:
@@ -256,8 +313,7 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                 adapter = channels.adapter(channel_id)
                 session().commit()
                 async for page in adapter.pull(http):
-                    with writing() as current:
-                        _keep(current, channel_id, page, now)
+                    keep(channel_id, [page], now)
             except ChannelError as trouble:
                 log.warning("pull.failed channel=%s code=%s", channel_id, trouble.code)
                 with writing() as current:
@@ -268,17 +324,16 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
 
 
 def forget_old(now: dt.datetime) -> int:
-    """Remove callbacks that were read longer than RETENTION_DAYS ago, some thousand at a time; return how many."""
+    """Remove callbacks that were read and came longer than RETENTION_DAYS ago, a few at a time; return how many."""
     before = now - dt.timedelta(days=settings().RETENTION_DAYS)
     gone = 0
-    while True:
-        with writing() as current:
-            removed = receipts.forget_old(current, before, FORGOTTEN_AT_ONCE)
-        gone += removed
-        if removed < FORGOTTEN_AT_ONCE:
-            return gone
+    while ids := inbox.old_ids(before, FORGOTTEN_AT_ONCE):
+        with inbox.writing() as current:
+            inbox.forget(current, ids)
+        gone += len(ids)
+    return gone
 
 
 def unread_count(limit: int = 1000) -> int:
     """Return how many callbacks wait to be read, counted up to `limit`."""
-    return len(receipts.unread_ids(session(), limit))
+    return len(inbox.unread_ids(limit))

@@ -75,9 +75,12 @@ def of_kinds(kinds: Collection[str]) -> set[int]:
     return set(session().scalars(sa.select(ChannelRow.id).where(ChannelRow.kind.in_(kinds))))
 
 
+_BY_TOKEN = sa.select(ChannelRow).where(ChannelRow.callback_token == sa.bindparam("token"))
+
+
 def by_token(token: str) -> ChannelRow | None:
     """Return the channel whose callback address ends in this token."""
-    return session().scalar(sa.select(ChannelRow).where(ChannelRow.callback_token == token))
+    return session().scalar(_BY_TOKEN, {"token": token})
 
 
 def by_name(name: str) -> ChannelRow | None:

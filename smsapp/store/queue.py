@@ -68,13 +68,36 @@ def ring(name: str, task: str, *args: Any) -> bool:
 
 
 def ring_once(name: str, task: str, *args: Any) -> bool:
-    """Ring unless a ring of this queue waits already: whoever answers that one finds this work too."""
+    """Ring unless a ring of this queue waits already, or somebody attends to this task: they find this work too."""
     try:
-        if queue(name).count:
+        # One look for both: the list of an empty queue does not exist.
+        if connection().exists(Queue.redis_queue_namespace_prefix + name, ATTENDED + task):
             return True
     except redis.RedisError:
         return False
     return ring(name, task, *args)
+
+
+ATTENDED, ATTENDED_SECONDS = "smsapp:attended:", 5
+
+
+def attend(task: str, *, again: bool = False) -> bool:
+    """Say that nobody needs to ring for this task for some seconds; False if somebody else has said so.
+
+    `again` goes on with what we have said. Without Redis everybody attends.
+    """
+    try:
+        return bool(connection().set(ATTENDED + task, "1", ex=ATTENDED_SECONDS, nx=not again))
+    except redis.RedisError:
+        return True
+
+
+def leave(task: str) -> None:
+    """From now on this task has to be rung for."""
+    try:
+        connection().delete(ATTENDED + task)
+    except redis.RedisError as error:
+        log.warning("leave.lost task=%s error=%s", task, type(error).__name__)
 
 
 def ring_at(when: dt.datetime, name: str, task: str, *args: Any, ring_id: str) -> bool:

@@ -8,9 +8,19 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from smsapp.store.db import db
+from smsapp.store import inbox
+from smsapp.store.db import Base, db
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+PARTS = {"main": Base.metadata, "inbox": inbox.metadata}
+"""The tables in two parts, each of which a migration upgrades by a function of its own."""
+
+
+def databases() -> list[tuple[sa.Engine, list[str]]]:
+    """Return each database with the parts it holds: on SQLite the inbox is a file of its own."""
+    if inbox.engine() is db.engine:
+        return [(db.engine, ["main", "inbox"])]
+    return [(db.engine, ["main"]), (inbox.engine(), ["inbox"])]
 
 
 @functools.cache
@@ -20,8 +30,15 @@ def wanted() -> str:
 
 
 def found() -> str:
-    """Return the revision of the database; "" if it is empty. Raises SQLAlchemyError if it does not answer."""
-    with db.engine.connect() as connection:
+    """Return the revision of the database; "" if it is empty. Raises SQLAlchemyError if it does not answer.
+
+    Of two files the one that is behind is told.
+    """
+    return min(_found(engine) for engine, _parts in databases())
+
+
+def _found(engine: sa.Engine) -> str:
+    with engine.connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
             return ""
         return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) or "")

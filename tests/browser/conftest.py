@@ -31,10 +31,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def filled(sqlite_model: Path, tmp_path_factory: pytest.TempPathFactory, valkey_server: str) -> tuple[Flask, Person]:
+def filled(
+    sqlite_model: list[Path], tmp_path_factory: pytest.TempPathFactory, valkey_server: str
+) -> tuple[Flask, Person]:
     """An application with something on every page, and its administrator."""
     folder = tmp_path_factory.mktemp("shop")
-    shutil.copy(sqlite_model, folder / "smsapp.db")
+    for file in sqlite_model:
+        shutil.copy(file, folder)
     app = create_app(settings(folder, REDIS_URL=valkey_server))
     with app.app_context():
         administrator = shop.fill()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import flask_migrate
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from config import Config
-from smsapp.store import queue
+from smsapp.store import inbox, queue
 from smsapp.store.db import db, session
 from smsapp.store.runs import Run
 from tests import builders
@@ -52,6 +53,15 @@ def test_an_empty_database_comes_with_its_remedy(app: Flask, runner: FlaskCliRun
     with db.engine.begin() as connection:
         connection.execute(sa.text("DROP TABLE alembic_version"))
     assert "is empty; run: flask db upgrade" in said(runner, 1)
+
+
+@pytest.mark.parametrize("config", ["sqlite"], indirect=True)
+def test_a_lost_inbox_comes_with_its_remedy(app: Flask, runner: FlaskCliRunner) -> None:
+    inbox.engine().dispose()
+    Path(str(inbox.engine().url.database)).unlink()
+    assert "run: flask db upgrade" in said(runner, 1)
+    flask_migrate.upgrade()
+    assert "the schema is up to date" in said(runner, 1)
 
 
 def test_keys_others_can_read_are_wrong(runner: FlaskCliRunner, config: Config) -> None:

@@ -24,6 +24,20 @@ def test_a_ring_waits_for_a_worker_with_its_arguments(app: Flask) -> None:
     assert (job.func_name, job.args) == ("smsapp.jobs.tasks.send", (7,))
 
 
+def test_nobody_rings_twice_or_for_what_somebody_attends_to(app: Flask) -> None:
+    for _ in range(2):
+        queue.ring_once(queue.NEWS, "keep_reading")
+    assert waiting(queue.NEWS) == ["keep_reading"]
+    queue.queue(queue.NEWS).empty()
+    assert queue.attend("keep_reading")
+    assert not queue.attend("keep_reading")
+    queue.ring_once(queue.NEWS, "keep_reading")
+    assert waiting(queue.NEWS) == []
+    queue.leave("keep_reading")
+    queue.ring_once(queue.NEWS, "keep_reading")
+    assert waiting(queue.NEWS) == ["keep_reading"]
+
+
 def test_a_later_ring_is_due_when_it_is_due(app: Flask) -> None:
     moment = dt.datetime.now(dt.UTC)
     queue.ring_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, ring_id="due-1")
@@ -63,7 +77,7 @@ def test_two_schedulers_take_turns(app: Flask) -> None:
 def test_chores_are_added_kept_changed_and_forgotten(app: Flask) -> None:
     assert queue.keep_chores(SWEEP) == (1, 0)
     assert queue.keep_chores(SWEEP) == (0, 0)
-    changed = {"chore-sweep-2": ("chores", "sweep", 30), "chore-news-1": ("news", "apply_news", 5)}
+    changed = {"chore-sweep-2": ("chores", "sweep", 30), "chore-news-1": ("news", "keep_reading", 5)}
     assert queue.keep_chores(changed) == (2, 1)
     assert {job.id: job.meta["interval"] for job in queue.timekeeper().get_jobs()} == {
         "chore-sweep-2": 30,

@@ -12,9 +12,8 @@ from flask.testing import FlaskClient
 from smsapp.channels.base import Callback, CallbackRefused, Channel, Misconfigured, Unreachable
 from smsapp.channels.http import HttpClient
 from smsapp.services import callbacks, channels, receipts
+from smsapp.store import inbox
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
-from smsapp.store.receipts import Inbox
 from smsapp.store.settings import EXTENSION, settings
 from tests import builders
 
@@ -35,7 +34,7 @@ def gateway(app: Flask) -> ChannelRow:
 
 
 def stored() -> list[tuple[str, str, bytes]]:
-    return [(row.method, row.query, row.body) for row in session().query(Inbox).order_by(Inbox.id)]
+    return [(row.method, row.query, row.body) for row in inbox.unread(10)]
 
 
 def test_a_callback_is_kept_as_it_came_and_answered_as_the_provider_wants(
@@ -47,7 +46,7 @@ def test_a_callback_is_kept_as_it_came_and_answered_as_the_provider_wants(
     answer = http.post("/callbacks/tok-en", data=b"\xff\x00 raw", content_type="application/octet-stream")
     assert answer.status_code == 200
     assert stored() == [("GET", query, b""), ("POST", "", b"\xff\x00 raw")]
-    headers = session().query(Inbox).order_by(Inbox.id).first().headers
+    headers = inbox.unread(1)[0].headers
     assert headers["x-sign"] == "d"
     assert not {"cookie", "authorization"} & set(headers)
     assert "Set-Cookie" not in answer.headers

@@ -1,4 +1,7 @@
-"""Runs migrations on the application's own engine; the same ones on SQLite and PostgreSQL."""
+"""Runs migrations on the application's own engines; the same ones on SQLite and PostgreSQL.
+
+New ones are generated on SQLite (`flask db migrate`), where each part is a file: that tells whose a change is.
+"""
 
 import importlib
 import pkgutil
@@ -6,7 +9,8 @@ import pkgutil
 from alembic import context
 
 from smsapp import store
-from smsapp.store.db import Base, BigId, Json, UtcDateTime, db
+from smsapp.store import schema
+from smsapp.store.db import BigId, Json, UtcDateTime
 
 for found in pkgutil.iter_modules(store.__path__):
     if not found.ispkg:
@@ -23,14 +27,17 @@ def render_item(kind: str, item: object, _context: object) -> str | bool:
     return False
 
 
-with db.engine.connect() as connection:
-    context.configure(
-        connection=connection,
-        target_metadata=Base.metadata,
-        render_as_batch=True,
-        compare_type=True,
-        render_item=render_item,
-    )
-    with context.begin_transaction():
-        context.run_migrations()
-    connection.commit()
+for engine, parts in schema.databases():
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=[schema.PARTS[part] for part in parts],
+            upgrade_token=f"{parts[0]}_upgrades",
+            downgrade_token=f"{parts[0]}_downgrades",
+            render_as_batch=True,
+            compare_type=True,
+            render_item=render_item,
+        )
+        with context.begin_transaction():
+            context.run_migrations(parts=parts)
+        connection.commit()

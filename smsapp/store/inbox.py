@@ -1,0 +1,127 @@
+"""The inbox: callbacks as they came, stored before they are acknowledged and applied later in bulk.
+
+On SQLite it is a file of its own beside the database: a file has one writer at a time, and whoever brings a receipt
+must not wait while a campaign is frozen. On PostgreSQL it is a table among the others.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, Row
+from sqlalchemy.orm import Session
+
+from smsapp.store.db import NAMES, BigId, Json, UtcDateTime, db, dialect
+
+BIND = "inbox"
+READER = 7_460_001
+"""Key of the PostgreSQL advisory lock that lets one consumer apply at a time; SQLite has one writer anyway."""
+
+
+class InboxState(enum.IntEnum):
+    NEW = 0
+    APPLIED = 1
+    UNREADABLE = 2
+
+
+metadata = sa.MetaData(naming_convention=NAMES)
+INBOX = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    # Not a foreign key: the channel may be in another file.
+    sa.Column("channel_id", sa.Integer, nullable=False),
+    sa.Column("received_at", UtcDateTime, nullable=False),
+    sa.Column("state", sa.SmallInteger, nullable=False),
+    sa.Column("method", sa.String(7), nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("headers", Json, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("ix_inbox_new", "id", sqlite_where=sa.text("state = 0"), postgresql_where=sa.text("state = 0")),
+)
+_NEW = INBOX.c.state == 0
+_ADD = sa.insert(INBOX)
+# Whatever was removed, and even if the file is lost or an older copy of it comes back, an id never comes again: it is
+# the microsecond, or the next number if that one is taken.
+_ADD_BY_CLOCK = _ADD.values(
+    id=sa.func.max(
+        sa.bindparam("microsecond", type_=sa.BigInteger),
+        sa.select(sa.func.coalesce(sa.func.max(INBOX.c.id), 0) + 1).scalar_subquery(),
+    )
+)
+
+
+def binds(database_url: str, options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what Flask-SQLAlchemy has to know of the inbox: another file on SQLite, nothing on PostgreSQL."""
+    url = sa.make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return {}
+    stem, dot, ending = url.database.rpartition(".")
+    beside = f"{stem}-inbox{dot}{ending}" if dot and "/" not in ending else f"{url.database}-inbox"
+    return {BIND: {"url": url.set(database=beside), **options}}
+
+
+def engine() -> Engine:
+    """Return the engine of the inbox: on PostgreSQL the one and only."""
+    return db.engines.get(BIND, db.engine)
+
+
+def writing() -> AbstractContextManager[Connection]:
+    """Open a short transaction of the inbox alone; committed at the end, rolled back on any exception."""
+    return engine().begin()
+
+
+def add(current: Connection, channel_id: int, now: dt.datetime, requests: Sequence[dict[str, Any]]) -> None:
+    """Keep requests as they came: method, url, query, headers, body."""
+    row = {"channel_id": channel_id, "received_at": now, "state": int(InboxState.NEW)}
+    if current.dialect.name == "sqlite":
+        current.execute(_ADD_BY_CLOCK, [{"microsecond": int(now.timestamp() * 1e6), **row, **one} for one in requests])
+    else:
+        current.execute(_ADD, [row | one for one in requests])
+
+
+def only_reader(session: Session) -> bool:
+    """Become the one who applies until the transaction ends; False if another is at work."""
+    if dialect() != "postgresql":
+        return True
+    return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(READER))))
+
+
+def unread(limit: int) -> Sequence[Row[Any]]:
+    """Return the oldest callbacks nobody has read, in the order they came."""
+    with engine().connect() as current:
+        return current.execute(sa.select(INBOX).where(_NEW).order_by(INBOX.c.id).limit(limit)).all()
+
+
+def unread_ids(limit: int) -> Sequence[int]:
+    with engine().connect() as current:
+        return current.scalars(sa.select(INBOX.c.id).where(_NEW).order_by(INBOX.c.id).limit(limit)).all()
+
+
+def mark_read(current: Connection, ids: Sequence[int], state: InboxState = InboxState.APPLIED) -> None:
+    if ids:
+        current.execute(sa.update(INBOX).where(INBOX.c.id.in_(ids)).values(state=int(state)))
+
+
+def forget_unread(current: Connection, channel_id: int) -> None:
+    """Remove what nobody has read of this channel."""
+    current.execute(sa.delete(INBOX).where(_NEW, INBOX.c.channel_id == channel_id))
+
+
+def old_ids(before: dt.datetime, among: int) -> Sequence[int]:
+    """Return those of the oldest so many callbacks that were read and came before this moment."""
+    with engine().connect() as current:
+        oldest = current.execute(
+            sa.select(INBOX.c.id, INBOX.c.state, INBOX.c.received_at).order_by(INBOX.c.id).limit(among)
+        )
+        return [one.id for one in oldest if one.state != InboxState.NEW and one.received_at < before]
+
+
+def forget(current: Connection, ids: Sequence[int]) -> None:
+    current.execute(sa.delete(INBOX).where(INBOX.c.id.in_(ids)))

@@ -1,0 +1,216 @@
+"""The inbox: nothing in it waits for the ledger, is lost, or counts twice when somebody is killed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import flask_migrate
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from smsapp.channels.base import Callback, News, Receipt, Reply
+from smsapp.domain.outcome import Outcome
+from smsapp.services import channels, receipts, stopping
+from smsapp.services.trail import Actor
+from smsapp.store import inbox, queue
+from smsapp.store.codes import UnknownCode
+from smsapp.store.db import Base, db, session
+from smsapp.store.replies import OptOut
+from smsapp.store.replies import Reply as Answer
+from smsapp.store.runs import Message, Run, Tally
+from smsapp.store.strays import StrayReceipt
+from tests import builders
+from tests.conftest import dispose
+from tests.engine import confirmed, funnel, refs, work
+from tests.fakes import FakeChannel, FakeClock
+
+on_sqlite = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def bring(channel_id: int, clock: FakeClock, *bodies: bytes) -> None:
+    receipts.store(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now)
+
+
+def rows(*tables: type[Base]) -> list[list[tuple[object, ...]]]:
+    """Return what is in these tables, but for ids and times of what may be written anew."""
+    session().expire_all()
+    return [
+        sorted(
+            tuple(getattr(one, column.key) for column in sa.inspect(table).columns if column.key not in {"id", "at"})
+            for one in session().scalars(sa.select(table))
+        )
+        for table in tables
+    ]
+
+
+def test_whoever_is_killed_between_applying_and_marking_changes_nothing(
+    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given news of every kind
+    builders.contacts(4)
+    campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    a, b, c, _d = refs(run_id)
+    provider.callbacks = {
+        b"news": [
+            Receipt(News.DELIVERED, a),
+            Receipt(News.UNDELIVERED, b, outcome=Outcome.UNKNOWN, code="X:1"),
+            Receipt(News.UNDELIVERED, c, outcome=Outcome.OPTED_OUT),
+            Receipt(News.DELIVERED, provider_ref="nobody's"),
+            Reply(phone="+8613900139000", text="退订"),
+        ],
+        b"more": [Receipt(News.DELIVERED, a), Reply(phone="+8613900139000", text="退订")],
+    }
+    bring(campaign.channel_id or 0, clock, b"news", b"rubbish", b"more")
+
+    # when the one who has applied it is killed before it could say so
+    def killed(*_given: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "mark_read", killed)
+        with pytest.raises(Killed):
+            receipts.apply_news(clock.now)
+    touched = (Message, Tally, Run, UnknownCode, StrayReceipt, Answer, OptOut)
+    applied = rows(*touched)
+    assert receipts.unread_count() == 3
+    assert (funnel(run_id).delivered, funnel(run_id).undelivered) == (1, 2)
+    # then it is applied once more, and all is as it was
+    clock.forward(seconds=7)
+    assert receipts.apply_news(clock.now) == 3
+    assert receipts.unread_count() == 0
+    assert rows(*touched) == applied
+    assert [len(table) for table in applied[3:]] == [1, 1, 2, 2]
+
+
+@on_sqlite
+def test_a_callback_is_taken_while_somebody_writes_to_the_database(app: Flask, clock: FakeClock) -> None:
+    given = {one.name: one.default for one in channels.kinds()["gateway"].settings} | {"url": "https://example.com/"}
+    builders.channel(kind="gateway", callback_token="tok-en", settings=given)
+    freezing = sqlite3.connect(str(db.engine.url.database), isolation_level=None)
+    freezing.execute("BEGIN IMMEDIATE")
+
+    assert app.test_client().post("/callbacks/tok-en", data=b"x").status_code == 200
+    assert [row.body for row in inbox.unread(10)] == [b"x"]
+    freezing.close()
+
+
+@on_sqlite
+@pytest.mark.parametrize("copied", [False, True], ids=["lost", "an older copy"])
+def test_no_callback_gets_the_id_of_another_though_its_file_is_gone(app: Flask, clock: FakeClock, copied: bool) -> None:
+    bring(1, clock, b"one", b"two")
+    file = str(inbox.engine().url.database)
+    dispose()
+    if copied:
+        shutil.copy(file, f"{file}.copy")
+    bring(1, clock, b"three")
+    before = set(inbox.unread_ids(10))
+    dispose()
+    # when the file is lost, and one without the latest takes its place
+    if copied:
+        shutil.move(f"{file}.copy", file)
+    else:
+        Path(file).unlink()
+        flask_migrate.upgrade()
+    old = set(inbox.unread_ids(10))
+    clock.forward(seconds=1)
+    bring(1, clock, b"four")
+    # then
+    assert len(before) == 3
+    assert set(inbox.unread_ids(10)) - old
+    assert not (set(inbox.unread_ids(10)) - old) & before
+
+
+def test_what_was_said_to_a_channel_that_was_deleted_is_read_by_nobody(app: Flask, clock: FakeClock) -> None:
+    gone, kept = builders.channel().id, builders.channel().id
+    bring(gone, clock, b"x")
+    bring(kept, clock, b"y")
+    channels.delete(gone, Actor("admin"), clock.now)
+    assert [row.body for row in inbox.unread(10)] == [b"y"]
+
+
+# -- one job reads for a while -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def channel_id(provider: FakeChannel) -> int:
+    provider.callbacks[b"x"] = []
+    return builders.channel().id
+
+
+def passing(clock: FakeClock, then: Callable[[], None] = lambda: None) -> Callable[[float], None]:
+    """A pause in which the clock goes on and something may happen."""
+
+    def pause(seconds: float) -> None:
+        clock.forward(seconds=seconds)
+        then()
+
+    return pause
+
+
+def rung() -> int:
+    return queue.queue(queue.NEWS).count
+
+
+def test_what_comes_while_one_job_reads_needs_no_other_and_it_ends_when_nothing_comes(
+    app: Flask, clock: FakeClock, channel_id: int
+) -> None:
+    begun, coming = clock.now, [b"x"] * 5
+
+    def comes() -> None:
+        if coming:
+            bring(channel_id, clock, coming.pop())
+
+    receipts.keep_reading(lambda: clock.now, passing(clock, comes))
+
+    assert (receipts.unread_count(), rung()) == (0, 0)
+    assert clock.now - begun == 5 * dt.timedelta(seconds=receipts.LOOK) + receipts.QUIET
+    bring(channel_id, clock, b"x")
+    assert rung() == 1
+
+
+def test_a_stream_without_end_is_read_by_one_job_after_the_other(app: Flask, clock: FakeClock, channel_id: int) -> None:
+    begun = clock.now
+    receipts.keep_reading(lambda: clock.now, passing(clock, lambda: bring(channel_id, clock, b"x")))
+
+    assert receipts.LONGEST <= clock.now - begun < receipts.LONGEST * 1.1
+    bring(channel_id, clock, b"x", b"x")
+    assert rung() == 1
+
+
+def test_a_job_that_is_asked_to_stop_leaves_the_rest_to_its_successor(
+    app: Flask, clock: FakeClock, channel_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "BULK", 1)
+    monkeypatch.setattr(stopping, "is_wanted", lambda: True)
+    bring(channel_id, clock, b"x", b"x")
+    queue.queue(queue.NEWS).empty()
+
+    receipts.keep_reading(lambda: clock.now, passing(clock))
+    assert (receipts.unread_count(), rung()) == (1, 1)
+
+
+def test_of_two_jobs_one_reads(app: Flask, clock: FakeClock, channel_id: int) -> None:
+    bring(channel_id, clock, b"x")
+    assert queue.attend("keep_reading")
+    receipts.keep_reading(lambda: clock.now, passing(clock))
+    assert receipts.unread_count() == 1
+    queue.leave("keep_reading")
+    receipts.keep_reading(lambda: clock.now, passing(clock))
+    assert receipts.unread_count() == 0
+
+
+def test_without_redis_callbacks_are_read_all_the_same(app: Flask, clock: FakeClock, channel_id: int) -> None:
+    app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere.sock")
+    bring(channel_id, clock, b"x")
+    receipts.keep_reading(lambda: clock.now, passing(clock))
+    assert receipts.unread_count() == 0
