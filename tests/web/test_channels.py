@@ -51,6 +51,13 @@ def filled(page: object) -> dict[str, str]:
     return sent
 
 
+def test_the_property_that_holds_the_phone_is_called_as_people_call_it(app: Flask, client: Pages) -> None:
+    builders.known_property("mobile2", label="备用手机")
+    builders.known_property("work")
+    page = client.as_("administrator", "en").get("/channels/new/simulator")
+    assert {"Phone number ($phone)", "备用手机 (mobile2)", "work"} <= set(page.texts("#phone_property option"))
+
+
 def test_an_administrator_connects_the_simulator_and_sends_a_test_message(app: Flask, client: Pages) -> None:
     ada = client.as_("administrator")
     assert "接入配置" in ada.get("/channels/").get_text()

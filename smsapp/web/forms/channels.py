@@ -22,8 +22,9 @@ from wtforms import (
 )
 from wtforms.validators import Length, Optional
 
-from smsapp.services import channels
+from smsapp.services import channels, contacts
 from smsapp.services.channels import Wanted
+from smsapp.words.segments import property_name
 
 if TYPE_CHECKING:
     from smsapp.channels.base import Channel, Setting
@@ -75,7 +76,9 @@ def channel_form(kind: type[Channel], kept: Collection[str] = (), **given: Any) 
     """Return the form of this kind; `kept` names secrets that are set already, `given` fills it."""
     fields = {one.name: _field(one, one.name in kept) for one in kind.settings}
     made: ChannelForm = type("KindForm", (ChannelForm,), fields)(data=given)
-    made.phone_property.choices = [(name, name) for name in channels.phone_choices()]
+    labels = {one.name: one.label for one in contacts.catalogue()}
+    choices = [(name, property_name(name, labels.get(name, ""))) for name in channels.phone_choices()]
+    made.phone_property.choices = choices
     return made
 
 
