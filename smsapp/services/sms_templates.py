@@ -62,19 +62,19 @@ def stale(now: dt.datetime, channel_id: int | None = None) -> int:
     return store.unchecked_since(unchecked_before(now), channel_id)
 
 
-def signature_problem(template: SmsTemplate) -> Problem | None:
-    """Return what the provider's list of signatures, if it gave one, has against this template's."""
-    listed = {one.name: one for one in store.signatures(template.channel_id)}
+def signature_problem(channel_id: int, signature: str) -> Problem | None:
+    """Return what the provider's list of signatures, if it gave one, has against this one."""
+    listed = {one.name: one for one in store.signatures(channel_id)}
     if not listed:
         return None
-    if not template.signature:
+    if not signature:
         return Problem("signature_needed", "signature", warning=True)
-    found = listed.get(template.signature)
+    found = listed.get(signature)
     if found is None:
-        return Problem("signature_not_listed", "signature", {"signature": template.signature}, warning=True)
+        return Problem("signature_not_listed", "signature", {"signature": signature}, warning=True)
     if found.audit == Audit.APPROVED:
         return None
-    facts = {"signature": template.signature, "reason": found.audit_reason}
+    facts = {"signature": signature, "reason": found.audit_reason}
     return Problem("signature_not_approved", "signature", facts, warning=True)
 
 

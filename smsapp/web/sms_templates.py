@@ -139,7 +139,7 @@ def new() -> Response:
             flash(_("The template was saved."), "success")
             return see_other(url_for(".show", template_id=made.id))
     status = 422 if form.is_submitted() and "check" not in request.form else 200
-    return page("sms_templates/new.html", status, form=form, problems=problems, **_preview(typed))
+    return page("sms_templates/new.html", status, form=form, problems=problems, **_preview(typed, form.channel.data))
 
 
 @bp.route("/<int:template_id>/edit", methods=["GET", "POST"])
@@ -165,7 +165,12 @@ def edit(template_id: int) -> Response:
             return see_other(url_for(".show", template_id=template_id))
     status = 422 if form.is_submitted() and "check" not in request.form else 200
     return page(
-        "sms_templates/edit.html", status, form=form, problems=problems, sms_template=template, **_preview(typed)
+        "sms_templates/edit.html",
+        status,
+        form=form,
+        problems=problems,
+        sms_template=template,
+        **_preview(typed, template.channel_id),
     )
 
 
@@ -173,7 +178,8 @@ def edit(template_id: int) -> Response:
 @needs(Role.OPERATOR)
 def preview() -> Response:
     """The piece that follows the typing: handset, length, parts, variables, problems."""
-    return page("sms_templates/_preview.html", **_preview(TemplateForm().entry()))
+    channel_id = request.form.get("channel", type=inputs.id_)
+    return page("sms_templates/_preview.html", **_preview(TemplateForm().entry(), channel_id))
 
 
 @bp.get("/<int:template_id>")
@@ -312,15 +318,21 @@ def _show(template_id: int, problems: list[str] | None = None, form: DecisionFor
         users=sms_templates.users(template_id),
         kinds=SAID,
         days=sms_templates.unchecked_days(template, clock.now()),
-        signature_problem=sms_templates.signature_problem(template),
+        signature_problem=sms_templates.signature_problem(template.channel_id, template.signature),
         syncs=template_sync.can(channels.row(template.channel_id)),
         **_preview(shown),
     )
 
 
-def _preview(typed: Entry) -> dict[str, Any]:
-    """Return what the handset and the figures beside it show of an entry."""
-    found = entry_problems(typed) if typed.text else []
+def _preview(typed: Entry, channel_id: int | None = None) -> dict[str, Any]:
+    """Return what the handset and the figures beside it show of an entry; of a channel, also about its signatures."""
+    found = [*entry_problems(typed)] if typed.text else []
+    if (
+        typed.text
+        and channel_id is not None
+        and (unknown := sms_templates.signature_problem(channel_id, typed.signature))
+    ):
+        found.append(unknown)
     return {
         "pieces": pieces(full_text(typed.signature, typed.text)),
         "measure": measure(typed.signature, typed.text),

@@ -191,9 +191,9 @@ def test_a_signature_the_provider_has_not_approved_is_told(channel, now, monkeyp
 
     monkeypatch.setattr(Simulator, "list_signatures", listed)
     sync(channel, now)
-    problem = sms_templates.signature_problem(row("T1"))
+    problem = sms_templates.signature_problem(channel.id, row("T1").signature)
     assert (problem.code, problem.facts["reason"]) == ("signature_not_approved", "资质过期")
-    assert sms_templates.signature_problem(row("T3")) is None
+    assert sms_templates.signature_problem(channel.id, row("T3").signature) is None
     assert [one.name for one in sms_templates.signatures(channel.id)] == ["青禾", "青禾商城"]
 
 

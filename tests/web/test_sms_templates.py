@@ -11,7 +11,8 @@ from smsapp.channels.simulator import Simulator
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
 from smsapp.services import sms_templates
-from smsapp.store.db import session
+from smsapp.store.db import session, writing
+from smsapp.store.sms_templates import keep_signatures
 from tests import builders
 
 CSV = "模板编号,内容,签名,审核状态\nSMS_1,您的订单已发货。,青禾商城,通过\nSMS_2,您好${a}${b},青禾商城,\n"
@@ -73,6 +74,19 @@ def test_the_preview_follows_the_typing(operator, channel):
     piece = operator.post("/templates/preview", htmx=True, text="中" * 67, signature="青禾", purpose="marketing")
     assert piece.texts("dd") == ["71", "2", "2"]
     assert "拒收请回复R" in piece.select_one(".preview-problems").text
+
+
+def test_a_signature_the_provider_does_not_list_is_told_while_the_text_is_typed(operator, channel):
+    made = builders.template(channel.id)
+    with writing() as current:
+        keep_signatures(current, channel.id, [{"name": "青禾", "audit": "approved", "audit_reason": ""}])
+    page = operator.post("/templates/new", check="1", **fields(channel))
+    assert "青禾商城" in page.select_one(".preview-problems").text
+    for_an_old_one = operator.get(f"/templates/{made.id}/edit").select_one("input[name=channel]")["value"]
+    for signature, told in (("青禾商城", True), ("青禾", False)):
+        typed = {"text": "您好。", "signature": signature, "purpose": "notification"}
+        piece = operator.post("/templates/preview", htmx=True, channel=for_an_old_one, **typed)
+        assert bool(piece.select(".preview-problems")) is told
 
 
 def test_changed_words_are_said_to_wait_for_approval(operator, channel):
