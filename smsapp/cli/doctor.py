@@ -131,6 +131,9 @@ def _look_at_work() -> Iterator[Finding]:
         yield Mark.NOTE, f"Channel {name} has reported codes without a known meaning: {told}; its page has them all."
     for row, known in work.channels:
         yield from _look_at_channel(row.name, row.is_low, known)
+        if trouble := row.templates_trouble:
+            why = _why(trouble["result"], trouble["outcome"], trouble["code"])
+            yield Mark.NOTE, f"The templates of channel {row.name} could not be compared ({why}); see its page."
     for run_id, wrong in work.broken_runs.items():
         yield Mark.WRONG, f"The numbers of run {run_id} do not add up: {'; '.join(wrong)}."
     if not work.broken_runs:
@@ -140,7 +143,7 @@ def _look_at_work() -> Iterator[Finding]:
 def _look_at_channel(name: str, is_low: bool, known: Health) -> Iterator[Finding]:
     """Yield what operators should know before they send through this channel."""
     if known.trouble:
-        why = ", ".join(filter(None, [known.trouble.result, known.trouble.outcome, known.trouble.code]))
+        why = _why(known.trouble.result, known.trouble.outcome, known.trouble.code)
         yield Mark.WRONG, f"The last call through channel {name} failed ({why}); see its page."
     if is_low:
         yield Mark.NOTE, f"The account of channel {name} has little left; top it up."
@@ -152,3 +155,7 @@ def _look_at_channel(name: str, is_low: bool, known: Health) -> Iterator[Finding
         )
     if known.last_success and not known.trouble:
         yield Mark.GOOD, f"Channel {name} last took a message at {known.last_success:%Y-%m-%d %H:%M} UTC."
+
+
+def _why(*said: str) -> str:
+    return ", ".join(filter(None, said))

@@ -103,3 +103,9 @@ def test_numbers_that_do_not_add_up_are_wrong(app: Flask, runner: FlaskCliRunner
 def test_a_channel_sealed_with_another_key_is_wrong(app: Flask, runner: FlaskCliRunner) -> None:
     builders.channel(name="旧通道", secrets=b"gAAAAAB-not-ours")
     assert "The secrets of channel 旧通道 do not open" in said(runner, 1)
+
+
+def test_templates_that_could_not_be_compared_are_noted(app: Flask, runner: FlaskCliRunner) -> None:
+    trouble = {"at": "2026-03-02T02:00:00+00:00", "result": "misconfigured", "outcome": "credentials", "code": ""}
+    builders.channel(name="阿里", templates_trouble=trouble)
+    assert "The templates of channel 阿里 could not be compared (misconfigured, credentials)" in said(runner, 1)
