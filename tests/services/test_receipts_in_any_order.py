@@ -16,7 +16,7 @@ from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
 from smsapp.store.ledger import Answered
-from smsapp.store.receipts import StrayReceipt
+from smsapp.store.strays import StrayReceipt
 from tests import builders
 from tests.engine import claimed, confirmed, funnel, recount
 from tests.fakes import FakeChannel, FakeClock
