@@ -51,7 +51,8 @@ window.addEventListener("pageshow", () => {
 
 // Countdowns: <time data-countdown datetime="...">; the text is redrawn each second in the page's language.
 function unitText(count, unit) {
-  return new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"}).format(count);
+  const text = new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"}).format(count);
+  return text.replace(/(\d)(?=\p{Script=Han})/gu, "$1 ");  // as the server writes it
 }
 function countdown(seconds) {
   const parts = [];

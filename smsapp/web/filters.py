@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -38,7 +39,7 @@ def ago(moment: dt.datetime | None) -> str:
     if moment is None:
         return NOTHING
     local = moment.astimezone(get_timezone())
-    words_for_it = format_timedelta(moment - clock.now(), granularity="second", add_direction=True)
+    words_for_it = _apart(format_timedelta(moment - clock.now(), granularity="second", add_direction=True))
     return _time(moment, words_for_it, f"{_written(local, True)} {local.tzname()}")
 
 
@@ -52,7 +53,12 @@ def duration(length: dt.timedelta | float | None) -> str:
         count, left = divmod(left, size)
         if count:
             parts.append(format_unit(count, f"duration-{unit}", length="short", locale=get_locale()))
-    return " ".join(parts[:2]) or format_unit(0, "duration-second", length="short", locale=get_locale())
+    return _apart(" ".join(parts[:2]) or format_unit(0, "duration-second", length="short", locale=get_locale()))
+
+
+def _apart(text: str) -> str:
+    """Return the text with a space between digits and Chinese, as our own sentences have it; CLDR has none."""
+    return re.sub(r"(?<=[0-9])(?=[一-鿿])", " ", text).replace("秒钟", "秒")
 
 
 def number(count: float | None) -> str:

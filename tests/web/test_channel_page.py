@@ -57,7 +57,7 @@ def test_failures_are_shown_by_class_and_hour(row: ChannelRow, client: Pages, no
     text = page.get_text(" ", strip=True)
     assert "发送成功 1,800 90% 2,700 90%" in text
     assert "号码错误 120 6% 180 6%" in text
-    assert "1小时前" in text
+    assert "1 小时前" in text
 
 
 def test_a_channel_nobody_has_used_says_so(row: ChannelRow, client: Pages) -> None:
