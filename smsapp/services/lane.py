@@ -4,7 +4,7 @@ All runs take turns, so a small campaign does not wait behind a huge one. Provid
 flight at the same time on one event loop; the database is asked from one thread beside it, and no transaction is open
 while a call is waited for. What a call did is written once per batch:
 
-    claim (committed) -> render -> book the rate -> call -> write back
+    claim (committed) -> render -> wait for the turn -> call -> write back
 """
 
 from __future__ import annotations
@@ -42,9 +42,12 @@ from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import batches, calls, channels, opt_outs, sending, stopping
 from smsapp.services.batches import Request
 from smsapp.services.calls import Calls
-from smsapp.store import ledger, queue, rate, runs
+from smsapp.services.turns import Limited, Turns
+from smsapp.store import ledger, queue, runs
+from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
 from smsapp.store.ledger import Answered, Claimed
+from smsapp.store.rate import Shared
 from smsapp.store.runs import Run, RunState
 from smsapp.store.settings import settings
 
@@ -72,22 +75,18 @@ class Line:
     adapter: Channel
     rate: int | None
     callback_url: str
-    slots: asyncio.Semaphore
+    turns: Turns
     batches: int = 0
     waiting: int = 0
-    """Requests in hand that no slot has taken yet."""
-    next_departure: float = 0.0
-    """Loop time before which nothing leaves while Redis cannot be asked for the rate."""
+    """Requests in hand whose turn has not come yet."""
 
     @property
     def has_room(self) -> bool:
         """Say whether to claim the next batch: early enough that no slot waits for the database meanwhile.
 
-        Claiming only when a slot was free left all of them idle for a claim and a write-back, once per batch. A
-        channel with a rate is never in such a hurry, and what is not claimed another run may still overtake.
+        Claiming only when a slot was free left all of them idle for a claim and a write-back, once per batch.
         """
-        in_time = not self.slots.locked() if self.rate else self.waiting < self.adapter.in_flight
-        return self.batches < OPEN_BATCHES and in_time
+        return self.batches < OPEN_BATCHES and self.waiting < self.adapter.in_flight
 
 
 @dataclass
@@ -100,9 +99,18 @@ class Work:
     mapping: dict[str, Any]
     render: Callable[[Sequence[str]], str]
     quiet: QuietHours | None
+    batches: int = 0
+    has_none: bool = False
+    """Nothing was there to claim when it was looked for last."""
     stopped: bool = False
     trouble: ChannelError | None = None
     """What the channel said; nothing more of this run leaves until it is written down and the run held."""
+
+    @property
+    def may_claim(self) -> bool:
+        """Say whether this run may claim: one of which nothing is in hand need not wait until others have room."""
+        rests = self.stopped or self.trouble is not None
+        return not rests and (self.line.has_room or not (self.batches or self.has_none))
 
 
 @dataclass
@@ -134,6 +142,8 @@ class Lane:
         self.desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self.freezer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="freezer")
         self.freezing: asyncio.Future[None] | None = None
+        self.booth = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate")
+        self.clerks: set[asyncio.Task[None]] = set()
 
     async def at_desk(self, step: Callable[..., T], *args: Any) -> T:
         """Run a database step on the lane's one database thread, in an application context of its own."""
@@ -175,6 +185,8 @@ class Lane:
                 log.exception("lane.look")
         if self.freezing is not None:
             await asyncio.wait([self.freezing])
+        if self.clerks:  # what was answered last does not count for ever
+            await asyncio.wait(self.clerks)
 
     async def _look(self, *, freeze: bool = True) -> None:
         """Look around; let audiences be frozen on a thread of its own, for that may take a while."""
@@ -208,7 +220,7 @@ class Lane:
         going = {run.id: run for run in sending.at_hand(self._held())}
         sending_now = {run_id for run_id, run in going.items() if run.state == RunState.SENDING}
         for run_id, work in list(self.works.items()):
-            work.stopped = run_id not in sending_now
+            work.stopped, work.has_none = run_id not in sending_now, False
             if work.stopped:
                 # Taken up anew when it goes on: a person may have changed the channel's key meanwhile.
                 del self.works[run_id]
@@ -242,8 +254,7 @@ class Lane:
         if line is None:
             row = channels.row(run.channel_id)
             adapter = channels.adapter(run.channel_id)
-            slots = asyncio.Semaphore(adapter.in_flight)
-            line = Line(run.channel_id, adapter, row.rate, channels.callback_url(row), slots)
+            line = Line(run.channel_id, adapter, row.rate, channels.callback_url(row), self._turns(row, adapter))
             self.lines[run.channel_id] = line
         template = TemplateFacts(
             facts["code"], facts["text"], facts["signature"], tuple(facts["variables"]), facts["marketing"]
@@ -253,11 +264,17 @@ class Lane:
         render = compile_text(full_text(template.signature, template.text))
         return Work(run.id, line, template, facts["mapping"], render, hours)
 
+    def _turns(self, row: ChannelRow, adapter: Channel) -> Turns:
+        if not row.rate:
+            return Turns(adapter.in_flight)
+        shared, share = Shared(row.id, row.rate, self.claim), row.rate / settings().SEND_WORKERS
+        return Limited(adapter.in_flight, shared, share, self.booth, self.clerks)
+
     def _claim(self, channel_ids: Sequence[int]) -> Claimed | None:
         """Claim the next batch; a run that has come into its quiet hours is held instead, its batch given back."""
         now = self.clock()
         with writing() as current:
-            resting = [run_id for run_id, work in self.works.items() if work.trouble or work.stopped]
+            resting = [run_id for run_id, work in self.works.items() if not work.may_claim]
             batch = ledger.claim_batch(current, channel_ids, resting, self.last_run, self.claim, now, self._lease())
             if batch is None:
                 return None
@@ -315,22 +332,25 @@ class Lane:
     # -- on the loop: provider calls ------------------------------------------------------------------------------
 
     async def _take_batch(self, http: HttpClient) -> bool:
-        """Claim one batch for a channel that has room and set it going; False if there is none."""
-        free = [line.channel_id for line in self.lines.values() if line.has_room]
+        """Claim one batch for a run that may and set it going; False if there is none."""
+        free = {work.line.channel_id for work in self.works.values() if work.may_claim}
         if not free:
             return False
         try:
-            batch = await self.at_desk(self._claim, free)
+            batch = await self.at_desk(self._claim, [*free])
         except DBAPIError:
             log.exception("claim.failed")
             batch = None
         if batch is None:
+            for one in self.works.values():
+                one.has_none = not one.batches
             return False
         self.last_run = batch.run_id
         work = self.works.get(batch.run_id)
         if work is None:
             await self._look()
             return True
+        work.batches += 1
         work.line.batches += 1
         task = asyncio.create_task(self._carry(batch, work, http))
         self.batches.add(task)
@@ -363,6 +383,7 @@ class Lane:
                 if isinstance(fault, BaseException):
                     log.error("call.cut run=%s error=%s", batch.run_id, type(fault).__name__)
         finally:
+            work.batches -= 1
             line.batches -= 1
             line.waiting -= len(list(left))
             await self._write_down(batch, work, outcomes)
@@ -381,21 +402,29 @@ class Lane:
                 return
 
     async def _hand_over(self, left: Iterator[Request], outcomes: Outcomes, work: Work, http: HttpClient) -> None:
-        """Hold one of the channel's slots and make the batch's calls, one after the other, as long as any are left."""
-        line = work.line
-        async with line.slots:
+        """Make the batch's calls, one after the other, each when its turn has come, as long as any are left."""
+        line, turns, run_id = work.line, work.line.turns, work.run_id
+        goes = partial(self._may_go, work)
+        has_turn, size = False, 0
+        try:
             for request in left:
+                if has_turn and turns.is_wanted(run_id):
+                    turns.give_back(run_id, size)
+                    has_turn = False
+                again, size = size > 0, len(request.rows)
+                has_turn = has_turn or await turns.take(run_id, size, goes, again=again)
                 line.waiting -= 1
                 if line.waiting + 1 == line.adapter.in_flight:
                     self._stir()
+                if not has_turn or not goes():
+                    break
                 await self._call(request, outcomes, work, http)
-        if line.rate:
-            self._stir()
+        finally:
+            if has_turn:
+                turns.give_back(run_id, size)
 
     async def _call(self, request: Request, outcomes: Outcomes, work: Work, http: HttpClient) -> None:
-        """Make one provider call, if the run may still go on when its turn has come."""
-        if not await self._departs(work, len(request.rows)):
-            return
+        """Make one provider call and note what became of it."""
         submission = Submission(work.template, request.messages, work.line.callback_url)
         try:
             answers = await outcomes.calls.send(work.line.adapter, submission, http)
@@ -415,43 +444,16 @@ class Lane:
             outcomes.answers += request.in_doubt("cut")
             raise
 
-    async def _departs(self, work: Work, messages: int) -> bool:
-        """Wait until the channel's rate lets these messages go; False if meanwhile they must not."""
-        line = work.line
-        while line.rate and not self._must_wait(work):
-            booked, seconds = await self.at_desk(_departure, line.channel_id, messages, line.rate)
-            if booked is None:
-                # Nobody to ask: each lane keeps to its share of the rate.
-                now = asyncio.get_running_loop().time()
-                line.next_departure = max(line.next_departure, now) + seconds
-                await asyncio.sleep(line.next_departure - seconds - now)
-                break
-            await asyncio.sleep(min(seconds, LOOK_AROUND) if not booked else seconds)
-            if booked:
-                break
-        return not self._must_wait(work)
-
-    def _must_wait(self, work: Work) -> bool:
+    def _may_go(self, work: Work) -> bool:
         if work.stopped or work.trouble is not None or self.stopping:
-            return True
-        return work.quiet is not None and work.quiet.over_at(self.clock()) is not None
+            return False
+        return work.quiet is None or work.quiet.over_at(self.clock()) is None
 
 
 def _hold_for_fault(run_id: int, begins: RunState, now: dt.datetime) -> None:
     """Hold a run that a mistake of ours keeps from going on from this state, so that the others do."""
     with writing() as current:
         runs.hold(current, run_id, "fault", None, now, begins={begins})
-
-
-def _departure(channel_id: int, messages: int, per_second: int) -> tuple[bool | None, float]:
-    """Book a departure: (True, seconds until it), (False, seconds to wait before asking again).
-
-    (None, seconds these messages take) if nobody can be asked.
-    """
-    try:
-        return rate.book(channel_id, messages, per_second)
-    except rate.RateUnknown:
-        return None, rate.paced(messages, per_second, settings().SEND_WORKERS)
 
 
 def send(app: Flask, clock: Clock) -> None:

@@ -1,60 +1,178 @@
-"""A channel's rate, shared by all workers on all hosts: one Lua call books the departure of one request."""
+"""A channel's rate, shared by all workers on all hosts: one Lua call grants requests, none beyond the rate.
+
+Nobody knows when the provider counts a message, only that it is somewhere between the moment it may leave and the
+moment its answer is here. So a message counts from its grant until a second after its answer, and a request is granted
+only if it and all that count are no more than the rate. Whatever a worker is late with: of the messages that a provider
+counts within one second, the one granted last was granted beside all the others.
+"""
 
 from __future__ import annotations
 
-import time
-
-import redis
-from flask import current_app
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from smsapp.store.queue import Away, connection
 
-WINDOW = 1.1
-"""Seconds a second's worth of messages is spread over: slack for a busy worker and the way to the provider. Departures
-that are late by more than it can still meet in one second: 105 of 100 with four workers on two overloaded cores."""
-AHEAD = 2.0
-"""Departures are booked this many seconds ahead at most, so that a pause never waits for one."""
-
+BURST = 0.1
+"""Seconds' worth of messages that may leave at once after a pause; else they are evenly spaced. The rate holds anyway,
+but workers wake late, and what they are late with must not be lost."""
+SILENT_FOR = 10.0
+"""Seconds after which the requests of a lane that says nothing no longer count: it is dead."""
+HEARTBEAT = 2.0
+"""Seconds a lane that has requests out is silent at most."""
 LOOKED_BACK = 5
 """Whole seconds over which the rate in use is measured."""
 
-BOOK = """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-local next = tonumber(redis.call('GET', KEYS[1]) or '0')
-if next < now then next = now end
-if next - now > tonumber(ARGV[2]) then return tostring(now - next) end
-redis.call('SET', KEYS[1], string.format('%.0f', next + ARGV[1]), 'PX', 60000)
-local pace = KEYS[2] .. string.format('%.0f', math.floor(next / 1000000))
-redis.call('INCRBY', pace, ARGV[3])
-redis.call('EXPIRE', pace, 15)
-return tostring(next - now)
+GRANT = """
+local state, answered, out, served, pace = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local lane, rate, mine, done, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local silent, burst, second, slice = tonumber(ARGV[6]), tonumber(ARGV[7]), 1000000, 10000
+if now == 0 then
+  local clock = redis.call('TIME')
+  now = clock[1] * second + clock[2]
+end
+local function whole(n) return string.format('%.0f', n) end
+local kept = redis.call('HMGET', state, 'recent', 'next', 'first', 'its_count', 'its_end')
+local recent, next = tonumber(kept[1] or 0), math.min(tonumber(kept[2] or 0), now + second)
+
+-- What was answered, "when count" by hundredths of a second rounded up, the oldest first. It counts for a second; what
+-- lies in the future was written before the clock was set back.
+local last = redis.call('LINDEX', answered, -1)
+if not last then recent = 0 end
+if done > 0 then
+  local at, count = math.floor(now / slice + 1) * slice, done
+  local when, there = string.match(last or '0 0', '(%d+) (%d+)')
+  if tonumber(when) == at then
+    redis.call('RPOP', answered)
+    count = count + there
+  end
+  redis.call('RPUSH', answered, whole(at) .. ' ' .. whole(count))
+  recent = recent + done
+end
+while true do
+  local when, count = string.match(redis.call('LINDEX', answered, 0) or '', '(%d+) (%d+)')
+  if not when or (now - when < second and when - now <= slice) then break end
+  redis.call('LPOP', answered)
+  recent = recent - count
+end
+
+-- What is out, lane by lane: "said when, count". This lane says it anew.
+local held, lanes = 0, redis.call('HGETALL', out)
+for i = 1, #lanes, 2 do
+  local said, count = string.match(lanes[i + 1], '(%d+) (%d+)')
+  if math.abs(now - said) > silent then
+    redis.call('HDEL', out, lanes[i])
+  elseif lanes[i] ~= lane then
+    held = held + count
+  end
+end
+
+-- Room is kept for a lane that found none, or others might take it for ever, most of all from large requests: of those
+-- that ask, for the one that was served the longest ago.
+local function since(one) return tonumber(redis.call('ZSCORE', served, one) or 0) end
+local first, reserved, ahead = kept[3], 0, tonumber(kept[5] or 0) - now
+if first and first ~= lane and ahead > 0 and ahead < 2 * second and (#ARGV < 8 or since(lane) >= since(first)) then
+  reserved = tonumber(kept[4])
+end
+
+local granted, messages, wait = 0, 0, 0
+for i = 8, #ARGV do
+  local count = tonumber(ARGV[i])
+  local over = held + mine + recent + reserved + math.min(count, rate) - rate
+  if over > 0 then
+    -- Until enough answers are a second old; what is out now will count for a second at least.
+    wait = second
+    for _, entry in ipairs(redis.call('LRANGE', answered, 0, -1)) do
+      local when, there = string.match(entry, '(%d+) (%d+)')
+      over = over - there
+      if over <= 0 then
+        wait = when + second - now
+        break
+      end
+    end
+    if granted == 0 and reserved == 0 then
+      local till = whole(now + wait + second / 5)
+      redis.call('HSET', state, 'first', lane, 'its_count', math.min(count, rate), 'its_end', till)
+    end
+    break
+  elseif next > now then
+    wait = next - now
+    break
+  end
+  next = math.max(next, now - burst) + count * second / rate
+  granted, messages, mine = granted + 1, messages + count, mine + count
+end
+
+redis.call('HSET', state, 'recent', recent, 'next', whole(next))
+if granted > 0 then
+  if reserved == 0 then redis.call('HDEL', state, 'first', 'its_count', 'its_end') end
+  redis.call('ZADD', served, whole(now), lane)
+  redis.call('ZREMRANGEBYSCORE', served, 0, whole(now - 60 * second))
+  local this_second = pace .. whole(math.floor(now / second))
+  redis.call('INCRBY', this_second, messages)
+  redis.call('EXPIRE', this_second, 15)
+end
+if mine > 0 then redis.call('HSET', out, lane, whole(now) .. ' ' .. whole(mine)) else redis.call('HDEL', out, lane) end
+for i = 1, 4 do redis.call('EXPIRE', KEYS[i], 60) end
+return {granted, whole(wait)}
 """
-SCRIPT, SILENT = "smsapp.rate.script", "smsapp.rate.silent"
-ASK_AGAIN = 10.0
-"""Seconds before a Redis that did not answer in time is asked again: on a dead line every question takes seconds, and a
-lane that waits for answers cannot say meanwhile that it is alive."""
 
 
-def book(channel_id: int, messages: int, rate: int) -> tuple[bool, float]:
-    """Book a departure for this many messages, at most a second's worth of them.
+class Shared:
+    """One lane's part in a channel's rate, which all lanes share through Redis; made in an application context."""
 
-    Returns (True, seconds to wait until it), or (False, seconds) if departures are booked too far ahead already.
-    Departures are evenly spaced, without bursts. Raises RateUnknown if there is nobody to ask.
+    def __init__(self, channel_id: int, rate: int, lane: str) -> None:
+        self.script = connection().register_script(GRANT)
+        own = [f"smsapp:rate:{channel_id}:{what}" for what in ("state", "answered", "out", "served")]
+        self.keys = [*own, _pace(channel_id)]
+        self.lane, self.rate = lane, rate
+
+    def ask(self, out: int, answered: int, sizes: Sequence[int], now: float = 0.0) -> tuple[int, float]:
+        """Say what is out and what was answered since the last time; ask for requests of these sizes, in this order.
+
+        Returns how many of them may leave now, and the seconds after which to ask for the rest. `now`: as Redis would
+        tell it. Raises RateUnknown if there is nobody to ask.
+        """
+        fixed = (round(now * 1e6), round(SILENT_FOR * 1e6), round(BURST * 1e6))
+        granted, wait = self.script(keys=self.keys, args=[self.lane, self.rate, out, answered, *fixed, *sizes])
+        return int(granted), int(wait) / 1e6
+
+
+@dataclass
+class Alone:
+    """What a lane keeps to while nobody can be asked: its share of the rate, counted in the same way.
+
+    Nothing leaves in the first second, for that one may be full already. A request larger than the share takes the time
+    of as many shares.
     """
-    script = current_app.extensions.get(SCRIPT)
-    if script is None:
-        script = current_app.extensions[SCRIPT] = connection().register_script(BOOK)
-    spacing = round(messages * WINDOW * 1_000_000 / rate)
-    keys = [f"smsapp:rate:{channel_id}", _pace(channel_id)]
-    if time.monotonic() < current_app.extensions.get(SILENT, 0.0):
-        raise redis.TimeoutError("it did not answer a moment ago")
-    try:
-        wait = float(script(keys=keys, args=[spacing, round(AHEAD * 1_000_000), messages])) / 1_000_000
-    except redis.TimeoutError:
-        current_app.extensions[SILENT] = time.monotonic() + ASK_AGAIN
-        raise
-    return (True, wait) if wait >= 0 else (False, -wait - AHEAD)
+
+    share: float
+    since: float
+    recent: deque[tuple[float, int]] = field(default_factory=deque)
+    """When how many messages were answered."""
+
+    def ask(self, out: int, answered: int, sizes: Sequence[int], now: float) -> tuple[int, float]:
+        """Answer as Shared does."""
+        if answered:
+            self.recent.append((now, answered))
+        size = max(sizes, default=1)
+        span = max(1.0, size / self.share)
+        while self.recent and self.recent[0][0] + span <= now:
+            self.recent.popleft()
+        if now < self.since + 1:
+            return 0, self.since + 1 - now
+        granted, room = 0, max(self.share, size) - out - self.latest(now, span)
+        for size in sizes:
+            if size > room:
+                return granted, max(self.recent[0][0] + span - now if self.recent else 0.0, 0.01)
+            room -= size
+            granted += 1
+        return granted, 0.0
+
+    def latest(self, now: float, span: float = 1.0) -> int:
+        """Return how many messages were answered within so many seconds."""
+        return sum(count for at, count in self.recent if at + span > now)
 
 
 def _pace(channel_id: int) -> str:
@@ -67,11 +185,6 @@ def in_use(channel_id: int) -> float:
     second, _ = connection().time()
     counts = connection().mget([f"{_pace(channel_id)}{second - ago}" for ago in range(1, LOOKED_BACK + 1)])
     return sum(int(count or 0) for count in counts) / LOOKED_BACK
-
-
-def paced(messages: int, rate: int, lanes: int) -> float:
-    """Return the seconds one lane of `lanes` spends on these messages if it has to keep the rate without Redis."""
-    return messages * WINDOW * lanes / rate
 
 
 RateUnknown = Away

@@ -137,7 +137,7 @@ def test_the_log_keeps_its_length_per_channel_and_old_hours_go(
 
 def test_the_rate_in_use_is_what_left_in_the_last_seconds(app: Flask, valkey: redis.Redis) -> None:
     second, _ = valkey.time()  # type: ignore[misc]
-    rate.book(7, 40, 100)
+    rate.Shared(7, 100, "a lane").ask(0, 0, [40])
     (key,) = valkey.keys("smsapp:pace:7:*")  # type: ignore[misc]
     assert (valkey.get(key), 0 < valkey.ttl(key) <= 15) == (b"40", True)  # type: ignore[operator]
     for ago, n in ((1, 50), (5, 25), (6, 1000)):

@@ -1,10 +1,9 @@
-"""What a lane does when something breaks under it, and how it keeps a channel's rate."""
+"""What a lane does when something breaks under it, and how its runs share a channel."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import itertools
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.services import channels, lane, sending
-from smsapp.store import ledger, queue, rate, runs
+from smsapp.store import ledger, queue, runs
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Run, RunState
 from tests import builders
@@ -161,19 +160,6 @@ def test_a_run_that_is_paused_with_everything_answered_still_ends(app: Flask, cl
     assert (status(campaign), funnel(run_id).unconfirmed) == (Status.SENT, 1)
 
 
-def test_departures_are_spaced_over_all_lanes_and_not_booked_far_ahead(app: Flask) -> None:
-    # given a rate of 20 a second and requests of 10
-    booked, following = [], []
-    for _ in range(100):
-        booked.append(rate.book(7, 10, 20)[0])
-        following.append(int(queue.connection().get("smsapp:rate:7")))  # type: ignore[arg-type]
-    # then each departs half a second, and a little slack, after the one before, however many ask
-    taken = [later - sooner for sooner, later in itertools.pairwise(following) if later != sooner]
-    assert taken[0] == round(500_000 * rate.WINDOW)
-    # and after two seconds' worth the others are asked to come again
-    assert not booked[-1]
-
-
 def test_a_limited_channel_takes_no_more_than_a_second_s_worth_in_one_request(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
@@ -196,20 +182,6 @@ def test_without_redis_a_lane_keeps_to_its_share_of_the_rate(
     _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
     work(app, clock)
     assert funnel(run_id).accepted == 30
-
-
-def test_a_redis_on_a_dead_line_is_not_asked_at_every_departure(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def no_answer(**given: Any) -> None:
-        asked.append(given)
-        raise redis.TimeoutError
-
-    monkeypatch.setitem(app.extensions, rate.SCRIPT, no_answer)
-    for _ in range(3):
-        with pytest.raises(rate.RateUnknown):
-            rate.book(1, 1, 100)
-    assert len(asked) == 1
 
 
 def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock: FakeClock) -> None:
