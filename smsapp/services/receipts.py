@@ -274,15 +274,13 @@ def _keys(current: Session, arrived: Sequence[tuple[int, Receipt]]) -> list[tupl
 def redo_strays(now: dt.datetime) -> None:
     """Apply receipts that came before the answer with the provider's id had been written down; the others stay."""
     after = 0
-    while True:
+    # Looking through many strays must not keep others from writing, so it is done before.
+    while ready := strays.placed(session(), now - YOUNG, after, BULK):
+        arrived = [(stray.channel_id, _said(stray)) for stray in ready]
         with writing() as current:
-            ready = strays.placed(current, now - YOUNG, after, BULK)
-            arrived = [(stray.channel_id, _said(stray)) for stray in ready]
             unknown = set(_place(current, arrived, now))
             found = [stray.id for stray, one in zip(ready, arrived, strict=True) if one not in unknown]
             strays.forget(current, found)
-        if len(ready) < BULK:
-            return
         after = ready[-1].id
 
 
