@@ -241,12 +241,16 @@ class Lane:
 
     def _take_up(self, run: Run, now: dt.datetime) -> None:
         try:
-            self.works[run.id] = self._work_of(run)
+            self.works[run.id] = work = self._work_of(run)
         except OperationalError:
             raise
         except Exception:
             log.exception("run.fault run=%s", run.id)
             _hold_for_fault(run.id, RunState.SENDING, now)
+            return
+        if self.holds is None and not work.line.rate and ledger.is_much_left(session(), run.id, OPEN_BATCHES):
+            # Another worker that is free begins a lane as well, and rings in its turn: each has a processor to give.
+            queue.ring_once(queue.SEND, "send", run.id)
 
     def _work_of(self, run: Run) -> Work:
         facts = run.template

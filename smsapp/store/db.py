@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -137,6 +138,25 @@ def changed(session: Session, statement: Any) -> int:
 
 
 @contextmanager
+def _turn() -> Iterator[None]:
+    """Wait in line for SQLite's one writer's place and hold it; on PostgreSQL there is no such line.
+
+    SQLite itself has the waiting ask again after ever longer pauses, so lanes that write all the time would keep
+    everybody else out for seconds. Two locks, because one alone goes back to whoever has just let it go: the next in
+    line waits for the place at the head of the line, and the rest wait for the head. Both end with their process.
+    """
+    file = db.engine.url.database
+    if dialect() == "postgresql" or not file or file == ":memory:":
+        yield
+        return
+    with open(f"{file}-line", "wb") as head, open(f"{file}-turn", "wb") as place:
+        fcntl.flock(head, fcntl.LOCK_EX)
+        fcntl.flock(place, fcntl.LOCK_EX)
+        fcntl.flock(head, fcntl.LOCK_UN)
+        yield
+
+
+@contextmanager
 def writing(*, frozen: bool = False) -> Iterator[Session]:
     """Open the one transaction of a use case: commit at the end, roll back on any exception.
 
@@ -154,13 +174,14 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
     options: dict[str, Any] = {"begin": "IMMEDIATE"}
     if frozen and dialect() == "postgresql":
         options["isolation_level"] = "REPEATABLE READ"
-    current.connection(execution_options=options)
-    try:
-        yield current
-        current.commit()
-    except BaseException:
-        current.rollback()
-        raise
+    with _turn():
+        current.connection(execution_options=options)
+        try:
+            yield current
+            current.commit()
+        except BaseException:
+            current.rollback()
+            raise
 
 
 def prepare_engine(engine: Engine) -> None:
