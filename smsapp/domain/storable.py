@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 LONGEST = 80
 """Characters kept of a provider's id or code."""
 
@@ -11,3 +13,11 @@ def storable(text: str, longest: int = LONGEST) -> str:
     if text.isascii() and "\0" not in text:
         return text[:longest]
     return text.replace("\0", "").encode("utf-8", "ignore").decode()[:longest]
+
+
+def storable_all(texts: Sequence[str]) -> Sequence[str]:
+    """Return what `storable` returns of each: looked at together, because nearly always there is nothing to do."""
+    together = "".join(texts)
+    if together.isascii() and "\0" not in together and max(map(len, texts), default=0) <= LONGEST:
+        return texts
+    return [storable(text) for text in texts]

@@ -10,8 +10,8 @@ from smsapp.channels.base import Answer, Channel, Outgoing, TemplateFacts, Uncle
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.phone import is_domestic
-from smsapp.domain.sms_template import parts
-from smsapp.domain.storable import storable
+from smsapp.domain.sms_template import parts_of_all
+from smsapp.domain.storable import storable, storable_all
 from smsapp.services.audience import filled_all
 from smsapp.store.ledger import Answered, Claimed
 
@@ -29,6 +29,11 @@ class Request:
 
     def answered(self, answers: Sequence[Answer]) -> Iterator[Answered]:
         """Pair answers with rows; a message the provider did not mention is in doubt."""
+        if len(answers) == len(self.rows) and all(answer.accepted and not answer.code for answer in answers):
+            refs = storable_all([answer.provider_ref for answer in answers])
+            for (seq, billed), ref in zip(self.rows, refs, strict=True):
+                yield Answered(seq, Status.ACCEPTED, billed, "", "", ref)
+            return
         for (seq, billed), answer in zip(self.rows, answers, strict=False):
             code, ref = answer.code and storable(answer.code), storable(answer.provider_ref)
             if answer.accepted:
@@ -63,12 +68,13 @@ def cut(
     most = adapter.carries(template)
     most = min(most, rate or most)
     everybody = filled_all(template.variables, mapping, [params for _seq, _phone, params in batch.rows])
-    rows: list[tuple[int, int]] = []
-    messages: list[Outgoing] = []
-    for (seq, phone, _params), values in zip(batch.rows, everybody, strict=True):
-        text = render(values)
-        rows.append((seq, parts(text, is_domestic(phone))))
-        messages.append(Outgoing(f"{batch.run_id}-{seq}", phone, text, values))
+    texts = [render(values) for values in everybody]
+    billed = parts_of_all(texts, [is_domestic(phone) for _seq, phone, _params in batch.rows])
+    rows = [(row[0], n) for row, n in zip(batch.rows, billed, strict=True)]
+    messages = [
+        Outgoing(f"{batch.run_id}-{seq}", phone, text, values)
+        for (seq, phone, _params), text, values in zip(batch.rows, texts, everybody, strict=True)
+    ]
     if adapter.equal_texts_only:
         return _cut_by_text(rows, messages, most)
     return [Request(rows[at : at + most], messages[at : at + most]) for at in range(0, len(rows), most)]

@@ -99,6 +99,8 @@ class Work:
     mapping: dict[str, Any]
     render: Callable[[Sequence[str]], str]
     quiet: QuietHours | None
+    troubled: bool
+    """Its latest calls reached nobody; to be forgotten once one does."""
     batches: int = 0
     has_none: bool = False
     """Nothing was there to claim when it was looked for last."""
@@ -266,7 +268,7 @@ class Lane:
         begin, end = facts["quiet"] or ("", "")
         hours = quiet.read(begin, end, facts["zone"]) if begin else None
         render = compile_text(full_text(template.signature, template.text))
-        return Work(run.id, line, template, facts["mapping"], render, hours)
+        return Work(run.id, line, template, facts["mapping"], render, hours, run.troubled_at is not None)
 
     def _turns(self, row: ChannelRow, adapter: Channel) -> Turns:
         if not row.rate:
@@ -285,16 +287,17 @@ class Lane:
             work = self.works.get(batch.run_id)
             until = work.quiet.over_at(now) if work and work.quiet else None
             if work is None or until is not None:
-                ledger.write_back(current, batch, [], int(now.timestamp()))
+                ledger.write_back(current, ledger.gather(batch, []), int(now.timestamp()))
             if work is not None and until is not None:
                 runs.hold(current, batch.run_id, "quiet_hours", until, now, begins={RunState.SENDING})
                 work.stopped = True
         return batch
 
     def _write_back(self, batch: Claimed, work: Work, outcomes: Outcomes) -> None:
+        gathered = ledger.gather(batch, outcomes.answers)
         now = self.clock()
         with writing() as current:
-            ledger.write_back(current, batch, outcomes.answers, int(now.timestamp()))
+            ledger.write_back(current, gathered, int(now.timestamp()))
             if work.line.adapter.receipts_by_provider_ref:
                 phones = {seq: phone for seq, phone, _params in batch.rows}
                 named = [answer for answer in outcomes.answers if answer.provider_ref]
@@ -308,8 +311,9 @@ class Lane:
                 runs.hold(current, batch.run_id, "fault", None, now, begins={RunState.SENDING})
             elif outcomes.trouble is not None:
                 self._hold(batch.run_id, outcomes.trouble, now)
-            elif outcomes.answers:
+            elif outcomes.answers and work.troubled:
                 runs.note_success(current, batch.run_id)
+                work.troubled = False
             closed = sending.settle(current, batch.run_id, now) if ledger.may_be_over(current, batch.run_id) else None
             # Last, because all workers of a channel count into the same hour.
             calls.write_down(current, work.line.channel_id, work.line.adapter, outcomes.calls, now)

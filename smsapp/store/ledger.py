@@ -200,17 +200,43 @@ _RELEASE = (
 _BILL = sa.update(Run).where(Run.id == sa.bindparam("run")).values(parts=Run.parts + sa.bindparam("more"))
 
 
-def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at: int) -> bool:
+@dataclass(slots=True)
+class Gathered:
+    """A batch's answers, put in order before anybody has to wait for the transaction that stores them."""
+
+    batch: Claimed
+    answers: Sequence[Answered]
+    groups: list[tuple[Status, str, list[Answered]]]
+    """(status, reason, its answers in the order of their messages)"""
+    unsent: list[int]
+    """Messages without an answer."""
+
+
+def gather(batch: Claimed, answers: Sequence[Answered]) -> Gathered:
+    """Return what there is to be written back."""
+    answered = {answer.seq for answer in answers}
+    unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered]
+    # The many first, because hashing a Status once for each of them shows.
+    accepted = [answer for answer in answers if answer.status is Status.ACCEPTED and not answer.reason]
+    groups = {(Status.ACCEPTED, ""): accepted} if accepted else {}
+    for answer in answers if len(accepted) < len(answers) else ():
+        if answer.status is not Status.ACCEPTED or answer.reason:
+            groups.setdefault((answer.status, answer.reason), []).append(answer)
+    for group in groups.values():
+        group.sort(key=attrgetter("seq"))
+    return Gathered(batch, answers, [(*key, group) for key, group in sorted(groups.items(), key=itemgetter(0))], unsent)
+
+
+def write_back(session: Session, gathered: Gathered, at: int) -> bool:
     """Store a batch's answers, its tallies and its state; messages without an answer are queued again.
 
     Returns False if the lease was lost meanwhile: the sweep has called the messages unconfirmed and closed the batch,
     and the answers settle them from there.
     """
-    # The run's row first, as in sending.settle: two that wait for each other in another order would deadlock.
-    connection = session.connection()
-    connection.execute(_LOCK_RUN, {"run": batch.run_id})
-    answered = {answer.seq for answer in answers}
-    unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered]
+    connection, batch, unsent = session.connection(), gathered.batch, gathered.unsent
+    if dialect() == "postgresql":
+        # The run's row first, as in sending.settle: two that wait for each other in another order would deadlock.
+        connection.execute(_LOCK_RUN, {"run": batch.run_id})
     released = connection.execute(
         _RELEASE,
         {
@@ -225,15 +251,8 @@ def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at
     origins = [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, LEFT)]
     counted_as = name(Status.HANDED if owned else Status.UNCONFIRMED)
     changes: Changes = Counter()
-    # The many first, because hashing a Status once for each of them shows.
-    accepted = [answer for answer in answers if answer.status is Status.ACCEPTED and not answer.reason]
-    groups = {(Status.ACCEPTED, ""): accepted} if accepted else {}
-    for answer in answers if len(accepted) < len(answers) else ():
-        if answer.status is not Status.ACCEPTED or answer.reason:
-            groups.setdefault((answer.status, answer.reason), []).append(answer)
     billed = 0
-    for (status, reason), group in sorted(groups.items(), key=itemgetter(0)):
-        group.sort(key=attrgetter("seq"))
+    for status, reason, group in gathered.groups:
         moved = 0
         for begins, why in origins:
             stored = _store_answers(session, batch.run_id, begins, why, group, at)
@@ -251,7 +270,7 @@ def write_back(session: Session, batch: Claimed, answers: Sequence[Answered], at
     shift(session, batch.run_id, changes)
     if billed:
         connection.execute(_BILL, {"run": batch.run_id, "more": billed})
-    unknown = [answer.code for answer in answers if answer.reason == Outcome.UNKNOWN]
+    unknown = [answer.code for answer in gathered.answers if answer.reason == Outcome.UNKNOWN]
     if unknown:
         channel_id = session.scalars(sa.select(Run.channel_id).where(Run.id == batch.run_id)).one()
         codes.count(session, [(channel_id, code) for code in unknown], dt.datetime.fromtimestamp(at, dt.UTC))

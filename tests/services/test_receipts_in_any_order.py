@@ -40,7 +40,7 @@ def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Rece
     for batch in batches:
         answers = [Answered(seq, Status.ACCEPTED, 1, provider_ref=f"p{seq}") for seq, _phone, _params in batch.rows]
         with writing() as current:
-            ledger.write_back(current, batch, answers, int(clock.now.timestamp()))
+            ledger.write_back(current, ledger.gather(batch, answers), int(clock.now.timestamp()))
             sending.settle(current, run_id, clock.now)
 
 
