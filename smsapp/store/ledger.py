@@ -290,8 +290,9 @@ def _store_answers(session: Session, run_id: int, begins: Status, why: str, grou
 
     Driver SQL: SQLAlchemy's own executemany costs twice as much here, and on PostgreSQL arrays are faster still. Their
     rows are looked for between the first and the last only, because PostgreSQL knows nothing about a run that was
-    frozen a moment ago: it once read a whole million for each thousand. On SQLite one statement for all rows, because the driver lets other threads run while a statement does, and waits for
-    its turn after each: with executemany the lane's two threads stood in each other's way a thousand times a batch.
+    frozen a moment ago: it once read a whole million for each thousand. On SQLite one statement for all rows, because
+    the driver lets other threads run while a statement does, and waits for its turn after each: with executemany the
+    lane's two threads stood in each other's way a thousand times a batch.
     """
     status, reason = int(group[0].status), group[0].reason or None
     cursor = session.connection()

@@ -179,7 +179,9 @@ def test_a_batch_that_is_out_is_passed_over(app: Flask, provider: FakeChannel, c
     sending.open_run(run_id, clock.now)
     batch = claimed(campaign, clock, "w1")
     with writing() as current:
-        ledger.write_back(current, ledger.gather(batch, [ledger.Answered(1, message.Status.UNCONFIRMED, 1, "no_answer")]), 0)
+        ledger.write_back(
+            current, ledger.gather(batch, [ledger.Answered(1, message.Status.UNCONFIRMED, 1, "no_answer")]), 0
+        )
     out = claimed(campaign, clock, "w1")
     # when somebody wants it sent again
     with pytest.raises(Outrun):
