@@ -9,12 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, BigId, changed
+from smsapp.store.db import Base, BigId, changed, upsert
 from smsapp.store.runs import ProviderRef
 
 
 class StrayReceipt(Base):
-    """A receipt that names no message of ours; `at` is when it came, so it grows with the id."""
+    """A receipt that names no message of ours; `at` is when it came (last), so it grows with the id."""
 
     __tablename__ = "stray_receipt"
     __table_args__ = (
@@ -43,13 +43,14 @@ _REPLACED = sa.delete(StrayReceipt).where(*(getattr(StrayReceipt, name) == sa.bi
 def keep(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -> None:
     """Keep receipts that name no message of ours.
 
-    One that comes again takes the place of the one before, so that applying twice leaves no double.
+    One that comes again takes the place of the one before, so that applying twice leaves no double, and so that a
+    provider may use an id a second time: the new one is young and tried again.
     """
     if not strays:
         return
     rows = {tuple(stray[name] for name in SAME): {**stray, "at": now} for stray in strays}
     session.connection().execute(_REPLACED, [dict(zip(SAME, key, strict=True)) for key in rows])
-    session.connection().execute(sa.insert(StrayReceipt), list(rows.values()))
+    session.connection().execute(upsert(StrayReceipt).on_conflict_do_nothing(), list(rows.values()))
 
 
 def placed(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[StrayReceipt]:

@@ -60,6 +60,16 @@ def test_how_long_it_is_tried_again_depends_on_the_providers_id_and_the_time(app
     assert strays.tried_until(newest, clock.now + receipts.YOUNG) is None
 
 
+def test_an_id_the_provider_uses_a_second_time_is_young_again(app: Flask, clock: FakeClock) -> None:
+    channel_id = builders.channel().id
+    arrive(channel_id, clock, Receipt(News.DELIVERED, provider_ref="1A"))
+    clock.forward(days=90)
+    arrive(channel_id, clock, Receipt(News.DELIVERED, provider_ref="1A"))
+
+    assert kept() == [("1A", clock.now)]
+    assert strays.tried_until(strays.listing().lines[0], clock.now) == clock.now + receipts.YOUNG
+
+
 def test_a_day_is_counted_up_to_a_bound(app: Flask, clock: FakeClock) -> None:
     channel_id, other = builders.channel().id, builders.channel().id
     arrive(channel_id, clock, Receipt(News.DELIVERED, "old"))

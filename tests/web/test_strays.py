@@ -76,7 +76,7 @@ def test_they_are_found_by_channel_and_by_the_exact_id_of_either_side(
 def test_a_long_list_goes_on_behind_the_last_one_also_when_it_is_searched(
     row: ChannelRow, client: Pages, now: dt.datetime
 ) -> None:
-    keep(row, now, *[{"ref": "same"}] * 60)
+    keep(row, now, *[{"ref": "same", "code": str(n)} for n in range(60)])
     viewer = client.as_("viewer")
 
     first = viewer.get("/strays/", channel=row.id)
@@ -103,6 +103,6 @@ def test_the_channels_page_counts_a_days_and_leads_there(row: ChannelRow, client
     keep(row, now - dt.timedelta(days=2), {"ref": "old"})
     keep(row, now, {"ref": "a"}, {"ref": "b"})
     assert operator.get(f"/channels/{row.id}").texts(link) == ["2 in 24 hours"]
-    keep(row, now, *[{"ref": "c"}] * 120)
+    keep(row, now, *[{"ref": f"c{n}"} for n in range(120)])
     assert operator.get(f"/channels/{row.id}").texts(link) == ["more than 100 in 24 hours"]
     assert operator.get("/doubts/").select_one('a[href="/strays/"]')
