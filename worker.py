@@ -23,7 +23,7 @@ from rq.job import Job
 from rq.worker import DequeueStrategy
 
 from config import Config, ConfigError
-from smsapp.factory import create_app
+from smsapp.factory import create_app, load
 from smsapp.jobs import calendar
 from smsapp.services import clock, connections, stopping
 from smsapp.store import queue
@@ -161,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.role == "work":
         # Loaded once here, not again in each forked child.
         importlib.import_module(queue.TASKS.removesuffix("."))
+        load()
         # Python's garbage collector need not look through all that for each few thousand messages: half of a claim.
         gc.freeze()
         return work(app, queue.connect(config.redis_url), names)

@@ -3,9 +3,10 @@
 import sys
 
 from config import ConfigError
-from smsapp.factory import create_app
+from smsapp.factory import create_app, load
 
 try:
     app = create_app()
 except ConfigError as error:
     sys.exit(str(error))
+load()

@@ -10,10 +10,12 @@ import pkgutil
 from flask import Flask
 from flask_migrate import Migrate
 from flask_wtf import CSRFProtect
+from sqlalchemy.orm import configure_mappers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import HERE, Config
 from smsapp import cli, web
+from smsapp.services import channels
 from smsapp.store import inbox, queue
 from smsapp.store import settings as kept
 from smsapp.store.db import as_json, db, prepare_engine
@@ -77,3 +79,9 @@ def create_app(config: Config | None = None) -> Flask:
         if hasattr(module, "command"):
             app.cli.add_command(module.command)
     return app
+
+
+def load() -> None:
+    """Load what the first request or job would load while somebody waits; before the processes are forked."""
+    configure_mappers()
+    channels.kinds()
