@@ -184,7 +184,7 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
             raise
 
 
-def prepare_engine(engine: Engine) -> None:
+def prepare_engine(engine: Engine, *pragmas: str) -> None:
     """Give SQLite connections their pragmas and let SQLAlchemy, not the driver, begin transactions."""
     if engine.dialect.name != "sqlite":
         return
@@ -193,7 +193,7 @@ def prepare_engine(engine: Engine) -> None:
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in SQLITE_PRAGMAS:
+        for pragma in (*SQLITE_PRAGMAS, *pragmas):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
