@@ -19,7 +19,7 @@ from typing import Any
 
 import smsapp.channels
 import worker
-from smsapp.services import batches, lane, sending
+from smsapp.services import batches, lane, sending, write_back
 
 smsapp.channels.__path__.append(str(Path(__file__).parent / "kinds"))
 
@@ -71,6 +71,6 @@ if __name__ == "__main__":
     timed(sending, "open_run", "freeze")
     timed(lane.Lane, "_claim", "claim")
     timed(batches, "cut", "render")
-    timed(lane.Lane, "_write_back", "write")
+    timed(write_back, "write_back", "write")
     lane.send = noted(lane.send)
     sys.exit(worker.main())

@@ -60,9 +60,8 @@ def create_app(config: Config | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     db.init_app(app)
     with app.app_context():
-        prepare_engine(db.engine)
-        if inbox.engine() is not db.engine:
-            prepare_engine(inbox.engine(), *inbox.PRAGMAS)
+        for engine in db.engines.values():
+            prepare_engine(engine)
     migrate.init_app(app, db)
     queue.init_app(app, config.redis_url)
     language.init_app(app)

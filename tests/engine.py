@@ -104,8 +104,8 @@ def apply(clock: FakeClock, *news: Receipt) -> None:
 def claimed(campaign: Campaign, clock: FakeClock, by: str) -> Claimed:
     """A batch of the campaign's run in the hands of this worker, for a minute."""
     with writing() as current:
-        found = ledger.claim_batch(current, [campaign.channel_id or 0], [], 0, by, clock.now, dt.timedelta(seconds=60))
-    assert found is not None
+        until = clock.now + dt.timedelta(seconds=60)
+        (found,) = ledger.claim_batches(current, [campaign.channel_id or 0], [], 0, by, until)
     return found
 
 

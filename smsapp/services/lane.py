@@ -13,11 +13,10 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -36,17 +35,16 @@ from smsapp.channels.base import (
 )
 from smsapp.channels.http import HttpClient
 from smsapp.domain import quiet
-from smsapp.domain.outcome import Outcome
 from smsapp.domain.quiet import QuietHours
 from smsapp.domain.sms_template import compile_text, full_text
-from smsapp.services import batches, calls, channels, opt_outs, sending, stopping
+from smsapp.services import batches, channels, sending, stopping, write_back
 from smsapp.services.batches import Request
-from smsapp.services.calls import Calls
 from smsapp.services.turns import Limited, Turns
+from smsapp.services.write_back import Carried
 from smsapp.store import ledger, queue, runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
-from smsapp.store.ledger import Answered, Claimed
+from smsapp.store.ledger import Claimed
 from smsapp.store.rate import Shared
 from smsapp.store.runs import Run, RunState
 from smsapp.store.settings import settings
@@ -63,8 +61,6 @@ WRITE_TRIES = 5
 """How often a write-back is tried: a deadlock or a database that is away for a moment must not lose answers."""
 GRAVITY = (Unreachable, Throttled, Misconfigured)
 """Of several troubles in one batch the gravest counts."""
-BACK_OFF = (2, 5, 15, 30, 60, 120, 300)
-"""Seconds to wait after the first, second ... call in a row that reached nobody."""
 
 
 @dataclass
@@ -79,6 +75,8 @@ class Line:
     batches: int = 0
     waiting: int = 0
     """Requests in hand whose turn has not come yet."""
+    per_batch: int = 1
+    """Requests the latest batch was cut into."""
 
     @property
     def has_room(self) -> bool:
@@ -86,7 +84,12 @@ class Line:
 
         Claiming only when a slot was free left all of them idle for a claim and a write-back, once per batch.
         """
-        return self.batches < OPEN_BATCHES and self.waiting < self.adapter.in_flight
+        return self.wanted > 0
+
+    @property
+    def wanted(self) -> int:
+        """Return how many batches more keep all slots busy."""
+        return min(OPEN_BATCHES - self.batches, -(-(self.adapter.in_flight - self.waiting) // self.per_batch))
 
 
 @dataclass
@@ -115,17 +118,6 @@ class Work:
         return not rests and (self.line.has_room or not (self.batches or self.has_none))
 
 
-@dataclass
-class Outcomes:
-    """What a batch has come to so far."""
-
-    answers: list[Answered] = field(default_factory=list)
-    calls: Calls = field(default_factory=Calls)
-    trouble: ChannelError | None = None
-    fault: bool = False
-    """Its texts could not be made: a mistake of ours, so a person has to look."""
-
-
 class Lane:
     """See the module. `work` returns when the time is over or nothing is left to do."""
 
@@ -146,6 +138,8 @@ class Lane:
         self.freezing: asyncio.Future[None] | None = None
         self.booth = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate")
         self.clerks: set[asyncio.Task[None]] = set()
+        self.done: list[Carried] = []
+        self.writing_back = asyncio.Lock()
 
     async def at_desk(self, step: Callable[..., T], *args: Any) -> T:
         """Run a database step on the lane's one database thread, in an application context of its own."""
@@ -167,7 +161,7 @@ class Lane:
                     if loop.time() >= look or (self.freezing is not None and self.freezing.done()):
                         await self._look()
                         look = loop.time() + LOOK_AROUND
-                    if await self._take_batch(http):
+                    if await self._take_batches(http):
                         continue
                     if not self.batches and self.freezing is None:
                         break
@@ -276,94 +270,55 @@ class Lane:
         shared, share = Shared(row.id, row.rate, self.claim), row.rate / settings().SEND_WORKERS
         return Limited(adapter.in_flight, shared, share, self.booth, self.clerks)
 
-    def _claim(self, channel_ids: Sequence[int]) -> Claimed | None:
-        """Claim the next batch; a run that has come into its quiet hours is held instead, its batch given back."""
+    def _claim(self, channel_ids: Sequence[int], most: int) -> list[Claimed]:
+        """Claim the next batches of a run; if it has come into its quiet hours it is held, and they are given back."""
         now = self.clock()
         with writing() as current:
             resting = [run_id for run_id, work in self.works.items() if not work.may_claim]
-            batch = ledger.claim_batch(current, channel_ids, resting, self.last_run, self.claim, now, self._lease())
-            if batch is None:
-                return None
-            work = self.works.get(batch.run_id)
+            lease = now + self._lease()
+            found = ledger.claim_batches(current, channel_ids, resting, self.last_run, self.claim, lease, most)
+            if not found:
+                return []
+            run_id = found[0].run_id
+            work = self.works.get(run_id)
             until = work.quiet.over_at(now) if work and work.quiet else None
             if work is None or until is not None:
-                ledger.write_back(current, ledger.gather(batch, []), int(now.timestamp()))
+                for batch in found:
+                    ledger.write_back(current, ledger.gather(batch, []), int(now.timestamp()))
             if work is not None and until is not None:
-                runs.hold(current, batch.run_id, "quiet_hours", until, now, begins={RunState.SENDING})
+                runs.hold(current, run_id, "quiet_hours", until, now, begins={RunState.SENDING})
                 work.stopped = True
-        return batch
-
-    def _write_back(self, batch: Claimed, work: Work, outcomes: Outcomes) -> None:
-        gathered = ledger.gather(batch, outcomes.answers)
-        now = self.clock()
-        with writing() as current:
-            ledger.write_back(current, gathered, int(now.timestamp()))
-            if work.line.adapter.receipts_by_provider_ref:
-                phones = {seq: phone for seq, phone, _params in batch.rows}
-                named = [answer for answer in outcomes.answers if answer.provider_ref]
-                shared = Counter(answer.provider_ref for answer in named)
-                refs = [(a.provider_ref, phones[a.seq] if shared[a.provider_ref] > 1 else "", a.seq) for a in named]
-                ledger.remember_refs(current, work.line.channel_id, batch.run_id, refs)
-            gone = [(batch.run_id, a.seq) for a in outcomes.answers if a.reason == Outcome.OPTED_OUT]
-            if gone:
-                opt_outs.record_told(current, gone, now)
-            if outcomes.fault:
-                runs.hold(current, batch.run_id, "fault", None, now, begins={RunState.SENDING})
-            elif outcomes.trouble is not None:
-                self._hold(batch.run_id, outcomes.trouble, now)
-            elif outcomes.answers and work.troubled:
-                runs.note_success(current, batch.run_id)
-                work.troubled = False
-            closed = sending.settle(current, batch.run_id, now) if ledger.may_be_over(current, batch.run_id) else None
-            # Last, because all workers of a channel count into the same hour.
-            calls.write_down(current, work.line.channel_id, work.line.adapter, outcomes.calls, now)
-        if closed:
-            closed.ring()
-
-    def _hold(self, run_id: int, trouble: ChannelError, now: dt.datetime) -> None:
-        """Hold the run as the channel's trouble asks for."""
-        current = session()
-        run = current.get(Run, run_id, populate_existing=True)
-        if run is None or run.state != RunState.SENDING:
-            return
-        failures, since = run.failures + (0 if isinstance(trouble, Throttled) else 1), run.troubled_at or now
-        log.warning("channel.trouble run=%s kind=%s code=%s", run_id, type(trouble).__name__, trouble.code)
-        if isinstance(trouble, Misconfigured):
-            reason, until = str(trouble.outcome or Outcome.CREDENTIALS), None
-        elif isinstance(trouble, Throttled):
-            reason, until = "throttled", now + dt.timedelta(seconds=trouble.retry_after or BACK_OFF[0])
-        else:
-            wait = BACK_OFF[min(failures, len(BACK_OFF)) - 1]
-            reason, until = "unreachable", now + dt.timedelta(seconds=wait)
-        runs.hold(current, run_id, reason, until, now, begins={RunState.SENDING}, failures=failures, troubled_at=since)
+        return found
 
     # -- on the loop: provider calls ------------------------------------------------------------------------------
 
-    async def _take_batch(self, http: HttpClient) -> bool:
-        """Claim one batch for a run that may and set it going; False if there is none."""
-        free = {work.line.channel_id for work in self.works.values() if work.may_claim}
+    async def _take_batches(self, http: HttpClient) -> bool:
+        """Claim batches for a run that may and set them going; False if there are none."""
+        free = {work.line.channel_id: work.line for work in self.works.values() if work.may_claim}
         if not free:
             return False
+        most = max(1, min(line.wanted for line in free.values()))
         try:
-            batch = await self.at_desk(self._claim, [*free])
+            found = await self.at_desk(self._claim, [*free], most)
         except DBAPIError:
             log.exception("claim.failed")
-            batch = None
-        if batch is None:
+            found = []
+        if not found:
             for one in self.works.values():
                 one.has_none = not one.batches
             return False
-        self.last_run = batch.run_id
-        work = self.works.get(batch.run_id)
+        self.last_run = found[0].run_id
+        work = self.works.get(self.last_run)
         if work is None:
             await self._look()
             return True
-        work.batches += 1
-        work.line.batches += 1
-        task = asyncio.create_task(self._carry(batch, work, http))
-        self.batches.add(task)
-        task.add_done_callback(self.batches.discard)
-        task.add_done_callback(self._stir)
+        for batch in found:
+            work.batches += 1
+            work.line.batches += 1
+            task = asyncio.create_task(self._carry(batch, work, http))
+            self.batches.add(task)
+            task.add_done_callback(self.batches.discard)
+            task.add_done_callback(self._stir)
         return True
 
     def _stir(self, _ended: object = None) -> None:
@@ -372,19 +327,20 @@ class Lane:
 
     async def _carry(self, batch: Claimed, work: Work, http: HttpClient) -> None:
         """Hand over one batch, request by request, and write down what became of it."""
-        outcomes = Outcomes()
+        line = work.line
+        carried = Carried(batch, line.channel_id, line.adapter, work.troubled)
         try:
-            requests = batches.cut(batch, work.line.adapter, work.template, work.mapping, work.render, work.line.rate)
+            requests = batches.cut(batch, line.adapter, work.template, work.mapping, work.render, line.rate)
         except Exception:
             log.exception("render.fault run=%s", batch.run_id)
-            outcomes.fault, requests = True, []
+            carried.fault, requests = True, []
             work.stopped = True
-        line = work.line
         line.waiting += len(requests)
+        line.per_batch = max(1, len(requests))
         left = iter(requests)
         try:
             # A task per slot, not per request: it makes call after call, and none waits for a slot beside it.
-            hands = (self._hand_over(left, outcomes, work, http) for _ in requests[: line.adapter.in_flight])
+            hands = (self._hand_over(left, carried, work, http) for _ in requests[: line.adapter.in_flight])
             # All of them end before anything is written: what is still out must not be taken for unsent.
             ended = await asyncio.gather(*hands, return_exceptions=True)
             for fault in ended:
@@ -394,22 +350,38 @@ class Lane:
             work.batches -= 1
             line.batches -= 1
             line.waiting -= len(list(left))
-            await self._write_down(batch, work, outcomes)
-            if outcomes.trouble is not None:
+            await self._write_down(carried)
+            if carried.trouble is not None:
                 work.stopped, work.trouble = True, None
+            elif carried.answers:
+                work.troubled = False
 
-    async def _write_down(self, batch: Claimed, work: Work, outcomes: Outcomes) -> None:
+    async def _write_down(self, carried: Carried) -> None:
+        """Write back, with whatever else is done by the time the desk is free."""
+        self.done.append(carried)
+        async with self.writing_back:
+            if carried in self.done:
+                some, self.done = self.done, []
+                await self._write_back(some)
+
+    async def _write_back(self, some: Sequence[Carried]) -> None:
         """Write back, again if the database would not; what is given up here the sweep calls unconfirmed."""
         for again in range(WRITE_TRIES):
             try:
-                await self.at_desk(self._write_back, batch, work, outcomes)
-            except DBAPIError:
-                log.exception("write_back.failed run=%s batch=%s", batch.run_id, batch.no)
+                await self.at_desk(write_back.write_back, some, self.clock())
+            except Exception as fault:
+                log.exception("write_back.failed batches=%s", [(one.run_id, one.batch.no) for one in some])
+                if len(some) > 1:  # one that cannot be written must not take the others with it
+                    for one in some:
+                        await self._write_back([one])
+                    return
+                if not isinstance(fault, DBAPIError):
+                    return
                 await asyncio.sleep(0.2 * 2**again)
             else:
                 return
 
-    async def _hand_over(self, left: Iterator[Request], outcomes: Outcomes, work: Work, http: HttpClient) -> None:
+    async def _hand_over(self, left: Iterator[Request], carried: Carried, work: Work, http: HttpClient) -> None:
         """Make the batch's calls, one after the other, each when its turn has come, as long as any are left."""
         line, turns, run_id = work.line, work.line.turns, work.run_id
         goes = partial(self._may_go, work)
@@ -426,30 +398,30 @@ class Lane:
                     self._stir()
                 if not has_turn or not goes():
                     break
-                await self._call(request, outcomes, work, http)
+                await self._call(request, carried, work, http)
         finally:
             if has_turn:
                 turns.give_back(run_id, size)
 
-    async def _call(self, request: Request, outcomes: Outcomes, work: Work, http: HttpClient) -> None:
+    async def _call(self, request: Request, carried: Carried, work: Work, http: HttpClient) -> None:
         """Make one provider call and note what became of it."""
         submission = Submission(work.template, request.messages, work.line.callback_url)
         try:
-            answers = await outcomes.calls.send(work.line.adapter, submission, http)
-            outcomes.answers += list(request.answered(answers))  # all of them or, if they make no sense, none
+            answers = await carried.calls.send(work.line.adapter, submission, http)
+            carried.answers += list(request.answered(answers))  # all of them or, if they make no sense, none
         except (Unreachable, Throttled, Misconfigured) as trouble:
-            known = outcomes.trouble
+            known = carried.trouble
             if known is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(known)):
-                outcomes.trouble = work.trouble = trouble
+                carried.trouble = work.trouble = trouble
         except Unclear as doubt:
-            outcomes.answers += request.unclear(doubt)
+            carried.answers += request.unclear(doubt)
         except Exception:
             # A fault of ours in the adapter: the request may have left, so its messages are in doubt as well.
             log.exception("adapter.fault channel=%s", work.line.channel_id)
-            outcomes.answers += request.in_doubt("adapter_fault")
+            carried.answers += request.in_doubt("adapter_fault")
         except BaseException:
             # The lane is being torn down while the call is out.
-            outcomes.answers += request.in_doubt("cut")
+            carried.answers += request.in_doubt("cut")
             raise
 
     def _may_go(self, work: Work) -> bool:

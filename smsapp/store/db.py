@@ -23,7 +23,8 @@ SQLITE_PRAGMAS = (
     "busy_timeout=30000",
     "foreign_keys=ON",
     "cache_size=-65536",
-    "temp_store=MEMORY",
+    # What does not fit into the cache goes to a file: sorting an audience would otherwise take memory for all of it.
+    "temp_store=FILE",
     # 64 MiB between checkpoints: bulk writes otherwise spend a tenth of their time copying pages back.
     "wal_autocheckpoint=16384",
 )
@@ -184,7 +185,7 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
             raise
 
 
-def prepare_engine(engine: Engine, *pragmas: str) -> None:
+def prepare_engine(engine: Engine) -> None:
     """Give SQLite connections their pragmas and let SQLAlchemy, not the driver, begin transactions."""
     if engine.dialect.name != "sqlite":
         return
@@ -193,7 +194,7 @@ def prepare_engine(engine: Engine, *pragmas: str) -> None:
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in (*SQLITE_PRAGMAS, *pragmas):
+        for pragma in SQLITE_PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

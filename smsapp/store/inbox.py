@@ -19,8 +19,6 @@ from sqlalchemy.orm import Session
 from smsapp.store.db import NAMES, BigId, Json, UtcDateTime, db, dialect
 
 BIND = "inbox"
-PRAGMAS = ("wal_autocheckpoint=1000",)
-"""4 MiB between checkpoints, not 64: everybody waits while the disk takes what has gathered, a second or more."""
 READER = 7_460_001
 """Key of the PostgreSQL advisory lock that lets one consumer apply at a time; SQLite has one writer anyway."""
 

@@ -84,24 +84,26 @@ _RUN = (
     .limit(1)
     .scalar_subquery()
 )
+# In a CTE, which PostgreSQL evaluates once: a subquery that skips what is locked might find others each time.
 _NEXT = (
     sa.select(Batch.run_id, Batch.no)
     .where(Batch.state == BatchState.READY, Batch.run_id == _RUN)
     .order_by(Batch.no)
-    .limit(1)
+    .limit(sa.bindparam("most", type_=sa.Integer))
     .with_for_update(skip_locked=True)
+    .cte("next")
 )
 # Put together once: making a statement like these anew for every batch takes longer than running it.
 _TAKE = (
     sa.update(Batch)
-    .where(sa.tuple_(Batch.run_id, Batch.no).in_(_NEXT))
+    .where(sa.tuple_(Batch.run_id, Batch.no).in_(sa.select(_NEXT.c.run_id, _NEXT.c.no)))
     .values(
         state=BatchState.HANDED,
         claim=sa.bindparam("by"),
         lease_until=sa.bindparam("until"),
         attempts=Batch.attempts + 1,
     )
-    .returning(Batch.run_id, Batch.no, Batch.lo, Batch.hi, Batch.attempts)
+    .returning(Batch.no, Batch.run_id, Batch.lo, Batch.hi, Batch.attempts)
 )
 _UNSENT = (
     sa.select(Message.seq, Message.phone, Message.params, sa.exists().where(OptOut.phone == Message.phone))
@@ -114,20 +116,19 @@ _UNSENT = (
 )
 
 
-def claim_batch(
+def claim_batches(
     session: Session,
     channels: Sequence[int],
     resting: Sequence[int],
     after_run: int,
     claim: str,
-    now: dt.datetime,
-    lease: dt.timedelta,
-) -> Claimed | None:
-    """Hand out the next batch of a sending run of these channels, the runs taking turns; None if there is none.
+    lease_until: dt.datetime,
+    most: int = 1,
+) -> list[Claimed]:
+    """Hand out the next batches, `most` of them at most, of one sending run of these channels, the runs taking turns.
 
-    Runs among `resting` are passed over.
-
-    Numbers that opted out since the freeze are cancelled here, in the transaction that claims.
+    Runs among `resting` are passed over. Numbers that opted out since the freeze are cancelled here, in the transaction
+    that claims.
     """
     taken = session.connection().execute(
         _TAKE,
@@ -136,22 +137,35 @@ def claim_batch(
             "resting": list(resting),
             "after_run": after_run,
             "by": claim,
-            "until": now + lease,
+            "until": lease_until,
+            "most": most,
         },
-    ).one_or_none()  # fmt: skip
-    if taken is None:
-        return None
+    ).all()  # fmt: skip
+    changes: Changes = Counter()
+    claimed = [
+        Claimed(run_id, no, claim, _unsent(session, run_id, lo, hi, attempts, changes))
+        for no, run_id, lo, hi, attempts in sorted(taken)
+    ]
+    if claimed:
+        shift(session, claimed[0].run_id, changes)
+    return claimed
+
+
+def _unsent(
+    session: Session, run_id: int, lo: int, hi: int, attempts: int, changes: Changes
+) -> list[tuple[int, str, str | None]]:
+    """Return what is still to be sent of a batch that was just claimed, and count it as handed."""
     # Queued again after a call: the odd one may be getting a receipt at this moment.
-    messages = _UNSENT if taken.attempts == 1 else _UNSENT.with_for_update(of=Message)
-    found = session.connection().execute(messages, {"run": taken.run_id, "lo": taken.lo, "hi": taken.hi}).all()
+    messages = _UNSENT if attempts == 1 else _UNSENT.with_for_update(of=Message)
+    found = session.connection().execute(messages, {"run": run_id, "lo": lo, "hi": hi}).all()
     rows = [(seq, phone, params) for seq, phone, params, out in found if not out]
-    changes: Changes = Counter({(name(Status.QUEUED), ""): -len(found), (name(Status.HANDED), ""): len(rows)})
+    changes[name(Status.QUEUED), ""] -= len(found)
+    changes[name(Status.HANDED), ""] += len(rows)
     if len(rows) < len(found):
         gone = [seq for seq, _phone, _params, out in found if out]
-        _set_where_queued(session, taken.run_id, [(seq, Status.CANCELLED, "opted_out") for seq in gone])
-        changes[name(Status.CANCELLED), "opted_out"] = len(gone)
-    shift(session, taken.run_id, changes)
-    return Claimed(taken.run_id, taken.no, claim, rows)
+        _set_where_queued(session, run_id, [(seq, Status.CANCELLED, "opted_out") for seq in gone])
+        changes[name(Status.CANCELLED), "opted_out"] += len(gone)
+    return rows
 
 
 def _set_where_queued(session: Session, run_id: int, rows: Sequence[tuple[int, Status, str]]) -> None:

@@ -58,7 +58,7 @@ def test_a_lease_is_extended_while_its_worker_lives(app: Flask, clock: FakeClock
     campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
     with writing() as current:
-        ledger.claim_batch(current, [campaign.channel_id or 0], [], 0, "w1", clock.now, dt.timedelta(seconds=60))
+        ledger.claim_batches(current, [campaign.channel_id or 0], [], 0, "w1", clock.now + dt.timedelta(seconds=60))
         ledger.extend_leases(current, "w1", clock.now + dt.timedelta(seconds=600))
     clock.forward(seconds=61)
     sending.sweep(clock.now)
@@ -71,8 +71,8 @@ def test_a_batch_is_claimed_by_one_worker_only(app: Flask, clock: FakeClock) -> 
     sending.open_run(run_id, clock.now)
     minute = dt.timedelta(seconds=60)
     with writing() as current:
-        assert ledger.claim_batch(current, [campaign.channel_id or 0], [], 0, "w1", clock.now, minute)
-        assert ledger.claim_batch(current, [campaign.channel_id or 0], [], 0, "w2", clock.now, minute) is None
+        assert ledger.claim_batches(current, [campaign.channel_id or 0], [], 0, "w1", clock.now + minute)
+        assert not ledger.claim_batches(current, [campaign.channel_id or 0], [], 0, "w2", clock.now + minute)
 
 
 def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(

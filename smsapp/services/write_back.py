@@ -1,0 +1,107 @@
+"""The last step of a batch: what it came to is stored, and its run goes on, is held or is closed accordingly.
+
+All in one transaction, together with whatever else of the lane is done by then: when the database is busy there are
+more of them at a time, and each is cheaper.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from sqlalchemy.orm import Session
+
+from smsapp.channels.base import Channel, ChannelError, Misconfigured, Throttled
+from smsapp.domain.outcome import Outcome
+from smsapp.services import calls, opt_outs, sending
+from smsapp.services.calls import Calls
+from smsapp.store import ledger, runs
+from smsapp.store.db import writing
+from smsapp.store.ledger import Answered, Claimed
+from smsapp.store.runs import Run, RunState
+
+log = logging.getLogger(__name__)
+
+BACK_OFF = (2, 5, 15, 30, 60, 120, 300)
+"""Seconds to wait after the first, second ... call in a row that reached nobody."""
+
+
+@dataclass(eq=False)
+class Carried:
+    """A batch in a lane's hands, and what it has come to so far."""
+
+    batch: Claimed
+    channel_id: int
+    adapter: Channel
+    troubled: bool
+    """The run's latest calls reached nobody; to be forgotten once one does."""
+    answers: list[Answered] = field(default_factory=list)
+    calls: Calls = field(default_factory=Calls)
+    trouble: ChannelError | None = None
+    fault: bool = False
+    """Its texts could not be made: a mistake of ours, so a person has to look."""
+
+    @property
+    def run_id(self) -> int:
+        return self.batch.run_id
+
+
+def write_back(done: Sequence[Carried], now: dt.datetime) -> None:
+    """Store what these batches came to, and what it means for their runs; close those that are over."""
+    # Run by run in order, because two lanes that wait for each other would deadlock.
+    by_run = [[*some] for _run_id, some in groupby(sorted(done, key=lambda one: one.run_id), lambda one: one.run_id)]
+    gathered = [[(one, ledger.gather(one.batch, one.answers)) for one in some] for some in by_run]
+    closed = []
+    with writing() as current:
+        for some in gathered:
+            for one, answers in some:
+                _store(current, one, answers, now)
+            run_id = some[0][0].run_id
+            if ledger.may_be_over(current, run_id):
+                closed.append(sending.settle(current, run_id, now))
+        # Last, because all workers of a channel count into the same hour.
+        for one in sorted(done, key=lambda one: one.channel_id):
+            calls.write_down(current, one.channel_id, one.adapter, one.calls, now)
+    for it in closed:
+        if it:
+            it.ring()
+
+
+def _store(current: Session, one: Carried, gathered: ledger.Gathered, now: dt.datetime) -> None:
+    ledger.write_back(current, gathered, int(now.timestamp()))
+    if one.adapter.receipts_by_provider_ref:
+        phones = {seq: phone for seq, phone, _params in one.batch.rows}
+        named = [answer for answer in one.answers if answer.provider_ref]
+        shared = Counter(answer.provider_ref for answer in named)
+        refs = [(a.provider_ref, phones[a.seq] if shared[a.provider_ref] > 1 else "", a.seq) for a in named]
+        ledger.remember_refs(current, one.channel_id, one.run_id, refs)
+    gone = [(one.run_id, answer.seq) for answer in one.answers if answer.reason == Outcome.OPTED_OUT]
+    if gone:
+        opt_outs.record_told(current, gone, now)
+    if one.fault:
+        runs.hold(current, one.run_id, "fault", None, now, begins={RunState.SENDING})
+    elif one.trouble is not None:
+        _hold(current, one.run_id, one.trouble, now)
+    elif one.answers and one.troubled:
+        runs.note_success(current, one.run_id)
+
+
+def _hold(current: Session, run_id: int, trouble: ChannelError, now: dt.datetime) -> None:
+    """Hold the run as the channel's trouble asks for."""
+    run = current.get(Run, run_id, populate_existing=True)
+    if run is None or run.state != RunState.SENDING:
+        return
+    failures, since = run.failures + (0 if isinstance(trouble, Throttled) else 1), run.troubled_at or now
+    log.warning("channel.trouble run=%s kind=%s code=%s", run_id, type(trouble).__name__, trouble.code)
+    if isinstance(trouble, Misconfigured):
+        reason, until = str(trouble.outcome or Outcome.CREDENTIALS), None
+    elif isinstance(trouble, Throttled):
+        reason, until = "throttled", now + dt.timedelta(seconds=trouble.retry_after or BACK_OFF[0])
+    else:
+        wait = BACK_OFF[min(failures, len(BACK_OFF)) - 1]
+        reason, until = "unreachable", now + dt.timedelta(seconds=wait)
+    runs.hold(current, run_id, reason, until, now, begins={RunState.SENDING}, failures=failures, troubled_at=since)
