@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import itertools
 import json
 import re
 from collections import deque
@@ -40,9 +41,10 @@ UNREADABLE = "\ufffd"
 """What decoding leaves where the bytes are no text in the file's encoding."""
 FORMULA = "\x00="
 """Stands for a cell that holds a formula without a result."""
+SEAM = "\x00"
+"""Between the cells of a column that is looked at as one text: no cell that can be kept holds it."""
 
 PLAIN_NUMBER = re.compile(r"-?[1-9][0-9]{0,13}|0")
-_PLAIN_NUMBERS = re.compile(r"(?:-?[1-9][0-9]{0,13}|0)(?:,(?:-?[1-9][0-9]{0,13}|0))*+")
 NUMBER = re.compile(r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
 _ITEM_ENDS = re.compile(r"[,;|、，；]")
 DATE_MARKS = str.maketrans({"/": "-", "年": "-", "月": "-", "日": " ", ".": "-"})
@@ -153,13 +155,13 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
     ids = _ids(columns[layout.id], bad)
     texts = {one.index: list(map(str.strip, columns[one.index])) for one in layout.columns}
     held = [_fragments(one, texts[one.index], bad) for one in layout.columns]
-    properties = _objects([one.name for one in layout.columns], held, len(cells))
+    properties = _objects([(one.name, _QUOTES[one.type]) for one in layout.columns], held, len(cells))
     numbers = [phone.normalise_all(texts[one.index], region) for one in phones]
     for one, e164 in zip(phones, numbers, strict=True):
         if one.index == layout.id:
             ids = _ids([number or "" for number in e164], bad)
     quoted = [[f'"{number}"' if number is not None else "" for number in e164] for e164 in numbers]
-    found = zip(ids, properties, _objects([one.name for one in phones], quoted, len(cells)), strict=True)
+    found = zip(ids, properties, _objects([(one.name, "") for one in phones], quoted, len(cells)), strict=True)
     if bad:
         chunk.rows = [row for i, row in enumerate(found) if i not in bad]
         chunk.bad += [BadRow(at[i], unfit.reason, unfit.facts) for i, unfit in bad.items()]
@@ -188,71 +190,90 @@ def _even(rows: Sequence[Row], width: int, bad: list[BadRow]) -> tuple[Sequence[
 
 def _ids(cells: Sequence[str], bad: dict[int, Unfit]) -> list[str]:
     ids = list(map(str.strip, cells))
-    if _clean(ids) and "" not in ids and max(map(len, ids)) <= MAX_ID:
+    if _clean(ids, SEAM.join(ids)) and "" not in ids and max(map(len, ids)) <= MAX_ID:
         return ids
     for i, text in enumerate(ids):
         if not text or len(text) > MAX_ID:
             bad[i] = Unfit(Reason.BAD_ID, limit=MAX_ID)
-        elif not _clean((text,)):
+        elif not _clean((text,), text):
             bad[i] = Unfit(Reason.FORMULA if text == FORMULA else Reason.BAD_TEXT, name="xwho")
     return ids
 
 
-def _clean(texts: Sequence[str]) -> bool:
-    joined = "".join(texts)
-    return "\x00" not in joined and UNREADABLE not in joined
+def _clean(texts: Sequence[str], joined: str) -> bool:
+    """Return whether all of them can be kept, and `joined`, they with seams between them, comes apart at the seams."""
+    return joined.count(SEAM) < len(texts) and UNREADABLE not in joined
 
 
-def _fragments(column: Column, texts: Sequence[str], bad: dict[int, Unfit]) -> list[str]:
-    """Return each cell as JSON, "" for an empty one; enter rows that hold something else into `bad`."""
-    fit = _CELLS[column.type]
-    if _clean(texts):
+def _fragments(column: Column, texts: Sequence[str], bad: dict[int, Unfit]) -> Sequence[str]:
+    """Return each cell as JSON without its quotes, "" for an empty one; enter rows that hold something else into `bad`.
+
+    A look at all cells as one text costs a third of a look at each.
+    """
+    fit, joined = _CELLS[column.type], SEAM.join(texts)
+    if _clean(texts, joined):
         try:
-            return fit(texts, column.name)
+            return fit(texts, joined, column.name)
         except Unfit:
             pass  # One of the cells does not fit; look for it cell by cell.
-    fragments = []
+    fragments: list[str] = []
     for i, text in enumerate(texts):
         try:
-            if not _clean((text,)):
+            if not _clean((text,), text):
                 raise Unfit(Reason.FORMULA if text == FORMULA else Reason.BAD_TEXT, name=column.name)
-            fragments += fit((text,), column.name)
+            fragments += fit((text,), text, column.name)
         except Unfit as unfit:
             bad.setdefault(i, unfit)
             fragments.append("")
     return fragments
 
 
-def _objects(names: Sequence[str], columns: Sequence[Sequence[str]], count: int) -> list[str]:
-    """Return one JSON object per row from columns of JSON values; an empty value is left out."""
+def _objects(names: Sequence[tuple[str, str]], columns: Sequence[Sequence[str]], count: int) -> list[str]:
+    """Return one JSON object per row from (name, quote around each value) and its column; an empty value is left out.
+
+    Joining pieces takes two thirds of the time that filling a template does.
+    """
     if not columns:
         return ["{}"] * count
-    keys = [json.dumps(name, ensure_ascii=False) + ":" for name in names]
+    keys = [f"{json.dumps(name, ensure_ascii=False)}:{quote}" for name, quote in names]
+    quotes = [quote for _name, quote in names]
     if all(all(column) for column in columns):
-        template = "{" + ",".join(key.replace("%", "%%") + "%s" for key in keys) + "}"
-        return list(map(template.__mod__, zip(*columns, strict=True)))
-    if len(keys) == 1:
-        return [f"{{{keys[0]}{value}}}" if value else "{}" for value in columns[0]]
+        between = [quote + "," + key for quote, key in zip(quotes, keys[1:], strict=False)]
+        before = map(itertools.repeat, ["{" + keys[0], *between])
+        pieces = itertools.chain.from_iterable(zip(before, columns, strict=True))
+        return list(map("".join, zip(*pieces, itertools.repeat(quotes[-1] + "}"), strict=False)))
     return [
-        "{" + ",".join([key + value for key, value in zip(keys, row, strict=True) if value]) + "}"
+        "{"
+        + ",".join([key + value + quote for key, value, quote in zip(keys, row, quotes, strict=True) if value])
+        + "}"
         for row in zip(*columns, strict=True)
     ]
 
 
-# Cells of one type as JSON. Each takes a whole column and raises Unfit if any cell does not fit.
+# Cells of one type as JSON without quotes. Each takes a whole column, as texts and as one text with a SEAM between
+# them, and raises Unfit if any cell does not fit.
 
 
-def _strings(texts: Sequence[str], name: str) -> list[str]:
+def _column_of(cell: str) -> Callable[[str], re.Match[str] | None]:
+    """Return what matches a column whose cells are like this, or empty."""
+    return re.compile(f"(?:{cell})?(?:{SEAM}(?:{cell})?)*+").fullmatch
+
+
+def _strings(texts: Sequence[str], joined: str, name: str) -> Sequence[str]:
     if max(map(len, texts)) * 4 > MAX_STRING_BYTES and any(len(text.encode()) > MAX_STRING_BYTES for text in texts):
         raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_STRING_BYTES)
-    if all(texts):
-        return list(map(encode_basestring, texts))
-    return [encode_basestring(text) if text else "" for text in texts]
+    plain = joined.replace(SEAM, "")
+    if len(encode_basestring(plain)) == len(plain) + len('""'):
+        return texts  # Nothing in them has to be escaped.
+    return [encode_basestring(text)[1:-1] for text in texts]
 
 
-def _numbers(texts: Sequence[str], name: str) -> list[str]:
-    if _PLAIN_NUMBERS.fullmatch(",".join(texts)):
-        return list(texts)
+_plain_numbers = _column_of(PLAIN_NUMBER.pattern)
+
+
+def _numbers(texts: Sequence[str], joined: str, name: str) -> Sequence[str]:
+    if _plain_numbers(joined):
+        return texts
     plain = PLAIN_NUMBER.fullmatch
     return [text if not text or plain(text) else _number(text, name) for text in texts]
 
@@ -263,24 +284,24 @@ def _number(text: str, name: str) -> str:
     return json.dumps(number(name, float(text.replace(",", ""))))
 
 
-def _bools(texts: Sequence[str], name: str) -> list[str]:
+def _bools(texts: Sequence[str], _joined: str, name: str) -> Sequence[str]:
     try:
         return [text and BOOLS[text.lower()] for text in texts]
     except KeyError:
         raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.BOOL.value, found=Type.STRING.value) from None
 
 
-_ISO_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}").fullmatch
+_iso_moments = _column_of("[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}")
 
 
-def _datetimes(texts: Sequence[str], name: str) -> list[str]:
-    try:
-        if all(map(_ISO_MOMENT, texts)):
+def _datetimes(texts: Sequence[str], joined: str, name: str) -> Sequence[str]:
+    if _iso_moments(joined):
+        try:
             # The usual form; parsing all of them in C only proves that they exist.
-            deque(map(dt.datetime.fromisoformat, texts), maxlen=0)
-            return [f'"{text[:10]}T{text[11:]}"' for text in texts]
-    except ValueError:
-        pass
+            deque(map(dt.datetime.fromisoformat, filter(None, texts)), maxlen=0)
+            return joined.replace(" ", "T").split(SEAM)
+        except ValueError:
+            pass
     return [text and _datetime(text, name) for text in texts]
 
 
@@ -288,16 +309,16 @@ def _datetime(text: str, name: str) -> str:
     if len(text) in (10, 19) and text[4] == "-":
         try:
             dt.datetime.fromisoformat(text)
-            return f'"{text[:10]}T{text[11:] or "00:00:00"}"'
+            return f"{text[:10]}T{text[11:] or '00:00:00'}"
         except ValueError:
             pass
     found = moment(text.translate(DATE_MARKS).strip())
     if found is None:
         raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.DATETIME.value, found=Type.STRING.value)
-    return f'"{found}"'
+    return found
 
 
-def _lists(texts: Sequence[str], name: str) -> list[str]:
+def _lists(texts: Sequence[str], _joined: str, name: str) -> Sequence[str]:
     return [text and _list(text, name) for text in texts]
 
 
@@ -310,7 +331,8 @@ def _list(text: str, name: str) -> str:
     return json.dumps(items, ensure_ascii=False)
 
 
-_CELLS: Mapping[Type, Callable[[Sequence[str], str], list[str]]] = {
+_QUOTES: Mapping[Type, str] = {kind: '"' if kind in {Type.STRING, Type.DATETIME} else "" for kind in Type}
+_CELLS: Mapping[Type, Callable[[Sequence[str], str, str], Sequence[str]]] = {
     Type.STRING: _strings,
     Type.NUMBER: _numbers,
     Type.BOOL: _bools,

@@ -64,7 +64,8 @@ def normalise(raw: object, region: str = "CN") -> str:
 
 def normalise_all(texts: Sequence[str], region: str = "CN") -> list[str | None]:
     """Return `normalise` of each text, None for an empty one; a column of mainland numbers costs next to nothing."""
-    if region == "CN" and _ALL_MAINLAND.fullmatch(",".join(texts)):
+    joined = ",".join(texts)
+    if region == "CN" and joined.count(",") < len(texts) and _ALL_MAINLAND.fullmatch(joined):
         return ["+86" + text for text in texts]
     return [normalise(text, region) if text else None for text in texts]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -20,6 +21,9 @@ from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, sess
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+ROWS_AT_ONCE = 200
+"""Rows of one statement on SQLite: a statement for each, executemany, takes a third longer; so do some thousands."""
 
 NAMES = ("name", "nickname", "$name", "姓名")
 """Properties that a search by name looks into."""
@@ -155,7 +159,7 @@ def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> 
     if dialect() == "postgresql":
         current.execute(_REPLACE_POSTGRESQL, {**_columns(rows), "now": now})
     else:
-        _driver(current).executemany(_dated(_REPLACE_SQLITE, now), rows)
+        _driver(current).executemany(_REPLACE_SQLITE.replace(":now", f"'{_moment(now)}'"), rows)
 
 
 def merge(current: Session, rows: Sequence[tuple[str, str, str]], now: dt.datetime) -> int:
@@ -170,7 +174,10 @@ def merge(current: Session, rows: Sequence[tuple[str, str, str]], now: dt.dateti
     driver = _driver(current)
     # A row id is given to new rows only and always counts up, so the highest one tells how many there were.
     before = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
-    driver.executemany(_dated(_MERGE_SQLITE, now), rows)
+    when = _moment(now)
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[begin : begin + ROWS_AT_ONCE]
+        driver.execute(_MERGE_SQLITE.format(", ".join(["(?, ?, ?)"] * len(some))), (when, *chain.from_iterable(some)))
     after = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     return int(after - before)
 
@@ -275,7 +282,8 @@ _REPLACE_SQLITE = (
     "updated_at = excluded.updated_at"
 )
 _MERGE_SQLITE = (
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) VALUES (?, ?, ?, :now, :now) "
+    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
+    "SELECT column1, column2, column3, ?1, ?1 FROM (VALUES {}) WHERE true "
     "ON CONFLICT (xwho) DO UPDATE SET properties = json_patch(properties, excluded.properties), "
     "phones = json_patch(phones, excluded.phones), updated_at = excluded.updated_at"
 )
@@ -319,12 +327,9 @@ def _columns(rows: Sequence[tuple[str, str, str]]) -> dict[str, list[str]]:
     return {"xwhos": list(xwhos), "properties": list(held), "phones": list(numbers)}
 
 
-def _dated(statement: str, now: dt.datetime) -> str:
-    """Return the statement with the moment written into it, as SQLAlchemy writes a DateTime on SQLite.
-
-    Two parameters less per row make the bulk write a fifth faster.
-    """
-    return statement.replace(":now", f"'{now.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}'")
+def _moment(now: dt.datetime) -> str:
+    """Return the moment as SQLAlchemy writes a DateTime on SQLite."""
+    return f"{now.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}"
 
 
 def _waves(rows: Sequence[tuple[str, str, str]]) -> list[Sequence[tuple[str, str, str]]]:

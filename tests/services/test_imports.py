@@ -193,6 +193,7 @@ def test_a_worker_that_dies_is_followed_without_double_work(
     app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "CHUNK", 2)
+    monkeypatch.setattr(imports, "PIECE", 1)
     body = "id,level\n" + "".join(f"u{i},{i}\n" for i in range(6)) + "bad,x\n" * 0 + ",9\n"
     row = imports.upload(io.BytesIO(body.encode()), "f", BY, now)
     seen = imports.preview(row)
