@@ -55,6 +55,8 @@ Clock = Callable[[], dt.datetime]
 
 LOOK_AROUND = 0.5
 """Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
+LISTEN = 0.1
+"""Seconds between looks at whether a ring waits: every worker may be in a lane, and a new run need not wait for one."""
 OPEN_BATCHES = 8
 """Most batches of one channel in a lane's hands: enough to fill the line, few enough to be in doubt after a kill."""
 WRITE_TRIES = 5
@@ -135,7 +137,9 @@ class Lane:
         self.stir = asyncio.Event()
         self.desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self.freezer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="freezer")
-        self.freezing: asyncio.Future[None] | None = None
+        self.freezing: asyncio.Future[bool] | None = None
+        self.look_at = 0.0
+        """Loop time of the next look around."""
         self.booth = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate")
         self.clerks: set[asyncio.Task[None]] = set()
         self.done: list[Carried] = []
@@ -153,21 +157,22 @@ class Lane:
         """Send until `seconds` have passed or nothing is left; return whether something is left."""
         loop = asyncio.get_running_loop()
         over = loop.time() + seconds
-        look = 0.0
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
+            listening = asyncio.create_task(self._listen())
             try:
                 while loop.time() < over and not self.stopping:
                     self.stir.clear()
-                    if loop.time() >= look or (self.freezing is not None and self.freezing.done()):
+                    if loop.time() >= self.look_at:
+                        self.look_at = loop.time() + LOOK_AROUND
                         await self._look()
-                        look = loop.time() + LOOK_AROUND
                     if await self._take_batches(http):
                         continue
                     if not self.batches and self.freezing is None:
                         break
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self.stir.wait(), max(0.01, look - loop.time()))
+                        await asyncio.wait_for(self.stir.wait(), max(0.01, self.look_at - loop.time()))
             finally:
+                listening.cancel()
                 await self._finish()
         return await self.at_desk(self._is_something_left)
 
@@ -192,17 +197,39 @@ class Lane:
         if freeze and opened and self.freezing is None and not self.stopping:
             step = partial(self._in_context, self._freeze, opened)
             self.freezing = asyncio.get_running_loop().run_in_executor(self.freezer, step)
-            self.freezing.add_done_callback(self._stir)
+            self.freezing.add_done_callback(self._frozen)
 
-    def _freeze(self, run_ids: Sequence[int]) -> None:
+    def _frozen(self, freezing: asyncio.Future[bool]) -> None:
+        if not freezing.cancelled() and freezing.exception() is None and freezing.result():
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        self.look_at = 0.0
+        self._stir()
+
+    async def _listen(self) -> None:
+        """Have the lane look around as soon as a ring comes that no worker takes."""
+        known = 0
+        while True:
+            await asyncio.sleep(LISTEN)
+            step = partial(self._in_context, queue.waiting, queue.SEND)
+            waiting = await asyncio.get_running_loop().run_in_executor(self.booth, step)
+            if waiting > known:
+                self._look_soon()
+            known = waiting
+
+    def _freeze(self, run_ids: Sequence[int]) -> bool:
+        """Freeze these runs as far as nobody else does; say whether there is something new to claim."""
+        some = False
         for run_id in run_ids:
             try:
-                sending.open_run(run_id, self.clock())
+                some = sending.open_run(run_id, self.clock()) or some
             except OperationalError as error:  # another lane was quicker, or the database is away: looked at again
                 log.warning("freeze.again run=%s error=%s", run_id, type(error.orig).__name__)
             except Exception:
                 log.exception("freeze.fault run=%s", run_id)
                 _hold_for_fault(run_id, RunState.OPEN, self.clock())
+        return some
 
     # -- at the desk: database steps ------------------------------------------------------------------------------
 

@@ -90,18 +90,21 @@ def ring_id(campaign_id: int) -> str:
     return f"due-{campaign_id}"
 
 
-def open_run(run_id: int, now: dt.datetime) -> None:
-    """Freeze the audience of a run that has not been frozen yet, or hold it because what was confirmed has changed."""
+def open_run(run_id: int, now: dt.datetime) -> bool:
+    """Freeze the audience of a run that has not been frozen yet, or hold it because what was confirmed has changed.
+
+    False if there is nothing to do, or somebody else is at it: whoever waited would let other runs wait, too.
+    """
     run = session().get(Run, run_id, populate_existing=True)
     if run is None or run.state != RunState.OPEN:
-        return
+        return False
     adapter = channels.adapter(run.channel_id)
     with writing() as current:
         freezing.ensure_partition(current, run_id)
     with writing(frozen=True) as current:
-        run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
+        run = current.get(Run, run_id, with_for_update={"skip_locked": True}, populate_existing=True)
         if run is None or run.state != RunState.OPEN:
-            return
+            return False
         campaign = current.get(Campaign, run.campaign_id)
         template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
         channel = current.get(ChannelRow, run.channel_id)
@@ -110,7 +113,7 @@ def open_run(run_id: int, now: dt.datetime) -> None:
         if change or campaign is None or template is None or channel is None or name is None:
             runs.hold(current, run_id, change or "gone", None, now, begins={RunState.OPEN})
             log.warning("run.held run=%s reason=%s", run_id, change)
-            return
+            return True
         chosen = (channel.id, template.id, campaign.mapping, now)
         if run.repeats is not None:
             retries.hold_still(current, run.repeats)
@@ -134,6 +137,7 @@ def open_run(run_id: int, now: dt.datetime) -> None:
         log.info("run.frozen run=%s target=%s planned=%s", run_id, target, planned)
     if planned == 0:
         close_if_over(run_id, now)
+    return True
 
 
 def _whom(current: Session, run: Run) -> str | None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
-from smsapp.store.rate import HEARTBEAT, Alone, RateUnknown, Shared
+from smsapp.store.rate import HEARTBEAT, Alone, RateUnknown, Shared, ask_again
 
 LOOK = 0.1
 """Seconds within which one that waits for the rate notices that its run must not go on."""
@@ -23,8 +23,6 @@ PAUSE = 0.002
 """Seconds between questions about the rate; at high rates one question is about many requests."""
 MOST = 100
 """Requests a question is about at most."""
-ASK_AGAIN = 10.0
-"""Seconds before a Redis that did not answer is asked again: on a dead line every question takes seconds."""
 
 
 @dataclass(eq=False, slots=True)
@@ -190,8 +188,8 @@ class Limited(Turns):
             try:
                 granted, wait = await loop.run_in_executor(self.booth, self.shared.ask, out, known, sizes)
                 self.alone = None
-            except RateUnknown:
-                self.redis_at = loop.time() + ASK_AGAIN
+            except RateUnknown as error:
+                self.redis_at = loop.time() + ask_again(error)
                 self.alone = self.alone or Alone(self.share, loop.time())
         if self.alone is not None:
             granted, wait = self.alone.ask(out, answered, sizes, loop.time())

@@ -100,6 +100,14 @@ def leave(task: str) -> None:
         log.warning("leave.lost task=%s error=%s", task, type(error).__name__)
 
 
+def waiting(name: str) -> int:
+    """Return how many rings of this queue no worker has taken; none if Redis does not answer."""
+    try:
+        return queue(name).count
+    except redis.RedisError:
+        return 0
+
+
 def ring_at(when: dt.datetime, name: str, task: str, *args: Any, ring_id: str) -> bool:
     """Ask rq-scheduler to ring then; the same `ring_id` again moves the entry, it does not double."""
     try:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import redis
+
 from smsapp.store.queue import Away, connection
 
 BURST = 0.1
@@ -21,6 +23,8 @@ SILENT_FOR = 10.0
 """Seconds after which the requests of a lane that says nothing no longer count: it is dead."""
 HEARTBEAT = 2.0
 """Seconds a lane that has requests out is silent at most."""
+ASK_AGAIN, ASK_AGAIN_TIMED_OUT = 1.0, 10.0
+"""Seconds before a Redis that did not answer is asked again: on a dead line every question takes seconds itself."""
 LOOKED_BACK = 5
 """Whole seconds over which the rate in use is measured."""
 
@@ -188,3 +192,8 @@ def in_use(channel_id: int) -> float:
 
 
 RateUnknown = Away
+
+
+def ask_again(error: RateUnknown) -> float:
+    """Return the seconds until the next question after one that failed."""
+    return ASK_AGAIN_TIMED_OUT if isinstance(error, redis.TimeoutError) else ASK_AGAIN

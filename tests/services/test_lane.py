@@ -7,7 +7,6 @@ import datetime as dt
 from typing import Any
 
 import pytest
-import redis
 import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import OperationalError
@@ -18,7 +17,7 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.services import channels, lane, sending
 from smsapp.store import ledger, queue, runs
-from smsapp.store.db import session, writing
+from smsapp.store.db import db, session, writing
 from smsapp.store.runs import Run, RunState
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, recount, status, the_run, work
@@ -173,12 +172,12 @@ def test_a_limited_channel_takes_no_more_than_a_second_s_worth_in_one_request(
 
 
 def test_without_redis_a_lane_keeps_to_its_share_of_the_rate(
-    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(30)
     channel = builders.channel(rate=1000)
     provider.per_request = 10
-    app.extensions[queue.EXTENSION] = redis.Redis(unix_socket_path="/nowhere/v.sock")
+    app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere/v.sock")
     _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
     work(app, clock)
     assert funnel(run_id).accepted == 30
@@ -198,3 +197,70 @@ def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock:
     # then it forgets both, to make them anew with whatever a person has changed
     assert (there.works, there.lines) == ({}, {})
     assert session().get(Run, run_id) is not None
+
+
+def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_lane(
+    app: Flask, clock: FakeClock
+) -> None:
+    # given two runs of a channel, one of which fills the lane
+    builders.contacts(1)
+    channel = builders.channel()
+    for _ in range(2):
+        _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
+        sending.open_run(run_id, clock.now)
+    there = lane.Lane(app, clock)
+    there._look_around()
+    huge, small = there.works.values()
+    huge.batches = huge.line.batches = lane.OPEN_BATCHES
+    # then the other one may claim, until there is nothing to claim or something in hand
+    assert (huge.may_claim, small.may_claim) == (False, True)
+    assert [batch.run_id for batch in there._claim([channel.id], 1)] == [small.run_id]
+    assert there._claim([channel.id], 1) == []
+    small.has_none = True
+    assert not small.may_claim
+    there._look_around()
+    assert small.may_claim
+    small.batches = 1
+    assert not small.may_claim
+
+
+def test_a_run_that_another_lane_is_freezing_keeps_nobody_waiting(app: Flask, clock: FakeClock) -> None:
+    builders.contacts(1)
+    _campaign, run_id = confirmed(clock.now)
+    with db.engine.connect() as other:
+        other.execute(sa.select(Run.id).where(Run.id == run_id).with_for_update())
+        busy = db.engine.dialect.name == "postgresql"  # on SQLite only one can write at all, and waits for its turn
+        if busy:
+            assert not sending.open_run(run_id, clock.now)
+    assert sending.open_run(run_id, clock.now)
+    assert not sending.open_run(run_id, clock.now)
+
+
+def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
+    app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given rings that wait: one, still that one, none, two, and then the end of the story
+    there, seen = lane.Lane(app, clock), list[str]()
+    counts = [1, 1, 0, 2]
+
+    def waiting(_name: str) -> int:
+        count = counts.pop(0)
+        seen.append(str(count))
+        return count
+
+    monkeypatch.setattr(lane, "LISTEN", 0.0)
+    monkeypatch.setattr(queue, "waiting", waiting)
+    monkeypatch.setattr(there, "_look_soon", lambda: seen.append("look"))
+    # when
+    with pytest.raises(IndexError):
+        asyncio.run(there._listen())
+    # then it looks when there are more than before
+    assert seen == ["1", "look", "1", "0", "2", "look"]
+
+
+def test_rings_that_wait_are_counted_and_none_are_known_without_redis(app: Flask) -> None:
+    assert queue.waiting(queue.SEND) == 0
+    queue.ring(queue.SEND, "send", 1)
+    assert queue.waiting(queue.SEND) == 1
+    app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere/v.sock")
+    assert queue.waiting(queue.SEND) == 0
