@@ -159,14 +159,15 @@ def fairness(system: System) -> list[str]:
     session().commit()
 
     def seconds() -> float:
-        begun = time.monotonic()
-        campaign_id, _run = _begin(system, channel_id, small.id)
+        campaign_id, run_id = _begin(system, channel_id, small.id)
         _until(system, lambda: _status(campaign_id) in OVER, "the small one")
-        return time.monotonic() - begun
+        # As the run itself has it: what this process does meanwhile, sweeps and receipts, takes longer than it.
+        run = session().get_one(Run, run_id, populate_existing=True)
+        return ((run.finished_at or clock.now()) - run.opened_at).total_seconds()
 
-    alone = sorted(seconds() for _ in range(5))[2]
+    alone = sorted(seconds() for _ in range(9))[4]
     _huge, run_id = _begin(system, channel_id)
-    beside = sorted(seconds() for _ in range(5))[2]
+    beside = sorted(seconds() for _ in range(9))[4]
     going = session().scalars(sa.select(Run.state).where(Run.id == run_id)).one()
     sending.end(run_id, OPERATOR, clock.now())
     print(f"  fairness: {SMALL} messages take {alone:.2f} s alone, {beside:.2f} s beside ({going})", flush=True)

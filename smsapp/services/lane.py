@@ -107,6 +107,8 @@ class Work:
     troubled: bool
     """Its latest calls reached nobody; to be forgotten once one does."""
     batches: int = 0
+    had_its_time: bool = False
+    """The lane is finishing and claims no more of it."""
     has_none: bool = False
     """Nothing was there to claim when it was looked for last."""
     stopped: bool = False
@@ -116,7 +118,7 @@ class Work:
     @property
     def may_claim(self) -> bool:
         """Say whether this run may claim: one of which nothing is in hand need not wait until others have room."""
-        rests = self.stopped or self.trouble is not None
+        rests = self.stopped or self.had_its_time or self.trouble is not None
         return not rests and (self.line.has_room or not (self.batches or self.has_none))
 
 
@@ -154,14 +156,22 @@ class Lane:
             return step(*args)
 
     async def work(self, seconds: float) -> bool:
-        """Send until `seconds` have passed or nothing is left; return whether something is left."""
+        """Send until `seconds` have passed or nothing is left; return whether something is left.
+
+        What is in hand by then is finished, and for as long again runs that are new are sent meanwhile: the other
+        lanes may be finishing, too.
+        """
         loop = asyncio.get_running_loop()
-        over = loop.time() + seconds
+        finish_at, over = loop.time() + seconds, loop.time() + 2 * seconds
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
             listening = asyncio.create_task(self._listen())
             try:
                 while loop.time() < over and not self.stopping:
                     self.stir.clear()
+                    if loop.time() >= finish_at:
+                        finish_at = over
+                        for work in self.works.values():
+                            work.had_its_time = True
                     if loop.time() >= self.look_at:
                         self.look_at = loop.time() + LOOK_AROUND
                         await self._look()

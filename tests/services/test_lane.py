@@ -222,6 +222,9 @@ def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_
     assert small.may_claim
     small.batches = 1
     assert not small.may_claim
+    # nor once the lane is finishing
+    small.batches, small.had_its_time = 0, True
+    assert not small.may_claim
 
 
 def test_a_run_that_another_lane_is_freezing_keeps_nobody_waiting(app: Flask, clock: FakeClock) -> None:
