@@ -185,6 +185,9 @@ class News(enum.StrEnum):
     UNDELIVERED = "undelivered"
     ACCEPTED = "accepted"
 
+    __hash__ = str.__hash__
+    """Enum's own goes through Python, which shows where every receipt is looked up by its news."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

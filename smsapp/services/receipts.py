@@ -24,7 +24,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.storable import storable
+from smsapp.domain.storable import storable, storable_all
 from smsapp.services import calls, channels, opt_outs, replies, stopping
 from smsapp.store import codes, inbox, news, queue, runs, strays
 from smsapp.store.db import session, writing
@@ -54,6 +54,7 @@ LOOK = 0.5
 """Seconds between two looks into the inbox, in which callbacks gather."""
 REF = re.compile(r"([0-9]{1,18})-([0-9]{1,9})")
 STATUS = {News.DELIVERED: Status.DELIVERED, News.UNDELIVERED: Status.UNDELIVERED, News.ACCEPTED: Status.ACCEPTED}
+AFTER = {(status, news): advance(status, STATUS[news]) for status in Status for news in News}
 
 
 def store(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> None:
@@ -140,26 +141,25 @@ def _apply(waiting: Sequence[Waiting], now: dt.datetime) -> int:
     changes nothing.
     """
     found, unreadable = _understood(waiting)
+    arrived = _cleaned([(row.channel_id, item) for row, said in found for item in said if isinstance(item, Receipt)])
     with writing() as current:
         if not inbox.only_reader(current):
             return 0
-        news_of_ours: list[tuple[int, Receipt]] = []
-        for row, position, item in found:
-            if isinstance(item, Reply):
-                replies.take(current, row.channel_id, row.id, position, item, now)
-            elif not item.ref.startswith(TEST_REF):
-                news_of_ours.append((row.channel_id, _clean(item)))
-        apply_receipts(current, news_of_ours, now)
+        for row, said in found:
+            for position, item in enumerate(said):
+                if isinstance(item, Reply):
+                    replies.take(current, row.channel_id, row.id, position, item, now)
+        apply_receipts(current, arrived, now)
     with inbox.writing() as marks:
         inbox.mark_read(marks, [row.id for row in waiting if row.id not in unreadable])
         inbox.mark_read(marks, sorted(unreadable), InboxState.UNREADABLE)
     return len(waiting)
 
 
-def _understood(waiting: Sequence[Waiting]) -> tuple[list[tuple[Waiting, int, Receipt | Reply]], set[int]]:
-    """Return what the callbacks say, each with its callback and its place in it, and which ones cannot be read."""
+def _understood(waiting: Sequence[Waiting]) -> tuple[list[tuple[Waiting, Sequence[Receipt | Reply]]], set[int]]:
+    """Return the callbacks with what they say, and the ids of those that cannot be read."""
     adapters: dict[int, Channel | None] = {}
-    found: list[tuple[Waiting, int, Receipt | Reply]] = []
+    found: list[tuple[Waiting, Sequence[Receipt | Reply]]] = []
     unreadable: set[int] = set()
     for row in waiting:
         if row.channel_id not in adapters:
@@ -173,16 +173,25 @@ def _understood(waiting: Sequence[Waiting]) -> tuple[list[tuple[Waiting, int, Re
             log.warning("callback.unreadable inbox=%s error=%s", row.id, type(error).__name__)
             unreadable.add(row.id)
             continue
-        found += [(row, position, item) for position, item in enumerate(said)]
+        found.append((row, said))
     return found, unreadable
 
 
-def _clean(receipt: Receipt) -> Receipt:
-    """Return the receipt with ids and codes that every database can store."""
-    ref, provider_ref, code = storable(receipt.ref), storable(receipt.provider_ref), storable(receipt.code)
-    if (ref, provider_ref, code) == (receipt.ref, receipt.provider_ref, receipt.code):
-        return receipt
-    return replace(receipt, ref=ref, provider_ref=provider_ref, code=code)
+def _cleaned(arrived: Sequence[tuple[int, Receipt]]) -> Sequence[tuple[int, Receipt]]:
+    """Return the receipts with ids and codes that every database can store; receipts of test sends are left out."""
+    for texts in (
+        [one.ref for _channel_id, one in arrived],
+        [one.provider_ref for _channel_id, one in arrived],
+        [one.code for _channel_id, one in arrived],
+    ):
+        if storable_all(texts) is not texts:
+            arrived = [(channel_id, _clean(one)) for channel_id, one in arrived]
+            break
+    return [one for one in arrived if not one[1].ref.startswith(TEST_REF)]
+
+
+def _clean(one: Receipt) -> Receipt:
+    return replace(one, ref=storable(one.ref), provider_ref=storable(one.provider_ref), code=storable(one.code))
 
 
 def _adapter(channel_id: int) -> Channel | None:
@@ -216,33 +225,33 @@ def _place(current: Session, arrived: Sequence[tuple[int, Receipt]], now: dt.dat
     """Apply receipts; return those that name no message of ours."""
     keys = _keys(current, arrived)
     owners = runs.channel_of(current, {key[0] for key in keys if key})
-    wanted: dict[tuple[int, int], list[tuple[int, Receipt]]] = {}
+    first: dict[tuple[int, int], Receipt] = {}
+    more: dict[tuple[int, int], list[Receipt]] = {}
     unknown: list[tuple[int, Receipt]] = []
     for one, key in zip(arrived, keys, strict=True):
         # What one provider says cannot move another one's messages.
         if key is None or owners.get(key[0]) != one[0]:
             unknown.append(one)
-        else:
-            wanted.setdefault(key, []).append(one)
-    known = news.where_they_stand(current, sorted(wanted))
-    moves: list[Move] = []
-    for key, its_news in wanted.items():
-        stands = known.get(key)
-        if stands is None:
-            unknown += its_news
-            continue
+        elif (before := first.setdefault(key, one[1])) is not one[1]:
+            more.setdefault(key, [before]).append(one[1])
+    known = news.where_they_stand(current, list(first))
+    for key in first.keys() - known.keys() if len(known) < len(first) else ():
+        unknown += [(owners[key[0]], receipt) for receipt in more.get(key, [first[key]])]
+    moves: dict[Move, list[int]] = {}
+    for key, stands in known.items():
         status, last = stands.status, None
-        for _channel_id, receipt in its_news:
-            after = advance(status, STATUS[receipt.news])
+        for receipt in more.get(key) or (first[key],):
+            after = AFTER[status, receipt.news]
             if after is not status:
                 status, last = after, receipt
         if last is not None:
+            run_id, seq = key
             why = str(last.outcome or "unknown") if status is Status.UNDELIVERED else ""
-            moves.append(Move(*key, stands, status, why, last.code))
+            moves.setdefault(Move(run_id, stands, status, why, last.code), []).append(seq)
     news.apply_moves(current, moves, int(now.timestamp()))
-    unexplained = [move for move in moves if move.reason == Outcome.UNKNOWN]
-    codes.count(current, [(owners[move.run_id], move.code) for move in unexplained], now)
-    gone = [(move.run_id, move.seq) for move in moves if move.reason == Outcome.OPTED_OUT]
+    unexplained = [(owners[m.run_id], m.code) for m, seqs in moves.items() if m.reason == Outcome.UNKNOWN for _ in seqs]
+    codes.count(current, unexplained, now)
+    gone = [(m.run_id, seq) for m, seqs in moves.items() if m.reason == Outcome.OPTED_OUT for seq in seqs]
     if gone:
         opt_outs.record_told(current, gone, now)
     return unknown

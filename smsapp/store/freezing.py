@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from smsapp.domain.campaign import Left
@@ -53,7 +54,7 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     fit = sa.select(people.c.contact_id, people.c.phone, people.c.params).where(people.c.reason.is_(None))
     # One message to a number. To try each row costs PostgreSQL half as much again, to compare them costs SQLite so.
     if dialect() == "postgresql":
-        fit = fit.distinct(people.c.phone).order_by(people.c.phone, people.c.contact_id)
+        fit = fit.ext(distinct_on(people.c.phone)).order_by(people.c.phone, people.c.contact_id)
     one = fit.subquery("one").c
     seq = sa.func.row_number().over(order_by=(one.phone, one.contact_id))
     chosen = sa.select(sa.literal(run_id), seq, one.contact_id, one.phone, one.params, sa.literal(int(Status.QUEUED)))
