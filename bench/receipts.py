@@ -4,14 +4,14 @@
 
 Intake: an open loop posts callbacks of ten receipts at a fixed pace to gunicorn, as in production, while workers
 send a campaign; each is timed from the moment it was due, so a stall shows in all that wait behind it. Apply: the same
-receipts, shuffled, a tenth of them twice and some of nobody, beside the bare staged update of as many rows.
+receipts, shuffled, a tenth of them twice and some of nobody, beside the bare staged update of as many rows, which
+parses as many callbacks.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import sys
 import time
@@ -63,12 +63,6 @@ async def _post(port: int, path: str, bodies: Sequence[bytes], per_second: int) 
     return sorted(took)
 
 
-def bodies(run_id: int, seqs: Sequence[int], per_callback: int) -> list[bytes]:
-    """Return callbacks about these messages; one in twenty was not delivered."""
-    news = [{"ref": f"{run_id}-{seq}", "news": "delivered" if seq % 20 else "undelivered"} for seq in seqs]
-    return [json.dumps(news[at : at + per_callback]).encode() for at in range(0, len(news), per_callback)]
-
-
 def sent(rows: int, port: int) -> tuple[ChannelRow, int]:
     """Send a campaign to everybody; return its channel and its run."""
     channel = builders.channel(kind="sink", settings={"url": f"http://127.0.0.1:{port}/"})
@@ -87,10 +81,10 @@ def intake(found: Stage, channel: ChannelRow, run_id: int, port: int, given: arg
     path = f"/callbacks/{channel.callback_token}"
     # A server that has been up for a while: its first answers, which open every connection, are not counted.
     asyncio.run(
-        _post(web, path, bodies(run_id, seqs[: given.per_second * PER_CALLBACK], PER_CALLBACK), given.per_second)
+        _post(web, path, raw.callbacks(run_id, seqs[: given.per_second * PER_CALLBACK], PER_CALLBACK), given.per_second)
     )
     confirm(campaign, template)
-    took = asyncio.run(_post(web, path, bodies(run_id, seqs, PER_CALLBACK), given.per_second))
+    took = asyncio.run(_post(web, path, raw.callbacks(run_id, seqs, PER_CALLBACK), given.per_second))
     session().rollback()
     going = session().scalar(sa.select(Run.finished_at).where(Run.campaign_id == campaign.id)) is None
     session().commit()
@@ -117,7 +111,8 @@ def apply(found: Stage, channel: ChannelRow, run_id: int, count: int, database: 
     seqs = list(range(1, count + 1))
     arrived = seqs + seqs[::10]
     random.Random(5).shuffle(arrived)
-    stored = bodies(run_id, arrived, 100) + bodies(999_999, range(1, 1001), 100)
+    stored = raw.callbacks(run_id, arrived, raw.PER_CALLBACK)
+    stored += raw.callbacks(999_999, range(1, 1001), raw.PER_CALLBACK)
     receipts.keep(channel.id, [Callback("POST", "", {}, body) for body in stored], clock.now())
     ground = Ground(found.raw_url)
     ground.make(count)

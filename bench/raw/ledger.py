@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,8 @@ from bench.raw import Bound, Watch
 from bench.raw.ground import RUN, Ground
 
 BATCH = 1000
+RECEIPTS, PER_CALLBACK = 50_000, 100
+"""Receipts of one transaction, and of one callback."""
 QUEUED, ACCEPTED, UNDELIVERED, DELIVERED = 0, 5, 7, 8
 Row = tuple[int, str, str]
 """(seq, phone, params)"""
@@ -86,15 +89,26 @@ def _store(ground: Ground, seqs: Sequence[int]) -> None:
     )
 
 
+def callbacks(run_id: int, seqs: Sequence[int], per_callback: int) -> list[bytes]:
+    """Return the bodies of callbacks about these messages; one in twenty was not delivered."""
+    news = [{"ref": f"{run_id}-{seq}", "news": "delivered" if seq % 20 else "undelivered"} for seq in seqs]
+    return [json.dumps(news[at : at + per_callback]).encode() for at in range(0, len(news), per_callback)]
+
+
 def receipts(ground: Ground, rows: int) -> Bound:
-    """Apply a receipt for every message, in random order: staged into a heap, then one UPDATE..FROM."""
+    """Apply a receipt for every message, in random order: parsed, staged into a heap, then one UPDATE..FROM.
+
+    What any reader of receipts has to do is in it: the JSON of each callback of a hundred is parsed and each reference
+    taken apart. The callbacks are in memory, though: that they are kept, fetched and marked as read is not in it.
+    """
     order = list(range(1, rows + 1))
     random.Random(3).shuffle(order)
-    news = [(seq, DELIVERED if seq % 20 else UNDELIVERED, 1_772_000_060) for seq in order]
+    stored = callbacks(RUN, order, PER_CALLBACK)
+    at_once = RECEIPTS // PER_CALLBACK
     watch = Watch()
-    for begin in range(0, rows, 50_000):
+    for begin in range(0, len(stored), at_once):
         with watch.running(), ground.transaction():
-            _stage(ground, news[begin : begin + 50_000])
+            _stage(ground, _read(stored[begin : begin + at_once]))
             ground.run(
                 "UPDATE raw_message SET status = r.status, receipt_at = r.at FROM raw_receipt r"
                 f" WHERE raw_message.run_id = {RUN} AND raw_message.seq = r.seq AND raw_message.status < r.status"
@@ -102,6 +116,15 @@ def receipts(ground: Ground, rows: int) -> Bound:
             ground.run("SELECT status, count(*) FROM raw_receipt GROUP BY status").fetchall()
             ground.run("DELETE FROM raw_receipt")
     return Bound("receipts, staged", rows, watch.seconds)
+
+
+def _read(bodies: Sequence[bytes]) -> list[tuple[int, int, int]]:
+    statuses = {"delivered": DELIVERED, "undelivered": UNDELIVERED}
+    return [
+        (int(one["ref"].partition("-")[2]), statuses[one["news"]], 1_772_000_060)
+        for body in bodies
+        for one in json.loads(body)
+    ]
 
 
 def _stage(ground: Ground, news: Sequence[tuple[Any, ...]]) -> None:
