@@ -320,8 +320,7 @@ class Lane:
             work = self.works.get(run_id)
             until = work.quiet.over_at(now) if work and work.quiet else None
             if work is None or until is not None:
-                for batch in found:
-                    ledger.write_back(current, ledger.gather(batch, []), int(now.timestamp()))
+                ledger.write_back(current, [ledger.gather(batch, []) for batch in found], int(now.timestamp()))
             if work is not None and until is not None:
                 runs.hold(current, run_id, "quiet_hours", until, now, begins={RunState.SENDING})
                 work.stopped = True

@@ -11,7 +11,6 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from sqlalchemy.orm import Session
 
@@ -53,16 +52,15 @@ class Carried:
 def write_back(done: Sequence[Carried], now: dt.datetime) -> None:
     """Store what these batches came to, and what it means for their runs; close those that are over."""
     # Run by run in order, because two lanes that wait for each other would deadlock.
-    by_run = [[*some] for _run_id, some in groupby(sorted(done, key=lambda one: one.run_id), lambda one: one.run_id)]
-    gathered = [[(one, ledger.gather(one.batch, one.answers)) for one in some] for some in by_run]
-    closed = []
+    done = sorted(done, key=lambda one: one.run_id)
+    gathered = [ledger.gather(one.batch, one.answers) for one in done]
+    run_ids = dict.fromkeys(one.run_id for one in done)
     with writing() as current:
-        for some in gathered:
-            for one, answers in some:
-                _store(current, one, answers, now)
-            run_id = some[0][0].run_id
-            if ledger.may_be_over(current, run_id):
-                closed.append(sending.settle(current, run_id, now))
+        ledger.write_back(current, gathered, int(now.timestamp()))
+        for one in done:
+            _follow(current, one, now)
+        over = [run_id for run_id in run_ids if ledger.may_be_over(current, run_id)]
+        closed = [sending.settle(current, run_id, now) for run_id in over]
         # Last, because all workers of a channel count into the same hour.
         for one in sorted(done, key=lambda one: one.channel_id):
             calls.write_down(current, one.channel_id, one.adapter, one.calls, now)
@@ -71,8 +69,8 @@ def write_back(done: Sequence[Carried], now: dt.datetime) -> None:
             it.ring()
 
 
-def _store(current: Session, one: Carried, gathered: ledger.Gathered, now: dt.datetime) -> None:
-    ledger.write_back(current, gathered, int(now.timestamp()))
+def _follow(current: Session, one: Carried, now: dt.datetime) -> None:
+    """Keep what else the answers said, and hold the run if its channel is in trouble."""
     if one.adapter.receipts_by_provider_ref:
         phones = {seq: phone for seq, phone, _params in one.batch.rows}
         named = [answer for answer in one.answers if answer.provider_ref]

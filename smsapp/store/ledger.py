@@ -21,15 +21,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.store import codes
 from smsapp.store.db import add_up, changed, dialect, upsert
 from smsapp.store.replies import OptOut
-from smsapp.store.runs import (
-    Batch,
-    BatchState,
-    Message,
-    ProviderRef,
-    Run,
-    RunState,
-    Tally,
-)
+from smsapp.store.runs import Batch, BatchState, Message, ProviderRef, Run, RunState, Tally, channel_of
 
 ROWS_AT_ONCE = 1000
 """Rows one UPDATE of SQLite takes, four parameters each; it allows 32,766."""
@@ -200,7 +192,9 @@ class Answered:
     provider_ref: str = ""
 
 
-_LOCK_RUN = sa.select(Run.id).where(Run.id == sa.bindparam("run")).with_for_update()
+_LOCK_RUNS = (
+    sa.select(Run.id).where(Run.id.in_(sa.bindparam("runs", expanding=True))).order_by(Run.id).with_for_update()
+)
 _RELEASE = (
     sa.update(Batch)
     .where(
@@ -241,17 +235,36 @@ def gather(batch: Claimed, answers: Sequence[Answered]) -> Gathered:
     return Gathered(batch, answers, [(*key, group) for key, group in sorted(groups.items(), key=itemgetter(0))], unsent)
 
 
-def write_back(session: Session, gathered: Gathered, at: int) -> bool:
-    """Store a batch's answers, its tallies and its state; messages without an answer are queued again.
+def write_back(session: Session, some: Sequence[Gathered], at: int) -> bool:
+    """Store batches' answers, their tallies and their states; messages without an answer are queued again.
 
-    Returns False if the lease was lost meanwhile: the sweep has called the messages unconfirmed and closed the batch,
+    Returns False if a lease was lost meanwhile: the sweep has called the messages unconfirmed and closed the batch,
     and the answers settle them from there.
     """
-    connection, batch, unsent = session.connection(), gathered.batch, gathered.unsent
+    connection, some = session.connection(), sorted(some, key=lambda one: (one.batch.run_id, one.batch.no))
+    changes: dict[int, Changes] = {one.batch.run_id: Counter() for one in some}
+    billed: Counter[int] = Counter()
+    # Runs, then messages, then tallies, as in sending.settle and where receipts are applied: two that wait for each
+    # other in another order would deadlock.
     if dialect() == "postgresql":
-        # The run's row first, as in sending.settle: two that wait for each other in another order would deadlock.
-        connection.execute(_LOCK_RUN, {"run": batch.run_id})
-    released = connection.execute(
+        connection.execute(_LOCK_RUNS, {"runs": [*changes]})
+    owned = [_store_batch(session, one, at, changes[one.batch.run_id], billed) for one in some]
+    for run_id, its_changes in changes.items():
+        shift(session, run_id, its_changes)
+        if billed[run_id]:
+            connection.execute(_BILL, {"run": run_id, "more": billed[run_id]})
+    unknown = [(one.batch.run_id, a.code) for one in some for a in one.answers if a.reason == Outcome.UNKNOWN]
+    if unknown:
+        owners = channel_of(session, changes)
+        counted = [(owners[run_id], code) for run_id, code in unknown]
+        codes.count(session, counted, dt.datetime.fromtimestamp(at, dt.UTC))
+    return all(owned)
+
+
+def _store_batch(session: Session, gathered: Gathered, at: int, changes: Changes, billed: Counter[int]) -> bool:
+    """Store one batch's answers and its state, and count what that changes; False if its lease was lost."""
+    batch, unsent = gathered.batch, gathered.unsent
+    released = session.connection().execute(
         _RELEASE,
         {
             "run": batch.run_id,
@@ -259,13 +272,11 @@ def write_back(session: Session, gathered: Gathered, at: int) -> bool:
             "by": batch.claim,
             "to_state": int(BatchState.READY if unsent else BatchState.DONE),
         },
-    ).rowcount
+    ).rowcount  # fmt: skip
     owned = released == 1
     # Where this worker left them: a lost batch's messages are in doubt, and somebody may have left them so.
     origins = [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, LEFT)]
     counted_as = name(Status.HANDED if owned else Status.UNCONFIRMED)
-    changes: Changes = Counter()
-    billed = 0
     for status, reason, group in gathered.groups:
         moved = 0
         for begins, why in origins:
@@ -274,20 +285,13 @@ def write_back(session: Session, gathered: Gathered, at: int) -> bool:
             moved += stored
         changes[name(status), reason] += moved
         if moved < len(group):
-            billed += _complete_overtaken(session, batch.run_id, group, at, some_moved=moved > 0)
+            billed[batch.run_id] += _complete_overtaken(session, batch.run_id, group, at, some_moved=moved > 0)
         elif status is Status.ACCEPTED:
-            billed += sum(answer.parts for answer in group)
+            billed[batch.run_id] += sum(answer.parts for answer in group)
     if owned and unsent:
         still = _still_queued(session, batch.run_id, unsent)
         changes[name(Status.HANDED), ""] -= still
         changes[name(Status.QUEUED), ""] += still
-    shift(session, batch.run_id, changes)
-    if billed:
-        connection.execute(_BILL, {"run": batch.run_id, "more": billed})
-    unknown = [answer.code for answer in gathered.answers if answer.reason == Outcome.UNKNOWN]
-    if unknown:
-        channel_id = session.scalars(sa.select(Run.channel_id).where(Run.id == batch.run_id)).one()
-        codes.count(session, [(channel_id, code) for code in unknown], dt.datetime.fromtimestamp(at, dt.UTC))
     return owned
 
 
@@ -363,8 +367,19 @@ def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered]
         session.connection().execute(
             sa.update(Message)
             .where(Message.run_id == run_id, Message.seq == sa.bindparam("at_seq"), Message.answered_at.is_(None))
-            .values(parts=sa.bindparam("its_parts"), provider_ref=sa.bindparam("its_ref"), answered_at=at),
-            [{"at_seq": a.seq, "its_parts": a.parts, "its_ref": a.provider_ref or None} for a in overtaken],
+            .values(
+                parts=sa.bindparam("its_parts"),
+                provider_ref=sa.bindparam("its_ref"),
+                # The code that stays is the last one that changed something, and the answer's where none did.
+                code=sa.func.coalesce(
+                    sa.case((Message.status != Status.ACCEPTED, Message.code)), sa.bindparam("its_code")
+                ),
+                answered_at=at,
+            ),
+            [
+                {"at_seq": a.seq, "its_parts": a.parts, "its_ref": a.provider_ref or None, "its_code": a.code or None}
+                for a in overtaken
+            ],
         )
     return sum(a.parts for a in group if a.seq in late or a.seq in took)
 

@@ -163,7 +163,7 @@ def test_a_late_answer_settles_what_was_left_but_not_what_was_sent_again(
     # when it comes back after all
     answers = [ledger.Answered(seq, message.Status.ACCEPTED, 2) for seq in range(1, 5)]
     with writing() as current:
-        assert not ledger.write_back(current, ledger.gather(dead, answers), int(clock.now.timestamp()))
+        assert not ledger.write_back(current, [ledger.gather(dead, answers)], int(clock.now.timestamp()))
     # then all but the one that is queued again are settled
     assert (funnel(run_id).accepted, funnel(run_id).queued, the_run(run_id).parts) == (3, 1, 6)
     true(run_id)
@@ -180,14 +180,14 @@ def test_a_batch_that_is_out_is_passed_over(app: Flask, provider: FakeChannel, c
     batch = claimed(campaign, clock, "w1")
     with writing() as current:
         ledger.write_back(
-            current, ledger.gather(batch, [ledger.Answered(1, message.Status.UNCONFIRMED, 1, "no_answer")]), 0
+            current, [ledger.gather(batch, [ledger.Answered(1, message.Status.UNCONFIRMED, 1, "no_answer")])], 0
         )
     out = claimed(campaign, clock, "w1")
     # when somebody wants it sent again
     with pytest.raises(Outrun):
         doubts.decide(run_id, Settle.AGAIN, OPERATOR, clock.now)
     with writing() as current:
-        ledger.write_back(current, ledger.gather(out, []), 0)
+        ledger.write_back(current, [ledger.gather(out, [])], 0)
     # then it can be decided once the batch is back
     assert doubts.decide(run_id, Settle.AGAIN, OPERATOR, clock.now) == 1
     true(run_id)

@@ -63,7 +63,7 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
     assert (funnel(run_id).handed, funnel(run_id).delivered) == (2, 1)
     answers = [ledger.Answered(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
     with writing() as current:
-        ledger.write_back(current, ledger.gather(batch, answers), 99)
+        ledger.write_back(current, [ledger.gather(batch, answers)], 99)
         sending.settle(current, run_id, clock.now)
     # then
     assert (funnel(run_id).accepted, funnel(run_id).delivered, funnel(run_id).awaiting) == (3, 1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask
@@ -16,6 +17,7 @@ from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
 from smsapp.store.ledger import Answered
+from smsapp.store.runs import Message
 from smsapp.store.strays import StrayReceipt
 from tests import builders
 from tests.engine import claimed, confirmed, funnel, recount
@@ -38,9 +40,11 @@ def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Rece
     batches = [claimed(campaign, clock, "w1")]
     arrive(campaign, clock, early)
     for batch in batches:
-        answers = [Answered(seq, Status.ACCEPTED, 1, provider_ref=f"p{seq}") for seq, _phone, _params in batch.rows]
+        answers = [
+            Answered(seq, Status.ACCEPTED, 1, code="OK", provider_ref=f"p{seq}") for seq, _phone, _params in batch.rows
+        ]
         with writing() as current:
-            ledger.write_back(current, ledger.gather(batch, answers), int(clock.now.timestamp()))
+            ledger.write_back(current, [ledger.gather(batch, answers)], int(clock.now.timestamp()))
             sending.settle(current, run_id, clock.now)
 
 
@@ -55,6 +59,12 @@ def news_of(run_id: int) -> list[Receipt]:
         if seq % 5 and seq % 7:
             found.append(Receipt(News.DELIVERED, ref, code="DELIVRD"))
     return found
+
+
+def codes(run_id: int) -> list[tuple[int, str | None]]:
+    """Return the code of each message."""
+    found = session().execute(sa.select(Message.seq, Message.code).where(Message.run_id == run_id))
+    return sorted((seq, code) for seq, code in found)
 
 
 def test_any_order_ends_in_the_same_numbers(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
@@ -73,5 +83,29 @@ def test_any_order_ends_in_the_same_numbers(app: Flask, provider: FakeChannel, c
     # then both ledgers say the same, and the strangers are kept aside
     assert recount(first) == recount(second)
     assert funnel(first) == funnel(second)
+    assert codes(first) == codes(second)
     assert runs.reasons(session(), [first]) == runs.reasons(session(), [second])
     assert session().scalar(sa.select(sa.func.count()).select_from(StrayReceipt)) == 20
+
+
+def test_answers_of_several_batches_take_messages_before_numbers_as_receipts_do(app: Flask, clock: FakeClock) -> None:
+    # given two batches in a worker's hands
+    builders.contacts(1001)
+    campaign, run_id = confirmed(clock.now)
+    sending.open_run(run_id, clock.now)
+    batches = [claimed(campaign, clock, "w1") for _ in range(2)]
+    answers = [[Answered(seq, Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows] for batch in batches]
+    # when they are written back together
+    written: list[str] = []
+
+    def listen(*said: Any) -> None:
+        written.extend(table for table in ("UPDATE message", "INSERT INTO tally") if table in said[2])
+
+    with writing() as current:
+        connection = current.connection()
+        sa.event.listen(connection, "before_cursor_execute", listen)
+        ledger.write_back(current, [ledger.gather(*both) for both in zip(batches, answers, strict=True)], 0)
+        sa.event.remove(connection, "before_cursor_execute", listen)
+    # then nobody who holds messages and waits for numbers can be waited for
+    assert written == ["UPDATE message"] * 2 + ["INSERT INTO tally"]
+    assert (funnel(run_id).accepted, funnel(run_id).parts) == (1001, 1001)

@@ -49,7 +49,7 @@ def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
     # and if it was only slow, its answers settle the doubt
     answers = [ledger.Answered(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in dead.rows]
     with writing() as current:
-        assert not ledger.write_back(current, ledger.gather(dead, answers), 0)
+        assert not ledger.write_back(current, [ledger.gather(dead, answers)], 0)
     assert (funnel(run_id).unconfirmed, funnel(run_id).accepted) == (0, 1200)
 
 

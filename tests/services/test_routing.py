@@ -224,7 +224,7 @@ def test_a_channel_that_refuses_most_loses_the_rest(
     for answer in refusals:
         batch = claimed(both.campaign, both.clock, "one")
         with writing() as current:
-            ledger.write_back(current, ledger.gather(batch, [answer]), 0)
+            ledger.write_back(current, [ledger.gather(batch, [answer])], 0)
     # when the setting asks for more refusals, and then for as many
     both.swept()
     kept = both.moved()

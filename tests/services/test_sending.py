@@ -344,7 +344,7 @@ def test_what_is_in_flight_when_a_run_is_ended_is_waited_for(app: Flask, clock: 
     assert status(campaign) == Status.SENDING
     answers = [ledger.Answered(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows]
     with writing() as current:
-        ledger.write_back(current, ledger.gather(batch, answers), 0)
+        ledger.write_back(current, [ledger.gather(batch, answers)], 0)
         sending.settle(current, run_id, clock.now)
     assert (funnel(run_id).accepted, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.STOPPED
