@@ -5,7 +5,7 @@
 Intake: an open loop posts callbacks of ten receipts at a fixed pace to gunicorn, as in production, while workers
 send a campaign; each is timed from the moment it was due, so a stall shows in all that wait behind it. Apply: the same
 receipts, shuffled, a tenth of them twice and some of nobody, beside the bare staged update of as many rows, which
-parses as many callbacks.
+parses as many callbacks. Disorder: bench/order.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from bench import table
+from bench import order, table
 from bench.campaign import check
 from bench.raw import ledger as raw
 from bench.raw.ground import Ground
@@ -151,6 +151,7 @@ def main() -> int:
         drained()
         channel, second = sent(given.receipts, port)
         apply(found, channel, second, given.receipts, given.database)
+        order.compare(given.database, given.receipts, port)
     return table.missed()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from smsapp.channels.base import Answer, Callback, Channel, News, Receipt, Setting, Submission, Unclear
+from smsapp.domain.outcome import Outcome
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
@@ -42,5 +43,13 @@ class SinkChannel(Channel):
         return [Answer(True, f"{found['id']}-{one.ref}") for one in submission.messages]
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt]:
-        """Return the receipts in a list of {"ref", "news"}."""
-        return [Receipt(News(one["news"]), one["ref"], code="DELIVRD") for one in json.loads(callback.body)]
+        """Return the receipts in a list of {"ref", "news"}, some with "code" and "outcome"."""
+        return [
+            Receipt(
+                News(one["news"]),
+                one["ref"],
+                outcome=Outcome(one["outcome"]) if "outcome" in one else None,
+                code=one.get("code", "DELIVRD"),
+            )
+            for one in json.loads(callback.body)
+        ]

@@ -1,0 +1,177 @@
+"""Whether receipts in any order end in the same state as in order: two equal runs, every message of them compared.
+
+Part of `python -m bench.receipts`. One run is sent, and its receipts come in order. The other's come shuffled, a fifth
+of them twice, some of nobody, and those of every eighth message or so early: they are applied while the provider still
+holds its answer back, so before the write-back of the messages they are about.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from bench import table
+from bench.campaign import check
+from bench.raw.__main__ import sink_process
+from bench.raw.ledger import PER_CALLBACK
+from bench.stage import await_end, confirm, draft
+from smsapp.channels.base import Callback
+from smsapp.domain.outcome import Outcome
+from smsapp.services import clock, receipts, reports
+from smsapp.store import runs
+from smsapp.store.channels import ChannelRow
+from smsapp.store.db import session
+from smsapp.store.runs import Batch, BatchState, Message, Run
+from smsapp.store.strays import StrayReceipt
+from tests import builders
+
+HELD_BACK_MS = 500
+"""How long the provider holds each answer of the second run back."""
+EARLY, LEAST_EARLY = 0.2, 0.1
+"""The share of the receipts of what is in flight that comes early, and of the messages that must have had one."""
+DOUBLED = 0.2
+COMPARED = ("phone", "status", "reason", "code", "parts")
+Said = dict[str, str]
+"""One receipt as the sink's callbacks have it."""
+ON_ITS_WAY: Said = {"news": "accepted", "code": "ENROUTE"}
+DELIVERED: Said = {"news": "delivered", "code": "DELIVRD"}
+SWITCHED_OFF: Said = {"news": "undelivered", "code": "MK:1", "outcome": Outcome.SWITCHED_OFF}
+UNEXPLAINED: Said = {"news": "undelivered", "code": "XX:9"}
+STORIES: tuple[tuple[Said, ...], ...] = (
+    (ON_ITS_WAY, SWITCHED_OFF),
+    (ON_ITS_WAY, SWITCHED_OFF, DELIVERED),  # a second try succeeded
+    (DELIVERED, UNEXPLAINED),  # and somebody did not hear of it
+    (ON_ITS_WAY,),
+    (),
+    (UNEXPLAINED,),
+    *[(DELIVERED,)] * 8,
+)
+"""What carriers say of a message, in order; message after message has the next one."""
+
+
+def said_of(run_id: int, seqs: Iterable[int]) -> list[Said]:
+    """Return all receipts of these messages, in order."""
+    return [{"ref": f"{run_id}-{seq}", **one} for seq in seqs for one in STORIES[seq % len(STORIES)]]
+
+
+def strangers(orderly: int, run_id: int, rows: int) -> list[Said]:
+    """Return receipts of nobody, and of the other run, whose messages went out over another channel."""
+    refs = [f"{run_id}-{rows + n}" for n in range(1, 101)]
+    refs += [f"{orderly}-{seq}" for seq in range(1, 101)]
+    return [{"ref": ref, **DELIVERED} for ref in (*refs, "999999999-1", "of nobody")]
+
+
+def bring(channel_id: int, said: Sequence[Said]) -> None:
+    """Keep callbacks with these receipts, and apply all that is kept."""
+    bodies = [json.dumps(said[at : at + PER_CALLBACK]).encode() for at in range(0, len(said), PER_CALLBACK)]
+    receipts.keep(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now())
+    receipts.apply_news(clock.now())
+    session().commit()
+
+
+def begin(delay_port: int) -> tuple[ChannelRow, int]:
+    """Have a campaign to everybody begin; return its channel and its id."""
+    channel = builders.channel(kind="sink", settings={"url": f"http://127.0.0.1:{delay_port}/"})
+    campaign, template = draft(channel)
+    confirm(campaign, template)
+    return channel, campaign.id
+
+
+def in_order(port: int, rows: int) -> Run:
+    """Send a campaign and bring its receipts in order; return its run."""
+    channel, campaign_id = begin(port)
+    run = await_end(campaign_id)
+    check(run, rows)
+    bring(channel.id, said_of(run.id, range(1, rows + 1)))
+    return run
+
+
+def in_disorder(port: int, rows: int, orderly: int) -> tuple[Run, int]:
+    """Send a campaign whose receipts come as badly as they may; return its run and how many messages had one early."""
+    dice = random.Random(7)
+    channel, campaign_id = begin(port)
+    later: list[Said] = []
+    seen: set[int] = set()
+    early, over = 0, False
+    while not over:
+        run, handed = in_flight(campaign_id)
+        over = run.finished_at is not None
+        if new := handed - seen:
+            seen |= new
+            said = said_of(run.id, sorted(new))
+            dice.shuffle(said)
+            now = int(len(said) * EARLY)
+            bring(channel.id, said[:now])
+            later += said[now:]
+            early += without_answer(run.id, new)
+        time.sleep(0.01)
+    check(run, rows)
+    later += said_of(run.id, (seq for seq in range(1, rows + 1) if seq not in seen))
+    others = strangers(orderly, run.id, rows)
+    later += dice.sample(later, int(len(later) * DOUBLED)) + others
+    dice.shuffle(later)
+    bring(channel.id, later)
+    kept = session().scalar(
+        sa.select(sa.func.count()).select_from(StrayReceipt).where(StrayReceipt.channel_id == channel.id)
+    )
+    if kept != len(others):
+        raise RuntimeError(f"{kept} receipts of nobody are kept, {len(others)} came")
+    return run, early
+
+
+def in_flight(campaign_id: int) -> tuple[Run, set[int]]:
+    """Return the campaign's run and which of its messages are in a worker's hands."""
+    run = session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
+    chosen = sa.select(Batch.lo, Batch.hi).where(Batch.run_id == run.id, Batch.state == BatchState.HANDED)
+    found = {seq for lo, hi in session().execute(chosen) for seq in range(lo, hi + 1)}
+    session().commit()
+    session().expire_all()
+    return run, found
+
+
+def without_answer(run_id: int, seqs: set[int]) -> int:
+    """Return how many of these messages have a receipt, but no answer yet."""
+    chosen = sa.select(Message.seq).where(
+        Message.run_id == run_id, Message.receipt_at.is_not(None), Message.answered_at.is_(None)
+    )
+    found = len(seqs & {*session().scalars(chosen)})
+    session().commit()
+    return found
+
+
+def differences(orderly: Run, wild: Run) -> list[str]:
+    """Return in what two runs differ, in words: messages, numbers, reasons, billed parts, and numbers that lie."""
+    one, other = aliased(Message), aliased(Message)
+    differ = sa.or_(*(getattr(one, name).is_distinct_from(getattr(other, name)) for name in COMPARED))
+    pairs = sa.outerjoin(one, other, sa.and_(other.run_id == wild.id, other.seq == one.seq))
+    chosen = sa.select(one.seq).select_from(pairs).where(one.run_id == orderly.id, differ).order_by(one.seq)
+    seqs = session().scalars(chosen).all()
+    found = [f"{len(seqs)} messages differ, the first is {seqs[0]}"] if seqs else []
+    funnels = runs.funnels(session(), [orderly.id, wild.id])
+    if funnels[orderly.id] != funnels[wild.id]:
+        found.append(f"{funnels[orderly.id]} and {funnels[wild.id]}")
+    if runs.reasons(session(), [orderly.id]) != runs.reasons(session(), [wild.id]):
+        found.append("the reasons differ")
+    for run in (orderly, wild):
+        found += [line for checked in reports.verify(run.campaign_id) for line in checked.broken]
+    session().commit()
+    return found
+
+
+def compare(database: str, rows: int, port: int) -> None:
+    """Send to everybody twice, and raise unless both runs end in the same state; `port` is that of a quick sink."""
+    watch = table.Stopwatch()
+    orderly = in_order(port, rows)
+    with sink_process(HELD_BACK_MS) as slow:
+        wild, early = in_disorder(slow, rows, orderly.id)
+    if found := differences(orderly, wild):
+        raise RuntimeError("; ".join(found))
+    if early < rows * LEAST_EARLY:
+        raise RuntimeError(f"only {early} messages had a receipt before their answer")
+    print(f"{early:,} of {rows:,} messages had a receipt before their answer; both runs in {watch.seconds():.1f} s")
+    table.add(database, f"{rows:,} messages' receipts in disorder", "equal", "to receipts in order")
