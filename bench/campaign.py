@@ -138,7 +138,7 @@ def main() -> int:
         with stage(given.database, given.workers) as found:
             fill(given.singles)
             singles(found, given.singles, given.database)
-    return table.missed()
+    return table.exit_code()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ import flask_migrate
 import psycopg
 from flask import Flask
 
+from bench import table
 from config import Config
 from smsapp.domain import columns
 from smsapp.factory import create_app
@@ -37,6 +38,7 @@ from smsapp.services import clock, imports, sheets
 from smsapp.services.trail import Actor
 from smsapp.store.db import db
 
+LEAST_RATIO, MOST_MIB = 0.5, 400
 HEADER = ("用户ID", "手机号", "姓名", "城市", "等级", "积分", "注册时间")
 CITIES = ("北京", "上海", "广州", "深圳", "成都", "杭州", "武汉", "西安")
 
@@ -119,7 +121,7 @@ def raw_postgresql(path: Path, database: str) -> float:
         return time.perf_counter() - started
 
 
-def main() -> None:
+def main() -> int:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--rows", type=int, default=1_000_000)
     words.add_argument("--database", default="", help="PostgreSQL address of an EMPTY database; default SQLite")
@@ -135,11 +137,18 @@ def main() -> None:
         assert outcome == ("done", given.rows, given.rows, 0), outcome
         raw = raw_postgresql(path, given.database) if given.database else raw_sqlite(folder / "raw", path)
         ours_rate, raw_rate = given.rows / seconds, given.rows / raw
-        print(f"executemany {raw_rate:>10,.0f} rows/s  {raw:8.2f} s")
-        print(f"import      {ours_rate:>10,.0f} rows/s  {seconds:8.2f} s  memory {memory:,.0f} MiB (bar: under 400)")
-        print(f"ratio       {ours_rate / raw_rate:>10.2f}  (bar: at least 0.50)")
-    sys.exit(0 if ours_rate >= raw_rate / 2 and memory < 400 else 1)
+        where, what = ("postgresql" if given.database else "sqlite"), f"import of {given.rows:,} contacts"
+        table.add(
+            where,
+            what,
+            f"{ours_rate:,.0f}/s",
+            f"executemany {raw_rate:,.0f}/s",
+            ours_rate / raw_rate,
+            least=LEAST_RATIO,
+        )
+        table.add(where, "memory of the import", f"{memory:.0f} MiB", "", memory, most=MOST_MIB, unit="MiB")
+    return table.exit_code()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,6 +20,7 @@ import flask_migrate
 import sqlalchemy as sa
 from flask import Flask
 
+from bench import table
 from config import Config
 from smsapp.domain.recipients import GROUPS, Group, Place
 from smsapp.factory import create_app
@@ -84,8 +85,10 @@ def export(app: Flask, campaign_id: int) -> None:
             size += len(piece.encode())
             lines += piece.count("\r\n")
     seconds = time.perf_counter() - begun
-    print(f"{lines - 1:,} rows in {seconds:.1f} s ({lines / seconds:,.0f} rows/s), {size / 1e6:.0f} MB")
-    print(f"memory: {before:.0f} MiB before, {peak_mib():.0f} MiB at its peak")
+    print(f"{lines - 1:,} rows in {seconds:.1f} s, {size / 1e6:.0f} MB; memory before: {before:.0f} MiB")
+    where = db.engine.dialect.name
+    table.add(where, f"export of {lines - 1:,} people", f"{lines / seconds:,.0f}/s")
+    table.add(where, "memory of the export", f"{peak_mib():.0f} MiB", f"before it {before:.0f} MiB")
 
 
 def turn_pages(campaign_id: int, rows: int) -> None:

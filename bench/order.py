@@ -76,6 +76,7 @@ def bring(channel_id: int, said: Sequence[Said]) -> None:
 
 def begin(delay_port: int) -> tuple[ChannelRow, int]:
     """Have a campaign to everybody begin; return its channel and its id."""
+    session().commit()  # on SQLite a transaction that has read cannot write once another process has written
     channel = builders.channel(kind="sink", settings={"url": f"http://127.0.0.1:{delay_port}/"})
     campaign, template = draft(channel)
     confirm(campaign, template)

@@ -152,7 +152,7 @@ def main() -> int:
         channel, second = sent(given.receipts, port)
         apply(found, channel, second, given.receipts, given.database)
         order.compare(given.database, given.receipts, port)
-    return table.missed()
+    return table.exit_code()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bench import table
 from config import Config
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Match, Operator
@@ -26,6 +28,8 @@ from smsapp.store.contacts import Contact
 from smsapp.store.db import db
 from tests import servers
 
+LONGEST = 1.0
+"""Seconds."""
 NOW = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)
 
 
@@ -119,16 +123,14 @@ def measure(name: str, url: str, folder: Path, rows: int, repeats: int) -> None:
             our_time, found = best(repeats, lambda: segments.count(rule, NOW))  # noqa: B023
             if found != expected:
                 raise SystemExit(f"{name}, {label}: counted {found}, by hand {expected}")
-            print(
-                f"{name:<11}{rows:>9,} contacts  {label:<31}{found:>8,} found  "
-                f"ours {our_time * 1000:>7.0f} ms  by hand {raw_time * 1000:>7.0f} ms  ratio {our_time / raw_time:.2f}",
-                flush=True,
-            )
+            ours, raw_ms = f"{our_time * 1000:.0f} ms", f"by hand {raw_time * 1000:.0f} ms"
+            what = f"{label}, of {rows:,}"
+            table.add(name, what, ours, raw_ms, our_time, most=LONGEST, unit="s")
         db.session.remove()
         db.engine.dispose()
 
 
-def main() -> None:
+def main() -> int:
     reader = argparse.ArgumentParser(description=__doc__)
     reader.add_argument("--rows", type=int, default=1_000_000)
     reader.add_argument("--repeats", type=int, default=3)
@@ -142,7 +144,8 @@ def main() -> None:
             if database == "postgresql":
                 url = servers.postgres(folder / "pg").format(database="postgres")
             measure(database, url, folder, asked.rows, asked.repeats)
+    return table.exit_code()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

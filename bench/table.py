@@ -10,6 +10,8 @@ from pathlib import Path
 
 COLLECTED = "BENCH_ROWS"
 """Environment variable that names the file of rows."""
+BARS_MISSED = 3
+"""Exit code of a benchmark that came to its end and missed a bar; one that fails leaves with another."""
 _missed = 0
 
 
@@ -56,10 +58,15 @@ def add(
     shown = "" if value is None else f"{value:.2f}"
     print(f"{where:<11}{what:<38}{ours:>14}  {bound:<28}{shown:>7}  {row.bar}{'' if holds else '  MISSED'}", flush=True)
     if path := os.environ.get(COLLECTED):
-        with Path(path).open("a") as file:
-            file.write(json.dumps(asdict(row)) + "\n")
+        write(row, Path(path))
 
 
-def missed() -> int:
-    """Return how many bars this process has missed."""
-    return _missed
+def write(row: Row, path: Path) -> None:
+    """Keep a row for the page."""
+    with path.open("a") as file:
+        file.write(json.dumps(asdict(row)) + "\n")
+
+
+def exit_code() -> int:
+    """Return what a process leaves with that has come to its end."""
+    return BARS_MISSED if _missed else 0
