@@ -11,7 +11,7 @@ from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.phone import is_domestic
 from smsapp.domain.sms_template import parts_of_all
-from smsapp.domain.storable import storable, storable_all
+from smsapp.domain.storable import storable_all
 from smsapp.services.audience import filled_all
 from smsapp.store.ledger import Answered, Claimed
 
@@ -29,13 +29,9 @@ class Request:
 
     def answered(self, answers: Sequence[Answer]) -> Iterator[Answered]:
         """Pair answers with rows; a message the provider did not mention is in doubt."""
-        if len(answers) == len(self.rows) and all(answer.accepted and not answer.code for answer in answers):
-            refs = storable_all([answer.provider_ref for answer in answers])
-            for (seq, billed), ref in zip(self.rows, refs, strict=True):
-                yield Answered(seq, Status.ACCEPTED, billed, "", "", ref)
-            return
-        for (seq, billed), answer in zip(self.rows, answers, strict=False):
-            code, ref = answer.code and storable(answer.code), storable(answer.provider_ref)
+        codes = storable_all([answer.code for answer in answers])
+        refs = storable_all([answer.provider_ref for answer in answers])
+        for (seq, billed), answer, code, ref in zip(self.rows, answers, codes, refs, strict=False):
             if answer.accepted:
                 yield Answered(seq, Status.ACCEPTED, billed, "", code, ref)
             elif answer.in_doubt:

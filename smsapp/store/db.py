@@ -112,10 +112,13 @@ def _adding_up(_dialect: str, table: Any, latest: tuple[str, ...]) -> Any:
     return new.on_conflict_do_update(index_elements=list(table.__table__.primary_key), set_=more)
 
 
-def one_of(column: sa.ColumnElement[str] | Any, values: Collection[str]) -> sa.ColumnElement[bool]:
-    """Return `column IN values` with one bound parameter, however many values there are."""
+def one_of(
+    column: sa.ColumnElement[Any] | orm.InstrumentedAttribute[Any], values: Collection[str] | Collection[int]
+) -> sa.ColumnElement[bool]:
+    """Return `column IN values`, texts or whole numbers, with one bound parameter, however many values there are."""
     if dialect() == "postgresql":
-        array = sa.bindparam(None, list(values), postgresql.ARRAY(sa.Text))
+        kind = column.type if isinstance(column.type, sa.Integer) else sa.Text
+        array = sa.bindparam(None, list(values), postgresql.ARRAY(kind))
         found: sa.ColumnElement[bool] = column == sa.any_(array)
         return found
     each = sa.func.json_each(sa.bindparam(None, as_json(list(values)), sa.Text)).table_valued("value")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
-from smsapp.store.db import add_up, changed, dialect
+from smsapp.store.db import add_up, changed, dialect, one_of
 from smsapp.store.ledger import Changes, name, shift
 from smsapp.store.runs import WAS, Batch, BatchState, Message, ProviderRef, ReceiptBucket, Run, Tally
 
@@ -42,8 +42,10 @@ def where_they_stand(session: Session, keys: Sequence[tuple[int, int]]) -> dict[
     # One for all that stand alike: to make one for each took as long as to ask for them.
     shared: dict[tuple[int, str | None, int | None, bool], Known] = {}
     for run_id, its_seqs in sorted(seqs.items()):
-        asked = _about(_STANDS, " ORDER BY seq FOR UPDATE"), {"run": run_id, "seqs": _listed(sorted(its_seqs))}
-        rows = session.connection().execute(*asked).all()
+        wanted = sa.select(Message.seq, Message.status, Message.reason, Message.parts).where(
+            Message.run_id == run_id, one_of(Message.seq, sorted(its_seqs))
+        )
+        rows = session.connection().execute(wanted.order_by(Message.seq).with_for_update()).all()
         in_flight = _in_flight(session, run_id) if any(row[1] == Status.QUEUED for row in rows) else []
         for seq, status, reason, parts in rows:
             handed = status == Status.QUEUED and any(lo <= seq <= hi for lo, hi in in_flight)
@@ -59,28 +61,6 @@ def _in_flight(session: Session, run_id: int) -> list[tuple[int, int]]:
     """Return the ranges (lo, hi) of a run's messages that are in workers' hands."""
     handed = sa.select(Batch.lo, Batch.hi).where(Batch.state == BatchState.HANDED, Batch.run_id == run_id)
     return [(lo, hi) for lo, hi in session.execute(handed)]
-
-
-_STANDS = "SELECT seq, status, reason, parts FROM message"
-_MOVE = (
-    "UPDATE message SET status = :status, reason = nullif(:reason, ''),"
-    " code = coalesce(nullif(:code, ''), code), receipt_at = :at"
-)
-
-
-def _about(statement: str, ending: str = "") -> sa.TextClause:
-    """Return the statement about the messages `seqs` of the run `run`; `ending` is for PostgreSQL only.
-
-    One parameter holds them all: of each one its own, half of the time went into handing them over.
-    """
-    if dialect() == "postgresql":
-        return sa.text(f"{statement} WHERE run_id = :run AND seq = ANY(CAST(:seqs AS int[])){ending}")
-    return sa.text(f"{statement} WHERE run_id = :run AND seq IN (SELECT value FROM json_each(:seqs))")  # noqa: S608
-
-
-def _listed(seqs: Sequence[int]) -> str:
-    listed = ",".join(map(str, seqs))
-    return f"{{{listed}}}" if dialect() == "postgresql" else f"[{listed}]"
 
 
 def _lock_runs_in_doubt(session: Session, run_ids: Collection[int]) -> None:
@@ -120,8 +100,11 @@ def apply_moves(session: Session, moves: Mapping[Move, Sequence[int]], at: int) 
         if known.status not in ACCEPTED_STATES and status in ACCEPTED_STATES:
             billed[run_id] += known.parts * len(seqs)
     for (run_id, status, reason, code), seqs in sorted(ends.items()):
-        given = {"run": run_id, "seqs": _listed(seqs), "status": int(status), "reason": reason, "code": code, "at": at}
-        session.connection().execute(_about(_MOVE), given)
+        moved = sa.update(Message).where(Message.run_id == run_id, one_of(Message.seq, seqs))
+        changed(
+            session,
+            moved.values(status=int(status), reason=reason or None, code=code or Message.code, receipt_at=at),
+        )
     for run_id, mine in _carried_on(session, moves).items():
         changes.setdefault(run_id, Counter()).update(mine)
     for run_id in sorted(changes):
