@@ -93,12 +93,17 @@ def refs(run_id: int) -> list[str]:
     return [f"{run_id}-{seq}" for seq in rows]
 
 
+def arrive(channel_id: int, clock: FakeClock, *said: Receipt) -> None:
+    """Apply receipts that this channel brings."""
+    with writing() as current:
+        receipts.apply_receipts(current, [(channel_id, one) for one in said], clock.now)
+
+
 def apply(clock: FakeClock, *news: Receipt) -> None:
     """Apply receipts as if the newest run's channel had brought them."""
     channel_id = session().scalar(sa.select(Run.channel_id).order_by(Run.id.desc()).limit(1))
     assert channel_id is not None
-    with writing() as current:
-        receipts.apply_receipts(current, [(channel_id, one) for one in news], clock.now)
+    arrive(channel_id, clock, *news)
 
 
 def claimed(campaign: Campaign, clock: FakeClock, by: str) -> Claimed:

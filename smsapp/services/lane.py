@@ -81,16 +81,11 @@ class Line:
     """Requests the latest batch was cut into."""
 
     @property
-    def has_room(self) -> bool:
-        """Say whether to claim the next batch: early enough that no slot waits for the database meanwhile.
+    def wanted(self) -> int:
+        """Return how many batches more keep all slots busy, the database asked early enough that none waits for it.
 
         Claiming only when a slot was free left all of them idle for a claim and a write-back, once per batch.
         """
-        return self.wanted > 0
-
-    @property
-    def wanted(self) -> int:
-        """Return how many batches more keep all slots busy."""
         return min(OPEN_BATCHES - self.batches, -(-(self.adapter.in_flight - self.waiting) // self.per_batch))
 
 
@@ -119,7 +114,7 @@ class Work:
     def may_claim(self) -> bool:
         """Say whether this run may claim: one of which nothing is in hand need not wait until others have room."""
         rests = self.stopped or self.had_its_time or self.trouble is not None
-        return not rests and (self.line.has_room or not (self.batches or self.has_none))
+        return not rests and (self.line.wanted > 0 or not (self.batches or self.has_none))
 
 
 class Lane:

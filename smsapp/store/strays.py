@@ -54,7 +54,7 @@ def keep(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -
 
 
 def placed(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[StrayReceipt]:
-    """Return strays seen after this moment and behind this id whose provider's id leads to a message by now."""
+    """Return strays that came after this moment and behind this id whose provider's id leads to a message by now."""
     leads = sa.exists().where(
         ProviderRef.channel_id == StrayReceipt.channel_id,
         ProviderRef.ref == StrayReceipt.provider_ref,
@@ -84,7 +84,7 @@ def page(
 
 
 def seen(session: Session, channel_id: int, most: int) -> Sequence[dt.datetime]:
-    """Return when the channel's latest strays were first seen, newest first."""
+    """Return when the channel's latest strays came, newest first."""
     chosen = sa.select(StrayReceipt.at).where(StrayReceipt.channel_id == channel_id)
     return session.scalars(chosen.order_by(StrayReceipt.id.desc()).limit(most)).all()
 

@@ -14,7 +14,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import NotFound, Outrun, Refusal
 from smsapp.domain.message import Settle
 from smsapp.domain.outcome import Outcome
-from smsapp.services import doubts, receipts, reports, sending
+from smsapp.services import doubts, reports, sending
 from smsapp.store import campaigns, ledger
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
@@ -52,9 +52,7 @@ def test_a_receipt_settles_what_was_in_doubt_if_the_provider_gave_it_an_id(
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert funnel(run_id).unconfirmed == 1
-    with writing() as current:
-        channel_id = the_run(run_id).channel_id
-        receipts.apply_receipts(current, [(channel_id, Receipt(News.DELIVERED, provider_ref="id-1"))], clock.now)
+    apply(clock, Receipt(News.DELIVERED, provider_ref="id-1"))
     assert (funnel(run_id).unconfirmed, funnel(run_id).delivered) == (0, 1)
     # and what it is billed as counts from then on
     assert the_run(run_id).parts == 1

@@ -20,6 +20,7 @@ from smsapp.store.strays import StrayReceipt
 from tests import builders
 from tests.engine import (
     apply,
+    arrive,
     claimed,
     confirmed,
     funnel,
@@ -123,11 +124,9 @@ def test_receipts_that_name_only_the_providers_id_find_their_message(
 ) -> None:
     builders.contacts(2)
     provider.receipts_by_provider_ref = True
-    campaign, run_id = confirmed(clock.now)
+    _campaign, run_id = confirmed(clock.now)
     work(app, clock)
-    with writing() as current:
-        news = [(campaign.channel_id or 0, Receipt(News.DELIVERED, provider_ref=f"p{ref}")) for ref in refs(run_id)]
-        receipts.apply_receipts(current, news, clock.now)
+    apply(clock, *[Receipt(News.DELIVERED, provider_ref=f"p{ref}") for ref in refs(run_id)])
     assert funnel(run_id).delivered == 2
 
 
@@ -169,10 +168,9 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
     # given a receipt that is quicker than the write-back of the answer it belongs to
     builders.contacts(1)
     provider.receipts_by_provider_ref = True
-    campaign, run_id = confirmed(clock.now)
+    _campaign, run_id = confirmed(clock.now)
     early = Receipt(News.UNDELIVERED, provider_ref=f"p{run_id}-1", outcome=Outcome.EXPIRED, code="X")
-    with writing() as current:
-        receipts.apply_receipts(current, [(campaign.channel_id or 0, early)], clock.now)
+    apply(clock, early)
     # when the answer is written, and the strays are looked through again
     work(app, clock)
     assert funnel(run_id).awaiting == 1
@@ -190,11 +188,9 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
     monkeypatch.setattr(receipts, "BULK", 2)
     builders.contacts(1)
     provider.receipts_by_provider_ref = True
-    campaign, run_id = confirmed(clock.now)
+    _campaign, run_id = confirmed(clock.now)
     ids = ["nowhere-a", "nowhere-b", "nowhere-c", f"p{run_id}-1"]
-    with writing() as current:
-        news = [(campaign.channel_id or 0, Receipt(News.DELIVERED, provider_ref=one)) for one in ids]
-        receipts.apply_receipts(current, news, clock.now)
+    apply(clock, *[Receipt(News.DELIVERED, provider_ref=one) for one in ids])
     work(app, clock)
     # when
     receipts.redo_strays(clock.now)
@@ -207,8 +203,7 @@ def test_one_provider_cannot_move_anothers_messages(app: Flask, provider: FakeCh
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     other = builders.channel()
-    with writing() as current:
-        receipts.apply_receipts(current, [(other.id, Receipt(News.DELIVERED, refs(run_id)[0]))], clock.now)
+    arrive(other.id, clock, Receipt(News.DELIVERED, refs(run_id)[0]))
     assert funnel(run_id).awaiting == 1
 
 

@@ -13,18 +13,13 @@ from smsapp.store.db import session, writing
 from smsapp.store.runs import ProviderRef
 from smsapp.store.strays import StrayReceipt
 from tests import builders
-from tests.engine import confirmed, funnel, work
+from tests.engine import arrive, confirmed, funnel, work
 from tests.fakes import FakeChannel, FakeClock
 
 
 def kept() -> list[tuple[str, dt.datetime]]:
     session().expire_all()
     return [(one.provider_ref or one.ref, one.at) for one in session().query(StrayReceipt).order_by(StrayReceipt.id)]
-
-
-def arrive(channel_id: int, clock: FakeClock, *said: Receipt) -> None:
-    with writing() as current:
-        receipts.apply_receipts(current, [(channel_id, one) for one in said], clock.now)
 
 
 def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_others(
