@@ -34,12 +34,9 @@ Changes = Counter[tuple[str, str]]
 """(state, reason) -> how many people more or fewer."""
 
 
-_NAMES = {status: status.name.lower() for status in Status}
-
-
 def name(status: Status) -> str:
     """Return the tally's word for a status."""
-    return _NAMES[status]
+    return status.name.lower()
 
 
 def shift(session: Session, run_id: int, changes: Mapping[tuple[str, str], int]) -> None:
@@ -195,6 +192,9 @@ class Answered:
 _LOCK_RUNS = (
     sa.select(Run.id).where(Run.id.in_(sa.bindparam("runs", expanding=True))).order_by(Run.id).with_for_update()
 )
+# PostgreSQL takes the thousand queued messages of a batch for one, as long as few others are queued, and would compare
+# each of them with each of a thousand answers: a million times a batch.
+_JOIN_AS_SETS, _JOIN_FREELY = (sa.text(f"SET LOCAL enable_nestloop = {state}") for state in ("off", "on"))
 _RELEASE = (
     sa.update(Batch)
     .where(
@@ -248,7 +248,10 @@ def write_back(session: Session, some: Sequence[Gathered], at: int) -> bool:
     # other in another order would deadlock.
     if dialect() == "postgresql":
         connection.execute(_LOCK_RUNS, {"runs": [*changes]})
+        connection.execute(_JOIN_AS_SETS)
     owned = [_store_batch(session, one, at, changes[one.batch.run_id], billed) for one in some]
+    if dialect() == "postgresql":
+        connection.execute(_JOIN_FREELY)
     for run_id, its_changes in changes.items():
         shift(session, run_id, its_changes)
         if billed[run_id]:
@@ -312,8 +315,7 @@ def _store_answers(session: Session, run_id: int, begins: Status, why: str, grou
     the driver lets other threads run while a statement does, and waits for its turn after each: with executemany the
     lane's two threads stood in each other's way a thousand times a batch.
     """
-    status, reason = int(group[0].status), group[0].reason or None
-    cursor = session.connection()
+    cursor, status, reason = session.connection(), int(group[0].status), group[0].reason or None
     if dialect() == "postgresql":
         return cursor.exec_driver_sql(
             "UPDATE message m SET status = %s, reason = %s, answered_at = %s, parts = v.parts,"
@@ -423,8 +425,8 @@ def may_be_over(session: Session, run_id: int) -> bool:
 
 def is_over(session: Session, run_id: int) -> bool:
     """Say whether no batch of this run has work left."""
-    still = sa.exists().where(Batch.run_id == run_id, Batch.state.in_([BatchState.READY, BatchState.HANDED]))
-    return not bool(session.scalar(sa.select(still)))
+    left = Batch.state.in_([BatchState.READY, BatchState.HANDED])
+    return not session.scalar(sa.select(sa.exists().where(Batch.run_id == run_id, left)))
 
 
 def cancel_rest(session: Session, run_id: int, why: str) -> int:
