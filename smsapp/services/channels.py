@@ -9,6 +9,7 @@ import json
 import pkgutil
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,7 +34,9 @@ from smsapp.store.db import session, writing
 from smsapp.store.settings import encryption_keys, settings
 
 ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
-MADE = "smsapp.channels.made"
+MADE, CALLED = "smsapp.channels.made", "smsapp.channels.called"
+CALLED_SECONDS = 1.0
+"""How long a channel that was called is taken for what it was: to look was a third of what a callback cost."""
 
 
 @cache
@@ -92,9 +95,31 @@ def by_name(name: str) -> ChannelRow:
     return found
 
 
-def by_token(token: str) -> ChannelRow | None:
-    """Return the channel whose callback address ends in this token, or None."""
-    return store.by_token(token)
+@dataclass(frozen=True)
+class Called:
+    """The channel a provider calls, ready to understand it; `url` is the address the provider has."""
+
+    channel_id: int
+    adapter: Channel
+    url: str
+
+
+def by_token(token: str, *, anew: bool = False) -> Called:
+    """Return the channel whose callback address ends in this token, `anew` as it is at this moment.
+
+    Raises NotFound, or Refusal if it cannot be made.
+    """
+    known: dict[str, tuple[Called, float]] = current_app.extensions.setdefault(CALLED, {})
+    called, until = known.get(token, (None, 0.0))
+    if called is None or anew or time.monotonic() > until:
+        known.pop(token, None)
+        found = store.by_token(token)
+        if found is None:
+            raise NotFound("channel")
+        called = Called(found.id, adapter_of(found), callback_url(found))
+        session().commit()  # nothing is held open while the callback is checked and kept
+        known[token] = (called, time.monotonic() + CALLED_SECONDS)
+    return called
 
 
 def adapter(channel_id: int) -> Channel:

@@ -25,7 +25,7 @@ from smsapp.channels.base import Callback, Channel
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Check, Outcome
-from smsapp.services import channels, receipts, sending, stopping
+from smsapp.services import channels, intake, sending, stopping
 from smsapp.services.lane import Clock, Lane
 from smsapp.store import connections, runs
 from smsapp.store.channels import ChannelRow
@@ -136,7 +136,7 @@ class Holder:
 
     async def _keep(self, channel_id: int, said: Sequence[Callback]) -> None:
         """Store what a provider said; once this returns it may be acknowledged."""
-        await self._at_desk(partial(receipts.store, channel_id, said, self.clock()))
+        await self._at_desk(partial(intake.store, channel_id, said, self.clock()))
 
     # -- at the desk: database steps ------------------------------------------------------------------------------
 

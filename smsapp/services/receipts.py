@@ -25,7 +25,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.storable import storable, storable_all
-from smsapp.services import calls, channels, opt_outs, replies, stopping
+from smsapp.services import calls, channels, intake, opt_outs, replies, stopping
 from smsapp.store import codes, inbox, news, queue, runs, strays
 from smsapp.store.db import session, writing
 from smsapp.store.inbox import InboxState
@@ -55,22 +55,6 @@ LOOK = 0.5
 REF = re.compile(r"([0-9]{1,18})-([0-9]{1,9})")
 STATUS = {News.DELIVERED: Status.DELIVERED, News.UNDELIVERED: Status.UNDELIVERED, News.ACCEPTED: Status.ACCEPTED}
 AFTER = {(status, news): advance(status, STATUS[news]) for status in Status for news in News}
-
-
-def store(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> None:
-    """Keep callbacks as they came and ask for them to be read; once this returns they may be acknowledged."""
-    keep(channel_id, said, now)
-    queue.ring_once(queue.NEWS, "keep_reading")
-
-
-def keep(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> None:
-    """Keep callbacks as they came; whoever reads next finds them."""
-    rows = [
-        {"method": one.method, "url": one.url, "query": one.query, "headers": dict(one.headers), "body": one.body}
-        for one in said
-    ]
-    with inbox.writing() as current:
-        inbox.add(current, channel_id, now, rows)
 
 
 def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> None:
@@ -320,7 +304,7 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                 adapter = channels.adapter(channel_id)
                 session().commit()
                 async for page in adapter.pull(http):
-                    keep(channel_id, [page], now)
+                    intake.keep(channel_id, [page], now)
             except ChannelError as trouble:
                 log.warning("pull.failed channel=%s code=%s", channel_id, trouble.code)
                 with writing() as current:

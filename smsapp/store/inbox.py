@@ -77,13 +77,17 @@ def writing() -> AbstractContextManager[Connection]:
     return engine().begin()
 
 
-def add(current: Connection, channel_id: int, now: dt.datetime, requests: Sequence[dict[str, Any]]) -> None:
-    """Keep requests as they came: method, url, query, headers, body."""
-    row = {"channel_id": channel_id, "received_at": now, "state": int(InboxState.NEW)}
+def add(current: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep requests as they came: channel_id, received_at, method, url, query, headers, body."""
+    new = {"state": int(InboxState.NEW)}
     if current.dialect.name == "sqlite":
-        current.execute(_ADD_BY_CLOCK, [{"microsecond": int(now.timestamp() * 1e6), **row, **one} for one in requests])
+        current.execute(_ADD_BY_CLOCK, [new | _microsecond(row) | row for row in rows])
     else:
-        current.execute(_ADD, [row | one for one in requests])
+        current.execute(_ADD, [new | row for row in rows])
+
+
+def _microsecond(row: dict[str, Any]) -> dict[str, int]:
+    return {"microsecond": int(row["received_at"].timestamp() * 1e6)}
 
 
 def only_reader(session: Session) -> bool:

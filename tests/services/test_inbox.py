@@ -15,7 +15,7 @@ from flask import Flask
 
 from smsapp.channels.base import Callback, News, Receipt, Reply
 from smsapp.domain.outcome import Outcome
-from smsapp.services import channels, receipts, stopping
+from smsapp.services import channels, intake, receipts, stopping
 from smsapp.services.trail import Actor
 from smsapp.store import inbox, queue
 from smsapp.store.codes import UnknownCode
@@ -37,7 +37,7 @@ class Killed(BaseException):
 
 
 def bring(channel_id: int, clock: FakeClock, *bodies: bytes) -> None:
-    receipts.store(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now)
+    intake.store(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now)
 
 
 def rows(*tables: type[Base]) -> list[list[tuple[object, ...]]]:

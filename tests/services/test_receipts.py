@@ -12,7 +12,7 @@ from smsapp.channels.base import News, Receipt, Unclear
 from smsapp.domain import message
 from smsapp.domain.campaign import Left
 from smsapp.domain.outcome import Outcome
-from smsapp.services import receipts, sending
+from smsapp.services import intake, receipts, sending
 from smsapp.store import ledger, runs
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message
@@ -113,7 +113,7 @@ def test_callbacks_are_stored_first_and_applied_once(app: Flask, provider: FakeC
     provider.callbacks[b"good"] = [Receipt(News.DELIVERED, refs(run_id)[0])]
     channel_id = campaign.channel_id or 0
     for body in (b"good", b"rubbish", b"good"):
-        receipts.store(channel_id, [receipts.Callback("POST", "", {}, body)], clock.now)
+        intake.store(channel_id, [receipts.Callback("POST", "", {}, body)], clock.now)
     assert receipts.unread_count() == 3
     assert receipts.apply_news(clock.now) == 3
     assert (funnel(run_id).delivered, receipts.unread_count()) == (1, 0)
@@ -218,7 +218,7 @@ def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
     provider.callbacks[b"good"] = [Receipt(News.DELIVERED, second)]
     provider.callbacks[b"fault"] = [None]  # type: ignore[list-item]
     for body in (b"poison", b"fault", b"good"):
-        receipts.store(campaign.channel_id or 0, [receipts.Callback("POST", "", {}, body)], clock.now)
+        intake.store(campaign.channel_id or 0, [receipts.Callback("POST", "", {}, body)], clock.now)
     receipts.apply_news(clock.now)
     assert (funnel(run_id).delivered, receipts.unread_count()) == (2, 0)
     assert session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
@@ -228,9 +228,9 @@ def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     channel = builders.channel()
-    receipts.store(channel.id, [receipts.Callback("POST", "", {}, b"read")], clock.now)
+    intake.store(channel.id, [receipts.Callback("POST", "", {}, b"read")], clock.now)
     receipts.apply_news(clock.now)
-    receipts.store(channel.id, [receipts.Callback("POST", "", {}, b"unread")], clock.now)
+    intake.store(channel.id, [receipts.Callback("POST", "", {}, b"unread")], clock.now)
     clock.forward(days=181)
     assert receipts.forget_old(clock.now) == 1
     assert receipts.unread_count() == 1

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from smsapp.channels.base import News, Receipt
-from smsapp.services import receipts, strays
+from smsapp.services import intake, receipts, strays
 from smsapp.store.db import session, writing
 from smsapp.store.runs import ProviderRef
 from smsapp.store.strays import StrayReceipt
@@ -95,7 +95,7 @@ def test_each_channel_keeps_its_latest_ones_and_none_too_long(
 def test_a_receipt_of_a_test_message_is_not_among_them(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     channel_id = confirmed(clock.now)[0].channel_id or 0
     provider.callbacks[b"said"] = [Receipt(News.DELIVERED, "test-1"), Receipt(News.DELIVERED, "else-1")]
-    receipts.store(channel_id, [receipts.Callback("POST", "", {}, b"said")], clock.now)
+    intake.store(channel_id, [receipts.Callback("POST", "", {}, b"said")], clock.now)
     receipts.apply_news(clock.now)
 
     assert [name for name, _at in kept()] == ["else-1"]

@@ -11,9 +11,10 @@ from flask.testing import FlaskClient
 
 from smsapp.channels.base import Callback, CallbackRefused, Channel, Misconfigured, Unreachable
 from smsapp.channels.http import HttpClient
-from smsapp.services import callbacks, channels, receipts
+from smsapp.services import callbacks, channels, intake
 from smsapp.store import inbox
 from smsapp.store.channels import ChannelRow
+from smsapp.store.db import writing
 from smsapp.store.settings import EXTENSION, settings
 from tests import builders
 
@@ -88,15 +89,33 @@ def test_providers_sign_the_address_they_were_given_not_the_one_a_proxy_shows_us
     monkeypatch.setattr(
         channels.kinds()["gateway"], "verify_callback", lambda _self, callback: seen.append(callback.url)
     )
-    http.post("/callbacks/tok-en?a=%20b", data=b"x")
-    app.extensions[EXTENSION] = replace(settings(), PUBLIC_URL="https://sms.example.com/base")
+    without = settings()
+    app.extensions[EXTENSION] = replace(without, PUBLIC_URL="https://sms.example.com/base")
     http.post("/callbacks/tok-en?a=%20b", data=b"x", headers={"Host": "inner:8000"})
     http.post("/callbacks/tok-en", data=b"x", headers={"Host": "evil.example"})
+    app.extensions[EXTENSION] = without
+    http.post("/callbacks/tok-en?a=%20b", data=b"x")
     assert seen == [
-        "http://localhost/callbacks/tok-en?a=%20b",
         "https://sms.example.com/base/callbacks/tok-en?a=%20b",
         "https://sms.example.com/base/callbacks/tok-en",
+        "http://localhost/callbacks/tok-en?a=%20b",
     ]
+
+
+def test_a_key_that_was_just_changed_is_believed_at_once(
+    http: FlaskClient, gateway: ChannelRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verify(self: Channel, callback: Callback) -> None:
+        if callback.body.decode() != self.values["callback_answer"]:
+            raise CallbackRefused
+
+    monkeypatch.setattr(channels.kinds()["gateway"], "verify_callback", verify)
+    assert http.post("/callbacks/tok-en", data=b"ACK/Jasmin").status_code == 200
+    with writing() as current:
+        row = current.get_one(ChannelRow, gateway.id)
+        row.settings = row.settings | {"callback_answer": "new"}
+    assert http.post("/callbacks/tok-en", data=b"new").status_code == 200
+    assert http.post("/callbacks/tok-en", data=b"ACK/Jasmin").status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -140,7 +159,7 @@ def test_what_could_not_be_stored_is_not_acknowledged(
     def breaks(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(receipts, "store", breaks)
+    monkeypatch.setattr(intake, "store", breaks)
     assert http.post("/callbacks/tok-en", data=b"x").status_code == 503
 
 
