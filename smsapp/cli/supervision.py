@@ -13,8 +13,8 @@ from config import HERE, Config
 
 WEB_THREADS = 8
 KEEP_ALIVE = 75
-"""Seconds a connection may rest: longer than those who bring receipts let it, for one that is closed while a callback is
-on its way loses it, and Kannel tries each only once."""
+"""Seconds a connection may rest, longer than those who bring receipts let it: a callback that comes as we close it is
+lost, and Kannel tries each only once."""
 LONGEST_ADDRESS = 8190
 """Bytes of a request's first line, the most that gunicorn bounds: without a bound, reading a long one is quadratic."""
 LOGS = "logs"
