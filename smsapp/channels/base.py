@@ -148,7 +148,7 @@ class ProviderSignature:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Outgoing
 class Submission:
     """What one request to the provider carries: at most `Channel.per_request` messages of one template."""
 

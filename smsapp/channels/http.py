@@ -15,9 +15,8 @@ import ipaddress
 import json
 import select
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar, Token
 from typing import Any, NoReturn, Self
 
 import aiohttp
@@ -32,6 +31,8 @@ from smsapp.domain.outcome import Outcome
 MIB = 1024 * 1024
 STALE_TRIES = 3
 """How many connections closed by the other side in the last moment are put aside before we give up."""
+WATCH = 0.05
+"""Seconds between looks at which calls take too long."""
 GOODBYE = getattr(select, "POLLRDHUP", 0)
 """Linux tells of the other side's FIN; a broken connection is reported everywhere, without asking."""
 
@@ -182,17 +183,58 @@ class _Stale(Exception):
     """The connection we were given was closed by the other side before we wrote."""
 
 
+class _Attempt:
+    """One call: remembers whether bytes may have left, and when it has to be over."""
+
+    __slots__ = ("cancelling", "left", "overdue", "task", "until")
+
+    def __init__(self, task: asyncio.Task[Any], until: float) -> None:
+        self.task = task
+        self.cancelling = task.cancelling()
+        self.until = until
+        self.left = self.overdue = False
+
+    def fail(self, error: BaseException) -> NoReturn:
+        """Raise what this failure means for the messages of the request."""
+        code = _code(error)
+        if self.left:
+            raise Unclear(code, outcome=Outcome.NETWORK) from None
+        raise Unreachable(code, outcome=Outcome.NETWORK) from None
+
+    def cut(self) -> None:
+        """End the call, which has taken too long, as asyncio.timeout does."""
+        self.overdue = True
+        self.task.cancel()
+
+    @property
+    def was_cut(self) -> bool:
+        """Say whether the call was cut and nobody else wants its task to end."""
+        return self.overdue and self.task.cancelling() - 1 <= self.cancelling
+
+
+_attempt: ContextVar[_Attempt] = ContextVar("attempt")
+"""The call this task makes. aiohttp's middlewares would do as well, and cost each call two coroutines more."""
+
+
 class _Request(aiohttp.ClientRequest):
     """Notes the moment before the first byte is written; never writes into a connection that is closed already."""
-
-    attempt: _Attempt
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         transport = conn.transport
         if transport is None or transport.is_closing() or _said_goodbye(transport):
             raise _Stale
-        self.attempt.left = True
+        _attempt.get().left = True
         return await super().send(conn)
+
+
+class _Response(aiohttp.ClientResponse):
+    """Tells failures in our own words from inside aiohttp's loop, because that loop repeats on its own errors."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientError, OSError) as error:
+            _attempt.get().fail(error)
 
 
 def _said_goodbye(transport: asyncio.Transport) -> bool:
@@ -202,36 +244,37 @@ def _said_goodbye(transport: asyncio.Transport) -> bool:
     return bool(poll.poll(0))
 
 
-class _Attempt:
-    """One call: remembers whether bytes may have left, and ends aiohttp's own repetition of idempotent requests."""
-
-    __slots__ = ("left",)
+class _Watch:
+    """Cuts calls that take too long: one look at all of them, because a timer for each took a twelfth of a call."""
 
     def __init__(self) -> None:
-        self.left = False
+        self.calls: set[_Attempt] = set()
+        self.next: asyncio.TimerHandle | None = None
 
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[Any]]
-    ) -> aiohttp.ClientResponse:
-        request.attempt = self  # type: ignore[attr-defined]
-        try:
-            for _ in range(STALE_TRIES):
-                try:
-                    response: aiohttp.ClientResponse = await handler(request)
-                    return response
-                except _Stale:
-                    continue
-        except (aiohttp.ClientError, OSError) as error:
-            # Turned into our own words here, inside aiohttp's loop, because that loop repeats on its own errors.
-            self.fail(error)
-        raise Unreachable("closed", outcome=Outcome.NETWORK)
+    def begin(self, seconds: float) -> _Attempt:
+        """Return the call this task begins to make."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a call is made by a task")
+        loop = task.get_loop()
+        attempt = _Attempt(task, loop.time() + seconds)
+        self.calls.add(attempt)
+        if self.next is None:
+            self.next = loop.call_later(WATCH, self._look, loop)
+        return attempt
 
-    def fail(self, error: BaseException) -> NoReturn:
-        """Raise what this failure means for the messages of the request."""
-        code = _code(error)
-        if self.left:
-            raise Unclear(code, outcome=Outcome.NETWORK) from None
-        raise Unreachable(code, outcome=Outcome.NETWORK) from None
+    def end(self, attempt: _Attempt) -> None:
+        """Forget a call that is over."""
+        self.calls.discard(attempt)
+        if attempt.overdue:
+            attempt.task.uncancel()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for attempt in self.calls:
+            if attempt.until <= now and not attempt.overdue:
+                attempt.cut()
+        self.next = loop.call_later(WATCH, self._look, loop) if self.calls else None
 
 
 def _code(error: BaseException) -> str:
@@ -257,15 +300,18 @@ CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], 
 _statuses: ContextVar[list[int] | None] = ContextVar("statuses", default=None)
 
 
-@contextmanager
-def overheard() -> Iterator[list[int]]:
-    """Yield the list into which the status of every answer to a request of this task is written meanwhile."""
-    heard: list[int] = []
-    token = _statuses.set(heard)
-    try:
-        yield heard
-    finally:
-        _statuses.reset(token)
+class overheard:  # noqa: N801 - reads like the function it stands for; contextlib's generator costs five times as much
+    """Yields the list into which the status of every answer to a request of this task is written meanwhile."""
+
+    token: Token[list[int] | None]
+
+    def __enter__(self) -> list[int]:
+        heard: list[int] = []
+        self.token = _statuses.set(heard)
+        return heard
+
+    def __exit__(self, *_: object) -> None:
+        _statuses.reset(self.token)
 
 
 class HttpClient:
@@ -291,9 +337,9 @@ class HttpClient:
         self.connect_timeout = connect_timeout
         self.largest_answer = largest_answer
         self.largest_request = largest_request
-        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._passed: set[tuple[str, bool]] = set()
         self._session: aiohttp.ClientSession | None = None
+        self._watch = _Watch()
 
     def __repr__(self) -> str:
         return f"<HttpClient connections={self.connections}>"
@@ -304,6 +350,8 @@ class HttpClient:
                 limit=self.connections, resolver=_Resolver(self.guard), ttl_dns_cache=60, keepalive_timeout=15
             ),
             request_class=_Request,
+            response_class=_Response,
+            timeout=aiohttp.ClientTimeout(total=None, connect=self.connect_timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -337,46 +385,57 @@ class HttpClient:
         target = self._checked(url, plain_http)
         if body is not None and len(body) > self.largest_request:
             raise Misconfigured("request_too_large", outcome=Outcome.OUR_FAULT)
-        attempt = _Attempt()
+        attempt = self._watch.begin(self.timeout if timeout is None else timeout)
+        _attempt.set(attempt)
         try:
-            async with self._session.request(
-                method,
-                target,
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-                timeout=self._timeout(self.timeout if timeout is None else timeout),
-                middlewares=(attempt,),
-            ) as response:
-                heard = _statuses.get()
-                if heard is not None:
-                    heard.append(response.status)
-                return HttpAnswer(response.status, response.headers, await self._body(response))
+            response = await self._begun(self._session, method, target, headers, body)
+            heard = _statuses.get()
+            if heard is not None:
+                heard.append(response.status)
+            return HttpAnswer(response.status, response.headers, await self._body(response))
         except ChannelError:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             attempt.fail(error)
+        except asyncio.CancelledError:
+            if attempt.was_cut:
+                attempt.fail(TimeoutError())
+            raise
+        finally:
+            self._watch.end(attempt)
+
+    async def _begun(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+    ) -> aiohttp.ClientResponse:
+        """Return the head of the answer; connections closed in the last moment are put aside."""
+        for _ in range(STALE_TRIES):
+            try:
+                return await session.request(method, url, headers=headers, data=body, allow_redirects=False)
+            except _Stale:
+                continue
+        raise Unreachable("closed", outcome=Outcome.NETWORK)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        length = response.content_length
-        if length is not None and length <= self.largest_answer:
-            return await response.read()
-        pieces: list[bytes] = []
-        size = 0
-        async for piece in response.content.iter_any():
-            size += len(piece)
-            if size > self.largest_answer:
-                response.close()
-                raise Unclear("answer_too_large", outcome=Outcome.PROVIDER_FAULT)
-            pieces.append(piece)
+        try:
+            length = response.content_length
+            if length is not None and length <= self.largest_answer:
+                return await response.read()
+            pieces: list[bytes] = []
+            size = 0
+            async for piece in response.content.iter_any():
+                size += len(piece)
+                if size > self.largest_answer:
+                    raise Unclear("answer_too_large", outcome=Outcome.PROVIDER_FAULT)
+                pieces.append(piece)
+        except BaseException:
+            response.close()
+            raise
         return b"".join(pieces)
-
-    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
-        found = self._timeouts.get(seconds)
-        if found is None:
-            found = aiohttp.ClientTimeout(total=seconds, connect=min(self.connect_timeout, seconds))
-            self._timeouts[seconds] = found
-        return found
 
     def _checked(self, url: str, plain_http: bool) -> URL:
         """Return the address as it will be called; raises Misconfigured. Names are checked when they are looked up."""

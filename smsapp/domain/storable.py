@@ -17,6 +17,8 @@ def storable(text: str, longest: int = LONGEST) -> str:
 
 def storable_all(texts: Sequence[str]) -> Sequence[str]:
     """Return what `storable` returns of each: looked at together, because nearly always there is nothing to do."""
+    if len(texts) == 1:
+        return [storable(texts[0])]
     together = "".join(texts)
     if together.isascii() and "\0" not in together and max(map(len, texts), default=0) <= LONGEST:
         return texts

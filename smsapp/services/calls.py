@@ -30,7 +30,7 @@ KEPT = dt.timedelta(days=30)
 """How long the hours are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Outgoing
 class Call:
     """One call; `begun` is the machine's monotonic time."""
 

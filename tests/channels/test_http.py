@@ -169,6 +169,29 @@ def test_a_late_answer_is_unclear(method: str, heard: bytes) -> None:
     run(story())
 
 
+def test_whoever_ends_the_task_meanwhile_is_obeyed_and_a_late_answer_leaves_no_trace_of_its_end() -> None:
+    async def story() -> None:
+        async def serve(line: Line) -> None:
+            await line.request()
+            await line.reader.read()
+
+        async with listening(serve) as url, HttpClient(HERE) as http:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await http.request("GET", url, timeout=5)
+            call = asyncio.create_task(http.request("GET", url, timeout=5))
+            await asyncio.sleep(0.05)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert isinstance(await verdict(http, "GET", url, timeout=0.05), Unclear)
+            task = asyncio.current_task()
+            assert task is not None
+            assert task.cancelling() == 0
+
+    run(story())
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_kept_connection_cut_after_the_second_request_is_unclear_and_never_repeated(method: str) -> None:
     """aiohttp itself repeats a GET here: the gateway would send the SMS a second time."""
