@@ -147,8 +147,8 @@ def confirm(campaign: Campaign, template: SmsTemplate) -> None:
     campaigns.confirm(campaign.id, campaign.version, sms_templates.seen(template), BY, clock.now())
 
 
-def await_end(campaign_id: int) -> Run:
-    """Return the campaign's run once its last write-back is committed."""
+def await_end(campaign_id: int, look: float = 0.01) -> Run:
+    """Return the campaign's run once its last write-back is committed; `look`: seconds between looks."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         run = session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
@@ -156,7 +156,7 @@ def await_end(campaign_id: int) -> Run:
         session().expire_all()
         if run.finished_at is not None:
             return run
-        time.sleep(0.01)
+        time.sleep(look)
     raise TimeoutError("the campaign has not ended")
 
 
