@@ -25,6 +25,8 @@ class Brought:
     """What one thread has brought, and what became of it."""
 
     rows: list[dict[str, Any]]
+    is_taken: bool = False
+    """Somebody is keeping it, or has tried."""
     is_kept: bool = False
     fault: Exception | None = None
 
@@ -41,10 +43,16 @@ class Intake:
         mine = Brought(rows)
         self.waiting.append(mine)
         with self.inside:
-            if mine in self.waiting:
-                self._keep([self.waiting.popleft() for _ in range(len(self.waiting))])
+            if not mine.is_taken:
+                self._keep(self._all_waiting())
         if not mine.is_kept:
             raise mine.fault or RuntimeError("whoever was to keep it was cut off")
+
+    def _all_waiting(self) -> list[Brought]:
+        some = [self.waiting.popleft() for _ in range(len(self.waiting))]
+        for one in some:
+            one.is_taken = True
+        return some
 
     def _keep(self, some: Sequence[Brought]) -> None:
         try:
