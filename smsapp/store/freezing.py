@@ -22,6 +22,13 @@ RUNS_PER_PARTITION = 1000
 FILL = {"message": 40, "exclusion": 100}
 """Per cent of a page that PostgreSQL fills when rows come in. A message grows with its answer and its receipt: where
 the page has room for that, no index has to be touched, and a write-back takes an eighth of the time."""
+MANY = 10_000
+"""Messages from which on PostgreSQL is made to look at what came in."""
+
+
+def _partition(run_id: int) -> int:
+    """Return the first run of this run's partition, by which the partition is named."""
+    return run_id // RUNS_PER_PARTITION * RUNS_PER_PARTITION
 
 
 def ensure_partition(session: Session, run_id: int) -> None:
@@ -31,7 +38,7 @@ def ensure_partition(session: Session, run_id: int) -> None:
     """
     if dialect() != "postgresql":
         return
-    low = run_id // RUNS_PER_PARTITION * RUNS_PER_PARTITION
+    low = _partition(run_id)
     high = low + RUNS_PER_PARTITION
     session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('smsapp.partition'))"))
     for table, fill in FILL.items():
@@ -67,6 +74,9 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     changes[name(Status.QUEUED), ""] = planned
     shift(session, run_id, changes)
     cut_into_batches(session, run_id, last, batch_size)
+    if planned >= MANY and dialect() == "postgresql":
+        # To its statistics a run it has not seen is empty, so it reads all of it for each batch, and for each receipt.
+        session.execute(sa.text(f"ANALYZE message_{_partition(run_id)} (run_id, seq)"))
     return target, planned
 
 

@@ -300,10 +300,10 @@ def _store_batch(session: Session, gathered: Gathered, at: int, changes: Changes
 
 def _still_queued(session: Session, run_id: int, unsent: Sequence[int]) -> int:
     """Return how many of these are queued, and lock them; a stray receipt may have moved one on."""
-    chosen = sa.select(Message.seq).where(
-        Message.run_id == run_id, Message.seq.in_(unsent), Message.status == Status.QUEUED
-    )
-    return len(session.execute(chosen.order_by(Message.seq).with_for_update()).all())
+    between = Message.seq.between(unsent[0], unsent[-1])
+    chosen = sa.select(Message.seq).where(Message.run_id == run_id, between, Message.status == Status.QUEUED)
+    queued = session.scalars(chosen.order_by(Message.seq).with_for_update())
+    return len({*queued}.intersection(unsent))
 
 
 def _store_answers(session: Session, run_id: int, begins: Status, why: str, group: Sequence[Answered], at: int) -> int:
@@ -357,11 +357,10 @@ def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered]
 
     A write-back that is repeated because its commit was not heard of counts none a second time.
     """
-    rows = session.execute(
-        sa.select(Message.seq, Message.status, Message.answered_at).where(
-            Message.run_id == run_id, Message.seq.in_([a.seq for a in group])
-        )
-    ).all()
+    # All between the first and the last, as in _store_answers: for a list of numbers the whole run was read.
+    between = Message.seq.between(group[0].seq, group[-1].seq)
+    stands = sa.select(Message.seq, Message.status, Message.answered_at).where(Message.run_id == run_id, between)
+    rows = session.connection().execute(stands).all()
     late = {seq for seq, status, answered in rows if answered is None and status in ACCEPTED_STATES}
     took = {seq for seq, status, answered in rows if (status, answered) == (Status.ACCEPTED, at)} if some_moved else ()
     overtaken = [a for a in group if a.seq in late]

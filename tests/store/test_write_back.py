@@ -1,0 +1,57 @@
+"""What a write-back asks of the database."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from smsapp.channels.base import News, Receipt
+from smsapp.domain.message import Status
+from smsapp.services import sending
+from smsapp.store import freezing, ledger
+from smsapp.store.db import dialect, writing
+from smsapp.store.ledger import Answered
+from tests import builders
+from tests.engine import apply as take_receipts
+from tests.engine import claimed, confirmed, funnel, refs
+from tests.fakes import FakeChannel, FakeClock
+
+FEW, MANY = 20, 1200
+
+
+def _messages_read(current: Session) -> int:
+    """Return how many messages PostgreSQL has read for this connection; SQLite needs no statistics to find an index."""
+    if dialect() != "postgresql":
+        return 0
+    counted = "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname LIKE 'message%'"
+    return int(current.scalar(sa.text(counted)) or 0)
+
+
+def test_a_batch_of_a_run_that_was_frozen_a_moment_ago_is_written_back_without_reading_the_rest(
+    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a database that has seen small runs only, and now a large one
+    monkeypatch.setattr(freezing, "MANY", MANY)
+    provider.per_request = 1
+    builders.contacts(FEW)
+    _campaign, first = confirmed(clock.now)
+    sending.open_run(first, clock.now)
+    with writing() as current:
+        current.execute(sa.text("ANALYZE"))
+    builders.contacts(MANY)
+    campaign, run_id = confirmed(clock.now, channel_id=builders.channel().id)
+    sending.open_run(run_id, clock.now)
+    # and a batch of it, a receipt being quicker than one of its answers, and one message without any
+    batch = claimed(campaign, clock, "one")
+    take_receipts(clock, Receipt(News.DELIVERED, refs(run_id)[1]))
+    answers = [Answered(seq, Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows[1:]]
+    # when it is written back
+    with writing() as current:
+        before = _messages_read(current)
+        ledger.write_back(current, [ledger.gather(batch, answers)], 0)
+        read = _messages_read(current) - before
+    # then its messages are read a few times, and no others
+    assert read <= 5 * len(batch.rows) < MANY
+    assert (funnel(run_id).delivered, funnel(run_id).accepted) == (1, len(answers))
