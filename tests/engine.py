@@ -96,7 +96,7 @@ def refs(run_id: int) -> list[str]:
 def arrive(channel_id: int, clock: FakeClock, *said: Receipt) -> None:
     """Apply receipts that this channel brings."""
     with writing() as current:
-        receipts.apply_receipts(current, [(channel_id, one) for one in said], clock.now)
+        receipts.apply_receipts(current, {channel_id: said}, clock.now)
 
 
 def apply(clock: FakeClock, *news: Receipt) -> None:

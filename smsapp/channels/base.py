@@ -189,7 +189,7 @@ class News(enum.StrEnum):
     """Enum's own goes through Python, which shows where every receipt is looked up by its news."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, as Outgoing; nobody changes one
 class Receipt:
     """What the carrier said later. Found by `ref`, or else by `provider_ref` (and `phone` where it covers several)."""
 

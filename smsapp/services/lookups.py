@@ -74,7 +74,7 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                     break
                 with writing() as current:
                     settled = _clear(current, channel_id, question, found)
-                    receipts.apply_receipts(current, [(channel_id, one) for one in settled], now)
+                    receipts.apply_receipts(current, {channel_id: settled}, now)
                     if adapter.receipts_by_provider_ref:
                         _remember(current, channel_id, question, settled)
 

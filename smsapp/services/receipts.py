@@ -11,8 +11,8 @@ import datetime as dt
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.engine import Row
@@ -24,7 +24,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.storable import storable, storable_all
+from smsapp.domain.storable import storable
 from smsapp.services import calls, channels, intake, opt_outs, replies, stopping
 from smsapp.store import codes, inbox, news, queue, runs, strays
 from smsapp.store.db import session, writing
@@ -36,10 +36,16 @@ from smsapp.store.strays import StrayReceipt
 log = logging.getLogger(__name__)
 Clock = Callable[[], dt.datetime]
 Waiting = Row[Any]
-"""A stored callback: id, channel_id, method, query, headers, body, url."""
+"""A stored callback: id, channel_id and what makes a Callback, in its order."""
 
-BULK = 500
-"""Callbacks read in one transaction."""
+PAGE = 500
+"""Callbacks fetched at once."""
+BULK, LONG = 2000, 2_000_000
+"""Callbacks applied in one transaction; once they are LONG bytes together, no further page joins them.
+
+A transaction costs as much as some hundred callbacks of one receipt, so it shall have many; fifty thousand receipts, as
+in LONG bytes of most providers, are enough for others to wait for.
+"""
 YOUNG = dt.timedelta(days=1)
 """How long a receipt without a message may wait for its message's provider id to turn up."""
 TEST_REF = "test-"
@@ -53,8 +59,9 @@ QUIET = dt.timedelta(seconds=1)
 LOOK = 0.5
 """Seconds between two looks into the inbox, in which callbacks gather."""
 REF = re.compile(r"([0-9]{1,18})-([0-9]{1,9})")
+Told = dict[int, list[Receipt]]
+"""What is said of a run's messages: seq -> receipts in the order they came."""
 STATUS = {News.DELIVERED: Status.DELIVERED, News.UNDELIVERED: Status.UNDELIVERED, News.ACCEPTED: Status.ACCEPTED}
-AFTER = {(status, news): advance(status, STATUS[news]) for status in Status for news in News}
 
 
 def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> None:
@@ -74,7 +81,7 @@ def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> N
             if stopping.is_wanted() or now - begun >= LONGEST or now - last >= QUIET:
                 break
             queue.attend("keep_reading", again=True)
-            if read < BULK:
+            if len(inbox.unread_ids(PAGE)) < PAGE:
                 pause(LOOK)
     finally:
         # What is stored from here on is rung for; what came just before is found by the look below.
@@ -97,7 +104,7 @@ def _read_bulk(now: dt.datetime) -> int:
     One that cannot be applied with the others is tried alone, and put aside if it cannot be applied at all: the ones
     behind it must not wait for ever. The raw body is kept.
     """
-    waiting = inbox.unread(BULK)
+    waiting = _waiting()
     if not waiting:
         return 0
     try:
@@ -118,64 +125,74 @@ def _read_bulk(now: dt.datetime) -> int:
     return len(waiting)
 
 
+def _waiting() -> list[Waiting]:
+    """Return the oldest callbacks, as many as one transaction applies."""
+    found: list[Waiting] = []
+    length = 0
+    while len(found) < BULK and length < LONG:
+        page = inbox.unread(min(PAGE, BULK), found[-1].id if found else 0)
+        found += page
+        length += sum(len(row.body) for row in page)
+        if len(page) < PAGE:
+            break
+    return found
+
+
 def _apply(waiting: Sequence[Waiting], now: dt.datetime) -> int:
     """Apply these callbacks, then mark them as read; return how many, or 0 if another is at it.
 
     The mark comes after the commit: whoever is killed in between leaves callbacks that are applied once more, and that
     changes nothing.
     """
-    found, unreadable = _understood(waiting)
-    arrived = _cleaned([(row.channel_id, item) for row, said in found for item in said if isinstance(item, Receipt)])
+    said = _understood(waiting)
     with writing() as current:
         if not inbox.only_reader(current):
             return 0
-        for row, said in found:
-            for position, item in enumerate(said):
-                if isinstance(item, Reply):
-                    replies.take(current, row.channel_id, row.id, position, item, now)
-        apply_receipts(current, arrived, now)
+        for row, position, reply in said.replies:
+            replies.take(current, row.channel_id, row.id, position, reply, now)
+        apply_receipts(current, said.receipts, now)
     with inbox.writing() as marks:
-        inbox.mark_read(marks, [row.id for row in waiting if row.id not in unreadable])
-        inbox.mark_read(marks, sorted(unreadable), InboxState.UNREADABLE)
+        inbox.mark_read(marks, [row.id for row in waiting if row.id not in said.unreadable])
+        inbox.mark_read(marks, sorted(said.unreadable), InboxState.UNREADABLE)
     return len(waiting)
 
 
-def _understood(waiting: Sequence[Waiting]) -> tuple[list[tuple[Waiting, Sequence[Receipt | Reply]]], set[int]]:
-    """Return the callbacks with what they say, and the ids of those that cannot be read."""
+@dataclass(slots=True)
+class Said:
+    """What stored callbacks say."""
+
+    receipts: dict[int, list[Receipt]] = field(default_factory=dict)
+    """By channel."""
+    replies: list[tuple[Waiting, int, Reply]] = field(default_factory=list)
+    """Each with its callback and its place in it."""
+    unreadable: set[int] = field(default_factory=set)
+    """Ids of callbacks that cannot be read."""
+
+
+def _understood(waiting: Sequence[Waiting]) -> Said:
+    """Return what these callbacks say."""
+    found = Said()
     adapters: dict[int, Channel | None] = {}
-    found: list[tuple[Waiting, Sequence[Receipt | Reply]]] = []
-    unreadable: set[int] = set()
     for row in waiting:
-        if row.channel_id not in adapters:
-            adapters[row.channel_id] = _adapter(row.channel_id)
-        adapter = adapters[row.channel_id]
-        callback = Callback(row.method, row.query, row.headers, row.body, row.url)
+        channel_id = row.channel_id
+        if channel_id not in adapters:
+            adapters[channel_id] = _adapter(channel_id)
+            found.receipts[channel_id] = []
+        adapter = adapters[channel_id]
         try:
-            said = adapter.read_callback(callback) if adapter else ()
+            news = adapter.read_callback(Callback(*tuple(row)[2:])) if adapter else ()
         except Exception as error:
             # Whatever a provider sends, the callbacks behind it must not wait for ever; the raw body is kept.
             log.warning("callback.unreadable inbox=%s error=%s", row.id, type(error).__name__)
-            unreadable.add(row.id)
+            found.unreadable.add(row.id)
             continue
-        found.append((row, said))
-    return found, unreadable
-
-
-def _cleaned(arrived: Sequence[tuple[int, Receipt]]) -> Sequence[tuple[int, Receipt]]:
-    """Return the receipts with ids and codes that every database can store; receipts of test sends are left out."""
-    for texts in (
-        [one.ref for _channel_id, one in arrived],
-        [one.provider_ref for _channel_id, one in arrived],
-        [one.code for _channel_id, one in arrived],
-    ):
-        if storable_all(texts) is not texts:
-            arrived = [(channel_id, _clean(one)) for channel_id, one in arrived]
-            break
-    return [one for one in arrived if not one[1].ref.startswith(TEST_REF)]
-
-
-def _clean(one: Receipt) -> Receipt:
-    return replace(one, ref=storable(one.ref), provider_ref=storable(one.provider_ref), code=storable(one.code))
+        receipts = found.receipts[channel_id]
+        for position, one in enumerate(news):
+            if isinstance(one, Receipt):
+                receipts.append(one)
+            else:
+                found.replies.append((row, position, one))
+    return found
 
 
 def _adapter(channel_id: int) -> Channel | None:
@@ -185,53 +202,48 @@ def _adapter(channel_id: int) -> Channel | None:
         return None
 
 
-def apply_receipts(current: Session, arrived: Sequence[tuple[int, Receipt]], now: dt.datetime) -> None:
-    """Apply receipts (channel, receipt) in the caller's transaction; those that name no message of ours are kept."""
+def apply_receipts(current: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime) -> None:
+    """Apply each channel's receipts in the caller's transaction; those that name no message of ours are kept.
+
+    Receipts of test sends are not: they belong to no run.
+    """
     strays.keep(
         current,
         [
             {
                 "channel_id": channel_id,
-                "ref": receipt.ref,
-                "provider_ref": receipt.provider_ref,
+                "ref": storable(receipt.ref),
+                "provider_ref": storable(receipt.provider_ref),
                 "phone": receipt.phone,
                 "news": receipt.news,
                 "outcome": receipt.outcome,
-                "code": receipt.code,
+                "code": storable(receipt.code),
             }
             for channel_id, receipt in _place(current, arrived, now)
+            if not receipt.ref.startswith(TEST_REF)
         ],
         now,
     )
 
 
-def _place(current: Session, arrived: Sequence[tuple[int, Receipt]], now: dt.datetime) -> list[tuple[int, Receipt]]:
-    """Apply receipts; return those that name no message of ours."""
-    keys = _keys(current, arrived)
-    owners = runs.channel_of(current, {key[0] for key in keys if key})
-    first: dict[tuple[int, int], Receipt] = {}
-    more: dict[tuple[int, int], list[Receipt]] = {}
-    unknown: list[tuple[int, Receipt]] = []
-    for one, key in zip(arrived, keys, strict=True):
-        # What one provider says cannot move another one's messages.
-        if key is None or owners.get(key[0]) != one[0]:
-            unknown.append(one)
-        elif (before := first.setdefault(key, one[1])) is not one[1]:
-            more.setdefault(key, [before]).append(one[1])
-    known = news.where_they_stand(current, list(first))
-    for key in first.keys() - known.keys() if len(known) < len(first) else ():
-        unknown += [(owners[key[0]], receipt) for receipt in more.get(key, [first[key]])]
+def _place(current: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime) -> list[tuple[int, Receipt]]:
+    """Apply receipts; return those (channel, receipt) that name no message of ours."""
+    told, owners, unknown = _told(current, arrived)
     moves: dict[Move, list[int]] = {}
-    for key, stands in known.items():
-        status, last = stands.status, None
-        for receipt in more.get(key) or (first[key],):
-            after = AFTER[status, receipt.news]
-            if after is not status:
-                status, last = after, receipt
-        if last is not None:
-            run_id, seq = key
-            why = str(last.outcome or "unknown") if status is Status.UNDELIVERED else ""
-            moves.setdefault(Move(run_id, stands, status, why, last.code), []).append(seq)
+    for run_id, stands, seqs in news.where_they_stand(current, told):
+        its = told[run_id]
+        alike: dict[tuple[News, Outcome | None, str], list[int]] = {}
+        for seq in seqs:
+            said = its.pop(seq)
+            one = said[0] if len(said) == 1 else _decisive(stands.status, said)
+            alike.setdefault((one.news, one.outcome, one.code), []).append(seq)
+        for (kind, outcome, code), together in alike.items():
+            status = advance(stands.status, STATUS[kind])
+            if status is not stands.status:
+                why = str(outcome or "unknown") if status is Status.UNDELIVERED else ""
+                moves.setdefault(Move(run_id, stands, status, why, storable(code)), []).extend(together)
+    # What is left of them is about messages that are not there.
+    unknown += [(owners[run_id], one) for run_id, its in told.items() for said in its.values() for one in said]
     news.apply_moves(current, moves, int(now.timestamp()))
     unexplained = [(owners[m.run_id], m.code) for m, seqs in moves.items() if m.reason == Outcome.UNKNOWN for _ in seqs]
     codes.count(current, unexplained, now)
@@ -241,27 +253,58 @@ def _place(current: Session, arrived: Sequence[tuple[int, Receipt]], now: dt.dat
     return unknown
 
 
-def _keys(current: Session, arrived: Sequence[tuple[int, Receipt]]) -> list[tuple[int, int] | None]:
-    """Return the message (run, seq) each receipt is about, by our own reference or else by the provider's id."""
-    theirs: dict[int, set[str]] = {}
-    for channel_id, receipt in arrived:
-        if not receipt.ref and receipt.provider_ref:
-            theirs.setdefault(channel_id, set()).add(receipt.provider_ref)
-    lookup = {
-        channel_id: news.by_provider_ref(current, channel_id, sorted(refs)) for channel_id, refs in theirs.items()
-    }
-    keys: list[tuple[int, int] | None] = []
-    for channel_id, receipt in arrived:
-        ours = REF.fullmatch(receipt.ref)
-        if ours:
-            keys.append((int(ours[1]), int(ours[2])))
-        elif not receipt.ref:
-            found = lookup.get(channel_id, {})
-            exact = found.get((receipt.provider_ref, receipt.phone))
-            keys.append(exact or found.get((receipt.provider_ref, "")))
-        else:
-            keys.append(None)
-    return keys
+def _decisive(status: Status, said: Sequence[Receipt]) -> Receipt:
+    """Return the receipt that moves a message of this status last of all, or any if none does."""
+    last = said[0]
+    for one in said:
+        after = advance(status, STATUS[one.news])
+        if after is not status:
+            status, last = after, one
+    return last
+
+
+def _told(
+    current: Session, arrived: Mapping[int, Sequence[Receipt]]
+) -> tuple[dict[int, Told], dict[int, int], list[tuple[int, Receipt]]]:
+    """Return what is said of each run's messages, the runs' channels, and receipts (channel, receipt) of nobody.
+
+    A message is found by our own reference or else by the provider's id.
+    """
+    unknown: list[tuple[int, Receipt]] = []
+    by_channel: dict[int, dict[int, Told]] = {}
+    for channel_id, receipts in arrived.items():
+        theirs = _by_provider_ref(current, channel_id, receipts)
+        its_runs = by_channel[channel_id] = {}
+        for receipt in receipts:
+            key = None
+            if ours := REF.fullmatch(receipt.ref):
+                run, seq = ours.groups()
+                key = (int(run), int(seq))
+            elif not receipt.ref:
+                provider_ref = storable(receipt.provider_ref)
+                key = theirs.get((provider_ref, receipt.phone)) or theirs.get((provider_ref, ""))
+            if key is None:
+                unknown.append((channel_id, receipt))
+            else:
+                its_runs.setdefault(key[0], {}).setdefault(key[1], []).append(receipt)
+    owners = runs.channel_of(current, {run_id for its_runs in by_channel.values() for run_id in its_runs})
+    told: dict[int, Told] = {}
+    for channel_id, its_runs in by_channel.items():
+        for run_id, its in its_runs.items():
+            # What one provider says cannot move another one's messages.
+            if owners.get(run_id) == channel_id:
+                told[run_id] = its
+            else:
+                unknown += [(channel_id, one) for said in its.values() for one in said]
+    return told, owners, unknown
+
+
+def _by_provider_ref(
+    current: Session, channel_id: int, receipts: Sequence[Receipt]
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return (provider's id, phone or "") -> (run, seq) for receipts without a reference of ours."""
+    refs = {storable(one.provider_ref) for one in receipts if not one.ref and one.provider_ref}
+    return news.by_provider_ref(current, channel_id, sorted(refs)) if refs else {}
 
 
 def redo_strays(now: dt.datetime) -> None:
@@ -269,10 +312,13 @@ def redo_strays(now: dt.datetime) -> None:
     after = 0
     # Looking through many strays must not keep others from writing, so it is done before.
     while ready := strays.placed(session(), now - YOUNG, after, BULK):
-        arrived = [(stray.channel_id, _said(stray)) for stray in ready]
+        said = [(stray.channel_id, _said(stray)) for stray in ready]
+        arrived: dict[int, list[Receipt]] = {}
+        for channel_id, receipt in said:
+            arrived.setdefault(channel_id, []).append(receipt)
         with writing() as current:
             unknown = set(_place(current, arrived, now))
-            found = [stray.id for stray, one in zip(ready, arrived, strict=True) if one not in unknown]
+            found = [stray.id for stray, one in zip(ready, said, strict=True) if one not in unknown]
             strays.forget(current, found)
         after = ready[-1].id
 

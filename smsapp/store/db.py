@@ -129,6 +129,13 @@ def one_of(
     return listed
 
 
+def list_of(column: sa.ColumnElement[int]) -> sa.ColumnElement[list[int]]:
+    """Return the whole numbers of a group as one list: one value of the driver's, however many there are."""
+    together = sa.func.json_agg if dialect() == "postgresql" else sa.func.json_group_array
+    found: sa.ColumnElement[list[int]] = together(column, type_=sa.JSON)
+    return found
+
+
 def holds(text: sa.ColumnElement[Any] | Any, part: str) -> sa.ColumnElement[bool]:
     """Return whether `part` occurs in `text`, every character of it a letter.
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.orm import Session
 
-from smsapp.store.db import NAMES, BigId, Json, UtcDateTime, db, dialect
+from smsapp.store.db import NAMES, BigId, Json, UtcDateTime, db, dialect, one_of
 
 BIND = "inbox"
 READER = 7_460_001
@@ -45,7 +45,11 @@ INBOX = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("ix_inbox_new", "id", sqlite_where=sa.text("state = 0"), postgresql_where=sa.text("state = 0")),
 )
-_NEW = INBOX.c.state == 0
+# Written out, as in the index: PostgreSQL does not look into that one for a parameter whose value it may not know.
+_NEW = INBOX.c.state == sa.literal_column("0")
+_COLUMNS = [INBOX.c[name] for name in ("id", "channel_id", "method", "query", "headers", "body", "url")]
+# PostgreSQL believes that few wait, whatever their number, and would fetch and sort all of them for the oldest ones.
+_IN_ORDER = sa.text("SET LOCAL enable_bitmapscan = off")
 _ADD = sa.insert(INBOX)
 # Whatever was removed, and even if the file is lost or an older copy of it comes back, an id never comes again: it is
 # the microsecond, or the next number if that one is taken.
@@ -97,20 +101,26 @@ def only_reader(session: Session) -> bool:
     return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(READER))))
 
 
-def unread(limit: int) -> Sequence[Row[Any]]:
-    """Return the oldest callbacks nobody has read, in the order they came."""
+def unread(limit: int, after: int = 0) -> Sequence[Row[Any]]:
+    """Return the oldest callbacks behind this id that nobody has read, in the order they came."""
     with engine().connect() as current:
-        return current.execute(sa.select(INBOX).where(_NEW).order_by(INBOX.c.id).limit(limit)).all()
+        return _oldest(current, _COLUMNS, limit, after).all()
 
 
 def unread_ids(limit: int) -> Sequence[int]:
     with engine().connect() as current:
-        return current.scalars(sa.select(INBOX.c.id).where(_NEW).order_by(INBOX.c.id).limit(limit)).all()
+        return _oldest(current, [INBOX.c.id], limit).scalars().all()
+
+
+def _oldest(current: Connection, columns: Sequence[Any], limit: int, after: int = 0) -> sa.CursorResult[Any]:
+    if current.dialect.name == "postgresql":
+        current.execute(_IN_ORDER)
+    return current.execute(sa.select(*columns).where(_NEW, INBOX.c.id > after).order_by(INBOX.c.id).limit(limit))
 
 
 def mark_read(current: Connection, ids: Sequence[int], state: InboxState = InboxState.APPLIED) -> None:
     if ids:
-        current.execute(sa.update(INBOX).where(INBOX.c.id.in_(ids)).values(state=int(state)))
+        current.execute(sa.update(INBOX).where(one_of(INBOX.c.id, ids)).values(state=int(state)))
 
 
 def forget_unread(current: Connection, channel_id: int) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
-from smsapp.store.db import add_up, changed, dialect, one_of
+from smsapp.store.db import add_up, changed, dialect, list_of, one_of
 from smsapp.store.ledger import Changes, name, shift
 from smsapp.store.runs import WAS, Batch, BatchState, Message, ProviderRef, ReceiptBucket, Run, Tally
 
 BUCKET_SECONDS = 600
 
 
-@dataclass(slots=True, eq=False)
-class Known:
+class Known(NamedTuple):
     """Where messages stand; `handed` tells queued ones in a worker's hands from those that wait."""
 
     status: Status
@@ -29,32 +27,39 @@ class Known:
     """What the answer said it is billed as; 0 while there is none."""
 
 
-def where_they_stand(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Known]:
-    """Return where these messages (run, seq) stand, locked until the transaction ends; unknown ones are absent."""
-    if not keys:
-        return {}
-    seqs: dict[int, list[int]] = {}
-    for run_id, seq in keys:
-        seqs.setdefault(run_id, []).append(seq)
+def where_they_stand(session: Session, wanted: Mapping[int, Collection[int]]) -> list[tuple[int, Known, list[int]]]:
+    """Return where these messages (run -> seqs) stand, those of a run that stand alike together: (run, where, seqs).
+
+    They stay locked until the transaction ends. Unknown ones are absent.
+    """
+    if not wanted:
+        return []
     if dialect() == "postgresql":
-        _lock_runs_in_doubt(session, seqs)
-    known: dict[tuple[int, int], Known] = {}
-    # One for all that stand alike: to make one for each took as long as to ask for them.
-    shared: dict[tuple[int, str | None, int | None, bool], Known] = {}
-    for run_id, its_seqs in sorted(seqs.items()):
-        wanted = sa.select(Message.seq, Message.status, Message.reason, Message.parts).where(
-            Message.run_id == run_id, one_of(Message.seq, sorted(its_seqs))
-        )
-        rows = session.connection().execute(wanted.order_by(Message.seq).with_for_update()).all()
-        in_flight = _in_flight(session, run_id) if any(row[1] == Status.QUEUED for row in rows) else []
-        for seq, status, reason, parts in rows:
-            handed = status == Status.QUEUED and any(lo <= seq <= hi for lo, hi in in_flight)
-            key = (status, reason, parts, handed)
-            stands = shared.get(key)
-            if stands is None:
-                stands = shared[key] = Known(Status(status), reason or "", handed, parts or 0)
-            known[run_id, seq] = stands
-    return known
+        _lock_runs_in_doubt(session, wanted)
+    found = []
+    for run_id, seqs in sorted(wanted.items()):
+        # Rows are few: a number for each message and nothing else comes from the database and is read in one go.
+        for status, reason, parts, alike in session.connection().execute(_standing(run_id, seqs)).all():
+            stands = Known(Status(status), reason or "", False, parts or 0)
+            if stands.status is not Status.QUEUED:
+                found.append((run_id, stands, alike))
+                continue
+            in_flight = _in_flight(session, run_id)
+            handed = {seq for seq in alike if any(lo <= seq <= hi for lo, hi in in_flight)}
+            found.append((run_id, stands._replace(handed=True), sorted(handed)))
+            found.append((run_id, stands, [seq for seq in alike if seq not in handed]))
+    return found
+
+
+def _standing(run_id: int, seqs: Collection[int]) -> sa.Select[Any]:
+    """Return (status, reason, parts, list of seqs) of these messages, and lock them in their order."""
+    its = sa.select(Message.seq, Message.status, Message.reason, Message.parts).where(
+        Message.run_id == run_id, one_of(Message.seq, sorted(seqs))
+    )
+    locked = its.order_by(Message.seq).with_for_update().cte("its")
+    return sa.select(locked.c.status, locked.c.reason, locked.c.parts, list_of(locked.c.seq)).group_by(
+        locked.c.status, locked.c.reason, locked.c.parts
+    )
 
 
 def _in_flight(session: Session, run_id: int) -> list[tuple[int, int]]:
@@ -155,7 +160,7 @@ def by_provider_ref(session: Session, channel_id: int, refs: Sequence[str]) -> d
     """Return (ref, phone or "") -> (run, seq) for a provider's ids."""
     found = session.execute(
         sa.select(ProviderRef.ref, ProviderRef.phone, ProviderRef.run_id, ProviderRef.seq).where(
-            ProviderRef.channel_id == channel_id, ProviderRef.ref.in_(refs)
+            ProviderRef.channel_id == channel_id, one_of(ProviderRef.ref, refs)
         )
     )
     return {(ref, phone): (run_id, seq) for ref, phone, run_id, seq in found}

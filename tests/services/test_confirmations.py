@@ -59,12 +59,12 @@ def test_whom_a_receipt_calls_opted_out_is_on_our_list_afterwards_and_only_once(
     work(app, clock)
     opt_outs.add(people[1].phones["$phone"], "asked on the phone", OPERATOR, clock.now)
     said = [
-        (campaign.channel_id, Receipt(News.UNDELIVERED, f"{run_id}-{seq}", outcome=outcome))
+        Receipt(News.UNDELIVERED, f"{run_id}-{seq}", outcome=outcome)
         for seq, outcome in ((1, Outcome.OPTED_OUT), (2, Outcome.OPTED_OUT), (3, Outcome.SWITCHED_OFF))
     ]
     for _again in range(2):
         with writing() as current:
-            receipts.apply_receipts(current, said, clock.now)
+            receipts.apply_receipts(current, {campaign.channel_id: said}, clock.now)
     by_seq = dict(session().query(Message.seq, Message.phone).filter_by(run_id=run_id))
     assert {row.phone: row.source for row in listed()} == {
         by_seq[1]: "provider",

@@ -199,6 +199,20 @@ def test_a_job_that_is_asked_to_stop_leaves_the_rest_to_its_successor(
     assert (receipts.unread_count(), rung()) == (1, 1)
 
 
+@pytest.mark.parametrize(("body", "left"), [(b"x", 1), (b"a long one", 3)])
+def test_one_transaction_takes_pages_until_it_has_many_or_long_callbacks(
+    app: Flask, clock: FakeClock, channel_id: int, monkeypatch: pytest.MonkeyPatch, body: bytes, left: int
+) -> None:
+    for name, value in (("PAGE", 2), ("BULK", 4), ("LONG", 10)):
+        monkeypatch.setattr(receipts, name, value)
+    bring(channel_id, clock, *[body] * 5)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(stopping, "is_wanted", lambda: True)
+        receipts.keep_reading(lambda: clock.now, passing(clock))
+    assert receipts.unread_count() == left
+    assert (receipts.apply_news(clock.now), receipts.unread_count()) == (left, 0)
+
+
 def test_of_two_jobs_one_reads(app: Flask, clock: FakeClock, channel_id: int) -> None:
     bring(channel_id, clock, b"x")
     assert queue.attend("keep_reading")

@@ -13,7 +13,7 @@ from smsapp.domain import message
 from smsapp.domain.campaign import Left
 from smsapp.domain.outcome import Outcome
 from smsapp.services import intake, receipts, sending
-from smsapp.store import ledger, runs
+from smsapp.store import ledger, news, runs
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message
 from smsapp.store.strays import StrayReceipt
@@ -87,19 +87,18 @@ def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeCloc
     channel = builders.channel()
     with writing() as current:
         for stray in ("999999-1", "nonsense", ""):
-            receipts.apply_receipts(current, [(channel.id, Receipt(News.DELIVERED, stray))], clock.now)
+            receipts.apply_receipts(current, {channel.id: [Receipt(News.DELIVERED, stray)]}, clock.now)
     kept = session().scalars(sa.select(StrayReceipt.ref)).all()
     assert sorted(kept) == ["", "999999-1", "nonsense"]
 
 
 def test_a_receipt_for_nothing_of_ours_that_comes_again_is_kept_once(app: Flask, clock: FakeClock) -> None:
     channel = builders.channel()
-    twice = [(channel.id, Receipt(News.DELIVERED, provider_ref="x", phone="1"))] * 2
+    twice = [Receipt(News.DELIVERED, provider_ref="x", phone="1")] * 2
     for _ in range(2):
         with writing() as current:
-            receipts.apply_receipts(
-                current, [*twice, (channel.id, Receipt(News.ACCEPTED, provider_ref="x"))], clock.now
-            )
+            once = Receipt(News.ACCEPTED, provider_ref="x")
+            receipts.apply_receipts(current, {channel.id: [*twice, once]}, clock.now)
         clock.forward(hours=1)
     kept = session().execute(sa.select(StrayReceipt.news, StrayReceipt.at)).all()
     assert sorted(news for news, _at in kept) == ["accepted", "delivered"]
@@ -196,6 +195,10 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
     receipts.redo_strays(clock.now)
     # then
     assert funnel(run_id).delivered == 1
+
+
+def test_more_receipts_by_the_providers_id_than_a_statement_takes_values_are_looked_up_at_once(app: Flask) -> None:
+    assert news.by_provider_ref(session(), 1, [f"sid-{n}" for n in range(70_000)]) == {}
 
 
 def test_one_provider_cannot_move_anothers_messages(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:

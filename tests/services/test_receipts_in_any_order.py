@@ -31,7 +31,7 @@ def arrive(campaign: Campaign, clock: FakeClock, news: Sequence[Receipt]) -> Non
     assert campaign.channel_id is not None
     for at in range(0, len(news), 50):
         with writing() as current:
-            receipts.apply_receipts(current, [(campaign.channel_id, one) for one in news[at : at + 50]], clock.now)
+            receipts.apply_receipts(current, {campaign.channel_id: news[at : at + 50]}, clock.now)
 
 
 def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Receipt]) -> None:

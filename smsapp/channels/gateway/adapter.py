@@ -377,7 +377,7 @@ def _outcome(line: str) -> tuple[str, Outcome]:
 def _parameters(callback: Callback, charset: str) -> list[tuple[str, str]]:
     """Return query and form parameters together."""
     found = parse_qsl(callback.query, keep_blank_values=True, encoding=charset, errors="replace")
-    found += parse_qsl(
-        callback.body.decode(charset, "replace"), keep_blank_values=True, encoding=charset, errors="replace"
-    )
+    if callback.body:
+        form = callback.body.decode(charset, "replace")
+        found += parse_qsl(form, keep_blank_values=True, encoding=charset, errors="replace")
     return found
