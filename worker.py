@@ -72,6 +72,16 @@ class JobWorker(Worker):
             limit.start()
 
 
+def spare_the_collector() -> None:
+    """Have Python's garbage collector look more rarely, and never through what is loaded by now.
+
+    It need not look through all that for each few thousand messages: half of a claim. Nor need it look so often: a
+    batch makes thousands of objects and no cycles, and that took a twelfth of a lane.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 1_000)
+
+
 def wait_for_redis(client: redis.Redis, stop: threading.Event) -> bool:
     """Return True when Redis answers, or False if a stop was asked for first; says so once, not at every try."""
     pause = 0.25
@@ -162,10 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Loaded once here, not again in each forked child.
         importlib.import_module(queue.TASKS.removesuffix("."))
         load()
-        # Python's garbage collector need not look through all that for each few thousand messages: half of a claim. Nor
-        # need it look so often: a batch makes thousands of objects and no cycles, and that took a twelfth of a lane.
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 1_000)
+        spare_the_collector()
         return work(app, queue.connect(config.redis_url), names)
     if given.role == "connect":
         return connect(app)
