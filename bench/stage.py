@@ -147,15 +147,18 @@ def confirm(campaign: Campaign, template: SmsTemplate) -> None:
     campaigns.confirm(campaign.id, campaign.version, sms_templates.seen(template), BY, clock.now())
 
 
-def await_end(campaign_id: int, look: float = 0.01) -> Run:
-    """Return the campaign's run once its last write-back is committed; `look`: seconds between looks."""
+def await_end(campaign_id: int, look: float = 0.03) -> Run:
+    """Return the campaign's run once its last write-back is committed; `look`: seconds between looks.
+
+    A hundred looks a second through the ORM took a tenth of the machine they measured.
+    """
     deadline = time.monotonic() + PATIENCE
+    over = sa.select(Run.id).where(Run.campaign_id == campaign_id, Run.finished_at.is_not(None))
     while time.monotonic() < deadline:
-        run = session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
+        found = session().scalar(over)
         session().commit()
-        session().expire_all()
-        if run.finished_at is not None:
-            return run
+        if found is not None:
+            return session().get_one(Run, found, populate_existing=True)
         time.sleep(look)
     raise TimeoutError("the campaign has not ended")
 

@@ -350,6 +350,7 @@ class Lane:
             self.batches.add(task)
             task.add_done_callback(self.batches.discard)
             task.add_done_callback(self._stir)
+        await asyncio.sleep(0)  # they are cut: how many requests wait decides whether more is wanted
         return True
 
     def _stir(self, _ended: object = None) -> None:

@@ -112,14 +112,18 @@ def _adding_up(_dialect: str, table: Any, latest: tuple[str, ...]) -> Any:
     return new.on_conflict_do_update(index_elements=list(table.__table__.primary_key), set_=more)
 
 
+def as_array(numbers: Collection[Any]) -> str:
+    """Return whole numbers as PostgreSQL writes an array: the driver takes longer to hand over a list than a query."""
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
 def one_of(
     column: sa.ColumnElement[Any] | orm.InstrumentedAttribute[Any], values: Collection[str] | Collection[int]
 ) -> sa.ColumnElement[bool]:
     """Return `column IN values`, texts or whole numbers, with one bound parameter, however many values there are."""
     if dialect() == "postgresql":
         whole = isinstance(column.type, sa.Integer)
-        # Numbers as one text, because the driver takes longer to hand over a list of them than the query itself.
-        given: Any = f"{{{','.join(map(str, values))}}}" if whole else list(values)
+        given: Any = as_array(values) if whole else list(values)
         array = sa.bindparam(None, given, sa.Text if whole else postgresql.ARRAY(sa.Text))
         listing = sa.cast(array, postgresql.ARRAY(column.type)) if whole else array
         found: sa.ColumnElement[bool] = column == sa.any_(listing)
