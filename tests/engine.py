@@ -107,10 +107,11 @@ def apply(clock: FakeClock, *news: Receipt) -> None:
 
 
 def claimed(campaign: Campaign, clock: FakeClock, by: str) -> Claimed:
-    """A batch of the campaign's run in the hands of this worker, for a minute."""
+    """A batch of the campaign's runs in the hands of this worker, for a minute."""
     with writing() as current:
         until = clock.now + dt.timedelta(seconds=60)
-        (found,) = ledger.claim_batches(current, [campaign.channel_id or 0], [], 0, by, until)
+        ours = current.scalars(sa.select(Run.id).where(Run.campaign_id == campaign.id)).all()
+        (found,) = ledger.claim_batches(current, ours, 0, by, until)
     return found
 
 

@@ -213,15 +213,13 @@ class Lane:
         self._stir()
 
     async def _listen(self) -> None:
-        """Have the lane look around as soon as a ring comes that no worker takes."""
-        known = 0
+        """Look around as soon as a ring comes that no worker takes: one lane does, unless it holds its own channels."""
+        step = partial(self._in_context, queue.hears, "lanes" if self.holds is None else self.claim, queue.SEND)
         while True:
             await asyncio.sleep(LISTEN)
-            step = partial(self._in_context, queue.waiting, queue.SEND)
-            waiting = await asyncio.get_running_loop().run_in_executor(self.booth, step)
-            if waiting > known:
+            # One that is freezing leaves what comes to the others.
+            if self.freezing is None and await asyncio.get_running_loop().run_in_executor(self.booth, step):
                 self._look_soon()
-            known = waiting
 
     def _freeze(self, run_ids: Sequence[int]) -> bool:
         """Freeze these runs as far as nobody else does; say whether there is something new to claim."""
@@ -302,35 +300,27 @@ class Lane:
         shared, share = Shared(row.id, row.rate, self.claim), row.rate / settings().SEND_WORKERS
         return Limited(adapter.in_flight, shared, share, self.booth, self.clerks)
 
-    def _claim(self, channel_ids: Sequence[int], most: int) -> list[Claimed]:
-        """Claim the next batches of a run; if it has come into its quiet hours it is held, and they are given back."""
+    def _claim(self, most: int) -> list[Claimed]:
+        """Claim the next batches of a run that may; those that have come into their quiet hours are held first."""
         now = self.clock()
         with writing() as current:
-            resting = [run_id for run_id, work in self.works.items() if not work.may_claim]
-            lease = now + self._lease()
-            found = ledger.claim_batches(current, channel_ids, resting, self.last_run, self.claim, lease, most)
-            if not found:
-                return []
-            run_id = found[0].run_id
-            work = self.works.get(run_id)
-            until = work.quiet.over_at(now) if work and work.quiet else None
-            if work is None or until is not None:
-                ledger.write_back(current, [ledger.gather(batch, []) for batch in found], int(now.timestamp()))
-            if work is not None and until is not None:
-                runs.hold(current, run_id, "quiet_hours", until, now, begins={RunState.SENDING})
-                work.stopped = True
-        return found
+            for run_id, work in sorted(self.works.items()):
+                until = work.quiet.over_at(now) if work.quiet and work.may_claim else None
+                if until is not None and ledger.is_ready(current, [run_id]):
+                    runs.hold(current, run_id, "quiet_hours", until, now, begins={RunState.SENDING})
+                    work.stopped = True
+            able = [run_id for run_id, work in self.works.items() if work.may_claim]
+            return ledger.claim_batches(current, able, self.last_run, self.claim, now + self._lease(), most)
 
     # -- on the loop: provider calls ------------------------------------------------------------------------------
 
     async def _take_batches(self, http: HttpClient) -> bool:
         """Claim batches for a run that may and set them going; False if there are none."""
-        free = {work.line.channel_id: work.line for work in self.works.values() if work.may_claim}
+        free = [work.line.wanted for work in self.works.values() if work.may_claim]
         if not free:
             return False
-        most = max(1, min(line.wanted for line in free.values()))
         try:
-            found = await self.at_desk(self._claim, [*free], most)
+            found = await self.at_desk(self._claim, max(1, min(free)))
         except DBAPIError:
             log.exception("claim.failed")
             found = []
@@ -339,10 +329,7 @@ class Lane:
                 one.has_none = not one.batches
             return False
         self.last_run = found[0].run_id
-        work = self.works.get(self.last_run)
-        if work is None:
-            await self._look()
-            return True
+        work = self.works[self.last_run]
         for batch in found:
             work.batches += 1
             work.line.batches += 1

@@ -65,8 +65,7 @@ _RUN = (
     .where(
         Run.state == RunState.SENDING,
         Run.finished_at.is_(None),
-        Run.channel_id.in_(sa.bindparam("channels", expanding=True)),
-        Run.id.not_in(sa.bindparam("resting", expanding=True)),
+        Run.id.in_(sa.bindparam("runs", expanding=True)),
         _READY,
     )
     .order_by(Run.id <= sa.bindparam("after_run"), Run.id)
@@ -107,23 +106,20 @@ _UNSENT = (
 
 def claim_batches(
     session: Session,
-    channels: Sequence[int],
-    resting: Sequence[int],
+    run_ids: Sequence[int],
     after_run: int,
     claim: str,
     lease_until: dt.datetime,
     most: int = 1,
 ) -> list[Claimed]:
-    """Hand out the next batches, `most` of them at most, of one sending run of these channels, the runs taking turns.
+    """Hand out the next batches, `most` of them at most, of one of these runs that is sending, the runs taking turns.
 
-    Runs among `resting` are passed over. Numbers that opted out since the freeze are cancelled here, in the transaction
-    that claims.
+    Numbers that opted out since the freeze are cancelled here, in the transaction that claims.
     """
     taken = session.connection().execute(
         _TAKE,
         {
-            "channels": list(channels),
-            "resting": list(resting),
+            "runs": list(run_ids),
             "after_run": after_run,
             "by": claim,
             "until": lease_until,

@@ -100,12 +100,20 @@ def leave(task: str) -> None:
         log.warning("leave.lost task=%s error=%s", task, type(error).__name__)
 
 
-def waiting(name: str) -> int:
-    """Return how many rings of this queue no worker has taken; none if Redis does not answer."""
+HEARD, HEARD_SECONDS = "smsapp:heard:", 60
+
+
+def hears(listener: str, name: str) -> bool:
+    """Say whether more rings of this queue wait than when last asked; of several with one name one listener hears it.
+
+    False if Redis does not answer.
+    """
     try:
-        return queue(name).count
+        waiting = queue(name).count
+        known = connection().set(f"{HEARD}{name}:{listener}", waiting, ex=HEARD_SECONDS, get=True)
     except redis.RedisError:
-        return 0
+        return False
+    return waiting > int(known or 0)
 
 
 def ring_at(when: dt.datetime, name: str, task: str, *args: Any, ring_id: str) -> bool:

@@ -214,8 +214,8 @@ def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_
     huge.batches = huge.line.batches = lane.OPEN_BATCHES
     # then the other one may claim, until there is nothing to claim or something in hand
     assert (huge.may_claim, small.may_claim) == (False, True)
-    assert [batch.run_id for batch in there._claim([channel.id], 1)] == [small.run_id]
-    assert there._claim([channel.id], 1) == []
+    assert [batch.run_id for batch in there._claim(1)] == [small.run_id]
+    assert there._claim(1) == []
     small.has_none = True
     assert not small.may_claim
     there._look_around()
@@ -242,28 +242,77 @@ def test_a_run_that_another_lane_is_freezing_keeps_nobody_waiting(app: Flask, cl
 def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given rings that wait: one, still that one, none, two, and then the end of the story
+    # given a ring that is heard, none, one while the lane freezes an audience, and then the end of the story
     there, seen = lane.Lane(app, clock), list[str]()
-    counts = [1, 1, 0, 2]
+    heard = [True, False]
 
-    def waiting(_name: str) -> int:
-        count = counts.pop(0)
-        seen.append(str(count))
-        return count
+    def hears(listener: str, name: str) -> bool:
+        seen.append(f"{listener} {name}")
+        return heard.pop(0)
 
     monkeypatch.setattr(lane, "LISTEN", 0.0)
-    monkeypatch.setattr(queue, "waiting", waiting)
+    monkeypatch.setattr(queue, "hears", hears)
     monkeypatch.setattr(there, "_look_soon", lambda: seen.append("look"))
     # when
     with pytest.raises(IndexError):
         asyncio.run(there._listen())
-    # then it looks when there are more than before
-    assert seen == ["1", "look", "1", "0", "2", "look"]
+    # then it looks once, and all lanes listen as one
+    assert seen == ["lanes send", "look", "lanes send", "lanes send"]
+    # but not one whose channels are its own
+    held = lane.Lane(app, clock, holds=lambda: [1])
+    seen.clear()
+    with pytest.raises(IndexError):
+        asyncio.run(held._listen())
+    assert seen == [f"{held.claim} send"]
 
 
-def test_rings_that_wait_are_counted_and_none_are_known_without_redis(app: Flask) -> None:
-    assert queue.waiting(queue.SEND) == 0
+def test_a_lane_that_freezes_an_audience_leaves_rings_to_the_others(
+    app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = lane.Lane(app, clock)
+    asked = list[object]()
+
+    async def story() -> None:
+        there.freezing = asyncio.get_running_loop().create_future()
+        listening = asyncio.create_task(there._listen())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        listening.cancel()
+
+    monkeypatch.setattr(lane, "LISTEN", 0.0)
+    monkeypatch.setattr(queue, "hears", lambda *given: asked.append(given))
+    asyncio.run(story())
+    assert asked == []
+
+
+def test_of_several_that_listen_one_hears_of_a_ring_and_none_does_without_redis(app: Flask) -> None:
+    assert not queue.hears("lanes", queue.SEND)
     queue.ring(queue.SEND, "send", 1)
-    assert queue.waiting(queue.SEND) == 1
+    assert [queue.hears("lanes", queue.SEND) for _ in range(2)] == [True, False]
+    assert queue.hears("one that holds its channels", queue.SEND)
+    # and of the next one
+    queue.ring(queue.SEND, "send", 2)
+    assert queue.hears("lanes", queue.SEND)
     app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere/v.sock")
-    assert queue.waiting(queue.SEND) == 0
+    assert not queue.hears("lanes", queue.SEND)
+
+
+def test_a_run_in_its_quiet_hours_is_held_before_anything_of_it_is_claimed(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given a marketing run that one lane has taken up, and another without quiet hours
+    builders.contacts(1)
+    channel = builders.channel(quiet_from="21:00", quiet_until="08:00")
+    marketing = builders.template(channel.id, purpose="marketing")
+    _first, quiet = confirmed(clock.now, channel_id=channel.id, template_id=marketing.id)
+    _second, loud = confirmed(clock.now, channel_id=channel.id)
+    for run_id in (quiet, loud):
+        sending.open_run(run_id, clock.now)
+    there = lane.Lane(app, clock)
+    there._look_around()
+    # when it is night in Shanghai
+    clock.now = dt.datetime(2026, 3, 2, 14, 30, tzinfo=dt.UTC)
+    # then the other one is claimed
+    assert [batch.run_id for batch in there._claim(1)] == [loud]
+    assert (the_run(quiet).state, the_run(quiet).hold_reason) == (RunState.HELD, "quiet_hours")
+    assert (funnel(quiet).queued, funnel(quiet).handed, funnel(loud).handed) == (1, 0, 1)

@@ -55,10 +55,10 @@ def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
 
 def test_a_lease_is_extended_while_its_worker_lives(app: Flask, clock: FakeClock) -> None:
     builders.contacts(1)
-    campaign, run_id = confirmed(clock.now)
+    _campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
     with writing() as current:
-        ledger.claim_batches(current, [campaign.channel_id or 0], [], 0, "w1", clock.now + dt.timedelta(seconds=60))
+        ledger.claim_batches(current, [run_id], 0, "w1", clock.now + dt.timedelta(seconds=60))
         ledger.extend_leases(current, "w1", clock.now + dt.timedelta(seconds=600))
     clock.forward(seconds=61)
     sending.sweep(clock.now)
@@ -67,12 +67,12 @@ def test_a_lease_is_extended_while_its_worker_lives(app: Flask, clock: FakeClock
 
 def test_a_batch_is_claimed_by_one_worker_only(app: Flask, clock: FakeClock) -> None:
     builders.contacts(1)
-    campaign, run_id = confirmed(clock.now)
+    _campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
     minute = dt.timedelta(seconds=60)
     with writing() as current:
-        assert ledger.claim_batches(current, [campaign.channel_id or 0], [], 0, "w1", clock.now + minute)
-        assert not ledger.claim_batches(current, [campaign.channel_id or 0], [], 0, "w2", clock.now + minute)
+        assert ledger.claim_batches(current, [run_id], 0, "w1", clock.now + minute)
+        assert not ledger.claim_batches(current, [run_id], 0, "w2", clock.now + minute)
 
 
 def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(
