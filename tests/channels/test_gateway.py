@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
 
 import pytest
 from aiohttp import encode_basic_auth, web
@@ -24,6 +24,7 @@ from smsapp.channels.base import (
     Unclear,
 )
 from smsapp.channels.gateway import Gateway
+from smsapp.channels.gateway.notation import for_form, for_url
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
@@ -438,3 +439,13 @@ def test_settings_that_cannot_work_are_refused_with_their_place(name: str, value
     problems = Gateway.check(values)
     assert [problem.code for problem in problems] == [code]
     assert problems[0].place == ("receipt_phone" if name == "per_request" else name)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "gb18030"])
+def test_what_is_percent_encoded_is_read_as_it_was_and_holds_nothing_an_address_would_cut(charset: str) -> None:
+    text = "【青禾】a b+c%20&d=é/?#\n~_.-😀 Şş"
+    for encoded, read in ((for_url(text, charset), unquote), (for_form(text, charset), unquote_plus)):
+        assert read(encoded, encoding=charset) == text
+        assert not set(encoded) & set(" &=/?#\n")
+        assert encoded.isascii()
+    assert for_url("\ud800", charset) == "%3F"
