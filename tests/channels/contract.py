@@ -42,7 +42,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.services import channels as service
-from smsapp.services import receipts as inbox
+from smsapp.services import intake, receipts
 from smsapp.store.db import session
 from smsapp.store.freezing import ensure_partition
 from smsapp.store.runs import Message, ProviderRef, Run, RunState, Tally
@@ -373,15 +373,15 @@ class HttpContract(Contract):
         )
         ensure_partition(session(), run_id)
         builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=PHONE, status=Status.ACCEPTED))
-        inbox.store(channel_id, [callback, callback], now)
-        inbox.apply_news(now)
+        intake.store(channel_id, [callback, callback], now)
+        receipts.apply_news(now)
         # when the answer is, and the receipt comes once more
         if not told.ref:
             where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": told.phone}
             builders.kept(ProviderRef(**where, run_id=run_id, seq=seq))
-            inbox.redo_strays(now)
-        inbox.store(channel_id, [callback], now)
-        inbox.apply_news(now)
+            receipts.redo_strays(now)
+        intake.store(channel_id, [callback], now)
+        receipts.apply_news(now)
         # then
         session().expire_all()
         assert session().get_one(Message, (run_id, seq)).status == Status.DELIVERED
