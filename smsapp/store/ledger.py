@@ -273,6 +273,7 @@ def _store_batch(session: Session, gathered: Gathered, at: int, changes: Changes
         },
     ).rowcount  # fmt: skip
     owned = released == 1
+    queued = _lock(session, batch) if unsent or len(gathered.groups) > 1 else set[int]()
     # Where this worker left them: a lost batch's messages are in doubt, and somebody may have left them so.
     origins = [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, LEFT)]
     counted_as = name(Status.HANDED if owned else Status.UNCONFIRMED)
@@ -288,18 +289,21 @@ def _store_batch(session: Session, gathered: Gathered, at: int, changes: Changes
         elif status is Status.ACCEPTED:
             billed[batch.run_id] += sum(answer.parts for answer in group)
     if owned and unsent:
-        still = _still_queued(session, batch.run_id, unsent)
+        still = len(queued.intersection(unsent))
         changes[name(Status.HANDED), ""] -= still
         changes[name(Status.QUEUED), ""] += still
     return owned
 
 
-def _still_queued(session: Session, run_id: int, unsent: Sequence[int]) -> int:
-    """Return how many of these are queued, and lock them; a stray receipt may have moved one on."""
-    between = Message.seq.between(unsent[0], unsent[-1])
-    chosen = sa.select(Message.seq).where(Message.run_id == run_id, between, Message.status == Status.QUEUED)
-    queued = session.scalars(chosen.order_by(Message.seq).with_for_update())
-    return len({*queued}.intersection(unsent))
+def _lock(session: Session, batch: Claimed) -> set[int]:
+    """Lock a batch's messages by number, as receipts do: groups alone are in order, one after another is not.
+
+    Returns those that are queued; a stray receipt may have moved one on.
+    """
+    between = Message.seq.between(batch.rows[0][0], batch.rows[-1][0])
+    chosen = sa.select(Message.seq, Message.status).where(Message.run_id == batch.run_id, between)
+    rows = session.connection().execute(chosen.order_by(Message.seq).with_for_update())
+    return {seq for seq, status in rows if status == Status.QUEUED}
 
 
 def _store_answers(session: Session, run_id: int, begins: Status, why: str, group: Sequence[Answered], at: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Thread
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -11,8 +13,9 @@ from smsapp.channels.base import News, Receipt
 from smsapp.domain.message import Status
 from smsapp.services import sending
 from smsapp.store import freezing, ledger
-from smsapp.store.db import dialect, writing
+from smsapp.store.db import db, dialect, writing
 from smsapp.store.ledger import Answered
+from smsapp.store.runs import Message
 from tests import builders
 from tests.engine import apply as take_receipts
 from tests.engine import claimed, confirmed, funnel, refs
@@ -55,3 +58,36 @@ def test_a_batch_of_a_run_that_was_frozen_a_moment_ago_is_written_back_without_r
     # then its messages are read a few times, and no others
     assert read <= 5 * len(batch.rows) < MANY
     assert (funnel(run_id).delivered, funnel(run_id).accepted) == (1, len(answers))
+
+
+def test_messages_are_locked_by_number_whatever_became_of_them(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given a batch of two that are in doubt, which are stored first, and one before them that was accepted
+    builders.contacts(3)
+    campaign, run_id = confirmed(clock.now)
+    sending.open_run(run_id, clock.now)
+    batch = claimed(campaign, clock, "one")
+    ends = (Status.ACCEPTED, Status.UNCONFIRMED, Status.UNCONFIRMED)
+    answers = [Answered(seq, end, 1) for (seq, _phone, _params), end in zip(batch.rows, ends, strict=True)]
+
+    def store() -> None:
+        with app.app_context(), writing() as current:
+            ledger.write_back(current, [ledger.gather(batch, answers)], 0)
+
+    lane = Thread(target=store)
+    if dialect() == "postgresql":  # SQLite has one writer at a time
+        # and somebody who applies a receipt of the first message
+        with db.engine.connect() as other:
+            its = sa.select(Message.seq).where(Message.run_id == run_id)
+            other.execute(its.where(Message.seq == 1).with_for_update())
+            lane.start()
+            waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            while lane.is_alive() and not other.scalar(waits):
+                pass
+            # then nobody has locked the second one yet
+            assert other.execute(its.where(Message.seq == 2).with_for_update(nowait=True)).all() == [(2,)]
+    else:
+        lane.start()
+    lane.join()
+    assert (funnel(run_id).unconfirmed, funnel(run_id).accepted) == (2, 1)
