@@ -13,7 +13,7 @@ from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.sms_templates import SmsTemplate
 
-LARGE_BATCH, SMALL_BATCH = 1000, 200
+LARGE_BATCH, SMALL_BATCH = 1000, 400
 """Messages per batch where a request carries many, and where it carries one (the smaller, the less is in doubt)."""
 
 

@@ -77,8 +77,8 @@ class Line:
     batches: int = 0
     waiting: int = 0
     """Requests in hand whose turn has not come yet."""
-    per_batch: int = 1
-    """Requests the latest batch was cut into."""
+    per_batch: int = 0
+    """Requests the latest batch was cut into; 0 before there was one."""
 
     @property
     def wanted(self) -> int:
@@ -86,6 +86,8 @@ class Line:
 
         Claiming only when a slot was free left all of them idle for a claim and a write-back, once per batch.
         """
+        if not self.per_batch:
+            return 1 - self.batches
         return min(OPEN_BATCHES - self.batches, -(-(self.adapter.in_flight - self.waiting) // self.per_batch))
 
 
