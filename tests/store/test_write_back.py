@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from smsapp.channels.base import News, Receipt
 from smsapp.domain.message import Status
 from smsapp.services import sending
+from smsapp.services.frozen import SMALL_BATCH
 from smsapp.store import freezing, ledger
 from smsapp.store.db import db, dialect, writing
 from smsapp.store.ledger import Answered
@@ -21,7 +22,7 @@ from tests.engine import apply as take_receipts
 from tests.engine import claimed, confirmed, funnel, refs
 from tests.fakes import FakeChannel, FakeClock
 
-FEW, MANY = 20, 1200
+FEW, MANY = 20, 6 * SMALL_BATCH
 
 
 def _messages_read(current: Session) -> int:
