@@ -33,14 +33,7 @@ def take(
     called = channels.by_token(token)
     callback = Callback(method, query, kept, body, _given(called, query, url))
     try:
-        try:
-            _check(called.adapter, callback)
-        except CallbackRefused:
-            # Its key may have been changed just now.
-            called, before = channels.by_token(token, anew=True), called
-            if called.adapter is before.adapter:
-                raise
-            _check(called.adapter, callback)
+        adapter = _believing(called.adapter, token, callback)
     except CallbackRefused:
         log.warning("callback.refused channel=%s", called.channel_id)
         raise Refusal(Problem("callback_refused")) from None
@@ -49,7 +42,20 @@ def take(
         raise Refusal(Problem("callback_unclear")) from None
     if query or body:
         intake.store(called.channel_id, [callback], now)
-    return called.adapter.acknowledgement()
+    return adapter.acknowledgement()
+
+
+def _believing(adapter: Channel, token: str, callback: Callback) -> Channel:
+    """Return the adapter that believes this callback: this one or, if its key was changed just now, its successor."""
+    try:
+        _check(adapter, callback)
+    except CallbackRefused:
+        successor = channels.by_token(token, anew=True).adapter
+        if successor is adapter:
+            raise
+        _check(successor, callback)
+        return successor
+    return adapter
 
 
 def _check(adapter: Channel, callback: Callback) -> None:
