@@ -13,7 +13,7 @@ from smsapp.domain import message
 from smsapp.domain.campaign import Action, Status
 from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.schedule import Kind, Schedule
-from smsapp.services import lane, receipts
+from smsapp.services import lane, receipts, sending
 from smsapp.services.trail import Actor
 from smsapp.store import campaigns, ledger, runs
 from smsapp.store.campaigns import Campaign
@@ -113,6 +113,14 @@ def claimed(campaign: Campaign, clock: FakeClock, by: str) -> Claimed:
         ours = current.scalars(sa.select(Run.id).where(Run.campaign_id == campaign.id)).all()
         (found,) = ledger.claim_batches(current, ours, 0, by, until)
     return found
+
+
+def in_hands(people: int, clock: FakeClock, by: str) -> tuple[Campaign, int, Claimed]:
+    """A campaign to so many new people, its run, and its first batch in the hands of this worker."""
+    builders.contacts(people)
+    campaign, run_id = confirmed(clock.now)
+    sending.open_run(run_id, clock.now)
+    return campaign, run_id, claimed(campaign, clock, by)
 
 
 def campaign_due(campaign: Campaign) -> dt.datetime | None:

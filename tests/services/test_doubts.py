@@ -21,7 +21,7 @@ from smsapp.store.db import session, writing
 from smsapp.store.people import Trail
 from smsapp.store.runs import Message
 from tests import builders
-from tests.engine import OPERATOR, apply, claimed, confirmed, funnel, refs, status, the_run, work
+from tests.engine import OPERATOR, apply, claimed, confirmed, funnel, in_hands, refs, status, the_run, work
 from tests.fakes import FakeChannel, FakeClock
 
 
@@ -150,10 +150,7 @@ def test_a_late_answer_settles_what_was_left_but_not_what_was_sent_again(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     # given a worker that was lost with four messages in its hands, and what a person decided about three of them
-    builders.contacts(4)
-    campaign, run_id = confirmed(clock.now)
-    sending.open_run(run_id, clock.now)
-    dead = claimed(campaign, clock, "w1")
+    _campaign, run_id, dead = in_hands(4, clock, "w1")
     clock.forward(seconds=61)
     sending.sweep(clock.now)
     for how, seq in ((Settle.LEAVE, 1), (Settle.AGAIN, 2), (Settle.SENT, 3)):
@@ -172,10 +169,7 @@ def test_a_late_answer_settles_what_was_left_but_not_what_was_sent_again(
 
 def test_a_batch_that_is_out_is_passed_over(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     # given a batch of which one message is in doubt, handed out again for the others
-    builders.contacts(3)
-    campaign, run_id = confirmed(clock.now)
-    sending.open_run(run_id, clock.now)
-    batch = claimed(campaign, clock, "w1")
+    campaign, run_id, batch = in_hands(3, clock, "w1")
     with writing() as current:
         ledger.write_back(
             current, [ledger.gather(batch, [ledger.Answered(1, message.Status.UNCONFIRMED, 1, "no_answer")])], 0

@@ -21,9 +21,9 @@ from tests import builders
 from tests.engine import (
     apply,
     arrive,
-    claimed,
     confirmed,
     funnel,
+    in_hands,
     recount,
     refs,
     the_run,
@@ -55,10 +55,7 @@ def test_receipts_move_messages_forward_and_never_back(app: Flask, provider: Fak
 
 def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeClock) -> None:
     # given a batch whose call has not come back yet
-    builders.contacts(3)
-    campaign, run_id = confirmed(clock.now)
-    sending.open_run(run_id, clock.now)
-    batch = claimed(campaign, clock, "w1")
+    _campaign, run_id, batch = in_hands(3, clock, "w1")
     # when the carrier is quicker
     apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
     assert (funnel(run_id).handed, funnel(run_id).delivered) == (2, 1)

@@ -12,14 +12,14 @@ from flask import Flask
 from smsapp.channels.base import News, Receipt
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
-from smsapp.services import receipts, sending
+from smsapp.services import sending
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
 from smsapp.store.ledger import Answered
 from smsapp.store.runs import Message
 from smsapp.store.strays import StrayReceipt
-from tests import builders
+from tests import builders, engine
 from tests.engine import claimed, confirmed, funnel, recount
 from tests.fakes import FakeChannel, FakeClock
 
@@ -30,8 +30,7 @@ def arrive(campaign: Campaign, clock: FakeClock, news: Sequence[Receipt]) -> Non
     """Bring receipts by the campaign's own channel, some at a time."""
     assert campaign.channel_id is not None
     for at in range(0, len(news), 50):
-        with writing() as current:
-            receipts.apply_receipts(current, {campaign.channel_id: news[at : at + 50]}, clock.now)
+        engine.arrive(campaign.channel_id, clock, *news[at : at + 50])
 
 
 def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Receipt]) -> None:

@@ -17,10 +17,10 @@ from tests import builders
 from tests.engine import (
     OPERATOR,
     campaign_due,
-    claimed,
     confirmed,
     daily,
     funnel,
+    in_hands,
     recount,
     status,
     waiting,
@@ -33,10 +33,7 @@ def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     # given a worker that died with a batch in its hands
-    builders.contacts(1200)
-    campaign, run_id = confirmed(clock.now)
-    sending.open_run(run_id, clock.now)
-    dead = claimed(campaign, clock, "dead")
+    campaign, run_id, dead = in_hands(1200, clock, "dead")
     # when the others go on, and the lease runs out
     work(app, clock)
     assert (funnel(run_id).handed, funnel(run_id).accepted) == (1000, 200)

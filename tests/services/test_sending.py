@@ -23,9 +23,9 @@ from smsapp.store.runs import RunState
 from tests import builders
 from tests.engine import (
     OPERATOR,
-    claimed,
     confirmed,
     funnel,
+    in_hands,
     recount,
     status,
     the_run,
@@ -333,10 +333,7 @@ def test_an_ended_run_cancels_what_has_not_left(app: Flask, provider: FakeChanne
 
 def test_what_is_in_flight_when_a_run_is_ended_is_waited_for(app: Flask, clock: FakeClock) -> None:
     # given a batch in a worker's hands
-    builders.contacts(1500)
-    campaign, run_id = confirmed(clock.now)
-    sending.open_run(run_id, clock.now)
-    batch = claimed(campaign, clock, "w1")
+    campaign, run_id, batch = in_hands(1500, clock, "w1")
     # when
     sending.end(run_id, OPERATOR, clock.now)
     # then the rest is cancelled, and the batch's answers still count

@@ -19,7 +19,7 @@ from smsapp.store.ledger import Answered
 from smsapp.store.runs import Message
 from tests import builders
 from tests.engine import apply as take_receipts
-from tests.engine import claimed, confirmed, funnel, refs
+from tests.engine import claimed, confirmed, funnel, in_hands, refs
 from tests.fakes import FakeChannel, FakeClock
 
 FEW, MANY = 20, 6 * SMALL_BATCH
@@ -65,10 +65,7 @@ def test_messages_are_locked_by_number_whatever_became_of_them(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     # given a batch of two that are in doubt, which are stored first, and one before them that was accepted
-    builders.contacts(3)
-    campaign, run_id = confirmed(clock.now)
-    sending.open_run(run_id, clock.now)
-    batch = claimed(campaign, clock, "one")
+    _campaign, run_id, batch = in_hands(3, clock, "one")
     ends = (Status.ACCEPTED, Status.UNCONFIRMED, Status.UNCONFIRMED)
     answers = [Answered(seq, end, 1) for (seq, _phone, _params), end in zip(batch.rows, ends, strict=True)]
 
