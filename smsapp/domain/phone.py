@@ -217,7 +217,6 @@ def _scattered(seen: str) -> list[tuple[int, int, str]]:
     groups = list(_FIGURES.finditer(seen))
     if len(groups) < 2:
         return []
-    dates = [match.span() for match in _INSIDE.finditer(seen) if match["plain"] and "x" not in match[0].lower()]
     scattered: list[tuple[int, int, str]] = []
     done = 0
     for first, group in enumerate(groups):
@@ -233,11 +232,17 @@ def _scattered(seen: str) -> list[tuple[int, int, str]]:
             pure = pure and dropped
             end = following.end()
             number = _number_of(written)
-            if number and (pure or not any(begin < end and group.start() < close for begin, close in dates)):
+            if number and (pure or not _has_date(seen, group.start(), end)):
                 scattered.append((group.start(), end, number))
                 done = end
                 break
     return scattered
+
+
+def _has_date(seen: str, begin: int, end: int) -> bool:
+    """Return whether a date or an amount lies here, at least with a part of it."""
+    plain = (match for match in _INSIDE.finditer(seen) if match["plain"] and "x" not in match[0].lower())
+    return any(match.start() < end and begin < match.end() for match in plain)
 
 
 def _may_join(between: str) -> bool:
@@ -246,8 +251,9 @@ def _may_join(between: str) -> bool:
 
 def _number_of(written: str) -> str:
     """Return the number that these figures are, "" if they are a mobile number of no country for sure."""
-    mobile = _WRITTEN_MOBILE.fullmatch(written)
-    return normalise(written) if mobile or (written.startswith(("+", "00")) and len(written) > 8) else ""
+    if len(written) > 8 and (written.startswith(("+", "00")) or _WRITTEN_MOBILE.fullmatch(written)):
+        return normalise(written)
+    return ""
 
 
 def _masked(written: str) -> str:
