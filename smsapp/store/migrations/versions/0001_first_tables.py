@@ -369,6 +369,7 @@ def upgrade_main() -> None:
         sa.Column("at", db.UtcDateTime(), nullable=False),
         sa.Column("person_id", sa.Integer(), nullable=True),
         sa.Column("by", sa.String(length=120), nullable=False),
+        sa.Column("address", sa.String(length=45), nullable=False),
         sa.Column("action", sa.String(length=40), nullable=False),
         sa.Column("noun", sa.String(length=40), nullable=False),
         sa.Column("noun_id", sa.String(length=64), nullable=False),
