@@ -82,6 +82,8 @@ def _described(
         phone_property=phone_property,
         variables=variables(template.text) if template else (),
         mapping=mapping or {},
+        countries=channel.countries if channel else (),
+        number_classes=channel.number_classes if channel else (),
         caps=caps(now) if template and template.purpose == Purpose.MARKETING else (),
     )
 

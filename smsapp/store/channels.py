@@ -25,6 +25,12 @@ class ChannelRow(Base):
     secrets: Mapped[bytes] = mapped_column(sa.LargeBinary, default=b"")
     callback_token: Mapped[str] = mapped_column(sa.String(64), unique=True)
     phone_property: Mapped[str] = mapped_column(sa.String(125), default="$phone")
+    country: Mapped[str] = mapped_column(sa.String(2), default="")
+    """Region code of the country whose national numbers the provider writes; "" = DEFAULT_REGION."""
+    countries: Mapped[list[Any]] = mapped_column(default=list)
+    """Region codes of the countries it may write to; none = every country."""
+    number_classes: Mapped[list[Any]] = mapped_column(default=list)
+    """Classes (domain/numbering.py) it may write to beside mobile numbers."""
     rate: Mapped[int | None]
     """Messages per second over all workers; None = as fast as the provider takes them."""
     quiet_from: Mapped[str] = mapped_column(sa.String(5), default="21:00")

@@ -6,6 +6,7 @@ Contacts come by the million: they are read and written in bulk with plain SQL, 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,12 +19,16 @@ from smsapp.domain import phone
 from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Type
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, session, upsert
+from smsapp.store.numbers import classify
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 ROWS_AT_ONCE = 200
 """Rows of one statement on SQLite: a statement for each, executemany, takes a third longer; so do some thousands."""
+
+_UNUSUAL = re.compile(r'"(\+(?!861[3-9])[0-9]+|\+86(?:1349|174|1619)[0-9]+)"')
+"""Numbers in a contact's phones as JSON that may be something else than mobile numbers."""
 
 NAMES = ("name", "nickname", "$name", "姓名")
 """Properties that a search by name looks into."""
@@ -155,6 +160,7 @@ def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> 
     """Make these profiles the whole truth about their contacts, new or not; each user id occurs once."""
     if not profiles:
         return
+    classify(current, (number for row in profiles for number in row.phones.values()))
     rows = [(row.xwho, as_json(row.properties), as_json(row.phones)) for row in profiles]
     if dialect() == "postgresql":
         current.execute(_REPLACE_POSTGRESQL, {**_columns(rows), "now": now})
@@ -169,6 +175,7 @@ def merge(current: Session, rows: Sequence[tuple[str, str, str]], now: dt.dateti
     """
     if not rows:
         return 0
+    classify(current, (number for _, _, phones in rows for number in _UNUSUAL.findall(phones)))
     if dialect() == "postgresql":
         return sum(_merge_postgresql(current, wave, now) for wave in _waves(rows))
     driver = _driver(current)
@@ -220,6 +227,7 @@ def phones_after(current: Session, name: str, after: int, limit: int) -> list[tu
 
 def set_phones(current: Session, name: str, numbers: Sequence[tuple[int, str | None]]) -> None:
     """Write what was read from one phone property: (contact id, number or None if there is no value)."""
+    classify(current, (number for _, number in numbers))
     if dialect() == "postgresql":
         ids, values = [id_ for id_, _ in numbers], [number for _, number in numbers]
         current.execute(_PHONES_POSTGRESQL, {"ids": ids, "numbers": values, "name": name})

@@ -19,10 +19,16 @@ def tlv(tag: int, value: bytes) -> bytes:
 
 
 def deliver(
-    text: bytes, *, esm_class: int = 0, coding: int = 0, source: str = "8613800138000", extra: bytes = b""
+    text: bytes,
+    *,
+    esm_class: int = 0,
+    coding: int = 0,
+    source: str = "8613800138000",
+    ton: int = 1,
+    extra: bytes = b"",
 ) -> bytes:
-    """Return the body of a deliver_sm."""
-    ends = b"\0\1\1" + source.encode() + b"\0\0\1" + b"10690001\0"
+    """Return the body of a deliver_sm; `ton` is the type of its sender's number."""
+    ends = bytes((0, ton, 1)) + source.encode() + b"\0\0\1" + b"10690001\0"
     return ends + bytes((esm_class, 0, 0, 0, 0, 0, 0, coding, 0, len(text))) + text + extra
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from smsapp.channels._numbers import e164
 from smsapp.channels._verdicts import About, refusal
 from smsapp.channels._verdicts import Refused as PieceRefused
 from smsapp.channels.base import (
@@ -282,19 +283,11 @@ class Smpp(Channel):
         if not receipts.is_text(delivered):
             return []
         text: str | None = decoded(delivered.text, delivered.coding, self.values["alphabet"])
-        phone = self._e164(delivered.source)
+        phone = e164(delivered.source, self.country, delivered.source_ton) or delivered.source
         place = receipts.place_of(delivered) or place_in(delivered.header)
         if place is not None and place[1] > 1:
             text = self._drawer.put(phone, place, text or "", self.clock())
         return [] if text is None else [Reply(phone, text)]
-
-    def _e164(self, raw: str) -> str:
-        digits = "".join(one for one in raw if one in "0123456789")
-        if not digits:
-            return ""
-        if self.values["number_format"] == "national" and not raw.startswith(("+", "00")) and len(digits) == 11:
-            return "+86" + digits
-        return "+" + digits.removeprefix("00")
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
