@@ -280,7 +280,7 @@ def test_several_are_deleted_at_once_and_what_may_not_go_stays(olga: Pages) -> N
 
     assert "2 campaigns were deleted." in page.said()
     assert names(page) == ["等着"]
-    assert "Tick the messages" in olga.get("/campaigns/delete").said()
+    assert "Tick the campaigns" in olga.get("/campaigns/delete").said()
     olga.get(f"/campaigns/{gone[0].id}/edit", status=404)
 
 
