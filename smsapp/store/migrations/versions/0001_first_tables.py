@@ -528,6 +528,8 @@ def upgrade_main() -> None:
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("verdict", sa.String(length=10), nullable=False),
         sa.Column("hold_reason", sa.String(length=40), nullable=False),
+        sa.Column("cancel_reason", sa.String(length=40), nullable=False),
+        sa.Column("failure", sa.String(length=40), nullable=False),
         sa.Column("hold_until", db.UtcDateTime(), nullable=True),
         sa.Column("held_at", db.UtcDateTime(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
