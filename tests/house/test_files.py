@@ -14,6 +14,7 @@ from tests.house.source import product, sources
 LONGEST = 500
 NOT_A_PROVIDER = {"__init__", "base", "http", "simulator", "gateway"}
 VAGUE = {"manager", "helper", "helpers", "utils", "util", "data", "info", "process", "misc", "common"}
+PRINTING = {"click.echo", "click.secho", "click.ClickException", "print"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 
@@ -95,6 +96,6 @@ def test_commands_print_in_one_way() -> None:
         for source in product()
         if source.module.startswith("smsapp.cli.") and source.module != "smsapp.cli.output"
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"click.echo", "click.secho", "click.ClickException", "print"}
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in PRINTING
     ]
     assert not others, f"use echo or failure of smsapp.cli.output: {others}"
