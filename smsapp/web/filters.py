@@ -26,7 +26,7 @@ LEAST_SHARE = 0.0005
 """Half of the smallest percentage that is written."""
 CODES = {"audit": "Audit", "result": "Check", "role": "Role"}
 """Details of the trail that hold a code, and the enum it is of."""
-WORDS: dict[str, dict[str, Any]] = {"cause": reports.DECIDED, "group": reports.GROUPS}
+WORDS: dict[str, dict[str, Any]] = {"cause": reports.UNCONFIRMED, "group": reports.GROUPS}
 
 
 def when(moment: dt.datetime | None, zone: str | None = None, seconds: bool | None = False) -> str:

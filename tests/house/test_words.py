@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from enum import Enum
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -13,7 +15,17 @@ from babel.messages.pofile import read_po
 
 from config import HERE
 from smsapp import words
-from smsapp.words import general
+from smsapp.domain.run import (
+    HOLD_RULES,
+    CancelReason,
+    FailoverReason,
+    HoldReason,
+    PinReason,
+    RunFailure,
+    RunState,
+    RunVerdict,
+)
+from smsapp.words import general, reports
 from tests.house.source import product
 
 KEYWORDS: dict[str, tuple[int, ...] | None] = {
@@ -174,3 +186,26 @@ def test_retired_words_stay_out_of_english(chinese: Catalog) -> None:
     written = [text for entry in chinese if entry.id for text in texts(entry.id) if text not in KEPT_ENGLISH]
     wrong = [text for text in written if RETIRED_ENGLISH.search(text)]
     assert not wrong, wrong
+
+
+@pytest.mark.parametrize(
+    ("said", "members"),
+    [
+        (reports.HOLDS, HoldReason),
+        (reports.FAILURES, RunFailure),
+        (reports.RUN_STATES, RunState),
+        (reports.VERDICTS, RunVerdict),
+        (reports.CANCELLED, CancelReason),
+        (reports.STAYS, PinReason),
+    ],
+    ids=["holds", "failures", "states", "verdicts", "cancelled", "pins"],
+)
+def test_every_member_of_a_run_has_words_and_every_word_a_member(said: dict[Any, Any], members: type[Enum]) -> None:
+    assert set(said) == set(members)
+    assert {type(key) for key in said} == {members}
+
+
+def test_every_failover_has_words() -> None:
+    moving = {reason for reason, rule in HOLD_RULES.items() if rule.may_fail_over}
+    assert set(reports.ROUTES) <= moving | set(FailoverReason)
+    assert moving | set(FailoverReason) <= set(reports.ROUTES) | set(reports.HOLDS)
