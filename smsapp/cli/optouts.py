@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.output import echo
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.services import clock, opt_outs, unattributed
@@ -37,8 +38,8 @@ def import_(file: Path) -> None:
     except Refusal as refusal:
         _fail(refusal, 2)
     for row, problem in done.complaints:
-        click.echo(f"row {row}: {sentence(problem)}", err=True)
-    click.echo(f"{done.added} added, {done.known} known already, {done.refused} refused")
+        echo(f"row {row}: {sentence(problem)}", err=True)
+    echo(f"{done.added} added, {done.known} known already, {done.refused} refused")
     raise SystemExit(1 if done.refused else 0)
 
 
@@ -53,7 +54,7 @@ def list_(full: bool) -> None:
     """
     for row in opt_outs.everyone():
         number = row.phone if full else phone.mask(row.phone)
-        click.echo(f"{number}\t{row.at.isoformat(timespec='seconds')}\t{row.source}\t{row.note}")
+        echo(f"{number}\t{row.at.isoformat(timespec='seconds')}\t{row.source}\t{row.note}")
     _tell_waiting()
 
 
@@ -76,8 +77,8 @@ def waiting(full: bool) -> None:
     for row in rows:
         sender, text = (row.sender, row.text) if full else map(phone.mask_inside, (row.sender, row.text))
         told = "opt-out" if row.opt_out else "reply"
-        line = f"{row.id}\t{row.received_at.isoformat(timespec='seconds')}\t{told}\t{sender}\t{text}"
-        click.echo("".join(letter if letter.isprintable() or letter == "\t" else " " for letter in line))
+        text = " ".join(text.split())
+        echo(f"{row.id}\t{row.received_at.isoformat(timespec='seconds')}\t{told}\t{sender}\t{text}")
     raise SystemExit(1 if rows else 0)
 
 
@@ -94,16 +95,16 @@ def assign(reply_id: int, number: str) -> None:
     try:
         opted_out = unattributed.assign(reply_id, number, ACTOR, clock.now())
     except NotFound:
-        click.echo("No such reply waits.", err=True)
+        echo("No such reply waits.", err=True)
         raise SystemExit(1) from None
     except Refusal as refusal:
         _fail(refusal, 1)
-    click.echo("on the list" if opted_out else "assigned")
+    echo("on the list" if opted_out else "assigned")
 
 
 @command.command("dismiss")
 @click.argument("reply_id", type=int)
-@click.option("--reason", required=True, help="Why it needs no number; kept in the audit trail.")
+@click.option("--reason", required=True, help="Why it needs no number; kept in the audit log.")
 def dismiss(reply_id: int, reason: str) -> None:
     """Let the waiting reply REPLY_ID rest without a number.
 
@@ -114,11 +115,11 @@ def dismiss(reply_id: int, reason: str) -> None:
     try:
         unattributed.dismiss(reply_id, reason, ACTOR, clock.now())
     except NotFound:
-        click.echo("No such reply waits.", err=True)
+        echo("No such reply waits.", err=True)
         raise SystemExit(1) from None
     except Refusal as refusal:
         _fail(refusal, 1)
-    click.echo("dismissed")
+    echo("dismissed")
 
 
 @command.command("add")
@@ -135,12 +136,12 @@ def add(number: str, note: str) -> None:
         new = opt_outs.add(number, note, ACTOR, clock.now())
     except Refusal as refusal:
         _fail(refusal, 1)
-    click.echo("added" if new else "known already")
+    echo("added" if new else "known already")
 
 
 @command.command("remove")
 @click.argument("number")
-@click.option("--reason", required=True, help="How the person agreed again; kept in the audit trail.")
+@click.option("--reason", required=True, help="How the person agreed again; kept in the audit log.")
 def remove(number: str, reason: str) -> None:
     """Take NUMBER off the list because the person agreed again.
 
@@ -151,19 +152,19 @@ def remove(number: str, reason: str) -> None:
     try:
         opt_outs.remove(opt_outs.find(number).id, reason, ACTOR, clock.now())
     except NotFound:
-        click.echo("This number is not on the list.", err=True)
+        echo("This number is not on the list.", err=True)
         raise SystemExit(1) from None
     except Refusal as refusal:
         _fail(refusal, 1)
-    click.echo("removed")
+    echo("removed")
 
 
 def _tell_waiting() -> None:
     if n := unattributed.count():
-        click.echo(f"{n} replies wait for a number; see flask optouts waiting", err=True)
+        echo(f"{n} replies wait for a number; see flask optouts waiting", err=True)
 
 
 def _fail(refusal: Refusal, code: int) -> NoReturn:
     for problem in refusal.problems:
-        click.echo(sentence(problem), err=True)
+        echo(sentence(problem), err=True)
     raise SystemExit(code)

@@ -71,7 +71,7 @@ def assign(reply_id: int, typed: str, actor: Actor, now: dt.datetime) -> bool:
 
 
 def dismiss(reply_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
-    """Let a waiting reply rest without a number; raises Refusal without a reason, which stays in the trail."""
+    """Let a waiting reply rest without a number; raises Refusal without a reason, which stays in the audit log."""
     if not reason.strip():
         raise Refusal(Problem("dismissal_reason_missing", "reason"))
     with writing() as current:
