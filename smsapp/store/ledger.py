@@ -386,13 +386,24 @@ def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered]
     return sum(a.parts for a in group if a.seq in late or a.seq in took)
 
 
-def remember_refs(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]]) -> None:
-    """Keep where the provider's ids (ref, phone or "", seq) lead, for kinds whose receipts name nothing else."""
-    rows = [
-        {"channel_id": channel_id, "ref": ref, "phone": phone, "run_id": run_id, "seq": seq} for ref, phone, seq in refs
-    ]
+def remember_refs(
+    session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]], at: int
+) -> None:
+    """Keep where the provider's ids (ref, phone, seq) lead, for kinds whose receipts name nothing else.
+
+    An id that the same number had before belongs to the newer message.
+    """
+    where = {"channel_id": channel_id, "run_id": run_id, "at": at}
+    rows = [where | {"ref": ref, "phone": phone, "seq": seq} for ref, phone, seq in refs]
     if rows:
-        session.connection().execute(upsert(ProviderRef).on_conflict_do_nothing(), rows)
+        session.connection().execute(_remember_refs(), rows)
+
+
+def _remember_refs() -> Any:
+    new = upsert(ProviderRef)
+    newer = {name: new.excluded[name] for name in ("run_id", "seq", "at")}
+    keys = ("channel_id", "ref", "phone")
+    return new.on_conflict_do_update(index_elements=keys, set_=newer, where=ProviderRef.at <= new.excluded.at)
 
 
 def is_ready(session: Session, run_ids: Sequence[int]) -> bool:

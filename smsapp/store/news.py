@@ -156,11 +156,16 @@ def _carried_on(session: Session, moves: Mapping[Move, Sequence[int]]) -> dict[i
     return changes
 
 
-def by_provider_ref(session: Session, channel_id: int, refs: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return (ref, phone or "") -> (run, seq) for a provider's ids."""
-    found = session.execute(
+def by_provider_ref(
+    session: Session, channel_id: int, refs: Sequence[str], since: int
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return ref -> phone -> (run, seq) for ids the provider gave at `since` (Unix seconds) or later."""
+    rows = session.execute(
         sa.select(ProviderRef.ref, ProviderRef.phone, ProviderRef.run_id, ProviderRef.seq).where(
-            ProviderRef.channel_id == channel_id, one_of(ProviderRef.ref, refs)
+            ProviderRef.channel_id == channel_id, one_of(ProviderRef.ref, refs), ProviderRef.at >= since
         )
     )
-    return {(ref, phone): (run_id, seq) for ref, phone, run_id, seq in found}
+    owners: dict[str, dict[str, tuple[int, int]]] = {}
+    for ref, phone, run_id, seq in rows:
+        owners.setdefault(ref, {})[phone] = (run_id, seq)
+    return owners

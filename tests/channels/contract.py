@@ -377,8 +377,8 @@ class HttpContract(Contract):
         receipts.apply_news(now)
         # when the answer is, and the receipt comes once more
         if not told.ref:
-            where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": told.phone}
-            builders.kept(ProviderRef(**where, run_id=run_id, seq=seq))
+            where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": PHONE}
+            builders.kept(ProviderRef(**where, run_id=run_id, seq=seq, at=int(now.timestamp())))
             receipts.redo_strays(now)
         intake.store(channel_id, [callback], now)
         receipts.apply_news(now)

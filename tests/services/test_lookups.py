@@ -59,7 +59,9 @@ def test_what_cannot_be_told_apart_is_not_guessed(run_id: int, provider: FakeCha
         second: [Receipt(News.DELIVERED, second, "a"), Receipt(News.DELIVERED, second, "b")],
     }
     with writing() as current:
-        remember_refs(current, the_run(run_id).channel_id, 99, [("other", "", 1)])
+        remember_refs(
+            current, the_run(run_id).channel_id, 99, [("other", "+8613800138000", 1)], int(clock.now.timestamp())
+        )
 
     lookups.look_up(clock.now)
 

@@ -33,7 +33,7 @@ from smsapp.channels.base import (
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.smpp import receipts
 from smsapp.channels.smpp.codes import read_line, refused_bind, verdict, written
-from smsapp.channels.smpp.pdu import HEADER, Command, Envelope, Status, bind_body, read_deliver, submit_body
+from smsapp.channels.smpp.pdu import HEADER, Command, Delivered, Envelope, Status, bind_body, read_deliver, submit_body
 from smsapp.channels.smpp.session import Session, connected
 from smsapp.channels.smpp.settings import GUIDE, SETTINGS
 from smsapp.channels.smpp.text import MOST_PARTS, Cutter, Part, decoded, place_in
@@ -278,7 +278,7 @@ class Smpp(Channel):
             raise ValueError("no deliver_sm")
         delivered = read_deliver(callback.body[HEADER.size :])
         if receipts.is_receipt(delivered):
-            return [receipts.read_receipt(delivered, self._receipt_base, self._own)]
+            return [receipts.read_receipt(delivered, self._about(delivered), self._receipt_base, self._own)]
         if not receipts.is_text(delivered):
             return []
         text: str | None = decoded(delivered.text, delivered.coding, self.values["alphabet"])
@@ -287,6 +287,12 @@ class Smpp(Channel):
         if place is not None and place[1] > 1:
             text = self._drawer.put(phone, place, text or "", self.clock())
         return [] if text is None else [Reply(phone, text)]
+
+    def _about(self, delivered: Delivered) -> str:
+        """Return the number a receipt is about: its source, unless that is our own sender, as some leave it."""
+        ours = self.values["source"].lstrip("+")
+        source, destination = delivered.source, delivered.destination
+        return self._e164(destination if ours and source.lstrip("+") == ours else source)
 
     def _e164(self, raw: str) -> str:
         digits = "".join(one for one in raw if one in "0123456789")
