@@ -207,8 +207,8 @@ class Aliyun(Channel):
         self._key_id, self._secret = values["access_key_id"], values["access_key_secret"]
         self._extension = values["extension"]
         self._url = values["url"].rstrip("/")
-        self._timeout = float(values["timeout"])
-        self.in_flight = int(float(values["in_flight"]))
+        self._timeout = values.number("timeout")
+        self.in_flight = values.whole("in_flight")
 
     def carries(self, template: TemplateFacts) -> int:
         """Return a thousand where nobody has values of his own."""

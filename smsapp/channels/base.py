@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from smsapp.domain.errors import Problem
@@ -30,6 +32,8 @@ from smsapp.domain.sms_template import Audit, Purpose
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
+
+Number = TypeVar("Number", int, float)
 
 
 def msgid(text: str) -> str:
@@ -67,10 +71,72 @@ class Setting:
     high: float | None = None
     section: str = ""
     """Heading the form puts above this setting; settings of one section stand next to each other."""
+    whole: bool = True
+    """A number has no fraction."""
+    pattern: str = ""
+    """Regular expression of a text: the whole of it, if it is not empty."""
+    example: str = ""
+    """A text of this pattern, for the error."""
 
     @property
     def secret(self) -> bool:
         return self.widget is Widget.SECRET
+
+    def problem(self, given: str) -> Problem | None:
+        """Return what is wrong with this text; what is fine here can be read by `Values`."""
+        if not given:
+            return Problem("setting_missing", self.name) if self.required else None
+        if self.widget is Widget.NUMBER:
+            return self._number_problem(given)
+        if self.widget is Widget.CHOICE and given not in dict(self.choices):
+            return Problem("setting_choice", self.name)
+        if self.widget is Widget.FLAG and given != "1":
+            return Problem("setting_choice", self.name)
+        if self.pattern and not re.fullmatch(self.pattern, given):
+            return Problem("setting_pattern", self.name, {"example": self.example})
+        return None
+
+    def _number_problem(self, given: str) -> Problem | None:
+        try:
+            number = read_whole(given) if self.whole else read_number(given)
+        except ValueError:
+            return Problem("setting_whole_number" if self.whole else "setting_number", self.name)
+        low, high = self.low, self.high
+        if (low is not None and number < low) or (high is not None and number > high):
+            return Problem("setting_range", self.name, {"low": f"{low:g}", "high": f"{high:g}"})
+        return None
+
+
+def read_whole(text: str) -> int:
+    """Return the whole number in a setting, 0 if it is empty; raises ValueError."""
+    return int(text or 0)
+
+
+def read_number(text: str) -> float:
+    """Return the number in a setting, 0 if it is empty; raises ValueError, also for what is not finite."""
+    number = float(text or 0)
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
+
+
+class Values(dict[str, str]):
+    """A channel's settings: name -> text, read with their types. Reading raises ValueError with the setting's name."""
+
+    def number(self, name: str) -> float:
+        return self._read(name, read_number)
+
+    def whole(self, name: str) -> int:
+        return self._read(name, read_whole)
+
+    def flag(self, name: str) -> bool:
+        return self[name] == "1"
+
+    def _read(self, name: str, read: Callable[[str], Number]) -> Number:
+        try:
+            return read(self[name])
+        except ValueError:
+            raise ValueError(name) from None
 
 
 def is_address(text: str) -> bool:
@@ -299,6 +365,10 @@ class Channel(ABC):
     """True if one request can carry only messages with the same text."""
     in_flight: int = 50
     """Most requests that may wait for an answer at the same time, per worker."""
+    plain_setting: ClassVar[str] = ""
+    """Name of the flag that permits an unencrypted address of a public host."""
+    documented_rate: ClassVar[int | None] = None
+    """Messages a second the provider's documents permit every account; the form of a new channel begins with it."""
     quiet_hours_exempt: ClassVar[bool] = False
     """True for rehearsals: nobody's phone rings."""
     receipts_by_provider_ref: bool = False
@@ -321,10 +391,10 @@ class Channel(ABC):
     def __init__(self, values: Mapping[str, str], folder: Path) -> None:
         """`values` holds a text per setting, secrets included, already checked by `check`; others have their default.
 
-        `folder` belongs to this channel alone: what must outlive a process is kept there. It exists once somebody
-        makes it.
+        Raises ValueError for one that cannot be read all the same. `folder` belongs to this channel alone: what must
+        outlive a process is kept there. It exists once somebody makes it.
         """
-        self.values = {one.name: one.default for one in self.settings} | dict(values)
+        self.values = Values({one.name: one.default for one in self.settings} | dict(values))
         self.folder = folder
 
     def __repr__(self) -> str:
@@ -337,6 +407,11 @@ class Channel(ABC):
         Raises a ChannelError that says what becomes of the messages as a whole: Unreachable, Throttled,
         Misconfigured or Unclear.
         """
+
+    @classmethod
+    def called(cls, name: str, values: Mapping[str, str]) -> bool:
+        """Say whether the address in this setting is called, as the settings are."""
+        return True
 
     def carries(self, template: TemplateFacts) -> int:
         """Return the most messages one request of this template may carry: more than `per_request` for some kinds."""
@@ -414,7 +489,8 @@ class Channel(ABC):
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
         """Return what is wrong with these settings, `place` naming the setting; an empty list means fine.
 
-        Covers addresses and the kind's own rules; required, numbers and choices are checked from `settings`.
+        Covers addresses and the kind's own rules; `Setting.problem` has looked at each one alone, and may have found
+        it wrong.
         """
         addresses = [one.name for one in cls.settings if one.widget is Widget.URL]
         return [Problem("gateway_address", name) for name in addresses if not is_address(values.get(name, ""))]

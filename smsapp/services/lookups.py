@@ -21,7 +21,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import calls, channels, receipts
 from smsapp.services.audience import filled
-from smsapp.store import doubts, ledger, news
+from smsapp.store import doubts, provider_refs
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Message, Run
 from smsapp.store.settings import settings
@@ -121,7 +121,7 @@ def _clear(
 ) -> list[Receipt]:
     """Return what is said of one message alone: what is known to be about another one is taken away."""
     refs = sorted({one.provider_ref for one in found if one.provider_ref})
-    others = news.by_provider_ref(current, channel_id, refs, receipts.window_begin(now)) if refs else {}
+    others = provider_refs.owners(current, channel_id, refs, receipts.window_begin(now)) if refs else {}
     said: dict[str, list[Receipt]] = {}
     for one in found:
         if one.provider_ref not in others:
@@ -136,4 +136,4 @@ def _remember(
     """Keep the ids the provider named: its receipts come with them, and no other doubt may be settled by them."""
     phones = {doubt.message.ref: doubt.message.phone for doubt in question.doubts}
     refs = [(one.provider_ref, phones[one.ref], int(one.ref.partition("-")[2])) for one in settled if one.provider_ref]
-    ledger.remember_refs(current, channel_id, question.run_id, refs, int(now.timestamp()))
+    provider_refs.remember(current, channel_id, question.run_id, refs, int(now.timestamp()))

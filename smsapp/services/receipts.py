@@ -27,7 +27,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.receipt_match import owner_of
 from smsapp.domain.storable import storable
 from smsapp.services import calls, channels, intake, opt_outs, replies, stopping
-from smsapp.store import codes, inbox, news, queue, runs, strays
+from smsapp.store import codes, inbox, news, provider_refs, queue, runs, strays
 from smsapp.store.db import session, writing
 from smsapp.store.inbox import InboxState
 from smsapp.store.news import Move
@@ -304,7 +304,7 @@ def _by_provider_ref(
 ) -> dict[str, dict[str, tuple[int, int]]]:
     """Return provider's id -> phone -> (run, seq) for receipts without a reference of ours."""
     refs = {storable(one.provider_ref) for one in receipts if not one.ref and one.provider_ref}
-    return news.by_provider_ref(current, channel_id, sorted(refs), window_begin(now)) if refs else {}
+    return provider_refs.owners(current, channel_id, sorted(refs), window_begin(now)) if refs else {}
 
 
 def window_begin(now: dt.datetime) -> int:

@@ -17,7 +17,7 @@ from smsapp.channels.base import Channel, ChannelError, Misconfigured, Throttled
 from smsapp.domain.outcome import Outcome
 from smsapp.services import calls, opt_outs, sending
 from smsapp.services.calls import Calls
-from smsapp.store import ledger, runs
+from smsapp.store import ledger, provider_refs, runs
 from smsapp.store.db import writing
 from smsapp.store.ledger import Answered, Claimed
 from smsapp.store.runs import Run, RunState
@@ -73,7 +73,7 @@ def _follow(current: Session, one: Carried, now: dt.datetime) -> None:
     if one.adapter.receipts_by_provider_ref:
         phones = {seq: phone for seq, phone, _params in one.batch.rows}
         refs = [(answer.provider_ref, phones[answer.seq], answer.seq) for answer in one.answers if answer.provider_ref]
-        ledger.remember_refs(current, one.channel_id, one.run_id, refs, int(now.timestamp()))
+        provider_refs.remember(current, one.channel_id, one.run_id, refs, int(now.timestamp()))
     gone = [(one.run_id, answer.seq) for answer in one.answers if answer.reason == Outcome.OPTED_OUT]
     if gone:
         opt_outs.record_told(current, gone, now)

@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
 from smsapp.store import codes
-from smsapp.store.db import add_up, as_array, as_json, changed, dialect, upsert
+from smsapp.store.db import add_up, as_array, as_json, changed, dialect
 from smsapp.store.replies import OptOut
-from smsapp.store.runs import Batch, BatchState, Message, ProviderRef, Run, RunState, Tally, channel_of
+from smsapp.store.runs import Batch, BatchState, Message, Run, RunState, Tally, channel_of
 
 ROWS_AT_ONCE = 1000
 """Rows one UPDATE of SQLite takes, four parameters each; it allows 32,766."""
@@ -384,26 +384,6 @@ def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered]
             ],
         )
     return sum(a.parts for a in group if a.seq in late or a.seq in took)
-
-
-def remember_refs(
-    session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]], at: int
-) -> None:
-    """Keep where the provider's ids (ref, phone, seq) lead, for kinds whose receipts name nothing else.
-
-    An id that the same number had before belongs to the newer message.
-    """
-    where = {"channel_id": channel_id, "run_id": run_id, "at": at}
-    rows = [where | {"ref": ref, "phone": phone, "seq": seq} for ref, phone, seq in refs]
-    if rows:
-        session.connection().execute(_remember_refs(), rows)
-
-
-def _remember_refs() -> Any:
-    new = upsert(ProviderRef)
-    newer = {name: new.excluded[name] for name in ("run_id", "seq", "at")}
-    keys = ("channel_id", "ref", "phone")
-    return new.on_conflict_do_update(index_elements=keys, set_=newer, where=ProviderRef.at <= new.excluded.at)
 
 
 def is_ready(session: Session, run_ids: Sequence[int]) -> bool:

@@ -14,7 +14,7 @@ from smsapp.domain import message
 from smsapp.domain.campaign import Left
 from smsapp.domain.outcome import Outcome
 from smsapp.services import intake, receipts, sending, strays
-from smsapp.store import ledger, news, runs
+from smsapp.store import ledger, provider_refs, runs
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message
 from smsapp.store.strays import StrayReceipt
@@ -196,7 +196,7 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
 
 
 def test_more_receipts_by_the_providers_id_than_a_statement_takes_values_are_looked_up_at_once(app: Flask) -> None:
-    assert news.by_provider_ref(session(), 1, [f"sid-{n}" for n in range(70_000)], 0) == {}
+    assert provider_refs.owners(session(), 1, [f"sid-{n}" for n in range(70_000)], 0) == {}
 
 
 def test_one_provider_cannot_move_anothers_messages(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:

@@ -61,6 +61,7 @@ class Smpp(Channel):
     settings = SETTINGS
     guide = GUIDE
     holds_connection = True
+    plain_setting = "plain"
     callback_steps = (_l("Nothing is entered at the provider: receipts and replies come over the connection."),)
     receipts_by_provider_ref = True
 
@@ -75,19 +76,19 @@ class Smpp(Channel):
         values = self.values
         parts = urlsplit(values["address"].strip())
         self._host, self._port, self._tls = parts.hostname or "", parts.port or 0, parts.scheme == "smpps"
-        self._window = int(float(values["window"]))
-        self._connections = int(float(values["connections"]))
-        self._timeout = float(values["timeout"])
+        self._window = values.whole("window")
+        self._connections = values.whole("connections")
+        self._timeout = values.number("timeout")
         self.in_flight = self._window * self._connections
-        hours = int(float(values["validity"]))
-        self._receipt = int(values["receipt"])
+        hours = values.whole("validity")
+        self._receipt = values.whole("receipt")
         envelope = Envelope(
             values["service_type"],
             values["source"],
-            int(values["source_ton"]),
-            int(values["source_npi"]),
-            int(values["destination_ton"]),
-            int(values["destination_npi"]),
+            values.whole("source_ton"),
+            values.whole("source_npi"),
+            values.whole("destination_ton"),
+            values.whole("destination_npi"),
             f"0000{hours // 24:02}{hours % 24:02}0000000R" if hours else "",
         )
         self._before, self._between = envelope.before(), envelope.between()
@@ -161,10 +162,10 @@ class Smpp(Channel):
         values = self.values
 
         def make() -> Session:
-            idle = float(values["enquire"])
+            idle = values.number("enquire")
             return Session(keep, window=self._window, patience=self._timeout, idle=idle)
 
-        session = await connected(http, self._host, self._port, self._tls, values["plain"] == "1", make)
+        session = await connected(http, self._host, self._port, self._tls, values.flag("plain"), make)
         body = bind_body(values["system_id"], values["password"], values["system_type"], "")
         try:
             answer = await session.ask(command, body)
