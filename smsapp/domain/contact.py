@@ -95,6 +95,14 @@ class Reason(enum.StrEnum):
     TOO_MANY_PROPERTIES = "too_many_properties"
     TOO_MANY_NAMES = "too_many_names"
     """The catalogue of all properties has no room for this one; the record's other properties were kept."""
+    NAMES_OF_KEY = "names_of_key"
+    """A public key has added as many new properties as it may; the record's other properties were kept."""
+    NOT_WRITABLE = "not_writable"
+    """The key may not write this property; the record's other properties were kept."""
+    PUBLIC_KEY = "public_key"
+    """A public key cannot do this to what is there; the record's other properties were kept."""
+    PROPOSALS_FULL = "proposals_full"
+    """So many proposals of this key wait for a decision that no more are taken."""
     TOO_MANY_ITEMS = "too_many_items"
     OUT_OF_RANGE = "out_of_range"
     TOO_MANY_CELLS = "too_many_cells"
@@ -121,6 +129,8 @@ class Operation:
     """The type of each value; for UNSET and DELETE empty."""
     original_id: str = ""
     """ALIAS only: the anonymous id."""
+    anonymous: bool = False
+    """The SDK says that the person had not signed in ($is_login false): xwho is an id of the browser or the device."""
     kept: bool = True
     """False if the SDK asked to check the record without storing it ($debug 1)."""
 
@@ -224,10 +234,11 @@ def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
     kept = str(context.get("$debug", 0)) != "1"
     if kind is Kind.ALIAS:
         return Operation(kind, xwho, original_id=user_id(context.get("$original_id")), kept=kept)
+    anonymous = str(context.get("$is_login", True)).lower() in {"false", "0"}
     if kind is Kind.DELETE:
-        return Operation(kind, xwho, kept=kept)
+        return Operation(kind, xwho, anonymous=anonymous, kept=kept)
     values, found = _operands(kind, context, types)
-    return Operation(kind, xwho, values, found, kept=kept)
+    return Operation(kind, xwho, values, found, anonymous=anonymous, kept=kept)
 
 
 def without(asked: Operation, names: Collection[str]) -> Operation:
