@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from smsapp.channels._seal import opened, sealed
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, EXTENSION, TIMEOUT, address, in_flight
 from smsapp.channels._verdicts import (
     CODE_LENGTH,
@@ -45,10 +46,8 @@ from smsapp.channels.base import (
     ProviderTemplate,
     Receipt,
     Reply,
-    Setting,
     Submission,
     TemplateFacts,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import retry_after

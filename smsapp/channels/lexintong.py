@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from smsapp.channels._seal import opened, sealed
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, EXTENSION, PLAIN_HTTP, RECEIPT, TIMEOUT, in_flight, per_request
 from smsapp.channels._verdicts import (
     CLOSED,
@@ -45,11 +46,9 @@ from smsapp.channels.base import (
     News,
     Receipt,
     Reply,
-    Setting,
     Submission,
     TemplateFacts,
     Unclear,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status, retry_after

@@ -19,6 +19,7 @@ from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels.base import (
     Answer,
     Balance,
@@ -34,13 +35,11 @@ from smsapp.channels.base import (
     ProviderTemplate,
     Receipt,
     Reply,
-    Setting,
     Submission,
     TemplateFacts,
     Throttled,
     Unclear,
     Unreachable,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.domain.errors import Problem

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, in_flight
 from smsapp.channels._verdicts import (
     CLOSED,
@@ -50,10 +51,8 @@ from smsapp.channels.base import (
     ProviderTemplate,
     Receipt,
     Reply,
-    Setting,
     Submission,
     TemplateFacts,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status

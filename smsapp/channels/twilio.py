@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, LIMITS, TIMEOUT, in_flight
 from smsapp.channels._verdicts import (
     CODE_LENGTH,
@@ -41,9 +42,7 @@ from smsapp.channels.base import (
     News,
     Receipt,
     Reply,
-    Setting,
     Submission,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import literal, retry_after

@@ -23,7 +23,8 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from smsapp import channels as adapters
-from smsapp.channels.base import Channel, Setting
+from smsapp.channels._setting import Setting
+from smsapp.channels.base import Channel
 from smsapp.channels.http import Guard, literal
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal

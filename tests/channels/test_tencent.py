@@ -496,20 +496,3 @@ class TestTencent(HttpContract):
 
     def test_an_address_must_be_one(self) -> None:
         assert [one.place for one in Tencent.check({"url": "sms.tencentcloudapi.com"})] == ["url"]
-
-
-@pytest.mark.parametrize(
-    ("name", "typed", "fits"),
-    [
-        ("app_id", "14000066zz", False),
-        ("app_id", "1400006666", True),
-        ("app_id", "1400 006666", False),
-        ("extension", "12a", False),
-        ("extension", "0012", True),
-    ],
-)
-def test_numbers_of_the_account_are_refused_when_they_are_saved_if_they_are_none(
-    name: str, typed: str, fits: bool
-) -> None:
-    (setting,) = [one for one in Tencent.settings if one.name == name]
-    assert (setting.problem(typed) is None) is fits

@@ -16,23 +16,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, LIMITS, RECEIPT, TIMEOUT, in_flight
 from smsapp.channels._verdicts import CODE_LENGTH, Messages, hand_over, refusal, trouble
 from smsapp.channels.aws_sns.codes import EVENTS, REASONS, element, verdict
 from smsapp.channels.aws_sns.notifications import CONFIRMATION, GOODBYE, NOTIFICATION, TOPIC, Notary, host
-from smsapp.channels.base import (
-    Answer,
-    Callback,
-    Channel,
-    News,
-    Receipt,
-    Reply,
-    Setting,
-    Submission,
-    TemplateFacts,
-    Widget,
-    is_address,
-)
+from smsapp.channels.base import Answer, Callback, Channel, News, Receipt, Reply, Submission, TemplateFacts, is_address
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import retry_after
 from smsapp.domain.errors import Problem

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from smsapp.channels._setting import Values
 from smsapp.channels._settings import PLAIN_HTTP
 from smsapp.channels.base import (
     Acknowledgement,
@@ -27,7 +28,6 @@ from smsapp.channels.base import (
     Submission,
     Throttled,
     Unclear,
-    Values,
     is_address,
 )
 from smsapp.channels.base import msgid as _l

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import LIMITS, RECEIPT
-from smsapp.channels.base import Note, Setting, Widget
+from smsapp.channels.base import Note
 from smsapp.channels.base import msgid as _l
 
 CONNECTION, TEXTS, ADDRESSES = _l("Connection"), _l("Texts"), _l("Numbers and sender")
