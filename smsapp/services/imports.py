@@ -21,6 +21,7 @@ from smsapp.domain.columns import ImportState, Layout, Row
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.guesses import Guess
+from smsapp.domain.trust import Origin, Source
 from smsapp.services import sheets, trail
 from smsapp.services.sheets import Format
 from smsapp.services.trail import Actor
@@ -71,7 +72,7 @@ class Taken:
 
     count: int = 0
     read_bytes: int = 0
-    fit: list[tuple[str, str, str]] = field(default_factory=list)
+    fit: list[tuple[str, str, str, str]] = field(default_factory=list)
     """As `store/contacts.merge` takes them."""
     bad: list[Bad] = field(default_factory=list)
 
@@ -230,7 +231,8 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
             return "property_type_changed" if really.keys() == types.keys() else "property_without_room"
     position = row.position
     pieces = sheets.chunks(path_of(row), form, position, PIECE)
-    while (taken := _take(pieces, layout, form, width, position)).count:
+    source = Source(Origin.IMPORT, row.id, now).as_text()
+    while (taken := _take(pieces, layout, form, width, position, source)).count:
         if not _write(row.id, taken, position, clock()):
             return "import_outrun"
         position += taken.count
@@ -240,12 +242,14 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
     return ""
 
 
-def _take(pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int) -> Taken:
+def _take(
+    pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int, source: str
+) -> Taken:
     """Read and convert one chunk; nothing is left of the file at its end."""
     phones = layout.phones(contacts.phone_properties(session()))
     taken = Taken()
     for rows, taken.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
-        piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
+        piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION, source)
         taken.bad += [_refused(form, position + taken.count, rows, one) for one in piece.bad]
         taken.fit += piece.rows
         taken.count += len(rows)
