@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 import click
 
@@ -96,7 +97,16 @@ def _look_at_queue(config: Config) -> Iterator[Finding]:
         remedy = "look at REDIS_URL" if config.REDIS_URL else "it runs while `make run` (flask serve) runs"
         yield Mark.WRONG, f"{kind} does not answer; {remedy}."
         return
-    yield Mark.GOOD, f"{kind} answers."
+    if queue.takes_writes:
+        yield Mark.GOOD, f"{kind} answers and takes writes."
+    else:
+        yield Mark.WRONG, f"{kind} answers but refuses writes (full, or a read-only replica): nothing is sent."
+    if is_open(config.REDIS_URL):
+        yield (
+            Mark.WRONG,
+            "REDIS_URL names another host without a password: whoever reaches it can stop and repeat jobs; "
+            "set one (requirepass) and put it into the address.",
+        )
     if queue.workers:
         yield Mark.GOOD, f"{queue.workers} worker{'s' if queue.workers > 1 else ''} listen."
     else:
@@ -109,6 +119,13 @@ def _look_at_queue(config: Config) -> Iterator[Finding]:
         yield Mark.WRONG, f"{queue.waiting} jobs wait for a worker; more workers are needed, or they hang."
     if queue.failed:
         yield Mark.NOTE, f"{queue.failed} jobs failed lately; the workers' logs say why."
+
+
+def is_open(redis_url: str) -> bool:
+    """Say whether the address names another host and no password."""
+    parts = urlsplit(redis_url)
+    local = parts.scheme == "unix" or parts.hostname in {None, "localhost", "127.0.0.1", "::1"}
+    return not local and not parts.password
 
 
 def _look_at_work() -> Iterator[Finding]:

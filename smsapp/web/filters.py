@@ -23,7 +23,7 @@ NOTHING = "–"
 PATTERNS = {"zh": "yyyy-MM-dd HH:mm", "en": "d MMM yyyy HH:mm"}
 CODES = {"audit": "Audit", "result": "Check", "role": "Role"}
 """Details of the trail that hold a code, and the enum it is of."""
-WORDS: dict[str, dict[str, Any]] = {"cause": reports.DECIDED, "group": reports.GROUPS}
+WORDS: dict[str, dict[str, Any]] = {"cause": reports.UNCONFIRMED, "group": reports.GROUPS}
 
 
 def when(moment: dt.datetime | None, zone: str | None = None, seconds: bool = False) -> str:

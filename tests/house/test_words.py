@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from enum import Enum
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -13,7 +15,17 @@ from babel.messages.pofile import read_po
 
 from config import HERE
 from smsapp import words
-from smsapp.words import general
+from smsapp.domain.run import (
+    HOLD_RULES,
+    CancelReason,
+    FailoverReason,
+    HoldReason,
+    PinReason,
+    RunFailure,
+    RunState,
+    RunVerdict,
+)
+from smsapp.words import general, reports
 from tests.house.source import product
 
 KEYWORDS: dict[str, tuple[int, ...] | None] = {
@@ -105,3 +117,26 @@ def test_every_action_of_the_trail_has_a_word() -> None:
     actions = {choice.value for choice in choices if isinstance(choice, ast.Constant)}
     assert len(actions) > 20
     assert not actions - general.DONE.keys()
+
+
+@pytest.mark.parametrize(
+    ("said", "members"),
+    [
+        (reports.HOLDS, HoldReason),
+        (reports.FAILURES, RunFailure),
+        (reports.RUN_STATES, RunState),
+        (reports.VERDICTS, RunVerdict),
+        (reports.CANCELLED, CancelReason),
+        (reports.STAYS, PinReason),
+    ],
+    ids=["holds", "failures", "states", "verdicts", "cancelled", "pins"],
+)
+def test_every_member_of_a_run_has_words_and_every_word_a_member(said: dict[Any, Any], members: type[Enum]) -> None:
+    assert set(said) == set(members)
+    assert {type(key) for key in said} == {members}
+
+
+def test_every_failover_has_words() -> None:
+    moving = {reason for reason, rule in HOLD_RULES.items() if rule.may_fail_over}
+    assert set(reports.ROUTES) <= moving | set(FailoverReason)
+    assert moving | set(FailoverReason) <= set(reports.ROUTES) | set(reports.HOLDS)

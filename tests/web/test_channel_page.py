@@ -11,13 +11,13 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.run import RunState
 from smsapp.services import calls, channels, clock
 from smsapp.services.calls import Call
 from smsapp.store import channel_health as store
 from smsapp.store import rate
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
-from smsapp.store.runs import RunState
 from tests import builders, ledgers
 from tests.pages import Pages
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from smsapp.domain.message import Status
+from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
-from smsapp.store.runs import Message, Run, RunState
+from smsapp.store.runs import Message, Run
 from tests import ledgers
 from tests.pages import Pages
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from smsapp.domain.message import Status
+from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
 from smsapp.store.people import Trail
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import ledgers
 from tests.pages import Pages
