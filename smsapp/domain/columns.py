@@ -1,7 +1,7 @@
 """The columns of an uploaded table as contacts: what each column means, and its cells as typed JSON.
 
 A file may have millions of rows, so a chunk is read column by column with as little Python per cell as possible; the
-result is ready for the database: (user id, properties, phones and sources as JSON).
+result is ready for the database: (user id, properties as JSON, phones as JSON).
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class BadRow:
 class Chunk:
     """What became of some rows of a file."""
 
-    rows: list[tuple[str, str, str, str]] = field(default_factory=list)
-    """(user id, properties, phones, sources; each as JSON), in the file's order"""
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+    """(user id, properties as JSON, phones as JSON), in the file's order"""
     bad: list[BadRow] = field(default_factory=list)
 
 
@@ -144,13 +144,8 @@ def problems(layout: Layout | None, known: Mapping[str, Type], width: int) -> li
     return found
 
 
-def read(
-    layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Column], region: str, source: str = ""
-) -> Chunk:
-    """Return the rows as contacts and the bad ones with their reasons; empty cells say nothing about a property.
-
-    `source` is what is kept beside each value (domain/trust.py Source.as_text); it is plain ASCII.
-    """
+def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Column], region: str) -> Chunk:
+    """Return the rows as contacts and the bad ones with their reasons; empty cells say nothing about a property."""
     chunk = Chunk()
     at, cells = _even(rows, width, chunk.bad)
     if not cells:
@@ -166,8 +161,7 @@ def read(
         if one.index == layout.id:
             ids = _ids([number or "" for number in e164], bad)
     quoted = [[f'"{number}"' if number is not None else "" for number in e164] for e164 in numbers]
-    sources = _sources([one.name for one in layout.columns], held, len(cells), source)
-    found = zip(ids, properties, _objects([(one.name, "") for one in phones], quoted, len(cells)), sources, strict=True)
+    found = zip(ids, properties, _objects([(one.name, "") for one in phones], quoted, len(cells)), strict=True)
     if bad:
         chunk.rows = [row for i, row in enumerate(found) if i not in bad]
         chunk.bad += [BadRow(at[i], unfit.reason, unfit.facts) for i, unfit in bad.items()]
@@ -253,19 +247,6 @@ def _objects(names: Sequence[tuple[str, str]], columns: Sequence[Sequence[str]],
         + ",".join([key + value + quote for key, value, quote in zip(keys, row, quotes, strict=True) if value])
         + "}"
         for row in zip(*columns, strict=True)
-    ]
-
-
-def _sources(names: Sequence[str], columns: Sequence[Sequence[str]], count: int, source: str) -> list[str]:
-    """Return for each row the JSON object {property: source} of the properties that it has a value for."""
-    pieces = [f'{json.dumps(name, ensure_ascii=False)}:"{source}"' for name in names]
-    if not columns or all(all(column) for column in columns):
-        return ["{" + ",".join(pieces) + "}"] * count
-    made: dict[tuple[bool, ...], str] = {}
-    filled = zip(*(map(bool, column) for column in columns), strict=True)
-    # Rows of one file are filled in a few ways only.
-    return [
-        made.get(row) or made.setdefault(row, "{" + ",".join(itertools.compress(pieces, row)) + "}") for row in filled
     ]
 
 

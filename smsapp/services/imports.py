@@ -72,7 +72,7 @@ class Taken:
 
     count: int = 0
     read_bytes: int = 0
-    fit: list[tuple[str, str, str, str]] = field(default_factory=list)
+    fit: list[tuple[str, str, str]] = field(default_factory=list)
     """As `store/contacts.merge` takes them."""
     bad: list[Bad] = field(default_factory=list)
 
@@ -231,8 +231,7 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
             return "property_type_changed" if really.keys() == types.keys() else "property_without_room"
     position = row.position
     pieces = sheets.chunks(path_of(row), form, position, PIECE)
-    source = Source(Origin.IMPORT, row.id, now).as_text()
-    while (taken := _take(pieces, layout, form, width, position, source)).count:
+    while (taken := _take(pieces, layout, form, width, position)).count:
         if not _write(row.id, taken, position, clock()):
             return "import_outrun"
         position += taken.count
@@ -242,14 +241,12 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
     return ""
 
 
-def _take(
-    pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int, source: str
-) -> Taken:
+def _take(pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int) -> Taken:
     """Read and convert one chunk; nothing is left of the file at its end."""
     phones = layout.phones(contacts.phone_properties(session()))
     taken = Taken()
     for rows, taken.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
-        piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION, source)
+        piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
         taken.bad += [_refused(form, position + taken.count, rows, one) for one in piece.bad]
         taken.fit += piece.rows
         taken.count += len(rows)
@@ -259,7 +256,7 @@ def _take(
 def _write(import_id: int, taken: Taken, position: int, now: dt.datetime) -> bool:
     """Write one chunk; False if another worker has written it."""
     with writing() as current:
-        added = contacts.merge(current, taken.fit, now)
+        added = contacts.merge(current, taken.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
         intake.add_bad(current, f"import:{import_id}", taken.bad, now)
         counts = {
             "rows": taken.count,

@@ -21,8 +21,8 @@ from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, sess
 
 K = TypeVar("K")
 V = TypeVar("V")
-Row = tuple[str, str, str, str]
-"""User id, and as JSON: properties, phones, sources."""
+Row = tuple[str, str, str]
+"""User id, and as JSON: properties and phones."""
 
 ROWS_AT_ONCE = 200
 """Rows of one statement on SQLite: a statement for each, executemany, takes a third longer; so do some thousands."""
@@ -198,25 +198,25 @@ def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> 
         _driver(current).executemany(_REPLACE_SQLITE.replace(":now", f"'{_moment(now)}'"), rows)
 
 
-def merge(current: Session, rows: Sequence[Row], now: dt.datetime) -> int:
-    """Lay rows of (user id, properties, phones, sources; each as JSON) over the contacts; return how many are new.
+def merge(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
+    """Lay rows over the contacts; return how many are new.
 
-    Whoever writes so is trusted: the contacts are registered ones. What a row does not name stays as it is. Of several
+    `source` (domain/trust.py Source.as_text) is kept beside every value that a row has; whoever writes so is trusted,
+    and the contacts are registered ones. What a row does not name stays as it is. Of several
     rows with one id the later one wins, property by property.
     """
     if not rows:
         return 0
     if dialect() == "postgresql":
-        return sum(_merge_postgresql(current, wave, now) for wave in _waves(rows))
+        return sum(_merge_postgresql(current, wave, source, now) for wave in _waves(rows))
     driver = _driver(current)
     # A row id is given to new rows only and always counts up, so the highest one tells how many there were.
     before = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     when = _moment(now)
     for begin in range(0, len(rows), ROWS_AT_ONCE):
         some = rows[begin : begin + ROWS_AT_ONCE]
-        driver.execute(
-            _MERGE_SQLITE.format(", ".join(["(?, ?, ?, ?)"] * len(some))), (when, *chain.from_iterable(some))
-        )
+        values = (when, source, *chain.from_iterable(some))
+        driver.execute(_MERGE_SQLITE.format(", ".join(["(?, ?, ?)"] * len(some))), values)
     after = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     return int(after - before)
 
@@ -323,7 +323,8 @@ _REPLACE_SQLITE = (
 )
 _MERGE_SQLITE = (
     "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
-    "SELECT column1, column2, column3, column4, false, ?1, ?1 FROM (VALUES {}) WHERE true "
+    "SELECT column1, column2, column3, (SELECT json_group_object(key, ?2) FROM json_each(column2)), false, ?1, ?1 "
+    "FROM (VALUES {}) WHERE true "
     "ON CONFLICT (xwho) DO UPDATE SET properties = json_patch(properties, excluded.properties), "
     "phones = json_patch(phones, excluded.phones), sources = json_patch(sources, excluded.sources), "
     "anonymous = false, updated_at = excluded.updated_at"
@@ -339,7 +340,9 @@ _REPLACE_POSTGRESQL = sa.text(
 )
 _MERGE_POSTGRESQL = (
     "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
-    "SELECT xwho, properties, phones, sources, false, %s, %s FROM arriving ORDER BY xwho "
+    "SELECT xwho, properties, phones, "
+    "coalesce((SELECT jsonb_object_agg(name, %s::text) FROM jsonb_object_keys(properties) AS name), '{}'), "
+    "false, %s, %s FROM arriving ORDER BY xwho "
     "ON CONFLICT (xwho) DO UPDATE SET properties = contact.properties || excluded.properties, "
     "phones = contact.phones || excluded.phones, sources = contact.sources || excluded.sources, "
     "anonymous = false, updated_at = excluded.updated_at RETURNING (xmax = 0)"
@@ -389,15 +392,14 @@ def _waves(rows: Sequence[Row]) -> list[Sequence[Row]]:
     return list(waves)
 
 
-def _merge_postgresql(current: Session, rows: Sequence[Row], now: dt.datetime) -> int:
+def _merge_postgresql(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
     with _driver(current).cursor() as cursor:
         cursor.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS arriving (xwho text, properties jsonb, phones jsonb, sources jsonb) "
-            "ON COMMIT DELETE ROWS"
+            "CREATE TEMP TABLE IF NOT EXISTS arriving (xwho text, properties jsonb, phones jsonb) ON COMMIT DELETE ROWS"
         )
         cursor.execute("TRUNCATE arriving")
         with cursor.copy("COPY arriving FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
-        cursor.execute(_MERGE_POSTGRESQL, (now, now))
+        cursor.execute(_MERGE_POSTGRESQL, (source, now, now))
         return sum(new for (new,) in cursor.fetchall())

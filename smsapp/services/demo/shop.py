@@ -96,13 +96,13 @@ def _add_people(source: Source, now: dt.datetime, progress: Progress) -> None:
     with writing() as current:
         types = {name: kind for name, (kind, _) in crowd.PROPERTIES.items()}
         contacts.add_properties(current, types, then, {name: label for name, (_, label) in crowd.PROPERTIES.items()})
-    rows: list[tuple[str, str, str, str]] = []
+    rows: list[tuple[str, str, str]] = []
     for n, (xwho, held) in enumerate(crowd.people(PEOPLE, SEED, now.date()), start=1):
         phones = {PHONE: normalise(held[PHONE])} if PHONE in held else {}
-        rows.append((xwho, as_json(held), as_json(phones), as_json(dict.fromkeys(held, source.as_text()))))
+        rows.append((xwho, as_json(held), as_json(phones)))
         if len(rows) == AT_ONCE or n == PEOPLE:
             with writing() as current:
-                contacts.merge(current, rows, then)
+                contacts.merge(current, rows, source.as_text(), then)
             progress(len(rows))
             rows = []
 
