@@ -6,6 +6,7 @@ import click
 from flask.cli import AppGroup
 
 from smsapp import words
+from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.domain.trust import KeyKind
 from smsapp.services import clock, keys
@@ -32,9 +33,9 @@ def create(name: str, kind: str, properties: tuple[str, ...]) -> None:
     Example: flask keys create "Member system" --kind server
     """
     try:
-        click.echo(keys.create(name, KeyKind(kind), ACTOR, clock.now(), properties or None).key)
+        echo(keys.create(name, KeyKind(kind), ACTOR, clock.now(), properties or None).key)
     except Refusal as refusal:
-        raise click.ClickException(words.sentence(refusal.problems[0])) from None
+        raise failure(words.sentence(refusal.problems[0])) from None
 
 
 @command.command("list")
@@ -45,7 +46,7 @@ def list_() -> None:
     """
     for row in keys.listed():
         used = row.last_used_at.isoformat(timespec="minutes") if row.last_used_at else "never"
-        click.echo(f"{row.key}  {row.kind:7}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
+        echo(f"{row.key}  {row.kind:7}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
 
 
 @command.command("disable")
@@ -72,5 +73,5 @@ def _switch(key: str, active: bool) -> None:
     try:
         row = keys.switch(keys.key_of(key).id, active, ACTOR, clock.now())
     except Refusal as refusal:
-        raise click.ClickException(words.sentence(refusal.problems[0])) from None
-    click.echo(f"{row.name}: {'active' if active else 'disabled'}")
+        raise failure(words.sentence(refusal.problems[0])) from None
+    echo(f"{row.name}: {'active' if active else 'disabled'}")
