@@ -18,6 +18,8 @@ from smsapp.store.settings import settings
 
 MOST_NAME = 120
 
+KeyRow = AppKey
+
 
 def listed() -> list[AppKey]:
     """Return all keys, the oldest first."""

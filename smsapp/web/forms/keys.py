@@ -11,8 +11,7 @@ from wtforms import RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from smsapp.domain.trust import KeyKind, Rule
-from smsapp.services.keys import MOST_NAME
-from smsapp.store.intake import AppKey
+from smsapp.services.keys import MOST_NAME, KeyRow
 
 ALL, LISTED = "all", "listed"
 _BETWEEN_NAMES = re.compile(r"[\s,;，；、]+")
@@ -28,7 +27,7 @@ class KeyForm(FlaskForm):  # type: ignore[misc]
     properties = TextAreaField(_l("Property names"), [Length(max=40_000)])
 
     @classmethod
-    def of(cls, row: AppKey) -> KeyForm:
+    def of(cls, row: KeyRow) -> KeyForm:
         """Return the form as it is filled in for this key."""
         names = row.properties
         given = {"name": row.name, "scope": ALL if names is None else LISTED, "properties": "\n".join(names or ())}
@@ -40,7 +39,7 @@ class KeyForm(FlaskForm):  # type: ignore[misc]
             return None
         return [name for name in _BETWEEN_NAMES.split(self.properties.data or "") if name]
 
-    def rules(self, row: AppKey) -> dict[str, Rule]:
+    def rules(self, row: KeyRow) -> dict[str, Rule]:
         """Return the key's rules as they were chosen; the field of a property is called `rule.<name>`."""
         names = [*row.rules, request.form.get("new_rule_name", "")]
         chosen = {name: request.form.get(f"rule.{name}", row.rules.get(name, "")) for name in row.rules}
