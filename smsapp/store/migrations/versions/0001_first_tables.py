@@ -354,6 +354,7 @@ def upgrade_main() -> None:
         sa.Column("audit_reason", sa.Text(), nullable=False),
         sa.Column("source", sa.String(length=10), nullable=False),
         sa.Column("provider_said", db.Json, nullable=True),
+        sa.Column("allowed", db.Json, nullable=False),
         sa.Column("checked_at", db.UtcDateTime(), nullable=True),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("updated_at", db.UtcDateTime(), nullable=False),
