@@ -31,6 +31,8 @@ class ChannelRow(Base):
     """Region codes of the countries it may write to; none = every country."""
     number_classes: Mapped[list[Any]] = mapped_column(default=list)
     """Classes (domain/numbering.py) it may write to beside mobile numbers."""
+    trusted_numbers: Mapped[bool] = mapped_column(default=False)
+    """Only numbers that a server key, a file or a person has entered are written to."""
     rate: Mapped[int | None]
     """Messages per second over all workers; None = as fast as the provider takes them."""
     quiet_from: Mapped[str] = mapped_column(sa.String(5), default="21:00")

@@ -31,7 +31,8 @@ from smsapp.words.channels import CLASSES
 from smsapp.words.segments import property_name
 
 if TYPE_CHECKING:
-    from smsapp.channels.base import Channel, Setting
+    from smsapp.channels._setting import Setting
+    from smsapp.channels.base import Channel
 
 LONGEST = Length(max=20_000)
 
