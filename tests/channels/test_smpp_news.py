@@ -281,5 +281,5 @@ def test_the_fields_of_a_receipt_end_where_its_text_begins(
 
 def test_a_receipt_that_comes_from_our_own_sender_is_about_its_destination(tmp_path: Path) -> None:
     adapter = made("smpp://127.0.0.1:1", tmp_path, source="8613800138000")
-    (found,) = read(adapter, receipt("1"))
-    assert found.phone == "+10690001"
+    (found,) = read(adapter, receipt("1", destination="13900139000"))
+    assert found.phone == "+8613900139000"

@@ -8,6 +8,7 @@ from flask import Flask
 
 from smsapp.domain.campaign import Left, Status
 from smsapp.domain.numbering import SPECIAL
+from smsapp.domain.trust import Origin, Source
 from smsapp.services import audience, contacts
 from smsapp.store.contacts import Profile, merge, phones_of, replace
 from smsapp.store.db import writing
@@ -188,7 +189,8 @@ def test_five_thousand_premium_numbers_get_nothing(app: Flask, clock: FakeClock)
     """A stranger with a public AppKey reports them; nobody has to allow what nobody asked for."""
     with writing() as current:
         numbers = [f"+979{n:09d}" for n in range(123_450_000, 123_455_000)]
-        merge(current, [(number, "{}", json.dumps({"$phone": number})) for number in numbers], clock.now)
+        rows = [(number, "{}", json.dumps({"$phone": number})) for number in numbers]
+        merge(current, rows, Source(Origin.IMPORT, 1, clock.now).as_text(), clock.now)
     counts = audience.counts(builders.segment().id, builders.channel().id, now=clock.now)
     assert (counts.target, counts.planned, dict(counts.left_out)) == (5000, 0, {Left.NUMBER_CLASS: 5000})
 
