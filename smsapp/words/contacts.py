@@ -57,6 +57,14 @@ LABELS = {
 }
 
 PROBLEMS = {
+    "number_searches_spent": _l(
+        "You have searched for %(most)s whole numbers within an hour. Wait a little, or ask an administrator for the "
+        "right to see whole numbers."
+    ),
+    "number_lists_spent": _l(
+        "You have uploaded %(most)s lists of numbers within a day. Wait until tomorrow, or ask an administrator for "
+        "the right to see whole numbers."
+    ),
     "record_bad_record": _l("This is not a JSON object with xwho, xwhat and xcontext."),
     "record_no_object": _l("%(n)s records of one request were no JSON objects. They are not kept."),
     "record_unknown_appkey": _l(
