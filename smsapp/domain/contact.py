@@ -104,6 +104,14 @@ class Reason(enum.StrEnum):
     TOO_MANY_PROPERTIES = "too_many_properties"
     TOO_MANY_NAMES = "too_many_names"
     """The catalogue of all properties has no room for this one; the record's other properties were kept."""
+    NAMES_OF_KEY = "names_of_key"
+    """A public key has added as many new properties as it may; the record's other properties were kept."""
+    NOT_WRITABLE = "not_writable"
+    """The key may not write this property; the record's other properties were kept."""
+    PUBLIC_KEY = "public_key"
+    """A public key cannot do this to what is there; the record's other properties were kept."""
+    PROPOSALS_FULL = "proposals_full"
+    """So many proposals of this key wait for a decision that no more are taken."""
     TOO_MANY_ITEMS = "too_many_items"
     OUT_OF_RANGE = "out_of_range"
     TOO_MANY_CELLS = "too_many_cells"
@@ -141,6 +149,8 @@ class Operation:
     """The type of each value; for UNSET and DELETE empty."""
     original_id: str = ""
     """ALIAS only: the anonymous id."""
+    anonymous: bool = False
+    """The SDK says that the person had not signed in ($is_login false): xwho is an id of the browser or the device."""
     kept: bool = True
     """False if the SDK asked to check the record without storing it ($debug 1)."""
     losses: list[Loss] = field(default_factory=list)
@@ -246,14 +256,18 @@ def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
     asked.kept = str(context.get("$debug", 0)) != "1"
     if kind is Kind.ALIAS:
         asked.original_id = user_id(context.get("$original_id"))
-    elif kind is not Kind.DELETE:
+        return asked
+    asked.anonymous = str(context.get("$is_login", True)).lower() in {"false", "0"}
+    if kind is not Kind.DELETE:
         _read_operands(asked, context, types)
     return asked
 
 
 def excerpt(value: object) -> str:
     """Return the beginning of a value for people who look for it."""
-    return str(value)[:SHOWN] if isinstance(value, str | int | float) else f"{value!s:.{SHOWN}}"
+    if isinstance(value, dict):
+        return "{...}"
+    return str(value[:MAX_ITEMS] if isinstance(value, list) else value)[:SHOWN]
 
 
 def without(asked: Operation, names: Collection[str]) -> Operation:

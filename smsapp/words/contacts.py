@@ -29,6 +29,10 @@ LABELS = {
     Reason.TOO_LONG: _l("Too long"),
     Reason.TOO_MANY_PROPERTIES: _l("Too many properties"),
     Reason.TOO_MANY_NAMES: _l("Property left out"),
+    Reason.NAMES_OF_KEY: _l("No more new properties from this key"),
+    Reason.NOT_WRITABLE: _l("Property not allowed"),
+    Reason.PUBLIC_KEY: _l("Not with a public key"),
+    Reason.PROPOSALS_FULL: _l("Too many proposals"),
     Reason.TOO_MANY_ITEMS: _l("Too many entries in a set"),
     Reason.OUT_OF_RANGE: _l("Number out of range"),
     Reason.TOO_MANY_CELLS: _l("Too many cells"),
@@ -68,6 +72,20 @@ PROBLEMS = {
     "record_too_many_names": _l(
         "“%(name)s” was left out: there are %(limit)s different properties already, and no more are taken. "
         "The other properties of the record were kept."
+    ),
+    "record_names_of_key": _l(
+        "“%(name)s” was left out: it is a new property, and a public AppKey may add only %(limit)s of these. "
+        "Report it once with a server key, or import it. The other properties of the record were kept."
+    ),
+    "record_not_writable": _l(
+        "“%(name)s” was left out: this AppKey may not write it. The other properties of the record were kept."
+    ),
+    "record_public_key": _l(
+        "A public AppKey adds what is not there. It cannot erase, count on or take over what is (%(name)s). "
+        "Use a server key for this."
+    ),
+    "record_proposals_full": _l(
+        "“%(name)s” has a value already, and %(limit)s proposals of this AppKey wait for a decision. No more are taken."
     ),
     "record_too_many_items": _l("The set “%(name)s” has more than %(limit)s entries."),
     "record_out_of_range": _l("The number of “%(name)s” is beyond ±900 trillion."),
