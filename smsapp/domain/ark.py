@@ -190,7 +190,7 @@ def _unescaped(body: bytes) -> bytes:
     at = 0
     while at < len(body):
         end = at + PIECE
-        if end < len(body) and 0 < (mark := body.rfind(b"%", end - 2, end)):
+        if end < len(body) and (mark := body.rfind(b"%", end - 2, end)) > 0:
             end = mark
         plain += unquote_to_bytes(body[at:end])
         at = end

@@ -1,7 +1,7 @@
 """What a contact may hold and what a reported record does to it: typed properties and the seven profile operations.
 
-The semantics are those of the Ark documentation ("数据格式", "RESTful API"), the limits those its SDKs keep to. Everything here is pure:
-values in, canonical values out, or `Unfit` with a reason as a code.
+The semantics are those of the Ark documentation ("数据格式", "RESTful API"), the limits those its SDKs keep to.
+Everything here is pure: values in, canonical values out, or `Unfit` with a reason as a code.
 """
 
 from __future__ import annotations
@@ -205,20 +205,26 @@ def canonical(name: str, value: object, expected: Type | None) -> tuple[Type, Va
     Unfit, as Ark sends such records to its error queue. The one exception is the preset phone, which many report as a
     number.
     """
-    if name == PHONE and _is_whole(value):
-        value = str(int(value))  # type: ignore[call-overload]
-    if isinstance(value, str):
-        when = None if expected is Type.STRING else moment(value)
+    of = value.__class__
+    if of is str:
+        return _text_or_moment(name, value, expected)  # type: ignore[arg-type]
+    if of is bool:
+        return _expect(name, Type.BOOL, expected), value  # type: ignore[return-value]
+    if of is int or of is float:
+        if name == PHONE and value == value // 1:  # type: ignore[operator]
+            return Type.STRING, str(int(value))
+        return _expect(name, Type.NUMBER, expected), number(name, value)  # type: ignore[arg-type]
+    if of is list:
+        return _expect(name, Type.LIST, expected), _items(name, value)  # type: ignore[arg-type]
+    raise Unfit(Reason.BAD_VALUE, name=name)
+
+
+def _text_or_moment(name: str, value: str, expected: Type | None) -> tuple[Type, Value]:
+    if expected is not Type.STRING:
+        when = moment(value)
         if when is not None and expected in (None, Type.DATETIME):
             return Type.DATETIME, when
-        return _expect(name, Type.STRING, expected), _text(name, value)
-    if isinstance(value, bool):
-        return _expect(name, Type.BOOL, expected), value
-    if isinstance(value, int | float):
-        return _expect(name, Type.NUMBER, expected), number(name, value)
-    if isinstance(value, list):
-        return _expect(name, Type.LIST, expected), _items(name, value)
-    raise Unfit(Reason.BAD_VALUE, name=name)
+    return _expect(name, Type.STRING, expected), _text(name, value)
 
 
 def number(name: str, value: float) -> int | float:
@@ -345,12 +351,13 @@ def _reported_name(raw: str) -> str:
 
 
 def _operand(kind: Kind, name: str, value: object, expected: Type | None) -> tuple[Type, Value]:
-    if kind is Kind.INCREMENT and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise Unfit(Reason.BAD_VALUE, name=name)
-    if kind is Kind.APPEND and isinstance(value, str):
-        value = [value]
-    if kind is Kind.APPEND and not isinstance(value, list):
-        raise Unfit(Reason.BAD_VALUE, name=name)
+    if kind is Kind.INCREMENT:
+        if value.__class__ is not int and value.__class__ is not float:
+            raise Unfit(Reason.BAD_VALUE, name=name)
+    elif kind is Kind.APPEND:
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list):
+            raise Unfit(Reason.BAD_VALUE, name=name)
     return canonical(name, value, expected)
 
 
@@ -379,10 +386,6 @@ def _expect(name: str, found: Type, expected: Type | None) -> Type:
     if expected is not None and expected is not found:
         raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=expected.value, found=found.value)
     return found
-
-
-def _is_whole(value: object) -> bool:
-    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
 
 
 def _items(name: str, value: Sequence[object]) -> list[str]:

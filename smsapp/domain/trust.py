@@ -113,7 +113,8 @@ def decide(kind: KeyKind, operation: Kind, state: State, rule: Rule | None = Non
 def divide(rights: Rights, asked: Operation, held: Mapping[str, Any]) -> Outcome:
     """Return what becomes of an operation on a contact that holds these properties.
 
-    ALIAS is applied as it is; ask `alias_problem` first. A value may still not fit: `contact.applied` lists it in `losses`.
+    ALIAS is applied as it is; ask `alias_problem` first. A value may still not fit: `contact.applied` puts it
+    into `losses`.
     """
     if asked.kind is Kind.ALIAS:
         return Outcome(asked)
