@@ -132,6 +132,12 @@ class Config:
         secret=True,
     )
     PUBLIC_URL: str = setting(_public_url, "", "Address under which providers reach this application for callbacks.")
+    TRUSTED_HOSTS: tuple[str, ...] = setting(
+        _names,
+        "",
+        "Names under which pages are answered, comma-separated, beside PUBLIC_URL's and localhost; empty without "
+        "PUBLIC_URL means any (.example.com: and all below).",
+    )
     HOST: str = setting(_text, "127.0.0.1", "Address the web server listens on.")
     PORT: int = setting(_number(0, 65535), "8000", "Port of the web server; `make run` takes the next free one.")
     WEB_WORKERS: int = setting(_number(1, 64), "2", "Processes of the web server.")
@@ -193,6 +199,14 @@ class Config:
     @property
     def database_url(self) -> str:
         return self.DATABASE_URL or f"sqlite:///{self.INSTANCE_DIR / 'smsapp.db'}"
+
+    @property
+    def answered_hosts(self) -> list[str]:
+        """Return the host names under which pages are answered; empty means any."""
+        if not (self.PUBLIC_URL or self.TRUSTED_HOSTS):
+            return []
+        own = urlsplit(self.PUBLIC_URL).hostname
+        return [*self.TRUSTED_HOSTS, *([own] if own else []), "localhost", "127.0.0.1", "[::1]"]
 
     @property
     def redis_url(self) -> str:

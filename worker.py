@@ -20,6 +20,7 @@ import redis
 from flask import Flask
 from rq import Worker
 from rq.job import Job
+from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
 
 from config import Config, ConfigError
@@ -107,7 +108,7 @@ def work(app: Flask, client: redis.Redis, names: Sequence[str]) -> int:
     # Otherwise RQ tells each job's description and result lifespan besides our own line.
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     wait_for_redis(client, threading.Event())
-    worker = JobWorker(names, connection=client)
+    worker = JobWorker(names, connection=client, job_class=queue.TaskJob, serializer=JSONSerializer)
     worker.app = app
     log.info("worker.up name=%s queues=%s", worker.name, ",".join(names))
     try:

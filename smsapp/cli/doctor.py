@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 import click
 
 from config import Config
+from smsapp.cli.output import echo
 from smsapp.services import clock, health
 from smsapp.services.channel_health import LATE_HOURS, Health
 
@@ -38,10 +40,10 @@ def command() -> None:
     config = Config.read(os.environ)
     found = [*look_at_settings(config), *look_at_servers(config)]
     for mark, sentence in found:
-        click.echo(f"{click.style(f'{mark.value:>5}', fg=COLOURS[mark])}  {sentence}")
+        echo(sentence, lead=click.style(f"{mark.value:>5}", fg=COLOURS[mark]) + "  ")
     wrong = sum(mark is Mark.WRONG for mark, _ in found)
-    click.echo()
-    click.echo("Everything that was looked at is in order." if not wrong else f"{wrong} to put right.")
+    echo()
+    echo("Everything that was looked at is in order." if not wrong else f"{wrong} to put right.")
     if wrong:
         sys.exit(1)
 
@@ -96,7 +98,16 @@ def _look_at_queue(config: Config) -> Iterator[Finding]:
         remedy = "look at REDIS_URL" if config.REDIS_URL else "it runs while `make run` (flask serve) runs"
         yield Mark.WRONG, f"{kind} does not answer; {remedy}."
         return
-    yield Mark.GOOD, f"{kind} answers."
+    if queue.takes_writes:
+        yield Mark.GOOD, f"{kind} answers and takes writes."
+    else:
+        yield Mark.WRONG, f"{kind} answers but refuses writes (full, or a read-only replica): nothing is sent."
+    if is_open(config.REDIS_URL):
+        yield (
+            Mark.WRONG,
+            "REDIS_URL names another host without a password: whoever reaches it can stop and repeat jobs; "
+            "set one (requirepass) and put it into the address.",
+        )
     if queue.workers:
         yield Mark.GOOD, f"{queue.workers} worker{'s' if queue.workers > 1 else ''} listen."
     else:
@@ -109,6 +120,13 @@ def _look_at_queue(config: Config) -> Iterator[Finding]:
         yield Mark.WRONG, f"{queue.waiting} jobs wait for a worker; more workers are needed, or they hang."
     if queue.failed:
         yield Mark.NOTE, f"{queue.failed} jobs failed lately; the workers' logs say why."
+
+
+def is_open(redis_url: str) -> bool:
+    """Say whether the address names another host and no password."""
+    parts = urlsplit(redis_url)
+    local = parts.scheme == "unix" or parts.hostname in {None, "localhost", "127.0.0.1", "::1"}
+    return not local and not parts.password
 
 
 def _look_at_work() -> Iterator[Finding]:

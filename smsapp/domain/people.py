@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import re
 
+from zxcvbn import zxcvbn
+
 from smsapp.domain.errors import Problem
 
 
@@ -18,6 +20,10 @@ RANKS = tuple(Role)
 """From the least to the most; a role may do everything that those before it may."""
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 200
+MEASURED = 72
+"""Characters that zxcvbn reads at most."""
+LEAST_SCORE = 2
+"""zxcvbn's 0 to 4: below 2 a password is among the first million guesses."""
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,59}")
 
 
@@ -49,6 +55,6 @@ def password_problems(password: str, login: str) -> list[Problem]:
         return [Problem("password_long", "password", {"most": LONGEST_PASSWORD})]
     if login and len(password.lower().replace(login, "")) < SHORTEST_PASSWORD // 2:
         return [Problem("password_is_login", "password")]
-    if len(set(password)) < 4 or (password.isdigit() and password in "0123456789" * 2):
-        return [Problem("password_simple", "password")]
+    if len(set(password)) < 4 or zxcvbn(password[:MEASURED], user_inputs=[login, "smsapp"])["score"] < LEAST_SCORE:
+        return [Problem("password_common", "password")]
     return []

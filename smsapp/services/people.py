@@ -23,7 +23,7 @@ from smsapp.store.people import EndedSession, LoginLink, Person, Trail
 LINK_PATH = "/welcome/"
 LINK_LASTS = dt.timedelta(hours=24)
 START = Actor("start")
-SIGN_IN_PAGE = Actor("sign-in page")
+SIGN_IN_PAGE = "sign-in page"
 """Acts where nobody has shown who they are."""
 SESSION_LASTS = dt.timedelta(days=7)
 """From signing in on, however busy the session is."""
@@ -42,13 +42,15 @@ class SignedIn:
     sees_numbers: bool
     locale: str
     mark: str
+    address: str
+    """The network address of this request."""
 
     @property
     def actor(self) -> Actor:
-        return Actor(self.login, self.id)
+        return Actor(self.login, self.id, self.address)
 
 
-def _signed_in(person: Person) -> SignedIn:
+def _signed_in(person: Person, address: str) -> SignedIn:
     return SignedIn(
         person.id,
         person.login,
@@ -57,13 +59,14 @@ def _signed_in(person: Person) -> SignedIn:
         person.sees_numbers,
         person.locale,
         person.session_mark,
+        address,
     )
 
 
 # Signing in
 
 
-def sign_in(login: str, password: str, now: dt.datetime) -> SignedIn:
+def sign_in(login: str, password: str, address: str, now: dt.datetime) -> SignedIn:
     """Return who this is; a Refusal does not say whether the login or the password was wrong."""
     person = rows.by_login(session(), plain_login(login))
     usable = person is not None and person.active and person.password_hash != ""
@@ -73,15 +76,17 @@ def sign_in(login: str, password: str, now: dt.datetime) -> SignedIn:
             # A line for unknown logins too, or the time the answer takes would tell which are known. What was typed
             # is not kept there: it may be a password in the wrong field.
             known = (person.id, person.login) if person is not None else ("", "")
-            trail.note(current, SIGN_IN_PAGE, "sign_in_failed", "person", known[0], now, login=known[1])
+            trail.note(
+                current, Actor(SIGN_IN_PAGE, address=address), "sign_in_failed", "person", known[0], now, login=known[1]
+            )
         raise Refusal(Problem("sign_in_refused"))
     renewed = _hasher.hash(password) if _hasher.check_needs_rehash(person.password_hash) else ""
     with writing() as current:
         person = current.get_one(Person, person.id)
         person.last_seen_at = now
         person.password_hash = renewed or person.password_hash
-        trail.note(current, Actor(person.login, person.id), "sign_in", "person", person.id, now)
-    return _signed_in(person)
+        trail.note(current, Actor(person.login, person.id, address), "sign_in", "person", person.id, now)
+    return _signed_in(person, address)
 
 
 @cache
@@ -117,14 +122,14 @@ def sit_down(now: dt.datetime) -> Sitting:
     return Sitting(secrets.token_hex(16), now)
 
 
-def signed_in(person_id: int, mark: str, sitting: Sitting, now: dt.datetime) -> SignedIn | None:
+def signed_in(person_id: int, mark: str, sitting: Sitting, address: str, now: dt.datetime) -> SignedIn | None:
     """Return who a session belongs to; None if it has ended, here or everywhere, or is too old, or the person left."""
     person = session().get(Person, person_id)
     if person is None or not person.active or not secrets.compare_digest(person.session_mark, mark):
         return None
     if now >= sitting.expires_at or session().get(EndedSession, sitting.id) is not None:
         return None
-    return _signed_in(person)
+    return _signed_in(person, address)
 
 
 def sign_out(sitting: Sitting, actor: Actor, now: dt.datetime) -> None:
@@ -190,7 +195,7 @@ def welcome(token: str, now: dt.datetime) -> Welcome:
     return Welcome(person.login, person.name, first=not rows.any_password(session()))
 
 
-def use_link(token: str, login: str, name: str, password: str, now: dt.datetime) -> SignedIn:
+def use_link(token: str, login: str, name: str, password: str, address: str, now: dt.datetime) -> SignedIn:
     """Set the password (and what else the page asks for) and return the person, signed in."""
     guest = welcome(token, now)
     login = plain_login(login) if guest.first else guest.login
@@ -205,15 +210,16 @@ def use_link(token: str, login: str, name: str, password: str, now: dt.datetime)
             raise Refusal(Problem("login_taken", "login"))
         person.login, person.name, person.password_hash = login, name.strip(), password_hash
         person.session_mark, person.last_seen_at = _mark(), now
-        trail.note(current, Actor(login, person.id), "set_password", "person", person.id, now, by="link")
-        trail.note(current, Actor(login, person.id), "sign_in", "person", person.id, now)
-    return _signed_in(person)
+        actor = Actor(login, person.id, address)
+        trail.note(current, actor, "set_password", "person", person.id, now, by="link")
+        trail.note(current, actor, "sign_in", "person", person.id, now)
+    return _signed_in(person, address)
 
 
 # One's own account
 
 
-def change_password(person_id: int, old: str, new: str, now: dt.datetime) -> SignedIn:
+def change_password(person_id: int, old: str, new: str, actor: Actor, now: dt.datetime) -> SignedIn:
     """Set a new password; every other session of this person ends, and no older one-time link works."""
     person = _found(session(), person_id)
     if not _fits(person.password_hash or _nobody(), old):
@@ -224,8 +230,8 @@ def change_password(person_id: int, old: str, new: str, now: dt.datetime) -> Sig
         person = _found(current, person_id)
         person.password_hash, person.session_mark = password_hash, _mark()
         rows.drop_links(current, person.id, now)
-        trail.note(current, Actor(person.login, person.id), "set_password", "person", person.id, now)
-    return _signed_in(person)
+        trail.note(current, actor, "set_password", "person", person.id, now)
+    return _signed_in(person, actor.address)
 
 
 def sign_out_everywhere(person_id: int, actor: Actor, now: dt.datetime) -> SignedIn:
@@ -235,16 +241,16 @@ def sign_out_everywhere(person_id: int, actor: Actor, now: dt.datetime) -> Signe
         person.session_mark = _mark()
         rows.drop_links(current, person.id, now)
         trail.note(current, actor, "end_sessions", "person", person.id, now)
-    return _signed_in(person)
+    return _signed_in(person, actor.address)
 
 
-def change_own(person_id: int, name: str, locale: str, now: dt.datetime) -> None:
+def change_own(person_id: int, name: str, locale: str, actor: Actor, now: dt.datetime) -> None:
     """Set one's own name and language."""
     _refuse(_name_problems(name))
     with writing() as current:
         person = _found(current, person_id)
         person.name, person.locale = name.strip(), locale
-        trail.note(current, Actor(person.login, person.id), "change", "person", person.id, now, locale=locale)
+        trail.note(current, actor, "change", "person", person.id, now, locale=locale)
 
 
 def speak(person_id: int, locale: str) -> None:

@@ -17,6 +17,8 @@ class Actor:
 
     name: str
     person_id: int | None = None
+    address: str = ""
+    """The network address the request came from; "" for commands and jobs."""
 
 
 def note(
@@ -28,6 +30,7 @@ def note(
             at=now,
             person_id=actor.person_id,
             by=actor.name,
+            address=actor.address,
             action=action,
             noun=noun,
             noun_id=str(noun_id),

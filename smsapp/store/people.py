@@ -60,6 +60,8 @@ class Trail(Base):
     person_id: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"), index=True)
     by: Mapped[str] = mapped_column(sa.String(120))
     """The person's login, or the command or job that acted."""
+    address: Mapped[str] = mapped_column(sa.String(45), default="")
+    """Where the request came from; "" for commands and jobs."""
     action: Mapped[str] = mapped_column(sa.String(40), index=True)
     noun: Mapped[str] = mapped_column(sa.String(40))
     noun_id: Mapped[str] = mapped_column(sa.String(64))

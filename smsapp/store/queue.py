@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import redis
 from flask import Flask, current_app
 from rq import Queue, Worker
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
 from rq_scheduler import Scheduler
 
 EXTENSION = "smsapp.queue"
@@ -28,8 +29,40 @@ TIMEOUT = 3600
 
 Away = redis.RedisError
 """Redis does not answer."""
+WRITE_PROBE, WRITE_PROBE_SECONDS = "smsapp:write-probe", 60
+"""A key that is set to see whether Redis takes writes: a full or read-only one still answers a ping."""
 
 log = logging.getLogger(__name__)
+
+
+class TaskJob(Job):
+    """A job as JSON that can name nothing but a task of this product.
+
+    RQ's own jobs are pickles with the path of any function: whoever could write to Redis could run code here.
+    """
+
+    def __init__(self, id: str | None = None, connection: redis.Redis | None = None, serializer: Any = None) -> None:
+        super().__init__(id, connection, JSONSerializer)
+
+    @property
+    def func(self) -> Callable[..., Any] | None:
+        """Return the task; raise ValueError if the job names anything else."""
+        name = self.func_name or ""
+        if not name.startswith(TASKS) or not name.removeprefix(TASKS).isidentifier() or self.instance is not None:
+            raise ValueError("a job names a function that is no task")
+        return cast("Callable[..., Any]", super().func)
+
+    @property
+    def success_callback(self) -> None:
+        """Return nothing: tasks have no callbacks, so a job in Redis cannot bring one."""
+
+    @property
+    def failure_callback(self) -> None:
+        """Return nothing, as `success_callback`."""
+
+    @property
+    def stopped_callback(self) -> None:
+        """Return nothing, as `success_callback`."""
 
 
 def connect(url: str, patience: float | None = None) -> redis.Redis:
@@ -50,11 +83,11 @@ def connection() -> redis.Redis:
 
 
 def queue(name: str) -> Queue:
-    return Queue(name, connection=connection(), default_timeout=TIMEOUT)
+    return Queue(name, connection=connection(), default_timeout=TIMEOUT, job_class=TaskJob, serializer=JSONSerializer)
 
 
 def scheduler() -> Scheduler:
-    return Scheduler(queue_name=CHORES, connection=connection())
+    return Scheduler(queue_name=CHORES, connection=connection(), job_class=TaskJob)
 
 
 def ring(name: str, task: str, *args: Any) -> bool:
@@ -147,7 +180,7 @@ def take_back(ring_id: str) -> None:
     """Remove a later ring; nothing happens if there is none. The job's own key goes too."""
     try:
         scheduler().cancel(ring_id)
-        Job.fetch(ring_id, connection=connection()).delete()
+        TaskJob.fetch(ring_id, connection=connection()).delete()
     except NoSuchJobError:
         pass
     except redis.RedisError as error:
@@ -163,6 +196,10 @@ ALIVE_KEY, ALIVE_SECONDS = "smsapp:scheduler", 15
 
 class Timekeeper(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
     """rq-scheduler, except that rings of one chore do not pile up while no worker listens."""
+
+    def get_queue_for_job(self, job: Job) -> Queue:
+        """Return the job's queue; rq-scheduler would import any class that the job names."""
+        return queue(job.origin)
 
     def enqueue_job(self, job: Job) -> None:
         """Ring a scheduled job; a chore whose last ring is still under way only gets its next time."""
@@ -185,7 +222,7 @@ class Timekeeper(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
 
 
 def timekeeper() -> Timekeeper:
-    return Timekeeper(queue_name=CHORES, connection=connection(), interval=1)
+    return Timekeeper(queue_name=CHORES, connection=connection(), interval=1, job_class=TaskJob)
 
 
 def keep_chores(chores: Mapping[str, tuple[str, str, int]]) -> tuple[int, int]:
@@ -217,12 +254,21 @@ class Pulse:
     """What answers behind the queue."""
 
     answers: bool
+    takes_writes: bool = False
+    """Redis stores what it is given: not full, not a read-only replica."""
     workers: int = 0
     scheduler: bool = False
     waiting: int = 0
     """Rings in all queues that no worker has taken yet."""
     failed: int = 0
     """Jobs that ended with an exception within the last day."""
+
+
+def _takes_writes(client: redis.Redis) -> bool:
+    try:
+        return bool(client.set(WRITE_PROBE, "1", ex=WRITE_PROBE_SECONDS))
+    except redis.ResponseError:
+        return False
 
 
 def pulse() -> Pulse:
@@ -232,6 +278,7 @@ def pulse() -> Pulse:
         queues = [queue(name) for name in QUEUES]
         return Pulse(
             answers=bool(client.ping()),
+            takes_writes=_takes_writes(client),
             workers=Worker.count(connection=client),
             scheduler=bool(client.exists(ALIVE_KEY)),
             waiting=sum(one.count for one in queues),

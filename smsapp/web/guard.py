@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from flask_babel import gettext as _
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from werkzeug.sansio.utils import host_is_trusted
 
 from smsapp.domain.people import Role, reaches
 from smsapp.services import clock, people
@@ -51,6 +53,10 @@ HEADERS = {
 KEPT = re.compile(r"(?P<person>\d{1,18})\.(?P<mark>\w*)\.(?P<sitting>\w+)\.(?P<begun>\d{1,10})", re.ASCII)
 """What the cookie keeps of a signed-in person, see Reader.get_id."""
 
+MACHINES = frozenset({"up", "callbacks", "health"})
+"""Areas that no browser shows."""
+
+log = logging.getLogger(__name__)
 sign_ins = LoginManager()
 limiter = Limiter(get_remote_address, default_limits=[])
 
@@ -81,6 +87,7 @@ def init_app(app: Flask, redis_url: str) -> None:
     # There is no "remember me"; its handler would read the session, and with it make static files depend on the cookie.
     app.after_request_funcs[None].remove(sign_ins._update_remember_cookie)
     limiter.init_app(app)
+    app.before_request(_refuse_other_hosts)
     app.before_request(_close)
     app.after_request(_add_headers)
 
@@ -129,6 +136,17 @@ def actor() -> Actor:
     return reader().actor
 
 
+def address() -> str:
+    """Return the network address this request came from; "" if the server does not know it."""
+    return (request.remote_addr or "")[:45]
+
+
+def public_url() -> str:
+    """Return the address of this application for links that leave it: PUBLIC_URL, else the host that was asked for."""
+    configured: str = current_app.config["PUBLIC_URL"]
+    return configured or request.host_url.rstrip("/")
+
+
 def begin(who: SignedIn) -> None:
     """Start a session for this person; only the chosen language survives from what was before."""
     end()
@@ -164,8 +182,21 @@ def _load(kept: str) -> Reader | None:
     if found is None:
         return None
     sitting = Sitting(found["sitting"], dt.datetime.fromtimestamp(int(found["begun"]), dt.UTC))
-    who = people.signed_in(int(found["person"]), found["mark"], sitting, clock.now())
+    who = people.signed_in(int(found["person"]), found["mark"], sitting, address(), clock.now())
     return None if who is None else Reader(who, sitting)
+
+
+def _refuse_other_hosts() -> Response | None:
+    """Refuse a page that is asked for under a name nobody gave this application: links in it would lead there.
+
+    Providers, SDKs and health checks may use an address of their own; no answer to them holds a link.
+    """
+    hosts = current_app.config["ANSWERED_HOSTS"]
+    if not hosts or host_is_trusted(request.host, hosts) or (request.blueprint or "") in MACHINES:
+        return None
+    log.warning("host.refused")
+    sentence = "This application does not answer under this name. TRUSTED_HOSTS lists the names it answers under.\n"
+    return Response(sentence, 400, mimetype="text/plain")
 
 
 def _close() -> Response | None:

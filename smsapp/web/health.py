@@ -13,14 +13,15 @@ bp = Blueprint("health", __name__)
 @bp.get("/healthz")
 @guard.public
 def healthz() -> tuple[Response, int]:
-    """Answer 200 if the database has this code's schema and Redis answers, else 503; says which one it is."""
+    """Answer 200 if the database has this code's schema and Redis takes writes, else 503; says which one it is."""
     database, queue = health.database(), health.listeners()
     answer = {
         "database": database.answers,
         "schema": database.up_to_date,
         "redis": queue.answers,
+        "redis_writes": queue.takes_writes,
         "workers": queue.workers,
         "scheduler": queue.scheduler,
     }
-    ready = database.up_to_date and queue.answers
+    ready = database.up_to_date and queue.takes_writes
     return jsonify(answer), 200 if ready else 503

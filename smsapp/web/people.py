@@ -23,7 +23,7 @@ bp = Blueprint("people", __name__)
 
 MENU = (
     MenuLine(_l("People"), "people.index", 91, "users", Role.ADMINISTRATOR, settings=True),
-    MenuLine(_l("Audit trail"), "people.trail", 99, "history", Role.ADMINISTRATOR, settings=True),
+    MenuLine(_l("Audit log"), "people.trail", 99, "history", Role.ADMINISTRATOR, settings=True),
 )
 
 
@@ -49,7 +49,7 @@ def sign_in() -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            who = people.sign_in(form.login.data, form.password.data, clock.now())
+            who = people.sign_in(form.login.data, form.password.data, guard.address(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -81,7 +81,9 @@ def welcome(token: str) -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            who = people.use_link(token, form.login.data or "", form.name.data, form.password.data, now)
+            who = people.use_link(
+                token, form.login.data or "", form.name.data, form.password.data, guard.address(), now
+            )
         except NotFound:
             return page("people/link_gone.html", 404)
         except Refusal as refusal:
@@ -103,7 +105,7 @@ def own() -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            people.change_own(who.id, form.name.data, form.locale.data, clock.now())
+            people.change_own(who.id, form.name.data, form.locale.data, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -121,7 +123,9 @@ def password() -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            who = people.change_password(guard.reader().id, form.old.data, form.password.data, clock.now())
+            who = people.change_password(
+                guard.reader().id, form.old.data, form.password.data, guard.actor(), clock.now()
+            )
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -165,7 +169,7 @@ def invite() -> Response:
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
-            return page("people/link.html", person=person, link=request.host_url.rstrip("/") + link)
+            return page("people/link.html", person=person, link=guard.public_url() + link)
     return page("people/invite.html", 422 if form.is_submitted() else 200, form=form, problems=problems)
 
 
@@ -207,7 +211,7 @@ def link(person_id: int) -> Response:
         for problem in refusal.problems:
             flash(sentence(problem), "danger")
         return see_other(url_for("people.show", person_id=person_id))
-    return page("people/link.html", person=people.person(person_id), link=request.host_url.rstrip("/") + made)
+    return page("people/link.html", person=people.person(person_id), link=guard.public_url() + made)
 
 
 @bp.post("/people/<int:person_id>/sign-out")

@@ -13,7 +13,9 @@ PROBLEMS = {
     "password_short": _l("Use at least %(least)s characters. A sentence is easy to remember."),
     "password_long": _l("Use at most %(most)s characters."),
     "password_is_login": _l("The password must not be the login. Choose another one."),
-    "password_simple": _l("This password is too easy to guess. Choose another one."),
+    "password_common": _l(
+        "This password is among the first that are guessed. Choose another one, for example four words."
+    ),
     "password_wrong": _l("This is not your present password."),
     "person_name_missing": _l("Please give a name."),
     "person_name_long": _l("A name has at most %(most)s characters."),

@@ -51,8 +51,14 @@ def test_good_passwords(password: str) -> None:
         ("short", "password_short"),
         ("x1" * 101, "password_long"),
         ("wei.yang12wei.yang", "password_is_login"),
-        ("abababababab", "password_simple"),
-        ("1234567890", "password_simple"),
+        ("abababababab", "password_common"),
+        ("1234567890", "password_common"),
+        ("password123", "password_common"),
+        ("1234567890a", "password_common"),
+        ("qwertyuiop", "password_common"),
+        ("administrator", "password_common"),
+        ("iloveyou123", "password_common"),
+        ("smsappsmsapp", "password_common"),
     ],
 )
 def test_bad_passwords_are_refused_with_the_reason(password: str, code: str) -> None:

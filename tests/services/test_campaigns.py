@@ -185,7 +185,7 @@ def test_confirming_now_opens_a_run_and_rings(now: dt.datetime, valkey: redis.Re
     run = session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
     assert (campaign.status, campaign.confirmed_at, run.slot, run.state) == ("sending", now, now, "open")
     assert campaign.confirmed_template == {"text": ANY, "signature": "青禾商城"}
-    assert [job.args for job in queue.queue(queue.SEND).jobs] == [(run.id,)]
+    assert [job.args for job in queue.queue(queue.SEND).jobs] == [[run.id]]
     assert trail()[-1] == ("olga", "confirm", str(campaign_id))
 
 

@@ -15,10 +15,11 @@ from smsapp.channels.base import Answer, Channel, Misconfigured, Submission, Thr
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.run import HoldReason, RunState
 from smsapp.services import channels, lane, sending
 from smsapp.store import ledger, queue, runs
 from smsapp.store.db import db, session, writing
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, recount, status, the_run, work
 from tests.fakes import FakeChannel, FakeClock
@@ -141,7 +142,7 @@ def test_no_trouble_of_the_channel_undoes_a_persons_pause(app: Flask, clock: Fak
     sending.open_run(run_id, clock.now)
     sending.pause(run_id, OPERATOR, clock.now)
     with writing() as current:
-        assert not runs.hold(current, run_id, "throttled", clock.now, clock.now, begins={RunState.SENDING})
+        assert not runs.hold(current, run_id, HoldReason.THROTTLED, clock.now, clock.now)
     assert the_run(run_id).hold_reason == "paused"
 
 

@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 import redis
 from flask import Flask
+from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 
 from smsapp.store import queue
@@ -21,7 +22,7 @@ def waiting(name: str) -> list[str]:
 def test_a_ring_waits_for_a_worker_with_its_arguments(app: Flask) -> None:
     assert queue.ring(queue.SEND, "send", 7)
     (job,) = queue.queue(queue.SEND).jobs
-    assert (job.func_name, job.args) == ("smsapp.jobs.tasks.send", (7,))
+    assert (job.func_name, job.args) == ("smsapp.jobs.tasks.send", [7])
 
 
 def test_nobody_rings_twice_or_for_what_somebody_attends_to(app: Flask) -> None:
@@ -110,7 +111,7 @@ def test_a_chore_whose_ring_died_unheard_is_rung_again(app: Flask, state: JobSta
     queue.keep_chores(SWEEP)
     keeper = queue.timekeeper()
     keeper.tick()
-    job = Job.fetch("chore-sweep-1", connection=keeper.connection)
+    job = queue.TaskJob.fetch("chore-sweep-1", connection=keeper.connection)
     queue.queue(queue.CHORES).empty()
     job.enqueued_at = dt.datetime.now(dt.UTC) - queue.STILL_WAITING
     job.save()
@@ -123,7 +124,7 @@ def test_a_chore_whose_ring_died_unheard_is_rung_again(app: Flask, state: JobSta
 def test_the_pulse_tells_who_listens(app: Flask) -> None:
     queue.ring(queue.SEND, "send", 1)
     queue.timekeeper().tick()
-    assert queue.pulse() == queue.Pulse(answers=True, workers=0, scheduler=True, waiting=1, failed=0)
+    assert queue.pulse() == queue.Pulse(answers=True, takes_writes=True, workers=0, scheduler=True, waiting=1, failed=0)
 
 
 def test_without_redis_a_ring_is_lost_and_nothing_breaks(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
@@ -133,3 +134,38 @@ def test_without_redis_a_ring_is_lost_and_nothing_breaks(app: Flask, caplog: pyt
     queue.take_back("due-1")
     assert queue.pulse() == queue.Pulse(answers=False)
     assert [record.message.split()[0] for record in caplog.records] == ["ring.lost", "ring_at.lost", "take_back.lost"]
+
+
+def test_a_full_redis_answers_but_takes_no_writes(app: Flask, valkey: redis.Redis) -> None:
+    valkey.config_set("maxmemory", "1")
+    try:
+        health = queue.pulse()
+    finally:
+        valkey.config_set("maxmemory", "0")
+    assert (health.answers, health.takes_writes) == (True, False)
+
+
+def test_a_pickled_job_in_redis_is_not_read(app: Flask, valkey: redis.Redis) -> None:
+    Job.create("os.getcwd", connection=valkey, id="planted", origin=queue.SEND).save()
+    with pytest.raises(DeserializationError):
+        _ = queue.TaskJob.fetch("planted", connection=valkey).func_name
+
+
+@pytest.mark.parametrize("name", ["os.getcwd", "smsapp.jobs.tasks.os.getcwd", "smsapp.store.queue.pulse"])
+def test_a_job_that_names_no_task_is_not_run(app: Flask, valkey: redis.Redis, name: str) -> None:
+    queue.TaskJob.create(name, connection=valkey, id="planted", origin=queue.SEND).save()
+    valkey.hset(Job.key_for("planted"), "success_callback_name", "os.getcwd")
+    job = queue.TaskJob.fetch("planted", connection=valkey)
+    assert job.success_callback is None
+    with pytest.raises(ValueError, match="no task"):
+        _ = job.func
+
+
+def test_a_scheduled_job_cannot_name_a_class_to_import(app: Flask) -> None:
+    queue.ring_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, ring_id="due-1")
+    keeper = queue.timekeeper()
+    job = queue.TaskJob.fetch("due-1", connection=keeper.connection)
+    job.meta["queue_class_name"] = "os.getcwd"
+    job.save_meta()
+    keeper.tick()
+    assert waiting(queue.SEND) == ["start"]

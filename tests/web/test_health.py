@@ -14,7 +14,7 @@ def test_everything_answers(app: Flask) -> None:
     answer = app.test_client().get("/healthz")
     assert (answer.status_code, answer.json) == (
         200,
-        {"database": True, "schema": True, "redis": True, "workers": 0, "scheduler": True},
+        {"database": True, "schema": True, "redis": True, "redis_writes": True, "workers": 0, "scheduler": True},
     )
 
 

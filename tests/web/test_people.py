@@ -276,7 +276,7 @@ def test_older_one_time_links_end_with_the_sessions(client: Pages, how: str) -> 
     link = people.make_link(person.id, BY, clock.now())
     client.get(link)
     if how == "password":
-        people.change_password(person.id, PASSWORD, "another good sentence", clock.now())
+        people.change_password(person.id, PASSWORD, "another good sentence", Actor("test"), clock.now())
     else:
         people.sign_out_everywhere(person.id, BY, clock.now())
     client.get(link, status=404)
