@@ -306,13 +306,13 @@ _ARRIVING = (
     "FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS row) AS arriving"
 )
 _CREATE_POSTGRESQL = sa.text(
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
+    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "  # noqa: S608 our own text
     "SELECT xwho, properties, phones, CAST(:now AS timestamptz), CAST(:now AS timestamptz) "
-    f"FROM {_ARRIVING} ON CONFLICT (xwho) DO NOTHING"  # noqa: S608 our own text
+    f"FROM {_ARRIVING} ON CONFLICT (xwho) DO NOTHING"
 )
 _REPLACE_POSTGRESQL = sa.text(
-    "UPDATE contact SET properties = arriving.properties, phones = arriving.phones, "
-    f"updated_at = CAST(:now AS timestamptz) FROM {_ARRIVING} WHERE contact.xwho = arriving.xwho"  # noqa: S608
+    "UPDATE contact SET properties = arriving.properties, phones = arriving.phones, "  # noqa: S608 our own text
+    f"updated_at = CAST(:now AS timestamptz) FROM {_ARRIVING} WHERE contact.xwho = arriving.xwho"
 )
 _MERGE_POSTGRESQL = (
     "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "

@@ -147,5 +147,5 @@ def in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
     types = {kind.value: LABELS[kind] for kind in Type}
     return {
         name: str(types.get(fact, fact)) if name in {"expected", "found", "type"} else fact
-        for name, fact in {"name": "xwho", "n": 1, **facts}.items()
+        for name, fact in {"name": "xwho", "n": 1, "value": "", **facts}.items()
     }
