@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from smsapp.domain import contact as rules
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
 from smsapp.store import contacts, intake, uploads
-from smsapp.store.contacts import Profile
+from smsapp.store.contacts import Held, Profile
 from smsapp.store.db import as_json, writing
 from smsapp.store.intake import Bad
 from smsapp.store.settings import settings
@@ -31,6 +31,7 @@ MOST_KEPT = 1000
 """So many refused records of one transaction are kept one by one; the others are counted."""
 MOST_LOSSES = 20
 """So many of a record's lost properties are named."""
+NOBODY = Held({})
 MORE = "more"
 """The reason of the one line that counts them."""
 
@@ -170,7 +171,7 @@ def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
     known = contacts.bound(current, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
     fresh = _bind(current, aliases, known, now)
     before = contacts.lock(current, {known.get(xwho, xwho) for xwho in ids} | fresh.keys())
-    held = dict(before)
+    held = {xwho: contact.properties for xwho, contact in before.items()}
     makers: dict[str, str] = {}
     gone: dict[str, str] = {}
     for asked, key, _record in read.wanted:
@@ -215,18 +216,19 @@ def _bind(current: Session, asked: Sequence[Operation], known: Mapping[str, str]
 
 def _write(
     current: Session,
-    before: Mapping[str, Properties],
+    before: Mapping[str, Held],
     held: Mapping[str, Properties],
     gone: Mapping[str, str],
     now: dt.datetime,
 ) -> None:
     """Write the contacts that are new or changed, and remove those of which nothing is left."""
     names, region = contacts.phone_properties(current), settings().DEFAULT_REGION
-    profiles = [
-        Profile(xwho, properties, contacts.phones_of(properties, names, region))
-        for xwho, properties in held.items()
-        if properties is not before.get(xwho) and properties != before.get(xwho)
-    ]
+    profiles = []
+    for xwho, properties in held.items():
+        contact = before.get(xwho, NOBODY)
+        if properties != contact.properties:
+            numbers = contacts.phones_of(properties, names, region)
+            profiles.append(Profile(xwho, properties, numbers, contact.sources, contact.anonymous))
     fresh = [profile for profile in profiles if profile.xwho not in before]
     if contacts.create(current, fresh, now) < len(fresh):
         raise Overtaken

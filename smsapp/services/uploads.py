@@ -27,6 +27,7 @@ from smsapp.services.group_commit import GroupCommit
 from smsapp.services.profiles import BROKEN, Overtaken, Report
 from smsapp.store import intake, queue, uploads
 from smsapp.store.db import session
+from smsapp.store.intake import KeyRights
 from smsapp.store.settings import settings
 from smsapp.store.uploads import NewUpload, Upload
 
@@ -72,7 +73,7 @@ class _Door:
     """What a web process knows between two requests."""
 
     commit: GroupCommit[_Accepted]
-    keys: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, KeyRights] = field(default_factory=dict)
     keys_at: float = float("-inf")
     counted: Counter[str] = field(default_factory=Counter)
     counted_at: float = float("-inf")
@@ -121,7 +122,7 @@ def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
 
 
 def _sorted_out(
-    records: Sequence[Any], broken: Sequence[str], appid: str, keys: Mapping[str, Any]
+    records: Sequence[Any], broken: Sequence[str], appid: str, keys: Mapping[str, KeyRights]
 ) -> tuple[list[str], Counter[str]]:
     """Return the records that are worth keeping, as JSON, and the number of those that are not, by reason."""
     accepted: list[str] = []
@@ -164,12 +165,12 @@ def _opened() -> _Door:
     return door
 
 
-def _keys(door: _Door) -> Mapping[str, Any]:
+def _keys(door: _Door) -> Mapping[str, KeyRights]:
     """Return the active AppKeys as they were at most a second ago."""
     if time.monotonic() - door.keys_at > KEYS_SECONDS:
         with door.lock:
             if time.monotonic() - door.keys_at > KEYS_SECONDS:
-                door.keys = dict.fromkeys(intake.active_keys(session()))
+                door.keys = intake.key_rights(session())
                 door.keys_at = time.monotonic()
     return door.keys
 
