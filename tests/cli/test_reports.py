@@ -53,6 +53,6 @@ def test_verify_is_content_with_true_numbers_and_names_false_ones(runner: FlaskC
     session().commit()
     bad = runner.invoke(args=["reports", "verify", str(campaign.id)])
 
-    assert (good.exit_code, good.output) == (0, "1 runs checked, 0 with numbers that are off.\n")
+    assert (good.exit_code, good.output) == (0, "1 runs checked; numbers are off in 0 places.\n")
     assert bad.exit_code == 1
-    assert f"run {made.id}: delivered: tally 11 != rows 12" in bad.output
+    assert f"run {made.id}: delivered: stored 11 != rows 12" in bad.output

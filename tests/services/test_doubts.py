@@ -14,7 +14,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import NotFound, Outrun, Refusal
 from smsapp.domain.message import Settle
 from smsapp.domain.outcome import Outcome
-from smsapp.services import doubts, reports, sending
+from smsapp.services import doubts, reports, sending, verify
 from smsapp.store import campaigns, ledger
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
@@ -40,7 +40,7 @@ def in_doubt(app: Flask, provider: FakeChannel, clock: FakeClock, people: int = 
 def true(run_id: int) -> None:
     """The tallies are what the rows say."""
     session().commit()
-    assert [check.broken for check in reports.verify() if check.run_id == run_id] == [[]]
+    assert [check.broken for check in verify.verify() if check.run_id == run_id] == [[]]
 
 
 def test_a_receipt_settles_what_was_in_doubt_if_the_provider_gave_it_an_id(
