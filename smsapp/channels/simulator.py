@@ -19,6 +19,7 @@ from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels.base import (
     Answer,
     Balance,
@@ -34,13 +35,11 @@ from smsapp.channels.base import (
     ProviderTemplate,
     Receipt,
     Reply,
-    Setting,
     Submission,
     TemplateFacts,
     Throttled,
     Unclear,
     Unreachable,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.domain.errors import Problem
@@ -158,7 +157,7 @@ ANSWERS, RECEIPTS, REPLIES, TEMPLATES = _l("Answers"), _l("Receipts"), _l("Repli
 
 
 def _percent(name: str, label: str, default: str, section: str, hint: str = "") -> Setting:
-    return Setting(name, label, Widget.NUMBER, default, True, hint, low=0, high=100, section=section)
+    return Setting(name, label, Widget.NUMBER, default, True, hint, low=0, high=100, section=section, whole=False)
 
 
 class Simulator(Channel):
@@ -166,7 +165,7 @@ class Simulator(Channel):
 
     kind = "simulator"
     label = _l("Simulator (rehearsal)")
-    about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing leaves the house.")
+    about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing is really sent.")
     quiet_hours_exempt = True
     looks_up = True
     pulls = True
@@ -183,15 +182,17 @@ class Simulator(Channel):
             low=0,
             high=60,
             section=ANSWERS,
+            whole=False,
         ),
         Setting(
             "balance",
             _l("Balance"),
             Widget.NUMBER,
-            hint=_l("What the made-up account has left; empty if it tells nothing."),
+            hint=_l("Balance of the simulated account; empty if it tells none."),
             low=0,
             high=1_000_000,
             section=ANSWERS,
+            whole=False,
         ),
         Setting(
             "per_request",
@@ -217,6 +218,7 @@ class Simulator(Channel):
             low=0,
             high=86400,
             section=RECEIPTS,
+            whole=False,
         ),
         Setting(
             "receipt_spread",
@@ -228,11 +230,12 @@ class Simulator(Channel):
             low=0,
             high=86400,
             section=RECEIPTS,
+            whole=False,
         ),
         _percent("opt_outs", _l("Replies TD, %"), "0.2", REPLIES, _l("Share of delivered messages answered with TD.")),
         Setting(
             "templates",
-            _l("Templates of the made-up account"),
+            _l("Templates of the simulated account"),
             Widget.LONG_TEXT,
             hint=_l(
                 "One a line: code | approved, pending, refused: reason | marketing, notification, verification or "
@@ -242,7 +245,7 @@ class Simulator(Channel):
         ),
         Setting(
             "signatures",
-            _l("Signatures of the made-up account"),
+            _l("Signatures of the simulated account"),
             hint=_l("Approved ones, separated by commas."),
             section=TEMPLATES,
         ),
@@ -269,15 +272,15 @@ class Simulator(Channel):
         self.tells_balance = bool(values["balance"])
         self.lists_templates = bool(values["templates"])
         self.lists_signatures = bool(values["signatures"])
-        self.per_request = int(float(values["per_request"]))
-        self.answer_seconds = float(values["answer_seconds"])
-        self.receipt_seconds = float(values["receipt_seconds"])
-        self.receipt_spread = float(values["receipt_spread"])
+        self.per_request = values.whole("per_request")
+        self.answer_seconds = values.number("answer_seconds")
+        self.receipt_seconds = values.number("receipt_seconds")
+        self.receipt_spread = values.number("receipt_spread")
         self.seed = values["seed"].encode()
-        self._refused = float(values["refused"]) / 100
-        self._undelivered = float(values["undelivered"]) / 100
-        self._silent = float(values["silent"]) / 100
-        self._opt_outs = float(values["opt_outs"]) / 100
+        self._refused = values.number("refused") / 100
+        self._undelivered = values.number("undelivered") / 100
+        self._silent = values.number("silent") / 100
+        self._opt_outs = values.number("opt_outs") / 100
         self._kept: sqlite3.Connection | None = None
 
     async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:

@@ -12,6 +12,7 @@ import click
 from flask.cli import AppGroup
 
 from smsapp import words
+from smsapp.cli.output import echo
 from smsapp.domain.columns import ImportState, Layout
 from smsapp.domain.contact import PHONE, Type, Unfit, property_name
 from smsapp.domain.errors import Problem, Refusal
@@ -64,7 +65,7 @@ def import_(
         _import(file, id_column, phone_column, maps, header, dry_run)
     except Refusal as refusal:
         for problem in refusal.problems:
-            click.echo(words.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
+            echo(words.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
         raise click.exceptions.Exit(UNUSABLE) from None
 
 
@@ -80,7 +81,7 @@ def _import(
     chosen = _chosen(seen, id_column, phone_column, maps)
     layout = imports.layout_of(chosen, seen.header)
     for i, guess in enumerate(chosen):
-        click.echo(f"{seen.header[i] or i + 1}: {_meaning(guess)}", err=True)
+        echo(f"{seen.header[i] or i + 1}: {_meaning(guess)}", err=True)
     if dry_run:
         _check(file, seen, layout)
         return
@@ -93,12 +94,12 @@ def _import(
 
 
 def _report(row: ImportRow) -> None:
-    click.echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {row.refused} refused.")
+    echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {row.refused} refused.")
     for number, (line, reason, facts, _raw) in enumerate(imports.refused_rows(row.id)):
         if number == SHOWN_ROWS:
-            click.echo(f"  … and {row.refused - SHOWN_ROWS} more; the import's page has all of them.", err=True)
+            echo(f"  … and {row.refused - SHOWN_ROWS} more; the import's page has all of them.", err=True)
             break
-        click.echo(f"  row {line}: {why(reason, facts)}", err=True)
+        echo(f"  row {line}: {why(reason, facts)}", err=True)
     if row.state == ImportState.FAILED:
         raise Refusal(Problem(row.failure))
     if row.refused:
@@ -111,10 +112,8 @@ def _check(file: Path, seen: Preview, layout: Layout | None) -> None:
     with click.progressbar(length=size, label="Checking", file=sys.stderr) as bar:
         bad = list(imports.check(file, seen, layout, tally, _moving(bar), SHOWN_ROWS))
     for one in bad:
-        click.echo(f"  row {one.facts['row']}: {why(one.reason, one.facts)}", err=True)
-    click.echo(
-        f"{tally.rows} rows: {tally.rows - tally.refused} can be kept, {tally.refused} refused. Nothing was written."
-    )
+        echo(f"  row {one.facts['row']}: {why(one.reason, one.facts)}", err=True)
+    echo(f"{tally.rows} rows: {tally.rows - tally.refused} can be kept, {tally.refused} refused. Nothing was written.")
     if tally.refused:
         raise click.exceptions.Exit(SOME_REFUSED)
 
