@@ -26,8 +26,8 @@ from tests import builders
 LONGEST = 120.0
 """Seconds a round may take before it counts as stuck."""
 PRICE = Decimal("0.045")
-TEXT = "尊敬的${level}，您的积分将于本月底到期，请及时使用。"
-LEVELS = ("金卡会员", "黑金会员" * 15)
+TEXT = "尊敬的${level}，" + "您的积分将于本月底到期，请及时使用。" * 3
+LEVELS = ("金卡", "黑金卡尊享会员级别")
 """Texts of one part and of two."""
 OVER = {CampaignStatus.SENT, CampaignStatus.FAILED, CampaignStatus.STOPPED}
 

@@ -22,7 +22,7 @@ from tests.fakes import FakeClock
 
 LONG = "您的积分将于本月底到期，请及时使用。" * 3 + "${level}会员专享"
 """One part with the signature; two for somebody with a long level."""
-LEVELS = ("金卡", "银卡", "黑金" * 35)
+LEVELS = ("金卡", "银卡", "黑金卡尊享会员级别")
 PARTS = [1, 1, 2]
 
 
