@@ -10,7 +10,7 @@ from smsapp.domain.campaign import Left, Status
 from smsapp.domain.numbering import SPECIAL
 from smsapp.domain.trust import Origin, Source
 from smsapp.services import audience, contacts
-from smsapp.store.contacts import Profile, merge, phones_of, replace
+from smsapp.store.contacts import Profile, create, merge, phones_of
 from smsapp.store.db import writing
 from smsapp.store.people import Preference
 from smsapp.store.replies import OptOut
@@ -163,7 +163,7 @@ def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_the
         rows = [
             Profile(who, {"$phone": raw}, phones_of({"$phone": raw}, ["$phone"], "CN")) for who, raw in reads.items()
         ]
-        replace(current, rows, clock.now)
+        create(current, rows, clock.now)
     builders.kept(OptOut(phone="+979123456780", source="person", at=clock.now))
     channel = builders.channel(countries=["CN", "US"], number_classes=["toll_free"])
     template = builders.template(channel.id)
