@@ -87,6 +87,7 @@ def _described(
     return Audience(
         members=members(phone_property),
         phone_property=phone_property,
+        trusted_numbers=channel is not None and channel.trusted_numbers,
         values=sources(template, mapping or {}) if template else (),
         caps=caps(now) if template and template.purpose == Purpose.MARKETING else (),
     )

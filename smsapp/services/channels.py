@@ -51,7 +51,17 @@ def kinds() -> dict[str, type[Channel]]:
     return dict(sorted(found.items()))
 
 
-COMMON = ("name", "phone_property", "rate", "quiet_from", "quiet_until", "price", "currency", "balance_low")
+COMMON = (
+    "name",
+    "phone_property",
+    "trusted_numbers",
+    "rate",
+    "quiet_from",
+    "quiet_until",
+    "price",
+    "currency",
+    "balance_low",
+)
 """What a person sets of every channel, whatever its kind."""
 
 
@@ -213,6 +223,8 @@ class Wanted:
     name: str
     values: Mapping[str, str]
     phone_property: str = PHONE
+    trusted_numbers: bool = False
+    """Write only to numbers that a server key, a file or a person has entered."""
     rate: int | None = None
     quiet_from: str = "21:00"
     quiet_until: str = "08:00"
@@ -317,6 +329,7 @@ def _facts(found: ChannelRow) -> dict[str, object]:
 def _write(found: ChannelRow, wanted: Wanted) -> None:
     found.name = wanted.name.strip()
     found.phone_property = wanted.phone_property
+    found.trusted_numbers = wanted.trusted_numbers
     found.rate = wanted.rate
     found.quiet_from, found.quiet_until = wanted.quiet_from, wanted.quiet_until
     found.price, found.currency = wanted.price, wanted.currency.strip().upper()

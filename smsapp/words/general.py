@@ -128,6 +128,7 @@ FACTS = {
     "template": _l("Template"),
     "text": _l("Text"),
     "to": _l("New run"),
+    "trusted_numbers": _l("Only numbers from trusted sources"),
     "unchanged": _l("unchanged"),
     "version": _l("Version"),
 }

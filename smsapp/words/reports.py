@@ -26,6 +26,9 @@ STAYS: dict[PinReason, Any] = {
     PinReason.PERSON: _l("A person has decided that this run stays on its channel."),
     PinReason.CHANNEL_INACTIVE: _l("The other channel is switched off, so it cannot take over."),
     PinReason.CHANNEL_UNUSABLE: _l("The other channel's keys cannot be read, so it cannot take over."),
+    PinReason.TRUSTED_NUMBERS: _l(
+        "The other channel takes only numbers from server keys, files and people, so it cannot take over."
+    ),
     PinReason.TEMPLATE_WITHDRAWN: _l(
         "The template on the other channel is not approved any more, so it cannot take over."
     ),
@@ -57,6 +60,7 @@ PROBLEMS = {
 LABELS = {
     Left.NO_NUMBER: _l("No phone number"),
     Left.INVALID_NUMBER: _l("Unusable number"),
+    Left.UNTRUSTED_NUMBER: _l("Number from a public AppKey"),
     Left.DUPLICATE_NUMBER: _l("Same number as another contact"),
     Left.OPTED_OUT: _l("Opted out"),
     Left.FREQUENCY_CAP: _l("Frequency cap reached"),
@@ -138,6 +142,10 @@ HINTS = {
 LEFT_HINTS = {
     Left.NO_NUMBER: _l("The contact has no value in the channel's phone property."),
     Left.INVALID_NUMBER: _l("No phone number can be read from the value."),
+    Left.UNTRUSTED_NUMBER: _l(
+        "The channel takes only numbers that a server key, a file or a person has entered; "
+        "this one was reported with a public AppKey."
+    ),
     Left.DUPLICATE_NUMBER: _l("Each number gets one message; another contact with it came first."),
     Left.OPTED_OUT: _l("The person does not want any texts."),
     Left.FREQUENCY_CAP: _l("The number has had as many marketing texts lately as the settings allow."),

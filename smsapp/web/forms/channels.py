@@ -37,6 +37,7 @@ class ChannelForm(FlaskForm):  # type: ignore[misc]
 
     name = StringField(_l("Name"), [Length(max=200)])
     phone_property = SelectField(_l("Property that holds the phone"))
+    trusted_numbers = BooleanField(_l("Only numbers from server keys, files and people"))
     rate = IntegerField(_l("Messages per second"), [Optional()])
     quiet_from = StringField(_l("Quiet from"))
     quiet_until = StringField(_l("Quiet until"))
@@ -50,6 +51,7 @@ class ChannelForm(FlaskForm):  # type: ignore[misc]
             name=self.name.data or "",
             values={one.name: _typed(self[one.name], one) for one in kind.settings},
             phone_property=self.phone_property.data or "",
+            trusted_numbers=bool(self.trusted_numbers.data),
             rate=self.rate.data,
             quiet_from=self.quiet_from.data or "",
             quiet_until=self.quiet_until.data or "",
