@@ -293,6 +293,7 @@ def upgrade_main() -> None:
         sa.Column("phone", sa.String(length=16), nullable=False),
         sa.Column("run_id", db.BigId, nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("channel_id", "ref", "phone", name=op.f("pk_provider_ref")),
         sqlite_with_rowid=False,
     )
