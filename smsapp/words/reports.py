@@ -62,6 +62,8 @@ LABELS = {
     Left.INVALID_NUMBER: _l("Unusable number"),
     Left.UNTRUSTED_NUMBER: _l("Number from a public AppKey"),
     Left.DUPLICATE_NUMBER: _l("Same number as another contact"),
+    Left.NUMBER_CLASS: _l("Kind of number not allowed"),
+    Left.COUNTRY: _l("Country not allowed"),
     Left.OPTED_OUT: _l("Opted out"),
     Left.FREQUENCY_CAP: _l("Frequency cap reached"),
     Left.MISSING_VALUE: _l("A variable has no value"),
@@ -147,6 +149,8 @@ LEFT_HINTS = {
         "this one was reported with a public AppKey."
     ),
     Left.DUPLICATE_NUMBER: _l("Each number gets one message; another contact with it came first."),
+    Left.NUMBER_CLASS: _l("Not a mobile number: premium, landline and the like, which the channel does not allow."),
+    Left.COUNTRY: _l("The number belongs to a country or region to which the channel does not write."),
     Left.OPTED_OUT: _l("The person does not want any texts."),
     Left.FREQUENCY_CAP: _l("The number has had as many marketing texts lately as the settings allow."),
     Left.MISSING_VALUE: _l("A variable of the template has neither a value nor a fallback."),

@@ -41,9 +41,9 @@ def test_numbers_are_masked_for_those_who_may_not_see_them(client: Any) -> None:
 def test_a_viewer_decides_nothing(client: Any) -> None:
     builders.contact("u1", properties={"$phone": "13800138000"})
     id_ = propose()
-    page = client.as_("viewer").get("/contacts/proposals/")
-    assert page.select("input[type=checkbox]") == []
-    client.post("/contacts/proposals/", status=403, id=str(id_), do="accept")
+    viewer = client.as_("viewer")
+    assert viewer.get("/contacts/proposals/").select("input[type=checkbox]") == []
+    viewer.post("/contacts/proposals/", status=403, id=str(id_), do="accept")
 
 
 def test_an_operator_accepts_one_and_rejects_the_other(client: Any) -> None:
