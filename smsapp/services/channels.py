@@ -62,6 +62,7 @@ def kinds() -> dict[str, type[Channel]]:
 COMMON = (
     "name",
     "phone_property",
+    "trusted_numbers",
     "country",
     "countries",
     "number_classes",
@@ -256,6 +257,8 @@ class Wanted:
     name: str
     values: Mapping[str, str]
     phone_property: str = PHONE
+    trusted_numbers: bool = False
+    """Write only to numbers that a server key, a file or a person has entered."""
     country: str = ""
     """Region code whose national numbers the provider writes; "" = DEFAULT_REGION."""
     countries: str | None = None
@@ -312,6 +315,7 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
         found.checked_at, found.check_result = None, ""
         if not phones_known:
             contacts.note_phone_property(current, found.phone_property)
+        contacts.note_left_property(current, str(old["phone_property"]))
         trail.note(current, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
 
 
@@ -335,6 +339,8 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
         trail.note(current, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
         channel_health.forget_channel(current, channel_id)
         current.delete(found)
+        current.flush()
+        contacts.note_left_property(current, found.phone_property)
     # On SQLite another channel may get its number, and must not read what was said to this one.
     with inbox.writing() as callbacks:
         inbox.forget_unread(callbacks, channel_id)
@@ -365,6 +371,7 @@ def _facts(found: ChannelRow) -> dict[str, object]:
 def _write(found: ChannelRow, wanted: Wanted) -> None:
     found.name = wanted.name.strip()
     found.phone_property = wanted.phone_property
+    found.trusted_numbers = wanted.trusted_numbers
     found.country = wanted.country.strip().upper()
     typed = usual_countries(kinds()[found.kind]) if wanted.countries is None else wanted.countries
     found.countries = read_countries(typed)[0]
