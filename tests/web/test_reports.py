@@ -21,7 +21,6 @@ from smsapp.store.runs import Message
 from tests import builders, ledgers
 from tests.pages import Page, Pages
 
-
 TARGET = 35 + sum(ledgers.EVERY_LEFT.values())
 """People of `ledgers.run`: 35 messages, and some for every exclusion reason there is."""
 
