@@ -139,19 +139,25 @@ def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
 
 def reach(found: sa.Select[int]) -> list[Reach]:
     """Count these contacts by what would become of them, once for all active channels that read numbers alike."""
-    channels: dict[tuple[str, bool], list[str]] = {}
-    columns = (ChannelRow.name, ChannelRow.phone_property, ChannelRow.trusted_numbers)
-    for name, phone, trusted in session().execute(
-        sa.select(*columns).where(ChannelRow.active).order_by(ChannelRow.name)
-    ):
-        channels.setdefault((phone, trusted), []).append(name)
+    alike: dict[tuple[object, ...], list[ChannelRow]] = {}
+    for channel in session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)):
+        kinds = (tuple(channel.countries), tuple(channel.number_classes))
+        alike.setdefault((channel.phone_property, channel.trusted_numbers, kinds), []).append(channel)
     return [
         Reach(
-            phone,
-            tuple(names),
-            audience.tally(Audience(members=found, phone_property=phone, trusted_numbers=trusted)),
+            channels[0].phone_property,
+            tuple(channel.name for channel in channels),
+            audience.tally(
+                Audience(
+                    members=found,
+                    phone_property=channels[0].phone_property,
+                    trusted_numbers=channels[0].trusted_numbers,
+                    countries=channels[0].countries,
+                    number_classes=channels[0].number_classes,
+                )
+            ),
         )
-        for (phone, trusted), names in channels.items()
+        for channels in alike.values()
     ]
 
 
