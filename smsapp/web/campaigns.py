@@ -22,7 +22,7 @@ from smsapp.services import sms_templates as templates
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.campaign_review import Look
 from smsapp.services.campaigns import Draft, Overtaken
-from smsapp.web import guard, inputs
+from smsapp.web import guard, inputs, refill
 from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, read_mapping
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
@@ -120,14 +120,14 @@ def edit(campaign_id: int) -> Response:
 def _form(campaign_id: int | None, stored: Draft, version: int) -> Response:
     """Show the form, redraw a part of it, or store what was typed; `do` says which."""
     form = CampaignForm()
-    if not form.is_submitted():
+    if request.method == "GET" and not refill.is_refill():
         form.show(stored, version)
         _offer(form, stored, stored)
         lacking = campaigns.problems(stored, clock.now()) if "check" in request.args else ()
         return _drawn(form, campaign_id, stored, lacking)
     typed = _typed(form, stored)
     _offer(form, typed, stored)
-    if request.form.get("do") not in {"save", "review"}:
+    if request.method == "GET" or request.form.get("do") not in {"save", "review"}:
         return _drawn(form, campaign_id, typed)
     return _stored(form, campaign_id, typed) if form.validate() else _drawn(form, campaign_id, typed, status=422)
 

@@ -20,7 +20,7 @@ from smsapp.domain.people import Role
 from smsapp.domain.segment import MAX_DEPTH, Group, Kind, Match
 from smsapp.services import clock, segments, uploaded_lists
 from smsapp.services.segments import Known
-from smsapp.web import filters, guard, inputs
+from smsapp.web import filters, guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms import segments as forms
 from smsapp.web.forms.segments import ConditionDraft, GroupDraft, NameForm, SegmentForm, UploadForm
@@ -77,9 +77,11 @@ def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> R
     """Answer one round with the builder: draw it, change the rule in it, count what it finds, or keep it."""
     known = segments.catalogue()
     shown: dict[str, Any] = {"form": form, "segment": segment, "known": known, "errors": {}, "problems": []}
-    if request.method == "GET":
+    if request.method == "GET" and not refill.is_refill():
         return _draw(draft, shown)
     draft = forms.read_draft(_fields(), _types(known))
+    if request.method == "GET":
+        return _draw(draft, shown)
     asked, _colon, place = request.form.get("do", "save").partition(":")
     if asked != "save":
         return _round(asked, place, draft, shown)

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import (
     DateField,
     IntegerField,
@@ -26,6 +25,7 @@ from smsapp.domain.campaign import LONGEST_NAME
 from smsapp.domain.errors import Problem
 from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
 from smsapp.services.campaigns import Draft
+from smsapp.web.forms import Form
 from smsapp.words import campaigns as words
 from smsapp.words import label, sentence
 
@@ -90,7 +90,7 @@ class TimeOfDay(TimeField):  # type: ignore[misc]
         return self.data.strftime("%H:%M:%S") if self.data else ""
 
 
-class CampaignForm(FlaskForm):  # type: ignore[misc]
+class CampaignForm(Form):
     version = IntegerField(widget=HiddenInput(), default=0)
     name = StringField(_l("Message name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
     segment = SelectField(_l("Segment"), coerce=_chosen)

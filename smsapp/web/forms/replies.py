@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
 from wtforms import StringField
 
+from smsapp.web.forms import Form
 
-class AddForm(FlaskForm):  # type: ignore[misc]
+
+class AddForm(Form):
     phone = StringField(_l("Phone number"))
     note = StringField(_l("Remark"))
 
 
-class NumbersForm(FlaskForm):  # type: ignore[misc]
+class NumbersForm(Form):
     file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
 
 
-class ConsentForm(FlaskForm):  # type: ignore[misc]
+class ConsentForm(Form):
     reason = StringField(_l("How the person agreed again"))

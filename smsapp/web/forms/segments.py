@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import RadioField, SelectField, StringField
 
@@ -30,6 +29,7 @@ from smsapp.domain.segment import (
     Value,
     read_condition,
 )
+from smsapp.web.forms import Form
 
 ROOT = "rule"
 
@@ -68,7 +68,7 @@ class GroupDraft:
 Draft = ConditionDraft | GroupDraft
 
 
-class SegmentForm(FlaskForm):  # type: ignore[misc]
+class SegmentForm(Form):
     name = StringField(_l("Name"))
     kind = RadioField(
         _l("Members"),
@@ -77,13 +77,13 @@ class SegmentForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class UploadForm(FlaskForm):  # type: ignore[misc]
+class UploadForm(Form):
     name = StringField(_l("Name"))
     file = FileField(_l("File"))
     property = SelectField(_l("The lines are"), validate_choice=False)
 
 
-class NameForm(FlaskForm):  # type: ignore[misc]
+class NameForm(Form):
     name = StringField(_l("Name"))
 
 
