@@ -66,7 +66,7 @@ LABELS = {
     Charged.UNKNOWN: _l("May be charged"),
     Settle.SENT: _l("Counted as sent"),
     Settle.AGAIN: _l("Sent again"),
-    Settle.LEAVE: _l("Left in doubt"),
+    Settle.LEAVE: _l("Kept unconfirmed"),
 }
 
 STATES = {
@@ -127,7 +127,7 @@ HINTS = {
     "handed": _l("In a request to the channel that has not been answered yet."),
     "refused": _l("The channel said no at once; nothing was sent."),
     "unconfirmed": _l("The answer was lost: the message may or may not have left. It is not sent again by itself."),
-    "cancelled": _l("Taken back before it left."),
+    "cancelled": _l("Cancelled before it was sent."),
     "awaiting": _l("The carrier has not reported yet."),
     "undelivered": _l("The carrier reported that the message did not arrive."),
     "no_receipt": _l("The carrier never reported; waiting has ended."),
@@ -155,7 +155,7 @@ UNCONFIRMED = {
     "worker_lost": _l("The sender stopped before the answer came"),
     "no_answer": _l("The answer was lost on the way"),
     "provider_fault": _l("The provider did not say whether it took it"),
-    "left": _l("Left in doubt by a person"),
+    "left": _l("Kept unconfirmed by a person"),
 }
 """Why a message is in doubt."""
 
@@ -165,7 +165,7 @@ HOLDS: dict[HoldReason, Any] = {
     HoldReason.UNREACHABLE: _l("The provider cannot be reached; it is tried again by itself."),
     HoldReason.PAUSED: _l("A person has paused it."),
     HoldReason.FAULT: _l(
-        "Something in this application failed; the log says what. Resume once it is mended, or end it."
+        "Something in this application failed; the log says what. Resume once it is fixed, or end it."
     ),
     HoldReason.TEMPLATE_CHANGED: _l(
         "The template's text is not the one that was confirmed. Accept the new one, or end it."
