@@ -12,7 +12,7 @@ from flask_babel import get_timezone, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.campaign import PLACES, Action, Sort, Status, Tab, may
+from smsapp.domain.campaign import Action, Sort, Status, Tab, may
 from smsapp.domain.errors import Outrun, Problem, Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.sms_template import variables
@@ -23,7 +23,7 @@ from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.campaign_review import Look
 from smsapp.services.campaigns import Draft, Overtaken
 from smsapp.web import guard, inputs, refill
-from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, read_mapping
+from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, put_draft_problems, read_mapping
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
@@ -193,6 +193,8 @@ def _drawn(
     now = clock.now()
     person = request.form.get("person", "")
     part = request.form.get("part", "")
+    missing = put_draft_problems(form, problems)
+    looked = Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0)
     return page_or_piece(
         "campaigns/form.html",
         f"campaigns/_{part}.html" if part in PARTS else "campaigns/form.html",
@@ -200,14 +202,16 @@ def _drawn(
         form=form,
         campaign_id=campaign_id,
         draft=draft,
-        problems={place: [one for one in problems if one.place == place] for place in PLACES},
+        checked=bool(problems) and status == 200,
+        missing=missing,
+        unmapped=[(f"from-{looked.variables.index(name) + 1}", sentence) for name, sentence in missing.items()],
         saved=saved,
         differing=draft.differences(saved) if saved else (),
         words=words,
         zones=COMMON_ZONES,
         properties=contacts.catalogue(),
         named={f"{name}_id": dict(form[name].choices) for name in CHOSEN},
-        looked=Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0),
+        looked=looked,
     )
 
 

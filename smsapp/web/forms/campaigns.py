@@ -157,6 +157,32 @@ class CampaignForm(Form):
         )
 
 
+FIELDS = {
+    "second_channel": "second_channel",
+    "second": "second_template",
+    "time": "time",
+    "weekdays": "weekdays",
+    "monthdays": "monthdays",
+    "end": "end",
+    "zone": "zone",
+}
+"""The field of a problem, by what its code begins with; of others it is the one its place names."""
+
+
+def put_draft_problems(form: CampaignForm, problems: Iterable[Problem]) -> dict[str, str]:
+    """Put each sentence at its field; return those of variables, which have no field: {variable: sentence}."""
+    variables: dict[str, str] = {}
+    for problem in problems:
+        if problem.code == "variable_unmapped":
+            variables[str(problem.facts["variable"])] = sentence(problem)
+            continue
+        begin = next((begin for begin in FIELDS if problem.code.startswith(begin + "_")), "")
+        name = FIELDS.get(begin) or {"schedule": "start"}.get(problem.place, problem.place)
+        if sentence(problem) not in form[name].errors:
+            form[name].errors = [*form[name].errors, sentence(problem)]
+    return variables
+
+
 def _seconds(time: dt.time | None) -> dt.time | None:
     return time.replace(microsecond=0) if time else None
 
