@@ -124,8 +124,8 @@ def fill(rows: int) -> None:
     current = session()
     current.execute(
         sa.text(
-            "INSERT INTO contact (id, xwho, properties, phones, created_at, updated_at)"
-            f" SELECT i, 'user' || i, {made}, :now, :now FROM {numbers}"
+            "INSERT INTO contact (id, xwho, properties, phones, sources, anonymous, created_at, updated_at)"
+            f" SELECT i, 'user' || i, {made}, '{{}}', false, :now, :now FROM {numbers}"
         ),
         {"now": builders.LONG_AGO.replace(tzinfo=None)},
     )

@@ -21,6 +21,7 @@ from smsapp.domain.columns import ImportState, Layout, Row
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.guesses import Guess
+from smsapp.domain.trust import Origin, Source
 from smsapp.services import sheets, trail
 from smsapp.services.sheets import Format
 from smsapp.services.trail import Actor
@@ -255,7 +256,7 @@ def _take(pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format,
 def _write(import_id: int, taken: Taken, position: int, now: dt.datetime) -> bool:
     """Write one chunk; False if another worker has written it."""
     with writing() as current:
-        added = contacts.merge(current, taken.fit, now)
+        added = contacts.merge(current, taken.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
         intake.add_bad(current, f"import:{import_id}", taken.bad, now)
         counts = {
             "rows": taken.count,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -21,6 +21,8 @@ from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, sess
 
 K = TypeVar("K")
 V = TypeVar("V")
+Row = tuple[str, str, str]
+"""User id, and as JSON: properties and phones."""
 
 ROWS_AT_ONCE = 200
 """Rows of one statement on SQLite: a statement for each, executemany, takes a third longer; so do some thousands."""
@@ -39,6 +41,10 @@ class Contact(Base):
     xwho: Mapped[str] = mapped_column(sa.String(254), unique=True)
     properties: Mapped[dict[str, Any]] = mapped_column(default=dict)
     phones: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    sources: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Where each value came from: {property: domain/trust.py Source.as_text}."""
+    anonymous: Mapped[bool] = mapped_column(default=False)
+    """Everything that was reported about it said that the person had not signed in."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
 
@@ -53,6 +59,8 @@ class Alias(Base):
 
     anonymous_id: Mapped[str] = mapped_column(sa.String(254), primary_key=True)
     xwho: Mapped[str] = mapped_column(sa.String(254), unique=True)
+    trusted: Mapped[bool] = mapped_column(default=True)
+    """False if a public key said so: see domain/trust.py leads_on."""
     created_at: Mapped[dt.datetime]
 
 
@@ -66,6 +74,8 @@ class Property(Base):
     type: Mapped[str] = mapped_column(sa.String(10))
     """One of domain/contact.py Type: string, number, bool, datetime, list."""
     label: Mapped[str] = mapped_column(sa.String(125), default="")
+    app_key_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_key.id", ondelete="SET NULL"))
+    """The public key that was first to report it; NULL = a server key, a file or a person vouches for it."""
     created_at: Mapped[dt.datetime]
 
 
@@ -76,6 +86,8 @@ class Profile:
     xwho: str
     properties: Mapping[str, Any]
     phones: Mapping[str, str]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    anonymous: bool = False
 
 
 # Properties
@@ -119,6 +131,18 @@ def add_properties(
     return {name: Type(kind) for name, kind in kept}
 
 
+def names_of_key(app_key_id: int) -> list[str]:
+    """Return the properties that this public key was first to report, as long as nobody vouches for them."""
+    return list(
+        session().scalars(sa.select(Property.name).where(Property.app_key_id == app_key_id).order_by(Property.name))
+    )
+
+
+def take_over_names(current: Session, app_key_id: int) -> None:
+    """Vouch for the properties that this public key was first to report."""
+    changed(current, sa.update(Property).where(Property.app_key_id == app_key_id).values(app_key_id=None))
+
+
 def phone_properties(current: Session) -> set[str]:
     """Return the properties that hold a phone for some channel; the preset one always."""
     return {PHONE, *current.scalars(sa.select(ChannelRow.phone_property).distinct())}
@@ -144,7 +168,16 @@ def lock(current: Session, xwhos: Collection[str], created: Collection[str], now
         fresh = sorted(set(created) - known)
         if fresh:
             rows = [
-                {"xwho": xwho, "properties": {}, "phones": {}, "created_at": now, "updated_at": now} for xwho in fresh
+                {
+                    "xwho": xwho,
+                    "properties": {},
+                    "phones": {},
+                    "sources": {},
+                    "anonymous": True,
+                    "created_at": now,
+                    "updated_at": now,
+                }
+                for xwho in fresh
             ]
             current.execute(upsert(Contact).on_conflict_do_nothing(), rows)
         found = found.order_by(Contact.xwho).with_for_update()
@@ -155,29 +188,35 @@ def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> 
     """Make these profiles the whole truth about their contacts, new or not; each user id occurs once."""
     if not profiles:
         return
-    rows = [(row.xwho, as_json(row.properties), as_json(row.phones)) for row in profiles]
+    rows = [
+        (row.xwho, as_json(row.properties), as_json(row.phones), as_json(row.sources), row.anonymous)
+        for row in profiles
+    ]
     if dialect() == "postgresql":
         current.execute(_REPLACE_POSTGRESQL, {**_columns(rows), "now": now})
     else:
         _driver(current).executemany(_REPLACE_SQLITE.replace(":now", f"'{_moment(now)}'"), rows)
 
 
-def merge(current: Session, rows: Sequence[tuple[str, str, str]], now: dt.datetime) -> int:
-    """Lay rows of (user id, properties as JSON, phones as JSON) over the contacts; return how many are new.
+def merge(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
+    """Lay rows over the contacts; return how many are new.
 
-    What a row does not name stays as it is. Of several rows with one id the later one wins, property by property.
+    `source` (domain/trust.py Source.as_text) is kept beside every value that a row has; whoever writes so is trusted,
+    and the contacts are registered ones. What a row does not name stays as it is. Of several
+    rows with one id the later one wins, property by property.
     """
     if not rows:
         return 0
     if dialect() == "postgresql":
-        return sum(_merge_postgresql(current, wave, now) for wave in _waves(rows))
+        return sum(_merge_postgresql(current, wave, source, now) for wave in _waves(rows))
     driver = _driver(current)
     # A row id is given to new rows only and always counts up, so the highest one tells how many there were.
     before = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     when = _moment(now)
     for begin in range(0, len(rows), ROWS_AT_ONCE):
         some = rows[begin : begin + ROWS_AT_ONCE]
-        driver.execute(_MERGE_SQLITE.format(", ".join(["(?, ?, ?)"] * len(some))), (when, *chain.from_iterable(some)))
+        values = (when, source, *chain.from_iterable(some))
+        driver.execute(_MERGE_SQLITE.format(", ".join(["(?, ?, ?)"] * len(some))), values)
     after = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     return int(after - before)
 
@@ -277,29 +316,36 @@ def _begins(search: str) -> sa.ColumnElement[bool]:
 # Statements
 
 _REPLACE_SQLITE = (
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) VALUES (?, ?, ?, :now, :now) "
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
+    "VALUES (?, ?, ?, ?, ?, :now, :now) "
     "ON CONFLICT (xwho) DO UPDATE SET properties = excluded.properties, phones = excluded.phones, "
-    "updated_at = excluded.updated_at"
+    "sources = excluded.sources, anonymous = excluded.anonymous, updated_at = excluded.updated_at"
 )
 _MERGE_SQLITE = (
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
-    "SELECT column1, column2, column3, ?1, ?1 FROM (VALUES {}) WHERE true "
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
+    "SELECT column1, column2, column3, (SELECT json_group_object(key, ?2) FROM json_each(column2)), false, ?1, ?1 "
+    "FROM (VALUES {}) WHERE true "
     "ON CONFLICT (xwho) DO UPDATE SET properties = json_patch(properties, excluded.properties), "
-    "phones = json_patch(phones, excluded.phones), updated_at = excluded.updated_at"
+    "phones = json_patch(phones, excluded.phones), sources = json_patch(sources, excluded.sources), "
+    "anonymous = false, updated_at = excluded.updated_at"
 )
 _REPLACE_POSTGRESQL = sa.text(
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
-    "SELECT who, held::jsonb, numbers::jsonb, CAST(:now AS timestamptz), CAST(:now AS timestamptz) "
-    "FROM unnest(CAST(:xwhos AS text[]), CAST(:properties AS text[]), CAST(:phones AS text[])) "
-    "AS arriving (who, held, numbers) "
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
+    "SELECT who, held::jsonb, numbers::jsonb, traces::jsonb, unknown, CAST(:now AS timestamptz), "
+    "CAST(:now AS timestamptz) "
+    "FROM unnest(CAST(:xwhos AS text[]), CAST(:properties AS text[]), CAST(:phones AS text[]), "
+    "CAST(:sources AS text[]), CAST(:anonymous AS boolean[])) AS arriving (who, held, numbers, traces, unknown) "
     "ON CONFLICT (xwho) DO UPDATE SET properties = excluded.properties, phones = excluded.phones, "
-    "updated_at = excluded.updated_at"
+    "sources = excluded.sources, anonymous = excluded.anonymous, updated_at = excluded.updated_at"
 )
 _MERGE_POSTGRESQL = (
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
-    "SELECT xwho, properties, phones, %s, %s FROM arriving ORDER BY xwho "
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
+    "SELECT xwho, properties, phones, "
+    "coalesce((SELECT jsonb_object_agg(name, %s::text) FROM jsonb_object_keys(properties) AS name), '{}'), "
+    "false, %s, %s FROM arriving ORDER BY xwho "
     "ON CONFLICT (xwho) DO UPDATE SET properties = contact.properties || excluded.properties, "
-    "phones = contact.phones || excluded.phones, updated_at = excluded.updated_at RETURNING (xmax = 0)"
+    "phones = contact.phones || excluded.phones, sources = contact.sources || excluded.sources, "
+    "anonymous = false, updated_at = excluded.updated_at RETURNING (xmax = 0)"
 )
 _ADOPT = sa.text(
     "INSERT INTO segment_member (segment_id, contact_id) SELECT segment_id, :new FROM segment_member "
@@ -322,9 +368,9 @@ def _driver(current: Session) -> Any:
     return current.connection().connection.driver_connection
 
 
-def _columns(rows: Sequence[tuple[str, str, str]]) -> dict[str, list[str]]:
-    xwhos, held, numbers = zip(*rows, strict=True)
-    return {"xwhos": list(xwhos), "properties": list(held), "phones": list(numbers)}
+def _columns(rows: Sequence[tuple[str, str, str, str, bool]]) -> dict[str, list[Any]]:
+    names = ("xwhos", "properties", "phones", "sources", "anonymous")
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def _moment(now: dt.datetime) -> str:
@@ -332,11 +378,11 @@ def _moment(now: dt.datetime) -> str:
     return f"{now.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}"
 
 
-def _waves(rows: Sequence[tuple[str, str, str]]) -> list[Sequence[tuple[str, str, str]]]:
+def _waves(rows: Sequence[Row]) -> list[Sequence[Row]]:
     """Cut rows so that no user id occurs twice in one statement, in the order in which they came."""
     if len({row[0] for row in rows}) == len(rows):
         return [rows]
-    waves: list[list[tuple[str, str, str]]] = []
+    waves: list[list[Row]] = []
     seen: dict[str, int] = {}
     for row in rows:
         nth = seen[row[0]] = seen.get(row[0], -1) + 1
@@ -346,7 +392,7 @@ def _waves(rows: Sequence[tuple[str, str, str]]) -> list[Sequence[tuple[str, str
     return list(waves)
 
 
-def _merge_postgresql(current: Session, rows: Sequence[tuple[str, str, str]], now: dt.datetime) -> int:
+def _merge_postgresql(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
     with _driver(current).cursor() as cursor:
         cursor.execute(
             "CREATE TEMP TABLE IF NOT EXISTS arriving (xwho text, properties jsonb, phones jsonb) ON COMMIT DELETE ROWS"
@@ -355,5 +401,5 @@ def _merge_postgresql(current: Session, rows: Sequence[tuple[str, str, str]], no
         with cursor.copy("COPY arriving FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
-        cursor.execute(_MERGE_POSTGRESQL, (now, now))
+        cursor.execute(_MERGE_POSTGRESQL, (source, now, now))
         return sum(new for (new,) in cursor.fetchall())

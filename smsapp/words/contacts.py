@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import Reason, Type
+from smsapp.domain.trust import KeyKind, Rule
 
 LABELS = {
     Type.STRING: _l("String"),
@@ -43,6 +44,11 @@ LABELS = {
     ImportState.RUNNING: _l("Coming in"),
     ImportState.DONE: _l("Done"),
     ImportState.FAILED: _l("Broken off"),
+    KeyKind.SERVER: _l("Server key"),
+    KeyKind.APP: _l("App key"),
+    KeyKind.BROWSER: _l("Browser key"),
+    Rule.ACCEPT: _l("Always accept"),
+    Rule.DROP: _l("Always drop"),
     "role_ignore": _l("Leave out"),
     "role_id": _l("User id"),
     "role_phone": _l("Phone number"),
@@ -127,6 +133,7 @@ PROBLEMS = {
     "map_unreadable": _l("“%(map)s” cannot be read. Write --map COLUMN=NAME or --map COLUMN=NAME:TYPE."),
     "map_type": _l("There is no type “%(type)s”. Choose one of: %(types)s."),
     "key_name": _l("Give it a name of at most %(most)s characters."),
+    "key_property": _l("“%(name)s” cannot be the name of a property."),
     "key_exists": _l("There is an AppKey named “%(name)s” already."),
 }
 

@@ -61,6 +61,7 @@ LABELS = {
     Left.OPTED_OUT: _l("Opted out"),
     Left.FREQUENCY_CAP: _l("Frequency cap reached"),
     Left.MISSING_VALUE: _l("A variable has no value"),
+    Left.UNFIT_VALUE: _l("A value may not fill its variable"),
     Charged.YES: _l("Charged"),
     Charged.NO: _l("Not charged"),
     Charged.UNKNOWN: _l("May be charged"),
@@ -141,6 +142,9 @@ LEFT_HINTS = {
     Left.OPTED_OUT: _l("The person does not want any texts."),
     Left.FREQUENCY_CAP: _l("The number has had as many marketing texts lately as the settings allow."),
     Left.MISSING_VALUE: _l("A variable of the template has neither a value nor a fallback."),
+    Left.UNFIT_VALUE: _l(
+        "The value is too long for its variable, or holds a link, a contact detail, a line break or a bracket 【】."
+    ),
 }
 
 CANCELLED: dict[CancelReason, Any] = {

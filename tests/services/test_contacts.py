@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from smsapp.domain.contact import Type
+from smsapp.domain.trust import KeyKind
 from smsapp.services import contacts, keys
 from smsapp.services.trail import Actor
 from smsapp.store import contacts as store
@@ -21,7 +22,7 @@ from tests import builders
 
 @pytest.fixture
 def key(app: Flask, now: dt.datetime) -> str:
-    return keys.create("Shop", Actor("test"), now).key
+    return keys.create("Shop", KeyKind.SERVER, Actor("test"), now).key
 
 
 def record(key: str, xwho: str, what: str = "$profile_set", **context: Any) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> No
 
 
 def test_a_disabled_key_reports_nothing(key: str, now: dt.datetime) -> None:
-    keys.switch(key, False, Actor("test"), now)
+    keys.switch(keys.key_of(key).id, False, Actor("test"), now)
     told = contacts.report([record(key, "u1", age=3)], "", now)
     assert told.strangers == 1
     assert held("u1") is None

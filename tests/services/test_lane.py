@@ -96,10 +96,10 @@ def test_a_database_that_is_away_while_an_audience_is_frozen_is_no_fault_of_the_
 
 
 def test_texts_that_cannot_be_made_hold_the_run(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
-    builders.contacts(2)
+    builders.contacts(2, name="小明")
     channel = builders.channel()
     template = builders.template(channel.id, text="${name}您好")
-    mapping = {"name": {"property": "$phone", "fallback": None}}
+    mapping = {"name": {"property": "name", "fallback": None}}
     _campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
     sending.open_run(run_id, clock.now)
     with writing() as current:

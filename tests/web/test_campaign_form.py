@@ -40,7 +40,9 @@ class World:
         builders.known_property("name")
         self.segment = builders.segment(name="高价值会员")
         self.channel: ChannelRow = builders.channel(name="演练通道", price="0.05", rate=10)
-        self.template: SmsTemplate = builders.template(self.channel.id, name="问候", text="${name}您好，欢迎回来。")
+        self.template: SmsTemplate = builders.template(
+            self.channel.id, name="问候", text="${name}您好，欢迎回来。", allowed={"name": {"longest": 100}}
+        )
         builders.contact("u1", builders.phone(1), properties={"name": "王伟"})
         builders.contact("u2", builders.phone(2), properties={"name": "欧阳" * 40})
         builders.contact("u3", builders.phone(3))

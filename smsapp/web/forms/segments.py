@@ -173,6 +173,14 @@ def at(draft: GroupDraft, place: str) -> Draft | None:
     return found
 
 
+def control_id(draft: GroupDraft, place: str) -> str:
+    """Return the id of the control at which an error of this place is read out."""
+    node, id_ = at(draft, place), place.replace(".", "-")
+    if isinstance(node, GroupDraft):
+        return f"{id_}-match"
+    return f"{id_}-value-0" if node is not None and node.type and node.params else f"{id_}-property"
+
+
 def change(draft: GroupDraft, verb: str, place: str) -> None:
     """Do what a button of the builder asks: add a condition, add a group, or remove what is at this place."""
     target = at(draft, place)
