@@ -86,6 +86,10 @@ class Left(enum.StrEnum):
 
     NO_NUMBER = "no_number"
     INVALID_NUMBER = "invalid_number"
+    NUMBER_CLASS = "number_class"
+    """Not a mobile number, and of no other class the channel allows."""
+    COUNTRY = "country"
+    """A number of a country to which the channel does not write."""
     OPTED_OUT = "opted_out"
     FREQUENCY_CAP = "frequency_cap"
     MISSING_VALUE = "missing_value"

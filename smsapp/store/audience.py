@@ -17,6 +17,7 @@ from smsapp.domain.campaign import Left
 from smsapp.domain.message import Status
 from smsapp.store.contacts import Contact
 from smsapp.store.db import dialect
+from smsapp.store.numbers import is_abroad, is_special
 from smsapp.store.replies import OptOut
 from smsapp.store.runs import Message, Run
 from smsapp.store.values import Source
@@ -42,6 +43,10 @@ class Audience:
     values: Sequence[Source] = ()
     """What fills the template's variables that differ from person to person, in the template's order."""
     caps: Sequence[Cap] = ()
+    countries: Sequence[str] = ()
+    """Region codes the channel may write to; none = every country."""
+    number_classes: Sequence[str] = ()
+    """Classes of numbers it may write to beside mobile ones."""
 
 
 def people(audience: Audience) -> sa.Select[Any]:
@@ -63,6 +68,8 @@ def people(audience: Audience) -> sa.Select[Any]:
     reasons = [
         (base.c.phone.is_(None), Left.NO_NUMBER),
         (base.c.phone == "", Left.INVALID_NUMBER),
+        (is_special(base.c.phone, audience.number_classes), Left.NUMBER_CLASS),
+        *([(is_abroad(base.c.phone, audience.countries), Left.COUNTRY)] if audience.countries else ()),
         (sa.exists().where(OptOut.phone == base.c.phone), Left.OPTED_OUT),
         *((base.c.phone.in_(_capped(cap)), Left.FREQUENCY_CAP) for cap in audience.caps),
         (incomplete, Left.MISSING_VALUE),

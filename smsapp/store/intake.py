@@ -139,12 +139,6 @@ def add_bad(current: Session, source: str, bad: Sequence[Bad], now: dt.datetime)
     current.execute(sa.insert(BadRecord), rows)
 
 
-def is_counted(source: str, reason: str, since: dt.datetime) -> bool:
-    """Say whether such a line was written since that moment."""
-    same = sa.exists().where(BadRecord.source == source, BadRecord.reason == reason, BadRecord.at > since)
-    return bool(session().scalar(sa.select(same)))
-
-
 def bad_records(
     source: str = "", reason: str = "", appid: str = "", before: int | None = None, limit: int = 50
 ) -> list[BadRecord]:
@@ -180,10 +174,6 @@ def app_keys() -> list[AppKey]:
 
 def app_key(key_id: int) -> AppKey | None:
     return session().get(AppKey, key_id)
-
-
-def active_keys(current: Session) -> set[str]:
-    return set(current.scalars(sa.select(AppKey.key).where(AppKey.active)))
 
 
 def key_rights(current: Session) -> dict[str, KeyRights]:

@@ -17,6 +17,7 @@ LABELS = {
     Type.BOOL: _l("Yes or no"),
     Type.DATETIME: _l("Date and time"),
     Type.LIST: _l("Set of texts"),
+    Reason.BROKEN: _l("Broken JSON"),
     Reason.BAD_RECORD: _l("Not a record"),
     Reason.NO_OBJECT: _l("No objects"),
     Reason.BAD_APPID: _l("Unknown AppKey"),
@@ -57,6 +58,7 @@ LABELS = {
 }
 
 PROBLEMS = {
+    "record_broken_json": _l("The text of this record is no JSON. The records beside it were read."),
     "record_bad_record": _l("This is not a JSON object with xwho, xwhat and xcontext."),
     "record_no_object": _l("%(n)s records of one request were no JSON objects. They are not kept."),
     "record_unknown_appkey": _l(
@@ -72,8 +74,11 @@ PROBLEMS = {
     ),
     "record_bad_value": _l("The value of “%(name)s” cannot be kept or does not suit this operation."),
     "record_bad_text": _l("There are characters that cannot be read. Save the file as UTF-8 and check this row."),
-    "record_type_conflict": _l("“%(name)s” is of type %(expected)s, but this value is of type %(found)s."),
-    "record_too_long": _l("“%(name)s” is longer than %(limit)s bytes in UTF-8."),
+    "record_type_conflict": _l(
+        "“%(name)s” is of type %(expected)s, but this value (%(value)s) is of type %(found)s. "
+        "This property alone was left out."
+    ),
+    "record_too_long": _l("“%(name)s” is longer than %(limit)s characters."),
     "record_too_many_properties": _l("There are more than %(limit)s properties."),
     "record_too_many_names": _l(
         "“%(name)s” was left out: there are %(limit)s different properties already, and no more are taken. "
@@ -149,5 +154,5 @@ def in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
     types = {kind.value: LABELS[kind] for kind in Type}
     return {
         name: str(types.get(fact, fact)) if name in {"expected", "found", "type"} else fact
-        for name, fact in {"name": "xwho", "n": 1, **facts}.items()
+        for name, fact in {"name": "xwho", "n": 1, "value": "", **facts}.items()
     }

@@ -10,11 +10,12 @@ import pytest
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import clock, contacts, imports, keys
+from smsapp.services import clock, imports, keys
 from smsapp.services.trail import Actor
 from smsapp.store.contacts import Contact
 from smsapp.store.db import session
 from tests import builders
+from tests.uploads import report
 
 
 def test_a_viewer_sees_contacts_with_masked_numbers(client: Any) -> None:
@@ -54,7 +55,7 @@ def test_a_contact_that_is_gone_is_not_found(client: Any) -> None:
 def test_refused_records_are_shown_with_their_reason(client: Any) -> None:
     key = keys.create("Shop", KeyKind.SERVER, Actor("test"), clock.now()).key
     context = {"a b": "13800138000"}
-    contacts.report([{"appid": key, "xwho": "u", "xwhat": "$profile_set", "xcontext": context}], "", clock.now())
+    report([{"appid": key, "xwho": "u", "xwhat": "$profile_set", "xcontext": context}], "", clock.now())
     page = client.as_("operator").get("/contacts/refused?reason=bad_name")
     assert "138****8000" in page.get_text()
     assert len(page.rows()) == 1

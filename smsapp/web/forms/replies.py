@@ -14,6 +14,14 @@ class AddForm(Form):
     note = StringField(_l("Remark"))
 
 
+class AssignForm(Form):
+    phone = StringField(_l("Phone number"))
+
+
+class DismissForm(Form):
+    reason = StringField(_l("Why it needs no number"))
+
+
 class NumbersForm(Form):
     file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
 
