@@ -125,6 +125,8 @@ class DraftFacts:
     template_approved: bool
     template_of_channel: bool
     unmapped: Sequence[str]
+    unfit: Sequence[Problem]
+    """Texts that a person typed and that may not fill their variables."""
     second: SecondFacts | None
     """The second channel, if one is chosen."""
     schedule_problems: Sequence[Problem]
@@ -159,6 +161,7 @@ def problems(draft: DraftFacts) -> list[Problem]:
     elif not draft.template_approved:
         found.append(Problem("template_not_approved", "template"))
     found.extend(Problem("variable_unmapped", "template", {"variable": name}) for name in draft.unmapped)
+    found.extend(draft.unfit)
     found.extend(_second_problems(draft.second) if draft.second else ())
     found.extend(draft.schedule_problems)
     return found

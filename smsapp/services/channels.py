@@ -312,6 +312,7 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
         found.checked_at, found.check_result = None, ""
         if not phones_known:
             contacts.note_phone_property(current, found.phone_property)
+        contacts.note_left_property(current, str(old["phone_property"]))
         trail.note(current, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
 
 
@@ -335,6 +336,8 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
         trail.note(current, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
         channel_health.forget_channel(current, channel_id)
         current.delete(found)
+        current.flush()
+        contacts.note_left_property(current, found.phone_property)
     # On SQLite another channel may get its number, and must not read what was said to this one.
     with inbox.writing() as callbacks:
         inbox.forget_unread(callbacks, channel_id)

@@ -113,6 +113,12 @@ def property_types() -> dict[str, Type]:
     return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
 
 
+def labels() -> dict[str, str]:
+    """Return what people call each known property ("" = nothing), the presets included."""
+    rows = session().execute(sa.select(Property.name, Property.label))
+    return dict.fromkeys(PRESETS, "") | {row.name: row.label for row in rows}
+
+
 def properties() -> list[Property]:
     """Return the catalogue in the order of names."""
     return list(session().scalars(sa.select(Property).order_by(Property.name)))

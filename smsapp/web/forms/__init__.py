@@ -11,7 +11,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.web import refill
 
 
-class Form(FlaskForm):  # type: ignore[misc]
+class PageForm(FlaskForm):  # type: ignore[misc]
     """A form of a page. It holds what was typed also where the page is shown again after signing in."""
 
     def __init__(self, *args: Any, **given: Any) -> None:

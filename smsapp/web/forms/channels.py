@@ -26,7 +26,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from smsapp.domain.numbering import SPECIAL
 from smsapp.services import channels, contacts
 from smsapp.services.channels import Wanted
-from smsapp.web.forms import Form
+from smsapp.web.forms import PageForm
 from smsapp.words.channels import CLASSES
 from smsapp.words.segments import property_name
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LONGEST = Length(max=20_000)
 
 
-class ChannelForm(Form):
+class ChannelForm(PageForm):
     """What every channel has, whatever its kind."""
 
     name = StringField(_l("Name"), [Length(max=200)])
@@ -122,7 +122,7 @@ FIELDS: dict[str, Any] = {"secret": PasswordField, "long_text": TextAreaField, "
 """Controls that are more than one line of text, by widget."""
 
 
-class TestForm(Form):
+class TestForm(PageForm):
     """One real message to one number."""
 
     number = TelField(_l("Phone number"), [Length(max=40)])

@@ -11,13 +11,13 @@ from wtforms.validators import InputRequired, Length
 
 from smsapp.domain.trust import KeyKind, Rule
 from smsapp.services.keys import MOST_NAME, KeyRow
-from smsapp.web.forms import Form
+from smsapp.web.forms import PageForm
 
 ALL, LISTED = "all", "listed"
 _BETWEEN_NAMES = re.compile(r"[\s,;，；、]+")
 
 
-class KeyForm(Form):
+class KeyForm(PageForm):
     """What can be changed of a key: its name, the properties that it may write, its rules."""
 
     name = StringField(_l("Name"), [InputRequired(_l("Give it a name.")), Length(max=MOST_NAME)])

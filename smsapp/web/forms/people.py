@@ -8,7 +8,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from smsapp.domain.people import Role
-from smsapp.web.forms import Form
+from smsapp.web.forms import PageForm
 from smsapp.words import label
 
 REQUIRED = InputRequired(_l("Please fill this in."))
@@ -20,28 +20,28 @@ LOCALES = [
 LONG = Length(max=200, message=_l("At most 200 characters."))
 
 
-class SignInForm(Form):
+class SignInForm(PageForm):
     login = StringField(_l("Login"), [REQUIRED, LONG])
     password = PasswordField(_l("Password"), [REQUIRED, Length(max=1000)])
 
 
-class WelcomeForm(Form):
+class WelcomeForm(PageForm):
     login = StringField(_l("Login"), [LONG])
     name = StringField(_l("Your name"), [REQUIRED, LONG])
     password = PasswordField(_l("Password"), [REQUIRED])
 
 
-class PasswordForm(Form):
+class PasswordForm(PageForm):
     old = PasswordField(_l("Present password"), [REQUIRED, Length(max=1000)])
     password = PasswordField(_l("New password"), [REQUIRED])
 
 
-class OwnForm(Form):
+class OwnForm(PageForm):
     name = StringField(_l("Your name"), [REQUIRED, LONG])
     locale = SelectField(_l("Language"), choices=LOCALES)
 
 
-class PersonForm(Form):
+class PersonForm(PageForm):
     name = StringField(_l("Display name"), [REQUIRED, LONG])
     role = RadioField(_l("Role"), default=Role.OPERATOR)
     sees_numbers = BooleanField(_l("Sees whole phone numbers"))

@@ -6,25 +6,25 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField, FileRequired
 from wtforms import StringField
 
-from smsapp.web.forms import Form
+from smsapp.web.forms import PageForm
 
 
-class AddForm(Form):
+class AddForm(PageForm):
     phone = StringField(_l("Phone number"))
     note = StringField(_l("Remark"))
 
 
-class AssignForm(Form):
+class AssignForm(PageForm):
     phone = StringField(_l("Phone number"))
 
 
-class DismissForm(Form):
+class DismissForm(PageForm):
     reason = StringField(_l("Why it needs no number"))
 
 
-class NumbersForm(Form):
+class NumbersForm(PageForm):
     file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
 
 
-class ConsentForm(Form):
+class ConsentForm(PageForm):
     reason = StringField(_l("How the person agreed again"))

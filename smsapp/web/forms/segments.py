@@ -29,7 +29,7 @@ from smsapp.domain.segment import (
     Value,
     read_condition,
 )
-from smsapp.web.forms import Form
+from smsapp.web.forms import PageForm
 
 ROOT = "rule"
 
@@ -68,7 +68,7 @@ class GroupDraft:
 Draft = ConditionDraft | GroupDraft
 
 
-class SegmentForm(Form):
+class SegmentForm(PageForm):
     name = StringField(_l("Name"))
     kind = RadioField(
         _l("Members"),
@@ -77,13 +77,13 @@ class SegmentForm(Form):
     )
 
 
-class UploadForm(Form):
+class UploadForm(PageForm):
     name = StringField(_l("Name"))
     file = FileField(_l("File"))
     property = SelectField(_l("The lines are"), validate_choice=False)
 
 
-class NameForm(Form):
+class NameForm(PageForm):
     name = StringField(_l("Name"))
 
 

@@ -8,11 +8,11 @@ from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaF
 from wtforms.validators import InputRequired
 
 from smsapp.domain.sms_template import SAID, Audit, Entry, Purpose, entry
-from smsapp.web.forms import Form
+from smsapp.web.forms import PageForm
 from smsapp.words.sms_templates import LABELS
 
 
-class TemplateForm(Form):
+class TemplateForm(PageForm):
     name = StringField(_l("Name"))
     signature = StringField(_l("Signature"))
     purpose = RadioField(
@@ -45,11 +45,11 @@ class NewTemplateForm(TemplateForm):
     )
 
 
-class ImportForm(Form):
+class ImportForm(PageForm):
     channel = SelectField(_l("Channel"), coerce=int)
     file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
 
 
-class DecisionForm(Form):
+class DecisionForm(PageForm):
     seen = HiddenField(validators=[InputRequired()])
     reason = StringField(_l("Reason of the provider"))
