@@ -26,13 +26,13 @@ class TemplateForm(PageForm):
 
     def entry(self) -> Entry:
         """Return what was typed, tidied; without a kind it counts as marketing, the strictest."""
-        purpose = self.purpose.data or Purpose.MARKETING
+        purpose = next((purpose for purpose in SAID if purpose == self.purpose.data), Purpose.MARKETING)
         return entry(
             code=self.code.data or "",
             name=self.name.data or "",
             text=self.text.data or "",
             signature=self.signature.data or "",
-            purpose=Purpose(purpose),
+            purpose=purpose,
         )
 
 
