@@ -185,8 +185,11 @@ def lock(current: Session, xwhos: Collection[str]) -> dict[str, Held]:
         columns = (Contact.xwho, Contact.properties, Contact.sources, Contact.anonymous)
         query = sa.select(*columns).where(one_of(Contact.xwho, xwhos)).order_by(Contact.xwho).with_for_update()
         return {xwho: Held(*rest) for xwho, *rest in current.execute(query)}
-    rows = _driver(current).execute(_HELD_SQLITE, (as_json(list(xwhos)),))
-    return {xwho: Held(json.loads(held), json.loads(sources), bool(unknown)) for xwho, held, sources, unknown in rows}
+    rows = _driver(current).execute(_HELD_SQLITE, (as_json(list(xwhos)),)).fetchall()
+    # One text of all: to read each alone takes twice as long.
+    texts = json.loads(f"[{','.join(f'{held},{sources}' for _, held, sources, _ in rows)}]")
+    pairs = zip(rows, texts[::2], texts[1::2], strict=True)
+    return {xwho: Held(held, sources, bool(unknown)) for (xwho, _, _, unknown), held, sources in pairs}
 
 
 def create(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> int:
