@@ -216,6 +216,14 @@ def hundreds(found: Stage, port: int, key: str, given: argparse.Namespace) -> No
     )  # fmt: skip
 
 
+async def _use_up(port: int, asked: bytes) -> None:
+    """Ask until a quota is used up."""
+    client = Client(port)
+    await client.open()
+    while await client.ask(asked) != 429:
+        await asyncio.sleep(1.0)
+
+
 def while_frozen(found: Stage, port: int, key: str, given: argparse.Namespace) -> None:
     """Measure single profiles at a fixed pace while a campaign to everybody is frozen."""
     session().execute(sa.delete(Contact).where(Contact.xwho.startswith("member")))
@@ -257,6 +265,8 @@ def flooded(port: int, key: str, given: argparse.Namespace) -> None:
     many = json.dumps([record(public, n, 1) for n in range(10_000)]).encode()
     large = request("/up", base64.b64encode(gzip.compress(many)))
     time.sleep(1.1)
+    asyncio.run(_use_up(port, large))
+    await_applied()
     bodies = [request(f"/up?appid={key}", json.dumps([record(key, n, 9)]).encode()) for n in range(PACE * 5)]
     alone = asyncio.run(_open(port, bodies, PACE))
     flood = asyncio.new_event_loop()
@@ -270,7 +280,7 @@ def flooded(port: int, key: str, given: argparse.Namespace) -> None:
     async def pouring() -> None:
         await asyncio.gather(*(pour() for _ in range(2)))
 
-    thread = threading.Thread(target=lambda: flood.run_until_complete(task), daemon=True)
+    thread = threading.Thread(target=lambda: flood.run_until_complete(asyncio.wait([task])), daemon=True)
     task = flood.create_task(pouring())
     thread.start()
     time.sleep(2)

@@ -124,7 +124,7 @@ def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
                 _count(door, Counter({Reason.BAD_APPID: 1}), now)
                 return STRANGER
             records, broken = ark.records(plain)
-            accepted, counted, as_it_came = _sorted_out(records, broken, named.key, keys)
+            accepted, counted, as_it_came = _sorted_out(records, broken, appid, named, keys)
             for key, n in Counter(record["appid"] for record in accepted).items():
                 size = len(plain) * n // (len(records) + len(broken))
                 _ask_quota(door, keys[key], {Measure.RECORDS: n, Measure.BYTES: size}, now)
@@ -179,7 +179,7 @@ class _Refused(Exception):
 
 
 def _sorted_out(
-    records: Sequence[Any], broken: Sequence[str], appid: str, keys: Mapping[str, KeyRights]
+    records: Sequence[Any], broken: Sequence[str], appid: str, named: KeyRights, keys: Mapping[str, KeyRights]
 ) -> tuple[list[dict[str, Any]], Counter[str], bool]:
     """Return the records that are worth keeping, each with its key, the number of the others by reason, and
     whether the body holds the former as they are and nothing else."""
@@ -203,7 +203,7 @@ def _sorted_out(
             continue  # An event that is no profile operation.
         accepted.append(record)
     as_it_came = as_it_came and len(accepted) == len(records)
-    accepted += [{"appid": appid, BROKEN: text[: intake.RAW_LENGTH]} for text in broken]
+    accepted += [{"appid": named.key, BROKEN: text[: intake.RAW_LENGTH]} for text in broken]
     return accepted, counted, as_it_came
 
 
