@@ -12,7 +12,7 @@ from flask.testing import FlaskCliRunner
 from smsapp.services import keys
 from smsapp.store.contacts import Contact
 from smsapp.store.db import session
-from smsapp.store.intake import Import
+from smsapp.store.imports import Import
 
 Call = Callable[..., Result]
 
