@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import flask_migrate
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -24,6 +25,10 @@ from smsapp.store.db import db
 from tests import servers
 
 pytest_plugins = ["pytester", "tests.pages", "tests.fakes"]
+
+# A slow machine fails no test: hypothesis measures how long it takes to make examples.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 DATABASES = ("sqlite", "postgresql")
 FERNET_KEY = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtISE="

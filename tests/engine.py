@@ -61,6 +61,16 @@ def recount(run_id: int) -> dict[str, int]:
     return {ledger.name(message.Status(status)): n for status, n in rows}
 
 
+def reasons(run_id: int) -> dict[tuple[str, str], int]:
+    """Return (state, reason) -> messages of a run that have a reason, counted from the rows themselves."""
+    rows = session().execute(
+        sa.select(Message.status, Message.reason, sa.func.count())
+        .where(Message.run_id == run_id, Message.reason.is_not(None))
+        .group_by(Message.status, Message.reason)
+    )
+    return {(ledger.name(message.Status(status)), reason): n for status, reason, n in rows if reason}
+
+
 def status(campaign: Campaign) -> str:
     session().refresh(campaign)
     return campaign.status

@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 from smsapp.domain.campaign import Left
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Contact
 from smsapp.store.db import session
 from smsapp.store.freezing import ensure_partition
 from smsapp.store.news import BUCKET_SECONDS
-from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, RunState, Tally
+from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
 from tests import builders
 
 OPENED = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)

@@ -181,6 +181,7 @@ class Aliyun(Channel):
     label = _l("Alibaba Cloud SMS")
     about = _l("Templates approved at Alibaba Cloud; receipts and replies come to the callback address.")
     per_request = OWN
+    longest_value = 35
     receipts_by_provider_ref = True
     lists_templates = True
     looks_up = True

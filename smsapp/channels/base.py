@@ -297,6 +297,8 @@ class Channel(ABC):
     """Most messages one request may carry; the account's settings may change it."""
     equal_texts_only: bool = False
     """True if one request can carry only messages with the same text."""
+    longest_value: ClassVar[int | None] = None
+    """Most characters the provider takes in a template's variable; a template's page can say what an account has."""
     in_flight: int = 50
     """Most requests that may wait for an answer at the same time, per worker."""
     quiet_hours_exempt: ClassVar[bool] = False

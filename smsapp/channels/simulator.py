@@ -166,7 +166,7 @@ class Simulator(Channel):
 
     kind = "simulator"
     label = _l("Simulator (rehearsal)")
-    about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing leaves the house.")
+    about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing is really sent.")
     quiet_hours_exempt = True
     looks_up = True
     pulls = True
@@ -188,7 +188,7 @@ class Simulator(Channel):
             "balance",
             _l("Balance"),
             Widget.NUMBER,
-            hint=_l("What the made-up account has left; empty if it tells nothing."),
+            hint=_l("Balance of the simulated account; empty if it tells none."),
             low=0,
             high=1_000_000,
             section=ANSWERS,
@@ -232,7 +232,7 @@ class Simulator(Channel):
         _percent("opt_outs", _l("Replies TD, %"), "0.2", REPLIES, _l("Share of delivered messages answered with TD.")),
         Setting(
             "templates",
-            _l("Templates of the made-up account"),
+            _l("Templates of the simulated account"),
             Widget.LONG_TEXT,
             hint=_l(
                 "One a line: code | approved, pending, refused: reason | marketing, notification, verification or "
@@ -242,7 +242,7 @@ class Simulator(Channel):
         ),
         Setting(
             "signatures",
-            _l("Signatures of the made-up account"),
+            _l("Signatures of the simulated account"),
             hint=_l("Approved ones, separated by commas."),
             section=TEMPLATES,
         ),

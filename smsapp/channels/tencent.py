@@ -164,6 +164,7 @@ class Tencent(Channel):
     label = _l("Tencent Cloud SMS")
     about = _l("Templates approved at Tencent Cloud; receipts and replies come to the callback address.")
     per_request = 200
+    longest_value = 6
     equal_texts_only = True
     receipts_by_provider_ref = True
     lists_templates = True

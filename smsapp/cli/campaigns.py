@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.output import echo, failure
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Outrun, Refusal
 from smsapp.domain.message import Settle
@@ -36,9 +37,9 @@ def list_(status: str | None, keyword: str, limit: int) -> None:
     wanted = Wanted(status=Status(status) if status else None, keyword=keyword)
     found = campaign_list.listing(wanted, clock.now(), limit=limit)
     for line in found.lines:
-        click.echo(_row(line))
+        echo(_row(line))
     if found.older:
-        click.echo(f"There are more; these are the newest {limit}.", err=True)
+        echo(f"There are more; these are the newest {limit}.", err=True)
 
 
 @command.command("show")
@@ -77,7 +78,7 @@ def show(campaign_id: int) -> None:
     for problem in campaigns.problems(campaigns.draft_of(campaign), clock.now()) if "edit" in line.offered else ():
         facts.append(("lacks", sentence(problem)))
     for name, value in facts:
-        click.echo(f"{name:14} {value}")
+        echo(f"{name:14} {value}")
 
 
 @command.command("stop")
@@ -90,12 +91,10 @@ def stop(campaign_id: int) -> None:
     try:
         campaigns.stop(campaign_id, ACTOR, clock.now())
     except Outrun as outrun:
-        raise click.ClickException(
-            f"Campaign {campaign_id} is {outrun.problems[0].facts['status']}, not waiting."
-        ) from None
+        raise failure(f"Campaign {campaign_id} is {outrun.problems[0].facts['status']}, not waiting.") from None
     except Refusal:
-        raise click.ClickException(f"There is no campaign {campaign_id}.") from None
-    click.echo(f"Campaign {campaign_id} was stopped.")
+        raise failure(f"There is no campaign {campaign_id}.") from None
+    echo(f"Campaign {campaign_id} was stopped.")
 
 
 @command.command("pause")
@@ -137,9 +136,9 @@ def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
     try:
         sending.to_each_run(campaign_id, act, ACTOR, clock.now())
     except Outrun:
-        raise click.ClickException(f"Campaign {campaign_id} ({status}) cannot be {done} now.") from None
+        raise failure(f"Campaign {campaign_id} ({status}) cannot be {done} now.") from None
     except Refusal as refusal:
-        raise click.ClickException(" ".join(sentence(problem) for problem in refusal.problems)) from None
+        raise failure(" ".join(sentence(problem) for problem in refusal.problems)) from None
     funnel = _line(campaign_id).funnel
     numbers = (
         f" {funnel.handed:,} at the provider, {funnel.queued:,} not sent, {funnel.unconfirmed:,} unconfirmed, "
@@ -147,7 +146,7 @@ def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
         if funnel
         else ""
     )
-    click.echo(f"Campaign {campaign_id} is {done}.{numbers}")
+    echo(f"Campaign {campaign_id} is {done}.{numbers}")
 
 
 @command.command("due")
@@ -158,13 +157,13 @@ def due(hours: int) -> None:
     Example: flask campaigns due --hours 24
     """
     for one in campaign_list.upcoming(clock.now(), dt.timedelta(hours=hours), MOST):
-        click.echo(f"{one.fire.at:%Y-%m-%dT%H:%M:%SZ}  {one.campaign.id:>8}  {one.campaign.name}")
+        echo(f"{one.fire.at:%Y-%m-%dT%H:%M:%SZ}  {one.campaign.id:>8}  {one.campaign.name}")
 
 
 def _line(campaign_id: int) -> Line:
     found = campaign_list.lines([campaign_id])
     if not found:
-        raise click.ClickException(f"There is no campaign {campaign_id}.")
+        raise failure(f"There is no campaign {campaign_id}.")
     return found[0]
 
 
@@ -192,9 +191,9 @@ def unconfirmed(campaign_id: int | None, limit: int) -> None:
     for one in found.lines:
         causes = ", ".join(f"{cause or 'unknown'} {n}" for cause, n in sorted(one.causes.items()))
         begun = f"{one.run.started_at:%Y-%m-%dT%H:%M:%SZ}" if one.run.started_at else "-"
-        click.echo(f"{one.run.id:>8}  {begun:20}  {one.n:>9}  {causes}  {one.campaign.name}")
+        echo(f"{one.run.id:>8}  {begun:20}  {one.n:>9}  {causes}  {one.campaign.name}")
     if found.older:
-        click.echo(f"There are more; these are the newest {limit} runs.", err=True)
+        echo(f"There are more; these are the newest {limit} runs.", err=True)
 
 
 @command.command("settle")
@@ -211,7 +210,7 @@ def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) 
     try:
         doubtful = doubts.of_run(run_id)
     except Refusal:
-        raise click.ClickException(f"Nothing of run {run_id} is in doubt.") from None
+        raise failure(f"Nothing of run {run_id} is in doubt.") from None
     n = len(seqs) or (doubtful.causes.get(cause, 0) if cause else doubtful.n)
     twice = " Whoever got one the first time gets it twice." if how == Settle.AGAIN else ""
     if not yes:
@@ -219,7 +218,7 @@ def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) 
     try:
         done = doubts.decide(run_id, Settle(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
     except Outrun:
-        raise click.ClickException("Nothing of them is in doubt any more; nothing was changed.") from None
+        raise failure("Nothing of them is in doubt any more; nothing was changed.") from None
     except Refusal as refusal:
-        raise click.ClickException(sentence(refusal.problems[0])) from None
-    click.echo(f"{done} messages: {how}.")
+        raise failure(sentence(refusal.problems[0])) from None
+    echo(f"{done} messages: {how}.")

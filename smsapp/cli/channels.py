@@ -9,6 +9,7 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
+from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Check
 from smsapp.services import channel_health, channels, clock, trials
@@ -27,7 +28,7 @@ BY = Actor("flask channels")
 
 
 def _fail(refusal: Refusal) -> click.ClickException:
-    return click.ClickException(" ".join(sentence(problem) for problem in refusal.problems))
+    return failure(" ".join(sentence(problem) for problem in refusal.problems))
 
 
 def _told(trial: Trial) -> str:
@@ -36,8 +37,8 @@ def _told(trial: Trial) -> str:
 
 def _show(trial: Trial, good: str) -> None:
     if not trial.ok:
-        raise click.ClickException(_told(trial))
-    click.echo(f"{good} ({trial.seconds:.1f} s)")
+        raise failure(_told(trial))
+    echo(f"{good} ({trial.seconds:.1f} s)")
 
 
 def _known(row: ChannelRow) -> Iterator[str]:
@@ -61,7 +62,7 @@ def list_channels() -> None:
     """Print one line per channel: id, kind, state, result of the last check, name."""
     for row in channels.everything():
         state = "active" if row.active else "off"
-        click.echo(f"{row.id}\t{row.kind}\t{state}\t{row.check_result or 'never checked'}\t{row.name}")
+        echo(f"{row.id}\t{row.kind}\t{state}\t{row.check_result or 'never checked'}\t{row.name}")
 
 
 @command.command("check")
@@ -81,7 +82,7 @@ def check(name: str) -> None:
     except Refusal as refusal:
         raise _fail(refusal) from None
     for line in _known(row):
-        click.echo(line)
+        echo(line)
     _show(trial, f"{_('The account answers.')} {_(trial.said) if trial.said else ''}".strip())
 
 
@@ -107,6 +108,6 @@ def test(name: str, phone: str, text: str) -> None:
 def rotate() -> None:
     """Encrypt all secrets with the first key of ENCRYPTION_KEY; then the keys behind it may go."""
     try:
-        click.echo(f"{channels.rotate(BY, clock.now())} channels have secrets; all are encrypted with the newest key.")
+        echo(f"{channels.rotate(BY, clock.now())} channels have secrets; all are encrypted with the newest key.")
     except Refusal as refusal:
         raise _fail(refusal) from None

@@ -13,6 +13,7 @@ import click
 from flask.cli import AppGroup
 
 from smsapp import words
+from smsapp.cli.output import echo
 from smsapp.domain.columns import ImportState, Layout
 from smsapp.domain.contact import PHONE, Type, Unfit, property_name
 from smsapp.domain.errors import Problem, Refusal
@@ -75,7 +76,7 @@ def import_(
         _import(file, id_column, phone_column, maps, choice, dry_run)
     except Refusal as refusal:
         for problem in refusal.problems:
-            click.echo(words.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
+            echo(words.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
         raise click.exceptions.Exit(UNUSABLE) from None
 
 
@@ -91,7 +92,7 @@ def _import(
     chosen = _chosen(seen, id_column, phone_column, maps)
     layout = imports.layout_of(chosen, seen.header)
     for i, guess in enumerate(chosen):
-        click.echo(f"{seen.header[i] or i + 1}: {_meaning(guess)}", err=True)
+        echo(f"{seen.header[i] or i + 1}: {_meaning(guess)}", err=True)
     if dry_run:
         _check(file, seen, layout)
         return
@@ -104,22 +105,22 @@ def _import(
 
 
 def _report(row: ImportRow) -> None:
-    click.echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {row.refused} refused.")
+    echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {row.refused} refused.")
     _list_rows(import_rows.refused_rows(row.id), row.refused)
     if row.without_number:
-        click.echo(f"{row.without_number} rows were kept without a usable phone number.")
+        echo(f"{row.without_number} rows were kept without a usable phone number.")
         _list_rows(import_rows.rows_without_number(row.id), row.without_number)
     if row.state == ImportState.FAILED:
-        raise Refusal(Problem(row.failure))
+        raise Refusal(Problem(row.failure, facts=row.preview.get("facts", {})))
     if row.refused:
         raise click.exceptions.Exit(SOME_REFUSED)
 
 
 def _list_rows(rows: Iterator[KeptRow], count: int) -> None:
     for row in itertools.islice(rows, SHOWN_ROWS):
-        click.echo(f"  row {row.number}: {why(row.reason, row.facts)}", err=True)
+        echo(f"  row {row.number}: {why(row.reason, row.facts)}", err=True)
     if count > SHOWN_ROWS:
-        click.echo(f"  … and {count - SHOWN_ROWS} more; the import's page has them.", err=True)
+        echo(f"  … and {count - SHOWN_ROWS} more; the import's page has them.", err=True)
 
 
 def _check(file: Path, seen: Preview, layout: Layout | None) -> None:
@@ -128,12 +129,10 @@ def _check(file: Path, seen: Preview, layout: Layout | None) -> None:
     with click.progressbar(length=size, label="Checking", file=sys.stderr) as bar:
         bad = list(import_rows.check(file, seen, layout, tally, _moving(bar), SHOWN_ROWS))
     for one in bad:
-        click.echo(f"  row {one.facts['row']}: {why(one.reason, one.facts)}", err=True)
-    click.echo(
-        f"{tally.rows} rows: {tally.rows - tally.refused} can be kept, {tally.refused} refused. Nothing was written."
-    )
+        echo(f"  row {one.facts['row']}: {why(one.reason, one.facts)}", err=True)
+    echo(f"{tally.rows} rows: {tally.rows - tally.refused} can be kept, {tally.refused} refused. Nothing was written.")
     if tally.without_number:
-        click.echo(f"{tally.without_number} rows hold no usable phone number.")
+        echo(f"{tally.without_number} rows hold no usable phone number.")
     if tally.refused:
         raise click.exceptions.Exit(SOME_REFUSED)
 

@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from smsapp.cli.output import echo
 from smsapp.services import clock
 from smsapp.services.demo import shop
 
@@ -20,10 +21,10 @@ def command() -> None:
     Example: flask demo
     """
     if not shop.is_empty():
-        click.echo("There is something here already; no demo data was added.")
+        echo("There is something here already; no demo data was added.")
         return
     # Nobody listens yet, and nobody has to: the sweep finds what the demo leaves waiting.
     logging.getLogger("smsapp").setLevel(logging.ERROR)
     with click.progressbar(length=shop.PEOPLE, label="Inventing people") as bar:
         shop.fill(clock.now(), bar.update)
-    click.echo("Demo data is there: contacts, segments, a simulator channel, templates, campaigns of the last weeks.")
+    echo("Demo data is there: contacts, segments, a simulator channel, templates, campaigns of the last weeks.")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from config import Config
+from smsapp.cli.output import echo
 from smsapp.services import clock, health
 from smsapp.services.channel_health import LATE_HOURS, Health
 
@@ -39,10 +40,10 @@ def command() -> None:
     config = Config.read(os.environ)
     found = [*look_at_settings(config), *look_at_servers(config)]
     for mark, sentence in found:
-        click.echo(f"{click.style(f'{mark.value:>5}', fg=COLOURS[mark])}  {sentence}")
+        echo(sentence, lead=click.style(f"{mark.value:>5}", fg=COLOURS[mark]) + "  ")
     wrong = sum(mark is Mark.WRONG for mark, _ in found)
-    click.echo()
-    click.echo("Everything that was looked at is in order." if not wrong else f"{wrong} to put right.")
+    echo()
+    echo("Everything that was looked at is in order." if not wrong else f"{wrong} to put right.")
     if wrong:
         sys.exit(1)
 

@@ -6,6 +6,7 @@ import click
 from flask.cli import AppGroup
 
 from smsapp import words
+from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.services import clock, keys
 from smsapp.services.trail import Actor
@@ -22,9 +23,9 @@ def create(name: str) -> None:
     Example: flask keys create "Shop app"
     """
     try:
-        click.echo(keys.create(name, ACTOR, clock.now()).key)
+        echo(keys.create(name, ACTOR, clock.now()).key)
     except Refusal as refusal:
-        raise click.ClickException(words.sentence(refusal.problems[0])) from None
+        raise failure(words.sentence(refusal.problems[0])) from None
 
 
 @command.command("list")
@@ -35,7 +36,7 @@ def list_() -> None:
     """
     for row in keys.listed():
         used = row.last_used_at.isoformat(timespec="minutes") if row.last_used_at else "never"
-        click.echo(f"{row.key}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
+        echo(f"{row.key}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
 
 
 @command.command("disable")
@@ -62,5 +63,5 @@ def _switch(key: str, active: bool) -> None:
     try:
         row = keys.switch(key, active, ACTOR, clock.now())
     except Refusal as refusal:
-        raise click.ClickException(words.sentence(refusal.problems[0])) from None
-    click.echo(f"{row.name}: {'active' if active else 'disabled'}")
+        raise failure(words.sentence(refusal.problems[0])) from None
+    echo(f"{row.name}: {'active' if active else 'disabled'}")

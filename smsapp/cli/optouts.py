@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.output import echo
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.services import clock, opt_outs
@@ -37,8 +38,8 @@ def import_(file: Path) -> None:
     except Refusal as refusal:
         _fail(refusal, 2)
     for row, problem in done.complaints:
-        click.echo(f"row {row}: {sentence(problem)}", err=True)
-    click.echo(f"{done.added} added, {done.known} known already, {done.refused} refused")
+        echo(f"row {row}: {sentence(problem)}", err=True)
+    echo(f"{done.added} added, {done.known} known already, {done.refused} refused")
     raise SystemExit(1 if done.refused else 0)
 
 
@@ -53,7 +54,7 @@ def list_(full: bool) -> None:
     """
     for row in opt_outs.everyone():
         number = row.phone if full else phone.mask(row.phone)
-        click.echo(f"{number}\t{row.at.isoformat(timespec='seconds')}\t{row.source}\t{row.note}")
+        echo(f"{number}\t{row.at.isoformat(timespec='seconds')}\t{row.source}\t{row.note}")
 
 
 @command.command("add")
@@ -70,7 +71,7 @@ def add(number: str, note: str) -> None:
         new = opt_outs.add(number, note, ACTOR, clock.now())
     except Refusal as refusal:
         _fail(refusal, 1)
-    click.echo("added" if new else "known already")
+    echo("added" if new else "known already")
 
 
 @command.command("remove")
@@ -86,14 +87,14 @@ def remove(number: str, reason: str) -> None:
     try:
         opt_outs.remove(opt_outs.find(number).id, reason, ACTOR, clock.now())
     except NotFound:
-        click.echo("This number is not on the list.", err=True)
+        echo("This number is not on the list.", err=True)
         raise SystemExit(1) from None
     except Refusal as refusal:
         _fail(refusal, 1)
-    click.echo("removed")
+    echo("removed")
 
 
 def _fail(refusal: Refusal, code: int) -> NoReturn:
     for problem in refusal.problems:
-        click.echo(sentence(problem), err=True)
+        echo(sentence(problem), err=True)
     raise SystemExit(code)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.output import echo
 from smsapp.domain.errors import NotFound
 from smsapp.services import clock, reports
 from smsapp.services.reports import Report
@@ -57,21 +58,19 @@ def _share(n: int, whole: int) -> str:
 
 
 def _print(report: Report) -> None:
-    click.echo(f"{report.campaign.id}  {report.campaign.name or '(unnamed)'}  {report.campaign.status}")
+    echo(f"{report.campaign.id}  {report.campaign.name or '(unnamed)'}  {report.campaign.status}")
     for step in report.steps:
-        click.echo(f"{step.group:<28}{step.n:>12,}  {_share(step.n, step.before)}")
+        echo(f"{step.group:<28}{step.n:>12,}  {_share(step.n, step.before)}")
         for gap in step.gaps:
-            click.echo(f"  - {gap.reason or gap.group:<24}{gap.n:>12,}")
+            echo(f"  - {gap.reason or gap.group:<24}{gap.n:>12,}")
     for line in report.reasons:
-        click.echo(f"{line.state.name.lower()}: {line.code:<24}{line.n:>12,}  {line.share:6.1%}")
+        echo(f"{line.state.name.lower()}: {line.code:<24}{line.n:>12,}  {line.share:6.1%}")
     for cost in report.costs:
         price = "no price" if cost.amount is None else f"{cost.amount:,.2f} {cost.currency}"
-        click.echo(f"{cost.parts:,} billed parts, {price}")
+        echo(f"{cost.parts:,} billed parts, {price}")
     for one in report.runs:
         numbers = " > ".join(f"{step.n:,}" for step in one.steps)
-        click.echo(
-            f"run {one.run.id}  {one.run.slot:%Y-%m-%d %H:%M} UTC  {one.run.verdict or one.run.state}  {numbers}"
-        )
+        echo(f"run {one.run.id}  {one.run.slot:%Y-%m-%d %H:%M} UTC  {one.run.verdict or one.run.state}  {numbers}")
 
 
 @command.command()
@@ -87,10 +86,10 @@ def show(campaign_id: int, as_json: bool) -> None:
     try:
         report = reports.report(campaign_id, None, clock.now())
     except NotFound:
-        click.echo(f"There is no campaign {campaign_id}.", err=True)
+        echo(f"There is no campaign {campaign_id}.", err=True)
         sys.exit(1)
     if as_json:
-        click.echo(json.dumps(_as_json(report), ensure_ascii=False, indent=2))
+        echo(json.dumps(_as_json(report), ensure_ascii=False, indent=2))
     else:
         _print(report)
 
@@ -111,9 +110,9 @@ def verify(campaign_id: int | None) -> None:
             checked += 1
             off += bool(check.broken)
             for line in check.broken:
-                click.echo(f"campaign {check.campaign_id} run {check.run_id}: {line}")
+                echo(f"campaign {check.campaign_id} run {check.run_id}: {line}")
     except NotFound:
-        click.echo(f"There is no campaign {campaign_id}.", err=True)
+        echo(f"There is no campaign {campaign_id}.", err=True)
         sys.exit(1)
-    click.echo(f"{checked} runs checked, {off} with numbers that are off.")
+    echo(f"{checked} runs checked, {off} with numbers that are off.")
     sys.exit(1 if off else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from smsapp.cli.output import echo
 from smsapp.services import clock, retention
 
 
@@ -18,4 +19,4 @@ def command(months: int | None) -> None:
     Example: flask retention --months 12
     """
     forgotten = retention.forget_messages(clock.now(), months)
-    click.echo(f"The single messages of {len(forgotten)} runs were removed.")
+    echo(f"The single messages of {len(forgotten)} runs were removed.")

@@ -7,6 +7,7 @@ import datetime as dt
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import NotFound
 from smsapp.domain.schedule import LAST_DAY, Kind, Schedule, known_zone, next_fires
 from smsapp.services import campaigns, clock
@@ -66,7 +67,7 @@ def preview(
         try:
             schedule = campaigns.draft_of(campaigns.get(campaign_id)).schedule
         except NotFound:
-            raise click.ClickException(f"There is no campaign {campaign_id}.") from None
+            raise failure(f"There is no campaign {campaign_id}.") from None
     else:
         most = {Kind.WEEKLY: 7, Kind.MONTHLY: 31}.get(Kind(kind), 0)
         if bool(days) != bool(most) or any(day != LAST_DAY and not 1 <= day <= most for day in days):
@@ -81,8 +82,8 @@ def preview(
             weekdays=days if kind == Kind.WEEKLY else (),
             monthdays=days if kind == Kind.MONTHLY else (),
         )
-    click.echo(f"{in_words(schedule, start=True)} ({schedule.zone})")
+    echo(f"{in_words(schedule, start=True)} ({schedule.zone})")
     for fire in next_fires(schedule, now, count):
         notes = "  ".join(label(note) for note in fire.notes)
         local = fire.local.strftime("%Y-%m-%d %a %H:%M:%S%z")
-        click.echo(f"{local}  {fire.at:%Y-%m-%dT%H:%M:%SZ}  {notes}".rstrip())
+        echo(f"{local}  {fire.at:%Y-%m-%dT%H:%M:%SZ}  {notes}".rstrip())

@@ -6,6 +6,7 @@ import click
 from flask.cli import AppGroup
 
 from smsapp import words
+from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.services import clock, segments
 
@@ -22,7 +23,7 @@ def show_all() -> None:
     for line in reversed(segments.listing()):
         segment = line.segment
         size = "-" if segment.size is None else f"{segment.size:,}"
-        click.echo(f"{size:>12}  {segment.kind:<9} {line.campaigns:>4} campaigns  {segment.name}")
+        echo(f"{size:>12}  {segment.kind:<9} {line.campaigns:>4} campaigns  {segment.name}")
 
 
 @command.command("count")
@@ -38,7 +39,7 @@ def count(name: str) -> None:
         segment = segments.named(name)
         size = segments.size(segment, now)
     except Refusal as refusal:
-        raise click.ClickException(" ".join(words.sentence(problem) for problem in refusal.problems)) from None
-    click.echo(f"{size:,} members")
+        raise failure(" ".join(words.sentence(problem) for problem in refusal.problems)) from None
+    echo(f"{size:,} members")
     for reach in segments.reach(segments.members(segment, now)):
-        click.echo(f"{reach.counts.planned:,} can be reached through {', '.join(reach.channels)}")
+        echo(f"{reach.counts.planned:,} can be reached through {', '.join(reach.channels)}")

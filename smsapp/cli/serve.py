@@ -22,6 +22,7 @@ import click
 
 from config import Config
 from smsapp.cli import supervision
+from smsapp.cli.output import echo, failure
 from smsapp.services import clock, health, people
 
 PORTS_TRIED = 50
@@ -41,12 +42,12 @@ def command() -> None:
     """
     config = Config.read(os.environ)
     if not health.database().up_to_date:
-        raise click.ClickException("The database is not up to date; run: flask db upgrade")
+        raise failure("The database is not up to date; run: flask db upgrade")
     with _only_one(config):
         _end_orphan(config.INSTANCE_DIR / "valkey.pid")
         port = _free_port(config)
         if config.PORT not in {0, port}:
-            click.echo(f"Port {config.PORT} is taken; using {port} instead.")
+            echo(f"Port {config.PORT} is taken; using {port} instead.")
         sys.exit(_serve(config, port))
 
 
@@ -58,7 +59,7 @@ def _only_one(config: Config) -> IO[str]:
     except OSError:
         file.seek(0)
         who = file.read().strip()
-        raise click.ClickException(
+        raise failure(
             f"Another `flask serve` runs on {config.INSTANCE_DIR} (process {who}). "
             "Stop it first, or give this one its own INSTANCE_DIR."
         ) from None
@@ -76,7 +77,7 @@ def _end_orphan(pid_file: Path) -> None:
     except (OSError, ValueError):
         return
     if name.startswith("valkey"):
-        click.echo("Ending a Valkey that was left over.")
+        echo("Ending a Valkey that was left over.")
         os.kill(pid, signal.SIGTERM)
         while Path(f"/proc/{pid}").exists():
             time.sleep(0.05)
@@ -93,12 +94,12 @@ def _free_port(config: Config) -> int:
                 probe.bind(address)
                 return int(probe.getsockname()[1])
         except socket.gaierror:
-            raise click.ClickException(f"HOST {config.HOST!r} is not an address of this machine.") from None
+            raise failure(f"HOST {config.HOST!r} is not an address of this machine.") from None
         except PermissionError:
-            raise click.ClickException(f"This user may not listen on port {port}; choose a PORT above 1023.") from None
+            raise failure(f"This user may not listen on port {port}; choose a PORT above 1023.") from None
         except OSError:
             continue
-    raise click.ClickException(f"No free port for {config.HOST} between {config.PORT} and {last}; choose another PORT.")
+    raise failure(f"No free port for {config.HOST} between {config.PORT} and {last}; choose another PORT.")
 
 
 def _serve(config: Config, port: int) -> int:
@@ -118,7 +119,7 @@ def _serve(config: Config, port: int) -> int:
     )
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        click.echo("\nStopping; jobs under way are put in order first.")
+        echo("\nStopping; jobs under way are put in order first.")
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         supervisor.terminate()
@@ -129,12 +130,12 @@ def _serve(config: Config, port: int) -> int:
     if _wait_for_pages(address, supervisor):
         _welcome(address, logs)
     elif supervisor.poll() is None and signal.getsignal(signal.SIGTERM) is stop:
-        click.echo(f"The pages do not answer after {PATIENCE} seconds; {logs} says why.", err=True)
+        echo(f"The pages do not answer after {PATIENCE} seconds; {logs} says why.", err=True)
         supervisor.terminate()
         supervisor.wait()
         return 1
     code = supervisor.wait()
-    click.echo("Stopped.")
+    echo("Stopped.")
     return code
 
 
@@ -170,11 +171,11 @@ def _wait_for_pages(address: str, supervisor: subprocess.Popen[bytes]) -> bool:
 
 
 def _welcome(address: str, logs: Path) -> None:
-    click.echo(f"\n  Open {click.style(address, bold=True)}")
+    echo(lead=f"\n  Open {click.style(address, bold=True)}")
     link = people.first_link(clock.now())
     if link:
-        click.echo("  Nobody can sign in yet. This link makes the first administrator, once, within a day:")
-        click.echo(f"  {address}{link}")
+        echo("  Nobody can sign in yet. This link makes the first administrator, once, within a day:")
+        echo(f"  {address}{link}")
     else:
-        click.echo("  Sign in with your login and password (forgotten: flask users link LOGIN).")
-    click.echo(f"  Logs are in {logs}. Ctrl-C stops everything.\n")
+        echo("  Sign in with your login and password (forgotten: flask users link LOGIN).")
+    echo(f"  Logs are in {logs}. Ctrl-C stops everything.\n")

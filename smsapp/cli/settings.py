@@ -7,6 +7,7 @@ import dataclasses
 import click
 
 from config import HERE, Config
+from smsapp.cli.output import echo
 
 
 def table() -> str:
@@ -25,4 +26,4 @@ def command() -> None:
     \b
     Example: flask settings
     """
-    click.echo(table())
+    echo(table())

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.output import echo
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
@@ -55,7 +56,7 @@ def import_(file: Path, channel_name: str, dry_run: bool, as_json: bool) -> None
     except OSError as error:
         _unusable([f"{file}: {error.strerror}"], as_json)
     if as_json:
-        click.echo(json.dumps(_as_json(taken, dry_run), ensure_ascii=False))
+        echo(json.dumps(_as_json(taken, dry_run), ensure_ascii=False))
     else:
         _print(taken, dry_run)
     raise SystemExit(0 if taken.clean else SOME_REFUSED)
@@ -86,28 +87,28 @@ def sync(channel_name: str | None, as_json: bool) -> None:
         done = template_sync.sync_all(clock.now(), ACTOR)
     for one in done:
         if as_json:
-            click.echo(json.dumps(_sync_as_json(one), ensure_ascii=False))
+            echo(json.dumps(_sync_as_json(one), ensure_ascii=False))
         else:
             _print_sync(one)
     if not done and not as_json:
-        click.echo("No active channel's provider can be asked for its templates.")
+        echo("No active channel's provider can be asked for its templates.")
     raise SystemExit(0 if all(one.ok for one in done) else 1)
 
 
 def _print_sync(one: Synced) -> None:
     if not one.ok:
         why = words.sync_trouble(one.trial.result, one.trial.outcome or "", one.trial.code)
-        click.echo(f"{one.channel}: {why}", err=True)
+        echo(f"{one.channel}: {why}", err=True)
         return
     for change in one.changes:
         fields = f" ({words.changed_fields(change.fields)})" if change.fields else ""
         reason = f": {change.reason}" if change.reason else ""
-        click.echo(f"{one.channel}: {change.code} {change.name}: {label(change.fate, 'SyncFate')}{fields},"
+        echo(f"{one.channel}: {change.code} {change.name}: {label(change.fate, 'SyncFate')}{fields},"
                    f" {label(change.audit, 'Audit')}{reason}")  # fmt: skip
         if change.purpose == Purpose.UNSAID and change.audit == Audit.APPROVED:
-            click.echo(f"{one.channel}: {change.code}: {sentence(Problem('template_purpose_unsaid', 'purpose'))}")
+            echo(f"{one.channel}: {change.code}: {sentence(Problem('template_purpose_unsaid', 'purpose'))}")
     held = f" (runs held: {one.held})" if one.held else ""
-    click.echo(f"{one.channel}: {words.changes_told(one.counts)}{held}")
+    echo(f"{one.channel}: {words.changes_told(one.counts)}{held}")
 
 
 def _sync_as_json(one: Synced) -> dict[str, Any]:
@@ -140,10 +141,10 @@ def list_(channel_name: str | None, audit: str | None, search: str, as_json: boo
         for row in found:
             if as_json:
                 names = ("id", "channel_id", "code", "name", "text", "signature", "purpose", "audit", "audit_reason")
-                click.echo(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False))
+                echo(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False))
             else:
                 signed = f"【{row.signature}】" if row.signature else ""
-                click.echo(f"{row.id}\t{row.audit}\t{row.purpose}\t{row.code}\t{row.name}\t{signed}{row.text!r}")
+                echo(f"{row.id}\t{row.audit}\t{row.purpose}\t{row.code}\t{row.name}\t{signed}{row.text!r}")
         before = found[-1].id
 
 
@@ -157,22 +158,22 @@ def _channel_id(name: str, as_json: bool) -> int:
 
 def _unusable(sentences: list[str], as_json: bool) -> NoReturn:
     if as_json:
-        click.echo(json.dumps({"error": sentences}, ensure_ascii=False))
+        echo(json.dumps({"error": sentences}, ensure_ascii=False))
     else:
         for text in sentences:
-            click.echo(text, err=True)
+            echo(text, err=True)
     raise SystemExit(UNUSABLE)
 
 
 def _print(taken: Taken, dry_run: bool) -> None:
     for number, problem in taken.column_problems:
-        click.echo(f"row {number}: {sentence(problem)}", err=True)
+        echo(f"row {number}: {sentence(problem)}", err=True)
     for row in taken.rows:
         for problem in row.problems:
             kind = "warning" if problem.warning else label(row.fate)
-            click.echo(f"row {row.number}: {row.code or row.name or '?'}: {kind}: {sentence(problem)}", err=True)
+            echo(f"row {row.number}: {row.code or row.name or '?'}: {kind}: {sentence(problem)}", err=True)
     told = ", ".join(f"{count} {fate}" for fate, count in taken.counts.items())
-    click.echo(f"{'Dry run, nothing was changed: ' if dry_run else ''}{told}")
+    echo(f"{'Dry run, nothing was changed: ' if dry_run else ''}{told}")
 
 
 def _as_json(taken: Taken, dry_run: bool) -> dict[str, Any]:

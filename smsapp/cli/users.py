@@ -7,6 +7,7 @@ import sys
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.domain.people import Role
 from smsapp.services import clock, people
@@ -20,12 +21,12 @@ ROLES = click.Choice([role.value for role in Role])
 
 
 def _fail(refusal: Refusal) -> click.ClickException:
-    return click.ClickException(" ".join(sentence(problem) for problem in refusal.problems))
+    return failure(" ".join(sentence(problem) for problem in refusal.problems))
 
 
 def _say_link(login: str, path: str) -> None:
-    click.echo(f"One-time link for {login}, good for 24 hours (put the address of the application before it):")
-    click.echo(path)
+    echo(f"One-time link for {login}, good for 24 hours (put the address of the application before it):")
+    echo(path)
 
 
 @command.command("create")
@@ -38,7 +39,7 @@ def create(login: str, role: str, name: str, ask: bool) -> None:
     try:
         if ask:
             person = people.create(login, name, Role(role), _password(), BY, clock.now())
-            click.echo(f"{person.login} can sign in as {role}.")
+            echo(f"{person.login} can sign in as {role}.")
         else:
             person, path = people.invite(login, name, Role(role), False, BY, clock.now())
             _say_link(person.login, path)
@@ -60,7 +61,7 @@ def list_people() -> None:
         state = "signed off" if not person.active else "active" if person.password_hash else "no password"
         if person.active and person.id in invited:
             state += ", link open"
-        click.echo(f"{person.login}\t{person.role}\t{state}\t{person.name}")
+        echo(f"{person.login}\t{person.role}\t{state}\t{person.name}")
 
 
 @command.command("link")
@@ -82,4 +83,4 @@ def disable(login: str) -> None:
         person = people.disable(people.by_login(login).id, BY, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None
-    click.echo(f"{person.login} may not sign in any more.")
+    echo(f"{person.login} may not sign in any more.")

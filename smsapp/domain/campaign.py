@@ -89,6 +89,8 @@ class Left(enum.StrEnum):
     OPTED_OUT = "opted_out"
     FREQUENCY_CAP = "frequency_cap"
     MISSING_VALUE = "missing_value"
+    UNFIT_VALUE = "unfit_value"
+    """A value that may not fill its variable (`domain/bounds.py`): too long, a link, a contact detail, a line break."""
     DUPLICATE_NUMBER = "duplicate_number"
     """Another contact with the same number gets the message. Last, so that this is always true."""
 
@@ -132,6 +134,11 @@ def unmapped(names: Iterable[str], mapping: Mapping[str, Mapping[str, Any]]) -> 
     """Return those of a template's variables that nobody has said what they are filled with."""
     sources = {name: mapping.get(name, {}) for name in names}
     return [name for name, source in sources.items() if not (source.get("property") or source.get("fixed"))]
+
+
+def personal(names: Iterable[str], mapping: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the variables whose values differ from person to person, in the template's order."""
+    return [name for name in names if "property" in mapping.get(name, {})]
 
 
 def problems(draft: DraftFacts) -> list[Problem]:

@@ -27,9 +27,12 @@ class Confirmation(enum.StrEnum):
     FAILED = "failed"
 
 
-CHINA = ("r", "t", "td", "n", "qx", "退订", "退訂", "退定", "拒收", "取消")
+CHINA = ("r", "t", "td", "n", "qx", "退订", "退訂", "退定", "拒收", "取消", "取消订阅", "取消訂閱")
 """What carriers and providers in China ask people to text; 退定 is the usual slip for 退订."""
-ABROAD = ("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "arret", "arrêt")
+ABROAD = (
+    *("stop", "stopall", "unsubscribe", "unsub", "cancel", "end", "quit", "revoke", "optout", "remove", "removeme"),
+    *("arret", "arrêt"),
+)
 """What carriers elsewhere act on by themselves."""
 
 _WORD = "|".join(sorted((*CHINA, *ABROAD), key=len, reverse=True))
@@ -37,9 +40,9 @@ _REFUSE = "退订|退訂|退定|拒收"
 _WHOLE = re.compile(
     f"(?:请?回复?)?(?:{_WORD})"  # T, 回T, 请回复TD
     f"|回复?(?:r|t|td|n)(?:{_REFUSE})"  # 回T退订: the words of our own texts, copied
-    f"|(?:{_REFUSE})请?回复?(?:r|t|td|n)"  # 退订回T, 拒收请回复R
+    f"|(?:{_REFUSE})(?:请?回复?)?(?:r|t|td|n)"  # 退订回T, 拒收请回复R, 退订T
     f"|(?:r|t|td|n)(?:{_REFUSE})"  # TD退订
-    f"|(?:请|我要)(?:{_REFUSE})"
+    f"|(?:请|我要)?(?:{_REFUSE})(?:短信)?"
 )
 _DROPPED = frozenset({"Cc", "Cf", "Mn", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "Sk", "So", "Zl", "Zp", "Zs"})
 """Unicode categories without a say: punctuation, spaces, invisible marks, emoji. Not letters, digits or + < =."""

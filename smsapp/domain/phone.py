@@ -1,4 +1,4 @@
-"""What is a sendable number: one reading of whatever people, apps and spreadsheets write.
+"""What is a sendable number: one reading of whatever people, apps and spreadsheets write; and what of it is shown.
 
 Mainland mobile numbers (nearly all of them) take one regular expression; everything else asks libphonenumber.
 """
@@ -6,41 +6,70 @@ Mainland mobile numbers (nearly all of them) take one regular expression; everyt
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import phonenumbers
 
-_MAINLAND = re.compile(r"(?:(?:\+|00)86|86)?(1[3-9][0-9]{9})")
-_MAINLAND_ABROAD = re.compile(r"(?:\+|00)86(1[3-9][0-9]{9})")
+INVISIBLE = (
+    r"\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160"
+    r"\u17b4-\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    r"\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U00013438\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"
+    r"\U000e0000-\U000e0fff"
+)
+"""Characters that show nothing and take no room, as ranges: controls, format characters, fillers, variation marks."""
+_BREAKS = r"\x0a-\x0d\x85\u2028-\u2029"
+SPACES = rf" \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000{_BREAKS}"
+MARKS = r"\-‐‑‒–—―−－﹣﹘⸺⸻〜.．·•_()（）\[\]［］【】〔〕/'’"
+"""What people write between the figures of a number."""
+_ODD_FIGURES = (
+    r"\xb2-\xb3\xb9\u1369-\u1371\u19da\u2070\u2074-\u2079\u2080-\u2089\u2460-\u2468\u2474-\u247c\u2488-\u2490\u24ea"
+    r"\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792"
+)
+"""Raised, lowered and circled figures: people can read them, so they are masked; no number is read from them."""
+
+_MAINLAND = re.compile(r"(?:(?:\+{0,2}(?:00)?)86)?0?(1[3-9][0-9]{9})")
+_MAINLAND_ABROAD = re.compile(r"(?:\+{1,2}(?:00)?|00)860?(1[3-9][0-9]{9})")
 _ALL_MAINLAND = re.compile(r"1[3-9][0-9]{9}(?:,1[3-9][0-9]{9})*+")
-_BETWEEN = r"[-‐‑‒–—―－−.．·•_ ()（）/'\t\u00a0\u2000-\u200f\u202a-\u202f\u2060\u3000\ufeff]"
+_NOISE = re.compile(f"[{INVISIBLE}{SPACES}{MARKS.replace('.．', '')}]+")
+_POINT = re.compile(r"([1-9][0-9]{4,})\.([0-9]{1,2})")
+_POWER = re.compile(r"([0-9])\.([0-9]+)[eE]\+?([0-9]{1,2})")
+_LATIN = str.maketrans("０１２３４５６７８９＋﹢．", "0123456789++.")
+
+_BETWEEN = rf"[{SPACES.replace(_BREAKS, '')}{MARKS}]"
 _DAY = r"(?:19|20)\d\d(?P<{0}>[-/.])(?:0?[1-9]|1[0-2])(?P={0})(?:0?[1-9]|[12]\d|3[01])(?!\d)"
 _ALONE = rf"(?!{_BETWEEN}{{1,3}}(?!{_DAY.format('then')}|\d{{7}})\d)"
 """What follows does not go on with a few digits, as the second half of a number would."""
 _INSIDE = re.compile(
-    # What has many digits and is no number: a date, with its time; a date without separators; an amount.
+    # What has many digits and is no number: a date, with its time; a date without separators; an amount; a code as
+    # programs write it.
     rf"(?P<plain>(?<!\d)(?:{_DAY.format('day')}(?:[T ]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?|{_ALONE})"
     rf"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!{_BETWEEN}{{0,3}}\d)"
-    rf"|\d{{1,7}}\.\d\d?(?!{_BETWEEN}{{0,3}}\d)))"
+    rf"|\d{{1,7}}\.\d\d?(?!{_BETWEEN}{{0,3}}\d)"
+    rf"|0[xX][0-9A-Fa-f]{{1,8}}(?![0-9A-Za-z]|{_BETWEEN}{{1,3}}\d)))"
     # Eight digits or more, written together or with something between them, whatever country's.
     rf"|\+?\d{{8,}}|\+?\d(?:(?!{_BETWEEN}+{_DAY.format('next')}){_BETWEEN}{{0,3}}\d){{7,}}"
 )
-_MANY_DIGITS = re.compile(r"(?:\D*\d){8}")
+_FIGURES = re.compile(r"\+?\d+")
+_PURE = re.compile(f"[{SPACES}{MARKS}]*")
+_WRITTEN_MOBILE = re.compile(r"(?:(?:00)?86)?0?1[3-9][0-9]{9}")
+_MANY_DIGITS = re.compile(rf"(?:[^\d{_ODD_FIGURES}]*[\d{_ODD_FIGURES}]){{8}}")
+_BLANKS = re.compile(f"[{INVISIBLE}{SPACES}]+")
+_SPACE = re.compile(f"[{SPACES}]")
+_LINE_END = re.compile(f"[{_BREAKS}]")
+_ODD = re.compile(f"[{INVISIBLE}{_ODD_FIGURES}＋﹢]|[{SPACES}]{{2}}")
+LONGEST_WRITTEN = 17
+"""Digits of the longest number with its 00."""
 SHOWN = 4
 """So many last digits of a number everybody sees, and may look for."""
-_NOISE = str.maketrans(
-    "０１２３４５６７８９＋",
-    "0123456789+",
-    "-‐‑‒–—―－−.() ()（）/'\t\r\n\v\f\u00a0\u2002\u2003\u2009\u200b\u200e\u202a\u202c\u202d\u3000\ufeff",
-)
-"""Full-width digits become plain ones; separators and the invisible marks that copying leaves behind go."""
 
 
 def normalise(raw: object, region: str = "CN") -> str:
     """Return the number as E.164 ("+8613800138000"), or "" if no number can be read.
 
     `raw` may be text or a whole number (spreadsheets hold phones as numbers). `region` is the country whose national
-    numbers need no prefix. Numbers of mainland China must be mobile numbers: a landline takes no SMS.
+    numbers need no prefix. Numbers of mainland China must be mobile numbers: a landline takes no SMS. What a program
+    has rounded (1.38E+10) is no number.
     """
     if isinstance(raw, str):
         text = raw
@@ -55,7 +84,7 @@ def normalise(raw: object, region: str = "CN") -> str:
     mainland = _MAINLAND if region == "CN" else _MAINLAND_ABROAD
     found = mainland.fullmatch(text)
     if found is None:
-        text = text.translate(_NOISE)
+        text = _undressed(text)
         found = mainland.fullmatch(text)
     if found is not None:
         return "+86" + found[1]
@@ -70,10 +99,28 @@ def normalise_all(texts: Sequence[str], region: str = "CN") -> list[str | None]:
     return [normalise(text, region) if text else None for text in texts]
 
 
+def _undressed(text: str) -> str:
+    """Return the text without what stands between figures, its figures of any script as 0 to 9.
+
+    A number that went through a spreadsheet as a decimal (13800138006.0, 1.3800138006E10) becomes whole again; one
+    that has lost digits on the way becomes "".
+    """
+    text = _NOISE.sub("", text)
+    if not text.isascii():
+        text = "".join(str(unicodedata.decimal(figure, figure)) for figure in text.translate(_LATIN))
+    if power := _POWER.fullmatch(text):
+        first, fraction, exponent = power[1], power[2], int(power[3])
+        whole = len(fraction) >= exponent and not fraction[exponent:].strip("0")
+        return first + fraction[:exponent] if whole else ""
+    if point := _POINT.fullmatch(text):
+        return "" if point[2].strip("0") else point[1]
+    return text.replace(".", "")
+
+
 def _foreign(text: str, region: str) -> str:
-    if text.startswith("00"):
-        text = "+" + text[2:]
-    if not text.isascii() or not text.removeprefix("+").isdigit() or not 5 <= len(text) <= 17:
+    if text.startswith(("00", "+00", "++")):
+        text = "+" + text.lstrip("+").removeprefix("00")
+    if not text.isascii() or not text.removeprefix("+").isdigit() or not 5 <= len(text) <= LONGEST_WRITTEN:
         return ""
     if region == "CN" and not text.startswith("+"):
         return ""
@@ -105,20 +152,117 @@ def mask(e164: str) -> str:
 def mask_inside(text: str) -> str:
     """Return a text in which whatever looks like a number is masked: for texts and records shown as they came.
 
-    That is eight digits or more, in any notation; dates, amounts and shorter figures stay as they are.
+    That is eight digits or more with spaces or the usual marks between them, and a mobile number with anything between
+    its figures; dates, amounts, codes and shorter figures stay as they are.
     """
-    return _INSIDE.sub(_masked, text) if _MANY_DIGITS.match(text) else text
+    if not _MANY_DIGITS.match(text):
+        return text
+    seen, places = _as_seen(text) if _ODD.search(text) else (text, range(len(text)))
+    shown: list[str] = []
+    done = 0
+    for begin, end, masked in _masks(seen):
+        shown += (text[done : places[begin]], masked)
+        done = places[end - 1] + 1
+    return "".join((*shown, text[done:]))
 
 
-def _masked(found: re.Match[str]) -> str:
-    if found["plain"]:
-        return found[0]
-    number = normalise(found[0])
+def _as_seen(text: str) -> tuple[str, Sequence[int]]:
+    """Return the text as a reader sees it, and the place in `text` of each of its characters.
+
+    What is invisible is gone, spaces in a row are one, and figures of any form are 0 to 9.
+    """
+    seen: list[str] = []
+    places: list[int] = []
+    done = 0
+    for blanks in (*_BLANKS.finditer(text), None):
+        begin = blanks.start() if blanks else len(text)
+        seen += (_figure(letter) for letter in text[done:begin])
+        places += range(done, begin)
+        if blanks:
+            done = blanks.end()
+            if space := _one_space(blanks[0]):
+                seen.append(space)
+                places.append(begin)
+    return "".join(seen), places
+
+
+def _figure(letter: str) -> str:
+    return letter if letter.isascii() else str(unicodedata.digit(letter, letter)).translate(_LATIN)
+
+
+def _one_space(blanks: str) -> str:
+    if _LINE_END.search(blanks):
+        return "\n"
+    return " " if _SPACE.search(blanks) else ""
+
+
+def _masks(seen: str) -> list[tuple[int, int, str]]:
+    """Return (begin, end, what is shown instead) of everything in the text that must be masked, in order."""
+    masks: list[tuple[int, int, str]] = []
+    done = 0
+    for begin, end, number in (*_scattered(seen), (len(seen), len(seen), "")):
+        together = (match for match in _INSIDE.finditer(seen, done, begin) if not match["plain"])
+        masks += ((*match.span(), _masked(match[0])) for match in together)
+        if number:
+            masks.append((begin, end, mask(number)))
+        done = end
+    return masks
+
+
+def _scattered(seen: str) -> list[tuple[int, int, str]]:
+    """Return (begin, end, number) of numbers whose groups of figures have anything between them.
+
+    Letters, colons, line breaks and the like join groups only if that makes a whole number, and never out of a date.
+    """
+    groups = list(_FIGURES.finditer(seen))
+    if len(groups) < 2:
+        return []
+    scattered: list[tuple[int, int, str]] = []
+    done = 0
+    for first, group in enumerate(groups):
+        if group.start() < done:
+            continue
+        written, end, pure = group[0], group.end(), True
+        for following in groups[first + 1 :]:
+            between = seen[end : following.start()]
+            written += following[0]
+            dropped = _PURE.fullmatch(between) is not None
+            if following[0][0] == "+" or len(written) > LONGEST_WRITTEN + 1 or not (dropped or _may_join(between)):
+                break
+            pure = pure and dropped
+            end = following.end()
+            number = _number_of(written)
+            if number and (pure or not _has_date(seen, group.start(), end)):
+                scattered.append((group.start(), end, number))
+                done = end
+                break
+    return scattered
+
+
+def _has_date(seen: str, begin: int, end: int) -> bool:
+    """Return whether a date or an amount lies here, at least with a part of it."""
+    plain = (match for match in _INSIDE.finditer(seen) if match["plain"] and "x" not in match[0].lower())
+    return any(match.start() < end and begin < match.end() for match in plain)
+
+
+def _may_join(between: str) -> bool:
+    return len(between) <= 3 and sum(letter.isalpha() for letter in between) <= 1
+
+
+def _number_of(written: str) -> str:
+    """Return the number that these figures are, "" if they are a mobile number of no country for sure."""
+    if len(written) > 8 and (written.startswith(("+", "00")) or _WRITTEN_MOBILE.fullmatch(written)):
+        return normalise(written)
+    return ""
+
+
+def _masked(written: str) -> str:
+    number = normalise(written)
     if number:
         return mask(number)
-    digits = "".join(filter(str.isdigit, found[0]))
+    digits = "".join(filter(str.isdigit, written))
     first, last = (3, 4) if len(digits) >= 11 else (2, 2)
-    return f"{'+' if found[0][0] == '+' else ''}{digits[:first]}****{digits[-last:]}"
+    return f"{'+' if written[0] == '+' else ''}{digits[:first]}****{digits[-last:]}"
 
 
 def reveals(part: str) -> bool:

@@ -16,20 +16,17 @@ from sqlalchemy.orm import Session
 from smsapp.domain import wording
 from smsapp.domain.campaign import unmapped
 from smsapp.domain.errors import Outrun, Problem, Refusal
+from smsapp.domain.run import TEMPLATE_HOLDS, HoldReason, RunState
 from smsapp.domain.sms_template import Audit, full_text, is_usable, variables
 from smsapp.services import trail
 from smsapp.services.trail import Actor
 from smsapp.store import queue, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 
 log = logging.getLogger(__name__)
-
-CHANGED, WITHDRAWN = "template_changed", "template_withdrawn"
-HOLDS = (CHANGED, WITHDRAWN)
-"""Holds that end only once the template fits again or a person has accepted its words."""
 
 
 def confirmed_words(template: SmsTemplate) -> dict[str, Any]:
@@ -37,11 +34,11 @@ def confirmed_words(template: SmsTemplate) -> dict[str, Any]:
     return {"text": template.text, "signature": template.signature}
 
 
-def change(confirmed: dict[str, Any] | None, template: SmsTemplate | None) -> str:
-    """Return why a run with these words must not go on, or ""."""
+def change(confirmed: dict[str, Any] | None, template: SmsTemplate | None) -> HoldReason | None:
+    """Return why a run with these words must not go on, or None."""
     if template is None or not is_usable(template.audit, template.purpose):
-        return WITHDRAWN
-    return "" if confirmed == confirmed_words(template) else CHANGED
+        return HoldReason.TEMPLATE_WITHDRAWN
+    return None if confirmed == confirmed_words(template) else HoldReason.TEMPLATE_CHANGED
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Difference:
 
 def difference(run: Run) -> Difference | None:
     """Return what has changed under a run that is held for its template; None for any other run."""
-    if run.state != RunState.HELD or run.hold_reason not in HOLDS:
+    if run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:
         return None
     campaign = session().get(Campaign, run.campaign_id, populate_existing=True)
     template = _template(session(), campaign)
@@ -122,7 +119,7 @@ def _problems(run: Run, campaign: Campaign | None, template: SmsTemplate | None)
 
 def check_resumed(current: Session, run: Run) -> None:
     """Raise Refusal if a run held for its template still differs from it: its new words have to be accepted."""
-    if run.hold_reason not in HOLDS:
+    if run.hold_reason not in TEMPLATE_HOLDS:
         return
     campaign = current.get(Campaign, run.campaign_id, populate_existing=True)
     template = _template(current, campaign)
@@ -141,7 +138,7 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
     """
     with writing() as current:
         run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
-        if run is None or run.state != RunState.HELD or run.hold_reason not in HOLDS:
+        if run is None or run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:
             raise Outrun(run=run_id)
         campaign = current.get(Campaign, run.campaign_id, populate_existing=True)
         template = _template(current, campaign)
@@ -172,8 +169,8 @@ def hold_running(current: Session, channel_id: int, now: dt.datetime) -> int:
     held = 0
     for run, campaign, template in current.execute(going).all():
         its_own = run.template.get("code") == template.code
-        why = change(_words_of(run, campaign), template) if its_own else ""
-        if why and runs.hold(current, run.id, why, None, now, begins={RunState.SENDING}):
+        why = change(_words_of(run, campaign), template) if its_own else None
+        if why and runs.hold(current, run.id, why, None, now, Run.state == RunState.SENDING):
             log.warning("run.held run=%s reason=%s", run.id, why)
             held += 1
     return held

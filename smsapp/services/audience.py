@@ -11,17 +11,24 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from smsapp.domain import writing
+from smsapp.domain.bounds import Bound, declared
+from smsapp.domain.campaign import personal
+from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.sms_template import Purpose, variables
+from smsapp.services import channels
 from smsapp.store import retries
-from smsapp.store.audience import Audience, Cap, personal, tallied
+from smsapp.store.audience import Audience, Cap, tallied
 from smsapp.store.channels import ChannelRow
+from smsapp.store.contacts import property_types
 from smsapp.store.db import session
 from smsapp.store.people import Preference
 from smsapp.store.segments import Segment, members
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.values import Source, source_of
 
 CAPS = "frequency_caps"
 """Preference: {"enabled": bool, "per_day": n, "per_week": n} for marketing messages to one number."""
@@ -80,10 +87,27 @@ def _described(
     return Audience(
         members=members(phone_property),
         phone_property=phone_property,
-        variables=variables(template.text) if template else (),
-        mapping=mapping or {},
+        values=sources(template, mapping or {}) if template else (),
         caps=caps(now) if template and template.purpose == Purpose.MARKETING else (),
     )
+
+
+def bound_of(template: SmsTemplate, variable: str) -> Bound:
+    """Return what may fill a variable: as the template declares it, its length as the channel's provider limits it."""
+    channel = session().get(ChannelRow, template.channel_id)
+    kind = channels.kinds().get(channel.kind) if channel else None
+    return declared(template.allowed.get(variable), kind.longest_value if kind else None)
+
+
+def sources(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Source]:
+    """Return what fills those variables of a template whose values differ from person to person, in its order."""
+    types = property_types()
+    found = []
+    for name in personal(variables(template.text), mapping):
+        kind = types.get(mapping[name]["property"], Type.STRING)
+        form = writing.form_of(mapping[name], kind, template.text)
+        found.append(source_of(mapping[name], kind, form, bound_of(template, name)))
+    return found
 
 
 def caps(now: dt.datetime) -> list[Cap]:

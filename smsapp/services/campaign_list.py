@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status, Tab, offered
 from smsapp.domain.funnel import Funnel
+from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Fire, Schedule
 from smsapp.store import campaign_list, recipients, runs
 from smsapp.store.campaigns import Campaign, due_between
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
 from smsapp.store.people import Person
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.segments import Segment
 
 Wanted = campaign_list.Wanted

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -98,6 +99,7 @@ class _Letters:
     """The texts of the reachable people among an audience, in the order of contact ids."""
 
     template: SmsTemplate
+    mapping: Mapping[str, Any]
     chosen: people.Audience
 
     def beyond(self, start: int, *, backwards: bool = False) -> Iterator[Letter]:
@@ -135,8 +137,9 @@ class _Letters:
             .order_by(order)
         )
         write = sms_template.compile_text(self.template.text)
+        names = sms_template.variables(self.template.text)
         for contact_id, xwho, phone, params in rows:
-            values = filled(described.variables, described.mapping or {}, params)
+            values = filled(names, self.mapping, params)
             text = sms_template.full_text(self.template.signature, write(values))
             yield Letter(contact_id, xwho, phone, text, sms_template.parts(text, is_domestic(phone)))
 
@@ -242,7 +245,7 @@ class Look:
         own = {name: {"fixed": f"${{{name}}}"} for name in self.variables}
         mapping = own | dict(self.draft.mapping)
         chosen = audience.describe(self.segment.id, self.draft.channel_id, self.template.id, mapping, self.now)
-        return _Letters(self.template, chosen)
+        return _Letters(self.template, mapping, chosen)
 
 
 @dataclass(frozen=True, kw_only=True)

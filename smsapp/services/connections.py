@@ -25,13 +25,13 @@ from smsapp.channels.base import Callback, Channel
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.run import HoldReason
 from smsapp.services import channels, intake, sending, stopping
 from smsapp.services.lane import Clock, Lane
 from smsapp.store import connections, runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.connections import Connection
 from smsapp.store.db import session, writing
-from smsapp.store.runs import RunState
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
@@ -170,8 +170,7 @@ class Holder:
             connections.give_up(current, self.name, mine)
             for run in runs.unfinished(current):
                 if run.channel_id in off:
-                    begins = {RunState.OPEN, RunState.SENDING}
-                    runs.hold(current, run.id, "channel_inactive", None, now, begins=begins)
+                    runs.hold(current, run.id, HoldReason.CHANNEL_INACTIVE, None, now)
         return {key: adapters[key] for key in mine}
 
     def _adapter(self, row: ChannelRow) -> Channel | None:

@@ -13,12 +13,13 @@ from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
 from smsapp.domain.message import Settle, Status
 from smsapp.domain.recipients import Group, Place, Recipient
+from smsapp.domain.run import RunAction, RunState
 from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns, doubts, queue, recipients, runs
 from smsapp.store.db import session, writing
 from smsapp.store.doubts import Decision, Doubtful
 from smsapp.store.ledger import LEFT
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 
 PAGE = 50
 
@@ -125,6 +126,4 @@ def _go_on(current: Session, run: Run) -> None:
         raise Refusal(Problem("run_cannot_go_on"))
     if campaign.status != CampaignStatus.SENDING:
         campaigns.move(current, campaign.id, Action.RETRY, next_due_at=None, failure="")
-    over = {"verdict": "", "finished_at": None, "hold_reason": "", "hold_until": None, "held_at": None, "failures": 0}
-    over["troubled_at"] = None
-    runs.change_state(current, run.id, {RunState.DONE}, RunState.SENDING, **over)
+    runs.move(current, run.id, RunAction.REOPEN, **runs.UNHELD, verdict="", finished_at=None)

@@ -36,6 +36,7 @@ from smsapp.channels.base import (
 from smsapp.channels.http import HttpClient
 from smsapp.domain import quiet
 from smsapp.domain.quiet import QuietHours
+from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import batches, channels, sending, stopping, write_back
 from smsapp.services.batches import Request
@@ -46,7 +47,7 @@ from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
 from smsapp.store.ledger import Claimed
 from smsapp.store.rate import Shared
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
@@ -309,7 +310,7 @@ class Lane:
             for run_id, work in sorted(self.works.items()):
                 until = work.quiet.over_at(now) if work.quiet and work.may_claim else None
                 if until is not None and ledger.is_ready(current, [run_id]):
-                    runs.hold(current, run_id, "quiet_hours", until, now, begins={RunState.SENDING})
+                    runs.hold(current, run_id, HoldReason.QUIET_HOURS, until, now, Run.state == RunState.SENDING)
                     work.stopped = True
             able = [run_id for run_id, work in self.works.items() if work.may_claim]
             return ledger.claim_batches(current, able, self.last_run, self.claim, now + self._lease(), most)
@@ -454,7 +455,7 @@ class Lane:
 def _hold_for_fault(run_id: int, begins: RunState, now: dt.datetime) -> None:
     """Hold a run that a mistake of ours keeps from going on from this state, so that the others do."""
     with writing() as current:
-        runs.hold(current, run_id, "fault", None, now, begins={begins})
+        runs.hold(current, run_id, HoldReason.FAULT, None, now, Run.state == begins)
 
 
 def send(app: Flask, clock: Clock) -> None:

@@ -22,6 +22,7 @@ from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
+from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import approvals, audience, campaigns
 from smsapp.services.approvals import Difference
@@ -34,7 +35,7 @@ from smsapp.store.doubts import Decision
 from smsapp.store.ledger import LEFT
 from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.recipients import Sought
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.segments import Segment
 from smsapp.store.settings import settings
 

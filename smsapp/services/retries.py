@@ -10,6 +10,7 @@ from smsapp.domain.campaign import Action, Left
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound, Outrun
 from smsapp.domain.forecast import Forecast
+from smsapp.domain.run import HoldReason
 from smsapp.services import audience, campaigns, frozen, sending
 from smsapp.services.audience import AudienceCounts
 from smsapp.services.trail import Actor, note
@@ -33,8 +34,8 @@ class Review:
     counts: AudienceCounts
     cost: Cost
     forecast: Forecast
-    change: str
-    """Why nothing can be sent now, as a hold of services/sending.py; "" if it can."""
+    change: HoldReason | None
+    """Why nothing can be sent now; None if it can."""
 
     @property
     def gone(self) -> int:

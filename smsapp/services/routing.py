@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.channels.base import Channel
 from smsapp.domain.errors import Outrun, Problem, Refusal
-from smsapp.domain.outcome import ELSEWHERE
+from smsapp.domain.run import HOLD_RULES, FailoverReason, HoldReason, PinReason, RunState
 from smsapp.domain.sms_template import Purpose, fit, variables
 from smsapp.services import approvals, channels, frozen
 from smsapp.services.trail import Actor, note
@@ -26,16 +26,11 @@ from smsapp.store import queue, routing
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import writing
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
 
 log = logging.getLogger(__name__)
-
-PERSON, REFUSED = "person", "refused"
-"""Why a run stays, or messages moved, beside the reasons for which a run is held."""
-MOVING_HOLDS = frozenset({"unreachable", "throttled"} | ELSEWHERE)
-"""Holds during which nothing of the run can have left, and another channel may do better."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ def may_concern(run: Run, campaign: Campaign | None) -> bool:
         and run.finished_at is None
         and run.state in {RunState.SENDING, RunState.HELD}
         and not run.routed
-        and run.stays != PERSON
+        and run.stays != PinReason.PERSON
     )
 
 
@@ -76,7 +71,7 @@ def at_the_end(current: Session, run: Run, now: dt.datetime) -> int | None:
     campaign = current.get(Campaign, run.campaign_id)
     if campaign is None or not may_concern(run, campaign) or not routing.refusals(current, run.id)[0]:
         return None
-    return _move(current, run, campaign, REFUSED, "", now)
+    return _move(current, run, campaign, FailoverReason.REFUSED, "", now)
 
 
 is_moved = routing.is_moved
@@ -92,9 +87,9 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
         if run.state != RunState.HELD or run.started_at is None:
             raise Outrun(run=run_id)
         way = _way(current, run, campaign)
-        if isinstance(way, str):
+        if isinstance(way, PinReason):
             raise Refusal(Problem(f"route_{way}"))
-        made = _move(current, run, campaign, PERSON, actor.name, now)
+        made = _move(current, run, campaign, FailoverReason.PERSON, actor.name, now)
         if made is None:
             raise Outrun(run=run_id)
         note(current, actor, "route", "run", run_id, now, to=made, channel=way.channel.name)
@@ -104,7 +99,7 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
 
 def stay(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Keep the automation from moving this run; raises Outrun if it is over or stays already."""
-    _say(run_id, PERSON, "route_stay", actor, now)
+    _say(run_id, PinReason.PERSON, "route_stay", actor, now)
 
 
 def let_move(run_id: int, actor: Actor, now: dt.datetime) -> None:
@@ -134,15 +129,15 @@ def _why(current: Session, run: Run, campaign: Campaign, now: dt.datetime) -> st
     if run.state == RunState.HELD:
         patience = dt.timedelta(seconds=settings().ROUTE_AFTER_SECONDS)
         over = run.troubled_at is not None and run.troubled_at + patience <= now
-        return run.hold_reason if over and run.hold_reason in MOVING_HOLDS else ""
+        return run.hold_reason if over and HOLD_RULES[HoldReason(run.hold_reason)].may_fail_over else ""
     refused, took = routing.refusals(current, run.id)
-    return REFUSED if refused >= settings().ROUTE_AFTER_REFUSALS and refused > took else ""
+    return FailoverReason.REFUSED if refused >= settings().ROUTE_AFTER_REFUSALS and refused > took else ""
 
 
 def _move(current: Session, run: Run, campaign: Campaign, why: str, by: str, now: dt.datetime) -> int | None:
     """Move what can be moved, if the other channel is ready for it and there is anything; else note why not."""
     way = _way(current, run, campaign)
-    if isinstance(way, str):
+    if isinstance(way, PinReason):
         if routing.stay(current, run.id, way):
             log.warning("run.stays run=%s reason=%s", run.id, way)
         return None
@@ -152,14 +147,14 @@ def _move(current: Session, run: Run, campaign: Campaign, why: str, by: str, now
     n = routing.take_over(current, run.id, made.id, frozen.batch_size(way.adapter, way.channel.rate))
     made.target = made.planned = n
     made.template = frozen.elsewhere(run.template, way.template, way.channel, way.adapter)
-    run.stays = run.stays if run.stays == PERSON else ""
+    run.stays = run.stays if run.stays == PinReason.PERSON else ""
     current.flush()
     log.warning("run.routed run=%s to=%s channel=%s reason=%s n=%s", run.id, made.id, way.channel.id, why, n)
     return made.id
 
 
-def _way(current: Session, run: Run, campaign: Campaign) -> _Way | str:
-    """Return the way to the campaign's other channel, or what it lacks: a code."""
+def _way(current: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
+    """Return the way to the campaign's other channel, or what it lacks."""
     there = run.channel_id != campaign.second_channel_id
     channel_id, template_id, words = (
         (campaign.second_channel_id, campaign.second_template_id, campaign.confirmed_second)
@@ -169,16 +164,16 @@ def _way(current: Session, run: Run, campaign: Campaign) -> _Way | str:
     channel = current.get(ChannelRow, channel_id, populate_existing=True) if channel_id else None
     template = current.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
     if channel is None or not channel.active:
-        return "channel_inactive"
+        return PinReason.CHANNEL_INACTIVE
     changed = approvals.change(words, template)
     if template is None or changed:
-        return changed or approvals.WITHDRAWN
+        return PinReason(changed or HoldReason.TEMPLATE_WITHDRAWN)
     if not _takes_its_place(run, template):
-        return approvals.CHANGED
+        return PinReason.TEMPLATE_CHANGED
     try:
         return _Way(channel, template, channels.adapter(channel.id))
     except Refusal:
-        return "channel_unusable"
+        return PinReason.CHANNEL_UNUSABLE
 
 
 def _takes_its_place(run: Run, template: SmsTemplate) -> bool:

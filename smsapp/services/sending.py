@@ -16,9 +16,20 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain import funnel as numbers
+from smsapp.domain import message
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status
 from smsapp.domain.errors import Outrun
+from smsapp.domain.funnel import Funnel
+from smsapp.domain.run import (
+    HOLD_RULES,
+    CancelReason,
+    HoldReason,
+    RunAction,
+    RunFailure,
+    RunState,
+    RunVerdict,
+)
 from smsapp.domain.schedule import Schedule
 from smsapp.domain.sms_template import Purpose
 from smsapp.services import approvals, audience, channels, clock, frozen, routing, trail
@@ -27,7 +38,7 @@ from smsapp.store import campaigns, freezing, ledger, queue, retries, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.segments import Segment
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
@@ -36,8 +47,6 @@ log = logging.getLogger(__name__)
 
 RING_AGAIN = dt.timedelta(minutes=10)
 """How far ahead the sweep renews the scheduler's entries: whatever Redis forgot is back well before it is due."""
-ROUTINE_HOLDS = ("quiet_hours", "throttled", "unreachable")
-"""Holds that end by themselves; every other one waits for a person, and fails the run after the campaign's grace."""
 
 
 # -- from due to frozen -----------------------------------------------------------------------------------------------
@@ -64,7 +73,7 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
             following = None if slot is None else schedules.next_due(schedule, slot)
         if slot is None:
             campaigns.move(current, campaign_id, Action.START)
-            campaigns.move(current, campaign_id, Action.FAIL, failure="missed", next_due_at=None)
+            campaigns.move(current, campaign_id, Action.FAIL, failure=RunFailure.MISSED, next_due_at=None)
             return None
         if slot > now:
             current.execute(sa.update(Campaign).where(Campaign.id == campaign_id).values(next_due_at=slot))
@@ -109,9 +118,9 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
         template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
         channel = current.get(ChannelRow, run.channel_id)
         name = _whom(current, run)
-        change = "segment_gone" if name is None else changed_since_confirmed(campaign, template, channel)
+        change = HoldReason.SEGMENT_GONE if name is None else changed_since_confirmed(campaign, template, channel)
         if change or campaign is None or template is None or channel is None or name is None:
-            runs.hold(current, run_id, change or "gone", None, now, begins={RunState.OPEN})
+            runs.hold(current, run_id, change or HoldReason.GONE, None, now)
             log.warning("run.held run=%s reason=%s", run_id, change)
             return True
         chosen = (channel.id, template.id, campaign.mapping, now)
@@ -123,11 +132,10 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
         target, planned = freezing.freeze(current, run_id, plan, frozen.batch_size(adapter, channel.rate))
         if run.repeats is not None:
             retries.note_where_they_were(current, run_id, run.repeats)
-        runs.change_state(
+        runs.move(
             current,
             run_id,
-            {RunState.OPEN},
-            RunState.SENDING,
+            RunAction.FREEZE,
             started_at=now,
             target=target,
             planned=planned,
@@ -149,12 +157,14 @@ def _whom(current: Session, run: Run) -> str | None:
     return segment.name if segment else None
 
 
-def changed_since_confirmed(campaign: Campaign | None, template: SmsTemplate | None, channel: ChannelRow | None) -> str:
+def changed_since_confirmed(
+    campaign: Campaign | None, template: SmsTemplate | None, channel: ChannelRow | None
+) -> HoldReason | None:
     """Return why a run of this campaign would be held at once: the channel or the template is not what it was."""
     if campaign is None:
-        return "gone"
+        return HoldReason.GONE
     if channel is None or not channel.active:
-        return "channel_inactive"
+        return HoldReason.CHANNEL_INACTIVE
     return approvals.change(campaign.confirmed_template, template)
 
 
@@ -211,30 +221,38 @@ def settle(current: Session, run_id: int, now: dt.datetime) -> Closed | None:
     if run is None or run.finished_at is not None or run.started_at is None:
         return None
     if run.state == RunState.ENDING:
-        ledger.cancel_rest(current, run_id, "ended")
+        ledger.cancel_rest(current, run_id, CancelReason(run.cancel_reason))
     if not ledger.is_over(current, run_id):
         return None
     onward = routing.at_the_end(current, run, now)
     funnel = runs.funnels(current, [run_id])[run_id]
-    if run.state == RunState.ENDING:
-        verdict = "failed" if run.hold_reason == "failing" else "stopped"
-    elif not funnel.accepted and routing.is_moved(current, run_id):
-        verdict = "moved"
-    else:
-        verdict = "sent" if numbers.succeeded(funnel) else "failed"
-    runs.change_state(
-        current,
-        run_id,
-        {RunState.SENDING, RunState.HELD, RunState.ENDING},
-        RunState.DONE,
-        verdict=verdict,
-        finished_at=now,
-    )
+    verdict = _verdict(current, run, funnel)
+    runs.move(current, run_id, RunAction.CLOSE, verdict=verdict, finished_at=now)
     log.info("run.closed run=%s verdict=%s accepted=%s", run_id, verdict, funnel.accepted)
     return Closed(run.campaign_id, _after_run(current, run, verdict), onward)
 
 
-def _after_run(current: Session, run: Run, verdict: str) -> dt.datetime | None:
+def _verdict(current: Session, run: Run, funnel: Funnel) -> RunVerdict:
+    """Return how a run that is over ended."""
+    if run.state == RunState.ENDING:
+        return RunVerdict.FAILED if run.cancel_reason == CancelReason.RUN_FAILED else RunVerdict.STOPPED
+    if not funnel.planned:
+        return RunVerdict.NOBODY
+    if not funnel.accepted and routing.is_moved(current, run.id):
+        return RunVerdict.MOVED
+    return RunVerdict.SENT if numbers.succeeded(funnel) else RunVerdict.FAILED
+
+
+AFTERWARDS = {
+    RunVerdict.SENT: Action.FINISH,
+    RunVerdict.NOBODY: Action.FINISH,
+    RunVerdict.FAILED: Action.FAIL,
+    RunVerdict.STOPPED: Action.END,
+}
+"""Where a campaign goes whose last run ended so."""
+
+
+def _after_run(current: Session, run: Run, verdict: RunVerdict) -> dt.datetime | None:
     """Move the campaign on: back to waiting if another slot lies ahead, else to its last state.
 
     While another run of it goes on it stays as it is. A run that repeats another one leaves the campaign as its numbers
@@ -244,25 +262,27 @@ def _after_run(current: Session, run: Run, verdict: str) -> dt.datetime | None:
     campaign = current.get(Campaign, run.campaign_id, with_for_update=True, populate_existing=True)
     if campaign is None or runs.others_go_on(current, run):
         return None
-    if run.repeats is not None or verdict == "moved":
-        verdict = "sent" if numbers.succeeded(runs.campaign_funnels(current, [campaign.id])[campaign.id]) else "failed"
+    if run.repeats is not None or verdict is RunVerdict.MOVED:
+        whole = runs.campaign_funnels(current, [campaign.id])[campaign.id]
+        verdict = RunVerdict.SENT if numbers.succeeded(whole) else RunVerdict.FAILED
     schedule = Schedule.from_json(campaign.schedule)
-    failure = _why(current, run) if verdict == "failed" else ""
+    failure = _why(current, run) if verdict is RunVerdict.FAILED else ""
     due = None
-    if schedule.recurring and verdict != "stopped":
+    if schedule.recurring and verdict is not RunVerdict.STOPPED:
         due = schedules.next_due(schedule, runs.last_slot(current, campaign.id) or run.slot)
     if due is not None:
         campaigns.move(current, campaign.id, Action.REST, next_due_at=due, failure=failure)
         return due
-    action = {"sent": Action.FINISH, "failed": Action.FAIL, "stopped": Action.END}[verdict]
-    campaigns.move(current, campaign.id, action, next_due_at=None, failure=failure)
+    campaigns.move(current, campaign.id, AFTERWARDS[verdict], next_due_at=None, failure=failure)
     return None
 
 
 def _why(current: Session, run: Run) -> str:
-    """Return what most messages failed of, or why the run was held before it was given up."""
-    refused = [reason for state, reason, _n in runs.reasons(current, [run.id]) if state == "refused"]
-    return refused[0] if refused else str(run.template.get("given_up", "")) or "nothing_accepted"
+    """Return what most messages failed of, or why the run was given up."""
+    refused = [
+        reason for state, reason, _n in runs.reasons(current, [run.id]) if state == ledger.name(message.Status.REFUSED)
+    ]
+    return refused[0] if refused else run.failure or RunFailure.NOTHING_ACCEPTED
 
 
 # -- what people may do to a run --------------------------------------------------------------------------------------
@@ -302,8 +322,8 @@ def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Cancel what has not left; what is in flight is waited for. Raises Outrun if the run is over already."""
     with writing() as current:
         run = current.get(Run, run_id, populate_existing=True)
-        if run is None or not runs.change_state(
-            current, run_id, {RunState.OPEN, RunState.SENDING, RunState.HELD}, RunState.ENDING, hold_reason="ended"
+        if run is None or not runs.move(
+            current, run_id, RunAction.END, cancel_reason=CancelReason.ENDED, hold_reason=""
         ):
             raise Outrun(run=run_id)
         runs.start_unfrozen(current, run_id, now)
@@ -372,7 +392,7 @@ def _sweep_run(run_id: int, now: dt.datetime) -> None:
         return
     if run.state in {RunState.OPEN, RunState.SENDING}:
         queue.ring_once(queue.SEND, "send", run_id)
-    elif run.state == RunState.HELD and run.hold_reason not in {*ROUTINE_HOLDS, "paused"}:
+    elif run.state == RunState.HELD and HOLD_RULES[HoldReason(run.hold_reason)].ends_the_run:
         _give_up_after_grace(run, now)
 
 
@@ -384,11 +404,9 @@ def _give_up_after_grace(run: Run, now: dt.datetime) -> None:
         grace = dt.timedelta(minutes=campaign.grace_minutes if campaign else 0)
         if funnel.accepted or now < (run.held_at or run.slot) + grace:
             return
-        facts = {**run.template, "given_up": run.hold_reason}
-        seen = Run.hold_reason == run.hold_reason
-        if runs.change_state(
-            current, run.id, {RunState.HELD}, RunState.ENDING, seen, hold_reason="failing", template=facts
-        ):
-            log.warning("run.given_up run=%s reason=%s", run.id, run.hold_reason)
+        seen, why = Run.hold_reason == run.hold_reason, run.hold_reason
+        ending = {"cancel_reason": CancelReason.RUN_FAILED, "failure": why, "hold_reason": ""}
+        if runs.move(current, run.id, RunAction.GIVE_UP, seen, **ending):
+            log.warning("run.given_up run=%s reason=%s", run.id, why)
             runs.start_unfrozen(current, run.id, now)
     close_if_over(run.id, now)

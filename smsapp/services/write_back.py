@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 
 from smsapp.channels.base import Channel, ChannelError, Misconfigured, Throttled
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.run import HoldReason, RunState, account_hold
 from smsapp.services import calls, opt_outs, sending
 from smsapp.services.calls import Calls
 from smsapp.store import ledger, runs
 from smsapp.store.db import writing
 from smsapp.store.ledger import Answered, Claimed
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def _follow(current: Session, one: Carried, now: dt.datetime) -> None:
     if gone:
         opt_outs.record_told(current, gone, now)
     if one.fault:
-        runs.hold(current, one.run_id, "fault", None, now, begins={RunState.SENDING})
+        runs.hold(current, one.run_id, HoldReason.FAULT, None, now, Run.state == RunState.SENDING)
     elif one.trouble is not None:
         _hold(current, one.run_id, one.trouble, now)
     elif one.answers and one.troubled:
@@ -96,10 +97,11 @@ def _hold(current: Session, run_id: int, trouble: ChannelError, now: dt.datetime
     failures, since = run.failures + (0 if isinstance(trouble, Throttled) else 1), run.troubled_at or now
     log.warning("channel.trouble run=%s kind=%s code=%s", run_id, type(trouble).__name__, trouble.code)
     if isinstance(trouble, Misconfigured):
-        reason, until = str(trouble.outcome or Outcome.CREDENTIALS), None
+        reason, until = account_hold(trouble.outcome), None
     elif isinstance(trouble, Throttled):
-        reason, until = "throttled", now + dt.timedelta(seconds=trouble.retry_after or BACK_OFF[0])
+        reason, until = HoldReason.THROTTLED, now + dt.timedelta(seconds=trouble.retry_after or BACK_OFF[0])
     else:
         wait = BACK_OFF[min(failures, len(BACK_OFF)) - 1]
-        reason, until = "unreachable", now + dt.timedelta(seconds=wait)
-    runs.hold(current, run_id, reason, until, now, begins={RunState.SENDING}, failures=failures, troubled_at=since)
+        reason, until = HoldReason.UNREACHABLE, now + dt.timedelta(seconds=wait)
+    going = Run.state == RunState.SENDING
+    runs.hold(current, run_id, reason, until, now, going, failures=failures, troubled_at=since)

@@ -6,7 +6,7 @@ The reasons are those of `domain/campaign.Left`, in that order; the first that h
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from smsapp.store.contacts import Contact
 from smsapp.store.db import dialect
 from smsapp.store.replies import OptOut
 from smsapp.store.runs import Message, Run
+from smsapp.store.values import Source
 
 NOT_WRITTEN_TO = (Status.CANCELLED, Status.REFUSED)
 """Message states that do not count against a number's frequency cap."""
@@ -38,14 +39,9 @@ class Audience:
 
     members: sa.Select[Any]
     phone_property: str
-    variables: Sequence[str] = ()
-    mapping: Mapping[str, Any] | None = None
+    values: Sequence[Source] = ()
+    """What fills the template's variables that differ from person to person, in the template's order."""
     caps: Sequence[Cap] = ()
-
-
-def personal(variables: Sequence[str], mapping: Mapping[str, Any]) -> list[str]:
-    """Return the variables whose values differ from person to person, in the template's order."""
-    return [name for name in variables if "property" in mapping.get(name, {})]
 
 
 def people(audience: Audience) -> sa.Select[Any]:
@@ -54,27 +50,26 @@ def people(audience: Audience) -> sa.Select[Any]:
     All reasons but the last, DUPLICATE_NUMBER: whether a number is somebody else's too is not seen in one row. Of
     several people with one number and no other reason the one with the lowest id gets the message.
     """
-    mapping = audience.mapping or {}
-    values = [_value(mapping[name]) for name in personal(audience.variables, mapping)]
-    base = (
-        sa.select(
-            Contact.id.label("contact_id"),
-            Contact.phones[audience.phone_property].as_string().label("phone"),
-            _array(values).label("params"),
-            sa.or_(sa.false(), *(value.is_(None) for value in values)).label("incomplete"),
-        )
-        .where(_belongs(audience.members))
-        .subquery("base")
-    )
+    texts = [source.written.label(f"text_{place}") for place, source in enumerate(audience.values)]
+    number = Contact.phones[audience.phone_property].as_string().label("phone")
+    asked = sa.select(Contact.id.label("contact_id"), number, *texts).where(_belongs(audience.members))
+    if dialect() == "sqlite":
+        asked = asked.offset(0)  # or it would work out a text again wherever it is named
+    base = asked.subquery("base")
+    filled = [(source, base.c[f"text_{place}"]) for place, source in enumerate(audience.values)]
+    values = [source.value(text) for source, text in filled]
+    incomplete = sa.or_(sa.false(), *(value.is_(None) for value in values))
+    unfit = sa.or_(sa.false(), *(source.unfit(text) for source, text in filled))
     reasons = [
         (base.c.phone.is_(None), Left.NO_NUMBER),
         (base.c.phone == "", Left.INVALID_NUMBER),
         (sa.exists().where(OptOut.phone == base.c.phone), Left.OPTED_OUT),
         *((base.c.phone.in_(_capped(cap)), Left.FREQUENCY_CAP) for cap in audience.caps),
-        (base.c.incomplete, Left.MISSING_VALUE),
+        (incomplete, Left.MISSING_VALUE),
+        (unfit, Left.UNFIT_VALUE),
     ]
     reason = sa.case(*((condition, sa.literal(str(left))) for condition, left in reasons), else_=None)
-    return sa.select(base.c.contact_id, base.c.phone, base.c.params, reason.label("reason"))
+    return sa.select(base.c.contact_id, base.c.phone, _array(values).label("params"), reason.label("reason"))
 
 
 def tallied(session: Session, audience: Audience) -> dict[Left | None, int]:
@@ -98,13 +93,6 @@ def _belongs(members: sa.Select[Any]) -> sa.ColumnElement[bool]:
     if members.get_final_froms() != [Contact.__table__]:
         return Contact.id.in_(members)
     return sa.true() if members.whereclause is None else members.whereclause
-
-
-def _value(source: Mapping[str, Any]) -> sa.ColumnElement[str]:
-    """Return the text of a mapped property, or its fallback, or NULL."""
-    text = sa.func.nullif(sa.cast(Contact.properties[source["property"]].as_string(), sa.Text), "")
-    fallback = source.get("fallback")
-    return sa.func.coalesce(text, fallback) if fallback else text
 
 
 def _array(values: Sequence[sa.ColumnElement[str]]) -> sa.ColumnElement[Any]:

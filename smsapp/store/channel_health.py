@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.outcome import Check
+from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import Base, BigId, add_up, changed
-from smsapp.store.runs import Run, RunState, Tally
+from smsapp.store.runs import Run, Tally
 
 HOUR = 3600
 

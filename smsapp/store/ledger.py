@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.run import CancelReason, RunState
 from smsapp.store import codes
 from smsapp.store.db import add_up, as_array, as_json, changed, dialect, upsert
 from smsapp.store.replies import OptOut
-from smsapp.store.runs import Batch, BatchState, Message, ProviderRef, Run, RunState, Tally, channel_of
+from smsapp.store.runs import Batch, BatchState, Message, ProviderRef, Run, Tally, channel_of
 
 ROWS_AT_ONCE = 1000
 """Rows one UPDATE of SQLite takes, four parameters each; it allows 32,766."""
@@ -148,8 +149,8 @@ def _unsent(
     changes[name(Status.HANDED), ""] += len(rows)
     if len(rows) < len(found):
         gone = [seq for seq, _phone, _params, out in found if out]
-        _set_where_queued(session, run_id, [(seq, Status.CANCELLED, "opted_out") for seq in gone])
-        changes[name(Status.CANCELLED), "opted_out"] += len(gone)
+        _set_where_queued(session, run_id, [(seq, Status.CANCELLED, CancelReason.OPTED_OUT) for seq in gone])
+        changes[name(Status.CANCELLED), CancelReason.OPTED_OUT] += len(gone)
     return rows
 
 
@@ -429,7 +430,7 @@ def is_over(session: Session, run_id: int) -> bool:
     return not session.scalar(sa.select(sa.exists().where(Batch.run_id == run_id, left)))
 
 
-def cancel_rest(session: Session, run_id: int, why: str) -> int:
+def cancel_rest(session: Session, run_id: int, why: CancelReason) -> int:
     """Cancel everything of a run that nobody has claimed; return how many messages. What is in flight stays."""
     ready = session.execute(
         sa.update(Batch)

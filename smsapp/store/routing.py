@@ -9,19 +9,17 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import ELSEWHERE
+from smsapp.domain.run import CancelReason, RunState
 from smsapp.store.db import changed
 from smsapp.store.freezing import cut_into_batches, ensure_partition
 from smsapp.store.ledger import cancel_rest, name, shift
 from smsapp.store.retries import note_where_they_were, repeated
-from smsapp.store.runs import Message, Run, RunState, Tally
-
-REROUTED = "rerouted"
-"""Reason of messages cancelled in one run because another run took them over."""
+from smsapp.store.runs import Message, Run, Tally
 
 
 def _movable(run_id: int) -> list[sa.ColumnElement[bool]]:
     """Return the conditions on a run's messages that surely did not leave and that nobody has taken over yet."""
-    taken_back = sa.and_(Message.status == Status.CANCELLED, Message.reason == REROUTED)
+    taken_back = sa.and_(Message.status == Status.CANCELLED, Message.reason == CancelReason.REROUTED)
     refused = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(ELSEWHERE)))
     return [Message.run_id == run_id, sa.or_(taken_back, refused), ~repeated(run_id)]
 
@@ -48,7 +46,7 @@ def take_back(session: Session, run_id: int) -> bool:
 
     What is in flight stays, and so does whatever is unconfirmed.
     """
-    cancel_rest(session, run_id, REROUTED)
+    cancel_rest(session, run_id, CancelReason.REROUTED)
     locked = sa.select(Message.seq).where(*_movable(run_id)).order_by(Message.seq).with_for_update(of=Message)
     return bool(session.scalar(sa.select(sa.func.count()).select_from(locked.subquery())))
 

@@ -17,24 +17,13 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import Status
+from smsapp.domain.run import RUN_MOVES, HoldReason, RunAction, RunState, RunVerdict
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import Base, BigId, changed, upsert
 
 EXCLUDED = "excluded"
 WAS = "was_"
 PARTITIONED = {"postgresql_partition_by": "RANGE (run_id)", "sqlite_with_rowid": False}
-
-
-class RunState(enum.StrEnum):
-    OPEN = "open"
-    """Made for its slot; the audience is not frozen yet."""
-    SENDING = "sending"
-    HELD = "held"
-    """Waits for `hold_until`, or for a person if that is empty; `hold_reason` says why."""
-    ENDING = "ending"
-    """Nothing more is claimed; what is in flight is waited for, the rest is cancelled."""
-    DONE = "done"
-    MISSED = "missed"
 
 
 class BatchState(enum.IntEnum):
@@ -69,17 +58,23 @@ class Run(Base):
     repeats: Mapped[int | None] = mapped_column(BigId, sa.ForeignKey("run.id"))
     """The run whose failed messages this one tries again, its slot being the moment somebody asked for it."""
     routed: Mapped[str] = mapped_column(sa.String(40), default="")
-    """Why the messages came here from the channel of the run this one repeats: a hold reason, "refused" or "person"."""
+    """Why the messages came here from the channel of the run this one repeats: a HoldReason or a FailoverReason."""
     routed_by: Mapped[str] = mapped_column(sa.String(120), default="")
     """Who decided that; "" = the automation."""
     stays: Mapped[str] = mapped_column(sa.String(40), default="")
-    """Why the automation leaves this run on its channel: "person", or what the second channel lacks."""
+    """Why the automation leaves this run on its channel: a PinReason, or ""."""
     troubled_at: Mapped[dt.datetime | None]
     """Since when the channel has taken nothing; empty once it takes something, or something else holds the run."""
     state: Mapped[str] = mapped_column(sa.String(10))
+    """A RunState; changed by `move` only."""
     verdict: Mapped[str] = mapped_column(sa.String(10), default="")
-    """sent, failed, stopped, missed, moved (all of it to another channel); "" while it goes on"""
+    """A RunVerdict; "" while it goes on."""
     hold_reason: Mapped[str] = mapped_column(sa.String(40), default="")
+    """A HoldReason while it is held, else ""."""
+    cancel_reason: Mapped[str] = mapped_column(sa.String(40), default="")
+    """The CancelReason of what had not left when the run was ended or given up; "" for any other run."""
+    failure: Mapped[str] = mapped_column(sa.String(40), default="")
+    """The HoldReason for which the run was given up; "" for any other run."""
     hold_until: Mapped[dt.datetime | None]
     held_at: Mapped[dt.datetime | None]
     failures: Mapped[int] = mapped_column(default=0)
@@ -211,7 +206,7 @@ def add_run(
 
 def add_missed(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime) -> None:
     """Record that nothing was sent for this slot because it was noticed too late."""
-    session.execute(_new(campaign, slot, now, state=RunState.MISSED, verdict="missed", finished_at=now))
+    session.execute(_new(campaign, slot, now, state=RunState.MISSED, verdict=RunVerdict.MISSED, finished_at=now))
 
 
 def _new(campaign: Campaign, slot: dt.datetime, now: dt.datetime, **values: Any) -> Any:
@@ -221,75 +216,57 @@ def _new(campaign: Campaign, slot: dt.datetime, now: dt.datetime, **values: Any)
     return new.on_conflict_do_nothing()
 
 
-def change_state(
-    session: Session,
-    run_id: int,
-    begins: Iterable[RunState],
-    ends: RunState,
-    *conditions: sa.ColumnElement[bool],
-    **values: Any,
-) -> bool:
-    """Move a run from one of the states it may begin at; False if it is in none of them (somebody was first)."""
-    statement = sa.update(Run).where(Run.id == run_id, Run.state.in_([*begins]), *conditions)
-    statement = statement.values(state=ends, **values)
-    return changed(session, statement) == 1
+def move(session: Session, run_id: int, action: RunAction, *conditions: sa.ColumnElement[bool], **values: Any) -> bool:
+    """Take the run through `action`, if it is (still) where the action begins and the conditions hold.
+
+    One UPDATE, so of two that want the same run exactly one gets True. `values` are set with it.
+    """
+    return move_all(session, action, Run.id == run_id, *conditions, **values) == 1
+
+
+def move_all(session: Session, action: RunAction, *conditions: sa.ColumnElement[bool], **values: Any) -> int:
+    """Take every run for which the conditions hold through `action`; return how many."""
+    begins, ends = RUN_MOVES[action]
+    statement = sa.update(Run).where(Run.state.in_(begins), *conditions)
+    return changed(session, statement.values(state=ends, **values))
 
 
 def hold(
     session: Session,
     run_id: int,
-    reason: str,
+    reason: HoldReason,
     until: dt.datetime | None,
     now: dt.datetime,
-    *,
-    begins: Iterable[RunState],
+    *conditions: sa.ColumnElement[bool],
     failures: int = 0,
     troubled_at: dt.datetime | None = None,
 ) -> bool:
-    """Hold a run that is in one of these states, for a reason; without `until` a person has to act."""
-    return change_state(
-        session,
-        run_id,
-        begins,
-        RunState.HELD,
-        hold_reason=reason,
-        hold_until=until,
-        held_at=now,
-        failures=failures,
-        troubled_at=troubled_at,
-    )
+    """Hold a run that goes on, for a reason; without `until` a person has to act."""
+    held: dict[str, Any] = {"hold_reason": reason, "hold_until": until, "held_at": now}
+    return move(session, run_id, RunAction.HOLD, *conditions, **held, failures=failures, troubled_at=troubled_at)
+
+
+UNHELD: dict[str, Any] = {"hold_reason": "", "hold_until": None, "held_at": None, "failures": 0, "troubled_at": None}
+"""What a run forgets of its hold and its troubles when it goes on."""
 
 
 def go_on(session: Session, run: Run) -> bool:
     """Let a held run go on where it stood, its troubles forgotten; False if it is not held any more."""
-    return change_state(
-        session,
-        run.id,
-        {RunState.HELD},
-        RunState.OPEN if run.started_at is None else RunState.SENDING,
-        hold_reason="",
-        hold_until=None,
-        held_at=None,
-        failures=0,
-        troubled_at=None,
-    )
+    return move(session, run.id, RunAction.RESTART if run.started_at is None else RunAction.RESUME, **UNHELD)
 
 
 def pause(session: Session, run_id: int, now: dt.datetime) -> bool:
     """Hold a run until a person resumes it, unless it waits for a person already."""
-    going = sa.or_(Run.state.in_([RunState.OPEN, RunState.SENDING]), Run.hold_until.is_not(None))
-    statement = sa.update(Run).where(Run.id == run_id, Run.finished_at.is_(None), Run.state != RunState.ENDING, going)
-    held = {"state": RunState.HELD, "hold_reason": "paused", "hold_until": None, "held_at": now, "troubled_at": None}
-    return changed(session, statement.values(**held)) == 1
+    goes_on = sa.or_(Run.state != RunState.HELD, Run.hold_until.is_not(None))
+    held = {"hold_reason": HoldReason.PAUSED, "hold_until": None, "held_at": now, "troubled_at": None}
+    return move(session, run_id, RunAction.PAUSE, goes_on, **held)
 
 
 def wake(session: Session, now: dt.datetime) -> int:
-    """Let every run go on whose hold is over; return how many."""
-    over = (Run.state == RunState.HELD, Run.hold_until <= now)
-    going = {"hold_reason": "", "hold_until": None}
-    unfrozen = sa.update(Run).where(*over, Run.started_at.is_(None)).values(state=RunState.OPEN, **going)
-    frozen = sa.update(Run).where(*over).values(state=RunState.SENDING, **going)
-    return changed(session, unfrozen) + changed(session, frozen)
+    """Let every run go on whose hold is over; return how many. Failures stay counted until a call succeeds."""
+    over, unheld = Run.hold_until <= now, {"hold_reason": "", "hold_until": None}
+    unfrozen = move_all(session, RunAction.RESTART, over, Run.started_at.is_(None), **unheld)
+    return unfrozen + move_all(session, RunAction.RESUME, over, Run.started_at.is_not(None), **unheld)
 
 
 def start_unfrozen(session: Session, run_id: int, now: dt.datetime) -> None:

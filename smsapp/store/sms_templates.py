@@ -36,6 +36,8 @@ class SmsTemplate(Base):
     """manual, import, sync"""
     provider_said: Mapped[dict[str, Any] | None]
     """Name, signature and kind as the provider listed them last: until it changes them, what a person set stays."""
+    allowed: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What people declared of its variables: {name: {"longest", "links", "contacts", "lines"}} (domain/bounds.py)."""
     checked_at: Mapped[dt.datetime | None]
     """When a person, a file or the provider last said what the audit state is."""
     created_at: Mapped[dt.datetime]

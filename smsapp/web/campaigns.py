@@ -320,13 +320,13 @@ def delete() -> Response:
     ids = [int(raw) for raw in request.values.getlist("id") if raw.isascii() and raw.isdigit() and len(raw) < 10]
     chosen = campaign_list.lines(list(dict.fromkeys(ids)))
     if not chosen:
-        flash(_("Tick the messages to be deleted first."), "warning")
+        flash(_("Tick the campaigns to be deleted first."), "warning")
         return see_other(_back())
     if request.method == "POST":
         kept = campaigns.delete([one.campaign.id for one in chosen], guard.actor(), clock.now())
         deleted = len(chosen) - len(kept)
         if deleted:
-            flash(ngettext("%(num)s message was deleted.", "%(num)s messages were deleted.", deleted), "success")
+            flash(ngettext("%(num)s campaign was deleted.", "%(num)s campaigns were deleted.", deleted), "success")
         if kept:
             flash(_kept_sentence(one for one in chosen if one.campaign.id in kept), "warning")
         return see_other(_back())
@@ -341,7 +341,7 @@ def delete() -> Response:
 
 def _kept_sentence(kept: Iterable[Line]) -> str:
     names = _(", ").join(f"“{one.campaign.name or _('Without a name')}”" for one in kept)
-    return str(_("Messages that wait or are being sent cannot be deleted; stop them first: %(names)s", names=names))
+    return str(_("Campaigns that wait or are being sent cannot be deleted; stop them first: %(names)s", names=names))
 
 
 def _back() -> str:
@@ -352,4 +352,4 @@ def _back() -> str:
 
 def _too_late(outrun: Outrun) -> str:
     status = Status(outrun.problems[0].facts["status"])
-    return str(_("This is not possible any more: the message is “%(status)s” by now.", status=label(status)))
+    return str(_("This is not possible any more: the campaign is “%(status)s” by now.", status=label(status)))

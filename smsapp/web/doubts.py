@@ -14,6 +14,7 @@ from smsapp.domain.message import Settle
 from smsapp.domain.people import Role
 from smsapp.services import channels, clock, doubts
 from smsapp.web import guard, inputs
+from smsapp.web.filters import number
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece, see_other
 from smsapp.words import reports as words
@@ -89,7 +90,7 @@ def decide(run_id: int) -> Response:
         return _nothing_left()
     back = url_for(".show", run_id=run_id, cause=cause or None)
     if seqs is not None and not seqs:
-        flash(_("Tick the messages you decide about, or decide about all of them."), "warning")
+        flash(_("Tick the messages to resolve, or resolve all of them."), "warning")
         return see_other(back)
     n = len(seqs) if seqs is not None else doubtful.causes.get(cause, 0) if cause else doubtful.n
     if request.method == "GET":
@@ -117,12 +118,12 @@ def decide(run_id: int) -> Response:
 
 def _done(how: Settle, n: int) -> str:
     if how is Settle.SENT:
-        return str(ngettext("One message counts as sent.", "%(num)d messages count as sent.", n))
+        return str(ngettext("One message counts as sent.", "%(n)s messages count as sent.", n, n=number(n)))
     if how is Settle.AGAIN:
-        return str(ngettext("One message is sent again.", "%(num)d messages are sent again.", n))
-    return str(ngettext("One message stays in doubt.", "%(num)d messages stay in doubt.", n))
+        return str(ngettext("One message is sent again.", "%(n)s messages are sent again.", n, n=number(n)))
+    return str(ngettext("One message stays unconfirmed.", "%(n)s messages stay unconfirmed.", n, n=number(n)))
 
 
 def _nothing_left() -> Response:
-    flash(_("Nothing of this run is in doubt any more."), "info")
+    flash(_("Nothing of this run is unconfirmed any more."), "info")
     return see_other(url_for(".index"))

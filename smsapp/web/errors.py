@@ -70,7 +70,7 @@ def too_large(_error: RequestEntityTooLarge) -> Response:
     return _told(
         413,
         _("This file is too large"),
-        _("Split it into smaller files, or ask whoever runs this application to raise MAX_UPLOAD_MB."),
+        _("Split it into smaller files, or ask the people who run this application to raise MAX_UPLOAD_MB."),
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterable
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.units import format_unit
-from flask_babel import format_datetime as localised
 from flask_babel import format_decimal, format_percent, format_timedelta, get_locale, get_timezone, gettext
 from flask_login import current_user
 from markupsafe import Markup, escape
@@ -18,20 +18,26 @@ from smsapp.domain import phone
 from smsapp.domain.people import sees_numbers
 from smsapp.services import clock
 from smsapp.words import general, reports
+from smsapp.words.dates import written, zone_name
 
 NOTHING = "–"
-PATTERNS = {"zh": "yyyy-MM-dd HH:mm", "en": "d MMM yyyy HH:mm"}
+PERCENT = "0.0%"
+LEAST_SHARE = 0.0005
+"""Half of the smallest percentage that is written."""
 CODES = {"audit": "Audit", "result": "Check", "role": "Role"}
 """Details of the trail that hold a code, and the enum it is of."""
-WORDS: dict[str, dict[str, Any]] = {"cause": reports.DECIDED, "group": reports.GROUPS}
+WORDS: dict[str, dict[str, Any]] = {"cause": reports.UNCONFIRMED, "group": reports.GROUPS}
 
 
-def when(moment: dt.datetime | None, zone: str | None = None, seconds: bool = False) -> str:
-    """Return a moment in the reader's zone (or `zone`) as <time>; its tooltip names the zone."""
+def when(moment: dt.datetime | None, zone: str | None = None, seconds: bool | None = False) -> str:
+    """Return a moment in the reader's zone (or `zone`) as <time>; its tooltip names the zone.
+
+    `seconds=None` writes seconds only where they are not zero, as a person chose them.
+    """
     if moment is None:
         return NOTHING
     local = moment.astimezone(ZoneInfo(zone) if zone else get_timezone())
-    return _time(moment, _written(local, seconds), f"{_written(local, True)} {local.tzname()}")
+    return _time(moment, written(local, seconds), f"{written(local, True)} {local.tzname()}")
 
 
 def ago(moment: dt.datetime | None) -> str:
@@ -40,7 +46,7 @@ def ago(moment: dt.datetime | None) -> str:
         return NOTHING
     local = moment.astimezone(get_timezone())
     words_for_it = _apart(format_timedelta(moment - clock.now(), granularity="second", add_direction=True))
-    return _time(moment, words_for_it, f"{_written(local, True)} {local.tzname()}")
+    return _time(moment, words_for_it, f"{written(local, True)} {local.tzname()}")
 
 
 def duration(length: dt.timedelta | float | None) -> str:
@@ -80,8 +86,18 @@ def told(value: Any, name: str = "") -> str:
 
 
 def percent(part: float | None, whole: float | None) -> str:
-    """Return part of whole as a percentage with one decimal; a dash if there is no whole."""
-    return NOTHING if not whole or part is None else format_percent(part / whole, "0.#%")
+    """Return part of whole as a percentage with one decimal; a dash if there is no whole.
+
+    What is not nothing is never written as 0.0 %, and what is not all never as 100.0 %.
+    """
+    if not whole or part is None:
+        return NOTHING
+    share = part / whole
+    if 0 < share < LEAST_SHARE:
+        return "<" + str(format_percent(LEAST_SHARE * 2, PERCENT))
+    if 1 - LEAST_SHARE <= share < 1:
+        return ">" + str(format_percent(1 - LEAST_SHARE * 2, PERCENT))
+    return str(format_percent(share, PERCENT))
 
 
 def figure(value: float) -> str:
@@ -107,15 +123,26 @@ def whole_numbers() -> bool:
     return current_user.is_authenticated and sees_numbers(current_user.role, current_user.sees_numbers)
 
 
-def _written(local: dt.datetime, seconds: bool) -> str:
-    pattern = PATTERNS.get(get_locale().language, PATTERNS["en"])
-    return str(localised(local, pattern + (":ss" if seconds else ""), rebase=False))
+def iso(moment: dt.datetime) -> str:
+    """Return a moment as the attribute `datetime` has it."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_time(value: str) -> str:
+    """Return a date and time that names no zone (a property of a contact) as the reader's language writes it."""
+    try:
+        return written(dt.datetime.fromisoformat(value), seconds=None)
+    except ValueError:
+        return value
+
+
+def labels(codes: Iterable[Any], enum: str) -> str:
+    """Return several codes in words, joined as the reader's language joins them."""
+    return str(gettext(", ")).join(words.label(code, enum) for code in codes)
 
 
 def _time(moment: dt.datetime, text: str, title: str) -> Markup:
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), escape(title), escape(text)
-    )
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso(moment), escape(title), escape(text))
 
 
 FILTERS = {
@@ -133,4 +160,9 @@ FILTERS = {
     "fact": general.fact,
     "told": told,
     "noun": general.noun,
+    "iso": iso,
+    "labels": labels,
+    "local": local_time,
+    "written": written,
+    "zone": zone_name,
 }

@@ -23,7 +23,7 @@ bp = Blueprint("people", __name__)
 
 MENU = (
     MenuLine(_l("People"), "people.index", 91, "users", Role.ADMINISTRATOR, settings=True),
-    MenuLine(_l("Audit trail"), "people.trail", 99, "history", Role.ADMINISTRATOR, settings=True),
+    MenuLine(_l("Audit log"), "people.trail", 99, "history", Role.ADMINISTRATOR, settings=True),
 )
 
 

@@ -12,7 +12,7 @@ from smsapp.domain.people import Role
 from smsapp.services import channels, clock, opt_outs, replies
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.web import guard, inputs
-from smsapp.web.filters import whole_numbers
+from smsapp.web.filters import number, whole_numbers
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.replies import AddForm, ConsentForm, NumbersForm
 from smsapp.web.guard import needs, uploads
@@ -89,7 +89,7 @@ def bring() -> Response:
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
-            told = ngettext("One number was added.", "%(num)d numbers were added.", done.added)
+            told = ngettext("One number was added.", "%(n)s numbers were added.", done.added, n=number(done.added))
             if not done.refused:
                 flash(told, "success")
                 return see_other(url_for(".listed"))

@@ -99,7 +99,7 @@ def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> R
         if shown["errors"]:
             shown["problems"].append(_("The rule is not complete yet: see the marked conditions."))
         return _draw(draft, shown, 422)
-    flash(ngettext("Saved: %(num)s member.", "Saved: %(num)s members.", saved.size or 0), "success")
+    flash(_saved(saved.size or 0), "success")
     return see_other(url_for(".show", segment_id=saved.id))
 
 
@@ -209,7 +209,7 @@ def upload() -> Response:
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
-            flash(ngettext("Saved: %(num)s member.", "Saved: %(num)s members.", saved.size or 0), "success")
+            flash(_saved(saved.size or 0), "success")
             return see_other(url_for(".show", segment_id=saved.id))
     status = 422 if form.is_submitted() else 200
     return page("segments/upload.html", status, form=form, problems=problems, segment=segment)
@@ -279,7 +279,7 @@ def recompute(segment_id: int) -> Response:
     except Refusal as refusal:
         flash(" ".join(words.sentence(problem) for problem in refusal.problems), "danger")
     else:
-        flash(ngettext("Computed: %(num)s member.", "Computed: %(num)s members.", segment.size or 0), "success")
+        flash(_computed(segment.size or 0), "success")
     return see_other(url_for(".show", segment_id=segment_id))
 
 
@@ -394,3 +394,11 @@ def _by_place(problems: Any) -> dict[str, list[str]]:
         if problem.place.startswith(forms.ROOT):
             placed[problem.place].append(words.sentence(problem))
     return dict(placed)
+
+
+def _saved(size: int) -> str:
+    return str(ngettext("Saved: %(n)s member.", "Saved: %(n)s members.", size, n=filters.number(size)))
+
+
+def _computed(size: int) -> str:
+    return str(ngettext("Computed: %(n)s member.", "Computed: %(n)s members.", size, n=filters.number(size)))

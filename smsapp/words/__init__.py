@@ -11,6 +11,8 @@ import pkgutil
 from enum import Enum
 from typing import Any
 
+from flask_babel import format_decimal
+
 from smsapp.domain.errors import Problem
 
 PROBLEMS: dict[str, Any] = {}
@@ -27,7 +29,12 @@ for found in pkgutil.iter_modules(__path__):
 def sentence(problem: Problem) -> str:
     """Return what is wrong and what to do, for a person."""
     text = PROBLEMS.get(problem.code)
-    return problem.code if text is None else str(text) % problem.facts
+    return problem.code if text is None else str(text) % {name: _fact(value) for name, value in problem.facts.items()}
+
+
+def _fact(value: Any) -> Any:
+    """Return a number with the reader's separators, anything else as it is."""
+    return format_decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def label(code: Any, of: str = "") -> str:

@@ -11,10 +11,11 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.campaign import Action, Sort, Status, Tab
 from smsapp.domain.schedule import LAST_DAY, Kind, Note, Schedule
+from smsapp.words.dates import written_date
 
 PROBLEMS = {
-    "name_missing": _l("Give the message a name, so that it can be found again."),
-    "name_too_long": _l("The name of a message has at most %(most)s characters."),
+    "name_missing": _l("Give the campaign a name, so that it can be found again."),
+    "name_too_long": _l("The name of a campaign has at most %(most)s characters."),
     "segment_missing": _l("Choose whom to write to."),
     "segment_gone": _l("This segment has been deleted. Choose another one."),
     "channel_missing": _l("Choose a channel to send through."),
@@ -52,7 +53,7 @@ PROBLEMS = {
     "pauses_in_quiet_hours": _l("It will not be through before the quiet hours: it pauses and goes on afterwards."),
     "other_for_this_segment": _l("The same segment also gets “%(name)s” within a day of it."),
     "others_for_this_segment": _l(
-        "The same segment also gets “%(name)s” within a day of it; in all %(n)s such messages are waiting."
+        "The same segment also gets “%(name)s” within a day of it; in all %(n)s such campaigns are waiting."
     ),
     "draft_overtaken": _l("Somebody saved this draft in the meantime. Nothing was overwritten."),
 }
@@ -68,8 +69,8 @@ LABELS = {
     Action.STOP: _l("Stop"),
     Action.DELETE: _l("Delete"),
     Tab.ALL: _l("All"),
-    Tab.SINGLE: _l("Single messages"),
-    Tab.RECURRING: _l("Recurring messages"),
+    Tab.SINGLE: _l("Single campaigns"),
+    Tab.RECURRING: _l("Recurring campaigns"),
     Sort.NEWEST: _l("Newest first"),
     Sort.NAME: _l("By name"),
     Sort.DUE: _l("Next due first"),
@@ -84,7 +85,7 @@ LABELS = {
 }
 
 PARTS = {
-    "name": _l("Message name"),
+    "name": _l("Campaign name"),
     "segment_id": _l("Target users"),
     "channel_id": _l("Channel"),
     "template_id": _l("SMS template"),
@@ -121,7 +122,7 @@ def in_words(schedule: Schedule, *, start: bool = False) -> str:
     elif schedule.kind is Kind.ONCE and not schedule.start and not schedule.time:
         said = _("Time not chosen yet")
     elif schedule.kind is Kind.ONCE:
-        said = _("%(date)s at %(time)s", date=schedule.start or "–", time=time)
+        said = _("%(date)s at %(time)s", date=written_date(schedule.start) if schedule.start else "–", time=time)
     elif schedule.kind is Kind.DAILY:
         said = _("Every day at %(time)s", time=time)
     elif schedule.kind is Kind.WEEKLY:
@@ -130,9 +131,9 @@ def in_words(schedule: Schedule, *, start: bool = False) -> str:
     else:
         said = _monthly(schedule, time)
     if start and schedule.recurring and schedule.start:
-        said = _("%(said)s, from %(date)s", said=said, date=schedule.start)
+        said = _("%(said)s, from %(date)s", said=said, date=written_date(schedule.start))
     if schedule.end:
-        said = _("%(said)s, until %(date)s", said=said, date=schedule.end)
+        said = _("%(said)s, until %(date)s", said=said, date=written_date(schedule.end))
     return str(said)
 
 

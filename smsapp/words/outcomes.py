@@ -35,7 +35,7 @@ WORDS: dict[str, Any] = {str(outcome): word for outcome, word in LABELS.items()}
 EXPLANATIONS: dict[str, Any] = {
     Outcome.BAD_NUMBER: _l("The provider does not take this for a phone number. Correct it in the contact."),
     Outcome.NO_SUCH_SUBSCRIBER: _l("Nobody has this number (any more). Leave it out or ask the person for a new one."),
-    Outcome.SWITCHED_OFF: _l("The phone was off or without signal until the carrier gave up. Worth another try later."),
+    Outcome.SWITCHED_OFF: _l("The phone was off or without signal until the carrier gave up. It can be retried later."),
     Outcome.SUSPENDED: _l("The line is suspended, usually for unpaid bills. Another try soon will not help."),
     Outcome.BLOCKED_BY_CARRIER: _l(
         "The number or the sender is on a block list of the carrier. Ask the provider to check it; do not keep trying."
@@ -56,8 +56,8 @@ EXPLANATIONS: dict[str, Any] = {
     Outcome.BALANCE: _l("The account at the provider has no money left. Top it up, then send again."),
     Outcome.QUOTA: _l("The account's daily or monthly quota is used up. Have it raised or wait for the next period."),
     Outcome.THROTTLED: _l("The provider took too many requests at once. Lower the channel's rate, then send again."),
-    Outcome.EXPIRED: _l("It could not be delivered within its period of validity. Worth another try."),
-    Outcome.NETWORK: _l("The carrier's network did not pass the message on. Worth another try."),
+    Outcome.EXPIRED: _l("It could not be delivered within its period of validity. It can be retried."),
+    Outcome.NETWORK: _l("The carrier's network did not pass the message on. It can be retried."),
     Outcome.PROVIDER_FAULT: _l("Something went wrong at the provider. Try again, or ask them with the code."),
     Outcome.OUR_FAULT: _l("The provider did not understand our request. Check the channel's settings."),
     Outcome.UNKNOWN: _l("The provider gave a code without a known meaning. Ask them with the code."),

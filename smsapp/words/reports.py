@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.campaign import Left
-from smsapp.domain.message import Settle, Status
-from smsapp.domain.outcome import Charged
+from smsapp.domain.message import FAILED_STATES, Settle, Status
+from smsapp.domain.outcome import Charged, Outcome
+from smsapp.domain.run import (
+    ACCOUNT_HOLDS,
+    CancelReason,
+    FailoverReason,
+    HoldReason,
+    PinReason,
+    RunFailure,
+    RunState,
+    RunVerdict,
+)
 from smsapp.words import outcomes
 
-STAYS = {
-    "person": _l("A person has decided that this run stays on its channel."),
-    "channel_inactive": _l("The other channel is switched off, so it cannot take over."),
-    "channel_unusable": _l("The other channel's keys cannot be read, so it cannot take over."),
-    "template_withdrawn": _l("The template on the other channel is not approved any more, so it cannot take over."),
-    "template_changed": _l(
+STAYS: dict[PinReason, Any] = {
+    PinReason.PERSON: _l("A person has decided that this run stays on its channel."),
+    PinReason.CHANNEL_INACTIVE: _l("The other channel is switched off, so it cannot take over."),
+    PinReason.CHANNEL_UNUSABLE: _l("The other channel's keys cannot be read, so it cannot take over."),
+    PinReason.TEMPLATE_WITHDRAWN: _l(
+        "The template on the other channel is not approved any more, so it cannot take over."
+    ),
+    PinReason.TEMPLATE_CHANGED: _l(
         "The template on the other channel is not the one that was confirmed, so it cannot take over."
     ),
 }
 """Why a run is not moved to the campaign's other channel."""
 
-ROUTES = {
-    "person": _l("A person decided it"),
-    "refused": _l("The channel refused them"),
-    "unreachable": _l("The provider could not be reached"),
-    "throttled": _l("The provider kept asking to slow down"),
+ROUTES: dict[FailoverReason | HoldReason, Any] = {
+    FailoverReason.PERSON: _l("A person decided it"),
+    FailoverReason.REFUSED: _l("The channel refused them"),
+    HoldReason.UNREACHABLE: _l("The provider could not be reached"),
+    HoldReason.THROTTLED: _l("The provider kept asking to slow down"),
 }
-"""Why messages moved there; for anything else see `hold`."""
+"""Why messages moved there; for any other hold see `hold`."""
 
 PROBLEMS = {
-    **{f"route_{code}": said for code, said in STAYS.items() if code != "person"},
+    **{f"route_{code}": said for code, said in STAYS.items() if code is not PinReason.PERSON},
     "run_cannot_go_on": _l(
         "The campaign was stopped, or its run is being ended, so nothing more is sent. Save it as a new one instead."
     ),
@@ -48,12 +61,13 @@ LABELS = {
     Left.OPTED_OUT: _l("Opted out"),
     Left.FREQUENCY_CAP: _l("Frequency cap reached"),
     Left.MISSING_VALUE: _l("A variable has no value"),
+    Left.UNFIT_VALUE: _l("A value may not fill its variable"),
     Charged.YES: _l("Charged"),
     Charged.NO: _l("Not charged"),
     Charged.UNKNOWN: _l("May be charged"),
     Settle.SENT: _l("Counted as sent"),
     Settle.AGAIN: _l("Sent again"),
-    Settle.LEAVE: _l("Left in doubt"),
+    Settle.LEAVE: _l("Kept unconfirmed"),
 }
 
 STATES = {
@@ -114,7 +128,7 @@ HINTS = {
     "handed": _l("In a request to the channel that has not been answered yet."),
     "refused": _l("The channel said no at once; nothing was sent."),
     "unconfirmed": _l("The answer was lost: the message may or may not have left. It is not sent again by itself."),
-    "cancelled": _l("Taken back before it left."),
+    "cancelled": _l("Cancelled before it was sent."),
     "awaiting": _l("The carrier has not reported yet."),
     "undelivered": _l("The carrier reported that the message did not arrive."),
     "no_receipt": _l("The carrier never reported; waiting has ended."),
@@ -128,52 +142,72 @@ LEFT_HINTS = {
     Left.OPTED_OUT: _l("The person does not want any texts."),
     Left.FREQUENCY_CAP: _l("The number has had as many marketing texts lately as the settings allow."),
     Left.MISSING_VALUE: _l("A variable of the template has neither a value nor a fallback."),
+    Left.UNFIT_VALUE: _l(
+        "The value is too long for its variable, or holds a link, a contact detail, a line break or a bracket 【】."
+    ),
 }
 
-DECIDED = {
-    "opted_out": _l("Opted out before it was sent"),
-    "ended": _l("Sending was ended by a person"),
-    "rerouted": _l("Moved to another channel"),
-    "failing": _l("Given up, because the run failed"),
+CANCELLED: dict[CancelReason, Any] = {
+    CancelReason.OPTED_OUT: _l("Opted out before it was sent"),
+    CancelReason.ENDED: _l("Sending was ended by a person"),
+    CancelReason.REROUTED: _l("Moved to another channel"),
+    CancelReason.RUN_FAILED: _l("Given up, because the run failed"),
+}
+"""Why a message was cancelled."""
+
+UNCONFIRMED = {
     "worker_lost": _l("The sender stopped before the answer came"),
     "no_answer": _l("The answer was lost on the way"),
     "provider_fault": _l("The provider did not say whether it took it"),
-    "left": _l("Left in doubt by a person"),
+    "left": _l("Kept unconfirmed by a person"),
 }
-"""Why a message was cancelled, or is in doubt."""
+"""Why a message is in doubt."""
 
-HOLDS = {
-    "quiet_hours": _l("It is outside the sending hours for marketing texts; it goes on by itself."),
-    "throttled": _l("The provider asked to slow down; it goes on by itself."),
-    "unreachable": _l("The provider cannot be reached; it is tried again by itself."),
-    "paused": _l("A person has paused it."),
-    "fault": _l("Something in this application failed; the log says what. Resume once it is mended, or end it."),
-    "template": outcomes.EXPLANATIONS["template_refused"],
-    "signature": outcomes.EXPLANATIONS["signature_refused"],
-    "template_changed": _l("The template's text is not the one that was confirmed. Accept the new one, or end it."),
-    "template_withdrawn": _l("The template is no longer approved. Resume once it is, or end it."),
-    "channel_inactive": _l("The channel has been switched off. Switch it on and resume, or end it."),
-    "segment_gone": _l("The segment has been deleted. End it."),
-    "gone": _l("The template, channel or segment has been deleted. End it."),
-    "nothing_accepted": _l("The channel accepted none of the messages."),
-    "missed": _l("The system was down at the planned time and noticed too late to send."),
-    "ended": _l("It is being ended: what is on its way is waited for."),
-    "failing": _l("It is being given up: what is on its way is waited for."),
+HOLDS: dict[HoldReason, Any] = {
+    HoldReason.QUIET_HOURS: _l("It is outside the sending hours for marketing texts; it goes on by itself."),
+    HoldReason.THROTTLED: _l("The provider asked to slow down; it goes on by itself."),
+    HoldReason.UNREACHABLE: _l("The provider cannot be reached; it is tried again by itself."),
+    HoldReason.PAUSED: _l("A person has paused it."),
+    HoldReason.FAULT: _l(
+        "Something in this application failed; the log says what. Resume once it is fixed, or end it."
+    ),
+    HoldReason.TEMPLATE_CHANGED: _l(
+        "The template's text is not the one that was confirmed. Accept the new one, or end it."
+    ),
+    HoldReason.TEMPLATE_WITHDRAWN: _l("The template is no longer approved. Resume once it is, or end it."),
+    HoldReason.CHANNEL_INACTIVE: _l("The channel has been switched off. Switch it on and resume, or end it."),
+    HoldReason.SEGMENT_GONE: _l("The segment has been deleted. End it."),
+    HoldReason.GONE: _l("The template, channel or segment has been deleted. End it."),
+    HoldReason.AUDIENCE_GREW: _l("The audience is not the one that was reviewed. Accept it, or end it."),
+    **{reason: outcomes.EXPLANATIONS[Outcome(reason)] for reason in ACCOUNT_HOLDS},
 }
-"""Why a run waits, or why it failed."""
+"""Why a run waits."""
 
-RUN_STATES: dict[str, tuple[Any, str]] = {
-    "open": (_l("Starting"), "cyan"),
-    "sending": (_l("Sending"), "cyan"),
-    "held": (_l("Held"), "orange"),
-    "ending": (_l("Ending"), "orange"),
-    "sent": (_l("Finished"), "green"),
-    "failed": (_l("Failed"), "red"),
-    "stopped": (_l("Ended"), "orange"),
-    "missed": (_l("Missed"), "red"),
-    "moved": (_l("Moved"), "grey"),
+FAILURES: dict[RunFailure, Any] = {
+    RunFailure.NOTHING_ACCEPTED: _l("The channel accepted none of the messages."),
+    RunFailure.MISSED: _l("The system was down at the planned time and noticed too late to send."),
 }
-"""A run's verdict, or its state while it has none: word and colour."""
+"""Why a run failed that was neither held nor refused."""
+
+RUN_STATES: dict[RunState, tuple[Any, str]] = {
+    RunState.OPEN: (_l("Starting"), "cyan"),
+    RunState.SENDING: (_l("Sending"), "cyan"),
+    RunState.HELD: (_l("Held"), "orange"),
+    RunState.ENDING: (_l("Ending"), "orange"),
+    RunState.DONE: (_l("Finished"), "green"),
+    RunState.MISSED: (_l("Missed"), "red"),
+}
+"""A run's state: word and colour."""
+
+VERDICTS: dict[RunVerdict, tuple[Any, str]] = {
+    RunVerdict.SENT: (_l("Finished"), "green"),
+    RunVerdict.NOBODY: (_l("Nobody to write to"), "grey"),
+    RunVerdict.FAILED: (_l("Failed"), "red"),
+    RunVerdict.STOPPED: (_l("Ended"), "orange"),
+    RunVerdict.MISSED: (_l("Missed"), "red"),
+    RunVerdict.MOVED: (_l("Moved"), "grey"),
+}
+"""How a run ended: word and colour."""
 
 
 def state(status: Status) -> str:
@@ -183,24 +217,30 @@ def state(status: Status) -> str:
 
 def reason(status: Status | None, code: str) -> str:
     """Return why a message got no further, in a few words; an unknown code is shown as it is."""
-    failed = status in {Status.REFUSED, Status.UNDELIVERED}
-    return str((outcomes.WORDS if failed else DECIDED).get(code, code))
+    known: Mapping[Any, Any] = outcomes.WORDS if status in FAILED_STATES else {**UNCONFIRMED, **CANCELLED}
+    return str(known.get(code, code))
 
 
 def hold(code: str) -> str:
-    """Return why a run waits or has failed: a hold of ours, or an Outcome."""
-    return str(HOLDS.get(code) or outcomes.EXPLANATIONS.get(code) or code)
+    """Return why a run waits or has failed: a HoldReason, a RunFailure or an Outcome."""
+    known: Mapping[Any, Any] = {**outcomes.EXPLANATIONS, **FAILURES, **HOLDS}
+    return str(known.get(code, code))
 
 
 def route(code: str) -> str:
     """Return why messages moved to another channel."""
-    return str(ROUTES.get(code) or hold(code))
+    known: Mapping[Any, Any] = ROUTES
+    return str(known.get(code) or hold(code))
 
 
 def run_state(state: str, verdict: str) -> str:
     """Return the word for how a run is going, or how it ended."""
-    return str(RUN_STATES[verdict or state][0])
+    return str(_standing(state, verdict)[0])
 
 
 def run_colour(state: str, verdict: str) -> str:
-    return RUN_STATES[verdict or state][1]
+    return _standing(state, verdict)[1]
+
+
+def _standing(state: str, verdict: str) -> tuple[Any, str]:
+    return VERDICTS[RunVerdict(verdict)] if verdict else RUN_STATES[RunState(state)]

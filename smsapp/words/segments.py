@@ -29,7 +29,7 @@ PROBLEMS = {
         "The property “%(property)s” has another type than when this was saved. Choose it again."
     ),
     "segment_number_hidden": _l(
-        "Whoever may not see whole numbers can only ask whether there is one. Ask an administrator for the right."
+        "Anyone who may not see whole numbers can only ask whether there is one. Ask an administrator for the right."
     ),
     "segment_value_missing": _l("Fill in a value."),
     "segment_text_too_long": _l("A value may have at most %(limit)s characters."),
@@ -144,12 +144,8 @@ def phrase(condition: Condition, name: str) -> str:
 def _written(value: Any, kind: Type) -> str:
     if isinstance(value, tuple):
         shown = str(_("“%(text)s”", text=_("”, “").join(value[:5])))
-        more = len(value) - 5
-        return (
-            str(ngettext("%(shown)s and %(num)s more", "%(shown)s and %(num)s more", more, shown=shown))
-            if more > 0
-            else shown
-        )
+        total = len(value)
+        return str(_("%(shown)s and others, %(total)s in all", shown=shown, total=total)) if total > 5 else shown
     if isinstance(value, Unit):
         return str(LABELS[value])
     return str(_("“%(text)s”", text=value)) if kind is Type.STRING else str(value)

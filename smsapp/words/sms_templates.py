@@ -36,7 +36,7 @@ FIELDS = {
     "text": _l("text"),
     "signature": _l("signature"),
     "purpose": _l("kind"),
-    "audit": _l("audit state"),
+    "audit": _l("approval status"),
 }
 """What a sync may change."""
 
@@ -107,7 +107,7 @@ PROBLEMS = {
     ),
     "template_channel_missing": _l("Choose a channel."),
     "template_code_taken": _l("The channel already has a template %(code)s. Change that one, or correct the code."),
-    "refusal_reason_missing": _l("Give the provider's reason, so that others know what to mend."),
+    "refusal_reason_missing": _l("Give the provider's reason, so that others know what to fix."),
     "template_purpose_unsaid": _l("Nobody has said yet whether this text is marketing. Say so on the template's page."),
     "channel_lists_no_templates": _l(
         "This channel's provider cannot be asked for its templates. Type them in or import them."

@@ -16,7 +16,7 @@ LABELS = {
     TemplateField.TEXT: _l("text"),
     TemplateField.SIGNATURE: _l("signature"),
     TemplateField.PURPOSE: _l("kind of text"),
-    TemplateField.AUDIT: _l("audit state"),
+    TemplateField.AUDIT: _l("approval status"),
 }
 
 PROBLEMS = {
@@ -26,7 +26,7 @@ PROBLEMS = {
         "“%(word)s” is no type. Write marketing, notification or verification (营销, 通知, 验证码)."
     ),
     "template_status_unknown": _l(
-        "“%(word)s” is no audit state. Write pending, approved or refused (待审核, 通过, 不通过)."
+        "“%(word)s” is not an approval status. Write pending, approved or refused (待审核, 通过, 不通过)."
     ),
     "template_column_unknown": _l("Nobody knows the column “%(column)s”; it was left out. Known columns: %(known)s."),
     "template_column_misspelt": _l("Nobody knows the column “%(column)s”; it was left out. Did you mean “%(near)s”?"),

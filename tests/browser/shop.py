@@ -9,6 +9,7 @@ from typing import Any
 
 from smsapp.domain.contact import Type
 from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.run import RunState
 from smsapp.domain.segment import Condition, Group, Operator
 from smsapp.services import calls, clock
 from smsapp.services.calls import Call
@@ -16,7 +17,6 @@ from smsapp.services.trail import Actor, note
 from smsapp.store import channel_health, strays
 from smsapp.store.db import session, writing
 from smsapp.store.people import Person
-from smsapp.store.runs import RunState
 from tests import builders, ledgers
 
 NOW = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)

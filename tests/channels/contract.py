@@ -41,11 +41,12 @@ from smsapp.channels.base import (
 from smsapp.channels.http import HttpClient
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.run import RunState
 from smsapp.services import channels as service
 from smsapp.services import intake, receipts
 from smsapp.store.db import session
 from smsapp.store.freezing import ensure_partition
-from smsapp.store.runs import Message, ProviderRef, Run, RunState, Tally
+from smsapp.store.runs import Message, ProviderRef, Run, Tally
 from tests import builders
 from tests.channels.wire import HERE, Line, Provider, closed_port, listening, provider, run
 

@@ -9,9 +9,9 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain.campaign import Status
 from smsapp.domain.message import Status as MessageStatus
+from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
-from smsapp.store.runs import RunState
 from tests import builders, ledgers
 
 DAILY = {"kind": "daily", "zone": "Europe/Berlin", "time": "02:30:00", "start": "2031-03-29", "end": "2031-03-31"}

@@ -14,6 +14,7 @@ from tests.house.source import product, sources
 LONGEST = 500
 NOT_A_PROVIDER = {"__init__", "base", "http", "simulator", "gateway"}
 VAGUE = {"manager", "helper", "helpers", "utils", "util", "data", "info", "process", "misc", "common"}
+PRINTING = {"click.echo", "click.secho", "click.ClickException", "print"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 
@@ -86,3 +87,15 @@ def test_a_provider_is_named_in_its_two_files_only(provider: str) -> None:
 def test_every_module_says_what_it_is() -> None:
     silent = [source.name for source in sources() if source.text and ast.get_docstring(source.tree) is None]
     assert not silent, silent
+
+
+def test_commands_print_in_one_way() -> None:
+    """Names, codes and texts come from outside: `echo` of cli/output.py keeps them from steering a terminal."""
+    others = [
+        f"{source.name}:{node.lineno}"
+        for source in product()
+        if source.module.startswith("smsapp.cli.") and source.module != "smsapp.cli.output"
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in PRINTING
+    ]
+    assert not others, f"use echo or failure of smsapp.cli.output: {others}"

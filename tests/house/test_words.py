@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from enum import Enum
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -13,7 +15,17 @@ from babel.messages.pofile import read_po
 
 from config import HERE
 from smsapp import words
-from smsapp.words import general
+from smsapp.domain.run import (
+    HOLD_RULES,
+    CancelReason,
+    FailoverReason,
+    HoldReason,
+    PinReason,
+    RunFailure,
+    RunState,
+    RunVerdict,
+)
+from smsapp.words import general, reports
 from tests.house.source import product
 
 KEYWORDS: dict[str, tuple[int, ...] | None] = {
@@ -105,3 +117,95 @@ def test_every_action_of_the_trail_has_a_word() -> None:
     actions = {choice.value for choice in choices if isinstance(choice, ast.Constant)}
     assert len(actions) > 20
     assert not actions - general.DONE.keys()
+
+
+RETIRED_CHINESE = (
+    *(
+        "状态报告",
+        "供应商",
+        "联系人",
+        "账户",
+        "操作记录",
+        "操作审计",
+        "为真",
+        "为假",
+        "早于 %(length)",
+        "暂缓",
+        "「",
+        "」",
+        "虚拟账",
+        "消息名称",
+    ),
+    *("短信 %(", "创建短信", "删除 %(num)s 条短信", "另存为新短信"),
+)
+"""Words that people met for things which have one word now; see docs/ui.md "One word for one thing"."""
+RETIRED_ENGLISH = re.compile(
+    r"\b(?:mend\w*|in doubt|doubts?|worth it|no use|nobody is missing|effect|whoever|made-up|audit state|audit trail"
+    r"|(?:is|are) left out|decide about|leaves? the house|new message|no messages yet)\b",
+    re.IGNORECASE,
+)
+KEPT_ENGLISH = {"“%(column)s” means the same as a column before it; it was left out."}
+HAN = "\u3400-\u9fff"
+FULL = "“”（）：，。；！？、【】"
+HALF_WIDTH = re.compile(
+    rf"[{HAN}{FULL}]\s?[,;:!?()]|[,;:!?()]\s?[{HAN}]|[{HAN}]\.(?![a-z])|[{HAN}]\s[{FULL}]|[：，。；（）、]\s|你(?!好)"
+)
+A_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
+
+
+def test_retired_words_stay_out_of_chinese(chinese: Catalog) -> None:
+    written = [
+        (text, word) for entry in chinese if entry.id for text in texts(entry.string) for word in RETIRED_CHINESE
+    ]
+    assert not [(text, word) for text, word in written if word in text]
+
+
+def test_chinese_is_written_with_full_width_punctuation(chinese: Catalog) -> None:
+    written = [
+        A_TIME.sub("0", PLACEHOLDER.sub("字", text)) for entry in chinese if entry.id for text in texts(entry.string)
+    ]
+    wrong = [text for text in written if HALF_WIDTH.search(text)]
+    assert not wrong, wrong
+
+
+def test_a_chinese_sentence_ends_as_the_english_one_does(chinese: Catalog) -> None:
+    pairs = [
+        (one, two)
+        for entry in chinese
+        if entry.id
+        for one, two in zip(texts(entry.id), texts(entry.string), strict=False)
+        if len(one) > 1
+    ]
+    half = [two for one, two in pairs if two.endswith((".", "?", "!")) and re.search(f"[{HAN}]", two)]
+    bare = [(one, two) for one, two in pairs if one.endswith((".", "?", "!")) and re.search(f"[{HAN}]$", two)]
+    assert not half, half
+    assert not bare, bare
+
+
+def test_retired_words_stay_out_of_english(chinese: Catalog) -> None:
+    written = [text for entry in chinese if entry.id for text in texts(entry.id) if text not in KEPT_ENGLISH]
+    wrong = [text for text in written if RETIRED_ENGLISH.search(text)]
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize(
+    ("said", "members"),
+    [
+        (reports.HOLDS, HoldReason),
+        (reports.FAILURES, RunFailure),
+        (reports.RUN_STATES, RunState),
+        (reports.VERDICTS, RunVerdict),
+        (reports.CANCELLED, CancelReason),
+        (reports.STAYS, PinReason),
+    ],
+    ids=["holds", "failures", "states", "verdicts", "cancelled", "pins"],
+)
+def test_every_member_of_a_run_has_words_and_every_word_a_member(said: dict[Any, Any], members: type[Enum]) -> None:
+    assert set(said) == set(members)
+    assert {type(key) for key in said} == {members}
+
+
+def test_every_failover_has_words() -> None:
+    moving = {reason for reason, rule in HOLD_RULES.items() if rule.may_fail_over}
+    assert set(reports.ROUTES) <= moving | set(FailoverReason)
+    assert moving | set(FailoverReason) <= set(reports.ROUTES) | set(reports.HOLDS)

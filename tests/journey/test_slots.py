@@ -22,6 +22,7 @@ from config import Config
 from smsapp.channels.gateway import Gateway
 from smsapp.domain.campaign import Status
 from smsapp.domain.funnel import broken_identities
+from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.factory import create_app
 from smsapp.services import channels, clock, sending
@@ -29,7 +30,7 @@ from smsapp.services.trail import Actor
 from smsapp.store import queue, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import db, session, writing
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.engine import recount

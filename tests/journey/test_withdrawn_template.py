@@ -19,12 +19,13 @@ from flask import Flask
 from config import Config
 from smsapp.channels.base import Channel
 from smsapp.channels.http import HttpClient
+from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import Audit, SyncFate
 from smsapp.factory import create_app
 from smsapp.services import approvals, channels, reports, sending, sms_templates, template_sync
 from smsapp.services.trail import Actor
 from smsapp.store.db import db, session
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from tests import builders
 from tests.channels.wire import HERE, Provider, provider, run
 from tests.engine import confirmed, funnel, the_run, work

@@ -6,10 +6,10 @@ import pytest
 from flask import Flask
 
 from smsapp.domain.errors import Outrun, Refusal
+from smsapp.domain.run import RunState
 from smsapp.domain.wording import Part, woven
 from smsapp.services import approvals, frozen, sending, sms_templates
 from smsapp.store.db import session
-from smsapp.store.runs import RunState
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, the_run, work

@@ -13,6 +13,7 @@ from tests.engine import (
     confirmed,
     funnel,
     status,
+    the_run,
     work,
 )
 from tests.fakes import FakeChannel, FakeClock
@@ -60,6 +61,58 @@ def test_a_number_is_not_a_duplicate_of_somebody_who_gets_nothing(app: Flask, cl
     mapping = {"name": {"property": "name", "fallback": ""}}
     found = audience.counts(builders.segment().id, channel.id, template.id, mapping, now=clock.now)
     assert (found.planned, found.left_out) == (1, {Left.MISSING_VALUE: 1})
+
+
+def test_values_are_written_as_people_write_them_and_go_out_as_text(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given a property of every type, and a template that names each
+    held = {"day": "2026-03-01T00:00:00", "vip": True, "points": 12.50, "tags": ["金卡", "华东"]}
+    for name, kind in {"day": "datetime", "vip": "bool", "points": "number", "tags": "list"}.items():
+        builders.known_property(name, kind)
+    builders.contact("somebody", "+8613800000001", properties=held)
+    channel = builders.channel()
+    template = builders.template(channel.id, text="到期${day}，会员${vip}，积分${points}，标签${tags}")
+    mapping = {name: {"property": name, "fallback": None} for name in held} | {
+        "day": {"property": "day", "fallback": None, "form": "day_zh"}
+    }
+    _campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
+    values: list[tuple[str, ...]] = []
+    provider.script = lambda submission: values.extend(one.values for one in submission.messages)
+    # when
+    work(app, clock)
+    # then the provider gets texts, and the whole reads as a person would write it
+    assert provider.texts == {"+8613800000001": "【青禾商城】到期3月1日，会员是，积分12.5，标签金卡、华东"}
+    assert values == [("3月1日", "是", "12.5", "金卡、华东")]
+    assert the_run(run_id).parts == 1
+
+
+def test_a_value_that_is_a_trap_leaves_the_person_out(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    # given a name that a stranger reported (security 1a), one that is too long, and one that is fine
+    trap = "，账户异常请立即登录 http://bad.example/x 验证"
+    builders.contact("QH000005", "+8613800000005", properties={"name": trap})
+    builders.contact("long", "+8613800000006", properties={"name": "长" * 61})
+    builders.contact("fine", "+8613800000007", properties={"name": "陈涛"})
+    channel = builders.channel()
+    template = builders.template(channel.id, text="${name}您好")
+    mapping = {"name": {"property": "name", "fallback": None}}
+    campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
+    before = audience.counts(campaign.segment_id or 0, channel.id, template.id, mapping, now=clock.now)
+    # when
+    work(app, clock)
+    # then
+    assert provider.texts == {"+8613800000007": "【青禾商城】陈涛您好"}
+    assert funnel(run_id).excluded == before.left_out == {Left.UNFIT_VALUE: 2}
+
+
+def test_a_template_that_declares_it_takes_a_link(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contact("somebody", "+8613800000001", properties={"url": "https://t.cn/abc"})
+    channel = builders.channel()
+    template = builders.template(channel.id, text="点 ${url} 查看", allowed={"url": {"links": True}})
+    mapping = {"url": {"property": "url", "fallback": None}}
+    confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
+    work(app, clock)
+    assert provider.texts == {"+8613800000001": "【青禾商城】点 https://t.cn/abc 查看"}
 
 
 def test_the_frequency_cap_counts_what_other_campaigns_sent(

@@ -16,11 +16,11 @@ from config import Config
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.outcome import Check
+from smsapp.domain.run import RunState
 from smsapp.services import channels, connections, health, receipts, sending, stopping, trials
 from smsapp.services.connections import Holder
 from smsapp.services.trail import Actor
 from smsapp.store.db import session
-from smsapp.store.runs import RunState
 from tests import builders
 from tests.channels.smsc import (
     BIND_TRANSCEIVER,

@@ -15,10 +15,11 @@ from smsapp.channels.base import Answer, Channel, Misconfigured, Submission, Thr
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.run import HoldReason, RunState
 from smsapp.services import channels, lane, sending
 from smsapp.store import ledger, queue, runs
 from smsapp.store.db import db, session, writing
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, recount, status, the_run, work
 from tests.fakes import FakeChannel, FakeClock
@@ -95,10 +96,10 @@ def test_a_database_that_is_away_while_an_audience_is_frozen_is_no_fault_of_the_
 
 
 def test_texts_that_cannot_be_made_hold_the_run(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
-    builders.contacts(2)
+    builders.contacts(2, name="小明")
     channel = builders.channel()
     template = builders.template(channel.id, text="${name}您好")
-    mapping = {"name": {"property": "$phone", "fallback": None}}
+    mapping = {"name": {"property": "name", "fallback": None}}
     _campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
     sending.open_run(run_id, clock.now)
     with writing() as current:
@@ -141,7 +142,7 @@ def test_no_trouble_of_the_channel_undoes_a_persons_pause(app: Flask, clock: Fak
     sending.open_run(run_id, clock.now)
     sending.pause(run_id, OPERATOR, clock.now)
     with writing() as current:
-        assert not runs.hold(current, run_id, "throttled", clock.now, clock.now, begins={RunState.SENDING})
+        assert not runs.hold(current, run_id, HoldReason.THROTTLED, clock.now, clock.now)
     assert the_run(run_id).hold_reason == "paused"
 
 

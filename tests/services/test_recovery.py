@@ -8,11 +8,11 @@ from flask import Flask
 
 from smsapp.domain import message
 from smsapp.domain.campaign import Status
+from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.services import sending
 from smsapp.store import ledger, runs
 from smsapp.store.db import session, writing
-from smsapp.store.runs import RunState
 from tests import builders
 from tests.engine import (
     OPERATOR,

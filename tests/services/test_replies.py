@@ -8,12 +8,13 @@ import pytest
 
 from smsapp.channels.base import Reply as Incoming
 from smsapp.domain.message import Status
+from smsapp.domain.run import RunState
 from smsapp.services import opt_outs, replies
 from smsapp.services.trail import Actor
 from smsapp.store.db import session, writing
 from smsapp.store.freezing import ensure_partition
 from smsapp.store.replies import Reply
-from smsapp.store.runs import Message, Run, RunState
+from smsapp.store.runs import Message, Run
 from tests import builders
 
 PHONE = "+8613800138000"

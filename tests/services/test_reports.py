@@ -13,12 +13,13 @@ from smsapp.domain.funnel import broken_identities
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Charged, Outcome
 from smsapp.domain.recipients import GROUPS, Recipient, group
+from smsapp.domain.run import RunState
 from smsapp.services import reports
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
 from smsapp.store.people import Trail
-from smsapp.store.runs import Message, ReceiptBucket, Run, RunState, Tally
+from smsapp.store.runs import Message, ReceiptBucket, Run, Tally
 from tests import builders, ledgers
 
 ME = Actor("ana")

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
+from smsapp.domain.run import RunState
 from smsapp.services import clock, reports, retention
 from smsapp.store import runs
 from smsapp.store.db import dialect, session
 from smsapp.store.freezing import RUNS_PER_PARTITION
-from smsapp.store.runs import Batch, Exclusion, Message, ProviderRef, Run, RunState
+from smsapp.store.runs import Batch, Exclusion, Message, ProviderRef, Run
 from tests import ledgers
 
 OVER = {"state": RunState.DONE, "verdict": "sent"}

@@ -16,13 +16,14 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Outrun, Refusal
 from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.outcome import ELSEWHERE, Outcome
+from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import fit, neutral, variables
 from smsapp.services import channels, frozen, reports, routing, sending
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
 from smsapp.store.ledger import Answered
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders

@@ -14,18 +14,19 @@ from smsapp.domain import message
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.run import CancelReason, HoldReason, RunState, RunVerdict
 from smsapp.services import approvals, frozen, sending
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
 from smsapp.store.replies import OptOut
-from smsapp.store.runs import RunState
 from tests import builders
 from tests.engine import (
     OPERATOR,
     confirmed,
     funnel,
     in_hands,
+    reasons,
     recount,
     status,
     the_run,
@@ -199,7 +200,11 @@ def test_a_run_nobody_mends_within_the_grace_fails_with_the_reason(
     sending.sweep(clock.now)
     assert status(campaign) == Status.FAILED
     assert campaign.failure == Outcome.BALANCE
-    assert funnel(run_id).cancelled == 3
+    # and its messages say that the run failed, not that a person ended it
+    run = the_run(run_id)
+    assert (run.verdict, run.cancel_reason) == (RunVerdict.FAILED, CancelReason.RUN_FAILED)
+    assert run.failure == HoldReason.BALANCE
+    assert reasons(run_id) == {("cancelled", CancelReason.RUN_FAILED): 3}
 
 
 def test_who_opts_out_after_the_freeze_is_not_written_to(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
@@ -327,7 +332,7 @@ def test_an_ended_run_cancels_what_has_not_left(app: Flask, provider: FakeChanne
     sending.open_run(run_id, clock.now)
     sending.end(run_id, OPERATOR, clock.now)
     work(app, clock)
-    assert funnel(run_id).cancelled == 20
+    assert reasons(run_id) == {("cancelled", CancelReason.ENDED): 20}
     assert (status(campaign), len(provider.sent)) == (Status.STOPPED, 0)
 
 

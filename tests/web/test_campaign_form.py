@@ -40,7 +40,9 @@ class World:
         builders.known_property("name")
         self.segment = builders.segment(name="高价值会员")
         self.channel: ChannelRow = builders.channel(name="演练通道", price="0.05", rate=10)
-        self.template: SmsTemplate = builders.template(self.channel.id, name="问候", text="${name}您好，欢迎回来。")
+        self.template: SmsTemplate = builders.template(
+            self.channel.id, name="问候", text="${name}您好，欢迎回来。", allowed={"name": {"longest": 100}}
+        )
         builders.contact("u1", builders.phone(1), properties={"name": "王伟"})
         builders.contact("u2", builders.phone(2), properties={"name": "欧阳" * 40})
         builders.contact("u3", builders.phone(3))
@@ -181,7 +183,7 @@ def test_htmx_gets_each_part_of_the_form(olga: Pages, world: World) -> None:
     preview = part("preview")
     assert "王伟您好" in preview.get_text()
     assert "sample of 2 contacts" in preview.get_text()
-    assert "For 50%" in " ".join(preview.get_text().split())
+    assert "For 50.0%" in " ".join(preview.get_text().split())
     assert "¥0.15" in preview.get_text(), "one part for one of them, two for the other"
     following = preview.select("button[name=person]")[1]["value"]
     assert "欧阳欧阳" in part("preview", person=following).get_text()
@@ -241,7 +243,7 @@ def test_of_two_windows_the_second_sees_both_texts_and_decides(olga: Pages, worl
     clash = olga.post(edit, status=409, **(second | {"name": "第二个窗口", "do": "save"}))
 
     rows = clash.select_one(".conflict").select("tbody tr")
-    assert [row.get_text(" ", strip=True) for row in rows] == ["Message name 第一个窗口 第二个窗口"]
+    assert [row.get_text(" ", strip=True) for row in rows] == ["Campaign name 第一个窗口 第二个窗口"]
     assert stored().name == "第一个窗口"
     olga.post(edit, **(filled(clash) | {"do": "save"}))
     assert stored().name == "第二个窗口"
@@ -275,7 +277,7 @@ def test_the_review_calls_a_property_what_the_form_called_it(olga: Pages, world:
     assert "姓名" in page.select_one("[aria-labelledby=title-what]").get_text()
 
 
-@pytest.mark.parametrize(("others", "said"), [(1, "有一条待推送短信：“别的一”。"), (2, "等共 2 条")])
+@pytest.mark.parametrize(("others", "said"), [(1, "还有一个待推送的任务：“别的一”。"), (2, "等共 2 个")])
 def test_other_messages_to_the_segment_are_counted_only_if_there_are_several(
     client: Pages, world: World, others: int, said: str
 ) -> None:

@@ -62,7 +62,7 @@ def test_filters_stay_in_the_address(olga: Pages) -> None:
     piece = olga.get("/campaigns/?q=折", htmx=True)
     assert names(piece) == ["5_折", "55折"]
     assert piece.find("h1") is None
-    assert "No message matches" in olga.get("/campaigns/?q=没有的").get_text()
+    assert "No campaign matches" in olga.get("/campaigns/?q=没有的").get_text()
 
 
 def test_tabs_and_statuses_are_counted(olga: Pages) -> None:
@@ -72,7 +72,7 @@ def test_tabs_and_statuses_are_counted(olga: Pages) -> None:
 
     page = olga.get("/campaigns/")
 
-    assert page.texts(".tabs a") == ["All 3", "Single messages 2", "Recurring messages 1"]
+    assert page.texts(".tabs a") == ["All 3", "Single campaigns 2", "Recurring campaigns 1"]
     assert page.texts(".chip") == [
         "Every status 3", "Draft 1", "Waiting 1", "Sending 0", "Sent 1", "Failed 0", "Stopped 0",
     ]  # fmt: skip
@@ -135,7 +135,7 @@ def test_a_row_offers_what_its_status_allows(olga: Pages, client: Pages, ran: bo
     page = olga.get("/campaigns/")
     viewer = client.as_("viewer").get("/campaigns/")
 
-    effect = ["Effect"] if ran else []
+    effect = ["Report"] if ran else []
     for status, one in made.items():
         assert page.texts(f"#campaign-{one.id} .row-actions a") == effect + OFFERED[status], status
         assert len(viewer.select(f"#campaign-{one.id} .row-actions a")) == len(effect)
@@ -258,7 +258,7 @@ def test_saving_as_asks_for_the_name_and_moves_a_past_date(olga: Pages) -> None:
     assert form.select_one("#name")["value"] == "原件 copy"
 
     refused = olga.post(f"/campaigns/{one.id}/save-as", status=422, name=" ")
-    assert "Give the message a name" in refused.said()
+    assert "Give the campaign a name" in refused.said()
     page = olga.post(f"/campaigns/{one.id}/save-as", name="第二轮")
 
     assert "moved on" in page.said()
@@ -274,13 +274,13 @@ def test_several_are_deleted_at_once_and_what_may_not_go_stays(olga: Pages) -> N
     ids = [one.id for one in [*gone, waiting]]
 
     question = olga.get("/campaigns/delete", id=ids)
-    assert "Delete these 2 messages?" in question.get_text()
+    assert "Delete these 2 campaigns?" in question.get_text()
     assert "stop them first: “等着”" in question.said()
     page = olga.post("/campaigns/delete", id=[str(one) for one in ids])
 
-    assert "2 messages were deleted." in page.said()
+    assert "2 campaigns were deleted." in page.said()
     assert names(page) == ["等着"]
-    assert "Tick the messages" in olga.get("/campaigns/delete").said()
+    assert "Tick the campaigns" in olga.get("/campaigns/delete").said()
     olga.get(f"/campaigns/{gone[0].id}/edit", status=404)
 
 

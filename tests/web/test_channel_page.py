@@ -11,13 +11,13 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.run import RunState
 from smsapp.services import calls, channels, clock
 from smsapp.services.calls import Call
 from smsapp.store import channel_health as store
 from smsapp.store import rate
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
-from smsapp.store.runs import RunState
 from tests import builders, ledgers
 from tests.pages import Pages
 
@@ -55,8 +55,8 @@ def test_failures_are_shown_by_class_and_hour(row: ChannelRow, client: Pages, no
     assert rows[-1] == ["0"] * 5
     # and the totals of a day and of a week stand beside each other
     text = page.get_text(" ", strip=True)
-    assert "发送成功 1,800 90% 2,700 90%" in text
-    assert "号码错误 120 6% 180 6%" in text
+    assert "发送成功 1,800 90.0% 2,700 90.0%" in text
+    assert "号码错误 120 6.0% 180 6.0%" in text
     assert "1 小时前" in text
 
 
@@ -146,16 +146,16 @@ def test_a_balance_is_asked_for_and_warned_about_everywhere(
     # when
     page = olga.post(f"/channels/{row.id}/balance")
     # then
-    assert "账户余额不足：86.5 CNY" in page.get_text()
+    assert "账号余额不足：86.5 CNY" in page.get_text()
     assert "余额不足" in olga.get("/channels/").get_text()
-    assert "此通道的账户余额不足" in olga.get(f"/campaigns/{campaign.id}/review").get_text()
+    assert "此通道的账号余额不足" in olga.get(f"/campaigns/{campaign.id}/review").get_text()
     assert "The account of channel 演练 has little left" in runner.invoke(args=["doctor"]).output
 
 
 def test_a_channel_that_tells_no_balance_is_not_asked(app: Flask, client: Pages) -> None:
     other = builders.channel()
     page = client.as_("operator").post(f"/channels/{other.id}/balance")
-    assert "此账户不提供余额查询" in page.said()
+    assert "此账号不提供余额查询" in page.said()
 
 
 def test_what_to_do_at_the_provider_stands_beside_the_address(app: Flask, client: Pages) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from smsapp.domain.message import Status
+from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
-from smsapp.store.runs import Message, Run, RunState
+from smsapp.store.runs import Message, Run
 from tests import ledgers
 from tests.pages import Pages
 
@@ -40,10 +41,11 @@ def test_every_run_with_doubts_is_listed_with_its_causes(client: Pages) -> None:
     assert page.rows()[0][4] == "58"
     assert len(run.rows()) == 3
     assert not run.select("input[name=seq]")
-    assert "58 in doubt" in viewer.get("/campaigns/").texts(".page-actions a")[0]
+    assert "58 unconfirmed" in viewer.get("/campaigns/").texts(".page-actions a")[0]
     assert viewer.get(f"/campaigns/{campaign.id}/effect").select_one(f'a[href="/doubts/?campaign={campaign.id}"]')
     assert (
-        "Nothing in doubt fits" in viewer.get("/doubts/", age="hour", campaign=campaign.id + 1).texts(".empty-state")[0]
+        "No unconfirmed message fits"
+        in viewer.get("/doubts/", age="hour", campaign=campaign.id + 1).texts(".empty-state")[0]
     )
 
 
@@ -102,5 +104,5 @@ def test_who_decides_about_the_last_one_comes_back_to_the_list(client: Pages) ->
 
     page = client.as_("operator", "en").post(f"/doubts/{made.id}/decide", how="leave", all="1", seen="58")
 
-    assert "58 messages stay in doubt." in page.said()
-    assert "Nothing is in doubt." in page.texts(".empty-state")[0]
+    assert "58 messages stay unconfirmed." in page.said()
+    assert "Nothing is unconfirmed." in page.texts(".empty-state")[0]

@@ -13,10 +13,11 @@ from smsapp.domain.campaign import Left
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS
+from smsapp.domain.run import RunState
 from smsapp.store.contacts import Contact
 from smsapp.store.db import session
 from smsapp.store.people import Trail
-from smsapp.store.runs import Message, RunState
+from smsapp.store.runs import Message
 from tests import builders, ledgers
 from tests.pages import Page, Pages
 

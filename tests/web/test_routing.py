@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from smsapp.domain.message import Status
+from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders, ledgers
 from tests.pages import Pages

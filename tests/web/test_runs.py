@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from smsapp.domain.message import Status
+from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
 from smsapp.store.people import Trail
-from smsapp.store.runs import Run, RunState
+from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import ledgers
 from tests.pages import Pages
@@ -40,7 +41,7 @@ def test_ending_says_first_what_it_cannot_take_back(client: Pages) -> None:
     asked = operator.get(f"/campaigns/{campaign.id}/runs/{made.id}/end")
     operator.post(f"/campaigns/{campaign.id}/runs/{made.id}/end")
 
-    assert "Cancel 5 messages" in asked.texts("form.confirm button")
+    assert "End sending, cancel 5 messages" in asked.texts("form.confirm button")
     assert "22 have been accepted and 3 are at the provider" in asked.texts("form.confirm")[0]
     assert session().get_one(Run, made.id, populate_existing=True).state in {RunState.ENDING, RunState.DONE}
 

@@ -164,7 +164,7 @@ def test_every_operator_is_drawn_said_and_edited(operator: Pages, now: dt.dateti
     made = kept(Group(Match.NONE, every))
     text = operator.get(f"/segments/{made.id}").get_text(" ")
     for said in (
-        "and 2 more",
+        "and others, 7 in all",
         "between 1 and 7 days ago",
         "anniversary today",
         "anniversary in 3 days",

@@ -185,7 +185,7 @@ def test_a_sync_says_what_changed_and_the_page_shows_when_it_was(client):
     page = client.as_("operator", "en").post("/templates/sync", channel=channel.id)
     assert "模拟 was compared: 2 added, 0 changed, 0 withdrawn, 0 as they were." in page.said()
     assert "T2 · T2 · added · Not approved · 内容含违禁词" in page.said()
-    assert "was last compared with the provider:" in " ".join(page.texts("main"))
+    assert "was last compared with the provider on" in " ".join(page.texts("main"))
     assert "Say what it is for" in " ".join(page.texts("main"))
 
 

@@ -238,7 +238,7 @@ class Gateway(Channel):
     async def test_credentials(self, http: HttpClient) -> str:
         """Call the checking address; return what the gateway said, or "" if it only said yes."""
         if not self._check_url:
-            return _l("This gateway has no address that checks the account; send a test message.")
+            return _l("This gateway cannot check the account; verify it with a test message.")
         answer = await self._checked(http)
         body = Body(answer)
         found = self._check_where.find(body) if self._check_where else None

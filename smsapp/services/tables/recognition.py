@@ -53,6 +53,8 @@ MEMBERS = {
 _HIGH = re.compile(rb"[\x80-\xff]+")
 WEB_PAGE = (b"<html", b"<!doctype html", b"<table", b"<?xml", b"<meta", b"<head", b"<style")
 CONTROL = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
+MOST_DAMAGE = 30
+"""Characters that cannot be read, in a small file that is taken for text all the same."""
 MOST_CONTROL = 0.005
 """The share of control characters above which a file is no text."""
 
@@ -177,7 +179,7 @@ def _encoding(path: Path, start: bytes) -> str:
         return "gb18030"
     # Damaged in places: the rows concerned are refused one by one.
     utf8, gb18030 = (begin.decode(encoding, "replace").count("\ufffd") for encoding in ("utf-8", "gb18030"))
-    if min(utf8, gb18030) * 10 > len(begin):
+    if min(utf8, gb18030) > max(MOST_DAMAGE, len(begin) // 10):
         raise Refusal(Problem("file_binary", "file"))
     return "utf-8" if utf8 <= gb18030 else "gb18030"
 

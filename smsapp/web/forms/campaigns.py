@@ -92,7 +92,7 @@ class TimeOfDay(TimeField):  # type: ignore[misc]
 
 class CampaignForm(FlaskForm):  # type: ignore[misc]
     version = IntegerField(widget=HiddenInput(), default=0)
-    name = StringField(_l("Message name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
+    name = StringField(_l("Campaign name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
     segment = SelectField(_l("Segment"), coerce=_chosen)
     channel = SelectField(_l("Channel"), coerce=_chosen)
     template = SelectField(_l("SMS template"), coerce=_chosen)

@@ -39,7 +39,7 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
 class NewTemplateForm(TemplateForm):
     channel = SelectField(_l("Channel"), coerce=int)
     audit = RadioField(
-        _l("Audit state at the provider"),
+        _l("Approval status at the provider"),
         choices=[(audit.value, LABELS[audit]) for audit in (Audit.PENDING, Audit.APPROVED)],
         default=Audit.PENDING.value,
     )

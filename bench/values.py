@@ -1,0 +1,84 @@
+"""What it costs a freeze that values are bounded: plain names, with and without bounds, in turn.
+
+    python -m bench.values [--rows 100000] [--databases sqlite postgresql]
+
+Each freeze is rolled back; the ratio is bounded to unbounded, the best of `--repeats` each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import flask_migrate
+import sqlalchemy as sa
+
+from bench import stage
+from config import Config
+from smsapp.domain.bounds import Bound
+from smsapp.factory import create_app
+from smsapp.store import freezing, runs
+from smsapp.store.audience import Audience
+from smsapp.store.contacts import Contact
+from smsapp.store.db import db, session
+from smsapp.store.values import Source
+from tests import builders, servers
+
+MOST = 1.5
+NOW = builders.LONG_AGO
+
+
+def seconds(run_id: int, audience: Audience) -> float:
+    """Return how long one freeze takes; nothing of it stays."""
+    begun = time.perf_counter()
+    freezing.freeze(session(), run_id, audience, 1000)
+    taken = time.perf_counter() - begun
+    session().rollback()
+    return taken
+
+
+def measure(database: str, rows: int, repeats: int) -> float:
+    """Print the two times and return their ratio."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        given = {"SECRET_KEY": "bench", "ENCRYPTION_KEY": "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtISE="}
+        if database == "postgresql":
+            given["DATABASE_URL"] = servers.postgres(folder / "pg").format(database="postgres")
+        app = create_app(Config.read(given | {"INSTANCE_DIR": name}))
+        with app.app_context():
+            flask_migrate.upgrade()
+            stage.fill(rows)
+            campaign = builders.campaign(channel_id=builders.channel().id)
+            run_id = runs.add_run(session(), campaign, NOW, NOW) or 0
+            freezing.ensure_partition(session(), run_id)
+            session().commit()
+            plain = Audience(sa.select(Contact.id), "$phone", values=(Source("name"),))
+            bounded = replace(plain, values=(Source("name", bound=Bound()),))
+            times: dict[str, list[float]] = {"plain": [], "bounded": []}
+            for _ in range(repeats):
+                times["plain"].append(seconds(run_id, plain))
+                times["bounded"].append(seconds(run_id, bounded))
+            db.session.remove()
+            db.engine.dispose()
+    best = {kind: min(taken) for kind, taken in times.items()}
+    ratio = best["bounded"] / best["plain"]
+    print(f"{database:11} {rows:,} rows: plain {best['plain']:.2f} s, bounded {best['bounded']:.2f} s, {ratio:.3f}")
+    return ratio
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    asked = parser.parse_args()
+    ratios = [measure(database, asked.rows, asked.repeats) for database in asked.databases]
+    return int(max(ratios) > MOST)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

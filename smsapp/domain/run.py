@@ -1,0 +1,190 @@
+"""A run's states, the moves between them, and why it is held, ended, moved to another channel or counted as failed."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from smsapp.domain.outcome import ELSEWHERE, Outcome
+
+
+class RunState(enum.StrEnum):
+    OPEN = "open"
+    """Made for its slot; the audience is not frozen yet."""
+    SENDING = "sending"
+    HELD = "held"
+    """Waits for `hold_until`, or for a person if that is empty; `hold_reason` says why."""
+    ENDING = "ending"
+    """Nothing more is claimed; what is in flight is waited for, the rest is cancelled for `cancel_reason`."""
+    DONE = "done"
+    MISSED = "missed"
+
+
+class RunAction(enum.StrEnum):
+    FREEZE = "freeze"
+    """The audience is frozen; messages may be claimed."""
+    HOLD = "hold"
+    PAUSE = "pause"
+    """A person holds it, also while it is held for something that ends by itself."""
+    RESUME = "resume"
+    RESTART = "restart"
+    """As RESUME, for a run whose audience was not frozen when it was held."""
+    END = "end"
+    """A person ends it."""
+    GIVE_UP = "give_up"
+    """The sweep ends it, because nobody acted on its hold in time."""
+    CLOSE = "close"
+    REOPEN = "reopen"
+    """Unconfirmed messages of a run that is over are sent again."""
+
+
+RUN_MOVES: dict[RunAction, tuple[frozenset[RunState], RunState]] = {
+    # action: (where it may begin, where it ends)
+    RunAction.FREEZE: (frozenset({RunState.OPEN}), RunState.SENDING),
+    RunAction.HOLD: (frozenset({RunState.OPEN, RunState.SENDING}), RunState.HELD),
+    RunAction.PAUSE: (frozenset({RunState.OPEN, RunState.SENDING, RunState.HELD}), RunState.HELD),
+    RunAction.RESUME: (frozenset({RunState.HELD}), RunState.SENDING),
+    RunAction.RESTART: (frozenset({RunState.HELD}), RunState.OPEN),
+    RunAction.END: (frozenset({RunState.OPEN, RunState.SENDING, RunState.HELD}), RunState.ENDING),
+    RunAction.GIVE_UP: (frozenset({RunState.HELD}), RunState.ENDING),
+    RunAction.CLOSE: (frozenset({RunState.SENDING, RunState.HELD, RunState.ENDING}), RunState.DONE),
+    RunAction.REOPEN: (frozenset({RunState.DONE}), RunState.SENDING),
+}
+
+
+class HoldReason(enum.StrEnum):
+    """Why a run waits. Those with an Outcome's name are what the channel said of the account."""
+
+    QUIET_HOURS = "quiet_hours"
+    THROTTLED = "throttled"
+    UNREACHABLE = "unreachable"
+    PAUSED = "paused"
+    FAULT = "fault"
+    TEMPLATE_CHANGED = "template_changed"
+    TEMPLATE_WITHDRAWN = "template_withdrawn"
+    CHANNEL_INACTIVE = "channel_inactive"
+    SEGMENT_GONE = "segment_gone"
+    GONE = "gone"
+    """The campaign, its template or its channel is not there any more."""
+    AUDIENCE_GREW = "audience_grew"
+    """More people, or other countries or prefixes, than a person has reviewed."""
+    CREDENTIALS = "credentials"
+    BALANCE = "balance"
+    QUOTA = "quota"
+    TEMPLATE_REFUSED = "template_refused"
+    SIGNATURE_REFUSED = "signature_refused"
+    NETWORK = "network"
+    PROVIDER_FAULT = "provider_fault"
+    OUR_FAULT = "our_fault"
+
+
+@dataclass(frozen=True)
+class HoldRule:
+    """What follows from a hold."""
+
+    ends_by_itself: bool
+    """The run goes on at `hold_until`; otherwise a person has to act."""
+    may_fail_over: bool = False
+    """Nothing of the run can have left meanwhile, and another channel may do better."""
+    ends_the_run: bool = False
+    """The run is given up if nobody acts within the campaign's grace and nothing was accepted."""
+
+    @property
+    def needs_person(self) -> bool:
+        return not self.ends_by_itself
+
+
+ACCOUNT_HOLDS = (
+    HoldReason.CREDENTIALS,
+    HoldReason.BALANCE,
+    HoldReason.QUOTA,
+    HoldReason.TEMPLATE_REFUSED,
+    HoldReason.SIGNATURE_REFUSED,
+    HoldReason.NETWORK,
+    HoldReason.PROVIDER_FAULT,
+    HoldReason.OUR_FAULT,
+)
+"""What the channel says of the account; each has the name of an Outcome."""
+
+_PERSON = HoldRule(ends_by_itself=False, ends_the_run=True)
+
+HOLD_RULES: dict[HoldReason, HoldRule] = {
+    HoldReason.QUIET_HOURS: HoldRule(ends_by_itself=True),
+    HoldReason.THROTTLED: HoldRule(ends_by_itself=True, may_fail_over=True),
+    HoldReason.UNREACHABLE: HoldRule(ends_by_itself=True, may_fail_over=True),
+    HoldReason.PAUSED: HoldRule(ends_by_itself=False),
+    HoldReason.FAULT: _PERSON,
+    HoldReason.TEMPLATE_CHANGED: _PERSON,
+    HoldReason.TEMPLATE_WITHDRAWN: _PERSON,
+    HoldReason.CHANNEL_INACTIVE: _PERSON,
+    HoldReason.SEGMENT_GONE: _PERSON,
+    HoldReason.GONE: _PERSON,
+    HoldReason.AUDIENCE_GREW: _PERSON,
+    **{
+        reason: HoldRule(ends_by_itself=False, may_fail_over=Outcome(reason) in ELSEWHERE, ends_the_run=True)
+        for reason in ACCOUNT_HOLDS
+    },
+}
+
+TEMPLATE_HOLDS = frozenset({HoldReason.TEMPLATE_CHANGED, HoldReason.TEMPLATE_WITHDRAWN})
+"""Holds that end only once the template fits again or a person has accepted its words."""
+
+
+def account_hold(outcome: Outcome | None) -> HoldReason:
+    """Return why a run is held whose channel took nothing because of the account.
+
+    Outcomes that say nothing of an account (a gateway's rules may name any) are a fault of the channel's settings.
+    """
+    if outcome is None:
+        return HoldReason.CREDENTIALS
+    return next((reason for reason in ACCOUNT_HOLDS if reason.value == outcome.value), HoldReason.OUR_FAULT)
+
+
+class RunVerdict(enum.StrEnum):
+    """How a run ended."""
+
+    SENT = "sent"
+    NOBODY = "nobody"
+    """Nobody was to be written to."""
+    FAILED = "failed"
+    STOPPED = "stopped"
+    """A person ended it."""
+    MISSED = "missed"
+    MOVED = "moved"
+    """All of it went on through another channel."""
+
+
+class RunFailure(enum.StrEnum):
+    """Why a run failed, beside the reasons for which it is held or its messages are refused."""
+
+    NOTHING_ACCEPTED = "nothing_accepted"
+    MISSED = "missed"
+
+
+class CancelReason(enum.StrEnum):
+    """Why a message was cancelled: it never left."""
+
+    OPTED_OUT = "opted_out"
+    ENDED = "ended"
+    """A person ended the run."""
+    RUN_FAILED = "run_failed"
+    """The run was given up; its `failure` says why."""
+    REROUTED = "rerouted"
+    """Another run took the message over."""
+
+
+class FailoverReason(enum.StrEnum):
+    """Why messages moved to the other channel, beside the holds that may fail over."""
+
+    PERSON = "person"
+    REFUSED = "refused"
+
+
+class PinReason(enum.StrEnum):
+    """Why the automation leaves a run on its channel."""
+
+    PERSON = "person"
+    CHANNEL_INACTIVE = "channel_inactive"
+    CHANNEL_UNUSABLE = "channel_unusable"
+    TEMPLATE_WITHDRAWN = "template_withdrawn"
+    TEMPLATE_CHANGED = "template_changed"
