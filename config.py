@@ -149,7 +149,7 @@ class Config:
     DEFAULT_REGION: str = setting(_text, "CN", "Country whose national phone numbers need no +prefix.")
     MAX_UPLOAD_MB: int = setting(_number(1, 10_000), "512", "Largest file accepted for an import, in MiB.")
     UP_MAX_MB: int = setting(_number(1, 512), "10", "Largest body accepted by /up, in MiB.")
-    UP_MAX_INFLATED_MB: int = setting(_number(1, 1024), "64", "Largest size of an /up body after gunzip, in MiB.")
+    UP_MAX_INFLATED_MB: int = setting(_number(1, 1024), "8", "Largest size of an /up body after gunzip, in MiB.")
     ALLOWED_PRIVATE_HOSTS: tuple[str, ...] = setting(
         _names,
         "",

@@ -103,7 +103,9 @@ def raw_sqlite(folder: Path, path: Path) -> float:
             connection.execute(f"PRAGMA {pragma}")
         started = time.perf_counter()
         connection.executemany(
-            "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) VALUES (?, ?, ?, ?, ?)", rows
+            "INSERT INTO contact (xwho, properties, phones, created_at, updated_at, sources, anonymous) "
+            "VALUES (?, ?, ?, ?, ?, '{}', false)",
+            rows,
         )
         connection.commit()
         return time.perf_counter() - started
@@ -116,7 +118,9 @@ def raw_postgresql(path: Path, database: str) -> float:
         cursor.execute("TRUNCATE contact CASCADE")
         started = time.perf_counter()
         cursor.executemany(
-            "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) VALUES (%s, %s, %s, %s, %s)", rows
+            "INSERT INTO contact (xwho, properties, phones, created_at, updated_at, sources, anonymous) "
+            "VALUES (%s, %s, %s, %s, %s, '{}', false)",
+            rows,
         )
         connection.commit()
         return time.perf_counter() - started

@@ -52,8 +52,8 @@ def fill(rows: int) -> int:
     )
     current.execute(
         sa.text(
-            "INSERT INTO contact (id, xwho, properties, phones, created_at, updated_at)"
-            f" SELECT i, 'user' || i, '{{}}', '{{}}', :now, :now FROM {numbers}"
+            "INSERT INTO contact (id, xwho, properties, phones, sources, anonymous, created_at, updated_at)"
+            f" SELECT i, 'user' || i, '{{}}', '{{}}', '{{}}', false, :now, :now FROM {numbers}"
         ),
         {"now": NOW.replace(tzinfo=None)},
     )

@@ -75,17 +75,17 @@ CITIES = (
     '"苏州", "天津", "长沙", "郑州", "东莞", "青岛", "宁波", "昆明", "沈阳", "合肥"]'
 )
 SQLITE_ROWS = """
-    INSERT INTO contact (id, xwho, phones, created_at, updated_at, properties)
+    INSERT INTO contact (id, xwho, phones, sources, anonymous, created_at, updated_at, properties)
     WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < :rows)
-    SELECT i, 'user' || i, '{}', '2026-01-05', '2026-01-05', json_object(
+    SELECT i, 'user' || i, '{}', '{}', false, '2026-01-05', '2026-01-05', json_object(
         '$phone', '1380' || (1000000 + i), 'nickname', '用户' || i,
         'city', json_extract(:cities, '$[' || (i * 7919 % 20) || ']'), 'age', 18 + i * 31 % 60,
         'vip', json(iif(i % 7 = 0, 'true', 'false')), 'spend', (i * 37 % 10000) / 10.0,
         'tags', json_array('t' || (i % 200), 'g' || (i % 5)),
         'last_seen', strftime('%Y-%m-%dT%H:%M:%S', 1740000000 + i * 104729 % 33000000, 'unixepoch')) FROM s"""
 POSTGRES_ROWS = """
-    INSERT INTO contact (id, xwho, phones, created_at, updated_at, properties)
-    SELECT i, 'user' || i, '{}', '2026-01-05', '2026-01-05', jsonb_build_object(
+    INSERT INTO contact (id, xwho, phones, sources, anonymous, created_at, updated_at, properties)
+    SELECT i, 'user' || i, '{}', '{}', false, '2026-01-05', '2026-01-05', jsonb_build_object(
         '$phone', '1380' || (1000000 + i), 'nickname', '用户' || i,
         'city', CAST(:cities AS jsonb) ->> CAST(i * 7919 % 20 AS int), 'age', 18 + i * 31 % 60,
         'vip', i % 7 = 0, 'spend', (i * 37 % 10000) / 10.0,

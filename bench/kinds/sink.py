@@ -9,7 +9,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from smsapp.channels.base import Answer, Callback, Channel, News, Receipt, Setting, Submission, Unclear
+from smsapp.channels._setting import Setting
+from smsapp.channels.base import Answer, Callback, Channel, News, Receipt, Submission, Unclear
 from smsapp.domain.outcome import Outcome
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smsapp.channels.base import Setting, Widget
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels.base import msgid as _l
 
 ACCOUNT, RECEIPT, LIMITS = _l("Account"), _l("Receipts"), _l("Limits")
@@ -12,9 +12,19 @@ EXTENSION = Setting(
     _l("Extension number"),
     section=ACCOUNT,
     hint=_l("Digits behind the sender's number, if the provider gave you any; replies bring them back."),
+    pattern=r"\d{1,12}",
+    example="001",
 )
 TIMEOUT = Setting(
-    "timeout", _l("Wait for an answer, seconds"), Widget.NUMBER, "30", True, low=1, high=300, section=LIMITS
+    "timeout",
+    _l("Wait for an answer, seconds"),
+    Widget.NUMBER,
+    "30",
+    True,
+    low=1,
+    high=300,
+    section=LIMITS,
+    whole=False,
 )
 PLAIN_HTTP = Setting(
     "plain_http",

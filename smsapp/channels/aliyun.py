@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from smsapp.channels._seal import opened, sealed
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, EXTENSION, TIMEOUT, address, in_flight
 from smsapp.channels._verdicts import (
     CODE_LENGTH,
@@ -45,10 +46,8 @@ from smsapp.channels.base import (
     ProviderTemplate,
     Receipt,
     Reply,
-    Setting,
     Submission,
     TemplateFacts,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import retry_after
@@ -208,8 +207,8 @@ class Aliyun(Channel):
         self._key_id, self._secret = values["access_key_id"], values["access_key_secret"]
         self._extension = values["extension"]
         self._url = values["url"].rstrip("/")
-        self._timeout = float(values["timeout"])
-        self.in_flight = int(float(values["in_flight"]))
+        self._timeout = values.number("timeout")
+        self.in_flight = values.whole("in_flight")
 
     def carries(self, template: TemplateFacts) -> int:
         """Return a thousand where nobody has values of his own."""

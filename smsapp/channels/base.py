@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
+from smsapp.channels._setting import Setting, Values, Widget
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose
@@ -38,39 +39,6 @@ def msgid(text: str) -> str:
     Imported as `_l`, the name the extraction looks for.
     """
     return text
-
-
-class Widget(enum.StrEnum):
-    """How the settings form draws a field."""
-
-    TEXT = "text"
-    SECRET = "secret"  # noqa: S105 - the name of a widget
-    NUMBER = "number"
-    FLAG = "flag"
-    CHOICE = "choice"
-    URL = "url"
-    LONG_TEXT = "long_text"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting of a channel kind; labels, hints, sections and choices are English msgids, translated at the door."""
-
-    name: str
-    label: str
-    widget: Widget = Widget.TEXT
-    default: str = ""
-    required: bool = False
-    hint: str = ""
-    choices: tuple[tuple[str, str], ...] = ()
-    low: float | None = None
-    high: float | None = None
-    section: str = ""
-    """Heading the form puts above this setting; settings of one section stand next to each other."""
-
-    @property
-    def secret(self) -> bool:
-        return self.widget is Widget.SECRET
 
 
 def is_address(text: str) -> bool:
@@ -301,6 +269,10 @@ class Channel(ABC):
     """Most characters the provider takes in a template's variable; a template's page can say what an account has."""
     in_flight: int = 50
     """Most requests that may wait for an answer at the same time, per worker."""
+    plain_setting: ClassVar[str] = ""
+    """Name of the flag that permits an unencrypted address of a public host."""
+    documented_rate: ClassVar[int | None] = None
+    """Messages a second the provider's documents permit every account; the form of a new channel begins with it."""
     quiet_hours_exempt: ClassVar[bool] = False
     """True for rehearsals: nobody's phone rings."""
     receipts_by_provider_ref: bool = False
@@ -323,10 +295,10 @@ class Channel(ABC):
     def __init__(self, values: Mapping[str, str], folder: Path) -> None:
         """`values` holds a text per setting, secrets included, already checked by `check`; others have their default.
 
-        `folder` belongs to this channel alone: what must outlive a process is kept there. It exists once somebody
-        makes it.
+        Raises ValueError for one that cannot be read all the same. `folder` belongs to this channel alone: what must
+        outlive a process is kept there. It exists once somebody makes it.
         """
-        self.values = {one.name: one.default for one in self.settings} | dict(values)
+        self.values = Values({one.name: one.default for one in self.settings} | dict(values))
         self.folder = folder
 
     def __repr__(self) -> str:
@@ -339,6 +311,11 @@ class Channel(ABC):
         Raises a ChannelError that says what becomes of the messages as a whole: Unreachable, Throttled,
         Misconfigured or Unclear.
         """
+
+    @classmethod
+    def called(cls, name: str, values: Mapping[str, str]) -> bool:
+        """Say whether the address in this setting is called, as the settings are."""
+        return True
 
     def carries(self, template: TemplateFacts) -> int:
         """Return the most messages one request of this template may carry: more than `per_request` for some kinds."""
@@ -416,7 +393,8 @@ class Channel(ABC):
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
         """Return what is wrong with these settings, `place` naming the setting; an empty list means fine.
 
-        Covers addresses and the kind's own rules; required, numbers and choices are checked from `settings`.
+        Covers addresses and the kind's own rules; `Setting.problem` has looked at each one alone, and may have found
+        it wrong.
         """
         addresses = [one.name for one in cls.settings if one.widget is Widget.URL]
         return [Problem("gateway_address", name) for name in addresses if not is_address(values.get(name, ""))]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from smsapp.channels._seal import opened, sealed
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, EXTENSION, PLAIN_HTTP, RECEIPT, TIMEOUT, in_flight, per_request
 from smsapp.channels._verdicts import (
     CLOSED,
@@ -45,11 +46,9 @@ from smsapp.channels.base import (
     News,
     Receipt,
     Reply,
-    Setting,
     Submission,
     TemplateFacts,
     Unclear,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status, retry_after
@@ -167,21 +166,28 @@ class Lexintong(Channel):
         PLAIN_HTTP,
     )
 
+    plain_setting = PLAIN_HTTP.name
+
     clock: Callable[[], float] = staticmethod(time.time)
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         values = self.values
         self._account, self._password = values["account"], values["password"]
-        self._product = int(float(values["product"] or 0))
+        self._product = values.whole("product")
         self._extension = values["extension"]
         self._is_old = values["interface"] == OLD
         self._url, self._old_url = values["url"].rstrip("/"), values["old_url"].rstrip("/")
-        self._fetches = values["pull"] == "1"
-        self._timeout = float(values["timeout"])
-        self._plain_http = values["plain_http"] == "1"
-        self.per_request = int(float(values["per_request"]))
-        self.in_flight = int(float(values["in_flight"]))
+        self._fetches = values.flag("pull")
+        self._timeout = values.number("timeout")
+        self._plain_http = values.flag("plain_http")
+        self.per_request = values.whole("per_request")
+        self.in_flight = values.whole("in_flight")
+
+    @classmethod
+    def called(cls, name: str, values: Mapping[str, str]) -> bool:
+        """Say that only the address of the chosen interface is called."""
+        return (name == "old_url") is (values.get("interface") == OLD)
 
     async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
         """Hand over one request; numbers the provider names as bad are left out, and the others sent again."""

@@ -19,6 +19,7 @@ from decimal import Decimal
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels.base import (
     Answer,
     Balance,
@@ -34,13 +35,11 @@ from smsapp.channels.base import (
     ProviderTemplate,
     Receipt,
     Reply,
-    Setting,
     Submission,
     TemplateFacts,
     Throttled,
     Unclear,
     Unreachable,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.domain.errors import Problem
@@ -158,7 +157,7 @@ ANSWERS, RECEIPTS, REPLIES, TEMPLATES = _l("Answers"), _l("Receipts"), _l("Repli
 
 
 def _percent(name: str, label: str, default: str, section: str, hint: str = "") -> Setting:
-    return Setting(name, label, Widget.NUMBER, default, True, hint, low=0, high=100, section=section)
+    return Setting(name, label, Widget.NUMBER, default, True, hint, low=0, high=100, section=section, whole=False)
 
 
 class Simulator(Channel):
@@ -183,6 +182,7 @@ class Simulator(Channel):
             low=0,
             high=60,
             section=ANSWERS,
+            whole=False,
         ),
         Setting(
             "balance",
@@ -192,6 +192,7 @@ class Simulator(Channel):
             low=0,
             high=1_000_000,
             section=ANSWERS,
+            whole=False,
         ),
         Setting(
             "per_request",
@@ -217,6 +218,7 @@ class Simulator(Channel):
             low=0,
             high=86400,
             section=RECEIPTS,
+            whole=False,
         ),
         Setting(
             "receipt_spread",
@@ -228,6 +230,7 @@ class Simulator(Channel):
             low=0,
             high=86400,
             section=RECEIPTS,
+            whole=False,
         ),
         _percent("opt_outs", _l("Replies TD, %"), "0.2", REPLIES, _l("Share of delivered messages answered with TD.")),
         Setting(
@@ -269,15 +272,15 @@ class Simulator(Channel):
         self.tells_balance = bool(values["balance"])
         self.lists_templates = bool(values["templates"])
         self.lists_signatures = bool(values["signatures"])
-        self.per_request = int(float(values["per_request"]))
-        self.answer_seconds = float(values["answer_seconds"])
-        self.receipt_seconds = float(values["receipt_seconds"])
-        self.receipt_spread = float(values["receipt_spread"])
+        self.per_request = values.whole("per_request")
+        self.answer_seconds = values.number("answer_seconds")
+        self.receipt_seconds = values.number("receipt_seconds")
+        self.receipt_spread = values.number("receipt_spread")
         self.seed = values["seed"].encode()
-        self._refused = float(values["refused"]) / 100
-        self._undelivered = float(values["undelivered"]) / 100
-        self._silent = float(values["silent"]) / 100
-        self._opt_outs = float(values["opt_outs"]) / 100
+        self._refused = values.number("refused") / 100
+        self._undelivered = values.number("undelivered") / 100
+        self._silent = values.number("silent") / 100
+        self._opt_outs = values.number("opt_outs") / 100
         self._kept: sqlite3.Connection | None = None
 
     async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, in_flight
 from smsapp.channels._verdicts import (
     CLOSED,
@@ -50,10 +51,8 @@ from smsapp.channels.base import (
     ProviderTemplate,
     Receipt,
     Reply,
-    Setting,
     Submission,
     TemplateFacts,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status
@@ -186,6 +185,8 @@ class Tencent(Channel):
             required=True,
             section=ACCOUNT,
             hint=_l("Number of the SMS application in the provider's console, such as 1400006666."),
+            pattern=r"\d{4,20}",
+            example="1400006666",
         ),
         Setting("region", _l("Region"), default="ap-guangzhou", required=True, section=ACCOUNT),
         EXTENSION,
@@ -209,9 +210,9 @@ class Tencent(Channel):
         self._key_id, self._secret, self._app_id = values["secret_id"], values["secret_key"], values["app_id"]
         self._region, self._extension = values["region"], values["extension"]
         self._url = values["url"].rstrip("/")
-        self._pulls = values["pull"] == "1"
-        self._timeout = float(values["timeout"])
-        self.in_flight = int(float(values["in_flight"]))
+        self._pulls = values.flag("pull")
+        self._timeout = values.number("timeout")
+        self.in_flight = values.whole("in_flight")
 
     async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
         """Hand over one request; numbers inside and outside of China may not share one and make two."""

@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, LIMITS, TIMEOUT, in_flight
 from smsapp.channels._verdicts import (
     CODE_LENGTH,
@@ -41,9 +42,7 @@ from smsapp.channels.base import (
     News,
     Receipt,
     Reply,
-    Setting,
     Submission,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import literal, retry_after
@@ -194,7 +193,15 @@ class Twilio(Channel):
         _l("Enter this address as the webhook for incoming messages, with the method POST."),
     )
     settings = (
-        Setting("account_sid", "Account SID", required=True, hint=_l("It begins with AC."), section=ACCOUNT),
+        Setting(
+            "account_sid",
+            "Account SID",
+            required=True,
+            hint=_l("It begins with AC."),
+            section=ACCOUNT,
+            pattern="AC[0-9a-fA-F]{32}",
+            example="AC0123456789abcdef0123456789abcdef",
+        ),
         Setting(
             "auth_token",
             "Auth Token",
@@ -208,6 +215,8 @@ class Twilio(Channel):
             _l("API key"),
             hint=_l("It begins with SK; requests then use it instead of the auth token."),
             section=ACCOUNT,
+            pattern="SK[0-9a-fA-F]{32}",
+            example="SK0123456789abcdef0123456789abcdef",
         ),
         Setting("api_secret", _l("Secret of the API key"), Widget.SECRET, section=ACCOUNT),
         Setting(
@@ -249,9 +258,9 @@ class Twilio(Channel):
         self._authorization = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
         self._sender = values["sender"]
         self._url = values["url"].rstrip("/")
-        self._validity = str(int(float(values["validity"])))
-        self._timeout = float(values["timeout"])
-        self.in_flight = int(float(values["in_flight"]))
+        self._validity = str(values.whole("validity"))
+        self._timeout = values.number("timeout")
+        self.in_flight = values.whole("in_flight")
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:

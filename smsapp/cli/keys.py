@@ -8,6 +8,7 @@ from flask.cli import AppGroup
 from smsapp import words
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
+from smsapp.domain.trust import KeyKind
 from smsapp.services import clock, keys
 from smsapp.services.trail import Actor
 
@@ -17,26 +18,35 @@ ACTOR = Actor("flask keys")
 
 @command.command("create")
 @click.argument("name")
-def create(name: str) -> None:
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in KeyKind]),
+    required=True,
+    help="server: for your own servers, writes everything. app, browser: public, only adds what is not there.",
+)
+@click.option(
+    "--property", "properties", multiple=True, help="A property that it may write; repeat it. Without: all of them."
+)
+def create(name: str, kind: str, properties: tuple[str, ...]) -> None:
     """Make an AppKey and print it.
 
-    Example: flask keys create "Shop app"
+    Example: flask keys create "Member system" --kind server
     """
     try:
-        echo(keys.create(name, ACTOR, clock.now()).key)
+        echo(keys.create(name, KeyKind(kind), ACTOR, clock.now(), properties or None).key)
     except Refusal as refusal:
         raise failure(words.sentence(refusal.problems[0])) from None
 
 
 @command.command("list")
 def list_() -> None:
-    """Print all AppKeys: key, state, when last used, name.
+    """Print all AppKeys: key, kind, state, when last used, name.
 
     Example: flask keys list
     """
     for row in keys.listed():
         used = row.last_used_at.isoformat(timespec="minutes") if row.last_used_at else "never"
-        echo(f"{row.key}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
+        echo(f"{row.key}  {row.kind:7}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
 
 
 @command.command("disable")
@@ -61,7 +71,7 @@ def enable(key: str) -> None:
 
 def _switch(key: str, active: bool) -> None:
     try:
-        row = keys.switch(key, active, ACTOR, clock.now())
+        row = keys.switch(keys.key_of(key).id, active, ACTOR, clock.now())
     except Refusal as refusal:
         raise failure(words.sentence(refusal.problems[0])) from None
     echo(f"{row.name}: {'active' if active else 'disabled'}")

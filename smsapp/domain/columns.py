@@ -21,10 +21,10 @@ from smsapp.domain import phone
 from smsapp.domain.contact import (
     MAX_CATALOGUE,
     MAX_ID,
-    MAX_ITEM_BYTES,
+    MAX_ITEM,
     MAX_ITEMS,
     MAX_PROPERTIES,
-    MAX_STRING_BYTES,
+    MAX_TEXT,
     Reason,
     Type,
     Unfit,
@@ -332,8 +332,8 @@ def _column_of(cell: str) -> Callable[[str], re.Match[str] | None]:
 
 
 def _strings(texts: Sequence[str], joined: str, name: str) -> Sequence[str]:
-    if max(map(len, texts)) * 4 > MAX_STRING_BYTES and any(len(text.encode()) > MAX_STRING_BYTES for text in texts):
-        raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_STRING_BYTES)
+    if max(map(len, texts)) > MAX_TEXT:
+        raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_TEXT)
     plain = joined.replace(SEAM, "")
     if len(encode_basestring(plain)) == len(plain) + len('""'):
         return texts  # Nothing in them has to be escaped.
@@ -407,8 +407,8 @@ def _list(text: str, name: str) -> str:
     items = list(dict.fromkeys(item for part in _ITEM_ENDS.split(text) if (item := part.strip())))
     if len(items) > MAX_ITEMS:
         raise Unfit(Reason.TOO_MANY_ITEMS, name=name, limit=MAX_ITEMS)
-    if any(len(item.encode()) > MAX_ITEM_BYTES for item in items):
-        raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_ITEM_BYTES)
+    if any(len(item) > MAX_ITEM for item in items):
+        raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_ITEM)
     return json.dumps(items, ensure_ascii=False)
 
 

@@ -19,6 +19,7 @@ from smsapp.services import (
     strays,
     template_sync,
     trials,
+    uploads,
 )
 
 
@@ -42,6 +43,11 @@ def sweep() -> None:
 def keep_reading() -> None:
     """Read stored callbacks, and those that come meanwhile."""
     receipts.keep_reading(clock.now)
+
+
+def apply_uploads() -> None:
+    """Apply what apps have reported, and what they report meanwhile."""
+    uploads.keep_applying(clock.now)
 
 
 def ask_providers() -> None:

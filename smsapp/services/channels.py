@@ -6,6 +6,7 @@ import datetime as dt
 import importlib
 import inspect
 import json
+import logging
 import pkgutil
 import re
 import secrets
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -21,7 +23,9 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from smsapp import channels as adapters
-from smsapp.channels.base import Channel, Setting, Widget
+from smsapp.channels._setting import Setting
+from smsapp.channels.base import Channel
+from smsapp.channels.http import Guard, literal
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.services import contacts, trail
@@ -33,7 +37,10 @@ from smsapp.store.contacts import property_types
 from smsapp.store.db import session, writing
 from smsapp.store.settings import encryption_keys, settings
 
+log = logging.getLogger(__name__)
+
 ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
+UNENCRYPTED = {"http", "smpp"}
 MADE, CALLED = "smsapp.channels.made", "smsapp.channels.called"
 CALLED_SECONDS = 1.0
 """How long a channel that was called is taken for what it was: to look was a third of what a callback cost."""
@@ -142,7 +149,17 @@ def new_adapter(found: ChannelRow) -> Channel:
     kind = kinds().get(found.kind)
     if kind is None:
         raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
-    return kind(found.settings | _open(found.secrets), settings().INSTANCE_DIR / "channels" / str(found.id))
+    try:
+        return kind(found.settings | _open(found.secrets), _folder(found.id))
+    except ValueError as unread:
+        # Saved by another version, or by hand: one channel must not take a page of all of them down.
+        log.warning("channel.settings channel=%s setting=%s", found.id, unread)
+        raise Refusal(Problem("channel_settings_unread", facts={"name": found.name})) from None
+
+
+def _folder(channel_id: int) -> Path:
+    """Return the folder of this channel's own files."""
+    return settings().INSTANCE_DIR / "channels" / str(channel_id)
 
 
 def callback_url(found: ChannelRow) -> str:
@@ -342,13 +359,14 @@ def _checked(
             if given and moved:
                 problems.append(Problem("secret_again", one.name, {"host": ", ".join(moved)}))
         values[one.name] = given
-        problem = _setting_problem(one, given)
+        problem = one.problem(given) or _unencrypted(kind, one, given, wanted.values)
         if problem:
             problems.append(problem)
-    if not problems:
-        problems = kind.check(values)
+    wrong = {problem.place for problem in problems if problem.code != "secret_again"}
+    problems += [problem for problem in kind.check(values) if problem.place not in wrong]
     if problems:
         raise Refusal(*problems)
+    kind(values, _folder(row.id if row else 0))  # what is saved is what the code that uses it can read
     hidden = {one.name for one in kind.settings if one.secret}
     plain = {name: value for name, value in values.items() if name not in hidden}
     return plain, {name: values[name] for name in sorted(hidden) if values[name]}
@@ -379,9 +397,9 @@ def _common_problems(current: Session, wanted: Wanted, channel_id: int | None) -
         for place, value in (("quiet_from", wanted.quiet_from), ("quiet_until", wanted.quiet_until))
         if not _is_time(value)
     ]
-    if wanted.price is not None and not 0 <= wanted.price < 100_000:
+    if wanted.price is not None and not (wanted.price.is_finite() and 0 <= wanted.price < 100_000):
         problems.append(Problem("channel_price", "price"))
-    if wanted.balance_low is not None and not 0 <= wanted.balance_low < 10**12:
+    if wanted.balance_low is not None and not (wanted.balance_low.is_finite() and 0 <= wanted.balance_low < 10**12):
         problems.append(Problem("channel_balance_low", "balance_low"))
     if len(wanted.currency.strip()) != 3 or not wanted.currency.strip().isalpha():
         problems.append(Problem("channel_currency", "currency"))
@@ -395,19 +413,18 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def _setting_problem(one: Setting, given: str) -> Problem | None:
-    if not given:
-        return Problem("setting_missing", one.name) if one.required else None
-    if one.widget is Widget.NUMBER:
-        try:
-            number = float(given)
-        except ValueError:
-            return Problem("setting_number", one.name)
-        low, high = one.low, one.high
-        if (low is not None and not number >= low) or (high is not None and not number <= high):
-            return Problem("setting_range", one.name, {"low": f"{low:g}", "high": f"{high:g}"})
-    if one.widget is Widget.CHOICE and given not in dict(one.choices):
-        return Problem("setting_choice", one.name)
-    if one.widget is Widget.FLAG and given not in {"1", ""}:
-        return Problem("setting_choice", one.name)
-    return None
+def _unencrypted(kind: type[Channel], one: Setting, given: str, values: Mapping[str, str]) -> Problem | None:
+    """Return the problem of an address that would be called without encryption though it is none of our own hosts."""
+    if not ADDRESS.match(given) or not kind.called(one.name, values):
+        return None
+    try:
+        parts = urlsplit(given.strip())
+        host = parts.hostname or ""
+    except ValueError:
+        return None
+    if parts.scheme.lower() not in UNENCRYPTED or values.get(kind.plain_setting) == "1":
+        return None
+    address = literal(host)
+    if Guard(settings().ALLOWED_PRIVATE_HOSTS).is_named(host) or (address is not None and not address.is_global):
+        return None
+    return Problem("address_unencrypted", one.name, {"host": host})

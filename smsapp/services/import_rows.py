@@ -18,6 +18,7 @@ from smsapp.domain.columns import BadRow, ImportState, Layout, Row
 from smsapp.domain.contact import Reason
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import NOTE_MARK
+from smsapp.domain.trust import Origin, Source
 from smsapp.services import imports
 from smsapp.services.imports import Preview
 from smsapp.services.tables import reading, recognition
@@ -153,7 +154,7 @@ def _write(import_id: int, taken: Taken, position: int, now: dt.datetime, room: 
     Of the rows without a usable number at most `room` are kept.
     """
     with writing() as current:
-        added = contacts.merge(current, taken.fit, now)
+        added = contacts.merge(current, taken.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
         # An empty cell changes nothing, so that a contact may have had a number before.
         empty = [xwho for xwho, bad in taken.without_number if bad.reason == Reason.NO_NUMBER]
         numbered = contacts.with_number(current, empty) if empty else frozenset[str]()

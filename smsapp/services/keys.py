@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Collection, Mapping, Sequence
 
+from smsapp.domain.contact import Unfit, property_name
 from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.trust import KeyKind, Rule
 from smsapp.services import trail
 from smsapp.services.trail import Actor
-from smsapp.store import intake
+from smsapp.store import contacts, intake
 from smsapp.store.db import writing
 from smsapp.store.intake import AppKey
 from smsapp.store.settings import settings
 
 MOST_NAME = 120
+
+KeyRow = AppKey
 
 
 def listed() -> list[AppKey]:
@@ -21,36 +26,91 @@ def listed() -> list[AppKey]:
     return intake.app_keys()
 
 
-def key(found: str) -> AppKey:
+def key(key_id: int) -> AppKey:
     """Return the key; raise NotFound."""
-    row = intake.app_key(found)
+    row = intake.app_key(key_id)
     if row is None:
         raise NotFound("app_key")
     return row
 
 
-def create(name: str, by: Actor, now: dt.datetime) -> AppKey:
-    """Make a key that works at once; two keys must not have the same name."""
-    name = name.strip()
-    if not name or len(name) > MOST_NAME:
-        raise Refusal(Problem("key_name", "name", {"most": MOST_NAME}))
-    made = AppKey(key=secrets.token_hex(16), name=name, active=True, created_at=now)
+def key_of(text: str) -> AppKey:
+    """Return the key that apps show as `text`; raise NotFound."""
+    row = next((row for row in intake.app_keys() if row.key == text), None)
+    if row is None:
+        raise NotFound("app_key")
+    return row
+
+
+def create(name: str, kind: KeyKind, by: Actor, now: dt.datetime, properties: Collection[str] | None = None) -> AppKey:
+    """Make a key that works at once; two keys must not have the same name.
+
+    `properties` are the names that it may write; None = all. Raises Refusal.
+    """
+    made = AppKey(key=secrets.token_hex(16), kind=kind, active=True, created_at=now, rules={})
     with writing() as session:
-        if any(row.name == name for row in intake.app_keys()):
-            raise Refusal(Problem("key_exists", "name", {"name": name}))
+        _describe(made, name, properties)
         session.add(made)
-        trail.note(session, by, "create", "app_key", name, now)
+        trail.note(session, by, "create", "app_key", made.name, now, kind=kind.value)
     return made
 
 
-def switch(found: str, active: bool, by: Actor, now: dt.datetime) -> AppKey:
+def change(
+    key_id: int, name: str, properties: Collection[str] | None, rules: Mapping[str, Rule], by: Actor, now: dt.datetime
+) -> AppKey:
+    """Give a key another name, other properties that it may write, other rules; raise Refusal."""
+    with writing() as session:
+        row = key(key_id)
+        _describe(row, name, properties)
+        row.rules = {name: rule.value for name, rule in sorted(rules.items())} if row.kind != KeyKind.SERVER else {}
+        trail.note(session, by, "change", "app_key", row.name, now, properties=row.properties, rules=row.rules)
+    return row
+
+
+def _describe(row: AppKey, name: str, properties: Collection[str] | None) -> None:
+    name = name.strip()
+    if not name or len(name) > MOST_NAME:
+        raise Refusal(Problem("key_name", "name", {"most": MOST_NAME}))
+    if any(other.name == name and other.id != row.id for other in intake.app_keys()):
+        raise Refusal(Problem("key_exists", "name", {"name": name}))
+    row.name = name
+    row.properties = None if properties is None else [_property(raw) for raw in dict.fromkeys(properties)]
+
+
+def _property(raw: str) -> str:
+    try:
+        return property_name(raw.strip())
+    except Unfit:
+        raise Refusal(Problem("key_property", "properties", {"name": raw.strip()[:40]})) from None
+
+
+def switch(key_id: int, active: bool, by: Actor, now: dt.datetime) -> AppKey:
     """Let a key work, or work no more; records reported with a disabled key go to the error list."""
     with writing() as session:
-        row = key(found)
+        row = key(key_id)
         if row.active is not active:
             row.active = active
             trail.note(session, by, "enable" if active else "disable", "app_key", row.name, now)
     return row
+
+
+def names_of(row: AppKey) -> list[str]:
+    """Return the properties that a public key was first to report and that nobody has taken over."""
+    return contacts.names_of_key(row.id)
+
+
+def take_over(key_id: int, by: Actor, now: dt.datetime) -> None:
+    """Vouch for the properties that a public key has brought: they count no longer against what it may add."""
+    with writing() as session:
+        row = key(key_id)
+        contacts.take_over_names(session, row.id)
+        trail.note(session, by, "take_over", "app_key", row.name, now)
+
+
+def advised(active: Sequence[AppKey], *, browser: bool) -> AppKey | None:
+    """Return the key to show first: a browser key for an SDK of browsers, else a server key; None if there is none."""
+    wanted = KeyKind.BROWSER if browser else KeyKind.SERVER
+    return next((row for row in active if row.kind == wanted), active[0] if active else None)
 
 
 def server_url(seen: str) -> str:

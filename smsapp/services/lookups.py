@@ -21,7 +21,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import calls, channels, receipts
 from smsapp.services.audience import filled
-from smsapp.store import doubts, ledger, news
+from smsapp.store import doubts, provider_refs
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Message, Run
 from smsapp.store.settings import settings
@@ -73,10 +73,10 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                     log.exception("look_up.fault channel=%s", channel_id)
                     break
                 with writing() as current:
-                    settled = _clear(current, channel_id, question, found)
+                    settled = _clear(current, channel_id, question, found, now)
                     receipts.apply_receipts(current, {channel_id: settled}, now)
                     if adapter.receipts_by_provider_ref:
-                        _remember(current, channel_id, question, settled)
+                        _remember(current, channel_id, question, settled, now)
 
 
 def _questions(channel_id: int, now: dt.datetime) -> list[Question]:
@@ -116,10 +116,12 @@ def _question(current: Session, run: Run, most: int, now: dt.datetime) -> tuple[
     return Question(run.id, template, asked), rows[-1].seq if len(rows) == most else 0
 
 
-def _clear(current: Session, channel_id: int, question: Question, found: Sequence[Receipt]) -> list[Receipt]:
+def _clear(
+    current: Session, channel_id: int, question: Question, found: Sequence[Receipt], now: dt.datetime
+) -> list[Receipt]:
     """Return what is said of one message alone: what is known to be about another one is taken away."""
     refs = sorted({one.provider_ref for one in found if one.provider_ref})
-    others = {ref for ref, _phone in news.by_provider_ref(current, channel_id, refs)} if refs else set()
+    others = provider_refs.owners(current, channel_id, refs, receipts.window_begin(now)) if refs else {}
     said: dict[str, list[Receipt]] = {}
     for one in found:
         if one.provider_ref not in others:
@@ -128,7 +130,10 @@ def _clear(current: Session, channel_id: int, question: Question, found: Sequenc
     return [candidates[0] for ref, candidates in said.items() if ref in wanted and len(candidates) == 1]
 
 
-def _remember(current: Session, channel_id: int, question: Question, settled: Sequence[Receipt]) -> None:
+def _remember(
+    current: Session, channel_id: int, question: Question, settled: Sequence[Receipt], now: dt.datetime
+) -> None:
     """Keep the ids the provider named: its receipts come with them, and no other doubt may be settled by them."""
-    refs = [(one.provider_ref, "", int(one.ref.partition("-")[2])) for one in settled if one.provider_ref]
-    ledger.remember_refs(current, channel_id, question.run_id, refs)
+    phones = {doubt.message.ref: doubt.message.phone for doubt in question.doubts}
+    refs = [(one.provider_ref, phones[one.ref], int(one.ref.partition("-")[2])) for one in settled if one.provider_ref]
+    provider_refs.remember(current, channel_id, question.run_id, refs, int(now.timestamp()))

@@ -24,9 +24,10 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.receipt_match import owner_of
 from smsapp.domain.storable import storable
 from smsapp.services import calls, channels, intake, opt_outs, replies, stopping
-from smsapp.store import codes, inbox, news, queue, runs, strays
+from smsapp.store import codes, inbox, news, provider_refs, queue, runs, strays
 from smsapp.store.db import session, writing
 from smsapp.store.inbox import InboxState
 from smsapp.store.news import Move
@@ -228,7 +229,7 @@ def apply_receipts(current: Session, arrived: Mapping[int, Sequence[Receipt]], n
 
 def _place(current: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime) -> list[tuple[int, Receipt]]:
     """Apply receipts; return those (channel, receipt) that name no message of ours."""
-    told, owners, unknown = _told(current, arrived)
+    told, owners, unknown = _told(current, arrived, now)
     moves: dict[Move, list[int]] = {}
     for run_id, stands, seqs in news.where_they_stand(current, told):
         its = told[run_id]
@@ -264,16 +265,16 @@ def _decisive(status: Status, said: Sequence[Receipt]) -> Receipt:
 
 
 def _told(
-    current: Session, arrived: Mapping[int, Sequence[Receipt]]
+    current: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime
 ) -> tuple[dict[int, Told], dict[int, int], list[tuple[int, Receipt]]]:
     """Return what is said of each run's messages, the runs' channels, and receipts (channel, receipt) of nobody.
 
-    A message is found by our own reference or else by the provider's id.
+    A message is found by our own reference or else by the provider's id, given within RECEIPT_HOURS, and the number.
     """
     unknown: list[tuple[int, Receipt]] = []
     by_channel: dict[int, dict[int, Told]] = {}
     for channel_id, receipts in arrived.items():
-        theirs = _by_provider_ref(current, channel_id, receipts)
+        theirs = _by_provider_ref(current, channel_id, receipts, now)
         its_runs = by_channel[channel_id] = {}
         for receipt in receipts:
             key = None
@@ -281,8 +282,7 @@ def _told(
                 run, seq = ours.groups()
                 key = (int(run), int(seq))
             elif not receipt.ref:
-                provider_ref = storable(receipt.provider_ref)
-                key = theirs.get((provider_ref, receipt.phone)) or theirs.get((provider_ref, ""))
+                key = owner_of(theirs.get(storable(receipt.provider_ref), {}), receipt.phone)
             if key is None:
                 unknown.append((channel_id, receipt))
             else:
@@ -300,11 +300,16 @@ def _told(
 
 
 def _by_provider_ref(
-    current: Session, channel_id: int, receipts: Sequence[Receipt]
-) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return (provider's id, phone or "") -> (run, seq) for receipts without a reference of ours."""
+    current: Session, channel_id: int, receipts: Sequence[Receipt], now: dt.datetime
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return provider's id -> phone -> (run, seq) for receipts without a reference of ours."""
     refs = {storable(one.provider_ref) for one in receipts if not one.ref and one.provider_ref}
-    return news.by_provider_ref(current, channel_id, sorted(refs)) if refs else {}
+    return provider_refs.owners(current, channel_id, sorted(refs), window_begin(now)) if refs else {}
+
+
+def window_begin(now: dt.datetime) -> int:
+    """Return the moment (Unix seconds) since when a provider's id must have been given for a receipt to count."""
+    return int((now - dt.timedelta(hours=settings().RECEIPT_HOURS)).timestamp())
 
 
 def redo_strays(now: dt.datetime) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +18,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState, account_hold
 from smsapp.services import calls, opt_outs, sending
 from smsapp.services.calls import Calls
-from smsapp.store import ledger, runs
+from smsapp.store import ledger, provider_refs, runs
 from smsapp.store.db import writing
 from smsapp.store.ledger import Answered, Claimed
 from smsapp.store.runs import Run
@@ -74,10 +73,8 @@ def _follow(current: Session, one: Carried, now: dt.datetime) -> None:
     """Keep what else the answers said, and hold the run if its channel is in trouble."""
     if one.adapter.receipts_by_provider_ref:
         phones = {seq: phone for seq, phone, _params in one.batch.rows}
-        named = [answer for answer in one.answers if answer.provider_ref]
-        shared = Counter(answer.provider_ref for answer in named)
-        refs = [(a.provider_ref, phones[a.seq] if shared[a.provider_ref] > 1 else "", a.seq) for a in named]
-        ledger.remember_refs(current, one.channel_id, one.run_id, refs)
+        refs = [(answer.provider_ref, phones[answer.seq], answer.seq) for answer in one.answers if answer.provider_ref]
+        provider_refs.remember(current, one.channel_id, one.run_id, refs, int(now.timestamp()))
     gone = [(one.run_id, answer.seq) for answer in one.answers if answer.reason == Outcome.OPTED_OUT]
     if gone:
         opt_outs.record_told(current, gone, now)

@@ -25,6 +25,8 @@ class ChannelRow(Base):
     secrets: Mapped[bytes] = mapped_column(sa.LargeBinary, default=b"")
     callback_token: Mapped[str] = mapped_column(sa.String(64), unique=True)
     phone_property: Mapped[str] = mapped_column(sa.String(125), default="$phone")
+    trusted_numbers: Mapped[bool] = mapped_column(default=False)
+    """Only numbers that a server key, a file or a person has entered are written to."""
     rate: Mapped[int | None]
     """Messages per second over all workers; None = as fast as the provider takes them."""
     quiet_from: Mapped[str] = mapped_column(sa.String(5), default="21:00")

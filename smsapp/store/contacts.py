@@ -6,10 +6,11 @@ Contacts come by the million: they are read and written in bulk with plain SQL, 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -17,10 +18,12 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.domain import phone
 from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Type
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, session, upsert
+from smsapp.store.db import Base, BigId, as_json, changed, dialect, moment, one_of, session, upsert
 
 K = TypeVar("K")
 V = TypeVar("V")
+Row = tuple[str, str, str]
+"""User id, and as JSON: properties and phones."""
 
 ROWS_AT_ONCE = 200
 """Rows of one statement on SQLite: a statement for each, executemany, takes a third longer; so do some thousands."""
@@ -39,6 +42,10 @@ class Contact(Base):
     xwho: Mapped[str] = mapped_column(sa.String(254), unique=True)
     properties: Mapped[dict[str, Any]] = mapped_column(default=dict)
     phones: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    sources: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Where each value came from: {property: domain/trust.py Source.as_text}."""
+    anonymous: Mapped[bool] = mapped_column(default=False)
+    """Everything that was reported about it said that the person had not signed in."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
 
@@ -53,6 +60,8 @@ class Alias(Base):
 
     anonymous_id: Mapped[str] = mapped_column(sa.String(254), primary_key=True)
     xwho: Mapped[str] = mapped_column(sa.String(254), unique=True)
+    trusted: Mapped[bool] = mapped_column(default=True)
+    """False if a public key said so: see domain/trust.py leads_on."""
     created_at: Mapped[dt.datetime]
 
 
@@ -66,6 +75,8 @@ class Property(Base):
     type: Mapped[str] = mapped_column(sa.String(10))
     """One of domain/contact.py Type: string, number, bool, datetime, list."""
     label: Mapped[str] = mapped_column(sa.String(125), default="")
+    app_key_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_key.id", ondelete="SET NULL"))
+    """The public key that was first to report it; NULL = a server key, a file or a person vouches for it."""
     created_at: Mapped[dt.datetime]
 
 
@@ -76,6 +87,16 @@ class Profile:
     xwho: str
     properties: Mapping[str, Any]
     phones: Mapping[str, str]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    anonymous: bool = False
+
+
+class Held(NamedTuple):
+    """What a contact holds before it is changed."""
+
+    properties: Properties
+    sources: Mapping[str, str] = {}
+    anonymous: bool = True
 
 
 # Properties
@@ -119,6 +140,18 @@ def add_properties(
     return {name: Type(kind) for name, kind in kept}
 
 
+def names_of_key(app_key_id: int) -> list[str]:
+    """Return the properties that this public key was first to report, as long as nobody vouches for them."""
+    return list(
+        session().scalars(sa.select(Property.name).where(Property.app_key_id == app_key_id).order_by(Property.name))
+    )
+
+
+def take_over_names(current: Session, app_key_id: int) -> None:
+    """Vouch for the properties that this public key was first to report."""
+    changed(current, sa.update(Property).where(Property.app_key_id == app_key_id).values(app_key_id=None))
+
+
 def phone_properties(current: Session) -> set[str]:
     """Return the properties that hold a phone for some channel; the preset one always."""
     return {PHONE, *current.scalars(sa.select(ChannelRow.phone_property).distinct())}
@@ -132,60 +165,72 @@ def phones_of(held: Mapping[str, Any], names: Iterable[str], region: str) -> dic
 # Writing
 
 
-def lock(current: Session, xwhos: Collection[str], created: Collection[str], now: dt.datetime) -> dict[str, Properties]:
-    """Return the properties of those contacts that exist, safe from other writers until the transaction ends.
+def lock(current: Session, xwhos: Collection[str]) -> dict[str, Held]:
+    """Return what those contacts hold that exist, safe from other writers until the transaction ends.
 
-    `created` are the ids that will be written for sure: on PostgreSQL they are entered at once, in a fixed order, so
-    that two requests for the same new person wait for each other. SQLite has one writer at a time anyway.
+    SQLite has one writer at a time anyway.
     """
-    found = sa.select(Contact.xwho, Contact.properties).where(one_of(Contact.xwho, xwhos))
     if dialect() == "postgresql":
-        known = set(current.scalars(sa.select(Contact.xwho).where(one_of(Contact.xwho, created))))
-        fresh = sorted(set(created) - known)
-        if fresh:
-            rows = [
-                {"xwho": xwho, "properties": {}, "phones": {}, "created_at": now, "updated_at": now} for xwho in fresh
-            ]
-            current.execute(upsert(Contact).on_conflict_do_nothing(), rows)
-        found = found.order_by(Contact.xwho).with_for_update()
-    return _pairs(current, found)
+        columns = (Contact.xwho, Contact.properties, Contact.sources, Contact.anonymous)
+        query = sa.select(*columns).where(one_of(Contact.xwho, xwhos)).order_by(Contact.xwho).with_for_update()
+        return {xwho: Held(*rest) for xwho, *rest in current.execute(query)}
+    rows = _driver(current).execute(_HELD_SQLITE, (as_json(list(xwhos)),))
+    return {xwho: Held(json.loads(held), json.loads(sources), bool(unknown)) for xwho, held, sources, unknown in rows}
+
+
+def create(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> int:
+    """Add contacts; return how many were new. On PostgreSQL somebody else may add one of them at the same moment."""
+    if not profiles:
+        return 0
+    rows = _rows(sorted(profiles, key=lambda profile: profile.xwho))
+    if dialect() == "postgresql":
+        return current.connection().execute(_CREATE_POSTGRESQL, {"rows": _array(rows), "now": now}).rowcount
+    _in_groups(current, _CREATE_SQLITE, rows, now)
+    return len(rows)
 
 
 def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> None:
-    """Make these profiles the whole truth about their contacts, new or not; each user id occurs once."""
+    """Make these profiles the whole truth about contacts that exist; each user id occurs once."""
     if not profiles:
         return
-    rows = [(row.xwho, as_json(row.properties), as_json(row.phones)) for row in profiles]
+    rows = _rows(profiles)
     if dialect() == "postgresql":
-        current.execute(_REPLACE_POSTGRESQL, {**_columns(rows), "now": now})
+        current.execute(_REPLACE_POSTGRESQL, {"rows": _array(rows), "now": now})
     else:
-        _driver(current).executemany(_REPLACE_SQLITE.replace(":now", f"'{_moment(now)}'"), rows)
+        _in_groups(current, _REPLACE_SQLITE, rows, now)
 
 
-def merge(current: Session, rows: Sequence[tuple[str, str, str]], now: dt.datetime) -> int:
-    """Lay rows of (user id, properties as JSON, phones as JSON) over the contacts; return how many are new.
+def remove(current: Session, xwhos: Collection[str]) -> None:
+    """Remove contacts of which nothing is known any more; they leave their segments."""
+    if xwhos:
+        changed(current, sa.delete(Contact).where(one_of(Contact.xwho, xwhos)))
 
-    What a row does not name stays as it is. Of several rows with one id the later one wins, property by property.
+
+def merge(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
+    """Lay rows over the contacts; return how many are new.
+
+    `source` (domain/trust.py Source.as_text) is kept beside every value that a row has; whoever writes so is trusted,
+    and the contacts are registered ones. What a row does not name stays as it is. Of several
+    rows with one id the later one wins, property by property.
     """
     if not rows:
         return 0
     if dialect() == "postgresql":
-        return sum(_merge_postgresql(current, wave, now) for wave in _waves(rows))
+        return sum(_merge_postgresql(current, wave, source, now) for wave in _waves(rows))
     driver = _driver(current)
     # A row id is given to new rows only and always counts up, so the highest one tells how many there were.
     before = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
-    when = _moment(now)
-    for begin in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[begin : begin + ROWS_AT_ONCE]
-        driver.execute(_MERGE_SQLITE.format(", ".join(["(?, ?, ?)"] * len(some))), (when, *chain.from_iterable(some)))
+    _in_groups(current, _MERGE_SQLITE, rows, now, source)
     after = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     return int(after - before)
 
 
-def bound(current: Session, ids: Collection[str]) -> dict[str, str]:
-    """Return the bindings {anonymous id: registered id} in which one of these ids takes part, on either side."""
-    either = sa.or_(one_of(Alias.anonymous_id, ids), one_of(Alias.xwho, ids))
-    return _pairs(current, sa.select(Alias.anonymous_id, Alias.xwho).where(either))
+def bound(current: Session, ids: Collection[str], registered: Collection[str] = ()) -> dict[str, str]:
+    """Return the bindings {anonymous id: registered id} of these anonymous ids, and those of these registered ones."""
+    sides = one_of(Alias.anonymous_id, ids)
+    if registered:
+        sides = sa.or_(sides, one_of(Alias.xwho, registered))
+    return _pairs(current, sa.select(Alias.anonymous_id, Alias.xwho).where(sides))
 
 
 def bind(current: Session, aliases: Mapping[str, str], now: dt.datetime) -> None:
@@ -284,30 +329,45 @@ def _begins(search: str) -> sa.ColumnElement[bool]:
 
 # Statements
 
+_HELD_SQLITE = "SELECT xwho, properties, sources, anonymous FROM contact WHERE xwho IN (SELECT value FROM json_each(?))"
+_CREATE_SQLITE = (
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
+    "SELECT column1, column2, column3, column4, column5, ?1, ?1 FROM (VALUES {})"
+)
 _REPLACE_SQLITE = (
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) VALUES (?, ?, ?, :now, :now) "
-    "ON CONFLICT (xwho) DO UPDATE SET properties = excluded.properties, phones = excluded.phones, "
-    "updated_at = excluded.updated_at"
+    "UPDATE contact SET properties = column2, phones = column3, sources = column4, anonymous = column5, "
+    "updated_at = ?1 FROM (VALUES {}) WHERE contact.xwho = column1"
 )
 _MERGE_SQLITE = (
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
-    "SELECT column1, column2, column3, ?1, ?1 FROM (VALUES {}) WHERE true "
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
+    "SELECT column1, column2, column3, (SELECT json_group_object(key, ?2) FROM json_each(column2)), false, ?1, ?1 "
+    "FROM (VALUES {}) WHERE true "
     "ON CONFLICT (xwho) DO UPDATE SET properties = json_patch(properties, excluded.properties), "
-    "phones = json_patch(phones, excluded.phones), updated_at = excluded.updated_at"
+    "phones = json_patch(phones, excluded.phones), sources = json_patch(sources, excluded.sources), "
+    "anonymous = false, updated_at = excluded.updated_at"
+)
+_ARRIVING = (
+    "(SELECT row ->> 0 AS xwho, row -> 1 AS properties, row -> 2 AS phones, row -> 3 AS sources, "
+    "CAST(row -> 4 AS boolean) AS anonymous FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS row) AS arriving"
+)
+_CREATE_POSTGRESQL = sa.text(
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "  # noqa: S608 our own
+    "SELECT xwho, properties, phones, sources, anonymous, CAST(:now AS timestamptz), CAST(:now AS timestamptz) "
+    f"FROM {_ARRIVING} ON CONFLICT (xwho) DO NOTHING"
 )
 _REPLACE_POSTGRESQL = sa.text(
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
-    "SELECT who, held::jsonb, numbers::jsonb, CAST(:now AS timestamptz), CAST(:now AS timestamptz) "
-    "FROM unnest(CAST(:xwhos AS text[]), CAST(:properties AS text[]), CAST(:phones AS text[])) "
-    "AS arriving (who, held, numbers) "
-    "ON CONFLICT (xwho) DO UPDATE SET properties = excluded.properties, phones = excluded.phones, "
-    "updated_at = excluded.updated_at"
+    "UPDATE contact SET properties = arriving.properties, phones = arriving.phones, "  # noqa: S608 our own text
+    "sources = arriving.sources, anonymous = arriving.anonymous, updated_at = CAST(:now AS timestamptz) "
+    f"FROM {_ARRIVING} WHERE contact.xwho = arriving.xwho"
 )
 _MERGE_POSTGRESQL = (
-    "INSERT INTO contact (xwho, properties, phones, created_at, updated_at) "
-    "SELECT xwho, properties, phones, %s, %s FROM arriving ORDER BY xwho "
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
+    "SELECT xwho, properties, phones, "
+    "coalesce((SELECT jsonb_object_agg(name, %s::text) FROM jsonb_object_keys(properties) AS name), '{}'), "
+    "false, %s, %s FROM arriving ORDER BY xwho "
     "ON CONFLICT (xwho) DO UPDATE SET properties = contact.properties || excluded.properties, "
-    "phones = contact.phones || excluded.phones, updated_at = excluded.updated_at RETURNING (xmax = 0)"
+    "phones = contact.phones || excluded.phones, sources = contact.sources || excluded.sources, "
+    "anonymous = false, updated_at = excluded.updated_at RETURNING (xmax = 0)"
 )
 _ADOPT = sa.text(
     "INSERT INTO segment_member (segment_id, contact_id) SELECT segment_id, :new FROM segment_member "
@@ -330,21 +390,37 @@ def _driver(current: Session) -> Any:
     return current.connection().connection.driver_connection
 
 
-def _columns(rows: Sequence[tuple[str, str, str]]) -> dict[str, list[str]]:
-    xwhos, held, numbers = zip(*rows, strict=True)
-    return {"xwhos": list(xwhos), "properties": list(held), "phones": list(numbers)}
+def _rows(profiles: Sequence[Profile]) -> list[tuple[str, str, str, str, bool]]:
+    return [
+        (row.xwho, as_json(row.properties), as_json(row.phones), as_json(row.sources), row.anonymous)
+        for row in profiles
+    ]
 
 
-def _moment(now: dt.datetime) -> str:
-    """Return the moment as SQLAlchemy writes a DateTime on SQLite."""
-    return f"{now.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}"
+def _array(rows: Sequence[tuple[str, str, str, str, bool]]) -> str:
+    """Return rows as one JSON text: the driver takes longer to hand over lists."""
+    texts = [
+        f"[{as_json(xwho)},{held},{numbers},{sources},{as_json(anonymous)}]"
+        for xwho, held, numbers, sources, anonymous in rows
+    ]
+    return f"[{','.join(texts)}]"
 
 
-def _waves(rows: Sequence[tuple[str, str, str]]) -> list[Sequence[tuple[str, str, str]]]:
+def _in_groups(current: Session, statement: str, rows: Sequence[tuple[Any, ...]], now: dt.datetime, *more: str) -> None:
+    """Run a statement over rows as its VALUES, ROWS_AT_ONCE at a time, after the moment and `more` (SQLite)."""
+    driver = _driver(current)
+    row = f"({', '.join('?' * len(rows[0]))})"
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[begin : begin + ROWS_AT_ONCE]
+        values = (moment(now), *more, *chain.from_iterable(some))
+        driver.execute(statement.format(", ".join([row] * len(some))), values)
+
+
+def _waves(rows: Sequence[Row]) -> list[Sequence[Row]]:
     """Cut rows so that no user id occurs twice in one statement, in the order in which they came."""
     if len({row[0] for row in rows}) == len(rows):
         return [rows]
-    waves: list[list[tuple[str, str, str]]] = []
+    waves: list[list[Row]] = []
     seen: dict[str, int] = {}
     for row in rows:
         nth = seen[row[0]] = seen.get(row[0], -1) + 1
@@ -354,7 +430,7 @@ def _waves(rows: Sequence[tuple[str, str, str]]) -> list[Sequence[tuple[str, str
     return list(waves)
 
 
-def _merge_postgresql(current: Session, rows: Sequence[tuple[str, str, str]], now: dt.datetime) -> int:
+def _merge_postgresql(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
     with _driver(current).cursor() as cursor:
         cursor.execute(
             "CREATE TEMP TABLE IF NOT EXISTS arriving (xwho text, properties jsonb, phones jsonb) ON COMMIT DELETE ROWS"
@@ -363,5 +439,5 @@ def _merge_postgresql(current: Session, rows: Sequence[tuple[str, str, str]], no
         with cursor.copy("COPY arriving FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
-        cursor.execute(_MERGE_POSTGRESQL, (now, now))
+        cursor.execute(_MERGE_POSTGRESQL, (source, now, now))
         return sum(new for (new,) in cursor.fetchall())

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.storable import storable
+from smsapp.domain.trust import KeyKind, Rights, Rule
 from smsapp.store.db import Base, BigId, changed, session
 
 RAW_LENGTH = 4000
@@ -38,11 +39,40 @@ class AppKey(Base):
 
     __tablename__ = "app_key"
 
-    key: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(sa.String(64), unique=True)
     name: Mapped[str] = mapped_column(sa.String(120))
+    kind: Mapped[str] = mapped_column(sa.String(10), default=KeyKind.SERVER)
+    """domain/trust.py KeyKind; it never changes: values keep who wrote them."""
     active: Mapped[bool] = mapped_column(default=True)
+    properties: Mapped[list[Any] | None]
+    """Names of the properties that it may write; NULL = all."""
+    rules: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """{property: domain/trust.py Rule}"""
     created_at: Mapped[dt.datetime]
     last_used_at: Mapped[dt.datetime | None]
+
+    @property
+    def rights(self) -> Rights:
+        """What it may do."""
+        return _rights(self.kind, self.properties, self.rules)
+
+    def __repr__(self) -> str:
+        return f"<AppKey {self.id} {self.kind}>"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRights:
+    """An active key as the upload protocol needs it."""
+
+    id: int
+    key: str
+    rights: Rights
+
+
+def _rights(kind: str, properties: Sequence[str] | None, rules: Mapping[str, str]) -> Rights:
+    writable = None if properties is None else frozenset(properties)
+    return Rights(KeyKind(kind), writable, {name: Rule(rule) for name, rule in rules.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +106,6 @@ def add_bad(current: Session, source: str, bad: Sequence[Bad], now: dt.datetime,
         for row in bad
     ]
     current.execute(sa.insert(BadRecord), rows)
-
-
-def is_counted(source: str, reason: str, since: dt.datetime) -> bool:
-    """Say whether such a line was written since that moment."""
-    same = sa.exists().where(BadRecord.source == source, BadRecord.reason == reason, BadRecord.at > since)
-    return bool(session().scalar(sa.select(same)))
 
 
 def bad_records(
@@ -119,12 +143,15 @@ def app_keys() -> list[AppKey]:
     return list(session().scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
 
 
-def app_key(key: str) -> AppKey | None:
-    return session().get(AppKey, key)
+def app_key(key_id: int) -> AppKey | None:
+    return session().get(AppKey, key_id)
 
 
-def active_keys(current: Session) -> set[str]:
-    return set(current.scalars(sa.select(AppKey.key).where(AppKey.active)))
+def key_rights(current: Session) -> dict[str, KeyRights]:
+    """Return {key: what it may do} of all active keys."""
+    columns = (AppKey.id, AppKey.key, AppKey.kind, AppKey.properties, AppKey.rules)
+    rows = current.execute(sa.select(*columns).where(AppKey.active))
+    return {key: KeyRights(id_, key, _rights(kind, names, rules)) for id_, key, kind, names, rules in rows}
 
 
 def touch_keys(current: Session, keys: Collection[str], now: dt.datetime) -> None:

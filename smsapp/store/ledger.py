@@ -20,9 +20,9 @@ from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import CancelReason, RunState
 from smsapp.store import codes
-from smsapp.store.db import add_up, as_array, as_json, changed, dialect, upsert
+from smsapp.store.db import add_up, as_array, as_json, changed, dialect
 from smsapp.store.replies import OptOut
-from smsapp.store.runs import Batch, BatchState, Message, ProviderRef, Run, Tally, channel_of
+from smsapp.store.runs import Batch, BatchState, Message, Run, Tally, channel_of
 
 ROWS_AT_ONCE = 1000
 """Rows one UPDATE of SQLite takes, four parameters each; it allows 32,766."""
@@ -385,15 +385,6 @@ def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered]
             ],
         )
     return sum(a.parts for a in group if a.seq in late or a.seq in took)
-
-
-def remember_refs(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]]) -> None:
-    """Keep where the provider's ids (ref, phone or "", seq) lead, for kinds whose receipts name nothing else."""
-    rows = [
-        {"channel_id": channel_id, "ref": ref, "phone": phone, "run_id": run_id, "seq": seq} for ref, phone, seq in refs
-    ]
-    if rows:
-        session.connection().execute(upsert(ProviderRef).on_conflict_do_nothing(), rows)
 
 
 def is_ready(session: Session, run_ids: Sequence[int]) -> bool:

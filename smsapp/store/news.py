@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
 from smsapp.store.db import add_up, changed, dialect, list_of, one_of
 from smsapp.store.ledger import Changes, name, shift
-from smsapp.store.runs import WAS, Batch, BatchState, Message, ProviderRef, ReceiptBucket, Run, Tally
+from smsapp.store.runs import WAS, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
 BUCKET_SECONDS = 600
 
@@ -154,13 +154,3 @@ def _carried_on(session: Session, moves: Mapping[Move, Sequence[int]]) -> dict[i
             mine[WAS + name(move.known.status), move.known.reason] -= 1
             mine[WAS + name(move.status), move.reason] += 1
     return changes
-
-
-def by_provider_ref(session: Session, channel_id: int, refs: Sequence[str]) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return (ref, phone or "") -> (run, seq) for a provider's ids."""
-    found = session.execute(
-        sa.select(ProviderRef.ref, ProviderRef.phone, ProviderRef.run_id, ProviderRef.seq).where(
-            ProviderRef.channel_id == channel_id, one_of(ProviderRef.ref, refs)
-        )
-    )
-    return {(ref, phone): (run_id, seq) for ref, phone, run_id, seq in found}

@@ -190,9 +190,11 @@ class ProviderRef(Base):
     channel_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     ref: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
     phone: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
-    """"" where the id alone names one message."""
+    """The message's number: an id names a message together with it, because providers use ids again."""
     run_id: Mapped[int] = mapped_column(BigId)
     seq: Mapped[int]
+    at: Mapped[int] = mapped_column(sa.BigInteger)
+    """When the provider gave the message this id, in Unix seconds."""
 
 
 def add_run(

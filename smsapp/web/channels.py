@@ -67,7 +67,7 @@ def new(kind: str) -> Response:
     made_of = _kind(kind)
     preset = next((one for one in made_of.presets if one.name == request.args.get("preset")), None)
     given = {one.name: one.default for one in made_of.settings} | dict(preset.values if preset else {})
-    form = channel_form(made_of, **NEW, **given)
+    form = channel_form(made_of, **NEW, rate=made_of.documented_rate, **given)
     problems: list[str] = []
     if form.validate_on_submit():
         try:

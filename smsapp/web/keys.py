@@ -1,4 +1,4 @@
-"""AppKeys, and how apps and sites report profiles with them."""
+"""AppKeys: what each may do, and how apps and sites report profiles with them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.people import Role
-from smsapp.services import clock, keys
-from smsapp.web import guard
+from smsapp.domain.trust import MOST_NEW_NAMES, KeyKind, Rule
+from smsapp.services import clock, contacts, keys
+from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
-from smsapp.web.forms.keys import KeyForm
+from smsapp.web.forms.keys import KeyForm, NewKeyForm
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, see_other
@@ -20,32 +21,72 @@ bp = Blueprint("keys", __name__, url_prefix="/keys")
 MENU = MenuLine(_l("AppKeys"), "keys.index", 70, "key", Role.ADMINISTRATOR, settings=True)
 
 SDKS = ("JavaScript", "Python", "Java", "PHP", "Go", "Node", "HTTP")
+BROWSER_SDKS = ("JavaScript",)
 
 
 @bp.route("/", methods=["GET", "POST"])
 @needs(Role.ADMINISTRATOR)
 def index() -> Response:
     """All keys, and a form to make another one."""
-    form = KeyForm()
+    form = NewKeyForm()
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            made = keys.create(form.name.data, guard.actor(), clock.now())
+            made = keys.create(
+                form.name.data, KeyKind(form.kind.data), guard.actor(), clock.now(), form.writable_names()
+            )
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
             flash(_("The AppKey was made. This is how apps use it."), "success")
-            return see_other(url_for(".guide", key=made.key))
+            return see_other(url_for(".guide", key=made.id))
     return page(
         "contacts/keys.html", 422 if form.is_submitted() else 200, form=form, problems=problems, keys=keys.listed()
     )
 
 
-@bp.post("/<key>/switch")
+@bp.route("/<int:key_id>", methods=["GET", "POST"])
 @needs(Role.ADMINISTRATOR)
-def switch(key: str) -> Response:
+def show(key_id: int) -> Response:
+    """One key: its name, the properties that it may write, and its rules for proposals."""
+    row = keys.key(key_id)
+    form = KeyForm.of(row)
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            keys.change(row.id, form.name.data, form.writable_names(), form.rules(row), guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_("The AppKey was saved."), "success")
+            return see_other(url_for(".show", key_id=row.id))
+    return page(
+        "contacts/key.html",
+        422 if form.is_submitted() else 200,
+        form=form,
+        problems=problems,
+        row=row,
+        catalogue=contacts.catalogue(),
+        names=keys.names_of(row),
+        most_new_names=MOST_NEW_NAMES,
+        rules=tuple(Rule),
+    )
+
+
+@bp.post("/<int:key_id>/take-over")
+@needs(Role.ADMINISTRATOR)
+def take_over(key_id: int) -> Response:
+    """Vouch for the properties that a public key has brought."""
+    keys.take_over(key_id, guard.actor(), clock.now())
+    flash(_("These properties are yours now. The key may bring new ones."), "success")
+    return see_other(url_for(".show", key_id=key_id))
+
+
+@bp.post("/<int:key_id>/switch")
+@needs(Role.ADMINISTRATOR)
+def switch(key_id: int) -> Response:
     """Let a key work, or work no more."""
-    row = keys.switch(key, request.form.get("active") == "1", guard.actor(), clock.now())
+    row = keys.switch(key_id, request.form.get("active") == "1", guard.actor(), clock.now())
     if row.active:
         flash(_("“%(name)s” works again.", name=row.name), "success")
     else:
@@ -58,14 +99,18 @@ def switch(key: str) -> Response:
 def guide() -> Response:
     """How each SDK is told the server's address and the AppKey."""
     active = [row for row in keys.listed() if row.active]
-    wanted = request.args.get("key", "")
-    chosen = next((row for row in active if row.key == wanted), active[0] if active else None)
-    sdk = request.args.get("sdk", SDKS[0])
+    wanted = request.args.get("key", type=inputs.long_id)
+    sdk = request.args.get("sdk", "")
+    chosen = next((row for row in active if row.id == wanted), None) or keys.advised(
+        active, browser=sdk in BROWSER_SDKS
+    )
+    sdk = sdk if sdk in SDKS else ("JavaScript" if chosen and chosen.kind == KeyKind.BROWSER else "Python")
     return page(
         "contacts/guide.html",
         keys=active,
         chosen=chosen,
         server=keys.server_url(request.url_root),
         sdks=SDKS,
-        sdk=sdk if sdk in SDKS else SDKS[0],
+        sdk=sdk,
+        mismatch=chosen is not None and (chosen.kind == KeyKind.SERVER) is (sdk in BROWSER_SDKS),
     )

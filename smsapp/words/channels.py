@@ -34,6 +34,16 @@ PROBLEMS = {
     "channel_currency": _l("Three letters such as CNY."),
     "setting_missing": _l("Please fill this in."),
     "setting_number": _l("This must be a number."),
+    "setting_whole_number": _l("This must be a whole number."),
+    "setting_pattern": _l("This is not written as the provider writes it. Write it like %(example)s."),
+    "address_unencrypted": _l(
+        "%(host)s would be called without encryption: passwords and numbers could be read on the way. Use an encrypted "
+        "address (https://, smpps://), permit it in the settings below if the kind offers that, or name the host in "
+        "ALLOWED_PRIVATE_HOSTS if it is your own."
+    ),
+    "channel_settings_unread": _l(
+        "The settings of the channel %(name)s cannot be read by this version. Edit the channel and save it again."
+    ),
     "setting_range": _l("From %(low)s to %(high)s."),
     "setting_choice": _l("Choose one of the offered values."),
     "setting_region": _l("A region is written like us-east-1."),

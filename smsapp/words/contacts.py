@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import Reason, Type
+from smsapp.domain.trust import KeyKind, Rule
 
 LABELS = {
     Type.STRING: _l("String"),
@@ -16,6 +17,7 @@ LABELS = {
     Type.BOOL: _l("Yes or no"),
     Type.DATETIME: _l("Date and time"),
     Type.LIST: _l("Set of texts"),
+    Reason.BROKEN: _l("Broken JSON"),
     Reason.BAD_RECORD: _l("Not a record"),
     Reason.NO_OBJECT: _l("No objects"),
     Reason.BAD_APPID: _l("Unknown AppKey"),
@@ -48,6 +50,11 @@ LABELS = {
     ImportState.RUNNING: _l("Coming in"),
     ImportState.DONE: _l("Done"),
     ImportState.FAILED: _l("Broken off"),
+    KeyKind.SERVER: _l("Server key"),
+    KeyKind.APP: _l("App key"),
+    KeyKind.BROWSER: _l("Browser key"),
+    Rule.ACCEPT: _l("Always accept"),
+    Rule.DROP: _l("Always drop"),
     "role_ignore": _l("Leave out"),
     "role_id": _l("User id"),
     "role_phone": _l("Phone number"),
@@ -56,6 +63,7 @@ LABELS = {
 }
 
 PROBLEMS = {
+    "record_broken_json": _l("The text of this record is no JSON. The records beside it were read."),
     "record_bad_record": _l("This is not a JSON object with xwho, xwhat and xcontext."),
     "record_no_object": _l("%(n)s records of one request were no JSON objects. They are not kept."),
     "record_unknown_appkey": _l(
@@ -71,8 +79,11 @@ PROBLEMS = {
     ),
     "record_bad_value": _l("The value of “%(name)s” cannot be kept or does not suit this operation."),
     "record_bad_text": _l("There are characters that cannot be read. Save the file as UTF-8 and check this row."),
-    "record_type_conflict": _l("“%(name)s” is of type %(expected)s, but this value is of type %(found)s."),
-    "record_too_long": _l("“%(name)s” is longer than %(limit)s bytes in UTF-8."),
+    "record_type_conflict": _l(
+        "“%(name)s” is of type %(expected)s, but this value (%(value)s) is of type %(found)s. "
+        "This property alone was left out."
+    ),
+    "record_too_long": _l("“%(name)s” is longer than %(limit)s characters."),
     "record_too_many_properties": _l("There are more than %(limit)s properties."),
     "record_too_many_names": _l(
         "“%(name)s” was left out: there are %(limit)s different properties already, and no more are taken. "
@@ -171,6 +182,7 @@ PROBLEMS = {
     "map_unreadable": _l("“%(map)s” cannot be read. Write --map COLUMN=NAME or --map COLUMN=NAME:TYPE."),
     "map_type": _l("There is no type “%(type)s”. Choose one of: %(types)s."),
     "key_name": _l("Give it a name of at most %(most)s characters."),
+    "key_property": _l("“%(name)s” cannot be the name of a property."),
     "key_exists": _l("There is an AppKey named “%(name)s” already."),
 }
 
@@ -186,5 +198,5 @@ def in_words(facts: Mapping[str, Any]) -> dict[str, Any]:
     types = {kind.value: LABELS[kind] for kind in Type}
     return {
         name: str(types.get(fact, fact)) if name in {"expected", "found", "type"} else fact
-        for name, fact in {"name": "xwho", "n": 1, **facts}.items()
+        for name, fact in {"name": "xwho", "n": 1, "value": "", **facts}.items()
     }

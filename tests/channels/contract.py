@@ -373,13 +373,13 @@ class HttpContract(Contract):
             )
         )
         ensure_partition(session(), run_id)
-        builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=PHONE, status=Status.ACCEPTED))
+        builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=told.phone or PHONE, status=Status.ACCEPTED))
         intake.store(channel_id, [callback, callback], now)
         receipts.apply_news(now)
         # when the answer is, and the receipt comes once more
         if not told.ref:
-            where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": told.phone}
-            builders.kept(ProviderRef(**where, run_id=run_id, seq=seq))
+            where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": told.phone or PHONE}
+            builders.kept(ProviderRef(**where, run_id=run_id, seq=seq, at=int(now.timestamp())))
             receipts.redo_strays(now)
         intake.store(channel_id, [callback], now)
         receipts.apply_news(now)

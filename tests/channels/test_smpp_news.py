@@ -26,6 +26,8 @@ from tests.channels.smsc import deliver, pdu, receipt, smsc, tlv
 from tests.channels.transceiver import Inbox, held, made, one, refuses, to
 from tests.channels.wire import run
 
+PHONE = "+8613800138000"
+
 
 def read(adapter: Channel, body: bytes) -> Sequence[Any]:
     return list(adapter.read_callback(Callback("DELIVER", "", {}, pdu(5, 0, 1, body))))
@@ -44,7 +46,9 @@ def test_a_receipt_is_kept_as_it_came_before_it_is_acknowledged(tmp_path: Path) 
             await server.until(lambda: server.acknowledged)
             assert server.acknowledged == {seq: 0}
             assert inbox.kept == [Callback("DELIVER", "", {}, pdu(5, 0, seq, raw))]
-            assert adapter.read_callback(inbox.kept[0]) == [Receipt(News.DELIVERED, provider_ref="12", code="DELIVRD")]
+            assert adapter.read_callback(inbox.kept[0]) == [
+                Receipt(News.DELIVERED, provider_ref="12", phone=PHONE, code="DELIVRD")
+            ]
 
     run(story())
 
@@ -99,7 +103,7 @@ def test_a_receipts_word_means_what_the_table_says(
 ) -> None:
     adapter = made("smpp://127.0.0.1:1", tmp_path)
     code = stat if err.strip("0") == "" else f"{stat}/{err}"
-    expected = [Receipt(news, provider_ref="a1", outcome=outcome, code=code)]
+    expected = [Receipt(news, provider_ref="a1", phone=PHONE, outcome=outcome, code=code)]
     assert read(adapter, receipt("00A1", stat, err)) == expected
     assert read(adapter, receipt("00A1", stat, err)) == expected
 
@@ -109,7 +113,7 @@ def test_a_receipt_may_have_optional_parameters_only(tmp_path: Path) -> None:
     ids = tlv(0x1E, b"77\0")
     body = deliver(b"", esm_class=4, extra=ids + tlv(0x427, b"\x05") + tlv(0x423, b"\x03\x00\x1b"))
     assert read(adapter, body) == [
-        Receipt(News.UNDELIVERED, provider_ref="77", outcome=Outcome.UNKNOWN, code="UNDELIV/27")
+        Receipt(News.UNDELIVERED, provider_ref="77", phone=PHONE, outcome=Outcome.UNKNOWN, code="UNDELIV/27")
     ]
     # some forget to say that it is a receipt, some invent states
     assert read(adapter, deliver(b"", extra=ids + tlv(0x427, b"\x02")))[0].news is News.DELIVERED
@@ -119,7 +123,7 @@ def test_a_receipt_may_have_optional_parameters_only(tmp_path: Path) -> None:
 def test_a_receipt_in_a_message_payload_is_read_too(tmp_path: Path) -> None:
     text = b"id:9 stat:DELIVRD"
     (found,) = read(made("smpp://127.0.0.1:1", tmp_path), deliver(b"", esm_class=4, extra=tlv(0x424, text)))
-    assert found == Receipt(News.DELIVERED, provider_ref="9", code="DELIVRD")
+    assert found == Receipt(News.DELIVERED, provider_ref="9", phone=PHONE, code="DELIVRD")
 
 
 @pytest.mark.parametrize(
@@ -230,6 +234,32 @@ def test_the_providers_own_codes_mean_what_the_settings_say(tmp_path: Path) -> N
     assert isinstance(run(story(0x413)), Throttled)
     adapter = made("smpp://127.0.0.1:1", tmp_path, own_codes=own)
     assert read(adapter, receipt("5", "UNDELIV", "027")) == [
-        Receipt(News.UNDELIVERED, provider_ref="5", outcome=Outcome.SWITCHED_OFF, code="UNDELIV/027")
+        Receipt(News.UNDELIVERED, provider_ref="5", phone=PHONE, outcome=Outcome.SWITCHED_OFF, code="UNDELIV/027")
     ]
     assert read(adapter, receipt("5", "NOROUTE"))[0].outcome is Outcome.BAD_NUMBER
+
+
+@pytest.mark.parametrize(
+    ("text", "id", "code"),
+    [
+        ("id:A1 sub:001 dlvrd:001 stat:DELIVRD err:000 text:Order id:77 stat:ok", "a1", "DELIVRD"),
+        ("id:A1 stat:UNDELIV err: text:Hello", "a1", "UNDELIV"),
+        ("id:A1 stat:UNDELIV err: Text:id:77 err:9", "a1", "UNDELIV"),
+        ("id:A1 err: stat:UNDELIV text:", "a1", "UNDELIV"),
+        ("id:A1 err:027 submit date:2603021000 done date:2603021001 stat:UNDELIV text:\u9752", "a1", "UNDELIV/027"),
+    ],
+)
+@pytest.mark.parametrize("coding", ["latin-1", "utf-16-be", "utf-16-le"])
+def test_the_fields_of_a_receipt_end_where_its_text_begins(
+    text: str, id: str, code: str, coding: str, tmp_path: Path
+) -> None:
+    adapter = made("smpp://127.0.0.1:1", tmp_path)
+    body = deliver(text.encode(coding, "replace"), esm_class=4, coding=0 if coding == "latin-1" else 8)
+    (found,) = read(adapter, body)
+    assert (found.provider_ref, found.code, found.phone) == (id, code, PHONE)
+
+
+def test_a_receipt_that_comes_from_our_own_sender_is_about_its_destination(tmp_path: Path) -> None:
+    adapter = made("smpp://127.0.0.1:1", tmp_path, source="8613800138000")
+    (found,) = read(adapter, receipt("1"))
+    assert found.phone == "+10690001"

@@ -372,3 +372,18 @@ class TestTwilio(HttpContract):
     def test_calls_that_say_nothing_are_value_errors(self, fields: dict[str, str], tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"."):
             self.make("http://127.0.0.1:1", tmp_path).read_callback(signed(fields))
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "fits"),
+    [
+        ("account_sid", "ACshort", False),
+        ("account_sid", "AC" + "0a" * 16, True),
+        ("account_sid", "SK" + "0a" * 16, False),
+        ("api_key", "SKx", False),
+        ("api_key", "SK" + "0a" * 16, True),
+    ],
+)
+def test_ids_are_refused_when_they_are_saved_if_they_are_none(name: str, typed: str, fits: bool) -> None:
+    (setting,) = [one for one in Twilio.settings if one.name == name]
+    assert (setting.problem(typed) is None) is fits

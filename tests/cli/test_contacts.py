@@ -61,7 +61,7 @@ def test_refused_rows_are_told_with_their_number_and_the_exit_code_is_3(bring: C
     ("args", "said"),
     [
         (("--id", "没有"), "会员号"),
-        (("--map", "等级"), "--map 列=属性名"),
+        (("--map", "等级"), "--map COLUMN=NAME"),
         (("--map", "等级=level:colour"), "colour"),
         (("--map", "会员号=-"), "用户 ID"),
     ],
@@ -79,19 +79,19 @@ def test_a_file_that_is_no_table_ends_with_exit_code_2(bring: Call) -> None:
 
 
 def test_a_key_is_made_listed_and_disabled(runner: FlaskCliRunner) -> None:
-    made = runner.invoke(args=["keys", "create", "Shop app"])
+    made = runner.invoke(args=["keys", "create", "Shop app", "--kind", "server"])
     key = made.stdout.strip()
     assert made.exit_code == 0
     assert [row.key for row in keys.listed()] == [key]
     assert "never" in runner.invoke(args=["keys", "list"]).stdout
     assert runner.invoke(args=["keys", "disable", key]).stdout == "Shop app: disabled\n"
-    assert f"{key}  disabled" in runner.invoke(args=["keys", "list"]).stdout
+    assert f"{key}  server   disabled" in runner.invoke(args=["keys", "list"]).stdout
     assert runner.invoke(args=["keys", "enable", key]).stdout == "Shop app: active\n"
 
 
 def test_what_cannot_be_done_with_a_key_is_said_with_exit_code_1(runner: FlaskCliRunner) -> None:
-    runner.invoke(args=["keys", "create", "Shop app"])
-    again = runner.invoke(args=["keys", "create", "Shop app"])
+    runner.invoke(args=["keys", "create", "Shop app", "--kind", "app"])
+    again = runner.invoke(args=["keys", "create", "Shop app", "--kind", "browser"])
     assert again.exit_code == 1
     assert "Shop app" in again.stderr
     assert runner.invoke(args=["keys", "disable", "unknown"]).exit_code == 1

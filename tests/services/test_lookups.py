@@ -9,8 +9,8 @@ from smsapp.channels.base import News, Receipt, Unclear
 from smsapp.domain.message import Settle
 from smsapp.domain.outcome import Outcome
 from smsapp.services import doubts, lookups, reports
+from smsapp.store import provider_refs
 from smsapp.store.db import session, writing
-from smsapp.store.ledger import remember_refs
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, refs, the_run, work
 from tests.fakes import FakeChannel, FakeClock
@@ -59,7 +59,9 @@ def test_what_cannot_be_told_apart_is_not_guessed(run_id: int, provider: FakeCha
         second: [Receipt(News.DELIVERED, second, "a"), Receipt(News.DELIVERED, second, "b")],
     }
     with writing() as current:
-        remember_refs(current, the_run(run_id).channel_id, 99, [("other", "", 1)])
+        provider_refs.remember(
+            current, the_run(run_id).channel_id, 99, [("other", "+8613800138000", 1)], int(clock.now.timestamp())
+        )
 
     lookups.look_up(clock.now)
 

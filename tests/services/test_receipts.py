@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import count
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import News, Receipt, Unclear
+from smsapp.channels.base import Answer, News, Receipt, Unclear
 from smsapp.domain import message
 from smsapp.domain.campaign import Left
 from smsapp.domain.outcome import Outcome
-from smsapp.services import intake, receipts, sending
-from smsapp.store import ledger, news, runs
+from smsapp.services import intake, receipts, sending, strays
+from smsapp.store import ledger, provider_refs, runs
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message
 from smsapp.store.strays import StrayReceipt
@@ -29,7 +30,7 @@ from tests.engine import (
     the_run,
     work,
 )
-from tests.fakes import FakeChannel, FakeClock
+from tests.fakes import FakeChannel, FakeClock, Script
 
 
 def test_receipts_move_messages_forward_and_never_back(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
@@ -195,7 +196,7 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
 
 
 def test_more_receipts_by_the_providers_id_than_a_statement_takes_values_are_looked_up_at_once(app: Flask) -> None:
-    assert news.by_provider_ref(session(), 1, [f"sid-{n}" for n in range(70_000)]) == {}
+    assert provider_refs.owners(session(), 1, [f"sid-{n}" for n in range(70_000)], 0) == {}
 
 
 def test_one_provider_cannot_move_anothers_messages(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
@@ -234,3 +235,64 @@ def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
     clock.forward(days=181)
     assert receipts.forget_old(clock.now) == 1
     assert receipts.unread_count() == 1
+
+
+def test_a_number_that_does_not_fit_leaves_the_receipt_unmatched(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given a message with the id 1
+    builders.contacts(1)
+    provider.receipts_by_provider_ref = True
+    provider.script = numbered()
+    campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    (phone,) = phones(run_id)
+    channel_id = campaign.channel_id or 0
+    # when receipts name this id and somebody else's number
+    arrive(
+        channel_id, clock, Receipt(News.UNDELIVERED, provider_ref="1", phone="+8613900139999", outcome=Outcome.EXPIRED)
+    )
+    # then nothing moved, and they are there to be seen
+    assert (funnel(run_id).undelivered, funnel(run_id).awaiting) == (0, 1)
+    assert strays.lately(channel_id, clock.now) == 1
+    # and the number as the provider writes it at home does fit
+    arrive(channel_id, clock, Receipt(News.DELIVERED, provider_ref="1", phone="+0" + phone.removeprefix("+86")))
+    assert funnel(run_id).delivered == 1
+
+
+def test_an_id_given_again_to_a_number_is_about_the_newer_message(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    builders.contacts(1)
+    provider.receipts_by_provider_ref = True
+    provider.script = numbered()
+    campaign, first = confirmed(clock.now)
+    work(app, clock)
+    clock.forward(hours=1)
+    provider.script = numbered()
+    _again, second = confirmed(clock.now, channel_id=campaign.channel_id)
+    work(app, clock)
+    (phone,) = phones(second)
+    arrive(campaign.channel_id or 0, clock, Receipt(News.DELIVERED, provider_ref="1", phone=phone))
+    assert (funnel(first).delivered, funnel(second).delivered) == (0, 1)
+
+
+def test_an_id_is_forgotten_after_the_time_for_receipts(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(1)
+    provider.receipts_by_provider_ref = True
+    provider.script = numbered()
+    campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    clock.forward(hours=73)
+    arrive(campaign.channel_id or 0, clock, Receipt(News.DELIVERED, provider_ref="1"))
+    assert (funnel(run_id).delivered, strays.lately(campaign.channel_id or 0, clock.now)) == (0, 1)
+
+
+def numbered() -> Script:
+    """A provider whose ids are 1, 2, 3."""
+    ids = count(1)
+    return lambda submission: [Answer(True, str(next(ids))) for _ in submission.messages]
+
+
+def phones(run_id: int) -> set[str]:
+    return set(session().scalars(sa.select(Message.phone).where(Message.run_id == run_id)))

@@ -30,7 +30,9 @@ def old_and_young(now: dt.datetime) -> tuple[Run, Run]:
     old = ledgers.run(ledgers.campaign(), slot=year, finished_at=year, **OVER)
     later = {"id": RUNS_PER_PARTITION + 1, "finished_at": day}
     young = ledgers.run(ledgers.campaign(), slot=day, **later, **OVER)
-    session().add(ProviderRef(channel_id=old.channel_id, ref="ref-1", phone="", run_id=old.id, seq=1))
+    session().add(
+        ProviderRef(channel_id=old.channel_id, ref="ref-1", phone="+8613800138000", run_id=old.id, seq=1, at=0)
+    )
     session().commit()
     return old, young
 

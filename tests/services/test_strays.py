@@ -32,9 +32,14 @@ def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_ot
     campaign, run_id = confirmed(clock.now)
     channel_id, first = campaign.channel_id or 0, clock.now
     gone = [Receipt(News.DELIVERED, provider_ref=f"gone{n}") for n in range(3)]
+    at = int(clock.now.timestamp())
     with writing() as current:
         for one in gone:
-            current.add(ProviderRef(channel_id=channel_id, ref=one.provider_ref, phone="", run_id=run_id, seq=999))
+            current.add(
+                ProviderRef(
+                    channel_id=channel_id, ref=one.provider_ref, phone="+8613800138000", run_id=run_id, seq=999, at=at
+                )
+            )
     arrive(channel_id, clock, *gone, Receipt(News.DELIVERED, provider_ref=f"p{run_id}-1"))
     work(app, clock)
     # when they are looked through again a while later

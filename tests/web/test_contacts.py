@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from smsapp.services import clock, contacts, keys
+from smsapp.domain.trust import KeyKind
+from smsapp.services import clock, keys
 from smsapp.services.trail import Actor
 from smsapp.store.db import session
 from tests import builders
+from tests.uploads import report
 
 
 def test_a_viewer_sees_contacts_with_masked_numbers(client: Any) -> None:
@@ -48,9 +50,9 @@ def test_a_contact_that_is_gone_is_not_found(client: Any) -> None:
 
 
 def test_refused_records_are_shown_with_their_reason(client: Any) -> None:
-    key = keys.create("Shop", Actor("test"), clock.now()).key
+    key = keys.create("Shop", KeyKind.SERVER, Actor("test"), clock.now()).key
     context = {"a b": "13800138000"}
-    contacts.report([{"appid": key, "xwho": "u", "xwhat": "$profile_set", "xcontext": context}], "", clock.now())
+    report([{"appid": key, "xwho": "u", "xwhat": "$profile_set", "xcontext": context}], "", clock.now())
     page = client.as_("operator").get("/contacts/refused?reason=bad_name")
     assert "138****8000" in page.get_text()
     assert len(page.rows()) == 1
@@ -113,18 +115,19 @@ def test_large_bodies_are_for_uploads_of_those_who_may(client: Any) -> None:
 
 def test_an_administrator_makes_and_disables_a_key(client: Any) -> None:
     administrator = client.as_("administrator")
-    page = administrator.post("/keys/", name="Shop")
+    page = administrator.post("/keys/", name="Shop", kind="browser", scope="all")
     [row] = keys.listed()
     assert row.key in str(page)
-    administrator.post("/keys/", status=422, name="Shop")
-    administrator.post(f"/keys/{row.key}/switch", active="0")
+    administrator.post("/keys/", status=422, name="Shop", kind="server", scope="all")
+    administrator.post(f"/keys/{row.id}/switch", active="0")
     session().expire_all()
-    assert not keys.key(row.key).active
+    assert not keys.key(row.id).active
 
 
 @pytest.mark.parametrize("sdk", ["JavaScript", "Python", "Java", "PHP", "Go", "Node", "HTTP"])
 def test_the_guide_shows_address_and_key_for_each_sdk(client: Any, sdk: str) -> None:
-    made = keys.create("Shop", Actor("test"), clock.now())
+    kind = KeyKind.BROWSER if sdk == "JavaScript" else KeyKind.SERVER
+    made = keys.create("Shop", kind, Actor("test"), clock.now())
     page = client.as_("operator").get(f"/keys/guide?sdk={sdk}")
     assert made.key in page.select_one("pre").get_text()
 

@@ -16,23 +16,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, LIMITS, RECEIPT, TIMEOUT, in_flight
 from smsapp.channels._verdicts import CODE_LENGTH, Messages, hand_over, refusal, trouble
 from smsapp.channels.aws_sns.codes import EVENTS, REASONS, element, verdict
 from smsapp.channels.aws_sns.notifications import CONFIRMATION, GOODBYE, NOTIFICATION, TOPIC, Notary, host
-from smsapp.channels.base import (
-    Answer,
-    Callback,
-    Channel,
-    News,
-    Receipt,
-    Reply,
-    Setting,
-    Submission,
-    TemplateFacts,
-    Widget,
-    is_address,
-)
+from smsapp.channels.base import Answer, Callback, Channel, News, Receipt, Reply, Submission, TemplateFacts, is_address
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import retry_after
 from smsapp.domain.errors import Problem
@@ -54,6 +43,7 @@ class AwsSns(Channel):
     label = "Amazon SNS"
     about = _l("Whole texts to most countries; receipts and replies through a topic, if you set one up.")
     receipts_by_provider_ref = True
+    documented_rate = 20
     callback_steps = (
         _l("Create a standard topic in Amazon SNS and enter its ARN in this channel's settings first."),
         _l("Have delivery logs, delivery events or replies published to the topic; see the notes on this provider."),
@@ -97,6 +87,7 @@ class AwsSns(Channel):
             low=0.001,
             high=100,
             section=LIMITS,
+            whole=False,
         ),
         in_flight("20"),
         TIMEOUT,
@@ -116,8 +107,8 @@ class AwsSns(Channel):
             "AWS.MM.SMS.OriginationNumber": values["origination"],
             "AWS.SNS.SMS.MaxPrice": values["max_price"],
         }
-        self._timeout = float(values["timeout"])
-        self.in_flight = int(float(values["in_flight"]))
+        self._timeout = values.number("timeout")
+        self.in_flight = values.whole("in_flight")
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:

@@ -13,6 +13,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from smsapp.channels._setting import Values
+from smsapp.channels._settings import PLAIN_HTTP
 from smsapp.channels.base import (
     Acknowledgement,
     Answer,
@@ -85,6 +87,7 @@ class Gateway(Channel):
         "Any provider or gateway that is called over HTTP, described by templates. Kannel and Jasmin are prepared."
     )
     presets = (KANNEL, JASMIN)
+    plain_setting = PLAIN_HTTP.name
     settings = SETTINGS
     guide = GUIDE
     callback_steps = (
@@ -117,8 +120,8 @@ class Gateway(Channel):
         )
         self._number_format = values["number_format"]
         self._separator = values["separator"] or ","
-        self._timeout = float(values["timeout"])
-        self._plain_http = values["plain_http"] == "1"
+        self._timeout = values.number("timeout")
+        self._plain_http = values.flag("plain_http")
         self._news = {
             **dict.fromkeys(words(values["waiting_values"]), News.ACCEPTED),
             **dict.fromkeys(words(values["undelivered_values"]), News.UNDELIVERED),
@@ -126,19 +129,17 @@ class Gateway(Channel):
         }
         self._outcomes = dict(_outcome(line) for line in lines(values["receipt_outcomes"]))
         self._receipt = values
-        self.in_flight = int(values["in_flight"])
-        self.per_request = int(values["per_request"])
+        self.in_flight = values.whole("in_flight")
+        self.per_request = values.whole("per_request")
         self.equal_texts_only = self.per_request > 1
         self.receipts_by_provider_ref = self.per_request > 1 or not values["receipt_ref"]
 
-    def _read_headers(
-        self, values: Mapping[str, str], content_type: str, fixed: Mapping[str, str]
-    ) -> list[tuple[str, Template]]:
+    def _read_headers(self, values: Values, content_type: str, fixed: Mapping[str, str]) -> list[tuple[str, Template]]:
         found = [_header(line) for line in lines(values["headers"])]
         names = {name.lower() for name, _ in found}
         if content_type and "content-type" not in names:
             found.append(("Content-Type", f"{content_type}; charset={self._charset}"))
-        if values["basic_auth"] == "1":
+        if values.flag("basic_auth"):
             pair = f"{values['username']}:{values['password']}".encode()
             found.append(("Authorization", "Basic " + base64.b64encode(pair).decode()))
         return [(name, Template(value, for_header, self._charset, fixed)) for name, value in found]
@@ -326,6 +327,11 @@ class Gateway(Channel):
         return Acknowledgement(body=self._receipt["callback_answer"].encode())
 
     @classmethod
+    def called(cls, name: str, values: Mapping[str, str]) -> bool:
+        """Say that receipt addresses are the gateway's to call, not ours."""
+        return name in {"url", "check_url"}
+
+    @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
         problems = []
         for name in ("url", "headers", "body", "receipt_url", "check_url"):
@@ -344,7 +350,11 @@ class Gateway(Channel):
             "receipt_outcomes", lines(values.get("receipt_outcomes", "")), _outcome, "gateway_outcome"
         )
         problems += _unreadable("headers", lines(values.get("headers", "")), _header, "gateway_header")
-        if float(values.get("per_request") or 1) > 1 and not values.get("receipt_phone"):
+        if (
+            values.get("per_request", "1").isdecimal()
+            and int(values["per_request"]) > 1
+            and not values.get("receipt_phone")
+        ):
             problems.append(Problem("gateway_batch_phone", "receipt_phone"))
         return problems
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, LIMITS, PLAIN_HTTP, RECEIPT, TIMEOUT, in_flight, per_request
-from smsapp.channels.base import Note, Setting, Widget
+from smsapp.channels.base import Note
 from smsapp.channels.base import msgid as _l
 
 REQUEST, ANSWER = _l("Request"), _l("Answer")

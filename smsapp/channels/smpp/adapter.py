@@ -33,7 +33,7 @@ from smsapp.channels.base import (
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.smpp import receipts
 from smsapp.channels.smpp.codes import read_line, refused_bind, verdict, written
-from smsapp.channels.smpp.pdu import HEADER, Command, Envelope, Status, bind_body, read_deliver, submit_body
+from smsapp.channels.smpp.pdu import HEADER, Command, Delivered, Envelope, Status, bind_body, read_deliver, submit_body
 from smsapp.channels.smpp.session import Session, connected
 from smsapp.channels.smpp.settings import GUIDE, SETTINGS
 from smsapp.channels.smpp.text import MOST_PARTS, Cutter, Part, decoded, place_in
@@ -61,6 +61,7 @@ class Smpp(Channel):
     settings = SETTINGS
     guide = GUIDE
     holds_connection = True
+    plain_setting = "plain"
     callback_steps = (_l("Nothing is entered at the provider: receipts and replies come over the connection."),)
     receipts_by_provider_ref = True
 
@@ -75,19 +76,19 @@ class Smpp(Channel):
         values = self.values
         parts = urlsplit(values["address"].strip())
         self._host, self._port, self._tls = parts.hostname or "", parts.port or 0, parts.scheme == "smpps"
-        self._window = int(float(values["window"]))
-        self._connections = int(float(values["connections"]))
-        self._timeout = float(values["timeout"])
+        self._window = values.whole("window")
+        self._connections = values.whole("connections")
+        self._timeout = values.number("timeout")
         self.in_flight = self._window * self._connections
-        hours = int(float(values["validity"]))
-        self._receipt = int(values["receipt"])
+        hours = values.whole("validity")
+        self._receipt = values.whole("receipt")
         envelope = Envelope(
             values["service_type"],
             values["source"],
-            int(values["source_ton"]),
-            int(values["source_npi"]),
-            int(values["destination_ton"]),
-            int(values["destination_npi"]),
+            values.whole("source_ton"),
+            values.whole("source_npi"),
+            values.whole("destination_ton"),
+            values.whole("destination_npi"),
             f"0000{hours // 24:02}{hours % 24:02}0000000R" if hours else "",
         )
         self._before, self._between = envelope.before(), envelope.between()
@@ -161,10 +162,10 @@ class Smpp(Channel):
         values = self.values
 
         def make() -> Session:
-            idle = float(values["enquire"])
+            idle = values.number("enquire")
             return Session(keep, window=self._window, patience=self._timeout, idle=idle)
 
-        session = await connected(http, self._host, self._port, self._tls, values["plain"] == "1", make)
+        session = await connected(http, self._host, self._port, self._tls, values.flag("plain"), make)
         body = bind_body(values["system_id"], values["password"], values["system_type"], "")
         try:
             answer = await session.ask(command, body)
@@ -278,7 +279,7 @@ class Smpp(Channel):
             raise ValueError("no deliver_sm")
         delivered = read_deliver(callback.body[HEADER.size :])
         if receipts.is_receipt(delivered):
-            return [receipts.read_receipt(delivered, self._receipt_base, self._own)]
+            return [receipts.read_receipt(delivered, self._about(delivered), self._receipt_base, self._own)]
         if not receipts.is_text(delivered):
             return []
         text: str | None = decoded(delivered.text, delivered.coding, self.values["alphabet"])
@@ -287,6 +288,12 @@ class Smpp(Channel):
         if place is not None and place[1] > 1:
             text = self._drawer.put(phone, place, text or "", self.clock())
         return [] if text is None else [Reply(phone, text)]
+
+    def _about(self, delivered: Delivered) -> str:
+        """Return the number a receipt is about: its source, unless that is our own sender, as some leave it."""
+        ours = self.values["source"].lstrip("+")
+        source, destination = delivered.source, delivered.destination
+        return self._e164(destination if ours and source.lstrip("+") == ours else source)
 
     def _e164(self, raw: str) -> str:
         digits = "".join(one for one in raw if one in "0123456789")

@@ -17,7 +17,10 @@ KIND = 0x3C
 """Bits of esm_class that say what a deliver_sm is: 0 a text, 0x04 a receipt, 0x20 news on the way."""
 IS_RECEIPT = {0x04, 0x20}
 IS_TEXT = 0x00
-FIELD = re.compile(rb"\b(id|stat|err):\s*([^\s\0]+)", re.IGNORECASE)
+NAME = rb"(?:id|sub|dlvrd|submit date|done date|stat|err|text):"
+FIELD = re.compile(rb"\b(id|stat|err):\s*(?!" + NAME + rb")([^\s\0]+)", re.IGNORECASE)
+ENDS_FIELDS = re.compile(rb"\btext:", re.IGNORECASE)
+"""What follows is the beginning of the message, whatever it looks like."""
 HEX = re.compile(r"[0-9A-Fa-f]+")
 ITS_PARTS = "SELECT number, text FROM part WHERE phone = ? AND ref = ? AND total = ?"
 PARTS_KEPT = 2 * 24 * 3600.0
@@ -53,12 +56,20 @@ def plain_id(raw: str, base: int = 0) -> str:
     return (raw.lower().lstrip("0") or "0") if HEX.fullmatch(raw) else raw
 
 
-def read_receipt(delivered: Delivered, base: int, own: Mapping[str, Outcome]) -> Receipt:
+def fields_of(text: bytes) -> dict[str, str]:
+    """Return id, stat and err of a receipt's text, as far as they are there; the text may be UCS-2."""
+    if b"\0" in text[:2] or text[:2] in {b"\xfe\xff", b"\xff\xfe"}:
+        text = text.replace(b"\0", b"")  # the fields are ASCII
+    text = ENDS_FIELDS.split(text, 1)[0]
+    return {name.decode().lower(): value.decode("latin-1") for name, value in reversed(FIELD.findall(text))}
+
+
+def read_receipt(delivered: Delivered, phone: str, base: int, own: Mapping[str, Outcome]) -> Receipt:
     """Return what a receipt says; the text counts before the optional parameters. Raises ValueError if it says nothing.
 
-    `own` is what the settings say about this provider's words.
+    `phone` is the number it is about; `own` is what the settings say about this provider's words.
     """
-    fields = {name.decode().lower(): value.decode("latin-1") for name, value in FIELD.findall(delivered.text)}
+    fields = fields_of(delivered.text)
     extras = delivered.extras
     ref = fields.get("id") or extras.get(Tag.RECEIPTED_ID, b"").rstrip(b"\0").decode("latin-1")
     state = fields.get("stat", "").upper()
@@ -69,12 +80,18 @@ def read_receipt(delivered: Delivered, base: int, own: Mapping[str, Outcome]) ->
     error = fields.get("err", "")
     if not error and len(extras.get(Tag.NETWORK_ERROR, b"")) == 3:
         error = str(int.from_bytes(extras[Tag.NETWORK_ERROR][1:], "big"))
+    news, outcome, code = meaning_of(state, error, own)
+    return Receipt(news, provider_ref=plain_id(ref, base)[:80], phone=phone, outcome=outcome, code=code)
+
+
+def meaning_of(state: str, error: str, own: Mapping[str, Outcome]) -> tuple[News, Outcome | None, str]:
+    """Return the news, its outcome and the code to keep of a receipt's state and error."""
     code = f"{state}/{error}" if error.strip("0") else state
     news, outcome = RECEIPTS.get(state, (News.ACCEPTED, None))
     said = own.get(code) or own.get(state)
     if said is not None and news is not News.DELIVERED:
         news, outcome = News.UNDELIVERED, said
-    return Receipt(news, provider_ref=plain_id(ref, base)[:80], outcome=outcome, code=code[:80])
+    return news, outcome, code[:80]
 
 
 class Drawer:

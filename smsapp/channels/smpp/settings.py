@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import LIMITS, RECEIPT
-from smsapp.channels.base import Note, Setting, Widget
+from smsapp.channels.base import Note
 from smsapp.channels.base import msgid as _l
 
 CONNECTION, TEXTS, ADDRESSES = _l("Connection"), _l("Texts"), _l("Numbers and sender")
@@ -126,8 +129,11 @@ SETTINGS = (
         1000,
         _l("Messages on each connection that may wait for an answer at the same time."),
     ),
-    _number("timeout", _l("Wait for an answer, seconds"), LIMITS, "15", 1, 60),
-    _number("enquire", _l("Ask whether the connection lives after seconds of silence"), LIMITS, "30", 5, 300),
+    replace(_number("timeout", _l("Wait for an answer, seconds"), LIMITS, "15", 1, 60), whole=False),
+    replace(
+        _number("enquire", _l("Ask whether the connection lives after seconds of silence"), LIMITS, "30", 5, 300),
+        whole=False,
+    ),
 )
 GUIDE = (
     Note("0x0000000d 0x0000000e 0x0000000f", _l("user, password or system type refused, or address not released")),

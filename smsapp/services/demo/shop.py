@@ -18,7 +18,8 @@ from smsapp.domain.phone import normalise
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.segment import Condition, Group, Match, Operator
 from smsapp.domain.sms_template import Audit, Purpose, entry, full_text, parts
-from smsapp.services import campaigns, channels, replies, segments, sending, sms_templates
+from smsapp.domain.trust import KeyKind, Source, of_key
+from smsapp.services import campaigns, channels, keys, replies, segments, sending, sms_templates
 from smsapp.services.campaigns import Draft
 from smsapp.services.demo import crowd, past
 from smsapp.services.trail import Actor
@@ -50,7 +51,8 @@ def is_empty() -> bool:
 def fill(now: dt.datetime, progress: Progress) -> None:
     """Fill an empty system; `progress` hears how many contacts were added. Takes a few seconds."""
     month_ago = now - dt.timedelta(days=35)
-    _add_people(month_ago, now, progress)
+    server_key = _add_keys(month_ago)
+    _add_people(of_key(KeyKind.SERVER, server_key, month_ago), now, progress)
     channel_id = _add_channel(month_ago)
     shop = Shop(channel_id, _add_templates(channel_id, month_ago), _add_segments(month_ago))
     _tell_past(shop, now)
@@ -81,7 +83,16 @@ class Shop:
 # -- people -----------------------------------------------------------------------------------------------------------
 
 
-def _add_people(then: dt.datetime, now: dt.datetime, progress: Progress) -> None:
+def _add_keys(then: dt.datetime) -> int:
+    """Make an AppKey of each kind; return the number of the server's."""
+    server = keys.create("会员系统", KeyKind.SERVER, BY, then)
+    keys.create("商城 App", KeyKind.APP, BY, then)
+    keys.create("商城网站", KeyKind.BROWSER, BY, then)
+    return server.id
+
+
+def _add_people(source: Source, now: dt.datetime, progress: Progress) -> None:
+    then = source.at
     with writing() as current:
         types = {name: kind for name, (kind, _) in crowd.PROPERTIES.items()}
         contacts.add_properties(current, types, then, {name: label for name, (_, label) in crowd.PROPERTIES.items()})
@@ -91,7 +102,7 @@ def _add_people(then: dt.datetime, now: dt.datetime, progress: Progress) -> None
         rows.append((xwho, as_json(held), as_json(phones)))
         if len(rows) == AT_ONCE or n == PEOPLE:
             with writing() as current:
-                contacts.merge(current, rows, then)
+                contacts.merge(current, rows, source.as_text(), then)
             progress(len(rows))
             rows = []
 

@@ -27,7 +27,8 @@ from smsapp.services.channels import Wanted
 from smsapp.words.segments import property_name
 
 if TYPE_CHECKING:
-    from smsapp.channels.base import Channel, Setting
+    from smsapp.channels._setting import Setting
+    from smsapp.channels.base import Channel
 
 LONGEST = Length(max=20_000)
 

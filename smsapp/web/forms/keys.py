@@ -1,16 +1,61 @@
-"""Form of AppKeys."""
+"""Forms of AppKeys."""
 
 from __future__ import annotations
 
+import re
+
+from flask import request
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import StringField
+from wtforms import RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
-from smsapp.services.keys import MOST_NAME
+from smsapp.domain.trust import KeyKind, Rule
+from smsapp.services.keys import MOST_NAME, KeyRow
+
+ALL, LISTED = "all", "listed"
+_BETWEEN_NAMES = re.compile(r"[\s,;，；、]+")
 
 
 class KeyForm(FlaskForm):  # type: ignore[misc]
-    """A name says which app uses the key."""
+    """What can be changed of a key: its name, the properties that it may write, its rules."""
 
     name = StringField(_l("Name"), [InputRequired(_l("Give it a name.")), Length(max=MOST_NAME)])
+    scope = RadioField(
+        _l("May write"), choices=[(ALL, _l("All properties")), (LISTED, _l("Only these properties"))], default=ALL
+    )
+    properties = TextAreaField(_l("Property names"), [Length(max=40_000)])
+
+    @classmethod
+    def of(cls, row: KeyRow) -> KeyForm:
+        """Return the form as it is filled in for this key."""
+        names = row.properties
+        given = {"name": row.name, "scope": ALL if names is None else LISTED, "properties": "\n".join(names or ())}
+        return cls(data=given)
+
+    def writable_names(self) -> list[str] | None:
+        """Return the names that were typed; None = all properties."""
+        if self.scope.data != LISTED:
+            return None
+        return [name for name in _BETWEEN_NAMES.split(self.properties.data or "") if name]
+
+    def rules(self, row: KeyRow) -> dict[str, Rule]:
+        """Return the key's rules as they were chosen; the field of a property is called `rule.<name>`."""
+        names = [*row.rules, request.form.get("new_rule_name", "")]
+        chosen = {name: request.form.get(f"rule.{name}", row.rules.get(name, "")) for name in row.rules}
+        chosen[names[-1]] = request.form.get("new_rule", "")
+        return {name: Rule(rule) for name, rule in chosen.items() if name and rule in set(Rule)}
+
+
+class NewKeyForm(KeyForm):
+    """A key that is made also has a kind, which never changes."""
+
+    kind = RadioField(
+        _l("Where is it used?"),
+        [InputRequired(_l("Say where the key is used."))],
+        choices=[
+            (KeyKind.SERVER.value, _l("Server key")),
+            (KeyKind.APP.value, _l("App key")),
+            (KeyKind.BROWSER.value, _l("Browser key")),
+        ],
+    )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, PLAIN_HTTP, TIMEOUT, in_flight
 from smsapp.channels.base import (
     Answer,
@@ -19,10 +20,8 @@ from smsapp.channels.base import (
     News,
     Receipt,
     Reply,
-    Setting,
     Submission,
     Unclear,
-    Widget,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status

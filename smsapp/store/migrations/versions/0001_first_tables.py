@@ -43,9 +43,18 @@ def upgrade_inbox() -> None:
             sqlite_where=sa.text("state = 0"),
             postgresql_where=sa.text("state = 0"),
         )
+    op.create_table(
+        "upload",
+        sa.Column("id", db.BigId, nullable=False),
+        sa.Column("received_at", db.UtcDateTime(), nullable=False),
+        sa.Column("counted", db.Json, nullable=False),
+        sa.Column("records", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_upload")),
+    )
 
 
 def downgrade_inbox() -> None:
+    op.drop_table("upload")
     op.drop_table("inbox")
 
 
@@ -55,18 +64,24 @@ def upgrade_main() -> None:
         "alias",
         sa.Column("anonymous_id", sa.String(length=254), nullable=False),
         sa.Column("xwho", sa.String(length=254), nullable=False),
+        sa.Column("trusted", sa.Boolean(), nullable=False),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("anonymous_id", name=op.f("pk_alias")),
         sa.UniqueConstraint("xwho", name=op.f("uq_alias_xwho")),
     )
     op.create_table(
         "app_key",
+        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("properties", db.Json, nullable=True),
+        sa.Column("rules", db.Json, nullable=False),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("last_used_at", db.UtcDateTime(), nullable=True),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_app_key")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_app_key")),
+        sa.UniqueConstraint("key", name=op.f("uq_app_key_key")),
     )
     op.create_table(
         "bad_record",
@@ -92,6 +107,7 @@ def upgrade_main() -> None:
         sa.Column("secrets", sa.LargeBinary(), nullable=False),
         sa.Column("callback_token", sa.String(length=64), nullable=False),
         sa.Column("phone_property", sa.String(length=125), nullable=False),
+        sa.Column("trusted_numbers", sa.Boolean(), nullable=False),
         sa.Column("rate", sa.Integer(), nullable=True),
         sa.Column("quiet_from", sa.String(length=5), nullable=False),
         sa.Column("quiet_until", sa.String(length=5), nullable=False),
@@ -158,6 +174,8 @@ def upgrade_main() -> None:
         sa.Column("xwho", sa.String(length=254), nullable=False),
         sa.Column("properties", db.Json, nullable=False),
         sa.Column("phones", db.Json, nullable=False),
+        sa.Column("sources", db.Json, nullable=False),
+        sa.Column("anonymous", sa.Boolean(), nullable=False),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("updated_at", db.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contact")),
@@ -247,9 +265,36 @@ def upgrade_main() -> None:
         sa.Column("name", sa.String(length=125), nullable=False),
         sa.Column("type", sa.String(length=10), nullable=False),
         sa.Column("label", sa.String(length=125), nullable=False),
+        sa.Column("app_key_id", sa.Integer(), nullable=True),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["app_key_id"], ["app_key.id"], name=op.f("fk_property_app_key_id"), ondelete="SET NULL"
+        ),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_property")),
     )
+    op.create_table(
+        "proposal",
+        sa.Column("id", db.BigId, nullable=False),
+        sa.Column("at", db.UtcDateTime(), nullable=False),
+        sa.Column("contact_id", db.BigId, nullable=False),
+        sa.Column("app_key_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=125), nullable=False),
+        sa.Column("old", db.Json, nullable=True),
+        sa.Column("new", db.Json, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["app_key_id"], ["app_key.id"], name=op.f("fk_proposal_app_key_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["contact_id"], ["contact.id"], name=op.f("fk_proposal_contact_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_proposal")),
+        sa.UniqueConstraint(
+            "contact_id", "app_key_id", "name", name=op.f("uq_proposal_contact_id_app_key_id_name")
+        ),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("proposal", schema=None) as batch_op:
+        batch_op.create_index("ix_proposal_app_key_id_name_id", ["app_key_id", "name", "id"], unique=False)
     op.create_table(
         "provider_ref",
         sa.Column("channel_id", sa.Integer(), autoincrement=False, nullable=False),
@@ -257,6 +302,7 @@ def upgrade_main() -> None:
         sa.Column("phone", sa.String(length=16), nullable=False),
         sa.Column("run_id", db.BigId, nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("channel_id", "ref", "phone", name=op.f("pk_provider_ref")),
         sqlite_with_rowid=False,
     )
@@ -644,11 +690,18 @@ def upgrade_main() -> None:
         sa.PrimaryKeyConstraint("channel_id", "code", name=op.f("pk_unknown_code")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "upload_mark",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("applied", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_upload_mark")),
+    )
     # ### end Alembic commands ###
 
 
 def downgrade_main() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("upload_mark")
     op.drop_table("unknown_code")
     with op.batch_alter_table("decision", schema=None) as batch_op:
         batch_op.drop_index("ix_decision_message")
@@ -736,6 +789,10 @@ def downgrade_main() -> None:
     op.drop_table("login_link")
     op.drop_table("import")
     op.drop_table("provider_ref")
+    with op.batch_alter_table("proposal", schema=None) as batch_op:
+        batch_op.drop_index("ix_proposal_app_key_id_name_id")
+
+    op.drop_table("proposal")
     op.drop_table("property")
     op.drop_table("preference")
     op.drop_table("person")

@@ -1,0 +1,109 @@
+"""One setting of a channel kind: how the form draws it, what is right for it, and its value read with its type."""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from smsapp.domain.errors import Problem
+
+Number = TypeVar("Number", int, float)
+
+
+class Widget(enum.StrEnum):
+    """How the settings form draws a field."""
+
+    TEXT = "text"
+    SECRET = "secret"  # noqa: S105 - the name of a widget
+    NUMBER = "number"
+    FLAG = "flag"
+    CHOICE = "choice"
+    URL = "url"
+    LONG_TEXT = "long_text"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a channel kind; labels, hints, sections and choices are English msgids, translated at the door."""
+
+    name: str
+    label: str
+    widget: Widget = Widget.TEXT
+    default: str = ""
+    required: bool = False
+    hint: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    low: float | None = None
+    high: float | None = None
+    section: str = ""
+    """Heading the form puts above this setting; settings of one section stand next to each other."""
+    whole: bool = True
+    """A number has no fraction."""
+    pattern: str = ""
+    """Regular expression of a text: the whole of it, if it is not empty."""
+    example: str = ""
+    """A text of this pattern, for the error."""
+
+    @property
+    def secret(self) -> bool:
+        return self.widget is Widget.SECRET
+
+    def problem(self, given: str) -> Problem | None:
+        """Return what is wrong with this text; what is fine here can be read by `Values`."""
+        if not given:
+            return Problem("setting_missing", self.name) if self.required else None
+        if self.widget is Widget.NUMBER:
+            return self._number_problem(given)
+        if self.widget is Widget.CHOICE and given not in dict(self.choices):
+            return Problem("setting_choice", self.name)
+        if self.widget is Widget.FLAG and given != "1":
+            return Problem("setting_choice", self.name)
+        if self.pattern and not re.fullmatch(self.pattern, given):
+            return Problem("setting_pattern", self.name, {"example": self.example})
+        return None
+
+    def _number_problem(self, given: str) -> Problem | None:
+        try:
+            number = read_whole(given) if self.whole else read_number(given)
+        except ValueError:
+            return Problem("setting_whole_number" if self.whole else "setting_number", self.name)
+        low, high = self.low, self.high
+        if (low is not None and number < low) or (high is not None and number > high):
+            return Problem("setting_range", self.name, {"low": f"{low:g}", "high": f"{high:g}"})
+        return None
+
+
+def read_whole(text: str) -> int:
+    """Return the whole number in a setting, 0 if it is empty; raises ValueError."""
+    return int(text or 0)
+
+
+def read_number(text: str) -> float:
+    """Return the number in a setting, 0 if it is empty; raises ValueError, also for what is not finite."""
+    number = float(text or 0)
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
+
+
+class Values(dict[str, str]):
+    """A channel's settings: name -> text, read with their types. Reading raises ValueError with the setting's name."""
+
+    def number(self, name: str) -> float:
+        return self._read(name, read_number)
+
+    def whole(self, name: str) -> int:
+        return self._read(name, read_whole)
+
+    def flag(self, name: str) -> bool:
+        return self[name] == "1"
+
+    def _read(self, name: str, read: Callable[[str], Number]) -> Number:
+        try:
+            return read(self[name])
+        except ValueError:
+            raise ValueError(name) from None
