@@ -2,9 +2,10 @@
 
 `page = client.as_("operator").get("/segments/")` returns a `Page` (a BeautifulSoup with `.response`). Checked each
 time: the status, valid HTML, language, title, exactly one h1 and no skipped heading, unique ids, a label for every
-control, a name for every button and link, references that exist, links and forms that lead to a real endpoint, a CSRF
-token in every POST form and in no GET form, htmx targets that exist, no inline script or style, safe headers, no secret
-and (for those who may not see them) no whole phone number.
+control, a name for every button and link, references that exist, an id for what is refreshed, names of their own for
+links in rows, links and forms that lead to a real endpoint, a CSRF token in every POST form and in no GET form, htmx
+targets that exist, no inline script or style, safe headers, no secret and (for those who may not see them) no whole
+phone number.
 """
 
 from __future__ import annotations
@@ -159,6 +160,7 @@ def check(page: Page, app: Flask, path: str, sees_numbers: bool) -> list[str]:
     text = page.response.get_data(as_text=True)
     whole = "<html" in text[:500].lower()
     found = [*_markup(text, whole), *_headings(page, whole), *_controls(page), *_references(page, whole)]
+    found += [*_refreshed(page), *_rows(page)]
     found += [*_forms(page), *_addresses(page, app, path), *_inline(page), *_headers_of(page.response)]
     return found + _secrets(page, app, sees_numbers)
 
@@ -206,6 +208,26 @@ def _controls(page: Page) -> list[str]:
     found += [f"no alt: {str(image)[:120]}" for image in page.find_all("img") if image.get("alt") is None]
     found += [f"no scope: {str(cell)[:120]}" for cell in page.select("thead th") if not cell.get("scope")]
     return found
+
+
+def _refreshed(page: Page) -> list[str]:
+    """Return what loses the focus when its piece is refreshed: htmx finds it again by its id alone."""
+    return [
+        f"no id, though it is refreshed: {str(element)[:140]}"
+        for piece in page.select("[data-hx-trigger*='every '], [data-hx-trigger^='load delay']")
+        for element in piece.select("a[href], button, summary, select, textarea, input:not([type=hidden])")
+        if not element.get("id")
+    ]
+
+
+def _rows(page: Page) -> list[str]:
+    """Return links in rows that are called the same and lead to different places: a screen reader lists them alone."""
+    leads: dict[str, set[str]] = {}
+    for link in page.select("tbody tr a[href]"):
+        # What a cell of this kind shows (a number, a state) has its name from the row; actions have to say theirs.
+        if link.find_parent(class_="row-actions") or link.get("aria-label"):
+            leads.setdefault(str(link.get("aria-label") or _text(link)), set()).add(str(link["href"]))
+    return [f"{len(urls)} links are called {name!r}" for name, urls in leads.items() if len(urls) > 1]
 
 
 def _references(page: Page, whole: bool) -> list[str]:

@@ -17,7 +17,7 @@ from smsapp.domain.campaign import Action, may
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.funnel import Funnel, broken_identities
+from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import SHOWN, normalise
@@ -44,6 +44,7 @@ CHUNK = 5000
 """Rows an export reads at a time."""
 FEWEST_DIGITS = 4
 MOST_BARS = 96
+BAR_WIDTHS = (BUCKET_SECONDS, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
 EXPLAINED = FAILED_STATES | {Status.UNCONFIRMED, Status.CANCELLED}
 
 
@@ -257,14 +258,18 @@ def _reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Re
 def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
     """Return receipts over time in bars of equal width, gaps included, and that width in seconds.
 
-    The ledger counts ten minutes at a time; over a longer span several of them become one bar.
+    The ledger counts a minute at a time; over a longer span several of them become one bar.
     """
     counted = recipients.receipts_over_time(session(), run_ids)
     if not counted:
         return [], BUCKET_SECONDS
     first, last = counted[0][0], counted[-1][0]
     width = next(
-        (wide for wide in (BUCKET_SECONDS, 3600, 6 * 3600, 86_400, 7 * 86_400) if (last - first) // wide < MOST_BARS),
+        (
+            wide
+            for wide in (BUCKET_SECONDS, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
+            if (last - first) // wide < MOST_BARS
+        ),
         30 * 86_400,
     )
     # Days begin at midnight where the campaign is.
@@ -395,56 +400,3 @@ def _chunks(run_ids: Sequence[int], group: Group, *, merged: bool) -> Iterator[l
         session().commit()
         yield chunk
         after = chunk[-1].place
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a run's numbers look like against the identities and against its own rows."""
-
-    campaign_id: int
-    run_id: int
-    broken: Sequence[str]
-
-
-def verify(campaign_id: int | None = None) -> Iterator[Check]:
-    """Yield one check per run, oldest first: identities of the tallies, and a recount of the rows."""
-    query = sa.select(Run.id, Run.campaign_id).order_by(Run.id)
-    if campaign_id is not None:
-        query = query.where(Run.campaign_id == campaigns.get(campaign_id).id)
-    for run_id, owner in session().execute(query).all():
-        yield Check(owner, run_id, _differences(run_id))
-        session().commit()
-
-
-def _differences(run_id: int) -> list[str]:
-    tally = runs.funnels(session(), [run_id]).get(run_id, Funnel())
-    broken = broken_identities(tally)
-    if session().scalar(sa.select(Run.forgotten_at).where(Run.id == run_id)):
-        return broken
-    count = recipients.recount(session(), run_id)
-    for reason in sorted({*tally.excluded, *count.funnel.excluded}):
-        broken += _difference(f"excluded {reason}", tally.excluded.get(reason, 0), count.funnel.excluded.get(reason, 0))
-    for status in Status:
-        if status is not Status.HANDED:
-            said = tally.count(status) + (tally.handed if status is Status.QUEUED else 0)
-            broken += _difference(status.name.lower(), said, count.funnel.count(status))
-    broken += _difference("parts", tally.parts, count.funnel.parts)
-    first = session().scalar(sa.select(Run.repeats).where(Run.id == run_id))
-    if first is not None:
-        said_of, found_of = retries.tallied(session(), run_id), retries.where_they_are(session(), run_id, first)
-        for state, why in sorted({*said_of, *found_of}):
-            broken += _difference(f"{state} {why or '-'}", said_of[state, why], found_of[state, why])
-    said_why = {(state, reason): n for state, reason, n in runs.reasons(session(), [run_id])}
-    for status in (Status.REFUSED, Status.UNDELIVERED):
-        state = status.name.lower()
-        reasons = {why for known, why in said_why if known == state} | {
-            why for known, why in count.reasons if known is status
-        }
-        for why in sorted(reasons):
-            said, found = said_why.get((state, why), 0), count.reasons.get((status, why), 0)
-            broken += _difference(f"{state} {why or '-'}", said, found)
-    return broken
-
-
-def _difference(what: str, tally: int, rows: int) -> list[str]:
-    return [] if tally == rows else [f"{what}: tally {tally} != rows {rows}"]

@@ -32,9 +32,9 @@ from smsapp.domain.run import (
 )
 from smsapp.domain.schedule import Schedule
 from smsapp.domain.sms_template import Purpose
-from smsapp.services import approvals, audience, channels, clock, frozen, routing, trail
+from smsapp.services import approvals, audience, billing, channels, clock, frozen, routing, trail
 from smsapp.services.trail import Actor
-from smsapp.store import campaigns, freezing, ledger, queue, retries, runs
+from smsapp.store import campaigns, freezing, ledger, news, queue, retries, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
@@ -355,8 +355,9 @@ def to_each_run(
 def sweep(now: dt.datetime) -> None:
     """Put right whatever Redis lost and whoever died left behind. Every waiting state has its line here."""
     with writing() as current:
-        for run_id in ledger.expire_leases(current, now):
+        for run_id, ranges in ledger.expire_leases(current, now).items():
             log.warning("lease.lost run=%s", run_id)
+            billing.after_lost_batches(current, run_id, ranges)
         runs.wake(current, now)
     _each("start", campaigns.due(session(), now), lambda campaign_id: start(campaign_id, now))
     for campaign in campaigns.due_between(session(), now, now + RING_AGAIN, 1000):
@@ -378,7 +379,7 @@ def _each(noun: str, ids: Sequence[int], step: Callable[[int], object]) -> None:
 
 def _close_without_receipt(run_id: int) -> None:
     with writing() as current:
-        ledger.close_without_receipt(current, run_id)
+        news.close_without_receipt(current, run_id)
 
 
 def _sweep_run(run_id: int, now: dt.datetime) -> None:
