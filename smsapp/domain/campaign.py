@@ -86,6 +86,10 @@ class Left(enum.StrEnum):
 
     NO_NUMBER = "no_number"
     INVALID_NUMBER = "invalid_number"
+    NUMBER_CLASS = "number_class"
+    """Not a mobile number, and of no other class the channel allows."""
+    COUNTRY = "country"
+    """A number of a country to which the channel does not write."""
     OPTED_OUT = "opted_out"
     FREQUENCY_CAP = "frequency_cap"
     MISSING_VALUE = "missing_value"
@@ -125,6 +129,8 @@ class DraftFacts:
     template_approved: bool
     template_of_channel: bool
     unmapped: Sequence[str]
+    unfit: Sequence[Problem]
+    """Texts that a person typed and that may not fill their variables."""
     second: SecondFacts | None
     """The second channel, if one is chosen."""
     schedule_problems: Sequence[Problem]
@@ -159,6 +165,7 @@ def problems(draft: DraftFacts) -> list[Problem]:
     elif not draft.template_approved:
         found.append(Problem("template_not_approved", "template"))
     found.extend(Problem("variable_unmapped", "template", {"variable": name}) for name in draft.unmapped)
+    found.extend(draft.unfit)
     found.extend(_second_problems(draft.second) if draft.second else ())
     found.extend(draft.schedule_problems)
     return found

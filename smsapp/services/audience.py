@@ -88,6 +88,8 @@ def _described(
         members=members(phone_property),
         phone_property=phone_property,
         values=sources(template, mapping or {}) if template else (),
+        countries=channel.countries if channel else (),
+        number_classes=channel.number_classes if channel else (),
         caps=caps(now) if template and template.purpose == Purpose.MARKETING else (),
     )
 

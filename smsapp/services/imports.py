@@ -169,7 +169,7 @@ def look(path: Path, choice: Choice = UNCHANGED) -> Preview:
 def _look(rows: Sequence[Sequence[str]], form: Format) -> Preview:
     known = contacts.property_types()
     headings, below = reading.parted(rows, form)
-    guessed = guesses.guesses(headings, below, known)
+    guessed = guesses.guesses(headings, below, known, contacts.labels())
     width = len(headings)
     shown = [[*cells, *[""] * (width - len(cells))] for cells in below[:SHOWN]]
     return Preview(form, headings, shown, guessed, known, [list(row) for row in rows[:SHOWN]])
