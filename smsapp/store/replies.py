@@ -130,6 +130,17 @@ def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | No
     return None
 
 
+def newest_of(phones: Collection[str], most: int) -> list[Reply]:
+    """Return the newest replies from these numbers."""
+    found = sa.select(Reply).where(Reply.phone.in_(phones)).order_by(Reply.id.desc()).limit(most)
+    return list(session().scalars(found))
+
+
+def opt_outs_of(phones: Collection[str]) -> list[OptOut]:
+    """Return what is known of the opt-outs of these numbers."""
+    return list(session().scalars(sa.select(OptOut).where(OptOut.phone.in_(phones)).order_by(OptOut.id)))
+
+
 def opted_out(phones: Collection[str]) -> set[str]:
     """Return those of the numbers that nobody may write to."""
     return set(session().scalars(sa.select(OptOut.phone).where(one_of(OptOut.phone, phones))))

@@ -55,7 +55,8 @@ def sign_in() -> Response:
         else:
             guard.begin(who)
             return see_other(guard.own_path(request.args.get("next", "/")))
-    return page("people/sign_in.html", 422 if form.is_submitted() else 200, form=form, problems=problems)
+    status = 422 if form.is_submitted() else 200
+    return page("people/sign_in.html", status, form=form, problems=problems, nobody=not people.any_password())
 
 
 @bp.post("/sign-out")
@@ -231,6 +232,7 @@ def trail() -> Response:
     person_id = request.args.get("person", type=inputs.id_)
     action = request.args.get("action", "")
     found = people.trail_page(person_id, action, request.args.get("before", type=inputs.long_id))
+    everybody = people.everybody()
     return page_or_piece(
         "people/trail.html",
         "people/_trail.html",
@@ -238,6 +240,7 @@ def trail() -> Response:
         older=found.older,
         person_id=person_id,
         action=action,
-        people=people.everybody(),
+        people=everybody,
+        names={person.id: person.name or person.login for person in everybody},
         actions=people.trail_actions(),
     )
