@@ -19,6 +19,7 @@ from smsapp.domain.sms_template import variables
 from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, segments, setup
 from smsapp.services import campaign_review as reviews
 from smsapp.services import sms_templates as templates
+from smsapp.services import variables as choosing
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.campaign_review import Look
 from smsapp.services.campaigns import Draft, Overtaken
@@ -165,7 +166,12 @@ def _typed(form: CampaignForm, stored: Draft) -> Draft:
         form.second_template.data = campaigns.counterpart(form.template.data, form.second_channel.data)
     names = variables(template.text) if template else ()
     kept = stored.mapping if form.template.data == stored.template_id else {}
-    return form.draft(read_mapping(request.form, names, kept, _properties()))
+    segment_id = form.segment.data
+
+    def likely(name: str) -> str | None:
+        return choosing.likely(name, segment_id, clock.now())
+
+    return form.draft(read_mapping(request.form, names, kept, _properties(), likely))
 
 
 def _is_of(template_id: int | None, channel_id: int) -> bool:
@@ -194,6 +200,8 @@ def _drawn(
     """Return the form, or the part that htmx asks for, as this draft has it."""
     now = clock.now()
     person = request.form.get("person", "")
+    looked = Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0)
+    coverage = looked.coverage if looked.variables else None
     part = request.form.get("part", "")
     return page_or_piece(
         "campaigns/form.html",
@@ -207,9 +215,11 @@ def _drawn(
         differing=draft.differences(saved) if saved else (),
         words=words,
         zones=COMMON_ZONES,
-        properties=contacts.catalogue(),
+        coverage=coverage,
+        properties=choosing.choices(coverage),
+        purposeless=templates.purposeless(draft.channel_id) if draft.channel_id else [],
         named={f"{name}_id": dict(form[name].choices) for name in CHOSEN},
-        looked=Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0),
+        looked=looked,
     )
 
 
@@ -244,7 +254,7 @@ def _reviewed(campaign_id: int, *, confirming: bool) -> Response:
         line=campaign_list.lines([campaign_id])[0],
         preview=found.preview,
         seen=campaigns.seen(found.template, found.second_template) if found.template else "",
-        properties={one.name: one.label for one in contacts.catalogue()},
+        properties={one.name: one.shown for one in choosing.choices(None)},
         confirming=confirming,
         may_write=guard.may(Role.OPERATOR),
         words=words,

@@ -34,6 +34,7 @@ def index() -> Response:
         found=found,
         search=search,
         whole_numbers=whole_numbers(),
+        numbers=contacts.numbers(found.rows),
         opted_out=contacts.opted_out(found.rows),
         paged="before" in request.values,
     )
@@ -46,6 +47,7 @@ def show(contact_id: int) -> Response:
         "contacts/show.html",
         contact=found,
         facts=contacts.facts(found),
+        numbers=contacts.numbers([found])[found.id],
         anonymous=contacts.anonymous_ids(found),
         opt_outs={one.phone: one for one in contacts.opt_outs_of(found)},
         contacted=contacts.contacted(found),

@@ -13,6 +13,14 @@ class AddForm(FlaskForm):  # type: ignore[misc]
     note = StringField(_l("Remark"))
 
 
+class AssignForm(FlaskForm):  # type: ignore[misc]
+    phone = StringField(_l("Phone number"))
+
+
+class DismissForm(FlaskForm):  # type: ignore[misc]
+    reason = StringField(_l("Why it needs no number"))
+
+
 class NumbersForm(FlaskForm):  # type: ignore[misc]
     file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
 
