@@ -20,7 +20,7 @@ from smsapp.domain.people import Role
 from smsapp.domain.segment import MAX_DEPTH, Group, Kind, Match
 from smsapp.services import clock, segments, uploaded_lists
 from smsapp.services.segments import Known
-from smsapp.web import filters, guard, inputs
+from smsapp.web import filters, guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms import segments as forms
 from smsapp.web.forms.segments import ConditionDraft, GroupDraft, NameForm, SegmentForm, UploadForm
@@ -76,10 +76,19 @@ def edit(segment_id: int) -> Response:
 def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> Response:
     """Answer one round with the builder: draw it, change the rule in it, count what it finds, or keep it."""
     known = segments.catalogue()
-    shown: dict[str, Any] = {"form": form, "segment": segment, "known": known, "errors": {}, "problems": []}
-    if request.method == "GET":
+    shown: dict[str, Any] = {
+        "form": form,
+        "segment": segment,
+        "known": known,
+        "errors": {},
+        "problems": [],
+        "links": [],
+    }
+    if request.method == "GET" and not refill.is_refill():
         return _draw(draft, shown)
     draft = forms.read_draft(_fields(), _types(known))
+    if request.method == "GET":
+        return _draw(draft, shown)
     asked, _colon, place = request.form.get("do", "save").partition(":")
     if asked != "save":
         return _round(asked, place, draft, shown)
@@ -96,8 +105,11 @@ def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> R
         shown["errors"] = _by_place(refusal.problems)
         placed = [problem for problem in refusal.problems if not problem.place.startswith(forms.ROOT)]
         shown["problems"] = put_problems(form, Refusal(*placed))
-        if shown["errors"]:
-            shown["problems"].append(_("The rule is not complete yet: see the marked conditions."))
+        shown["links"] = [
+            (forms.control_id(draft, place), sentence)
+            for place, sentences in shown["errors"].items()
+            for sentence in sentences
+        ]
         return _draw(draft, shown, 422)
     flash(_saved(saved.size or 0), "success")
     return see_other(url_for(".show", segment_id=saved.id))
@@ -145,6 +157,7 @@ def _ruled(draft: GroupDraft, shown: dict[str, Any]) -> dict[str, Any]:
         "form": shown["form"],
         "segment": shown["segment"],
         "problems": shown["problems"],
+        "links": shown["links"],
     }
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import RadioField, SelectField, StringField
 
@@ -30,6 +29,7 @@ from smsapp.domain.segment import (
     Value,
     read_condition,
 )
+from smsapp.web.forms import PageForm
 
 ROOT = "rule"
 
@@ -68,7 +68,7 @@ class GroupDraft:
 Draft = ConditionDraft | GroupDraft
 
 
-class SegmentForm(FlaskForm):  # type: ignore[misc]
+class SegmentForm(PageForm):
     name = StringField(_l("Name"))
     kind = RadioField(
         _l("Members"),
@@ -77,13 +77,13 @@ class SegmentForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class UploadForm(FlaskForm):  # type: ignore[misc]
+class UploadForm(PageForm):
     name = StringField(_l("Name"))
     file = FileField(_l("File"))
     property = SelectField(_l("The lines are"), validate_choice=False)
 
 
-class NameForm(FlaskForm):  # type: ignore[misc]
+class NameForm(PageForm):
     name = StringField(_l("Name"))
 
 
@@ -171,6 +171,14 @@ def at(draft: GroupDraft, place: str) -> Draft | None:
             return None
         found = found.children[int(part)]
     return found
+
+
+def control_id(draft: GroupDraft, place: str) -> str:
+    """Return the id of the control at which an error of this place is read out."""
+    node, id_ = at(draft, place), place.replace(".", "-")
+    if isinstance(node, GroupDraft):
+        return f"{id_}-match"
+    return f"{id_}-value-0" if node is not None and node.type and node.params else f"{id_}-property"
 
 
 def change(draft: GroupDraft, verb: str, place: str) -> None:
