@@ -93,7 +93,7 @@ def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> R
     if asked != "save":
         return _round(asked, place, draft, shown)
     found: list[Problem] = []
-    rule = forms.rule_of(draft, found, _hidden())
+    rule = forms.rule_of(draft, found, _hidden(draft))
     if found and not (form.name.data or "").strip():
         # What can be seen at once is said at once.
         found.append(Problem("segment_name_missing", "name"))
@@ -168,14 +168,14 @@ def _helps(shown: dict[str, Any], nodes: Any) -> dict[str, Any]:
         "known": shown["known"],
         "units": forms.UNITS,
         "errors": shown["errors"],
-        "suggestions": {name: segments.suggestions(name) for name in wanted},
+        "suggestions": {name: segments.suggestions(name, whole_numbers=filters.whole_numbers()) for name in wanted},
     }
 
 
 def _counted(draft: GroupDraft) -> dict[str, Any]:
     """Return how many contacts fit and some of them, or how many conditions are not complete."""
     found: list[Problem] = []
-    rule = forms.rule_of(draft, found, _hidden())
+    rule = forms.rule_of(draft, found, _hidden(draft))
     known = segments.catalogue()
     found += rules.problems(rule, _types(known))
     if found:
@@ -192,14 +192,20 @@ def _counted(draft: GroupDraft) -> dict[str, Any]:
     }
 
 
-def _hidden() -> set[str]:
-    """Return the properties whose values this person may not see."""
-    return set() if filters.whole_numbers() else segments.phone_properties()
+def _hidden(draft: GroupDraft) -> set[str]:
+    """Return the properties this person may not compare: those that hold numbers.
+
+    Properties that hold numbers among other texts are hidden only if digits are asked for.
+    """
+    if filters.whole_numbers():
+        return set()
+    asked = {one.name for one in forms.conditions(draft) if one.asks_for_digits}
+    return segments.phone_properties() | {name for name in asked if segments.holds_numbers(name)}
 
 
 def _reach(draft: GroupDraft) -> list[segments.Reach] | None:
     found: list[Problem] = []
-    rule = forms.rule_of(draft, found, _hidden())
+    rule = forms.rule_of(draft, found, _hidden(draft))
     found += rules.problems(rule, _types(segments.catalogue()))
     return None if found else segments.reach(segments.matching(rule, clock.now()))
 
@@ -240,6 +246,7 @@ def _upload(form: UploadForm, segment: Segment | None) -> Segment:
         segment.id if segment else None,
         by=guard.actor(),
         now=clock.now(),
+        whole_numbers=filters.whole_numbers(),
     )
 
 

@@ -13,6 +13,7 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField
 from wtforms import RadioField, SelectField, StringField
 
+from smsapp.domain import phone
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem
 from smsapp.domain.segment import (
@@ -44,6 +45,14 @@ class ConditionDraft:
     type: Type | None = None
     fresh: bool = False
     """Just added: the cursor goes here."""
+
+    @property
+    def asks_for_digits(self) -> bool:
+        """Whether an answer tells digits of a number that a mask hides."""
+        if self.type is Type.NUMBER:
+            return self.operator not in (Operator.HAS_VALUE, Operator.NO_VALUE)
+        words = (word for typed in self.typed for word in typed.splitlines())
+        return self.type in (Type.STRING, Type.LIST) and any(phone.reveals(word) for word in words)
 
     @property
     def operators(self) -> list[Operator]:
