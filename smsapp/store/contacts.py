@@ -125,16 +125,21 @@ def properties() -> list[Property]:
 
 
 def add_properties(
-    current: Session, types: Mapping[str, Type], now: dt.datetime, labels: Mapping[str, str] | None = None
+    current: Session,
+    types: Mapping[str, Type],
+    now: dt.datetime,
+    labels: Mapping[str, str] | None = None,
+    public: Mapping[str, int] | None = None,
 ) -> dict[str, Type]:
     """Enter properties that are not in the catalogue yet; return what their types really are.
 
+    `public` holds the number of the public key that brings a property; the caller vouches for all others.
     Somebody else may have entered one at the same moment with another type: the first one counts. Those for which
     there is no room any more are missing from the answer.
     """
     if not types:
         return {}
-    labels = labels or {}
+    labels, public = labels or {}, public or {}
     known = set(current.scalars(sa.select(Property.name)))
     if dialect() == "postgresql" and not types.keys() <= known and len(known) < MAX_CATALOGUE:
         # Otherwise two transactions that see room for one more would both take it.
@@ -142,13 +147,41 @@ def add_properties(
         known = set(current.scalars(sa.select(Property.name)))
     fresh = sorted(types.keys() - known)[: max(0, MAX_CATALOGUE - len(known))]
     rows = [
-        {"name": name, "type": types[name].value, "label": labels.get(name, "")[:125], "created_at": now}
+        {
+            "name": name,
+            "type": types[name].value,
+            "label": labels.get(name, "")[:125],
+            "app_key_id": public.get(name),
+            "created_at": now,
+        }
         for name in fresh
     ]
     if rows:
         current.execute(upsert(Property).on_conflict_do_nothing(), rows)
     kept = current.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
     return {name: Type(kind) for name, kind in kept}
+
+
+def public_names(current: Session) -> dict[str, int]:
+    """Return {property: number of the public key that was first to report it} of those nobody vouches for."""
+    query = sa.select(Property.name, Property.app_key_id).where(Property.app_key_id.is_not(None))
+    return {name: app_key_id for name, app_key_id in current.execute(query) if app_key_id is not None}
+
+
+def vouch(current: Session, types: Mapping[str, Type]) -> None:
+    """Make properties of public keys trusted ones, of these types; values of another type, all of them public, go."""
+    if not types:
+        return
+    public = sa.select(Property.name, Property.type).where(
+        one_of(Property.name, types), Property.app_key_id.is_not(None)
+    )
+    for name, kind in current.execute(public).all():
+        if kind != types[name]:
+            path = f'$."{name}"'
+            statement = _FORGET_POSTGRESQL if dialect() == "postgresql" else _FORGET_SQLITE
+            current.execute(statement, {"name": name} if dialect() == "postgresql" else {"path": path})
+        mended = sa.update(Property).where(Property.name == name)
+        changed(current, mended.values(type=types[name].value, app_key_id=None))
 
 
 def names_of_key(app_key_id: int) -> list[str]:
@@ -247,9 +280,23 @@ def bound(current: Session, ids: Collection[str], registered: Collection[str] = 
     return _pairs(current, sa.select(Alias.anonymous_id, Alias.xwho).where(sides))
 
 
-def bind(current: Session, aliases: Mapping[str, str], now: dt.datetime) -> None:
-    """Keep new bindings {anonymous id: registered id}; where either side is bound already nothing changes."""
-    rows = [{"anonymous_id": anonymous, "xwho": xwho, "created_at": now} for anonymous, xwho in sorted(aliases.items())]
+def public_bindings(current: Session, anonymous_ids: Collection[str]) -> set[str]:
+    """Return those of these anonymous ids that a public key has bound."""
+    if not anonymous_ids:
+        return set()
+    query = sa.select(Alias.anonymous_id).where(one_of(Alias.anonymous_id, anonymous_ids), sa.not_(Alias.trusted))
+    return set(current.scalars(query))
+
+
+def bind(current: Session, aliases: Mapping[str, str], public: Collection[str], now: dt.datetime) -> None:
+    """Keep new bindings {anonymous id: registered id}; where either side is bound already nothing changes.
+
+    `public` are the anonymous ids that a public key binds.
+    """
+    rows = [
+        {"anonymous_id": anonymous, "xwho": xwho, "trusted": anonymous not in public, "created_at": now}
+        for anonymous, xwho in sorted(aliases.items())
+    ]
     current.execute(upsert(Alias).on_conflict_do_nothing(), rows)
 
 
@@ -375,6 +422,14 @@ _MERGE_POSTGRESQL = (
     "ON CONFLICT (xwho) DO UPDATE SET properties = contact.properties || excluded.properties, "
     "phones = contact.phones || excluded.phones, sources = contact.sources || excluded.sources, "
     "anonymous = false, updated_at = excluded.updated_at RETURNING (xmax = 0)"
+)
+_FORGET_SQLITE = sa.text(
+    "UPDATE contact SET properties = json_remove(properties, :path), phones = json_remove(phones, :path), "
+    "sources = json_remove(sources, :path) WHERE json_type(properties, :path) IS NOT NULL"
+)
+_FORGET_POSTGRESQL = sa.text(
+    "UPDATE contact SET properties = properties - CAST(:name AS text), phones = phones - CAST(:name AS text), "
+    "sources = sources - CAST(:name AS text) WHERE jsonb_exists(properties, :name)"
 )
 _ADOPT = sa.text(
     "INSERT INTO segment_member (segment_id, contact_id) SELECT segment_id, :new FROM segment_member "
