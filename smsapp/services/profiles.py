@@ -19,7 +19,7 @@ from smsapp.domain import trust
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
 from smsapp.services import quotas
 from smsapp.services.key_gate import KeyGate
-from smsapp.store import contacts, intake, uploads
+from smsapp.store import contacts, intake, public_names, uploads
 from smsapp.store.contacts import Held, Profile
 from smsapp.store.db import as_json, session, writing
 from smsapp.store.intake import Bad
@@ -93,7 +93,7 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     """
     records = [record for row in rows for record in _parse(row.records.decode("utf-8", "surrogatepass"))]
     rights = intake.key_rights(session(), {record["appid"] for record in records})
-    read = _read(records, contacts.property_types(), KeyGate(rights, contacts.public_names(session())))
+    read = _read(records, contacts.property_types(), KeyGate(rights, public_names.owners(session())))
     for row in rows:
         read.report.counted.update(row.counted)
     room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
@@ -108,10 +108,10 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
             full = read.fresh.keys() - known.keys()
             types = {name: kind for name, kind in read.types.items() if name not in full}
-            again = _read(records, types | known, KeyGate(rights, contacts.public_names(current)), full)
+            again = _read(records, types | known, KeyGate(rights, public_names.owners(current)), full)
             again.report.counted, again.room = read.report.counted, read.room
             read = again
-        contacts.vouch(current, read.gate.vouched)
+        public_names.vouch(current, read.gate.vouched)
         _apply(current, read, now)
         _tell(current, read, now)
         if read.keys:
