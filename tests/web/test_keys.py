@@ -81,9 +81,12 @@ def test_a_file_vouches_for_the_properties_that_it_has(app: Flask) -> None:
 def test_a_server_key_in_a_page_and_a_public_key_in_a_server_are_advised_against(client: Any) -> None:
     server, browser = made(KeyKind.SERVER), made()
     operator = client.as_("operator")
-    assert "JavaScript" in operator.get(f"/keys/guide?key={server.id}&sdk=JavaScript").select_one(".note").get_text()
-    assert operator.get(f"/keys/guide?key={browser.id}&sdk=Python").select(".note")
-    assert operator.get(f"/keys/guide?key={server.id}&sdk=Python").select(".note") == []
+    assert (
+        "JavaScript"
+        in operator.get(f"/keys/guide?key={server.id}&sdk=JavaScript").select_one(".flash-warning").get_text()
+    )
+    assert operator.get(f"/keys/guide?key={browser.id}&sdk=Python").select(".flash-info")
+    assert operator.get(f"/keys/guide?key={server.id}&sdk=Python").select(".flash") == []
     # without a choice the page recommends the server key for servers
     assert server.key in operator.get("/keys/guide?sdk=Python").select_one("pre").get_text()
     assert browser.key in operator.get("/keys/guide?sdk=JavaScript").select_one("pre").get_text()
