@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from smsapp.domain.trust import Origin, Source
 from smsapp.store.db import one_of, session
-from smsapp.store.intake import AppKey, Import
+from smsapp.store.imports import Import
+from smsapp.store.intake import AppKey
 from smsapp.store.people import Person
 
 
