@@ -180,7 +180,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a person texted back."""
+    """What a person texted back. `phone` is E.164, or as the provider wrote it where no number can be read."""
 
     phone: str = field(repr=False)
     text: str = field(repr=False)
@@ -261,6 +261,12 @@ class Channel(ABC):
     guide: ClassVar[tuple[Note, ...]] = ()
     callback_steps: ClassVar[tuple[str, ...]] = ()
     """What to do at the provider, so that receipts and replies come to the callback address; English msgids."""
+    home: ClassVar[str] = ""
+    """Region code of the country whose numbers the provider writes without it; "" = the channel's own setting."""
+    worldwide: ClassVar[bool] = False
+    """True for providers that write to every country; new channels of others begin with their own country alone."""
+    country: str = "CN"
+    """The same for this account: set by whoever makes it."""
     per_request: int = 1
     """Most messages one request may carry; the account's settings may change it."""
     equal_texts_only: bool = False

@@ -164,6 +164,7 @@ class Simulator(Channel):
     """Every outcome on request; receipts and replies wait in its file until they are pulled."""
 
     kind = "simulator"
+    worldwide = True
     label = _l("Simulator (rehearsal)")
     about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing is really sent.")
     quiet_hours_exempt = True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from smsapp.domain import phone
 from smsapp.domain.columns import DATE_MARKS, NUMBER, PLAIN_NUMBER
 from smsapp.domain.contact import PHONE, Type, Unfit, moment, property_name
+from smsapp.domain.labels import MEANINGS, laid_to, meaning
 
 
 @dataclass(frozen=True)
@@ -64,28 +65,19 @@ PHONES = frozenset(
         "联系方式",
     }
 )
-KNOWN_HEADERS = {
-    "姓名": "name",
-    "名字": "name",
-    "昵称": "nickname",
-    "性别": "gender",
-    "年龄": "age",
-    "省份": "province",
-    "城市": "city",
-    "生日": "birthday",
-    "出生日期": "birthday",
-    "等级": "level",
-    "会员等级": "level",
-    "积分": "points",
-    "注册时间": "registered_at",
-    "邮箱": "$email",
-    "email": "$email",
-    "标签": "tags",
-}
 
 
-def guesses(header: Sequence[str], samples: Sequence[Sequence[str]], known: Mapping[str, Type]) -> list[Guess]:
-    """Return what each column probably is, from its heading and its first values."""
+def guesses(
+    header: Sequence[str],
+    samples: Sequence[Sequence[str]],
+    known: Mapping[str, Type],
+    labels: Mapping[str, str] | None = None,
+) -> list[Guess]:
+    """Return what each column probably is, from its heading and its first values.
+
+    A column whose heading means a property that is there already (`labels` holds what each is called) becomes that one.
+    """
+    catalogue = dict.fromkeys(known, "") | dict(labels or {})
     found: list[Guess] = []
     roles: set[str] = set()
     names: set[str] = set()
@@ -100,7 +92,9 @@ def guesses(header: Sequence[str], samples: Sequence[Sequence[str]], known: Mapp
             roles.add("phone")
             found.append(Guess("phone", PHONE, Type.STRING))
             continue
-        name = _free_name(KNOWN_HEADERS.get(plain, plain), index, names)
+        meant = meaning(heading)
+        wanted = laid_to(heading, catalogue) or (meant if meant in MEANINGS else plain)
+        name = _free_name(plain if wanted in names else wanted, index, names)
         names.add(name)
         found.append(Guess("property" if plain or values else "ignore", name, known.get(name) or _type_of(values)))
     if "id" not in roles:
@@ -147,7 +141,7 @@ def has_header(first: Sequence[str]) -> bool:
     words = [cell for cell in cells if cell]
     if not words:
         return False
-    if any(cell.lower() in IDS | PHONES | KNOWN_HEADERS.keys() for cell in words):
+    if any(cell.lower() in IDS | PHONES or meaning(cell) in MEANINGS for cell in words):
         return True
     if len(set(words)) < len(words):
         return False

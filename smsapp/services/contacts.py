@@ -81,6 +81,12 @@ def facts(found: Contact) -> list[Fact]:
     ]
 
 
+def numbers(found: Sequence[Contact]) -> dict[int, dict[str, str]]:
+    """Return each contact's numbers by the property that holds them, of those properties that channels read."""
+    used = contacts.phone_properties(session())
+    return {row.id: {name: number for name, number in row.phones.items() if name in used} for row in found}
+
+
 def opted_out(found: Sequence[Contact]) -> set[str]:
     """Return those numbers of these contacts to which nobody may write."""
     return replies.opted_out({number for one in found for number in one.phones.values() if number})
@@ -124,8 +130,16 @@ def note_phone_property(current: Session, name: str) -> None:
     sa.event.listen(current, "after_commit", ring, once=True)
 
 
+def note_left_property(current: Session, name: str) -> None:
+    """Have the numbers of a property forgotten, once the transaction is committed, if no channel reads it any more."""
+    if name not in contacts.phone_properties(current):
+        note_phone_property(current, name)
+
+
 def rebuild_phones(name: str) -> int:
     """Read the numbers of one property of all contacts anew, a chunk per transaction; return how many were looked at.
+
+    Of a property that no channel reads any more they are forgotten: who has it would seem to have a wrong number.
 
     It may be cut off and begun again: each chunk is right by itself.
     """
@@ -133,10 +147,14 @@ def rebuild_phones(name: str) -> int:
     after = seen = 0
     while True:
         with writing() as current:
+            used = name in contacts.phone_properties(current)
             rows = contacts.phones_after(current, name, after, REBUILD_CHUNK)
             if not rows:
                 return seen
-            numbers = [(id_, None if value in (None, "") else phone.normalise(value, region)) for id_, value in rows]
+            numbers = [
+                (id_, None if not used or value in (None, "") else phone.normalise(value, region))
+                for id_, value in rows
+            ]
             contacts.set_phones(current, name, numbers)
         after = rows[-1][0]
         seen += len(rows)

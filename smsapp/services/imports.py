@@ -141,7 +141,7 @@ def _look(path: Path, form: Format, header: bool | None) -> Preview:
         form = replace(form, header=header)
     known = contacts.property_types()
     headings, rows = sheets.head(path, form, SAMPLES)
-    guessed = guesses.guesses(headings, rows, known)
+    guessed = guesses.guesses(headings, rows, known, contacts.labels())
     width = len(headings)
     shown = [[*cells, *[""] * (width - len(cells))] for cells in rows[:SHOWN]]
     return Preview(form, headings, shown, guessed, known)

@@ -45,6 +45,7 @@ CHUNK = 5000
 """Rows an export reads at a time."""
 FEWEST_DIGITS = 4
 MOST_BARS = 96
+BAR_WIDTHS = (BUCKET_SECONDS, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
 EXPLAINED = FAILED_STATES | {Status.UNCONFIRMED, Status.CANCELLED}
 
 
@@ -280,14 +281,18 @@ def _reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Re
 def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
     """Return receipts over time in bars of equal width, gaps included, and that width in seconds.
 
-    The ledger counts ten minutes at a time; over a longer span several of them become one bar.
+    The ledger counts a minute at a time; over a longer span several of them become one bar.
     """
     counted = recipients.receipts_over_time(session(), run_ids)
     if not counted:
         return [], BUCKET_SECONDS
     first, last = counted[0][0], counted[-1][0]
     width = next(
-        (wide for wide in (BUCKET_SECONDS, 3600, 6 * 3600, 86_400, 7 * 86_400) if (last - first) // wide < MOST_BARS),
+        (
+            wide
+            for wide in (BUCKET_SECONDS, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
+            if (last - first) // wide < MOST_BARS
+        ),
         30 * 86_400,
     )
     # Days begin at midnight where the campaign is.

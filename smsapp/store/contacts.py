@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,6 +20,7 @@ from smsapp.domain import phone
 from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Type
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import Base, BigId, as_json, changed, dialect, moment, one_of, session, upsert
+from smsapp.store.numbers import classify
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -27,6 +29,9 @@ Row = tuple[str, str, str]
 
 ROWS_AT_ONCE = 200
 """Rows of one statement on SQLite: a statement for each, executemany, takes a third longer; so do some thousands."""
+
+_UNUSUAL = re.compile(r'"(\+(?!861[3-9])[0-9]+|\+86(?:1349|174|1619)[0-9]+)"')
+"""Numbers in a contact's phones as JSON that may be something else than mobile numbers."""
 
 NAMES = ("name", "nickname", "$name", "姓名")
 """Properties that a search by name looks into."""
@@ -108,6 +113,12 @@ def property_types() -> dict[str, Type]:
     return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
 
 
+def labels() -> dict[str, str]:
+    """Return what people call each known property ("" = nothing), the presets included."""
+    rows = session().execute(sa.select(Property.name, Property.label))
+    return dict.fromkeys(PRESETS, "") | {row.name: row.label for row in rows}
+
+
 def properties() -> list[Property]:
     """Return the catalogue in the order of names."""
     return list(session().scalars(sa.select(Property).order_by(Property.name)))
@@ -182,6 +193,7 @@ def create(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> i
     """Add contacts; return how many were new. On PostgreSQL somebody else may add one of them at the same moment."""
     if not profiles:
         return 0
+    _classify(current, profiles)
     rows = _rows(sorted(profiles, key=lambda profile: profile.xwho))
     if dialect() == "postgresql":
         return current.connection().execute(_CREATE_POSTGRESQL, {"rows": _array(rows), "now": now}).rowcount
@@ -193,6 +205,7 @@ def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> 
     """Make these profiles the whole truth about contacts that exist; each user id occurs once."""
     if not profiles:
         return
+    _classify(current, profiles)
     rows = _rows(profiles)
     if dialect() == "postgresql":
         current.execute(_REPLACE_POSTGRESQL, {"rows": _array(rows), "now": now})
@@ -215,6 +228,7 @@ def merge(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) 
     """
     if not rows:
         return 0
+    classify(current, (number for _, _, phones in rows for number in _UNUSUAL.findall(phones)))
     if dialect() == "postgresql":
         return sum(_merge_postgresql(current, wave, source, now) for wave in _waves(rows))
     driver = _driver(current)
@@ -265,6 +279,7 @@ def phones_after(current: Session, name: str, after: int, limit: int) -> list[tu
 
 def set_phones(current: Session, name: str, numbers: Sequence[tuple[int, str | None]]) -> None:
     """Write what was read from one phone property: (contact id, number or None if there is no value)."""
+    classify(current, (number for _, number in numbers))
     if dialect() == "postgresql":
         ids, values = [id_ for id_, _ in numbers], [number for _, number in numbers]
         current.execute(_PHONES_POSTGRESQL, {"ids": ids, "numbers": values, "name": name})
@@ -380,6 +395,10 @@ def _pairs(current: Session, query: sa.Select[K, V]) -> dict[K, V]:
 def _driver(current: Session) -> Any:
     """Return the driver's own connection, inside the transaction that SQLAlchemy has begun."""
     return current.connection().connection.driver_connection
+
+
+def _classify(current: Session, profiles: Sequence[Profile]) -> None:
+    classify(current, (number for row in profiles for number in row.phones.values()))
 
 
 def _rows(profiles: Sequence[Profile]) -> list[tuple[str, str, str, str, bool]]:

@@ -15,7 +15,7 @@ from smsapp.store.db import add_up, changed, dialect, list_of, one_of
 from smsapp.store.ledger import Changes, name, shift
 from smsapp.store.runs import WAS, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
-BUCKET_SECONDS = 600
+BUCKET_SECONDS = 60
 
 
 class Known(NamedTuple):

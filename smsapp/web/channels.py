@@ -67,7 +67,8 @@ def new(kind: str) -> Response:
     made_of = _kind(kind)
     preset = next((one for one in made_of.presets if one.name == request.args.get("preset")), None)
     given = {one.name: one.default for one in made_of.settings} | dict(preset.values if preset else {})
-    form = channel_form(made_of, **NEW, rate=made_of.documented_rate, **given)
+    usual = channels.usual_countries(made_of)
+    form = channel_form(made_of, countries=usual, **NEW, rate=made_of.documented_rate, **given)
     problems: list[str] = []
     if form.validate_on_submit():
         try:
@@ -87,7 +88,7 @@ def edit(channel_id: int) -> Response:
     row = channels.row(channel_id)
     kind = _kind(row.kind)
     given = {one.name: row.settings.get(one.name, one.default) for one in kind.settings if not one.secret}
-    common = {name: getattr(row, name) for name in channels.COMMON}
+    common = {name: getattr(row, name) for name in channels.COMMON} | {"countries": " ".join(row.countries)}
     form = channel_form(kind, channels.kept_secrets(row), **common, **given)
     problems: list[str] = []
     if form.validate_on_submit():

@@ -136,6 +136,11 @@ def local_time(value: str) -> str:
         return value
 
 
+def handle(address: str) -> str:
+    """Return an id for what leads to this address, the same at every refresh: focus is found again by it."""
+    return re.sub(r"[^a-z0-9]+", "-", address.lower()).strip("-")
+
+
 def labels(codes: Iterable[Any], enum: str) -> str:
     """Return several codes in words, joined as the reader's language joins them."""
     return str(gettext(", ")).join(words.label(code, enum) for code in codes)
@@ -160,6 +165,7 @@ FILTERS = {
     "fact": general.fact,
     "told": told,
     "noun": general.noun,
+    "handle": handle,
     "iso": iso,
     "labels": labels,
     "local": local_time,

@@ -25,6 +25,8 @@ HTMX_CONFIG = {
     "allowScriptTags": False,
     "includeIndicatorStyles": False,
     "selfRequestsOnly": True,
+    # It would copy style attributes from the old element to the new one, which the policy refuses.
+    "attributesToSettle": ["class"],
     "historyCacheSize": 0,
     "refreshOnHistoryMiss": True,
     "responseHandling": [

@@ -107,6 +107,9 @@ def upgrade_main() -> None:
         sa.Column("secrets", sa.LargeBinary(), nullable=False),
         sa.Column("callback_token", sa.String(length=64), nullable=False),
         sa.Column("phone_property", sa.String(length=125), nullable=False),
+        sa.Column("country", sa.String(length=2), nullable=False),
+        sa.Column("countries", db.Json, nullable=False),
+        sa.Column("number_classes", db.Json, nullable=False),
         sa.Column("trusted_numbers", sa.Boolean(), nullable=False),
         sa.Column("rate", sa.Integer(), nullable=True),
         sa.Column("quiet_from", sa.String(length=5), nullable=False),
@@ -386,6 +389,13 @@ def upgrade_main() -> None:
         sa.PrimaryKeyConstraint("channel_id", "name", name=op.f("pk_signature")),
     )
     op.create_table(
+        "special_number",
+        sa.Column("phone", sa.String(length=16), nullable=False),
+        sa.Column("number_class", sa.String(length=12), nullable=False),
+        sa.PrimaryKeyConstraint("phone", name=op.f("pk_special_number")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "stray_receipt",
         sa.Column("id", db.BigId, nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
@@ -551,6 +561,8 @@ def upgrade_main() -> None:
         sa.Column("phone", sa.String(length=16), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("opt_out", sa.Boolean(), nullable=False),
+        sa.Column("sender", sa.String(length=80), nullable=False),
+        sa.Column("waits", sa.Boolean(), nullable=False),
         sa.Column("received_at", db.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["campaign_id"], ["campaign.id"], name=op.f("fk_reply_campaign_id"), ondelete="SET NULL"
@@ -562,6 +574,9 @@ def upgrade_main() -> None:
     with op.batch_alter_table("reply", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_reply_phone"), ["phone"], unique=False)
         batch_op.create_index(batch_op.f("ix_reply_received_at"), ["received_at"], unique=False)
+        batch_op.create_index(
+            "ix_reply_waits", ["id"], unique=False, sqlite_where=sa.text("waits"), postgresql_where=sa.text("waits")
+        )
 
     op.create_table(
         "run",
@@ -730,6 +745,7 @@ def downgrade_main() -> None:
 
     op.drop_table("run")
     with op.batch_alter_table("reply", schema=None) as batch_op:
+        batch_op.drop_index("ix_reply_waits", sqlite_where=sa.text("waits"), postgresql_where=sa.text("waits"))
         batch_op.drop_index(batch_op.f("ix_reply_received_at"))
         batch_op.drop_index(batch_op.f("ix_reply_phone"))
 
@@ -783,6 +799,7 @@ def downgrade_main() -> None:
         batch_op.drop_index(batch_op.f("ix_stray_receipt_at"))
 
     op.drop_table("stray_receipt")
+    op.drop_table("special_number")
     op.drop_table("signature")
     op.drop_table("sms_template")
     op.drop_table("segment")
