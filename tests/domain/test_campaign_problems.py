@@ -28,6 +28,7 @@ def test_a_second_channel_asks_for_no_more_trust_than_the_first(asks: bool, code
         template_approved=True,
         template_of_channel=True,
         unmapped=(),
+        unfit=(),
         second=second,
         schedule_problems=(),
     )
