@@ -26,6 +26,7 @@ WITHOUT_FIELDS = {
     "up.up",  # for apps
     "people.sign_in",  # nobody is signed in there: tests/web/test_people.py
     "people.welcome",  # likewise, and its token is used up
+    "runs.accept_audience",  # likewise: tests/web/test_runs.py
     "runs.accept",  # only for a run that is held: tests/web/test_approvals.py
     "unconfirmed.decide",  # only while there are unconfirmed messages: tests/web/test_unconfirmed.py
     "doubts.decide",
@@ -124,7 +125,7 @@ def kept_values(answer: Page, sent: dict[str, Any]) -> list[str]:
         if name not in sent or control.get("type", "") not in {"", "text", "search", "tel", "url"}:
             continue
         value = control.get_text() if control.name == "textarea" else str(control.get("value", ""))
-        if sent[name] and not value.strip():
+        if "".join(sent[name]).strip("\x00\r\n ") and not value.strip():
             lost.append(name)
     return lost
 

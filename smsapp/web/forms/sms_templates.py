@@ -8,6 +8,7 @@ from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaF
 from wtforms.validators import InputRequired
 
 from smsapp.domain.sms_template import SAID, Audit, Entry, Purpose, entry
+from smsapp.web import inputs
 from smsapp.web.forms import PageForm
 from smsapp.words.sms_templates import LABELS
 
@@ -37,7 +38,7 @@ class TemplateForm(PageForm):
 
 
 class NewTemplateForm(TemplateForm):
-    channel = SelectField(_l("Channel"), coerce=int)
+    channel = SelectField(_l("Channel"), coerce=inputs.chosen_id)
     audit = RadioField(
         _l("Approval status at the provider"),
         choices=[(audit.value, LABELS[audit]) for audit in (Audit.PENDING, Audit.APPROVED)],
@@ -46,7 +47,7 @@ class NewTemplateForm(TemplateForm):
 
 
 class ImportForm(PageForm):
-    channel = SelectField(_l("Channel"), coerce=int)
+    channel = SelectField(_l("Channel"), coerce=inputs.chosen_id)
     file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
 
 
