@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from flask import Flask
 
 from smsapp.channels.base import Reply as Incoming
 from smsapp.domain.message import Status
@@ -16,6 +17,7 @@ from smsapp.store.freezing import ensure_partition
 from smsapp.store.replies import Reply
 from smsapp.store.runs import Message, Run
 from tests import builders
+from tests.fakes import FakeClock
 
 PHONE = "+8613800138000"
 
@@ -174,3 +176,12 @@ def test_a_number_in_a_text_cannot_be_found_out_by_searching(take):
     assert [texts(words) for words in ("0013", "-0013-", "是138-001", "13")] == [[], [], [], []]
     assert texts("1") == ["1"]
     assert texts("新号是") == ["我的新号是138-0013-8000"]
+
+
+def test_a_text_no_phone_can_have_sent_is_cut_with_a_mark(app: Flask, clock: FakeClock) -> None:
+    channel_id = builders.channel().id
+    with writing() as current:
+        for n, length in enumerate((5000, 100_000)):
+            replies.take(current, channel_id, n + 1, 0, Incoming("+8613800138000", "长" * length), clock.now)
+    assert sorted(len(one.text) for one in session().query(Reply)) == [5000, 5000]
+    assert sum(one.text.endswith(" […]") for one in session().query(Reply)) == 1
