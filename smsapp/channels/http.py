@@ -81,16 +81,14 @@ STATUSES: dict[int, Outcome] = {
     410: Outcome.OUR_FAULT,
     415: Outcome.OUR_FAULT,
 }
-RETRY_AFTER = 5.0
-"""Seconds to wait when a provider asks to slow down without saying how long."""
 
 
-def retry_after(answer: HttpAnswer) -> float:
-    """Return the seconds a provider asks to wait, at most an hour."""
+def retry_after(answer: HttpAnswer) -> float | None:
+    """Return the seconds a provider asks to wait, at most an hour; None if it does not say."""
     try:
         return min(max(float(answer.headers.get("Retry-After", "")), 0.0), 3600.0)
     except ValueError:
-        return RETRY_AFTER
+        return None
 
 
 def raise_for_status(answer: HttpAnswer, code: str = "") -> None:

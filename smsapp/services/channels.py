@@ -30,7 +30,7 @@ from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.services import contacts, trail
 from smsapp.services.trail import Actor
-from smsapp.store import channel_health, inbox
+from smsapp.store import channel_health, inbox, paces
 from smsapp.store import channels as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import property_types
@@ -279,6 +279,7 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
             return
         found.updated_at = now
         found.checked_at, found.check_result = None, ""
+        paces.forget(current, channel_id)
         if not phones_known:
             contacts.note_phone_property(current, found.phone_property)
         trail.note(current, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
@@ -303,6 +304,7 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
             raise Refusal(Problem("channel_used"))
         trail.note(current, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
         channel_health.forget_channel(current, channel_id)
+        paces.forget(current, channel_id)
         current.delete(found)
     # On SQLite another channel may get its number, and must not read what was said to this one.
     with inbox.writing() as callbacks:
