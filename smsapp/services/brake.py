@@ -11,6 +11,9 @@ import asyncio
 
 from smsapp.channels.base import ChannelError
 
+FEWEST_REQUESTS = 2
+"""One cut connection proves nothing, however many messages it carried."""
+
 
 class NoAnswers(ChannelError):
     """So many answers in a row were lost that nothing more leaves: what has not left is queued again."""
@@ -24,6 +27,7 @@ class Brake:
         """Messages without an answer that are one too many."""
         self.lost = 0
         """Messages whose answers were lost, one after the other."""
+        self.lost_requests = 0
         self.out = 0
         self.has_answers = False
         """The provider has answered lately."""
@@ -32,7 +36,7 @@ class Brake:
     @property
     def is_on(self) -> bool:
         """Say whether nothing more may leave in this turn."""
-        return self.lost >= self.limit
+        return self.lost >= self.limit and self.lost_requests >= FEWEST_REQUESTS
 
     async def admit(self, messages: int, *, trying: bool) -> None:
         """Wait until so many messages may leave; `trying`: the run was held because nobody answered."""
@@ -45,7 +49,8 @@ class Brake:
     def answered(self, messages: int) -> None:
         """Note an answer: there are some, whatever they say."""
         self.out -= messages
-        self.lost, self.has_answers = 0, True
+        self.lost = self.lost_requests = 0
+        self.has_answers = True
         self.changed.set()
 
     def failed(self, messages: int) -> None:
@@ -57,5 +62,6 @@ class Brake:
         """Note that the answer about so many messages was lost."""
         self.out -= messages
         self.lost += messages
+        self.lost_requests += 1
         self.has_answers = self.has_answers and not self.is_on
         self.changed.set()

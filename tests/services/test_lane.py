@@ -16,7 +16,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState
-from smsapp.services import channels, lane, sending
+from smsapp.services import active_runs, channels, lane, sending
 from smsapp.store import ledger, queue, runs
 from smsapp.store.db import db, session, writing
 from smsapp.store.runs import Run
@@ -212,7 +212,7 @@ def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_
     there = lane.Lane(app, clock)
     there._look_around()
     huge, small = there.works.values()
-    huge.batches = huge.line.batches = lane.OPEN_BATCHES
+    huge.batches = huge.line.batches = active_runs.OPEN_BATCHES
     # then the other one may claim, until there is nothing to claim or something in hand
     assert (huge.may_claim, small.may_claim) == (False, True)
     assert [batch.run_id for batch in there._claim(1)] == [small.run_id]
