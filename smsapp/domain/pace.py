@@ -51,12 +51,15 @@ class Pace:
         return min(2.0 ** max(0, self.refusals - 1), LONGEST_WAIT)
 
 
-def slower(pace: Pace | None, taken: float, now: dt.datetime) -> Pace:
-    """Return the pace after the provider has asked to slow down; `taken`: messages it took in the second before."""
+def slower(pace: Pace | None, taken: float, refused: float, now: dt.datetime) -> Pace:
+    """Return the pace after the provider has asked to slow down.
+
+    `taken`: messages it took in the second before; `refused`: those of the request it refused.
+    """
     if pace is not None and now - pace.since < ONE_EVENT:
         return pace
     if pace is None:
-        limit = max(taken, SLOWEST)
+        limit = max(taken or refused, SLOWEST)
     elif taken:
         limit = pace.rate(now)
     else:

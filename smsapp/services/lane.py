@@ -353,6 +353,8 @@ class Lane:
             await self._write_down(carried)
             if carried.trouble is not None:
                 work.stopped, work.trouble = True, None
+                self.goes_on_soon = True  # as far as is known until the next look
+                self._look_soon()
 
     async def _write_down(self, carried: Carried) -> None:
         """Write back, with whatever else is done by the time the desk is free."""
@@ -414,12 +416,12 @@ class Lane:
             answered = list(request.answered(answers))  # all of them or, if they make no sense, none
         except (Unreachable, Throttled, Misconfigured) as trouble:
             line.brake.failed(size)
-            self._note_trouble(trouble, carried, work)
+            self._note_trouble(trouble, size, carried, work)
         except Unclear as doubt:
             carried.answers += request.unclear(doubt)
             line.brake.lose(size)
             if line.brake.is_on or work.troubled:
-                self._note_trouble(NoAnswers(doubt.code, outcome=doubt.outcome), carried, work)
+                self._note_trouble(NoAnswers(doubt.code, outcome=doubt.outcome), size, carried, work)
         except Exception:
             # A fault of ours in the adapter: the request may have left, so its messages are in doubt as well.
             log.exception("adapter.fault channel=%s", line.channel_id)
@@ -441,12 +443,13 @@ class Lane:
         now = asyncio.get_running_loop().time()
         work.line.taken.append((now, sum(one.status is Status.ACCEPTED for one in answered)))
         if too_fast:
-            self._note_trouble(Throttled(too_fast[0].code, outcome=Outcome.THROTTLED), carried, work)
+            self._note_trouble(Throttled(too_fast[0].code, outcome=Outcome.THROTTLED), len(too_fast), carried, work)
 
-    def _note_trouble(self, trouble: ChannelError, carried: Carried, work: Work) -> None:
-        """Have the run held for this trouble, unless a graver one is known."""
+    def _note_trouble(self, trouble: ChannelError, size: int, carried: Carried, work: Work) -> None:
+        """Have the run held for this trouble of a request of this size, unless a graver one is known."""
         if isinstance(trouble, Throttled):
             carried.taken = max(carried.taken, work.line.taken_lately(asyncio.get_running_loop().time()))
+            carried.refused = max(carried.refused, size)
         known = carried.trouble
         if known is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(known)):
             carried.trouble = work.trouble = trouble

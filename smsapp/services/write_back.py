@@ -45,6 +45,8 @@ class Carried:
     calls: Calls = field(default_factory=Calls)
     taken: int = 0
     """Messages the provider took in the second before it asked to slow down."""
+    refused: int = 0
+    """Messages of the request to which it said so."""
     trouble: ChannelError | None = None
     fault: bool = False
     """Its texts could not be made: a mistake of ours, so a person has to look."""
@@ -117,6 +119,6 @@ def _slowed_down(current: Session, one: Carried, trouble: ChannelError, now: dt.
     """Slow the channel down and return how long its run waits; the hours for marketing say nothing about its pace."""
     seconds = trouble.retry_after
     if trouble.outcome is not Outcome.OUTSIDE_HOURS:
-        pace = paces.slow_down(current, one.channel_id, one.taken, now)
+        pace = paces.slow_down(current, one.channel_id, one.taken, one.refused, now)
         seconds = pace.wait if seconds is None else seconds
     return dt.timedelta(seconds=seconds or BACK_OFF[0])

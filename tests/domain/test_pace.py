@@ -35,7 +35,7 @@ def test_six_hundred_messages_take_little_more_than_the_rate_allows(limit: int) 
                 pace = faster(pace, pace.rate(after(clock)), after(clock))
         else:
             refused += 1
-            pace = slower(pace, len(taken), after(clock))
+            pace = slower(pace, len(taken), 1, after(clock))
             waits_until = clock + pace.wait
     # then
     assert clock <= 1.5 * 600 / limit
@@ -43,7 +43,7 @@ def test_six_hundred_messages_take_little_more_than_the_rate_allows(limit: int) 
 
 
 def test_the_pace_is_halved_and_creeps_up_again_to_just_above_what_was_shown() -> None:
-    pace = slower(None, 30, NOW)
+    pace = slower(None, 30, 1, NOW)
     rates = [pace.rate(after(seconds)) for seconds in range(0, 3600)]
     assert rates[0] == 15
     assert rates == sorted(rates)
@@ -52,23 +52,23 @@ def test_the_pace_is_halved_and_creeps_up_again_to_just_above_what_was_shown() -
 
 
 def test_refusals_of_one_moment_count_once_whoever_is_refused() -> None:
-    pace = slower(None, 30, NOW)
-    assert slower(pace, 12, after(0.4)) == pace
-    assert slower(pace, 12, after(5)).limit == pytest.approx(pace.rate(after(5)))
+    pace = slower(None, 30, 1, NOW)
+    assert slower(pace, 12, 1, after(0.4)) == pace
+    assert slower(pace, 12, 1, after(5)).limit == pytest.approx(pace.rate(after(5)))
 
 
 def test_a_provider_that_takes_nothing_is_asked_ever_more_seldom() -> None:
-    pace = slower(None, 0, NOW)
+    pace = slower(None, 0, 1, NOW)
     waits = []
     for n in range(1, 12):
         waits.append(pace.wait)
-        pace = slower(pace, 0, after(n * 100))
+        pace = slower(pace, 0, 1, after(n * 100))
     assert waits == sorted(waits)
     assert (waits[0], waits[-1], pace.begin) == (1, LONGEST_WAIT, SLOWEST)
 
 
 def test_a_limit_is_raised_only_if_it_was_used() -> None:
-    pace = slower(None, 30, NOW)
+    pace = slower(None, 30, 1, NOW)
     late = after(3600)
     assert faster(pace, 3, late) == pace
     raised = faster(pace, 30, late)
@@ -76,3 +76,9 @@ def test_a_limit_is_raised_only_if_it_was_used() -> None:
     assert faster(raised, 31, late) == raised
     # a channel that rests for years bursts no more than one that rests for an hour
     assert pace.rate(after(10**9)) == pace.rate(late)
+
+
+def test_a_request_larger_than_what_the_provider_takes_in_a_second_halves_from_its_size() -> None:
+    pace = slower(None, 0, 100, NOW)
+    assert pace.rate(NOW) == 50
+    assert slower(pace, 0, 50, after(1)).rate(after(1)) == 25
