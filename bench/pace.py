@@ -130,6 +130,7 @@ def _ended(campaign_id: int, until: float) -> Run:
     """Return the campaign's run once it is over, or as it is at this moment."""
     while True:
         session().commit()
+        session().expire_all()
         run = session().scalar(sa.select(Run).where(Run.campaign_id == campaign_id))
         if run is not None and (run.finished_at is not None or time.monotonic() > until):
             return run

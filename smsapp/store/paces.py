@@ -19,8 +19,8 @@ class ChannelPace(Base):
     __tablename__ = "channel_pace"
 
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True)
-    begin: Mapped[float] = mapped_column("begin_rate")
-    limit: Mapped[float] = mapped_column("limit_rate")
+    begin: Mapped[float] = mapped_column("begin_rate", sa.Float)
+    limit: Mapped[float] = mapped_column("limit_rate", sa.Float)
     since: Mapped[dt.datetime]
     refusals: Mapped[int]
 

@@ -26,8 +26,11 @@ def deliver(
     return ends + bytes((esm_class, 0, 0, 0, 0, 0, 0, coding, 0, len(text))) + text + extra
 
 
-def receipt(id: str, stat: str = "DELIVRD", err: str = "000", extra: bytes = b"") -> bytes:
-    return deliver(DELIVERED.format(id=id, stat=stat, err=err).encode(), esm_class=4, extra=extra)
+def receipt(
+    id: str, stat: str = "DELIVRD", err: str = "000", extra: bytes = b"", *, source: str = "8613800138000"
+) -> bytes:
+    """Return the body of a receipt about the message to `source`."""
+    return deliver(DELIVERED.format(id=id, stat=stat, err=err).encode(), esm_class=4, source=source, extra=extra)
 
 
 def pdu(command: int, status: int, seq: int, body: bytes = b"") -> bytes:
