@@ -149,13 +149,36 @@ class Config:
     DEFAULT_REGION: str = setting(_text, "CN", "Country whose national phone numbers need no +prefix.")
     MAX_UPLOAD_MB: int = setting(_number(1, 10_000), "512", "Largest file accepted for an import, in MiB.")
     UP_MAX_MB: int = setting(_number(1, 512), "10", "Largest body accepted by /up, in MiB.")
-    UP_MAX_INFLATED_MB: int = setting(_number(1, 1024), "64", "Largest size of an /up body after gunzip, in MiB.")
+    UP_MAX_INFLATED_MB: int = setting(_number(1, 1024), "8", "Largest size of an /up body after gunzip, in MiB.")
+    UP_REQUESTS_PER_MINUTE: int = setting(
+        _number(1, 10_000_000),
+        "30000",
+        "Requests to /up by one public AppKey; by a server key ten times as many.",
+    )
+    UP_RECORDS_PER_DAY: int = setting(
+        _number(1, 1_000_000_000), "1000000", "Profile records of one public AppKey; of a server key ten times as many."
+    )
+    UP_NEW_CONTACTS_PER_DAY: int = setting(
+        _number(1, 1_000_000_000), "20000", "New contacts by one public AppKey; by a server key ten times as many."
+    )
+    UP_MB_PER_DAY: int = setting(
+        _number(1, 10_000_000), "512", "MiB of profile records by one public AppKey; by a server key ten times as many."
+    )
     ALLOWED_PRIVATE_HOSTS: tuple[str, ...] = setting(
         _names,
         "",
         "Hosts or networks in private ranges that channels may call, comma-separated (127.0.0.0/8, kannel.lan).",
     )
     LATE_GRACE_MINUTES: int = setting(_number(0, 10_080), "120", "How late a missed slot may still be sent.")
+    DRIFT_PERCENT: int = setting(
+        _number(0, 100_000), "20", "A run with so many per cent more messages than were reviewed waits for a person,"
+    )
+    DRIFT_FEWEST: int = setting(_number(0, 10_000_000), "100", "if it is more than so many messages more;")
+    DRIFT_ELSEWHERE: int = setting(
+        _number(0, 10_000_000),
+        "20",
+        "so does one with more than so many to countries or prefixes not reviewed.",
+    )
     ROUTE_AFTER_SECONDS: int = setting(
         _number(0, 86_400), "300", "A channel that takes nothing for so long loses the run to its second channel."
     )

@@ -22,7 +22,7 @@ from bench.raw.ledger import PER_CALLBACK
 from bench.stage import await_end, confirm, draft
 from smsapp.channels.base import Callback
 from smsapp.domain.outcome import Outcome
-from smsapp.services import clock, intake, receipts, reports
+from smsapp.services import clock, intake, receipts, verify
 from smsapp.store import runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
@@ -159,7 +159,7 @@ def differences(orderly: Run, wild: Run) -> list[str]:
     if runs.reasons(session(), [orderly.id]) != runs.reasons(session(), [wild.id]):
         found.append("the reasons differ")
     for run in (orderly, wild):
-        found += [line for checked in reports.verify(run.campaign_id) for line in checked.broken]
+        found += [line for checked in verify.verify(run.campaign_id) for line in checked.broken]
     session().commit()
     return found
 

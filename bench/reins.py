@@ -33,7 +33,7 @@ from bench.chaos.story import OVER, send_at
 from bench.chaos.system import System, running
 from bench.stage import fill
 from smsapp.domain.message import ACCEPTED_STATES, Status
-from smsapp.services import clock, reports, sending
+from smsapp.services import clock, reports, sending, verify
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
@@ -121,7 +121,7 @@ def pause_and_end(system: System, channel_id: int, dice: random.Random) -> tuple
         wrong.append(f"{len(sent)} sent and {len(cancelled)} cancelled of {planned}")
     if sent != came.keys() or max(came.values()) > 1:
         wrong.append(f"{len(sent ^ came.keys())} stand otherwise than what came")
-    wrong += [line for check in reports.verify(campaign_id) for line in check.broken]
+    wrong += [line for check in verify.verify(campaign_id) for line in check.broken]
     print(
         f"  pause and end: the last message came {late[0]:.2f} s and {late[1]:.2f} s after; {len(sent)} sent, "
         f"{len(cancelled)} cancelled of {planned}",

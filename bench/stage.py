@@ -61,7 +61,7 @@ class Stage:
         for n in range(count):
             self.processes.start(f"work-{n}", sys.executable, "-m", "bench.worker", "work")
         # One worker is never in a lane, as in production: receipts do not wait for a campaign.
-        self.processes.start("news", sys.executable, "-m", "bench.worker", "work", "--queues", "news,chores")
+        self.processes.start("news", sys.executable, "-m", "bench.worker", "work", "--queues", "news,uploads,chores")
         logs = [self.processes.logs / f"work-{n}.log" for n in range(count)]
         deadline = time.monotonic() + 60
         while not all("worker.up" in log.read_text() for log in logs):

@@ -19,7 +19,7 @@ from smsapp.services import channels
 from smsapp.store import inbox, queue
 from smsapp.store import settings as kept
 from smsapp.store.db import as_json, db, prepare_engine
-from smsapp.web import guard, inputs, language, render
+from smsapp.web import guard, inputs, language, refill, render
 
 LARGEST_FORM = 2 * 1024 * 1024
 """Bytes of a request's body, except where files are uploaded (web/guard.py `uploads`)."""
@@ -39,6 +39,8 @@ def create_app(config: Config | None = None) -> Flask:
     if config.INSTANCE_DIR.stat().st_uid == os.getuid():
         config.INSTANCE_DIR.chmod(0o700)
     app = Flask("smsapp", root_path=str(HERE / "smsapp"), instance_path=str(config.INSTANCE_DIR))
+    # An address is found with and without a slash at its end.
+    app.url_map.strict_slashes = False
     app.extensions[kept.EXTENSION] = config
     app.url_map.converters.update(int=inputs.IdConverter, long=inputs.LongIdConverter)
     app.config.update(
@@ -72,6 +74,7 @@ def create_app(config: Config | None = None) -> Flask:
     guard.init_app(app, config.redis_url)
     csrf.init_app(app)
     render.init_app(app)
+    refill.init_app(app)
     app.request_class = inputs.plain(app.request_class)
     for found in pkgutil.iter_modules(web.__path__):
         module = importlib.import_module(f"smsapp.web.{found.name}")

@@ -83,7 +83,10 @@ def run(
     seq = 0
     for no, (status, reason, code, n) in enumerate(lots, start=1):
         state = {Status.QUEUED: BatchState.READY, Status.HANDED: BatchState.HANDED}.get(status, BatchState.DONE)
-        current.add(Batch(run_id=made.id, no=no, lo=seq + 1, hi=seq + n, state=state))
+        batch = Batch(run_id=made.id, no=no, lo=seq + 1, hi=seq + n, state=state)
+        if state == BatchState.HANDED:
+            batch.claim, batch.lease_until = "worker", slot + dt.timedelta(hours=1)
+        current.add(batch)
         for _ in range(n):
             current.add(_message(made, seq + 1, people[seq], status, reason, code))
             seq += 1

@@ -2,9 +2,10 @@
 
 `page = client.as_("operator").get("/segments/")` returns a `Page` (a BeautifulSoup with `.response`). Checked each
 time: the status, valid HTML, language, title, exactly one h1 and no skipped heading, unique ids, a label for every
-control, a name for every button and link, references that exist, links and forms that lead to a real endpoint, a CSRF
-token in every POST form and in no GET form, htmx targets that exist, no inline script or style, safe headers, no secret
-and (for those who may not see them) no whole phone number.
+control, a name for every button and link, references that exist, an id for what is refreshed, names of their own for
+links in rows, links and forms that lead to a real endpoint, a CSRF token in every POST form and in no GET form, htmx
+targets that exist, no inline script or style, safe headers, no secret and (for those who may not see them) no whole
+phone number.
 """
 
 from __future__ import annotations
@@ -159,7 +160,8 @@ def check(page: Page, app: Flask, path: str, sees_numbers: bool) -> list[str]:
     text = page.response.get_data(as_text=True)
     whole = "<html" in text[:500].lower()
     found = [*_markup(text, whole), *_headings(page, whole), *_controls(page), *_references(page, whole)]
-    found += [*_forms(page), *_addresses(page, app, path), *_inline(page), *_headers_of(page.response)]
+    found += [*_refreshed(page), *_rows(page)]
+    found += [*_errors(page), *_forms(page), *_addresses(page, app, path), *_inline(page), *_headers_of(page.response)]
     return found + _secrets(page, app, sees_numbers)
 
 
@@ -208,6 +210,26 @@ def _controls(page: Page) -> list[str]:
     return found
 
 
+def _refreshed(page: Page) -> list[str]:
+    """Return what loses the focus when its piece is refreshed: htmx finds it again by its id alone."""
+    return [
+        f"no id, though it is refreshed: {str(element)[:140]}"
+        for piece in page.select("[data-hx-trigger*='every '], [data-hx-trigger^='load delay']")
+        for element in piece.select("a[href], button, summary, select, textarea, input:not([type=hidden])")
+        if not element.get("id")
+    ]
+
+
+def _rows(page: Page) -> list[str]:
+    """Return links in rows that are called the same and lead to different places: a screen reader lists them alone."""
+    leads: dict[str, set[str]] = {}
+    for link in page.select("tbody tr a[href]"):
+        # What a cell of this kind shows (a number, a state) has its name from the row; actions have to say theirs.
+        if link.find_parent(class_="row-actions") or link.get("aria-label"):
+            leads.setdefault(str(link.get("aria-label") or _text(link)), set()).add(str(link["href"]))
+    return [f"{len(urls)} links are called {name!r}" for name, urls in leads.items() if len(urls) > 1]
+
+
 def _references(page: Page, whole: bool) -> list[str]:
     ids = [element["id"] for element in page.find_all(id=True)]
     found = [f"id {name!r} occurs {ids.count(name)} times" for name in set(ids) if ids.count(name) > 1]
@@ -219,6 +241,31 @@ def _references(page: Page, whole: bool) -> list[str]:
         target = element.get("data-hx-target") or element.get("hx-target") or ""
         if whole and target.startswith("#") and target[1:] not in ids:
             found.append(f"htmx target {target} is not in the page")
+    return found
+
+
+def _errors(page: Page) -> list[str]:
+    """Every error is told in a box that has the focus, linked to its control, and read out at the control."""
+    found = []
+    ids = {element["id"]: element for element in page.find_all(id=True)}
+    boxes = page.select(".problems")
+    found += [f"no focus on the box of problems: {str(box)[:120]}" for box in boxes if not box.has_attr("autofocus")]
+    invalid = page.select("[aria-invalid=true]")
+    for control in invalid:
+        described = [ids[name] for name in str(control.get("aria-describedby") or "").split() if name in ids]
+        if not any("field-errors" in element.get("class", []) for element in described):
+            found.append(f"its error is not read out: {str(control)[:120]}")
+    for errors in page.select("ul.field-errors[id]"):
+        if not any(errors["id"] in str(control.get("aria-describedby") or "").split() for control in invalid):
+            found.append(f"an error at no control: {_text(errors)[:120]}")
+    for link in page.select(".problems a[href^='#']"):
+        target = ids.get(link["href"][1:])
+        if target is None or target.name not in {"input", "select", "textarea"}:
+            found.append(f"a problem is linked to no control: {link['href']}")
+        elif target.get("aria-invalid") != "true":
+            found.append(f"a problem is linked to a control that is not marked: {link['href']}")
+    sentences = [_text(item) for item in page.select(".problems li")]
+    found += [f"told twice: {sentence}" for sentence in set(sentences) if sentences.count(sentence) > 1]
     return found
 
 

@@ -3,8 +3,9 @@
     python -m bench.chaos [--rounds 200] [--database both|sqlite|postgresql] [--seed N] [--people 400] [--hosts auto|no]
 
 After each round: nobody was submitted twice in a run, nobody is missing, only messages that a worker held at a kill are
-in doubt, every number adds up and equals a recount of the rows. A quarter of the rounds has its two workers in two
-network namespaces, where those can be made; then the network of one is cut off now and then, too.
+in doubt, every number adds up and equals a recount of the rows; parts and cost are those of the texts that came. A
+quarter of the rounds has its two workers in two network namespaces, where those can be made; then the network of one is
+cut off now and then, too.
 
 The seed is printed: the same one strikes the same things at the same moments after a round's start, though what the
 processes are doing at that moment is up to the machine. Exit code 1 if anything was wrong.
@@ -23,10 +24,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from bench.chaos.servers import two_hosts
-from bench.chaos.story import Told, play
+from bench.chaos.story import LEVELS, PRICE, TEXT, Told, play
 from bench.chaos.system import running
 from smsapp.cli.reports import command as reports_command
+from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session
 from tests import builders
 
@@ -42,10 +46,15 @@ def rounds(kind: str, count: int, people: int, seed: int, *, hosts: bool) -> lis
     told: list[Told] = []
     try:
         with running(folder / "s", kind, seed, hosts=hosts) as system:
-            builders.contacts(people)
+            builders.known_property("level")
+            for n, level in enumerate(LEVELS):
+                builders.contacts(people // 2 + (people % 2 if n else 0), level=level)
             ways = [
-                (channel, builders.template(channel)) for channel in (system.channel("一"), system.channel("二", PACED))
+                (channel, builders.template(channel, text=TEXT))
+                for channel in (system.channel("一"), system.channel("二", PACED))
             ]
+            session().execute(sa.update(ChannelRow).values(price=PRICE, currency="CNY"))
+            session().commit()
             for n in range(1, count + 1):
                 one = play(system, ways[: system.dice.randint(1, 2)], people)
                 told.append(one)
@@ -84,7 +93,10 @@ def in_all(told: Sequence[Told], begun: float, seed: int) -> None:
         f"\n{len(told)} rounds in {(time.monotonic() - begun) / 60:.1f} min, seed {seed}: "
         f"{sum(one.messages for one in told)} messages, {sum(one.submits for one in told)} came, "
         f"{sum(one.lost for one in told)} in doubt of {sum(one.held for one in told)} held at kills, "
-        f"{sum(one.troubled for one in told)} given trouble by the provider.\nKilled: "
+        f"{sum(one.troubled for one in told)} given trouble by the provider; "
+        f"{sum(one.parts for one in told)} parts of accepted messages came, "
+        f"{sum(one.billed for one in told)} are billed, "
+        f"cost {sum((one.cost for one in told), start=PRICE * 0)} CNY.\nKilled: "
         + ", ".join(f"{name} {n}" for name, n in struck.most_common())
         + f"\nRounds with something wrong: {sum(bool(one.broken) for one in told)}"
     )

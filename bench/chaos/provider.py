@@ -28,6 +28,8 @@ class Provider:
         self.dice = random.Random(seed)
         self.delay, self.trouble, self.receipts = delay, trouble, receipts
         self.submits: Counter[tuple[int, str]] = Counter()
+        self.lengths: dict[tuple[int, str], int] = {}
+        """(run, number) -> characters of its text."""
         self.arrivals: list[tuple[float, int]] = []
         self.troubled: list[str] = []
         self.errands: set[asyncio.Task[None]] = set()
@@ -38,6 +40,7 @@ class Provider:
         said = await request.json()
         run_id = int(said["ref"].partition("-")[0])
         self.submits[run_id, said["to"]] += 1
+        self.lengths[run_id, said["to"]] = len(said["text"])
         self.arrivals.append((time.time(), run_id))
         if self.dice.random() < self.receipts:
             errand = asyncio.create_task(self._bring(said["back"], said["ref"]))
@@ -73,7 +76,9 @@ class Provider:
         runs = {int(one) for one in request.query.get("runs", "").split(",") if one}
         return web.json_response(
             {
-                "submits": [[run, to, n] for (run, to), n in self.submits.items() if run in runs],
+                "submits": [
+                    [run, to, n, self.lengths[run, to]] for (run, to), n in self.submits.items() if run in runs
+                ],
                 "troubled": [ref for ref in self.troubled if int(ref.partition("-")[0]) in runs],
                 "arrivals": [at for at, run in self.arrivals if run in runs],
                 "errands": len(self.errands),

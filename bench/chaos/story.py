@@ -6,6 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from bench.chaos.system import AWAY, System
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.message import ACCEPTED_STATES, Status
-from smsapp.services import approvals, clock, reports, sending
+from smsapp.services import approvals, clock, reports, sending, verify
 from smsapp.services import receipts as inbox
 from smsapp.store import ledger
 from smsapp.store.campaigns import Campaign
@@ -24,6 +25,10 @@ from tests import builders
 
 LONGEST = 120.0
 """Seconds a round may take before it counts as stuck."""
+PRICE = Decimal("0.045")
+TEXT = "尊敬的${level}，" + "您的积分将于本月底到期，请及时使用。" * 3
+LEVELS = ("金卡", "黑金卡尊享会员级别")
+"""Texts of one part and of two."""
 OVER = {CampaignStatus.SENT, CampaignStatus.FAILED, CampaignStatus.STOPPED}
 
 
@@ -40,6 +45,12 @@ class Told:
     lost: int = 0
     """Messages nobody can say about what became of them: their worker died. At most `held`."""
     troubled: int = 0
+    parts: int = 0
+    """Billed parts of all accepted messages, counted from the texts that came to the provider."""
+    billed: int = 0
+    """The same, as stored with the runs."""
+    cost: Decimal = Decimal(0)
+    """What the reports say it costs."""
     broken: list[str] = field(default_factory=list)
 
 
@@ -52,6 +63,7 @@ def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime, **given: A
         zone="UTC",
         status=CampaignStatus.WAITING,
         next_due_at=due,
+        mapping={"level": {"property": "level"}},
         confirmed_template=approvals.confirmed_words(template),
         **given,
     )
@@ -118,13 +130,32 @@ def _count(system: System, campaigns: Sequence[int], people: int, told: Told) ->
             told.broken.append(f"campaign {campaign_id} has {len(runs)} runs")
             continue
         _count_run(system, runs[0], people, told)
-        for check in reports.verify(campaign_id):
+        _count_cost(campaign_id, told)
+        for check in verify.verify(campaign_id):
             told.broken += [f"run {check.run_id}: {line}" for line in check.broken]
+
+
+def _count_cost(campaign_id: int, told: Told) -> None:
+    """Compare the cost that pages show with the parts of the rows, at the frozen price."""
+    costs = reports.report(campaign_id, None, clock.now()).costs
+    parts = sa.select(sa.func.coalesce(sa.func.sum(Message.parts), 0)).join(Run, Run.id == Message.run_id)
+    accepted = parts.where(Run.campaign_id == campaign_id, Message.status.in_(sorted(ACCEPTED_STATES)))
+    due = int(session().scalar(accepted) or 0) * PRICE
+    shown = sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
+    told.cost += shown
+    if shown != due:
+        told.broken.append(f"campaign {campaign_id}: cost {shown} is shown, the rows cost {due}")
+
+
+def _parts(characters: int) -> int:
+    """Return the billed parts of a Chinese text, by the rule of the carriers."""
+    return 1 if characters <= 70 else -(-characters // 67)
 
 
 def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
     counted = system.counts([run_id])
-    submits = {to: n for _run, to, n in counted["submits"]}
+    submits = {to: n for _run, to, n, _length in counted["submits"]}
+    lengths = {to: length for _run, to, _n, length in counted["submits"]}
     troubled = {int(ref.partition("-")[2]) for ref in counted["troubled"]}
     rows = (
         session()
@@ -137,6 +168,13 @@ def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
     told.held += sum(hi - lo + 1 for lo, hi in ledger.joined(held))
     told.troubled += len(troubled)
     broken: list[str] = []
+    stored = session().scalar(sa.select(Run.parts).where(Run.id == run_id)) or 0
+    came_to = sum(
+        _parts(lengths[phone]) for _seq, phone, status, _why in rows if status in ACCEPTED_STATES and phone in lengths
+    )
+    told.parts, told.billed = told.parts + came_to, told.billed + stored
+    if stored != came_to:
+        broken.append(f"{stored} parts are billed, the texts that came have {came_to}")
     twice = [to for to, n in submits.items() if n > 1]
     if twice:
         broken.append(f"{len(twice)} people written to more than once")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from smsapp.channels._numbers import e164
 from smsapp.channels._seal import opened, sealed
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, EXTENSION, TIMEOUT, address, in_flight
@@ -177,6 +178,7 @@ class Aliyun(Channel):
     """One request for a thousand equal texts or a hundred different ones; receipts name its id and the number."""
 
     kind = "aliyun"
+    home = "CN"
     label = _l("Alibaba Cloud SMS")
     about = _l("Templates approved at Alibaba Cloud; receipts and replies come to the callback address.")
     per_request = OWN
@@ -359,7 +361,8 @@ class Aliyun(Channel):
             raise ValueError("an item of news is a JSON object")
         if "template_status" in item:
             return []
-        phone = carrier.e164(str(item.get("phone_number") or ""))
+        written = str(item.get("phone_number") or "").strip()
+        phone = e164(written, self.home) or written
         if not phone:
             raise ValueError("news without a number")
         if "content" in item:

@@ -180,7 +180,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a person texted back."""
+    """What a person texted back. `phone` is E.164, or as the provider wrote it where no number can be read."""
 
     phone: str = field(repr=False)
     text: str = field(repr=False)
@@ -261,6 +261,12 @@ class Channel(ABC):
     guide: ClassVar[tuple[Note, ...]] = ()
     callback_steps: ClassVar[tuple[str, ...]] = ()
     """What to do at the provider, so that receipts and replies come to the callback address; English msgids."""
+    home: ClassVar[str] = ""
+    """Region code of the country whose numbers the provider writes without it; "" = the channel's own setting."""
+    worldwide: ClassVar[bool] = False
+    """True for providers that write to every country; new channels of others begin with their own country alone."""
+    country: str = "CN"
+    """The same for this account: set by whoever makes it."""
     per_request: int = 1
     """Most messages one request may carry; the account's settings may change it."""
     equal_texts_only: bool = False
@@ -287,6 +293,8 @@ class Channel(ABC):
     """Names of X-* headers, in lower case, that `read_callback` needs; others are not kept."""
     pulls: ClassVar[bool] = False
     """True if receipts and replies wait at the provider until `pull` asks for them."""
+    shows_callback: ClassVar[bool] = True
+    """Whether the provider has to be told the channel's callback address."""
     holds_connection: ClassVar[bool] = False
     """True if one process keeps a connection to the provider open and alone sends over it (`worker.py connect`)."""
     trouble: ChannelError | None = None
@@ -322,6 +330,11 @@ class Channel(ABC):
     def carries(self, template: TemplateFacts) -> int:
         """Return the most messages one request of this template may carry: more than `per_request` for some kinds."""
         return self.per_request
+
+    @property
+    def can_check(self) -> bool:
+        """Whether this account can be tried without sending a message."""
+        return type(self).test_credentials is not Channel.test_credentials
 
     async def test_credentials(self, http: HttpClient) -> str:
         """Return one line that shows the account answers (a balance, a name); raises ChannelError. Sends no SMS."""

@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
+from smsapp.channels._numbers import e164
 from smsapp.channels._seal import opened, sealed
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import ACCOUNT, EXTENSION, PLAIN_HTTP, RECEIPT, TIMEOUT, in_flight, per_request
@@ -113,6 +114,7 @@ class Lexintong(Channel):
     """One request for a list of numbers with one text; receipts name its id and the number."""
 
     kind = "lexintong"
+    home = "CN"
     label = _l("Lexintong (Lmobile)")
     about = _l("Whole texts through the product you bought there; receipts and replies are fetched or pushed.")
     equal_texts_only = True
@@ -347,8 +349,9 @@ class Lexintong(Channel):
         for item in found.get("MoInfos") or ():
             if not isinstance(item, dict) or not item.get("PhoneNos"):
                 raise ValueError("a reply without a number")
-            phone = carrier.e164(item["PhoneNos"])
-            yield Reply(phone, str(item.get("MoContent") or ""), str(item.get("SpNo") or ""))
+            sender = str(item["PhoneNos"])
+            number = e164(sender, self.home) or sender
+            yield Reply(number, str(item.get("MoContent") or ""), str(item.get("SpNo") or ""))
 
     def _fetched(self, item: Any) -> Iterator[Receipt]:
         if not isinstance(item, dict) or not item.get("MsgID"):
@@ -364,7 +367,7 @@ class Lexintong(Channel):
             # Words nobody described prove neither: the message goes on waiting, the word is kept.
             news, code = News.ACCEPTED, next(filter(None, said), "")
         for one in str(item.get("PhoneNos") or "").split(","):
-            yield self._receipt(news, str(item["MsgID"]), carrier.e164(one), code, item.get("OutId"))
+            yield self._receipt(news, str(item["MsgID"]), e164(one, self.home), code, item.get("OutId"))
 
     def _pushed(self, item: Mapping[str, str]) -> Receipt:
         if not item.get("MsgID") or not item.get("MobilePhone"):
@@ -379,7 +382,7 @@ class Lexintong(Channel):
         else:
             raise ValueError("no status")
         code = item.get("ReportResultInfo") or item.get("SendResultInfo") or ""
-        return self._receipt(news, item["MsgID"], carrier.e164(item["MobilePhone"]), code, item.get("ClientMsgId"))
+        return self._receipt(news, item["MsgID"], e164(item["MobilePhone"], self.home), code, item.get("ClientMsgId"))
 
     def _receipt(self, news: News, msg_id: str, phone: str, code: str, out_id: object) -> Receipt:
         ref = opened(self._password, out_id, phone)

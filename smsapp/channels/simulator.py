@@ -164,11 +164,13 @@ class Simulator(Channel):
     """Every outcome on request; receipts and replies wait in its file until they are pulled."""
 
     kind = "simulator"
+    worldwide = True
     label = _l("Simulator (rehearsal)")
     about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing is really sent.")
     quiet_hours_exempt = True
     looks_up = True
     pulls = True
+    shows_callback = False
     callback_steps = (_l("Nothing needs to be set up: the simulator's receipts and replies are fetched."),)
     settings = (
         _percent("refused", _l("Refused, %"), "1", ANSWERS, _l("Share of messages refused at once.")),

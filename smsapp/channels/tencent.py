@@ -160,6 +160,7 @@ class Tencent(Channel):
     """One request for two hundred numbers with the same values; every number has an answer and an id of its own."""
 
     kind = "tencent"
+    home = "CN"
     label = _l("Tencent Cloud SMS")
     about = _l("Templates approved at Tencent Cloud; receipts and replies come to the callback address.")
     per_request = 200

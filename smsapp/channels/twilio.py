@@ -184,6 +184,7 @@ class Twilio(Channel):
     """One request per message; status callbacks and incoming messages come signed to the callback address."""
 
     kind = "twilio"
+    worldwide = True
     label = "Twilio"
     about = _l("Whole texts to most countries; signed receipts and replies come to the callback address.")
     tells_balance = True

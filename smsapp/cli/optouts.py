@@ -11,7 +11,7 @@ from flask.cli import AppGroup
 from smsapp.cli.output import echo
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.services import clock, opt_outs
+from smsapp.services import clock, opt_outs, unattributed
 from smsapp.services.trail import Actor
 from smsapp.words import sentence
 
@@ -34,7 +34,7 @@ def import_(file: Path) -> None:
       flask optouts import blacklist.csv
     """
     try:
-        done = opt_outs.take_file(file.name, file.read_bytes(), ACTOR, clock.now())
+        done = opt_outs.take_file(file.read_bytes(), ACTOR, clock.now())
     except Refusal as refusal:
         _fail(refusal, 2)
     for row, problem in done.complaints:
@@ -55,6 +55,71 @@ def list_(full: bool) -> None:
     for row in opt_outs.everyone():
         number = row.phone if full else phone.mask(row.phone)
         echo(f"{number}\t{row.at.isoformat(timespec='seconds')}\t{row.source}\t{row.note}")
+    _tell_waiting()
+
+
+@command.command("waiting")
+@click.option("--full", is_flag=True, help="Print senders and texts as they came instead of masked.")
+def waiting(full: bool) -> None:
+    """Print replies whose sender could not be read, newest first: id, when, opt-out or reply, sender, text.
+
+    An opt-out among them is on nobody's list until a person says whose it is.
+
+    \b
+    Exit code: 0 none waits, 1 some wait.
+
+    \b
+    Example:
+      flask optouts waiting
+      flask optouts assign 7 13800138000
+    """
+    rows = unattributed.find_page(limit=unattributed.MOST_COUNTED + 1)
+    for row in rows:
+        sender, text = (row.sender, row.text) if full else map(phone.mask_inside, (row.sender, row.text))
+        told = "opt-out" if row.opt_out else "reply"
+        text = " ".join(text.split())
+        echo(f"{row.id}\t{row.received_at.isoformat(timespec='seconds')}\t{told}\t{sender}\t{text}")
+    raise SystemExit(1 if rows else 0)
+
+
+@command.command("assign")
+@click.argument("reply_id", type=int)
+@click.argument("number")
+def assign(reply_id: int, number: str) -> None:
+    """Say that the waiting reply REPLY_ID came from NUMBER; an opt-out puts it on the list.
+
+    \b
+    Example:
+      flask optouts assign 7 13800138000
+    """
+    try:
+        opted_out = unattributed.assign(reply_id, number, ACTOR, clock.now())
+    except NotFound:
+        echo("No such reply waits.", err=True)
+        raise SystemExit(1) from None
+    except Refusal as refusal:
+        _fail(refusal, 1)
+    echo("on the list" if opted_out else "assigned")
+
+
+@command.command("dismiss")
+@click.argument("reply_id", type=int)
+@click.option("--reason", required=True, help="Why it needs no number; kept in the audit log.")
+def dismiss(reply_id: int, reason: str) -> None:
+    """Let the waiting reply REPLY_ID rest without a number.
+
+    \b
+    Example:
+      flask optouts dismiss 7 --reason "a newsletter of the carrier"
+    """
+    try:
+        unattributed.dismiss(reply_id, reason, ACTOR, clock.now())
+    except NotFound:
+        echo("No such reply waits.", err=True)
+        raise SystemExit(1) from None
+    except Refusal as refusal:
+        _fail(refusal, 1)
+    echo("dismissed")
 
 
 @command.command("add")
@@ -76,7 +141,7 @@ def add(number: str, note: str) -> None:
 
 @command.command("remove")
 @click.argument("number")
-@click.option("--reason", required=True, help="How the person agreed again; kept in the audit trail.")
+@click.option("--reason", required=True, help="How the person agreed again; kept in the audit log.")
 def remove(number: str, reason: str) -> None:
     """Take NUMBER off the list because the person agreed again.
 
@@ -92,6 +157,11 @@ def remove(number: str, reason: str) -> None:
     except Refusal as refusal:
         _fail(refusal, 1)
     echo("removed")
+
+
+def _tell_waiting() -> None:
+    if n := unattributed.count():
+        echo(f"{n} replies wait for a number; see flask optouts waiting", err=True)
 
 
 def _fail(refusal: Refusal, code: int) -> NoReturn:

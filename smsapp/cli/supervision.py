@@ -47,7 +47,7 @@ def configuration(config: Config, port: int) -> str:
     parts += _program("web", web(config, port), logs)
     parts += _program("schedule", [python, "worker.py", "schedule"], logs)
     # One worker is never in a lane: receipts and imports do not wait for a campaign.
-    parts += _program("news", [python, "worker.py", "work", "--queues", "news,chores"], logs)
+    parts += _program("news", [python, "worker.py", "work", "--queues", "news,uploads,chores"], logs)
     parts += _program("connect", [python, "worker.py", "connect"], logs)
     parts += _program("work", [python, "worker.py", "work"], logs, count=config.SEND_WORKERS)
     return "\n".join(parts) + "\n"

@@ -86,6 +86,12 @@ class Left(enum.StrEnum):
 
     NO_NUMBER = "no_number"
     INVALID_NUMBER = "invalid_number"
+    UNTRUSTED_NUMBER = "untrusted_number"
+    """A public AppKey has reported the number, and the channel asks for numbers that somebody trusted has entered."""
+    NUMBER_CLASS = "number_class"
+    """Not a mobile number, and of no other class the channel allows."""
+    COUNTRY = "country"
+    """A number of a country to which the channel does not write."""
     OPTED_OUT = "opted_out"
     FREQUENCY_CAP = "frequency_cap"
     MISSING_VALUE = "missing_value"
@@ -93,10 +99,6 @@ class Left(enum.StrEnum):
     """A value that may not fill its variable (`domain/bounds.py`): too long, a link, a contact detail, a line break."""
     DUPLICATE_NUMBER = "duplicate_number"
     """Another contact with the same number gets the message. Last, so that this is always true."""
-
-
-PLACES = ("name", "segment", "channel", "template", "schedule")
-"""The sections of the form, in the manual's order; every problem of a draft belongs to one."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class SecondFacts:
     fits: bool = False
     """The variables can take the same values in the same order."""
     same_purpose: bool = False
+    asks_for_trusted_numbers: bool = False
+    """It asks for trusted numbers, and the first channel does not: what was frozen for that one is not for it."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,8 @@ class DraftFacts:
     template_approved: bool
     template_of_channel: bool
     unmapped: Sequence[str]
+    unfit: Sequence[Problem]
+    """Texts that a person typed and that may not fill their variables."""
     second: SecondFacts | None
     """The second channel, if one is chosen."""
     schedule_problems: Sequence[Problem]
@@ -159,6 +165,7 @@ def problems(draft: DraftFacts) -> list[Problem]:
     elif not draft.template_approved:
         found.append(Problem("template_not_approved", "template"))
     found.extend(Problem("variable_unmapped", "template", {"variable": name}) for name in draft.unmapped)
+    found.extend(draft.unfit)
     found.extend(_second_problems(draft.second) if draft.second else ())
     found.extend(draft.schedule_problems)
     return found
@@ -178,4 +185,6 @@ def _second_problems(second: SecondFacts) -> list[Problem]:
         found.append(Problem("second_variables_differ", "template"))
     if not second.same_purpose:
         found.append(Problem("second_purpose_differs", "template"))
+    if second.asks_for_trusted_numbers:
+        found.append(Problem("second_trusts_less", "channel"))
     return found

@@ -55,11 +55,3 @@ def seconds_until_open(now: dt.datetime) -> float:
 def national(phone: str) -> str:
     """Return a number as Chinese providers write it: eleven digits in China, else digits with the country's code."""
     return phone[3:] if phone.startswith("+86") else phone[1:]
-
-
-def e164(written: object) -> str:
-    """Return a number a Chinese provider wrote as E.164; "" if it is none."""
-    digits = str(written or "").strip().removeprefix("+").removeprefix("00")
-    if not (digits.isascii() and digits.isdigit()):
-        return ""
-    return f"+86{digits}" if len(digits) == 11 and digits.startswith("1") else f"+{digits}"

@@ -1,7 +1,7 @@
 """What a contact may hold and what a reported record does to it: typed properties and the seven profile operations.
 
-The limits and the semantics are those of the Ark documentation ("数据格式", "RESTful API"). Everything here is pure:
-values in, canonical values out, or `Unfit` with a reason as a code.
+The semantics are those of the Ark documentation ("数据格式", "RESTful API"), the limits those its SDKs keep to.
+Everything here is pure: values in, canonical values out, or `Unfit` with a reason as a code.
 """
 
 from __future__ import annotations
@@ -9,19 +9,27 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
+
+from smsapp.domain.invisible import visible
 
 MAX_ID = 254
 MAX_NAME = 125
 MAX_PROPERTIES = 300
 MAX_CATALOGUE = 1000
 """Different properties of all contacts together: pages offer them all."""
-MAX_STRING_BYTES = 1024
+MAX_TEXT = 8_193
+"""Characters of a text: SDKs cut at 8,192 and put a "$" behind."""
 MAX_ITEMS = 100
-MAX_ITEM_BYTES = 255
+MAX_ITEM = 255
+"""Characters of an entry of a set."""
 MAX_NUMBER = 9e14
+MAX_EVENT = 99
+SHOWN = 60
+"""Characters of a value that could not be kept which are shown."""
 DECIMALS = 3
 
 PHONE = "$phone"
@@ -58,6 +66,7 @@ class Type(enum.StrEnum):
     LIST = "list"
 
 
+_TYPES: Mapping[type, Type] = {bool: Type.BOOL, int: Type.NUMBER, float: Type.NUMBER, str: Type.STRING, list: Type.LIST}
 PRESETS: Mapping[str, Type] = {PHONE: Type.STRING, "$email": Type.STRING}
 """Properties whose type is agreed before any value was seen."""
 
@@ -80,6 +89,10 @@ KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
 class Reason(enum.StrEnum):
     """Why a record or a row was not kept."""
 
+    QUOTA = "quota"
+    """The key has created as many contacts today as it may."""
+    BROKEN = "broken_json"
+    """Its text is no JSON; the records around it were read."""
     BAD_RECORD = "bad_record"
     """An object, but not one with xwho, xwhat and xcontext."""
     NO_OBJECT = "no_object"
@@ -107,6 +120,13 @@ class Reason(enum.StrEnum):
     OUT_OF_RANGE = "out_of_range"
     TOO_MANY_CELLS = "too_many_cells"
     FORMULA = "formula_without_value"
+    BAD_QUOTES = "bad_quotes"
+    DESTROYED_ID = "destroyed_id"
+    """A user id that a spreadsheet program has rounded: 1.23E+17."""
+    NO_NUMBER = "no_number"
+    """Kept, but the cell of the phone is empty."""
+    BAD_NUMBER = "bad_number"
+    """Kept, but no number can be read from the phone."""
 
 
 class Unfit(Exception):
@@ -119,6 +139,17 @@ class Unfit(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """A property of a record that cannot be kept, while the rest of the record is."""
+
+    reason: Reason
+    name: str
+    value: str = ""
+    """The beginning of the value, for people."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Operation:
     """One profile operation on one person, its values canonical and typed."""
 
@@ -126,13 +157,15 @@ class Operation:
     xwho: str
     values: Properties = field(default_factory=dict)
     types: Mapping[str, Type] = field(default_factory=dict)
-    """The type of each value; for UNSET and DELETE empty."""
+    """The types of values whose property is not known yet."""
     original_id: str = ""
     """ALIAS only: the anonymous id."""
     anonymous: bool = False
     """The SDK says that the person had not signed in ($is_login false): xwho is an id of the browser or the device."""
     kept: bool = True
     """False if the SDK asked to check the record without storing it ($debug 1)."""
+    losses: list[Loss] = field(default_factory=list)
+    """What of the record was left out."""
 
 
 def property_name(raw: object) -> str:
@@ -149,12 +182,12 @@ def property_name(raw: object) -> str:
 
 
 def user_id(raw: object) -> str:
-    """Return a user id of 1 to 254 characters without surrounding spaces; raise Unfit otherwise."""
+    """Return a user id of 1 to 254 characters without surrounding spaces and invisible characters; raise Unfit."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         raw = str(raw)
     if not isinstance(raw, str):
         raise Unfit(Reason.BAD_ID)
-    found = raw.strip()
+    found = visible(raw)
     if not found or len(found) > MAX_ID:
         raise Unfit(Reason.BAD_ID, limit=MAX_ID)
     _storable(found, "xwho")
@@ -183,20 +216,26 @@ def canonical(name: str, value: object, expected: Type | None) -> tuple[Type, Va
     Unfit, as Ark sends such records to its error queue. The one exception is the preset phone, which many report as a
     number.
     """
-    if name == PHONE and _is_whole(value):
-        value = str(int(value))  # type: ignore[call-overload]
-    if isinstance(value, str):
-        when = None if expected is Type.STRING else moment(value)
+    of = value.__class__
+    if of is str:
+        return _text_or_moment(name, value, expected)  # type: ignore[arg-type]
+    if of is bool:
+        return _expect(name, Type.BOOL, expected), value  # type: ignore[return-value]
+    if of is int or of is float:
+        if name == PHONE and value == value // 1:  # type: ignore[operator]
+            return Type.STRING, str(int(value))
+        return _expect(name, Type.NUMBER, expected), number(name, value)  # type: ignore[arg-type]
+    if of is list:
+        return _expect(name, Type.LIST, expected), _items(name, value)  # type: ignore[arg-type]
+    raise Unfit(Reason.BAD_VALUE, name=name)
+
+
+def _text_or_moment(name: str, value: str, expected: Type | None) -> tuple[Type, Value]:
+    if expected is not Type.STRING:
+        when = moment(value)
         if when is not None and expected in (None, Type.DATETIME):
             return Type.DATETIME, when
-        return _expect(name, Type.STRING, expected), _text(name, value)
-    if isinstance(value, bool):
-        return _expect(name, Type.BOOL, expected), value
-    if isinstance(value, int | float):
-        return _expect(name, Type.NUMBER, expected), number(name, value)
-    if isinstance(value, list):
-        return _expect(name, Type.LIST, expected), _items(name, value)
-    raise Unfit(Reason.BAD_VALUE, name=name)
+    return _expect(name, Type.STRING, expected), _text(name, value)
 
 
 def number(name: str, value: float) -> int | float:
@@ -212,33 +251,42 @@ def number(name: str, value: float) -> int | float:
 def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
     """Return what a reported record asks for; None if it is an event that is no profile operation.
 
-    `types` are the known types of properties. Raises Unfit.
+    `types` are the known types of properties. A property that cannot be kept is left out and listed in `losses`;
+    raises Unfit if nothing of the record can be kept.
     """
     if not isinstance(record, dict):
         raise Unfit(Reason.NO_OBJECT)
     what = record.get("xwhat")
-    if not isinstance(what, str) or not what or len(what) > 99:
+    if not isinstance(what, str) or not what or len(what) > MAX_EVENT:
         raise Unfit(Reason.BAD_EVENT)
     kind = KINDS.get(what)
     if kind is None:
         return None
-    xwho = user_id(record.get("xwho"))
-    _check_time(record.get("xwhen"))
+    asked = Operation(kind, user_id(record.get("xwho")))
+    if not _is_time(record.get("xwhen")):
+        asked.losses.append(Loss(Reason.BAD_TIME, "xwhen", excerpt(record["xwhen"])))
     context = record.get("xcontext")
     if context is None:
         context = {}
     if not isinstance(context, dict):
         raise Unfit(Reason.BAD_RECORD)
-    if len(context) > MAX_PROPERTIES:
-        raise Unfit(Reason.TOO_MANY_PROPERTIES, limit=MAX_PROPERTIES)
-    kept = str(context.get("$debug", 0)) != "1"
+    if "$debug" in context:
+        asked.kept = context["$debug"] not in (1, "1")
     if kind is Kind.ALIAS:
-        return Operation(kind, xwho, original_id=user_id(context.get("$original_id")), kept=kept)
-    anonymous = str(context.get("$is_login", True)).lower() in {"false", "0"}
-    if kind is Kind.DELETE:
-        return Operation(kind, xwho, anonymous=anonymous, kept=kept)
-    values, found = _operands(kind, context, types)
-    return Operation(kind, xwho, values, found, anonymous=anonymous, kept=kept)
+        asked.original_id = user_id(context.get("$original_id"))
+        return asked
+    if context.get("$is_login", True) is not True:
+        asked.anonymous = str(context["$is_login"]).lower() in {"false", "0"}
+    if kind is not Kind.DELETE:
+        _read_operands(asked, context, types)
+    return asked
+
+
+def excerpt(value: object) -> str:
+    """Return the beginning of a value for people who look for it."""
+    if isinstance(value, dict):
+        return "{...}"
+    return str(value[:MAX_ITEMS] if isinstance(value, list) else value)[:SHOWN]
 
 
 def without(asked: Operation, names: Collection[str]) -> Operation:
@@ -251,11 +299,31 @@ def without(asked: Operation, names: Collection[str]) -> Operation:
 
 
 def applied(properties: Mapping[str, Any], asked: Operation) -> Properties:
-    """Return the properties after the operation; the given ones are not changed. Raises Unfit if a limit is passed.
+    """Return the properties after the operation; the given ones are not changed.
 
-    ALIAS changes nothing here: who a person is lives outside of the properties (see `merged`).
+    A property whose sum or set cannot be kept stays as it is and is added to `asked.losses`. ALIAS changes nothing
+    here: who a person is lives outside of the properties (see `merged`). After DELETE nothing is left, not even the
+    contact.
     """
-    return _EFFECTS[asked.kind](properties, asked.values)
+    match asked.kind:
+        case Kind.SET:
+            return {**properties, **asked.values}
+        case Kind.SET_ONCE:
+            return {**asked.values, **properties}
+        case Kind.UNSET:
+            return {name: value for name, value in properties.items() if name not in asked.values}
+        case Kind.DELETE:
+            return {}
+        case Kind.ALIAS:
+            return dict(properties)
+    after = dict(properties)
+    combine = _sum if asked.kind is Kind.INCREMENT else _union
+    for name, value in asked.values.items():
+        try:
+            after[name] = combine(name, properties.get(name), value)
+        except Unfit as unfit:
+            asked.losses.append(_loss(unfit, name, value))
+    return after
 
 
 def merged(registered: Mapping[str, Any], anonymous: Mapping[str, Any]) -> Properties:
@@ -263,58 +331,91 @@ def merged(registered: Mapping[str, Any], anonymous: Mapping[str, Any]) -> Prope
     return {**anonymous, **registered}
 
 
-_EFFECTS: Mapping[Kind, Callable[[Mapping[str, Any], Properties], Properties]] = {
-    Kind.SET: lambda old, new: {**old, **new},
-    Kind.SET_ONCE: lambda old, new: {**new, **old},
-    Kind.INCREMENT: lambda old, new: {**old, **{name: _sum(name, old.get(name, 0), new[name]) for name in new}},
-    Kind.APPEND: lambda old, new: {**old, **{name: _union(name, old.get(name, []), new[name]) for name in new}},
-    Kind.UNSET: lambda old, new: {name: value for name, value in old.items() if name not in new},
-    Kind.DELETE: lambda old, new: {},
-    Kind.ALIAS: lambda old, new: dict(old),
-}
-
-
-def _operands(
-    kind: Kind, context: Mapping[object, object], types: Mapping[str, Type]
-) -> tuple[Properties, dict[str, Type]]:
-    values: Properties = {}
+def _read_operands(asked: Operation, context: Mapping[str, object], types: Mapping[str, Type]) -> None:
+    """Fill in values, types and losses from what a record says."""
+    values, kind = asked.values, asked.kind
     found: dict[str, Type] = {}
+    is_set = kind is Kind.SET or kind is Kind.SET_ONCE
     for raw, value in context.items():
-        name = property_name(raw)
-        if not name.isascii():
-            raise Unfit(Reason.BAD_NAME, name=name[:40])
-        if name in LIBRARY_FIELDS:
-            continue
-        if kind is Kind.UNSET:
-            values[name] = ""
-        elif value is not None:
-            found[name], values[name] = _operand(kind, name, value, types.get(name))
-    return values, found
+        try:
+            name = _reported_name(raw)
+            if not name:
+                continue
+            expected = types.get(name)
+            if is_set and expected is not None and len(values) < MAX_PROPERTIES and _is_plain(value, expected):
+                values[name] = value  # type: ignore[assignment]
+                continue
+            if len(values) >= MAX_PROPERTIES:
+                raise Unfit(Reason.TOO_MANY_PROPERTIES, limit=MAX_PROPERTIES)
+            if kind is Kind.UNSET:
+                values[name] = ""
+            elif value is not None:
+                of, values[name] = _operand(kind, name, value, expected)
+                if expected is None:
+                    found[name] = of
+        except Unfit as unfit:
+            asked.losses.append(_loss(unfit, raw, value))
+    asked.types = found
+
+
+def _is_plain(value: object, expected: Type) -> bool:
+    """Say whether a value may be kept just as it is: for nearly all of them, which so cost next to nothing."""
+    of = value.__class__
+    if of is str:
+        return (
+            expected is Type.STRING
+            and len(value) <= MAX_TEXT  # type: ignore[arg-type]
+            and (value.isascii() or value.isprintable())  # type: ignore[attr-defined]
+            and "\x00" not in value  # type: ignore[operator]
+        )
+    if of is int:
+        return expected is Type.NUMBER and -MAX_NUMBER <= value <= MAX_NUMBER  # type: ignore[operator]
+    return of is bool and expected is Type.BOOL
+
+
+def _loss(unfit: Unfit, name: str, value: object) -> Loss:
+    return Loss(unfit.reason, name[:40], excerpt(value), {**unfit.facts, "name": name[:40]})
+
+
+@lru_cache(maxsize=4096)
+def _reported_name(raw: str) -> str:
+    """Return the name of a reported property, "" for what an SDK says about itself; raise Unfit if it cannot be one."""
+    name = property_name(raw)
+    if not name.isascii():
+        raise Unfit(Reason.BAD_NAME, name=name[:40])
+    return "" if name in LIBRARY_FIELDS else name
 
 
 def _operand(kind: Kind, name: str, value: object, expected: Type | None) -> tuple[Type, Value]:
-    if kind is Kind.INCREMENT and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise Unfit(Reason.BAD_VALUE, name=name)
-    if kind is Kind.APPEND and isinstance(value, str):
-        value = [value]
-    if kind is Kind.APPEND and not isinstance(value, list):
-        raise Unfit(Reason.BAD_VALUE, name=name)
+    if kind is Kind.INCREMENT:
+        if value.__class__ is not int and value.__class__ is not float:
+            raise Unfit(Reason.BAD_VALUE, name=name)
+    elif kind is Kind.APPEND:
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list):
+            raise Unfit(Reason.BAD_VALUE, name=name)
     return canonical(name, value, expected)
 
 
 def _sum(name: str, old: Any, add: Any) -> int | float:
+    old = 0 if old is None else old
     if isinstance(old, bool) or not isinstance(old, int | float):
-        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.NUMBER.value, found=type(old).__name__)
+        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=_held_type(old), found=Type.NUMBER.value)
     return number(name, old + add)
 
 
 def _union(name: str, old: Any, add: Any) -> list[str]:
+    old = [] if old is None else old
     if not isinstance(old, list):
-        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.LIST.value, found=type(old).__name__)
+        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=_held_type(old), found=Type.LIST.value)
     items = list(dict.fromkeys([*old, *add]))
     if len(items) > MAX_ITEMS:
         raise Unfit(Reason.TOO_MANY_ITEMS, name=name, limit=MAX_ITEMS)
     return items
+
+
+def _held_type(held: object) -> str:
+    return next((kind.value for of, kind in _TYPES.items() if isinstance(held, of)), Type.STRING.value)
 
 
 def _expect(name: str, found: Type, expected: Type | None) -> Type:
@@ -323,43 +424,37 @@ def _expect(name: str, found: Type, expected: Type | None) -> Type:
     return found
 
 
-def _is_whole(value: object) -> bool:
-    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
-
-
 def _items(name: str, value: Sequence[object]) -> list[str]:
     for item in value:
         if not isinstance(item, str):
             raise Unfit(Reason.BAD_VALUE, name=name)
-        _text(name, item, MAX_ITEM_BYTES)
+        _text(name, item, MAX_ITEM)
     items: list[str] = list(dict.fromkeys(value))  # type: ignore[arg-type]
     if len(items) > MAX_ITEMS:
         raise Unfit(Reason.TOO_MANY_ITEMS, name=name, limit=MAX_ITEMS)
     return items
 
 
-def _text(name: str, value: str, limit: int = MAX_STRING_BYTES) -> str:
-    size = _storable(value, name)
-    if size > limit:
+def _text(name: str, value: str, limit: int = MAX_TEXT) -> str:
+    if len(value) > limit:
         raise Unfit(Reason.TOO_LONG, name=name, limit=limit)
+    _storable(value, name)
     return value
 
 
-def _storable(value: str, name: str) -> int:
-    """Return the size in UTF-8; half a surrogate pair and U+0000 can be stored by neither database's JSON."""
+def _storable(value: str, name: str) -> None:
+    """Refuse half a surrogate pair and U+0000, which neither database's JSON stores."""
     if "\x00" in value:
         raise Unfit(Reason.BAD_TEXT, name=name)
-    if value.isascii():
-        return len(value)
-    try:
-        return len(value.encode())
-    except UnicodeEncodeError:
-        raise Unfit(Reason.BAD_TEXT, name=name) from None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Unfit(Reason.BAD_TEXT, name=name) from None
 
 
-def _check_time(raw: object) -> None:
-    """Refuse an unreadable xwhen. Profiles do not depend on it, so a missing one is no reason to lose a record."""
+def _is_time(raw: object) -> bool:
+    """Say whether xwhen can be read. Profiles do not depend on it, so a missing one is no reason to tell anybody."""
     if raw is None or (isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) <= 16):
-        return
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 <= raw < 10**16:
-        raise Unfit(Reason.BAD_TIME)
+        return True
+    return isinstance(raw, int | float) and not isinstance(raw, bool) and 0 <= raw < 10**16

@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from smsapp.domain import phone
-from smsapp.domain.columns import DATE_MARKS, NUMBER, PLAIN_NUMBER
-from smsapp.domain.contact import PHONE, Type, Unfit, moment, property_name
+from smsapp.domain.columns import NUMBER, PLAIN_NUMBER, as_moment, whole_number
+from smsapp.domain.contact import PHONE, Type, Unfit, property_name
+from smsapp.domain.invisible import trimmed
+from smsapp.domain.labels import MEANINGS, laid_to, meaning
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Guess:
     type: Type
 
 
+NOTE_MARK = "✗"
+"""Before the headings of our own notes in files of refused rows: such a column is left out."""
 IDS = frozenset(
     {
         "xwho",
@@ -64,34 +68,28 @@ PHONES = frozenset(
         "联系方式",
     }
 )
-KNOWN_HEADERS = {
-    "姓名": "name",
-    "名字": "name",
-    "昵称": "nickname",
-    "性别": "gender",
-    "年龄": "age",
-    "省份": "province",
-    "城市": "city",
-    "生日": "birthday",
-    "出生日期": "birthday",
-    "等级": "level",
-    "会员等级": "level",
-    "积分": "points",
-    "注册时间": "registered_at",
-    "邮箱": "$email",
-    "email": "$email",
-    "标签": "tags",
-}
 
 
-def guesses(header: Sequence[str], samples: Sequence[Sequence[str]], known: Mapping[str, Type]) -> list[Guess]:
-    """Return what each column probably is, from its heading and its first values."""
+def guesses(
+    header: Sequence[str],
+    samples: Sequence[Sequence[str]],
+    known: Mapping[str, Type],
+    labels: Mapping[str, str] | None = None,
+) -> list[Guess]:
+    """Return what each column probably is, from its heading and its first values.
+
+    A column whose heading means a property that is there already (`labels` holds what each is called) becomes that one.
+    """
+    catalogue = dict.fromkeys(known, "") | dict(labels or {})
     found: list[Guess] = []
     roles: set[str] = set()
     names: set[str] = set()
     for index, heading in enumerate(header):
-        values = [row[index].strip() for row in samples if row and index < len(row) and row[index].strip()]
-        plain = heading.strip().lower().replace(" ", "_")
+        values = [text for row in samples if index < len(row) and (text := trimmed(row[index]))]
+        plain = trimmed(heading).lower().replace(" ", "_")
+        if plain.startswith(NOTE_MARK):
+            found.append(Guess("ignore", f"column_{index + 1}", Type.STRING))
+            continue
         if plain in IDS and "id" not in roles:
             roles.add("id")
             found.append(Guess("id", "", Type.STRING))
@@ -100,7 +98,9 @@ def guesses(header: Sequence[str], samples: Sequence[Sequence[str]], known: Mapp
             roles.add("phone")
             found.append(Guess("phone", PHONE, Type.STRING))
             continue
-        name = _free_name(KNOWN_HEADERS.get(plain, plain), index, names)
+        meant = meaning(heading)
+        wanted = laid_to(heading, catalogue) or (meant if meant in MEANINGS else plain)
+        name = _free_name(plain if wanted in names else wanted, index, names)
         names.add(name)
         found.append(Guess("property" if plain or values else "ignore", name, known.get(name) or _type_of(values)))
     if "id" not in roles:
@@ -125,7 +125,7 @@ def _free_name(wanted: str, index: int, taken: Collection[str]) -> str:
 
 
 def _mostly_phones(values: Sequence[str]) -> bool:
-    return bool(values) and sum(bool(phone.normalise(value)) for value in values) * 2 > len(values)
+    return bool(values) and sum(bool(phone.normalise(whole_number(value))) for value in values) * 2 > len(values)
 
 
 def _type_of(values: Sequence[str]) -> Type:
@@ -136,19 +136,23 @@ def _type_of(values: Sequence[str]) -> Type:
         return Type.STRING if _mostly_phones(values) or any(len(value) > 15 for value in values) else Type.NUMBER
     if all(value.lower() in {"true", "false", "是", "否"} for value in values):
         return Type.BOOL
-    if all(moment(value.translate(DATE_MARKS).strip()) for value in values):
+    if all(map(as_moment, values)):
         return Type.DATETIME
     return Type.STRING
 
 
 def has_header(first: Sequence[str]) -> bool:
     """Return whether the first row of a file looks like headings: words, each once, no numbers, no phones."""
-    cells = [cell.strip() for cell in first]
+    cells = [trimmed(cell) for cell in first]
     words = [cell for cell in cells if cell]
     if not words:
         return False
-    if any(cell.lower() in IDS | PHONES | KNOWN_HEADERS.keys() for cell in words):
+    if any(_is_heading(cell) for cell in words):
         return True
     if len(set(words)) < len(words):
         return False
-    return not any(any(map(str.isdigit, cell[:1])) or phone.normalise(cell) or moment(cell) for cell in words)
+    return not any(any(map(str.isdigit, cell[:1])) or phone.normalise(cell) or as_moment(cell) for cell in words)
+
+
+def _is_heading(cell: str) -> bool:
+    return cell.lower() in IDS | PHONES or meaning(cell) in MEANINGS or cell.startswith(NOTE_MARK)

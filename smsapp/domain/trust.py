@@ -10,10 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from smsapp.domain.contact import Kind, Operation, Properties, Reason, Unfit, applied, without
+from smsapp.domain.contact import Kind, Operation, Properties, Reason, applied, without
 
 MOST_NEW_NAMES = 20
 """So many properties that nobody had reported before a public key may add to the catalogue."""
@@ -113,7 +113,8 @@ def decide(kind: KeyKind, operation: Kind, state: State, rule: Rule | None = Non
 def divide(rights: Rights, asked: Operation, held: Mapping[str, Any]) -> Outcome:
     """Return what becomes of an operation on a contact that holds these properties.
 
-    ALIAS is applied as it is; ask `alias_problem` first. A value may still not fit: `contact.applied` raises Unfit.
+    ALIAS is applied as it is; ask `alias_problem` first. A value may still not fit: `contact.applied` puts it
+    into `losses`.
     """
     if asked.kind is Kind.ALIAS:
         return Outcome(asked)
@@ -181,10 +182,8 @@ def _state(held: Mapping[str, Any], asked: Operation, name: str) -> State:
         return State.ABSENT
     if asked.kind is Kind.UNSET:
         return State.SET
-    try:
-        same = applied({name: value}, without(asked, asked.values.keys() - {name}))[name] == value
-    except Unfit:
-        return State.SET
+    probe = replace(without(asked, asked.values.keys() - {name}), losses=[])
+    same = applied({name: value}, probe)[name] == value and not probe.losses
     return State.SAME if same else State.SET
 
 

@@ -25,6 +25,7 @@ CHORES = (
     Chore("sweep", every=60),
     # Every callback rings it; this is for the ring that got lost.
     Chore("keep_reading", every=5, queue="news"),
+    Chore("apply_uploads", every=5, queue="uploads"),
     Chore("ask_providers", every=10, queue="news"),
     Chore("look_up_doubts", every=300),
     Chore("forget_bad_records", every=21_600),

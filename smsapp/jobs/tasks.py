@@ -9,6 +9,7 @@ from smsapp.services import (
     clock,
     confirmations,
     contacts,
+    import_rows,
     imports,
     lane,
     lookups,
@@ -18,6 +19,7 @@ from smsapp.services import (
     strays,
     template_sync,
     trials,
+    uploads,
 )
 
 
@@ -43,6 +45,11 @@ def keep_reading() -> None:
     receipts.keep_reading(clock.now)
 
 
+def apply_uploads() -> None:
+    """Apply what apps have reported, and what they report meanwhile."""
+    uploads.keep_applying(clock.now)
+
+
 def ask_providers() -> None:
     """Fetch what waits at providers that have to be asked."""
     receipts.ask_providers(clock.now())
@@ -55,7 +62,12 @@ def look_up_doubts() -> None:
 
 def import_contacts(import_id: int) -> None:
     """Take the rows of an uploaded file that are not in yet."""
-    imports.run(import_id, clock.now)
+    import_rows.run(import_id, clock.now)
+
+
+def recognise_import(import_id: int) -> None:
+    """Find out what an uploaded file is."""
+    imports.recognise(import_id, clock.now())
 
 
 def rebuild_phones(name: str) -> None:

@@ -76,6 +76,9 @@ class Calls:
                 self.counts[Check.UNCLEAR, Outcome.OUR_FAULT] += n
                 self._note(Call("send", begun, _since(begun), Check.UNCLEAR, n, Outcome.OUR_FAULT, "adapter_fault"))
                 raise
+            except BaseException:  # cut off with the lane: its messages are in doubt, as after a lost answer
+                self.counts[Check.UNCLEAR, ""] += n
+                raise
         self._note(self._told(answers, n, begun, _last(statuses)))
         return answers
 

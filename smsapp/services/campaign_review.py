@@ -21,9 +21,10 @@ from smsapp.domain.forecast import Forecast
 from smsapp.domain.phone import is_domestic
 from smsapp.domain.schedule import Fire, Kind
 from smsapp.domain.sms_template import Purpose
-from smsapp.services import audience, campaigns, frozen
+from smsapp.services import audience, campaigns, frozen, variables
 from smsapp.services.audience import AudienceCounts, filled
 from smsapp.services.campaigns import Draft
+from smsapp.services.variables import Coverage, Lack, Standout
 from smsapp.store import audience as people
 from smsapp.store.campaigns import Campaign, due_between
 from smsapp.store.channels import ChannelRow
@@ -194,6 +195,22 @@ class Look:
         return [(left, found[left]) for left in Left if found.get(left)]
 
     @cached_property
+    def coverage(self) -> Coverage | None:
+        """How many of the segment's people have a value of each property; None while there is no segment."""
+        if self.counts is None or self.segment is None:
+            return None
+        return variables.coverage(self.segment.id, self.counts.target, self.now)
+
+    @cached_property
+    def lacks(self) -> list[Lack]:
+        """The variables that keep people from getting the message."""
+        reasons = self.counts.left_out if self.counts else {}
+        wanting = reasons.get(Left.MISSING_VALUE, 0) or reasons.get(Left.UNFIT_VALUE, 0)
+        if not wanting or self.template is None or self._letters is None:
+            return []
+        return variables.lacks(self._letters.chosen, self.template, self._letters.mapping)
+
+    @cached_property
     def measure(self) -> Measure | None:
         """How many parts a sample of the segment's texts takes; None while nothing can be measured."""
         if self._letters is None:
@@ -266,6 +283,13 @@ class Review(Look):
         low = [Problem("balance_low", "channel", warning=True)] if self.channel and self.channel.is_low else []
         return [*nobody, *low, *_text_warnings(self.template), *self._time_warnings()]
 
+    @cached_property
+    def standouts(self) -> list[Standout]:
+        """Values that a person should see before they go out."""
+        if self.template is None or self._letters is None:
+            return []
+        return variables.standouts(self._letters.chosen, self.template, self._letters.mapping)
+
     @property
     def ready(self) -> bool:
         return not self.problems
@@ -288,9 +312,19 @@ class Review(Look):
 
     @property
     def _nobody(self) -> list[Problem]:
-        if self.counts is None or self.counts.planned:
+        """Say why nobody, or not everybody, would get it: the cause, and where it is changed."""
+        if self.counts is None:
             return []
-        return [Problem("nobody_to_write_to", "segment", warning=self.draft.schedule.kind is not Kind.NOW)]
+        warning = bool(self.counts.planned) or self.draft.schedule.kind is not Kind.NOW
+        found = []
+        for lack in self.lacks:
+            for code, n in (("variable_lacks_values", lack.missing), ("variable_values_unfit", lack.unfit)):
+                if n:
+                    facts = {"n": n, "variable": lack.variable}
+                    found.append(Problem(code, "template", facts, warning=warning))
+        if self.counts.planned or found:
+            return found
+        return [Problem("nobody_to_write_to", "segment", warning=warning)]
 
     def _time_warnings(self) -> list[Problem]:
         found = []

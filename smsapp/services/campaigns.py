@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import campaign as rules
 from smsapp.domain import schedule as schedules
+from smsapp.domain.bounds import faults
 from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, SecondFacts, Status
 from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import fit, is_usable, neutral, variables
-from smsapp.services import approvals, sending, sms_templates
+from smsapp.services import approvals, audience, drift, sending, sms_templates
 from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns, queue, runs
 from smsapp.store.campaigns import Campaign
@@ -132,6 +133,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
     """
     due: dt.datetime | None = None
     run_id: int | None = None
+    reviewed = _reviewed(campaign_id, now)  # before the transaction: a million people take a while to count
     with writing() as current:
         campaign = _found(current, campaign_id)
         draft = draft_of(campaign)
@@ -150,6 +152,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
             "confirmed_at": now,
             "confirmed_template": approvals.confirmed_words(template),
             "confirmed_second": approvals.confirmed_words(second) if second else None,
+            "reviewed": reviewed,
             "failure": "",
         }
         if draft.schedule.kind is Kind.NOW:
@@ -168,6 +171,14 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
         return Status.WAITING
     queue.ring(queue.SEND, "send", run_id)
     return Status.SENDING
+
+
+def _reviewed(campaign_id: int, now: dt.datetime) -> dict[str, Any] | None:
+    """Return whom the draft would be sent to now, for its runs to be compared with; None if it cannot go out."""
+    draft = draft_of(get(campaign_id))
+    if problems(draft, now) or draft.segment_id is None or draft.template_id is None:
+        return None
+    return drift.reviewed(draft.segment_id, draft.channel_id, draft.template_id, draft.mapping, now)
 
 
 def seen(template: SmsTemplate, second: SmsTemplate | None) -> str:
@@ -297,9 +308,22 @@ def _facts(current: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
         template_approved=template is not None and is_usable(template.audit, template.purpose),
         template_of_channel=template is not None and template.channel_id == draft.channel_id,
         unmapped=rules.unmapped(names, draft.mapping),
+        unfit=_unfit_texts(template, draft.mapping) if template else (),
         second=_second(current, draft, template) if draft.second_channel_id else None,
         schedule_problems=schedules.problems(draft.schedule, now),
     )
+
+
+def _unfit_texts(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong with fixed texts and fallbacks."""
+    found = []
+    for name in variables(template.text):
+        source = mapping.get(name, {})
+        bound = audience.bound_of(template, name)
+        text = source.get("fixed") or source.get("fallback") or ""
+        facts = {"variable": name, "longest": bound.longest}
+        found += [Problem(f"variable_{fault}", "template", facts) for fault in faults(text, bound)]
+    return found
 
 
 def _template(current: Session, template_id: int | None) -> SmsTemplate | None:
@@ -307,6 +331,7 @@ def _template(current: Session, template_id: int | None) -> SmsTemplate | None:
 
 
 def _second(current: Session, draft: Draft, first: SmsTemplate | None) -> SecondFacts:
+    main = current.get(ChannelRow, draft.channel_id) if draft.channel_id else None
     channel = current.get(ChannelRow, draft.second_channel_id, populate_existing=True)
     template = _template(current, draft.second_template_id)
     return SecondFacts(
@@ -317,6 +342,7 @@ def _second(current: Session, draft: Draft, first: SmsTemplate | None) -> Second
         approved=template is not None and is_usable(template.audit, template.purpose),
         fits=bool(template and (first is None or fit(variables(first.text), variables(template.text)))),
         same_purpose=bool(template and (first is None or first.purpose == template.purpose)),
+        asks_for_trusted_numbers=bool(channel and channel.trusted_numbers and main and not main.trusted_numbers),
     )
 
 

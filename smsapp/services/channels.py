@@ -11,7 +11,7 @@ import pkgutil
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -28,6 +28,7 @@ from smsapp.channels.base import Channel
 from smsapp.channels.http import Guard, literal
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.numbering import REGIONS, SPECIAL, read_countries
 from smsapp.services import contacts, trail
 from smsapp.services.trail import Actor
 from smsapp.store import channel_health, inbox, paces
@@ -58,7 +59,20 @@ def kinds() -> dict[str, type[Channel]]:
     return dict(sorted(found.items()))
 
 
-COMMON = ("name", "phone_property", "rate", "quiet_from", "quiet_until", "price", "currency", "balance_low")
+COMMON = (
+    "name",
+    "phone_property",
+    "trusted_numbers",
+    "country",
+    "countries",
+    "number_classes",
+    "rate",
+    "quiet_from",
+    "quiet_until",
+    "price",
+    "currency",
+    "balance_low",
+)
 """What a person sets of every channel, whatever its kind."""
 
 
@@ -137,7 +151,7 @@ def adapter(channel_id: int) -> Channel:
 def adapter_of(found: ChannelRow) -> Channel:
     """Return the adapter of this row, made once per process and change: callbacks come by the thousand."""
     made: dict[int, tuple[object, Channel]] = current_app.extensions.setdefault(MADE, {})
-    made_from = (found.kind, found.settings, found.secrets, settings().ENCRYPTION_KEY)
+    made_from = (found.kind, found.settings, found.secrets, found.country, settings().ENCRYPTION_KEY)
     known = made.get(found.id)
     if known is None or known[0] != made_from:
         known = made[found.id] = (made_from, new_adapter(found))
@@ -150,16 +164,29 @@ def new_adapter(found: ChannelRow) -> Channel:
     if kind is None:
         raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
     try:
-        return kind(found.settings | _open(found.secrets), _folder(found.id))
+        made = kind(found.settings | _open(found.secrets), _folder(found.id))
     except ValueError as unread:
         # Saved by another version, or by hand: one channel must not take a page of all of them down.
         log.warning("channel.settings channel=%s setting=%s", found.id, unread)
         raise Refusal(Problem("channel_settings_unread", facts={"name": found.name})) from None
+    made.country = country_of(found)
+    return made
 
 
 def _folder(channel_id: int) -> Path:
     """Return the folder of this channel's own files."""
     return settings().INSTANCE_DIR / "channels" / str(channel_id)
+
+
+def country_of(found: ChannelRow) -> str:
+    """Return the region code of the country whose national numbers this channel's provider writes."""
+    kind = kinds().get(found.kind)
+    return (kind.home if kind else "") or found.country or settings().DEFAULT_REGION
+
+
+def usual_countries(kind: type[Channel]) -> str:
+    """Return the countries a new channel of this kind may write to, as a person would type them; "" = every one."""
+    return "" if kind.worldwide else kind.home or settings().DEFAULT_REGION
 
 
 def callback_url(found: ChannelRow) -> str:
@@ -230,6 +257,13 @@ class Wanted:
     name: str
     values: Mapping[str, str]
     phone_property: str = PHONE
+    trusted_numbers: bool = False
+    """Write only to numbers that a server key, a file or a person has entered."""
+    country: str = ""
+    """Region code whose national numbers the provider writes; "" = DEFAULT_REGION."""
+    countries: str | None = None
+    """Countries it may write to, as a person types them ("CN HK +1"); "" = every country, None = the kind's own."""
+    number_classes: Sequence[str] = ()
     rate: int | None = None
     quiet_from: str = "21:00"
     quiet_until: str = "08:00"
@@ -282,6 +316,7 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
         paces.forget(current, channel_id)
         if not phones_known:
             contacts.note_phone_property(current, found.phone_property)
+        contacts.note_left_property(current, str(old["phone_property"]))
         trail.note(current, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
 
 
@@ -306,6 +341,8 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
         channel_health.forget_channel(current, channel_id)
         paces.forget(current, channel_id)
         current.delete(found)
+        current.flush()
+        contacts.note_left_property(current, found.phone_property)
     # On SQLite another channel may get its number, and must not read what was said to this one.
     with inbox.writing() as callbacks:
         inbox.forget_unread(callbacks, channel_id)
@@ -336,6 +373,11 @@ def _facts(found: ChannelRow) -> dict[str, object]:
 def _write(found: ChannelRow, wanted: Wanted) -> None:
     found.name = wanted.name.strip()
     found.phone_property = wanted.phone_property
+    found.trusted_numbers = wanted.trusted_numbers
+    found.country = wanted.country.strip().upper()
+    typed = usual_countries(kinds()[found.kind]) if wanted.countries is None else wanted.countries
+    found.countries = read_countries(typed)[0]
+    found.number_classes = sorted(wanted.number_classes)
     found.rate = wanted.rate
     found.quiet_from, found.quiet_until = wanted.quiet_from, wanted.quiet_until
     found.price, found.currency = wanted.price, wanted.currency.strip().upper()
@@ -392,6 +434,12 @@ def _common_problems(current: Session, wanted: Wanted, channel_id: int | None) -
         problems.append(Problem("channel_name_taken", "name"))
     if property_types().get(wanted.phone_property) is not Type.STRING:
         problems.append(Problem("channel_phone_property", "phone_property"))
+    if wanted.country.strip() and wanted.country.strip().upper() not in REGIONS:
+        problems.append(Problem("channel_country", "country"))
+    if unknown := read_countries(wanted.countries or "")[1]:
+        problems.append(Problem("channel_countries", "countries", {"words": " ".join(unknown)}))
+    if not set(wanted.number_classes) <= set(SPECIAL):
+        problems.append(Problem("setting_choice", "number_classes"))
     if wanted.rate is not None and not 1 <= wanted.rate <= 100_000:
         problems.append(Problem("channel_rate", "rate"))
     problems += [

@@ -14,6 +14,7 @@ from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
 from smsapp.domain.message import Settle, Status
 from smsapp.domain.recipients import Group, Place, Recipient
 from smsapp.domain.run import RunAction, RunState
+from smsapp.services import billing
 from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns, doubts, queue, recipients, runs
 from smsapp.store.db import session, writing
@@ -102,6 +103,8 @@ def decide(
             raise Outrun(run=run_id)
         if how is Settle.AGAIN:
             _go_on(current, run)
+        if how is Settle.SENT:
+            billing.fill(current, run_id, *doubts.open_messages(run_id, cause, seqs))
         n = doubts.settle(current, run_id, how, cause, seqs, actor.name, now)
         if not n:
             raise Outrun(run=run_id)

@@ -26,7 +26,7 @@ from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.receipt_match import owner_of
 from smsapp.domain.storable import storable
-from smsapp.services import calls, channels, intake, opt_outs, replies, stopping
+from smsapp.services import billing, calls, channels, intake, opt_outs, replies, stopping
 from smsapp.store import codes, inbox, news, provider_refs, queue, runs, strays
 from smsapp.store.db import session, writing
 from smsapp.store.inbox import InboxState
@@ -246,12 +246,23 @@ def _place(current: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.d
     # What is left of them is about messages that are not there.
     unknown += [(owners[run_id], one) for run_id, its in told.items() for said in its.values() for one in said]
     news.apply_moves(current, moves, int(now.timestamp()))
+    _bill(current, moves)
     unexplained = [(owners[m.run_id], m.code) for m, seqs in moves.items() if m.reason == Outcome.UNKNOWN for _ in seqs]
     codes.count(current, unexplained, now)
     gone = [(m.run_id, seq) for m, seqs in moves.items() if m.reason == Outcome.OPTED_OUT for seq in seqs]
     if gone:
         opt_outs.record_told(current, gone, now)
     return unknown
+
+
+def _bill(current: Session, moves: Mapping[Move, Sequence[int]]) -> None:
+    """Give messages their parts that a receipt calls accepted and no answer will; what is in flight has one coming."""
+    unbilled: dict[int, list[int]] = {}
+    for move, seqs in moves.items():
+        if news.is_accepted_by(move) and not move.known.parts and not move.known.handed:
+            unbilled.setdefault(move.run_id, []).extend(seqs)
+    for run_id, seqs in sorted(unbilled.items()):
+        billing.bill_messages(current, run_id, seqs)
 
 
 def _decisive(status: Status, said: Sequence[Receipt]) -> Receipt:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 
 from sqlalchemy.orm import Session
 
 from smsapp.channels.base import Reply as Incoming
 from smsapp.domain import phone
 from smsapp.domain.optout import OptOutSource, is_opt_out
-from smsapp.services import opt_outs
+from smsapp.domain.storable import storable
+from smsapp.services import channels, opt_outs
+from smsapp.services.unattributed import ANSWERS_WITHIN
 from smsapp.store import replies as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.replies import Reply
 from smsapp.store.settings import settings
 
-ANSWERS_WITHIN = dt.timedelta(days=30)
-"""A reply is laid to a campaign that wrote to the number this long ago at most."""
+log = logging.getLogger(__name__)
+LONGEST_SENDER = 80
 
 opted_out = store.opted_out
 campaign_names = store.campaign_names
@@ -33,9 +36,10 @@ def take(
     """Keep one reply and act on it, in the caller's transaction; False if it was taken before.
 
     An opt-out puts the number on the list for every campaign. Whom it answers is a guess by number, channel and time:
-    providers do not say.
+    providers do not say. A reply without a readable number waits for a person (`services/unattributed.py`).
     """
-    number = phone.normalise(reply.phone, settings().DEFAULT_REGION)
+    channel = session.get(ChannelRow, channel_id)
+    number = phone.normalise(reply.phone, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
     campaign_id = store.likely_campaign(channel_id, number, now - ANSWERS_WITHIN) if number else None
     refuses = reply.opts_out or is_opt_out(reply.text)
     new = store.add_reply(
@@ -45,15 +49,18 @@ def take(
             "position": position,
             "channel_id": channel_id,
             "campaign_id": campaign_id,
-            "phone": number or reply.phone[:16],
+            "phone": number,
+            "sender": "" if number else storable(reply.phone)[:LONGEST_SENDER],
+            "waits": not number,
             # PostgreSQL takes no NUL in a text.
             "text": _bounded(reply.text.replace("\0", "")),
             "opt_out": refuses,
             "received_at": now,
         },
     )
+    if new and not number:
+        log.warning("reply.unattributed channel=%s opt_out=%s", channel_id, refuses)
     if new and refuses and number:
-        channel = session.get(ChannelRow, channel_id)
         opt_outs.record(
             session,
             number,

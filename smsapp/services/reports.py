@@ -17,14 +17,15 @@ from smsapp.domain.campaign import Action, may
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.funnel import Funnel, broken_identities
+from smsapp.domain.funnel import Funnel
+from smsapp.domain.headline import Headline, Offer
 from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
-from smsapp.domain.run import RunState
+from smsapp.domain.run import RunStanding, RunState, RunVerdict
 from smsapp.domain.sms_template import compile_text, full_text
-from smsapp.services import approvals, audience, campaigns
+from smsapp.services import approvals, audience, campaigns, drift, headlines
 from smsapp.services.approvals import Difference
 from smsapp.services.trail import Actor, note
 from smsapp.store import doubts, recipients, retries, runs
@@ -44,6 +45,7 @@ CHUNK = 5000
 """Rows an export reads at a time."""
 FEWEST_DIGITS = 4
 MOST_BARS = 96
+BAR_WIDTHS = (BUCKET_SECONDS, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
 EXPLAINED = FAILED_STATES | {Status.UNCONFIRMED, Status.CANCELLED}
 
 
@@ -90,6 +92,10 @@ class RunLine:
     @property
     def steps(self) -> list[Step]:
         return steps(self.funnel)
+
+    @property
+    def standing(self) -> RunStanding | RunVerdict:
+        return headlines.standing_of(self.run)
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,24 @@ class Report:
         """The run that goes on, or else the newest one."""
         going = next((line.run for line in self.runs if line.run.finished_at is None), None)
         return going or (self.runs[0].run if self.runs else None)
+
+    @property
+    def headline(self) -> Headline:
+        """What to say first."""
+        run = self.latest
+        of_run = next((line.funnel for line in self.runs if run is not None and line.run.id == run.id), Funnel())
+        only_run = not self.whole or self.of_runs < 2
+        return headlines.headline(self.campaign, run, of_run, self.funnel, only_run=only_run)
+
+    @property
+    def offers(self) -> list[Offer]:
+        """What a person may do to the run that goes on."""
+        return headlines.offers(self.campaign, self.latest, self.difference)
+
+    @property
+    def drift(self) -> drift.Held | None:
+        """How the latest run's people differ from those reviewed, if it is held for that."""
+        return drift.held(self.latest) if self.latest else None
 
     @property
     def forgotten(self) -> bool:
@@ -257,14 +281,18 @@ def _reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Re
 def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
     """Return receipts over time in bars of equal width, gaps included, and that width in seconds.
 
-    The ledger counts ten minutes at a time; over a longer span several of them become one bar.
+    The ledger counts a minute at a time; over a longer span several of them become one bar.
     """
     counted = recipients.receipts_over_time(session(), run_ids)
     if not counted:
         return [], BUCKET_SECONDS
     first, last = counted[0][0], counted[-1][0]
     width = next(
-        (wide for wide in (BUCKET_SECONDS, 3600, 6 * 3600, 86_400, 7 * 86_400) if (last - first) // wide < MOST_BARS),
+        (
+            wide
+            for wide in (BUCKET_SECONDS, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
+            if (last - first) // wide < MOST_BARS
+        ),
         30 * 86_400,
     )
     # Days begin at midnight where the campaign is.
@@ -395,56 +423,3 @@ def _chunks(run_ids: Sequence[int], group: Group, *, merged: bool) -> Iterator[l
         session().commit()
         yield chunk
         after = chunk[-1].place
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a run's numbers look like against the identities and against its own rows."""
-
-    campaign_id: int
-    run_id: int
-    broken: Sequence[str]
-
-
-def verify(campaign_id: int | None = None) -> Iterator[Check]:
-    """Yield one check per run, oldest first: identities of the tallies, and a recount of the rows."""
-    query = sa.select(Run.id, Run.campaign_id).order_by(Run.id)
-    if campaign_id is not None:
-        query = query.where(Run.campaign_id == campaigns.get(campaign_id).id)
-    for run_id, owner in session().execute(query).all():
-        yield Check(owner, run_id, _differences(run_id))
-        session().commit()
-
-
-def _differences(run_id: int) -> list[str]:
-    tally = runs.funnels(session(), [run_id]).get(run_id, Funnel())
-    broken = broken_identities(tally)
-    if session().scalar(sa.select(Run.forgotten_at).where(Run.id == run_id)):
-        return broken
-    count = recipients.recount(session(), run_id)
-    for reason in sorted({*tally.excluded, *count.funnel.excluded}):
-        broken += _difference(f"excluded {reason}", tally.excluded.get(reason, 0), count.funnel.excluded.get(reason, 0))
-    for status in Status:
-        if status is not Status.HANDED:
-            said = tally.count(status) + (tally.handed if status is Status.QUEUED else 0)
-            broken += _difference(status.name.lower(), said, count.funnel.count(status))
-    broken += _difference("parts", tally.parts, count.funnel.parts)
-    first = session().scalar(sa.select(Run.repeats).where(Run.id == run_id))
-    if first is not None:
-        said_of, found_of = retries.tallied(session(), run_id), retries.where_they_are(session(), run_id, first)
-        for state, why in sorted({*said_of, *found_of}):
-            broken += _difference(f"{state} {why or '-'}", said_of[state, why], found_of[state, why])
-    said_why = {(state, reason): n for state, reason, n in runs.reasons(session(), [run_id])}
-    for status in (Status.REFUSED, Status.UNDELIVERED):
-        state = status.name.lower()
-        reasons = {why for known, why in said_why if known == state} | {
-            why for known, why in count.reasons if known is status
-        }
-        for why in sorted(reasons):
-            said, found = said_why.get((state, why), 0), count.reasons.get((status, why), 0)
-            broken += _difference(f"{state} {why or '-'}", said, found)
-    return broken
-
-
-def _difference(what: str, tally: int, rows: int) -> list[str]:
-    return [] if tally == rows else [f"{what}: tally {tally} != rows {rows}"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Mapping
 
+from smsapp.domain.bounds import LONGEST_DECLARED, Bound
 from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
-from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, entry_problems, problems
-from smsapp.services import approvals
+from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, entry_problems, problems, variables
+from smsapp.services import approvals, audience
 from smsapp.services.trail import Actor, note
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
@@ -24,6 +26,7 @@ FIELDS = tuple(item.name for item in dataclasses.fields(Entry))
 find_page = store.listed
 counts = store.audit_counts
 choices = store.approved
+purposeless = store.purposeless
 users = store.users
 signatures = store.signatures
 
@@ -88,6 +91,32 @@ def say_purpose(template_id: int, purpose: Purpose, mark: str, actor: Actor, now
         _refuse(against)
         template.purpose, template.updated_at = purpose, now
         note(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["purpose"])
+
+
+def declare(template_id: int, allowed: Mapping[str, Bound], mark: str, actor: Actor, now: dt.datetime) -> None:
+    """Keep what people say may fill the template's variables; raises Refusal for a length that cannot be.
+
+    Campaigns that were reviewed before are reviewed again; those that wait follow it.
+    """
+    with writing() as session:
+        template = _locked(template_id, mark)
+        names = variables(template.text)
+        limits = {"most": LONGEST_DECLARED}
+        _refuse(
+            [
+                Problem("variable_longest", f"longest-{name}", limits | {"variable": name})
+                for name in names
+                if name in allowed and not 1 <= allowed[name].longest <= LONGEST_DECLARED
+            ]
+        )
+        template.allowed = {name: allowed[name].as_json() for name in names if name in allowed}
+        template.updated_at = now
+        note(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["variables"])
+
+
+def bounds(template: SmsTemplate) -> dict[str, Bound]:
+    """Return what may fill each variable of the template."""
+    return {name: audience.bound_of(template, name) for name in variables(template.text)}
 
 
 def create(channel_id: int, typed: Entry, audit: Audit, actor: Actor, now: dt.datetime) -> SmsTemplate:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from smsapp.channels.base import Answer, Balance, Channel, ChannelError, Outgoing, Submission, TemplateFacts
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import HttpClient, overheard
-from smsapp.domain import phone
+from smsapp.domain import numbering, phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Check, Outcome
 from smsapp.services import calls, channels, connections, trail
@@ -85,7 +85,7 @@ def _as_it_stands(row: ChannelRow, now: dt.datetime) -> Trial | None:
 
 
 async def _asked(made: Channel, http: HttpClient) -> Trial:
-    return Trial(Check.OK, await made.test_credentials(http))
+    return Trial(Check.OK if made.can_check else Check.UNTESTED, await made.test_credentials(http))
 
 
 def ask_balance(channel_id: int, now: dt.datetime) -> Trial:
@@ -128,12 +128,14 @@ def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.dat
     Raises Refusal for a number that is unusable or on the opt-out list, and if this person sent too many in an hour.
     """
     found = channels.row(channel_id)
-    to = phone.normalise(number, settings().DEFAULT_REGION)
+    to = phone.normalise(number, channels.country_of(found))
     problems = []
     if not to:
         problems.append(Problem("test_number_unreadable", "number"))
     if not text.strip():
         problems.append(Problem("test_text_missing", "text"))
+    if to and not numbering.is_allowed(to, found.countries, found.number_classes):
+        problems.append(Problem("test_number_not_allowed", "number"))
     if to in opted_out([to]):
         problems.append(Problem("test_number_opted_out", "number"))
     by = actor.person_id

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from smsapp.channels.base import Channel, ChannelError, Misconfigured, Throttled
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState, account_hold
-from smsapp.services import calls, opt_outs, sending
+from smsapp.services import billing, calls, opt_outs, sending
 from smsapp.services.brake import NoAnswers
 from smsapp.services.calls import Calls
 from smsapp.store import ledger, paces, provider_refs, runs
@@ -64,6 +64,9 @@ def write_back(done: Sequence[Carried], now: dt.datetime) -> None:
     run_ids = dict.fromkeys(one.run_id for one in done)
     with writing() as current:
         ledger.write_back(current, gathered, int(now.timestamp()))
+        for results in gathered:
+            if results.unsent:  # a receipt may have come for what is said not to have left
+                billing.bill_messages(current, results.batch.run_id, results.unsent)
         for one in done:
             _follow(current, one, now)
         over = [run_id for run_id in run_ids if ledger.may_be_over(current, run_id)]

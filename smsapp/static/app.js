@@ -73,17 +73,65 @@ setInterval(() => {
 function showTrouble(event) {
   const box = document.getElementById("trouble");
   const answer = new DOMParser().parseFromString(event.detail.xhr?.responseText ?? "", "text/html");
-  box.textContent = answer.querySelector("[data-error]")?.textContent.trim() || box.dataset.text;
+  const sentences = [...answer.querySelectorAll("[data-error] p")].map((sentence) => sentence.textContent.trim());
+  box.textContent = sentences.join(" ") || box.dataset.text;
   const link = document.createElement("a");
-  link.href = window.location.href;
-  link.textContent = box.dataset.retry;
-  box.append(link);
+  const offered = answer.querySelector("a[data-error-link]");
+  link.href = offered ? offered.getAttribute("href") : window.location.href;
+  // The page with what was typed stays open beside it.
+  if (offered) link.target = "_blank";
+  link.textContent = offered ? offered.textContent : box.dataset.retry;
+  box.append(" ", link);
   box.hidden = false;
 }
+// Who has signed in again in another tab goes on with a new token; the request is repeated once.
+function tokenRenewed(event) {
+  const token = event.detail.xhr?.getResponseHeader("X-CSRF-Token");
+  const source = event.detail.elt;
+  if (!token || source.dataset.repeated) return false;
+  document.body.dataset.hxHeaders = JSON.stringify({"X-CSRFToken": token});
+  for (const field of document.querySelectorAll("input[name=csrf_token]")) field.value = token;
+  source.dataset.repeated = "1";
+  const {verb, path} = event.detail.requestConfig;
+  htmx.ajax(verb, path, {source, target: event.detail.target}).finally(() => { delete source.dataset.repeated; });
+  return true;
+}
 document.addEventListener("htmx:sendError", showTrouble);
-document.addEventListener("htmx:responseError", showTrouble);
+document.addEventListener("htmx:responseError", (event) => {
+  if (!tokenRenewed(event)) showTrouble(event);
+});
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) document.getElementById("trouble").hidden = true;
 });
+// What a refreshed piece has to say is read to those who do not see it: politely, at once when its state changes, else
+// at most every 20 seconds. `data-announce` names the element in the piece whose text it is.
+const PAUSE = 20000;
+const heard = new Map();
+const speaker = document.getElementById("announcer");
+function announce(text) {
+  speaker.textContent = "";
+  setTimeout(() => { speaker.textContent = text; }, 100);  // a live region is read when its text changes
+}
+function textOf(piece) {
+  return [...piece.querySelectorAll(piece.dataset.announce)].map((part) => part.textContent.trim().replace(/\s+/g, " ")).find(Boolean) ?? "";
+}
+for (const piece of document.querySelectorAll("[data-announce]")) {
+  heard.set(piece.id, {text: textOf(piece), state: piece.dataset.state, at: Date.now()});
+}
+document.addEventListener("htmx:afterSwap", () => {
+  for (const piece of document.querySelectorAll("[data-announce]")) {
+    const text = textOf(piece);
+    const before = heard.get(piece.id) ?? {text: "", state: piece.dataset.state, at: 0};
+    const moved = before.state !== piece.dataset.state;
+    // What was said when the page came is over once the state has changed.
+    if (moved) for (const flash of document.querySelectorAll("#flashes .flash-success")) flash.remove();
+    const speaks = text && text !== before.text && (moved || Date.now() - before.at >= PAUSE);
+    if (speaks) announce(text);
+    heard.set(piece.id, speaks ? {text, state: piece.dataset.state, at: Date.now()} : {...before, state: piece.dataset.state});
+  }
+});
+const flashes = [...document.querySelectorAll("#flashes .flash")].map((flash) => flash.textContent.trim()).join(" ");
+if (flashes) announce(flashes);
+
 document.addEventListener("htmx:load", (event) => offerCopying(event.detail.elt));
 offerCopying(document);

@@ -4,6 +4,13 @@
 
 const charts = new Map();
 
+function rowsOf(box) {
+  return [...document.getElementById(box.dataset.chart).rows];
+}
+function numbers(rows, column) {
+  return rows.map((row) => Number(row.cells[column].dataset.value));
+}
+
 // light-dark() in a custom property is resolved only where it is used as a colour.
 function colour(tone) {
   const probe = document.createElement("i");
@@ -19,8 +26,7 @@ function draw(box) {
   const body = document.getElementById(box.dataset.chart);
   if (!body || !window.Chart) return;
   const heads = [...body.closest("table").tHead.rows[0].cells].slice(1);
-  const rows = [...body.rows];
-  const numbers = (column) => rows.map((row) => Number(row.cells[column].textContent.replace(/[^0-9.-]/g, "")));
+  const rows = rowsOf(box);
   box.classList.add("drawn");
   charts.set(box, new Chart(box.querySelector("canvas"), {
     type: "bar",
@@ -28,7 +34,7 @@ function draw(box) {
       labels: rows.map((row) => row.cells[0].textContent.trim()),
       datasets: heads.map((head, column) => ({
         label: head.textContent.trim(),
-        data: numbers(column + 1),
+        data: numbers(rows, column + 1),
         backgroundColor: colour(head.dataset.tone),
         maxBarThickness: 48,
       })),
@@ -49,7 +55,12 @@ function draw(box) {
 
 function drawAll() {
   for (const [box, chart] of charts) {
-    if (!box.isConnected) { chart.destroy(); charts.delete(box); }
+    if (!box.isConnected) { chart.destroy(); charts.delete(box); continue; }
+    // The box stayed where it was while the table beneath it came anew.
+    const rows = rowsOf(box);
+    chart.data.labels = rows.map((row) => row.cells[0].textContent.trim());
+    chart.data.datasets.forEach((bars, column) => { bars.data = numbers(rows, column + 1); });
+    chart.update("none");
   }
   for (const box of document.querySelectorAll("[data-chart]:not(.drawn)")) draw(box);
 }
@@ -59,7 +70,7 @@ let unfolded = [];
 document.addEventListener("htmx:beforeSwap", () => {
   unfolded = [...document.querySelectorAll("details[id][open]")].map((details) => details.id);
 });
-document.addEventListener("htmx:afterSettle", () => {
+document.addEventListener("htmx:afterSwap", () => {
   for (const id of unfolded) {
     const details = document.getElementById(id);
     if (details) details.open = true;

@@ -25,6 +25,12 @@ class ChannelRow(Base):
     secrets: Mapped[bytes] = mapped_column(sa.LargeBinary, default=b"")
     callback_token: Mapped[str] = mapped_column(sa.String(64), unique=True)
     phone_property: Mapped[str] = mapped_column(sa.String(125), default="$phone")
+    country: Mapped[str] = mapped_column(sa.String(2), default="")
+    """Region code of the country whose national numbers the provider writes; "" = DEFAULT_REGION."""
+    countries: Mapped[list[Any]] = mapped_column(default=list)
+    """Region codes of the countries it may write to; none = every country."""
+    number_classes: Mapped[list[Any]] = mapped_column(default=list)
+    """Classes (domain/numbering.py) it may write to beside mobile numbers."""
     trusted_numbers: Mapped[bool] = mapped_column(default=False)
     """Only numbers that a server key, a file or a person has entered are written to."""
     rate: Mapped[int | None]

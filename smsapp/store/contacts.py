@@ -6,10 +6,12 @@ Contacts come by the million: they are read and written in bulk with plain SQL, 
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -17,7 +19,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.domain import phone
 from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Type
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, session, upsert
+from smsapp.store.db import Base, BigId, as_json, changed, dialect, moment, one_of, session, upsert
+from smsapp.store.numbers import classify
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -26,6 +29,9 @@ Row = tuple[str, str, str]
 
 ROWS_AT_ONCE = 200
 """Rows of one statement on SQLite: a statement for each, executemany, takes a third longer; so do some thousands."""
+
+_UNUSUAL = re.compile(r'"(\+(?!861[3-9])[0-9]+|\+86(?:1349|174|1619)[0-9]+)"')
+"""Numbers in a contact's phones as JSON that may be something else than mobile numbers."""
 
 NAMES = ("name", "nickname", "$name", "姓名")
 """Properties that a search by name looks into."""
@@ -90,6 +96,14 @@ class Profile:
     anonymous: bool = False
 
 
+class Held(NamedTuple):
+    """What a contact holds before it is changed."""
+
+    properties: Properties
+    sources: Mapping[str, str] = {}
+    anonymous: bool = True
+
+
 # Properties
 
 
@@ -97,6 +111,12 @@ def property_types() -> dict[str, Type]:
     """Return the known properties with their types; the presets are always among them."""
     rows = session().execute(sa.select(Property.name, Property.type))
     return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
+
+
+def labels() -> dict[str, str]:
+    """Return what people call each known property ("" = nothing), the presets included."""
+    rows = session().execute(sa.select(Property.name, Property.label))
+    return dict.fromkeys(PRESETS, "") | {row.name: row.label for row in rows}
 
 
 def properties() -> list[Property]:
@@ -156,46 +176,50 @@ def phones_of(held: Mapping[str, Any], names: Iterable[str], region: str) -> dic
 # Writing
 
 
-def lock(current: Session, xwhos: Collection[str], created: Collection[str], now: dt.datetime) -> dict[str, Properties]:
-    """Return the properties of those contacts that exist, safe from other writers until the transaction ends.
+def lock(current: Session, xwhos: Collection[str]) -> dict[str, Held]:
+    """Return what those contacts hold that exist, safe from other writers until the transaction ends.
 
-    `created` are the ids that will be written for sure: on PostgreSQL they are entered at once, in a fixed order, so
-    that two requests for the same new person wait for each other. SQLite has one writer at a time anyway.
+    SQLite has one writer at a time anyway.
     """
-    found = sa.select(Contact.xwho, Contact.properties).where(one_of(Contact.xwho, xwhos))
     if dialect() == "postgresql":
-        known = set(current.scalars(sa.select(Contact.xwho).where(one_of(Contact.xwho, created))))
-        fresh = sorted(set(created) - known)
-        if fresh:
-            rows = [
-                {
-                    "xwho": xwho,
-                    "properties": {},
-                    "phones": {},
-                    "sources": {},
-                    "anonymous": True,
-                    "created_at": now,
-                    "updated_at": now,
-                }
-                for xwho in fresh
-            ]
-            current.execute(upsert(Contact).on_conflict_do_nothing(), rows)
-        found = found.order_by(Contact.xwho).with_for_update()
-    return _pairs(current, found)
+        columns = (Contact.xwho, Contact.properties, Contact.sources, Contact.anonymous)
+        query = sa.select(*columns).where(one_of(Contact.xwho, xwhos)).order_by(Contact.xwho).with_for_update()
+        return {xwho: Held(*rest) for xwho, *rest in current.execute(query)}
+    rows = _driver(current).execute(_HELD_SQLITE, (as_json(list(xwhos)),)).fetchall()
+    # One text of all: to read each alone takes twice as long.
+    texts = json.loads(f"[{','.join(f'{held},{sources}' for _, held, sources, _ in rows)}]")
+    pairs = zip(rows, texts[::2], texts[1::2], strict=True)
+    return {xwho: Held(held, sources, bool(unknown)) for (xwho, _, _, unknown), held, sources in pairs}
+
+
+def create(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> int:
+    """Add contacts; return how many were new. On PostgreSQL somebody else may add one of them at the same moment."""
+    if not profiles:
+        return 0
+    _classify(current, profiles)
+    rows = _rows(sorted(profiles, key=lambda profile: profile.xwho))
+    if dialect() == "postgresql":
+        return current.connection().execute(_CREATE_POSTGRESQL, {"rows": _array(rows), "now": now}).rowcount
+    _in_groups(current, _CREATE_SQLITE, rows, now)
+    return len(rows)
 
 
 def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> None:
-    """Make these profiles the whole truth about their contacts, new or not; each user id occurs once."""
+    """Make these profiles the whole truth about contacts that exist; each user id occurs once."""
     if not profiles:
         return
-    rows = [
-        (row.xwho, as_json(row.properties), as_json(row.phones), as_json(row.sources), row.anonymous)
-        for row in profiles
-    ]
+    _classify(current, profiles)
+    rows = _rows(profiles)
     if dialect() == "postgresql":
-        current.execute(_REPLACE_POSTGRESQL, {**_columns(rows), "now": now})
+        current.execute(_REPLACE_POSTGRESQL, {"rows": _array(rows), "now": now})
     else:
-        _driver(current).executemany(_REPLACE_SQLITE.replace(":now", f"'{_moment(now)}'"), rows)
+        _in_groups(current, _REPLACE_SQLITE, rows, now)
+
+
+def remove(current: Session, xwhos: Collection[str]) -> None:
+    """Remove contacts of which nothing is known any more; they leave their segments."""
+    if xwhos:
+        changed(current, sa.delete(Contact).where(one_of(Contact.xwho, xwhos)))
 
 
 def merge(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
@@ -207,24 +231,23 @@ def merge(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) 
     """
     if not rows:
         return 0
+    classify(current, (number for _, _, phones in rows for number in _UNUSUAL.findall(phones)))
     if dialect() == "postgresql":
         return sum(_merge_postgresql(current, wave, source, now) for wave in _waves(rows))
     driver = _driver(current)
     # A row id is given to new rows only and always counts up, so the highest one tells how many there were.
     before = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
-    when = _moment(now)
-    for begin in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[begin : begin + ROWS_AT_ONCE]
-        values = (when, source, *chain.from_iterable(some))
-        driver.execute(_MERGE_SQLITE.format(", ".join(["(?, ?, ?)"] * len(some))), values)
+    _in_groups(current, _MERGE_SQLITE, rows, now, source)
     after = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     return int(after - before)
 
 
-def bound(current: Session, ids: Collection[str]) -> dict[str, str]:
-    """Return the bindings {anonymous id: registered id} in which one of these ids takes part, on either side."""
-    either = sa.or_(one_of(Alias.anonymous_id, ids), one_of(Alias.xwho, ids))
-    return _pairs(current, sa.select(Alias.anonymous_id, Alias.xwho).where(either))
+def bound(current: Session, ids: Collection[str], registered: Collection[str] = ()) -> dict[str, str]:
+    """Return the bindings {anonymous id: registered id} of these anonymous ids, and those of these registered ones."""
+    sides = one_of(Alias.anonymous_id, ids)
+    if registered:
+        sides = sa.or_(sides, one_of(Alias.xwho, registered))
+    return _pairs(current, sa.select(Alias.anonymous_id, Alias.xwho).where(sides))
 
 
 def bind(current: Session, aliases: Mapping[str, str], now: dt.datetime) -> None:
@@ -249,6 +272,14 @@ def ids_of(current: Session, xwhos: Collection[str]) -> dict[str, int]:
     return _pairs(current, sa.select(Contact.xwho, Contact.id).where(one_of(Contact.xwho, xwhos)))
 
 
+def with_number(current: Session, xwhos: Collection[str]) -> set[str]:
+    """Return those of these user ids whose contact has a usable number of some channel."""
+    usable = [
+        sa.func.coalesce(Contact.phones[name].as_string(), "") != "" for name in sorted(phone_properties(current))
+    ]
+    return set(current.scalars(sa.select(Contact.xwho).where(one_of(Contact.xwho, xwhos), sa.or_(*usable))))
+
+
 def phones_after(current: Session, name: str, after: int, limit: int) -> list[tuple[int, Any]]:
     """Return (contact id, value of the property) of the next contacts in id order, for a rebuild of phones."""
     rows = current.execute(
@@ -259,6 +290,7 @@ def phones_after(current: Session, name: str, after: int, limit: int) -> list[tu
 
 def set_phones(current: Session, name: str, numbers: Sequence[tuple[int, str | None]]) -> None:
     """Write what was read from one phone property: (contact id, number or None if there is no value)."""
+    classify(current, (number for _, number in numbers))
     if dialect() == "postgresql":
         ids, values = [id_ for id_, _ in numbers], [number for _, number in numbers]
         current.execute(_PHONES_POSTGRESQL, {"ids": ids, "numbers": values, "name": name})
@@ -315,11 +347,14 @@ def _begins(search: str) -> sa.ColumnElement[bool]:
 
 # Statements
 
-_REPLACE_SQLITE = (
+_HELD_SQLITE = "SELECT xwho, properties, sources, anonymous FROM contact WHERE xwho IN (SELECT value FROM json_each(?))"
+_CREATE_SQLITE = (
     "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
-    "VALUES (?, ?, ?, ?, ?, :now, :now) "
-    "ON CONFLICT (xwho) DO UPDATE SET properties = excluded.properties, phones = excluded.phones, "
-    "sources = excluded.sources, anonymous = excluded.anonymous, updated_at = excluded.updated_at"
+    "SELECT column1, column2, column3, column4, column5, ?1, ?1 FROM (VALUES {})"
+)
+_REPLACE_SQLITE = (
+    "UPDATE contact SET properties = column2, phones = column3, sources = column4, anonymous = column5, "
+    "updated_at = ?1 FROM (VALUES {}) WHERE contact.xwho = column1"
 )
 _MERGE_SQLITE = (
     "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
@@ -329,14 +364,19 @@ _MERGE_SQLITE = (
     "phones = json_patch(phones, excluded.phones), sources = json_patch(sources, excluded.sources), "
     "anonymous = false, updated_at = excluded.updated_at"
 )
+_ARRIVING = (
+    "(SELECT row ->> 0 AS xwho, row -> 1 AS properties, row -> 2 AS phones, row -> 3 AS sources, "
+    "CAST(row -> 4 AS boolean) AS anonymous FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS row) AS arriving"
+)
+_CREATE_POSTGRESQL = sa.text(
+    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "  # noqa: S608 our own
+    "SELECT xwho, properties, phones, sources, anonymous, CAST(:now AS timestamptz), CAST(:now AS timestamptz) "
+    f"FROM {_ARRIVING} ON CONFLICT (xwho) DO NOTHING"
+)
 _REPLACE_POSTGRESQL = sa.text(
-    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
-    "SELECT who, held::jsonb, numbers::jsonb, traces::jsonb, unknown, CAST(:now AS timestamptz), "
-    "CAST(:now AS timestamptz) "
-    "FROM unnest(CAST(:xwhos AS text[]), CAST(:properties AS text[]), CAST(:phones AS text[]), "
-    "CAST(:sources AS text[]), CAST(:anonymous AS boolean[])) AS arriving (who, held, numbers, traces, unknown) "
-    "ON CONFLICT (xwho) DO UPDATE SET properties = excluded.properties, phones = excluded.phones, "
-    "sources = excluded.sources, anonymous = excluded.anonymous, updated_at = excluded.updated_at"
+    "UPDATE contact SET properties = arriving.properties, phones = arriving.phones, "  # noqa: S608 our own text
+    "sources = arriving.sources, anonymous = arriving.anonymous, updated_at = CAST(:now AS timestamptz) "
+    f"FROM {_ARRIVING} WHERE contact.xwho = arriving.xwho"
 )
 _MERGE_POSTGRESQL = (
     "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
@@ -368,14 +408,34 @@ def _driver(current: Session) -> Any:
     return current.connection().connection.driver_connection
 
 
-def _columns(rows: Sequence[tuple[str, str, str, str, bool]]) -> dict[str, list[Any]]:
-    names = ("xwhos", "properties", "phones", "sources", "anonymous")
-    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+def _classify(current: Session, profiles: Sequence[Profile]) -> None:
+    classify(current, (number for row in profiles for number in row.phones.values()))
 
 
-def _moment(now: dt.datetime) -> str:
-    """Return the moment as SQLAlchemy writes a DateTime on SQLite."""
-    return f"{now.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}"
+def _rows(profiles: Sequence[Profile]) -> list[tuple[str, str, str, str, bool]]:
+    return [
+        (row.xwho, as_json(row.properties), as_json(row.phones), as_json(row.sources), row.anonymous)
+        for row in profiles
+    ]
+
+
+def _array(rows: Sequence[tuple[str, str, str, str, bool]]) -> str:
+    """Return rows as one JSON text: the driver takes longer to hand over lists."""
+    texts = [
+        f"[{as_json(xwho)},{held},{numbers},{sources},{as_json(anonymous)}]"
+        for xwho, held, numbers, sources, anonymous in rows
+    ]
+    return f"[{','.join(texts)}]"
+
+
+def _in_groups(current: Session, statement: str, rows: Sequence[tuple[Any, ...]], now: dt.datetime, *more: str) -> None:
+    """Run a statement over rows as its VALUES, ROWS_AT_ONCE at a time, after the moment and `more` (SQLite)."""
+    driver = _driver(current)
+    row = f"({', '.join('?' * len(rows[0]))})"
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[begin : begin + ROWS_AT_ONCE]
+        values = (moment(now), *more, *chain.from_iterable(some))
+        driver.execute(statement.format(", ".join([row] * len(some))), values)
 
 
 def _waves(rows: Sequence[Row]) -> list[Sequence[Row]]:

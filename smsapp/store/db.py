@@ -35,10 +35,28 @@ BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
+def _no_json(value: object) -> Any:
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+# json.dumps makes such an encoder for every value, which takes longer than a small value does.
+_encode = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    None,
+    _no_json,
+    json.encoder.encode_basestring,
+    None,
+    ":",
+    ",",
+    False,
+    False,
+    True,
+)
+
+
 def as_json(value: Any) -> str:
     """Return JSON without spaces and with letters as they are: SQLite does not find a key that is written \\uXXXX, and
     Chinese text stays half as long, which every scan of the contacts feels."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return "".join(_encode(value, 0))
 
 
 class UtcDateTime(sa.types.TypeDecorator[dt.datetime]):
@@ -155,16 +173,26 @@ def changed(session: Session, statement: Any) -> int:
     return session.connection().execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
 
+def driver(connection: sa.Connection) -> Any:
+    """Return the driver's own connection, inside the transaction that SQLAlchemy has begun."""
+    return connection.connection.driver_connection
+
+
+def moment(when: dt.datetime) -> str:
+    """Return the moment as SQLAlchemy writes a DateTime on SQLite."""
+    return f"{when.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}"
+
+
 @contextmanager
-def _turn() -> Iterator[None]:
-    """Wait in line for SQLite's one writer's place and hold it; on PostgreSQL there is no such line.
+def turn(engine: Engine) -> Iterator[None]:
+    """Wait in line for the one writer's place of a SQLite file and hold it; on PostgreSQL there is no such line.
 
     SQLite itself has the waiting ask again after ever longer pauses, so lanes that write all the time would keep
     everybody else out for seconds. Two locks, because one alone goes back to whoever has just let it go: the next in
     line waits for the place at the head of the line, and the rest wait for the head. Both end with their process.
     """
-    file = db.engine.url.database
-    if dialect() == "postgresql" or not file or file == ":memory:":
+    file = engine.url.database
+    if engine.dialect.name == "postgresql" or not file or file == ":memory:":
         yield
         return
     with open(f"{file}-line", "wb") as head, open(f"{file}-turn", "wb") as place:
@@ -192,7 +220,7 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
     options: dict[str, Any] = {"begin": "IMMEDIATE"}
     if frozen and dialect() == "postgresql":
         options["isolation_level"] = "REPEATABLE READ"
-    with _turn():
+    with turn(db.engine):
         current.connection(execution_options=options)
         try:
             yield current

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.message import Settle, Status
+from smsapp.store import billed_parts
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import Base, BigId, changed
@@ -163,8 +164,8 @@ def settle(
         changes[name(Status.UNCONFIRMED), reason] -= n
         changes[name(status), LEFT if how is Settle.LEAVE else ""] += n
         moved += n
-        if how is Settle.SENT and billed:
-            changed(session, sa.update(Run).where(Run.id == run_id).values(parts=Run.parts + int(billed)))
+        if how is Settle.SENT:
+            billed_parts.add(session, run_id, int(billed or 0))
     if how is Settle.AGAIN:
         _open_batches(session, run_id)
     shift(session, run_id, changes)

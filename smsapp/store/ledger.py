@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import CancelReason, RunState
-from smsapp.store import codes
+from smsapp.store import billed_parts, codes
 from smsapp.store.db import add_up, as_array, as_json, changed, dialect
 from smsapp.store.replies import OptOut
 from smsapp.store.runs import Batch, BatchState, Message, Run, Tally, channel_of
@@ -202,7 +202,6 @@ _RELEASE = (
     )
     .values(state=sa.bindparam("to_state"), claim="", lease_until=None)
 )
-_BILL = sa.update(Run).where(Run.id == sa.bindparam("run")).values(parts=Run.parts + sa.bindparam("more"))
 
 
 @dataclass(slots=True)
@@ -251,8 +250,7 @@ def write_back(session: Session, some: Sequence[Gathered], at: int) -> bool:
         connection.execute(_JOIN_FREELY)
     for run_id, its_changes in changes.items():
         shift(session, run_id, its_changes)
-        if billed[run_id]:
-            connection.execute(_BILL, {"run": run_id, "more": billed[run_id]})
+        billed_parts.add(session, run_id, billed[run_id])
     unknown = [(one.batch.run_id, a.code) for one in some for a in one.answers if a.reason == Outcome.UNKNOWN]
     if unknown:
         owners = channel_of(session, changes)
@@ -361,17 +359,21 @@ def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered]
     """
     # All between the first and the last, as in _store_answers: for a list of numbers the whole run was read.
     between = Message.seq.between(group[0].seq, group[-1].seq)
-    stands = sa.select(Message.seq, Message.status, Message.answered_at).where(Message.run_id == run_id, between)
-    rows = session.connection().execute(stands).all()
-    late = {seq for seq, status, answered in rows if answered is None and status in ACCEPTED_STATES}
-    took = {seq for seq, status, answered in rows if (status, answered) == (Status.ACCEPTED, at)} if some_moved else ()
+    stands = sa.select(Message.seq, Message.status, Message.answered_at, Message.parts)
+    rows = session.connection().execute(stands.where(Message.run_id == run_id, between)).all()
+    late = {seq for seq, status, answered, _parts in rows if answered is None and status in ACCEPTED_STATES}
+    # What services/billing.py has counted already is not billed again.
+    unbilled = {seq for seq, _status, _answered, parts in rows if seq in late and parts is None}
+    took: Collection[int] = ()
+    if some_moved:
+        took = {seq for seq, status, answered, _parts in rows if (status, answered) == (Status.ACCEPTED, at)}
     overtaken = [a for a in group if a.seq in late]
     if overtaken:
         session.connection().execute(
             sa.update(Message)
             .where(Message.run_id == run_id, Message.seq == sa.bindparam("at_seq"), Message.answered_at.is_(None))
             .values(
-                parts=sa.bindparam("its_parts"),
+                parts=sa.func.coalesce(Message.parts, sa.bindparam("its_parts")),
                 provider_ref=sa.bindparam("its_ref"),
                 # The code that stays is the last one that changed something, and the answer's where none did.
                 code=sa.func.coalesce(
@@ -384,7 +386,7 @@ def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered]
                 for a in overtaken
             ],
         )
-    return sum(a.parts for a in group if a.seq in late or a.seq in took)
+    return sum(a.parts for a in group if a.seq in unbilled or a.seq in took)
 
 
 def is_ready(session: Session, run_ids: Sequence[int]) -> bool:
@@ -433,24 +435,29 @@ def cancel_rest(session: Session, run_id: int, why: CancelReason) -> int:
     return _close_queued(session, run_id, ready, Status.CANCELLED, why, Status.QUEUED)
 
 
-def expire_leases(session: Session, now: dt.datetime) -> list[int]:
-    """Call unconfirmed what a silent worker had claimed; return the runs concerned.
+def expire_leases(session: Session, now: dt.datetime) -> dict[int, list[tuple[int, int]]]:
+    """Call unconfirmed what a silent worker had claimed; return run -> the messages (first, last) of such batches.
 
-    Its messages may or may not have left: they are never sent again by themselves.
+    They may or may not have left: they are never sent again by themselves. The runs are locked.
     """
+    silent = (Batch.state == BatchState.HANDED, Batch.lease_until < now)
+    run_ids = session.scalars(sa.select(Batch.run_id).where(*silent).distinct()).all()
+    if not run_ids:
+        return {}
+    session.connection().execute(_LOCK_RUNS, {"runs": [*run_ids]})
     lost = session.execute(
         sa.update(Batch)
-        .where(Batch.state == BatchState.HANDED, Batch.lease_until < now)
+        .where(*silent, Batch.run_id.in_(run_ids))
         .values(state=BatchState.DONE, claim="", lease_until=None)
         .returning(Batch.run_id, Batch.lo, Batch.hi),
         execution_options={"synchronize_session": False},
     ).all()
     runs: dict[int, list[tuple[int, int]]] = {}
-    for run_id, lo, hi in lost:
+    for run_id, lo, hi in sorted((run_id, lo, hi) for run_id, lo, hi in lost):
         runs.setdefault(run_id, []).append((lo, hi))
-    for run_id, ranges in sorted(runs.items()):
+    for run_id, ranges in runs.items():
         _close_queued(session, run_id, ranges, Status.UNCONFIRMED, WORKER_LOST, Status.HANDED)
-    return list(runs)
+    return {run_id: joined(ranges) for run_id, ranges in runs.items()}
 
 
 def _close_queued(
@@ -477,15 +484,3 @@ def joined(ranges: Iterable[Any]) -> list[tuple[int, int]]:
         else:
             result.append((lo, hi))
     return result
-
-
-def close_without_receipt(session: Session, run_id: int) -> int:
-    """Call every message that still waits for its receipt "no receipt"; return how many."""
-    moved = changed(
-        session,
-        sa.update(Message)
-        .where(Message.run_id == run_id, Message.status == Status.ACCEPTED)
-        .values(status=int(Status.NO_RECEIPT)),
-    )
-    shift(session, run_id, {(name(Status.ACCEPTED), ""): -moved, (name(Status.NO_RECEIPT), ""): moved})
-    return moved

@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
+from smsapp.store import billed_parts
 from smsapp.store.db import add_up, changed, dialect, list_of, one_of
 from smsapp.store.ledger import Changes, name, shift
 from smsapp.store.runs import WAS, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
-BUCKET_SECONDS = 600
+BUCKET_SECONDS = 60
 
 
 class Known(NamedTuple):
@@ -84,6 +85,11 @@ class Move(NamedTuple):
     code: str
 
 
+def is_accepted_by(move: Move) -> bool:
+    """Say whether it is only by this that the messages count as accepted."""
+    return move.known.status not in ACCEPTED_STATES and move.status in ACCEPTED_STATES
+
+
 def apply_moves(session: Session, moves: Mapping[Move, Sequence[int]], at: int) -> None:
     """Write what these messages (seqs) move to, with their tallies and the chart's buckets.
 
@@ -102,7 +108,7 @@ def apply_moves(session: Session, moves: Mapping[Move, Sequence[int]], at: int) 
         mine[name(Status.HANDED if known.handed else known.status), known.reason] -= len(seqs)
         mine[name(status), reason] += len(seqs)
         buckets[run_id, name(status)] += len(seqs)
-        if known.status not in ACCEPTED_STATES and status in ACCEPTED_STATES:
+        if is_accepted_by(move):
             billed[run_id] += known.parts * len(seqs)
     for (run_id, status, reason, code), seqs in sorted(ends.items()):
         moved = sa.update(Message).where(Message.run_id == run_id, one_of(Message.seq, seqs))
@@ -114,9 +120,8 @@ def apply_moves(session: Session, moves: Mapping[Move, Sequence[int]], at: int) 
         changes.setdefault(run_id, Counter()).update(mine)
     for run_id in sorted(changes):
         shift(session, run_id, changes[run_id])
-    for run_id, parts in sorted(billed.items()):
-        if parts:
-            changed(session, sa.update(Run).where(Run.id == run_id).values(parts=Run.parts + parts))
+    for run_id, more in sorted(billed.items()):
+        billed_parts.add(session, run_id, more)
     bucket = at // BUCKET_SECONDS * BUCKET_SECONDS
     add_up(
         session,
@@ -154,3 +159,15 @@ def _carried_on(session: Session, moves: Mapping[Move, Sequence[int]]) -> dict[i
             mine[WAS + name(move.known.status), move.known.reason] -= 1
             mine[WAS + name(move.status), move.reason] += 1
     return changes
+
+
+def close_without_receipt(session: Session, run_id: int) -> int:
+    """Call every message that still waits for its receipt "no receipt"; return how many."""
+    moved = changed(
+        session,
+        sa.update(Message)
+        .where(Message.run_id == run_id, Message.status == Status.ACCEPTED)
+        .values(status=int(Status.NO_RECEIPT)),
+    )
+    shift(session, run_id, {(name(Status.ACCEPTED), ""): -moved, (name(Status.NO_RECEIPT), ""): moved})
+    return moved

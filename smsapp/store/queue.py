@@ -21,9 +21,9 @@ from rq.serializers import JSONSerializer
 from rq_scheduler import Scheduler
 
 EXTENSION = "smsapp.queue"
-SEND, NEWS, CHORES = "send", "news", "chores"
-"""Sender lanes; receipts and replies; imports, sweeps and everything slow."""
-QUEUES = (SEND, NEWS, CHORES)
+SEND, NEWS, UPLOADS, CHORES = "send", "news", "uploads", "chores"
+"""Sender lanes; receipts and replies; what apps report; imports, sweeps and everything slow."""
+QUEUES = (SEND, NEWS, UPLOADS, CHORES)
 TASKS = "smsapp.jobs.tasks."
 TIMEOUT = 3600
 
@@ -131,6 +131,14 @@ def leave(task: str) -> None:
         connection().delete(ATTENDED + task)
     except redis.RedisError as error:
         log.warning("leave.lost task=%s error=%s", task, type(error).__name__)
+
+
+def waits(name: str) -> bool:
+    """Say whether a ring of this queue waits for a worker; False if Redis does not answer."""
+    try:
+        return queue(name).count > 0
+    except redis.RedisError:
+        return False
 
 
 HEARD, HEARD_SECONDS = "smsapp:heard:", 60

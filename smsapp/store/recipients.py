@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.domain.funnel import Funnel
-from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.domain.message import Status
 from smsapp.domain.recipients import EVERY_STATE, Group, Place, Recipient
 from smsapp.store import retries
 from smsapp.store.channels import ChannelRow
@@ -160,40 +158,6 @@ def message(session: Session, run_id: int, seq: int) -> Recipient | None:
     """Return one message of a run."""
     found = _messages(session, run_id, Group("", EVERY_STATE), ANYBODY, seq - 1, 1)
     return found[0] if found and found[0].position == seq else None
-
-
-@dataclass(frozen=True)
-class Recount:
-    """What the rows themselves say; messages in flight are stored, and so counted, as queued."""
-
-    funnel: Funnel
-    reasons: Mapping[tuple[Status, str], int]
-
-
-def recount(session: Session, run_id: int) -> Recount:
-    """Return the run's numbers counted from its rows; target and planned are those frozen with the run.
-
-    It reads the whole run: for checks, never for pages.
-    """
-    target, planned = session.execute(sa.select(Run.target, Run.planned).where(Run.id == run_id)).one()
-    reason = sa.func.coalesce(Message.reason, "").label("why")
-    billed = sa.func.coalesce(sa.func.sum(Message.parts), 0)
-    rows = session.execute(
-        sa.select(Message.status, reason, sa.func.count(), billed)
-        .where(Message.run_id == run_id)
-        .group_by(Message.status, sa.text("why"))
-    )
-    messages: Counter[Status] = Counter()
-    reasons: dict[tuple[Status, str], int] = {}
-    parts = 0
-    for status, why, n, some in rows:
-        messages[Status(status)] += n
-        reasons[Status(status), why] = n
-        parts += int(some or 0) if status in ACCEPTED_STATES else 0
-    left = session.execute(
-        sa.select(Exclusion.reason, sa.func.count()).where(Exclusion.run_id == run_id).group_by(Exclusion.reason)
-    )
-    return Recount(Funnel(target, planned, dict(left.all()), dict(messages), parts), reasons)
 
 
 def receipts_over_time(session: Session, run_ids: Sequence[int]) -> list[tuple[int, str, int]]:

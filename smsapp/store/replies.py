@@ -25,11 +25,19 @@ class Reply(Base):
     channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
     campaign_id: Mapped[int | None] = mapped_column(sa.ForeignKey("campaign.id", ondelete="SET NULL"))
     phone: Mapped[str] = mapped_column(sa.String(16), index=True)
+    """E.164; "" where no number could be read from `sender`."""
     text: Mapped[str] = mapped_column(sa.Text)
     opt_out: Mapped[bool] = mapped_column(default=False)
+    sender: Mapped[str] = mapped_column(sa.String(80), default="")
+    """What the provider wrote instead of a number, "" if it wrote one."""
+    waits: Mapped[bool] = mapped_column(default=False)
+    """True until a person says whose reply this is, or dismisses it."""
     received_at: Mapped[dt.datetime] = mapped_column(index=True)
 
-    __table_args__ = (sa.UniqueConstraint("inbox_id", "position"),)
+    __table_args__ = (
+        sa.UniqueConstraint("inbox_id", "position"),
+        sa.Index("ix_reply_waits", "id", sqlite_where=sa.text("waits"), postgresql_where=sa.text("waits")),
+    )
 
     def __repr__(self) -> str:
         return f"<Reply {self.id}>"
@@ -128,6 +136,29 @@ def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | No
         if found is not None:
             return campaign_of[found]
     return None
+
+
+def newest_of(phones: Collection[str], most: int) -> list[Reply]:
+    """Return the newest replies from these numbers."""
+    found = sa.select(Reply).where(Reply.phone.in_(phones)).order_by(Reply.id.desc()).limit(most)
+    return list(session().scalars(found))
+
+
+def opt_outs_of(phones: Collection[str]) -> list[OptOut]:
+    """Return what is known of the opt-outs of these numbers."""
+    return list(session().scalars(sa.select(OptOut).where(OptOut.phone.in_(phones)).order_by(OptOut.id)))
+
+
+def waiting(current: Session, before: int | None, limit: int) -> list[Reply]:
+    """Return replies that nobody's number could be read from and no person has looked at, newest first."""
+    query = sa.select(Reply).where(Reply.waits).order_by(Reply.id.desc()).limit(limit)
+    return list(current.scalars(query if before is None else query.where(Reply.id < before)))
+
+
+def waiting_reply(current: Session, reply_id: int) -> Reply | None:
+    """Return this reply for this transaction alone, None if it does not wait (any more)."""
+    query = sa.select(Reply).where(Reply.id == reply_id, Reply.waits).with_for_update()
+    return current.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
 
 def opted_out(phones: Collection[str]) -> set[str]:

@@ -117,6 +117,13 @@ def approved(channel_id: int) -> list[SmsTemplate]:
     )
 
 
+def purposeless(channel_id: int, limit: int = 20) -> list[SmsTemplate]:
+    """Return the approved templates that campaigns cannot choose, because nobody has said what they are for."""
+    unsaid = SmsTemplate.audit == Audit.APPROVED, SmsTemplate.purpose == Purpose.UNSAID
+    chosen = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, *unsaid)
+    return list(session().scalars(chosen.order_by(SmsTemplate.id.desc()).limit(limit)))
+
+
 def matching(channel_id: int | None, words: str) -> sa.ColumnElement[bool]:
     """Return the condition: of this channel (None = of any), and the words occur in text, name, code or signature."""
     condition = sa.true() if channel_id is None else SmsTemplate.channel_id == channel_id

@@ -59,17 +59,23 @@ def as_text(name: str) -> Text:
 
 def _is_odd(text: Text) -> sa.ColumnElement[bool]:
     """Return whether a text is worth a match of `bounds.forbidden`, which costs three times as much as all the rest."""
-    many: sa.ColumnElement[bool]
     if dialect() == "postgresql":
         marked = text.op("~", is_comparison=True)(f"[{bounds.MARKS}]")
         wordy = text.op("~", is_comparison=True)(f"[{bounds.WORDY}]")
-        figures = sa.func.length(text) - sa.func.length(sa.func.translate(text, bounds.FIGURES, ""))
-        many = figures >= bounds.FEWEST_FIGURES
     else:
         marked = text.op("GLOB", is_comparison=True)(f"*[{bounds.MARKS}]*")
         wordy = text.op("GLOB", is_comparison=True)(f"*[{bounds.WORDY}]*")
-        many = text.op("GLOB", is_comparison=True)("*".join(["", *["[0-9０-９]"] * bounds.FEWEST_FIGURES, ""]))
+    many = many_figures(text)
     return sa.or_(marked, sa.and_(sa.func.length(text) >= bounds.FEWEST_FIGURES, sa.or_(wordy, many)))
+
+
+def many_figures(text: Text) -> sa.ColumnElement[bool]:
+    """Return whether a text has so many figures that it could hold a number to call."""
+    if dialect() == "postgresql":
+        others = sa.func.length(sa.func.translate(text, bounds.FIGURES, ""))
+        enough: sa.ColumnElement[bool] = sa.func.length(text) - others >= bounds.FEWEST_FIGURES
+        return enough
+    return text.op("GLOB", is_comparison=True)("*".join(["", *["[0-9０-９]"] * bounds.FEWEST_FIGURES, ""]))
 
 
 def _written(name: str, form: Form | None, number: bool) -> Text:

@@ -12,18 +12,19 @@ from flask_babel import get_timezone, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.campaign import PLACES, Action, Sort, Status, Tab, may
+from smsapp.domain.campaign import Action, Sort, Status, Tab, may
 from smsapp.domain.errors import Outrun, Problem, Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.sms_template import variables
-from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, segments
+from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, segments, setup
 from smsapp.services import campaign_review as reviews
 from smsapp.services import sms_templates as templates
+from smsapp.services import variables as choosing
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.campaign_review import Look
 from smsapp.services.campaigns import Draft, Overtaken
-from smsapp.web import guard, inputs
-from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, read_mapping
+from smsapp.web import guard, inputs, refill
+from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, put_draft_problems, read_mapping
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
@@ -66,6 +67,8 @@ def index() -> Response:
         statuses=Status,
         sorts=Sort,
         may_write=guard.may(Role.OPERATOR),
+        may_administer=guard.may(Role.ADMINISTRATOR),
+        setup=setup.setup() if not found.lines else None,
         default_zone=campaigns.blank().schedule.zone,
         in_doubt=doubts.total(),
     )
@@ -120,14 +123,14 @@ def edit(campaign_id: int) -> Response:
 def _form(campaign_id: int | None, stored: Draft, version: int) -> Response:
     """Show the form, redraw a part of it, or store what was typed; `do` says which."""
     form = CampaignForm()
-    if not form.is_submitted():
+    if request.method == "GET" and not refill.is_refill():
         form.show(stored, version)
         _offer(form, stored, stored)
         lacking = campaigns.problems(stored, clock.now()) if "check" in request.args else ()
         return _drawn(form, campaign_id, stored, lacking)
     typed = _typed(form, stored)
     _offer(form, typed, stored)
-    if request.form.get("do") not in {"save", "review"}:
+    if request.method == "GET" or request.form.get("do") not in {"save", "review"}:
         return _drawn(form, campaign_id, typed)
     return _stored(form, campaign_id, typed) if form.validate() else _drawn(form, campaign_id, typed, status=422)
 
@@ -163,7 +166,12 @@ def _typed(form: CampaignForm, stored: Draft) -> Draft:
         form.second_template.data = campaigns.counterpart(form.template.data, form.second_channel.data)
     names = variables(template.text) if template else ()
     kept = stored.mapping if form.template.data == stored.template_id else {}
-    return form.draft(read_mapping(request.form, names, kept, _properties()))
+    segment_id = form.segment.data
+
+    def likely(name: str) -> str | None:
+        return choosing.likely(name, segment_id, clock.now())
+
+    return form.draft(read_mapping(request.form, names, kept, _properties(), likely))
 
 
 def _is_of(template_id: int | None, channel_id: int) -> bool:
@@ -192,7 +200,10 @@ def _drawn(
     """Return the form, or the part that htmx asks for, as this draft has it."""
     now = clock.now()
     person = request.form.get("person", "")
+    looked = Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0)
+    coverage = looked.coverage if looked.variables else None
     part = request.form.get("part", "")
+    missing = put_draft_problems(form, problems)
     return page_or_piece(
         "campaigns/form.html",
         f"campaigns/_{part}.html" if part in PARTS else "campaigns/form.html",
@@ -200,14 +211,18 @@ def _drawn(
         form=form,
         campaign_id=campaign_id,
         draft=draft,
-        problems={place: [one for one in problems if one.place == place] for place in PLACES},
+        checked=bool(problems) and status == 200,
+        missing=missing,
+        unmapped=[(f"variable-{name}", sentence) for name, sentence in missing.items()],
         saved=saved,
         differing=draft.differences(saved) if saved else (),
         words=words,
         zones=COMMON_ZONES,
-        properties=contacts.catalogue(),
+        coverage=coverage,
+        properties=choosing.choices(coverage),
+        purposeless=templates.purposeless(draft.channel_id) if draft.channel_id else [],
         named={f"{name}_id": dict(form[name].choices) for name in CHOSEN},
-        looked=Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0),
+        looked=looked,
     )
 
 
@@ -242,7 +257,7 @@ def _reviewed(campaign_id: int, *, confirming: bool) -> Response:
         line=campaign_list.lines([campaign_id])[0],
         preview=found.preview,
         seen=campaigns.seen(found.template, found.second_template) if found.template else "",
-        properties={one.name: one.label for one in contacts.catalogue()},
+        properties={one.name: one.shown for one in choosing.choices(None)},
         confirming=confirming,
         may_write=guard.may(Role.OPERATOR),
         words=words,

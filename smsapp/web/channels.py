@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.outcome import Check
 from smsapp.domain.people import Role
 from smsapp.services import (
     channel_health,
@@ -67,7 +68,8 @@ def new(kind: str) -> Response:
     made_of = _kind(kind)
     preset = next((one for one in made_of.presets if one.name == request.args.get("preset")), None)
     given = {one.name: one.default for one in made_of.settings} | dict(preset.values if preset else {})
-    form = channel_form(made_of, **NEW, rate=made_of.documented_rate, **given)
+    usual = channels.usual_countries(made_of)
+    form = channel_form(made_of, countries=usual, **NEW, rate=made_of.documented_rate, **given)
     problems: list[str] = []
     if form.validate_on_submit():
         try:
@@ -87,7 +89,7 @@ def edit(channel_id: int) -> Response:
     row = channels.row(channel_id)
     kind = _kind(row.kind)
     given = {one.name: row.settings.get(one.name, one.default) for one in kind.settings if not one.secret}
-    common = {name: getattr(row, name) for name in channels.COMMON}
+    common = {name: getattr(row, name) for name in channels.COMMON} | {"countries": " ".join(row.countries)}
     form = channel_form(kind, channels.kept_secrets(row), **common, **given)
     problems: list[str] = []
     if form.validate_on_submit():
@@ -185,9 +187,12 @@ def check(channel_id: int) -> Response:
     except Refusal as refusal:
         _flash(refusal)
     else:
-        flash(
-            _("The account answers.") + _said(trial) if trial.ok else _told(trial), "success" if trial.ok else "danger"
-        )
+        if trial.result is Check.UNTESTED:
+            flash(_(trial.said), "warning")
+        elif trial.ok:
+            flash(_("The account answers.") + _said(trial), "success")
+        else:
+            flash(_told(trial), "danger")
     return see_other(url_for("channels.show", channel_id=channel_id))
 
 

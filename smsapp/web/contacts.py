@@ -7,12 +7,13 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.contact import Reason
 from smsapp.domain.people import Role
-from smsapp.services import contacts
-from smsapp.web import inputs
+from smsapp.services import clock, contacts, number_searches
+from smsapp.web import guard, inputs
 from smsapp.web.filters import whole_numbers
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece
+from smsapp.words import reports as report_words
 from smsapp.words.contacts import why
 
 bp = Blueprint("contacts", __name__, url_prefix="/contacts")
@@ -26,6 +27,8 @@ REASONS = tuple(Reason)
 def index() -> Response:
     """Contacts, newest first. The search is sent as a form: a phone number does not belong into an address."""
     search = request.form.get("search", "").strip()[:254]
+    if not whole_numbers() and "before" not in request.values:
+        number_searches.note_search(search, guard.actor(), clock.now())
     found = contacts.listed(search, request.values.get("before", type=inputs.long_id), whole_numbers=whole_numbers())
     return page_or_piece(
         "contacts/index.html",
@@ -33,6 +36,7 @@ def index() -> Response:
         found=found,
         search=search,
         whole_numbers=whole_numbers(),
+        numbers=contacts.numbers(found.rows),
         opted_out=contacts.opted_out(found.rows),
         paged="before" in request.values,
     )
@@ -45,8 +49,12 @@ def show(contact_id: int) -> Response:
         "contacts/show.html",
         contact=found,
         facts=contacts.facts(found),
+        numbers=contacts.numbers([found])[found.id],
         anonymous=contacts.anonymous_ids(found),
-        opted_out=contacts.opted_out([found]),
+        opt_outs={one.phone: one for one in contacts.opt_outs_of(found)},
+        contacted=contacts.contacted(found),
+        replies=contacts.replied(found),
+        words=report_words,
     )
 
 

@@ -9,12 +9,12 @@ from flask_babel import ngettext
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.people import Role
-from smsapp.services import channels, clock, opt_outs, replies
-from smsapp.services.small_files import MOST_BYTES
+from smsapp.services import channels, clock, number_searches, opt_outs, replies, unattributed
+from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.web import guard, inputs
 from smsapp.web.filters import number, whole_numbers
 from smsapp.web.forms import put_problems
-from smsapp.web.forms.replies import AddForm, ConsentForm, NumbersForm
+from smsapp.web.forms.replies import AddForm, AssignForm, ConsentForm, DismissForm, NumbersForm
 from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
@@ -37,6 +37,7 @@ def index() -> Response:
 @needs(Role.VIEWER)
 def search() -> Response:
     """List the replies of a number or with certain words."""
+    _note_search()
     only_opt_outs = request.form.get("show") == "opt-outs"
     return _replies(only_opt_outs, request.form.get("q", "").strip(), request.form.get("before", type=inputs.id_))
 
@@ -51,6 +52,7 @@ def listed() -> Response:
 @needs(Role.VIEWER)
 def search_listed() -> Response:
     """Look a number up by all or its last digits."""
+    _note_search()
     return _opt_outs(request.form.get("q", "").strip(), request.form.get("before", type=inputs.id_))
 
 
@@ -83,9 +85,9 @@ def bring() -> Response:
     problems: list[str] = []
     done = None
     if form.validate_on_submit():
-        name, content = form.file.data.filename or "", form.file.data.read(MOST_BYTES + 1)
+        content = form.file.data.read(MOST_BYTES + 1)
         try:
-            done = opt_outs.take_file(name, content, guard.actor(), clock.now())
+            done = opt_outs.take_file(content, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -117,6 +119,69 @@ def remove(opt_out_id: int) -> Response:
     return page("replies/remove.html", status, form=form, problems=problems, opt_out=found)
 
 
+@bp.get("/waiting")
+def waiting() -> Response:
+    """List replies that wait for a person to say whose they are, newest first."""
+    before = request.args.get("before", type=inputs.id_)
+    rows = unattributed.find_page(before, PAGE + 1)
+    return page_or_piece(
+        "replies/waiting.html",
+        "replies/_waiting.html",
+        replies=rows[:PAGE],
+        may_decide=guard.may(Role.OPERATOR),
+        channel_names=_channel_names(),
+        older=url_for(".waiting", before=rows[PAGE - 1].id) if len(rows) > PAGE else "",
+        newer=url_for(".waiting") if before else "",
+    )
+
+
+@bp.route("/waiting/<int:reply_id>", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def assign(reply_id: int) -> Response:
+    """Say whose number a reply came from; an opt-out then puts it on the list."""
+    reply = unattributed.get(reply_id)
+    form = AssignForm()
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            opted_out = unattributed.assign(reply_id, form.phone.data or "", guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            if opted_out:
+                flash(_("The number is on the list. Nobody writes to it any more."), "success")
+            else:
+                flash(_("The reply has its number."), "success")
+            return see_other(url_for(".waiting"))
+    status = 422 if form.is_submitted() else 200
+    names = _channel_names()
+    return page("replies/assign.html", status, form=form, problems=problems, reply=reply, channel_names=names)
+
+
+@bp.route("/waiting/<int:reply_id>/dismiss", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def dismiss(reply_id: int) -> Response:
+    """Let a reply rest without a number, with a reason for the audit log."""
+    reply = unattributed.get(reply_id)
+    form = DismissForm()
+    problems: list[str] = []
+    if form.validate_on_submit():
+        try:
+            unattributed.dismiss(reply_id, form.reason.data or "", guard.actor(), clock.now())
+        except Refusal as refusal:
+            problems = put_problems(form, refusal)
+        else:
+            flash(_("The reply was dismissed."), "success")
+            return see_other(url_for(".waiting"))
+    status = 422 if form.is_submitted() else 200
+    return page("replies/dismiss.html", status, form=form, problems=problems, reply=reply)
+
+
+def _note_search() -> None:
+    if not whole_numbers() and "before" not in request.form:
+        number_searches.note_search(request.form.get("q", ""), guard.actor(), clock.now())
+
+
 def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
     found = replies.find_page(
         opt_out=True if only_opt_outs else None,
@@ -130,6 +195,7 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
         "replies/index.html",
         "replies/_list.html",
         replies=found[:PAGE],
+        waiting=unattributed.count(),
         campaign_names=replies.campaign_names(reply.campaign_id for reply in found),
         channel_names=_channel_names(),
         show=show,

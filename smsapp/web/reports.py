@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any
@@ -11,20 +12,22 @@ from flask import Blueprint, Response, abort, request, stream_with_context, url_
 from flask_babel import format_currency, get_timezone
 from flask_babel import gettext as _
 from flask_login import current_user
+from markupsafe import Markup
 
 from smsapp.domain import csv_text, phone
 from smsapp.domain.campaign import Left
 from smsapp.domain.errors import Refusal
+from smsapp.domain.headline import Sentence
 from smsapp.domain.message import Status
 from smsapp.domain.people import Role, reaches
 from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
-from smsapp.services import clock, reports
+from smsapp.services import campaigns, clock, number_searches, reports
 from smsapp.services.reports import Report
 from smsapp.web import guard
-from smsapp.web.filters import discreet, whole_numbers
+from smsapp.web.filters import ago, discreet, number, when, whole_numbers
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece
-from smsapp.words import label, outcomes, sentence
+from smsapp.words import headlines, label, outcomes, sentence
 from smsapp.words import reports as words
 
 bp = Blueprint("reports", __name__, url_prefix="/campaigns/<int:campaign_id>")
@@ -33,6 +36,25 @@ bp.add_app_template_filter(words.state, "message_state")
 bp.add_app_template_filter(words.reason, "message_reason")
 bp.add_app_template_filter(words.hold, "hold_reason")
 bp.add_app_template_filter(outcomes.explanation, "explanation")
+
+CSV = "text/csv; charset=utf-8"
+NOT_IN_NAMES = re.compile(r'[\x00-\x1f\\/:*?"<>|]+')
+"""What file systems refuse in a name."""
+
+
+@bp.app_template_filter("said")
+def _said(sentence: Sentence, zone: str) -> Markup:
+    """Return a sentence of a headline, its numbers and moments (of dates to come: in `zone`) as the reader has them."""
+    shown: dict[str, Any] = {}
+    for name, value in sentence.facts.items():
+        if isinstance(value, dt.datetime):
+            shown[name] = ago(value) if name == "ago" else when(value, zone)
+        elif isinstance(value, int):
+            shown[name] = number(value)
+        else:
+            shown[name] = words.pinned(value) if name == "pinned" else words.hold(value)
+    return Markup(str(headlines.SENTENCES[sentence.code])) % shown  # noqa: S704 our own sentences
+
 
 Address = Callable[..., str]
 
@@ -119,7 +141,16 @@ def effect(campaign_id: int, run_id: int | None) -> Response:
 def numbers(campaign_id: int, run_id: int | None) -> Response:
     """Show the numbers alone: the piece that refreshes by itself while something can change."""
     report = reports.report(campaign_id, run_id, clock.now())
-    return page("reports/_numbers.html", **_summary(report, campaign_id, run_id))
+    shown = request.args.get("shown", type=int)
+    count = _count(report, request.args.get("group", ""), request.args.get("reason", ""))
+    behind = count if shown not in (None, count) else None
+    return page("reports/_refreshed.html", people_now=behind, **_summary(report, campaign_id, run_id))
+
+
+def _count(report: Report, name: str, reason: str) -> int:
+    """Return how many people are in this group, or have this reason in it, by now."""
+    chosen = _chosen(name)
+    return next((n for code, _word, n in _reasons(report, chosen) if code == reason), chosen.size(report.funnel))
 
 
 @bp.post("/effect/search", defaults={"run_id": None}, endpoint="search")
@@ -131,6 +162,8 @@ def search(campaign_id: int, run_id: int | None) -> Response:
     problem = ""
     try:
         reports.seek(typed, whole_numbers=whole_numbers())
+        if not whole_numbers() and not request.form.get("after"):
+            number_searches.note_search(typed, guard.actor(), clock.now())
     except Refusal as refusal:
         problem = sentence(refusal.problems[0])
     context = _people(campaign_id, run_id, typed, problem, Place.read(request.form.get("after", "")))
@@ -158,10 +191,18 @@ def export(campaign_id: int, run_id: int | None) -> Response:
     chosen, now = _chosen(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
     masked = not whole_numbers()
     chunks = reports.export(campaign_id, run_id, chosen, guard.actor(), now, masked=masked)
-    name = f"campaign-{campaign_id}{f'-run-{run_id}' if run_id else ''}-{chosen.name}-{now:%Y%m%d-%H%M%S}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    rows = csv_lines(chunks, masked, get_timezone())
-    return Response(stream_with_context(rows), content_type="text/csv; charset=utf-8", headers=headers)
+    response = Response(stream_with_context(csv_lines(chunks, masked, get_timezone())), content_type=CSV)
+    response.headers.set("Content-Disposition", "attachment", filename=_file_name(campaign_id, run_id, chosen, now))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _file_name(campaign_id: int, run_id: int | None, chosen: Group, now: dt.datetime) -> str:
+    """Return what a file of these people is called: campaign, run, group and the reader's time."""
+    campaign = discreet(campaigns.get(campaign_id).name or _("Unnamed campaign"))
+    run = [f"{_('Run')} {run_id}"] if run_id else []
+    parts = [campaign[:60], *run, str(words.GROUPS[chosen.name]), f"{now.astimezone(get_timezone()):%Y%m%d-%H%M%S}"]
+    return NOT_IN_NAMES.sub("_", "-".join(parts)) + ".csv"
 
 
 def csv_lines(chunks: Iterable[list[Recipient]], masked: bool, zone: dt.tzinfo) -> Iterator[str]:
@@ -187,11 +228,11 @@ def csv_lines(chunks: Iterable[list[Recipient]], masked: bool, zone: dt.tzinfo) 
                 phone.mask(one.phone) if masked else one.phone.removeprefix("+86"),
                 left_out if one.state is None else states[one.state],
                 why(one),
-                one.code,
+                phone.mask_inside(one.code) if masked and one.code else one.code,
                 one.parts,
                 _moment(one.answered_at, zone),
                 _moment(one.receipt_at, zone),
-                one.provider_ref,
+                phone.mask_inside(one.provider_ref) if masked and one.provider_ref else one.provider_ref,
                 one.run_id,
                 one.position if one.state is not None else "",
             )

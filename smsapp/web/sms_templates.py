@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
+from smsapp.domain.bounds import LONGEST_DECLARED, Bound
 from smsapp.domain.errors import Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.sms_template import (
@@ -26,9 +27,9 @@ from smsapp.domain.sms_template import (
 )
 from smsapp.domain.template_file import COLUMNS, Fate
 from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
-from smsapp.services.small_files import MOST_BYTES
+from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.services.template_sync import Synced
-from smsapp.web import guard, inputs
+from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.sms_templates import DecisionForm, ImportForm, NewTemplateForm, TemplateForm
 from smsapp.web.guard import needs, uploads
@@ -148,7 +149,7 @@ def edit(template_id: int) -> Response:
     """Change a template; words that were approved have to be approved again."""
     template = sms_templates.get(template_id)
     form = TemplateForm(obj=template)
-    if not form.is_submitted():
+    if request.method == "GET" and not refill.is_refill():
         form.seen.data = sms_templates.seen(template)
     typed = form.entry()
     problems: list[str] = []
@@ -198,6 +199,25 @@ def approve(template_id: int) -> Response:
         flash(_("It counts as compared with the provider today."), "success")
         return see_other(url_for(".index", channel=sms_templates.get(template_id).channel_id))
     flash(_("The template is approved. Campaigns can choose it."), "success")
+    return see_other(url_for(".show", template_id=template_id))
+
+
+@bp.post("/<int:template_id>/variables")
+@needs(Role.OPERATOR)
+def declare(template_id: int) -> Response:
+    """Keep what may fill the template's variables."""
+    typed = {
+        name: Bound(
+            request.form.get(f"longest-{name}", 0, type=inputs.id_),
+            **{kind: f"{kind}-{name}" in request.form for kind in ("links", "contacts", "lines")},
+        )
+        for name in variables(sms_templates.get(template_id).text)
+    }
+    try:
+        sms_templates.declare(template_id, typed, request.form.get("seen", ""), guard.actor(), clock.now())
+    except Refusal as refusal:
+        return _show(template_id, [sentence(problem) for problem in refusal.problems], bounds=typed)
+    flash(_("The template was saved."), "success")
     return see_other(url_for(".show", template_id=template_id))
 
 
@@ -298,7 +318,12 @@ def apply_import(channel_id: int, token: str) -> Response:
     return see_other(url_for(".index", channel=channel_id))
 
 
-def _show(template_id: int, problems: list[str] | None = None, form: DecisionForm | None = None) -> Response:
+def _show(
+    template_id: int,
+    problems: list[str] | None = None,
+    form: DecisionForm | None = None,
+    bounds: dict[str, Bound] | None = None,
+) -> Response:
     template = sms_templates.get(template_id)
     shown = entry(
         code=template.code,
@@ -317,6 +342,8 @@ def _show(template_id: int, problems: list[str] | None = None, form: DecisionFor
         problems=problems or [],
         users=sms_templates.users(template_id),
         kinds=SAID,
+        bounds=bounds or sms_templates.bounds(template),
+        most=LONGEST_DECLARED,
         days=sms_templates.unchecked_days(template, clock.now()),
         signature_problem=sms_templates.signature_problem(template.channel_id, template.signature),
         syncs=template_sync.can(channels.row(template.channel_id)),

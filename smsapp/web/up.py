@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from smsapp.domain import ark
-from smsapp.services import clock, contacts
+from smsapp.services import clock, uploads
+from smsapp.services.uploads import Answer
 from smsapp.web.guard import public
 
 bp = Blueprint("up", __name__)
@@ -45,23 +46,21 @@ def up() -> Response:
     """Take one upload; a record that cannot be kept never costs the good ones beside it."""
     if request.method == "OPTIONS":
         return _answer("", 204)
-    most, unfolded = contacts.upload_limits()
+    appid, now = request.args.get("appid", ""), clock.now()
+    if appid and (refusal := uploads.refusal(appid, now)):
+        return _told(refusal)
     try:
-        records = ark.records(_body(most), unfolded)
+        return _told(uploads.take(_body(), appid, now))
     except ark.Unreadable as unreadable:
-        return _refusal(unreadable.code, unreadable.text)
-    try:
-        report = contacts.report(records, request.args.get("appid", ""), clock.now())
+        return _told(Answer(unreadable.code, unreadable.text, unreadable.code))
     except SQLAlchemyError as error:
         # The message of a database error quotes parameters, and those hold phone numbers.
-        log.error("up.failed error=%s records=%d", type(error).__name__, len(records))
+        log.error("up.failed error=%s", type(error).__name__)
         return _answer(FAILED, 500)
-    if records and report.strangers == len(records):
-        return _refusal(400, "The AppKey (appid) is unknown or disabled.", status=200)
-    return _answer(TAKEN)
 
 
-def _body(most: int) -> bytes:
+def _body() -> bytes:
+    most = uploads.largest_body()
     if request.method == "GET" or ("data" in request.args and not request.content_length):
         return request.args.get("data", "").encode()
     request.max_content_length = most
@@ -73,8 +72,13 @@ def _body(most: int) -> bytes:
         raise ark.Unreadable(400, "The body is cut off.") from None
 
 
-def _refusal(code: int, text: str, status: int | None = None) -> Response:
-    return _answer(f'{{"code":{code},"msg":"{text}"}}', status or code)
+def _told(answer: Answer) -> Response:
+    if answer is uploads.TAKEN:
+        return _answer(TAKEN)
+    response = _answer(f'{{"code":{answer.code},"msg":"{answer.text}"}}', answer.status)
+    if answer.retry_after:
+        response.headers["Retry-After"] = str(answer.retry_after)
+    return response
 
 
 def _answer(body: str, status: int = 200) -> Response:

@@ -11,6 +11,7 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.campaign import Action, Sort, Status, Tab
 from smsapp.domain.schedule import LAST_DAY, Kind, Note, Schedule
+from smsapp.domain.writing import Form
 from smsapp.words.dates import written_date
 
 PROBLEMS = {
@@ -32,9 +33,32 @@ PROBLEMS = {
     "second_variables_differ": _l(
         "The template on the second channel has other variables, or has them in another order."
     ),
+    "second_trusts_less": _l(
+        "The second channel takes only numbers from server keys, files and people, and the first one takes all. "
+        "Choose another second channel, or set both alike."
+    ),
     "second_purpose_differs": _l("The two templates have different purposes. Choose two of the same purpose."),
     "template_changed_since_review": _l("The template's text has changed since you looked at it. Read it again."),
     "variable_unmapped": _l("Say what the variable %(variable)s is filled with."),
+    "variable_lacks_values": _l(
+        "The variable %(variable)s has no value for %(n)s people. Choose another property, or give a fallback."
+    ),
+    "variable_values_unfit": _l(
+        "%(n)s people have a value that may not fill the variable %(variable)s: it is too long, or holds a link, "
+        "a contact detail or a line break. Choose another property, or declare it on the template's page."
+    ),
+    "variable_value_too_long": _l(
+        "The text for the variable %(variable)s is longer than %(longest)s characters, which is all it takes."
+    ),
+    "variable_value_line_break": _l("The text for the variable %(variable)s must not have line breaks."),
+    "variable_value_signature": _l("The text for the variable %(variable)s must not have brackets 【】."),
+    "variable_value_link": _l(
+        "The text for the variable %(variable)s holds a link. Declare it on the template's page if that is meant."
+    ),
+    "variable_value_contact": _l(
+        "The text for the variable %(variable)s holds a phone number, an email address or a chat account. "
+        "Declare it on the template's page if that is meant."
+    ),
     "zone_unknown": _l("There is no time zone “%(zone)s”."),
     "date_missing": _l("Choose the date to send on."),
     "date_unreadable": _l("This is not a date. Write it like 2026-12-31."),
@@ -83,6 +107,23 @@ LABELS = {
     Note.FIRST_OF_TWO: _l("This local time comes twice: clocks go back. It is sent the first time only."),
     Note.LAST_DAY: _l("The month has no such day: it is sent on its last day."),
 }
+
+FORMS = {
+    Form.DATE_AND_TIME: "2026-03-01 09:30",
+    Form.DATE: "2026-03-01",
+    Form.TIME: "09:30",
+    Form.DATE_ZH: "2026年3月1日",
+    Form.DAY_ZH: "3月1日",
+    Form.DAY_AND_TIME_ZH: "3月1日09:30",
+    Form.DATE_EN: "Mar 1, 2026",
+    Form.DAY_EN: "Mar 1",
+    Form.YES_NO_ZH: "是 / 否",
+    Form.HAS_ZH: "有 / 无",
+    Form.YES_NO_EN: "yes / no",
+    Form.COMMAS_ZH: "甲、乙",
+    Form.COMMAS_EN: "A, B",
+}
+"""Examples of how values are written; they stand in texts, so they are the same in every language of the pages."""
 
 PARTS = {
     "name": _l("Campaign name"),

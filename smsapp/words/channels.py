@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from flask_babel import format_decimal, ngettext
+from flask_babel import format_decimal, get_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from smsapp.domain.numbering import NumberClass
 from smsapp.domain.outcome import Check, Outcome
 from smsapp.words import outcomes
 
@@ -26,6 +27,13 @@ PROBLEMS = {
     "channel_name_long": _l("A name has at most 120 characters."),
     "channel_name_taken": _l("Another channel has this name. Choose another one."),
     "channel_phone_property": _l("Choose a property that holds text."),
+    "channel_country": _l("A country is written with two letters such as CN."),
+    "channel_countries": _l(
+        "“%(words)s” names no country. Write two letters such as CN or HK, or a code such as +852."
+    ),
+    "test_number_not_allowed": _l(
+        "This channel does not write to numbers of this kind or country. Choose another one, or change the channel."
+    ),
     "channel_rate": _l("A whole number from 1 to 100,000; empty means as fast as the provider takes them."),
     "channel_quiet_time": _l("A time such as 21:00."),
     "channel_price": _l("A price from 0 to 100,000."),
@@ -72,12 +80,32 @@ PROBLEMS = {
     "test_text_missing": _l("Write the text to send."),
 }
 
+CLASSES = {
+    NumberClass.LANDLINE: _l("Landline"),
+    NumberClass.OTHER: _l("Other numbers"),
+    NumberClass.PAGER: _l("Pager"),
+    NumberClass.PREMIUM: _l("Premium rate"),
+    NumberClass.SATELLITE: _l("Satellite"),
+    NumberClass.SHARED_COST: _l("Shared cost"),
+    NumberClass.TOLL_FREE: _l("Toll-free"),
+    NumberClass.VOIP: _l("Internet telephony"),
+}
+
+
+def country(region: str) -> str:
+    """Return the name of a country or region in the reader's language, with its code."""
+    if region == "001":
+        return str(_("International services"))
+    return f"{get_locale().territories.get(region, region)} ({region})"
+
+
 TROUBLE: dict[Check, Any] = {
     Check.REFUSED: _l("The provider refused the message."),
     Check.UNREACHABLE: _l("The provider could not be reached; nothing was sent."),
     Check.THROTTLED: _l("The provider asks to slow down; nothing was sent. Try again in a moment."),
     Check.MISCONFIGURED: _l("The provider does not accept the account or the settings; nothing was sent."),
     Check.UNCLEAR: _l("The request left, but no clear answer came back. The message may have been sent."),
+    Check.UNTESTED: _l("This account cannot be checked; verify it with a test message."),
 }
 
 LABELS = {
@@ -87,6 +115,7 @@ LABELS = {
     Check.THROTTLED: _l("too fast"),
     Check.MISCONFIGURED: _l("settings refused"),
     Check.UNCLEAR: _l("no clear answer"),
+    Check.UNTESTED: _l("cannot be checked"),
 }
 
 CODES: dict[str, Any] = {

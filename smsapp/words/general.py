@@ -33,8 +33,13 @@ DONE = {
     "pause": _l("paused"),
     "resume": _l("resumed"),
     "accept": _l("accepted the new text of"),
+    "accept_audience": _l("accepted the people of"),
+    "accept_changes": _l("accepted proposed changes of"),
+    "reject_changes": _l("rejected proposed changes of"),
     "send": _l("sent"),
     "retry": _l("tried again"),
+    "approve": _l("marked as approved"),
+    "refuse": _l("marked as refused"),
     "route": _l("moved to another channel"),
     "route_stay": _l("turned automatic channel change off for"),
     "route_free": _l("turned automatic channel change on for"),
@@ -44,9 +49,13 @@ DONE = {
     "test_send": _l("sent a test"),
     "test": _l("tested"),
     "sync": _l("synced"),
+    "assign": _l("laid to a number"),
+    "dismiss": _l("dismissed"),
     "import": _l("imported"),
     "export": _l("exported"),
     "upload": _l("uploaded"),
+    "upload_numbers": _l("uploaded a list of numbers as"),
+    "search_number": _l("searched for a whole number of"),
     "recompute": _l("recomputed"),
     "opt_out": _l("opted out"),
     "consent": _l("consented again"),
@@ -58,6 +67,17 @@ DONE = {
     "set_password": _l("set a password"),
     "end_sessions": _l("ended all sessions"),
 }
+
+BY = {
+    "start": _l("Start of the application"),
+    "sign-in page": _l("Sign-in page"),
+    "opt-out confirmation": _l("Confirmation of opt-outs"),
+    "template sync": _l("Template sync"),
+}
+"""Who acts where no person does."""
+
+VALUES = {("by", "link"): _l("one-time link")}
+"""Details of the trail that hold a word of ours."""
 
 NOUNS = {
     "campaign": _l("Campaign"),
@@ -84,6 +104,7 @@ FACTS = {
     "audit": _l("Approval status"),
     "audit_reason": _l("Reason"),
     "balance_low": _l("Warn below a balance of"),
+    "before": _l("Reviewed"),
     "by": _l("By"),
     "cause": _l("Cause"),
     "changed": _l("changed"),
@@ -91,6 +112,8 @@ FACTS = {
     "channels": _l("Channels"),
     "code": _l("Code"),
     "confirmation": _l("Confirmation of opt-outs"),
+    "countries": _l("Allowed countries and regions"),
+    "country": _l("Country of national numbers"),
     "counts": _l("Rows"),
     "currency": _l("Currency"),
     "enabled": _l("Active"),
@@ -106,6 +129,7 @@ FACTS = {
     "name": _l("Name"),
     "next_due_at": _l("Next send"),
     "number": _l("Phone number"),
+    "number_classes": _l("Allowed kinds of numbers"),
     "per_day": _l("Per day"),
     "per_week": _l("Per seven days"),
     "phone_property": _l("Property that holds the phone"),
@@ -119,6 +143,7 @@ FACTS = {
     "refused": _l("left out"),
     "result": _l("Result"),
     "role": _l("Role"),
+    "rows": _l("Rows"),
     "rules": _l("Rules"),
     "run": _l("Run"),
     "sees_numbers": _l("Sees whole phone numbers"),
@@ -128,10 +153,16 @@ FACTS = {
     "template": _l("Template"),
     "text": _l("Text"),
     "to": _l("New run"),
+    "trusted_numbers": _l("Only numbers from trusted sources"),
     "unchanged": _l("unchanged"),
     "version": _l("Version"),
 }
 """What the details of a line of the trail are called; also the fields that were changed."""
+
+
+def by(name: str) -> str:
+    """Return who acted, in words; a login or a command is shown as it is."""
+    return str(BY.get(name, name))
 
 
 def did(action: str) -> str:

@@ -21,5 +21,6 @@ PROBLEMS = {
     "confirmation_unfit": _l("Choose an approved template of this channel without variables that is not marketing."),
     "number_missing": _l("Type a phone number."),
     "number_unreadable": _l("No phone number can be read from this. Write it like 138 0013 8000 or +852 9123 4567."),
+    "dismissal_reason_missing": _l("Write why this reply needs no number; it is kept in the audit log."),
     "consent_reason_missing": _l("Write how the person agreed again; it is kept in the audit log."),
 }

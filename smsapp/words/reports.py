@@ -17,15 +17,19 @@ from smsapp.domain.run import (
     HoldReason,
     PinReason,
     RunFailure,
-    RunState,
+    RunStanding,
     RunVerdict,
 )
+from smsapp.domain.trust import Origin
 from smsapp.words import outcomes
 
 STAYS: dict[PinReason, Any] = {
     PinReason.PERSON: _l("A person has decided that this run stays on its channel."),
     PinReason.CHANNEL_INACTIVE: _l("The other channel is switched off, so it cannot take over."),
     PinReason.CHANNEL_UNUSABLE: _l("The other channel's keys cannot be read, so it cannot take over."),
+    PinReason.TRUSTED_NUMBERS: _l(
+        "The other channel takes only numbers from server keys, files and people, so it cannot take over."
+    ),
     PinReason.TEMPLATE_WITHDRAWN: _l(
         "The template on the other channel is not approved any more, so it cannot take over."
     ),
@@ -58,7 +62,10 @@ PROBLEMS = {
 LABELS = {
     Left.NO_NUMBER: _l("No phone number"),
     Left.INVALID_NUMBER: _l("Unusable number"),
+    Left.UNTRUSTED_NUMBER: _l("Number from a public AppKey"),
     Left.DUPLICATE_NUMBER: _l("Same number as another contact"),
+    Left.NUMBER_CLASS: _l("Kind of number not allowed"),
+    Left.COUNTRY: _l("Country not allowed"),
     Left.OPTED_OUT: _l("Opted out"),
     Left.FREQUENCY_CAP: _l("Frequency cap reached"),
     Left.MISSING_VALUE: _l("A variable has no value"),
@@ -139,7 +146,13 @@ HINTS = {
 LEFT_HINTS = {
     Left.NO_NUMBER: _l("The contact has no value in the channel's phone property."),
     Left.INVALID_NUMBER: _l("No phone number can be read from the value."),
+    Left.UNTRUSTED_NUMBER: _l(
+        "The channel takes only numbers that a server key, a file or a person has entered; "
+        "this one was reported with a public AppKey."
+    ),
     Left.DUPLICATE_NUMBER: _l("Each number gets one message; another contact with it came first."),
+    Left.NUMBER_CLASS: _l("Not a mobile number: premium, landline and the like, which the channel does not allow."),
+    Left.COUNTRY: _l("The number belongs to a country or region to which the channel does not write."),
     Left.OPTED_OUT: _l("The person does not want any texts."),
     Left.FREQUENCY_CAP: _l("The number has had as many marketing texts lately as the settings allow."),
     Left.MISSING_VALUE: _l("A variable of the template has neither a value nor a fallback."),
@@ -194,15 +207,24 @@ FAILURES: dict[RunFailure, Any] = {
 }
 """Why a run failed that was neither held nor refused."""
 
-RUN_STATES: dict[RunState, tuple[Any, str]] = {
-    RunState.OPEN: (_l("Starting"), "cyan"),
-    RunState.SENDING: (_l("Sending"), "cyan"),
-    RunState.HELD: (_l("Held"), "orange"),
-    RunState.ENDING: (_l("Ending"), "orange"),
-    RunState.DONE: (_l("Finished"), "green"),
-    RunState.MISSED: (_l("Missed"), "red"),
+ORIGINS: dict[Origin, Any] = {
+    Origin.SERVER: _l("server key"),
+    Origin.APP: _l("app key (public)"),
+    Origin.BROWSER: _l("browser key (public)"),
+    Origin.IMPORT: _l("imported file"),
+    Origin.PERSON: _l("a person"),
 }
-"""A run's state: word and colour."""
+"""Who wrote a value."""
+
+STANDINGS: dict[RunStanding, tuple[Any, str]] = {
+    RunStanding.OPEN: (_l("Starting"), "cyan"),
+    RunStanding.SENDING: (_l("Sending"), "cyan"),
+    RunStanding.PAUSED: (_l("Paused (by a person)"), "orange"),
+    RunStanding.WAITING: (_l("Waiting (by itself)"), "blue"),
+    RunStanding.BLOCKED: (_l("Held (a person is needed)"), "red"),
+    RunStanding.ENDING: (_l("Ending"), "orange"),
+}
+"""How a run stands: word and colour."""
 
 VERDICTS: dict[RunVerdict, tuple[Any, str]] = {
     RunVerdict.SENT: (_l("Finished"), "green"),
@@ -238,14 +260,31 @@ def route(code: str) -> str:
     return str(known.get(code) or hold(code))
 
 
-def run_state(state: str, verdict: str) -> str:
+def origin(code: Origin | None) -> str:
+    """Return who wrote a value."""
+    return str(ORIGINS[code]) if code else str(_l("not recorded"))
+
+
+def drift_group(newer: bool, changed: bool) -> str:
+    """Return how people differ from those who were reviewed."""
+    if newer:
+        return str(_l("New since the review"))
+    return str(_l("Changed since the review") if changed else _l("There at the review"))
+
+
+def pinned(code: str) -> str:
+    """Return why the automation leaves a run on its channel."""
+    return str(STAYS[PinReason(code)])
+
+
+def standing(code: RunStanding | RunVerdict) -> str:
     """Return the word for how a run is going, or how it ended."""
-    return str(_standing(state, verdict)[0])
+    return str(_standing(code)[0])
 
 
-def run_colour(state: str, verdict: str) -> str:
-    return _standing(state, verdict)[1]
+def standing_colour(code: RunStanding | RunVerdict) -> str:
+    return _standing(code)[1]
 
 
-def _standing(state: str, verdict: str) -> tuple[Any, str]:
-    return VERDICTS[RunVerdict(verdict)] if verdict else RUN_STATES[RunState(state)]
+def _standing(code: RunStanding | RunVerdict) -> tuple[Any, str]:
+    return VERDICTS[code] if isinstance(code, RunVerdict) else STANDINGS[code]

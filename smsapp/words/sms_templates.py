@@ -78,6 +78,7 @@ def changes_told(counts: Mapping[SyncFate, int]) -> str:
 
 
 PROBLEMS = {
+    "variable_longest": _l("A value of %(variable)s has from 1 to %(most)s characters."),
     "template_name_missing": _l("Give it a name."),
     "template_value_too_long": _l("This has %(length)s characters; at most %(most)s fit."),
     "template_text_missing": _l("Write the text."),

@@ -7,6 +7,7 @@ import contextlib
 import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 SYSTEM_ID, PASSWORD = "shop", "pass-word-4711"
 BIND_TRANSMITTER, SUBMIT, DELIVER, UNBIND, BIND_TRANSCEIVER, ENQUIRE = 0x02, 0x04, 0x05, 0x06, 0x09, 0x15
@@ -19,18 +20,22 @@ def tlv(tag: int, value: bytes) -> bytes:
 
 
 def deliver(
-    text: bytes, *, esm_class: int = 0, coding: int = 0, source: str = "8613800138000", extra: bytes = b""
+    text: bytes,
+    *,
+    esm_class: int = 0,
+    coding: int = 0,
+    source: str = "8613800138000",
+    ton: int = 1,
+    destination: str = "10690001",
+    extra: bytes = b"",
 ) -> bytes:
-    """Return the body of a deliver_sm."""
-    ends = b"\0\1\1" + source.encode() + b"\0\0\1" + b"10690001\0"
+    """Return the body of a deliver_sm; `ton` is the type of its sender's number."""
+    ends = bytes((0, ton, 1)) + source.encode() + b"\0\0\1" + destination.encode() + b"\0"
     return ends + bytes((esm_class, 0, 0, 0, 0, 0, 0, coding, 0, len(text))) + text + extra
 
 
-def receipt(
-    id: str, stat: str = "DELIVRD", err: str = "000", extra: bytes = b"", *, source: str = "8613800138000"
-) -> bytes:
-    """Return the body of a receipt about the message to `source`."""
-    return deliver(DELIVERED.format(id=id, stat=stat, err=err).encode(), esm_class=4, source=source, extra=extra)
+def receipt(id: str, stat: str = "DELIVRD", err: str = "000", **given: Any) -> bytes:
+    return deliver(DELIVERED.format(id=id, stat=stat, err=err).encode(), esm_class=4, **given)
 
 
 def pdu(command: int, status: int, seq: int, body: bytes = b"") -> bytes:

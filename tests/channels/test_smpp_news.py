@@ -172,6 +172,26 @@ def test_a_reply_is_read_in_its_own_letters(
 
 
 @pytest.mark.parametrize(
+    ("source", "ton", "country", "phone"),
+    [
+        ("13800138021", 2, "CN", "+8613800138021"),
+        ("15122345678", 0, "CN", "+8615122345678"),
+        ("15122345678", 2, "CN", "+8615122345678"),
+        ("15122345678", 1, "CN", "+15122345678"),
+        ("07911123456", 2, "GB", "+447911123456"),
+        ("10690001", 3, "CN", "10690001"),
+        ("Bank", 5, "CN", "Bank"),
+    ],
+)
+def test_the_sender_of_a_reply_is_read_with_its_type_and_the_channels_country(
+    source: str, ton: int, country: str, phone: str, tmp_path: Path
+) -> None:
+    adapter = made("smpp://127.0.0.1:1", tmp_path)
+    adapter.country = country
+    assert read(adapter, deliver(b"TD", source=source, ton=ton)) == [Reply(phone, "TD")]
+
+
+@pytest.mark.parametrize(
     "header", [b"\x05\x00\x03\x4d\x02", b"\x06\x08\x04\x00\x4d\x02", b"\x0b\x05\x04\x15\x8a\x00\x00\x00\x03\x4d\x02"]
 )
 def test_a_reply_in_parts_is_one_reply_whatever_their_order(header: bytes, tmp_path: Path) -> None:
@@ -261,5 +281,5 @@ def test_the_fields_of_a_receipt_end_where_its_text_begins(
 
 def test_a_receipt_that_comes_from_our_own_sender_is_about_its_destination(tmp_path: Path) -> None:
     adapter = made("smpp://127.0.0.1:1", tmp_path, source="8613800138000")
-    (found,) = read(adapter, receipt("1"))
-    assert found.phone == "+10690001"
+    (found,) = read(adapter, receipt("1", destination="13900139000"))
+    assert found.phone == "+8613900139000"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.services import opt_outs
+from smsapp.channels.base import Reply as Incoming
+from smsapp.services import opt_outs, replies
+from smsapp.store.db import writing
+from tests import builders
 
 
 @pytest.fixture
@@ -41,3 +44,22 @@ def test_a_number_is_taken_off_with_a_reason(flask):
     assert flask("remove", "13800138000", "--reason", "x").exit_code == 1
     assert flask("remove", "abc", "--reason", "x").exit_code == 1
     assert flask("add", "abc").exit_code == 1
+
+
+def test_replies_without_a_number_are_told_and_laid_to_one(flask, now):
+    channel = builders.channel()
+    with writing() as current:
+        replies.take(current, channel.id, None, 0, Incoming(phone="Shop", text="TD"), now)
+        replies.take(current, channel.id, None, 1, Incoming(phone="10690001", text="好 13800138000"), now)
+    assert "2 replies wait for a number" in flask("list").stderr
+    waiting = flask("waiting")
+    assert waiting.exit_code == 1
+    (second, first) = [line.split("\t") for line in waiting.stdout.splitlines()]
+    assert first[2:] == ["opt-out", "Shop", "TD"]
+    assert second[2:] == ["reply", "10****01", "好 138****8000"]
+    assert flask("assign", first[0], "Shop").exit_code == 1
+    assert flask("assign", first[0], "13800138000").stdout == "on the list\n"
+    assert flask("dismiss", second[0], "--reason", "a carrier's notice").stdout == "dismissed\n"
+    assert flask("assign", second[0], "13800138000").exit_code == 1
+    assert flask("waiting").exit_code == 0
+    assert flask("list", "--full").stdout.startswith("+8613800138000\t")

@@ -30,7 +30,8 @@ def test_a_report_is_one_json_object_for_scripts(runner: FlaskCliRunner) -> None
     said = runner.invoke(args=["reports", "show", str(campaign.id), "--json"])
 
     found = json.loads(said.stdout)
-    assert found["steps"] == {"target": 56, "effective": 53, "accepted": 22, "delivered": 12}
+    target = 35 + sum(ledgers.EVERY_LEFT.values())
+    assert found["steps"] == {"target": target, "effective": target - 3, "accepted": 22, "delivered": 12}
     assert found["runs"][0]["id"] == made.id
     assert found["costs"] == [{"parts": 22, "amount": None, "currency": ""}]
     assert {line["reason"] for line in found["reasons"]} >= {"switched_off", "worker_lost"}
@@ -53,6 +54,6 @@ def test_verify_is_content_with_true_numbers_and_names_false_ones(runner: FlaskC
     session().commit()
     bad = runner.invoke(args=["reports", "verify", str(campaign.id)])
 
-    assert (good.exit_code, good.output) == (0, "1 runs checked, 0 with numbers that are off.\n")
+    assert (good.exit_code, good.output) == (0, "1 runs checked; numbers are off in 0 places.\n")
     assert bad.exit_code == 1
-    assert f"run {made.id}: delivered: tally 11 != rows 12" in bad.output
+    assert f"run {made.id}: delivered: stored 11 != rows 12" in bad.output

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from smsapp.domain.contact import (
     MAX_ITEMS,
+    PRESETS,
+    SHOWN,
     Kind,
     Operation,
     Reason,
@@ -136,8 +138,12 @@ def test_the_first_value_says_the_type(value: Any, kind: Type, kept: Any) -> Non
     ("value", "expected"),
     [("3", Type.NUMBER), (3, Type.STRING), (True, Type.NUMBER), ("x", Type.DATETIME), ("x", Type.LIST), (1, Type.BOOL)],
 )
-def test_another_type_than_the_first_is_a_conflict(value: Any, expected: Type) -> None:
-    assert refused(record(x=value), {"x": expected}).reason is Reason.TYPE_CONFLICT
+def test_another_type_than_the_first_costs_this_property_only(value: Any, expected: Type) -> None:
+    asked = operation(record(x=value, **{"$phone": "13800138000"}), {"x": expected})
+    assert asked is not None
+    assert asked.values == {"$phone": "13800138000"}
+    [loss] = asked.losses
+    assert (loss.reason, loss.name, loss.value) == (Reason.TYPE_CONFLICT, "x", str(value))
 
 
 def test_a_text_that_looks_like_a_date_stays_text_where_text_is_known() -> None:
@@ -159,31 +165,77 @@ def test_the_phone_may_come_as_a_number() -> None:
         (record() | {"xwho": None}, Reason.BAD_ID),
         (record() | {"xwho": "a\x00"}, Reason.BAD_TEXT),
         (record() | {"xwho": "\ud800"}, Reason.BAD_TEXT),
-        (record() | {"xwhen": "yesterday"}, Reason.BAD_TIME),
-        (record() | {"xwhen": True}, Reason.BAD_TIME),
         (record() | {"xcontext": []}, Reason.BAD_RECORD),
-        (record(**{f"p{i}": 1 for i in range(300)}), Reason.TOO_MANY_PROPERTIES),
-        (record(**{"a b": 1}), Reason.BAD_NAME),
-        (record(**{"1a": 1}), Reason.BAD_NAME),
-        (record(**{"姓名": 1}), Reason.BAD_NAME),
-        (record(**{"a" * 126: 1}), Reason.BAD_NAME),
-        (record(a={}), Reason.BAD_VALUE),
-        (record(a=[1]), Reason.BAD_VALUE),
-        (record(a="x" * 1025), Reason.TOO_LONG),
-        (record(a="中" * 342), Reason.TOO_LONG),
-        (record(a=["x" * 256]), Reason.TOO_LONG),
-        (record(a=[str(i) for i in range(101)]), Reason.TOO_MANY_ITEMS),
-        (record(a=9.1e14), Reason.OUT_OF_RANGE),
-        (record(a=float("nan")), Reason.OUT_OF_RANGE),
-        (record(a=10**400), Reason.OUT_OF_RANGE),
-        (record(a="\x00"), Reason.BAD_TEXT),
-        (record("$profile_increment", a="1"), Reason.BAD_VALUE),
-        (record("$profile_append", a=1), Reason.BAD_VALUE),
         (record("$alias"), Reason.BAD_ID),
     ],
 )
-def test_what_cannot_be_kept_is_refused_with_a_reason(given: Any, reason: Reason) -> None:
+def test_a_record_of_which_nothing_can_be_kept_is_refused_with_a_reason(given: Any, reason: Reason) -> None:
     assert refused(given).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("a b", 1, Reason.BAD_NAME),
+        ("1a", 1, Reason.BAD_NAME),
+        ("姓名", 1, Reason.BAD_NAME),
+        ("a" * 126, 1, Reason.BAD_NAME),
+        ("a", {}, Reason.BAD_VALUE),
+        ("a", [1], Reason.BAD_VALUE),
+        ("a", "x" * 8194, Reason.TOO_LONG),
+        ("a", ["x" * 256], Reason.TOO_LONG),
+        ("a", [str(i) for i in range(101)], Reason.TOO_MANY_ITEMS),
+        ("a", 9.1e14, Reason.OUT_OF_RANGE),
+        ("a", float("nan"), Reason.OUT_OF_RANGE),
+        ("a", 10**400, Reason.OUT_OF_RANGE),
+        ("a", "\x00", Reason.BAD_TEXT),
+        ("a", "\ud800", Reason.BAD_TEXT),
+        ("$phone", True, Reason.TYPE_CONFLICT),
+    ],
+)
+def test_a_property_that_cannot_be_kept_costs_itself_only(name: str, value: Any, reason: Reason) -> None:
+    asked = operation(record(**{name: value, "b": 1}), dict(PRESETS))
+    assert asked is not None
+    assert asked.values == {"b": 1}
+    [loss] = asked.losses
+    assert (loss.reason, loss.name) == (reason, name[:40])
+    assert len(loss.value) <= SHOWN
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "reason"),
+    [("$profile_increment", "1", Reason.BAD_VALUE), ("$profile_append", 1, Reason.BAD_VALUE)],
+)
+def test_what_an_operation_cannot_take_costs_itself_only(what: str, value: Any, reason: Reason) -> None:
+    good: Any = 2 if what == "$profile_increment" else ["x"]
+    asked = operation(record(what, a=value, b=good), {})
+    assert asked is not None
+    assert ([loss.reason for loss in asked.losses], asked.values) == ([reason], {"b": good})
+
+
+def test_of_more_than_three_hundred_properties_the_first_are_kept() -> None:
+    asked = operation(record(**{f"p{i}": 1 for i in range(302)}), {})
+    assert asked is not None
+    assert len(asked.values) == 300
+    assert [(loss.reason, loss.name) for loss in asked.losses] == [
+        (Reason.TOO_MANY_PROPERTIES, "p300"),
+        (Reason.TOO_MANY_PROPERTIES, "p301"),
+    ]
+
+
+@pytest.mark.parametrize("value", ["x" * 2_100, "x" * 8_192 + "$", "中" * 8_192, "😀" * 8_192, ["中" * 255]])
+def test_texts_may_be_as_long_as_the_sdks_send_them(value: Any) -> None:
+    asked = operation(record(a=value), {})
+    assert asked is not None
+    assert (asked.values, asked.losses) == ({"a": value}, [])
+
+
+@pytest.mark.parametrize("when", ["yesterday", True, -1, 10**17, [], {}])
+def test_a_time_that_cannot_be_read_costs_itself_only(when: Any) -> None:
+    asked = operation(record(a=1) | {"xwhen": when}, {})
+    assert asked is not None
+    assert asked.values == {"a": 1}
+    assert [(loss.reason, loss.name) for loss in asked.losses] == [(Reason.BAD_TIME, "xwhen")]
 
 
 def test_xwhen_may_be_a_text_of_digits() -> None:
@@ -191,23 +243,24 @@ def test_xwhen_may_be_a_text_of_digits() -> None:
 
 
 def test_a_set_does_not_grow_beyond_its_limit() -> None:
-    with pytest.raises(Unfit) as found:
-        after({"a": [str(i) for i in range(MAX_ITEMS)]}, "$profile_append", a=["one more"])
-    assert found.value.reason is Reason.TOO_MANY_ITEMS
+    full = [str(i) for i in range(MAX_ITEMS)]
+    asked = Operation(Kind.APPEND, "u", {"a": ["one more"], "b": ["x"]})
+    assert applied({"a": full}, asked) == {"a": full, "b": ["x"]}
+    assert [loss.reason for loss in asked.losses] == [Reason.TOO_MANY_ITEMS]
 
 
 def test_a_sum_does_not_leave_the_range() -> None:
-    with pytest.raises(Unfit) as found:
-        after({"a": 9e14}, "$profile_increment", a=1)
-    assert found.value.reason is Reason.OUT_OF_RANGE
+    asked = Operation(Kind.INCREMENT, "u", {"a": 1, "b": 1})
+    assert applied({"a": 9e14}, asked) == {"a": 9e14, "b": 1}
+    assert [loss.reason for loss in asked.losses] == [Reason.OUT_OF_RANGE]
 
 
 @pytest.mark.parametrize(("held", "kind"), [({"a": "x"}, Kind.INCREMENT), ({"a": 1}, Kind.APPEND)])
 def test_operations_do_not_suit_values_of_another_type(held: dict[str, Any], kind: Kind) -> None:
     values: dict[str, Any] = {"a": 1} if kind is Kind.INCREMENT else {"a": ["x"]}
-    with pytest.raises(Unfit) as found:
-        applied(held, Operation(kind, "u", values))
-    assert found.value.reason is Reason.TYPE_CONFLICT
+    asked = Operation(kind, "u", values)
+    assert applied(held, asked) == held
+    assert [(loss.reason, loss.facts["name"]) for loss in asked.losses] == [(Reason.TYPE_CONFLICT, "a")]
 
 
 def test_a_property_name_is_kept_in_lower_case_and_may_be_chinese_in_a_file() -> None:

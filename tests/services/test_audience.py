@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
+import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.campaign import Left, Status
-from smsapp.services import audience
+from smsapp.domain.numbering import SPECIAL
+from smsapp.domain.trust import Origin, Source
+from smsapp.services import audience, contacts, segments
+from smsapp.store.contacts import Contact, Profile, create, merge, phones_of
+from smsapp.store.db import writing
 from smsapp.store.people import Preference
 from smsapp.store.replies import OptOut
 from tests import builders
@@ -136,3 +143,95 @@ def test_the_frequency_cap_counts_what_other_campaigns_sent(
     assert funnel(first_run).accepted == 3
     assert funnel(second_run).excluded == {Left.FREQUENCY_CAP: 3}
     assert funnel(third_run).accepted == 3
+
+
+def test_a_channel_may_ask_for_numbers_that_somebody_trusted_has_entered(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given numbers from everywhere
+    sources = {
+        "browser": "b:1:1764460800",
+        "app": "a:2:1764460800",
+        "server": "s:3:1764460800",
+        "file": "i:7:1764460800",
+    }
+    for n, (xwho, source) in enumerate(sources.items(), start=1):
+        builders.contact(xwho, builders.phone(n), sources={"$phone": source})
+    builders.contact("unknown", builders.phone(5))
+    builders.contact("nobody can read it", "", sources={"$phone": sources["browser"]})
+    builders.contact("opted out as well", builders.phone(6), sources={"$phone": sources["browser"]})
+    builders.kept(OptOut(phone=builders.phone(6), source="person", at=clock.now))
+    # when one channel asks for trusted numbers and another does not
+    strict, easy = builders.channel(trusted_numbers=True), builders.channel()
+    campaign, run_id = confirmed(clock.now, channel_id=strict.id)
+    before = audience.counts(campaign.segment_id or 0, strict.id, now=clock.now)
+    others = audience.counts(campaign.segment_id or 0, easy.id, now=clock.now)
+    work(app, clock)
+    # then the numbers of public keys are left out, after the unreadable one and before opt-outs, and all adds up
+    result = funnel(run_id)
+    assert result.excluded == {Left.INVALID_NUMBER: 1, Left.UNTRUSTED_NUMBER: 3}
+    assert (result.target, result.effective, result.planned, result.accepted) == (7, 6, 3, 3)
+    assert dict(before.left_out) == dict(result.excluded)
+    assert dict(others.left_out) == {Left.INVALID_NUMBER: 1, Left.OPTED_OUT: 1}
+    assert set(provider.texts) == {builders.phone(3), builders.phone(4), builders.phone(5)}
+
+
+def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_their_own(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given numbers of every class and country, of which one is also opted out
+    reads = {
+        "mobile": "13800000001",
+        "premium": "+979123456789",
+        "opted out premium": "+979123456780",
+        "satellite": "13491234567",
+        "toll-free": "+1 800 234 5678",
+        "landline": "+44 20 7183 8750",
+        "abroad": "+44 7911 123456",
+        "island": "+1 876 555 0123",
+        "invalid": "nonsense",
+    }
+    with writing() as current:
+        rows = [
+            Profile(who, {"$phone": raw}, phones_of({"$phone": raw}, ["$phone"], "CN")) for who, raw in reads.items()
+        ]
+        create(current, rows, clock.now)
+    builders.kept(OptOut(phone="+979123456780", source="person", at=clock.now))
+    channel = builders.channel(countries=["CN", "US"], number_classes=["toll_free"])
+    template = builders.template(channel.id)
+    campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id)
+    # when it is counted before, and sent
+    before = audience.counts(campaign.segment_id or 0, channel.id, template.id, now=clock.now)
+    work(app, clock)
+    # then each has the first reason that holds, and the numbers add up
+    result = funnel(run_id)
+    assert result.excluded == {Left.INVALID_NUMBER: 1, Left.NUMBER_CLASS: 4, Left.COUNTRY: 2}
+    assert (result.target, result.planned) == (9, 2)
+    assert dict(before.left_out) == dict(result.excluded)
+    assert sorted(provider.texts) == ["+18002345678", "+8613800000001"]
+    # and the segment's reach says the same
+    reached = {one.channels: one.counts for one in segments.reach(sa.select(Contact.id))}
+    assert dict(reached[(channel.name,)].left_out) == dict(result.excluded)
+    # and a channel that allows every class and country writes to all of them, but not to who opted out
+    everything = builders.channel(number_classes=[*SPECIAL])
+    assert dict(audience.counts(campaign.segment_id or 0, everything.id, now=clock.now).left_out) == {
+        Left.INVALID_NUMBER: 1,
+        Left.OPTED_OUT: 1,
+    }
+
+
+def test_five_thousand_premium_numbers_get_nothing(app: Flask, clock: FakeClock) -> None:
+    """A stranger with a public AppKey reports them; nobody has to allow what nobody asked for."""
+    with writing() as current:
+        numbers = [f"+979{n:09d}" for n in range(123_450_000, 123_455_000)]
+        rows = [(number, "{}", json.dumps({"$phone": number})) for number in numbers]
+        merge(current, rows, Source(Origin.IMPORT, 1, clock.now).as_text(), clock.now)
+    counts = audience.counts(builders.segment().id, builders.channel().id, now=clock.now)
+    assert (counts.target, counts.planned, dict(counts.left_out)) == (5000, 0, {Left.NUMBER_CLASS: 5000})
+
+
+def test_the_class_of_numbers_that_are_there_already_is_read_with_them(app: Flask, clock: FakeClock) -> None:
+    builders.contact(properties={"mobile": "+44 20 7183 8750"})
+    contacts.rebuild_phones("mobile")
+    counts = audience.counts(builders.segment().id, builders.channel(phone_property="mobile").id, now=clock.now)
+    assert dict(counts.left_out) == {Left.NUMBER_CLASS: 1}

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import threading
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services import contacts, keys
+from smsapp.services import contacts, keys, profiles, uploads
 from smsapp.services.trail import Actor
 from smsapp.store import contacts as store
+from smsapp.store import intake
 from smsapp.store.contacts import Contact, property_types
 from smsapp.store.db import db, session, writing
 from smsapp.store.segments import SegmentMember
 from tests import builders
+from tests.uploads import report
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def reasons() -> list[str]:
 
 
 def test_operations_of_one_request_are_applied_in_order(key: str, now: dt.datetime) -> None:
-    told = contacts.report(
+    told = report(
         [
             record(key, "u1", **{"$phone": "138 0013 8000", "level": 1, "hobby": ["跑步"], "Nick": "小明"}),
             record(key, "u1", "$profile_increment", level=2),
@@ -71,15 +75,15 @@ def test_operations_of_one_request_are_applied_in_order(key: str, now: dt.dateti
 
 
 def test_a_later_request_goes_on_where_the_first_ended(key: str, now: dt.datetime) -> None:
-    contacts.report([record(key, "u1", points=1)], "", now)
-    contacts.report([record(key, "u1", "$profile_increment", points=2)], "", now)
+    report([record(key, "u1", points=1)], "", now)
+    report([record(key, "u1", "$profile_increment", points=2)], "", now)
     assert held("u1") == {"points": 3}
-    contacts.report([record(key, "u1", "$profile_delete")], "", now)
-    assert held("u1") == {}
+    report([record(key, "u1", "$profile_delete")], "", now)
+    assert held("u1") is None
 
 
 def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> None:
-    told = contacts.report(
+    told = report(
         [
             record(key, "u1", age=3),
             record(key, "u1", age="three"),
@@ -90,38 +94,38 @@ def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> No
         "",
         now,
     )
-    assert (told.kept, told.refused, told.strangers) == (1, 4, 1)
+    assert (told.kept, told.left_out, told.refused) == (3, 2, 2)
     assert held("u1") == {"age": 3}
     assert sorted(reasons()) == ["bad_name", "no_object", "type_conflict", "unknown_appkey"]
     conflict = next(bad for bad in contacts.bad_records() if bad.reason == "type_conflict")
-    assert conflict.facts == {"name": "age", "expected": "number", "found": "string"}
+    assert conflict.facts == {"name": "age", "value": "three", "expected": "number", "found": "string"}
     assert '"three"' in conflict.raw
 
 
 def test_a_disabled_key_reports_nothing(key: str, now: dt.datetime) -> None:
     keys.switch(keys.key_of(key).id, False, Actor("test"), now)
-    told = contacts.report([record(key, "u1", age=3)], "", now)
-    assert told.strangers == 1
+    told = report([record(key, "u1", age=3)], "", now)
+    assert told.counted == {"unknown_appkey": 1}
     assert held("u1") is None
 
 
 def test_the_key_of_the_address_counts_for_records_without_one(key: str, now: dt.datetime) -> None:
-    assert contacts.report([record("", "u1", age=3)], key, now).kept == 1
+    assert report([record("", "u1", age=3)], key, now).kept == 1
 
 
 def test_a_record_that_is_only_checked_leaves_no_trace(key: str, now: dt.datetime) -> None:
-    told = contacts.report([record(key, "u1", **{"$debug": 1, "age": 3}), record(key, "u1", "$startup")], "", now)
-    assert (told.kept, told.ignored, told.refused) == (0, 2, 0)
+    told = report([record(key, "u1", **{"$debug": 1, "age": 3}), record(key, "u1", "$startup")], "", now)
+    assert (told.kept, told.ignored, told.refused) == (0, 1, 0)
     assert held("u1") is None
     assert "age" not in property_types()
 
 
 def test_the_anonymous_profile_merges_into_the_registered_one(key: str, now: dt.datetime) -> None:
-    contacts.report([record(key, "anon", city="北京", level=1), record(key, "reg", level=2)], "", now)
+    report([record(key, "anon", city="北京", level=1), record(key, "reg", level=2)], "", now)
     anonymous = session().query(Contact.id).filter_by(xwho="anon").scalar()
     segment = builders.segment(kind="static")
     builders.kept(SegmentMember(segment_id=segment.id, contact_id=anonymous))
-    contacts.report([alias(key, "reg", "anon")], "", now)
+    report([alias(key, "reg", "anon")], "", now)
     assert held("anon") is None
     assert held("reg") == {"city": "北京", "level": 2}
     registered = session().query(Contact).filter_by(xwho="reg").one()
@@ -130,23 +134,23 @@ def test_the_anonymous_profile_merges_into_the_registered_one(key: str, now: dt.
 
 
 def test_what_is_said_of_a_bound_anonymous_id_goes_to_the_registered_one(key: str, now: dt.datetime) -> None:
-    contacts.report([record(key, "anon", a=1), alias(key, "reg", "anon"), record(key, "anon", b=2)], "", now)
+    report([record(key, "anon", a=1), alias(key, "reg", "anon"), record(key, "anon", b=2)], "", now)
     assert held("reg") == {"a": 1, "b": 2}
-    contacts.report([record(key, "anon", c=3)], "", now)
+    report([record(key, "anon", c=3)], "", now)
     assert held("reg") == {"a": 1, "b": 2, "c": 3}
     assert held("anon") is None
 
 
 def test_the_first_binding_wins_on_either_side(key: str, now: dt.datetime) -> None:
-    contacts.report([alias(key, "xiaozhou", "X"), record(key, "Y", a=1)], "", now)
-    contacts.report([alias(key, "dawang", "X"), alias(key, "xiaozhou", "Y"), record(key, "X", b=2)], "", now)
+    report([alias(key, "xiaozhou", "X"), record(key, "Y", a=1)], "", now)
+    report([alias(key, "dawang", "X"), alias(key, "xiaozhou", "Y"), record(key, "X", b=2)], "", now)
     assert held("xiaozhou") == {"b": 2}
-    assert held("dawang") == {}
+    assert held("dawang") is None
     assert held("Y") == {"a": 1}
 
 
 def test_an_id_is_not_its_own_alias(key: str, now: dt.datetime) -> None:
-    contacts.report([record(key, "u1", a=1), alias(key, "u1", "u1")], "", now)
+    report([record(key, "u1", a=1), alias(key, "u1", "u1")], "", now)
     assert held("u1") == {"a": 1}
 
 
@@ -154,7 +158,7 @@ def test_two_requests_about_one_person_lose_no_update(app: Flask, key: str, now:
     def add() -> None:
         with app.app_context():
             for _ in range(10):
-                contacts.report(
+                report(
                     [record(key, "b", "$profile_increment", n=1), record(key, "a", "$profile_increment", n=1)], "", now
                 )
             db.session.remove()
@@ -168,40 +172,50 @@ def test_two_requests_about_one_person_lose_no_update(app: Flask, key: str, now:
 
 
 def test_most_refused_records_of_one_request_are_only_counted(key: str, now: dt.datetime) -> None:
-    told = contacts.report([record(key, "")] * (contacts.MOST_KEPT + 5), "", now)
-    assert told.refused == contacts.MOST_KEPT + 5
+    told = report([record(key, "")] * (profiles.MOST_KEPT + 5), "", now)
+    assert told.refused == profiles.MOST_KEPT + 5
     newest = contacts.bad_records()[0]
     assert (newest.reason, newest.facts) == ("more", {"n": 5})
 
 
-def test_of_what_anybody_may_send_only_the_number_is_kept_once_a_minute(key: str, now: dt.datetime) -> None:
-    told = contacts.report([record("stranger", "u", a=1)] * 1000 + [5] * 7, "", now)
-    assert (told.refused, told.strangers) == (1007, 1000)
+def test_of_what_anybody_may_send_only_the_number_is_kept_once_a_minute(
+    key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = report([record("stranger", "u", a=1)] * 1000 + [5] * 7, key, now)
+    assert (told.refused, told.counted) == (1007, {"unknown_appkey": 1000, "no_object": 7})
     kept = {(bad.reason, bad.facts["n"], bad.raw) for bad in contacts.bad_records()}
     assert kept == {("unknown_appkey", 1000, ""), ("no_object", 7, "")}
-    contacts.report([record("stranger", "u", a=1), 5], "", now + dt.timedelta(seconds=59))
-    assert len(contacts.bad_records()) == 2
-    contacts.report([record("stranger", "u", a=1)], "", now + dt.timedelta(seconds=61))
-    assert [bad.facts["n"] for bad in contacts.bad_records(reason="unknown_appkey")] == [1, 1000]
+    for _ in range(3):
+        uploads.take(json.dumps([record("stranger", "u", a=1), 5]).encode(), key, now)
+    assert uploads.apply_waiting(now).refused == 0
+    monkeypatch.setattr(uploads, "COUNTED_SECONDS", 0.0)
+    uploads.take(json.dumps([record("stranger", "u", a=1), 5]).encode(), key, now)
+    uploads.apply_waiting(now)
+    assert [bad.facts["n"] for bad in contacts.bad_records(reason="unknown_appkey")] == [4, 1000]
 
 
 def test_nothing_to_keep_is_no_transaction(key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    contacts.report([record("stranger", "u")], "", now)
+    report([record("stranger", "u")], "", now)
 
-    def writing() -> None:
+    def touched(*_given: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(contacts, "writing", writing)
-    assert contacts.report([record("stranger", "u")], "", now).strangers == 1
-    assert contacts.report([], "", now).refused == 0
+    monkeypatch.setattr(uploads.uploads, "add", touched)
+    monkeypatch.setattr(intake, "key_rights", touched)
+    sa.event.listen(db.engine, "before_cursor_execute", touched)
+    try:
+        for body in ([record("stranger", "u")], [record(key, "u", "$startup", a=1)], []):
+            uploads.take(json.dumps(body).encode(), key, now)
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", touched)
 
 
 def test_a_full_catalogue_takes_no_more_names_but_the_rest_of_the_record(
     key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contacts.report([record(key, "u1", a=1, b=2)], "", now)
+    report([record(key, "u1", a=1, b=2)], "", now)
     monkeypatch.setattr(store, "MAX_CATALOGUE", 3)
-    told = contacts.report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
+    told = report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
     assert (told.kept, told.refused, told.left_out) == (2, 0, 1)
     assert (held("u2"), held("u3")) == ({"a": 3, "c": 1}, {"b": 4})
     assert "d" not in property_types()
@@ -210,33 +224,34 @@ def test_a_full_catalogue_takes_no_more_names_but_the_rest_of_the_record(
 
 
 def test_what_no_database_stores_is_shown_in_another_way(key: str, now: dt.datetime) -> None:
-    contacts.report([record(key, "u\x00", a="\ud800"), record("k\ud800", "u")], "", now)
-    assert sorted(reasons()) == ["bad_id" if "bad_id" in reasons() else "bad_text", "unknown_appkey"]
+    report([record(key, "u\x00"), record(key, "u", a="\ud800", b=1), record("k\ud800", "u")], "", now)
+    assert sorted(reasons()) == ["bad_text", "bad_text", "unknown_appkey"]
+    assert held("u") == {"b": 1}
 
 
 def test_refused_records_go_after_seven_days(key: str, now: dt.datetime) -> None:
-    contacts.report([record(key, "", a=1)], "", now - dt.timedelta(days=8))
-    contacts.report([record(key, "", a=2)], "", now - dt.timedelta(days=6))
+    report([record(key, "", a=1)], "", now - dt.timedelta(days=8))
+    report([record(key, "", a=2)], "", now - dt.timedelta(days=6))
     assert contacts.forget_bad_records(now) == 1
     [left] = contacts.bad_records()
     assert '"a":2' in left.raw
 
 
 def test_refused_records_are_filtered(key: str, now: dt.datetime) -> None:
-    contacts.report([1, record("", "x")], "", now)
+    report([1, record("other", "x")], key, now)
     assert [bad.reason for bad in contacts.bad_records(reason="no_object")] == ["no_object"]
     assert contacts.bad_records(source="import:1") == []
 
 
 def test_an_unreadable_phone_is_not_a_missing_one(key: str, now: dt.datetime) -> None:
-    contacts.report([record(key, "u1", **{"$phone": "call me"}), record(key, "u2", **{"$phone": ""})], "", now)
+    report([record(key, "u1", **{"$phone": "call me"}), record(key, "u2", **{"$phone": ""})], "", now)
     assert phones("u1") == {"$phone": ""}
     assert phones("u2") == {}
 
 
 def test_every_phone_property_of_a_channel_is_read(key: str, now: dt.datetime) -> None:
     builders.channel(phone_property="mobile")
-    contacts.report([record(key, "u1", mobile="13900139000", **{"$phone": "13800138000"})], "", now)
+    report([record(key, "u1", mobile="13900139000", **{"$phone": "13800138000"})], "", now)
     assert phones("u1") == {"$phone": "+8613800138000", "mobile": "+8613900139000"}
 
 
@@ -245,11 +260,12 @@ def test_a_new_phone_property_is_read_from_all_contacts(
 ) -> None:
     monkeypatch.setattr(contacts, "REBUILD_CHUNK", 2)
     reported = [record(key, f"u{i}", mobile=f"1390013900{i}") for i in range(5)]
-    contacts.report([*reported, record(key, "none", a=1)], "", now)
+    report([*reported, record(key, "none", a=1)], "", now)
+    builders.channel(phone_property="mobile")
     assert contacts.rebuild_phones("mobile") == 6
     assert phones("u4") == {"mobile": "+8613900139004"}
     assert phones("none") == {}
-    contacts.report([record(key, "u4", "$profile_unset", mobile="")], "", now)
+    report([record(key, "u4", "$profile_unset", mobile="")], "", now)
     contacts.rebuild_phones("mobile")
     assert phones("u4") == {}
 
@@ -278,8 +294,8 @@ def test_a_channel_asks_for_numbers_after_its_commit(app: Flask, monkeypatch: py
     ],
 )
 def test_contacts_are_found_by_id_number_and_name(key: str, now: dt.datetime, search: str, found: list[str]) -> None:
-    contacts.report([record(key, "u1", name="小明", **{"$phone": "13800138000"})], "", now)
-    contacts.report([record(key, "u2", nickname="爱小红", **{"$phone": "13900139000"})], "", now)
+    report([record(key, "u1", name="小明", **{"$phone": "13800138000"})], "", now)
+    report([record(key, "u2", nickname="爱小红", **{"$phone": "13900139000"})], "", now)
     assert [row.xwho for row in contacts.listed(search).rows] == found
 
 
@@ -302,8 +318,8 @@ def test_the_list_goes_on_below_the_last_contact(app: Flask, monkeypatch: pytest
     "search", ["13800", "138001", "38000", "0013", "u-138", "u-1380013", "王1380013", "1", "138-00"]
 )
 def test_who_may_not_see_numbers_cannot_find_them_out_by_searching(key: str, now: dt.datetime, search: str) -> None:
-    contacts.report([record(key, "13800138000", name="王13800138000", **{"$phone": "13800138000"})], "", now)
-    contacts.report([record(key, "u-13800138000")], "", now)
+    report([record(key, "13800138000", name="王13800138000", **{"$phone": "13800138000"})], "", now)
+    report([record(key, "u-13800138000", a=1)], "", now)
     seen = [row.xwho for row in contacts.listed(search).rows]
     assert seen == (["u-13800138000"] if search == "u-138" else [])
     assert contacts.listed(search, whole_numbers=True).rows or search in {"0013", "1", "38000", "138-00"}
@@ -313,5 +329,5 @@ def test_who_may_not_see_numbers_cannot_find_them_out_by_searching(key: str, now
 def test_whole_numbers_last_four_digits_and_whole_ids_are_found_by_everybody(
     key: str, now: dt.datetime, search: str
 ) -> None:
-    contacts.report([record(key, "u-13800138000", **{"$phone": "13800138000"})], "", now)
+    report([record(key, "u-13800138000", **{"$phone": "13800138000"})], "", now)
     assert [row.xwho for row in contacts.listed(search).rows] == ["u-13800138000"]

@@ -24,7 +24,7 @@ class Bringing:
 
     def __init__(self, app: Flask, channel_id: int, clock: FakeClock) -> None:
         self.app, self.channel_id, self.clock = app, channel_id, clock
-        self.intake = intake.Intake()
+        self.intake = intake.opened()
         app.extensions[intake.EXTENSION] = self.intake
         self.faults: dict[bytes, str] = {}
 

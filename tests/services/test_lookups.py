@@ -8,7 +8,7 @@ from flask import Flask
 from smsapp.channels.base import News, Receipt, Unclear
 from smsapp.domain.message import Settle
 from smsapp.domain.outcome import Outcome
-from smsapp.services import doubts, lookups, reports
+from smsapp.services import doubts, lookups, verify
 from smsapp.store import provider_refs
 from smsapp.store.db import session, writing
 from tests import builders
@@ -29,7 +29,7 @@ def run_id(app: Flask, provider: FakeChannel, clock: FakeClock) -> int:
 
 def true(run_id: int) -> None:
     session().commit()
-    assert [check.broken for check in reports.verify() if check.run_id == run_id] == [[]]
+    assert [check.broken for check in verify.verify() if check.run_id == run_id] == [[]]
 
 
 def test_what_the_provider_knows_is_settled_and_the_rest_stays_in_doubt(

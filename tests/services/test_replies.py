@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.channels.base import Reply as Incoming
+from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
-from smsapp.services import opt_outs, replies
+from smsapp.services import channels, opt_outs, replies, unattributed
 from smsapp.services.trail import Actor
 from smsapp.store.db import session, writing
 from smsapp.store.freezing import ensure_partition
+from smsapp.store.people import Trail
 from smsapp.store.replies import Reply
 from smsapp.store.runs import Message, Run
 from tests import builders
@@ -138,7 +141,8 @@ def test_many_runs_are_looked_through_newest_first(take, channel, now, monkeypat
 @pytest.mark.parametrize("phone", ["10690000", "anonymous sender name", ""])
 def test_a_sender_without_a_number_is_kept_but_not_listed(take, phone):
     assert take("TD", phone=phone)
-    assert replies.find_page(opt_out=True)[0].phone == phone[:16]
+    reply = replies.find_page(opt_out=True)[0]
+    assert (reply.phone, reply.sender, reply.waits) == ("", phone, True)
     assert opt_outs.find_page() == []
 
 
@@ -185,3 +189,67 @@ def test_a_text_no_phone_can_have_sent_is_cut_with_a_mark(app: Flask, clock: Fak
             replies.take(current, channel_id, n + 1, 0, Incoming("+8613800138000", "长" * length), clock.now)
     assert sorted(len(one.text) for one in session().query(Reply)) == [5000, 5000]
     assert sum(one.text.endswith(" […]") for one in session().query(Reply)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sender", "country", "number"),
+    [
+        ("13800138021", "", "+8613800138021"),
+        ("15122345678", "", "+8615122345678"),
+        ("013800138021", "CN", "+8613800138021"),
+        ("\u2068+86 138\u00ad0013\u20698021", "", "+8613800138021"),
+        ("07911123456", "GB", "+447911123456"),
+        ("5122345678", "US", "+15122345678"),
+    ],
+)
+def test_a_national_sender_is_read_with_the_country_of_the_channel(app, take, now, sender, country, number):
+    abroad = builders.channel(kind="gateway", country=country)
+    take("TD", sender, channel_id=abroad.id)
+    assert replies.opted_out([number]) == {number}
+
+
+def test_a_chinese_provider_writes_chinese_numbers_whatever_the_country_of_the_product(app, take, now):
+    app.config["DEFAULT_REGION"] = "US"
+    chinese = next(name for name, kind in channels.kinds().items() if kind.home == "CN")
+    take("退订TD", "15122345678", channel_id=builders.channel(kind=chinese).id)
+    assert [row.phone for row in opt_outs.find_page()] == ["+8615122345678"]
+
+
+def test_an_opt_out_whose_sender_cannot_be_read_waits_for_a_person(app, take, channel, now):
+    # given
+    take("拒收R", "Bank-10690001-and-a-very-long-name")
+    (reply,) = unattributed.find_page()
+    assert (reply.phone, reply.sender, reply.opt_out, reply.waits) == (
+        *("", "Bank-10690001-and-a-very-long-name", True, True),
+    )
+    assert opt_outs.find_page() == []
+    assert unattributed.count() == 1
+    # when a person knows whose it is
+    olga = Actor("olga")
+    with pytest.raises(Refusal):
+        unattributed.assign(reply.id, "Bank", olga, now)
+    campaign = sent(channel, now - dt.timedelta(hours=2))
+    assert unattributed.assign(reply.id, "138 0013 8000", olga, now)
+    # then it is an opt-out like any other, and audited without the number
+    (listed,) = opt_outs.find_page()
+    assert (listed.phone, listed.source, listed.channel_id, listed.campaign_id) == (
+        *(PHONE, "reply", channel.id, campaign.id),
+    )
+    assert unattributed.find_page() == []
+    line = session().scalars(sa.select(Trail).order_by(Trail.id.desc())).first()
+    assert (line.by, line.action, line.noun, line.facts) == ("olga", "assign", "reply", {"number": "138****8000"})
+    # and it cannot be decided twice
+    with pytest.raises(NotFound):
+        unattributed.dismiss(reply.id, "too late", olga, now)
+
+
+def test_a_reply_that_needs_no_number_is_dismissed_with_a_reason(app, take, now):
+    take("Your balance is 5", "BALANCE")
+    (reply,) = unattributed.find_page()
+    with pytest.raises(Refusal):
+        unattributed.dismiss(reply.id, " ", Actor("olga"), now)
+    unattributed.dismiss(reply.id, "运营商的余额提醒 13800138000", Actor("olga"), now)
+    assert unattributed.count() == 0
+    assert len(replies.find_page(opt_out=None)) == 1
+    line = session().scalars(sa.select(Trail).order_by(Trail.id.desc())).first()
+    assert (line.action, line.facts) == ("dismiss", {"reason": "运营商的余额提醒 138****8000"})

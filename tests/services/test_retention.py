@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from smsapp.domain.run import RunState
-from smsapp.services import clock, reports, retention
+from smsapp.services import clock, reports, retention, verify
 from smsapp.store import runs
 from smsapp.store.db import dialect, session
 from smsapp.store.freezing import RUNS_PER_PARTITION
@@ -55,7 +55,7 @@ def test_messages_of_old_runs_go_and_their_numbers_stay(
     assert reports.report(old.campaign_id, None, now).forgotten
     # and nothing is left to do, nor is a run without rows taken for one with wrong numbers
     assert retention.forget_messages(now, 6) == []
-    assert [check.broken for check in reports.verify(old.campaign_id)] == [[]]
+    assert [check.broken for check in verify.verify(old.campaign_id)] == [[]]
 
 
 def test_nothing_is_forgotten_unless_somebody_says_so(app: Flask, now: dt.datetime) -> None:

@@ -14,7 +14,7 @@ from smsapp.domain.errors import Outrun
 from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS
-from smsapp.services import opt_outs, reports, retries, sending
+from smsapp.services import opt_outs, reports, retries, sending, verify
 from smsapp.store import runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Contact
@@ -33,7 +33,7 @@ def whole(campaign: Campaign) -> Funnel:
     session().expire_all()
     found = runs.campaign_funnels(session(), [campaign.id])[campaign.id]
     assert broken_identities(found) == []
-    assert [check.broken for check in reports.verify(campaign.id) if check.broken] == []
+    assert [check.broken for check in verify.verify(campaign.id) if check.broken] == []
     for name in ("target", "planned", "delivered", "undelivered", "refused", "awaiting"):
         people, _more = reports.people(campaign.id, None, GROUPS[name], reports.seek(""), None)
         assert len(people) == getattr(found, name), name

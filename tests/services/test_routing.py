@@ -18,7 +18,7 @@ from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.outcome import ELSEWHERE, Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import fit, neutral, variables
-from smsapp.services import channels, frozen, reports, routing, sending
+from smsapp.services import channels, frozen, routing, sending, verify
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session, writing
@@ -75,7 +75,7 @@ class TwoChannels:
 
     def whole(self) -> Funnel:
         """The campaign's numbers; every run's rows and tallies agree."""
-        assert [check.broken for check in reports.verify(self.campaign.id) if check.broken] == []
+        assert [check.broken for check in verify.verify(self.campaign.id) if check.broken] == []
         found = runs.campaign_funnels(session(), [self.campaign.id])[self.campaign.id]
         assert broken_identities(found) == []
         return found

@@ -112,7 +112,7 @@ def test_from_an_incomplete_draft_to_a_run(olga: Pages, world: World) -> None:
 
     lacking = olga.post(edit, **(filled(saved) | {"do": "review"}))
     assert "Choose whom to write to." in lacking.get_text()
-    assert lacking.select_one("a[href='#section-segment']") is not None
+    assert lacking.select_one("a[href='#segment']") is not None
 
     review = olga.post(edit, **(filled(lacking) | world.fields(do="review")))
     assert review.select_one("h1").get_text() == "Review and confirm"
@@ -213,7 +213,7 @@ def test_a_variable_takes_the_property_of_the_same_name_by_itself(olga: Pages, w
 
     page = olga.post("/campaigns/new", htmx=True, **fields)
 
-    assert page.select_one("#from-1 option[selected]")["value"] == "name"
+    assert page.select_one("#variable-name option[selected]")["value"] == "name"
 
 
 def test_another_channel_drops_the_template_of_the_old_one(olga: Pages, world: World) -> None:
@@ -231,7 +231,10 @@ def test_only_approved_templates_are_offered(olga: Pages, world: World) -> None:
 
     page = olga.post("/campaigns/new", **world.fields(do="look"))
 
-    assert page.texts("#template option") == ["Choose a template", "问候"]
+    assert page.texts("#template option") == [
+        "Choose a template",
+        "问候 · Notification · 1 part · ${name}您好，欢迎回来。",
+    ]
 
 
 def test_of_two_windows_the_second_sees_both_texts_and_decides(olga: Pages, world: World) -> None:
@@ -381,3 +384,85 @@ def test_the_pages_speak_chinese(client: Pages, world: World) -> None:
     assert "每周一、四 09:30，至 2030-12-31" in page.get_text()
     assert page.texts(".chip")[:4] == ["全部状态 1", "草稿 0", "待推送 1", "推送中 0"]
     assert page.texts(".row-actions a") == ["停止推送", "另存为"]
+
+
+def test_a_variable_is_filled_from_the_property_that_means_the_same(olga: Pages, world: World) -> None:
+    # given (pages-1, fault 1) everybody's `$name`, and `name` of three lines that a colleague imported
+    builders.known_property("$name", label="姓名")
+    for n in range(10, 20):
+        builders.contact(f"u{n}", builders.phone(n), properties={"$name": "陈涛"})
+    # when a new message is begun
+    page = olga.post("/campaigns/new", **(world.fields(do="look") | {"from-name": None}))
+    # then the variable has the property that most people have, and the two can be told apart
+    chosen = page.select_one("#variable-name option[selected]")
+    assert chosen["value"] == "$name"
+    assert chosen.get_text() == "姓名 ($name) · 71.4%, e.g. 陈涛"
+    assert page.texts(".variable-held") == ["71.4% have a value, e.g. 陈涛"]
+
+
+def test_an_error_names_the_variable_and_leads_to_it(olga: Pages, world: World) -> None:
+    # given a variable that is filled from a property nobody has
+    builders.known_property("vip", "string", label="会员")
+    draft = olga.post("/campaigns/new", **world.fields(do="review", **{"from-name": "vip"}))
+    # then the cause is told and linked, not the segment
+    problem = draft.select_one(".flash-danger li")
+    assert "The variable name has no value for 3 people." in problem.get_text()
+    assert problem.a["href"].endswith("#variable-name")
+
+
+def test_a_date_is_written_as_chosen(olga: Pages, world: World) -> None:
+    builders.known_property("day", "datetime")
+    builders.contact("u9", builders.phone(9), properties={"day": "2026-03-01T00:00:00"})
+    shown = olga.post("/campaigns/new", **world.fields(do="look", **{"from-name": "day"}))
+    assert "2026-03-01您好" in shown.get_text()
+    assert "3月1日" in [option.get_text() for option in shown.select("[name=form-name] option")]
+    shown = olga.post("/campaigns/new", **world.fields(do="look", **{"from-name": "day", "form-name": "day_zh"}))
+    assert "3月1日您好" in shown.get_text()
+
+
+def test_a_fixed_text_with_a_link_is_refused_unless_the_template_declares_it(olga: Pages, world: World) -> None:
+    fixed = {"from-name": "=", "text-name": "https://t.cn/x"}
+    page = olga.post("/campaigns/new", **world.fields(do="review", **fixed))
+    assert "holds a link" in page.select_one(".flash-danger").get_text()
+    shown = olga.post(
+        f"/templates/{world.template.id}/variables",
+        **{"seen": world.template.mark, "longest-name": 100, "links-name": "1"},
+    )
+    assert shown.select_one("[name=links-name]").has_attr("checked")
+    again = olga.post("/campaigns/new", **world.fields(do="review", **fixed))
+    assert "holds a link" not in again.get_text()
+
+
+def test_a_length_that_cannot_be_is_told_and_kept(olga: Pages, world: World) -> None:
+    page = olga.post(
+        f"/templates/{world.template.id}/variables", 422, **{"seen": world.template.mark, "longest-name": 900}
+    )
+    assert "from 1 to 300 characters" in page.get_text()
+    assert page.select_one("[name=longest-name]")["value"] == "900"
+
+
+def test_templates_of_one_name_can_be_told_apart(olga: Pages, world: World) -> None:
+    # pages-1, fault 23
+    builders.template(world.channel.id, name="双十二", text="五折，拒收请回复R", purpose="marketing")
+    builders.template(world.channel.id, name="双十二", text="您的订单" + "很长" * 40, purpose="notification")
+    builders.template(world.channel.id, name="没有用途", text="您好", purpose="unsaid")
+    page = olga.post("/campaigns/new", **world.fields(do="look"))
+    texts = [option.get_text() for option in page.select("#template option") if "双十二" in option.get_text()]
+    assert texts == [
+        "双十二 · Notification · 2 parts · 您的订单" + "很长" * 18 + "…",
+        "双十二 · Marketing · 1 part · 五折，拒收请回复R",
+    ]
+    hint = page.select_one("#text a[href^='/templates/']")
+    assert hint.get_text() == "没有用途"
+
+
+def test_the_review_names_values_that_stand_out_without_numbers(olga: Pages, world: World) -> None:
+    builders.contact("u5", builders.phone(5), properties={"name": "请拨13912345678"})
+    builders.contact("u6", builders.phone(6), properties={"name": "订单20260301123456"})
+    page = olga.post("/campaigns/new", **world.fields(do="review"))
+    facts = page.select_one(".standouts").get_text(" ", strip=True)
+    assert "13912345678" not in facts
+    assert "请拨139****5678" in facts
+    assert "订单" in facts
+    assert "欧阳欧阳" in facts
+    assert "1 people have a value that may not fill the variable name" in page.get_text()

@@ -100,3 +100,41 @@ def test_a_viewer_may_search_but_change_nothing(client, arrived):
     assert len(viewer.post("/replies/", q="13800138000").rows()) == 1
     assert len(viewer.post("/replies/opt-outs", q="8000").rows()) == 1
     viewer.get("/replies/opt-outs/add", status=403)
+
+
+def test_a_reply_without_a_number_is_told_and_a_person_says_whose_it_is(operator, arrived):
+    # given
+    arrived("退订TD", phone="Shop")
+    page = operator.get("/replies/")
+    assert page.texts(".flash-warning strong") == ["有 1 条上行短信等待确认号码。"]
+    assert page.rows()[0][1] == "Shop 等待确认号码"
+    # when
+    page = operator.get("/replies/waiting")
+    assert page.rows()[0][:3] == ["退订TD 退订", "Shop", "乐信通"]
+    url = page.select_one("td a")["href"]
+    refused = operator.post(url, 422, phone="Shop")
+    assert refused.select_one("input[name=phone]")["value"] == "Shop"
+    page = operator.post(url, phone="138 0013 8000")
+    # then
+    assert page.select(".flash-success")
+    assert opt_outs.find("13800138000").source == "reply"
+    assert page.select(".empty-state")
+    assert not operator.get("/replies/").select(".flash-warning")
+    operator.get(url, 404)
+
+
+def test_a_reply_without_a_number_is_dismissed_with_a_reason(operator, arrived):
+    arrived("余额不足", phone="10690001")
+    url = operator.get("/replies/waiting").select("td a")[1]["href"]
+    operator.post(url, 422, reason="")
+    operator.post(url, reason="运营商通知")
+    assert operator.get("/replies/waiting").select(".empty-state")
+    assert operator.get("/replies/").rows()[0][1] == "10****01 已忽略"
+
+
+def test_a_viewer_sees_what_waits_but_decides_nothing(client, arrived):
+    arrived("T", phone="Shop")
+    viewer = client.as_("viewer")
+    url = viewer.get("/replies/waiting").select_one("td a")
+    assert url is None
+    viewer.get("/replies/waiting/1", 403)

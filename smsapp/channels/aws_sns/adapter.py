@@ -40,6 +40,7 @@ class AwsSns(Channel):
     """One request per message; the id in its answer is what receipts name."""
 
     kind = "aws_sns"
+    worldwide = True
     label = "Amazon SNS"
     about = _l("Whole texts to most countries; receipts and replies through a topic, if you set one up.")
     receipts_by_provider_ref = True

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from smsapp.channels._numbers import e164
 from smsapp.channels._setting import Values
 from smsapp.channels._settings import PLAIN_HTTP
 from smsapp.channels.base import (
@@ -239,6 +240,10 @@ class Gateway(Channel):
     def _taken(self, body: Body) -> Answer:
         return Answer(True, ((self._id.find(body) if self._id else None) or "")[:CODE_LENGTH])
 
+    @property
+    def can_check(self) -> bool:
+        return bool(self._check_url)
+
     async def test_credentials(self, http: HttpClient) -> str:
         """Call the checking address; return what the gateway said, or "" if it only said yes."""
         if not self._check_url:
@@ -298,12 +303,13 @@ class Gateway(Channel):
             name = self._receipt[setting]
             return (get(name) or "").strip() if name else ""
 
-        phone = self._e164(value("receipt_phone"))
+        phone = e164(value("receipt_phone"), self.country)
         if self._receipt["reply_text"] and get(self._receipt["reply_text"]) is not None:
             text = value("reply_text")
             if value("reply_coding") in UCS2:
                 text = bytes.fromhex(value("reply_hex")).decode("utf-16-be", "replace").strip()
-            return [Reply(self._e164(value("reply_phone")), text, provider_ref=value("receipt_id"))]
+            sender = value("reply_phone")
+            return [Reply(e164(sender, self.country) or sender, text, provider_ref=value("receipt_id"))]
         status = value("receipt_status")
         ref, provider_ref = value("receipt_ref"), value("receipt_id")
         if not status or not (ref or provider_ref):
@@ -320,14 +326,6 @@ class Gateway(Channel):
         if self.per_request > 1 and ref:
             ref, provider_ref = "", ref
         return [Receipt(news, ref, provider_ref, phone, outcome, code[:CODE_LENGTH])]
-
-    def _e164(self, raw: str) -> str:
-        digits = "".join(one for one in raw if one in "0123456789")
-        if not digits:
-            return ""
-        if self._number_format == "national" and not raw.startswith(("+", "00")) and len(digits) == 11:
-            return "+86" + digits
-        return "+" + digits.removeprefix("00")
 
     def acknowledgement(self) -> Acknowledgement:
         return Acknowledgement(body=self._receipt["callback_answer"].encode())

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from smsapp.channels._numbers import e164
 from smsapp.channels._verdicts import About, refusal
 from smsapp.channels._verdicts import Refused as PieceRefused
 from smsapp.channels.base import (
@@ -283,7 +284,7 @@ class Smpp(Channel):
         if not receipts.is_text(delivered):
             return []
         text: str | None = decoded(delivered.text, delivered.coding, self.values["alphabet"])
-        phone = self._e164(delivered.source)
+        phone = e164(delivered.source, self.country, delivered.source_ton) or delivered.source
         place = receipts.place_of(delivered) or place_in(delivered.header)
         if place is not None and place[1] > 1:
             text = self._drawer.put(phone, place, text or "", self.clock())
@@ -292,16 +293,9 @@ class Smpp(Channel):
     def _about(self, delivered: Delivered) -> str:
         """Return the number a receipt is about: its source, unless that is our own sender, as some leave it."""
         ours = self.values["source"].lstrip("+")
-        source, destination = delivered.source, delivered.destination
-        return self._e164(destination if ours and source.lstrip("+") == ours else source)
-
-    def _e164(self, raw: str) -> str:
-        digits = "".join(one for one in raw if one in "0123456789")
-        if not digits:
-            return ""
-        if self.values["number_format"] == "national" and not raw.startswith(("+", "00")) and len(digits) == 11:
-            return "+86" + digits
-        return "+" + digits.removeprefix("00")
+        if ours and delivered.source.lstrip("+") == ours:
+            return e164(delivered.destination, self.country, delivered.destination_ton)
+        return e164(delivered.source, self.country, delivered.source_ton)
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:

@@ -134,7 +134,10 @@ class Delivered:
     """A deliver_sm: a receipt or a reply."""
 
     source: str
+    source_ton: int
+    """Type of number: 1 international, 2 national."""
     destination: str
+    destination_ton: int
     esm_class: int
     coding: int
     text: bytes
@@ -147,7 +150,9 @@ def read_deliver(body: bytes) -> Delivered:
     """Return what a deliver_sm says; raises ValueError if it is cut short or ill-formed."""
     try:
         at = body.index(0) + 3
+        source_ton = body[at - 2]
         source, at = _read_c_string(body, at)
+        destination_ton = body[at]
         destination, at = _read_c_string(body, at + 2)
         esm_class = body[at]
         _schedule, at = _read_c_string(body, at + 3)
@@ -168,7 +173,7 @@ def read_deliver(body: bytes) -> Delivered:
     header = b""
     if esm_class & HAS_UDH and text:
         header, text = text[1 : 1 + text[0]], text[1 + text[0] :]
-    return Delivered(source, destination, esm_class, coding, text, header, extras)
+    return Delivered(source, source_ton, destination, destination_ton, esm_class, coding, text, header, extras)
 
 
 def _read_c_string(body: bytes, at: int) -> tuple[str, int]:

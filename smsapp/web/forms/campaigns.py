@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
+from flask_babel import ngettext
 from wtforms import (
     DateField,
     IntegerField,
@@ -25,15 +25,18 @@ from wtforms.widgets import CheckboxInput, HiddenInput, ListWidget
 from smsapp.domain.campaign import LONGEST_NAME
 from smsapp.domain.errors import Problem
 from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
+from smsapp.domain.sms_template import measure
+from smsapp.domain.writing import Form
 from smsapp.services.campaigns import Draft
+from smsapp.web.forms import PageForm
 from smsapp.words import campaigns as words
 from smsapp.words import label, sentence
 
 FIXED = "="
 """The choice "a fixed text" among the properties; no property is called like this."""
 RECUR = "recurring"
-FROM, TEXT = "from-", "text-"
-"""A variable has two controls: where its value comes from, and a text (the fixed one, or the fallback)."""
+FROM, TEXT, FORM = "from-", "text-", "form-"
+"""A variable's controls: where its value comes from, a text (the fixed one, or the fallback), how it is written."""
 COMMON_ZONES = (
     "Asia/Shanghai",
     "Asia/Urumqi",
@@ -90,7 +93,7 @@ class TimeOfDay(TimeField):  # type: ignore[misc]
         return self.data.strftime("%H:%M:%S") if self.data else ""
 
 
-class CampaignForm(FlaskForm):  # type: ignore[misc]
+class CampaignForm(PageForm):
     version = IntegerField(widget=HiddenInput(), default=0)
     name = StringField(_l("Campaign name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
     segment = SelectField(_l("Segment"), coerce=_chosen)
@@ -157,33 +160,98 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
         )
 
 
+FIELDS = {
+    "second_channel": "second_channel",
+    "second": "second_template",
+    "time": "time",
+    "weekdays": "weekdays",
+    "monthdays": "monthdays",
+    "end": "end",
+    "zone": "zone",
+}
+"""The field of a problem, by what its code begins with; of others it is the one its place names."""
+
+
+def put_draft_problems(form: CampaignForm, problems: Iterable[Problem]) -> dict[str, str]:
+    """Put each sentence at its field; return those of variables, which have no field: {variable: sentence}."""
+    variables: dict[str, str] = {}
+    for problem in problems:
+        if "variable" in problem.facts:
+            variables[str(problem.facts["variable"])] = sentence(problem)
+            continue
+        begin = next((begin for begin in FIELDS if problem.code.startswith(begin + "_")), "")
+        name = FIELDS.get(begin) or {"schedule": "start"}.get(problem.place, problem.place)
+        if sentence(problem) not in form[name].errors:
+            form[name].errors = [*form[name].errors, sentence(problem)]
+    return variables
+
+
 def _seconds(time: dt.time | None) -> dt.time | None:
     return time.replace(microsecond=0) if time else None
 
 
 def read_mapping(
-    typed: Mapping[str, str], names: Iterable[str], kept: Mapping[str, Any], properties: Iterable[str]
+    typed: Mapping[str, str],
+    names: Iterable[str],
+    kept: Mapping[str, Any],
+    properties: Collection[str],
+    likely: Callable[[str], str | None],
 ) -> dict[str, Any]:
     """Return the mapping of these variables as typed; one that was not on the form keeps its stored source.
 
-    A variable seen for the first time takes the property of the same name, if there is one.
+    A variable seen for the first time takes the property that `likely` names, if there is one.
     """
-    known = {name.casefold(): name for name in properties}
     mapping: dict[str, Any] = {}
     for name in names:
         source, text = typed.get(FROM + name), typed.get(TEXT + name, "").strip()
         if source is None:
             if name in kept:
                 mapping[name] = kept[name]
-            elif name.casefold() in known:
-                mapping[name] = {"property": known[name.casefold()], "fallback": None}
+            elif (guess := likely(name)) is not None:
+                mapping[name] = {"property": guess, "fallback": None}
         elif source == FIXED:
             mapping[name] = {"fixed": text}
-        elif source in known.values():
+        elif source in properties:
             mapping[name] = {"property": source, "fallback": text or None}
+            if (form := typed.get(FORM + name)) in set(Form):
+                mapping[name]["form"] = form
         elif text:
             mapping[name] = {"fixed": text}
     return mapping
+
+
+EXCERPT = 40
+"""Characters of a template's text in the drop-down."""
+
+
+class Worded(Protocol):
+    """A template a person can choose."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def signature(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def purpose(self) -> str: ...
+
+
+def _described(templates: Iterable[Worded]) -> list[tuple[str, str]]:
+    """Return choices that tell templates of one name apart: what for, how many parts, and how the text begins."""
+    found = []
+    for one in templates:
+        parts = measure(one.signature, one.text).parts
+        begins = one.text if len(one.text) <= EXCERPT else one.text[:EXCERPT] + "…"
+        size = ngettext("%(num)s part", "%(num)s parts", parts)
+        found.append((str(one.id), " · ".join((one.name, label(one.purpose, "Purpose"), size, begins))))
+    return found
 
 
 class Named(Protocol):
@@ -200,19 +268,20 @@ def offer(
     form: CampaignForm,
     segments: Iterable[Named],
     channels: Iterable[Named],
-    templates: Iterable[Named],
-    counterparts: Iterable[Named],
+    templates: Iterable[Worded],
+    counterparts: Iterable[Worded],
     stored: Draft,
 ) -> None:
     """Fill the drop-downs. What the draft was stored with but may not be chosen any more stays, named as such."""
-    channels = list(channels)
+    of_channels = [(str(row.id), row.name) for row in channels]
+    of_segments = [(str(row.id), row.name) for row in segments]
     for field, rows, chosen, nothing in (
-        (form.segment, segments, stored.segment_id, _("Choose a segment")),
-        (form.channel, channels, stored.channel_id, _("Choose a channel")),
-        (form.template, templates, stored.template_id, _("Choose a template")),
-        (form.second_channel, channels, stored.second_channel_id, _("None: wait for the channel")),
-        (form.second_template, counterparts, stored.second_template_id, _("Choose a template")),
+        (form.segment, of_segments, stored.segment_id, _("Choose a segment")),
+        (form.channel, of_channels, stored.channel_id, _("Choose a channel")),
+        (form.template, _described(templates), stored.template_id, _("Choose a template")),
+        (form.second_channel, of_channels, stored.second_channel_id, _("None: wait for the channel")),
+        (form.second_template, _described(counterparts), stored.second_template_id, _("Choose a template")),
     ):
-        field.choices = [("", nothing), *((str(row.id), row.name) for row in rows)]
+        field.choices = [("", nothing), *rows]
         if chosen is not None and field.data == chosen and str(chosen) not in dict(field.choices):
             field.choices.append((str(chosen), _("No longer available: #%(id)s", id=chosen)))

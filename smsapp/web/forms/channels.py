@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     DecimalField,
@@ -15,15 +14,20 @@ from wtforms import (
     IntegerField,
     PasswordField,
     SelectField,
+    SelectMultipleField,
     StringField,
     TelField,
     TextAreaField,
     URLField,
 )
 from wtforms.validators import Length, Optional
+from wtforms.widgets import CheckboxInput, ListWidget
 
+from smsapp.domain.numbering import SPECIAL
 from smsapp.services import channels, contacts
 from smsapp.services.channels import Wanted
+from smsapp.web.forms import PageForm
+from smsapp.words.channels import CLASSES
 from smsapp.words.segments import property_name
 
 if TYPE_CHECKING:
@@ -33,11 +37,20 @@ if TYPE_CHECKING:
 LONGEST = Length(max=20_000)
 
 
-class ChannelForm(FlaskForm):  # type: ignore[misc]
+class ChannelForm(PageForm):
     """What every channel has, whatever its kind."""
 
     name = StringField(_l("Name"), [Length(max=200)])
     phone_property = SelectField(_l("Property that holds the phone"))
+    trusted_numbers = BooleanField(_l("Only numbers from server keys, files and people"))
+    country = StringField(_l("Country of national numbers"), [Length(max=2)])
+    countries = StringField(_l("Allowed countries and regions"), [Length(max=2000)])
+    number_classes = SelectMultipleField(
+        _l("Allowed kinds of numbers beside mobile ones"),
+        choices=[(str(kind), CLASSES[kind]) for kind in SPECIAL],
+        widget=ListWidget(),
+        option_widget=CheckboxInput(),
+    )
     rate = IntegerField(_l("Messages per second"), [Optional()])
     quiet_from = StringField(_l("Quiet from"))
     quiet_until = StringField(_l("Quiet until"))
@@ -51,6 +64,10 @@ class ChannelForm(FlaskForm):  # type: ignore[misc]
             name=self.name.data or "",
             values={one.name: _typed(self[one.name], one) for one in kind.settings},
             phone_property=self.phone_property.data or "",
+            trusted_numbers=bool(self.trusted_numbers.data),
+            country=self.country.data or "",
+            countries=self.countries.data or "",
+            number_classes=self.number_classes.data or (),
             rate=self.rate.data,
             quiet_from=self.quiet_from.data or "",
             quiet_until=self.quiet_until.data or "",
@@ -107,7 +124,7 @@ FIELDS: dict[str, Any] = {"secret": PasswordField, "long_text": TextAreaField, "
 """Controls that are more than one line of text, by widget."""
 
 
-class TestForm(FlaskForm):  # type: ignore[misc]
+class TestForm(PageForm):
     """One real message to one number."""
 
     number = TelField(_l("Phone number"), [Length(max=40)])

@@ -43,9 +43,18 @@ def upgrade_inbox() -> None:
             sqlite_where=sa.text("state = 0"),
             postgresql_where=sa.text("state = 0"),
         )
+    op.create_table(
+        "upload",
+        sa.Column("id", db.BigId, nullable=False),
+        sa.Column("received_at", db.UtcDateTime(), nullable=False),
+        sa.Column("counted", db.Json, nullable=False),
+        sa.Column("records", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_upload")),
+    )
 
 
 def downgrade_inbox() -> None:
+    op.drop_table("upload")
     op.drop_table("inbox")
 
 
@@ -98,6 +107,9 @@ def upgrade_main() -> None:
         sa.Column("secrets", sa.LargeBinary(), nullable=False),
         sa.Column("callback_token", sa.String(length=64), nullable=False),
         sa.Column("phone_property", sa.String(length=125), nullable=False),
+        sa.Column("country", sa.String(length=2), nullable=False),
+        sa.Column("countries", db.Json, nullable=False),
+        sa.Column("number_classes", db.Json, nullable=False),
         sa.Column("trusted_numbers", sa.Boolean(), nullable=False),
         sa.Column("rate", sa.Integer(), nullable=True),
         sa.Column("quiet_from", sa.String(length=5), nullable=False),
@@ -315,6 +327,7 @@ def upgrade_main() -> None:
         sa.Column("file_name", sa.String(length=255), nullable=False),
         sa.Column("path", sa.String(length=255), nullable=False),
         sa.Column("format", db.Json, nullable=False),
+        sa.Column("preview", db.Json, nullable=False),
         sa.Column("mapping", db.Json, nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("failure", sa.String(length=60), nullable=False),
@@ -324,6 +337,7 @@ def upgrade_main() -> None:
         sa.Column("added", sa.Integer(), nullable=False),
         sa.Column("changed", sa.Integer(), nullable=False),
         sa.Column("refused", sa.Integer(), nullable=False),
+        sa.Column("without_number", sa.Integer(), nullable=False),
         sa.Column("lease_until", db.UtcDateTime(), nullable=True),
         sa.Column("created_by", sa.Integer(), nullable=True),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
@@ -389,6 +403,13 @@ def upgrade_main() -> None:
         sa.PrimaryKeyConstraint("channel_id", "name", name=op.f("pk_signature")),
     )
     op.create_table(
+        "special_number",
+        sa.Column("phone", sa.String(length=16), nullable=False),
+        sa.Column("number_class", sa.String(length=12), nullable=False),
+        sa.PrimaryKeyConstraint("phone", name=op.f("pk_special_number")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "stray_receipt",
         sa.Column("id", db.BigId, nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
@@ -451,6 +472,7 @@ def upgrade_main() -> None:
         sa.Column("next_due_at", db.UtcDateTime(), nullable=True),
         sa.Column("confirmed_template", db.Json, nullable=True),
         sa.Column("confirmed_second", db.Json, nullable=True),
+        sa.Column("reviewed", db.Json, nullable=True),
         sa.Column("failure", sa.String(length=40), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_by", sa.Integer(), nullable=True),
@@ -553,6 +575,8 @@ def upgrade_main() -> None:
         sa.Column("phone", sa.String(length=16), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("opt_out", sa.Boolean(), nullable=False),
+        sa.Column("sender", sa.String(length=80), nullable=False),
+        sa.Column("waits", sa.Boolean(), nullable=False),
         sa.Column("received_at", db.UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["campaign_id"], ["campaign.id"], name=op.f("fk_reply_campaign_id"), ondelete="SET NULL"
@@ -564,6 +588,9 @@ def upgrade_main() -> None:
     with op.batch_alter_table("reply", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_reply_phone"), ["phone"], unique=False)
         batch_op.create_index(batch_op.f("ix_reply_received_at"), ["received_at"], unique=False)
+        batch_op.create_index(
+            "ix_reply_waits", ["id"], unique=False, sqlite_where=sa.text("waits"), postgresql_where=sa.text("waits")
+        )
 
     op.create_table(
         "run",
@@ -580,6 +607,7 @@ def upgrade_main() -> None:
         sa.Column("hold_reason", sa.String(length=40), nullable=False),
         sa.Column("cancel_reason", sa.String(length=40), nullable=False),
         sa.Column("failure", sa.String(length=40), nullable=False),
+        sa.Column("drift", db.Json, nullable=True),
         sa.Column("hold_until", db.UtcDateTime(), nullable=True),
         sa.Column("held_at", db.UtcDateTime(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
@@ -691,11 +719,18 @@ def upgrade_main() -> None:
         sa.PrimaryKeyConstraint("channel_id", "code", name=op.f("pk_unknown_code")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "upload_mark",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("applied", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_upload_mark")),
+    )
     # ### end Alembic commands ###
 
 
 def downgrade_main() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("upload_mark")
     op.drop_table("unknown_code")
     with op.batch_alter_table("decision", schema=None) as batch_op:
         batch_op.drop_index("ix_decision_message")
@@ -724,6 +759,7 @@ def downgrade_main() -> None:
 
     op.drop_table("run")
     with op.batch_alter_table("reply", schema=None) as batch_op:
+        batch_op.drop_index("ix_reply_waits", sqlite_where=sa.text("waits"), postgresql_where=sa.text("waits"))
         batch_op.drop_index(batch_op.f("ix_reply_received_at"))
         batch_op.drop_index(batch_op.f("ix_reply_phone"))
 
@@ -777,6 +813,7 @@ def downgrade_main() -> None:
         batch_op.drop_index(batch_op.f("ix_stray_receipt_at"))
 
     op.drop_table("stray_receipt")
+    op.drop_table("special_number")
     op.drop_table("signature")
     op.drop_table("sms_template")
     op.drop_table("segment")

@@ -1,0 +1,282 @@
+"""Profiles that apps report: what stored uploads ask for, applied in order and in bulk.
+
+Reading (what a record asks for) is done before the transaction; only what depends on what contacts hold is done in it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from smsapp.domain import contact as rules
+from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
+from smsapp.services import quotas
+from smsapp.store import contacts, intake, uploads
+from smsapp.store.contacts import Held, Profile
+from smsapp.store.db import as_json, session, writing
+from smsapp.store.intake import Bad, KeyRights
+from smsapp.store.settings import settings
+from smsapp.store.uploads import Upload
+
+UP = "up"
+"""Where a refused record came from: the upload protocol."""
+BROKEN = "$broken"
+"""In a stored record: the text of one that is no JSON."""
+MOST_KEPT = 1000
+"""So many refused records of one transaction are kept one by one; the others are counted."""
+MOST_LOSSES = 20
+"""So many of a record's lost properties are named."""
+NOBODY = Held({})
+MORE = "more"
+"""The reason of the one line that counts them."""
+
+_parse = json.JSONDecoder(strict=False).decode
+
+
+@dataclass
+class Report:
+    """What became of the records of some uploads."""
+
+    kept: int = 0
+    ignored: int = 0
+    """Records that asked to be checked only."""
+    refused: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+    """Of the refused: those that are only counted, by reason."""
+    left_out: int = 0
+    """Kept without some of their properties."""
+    created: Counter[str] = field(default_factory=Counter)
+    """New contacts by AppKey."""
+
+    def add(self, other: Report) -> None:
+        """Add what became of others."""
+        self.kept += other.kept
+        self.ignored += other.ignored
+        self.refused += other.refused
+        self.left_out += other.left_out
+        self.counted.update(other.counted)
+        self.created.update(other.created)
+
+
+@dataclass
+class _Reading:
+    """Records, read with what was known about properties at that moment."""
+
+    types: dict[str, Type]
+    wanted: list[tuple[Operation, str, Any]] = field(default_factory=list)
+    """Operation, AppKey, record as it came."""
+    fresh: dict[str, Type] = field(default_factory=dict)
+    bad: list[Bad] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    rights: Mapping[str, KeyRights] = field(default_factory=dict)
+    room: dict[str, int] = field(default_factory=dict)
+    """{AppKey: contacts that it may create}"""
+    report: Report = field(default_factory=Report)
+
+
+class Overtaken(Exception):
+    """Somebody else has applied these uploads, or created one of their contacts, meanwhile: nothing was changed."""
+
+
+def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
+    """Apply stored uploads in one transaction, in order; None if another process is at it.
+
+    Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
+    """
+    records = [record for row in rows for record in _parse(row.records.decode("utf-8", "surrogatepass"))]
+    read = _read(records, contacts.property_types())
+    for row in rows:
+        read.report.counted.update(row.counted)
+    rights = intake.key_rights(session(), read.keys)
+    room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
+    read.rights, read.room = rights, {key.key: room[key.id] for key in rights.values()}
+    with writing() as current:
+        if not uploads.only_reader(current):
+            return None
+        if not uploads.settle(current, rows):
+            raise Overtaken
+        known = contacts.add_properties(current, read.fresh, now)
+        if known != read.fresh:
+            # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
+            full = read.fresh.keys() - known.keys()
+            types = {name: kind for name, kind in read.types.items() if name not in full}
+            again = _read(records, types | known, full)
+            again.report.counted, again.room, again.rights = read.report.counted, read.room, rights
+            read = again
+        _apply(current, read, now)
+        _tell(current, read, now)
+        if read.keys:
+            intake.touch_keys(current, read.keys, now)
+    created = read.report.created
+    quotas.note_new_contacts({key.id: created[key.key] for key in rights.values() if key.key in created}, now)
+    return read.report
+
+
+def put_aside(row: Upload, now: dt.datetime) -> Report:
+    """Keep an upload that cannot be applied among the refused records, whatever is wrong with it."""
+    with writing() as current:
+        if not (uploads.only_reader(current) and uploads.settle(current, [row])):
+            return Report()
+        raw = row.records.decode("utf-8", "replace")
+        intake.add_bad(current, UP, [Bad(Reason.BAD_RECORD, raw)], now)
+    return Report(refused=1)
+
+
+def _read(records: Sequence[dict[str, Any]], types: Mapping[str, Type], full: Collection[str] = ()) -> _Reading:
+    """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
+    read = _Reading(dict(types))
+    known, wanted = read.types, read.wanted
+    for record in records:
+        key = record["appid"]
+        read.keys.add(key)
+        try:
+            if BROKEN in record:
+                raise Unfit(Reason.BROKEN)
+            asked = rules.operation(record, known)
+        except Unfit as unfit:
+            _refuse(read, record, unfit, key)
+            continue
+        if asked is None or not asked.kept:
+            read.report.ignored += 1
+            if asked is not None and asked.losses:
+                wanted.append((asked, key, record))
+            continue
+        if not asked.types.keys() <= known.keys():
+            if full:
+                asked = _without_full(asked, full)
+            for name in asked.types.keys() - known.keys():
+                known[name] = read.fresh[name] = asked.types[name]
+        wanted.append((asked, key, record))
+    return read
+
+
+def _without_full(asked: Operation, full: Collection[str]) -> Operation:
+    """Return the operation without properties for which the catalogue has no room."""
+    facts = {"limit": rules.MAX_CATALOGUE}
+    asked.losses += [
+        Loss(Reason.TOO_MANY_NAMES, name, rules.excerpt(asked.values[name]), {"name": name, **facts})
+        for name in sorted(asked.types.keys() & set(full))
+    ]
+    return rules.without(asked, full)
+
+
+def _refuse(read: _Reading, record: dict[str, Any], unfit: Unfit, key: str) -> None:
+    read.report.refused += 1
+    if len(read.bad) < MOST_KEPT:
+        raw = record.get(BROKEN)
+        read.bad.append(Bad(unfit.reason, str(raw) if raw is not None else as_json(record), unfit.facts, key))
+
+
+def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
+    """Carry out the operations in order on what the contacts hold, then write each changed contact once."""
+    aliases = [asked for asked, _, _ in read.wanted if asked.kind is Kind.ALIAS]
+    ids = {asked.xwho for asked, _, _ in read.wanted} | {asked.original_id for asked in aliases}
+    known = contacts.bound(current, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
+    fresh = _bind(current, aliases, known, now)
+    before = contacts.lock(current, {known.get(xwho, xwho) for xwho in ids} | fresh.keys())
+    held = {xwho: contact.properties for xwho, contact in before.items()}
+    gone: dict[str, str] = {}
+    for asked, key, record in read.wanted:
+        if not asked.kept:
+            continue
+        xwho = known.get(asked.xwho, asked.xwho)
+        properties = held.get(xwho)
+        after = rules.applied(properties or {}, asked)
+        if properties is None and after and not _may_create(read, key):
+            _refuse(read, record, Unfit(Reason.QUOTA, limit=quotas.most_contacts(read.rights[key].rights.kind)), key)
+            continue
+        anonymous = asked.original_id
+        if anonymous and anonymous not in known and fresh.get(anonymous) == asked.xwho:
+            known[anonymous] = xwho
+            gone[anonymous] = xwho
+            after = rules.merged(after, held.pop(anonymous, {}))
+        read.report.kept += 1
+        if after and asked.kind is not Kind.DELETE:
+            held[xwho] = after
+        else:
+            # Nothing is known of this person (any more): there is no empty contact.
+            held.pop(xwho, None)
+            if properties is not None and asked.kind is not Kind.DELETE:
+                held[xwho] = after
+    _write(current, before, held, gone, now)
+
+
+def _may_create(read: _Reading, key: str) -> bool:
+    """Say whether one more contact fits into the quota of this key, and count it."""
+    room = read.room.get(key, 1)
+    if room <= 0:
+        return False
+    read.room[key] = room - 1
+    read.report.created[key] += 1
+    return True
+
+
+def _bind(current: Session, asked: Sequence[Operation], known: Mapping[str, str], now: dt.datetime) -> dict[str, str]:
+    """Bind anonymous ids to registered ones, one to one, where neither side is bound yet; return the new bindings."""
+    taken = {*known, *known.values()}
+    wanted: dict[str, str] = {}
+    for operation in asked:
+        if operation.original_id != operation.xwho and not taken & {operation.original_id, operation.xwho}:
+            wanted[operation.original_id] = operation.xwho
+            taken |= {operation.original_id, operation.xwho}
+    if not wanted:
+        return wanted
+    contacts.bind(current, wanted, now)
+    really = contacts.bound(current, wanted)
+    return {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
+
+
+def _write(
+    current: Session,
+    before: Mapping[str, Held],
+    held: Mapping[str, Properties],
+    gone: Mapping[str, str],
+    now: dt.datetime,
+) -> None:
+    """Write the contacts that are new or changed, and remove those of which nothing is left."""
+    names, region = contacts.phone_properties(current), settings().DEFAULT_REGION
+    profiles = []
+    for xwho, properties in held.items():
+        contact = before.get(xwho, NOBODY)
+        if properties != contact.properties:
+            numbers = contacts.phones_of(properties, names, region)
+            profiles.append(Profile(xwho, properties, numbers, contact.sources, contact.anonymous))
+    fresh = [profile for profile in profiles if profile.xwho not in before]
+    if contacts.create(current, fresh, now) < len(fresh):
+        raise Overtaken
+    contacts.replace(current, [profile for profile in profiles if profile.xwho in before], now)
+    contacts.absorb(current, gone)
+    contacts.remove(current, before.keys() - held.keys() - gone.keys())
+
+
+def _tell(current: Session, read: _Reading, now: dt.datetime) -> None:
+    """Keep what was refused or left out, with the reason."""
+    report = read.report
+    for asked, key, record in read.wanted:
+        if asked.losses:
+            report.left_out += asked.kept
+            if len(read.bad) < MOST_KEPT:
+                read.bad.append(Bad(asked.losses[0].reason, as_json(record), _facts(asked.losses), key))
+    told = len(read.bad)
+    more = report.refused + report.left_out - told
+    bad = [*read.bad, Bad(MORE, "", {"n": more})] if more > 0 else read.bad
+    report.refused += report.counted.total()
+    bad = [*bad, *(Bad(reason, "", {"n": n}) for reason, n in report.counted.items())]
+    intake.add_bad(current, UP, bad, now)
+
+
+def _facts(losses: Sequence[Loss]) -> dict[str, Any]:
+    """Return the facts of a record whose first loss gives the reason, and of which the others are listed."""
+    first, *others = losses[:MOST_LOSSES]
+    facts = {"name": first.name, "value": first.value, **first.facts}
+    if others:
+        facts["others"] = [
+            {"name": loss.name, "reason": loss.reason.value, "value": loss.value, **loss.facts} for loss in others
+        ]
+    return facts

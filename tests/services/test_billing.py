@@ -1,0 +1,141 @@
+"""Parts and cost are known for every accepted message, however it came to be accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from smsapp.channels.base import News, Receipt, Unreachable
+from smsapp.domain.message import Settle, Status
+from smsapp.services import channels, doubts, sending, verify, write_back
+from smsapp.services.write_back import Carried
+from smsapp.store import ledger
+from smsapp.store.db import session, writing
+from smsapp.store.ledger import Answered, Claimed
+from smsapp.store.runs import Message
+from tests import builders
+from tests.engine import OPERATOR, apply, claimed, confirmed, funnel, refs, the_run
+from tests.fakes import FakeClock
+
+LONG = "您的积分将于本月底到期，请及时使用。" * 3 + "${level}会员专享"
+"""One part with the signature; two for somebody with a long level."""
+LEVELS = ("金卡", "银卡", "黑金卡尊享会员级别")
+PARTS = [1, 1, 2]
+
+
+def lost(clock: FakeClock) -> tuple[int, Claimed]:
+    """A run to three people of whom one's text is longer, its only batch in the hands of a worker that is dead."""
+    for level in LEVELS:
+        builders.contacts(1, level=level)
+    builders.known_property("level")
+    channel = builders.channel(price="0.05", currency="CNY")
+    template = builders.template(channel.id, text=LONG)
+    mapping = {"level": {"property": "level"}}
+    campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
+    sending.open_run(run_id, clock.now)
+    return run_id, claimed(campaign, clock, "dead")
+
+
+def expire(clock: FakeClock) -> None:
+    clock.forward(seconds=61)
+    sending.sweep(clock.now)
+
+
+def deliver(clock: FakeClock, run_id: int, *seqs: int) -> None:
+    apply(
+        clock, *(Receipt(News.DELIVERED, ref) for n, ref in enumerate(refs(run_id), start=1) if n in seqs or not seqs)
+    )
+
+
+def answer(batch: Claimed, clock: FakeClock, parts: int = 7) -> None:
+    """The dead worker's answers come after all; the number of parts they bring tells them from those counted by us."""
+    answers = [Answered(seq, Status.ACCEPTED, parts) for seq, _phone, _params in batch.rows]
+    with writing() as current:
+        ledger.write_back(current, [ledger.gather(batch, answers)], int(clock.now.timestamp()))
+
+
+def by_receipts_afterwards(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+    expire(clock)
+    deliver(clock, run_id)
+
+
+def by_receipts_before(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+    deliver(clock, run_id)
+    expire(clock)
+
+
+def by_some_before_and_some_after(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+    deliver(clock, run_id, 2)
+    expire(clock)
+    deliver(clock, run_id)
+
+
+def by_a_person(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+    expire(clock)
+    doubts.decide(run_id, Settle.SENT, OPERATOR, clock.now)
+
+
+def by_receipts_and_a_late_answer(clock: FakeClock, run_id: int, batch: Claimed) -> None:
+    expire(clock)
+    deliver(clock, run_id)
+    answer(batch, clock)
+
+
+def by_a_person_and_a_late_answer(clock: FakeClock, run_id: int, batch: Claimed) -> None:
+    by_a_person(clock, run_id, batch)
+    answer(batch, clock)
+
+
+def by_receipts_for_what_was_said_not_to_have_left(clock: FakeClock, run_id: int, batch: Claimed) -> None:
+    deliver(clock, run_id)
+    adapter = channels.adapter(the_run(run_id).channel_id)
+    carried = Carried(batch, the_run(run_id).channel_id, adapter, troubled=False, trouble=Unreachable("refused"))
+    write_back.write_back([carried], clock.now)
+
+
+def by_receipts_of_the_first_try_while_the_second_waits(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+    expire(clock)
+    doubts.decide(run_id, Settle.AGAIN, OPERATOR, clock.now)
+    deliver(clock, run_id)
+
+
+@pytest.mark.parametrize(
+    "settled",
+    [
+        by_receipts_afterwards,
+        by_receipts_before,
+        by_some_before_and_some_after,
+        by_a_person,
+        by_receipts_and_a_late_answer,
+        by_a_person_and_a_late_answer,
+        by_receipts_for_what_was_said_not_to_have_left,
+        by_receipts_of_the_first_try_while_the_second_waits,
+    ],
+    ids=lambda settled: settled.__name__,
+)
+def test_every_accepted_message_has_its_parts_and_the_run_their_sum(
+    app: Flask, clock: FakeClock, settled: Callable[[FakeClock, int, Claimed], None]
+) -> None:
+    # given a worker that died between its calls and its write-back
+    run_id, batch = lost(clock)
+    # when its messages turn out to have been accepted
+    settled(clock, run_id, batch)
+    # then
+    parts = session().scalars(sa.select(Message.parts).where(Message.run_id == run_id).order_by(Message.seq)).all()
+    assert funnel(run_id).accepted == 3
+    assert parts == PARTS
+    assert the_run(run_id).parts == sum(PARTS)
+    assert [check.broken for check in verify.verify() if check.broken] == []
+
+
+def test_what_an_answer_brings_is_counted_once_when_the_receipt_was_quicker(app: Flask, clock: FakeClock) -> None:
+    run_id, batch = lost(clock)
+    deliver(clock, run_id, 1)
+    assert the_run(run_id).parts == 0
+    answer(batch, clock, parts=2)
+    assert (funnel(run_id).accepted, the_run(run_id).parts) == (3, 6)
+    answer(batch, clock, parts=2)
+    assert the_run(run_id).parts == 6

@@ -1,0 +1,19 @@
+"""Reporting as apps do, and what they report applied at once instead of a moment later."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+
+from flask import current_app
+
+from smsapp.services import uploads
+from smsapp.services.profiles import Report
+
+
+def report(records: Sequence[object], appid: str, now: dt.datetime) -> Report:
+    """Report these records in one request, as a web process that was just started; return what became of them."""
+    current_app.extensions.pop(uploads.EXTENSION, None)
+    uploads.take(json.dumps(records).encode(), appid, now)
+    return uploads.apply_waiting(now)
