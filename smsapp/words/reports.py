@@ -182,7 +182,7 @@ HOLDS: dict[HoldReason, Any] = {
     HoldReason.THROTTLED: _l("The provider asked to slow down; it goes on by itself."),
     HoldReason.UNREACHABLE: _l("The provider cannot be reached; it is tried again by itself."),
     HoldReason.NO_ANSWERS: _l(
-        "The provider takes requests and does not answer, so nothing more is put in doubt. One request at a time tries "
+        "The provider takes requests and does not answer, so nothing more is sent for now. One request at a time tries "
         "whether it answers again; then it goes on by itself."
     ),
     HoldReason.PAUSED: _l("A person has paused it."),
