@@ -36,7 +36,7 @@ def safe(cell: object) -> object:
 
 def is_unusual(text: str) -> bool:
     """Return whether `plain` may change a cell of this text (a part of a file): a quick look before a slow one."""
-    return ('="' in text or "#" in text or "'" in text) and _UNUSUAL.search(text) is not None
+    return ("=" in text or "#" in text or "'" in text) and _UNUSUAL.search(text) is not None
 
 
 def plain(cell: str) -> str:

@@ -59,6 +59,8 @@ class CsvRows:
         self._width = 0
         """Cells of the first row that holds any."""
         self._reread = 0
+        self._quoted = False
+        """Whether a quotation mark is in the block: blanks before one are no part of its cell."""
         self._at_end = False
 
     def take(self, count: int) -> list[Row]:
@@ -73,19 +75,21 @@ class CsvRows:
         self._at_end = not lines
         if self._open:
             lines, self._open = self._open + lines, []
+        text = "".join(lines)
+        self._quoted = '"' in text
         rows: list[Row] = []
         if self._read_good(lines, rows) < len(lines) or len(rows) < len(lines):
             rows = self._read_carefully(lines)
         if not self._width:
             self._width = next((len(row) for row in rows if any(row)), 0)
-        if csv_text.is_unusual("".join(lines)):
+        if csv_text.is_unusual(text):
             rows = [[*map(csv_text.plain, row)] if isinstance(row, list) else row for row in rows]
         if max(map(len, rows), default=0) > MOST_COLUMNS:
             rows = [row if len(row) <= MOST_COLUMNS else _cut(row) for row in rows]
         self._ready += rows
 
     def _reader(self, lines: Sequence[str], *, strict: bool = True) -> Any:
-        return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True, strict=strict)
+        return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=self._quoted, strict=strict)
 
     def _read_good(self, lines: Sequence[str], rows: list[Row]) -> int:
         """Append the rows up to the first one that cannot be read; return how many lines they take."""
