@@ -47,7 +47,7 @@ def plain(cell: str) -> str:
     start = cell[:1]
     if start == "'" and _PROTECTED.match(cell):
         return cell[1:]
-    if start == "=" and (formula := _TEXT_FORMULA.fullmatch(cell)):
+    if '="' in cell and (formula := _TEXT_FORMULA.fullmatch(cell.strip())):
         return formula[1].replace('""', '"')
     return "" if start == "#" and cell.strip() in _ERRORS else cell
 
