@@ -195,7 +195,7 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
         chunk.bad.sort(key=lambda one: one.at)
     else:
         chunk.rows = list(found)
-    if phones and not all(map(any, zip(*numbers, strict=True))):
+    if not any(map(all, numbers)) and not all(map(any, zip(*numbers, strict=True))):
         chunk.without_number = [
             (ids[i], BadRow(at[i], Reason.NO_NUMBER if set(read) == {None} else Reason.BAD_NUMBER, {}))
             for i, read in enumerate(zip(*numbers, strict=True))
@@ -259,7 +259,7 @@ def _ids(cells: Sequence[str], bad: dict[int, Unfit]) -> list[str]:
     joined = SEAM.join(ids)
     if not is_clean(joined):
         ids = list(map(visible, ids))
-    exponents = _MAYBE_EXPONENT.search(joined) is not None
+    exponents = ("e" in joined or "E" in joined) and _MAYBE_EXPONENT.search(joined) is not None
     if _clean(ids, joined) and "" not in ids and max(map(len, ids)) <= MAX_ID and not exponents:
         return ids
     for i, text in enumerate(ids):
