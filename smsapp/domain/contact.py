@@ -285,6 +285,18 @@ def without(asked: Operation, names: Collection[str]) -> Operation:
     )
 
 
+def renamed(asked: Operation, names: Mapping[str, str]) -> Operation:
+    """Return the operation with each property under the name it goes to; a value already there under it stays."""
+    values = {names.get(name, name): value for name, value in asked.values.items() if name in names}
+    kinds = {names.get(name, name): kind for name, kind in asked.types.items() if name in names}
+    rest = {name: value for name, value in asked.values.items() if name not in names}
+    return replace(
+        asked,
+        values=values | rest,
+        types=kinds | {name: kind for name, kind in asked.types.items() if name not in names},
+    )
+
+
 def applied(properties: Mapping[str, Any], asked: Operation) -> Properties:
     """Return the properties after the operation; the given ones are not changed.
 

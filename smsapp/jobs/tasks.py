@@ -12,6 +12,7 @@ from smsapp.services import (
     imports,
     lane,
     lookups,
+    properties,
     receipts,
     retention,
     sending,
@@ -37,6 +38,7 @@ def sweep() -> None:
     sending.sweep(clock.now())
     receipts.redo_strays(clock.now())
     imports.sweep(clock.now())
+    properties.sweep()
 
 
 def keep_reading() -> None:
@@ -67,6 +69,11 @@ def import_contacts(import_id: int) -> None:
 def rebuild_phones(name: str) -> None:
     """Read the numbers of a phone property anew."""
     contacts.rebuild_phones(name)
+
+
+def change_property(change_id: int) -> None:
+    """Convert, merge or remove a property of all contacts."""
+    properties.run(change_id, clock.now)
 
 
 def forget_bad_records() -> None:
