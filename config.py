@@ -150,6 +150,20 @@ class Config:
     MAX_UPLOAD_MB: int = setting(_number(1, 10_000), "512", "Largest file accepted for an import, in MiB.")
     UP_MAX_MB: int = setting(_number(1, 512), "10", "Largest body accepted by /up, in MiB.")
     UP_MAX_INFLATED_MB: int = setting(_number(1, 1024), "8", "Largest size of an /up body after gunzip, in MiB.")
+    UP_REQUESTS_PER_MINUTE: int = setting(
+        _number(1, 10_000_000),
+        "30000",
+        "Requests to /up by one public AppKey; by a server key ten times as many.",
+    )
+    UP_RECORDS_PER_DAY: int = setting(
+        _number(1, 1_000_000_000), "1000000", "Profile records of one public AppKey; of a server key ten times as many."
+    )
+    UP_NEW_CONTACTS_PER_DAY: int = setting(
+        _number(1, 1_000_000_000), "20000", "New contacts by one public AppKey; by a server key ten times as many."
+    )
+    UP_MB_PER_DAY: int = setting(
+        _number(1, 10_000_000), "512", "MiB of profile records by one public AppKey; by a server key ten times as many."
+    )
     ALLOWED_PRIVATE_HOSTS: tuple[str, ...] = setting(
         _names,
         "",

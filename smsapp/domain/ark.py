@@ -71,10 +71,15 @@ class _Budget:
             raise Unreadable(413, "The body holds too many objects and values for its size.")
 
 
-def unfold(body: bytes, largest: int, on_large: Callable[[], None] = lambda: None) -> bytes | bytearray:
+def unfold(
+    body: bytes,
+    largest: int,
+    on_large: Callable[[], None] = lambda: None,
+    on_begin: Callable[[bytes], None] = lambda _piece: None,
+) -> bytearray:
     """Return the JSON of an upload as bytes; `largest` is the most bytes it may unfold to.
 
-    `on_large` is called once, before more than LARGE bytes are unfolded. Raises Unreadable.
+    `on_begin` is called with the first piece, `on_large` before more than LARGE bytes are unfolded. Raises Unreadable.
     """
     begin, end = _bounds(body)
     if body.startswith(b"data=", begin):
@@ -92,6 +97,8 @@ def unfold(body: bytes, largest: int, on_large: Callable[[], None] = lambda: Non
     budget, plain = _Budget(), bytearray()
     small = True
     for step in _inflated(iter(steps)):
+        if not plain:
+            on_begin(step)
         budget.add(step)
         if small and len(plain) + len(step) > LARGE:
             small = False
@@ -102,14 +109,14 @@ def unfold(body: bytes, largest: int, on_large: Callable[[], None] = lambda: Non
     return plain
 
 
-def names_key(plain: bytes | bytearray, keys: Collection[str]) -> bool:
-    """Say whether one of these AppKeys stands as the appid of a record, as far as can be seen without parsing."""
+def named_key(plain: bytes | bytearray, keys: Collection[str]) -> str:
+    """Return the first of these AppKeys that stands as the appid of a record; "" if none is seen without parsing."""
     for n, match in enumerate(_KEY.finditer(plain)):
-        if match[1].decode("ascii", "replace") in keys:
-            return True
+        if (key := match[1].decode("ascii", "replace")) in keys:
+            return key
         if n >= MOST_RECORDS:
-            return False
-    return False
+            break
+    return ""
 
 
 def records(plain: bytes | bytearray) -> tuple[list[Any], list[str]]:

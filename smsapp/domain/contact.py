@@ -87,6 +87,8 @@ KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
 class Reason(enum.StrEnum):
     """Why a record or a row was not kept."""
 
+    QUOTA = "quota"
+    """The key has created as many contacts today as it may."""
     BROKEN = "broken_json"
     """Its text is no JSON; the records around it were read."""
     BAD_RECORD = "bad_record"

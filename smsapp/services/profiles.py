@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import contact as rules
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
+from smsapp.services import quotas
 from smsapp.store import contacts, intake, uploads
 from smsapp.store.contacts import Held, Profile
-from smsapp.store.db import as_json, writing
-from smsapp.store.intake import Bad
+from smsapp.store.db import as_json, session, writing
+from smsapp.store.intake import Bad, KeyRights
 from smsapp.store.settings import settings
 from smsapp.store.uploads import Upload
 
@@ -73,6 +74,9 @@ class _Reading:
     fresh: dict[str, Type] = field(default_factory=dict)
     bad: list[Bad] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    rights: Mapping[str, KeyRights] = field(default_factory=dict)
+    room: dict[str, int] = field(default_factory=dict)
+    """{AppKey: contacts that it may create}"""
     report: Report = field(default_factory=Report)
 
 
@@ -89,6 +93,9 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     read = _read(records, contacts.property_types())
     for row in rows:
         read.report.counted.update(row.counted)
+    rights = intake.key_rights(session(), read.keys)
+    room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
+    read.rights, read.room = rights, {key.key: room[key.id] for key in rights.values()}
     with writing() as current:
         if not uploads.only_reader(current):
             return None
@@ -99,13 +106,15 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
             full = read.fresh.keys() - known.keys()
             types = {name: kind for name, kind in read.types.items() if name not in full}
-            counted = read.report.counted
-            read = _read(records, types | known, full)
-            read.report.counted = counted
+            again = _read(records, types | known, full)
+            again.report.counted, again.room, again.rights = read.report.counted, read.room, rights
+            read = again
         _apply(current, read, now)
         _tell(current, read, now)
         if read.keys:
             intake.touch_keys(current, read.keys, now)
+    created = read.report.created
+    quotas.note_new_contacts({key.id: created[key.key] for key in rights.values() if key.key in created}, now)
     return read.report
 
 
@@ -172,14 +181,16 @@ def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
     fresh = _bind(current, aliases, known, now)
     before = contacts.lock(current, {known.get(xwho, xwho) for xwho in ids} | fresh.keys())
     held = {xwho: contact.properties for xwho, contact in before.items()}
-    makers: dict[str, str] = {}
     gone: dict[str, str] = {}
-    for asked, key, _record in read.wanted:
+    for asked, key, record in read.wanted:
         if not asked.kept:
             continue
         xwho = known.get(asked.xwho, asked.xwho)
         properties = held.get(xwho)
         after = rules.applied(properties or {}, asked)
+        if properties is None and after and not _may_create(read, key):
+            _refuse(read, record, Unfit(Reason.QUOTA, limit=quotas.most_contacts(read.rights[key].rights.kind)), key)
+            continue
         anonymous = asked.original_id
         if anonymous and anonymous not in known and fresh.get(anonymous) == asked.xwho:
             known[anonymous] = xwho
@@ -187,8 +198,6 @@ def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
             after = rules.merged(after, held.pop(anonymous, {}))
         read.report.kept += 1
         if after and asked.kind is not Kind.DELETE:
-            if properties is None:
-                makers[xwho] = key
             held[xwho] = after
         else:
             # Nothing is known of this person (any more): there is no empty contact.
@@ -196,7 +205,16 @@ def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
             if properties is not None and asked.kind is not Kind.DELETE:
                 held[xwho] = after
     _write(current, before, held, gone, now)
-    read.report.created.update(key for xwho, key in makers.items() if xwho in held and xwho not in before)
+
+
+def _may_create(read: _Reading, key: str) -> bool:
+    """Say whether one more contact fits into the quota of this key, and count it."""
+    room = read.room.get(key, 1)
+    if room <= 0:
+        return False
+    read.room[key] = room - 1
+    read.report.created[key] += 1
+    return True
 
 
 def _bind(current: Session, asked: Sequence[Operation], known: Mapping[str, str], now: dt.datetime) -> dict[str, str]:

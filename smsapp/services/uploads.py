@@ -22,9 +22,11 @@ from sqlalchemy.exc import OperationalError
 
 from smsapp.domain import ark
 from smsapp.domain.contact import KINDS, MAX_EVENT, Reason
+from smsapp.domain.quota import Measure
 from smsapp.services import profiles, stopping
 from smsapp.services.group_commit import GroupCommit
 from smsapp.services.profiles import BROKEN, Overtaken, Report
+from smsapp.services.quotas import Meter
 from smsapp.store import intake, queue, uploads
 from smsapp.store.db import session
 from smsapp.store.intake import KeyRights
@@ -79,6 +81,7 @@ class _Door:
     counted_at: float = float("-inf")
     rung_at: float = float("-inf")
     lock: threading.Lock = field(default_factory=threading.Lock)
+    meter: Meter = field(default_factory=Meter)
     large: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MOST_LARGE))
 
 
@@ -104,28 +107,80 @@ def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
     """
     door = _door()
     keys = _keys(door)
-    with _turn_of_large(door) as is_large:
-        try:
-            plain = ark.unfold(body, settings().UP_MAX_INFLATED_MB * 2**20, is_large)
-        except _Busy:
-            return BUSY
-        if appid not in keys and not ark.names_key(plain, keys):
-            _count(door, Counter({Reason.BAD_APPID: 1}), now)
-            return STRANGER
-        records, broken = ark.records(plain)
-        accepted, counted = _sorted_out(records, broken, appid, keys)
-        if accepted:
-            door.commit.store([_Accepted(now, accepted)])
-        if counted:
-            _count(door, counted, now)
+    named = keys.get(appid)
+
+    def begin(piece: bytes) -> None:
+        nonlocal named
+        if named is None:
+            named = keys.get(ark.named_key(piece, keys))
+            _ask_quota(door, named, ONE_REQUEST, now)
+
+    try:
+        with _turn_of_large(door) as large:
+            plain = ark.unfold(body, settings().UP_MAX_INFLATED_MB * 2**20, large, begin)
+            named = named or keys.get(ark.named_key(plain, keys))
+            if named is None:
+                _count(door, Counter({Reason.BAD_APPID: 1}), now)
+                return STRANGER
+            records, broken = ark.records(plain)
+            accepted, counted = _sorted_out(records, broken, named.key, keys)
+            for key, n in Counter(key for key, _ in accepted).items():
+                size = len(plain) * n // (len(records) + len(broken))
+                _ask_quota(door, keys[key], {Measure.RECORDS: n, Measure.BYTES: size}, now)
+            if accepted:
+                door.commit.store([_Accepted(now, [text for _, text in accepted])])
+            if counted:
+                _count(door, counted, now)
+    except _Refused as refused:
+        return refused.answer
     return STRANGER if records and counted[Reason.BAD_APPID] == len(records) else TAKEN
+
+
+def refusal(appid: str, now: dt.datetime) -> Answer | None:
+    """Return what is answered to a request whose address names a key that has used up a quota, unread; else None.
+
+    The request is counted.
+    """
+    door = _door()
+    try:
+        _ask_quota(door, _keys(door).get(appid), ONE_REQUEST, now)
+    except _Refused as refused:
+        return refused.answer
+    return None
+
+
+def _ask_quota(door: _Door, key: KeyRights | None, amounts: Mapping[Measure, int], now: dt.datetime) -> None:
+    """Count what a key brings; raise _Refused if it has used up one of its quotas."""
+    if key is None:
+        return
+    exceeded = door.meter.exceeded(key.id, key.rights.kind, amounts, now)
+    if exceeded is not None:
+        text = f"The AppKey has used up its quota of {exceeded.limit} {_QUOTAS[exceeded.measure]}."
+        raise _Refused(Answer(429, text, 429, exceeded.seconds))
+
+
+_QUOTAS = {
+    Measure.REQUESTS: "requests a minute",
+    Measure.RECORDS: "records a day",
+    Measure.NEW_CONTACTS: "new contacts a day",
+    Measure.BYTES: "bytes a day",
+}
+ONE_REQUEST = {Measure.REQUESTS: 1}
+
+
+class _Refused(Exception):
+    """This request is not taken now."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.code)
 
 
 def _sorted_out(
     records: Sequence[Any], broken: Sequence[str], appid: str, keys: Mapping[str, KeyRights]
-) -> tuple[list[str], Counter[str]]:
-    """Return the records that are worth keeping, as JSON, and the number of those that are not, by reason."""
-    accepted: list[str] = []
+) -> tuple[list[tuple[str, str]], Counter[str]]:
+    """Return the records that are worth keeping, as JSON with their keys, and the number of the others by reason."""
+    accepted: list[tuple[str, str]] = []
     counted: Counter[str] = Counter()
     for record in records:
         if not isinstance(record, dict):
@@ -140,12 +195,8 @@ def _sorted_out(
         what = record.get("xwhat")
         if isinstance(what, str) and what not in KINDS and 0 < len(what) <= MAX_EVENT:
             continue  # An event that is no profile operation.
-        accepted.append(_json(record))
-    for text in broken:
-        if appid in keys:
-            accepted.append(_json({"appid": appid, BROKEN: text[: intake.RAW_LENGTH]}))
-        else:
-            counted[Reason.NO_OBJECT] += 1
+        accepted.append((key, _json(record)))
+    accepted += [(appid, _json({"appid": appid, BROKEN: text[: intake.RAW_LENGTH]})) for text in broken]
     return accepted, counted
 
 
@@ -175,10 +226,6 @@ def _keys(door: _Door) -> Mapping[str, KeyRights]:
     return door.keys
 
 
-class _Busy(Exception):
-    """So many large bodies are worked on that this one has to come again."""
-
-
 @contextmanager
 def _turn_of_large(door: _Door) -> Iterator[Callable[[], None]]:
     """Yield what is to be called once a body turns out to be large: it waits for one of the few places."""
@@ -188,7 +235,7 @@ def _turn_of_large(door: _Door) -> Iterator[Callable[[], None]]:
         nonlocal has_place
         has_place = door.large.acquire(timeout=LARGE_WAIT)
         if not has_place:
-            raise _Busy
+            raise _Refused(BUSY)
 
     try:
         yield wait

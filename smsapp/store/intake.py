@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.columns import ImportState
 from smsapp.domain.trust import KeyKind, Rights, Rule
-from smsapp.store.db import Base, BigId, changed, session
+from smsapp.store.db import Base, BigId, changed, one_of, session
 
 RAW_LENGTH = 4000
 """So much of a record that could not be kept is shown."""
@@ -176,10 +176,11 @@ def app_key(key_id: int) -> AppKey | None:
     return session().get(AppKey, key_id)
 
 
-def key_rights(current: Session) -> dict[str, KeyRights]:
-    """Return {key: what it may do} of all active keys."""
+def key_rights(current: Session, keys: Collection[str] | None = None) -> dict[str, KeyRights]:
+    """Return {key: what it may do} of all active keys, or of these, active or not."""
     columns = (AppKey.id, AppKey.key, AppKey.kind, AppKey.properties, AppKey.rules)
-    rows = current.execute(sa.select(*columns).where(AppKey.active))
+    wanted = AppKey.active if keys is None else one_of(AppKey.key, keys)
+    rows = current.execute(sa.select(*columns).where(wanted))
     return {key: KeyRights(id_, key, _rights(kind, names, rules)) for id_, key, kind, names, rules in rows}
 
 

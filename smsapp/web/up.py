@@ -46,8 +46,11 @@ def up() -> Response:
     """Take one upload; a record that cannot be kept never costs the good ones beside it."""
     if request.method == "OPTIONS":
         return _answer("", 204)
+    appid, now = request.args.get("appid", ""), clock.now()
+    if appid and (refusal := uploads.refusal(appid, now)):
+        return _told(refusal)
     try:
-        return _told(uploads.take(_body(), request.args.get("appid", ""), clock.now()))
+        return _told(uploads.take(_body(), appid, now))
     except ark.Unreadable as unreadable:
         return _told(Answer(unreadable.code, unreadable.text, unreadable.code))
     except SQLAlchemyError as error:

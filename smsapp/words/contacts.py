@@ -17,6 +17,7 @@ LABELS = {
     Type.BOOL: _l("Yes or no"),
     Type.DATETIME: _l("Date and time"),
     Type.LIST: _l("Set of texts"),
+    Reason.QUOTA: _l("Quota used up"),
     Reason.BROKEN: _l("Broken JSON"),
     Reason.BAD_RECORD: _l("Not a record"),
     Reason.NO_OBJECT: _l("No objects"),
@@ -58,6 +59,9 @@ LABELS = {
 }
 
 PROBLEMS = {
+    "record_quota": _l(
+        "The AppKey may add %(limit)s new contacts a day (UP_NEW_CONTACTS_PER_DAY), and this one would be more."
+    ),
     "record_broken_json": _l("The text of this record is no JSON. The records beside it were read."),
     "record_bad_record": _l("This is not a JSON object with xwho, xwhat and xcontext."),
     "record_no_object": _l("%(n)s records of one request were no JSON objects. They are not kept."),

@@ -186,5 +186,5 @@ def test_steps_change_nothing(n: int) -> None:
 
 
 def test_the_appkey_is_seen_without_parsing() -> None:
-    assert ark.names_key(b'[{"appid" : "other"}, {"appid":"k"}]', {"k"})
-    assert not ark.names_key(b'[{"appid": "other", "xwho": "k"}]', {"k"})
+    assert ark.named_key(b'[{"appid" : "other"}, {"appid":"k"}]', {"k"}) == "k"
+    assert ark.named_key(b'[{"appid": "other", "xwho": "k"}]', {"k"}) == ""

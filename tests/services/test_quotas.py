@@ -1,0 +1,145 @@
+"""Quotas of AppKeys: what one may bring, over all web processes, with Redis and without."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from smsapp.domain.quota import Measure
+from smsapp.domain.trust import KeyKind
+from smsapp.services import contacts, keys, quotas, uploads
+from smsapp.services.trail import Actor
+from smsapp.services.uploads import Answer
+from smsapp.store import queue
+from smsapp.store.intake import AppKey
+
+pytestmark = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
+LIMITS = {Measure.REQUESTS: 5, Measure.RECORDS: 10, Measure.NEW_CONTACTS: 3, Measure.BYTES: 5_000}
+
+
+@pytest.fixture
+def key(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> AppKey:
+    monkeypatch.setattr(quotas, "public_limits", lambda: LIMITS)
+    return keys.create("Site", KeyKind.BROWSER, Actor("test"), now)
+
+
+def upload(app: Flask, key: AppKey, now: dt.datetime, *xwhos: str, what: str = "$profile_set", a: Any = 1) -> Answer:
+    """Report something about these people, as a browser whose requests any web process gets."""
+    records = [{"appid": key.key, "xwho": xwho, "xwhat": what, "xcontext": {"a": a}} for xwho in xwhos]
+    return uploads.take(json.dumps(records).encode(), "", now)
+
+
+def another_process(app: Flask) -> None:
+    app.extensions.pop(uploads.EXTENSION, None)
+
+
+def look(app: Flask) -> None:
+    """Let half a second pass for this process."""
+    app.extensions[uploads.EXTENSION].meter._look_at = float("-inf")
+
+
+def test_requests_in_a_minute_are_counted_whatever_they_bring(app: Flask, key: AppKey, now: dt.datetime) -> None:
+    answers = [upload(app, key, now, "u", what="$pageview") for _ in range(6)]
+    assert [answer.code for answer in answers] == [200] * 5 + [429]
+    assert answers[-1].retry_after == 60
+    assert upload(app, key, now + dt.timedelta(minutes=1), "u").code == 200
+
+
+def test_records_of_a_day_are_counted_and_a_request_beyond_them_is_refused_whole(
+    app: Flask, key: AppKey, now: dt.datetime
+) -> None:
+    assert upload(app, key, now, *"abcdefgh").code == 200
+    refused = upload(app, key, now, *"abc")
+    assert (refused.code, refused.status) == (429, 429)
+    assert refused.retry_after == 14 * 3600  # it is ten in the morning
+    assert upload(app, key, now, *"ab").code == 200
+    assert uploads.apply_waiting(now).kept + len(contacts.bad_records(reason="quota")) == 10
+    assert upload(app, key, now + dt.timedelta(days=1), "a").code == 200
+
+
+def test_bytes_of_a_day_are_counted(app: Flask, key: AppKey, now: dt.datetime) -> None:
+    assert upload(app, key, now, "u", a="x" * 4_800).code == 200
+    assert upload(app, key, now, "u", a="x" * 4_800).code == 429
+
+
+def test_processes_count_together(app: Flask, key: AppKey, now: dt.datetime) -> None:
+    codes = []
+    for _ in range(6):
+        another_process(app)
+        codes.append(upload(app, key, now, "u", what="$pageview").code)
+        look(app)
+        app.extensions[uploads.EXTENSION].meter._look(force=False)
+    assert codes.count(429) >= 1
+    another_process(app)
+    upload(app, key, now, "u", what="$pageview")
+    look(app)
+    assert upload(app, key, now, "u", what="$pageview").code == 429
+
+
+def test_without_redis_each_process_keeps_to_its_share(
+    app: Flask, key: AppKey, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_given: object) -> None:
+        raise queue.Away
+
+    monkeypatch.setattr(quotas.quotas, "add", away)
+    codes = []
+    for _ in range(4):
+        codes.append(upload(app, key, now, "u", what="$pageview").code)
+        look(app)
+    # Two web processes share five requests.
+    assert codes == [200, 200, 429, 429]
+
+
+def test_a_server_key_may_bring_ten_times_as_much(app: Flask, key: AppKey, now: dt.datetime) -> None:
+    server = keys.create("Server", KeyKind.SERVER, Actor("test"), now)
+    codes = [upload(app, server, now, "u", what="$order").code for _ in range(51)]
+    assert codes == [200] * 50 + [429]
+
+
+def test_new_contacts_of_a_day_are_bounded_even_for_what_was_acknowledged(
+    app: Flask, key: AppKey, now: dt.datetime
+) -> None:
+    # given somebody who reports eight people nobody knows in one request
+    assert upload(app, key, now, *"abcdefgh").code == 200
+
+    # then so many as the key may bring come in, and the others are told
+    report = uploads.apply_waiting(now)
+    assert (report.kept, report.refused) == (3, 5)
+    assert [bad.facts["limit"] for bad in contacts.bad_records(reason="quota")] == [3] * 5
+
+    # and the next request is refused
+    look(app)
+    assert upload(app, key, now, "z").code == 429
+
+
+def test_what_a_key_has_used_is_shown(app: Flask, key: AppKey, now: dt.datetime) -> None:
+    upload(app, key, now, *"ab")
+    uploads.apply_waiting(now)
+    look(app)
+    upload(app, key, now, "a")
+    look(app)
+    app.extensions[uploads.EXTENSION].meter._look(force=False)
+    used = {usage.measure: (usage.used, usage.limit) for usage in quotas.usage(key.id, KeyKind.BROWSER, now)}
+    assert used[Measure.REQUESTS] == (2, 5)
+    assert used[Measure.RECORDS] == (3, 10)
+    assert used[Measure.NEW_CONTACTS] == (2, 3)
+    assert used[Measure.BYTES][0] > 100
+
+
+def test_a_small_gzipped_body_brings_no_flood_of_contacts(
+    app: Flask, key: AppKey, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "public_limits", lambda: dict.fromkeys(Measure, 10**9) | {Measure.NEW_CONTACTS: 3})
+    many = [{"appid": key.key, "xwho": f"u{n}", "xwhat": "$profile_set", "xcontext": {"a": 1}} for n in range(3_000)]
+    body = gzip.compress(json.dumps(many).encode())
+    assert uploads.take(body, "", now).code == 200
+    report = uploads.apply_waiting(now)
+    assert (report.kept, report.refused) == (3, 2_997)
+    look(app)
+    assert uploads.take(body, "", now).code == 429
