@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import contact as rules
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
+from smsapp.domain.labels import reported_as
 from smsapp.services import quotas
 from smsapp.store import contacts, intake, uploads
 from smsapp.store.contacts import Held, Profile
@@ -90,7 +91,8 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
     """
     records = [record for row in rows for record in _parse(row.records.decode("utf-8", "surrogatepass"))]
-    read = _read(records, contacts.property_types())
+    laid = contacts.redirects()
+    read = _read(records, contacts.property_types(), laid)
     for row in rows:
         read.report.counted.update(row.counted)
     rights = intake.key_rights(session(), read.keys)
@@ -106,7 +108,7 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
             full = read.fresh.keys() - known.keys()
             types = {name: kind for name, kind in read.types.items() if name not in full}
-            again = _read(records, types | known, full)
+            again = _read(records, types | known, laid, full)
             again.report.counted, again.room, again.rights = read.report.counted, read.room, rights
             read = again
         _apply(current, read, now)
@@ -128,9 +130,16 @@ def put_aside(row: Upload, now: dt.datetime) -> Report:
     return Report(refused=1)
 
 
-def _read(records: Sequence[dict[str, Any]], types: Mapping[str, Type], full: Collection[str] = ()) -> _Reading:
-    """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
-    read = _Reading(dict(types))
+def _read(
+    records: Sequence[dict[str, Any]], types: Mapping[str, Type], laid: dict[str, str], full: Collection[str] = ()
+) -> _Reading:
+    """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken.
+
+    `laid` names the property that a reported name goes to, if it is not the one of that name; what is new and means one
+    that is there is added to it.
+    """
+    read = _Reading(dict(types) | {name: types[target] for name, target in laid.items() if target in types})
+    labels: dict[str, str] | None = None
     known, wanted = read.types, read.wanted
     for record in records:
         key = record["appid"]
@@ -148,12 +157,26 @@ def _read(records: Sequence[dict[str, Any]], types: Mapping[str, Type], full: Co
                 wanted.append((asked, key, record))
             continue
         if not asked.types.keys() <= known.keys():
+            labels = contacts.labels() if labels is None else labels
+            if meant := _meant(asked.types.keys() - known.keys(), labels):
+                laid |= meant
+                known |= {name: known[target] for name, target in meant.items()}
+                asked = rules.operation(record, known) or asked
+        if laid and not laid.keys().isdisjoint(asked.values):
+            asked = rules.renamed(asked, laid)
+        if not asked.types.keys() <= known.keys():
             if full:
                 asked = _without_full(asked, full)
             for name in asked.types.keys() - known.keys():
                 known[name] = read.fresh[name] = asked.types[name]
         wanted.append((asked, key, record))
     return read
+
+
+def _meant(names: Collection[str], labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the properties that new names mean."""
+    found = {name: reported_as(name, labels) for name in names}
+    return {name: target for name, target in found.items() if target is not None}
 
 
 def _without_full(asked: Operation, full: Collection[str]) -> Operation:

@@ -157,6 +157,12 @@ def preview_merge(name: str, target: str) -> Preview:
     )
 
 
+def preview_removal(name: str) -> Preview:
+    """Return how many contacts have a value."""
+    n = store.count(get(name).name)
+    return Preview(n, n, True)
+
+
 def retype(name: str, kind: Type, by: Actor, now: dt.datetime) -> int:
     """Begin to convert all values; those that cannot be are kept as text under a name of their own. Raises Refusal."""
     row = get(name)

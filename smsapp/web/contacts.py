@@ -8,7 +8,7 @@ from flask_babel import lazy_gettext as _l
 from smsapp.domain.contact import Reason
 from smsapp.domain.people import Role
 from smsapp.services import contacts
-from smsapp.web import inputs
+from smsapp.web import guard, inputs
 from smsapp.web.filters import whole_numbers
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
@@ -36,6 +36,7 @@ def index() -> Response:
         numbers=contacts.numbers(found.rows),
         opted_out=contacts.opted_out(found.rows),
         paged="before" in request.values,
+        may_see_properties=guard.may(Role.OPERATOR),
     )
 
 

@@ -47,6 +47,9 @@ DONE = {
     "assign": _l("laid to a number"),
     "dismiss": _l("dismissed"),
     "import": _l("imported"),
+    "retype": _l("changed the type of"),
+    "merge": _l("merged"),
+    "remove": _l("removed"),
     "export": _l("exported"),
     "upload": _l("uploaded"),
     "recompute": _l("recomputed"),
@@ -78,6 +81,7 @@ NOUNS = {
     "preference": _l("Setting"),
     "optout": _l("Opt-out"),
     "opt_out": _l("Opt-out"),
+    "property": _l("Property"),
 }
 
 FACTS = {
