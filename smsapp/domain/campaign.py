@@ -86,6 +86,8 @@ class Left(enum.StrEnum):
 
     NO_NUMBER = "no_number"
     INVALID_NUMBER = "invalid_number"
+    UNTRUSTED_NUMBER = "untrusted_number"
+    """A public AppKey has reported the number, and the channel asks for numbers that somebody trusted has entered."""
     NUMBER_CLASS = "number_class"
     """Not a mobile number, and of no other class the channel allows."""
     COUNTRY = "country"
@@ -115,6 +117,8 @@ class SecondFacts:
     fits: bool = False
     """The variables can take the same values in the same order."""
     same_purpose: bool = False
+    asks_for_trusted_numbers: bool = False
+    """It asks for trusted numbers, and the first channel does not: what was frozen for that one is not for it."""
 
 
 @dataclass(frozen=True)
@@ -185,4 +189,6 @@ def _second_problems(second: SecondFacts) -> list[Problem]:
         found.append(Problem("second_variables_differ", "template"))
     if not second.same_purpose:
         found.append(Problem("second_purpose_differs", "template"))
+    if second.asks_for_trusted_numbers:
+        found.append(Problem("second_trusts_less", "channel"))
     return found

@@ -186,5 +186,7 @@ class PinReason(enum.StrEnum):
     PERSON = "person"
     CHANNEL_INACTIVE = "channel_inactive"
     CHANNEL_UNUSABLE = "channel_unusable"
+    TRUSTED_NUMBERS = "trusted_numbers"
+    """The other channel asks for numbers of trusted sources, and this one does not."""
     TEMPLATE_WITHDRAWN = "template_withdrawn"
     TEMPLATE_CHANGED = "template_changed"

@@ -87,6 +87,7 @@ def _described(
     return Audience(
         members=members(phone_property),
         phone_property=phone_property,
+        trusted_numbers=channel is not None and channel.trusted_numbers,
         values=sources(template, mapping or {}) if template else (),
         countries=channel.countries if channel else (),
         number_classes=channel.number_classes if channel else (),

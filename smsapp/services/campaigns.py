@@ -321,6 +321,7 @@ def _template(current: Session, template_id: int | None) -> SmsTemplate | None:
 
 
 def _second(current: Session, draft: Draft, first: SmsTemplate | None) -> SecondFacts:
+    main = current.get(ChannelRow, draft.channel_id) if draft.channel_id else None
     channel = current.get(ChannelRow, draft.second_channel_id, populate_existing=True)
     template = _template(current, draft.second_template_id)
     return SecondFacts(
@@ -331,6 +332,7 @@ def _second(current: Session, draft: Draft, first: SmsTemplate | None) -> Second
         approved=template is not None and is_usable(template.audit, template.purpose),
         fits=bool(template and (first is None or fit(variables(first.text), variables(template.text)))),
         same_purpose=bool(template and (first is None or first.purpose == template.purpose)),
+        asks_for_trusted_numbers=bool(channel and channel.trusted_numbers and main and not main.trusted_numbers),
     )
 
 

@@ -62,6 +62,7 @@ def kinds() -> dict[str, type[Channel]]:
 COMMON = (
     "name",
     "phone_property",
+    "trusted_numbers",
     "country",
     "countries",
     "number_classes",
@@ -256,6 +257,8 @@ class Wanted:
     name: str
     values: Mapping[str, str]
     phone_property: str = PHONE
+    trusted_numbers: bool = False
+    """Write only to numbers that a server key, a file or a person has entered."""
     country: str = ""
     """Region code whose national numbers the provider writes; "" = DEFAULT_REGION."""
     countries: str | None = None
@@ -368,6 +371,7 @@ def _facts(found: ChannelRow) -> dict[str, object]:
 def _write(found: ChannelRow, wanted: Wanted) -> None:
     found.name = wanted.name.strip()
     found.phone_property = wanted.phone_property
+    found.trusted_numbers = wanted.trusted_numbers
     found.country = wanted.country.strip().upper()
     typed = usual_countries(kinds()[found.kind]) if wanted.countries is None else wanted.countries
     found.countries = read_countries(typed)[0]

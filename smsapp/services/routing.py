@@ -170,6 +170,9 @@ def _way(current: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
         return PinReason(changed or HoldReason.TEMPLATE_WITHDRAWN)
     if not _takes_its_place(run, template):
         return PinReason.TEMPLATE_CHANGED
+    frozen_for = current.get(ChannelRow, run.channel_id)
+    if there and channel.trusted_numbers and frozen_for is not None and not frozen_for.trusted_numbers:
+        return PinReason.TRUSTED_NUMBERS
     try:
         return _Way(channel, template, channels.adapter(channel.id))
     except Refusal:

@@ -51,7 +51,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Reach:
-    """What would become of a segment's members through each channel that reads the same phone property."""
+    """What would become of a segment's members through each channel that reads numbers in the same way."""
 
     phone_property: str
     channels: tuple[str, ...]
@@ -133,15 +133,20 @@ def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
 
 
 def reach(found: sa.Select[int]) -> list[Reach]:
-    """Count these contacts by what would become of them, once for each phone property that active channels read."""
-    channels: dict[str, list[str]] = {}
-    for name, phone in session().execute(
-        sa.select(ChannelRow.name, ChannelRow.phone_property).where(ChannelRow.active).order_by(ChannelRow.name)
+    """Count these contacts by what would become of them, once for all active channels that read numbers alike."""
+    channels: dict[tuple[str, bool], list[str]] = {}
+    columns = (ChannelRow.name, ChannelRow.phone_property, ChannelRow.trusted_numbers)
+    for name, phone, trusted in session().execute(
+        sa.select(*columns).where(ChannelRow.active).order_by(ChannelRow.name)
     ):
-        channels.setdefault(phone, []).append(name)
+        channels.setdefault((phone, trusted), []).append(name)
     return [
-        Reach(phone, tuple(names), audience.tally(Audience(members=found, phone_property=phone)))
-        for phone, names in channels.items()
+        Reach(
+            phone,
+            tuple(names),
+            audience.tally(Audience(members=found, phone_property=phone, trusted_numbers=trusted)),
+        )
+        for (phone, trusted), names in channels.items()
     ]
 
 

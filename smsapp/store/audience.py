@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.campaign import Left
 from smsapp.domain.message import Status
+from smsapp.domain.trust import PUBLIC
 from smsapp.store.contacts import Contact
 from smsapp.store.db import dialect
 from smsapp.store.numbers import is_abroad, is_special
@@ -40,6 +41,8 @@ class Audience:
 
     members: sa.Select[Any]
     phone_property: str
+    trusted_numbers: bool = False
+    """Numbers that public AppKeys have reported are not written to."""
     values: Sequence[Source] = ()
     """What fills the template's variables that differ from person to person, in the template's order."""
     caps: Sequence[Cap] = ()
@@ -57,7 +60,8 @@ def people(audience: Audience) -> sa.Select[Any]:
     """
     texts = [source.written.label(f"text_{place}") for place, source in enumerate(audience.values)]
     number = Contact.phones[audience.phone_property].as_string().label("phone")
-    asked = sa.select(Contact.id.label("contact_id"), number, *texts).where(_belongs(audience.members))
+    public = _reported_in_public(audience).label("public")
+    asked = sa.select(Contact.id.label("contact_id"), number, public, *texts).where(_belongs(audience.members))
     if dialect() == "sqlite":
         asked = asked.offset(0)  # or it would work out a text again wherever it is named
     base = asked.subquery("base")
@@ -68,6 +72,7 @@ def people(audience: Audience) -> sa.Select[Any]:
     reasons = [
         (base.c.phone.is_(None), Left.NO_NUMBER),
         (base.c.phone == "", Left.INVALID_NUMBER),
+        *([(base.c.public, Left.UNTRUSTED_NUMBER)] if audience.trusted_numbers else []),
         (is_special(base.c.phone, audience.number_classes), Left.NUMBER_CLASS),
         *([(is_abroad(base.c.phone, audience.countries), Left.COUNTRY)] if audience.countries else ()),
         (sa.exists().where(OptOut.phone == base.c.phone), Left.OPTED_OUT),
@@ -93,6 +98,14 @@ def tallied(session: Session, audience: Audience) -> dict[Left | None, int]:
         else:
             result[Left(reason)] = everybody
     return {reason: n for reason, n in result.items() if n}
+
+
+def _reported_in_public(audience: Audience) -> sa.ColumnElement[bool]:
+    """Return the condition that a public AppKey has reported the number; false where nobody asks."""
+    if not audience.trusted_numbers:
+        return sa.false()
+    source = sa.func.substr(Contact.sources[audience.phone_property].as_string(), 1, 1)
+    return sa.func.coalesce(source.in_([origin.value[0] for origin in PUBLIC]), sa.false())
 
 
 def lacking(session: Session, audience: Audience) -> list[tuple[int, int]]:

@@ -176,3 +176,27 @@ def names() -> list[str]:
 def is_any() -> bool:
     """Say whether any proposal waits."""
     return session().scalar(sa.select(sa.exists().select_from(Proposal))) or False
+
+
+def subjects(current: Session, ids: Collection[int]) -> Sequence[sa.Row[Any]]:
+    """Return those of these proposals that still wait, each with what its contact holds, the contacts locked.
+
+    Columns: name, old, new, app_key_id, contact_id, xwho, properties, sources.
+    """
+    query = (
+        sa.select(
+            Proposal.name,
+            Proposal.old,
+            Proposal.new,
+            Proposal.app_key_id,
+            Proposal.contact_id,
+            Contact.xwho,
+            Contact.properties,
+            Contact.sources,
+        )
+        .join(Contact, Contact.id == Proposal.contact_id)
+        .where(one_of(Proposal.id, ids))
+        .order_by(Contact.xwho, Proposal.id)
+        .with_for_update(of=Contact)
+    )
+    return current.execute(query).all()

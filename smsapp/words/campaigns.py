@@ -33,6 +33,10 @@ PROBLEMS = {
     "second_variables_differ": _l(
         "The template on the second channel has other variables, or has them in another order."
     ),
+    "second_trusts_less": _l(
+        "The second channel takes only numbers from server keys, files and people, and the first one takes all. "
+        "Choose another second channel, or set both alike."
+    ),
     "second_purpose_differs": _l("The two templates have different purposes. Choose two of the same purpose."),
     "template_changed_since_review": _l("The template's text has changed since you looked at it. Read it again."),
     "variable_unmapped": _l("Say what the variable %(variable)s is filled with."),

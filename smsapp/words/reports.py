@@ -26,6 +26,9 @@ STAYS: dict[PinReason, Any] = {
     PinReason.PERSON: _l("A person has decided that this run stays on its channel."),
     PinReason.CHANNEL_INACTIVE: _l("The other channel is switched off, so it cannot take over."),
     PinReason.CHANNEL_UNUSABLE: _l("The other channel's keys cannot be read, so it cannot take over."),
+    PinReason.TRUSTED_NUMBERS: _l(
+        "The other channel takes only numbers from server keys, files and people, so it cannot take over."
+    ),
     PinReason.TEMPLATE_WITHDRAWN: _l(
         "The template on the other channel is not approved any more, so it cannot take over."
     ),
@@ -57,6 +60,7 @@ PROBLEMS = {
 LABELS = {
     Left.NO_NUMBER: _l("No phone number"),
     Left.INVALID_NUMBER: _l("Unusable number"),
+    Left.UNTRUSTED_NUMBER: _l("Number from a public AppKey"),
     Left.DUPLICATE_NUMBER: _l("Same number as another contact"),
     Left.NUMBER_CLASS: _l("Kind of number not allowed"),
     Left.COUNTRY: _l("Country not allowed"),
@@ -140,6 +144,10 @@ HINTS = {
 LEFT_HINTS = {
     Left.NO_NUMBER: _l("The contact has no value in the channel's phone property."),
     Left.INVALID_NUMBER: _l("No phone number can be read from the value."),
+    Left.UNTRUSTED_NUMBER: _l(
+        "The channel takes only numbers that a server key, a file or a person has entered; "
+        "this one was reported with a public AppKey."
+    ),
     Left.DUPLICATE_NUMBER: _l("Each number gets one message; another contact with it came first."),
     Left.NUMBER_CLASS: _l("Not a mobile number: premium, landline and the like, which the channel does not allow."),
     Left.COUNTRY: _l("The number belongs to a country or region to which the channel does not write."),

@@ -144,6 +144,37 @@ def test_the_frequency_cap_counts_what_other_campaigns_sent(
     assert funnel(third_run).accepted == 3
 
 
+def test_a_channel_may_ask_for_numbers_that_somebody_trusted_has_entered(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    # given numbers from everywhere
+    sources = {
+        "browser": "b:1:1764460800",
+        "app": "a:2:1764460800",
+        "server": "s:3:1764460800",
+        "file": "i:7:1764460800",
+    }
+    for n, (xwho, source) in enumerate(sources.items(), start=1):
+        builders.contact(xwho, builders.phone(n), sources={"$phone": source})
+    builders.contact("unknown", builders.phone(5))
+    builders.contact("nobody can read it", "", sources={"$phone": sources["browser"]})
+    builders.contact("opted out as well", builders.phone(6), sources={"$phone": sources["browser"]})
+    builders.kept(OptOut(phone=builders.phone(6), source="person", at=clock.now))
+    # when one channel asks for trusted numbers and another does not
+    strict, easy = builders.channel(trusted_numbers=True), builders.channel()
+    campaign, run_id = confirmed(clock.now, channel_id=strict.id)
+    before = audience.counts(campaign.segment_id or 0, strict.id, now=clock.now)
+    others = audience.counts(campaign.segment_id or 0, easy.id, now=clock.now)
+    work(app, clock)
+    # then the numbers of public keys are left out, after the unreadable one and before opt-outs, and all adds up
+    result = funnel(run_id)
+    assert result.excluded == {Left.INVALID_NUMBER: 1, Left.UNTRUSTED_NUMBER: 3}
+    assert (result.target, result.effective, result.planned, result.accepted) == (7, 6, 3, 3)
+    assert dict(before.left_out) == dict(result.excluded)
+    assert dict(others.left_out) == {Left.INVALID_NUMBER: 1, Left.OPTED_OUT: 1}
+    assert set(provider.texts) == {builders.phone(3), builders.phone(4), builders.phone(5)}
+
+
 def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_their_own(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:

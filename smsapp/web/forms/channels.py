@@ -42,6 +42,7 @@ class ChannelForm(FlaskForm):  # type: ignore[misc]
 
     name = StringField(_l("Name"), [Length(max=200)])
     phone_property = SelectField(_l("Property that holds the phone"))
+    trusted_numbers = BooleanField(_l("Only numbers from server keys, files and people"))
     country = StringField(_l("Country of national numbers"), [Length(max=2)])
     countries = StringField(_l("Allowed countries and regions"), [Length(max=2000)])
     number_classes = SelectMultipleField(
@@ -63,6 +64,7 @@ class ChannelForm(FlaskForm):  # type: ignore[misc]
             name=self.name.data or "",
             values={one.name: _typed(self[one.name], one) for one in kind.settings},
             phone_property=self.phone_property.data or "",
+            trusted_numbers=bool(self.trusted_numbers.data),
             country=self.country.data or "",
             countries=self.countries.data or "",
             number_classes=self.number_classes.data or (),

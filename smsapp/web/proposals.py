@@ -1,0 +1,116 @@
+"""What public AppKeys would change: a list, and the decisions of people about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from smsapp.domain.people import Role
+from smsapp.services import clock, keys, proposals
+from smsapp.services.proposals import Chosen, Decided
+from smsapp.web import guard, inputs
+from smsapp.web.guard import needs
+from smsapp.web.render import page, page_or_piece, see_other
+
+bp = Blueprint("proposals", __name__, url_prefix="/contacts/proposals")
+
+
+def _chosen() -> Chosen:
+    """Return which proposals the address or the form names."""
+    return Chosen(
+        request.values.get("key", type=inputs.id_),
+        request.values.get("name", "")[:125],
+        request.values.get("contact", type=inputs.long_id),
+    )
+
+
+def _address(chosen: Chosen, **more: Any) -> dict[str, Any]:
+    """Return the parameters of an address that names these proposals."""
+    named = {"key": chosen.app_key_id, "name": chosen.name, "contact": chosen.contact_id}
+    return {name: value for name, value in named.items() if value} | more
+
+
+@bp.get("/")
+@needs(Role.VIEWER)
+def index() -> Response:
+    """Proposals, newest first."""
+    chosen = _chosen()
+    return page_or_piece(
+        "contacts/proposals.html",
+        "contacts/_proposals.html",
+        found=proposals.page(chosen, request.args.get("before", type=inputs.long_id)),
+        chosen=chosen,
+        address=_address(chosen),
+        keys=[row for row in keys.listed() if not row.rights.trusted],
+        names=proposals.names(),
+        paged="before" in request.args,
+        may_decide=guard.may(Role.OPERATOR),
+        may_rule=guard.may(Role.ADMINISTRATOR),
+    )
+
+
+@bp.post("/")
+@needs(Role.OPERATOR)
+def decide() -> Response:
+    """Accept or reject the proposals that were ticked."""
+    ids = set(request.form.getlist("id", type=inputs.long_id))
+    by, now = guard.actor(), clock.now()
+    if not ids:
+        flash(_("Choose at least one change."), "warning")
+    elif request.form.get("do") == "accept":
+        _tell(proposals.accept(ids, by, now))
+    elif request.form.get("do") == "reject":
+        _tell_rejected(proposals.reject(ids, by, now))
+    return see_other(url_for(".index", **_address(_chosen())))
+
+
+@bp.route("/all", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def decide_all() -> Response:
+    """Accept or reject everything that a filter shows and that was there when the list was looked at."""
+    chosen = _chosen()
+    accepting = request.values.get("do") == "accept"
+    until = request.values.get("until", 0, type=inputs.long_id)
+    if request.method == "POST":
+        by, now = guard.actor(), clock.now()
+        if accepting:
+            _tell(proposals.accept_all(chosen, until, by, now))
+        else:
+            _tell_rejected(proposals.reject_all(chosen, until, by, now))
+        return see_other(url_for(".index"))
+    return page(
+        "contacts/decide_all.html",
+        accepting=accepting,
+        chosen=chosen,
+        until=until,
+        key=keys.key(chosen.app_key_id) if chosen.app_key_id else None,
+        address=_address(chosen),
+    )
+
+
+def _tell(decided: Decided) -> None:
+    if decided.accepted:
+        flash(ngettext("%(num)s change was accepted.", "%(num)s changes were accepted.", decided.accepted), "success")
+    if decided.overtaken:
+        text = ngettext(
+            "%(num)s value was changed meanwhile. The change is listed again with the value of now.",
+            "%(num)s values were changed meanwhile. The changes are listed again with the values of now.",
+            decided.overtaken,
+        )
+        flash(text, "warning")
+    if decided.dropped:
+        text = ngettext(
+            "%(num)s change had no purpose any more and is gone.",
+            "%(num)s changes had no purpose any more and are gone.",
+            decided.dropped,
+        )
+        flash(text, "info")
+    if not (decided.accepted or decided.overtaken or decided.dropped):
+        flash(_("Somebody else has decided about these changes already."), "info")
+
+
+def _tell_rejected(rejected: int) -> None:
+    flash(ngettext("%(num)s change was rejected.", "%(num)s changes were rejected.", rejected), "success")
