@@ -19,7 +19,7 @@ from smsapp.services import channels
 from smsapp.store import inbox, queue
 from smsapp.store import settings as kept
 from smsapp.store.db import as_json, db, prepare_engine
-from smsapp.web import guard, inputs, language, render
+from smsapp.web import guard, inputs, language, refill, render
 
 LARGEST_FORM = 2 * 1024 * 1024
 """Bytes of a request's body, except where files are uploaded (web/guard.py `uploads`)."""
@@ -72,6 +72,7 @@ def create_app(config: Config | None = None) -> Flask:
     guard.init_app(app, config.redis_url)
     csrf.init_app(app)
     render.init_app(app)
+    refill.init_app(app)
     app.request_class = inputs.plain(app.request_class)
     for found in pkgutil.iter_modules(web.__path__):
         module = importlib.import_module(f"smsapp.web.{found.name}")

@@ -161,7 +161,7 @@ def check(page: Page, app: Flask, path: str, sees_numbers: bool) -> list[str]:
     whole = "<html" in text[:500].lower()
     found = [*_markup(text, whole), *_headings(page, whole), *_controls(page), *_references(page, whole)]
     found += [*_refreshed(page), *_rows(page)]
-    found += [*_forms(page), *_addresses(page, app, path), *_inline(page), *_headers_of(page.response)]
+    found += [*_errors(page), *_forms(page), *_addresses(page, app, path), *_inline(page), *_headers_of(page.response)]
     return found + _secrets(page, app, sees_numbers)
 
 
@@ -241,6 +241,31 @@ def _references(page: Page, whole: bool) -> list[str]:
         target = element.get("data-hx-target") or element.get("hx-target") or ""
         if whole and target.startswith("#") and target[1:] not in ids:
             found.append(f"htmx target {target} is not in the page")
+    return found
+
+
+def _errors(page: Page) -> list[str]:
+    """Every error is told in a box that has the focus, linked to its control, and read out at the control."""
+    found = []
+    ids = {element["id"]: element for element in page.find_all(id=True)}
+    boxes = page.select(".problems")
+    found += [f"no focus on the box of problems: {str(box)[:120]}" for box in boxes if not box.has_attr("autofocus")]
+    invalid = page.select("[aria-invalid=true]")
+    for control in invalid:
+        described = [ids[name] for name in str(control.get("aria-describedby") or "").split() if name in ids]
+        if not any("field-errors" in element.get("class", []) for element in described):
+            found.append(f"its error is not read out: {str(control)[:120]}")
+    for errors in page.select("ul.field-errors[id]"):
+        if not any(errors["id"] in str(control.get("aria-describedby") or "").split() for control in invalid):
+            found.append(f"an error at no control: {_text(errors)[:120]}")
+    for link in page.select(".problems a[href^='#']"):
+        target = ids.get(link["href"][1:])
+        if target is None or target.name not in {"input", "select", "textarea"}:
+            found.append(f"a problem is linked to no control: {link['href']}")
+        elif target.get("aria-invalid") != "true":
+            found.append(f"a problem is linked to a control that is not marked: {link['href']}")
+    sentences = [_text(item) for item in page.select(".problems li")]
+    found += [f"told twice: {sentence}" for sentence in set(sentences) if sentences.count(sentence) > 1]
     return found
 
 

@@ -101,10 +101,6 @@ class Left(enum.StrEnum):
     """Another contact with the same number gets the message. Last, so that this is always true."""
 
 
-PLACES = ("name", "segment", "channel", "template", "schedule")
-"""The sections of the form, in the manual's order; every problem of a draft belongs to one."""
-
-
 @dataclass(frozen=True)
 class SecondFacts:
     """What `problems` needs to know of the channel that may take over, and of its template."""

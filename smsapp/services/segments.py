@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from smsapp.domain import segment as rules
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.phone import mask_inside
 from smsapp.domain.segment import Group, Kind
 from smsapp.services import audience, trail
 from smsapp.services.audience import AudienceCounts
@@ -27,6 +30,8 @@ from smsapp.store.db import session, writing
 from smsapp.store.people import Person
 from smsapp.store.segments import Segment
 
+HOLDERS, HOLDERS_SECONDS = "smsapp.segments.holders", 60.0
+"""How long it is known whether a property holds numbers: it takes a look at all its values."""
 MAX_NAME = 120
 SAMPLE = 50
 
@@ -134,19 +139,25 @@ def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
 
 def reach(found: sa.Select[int]) -> list[Reach]:
     """Count these contacts by what would become of them, once for all active channels that read numbers alike."""
-    channels: dict[tuple[str, bool], list[str]] = {}
-    columns = (ChannelRow.name, ChannelRow.phone_property, ChannelRow.trusted_numbers)
-    for name, phone, trusted in session().execute(
-        sa.select(*columns).where(ChannelRow.active).order_by(ChannelRow.name)
-    ):
-        channels.setdefault((phone, trusted), []).append(name)
+    alike: dict[tuple[object, ...], list[ChannelRow]] = {}
+    for channel in session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)):
+        kinds = (tuple(channel.countries), tuple(channel.number_classes))
+        alike.setdefault((channel.phone_property, channel.trusted_numbers, kinds), []).append(channel)
     return [
         Reach(
-            phone,
-            tuple(names),
-            audience.tally(Audience(members=found, phone_property=phone, trusted_numbers=trusted)),
+            channels[0].phone_property,
+            tuple(channel.name for channel in channels),
+            audience.tally(
+                Audience(
+                    members=found,
+                    phone_property=channels[0].phone_property,
+                    trusted_numbers=channels[0].trusted_numbers,
+                    countries=channels[0].countries,
+                    number_classes=channels[0].number_classes,
+                )
+            ),
         )
-        for (phone, trusted), names in channels.items()
+        for channels in alike.values()
     ]
 
 
@@ -155,12 +166,27 @@ def phone_properties() -> set[str]:
     return contacts.phone_properties(session())
 
 
-def suggestions(name: str) -> list[str]:
-    """Return values this property often has, from a sample of contacts, the most frequent first; none of a phone."""
+def holds_numbers(name: str) -> bool:
+    """Return whether values of this property look like phone numbers, whatever it is meant for; known for a while."""
+    known: dict[str, tuple[bool, float]] = current_app.extensions.setdefault(HOLDERS, {})
+    holds, until = known.get(name, (False, 0.0))
+    if time.monotonic() > until:
+        kind = contacts.property_types().get(name)
+        holds = kind is not None and rows.holds_numbers(name, kind)
+        known[name] = (holds, time.monotonic() + HOLDERS_SECONDS)
+    return holds
+
+
+def suggestions(name: str, *, whole_numbers: bool = False) -> list[str]:
+    """Return values this property often has, from a sample of contacts, the most frequent first; none of a phone.
+
+    Without the right to see whole numbers no value that holds one is among them.
+    """
     kind = contacts.property_types().get(name)
     if kind not in (Type.STRING, Type.LIST) or name in phone_properties():
         return []
-    return rows.frequent_values(name, kind)
+    values = rows.frequent_values(name, kind)
+    return [value for value in values if whole_numbers or mask_inside(value) == value]
 
 
 # Changing

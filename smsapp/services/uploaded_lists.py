@@ -14,7 +14,7 @@ from smsapp.domain import phone
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.segment import EVERYONE, Kind
-from smsapp.services import segments, sheets, trail
+from smsapp.services import number_searches, segments, sheets, trail
 from smsapp.services.segments import Known
 from smsapp.services.sheets import Format
 from smsapp.services.trail import Actor
@@ -38,12 +38,21 @@ def matchable() -> list[Known]:
 
 
 def upload(
-    name: str, property: str, stream: BinaryIO, file_name: str, segment_id: int | None, *, by: Actor, now: dt.datetime
+    name: str,
+    property: str,
+    stream: BinaryIO,
+    file_name: str,
+    segment_id: int | None,
+    *,
+    by: Actor,
+    now: dt.datetime,
+    whole_numbers: bool = False,
 ) -> Segment:
     """Keep the contacts this file lists as a segment: a new one, or in the place of what `segment_id` held.
 
     CSV, TXT or XLSX; the column headed by the property's name, else the first. Of lines that find nobody the first
-    thousand are kept to be shown. Raises Refusal; then nothing was changed.
+    thousand are kept to be shown. Raises Refusal; then nothing was changed. Without the right to see whole numbers only
+    so many lists a day are matched by numbers: what a list finds tells them.
     """
     if property != USER_ID and property not in {known.name for known in matchable()}:
         raise Refusal(Problem("segment_property_not_text", "property"))
@@ -53,7 +62,10 @@ def upload(
             shutil.copyfileobj(stream, file, 1 << 20)
         form = sheets.recognise(path)
         read = _Lines(path, form, property)
+        numbers = read.phone or segments.holds_numbers(property)
         with writing() as current:
+            if numbers and not whole_numbers:
+                number_searches.check_list(current, by, now)
             segment = segments.prepared(current, segment_id, name, Kind.UPLOADED, EVERYONE, by, now)
             found = uploaded_lists.match(current, iter(read), property, phone=read.phone)
             staged = uploaded_lists.staged(current, KEPT_UNMATCHED)
@@ -72,7 +84,8 @@ def upload(
             }
             segment.computed_at = now
             facts = {"name": segment.name, "size": segment.size}
-            trail.note(current, by, "upload", "segment", segment.id, now, **facts)
+            action = number_searches.LIST if numbers else "upload"
+            trail.note(current, by, action, "segment", segment.id, now, **facts)
     return segment
 
 

@@ -73,15 +73,33 @@ setInterval(() => {
 function showTrouble(event) {
   const box = document.getElementById("trouble");
   const answer = new DOMParser().parseFromString(event.detail.xhr?.responseText ?? "", "text/html");
-  box.textContent = answer.querySelector("[data-error]")?.textContent.trim() || box.dataset.text;
+  const sentences = [...answer.querySelectorAll("[data-error] p")].map((sentence) => sentence.textContent.trim());
+  box.textContent = sentences.join(" ") || box.dataset.text;
   const link = document.createElement("a");
-  link.href = window.location.href;
-  link.textContent = box.dataset.retry;
-  box.append(link);
+  const offered = answer.querySelector("a[data-error-link]");
+  link.href = offered ? offered.getAttribute("href") : window.location.href;
+  // The page with what was typed stays open beside it.
+  if (offered) link.target = "_blank";
+  link.textContent = offered ? offered.textContent : box.dataset.retry;
+  box.append(" ", link);
   box.hidden = false;
 }
+// Who has signed in again in another tab goes on with a new token; the request is repeated once.
+function tokenRenewed(event) {
+  const token = event.detail.xhr?.getResponseHeader("X-CSRF-Token");
+  const source = event.detail.elt;
+  if (!token || source.dataset.repeated) return false;
+  document.body.dataset.hxHeaders = JSON.stringify({"X-CSRFToken": token});
+  for (const field of document.querySelectorAll("input[name=csrf_token]")) field.value = token;
+  source.dataset.repeated = "1";
+  const {verb, path} = event.detail.requestConfig;
+  htmx.ajax(verb, path, {source, target: event.detail.target}).finally(() => { delete source.dataset.repeated; });
+  return true;
+}
 document.addEventListener("htmx:sendError", showTrouble);
-document.addEventListener("htmx:responseError", showTrouble);
+document.addEventListener("htmx:responseError", (event) => {
+  if (!tokenRenewed(event)) showTrouble(event);
+});
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) document.getElementById("trouble").hidden = true;
 });

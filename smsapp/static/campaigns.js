@@ -3,9 +3,9 @@
 
 const FEW = 8;
 
-for (const select of document.querySelectorAll("select[data-search]")) {
+function offerSearch(select) {
   const options = [...select.options];
-  if (options.length <= FEW) continue;
+  if (options.length <= FEW || select.previousElementSibling?.matches(".picker-search")) return;
   const search = document.createElement("input");
   search.type = "search";
   search.className = "form-control picker-search";
@@ -44,3 +44,9 @@ for (const select of document.querySelectorAll("select[data-search]")) {
     if (changed) select.dispatchEvent(new Event("change", {bubbles: true}));
   }
 }
+
+function offerSearches(root) {
+  for (const select of root.querySelectorAll("select[data-search]")) offerSearch(select);
+}
+document.addEventListener("htmx:load", (event) => offerSearches(event.detail.elt));
+offerSearches(document);

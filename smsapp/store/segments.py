@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from smsapp.domain import phone
 from smsapp.domain import segment as rules
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Kind, Match, Operator
@@ -160,6 +161,27 @@ def frequent_values(name: str, kind: Type, among: int = 2000, most: int = 20) ->
         chain.from_iterable(held_one if kind is Type.LIST else [held_one] for held_one in held if held_one)
     )
     return [value for value, _ in values.most_common(most)]
+
+
+def holds_numbers(name: str, kind: Type) -> bool:
+    """Return whether a value of this property looks like a phone number, in any notation: the rule of the masks.
+
+    Reads values until one does; the caller remembers the answer for a while.
+    """
+    if kind not in (Type.STRING, Type.LIST, Type.NUMBER):
+        return False
+    dialects: dict[str, Values] = {"sqlite": SqliteValues(), "postgresql": PostgresValues()}
+    text = dialects[dialect()].text(name)
+    found = sa.select(text).where(text.is_not(None))
+    if dialect() == "postgresql":
+        found = found.where(text.op("~")("([^0-9０-９]*[0-9０-９]){8}"))
+    values = session().scalars(found.execution_options(yield_per=2000))
+    try:
+        if kind is Type.NUMBER:
+            return any(phone.normalise(value) for value in values)
+        return any(phone.mask_inside(value) != value for value in values)
+    finally:
+        values.close()
 
 
 def _group(group: Group, values: Values, local: dt.datetime) -> Truth:

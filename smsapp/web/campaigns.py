@@ -12,7 +12,7 @@ from flask_babel import get_timezone, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.campaign import PLACES, Action, Sort, Status, Tab, may
+from smsapp.domain.campaign import Action, Sort, Status, Tab, may
 from smsapp.domain.errors import Outrun, Problem, Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.sms_template import variables
@@ -23,8 +23,8 @@ from smsapp.services import variables as choosing
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.campaign_review import Look
 from smsapp.services.campaigns import Draft, Overtaken
-from smsapp.web import guard, inputs
-from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, read_mapping
+from smsapp.web import guard, inputs, refill
+from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, put_draft_problems, read_mapping
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
@@ -121,14 +121,14 @@ def edit(campaign_id: int) -> Response:
 def _form(campaign_id: int | None, stored: Draft, version: int) -> Response:
     """Show the form, redraw a part of it, or store what was typed; `do` says which."""
     form = CampaignForm()
-    if not form.is_submitted():
+    if request.method == "GET" and not refill.is_refill():
         form.show(stored, version)
         _offer(form, stored, stored)
         lacking = campaigns.problems(stored, clock.now()) if "check" in request.args else ()
         return _drawn(form, campaign_id, stored, lacking)
     typed = _typed(form, stored)
     _offer(form, typed, stored)
-    if request.form.get("do") not in {"save", "review"}:
+    if request.method == "GET" or request.form.get("do") not in {"save", "review"}:
         return _drawn(form, campaign_id, typed)
     return _stored(form, campaign_id, typed) if form.validate() else _drawn(form, campaign_id, typed, status=422)
 
@@ -201,6 +201,7 @@ def _drawn(
     looked = Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0)
     coverage = looked.coverage if looked.variables else None
     part = request.form.get("part", "")
+    missing = put_draft_problems(form, problems)
     return page_or_piece(
         "campaigns/form.html",
         f"campaigns/_{part}.html" if part in PARTS else "campaigns/form.html",
@@ -208,7 +209,9 @@ def _drawn(
         form=form,
         campaign_id=campaign_id,
         draft=draft,
-        problems={place: [one for one in problems if one.place == place] for place in PLACES},
+        checked=bool(problems) and status == 200,
+        missing=missing,
+        unmapped=[(f"variable-{name}", sentence) for name, sentence in missing.items()],
         saved=saved,
         differing=draft.differences(saved) if saved else (),
         words=words,

@@ -7,7 +7,7 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.contact import Reason
 from smsapp.domain.people import Role
-from smsapp.services import contacts
+from smsapp.services import clock, contacts, number_searches
 from smsapp.web import guard, inputs
 from smsapp.web.filters import whole_numbers
 from smsapp.web.guard import needs
@@ -26,6 +26,8 @@ REASONS = tuple(Reason)
 def index() -> Response:
     """Contacts, newest first. The search is sent as a form: a phone number does not belong into an address."""
     search = request.form.get("search", "").strip()[:254]
+    if not whole_numbers() and "before" not in request.values:
+        number_searches.note_search(search, guard.actor(), clock.now())
     found = contacts.listed(search, request.values.get("before", type=inputs.long_id), whole_numbers=whole_numbers())
     return page_or_piece(
         "contacts/index.html",

@@ -6,14 +6,14 @@ from flask import Blueprint, Response, current_app, flash, make_response, render
 from flask_babel import force_locale
 from flask_babel import gettext as _
 from flask_login import current_user
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError, generate_csrf
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, TooManyRequests
 
 from smsapp import words
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.web import guard
+from smsapp.web import guard, refill
 from smsapp.web.language import LANGUAGES
-from smsapp.web.render import page
+from smsapp.web.render import page, wants_piece
 
 bp = Blueprint("errors", __name__)
 
@@ -28,6 +28,13 @@ def unsure(_error: CSRFError) -> Response:
     if not current_user.is_authenticated and not request.path.startswith("/sign-in"):
         flash(_("Please sign in again. Nothing was changed."), "warning")
         return guard.sign_in_first()
+    if wants_piece():
+        answer = _told(400, _("This form is too old"), _("Load the page again."))
+        # Only a page of ours can read this; its forms go on with it.
+        answer.headers["X-CSRF-Token"] = generate_csrf()
+        return answer
+    if (address := refill.form_page()) and (fields := refill.sent_fields()):
+        return page("people/refill.html", 400, back=refill.refill_address(address), carried=fields)
     return _told(
         400,
         _("This form is too old"),

@@ -20,7 +20,8 @@ from smsapp.domain.people import Role, reaches
 from smsapp.services import clock, people
 from smsapp.services.people import SignedIn, Sitting
 from smsapp.services.trail import Actor
-from smsapp.web import render
+from smsapp.web import refill, render
+from smsapp.web.forms.people import SignInForm
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -165,9 +166,18 @@ def end() -> None:
 
 
 def sign_in_first() -> Response:
-    """Send somebody without a session to the sign-in page, and from there back to the page they wanted."""
-    wanted = request.full_path.removesuffix("?") if request.method == "GET" and not render.wants_piece() else "/"
-    return render.see_other(url_for("people.sign_in", next=None if wanted == "/" else wanted))
+    """Ask somebody without a session to sign in, and bring them back to the page they wanted, with what they typed.
+
+    A piece of a page is answered with an error that htmx does not swap in: the page and its form stay as they are.
+    """
+    if render.wants_piece():
+        return render.page("people/_signed_out.html", 401)
+    page = refill.form_page()
+    if request.method == "POST" and page:
+        form = SignInForm(formdata=None)
+        return render.page("people/sign_in.html", 401, form=form, problems=[], back=page, carried=refill.sent_fields())
+    wanted = request.full_path.removesuffix("?") if request.method == "GET" and not refill.is_refill() else page
+    return render.see_other(url_for("people.sign_in", next=None if wanted in {"", "/"} else wanted))
 
 
 def own_path(url: str) -> str:

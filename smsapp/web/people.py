@@ -11,7 +11,7 @@ from flask_login import current_user
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.people import Role, plain_login
 from smsapp.services import clock, people
-from smsapp.web import guard, inputs
+from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.people import ChangeForm, InviteForm, OwnForm, PasswordForm, SignInForm, WelcomeForm
 from smsapp.web.guard import limiter, needs, public
@@ -43,8 +43,9 @@ def _typed_login_from_there() -> str:
 @limiter.limit("300 per hour", key_func=_typed_login, methods=["POST"])
 def sign_in() -> Response:
     """Ask who this is; then on to the page that was wanted."""
+    back, carried = guard.own_path(request.args.get("next", "/")), refill.carried_fields()
     if current_user.is_authenticated:
-        return see_other(guard.own_path(request.args.get("next", "/")))
+        return _go_on(back, carried)
     form = SignInForm()
     problems: list[str] = []
     if form.validate_on_submit():
@@ -54,8 +55,23 @@ def sign_in() -> Response:
             problems = put_problems(form, refusal)
         else:
             guard.begin(who)
-            return see_other(guard.own_path(request.args.get("next", "/")))
-    return page("people/sign_in.html", 422 if form.is_submitted() else 200, form=form, problems=problems)
+            return _go_on(back, carried)
+    status = 422 if form.is_submitted() else 200
+    return page("people/sign_in.html", status, form=form, problems=problems, back=back, carried=carried)
+
+
+def _go_on(back: str, carried: refill.Fields) -> Response:
+    """Lead on to the page that was wanted; a form that was sent without a session is shown again."""
+    if not carried:
+        return see_other(back)
+    return page("people/refill.html", back=refill.refill_address(back), carried=carried)
+
+
+@bp.get("/signed-in")
+@needs(Role.VIEWER)
+def signed_in() -> Response:
+    """Say that the page in the other tab works again."""
+    return page("people/signed_in.html")
 
 
 @bp.post("/sign-out")

@@ -9,7 +9,7 @@ from flask_babel import ngettext
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.people import Role
-from smsapp.services import channels, clock, opt_outs, replies, unattributed
+from smsapp.services import channels, clock, number_searches, opt_outs, replies, unattributed
 from smsapp.services.small_files import MOST_BYTES
 from smsapp.web import guard, inputs
 from smsapp.web.filters import number, whole_numbers
@@ -37,6 +37,7 @@ def index() -> Response:
 @needs(Role.VIEWER)
 def search() -> Response:
     """List the replies of a number or with certain words."""
+    _note_search()
     only_opt_outs = request.form.get("show") == "opt-outs"
     return _replies(only_opt_outs, request.form.get("q", "").strip(), request.form.get("before", type=inputs.id_))
 
@@ -51,6 +52,7 @@ def listed() -> Response:
 @needs(Role.VIEWER)
 def search_listed() -> Response:
     """Look a number up by all or its last digits."""
+    _note_search()
     return _opt_outs(request.form.get("q", "").strip(), request.form.get("before", type=inputs.id_))
 
 
@@ -173,6 +175,11 @@ def dismiss(reply_id: int) -> Response:
             return see_other(url_for(".waiting"))
     status = 422 if form.is_submitted() else 200
     return page("replies/dismiss.html", status, form=form, problems=problems, reply=reply)
+
+
+def _note_search() -> None:
+    if not whole_numbers() and "before" not in request.form:
+        number_searches.note_search(request.form.get("q", ""), guard.actor(), clock.now())
 
 
 def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:

@@ -19,7 +19,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status
 from smsapp.domain.people import Role, reaches
 from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
-from smsapp.services import campaigns, clock, reports
+from smsapp.services import campaigns, clock, number_searches, reports
 from smsapp.services.reports import Report
 from smsapp.web import guard
 from smsapp.web.filters import discreet, whole_numbers
@@ -145,6 +145,8 @@ def search(campaign_id: int, run_id: int | None) -> Response:
     problem = ""
     try:
         reports.seek(typed, whole_numbers=whole_numbers())
+        if not whole_numbers() and not request.form.get("after"):
+            number_searches.note_search(typed, guard.actor(), clock.now())
     except Refusal as refusal:
         problem = sentence(refusal.problems[0])
     context = _people(campaign_id, run_id, typed, problem, Place.read(request.form.get("after", "")))
@@ -209,11 +211,11 @@ def csv_lines(chunks: Iterable[list[Recipient]], masked: bool, zone: dt.tzinfo) 
                 phone.mask(one.phone) if masked else one.phone.removeprefix("+86"),
                 left_out if one.state is None else states[one.state],
                 why(one),
-                one.code,
+                phone.mask_inside(one.code) if masked and one.code else one.code,
                 one.parts,
                 _moment(one.answered_at, zone),
                 _moment(one.receipt_at, zone),
-                one.provider_ref,
+                phone.mask_inside(one.provider_ref) if masked and one.provider_ref else one.provider_ref,
                 one.run_id,
                 one.position if one.state is not None else "",
             )

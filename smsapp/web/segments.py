@@ -20,7 +20,7 @@ from smsapp.domain.people import Role
 from smsapp.domain.segment import MAX_DEPTH, Group, Kind, Match
 from smsapp.services import clock, segments, uploaded_lists
 from smsapp.services.segments import Known
-from smsapp.web import filters, guard, inputs
+from smsapp.web import filters, guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms import segments as forms
 from smsapp.web.forms.segments import ConditionDraft, GroupDraft, NameForm, SegmentForm, UploadForm
@@ -76,15 +76,24 @@ def edit(segment_id: int) -> Response:
 def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> Response:
     """Answer one round with the builder: draw it, change the rule in it, count what it finds, or keep it."""
     known = segments.catalogue()
-    shown: dict[str, Any] = {"form": form, "segment": segment, "known": known, "errors": {}, "problems": []}
-    if request.method == "GET":
+    shown: dict[str, Any] = {
+        "form": form,
+        "segment": segment,
+        "known": known,
+        "errors": {},
+        "problems": [],
+        "links": [],
+    }
+    if request.method == "GET" and not refill.is_refill():
         return _draw(draft, shown)
     draft = forms.read_draft(_fields(), _types(known))
+    if request.method == "GET":
+        return _draw(draft, shown)
     asked, _colon, place = request.form.get("do", "save").partition(":")
     if asked != "save":
         return _round(asked, place, draft, shown)
     found: list[Problem] = []
-    rule = forms.rule_of(draft, found, _hidden())
+    rule = forms.rule_of(draft, found, _hidden(draft))
     if found and not (form.name.data or "").strip():
         # What can be seen at once is said at once.
         found.append(Problem("segment_name_missing", "name"))
@@ -96,8 +105,11 @@ def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> R
         shown["errors"] = _by_place(refusal.problems)
         placed = [problem for problem in refusal.problems if not problem.place.startswith(forms.ROOT)]
         shown["problems"] = put_problems(form, Refusal(*placed))
-        if shown["errors"]:
-            shown["problems"].append(_("The rule is not complete yet: see the marked conditions."))
+        shown["links"] = [
+            (forms.control_id(draft, place), sentence)
+            for place, sentences in shown["errors"].items()
+            for sentence in sentences
+        ]
         return _draw(draft, shown, 422)
     flash(_saved(saved.size or 0), "success")
     return see_other(url_for(".show", segment_id=saved.id))
@@ -145,6 +157,7 @@ def _ruled(draft: GroupDraft, shown: dict[str, Any]) -> dict[str, Any]:
         "form": shown["form"],
         "segment": shown["segment"],
         "problems": shown["problems"],
+        "links": shown["links"],
     }
 
 
@@ -155,14 +168,14 @@ def _helps(shown: dict[str, Any], nodes: Any) -> dict[str, Any]:
         "known": shown["known"],
         "units": forms.UNITS,
         "errors": shown["errors"],
-        "suggestions": {name: segments.suggestions(name) for name in wanted},
+        "suggestions": {name: segments.suggestions(name, whole_numbers=filters.whole_numbers()) for name in wanted},
     }
 
 
 def _counted(draft: GroupDraft) -> dict[str, Any]:
     """Return how many contacts fit and some of them, or how many conditions are not complete."""
     found: list[Problem] = []
-    rule = forms.rule_of(draft, found, _hidden())
+    rule = forms.rule_of(draft, found, _hidden(draft))
     known = segments.catalogue()
     found += rules.problems(rule, _types(known))
     if found:
@@ -179,14 +192,20 @@ def _counted(draft: GroupDraft) -> dict[str, Any]:
     }
 
 
-def _hidden() -> set[str]:
-    """Return the properties whose values this person may not see."""
-    return set() if filters.whole_numbers() else segments.phone_properties()
+def _hidden(draft: GroupDraft) -> set[str]:
+    """Return the properties this person may not compare: those that hold numbers.
+
+    Properties that hold numbers among other texts are hidden only if digits are asked for.
+    """
+    if filters.whole_numbers():
+        return set()
+    asked = {one.name for one in forms.conditions(draft) if one.asks_for_digits}
+    return segments.phone_properties() | {name for name in asked if segments.holds_numbers(name)}
 
 
 def _reach(draft: GroupDraft) -> list[segments.Reach] | None:
     found: list[Problem] = []
-    rule = forms.rule_of(draft, found, _hidden())
+    rule = forms.rule_of(draft, found, _hidden(draft))
     found += rules.problems(rule, _types(segments.catalogue()))
     return None if found else segments.reach(segments.matching(rule, clock.now()))
 
@@ -227,6 +246,7 @@ def _upload(form: UploadForm, segment: Segment | None) -> Segment:
         segment.id if segment else None,
         by=guard.actor(),
         now=clock.now(),
+        whole_numbers=filters.whole_numbers(),
     )
 
 

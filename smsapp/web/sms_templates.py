@@ -29,7 +29,7 @@ from smsapp.domain.template_file import COLUMNS, Fate
 from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
 from smsapp.services.small_files import MOST_BYTES
 from smsapp.services.template_sync import Synced
-from smsapp.web import guard, inputs
+from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.sms_templates import DecisionForm, ImportForm, NewTemplateForm, TemplateForm
 from smsapp.web.guard import needs, uploads
@@ -149,7 +149,7 @@ def edit(template_id: int) -> Response:
     """Change a template; words that were approved have to be approved again."""
     template = sms_templates.get(template_id)
     form = TemplateForm(obj=template)
-    if not form.is_submitted():
+    if request.method == "GET" and not refill.is_refill():
         form.seen.data = sms_templates.seen(template)
     typed = form.entry()
     problems: list[str] = []

@@ -59,6 +59,14 @@ LABELS = {
 }
 
 PROBLEMS = {
+    "number_searches_spent": _l(
+        "You have searched for %(most)s whole numbers within an hour. Wait a little, or ask an administrator for the "
+        "right to see whole numbers."
+    ),
+    "number_lists_spent": _l(
+        "You have uploaded %(most)s lists of numbers within a day. Wait until tomorrow, or ask an administrator for "
+        "the right to see whole numbers."
+    ),
     "record_quota": _l(
         "The AppKey may add %(limit)s new contacts a day (UP_NEW_CONTACTS_PER_DAY), and this one would be more."
     ),

@@ -54,6 +54,8 @@ DONE = {
     "remove": _l("removed"),
     "export": _l("exported"),
     "upload": _l("uploaded"),
+    "upload_numbers": _l("uploaded a list of numbers as"),
+    "search_number": _l("searched for a whole number of"),
     "recompute": _l("recomputed"),
     "opt_out": _l("opted out"),
     "consent": _l("consented again"),

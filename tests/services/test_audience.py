@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
+import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.campaign import Left, Status
 from smsapp.domain.numbering import SPECIAL
 from smsapp.domain.trust import Origin, Source
-from smsapp.services import audience, contacts
-from smsapp.store.contacts import Profile, create, merge, phones_of
+from smsapp.services import audience, contacts, segments
+from smsapp.store.contacts import Contact, Profile, create, merge, phones_of
 from smsapp.store.db import writing
 from smsapp.store.people import Preference
 from smsapp.store.replies import OptOut
@@ -208,6 +209,9 @@ def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_the
     assert (result.target, result.planned) == (9, 2)
     assert dict(before.left_out) == dict(result.excluded)
     assert sorted(provider.texts) == ["+18002345678", "+8613800000001"]
+    # and the segment's reach says the same
+    reached = {one.channels: one.counts for one in segments.reach(sa.select(Contact.id))}
+    assert dict(reached[(channel.name,)].left_out) == dict(result.excluded)
     # and a channel that allows every class and country writes to all of them, but not to who opted out
     everything = builders.channel(number_classes=[*SPECIAL])
     assert dict(audience.counts(campaign.segment_id or 0, everything.id, now=clock.now).left_out) == {

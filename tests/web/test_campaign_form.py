@@ -112,7 +112,7 @@ def test_from_an_incomplete_draft_to_a_run(olga: Pages, world: World) -> None:
 
     lacking = olga.post(edit, **(filled(saved) | {"do": "review"}))
     assert "Choose whom to write to." in lacking.get_text()
-    assert lacking.select_one("a[href='#section-segment']") is not None
+    assert lacking.select_one("a[href='#segment']") is not None
 
     review = olga.post(edit, **(filled(lacking) | world.fields(do="review")))
     assert review.select_one("h1").get_text() == "Review and confirm"

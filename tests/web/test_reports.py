@@ -21,6 +21,9 @@ from smsapp.store.runs import Message
 from tests import builders, ledgers
 from tests.pages import Page, Pages
 
+TARGET = 35 + sum(ledgers.EVERY_LEFT.values())
+"""People of `ledgers.run`: 35 messages, and some for every exclusion reason there is."""
+
 
 def number_at(page: Page, where: str) -> int:
     found = page.select_one(where)
@@ -44,8 +47,8 @@ def test_the_four_numbers_lead_to_exactly_the_people_they_count(client: Pages) -
     page = viewer.get(f"/campaigns/{campaign.id}/effect")
 
     assert [number_at(page, f"#number-{name}") for name in ("target", "effective", "accepted", "delivered")] == [
-        56,
-        53,
+        TARGET,
+        TARGET - ledgers.EVERY_LEFT[Left.NO_NUMBER] - ledgers.EVERY_LEFT[Left.INVALID_NUMBER],
         22,
         12,
     ]
@@ -262,11 +265,26 @@ def test_an_export_has_everybody_masked_for_an_operator_and_leaves_a_line(client
     rows = rows_of(text.removeprefix("\ufeff"))
     assert text.startswith("\ufeff")
     assert answer.headers["Content-Disposition"].startswith("attachment")
-    assert len(rows) == 1 + 56
+    assert len(rows) == 1 + TARGET
     assert rows[1][:4] == [rows[1][0], f"138****{number[-4:]}", "Delivered", ""]
     assert rows[1][0] == f"m-138****{number[-4:]}"
     assert number[3:] not in text
     assert [line.action for line in session().query(Trail)] == ["export"]
+
+
+@pytest.mark.parametrize(("role", "masked"), [("operator", True), ("administrator", False)])
+def test_an_export_masks_numbers_in_codes_and_provider_ids_too(client: Pages, role: str, masked: bool) -> None:
+    campaign = ledgers.campaign()
+    made = ledgers.run(campaign, [(Status.REFUSED, "our_fault", "no such subscriber 139:7777:6669", 1)], {})
+    session().get_one(Message, (made.id, 1)).provider_ref = "sms-13977776669"
+    session().commit()
+    reader = client.as_(role)
+
+    answer = reader.raw.post(f"/campaigns/{campaign.id}/effect/export", data={"csrf_token": reader.token()})
+
+    cells = [cell for row in rows_of(answer.get_data(as_text=True)) for cell in row]
+    assert ("no such subscriber 139****6669" in cells, "sms-139****6669" in cells) == (masked, masked)
+    assert ("sms-13977776669" in cells) != masked
 
 
 def test_an_export_of_one_reason_has_whole_numbers_for_an_administrator(client: Pages) -> None:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask_wtf import FlaskForm
 
 from smsapp import words
 from smsapp.domain.errors import Refusal
+from smsapp.web import refill
+
+
+class PageForm(FlaskForm):  # type: ignore[misc]
+    """A form of a page. It holds what was typed also where the page is shown again after signing in."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **({} if args else refill.formdata()) | given)
 
 
 def put_problems(form: FlaskForm, refusal: Refusal) -> list[str]:

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
-from flask_wtf import FlaskForm
 from wtforms import (
     DateField,
     IntegerField,
@@ -29,6 +28,7 @@ from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zo
 from smsapp.domain.sms_template import measure
 from smsapp.domain.writing import Form
 from smsapp.services.campaigns import Draft
+from smsapp.web.forms import PageForm
 from smsapp.words import campaigns as words
 from smsapp.words import label, sentence
 
@@ -93,7 +93,7 @@ class TimeOfDay(TimeField):  # type: ignore[misc]
         return self.data.strftime("%H:%M:%S") if self.data else ""
 
 
-class CampaignForm(FlaskForm):  # type: ignore[misc]
+class CampaignForm(PageForm):
     version = IntegerField(widget=HiddenInput(), default=0)
     name = StringField(_l("Campaign name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
     segment = SelectField(_l("Segment"), coerce=_chosen)
@@ -158,6 +158,32 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
             second_channel_id=self.second_channel.data,
             second_template_id=self.second_template.data if self.second_channel.data else None,
         )
+
+
+FIELDS = {
+    "second_channel": "second_channel",
+    "second": "second_template",
+    "time": "time",
+    "weekdays": "weekdays",
+    "monthdays": "monthdays",
+    "end": "end",
+    "zone": "zone",
+}
+"""The field of a problem, by what its code begins with; of others it is the one its place names."""
+
+
+def put_draft_problems(form: CampaignForm, problems: Iterable[Problem]) -> dict[str, str]:
+    """Put each sentence at its field; return those of variables, which have no field: {variable: sentence}."""
+    variables: dict[str, str] = {}
+    for problem in problems:
+        if "variable" in problem.facts:
+            variables[str(problem.facts["variable"])] = sentence(problem)
+            continue
+        begin = next((begin for begin in FIELDS if problem.code.startswith(begin + "_")), "")
+        name = FIELDS.get(begin) or {"schedule": "start"}.get(problem.place, problem.place)
+        if sentence(problem) not in form[name].errors:
+            form[name].errors = [*form[name].errors, sentence(problem)]
+    return variables
 
 
 def _seconds(time: dt.time | None) -> dt.time | None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     DecimalField,
@@ -27,6 +26,7 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from smsapp.domain.numbering import SPECIAL
 from smsapp.services import channels, contacts
 from smsapp.services.channels import Wanted
+from smsapp.web.forms import PageForm
 from smsapp.words.channels import CLASSES
 from smsapp.words.segments import property_name
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LONGEST = Length(max=20_000)
 
 
-class ChannelForm(FlaskForm):  # type: ignore[misc]
+class ChannelForm(PageForm):
     """What every channel has, whatever its kind."""
 
     name = StringField(_l("Name"), [Length(max=200)])
@@ -124,7 +124,7 @@ FIELDS: dict[str, Any] = {"secret": PasswordField, "long_text": TextAreaField, "
 """Controls that are more than one line of text, by widget."""
 
 
-class TestForm(FlaskForm):  # type: ignore[misc]
+class TestForm(PageForm):
     """One real message to one number."""
 
     number = TelField(_l("Phone number"), [Length(max=40)])

@@ -6,18 +6,18 @@ import re
 
 from flask import request
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from smsapp.domain.trust import KeyKind, Rule
 from smsapp.services.keys import MOST_NAME, KeyRow
+from smsapp.web.forms import PageForm
 
 ALL, LISTED = "all", "listed"
 _BETWEEN_NAMES = re.compile(r"[\s,;，；、]+")
 
 
-class KeyForm(FlaskForm):  # type: ignore[misc]
+class KeyForm(PageForm):
     """What can be changed of a key: its name, the properties that it may write, its rules."""
 
     name = StringField(_l("Name"), [InputRequired(_l("Give it a name.")), Length(max=MOST_NAME)])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, PasswordField, RadioField, SelectField, StringField
 from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from smsapp.domain.people import Role
+from smsapp.web.forms import PageForm
 from smsapp.words import label
 
 REQUIRED = InputRequired(_l("Please fill this in."))
@@ -20,28 +20,28 @@ LOCALES = [
 LONG = Length(max=200, message=_l("At most 200 characters."))
 
 
-class SignInForm(FlaskForm):  # type: ignore[misc]
+class SignInForm(PageForm):
     login = StringField(_l("Login"), [REQUIRED, LONG])
     password = PasswordField(_l("Password"), [REQUIRED, Length(max=1000)])
 
 
-class WelcomeForm(FlaskForm):  # type: ignore[misc]
+class WelcomeForm(PageForm):
     login = StringField(_l("Login"), [LONG])
     name = StringField(_l("Your name"), [REQUIRED, LONG])
     password = PasswordField(_l("Password"), [REQUIRED])
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
+class PasswordForm(PageForm):
     old = PasswordField(_l("Present password"), [REQUIRED, Length(max=1000)])
     password = PasswordField(_l("New password"), [REQUIRED])
 
 
-class OwnForm(FlaskForm):  # type: ignore[misc]
+class OwnForm(PageForm):
     name = StringField(_l("Your name"), [REQUIRED, LONG])
     locale = SelectField(_l("Language"), choices=LOCALES)
 
 
-class PersonForm(FlaskForm):  # type: ignore[misc]
+class PersonForm(PageForm):
     name = StringField(_l("Display name"), [REQUIRED, LONG])
     role = RadioField(_l("Role"), default=Role.OPERATOR)
     sees_numbers = BooleanField(_l("Sees whole phone numbers"))

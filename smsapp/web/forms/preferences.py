@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, IntegerField
 from wtforms.validators import Optional
 
 from smsapp.services.preferences import FrequencyCaps
+from smsapp.web.forms import PageForm
 
 
 class Count(IntegerField):  # type: ignore[misc]
@@ -21,7 +21,7 @@ class Count(IntegerField):  # type: ignore[misc]
             raise ValueError(_("Write a whole number.")) from unreadable
 
 
-class CapsForm(FlaskForm):  # type: ignore[misc]
+class CapsForm(PageForm):
     enabled = BooleanField(_l("Limit marketing messages"))
     per_day = Count(_l("At most per day"), [Optional()])
     per_week = Count(_l("At most per seven days"), [Optional()])

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import RadioField, SelectField, StringField
 
+from smsapp.domain import phone
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem
 from smsapp.domain.segment import (
@@ -30,6 +30,7 @@ from smsapp.domain.segment import (
     Value,
     read_condition,
 )
+from smsapp.web.forms import PageForm
 
 ROOT = "rule"
 
@@ -44,6 +45,14 @@ class ConditionDraft:
     type: Type | None = None
     fresh: bool = False
     """Just added: the cursor goes here."""
+
+    @property
+    def asks_for_digits(self) -> bool:
+        """Whether an answer tells digits of a number that a mask hides."""
+        if self.type is Type.NUMBER:
+            return self.operator not in (Operator.HAS_VALUE, Operator.NO_VALUE)
+        words = (word for typed in self.typed for word in typed.splitlines())
+        return self.type in (Type.STRING, Type.LIST) and any(phone.reveals(word) for word in words)
 
     @property
     def operators(self) -> list[Operator]:
@@ -68,7 +77,7 @@ class GroupDraft:
 Draft = ConditionDraft | GroupDraft
 
 
-class SegmentForm(FlaskForm):  # type: ignore[misc]
+class SegmentForm(PageForm):
     name = StringField(_l("Name"))
     kind = RadioField(
         _l("Members"),
@@ -77,13 +86,13 @@ class SegmentForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class UploadForm(FlaskForm):  # type: ignore[misc]
+class UploadForm(PageForm):
     name = StringField(_l("Name"))
     file = FileField(_l("File"))
     property = SelectField(_l("The lines are"), validate_choice=False)
 
 
-class NameForm(FlaskForm):  # type: ignore[misc]
+class NameForm(PageForm):
     name = StringField(_l("Name"))
 
 
@@ -171,6 +180,14 @@ def at(draft: GroupDraft, place: str) -> Draft | None:
             return None
         found = found.children[int(part)]
     return found
+
+
+def control_id(draft: GroupDraft, place: str) -> str:
+    """Return the id of the control at which an error of this place is read out."""
+    node, id_ = at(draft, place), place.replace(".", "-")
+    if isinstance(node, GroupDraft):
+        return f"{id_}-match"
+    return f"{id_}-value-0" if node is not None and node.type and node.params else f"{id_}-property"
 
 
 def change(draft: GroupDraft, verb: str, place: str) -> None:

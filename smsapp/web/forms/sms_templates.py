@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
 from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired
 
 from smsapp.domain.sms_template import SAID, Audit, Entry, Purpose, entry
+from smsapp.web.forms import PageForm
 from smsapp.words.sms_templates import LABELS
 
 
-class TemplateForm(FlaskForm):  # type: ignore[misc]
+class TemplateForm(PageForm):
     name = StringField(_l("Name"))
     signature = StringField(_l("Signature"))
     purpose = RadioField(
@@ -45,11 +45,11 @@ class NewTemplateForm(TemplateForm):
     )
 
 
-class ImportForm(FlaskForm):  # type: ignore[misc]
+class ImportForm(PageForm):
     channel = SelectField(_l("Channel"), coerce=int)
     file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
 
 
-class DecisionForm(FlaskForm):  # type: ignore[misc]
+class DecisionForm(PageForm):
     seen = HiddenField(validators=[InputRequired()])
     reason = StringField(_l("Reason of the provider"))

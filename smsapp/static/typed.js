@@ -1,0 +1,55 @@
+// What somebody typed into a form is there again after Back and Forward: the browser itself forgets it, because these
+// pages are not stored. It lies in this tab's own storage, for the person who typed it, until a form was taken.
+"use strict";
+
+(() => {
+  const KEPT = "form[data-keep-typed]";
+  const SENT = "typed-sent";
+  const person = document.body.dataset.person;
+  if (!person) {
+    sessionStorage.clear();
+    document.querySelector("form[data-send-at-once]")?.requestSubmit();
+    return;
+  }
+  const key = `typed:${person}:${location.pathname}`;
+  const cameBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+
+  // No password, no file, no token.
+  function fields(form) {
+    const secrets = new Set(["csrf_token"]);
+    for (const field of form.elements) if (field.type === "password") secrets.add(field.name);
+    return [...new FormData(form)].filter(([name, value]) => typeof value === "string" && !secrets.has(name));
+  }
+
+  // The server draws the page with these fields, as after signing in again: with every part that depends on them.
+  async function refill(typed) {
+    const address = new URL(location.href);
+    address.searchParams.set("refill", "1");
+    const answer = await fetch(address, {method: "POST", body: new URLSearchParams(typed)});
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const main = page.querySelector("main");
+    document.querySelector("main").replaceWith(main);
+    htmx.process(main);
+    htmx.trigger(main, "htmx:load", {elt: main});
+    main.dataset.refilled = "1";
+  }
+
+  // The server has answered the form that was sent last: it is not needed any more.
+  if (!cameBack && sessionStorage.getItem(SENT)) {
+    sessionStorage.removeItem(sessionStorage.getItem(SENT));
+    sessionStorage.removeItem(SENT);
+  }
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches(KEPT) && !event.target.dataset.hxPost) sessionStorage.setItem(SENT, key);
+  });
+  for (const change of ["input", "change"]) {
+    document.addEventListener(change, (event) => {
+      const form = event.target.closest(KEPT);
+      if (form) sessionStorage.setItem(key, JSON.stringify(fields(form)));
+    });
+  }
+  const typed = sessionStorage.getItem(key);
+  if (cameBack && typed && document.querySelector(KEPT)) refill(JSON.parse(typed));
+  document.querySelector("form[data-send-at-once]")?.requestSubmit();
+})();
