@@ -39,6 +39,8 @@ def create_app(config: Config | None = None) -> Flask:
     if config.INSTANCE_DIR.stat().st_uid == os.getuid():
         config.INSTANCE_DIR.chmod(0o700)
     app = Flask("smsapp", root_path=str(HERE / "smsapp"), instance_path=str(config.INSTANCE_DIR))
+    # An address is found with and without a slash at its end.
+    app.url_map.strict_slashes = False
     app.extensions[kept.EXTENSION] = config
     app.url_map.converters.update(int=inputs.IdConverter, long=inputs.LongIdConverter)
     app.config.update(

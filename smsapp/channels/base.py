@@ -291,6 +291,8 @@ class Channel(ABC):
     """True if the provider can be asked what became of a message of which it gave us no id."""
     pulls: ClassVar[bool] = False
     """True if receipts and replies wait at the provider until `pull` asks for them."""
+    shows_callback: ClassVar[bool] = True
+    """Whether the provider has to be told the channel's callback address."""
     holds_connection: ClassVar[bool] = False
     """True if one process keeps a connection to the provider open and alone sends over it (`worker.py connect`)."""
     trouble: ChannelError | None = None
@@ -326,6 +328,11 @@ class Channel(ABC):
     def carries(self, template: TemplateFacts) -> int:
         """Return the most messages one request of this template may carry: more than `per_request` for some kinds."""
         return self.per_request
+
+    @property
+    def can_check(self) -> bool:
+        """Whether this account can be tried without sending a message."""
+        return type(self).test_credentials is not Channel.test_credentials
 
     async def test_credentials(self, http: HttpClient) -> str:
         """Return one line that shows the account answers (a balance, a name); raises ChannelError. Sends no SMS."""

@@ -170,6 +170,7 @@ class Simulator(Channel):
     quiet_hours_exempt = True
     looks_up = True
     pulls = True
+    shows_callback = False
     callback_steps = (_l("Nothing needs to be set up: the simulator's receipts and replies are fetched."),)
     settings = (
         _percent("refused", _l("Refused, %"), "1", ANSWERS, _l("Share of messages refused at once.")),

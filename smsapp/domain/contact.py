@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from smsapp.domain.invisible import visible
+
 MAX_ID = 254
 MAX_NAME = 125
 MAX_PROPERTIES = 300
@@ -118,6 +120,13 @@ class Reason(enum.StrEnum):
     OUT_OF_RANGE = "out_of_range"
     TOO_MANY_CELLS = "too_many_cells"
     FORMULA = "formula_without_value"
+    BAD_QUOTES = "bad_quotes"
+    DESTROYED_ID = "destroyed_id"
+    """A user id that a spreadsheet program has rounded: 1.23E+17."""
+    NO_NUMBER = "no_number"
+    """Kept, but the cell of the phone is empty."""
+    BAD_NUMBER = "bad_number"
+    """Kept, but no number can be read from the phone."""
 
 
 class Unfit(Exception):
@@ -173,12 +182,12 @@ def property_name(raw: object) -> str:
 
 
 def user_id(raw: object) -> str:
-    """Return a user id of 1 to 254 characters without surrounding spaces; raise Unfit otherwise."""
+    """Return a user id of 1 to 254 characters without surrounding spaces and invisible characters; raise Unfit."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         raw = str(raw)
     if not isinstance(raw, str):
         raise Unfit(Reason.BAD_ID)
-    found = raw.strip()
+    found = visible(raw)
     if not found or len(found) > MAX_ID:
         raise Unfit(Reason.BAD_ID, limit=MAX_ID)
     _storable(found, "xwho")

@@ -95,6 +95,8 @@ class Check(enum.StrEnum):
     THROTTLED = "throttled"
     MISCONFIGURED = "misconfigured"
     UNCLEAR = "unclear"
+    UNTESTED = "untested"
+    """There is no way to try it without sending a message."""
 
     __hash__ = str.__hash__
     """Enum's own goes through Python, which shows where every call is counted."""

@@ -48,6 +48,8 @@ class Line:
     """The run that goes on, if one does."""
     pace: float | None
     """Messages per second lately, while sending."""
+    last: Run | None = None
+    """The newest sending, over or not: when it began and ended."""
 
     @property
     def schedule(self) -> Schedule:
@@ -137,6 +139,7 @@ def lines(ids: Sequence[int]) -> list[Line]:
     found = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
     funnels = runs.campaign_funnels(session(), ids)
     going = {run.campaign_id: run for run in campaign_list.going(session(), ids)}
+    latest = {run.campaign_id: run for run in campaign_list.latest(session(), ids)}
     made = []
     for campaign_id in ids:
         if campaign_id not in found:
@@ -144,7 +147,8 @@ def lines(ids: Sequence[int]) -> list[Line]:
         campaign, segment, channel, creator = found[campaign_id]
         run = going.get(campaign_id)
         pace = recipients.pace(session(), run.id) if run and run.state == RunState.SENDING else None
-        made.append(Line(campaign, segment or "", channel or "", creator or "", funnels.get(campaign_id), run, pace))
+        names = (segment or "", channel or "", creator or "")
+        made.append(Line(campaign, *names, funnels.get(campaign_id), run, pace, latest.get(campaign_id)))
     return made
 
 

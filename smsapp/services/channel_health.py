@@ -73,7 +73,7 @@ class Health:
     def trouble(self) -> ChannelCall | None:
         """The latest call about sending, if the provider took none of it for a reason of its own or the account's."""
         last = next((call for call in self.calls if call.what in {"send", "test", "check"}), None)
-        return last if last is not None and last.result not in {Check.OK, Check.REFUSED} else None
+        return last if last is not None and last.result not in {Check.OK, Check.REFUSED, Check.UNTESTED} else None
 
 
 def health(channel_id: int, now: dt.datetime) -> Health:

@@ -14,15 +14,19 @@ from smsapp.domain import contact as rules
 from smsapp.domain import phone
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound
-from smsapp.store import contacts, intake, queue, replies
+from smsapp.store import contacts, history, intake, queue, replies
 from smsapp.store.contacts import Contact, Property
 from smsapp.store.db import session, writing
+from smsapp.store.history import Contacted
 from smsapp.store.intake import BadRecord
+from smsapp.store.replies import OptOut, Reply
 from smsapp.store.settings import settings
 
 BAD_RECORD_DAYS = 7
 """As long as Ark keeps its error queue."""
 PAGE = 50
+SHOWN_RUNS, SHOWN_REPLIES = 20, 10
+"""What the page of one contact shows of its past."""
 REBUILD_CHUNK = 5000
 
 
@@ -79,6 +83,25 @@ def facts(found: Contact) -> list[Fact]:
         )
         for name in sorted(found.properties)
     ]
+
+
+def contacted(found: Contact) -> list[Contacted]:
+    """Return the newest runs that meant this person, with or without a message."""
+    return history.of_person(session(), found.id, _numbers(found), SHOWN_RUNS)
+
+
+def replied(found: Contact) -> list[Reply]:
+    """Return the newest replies from this person's numbers."""
+    return replies.newest_of(_numbers(found), SHOWN_REPLIES)
+
+
+def opt_outs_of(found: Contact) -> list[OptOut]:
+    """Return the opt-outs of this person's numbers."""
+    return replies.opt_outs_of(_numbers(found))
+
+
+def _numbers(found: Contact) -> set[str]:
+    return {number for number in found.phones.values() if number}
 
 
 def numbers(found: Sequence[Contact]) -> dict[int, dict[str, str]]:

@@ -156,6 +156,11 @@ def first_link(now: dt.datetime) -> str | None:
     return LINK_PATH + token
 
 
+def any_password() -> bool:
+    """Return whether anybody can sign in with a password yet."""
+    return rows.any_password(session())
+
+
 def make_link(person_id: int, actor: Actor, now: dt.datetime) -> str:
     """Return the path of a new one-time link; the person's older links stop working."""
     with writing() as current:

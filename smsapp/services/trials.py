@@ -85,7 +85,7 @@ def _as_it_stands(row: ChannelRow, now: dt.datetime) -> Trial | None:
 
 
 async def _asked(made: Channel, http: HttpClient) -> Trial:
-    return Trial(Check.OK, await made.test_credentials(http))
+    return Trial(Check.OK if made.can_check else Check.UNTESTED, await made.test_credentials(http))
 
 
 def ask_balance(channel_id: int, now: dt.datetime) -> Trial:

@@ -140,6 +140,12 @@ def going(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
     return session.scalars(statement.execution_options(populate_existing=True)).all()
 
 
+def latest(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
+    """Return the newest first sending of each of these campaigns."""
+    newest = sa.select(sa.func.max(Run.id)).where(Run.campaign_id.in_(campaign_ids), Run.repeats.is_(None))
+    return session.scalars(sa.select(Run).where(Run.id.in_(newest.group_by(Run.campaign_id)))).all()
+
+
 def finished_since(session: Session, campaign_ids: Sequence[int], since: dt.datetime) -> bool:
     """Say whether a run of one of these campaigns ended at this moment or later."""
     statement = sa.select(Run.id).where(Run.campaign_id.in_(campaign_ids), Run.finished_at >= since).limit(1)

@@ -278,6 +278,14 @@ def ids_of(current: Session, xwhos: Collection[str]) -> dict[str, int]:
     return _pairs(current, sa.select(Contact.xwho, Contact.id).where(one_of(Contact.xwho, xwhos)))
 
 
+def with_number(current: Session, xwhos: Collection[str]) -> set[str]:
+    """Return those of these user ids whose contact has a usable number of some channel."""
+    usable = [
+        sa.func.coalesce(Contact.phones[name].as_string(), "") != "" for name in sorted(phone_properties(current))
+    ]
+    return set(current.scalars(sa.select(Contact.xwho).where(one_of(Contact.xwho, xwhos), sa.or_(*usable))))
+
+
 def phones_after(current: Session, name: str, after: int, limit: int) -> list[tuple[int, Any]]:
     """Return (contact id, value of the property) of the next contacts in id order, for a rebuild of phones."""
     rows = current.execute(

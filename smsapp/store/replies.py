@@ -138,6 +138,17 @@ def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | No
     return None
 
 
+def newest_of(phones: Collection[str], most: int) -> list[Reply]:
+    """Return the newest replies from these numbers."""
+    found = sa.select(Reply).where(Reply.phone.in_(phones)).order_by(Reply.id.desc()).limit(most)
+    return list(session().scalars(found))
+
+
+def opt_outs_of(phones: Collection[str]) -> list[OptOut]:
+    """Return what is known of the opt-outs of these numbers."""
+    return list(session().scalars(sa.select(OptOut).where(OptOut.phone.in_(phones)).order_by(OptOut.id)))
+
+
 def waiting(current: Session, before: int | None, limit: int) -> list[Reply]:
     """Return replies that nobody's number could be read from and no person has looked at, newest first."""
     query = sa.select(Reply).where(Reply.waits).order_by(Reply.id.desc()).limit(limit)

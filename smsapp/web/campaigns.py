@@ -16,7 +16,7 @@ from smsapp.domain.campaign import Action, Sort, Status, Tab, may
 from smsapp.domain.errors import Outrun, Problem, Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.sms_template import variables
-from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, segments
+from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, segments, setup
 from smsapp.services import campaign_review as reviews
 from smsapp.services import sms_templates as templates
 from smsapp.services import variables as choosing
@@ -67,6 +67,8 @@ def index() -> Response:
         statuses=Status,
         sorts=Sort,
         may_write=guard.may(Role.OPERATOR),
+        may_administer=guard.may(Role.ADMINISTRATOR),
+        setup=setup.setup() if not found.lines else None,
         default_zone=campaigns.blank().schedule.zone,
         in_doubt=doubts.total(),
     )

@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.outcome import Check
 from smsapp.domain.people import Role
 from smsapp.services import (
     channel_health,
@@ -186,9 +187,12 @@ def check(channel_id: int) -> Response:
     except Refusal as refusal:
         _flash(refusal)
     else:
-        flash(
-            _("The account answers.") + _said(trial) if trial.ok else _told(trial), "success" if trial.ok else "danger"
-        )
+        if trial.result is Check.UNTESTED:
+            flash(_(trial.said), "warning")
+        elif trial.ok:
+            flash(_("The account answers.") + _said(trial), "success")
+        else:
+            flash(_told(trial), "danger")
     return see_other(url_for("channels.show", channel_id=channel_id))
 
 

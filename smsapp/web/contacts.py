@@ -13,6 +13,7 @@ from smsapp.web.filters import whole_numbers
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece
+from smsapp.words import reports as report_words
 from smsapp.words.contacts import why
 
 bp = Blueprint("contacts", __name__, url_prefix="/contacts")
@@ -51,7 +52,10 @@ def show(contact_id: int) -> Response:
         facts=contacts.facts(found),
         numbers=contacts.numbers([found])[found.id],
         anonymous=contacts.anonymous_ids(found),
-        opted_out=contacts.opted_out([found]),
+        opt_outs={one.phone: one for one in contacts.opt_outs_of(found)},
+        contacted=contacts.contacted(found),
+        replies=contacts.replied(found),
+        words=report_words,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.units import format_unit
+from flask import url_for
 from flask_babel import format_decimal, format_percent, format_timedelta, get_locale, get_timezone, gettext
 from flask_login import current_user
 from markupsafe import Markup, escape
@@ -26,6 +27,15 @@ LEAST_SHARE = 0.0005
 """Half of the smallest percentage that is written."""
 CODES = {"audit": "Audit", "result": "Check", "role": "Role"}
 """Details of the trail that hold a code, and the enum it is of."""
+PAGES = {
+    "campaign": ("campaigns.show", "campaign_id"),
+    "segment": ("segments.show", "segment_id"),
+    "channel": ("channels.show", "channel_id"),
+    "sms_template": ("sms_templates.show", "template_id"),
+    "template": ("sms_templates.show", "template_id"),
+    "person": ("people.show", "person_id"),
+}
+"""Where what a line of the audit log is about can be seen."""
 WORDS: dict[str, dict[str, Any]] = {"cause": reports.UNCONFIRMED, "group": reports.GROUPS}
 
 
@@ -80,6 +90,8 @@ def told(value: Any, name: str = "") -> str:
         return str(gettext(", ")).join(general.fact(str(one)) for one in value)
     if value is None or isinstance(value, bool):
         return NOTHING if value is None else str(gettext("yes") if value else gettext("no"))
+    if (name, value) in general.VALUES:
+        return str(general.VALUES[name, value])
     if name.endswith("_at"):
         return when(dt.datetime.fromisoformat(value))
     return words.label(value, CODES[name]) if name in CODES else str(WORDS.get(name, {}).get(value, value))
@@ -146,11 +158,23 @@ def labels(codes: Iterable[Any], enum: str) -> str:
     return str(gettext(", ")).join(words.label(code, enum) for code in codes)
 
 
+def audited(line: Any) -> str:
+    """Return the address of what a line of the audit log is about; "" if it has none or is deleted."""
+    page = PAGES.get(line.noun)
+    if page is None or line.action == "delete" or not line.noun_id.isdigit():
+        return ""
+    endpoint, argument = page
+    values: dict[str, Any] = {argument: int(line.noun_id)}
+    return url_for(endpoint, **values)
+
+
 def _time(moment: dt.datetime, text: str, title: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso(moment), escape(title), escape(text))
 
 
 FILTERS = {
+    "audited": audited,
+    "by": general.by,
     "label": words.label,
     "sentence": words.sentence,
     "when": when,

@@ -57,7 +57,8 @@ def sign_in() -> Response:
             guard.begin(who)
             return _go_on(back, carried)
     status = 422 if form.is_submitted() else 200
-    return page("people/sign_in.html", status, form=form, problems=problems, back=back, carried=carried)
+    nobody = not people.any_password()
+    return page("people/sign_in.html", status, form=form, problems=problems, back=back, carried=carried, nobody=nobody)
 
 
 def _go_on(back: str, carried: refill.Fields) -> Response:
@@ -247,6 +248,7 @@ def trail() -> Response:
     person_id = request.args.get("person", type=inputs.id_)
     action = request.args.get("action", "")
     found = people.trail_page(person_id, action, request.args.get("before", type=inputs.long_id))
+    everybody = people.everybody()
     return page_or_piece(
         "people/trail.html",
         "people/_trail.html",
@@ -254,6 +256,7 @@ def trail() -> Response:
         older=found.older,
         person_id=person_id,
         action=action,
-        people=people.everybody(),
+        people=everybody,
+        names={person.id: person.name or person.login for person in everybody},
         actions=people.trail_actions(),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
+import secrets
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,12 @@ from smsapp.web import filters, menu
 htmx = Htmx()
 
 COMPRESSED = frozenset({"text/css", "text/javascript", "application/javascript", "image/svg+xml"})
+LEAST_COMPRESSED = 1024
+"""Bytes of a page below which compressing it saves nothing that counts."""
+MOST_PADDING = 100
+"""A page holds a CSRF token beside what somebody may have put into its address. From the sizes of many answers the
+token could be guessed letter by letter (BREACH), so the header of each has a name of random length in it. Besides, the
+session's cookie is SameSite, so other sites cannot ask for pieces of pages."""
 HTMX_CONFIG = {
     # What the strict Content-Security-Policy forbids is not tried; a page of a signed-in person is not kept in storage.
     "allowEval": False,
@@ -52,14 +60,29 @@ def init_app(app: Flask) -> None:
 
 
 def _compress(response: Response) -> Response:
-    """Send our own styles and scripts compressed; each file is compressed once per process."""
-    fits = response.status_code == 200 and response.mimetype in COMPRESSED
-    if request.endpoint == "static" and fits and request.accept_encodings["gzip"] > 0:
-        response.direct_passthrough = False
-        response.set_data(_gzipped(response.get_data()))
+    """Send pages, styles and scripts compressed; a file once per process, never what is streamed."""
+    file = request.endpoint == "static" and response.status_code == 200 and response.mimetype in COMPRESSED
+    whole = response.mimetype == "text/html" and not response.is_streamed
+    if not (file or whole) or "Content-Encoding" in response.headers:
+        return response
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"] <= 0:
+        return response
+    response.direct_passthrough = False
+    content = response.get_data()
+    if file or len(content) >= LEAST_COMPRESSED:
+        response.set_data(_gzipped(content) if file else _padded(content))
         response.headers["Content-Encoding"] = "gzip"
-        response.vary.add("Accept-Encoding")
     return response
+
+
+def _padded(content: bytes) -> bytes:
+    """Return a page compressed, with a name of random length in its header: its size tells nothing exactly."""
+    packed = io.BytesIO()
+    name = "x" * (1 + secrets.randbelow(MOST_PADDING))
+    with gzip.GzipFile(filename=name, mode="wb", compresslevel=6, fileobj=packed, mtime=0) as file:
+        file.write(content)
+    return packed.getvalue()
 
 
 @lru_cache(maxsize=64)

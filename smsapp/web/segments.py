@@ -54,7 +54,7 @@ def index() -> Response:
 @bp.route("/new", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def new() -> Response:
-    draft = GroupDraft(Match.ALL, [ConditionDraft()])
+    draft = GroupDraft(Match.ALL, [])
     return _builder(SegmentForm(), draft, None)
 
 

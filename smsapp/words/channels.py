@@ -105,6 +105,7 @@ TROUBLE: dict[Check, Any] = {
     Check.THROTTLED: _l("The provider asks to slow down; nothing was sent. Try again in a moment."),
     Check.MISCONFIGURED: _l("The provider does not accept the account or the settings; nothing was sent."),
     Check.UNCLEAR: _l("The request left, but no clear answer came back. The message may have been sent."),
+    Check.UNTESTED: _l("This account cannot be checked; verify it with a test message."),
 }
 
 LABELS = {
@@ -114,6 +115,7 @@ LABELS = {
     Check.THROTTLED: _l("too fast"),
     Check.MISCONFIGURED: _l("settings refused"),
     Check.UNCLEAR: _l("no clear answer"),
+    Check.UNTESTED: _l("cannot be checked"),
 }
 
 CODES: dict[str, Any] = {

@@ -37,6 +37,8 @@ DONE = {
     "reject_changes": _l("rejected proposed changes of"),
     "send": _l("sent"),
     "retry": _l("tried again"),
+    "approve": _l("marked as approved"),
+    "refuse": _l("marked as refused"),
     "route": _l("moved to another channel"),
     "route_stay": _l("turned automatic channel change off for"),
     "route_free": _l("turned automatic channel change on for"),
@@ -67,6 +69,17 @@ DONE = {
     "set_password": _l("set a password"),
     "end_sessions": _l("ended all sessions"),
 }
+
+BY = {
+    "start": _l("Start of the application"),
+    "sign-in page": _l("Sign-in page"),
+    "opt-out confirmation": _l("Confirmation of opt-outs"),
+    "template sync": _l("Template sync"),
+}
+"""Who acts where no person does."""
+
+VALUES = {("by", "link"): _l("one-time link")}
+"""Details of the trail that hold a word of ours."""
 
 NOUNS = {
     "campaign": _l("Campaign"),
@@ -147,6 +160,11 @@ FACTS = {
     "version": _l("Version"),
 }
 """What the details of a line of the trail are called; also the fields that were changed."""
+
+
+def by(name: str) -> str:
+    """Return who acted, in words; a login or a command is shown as it is."""
+    return str(BY.get(name, name))
 
 
 def did(action: str) -> str:

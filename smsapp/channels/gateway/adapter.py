@@ -237,6 +237,10 @@ class Gateway(Channel):
     def _taken(self, body: Body) -> Answer:
         return Answer(True, ((self._id.find(body) if self._id else None) or "")[:CODE_LENGTH])
 
+    @property
+    def can_check(self) -> bool:
+        return bool(self._check_url)
+
     async def test_credentials(self, http: HttpClient) -> str:
         """Call the checking address; return what the gateway said, or "" if it only said yes."""
         if not self._check_url:
