@@ -157,7 +157,7 @@ class Operation:
     xwho: str
     values: Properties = field(default_factory=dict)
     types: Mapping[str, Type] = field(default_factory=dict)
-    """The type of each value; for UNSET and DELETE empty."""
+    """The types of values whose property is not known yet."""
     original_id: str = ""
     """ALIAS only: the anonymous id."""
     anonymous: bool = False
@@ -270,11 +270,13 @@ def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
         context = {}
     if not isinstance(context, dict):
         raise Unfit(Reason.BAD_RECORD)
-    asked.kept = str(context.get("$debug", 0)) != "1"
+    if "$debug" in context:
+        asked.kept = context["$debug"] not in (1, "1")
     if kind is Kind.ALIAS:
         asked.original_id = user_id(context.get("$original_id"))
         return asked
-    asked.anonymous = str(context.get("$is_login", True)).lower() in {"false", "0"}
+    if context.get("$is_login", True) is not True:
+        asked.anonymous = str(context["$is_login"]).lower() in {"false", "0"}
     if kind is not Kind.DELETE:
         _read_operands(asked, context, types)
     return asked
@@ -293,18 +295,6 @@ def without(asked: Operation, names: Collection[str]) -> Operation:
         asked,
         values={name: value for name, value in asked.values.items() if name not in names},
         types={name: kind for name, kind in asked.types.items() if name not in names},
-    )
-
-
-def renamed(asked: Operation, names: Mapping[str, str]) -> Operation:
-    """Return the operation with each property under the name it goes to; a value already there under it stays."""
-    values = {names.get(name, name): value for name, value in asked.values.items() if name in names}
-    kinds = {names.get(name, name): kind for name, kind in asked.types.items() if name in names}
-    rest = {name: value for name, value in asked.values.items() if name not in names}
-    return replace(
-        asked,
-        values=values | rest,
-        types=kinds | {name: kind for name, kind in asked.types.items() if name not in names},
     )
 
 
@@ -343,21 +333,44 @@ def merged(registered: Mapping[str, Any], anonymous: Mapping[str, Any]) -> Prope
 
 def _read_operands(asked: Operation, context: Mapping[str, object], types: Mapping[str, Type]) -> None:
     """Fill in values, types and losses from what a record says."""
-    values, found, kind = asked.values, {}, asked.kind
+    values, kind = asked.values, asked.kind
+    found: dict[str, Type] = {}
+    is_set = kind is Kind.SET or kind is Kind.SET_ONCE
     for raw, value in context.items():
         try:
             name = _reported_name(raw)
             if not name:
+                continue
+            expected = types.get(name)
+            if is_set and expected is not None and len(values) < MAX_PROPERTIES and _is_plain(value, expected):
+                values[name] = value  # type: ignore[assignment]
                 continue
             if len(values) >= MAX_PROPERTIES:
                 raise Unfit(Reason.TOO_MANY_PROPERTIES, limit=MAX_PROPERTIES)
             if kind is Kind.UNSET:
                 values[name] = ""
             elif value is not None:
-                found[name], values[name] = _operand(kind, name, value, types.get(name))
+                of, values[name] = _operand(kind, name, value, expected)
+                if expected is None:
+                    found[name] = of
         except Unfit as unfit:
             asked.losses.append(_loss(unfit, raw, value))
     asked.types = found
+
+
+def _is_plain(value: object, expected: Type) -> bool:
+    """Say whether a value may be kept just as it is: for nearly all of them, which so cost next to nothing."""
+    of = value.__class__
+    if of is str:
+        return (
+            expected is Type.STRING
+            and len(value) <= MAX_TEXT  # type: ignore[arg-type]
+            and (value.isascii() or value.isprintable())  # type: ignore[attr-defined]
+            and "\x00" not in value  # type: ignore[operator]
+        )
+    if of is int:
+        return expected is Type.NUMBER and -MAX_NUMBER <= value <= MAX_NUMBER  # type: ignore[operator]
+    return of is bool and expected is Type.BOOL
 
 
 def _loss(unfit: Unfit, name: str, value: object) -> Loss:

@@ -9,7 +9,8 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import Reason, Type
-from smsapp.domain.trust import KeyKind, Rule
+from smsapp.domain.quota import Measure
+from smsapp.domain.trust import KeyKind, Origin, Rule
 
 LABELS = {
     Type.STRING: _l("String"),
@@ -54,6 +55,15 @@ LABELS = {
     KeyKind.SERVER: _l("Server key"),
     KeyKind.APP: _l("App key"),
     KeyKind.BROWSER: _l("Browser key"),
+    Origin.SERVER: _l("Server key"),
+    Origin.APP: _l("App key"),
+    Origin.BROWSER: _l("Browser key"),
+    Origin.IMPORT: _l("File"),
+    Origin.PERSON: _l("Person"),
+    Measure.REQUESTS: _l("Requests in this minute"),
+    Measure.RECORDS: _l("Profile records today"),
+    Measure.NEW_CONTACTS: _l("New contacts today"),
+    Measure.BYTES: _l("MiB of profile records today"),
     Rule.ACCEPT: _l("Always accept"),
     Rule.DROP: _l("Always drop"),
     "role_ignore": _l("Leave out"),
