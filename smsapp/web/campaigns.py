@@ -281,7 +281,12 @@ def confirm(campaign_id: int) -> Response:
         flash(_("Nothing was sent. Please look at it again and confirm."), "warning")
         return see_other(url_for("campaigns.review", campaign_id=campaign_id))
     if status is Status.SENDING:
-        flash(_("Sending has begun."), "success")
+        until = reviews.review(campaign_id, 0, clock.now()).waits_until
+        if until is None:
+            flash(_("Sending has begun."), "success")
+        else:
+            time = words.clock_time(until.time())
+            flash(_("Confirmed. It begins at %(time)s, when the quiet hours are over.", time=time), "success")
         return see_other(url_for("reports.effect", campaign_id=campaign_id))
     flash(_("Confirmed. It will be sent at its time."), "success")
     return see_other(url_for("campaigns.index"))
