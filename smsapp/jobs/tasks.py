@@ -39,7 +39,6 @@ def sweep() -> None:
     sending.sweep(clock.now())
     receipts.redo_strays(clock.now())
     imports.sweep(clock.now())
-    properties.sweep()
 
 
 def keep_reading() -> None:
@@ -75,6 +74,11 @@ def recognise_import(import_id: int) -> None:
 def rebuild_phones(name: str) -> None:
     """Read the numbers of a phone property anew."""
     contacts.rebuild_phones(name)
+
+
+def sweep_properties() -> None:
+    """Ring again for changes of properties that are not done."""
+    properties.sweep()
 
 
 def change_property(change_id: int) -> None:
