@@ -191,6 +191,9 @@ class Config:
         _number(1, 720), "72", "Without a receipt for so long, a message counts as no receipt."
     )
     LANE_SECONDS: int = setting(_number(1, 600), "45", "How long one sender job works before it rings its successor.")
+    BRAKE_AFTER: int = setting(
+        _number(1, 100_000), "100", "After so many messages in a row without an answer a run waits instead of going on."
+    )
     LEASE_SECONDS: int = setting(_number(5, 3600), "120", "After this time a silent sender's batch is in doubt.")
     RETENTION_DAYS: int = setting(
         _number(1, 3650), "180", "How long callbacks are kept as they came, and receipts that name no message."

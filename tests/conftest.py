@@ -21,6 +21,7 @@ from flask.testing import FlaskCliRunner
 
 from config import Config
 from smsapp.factory import create_app
+from smsapp.services import lane
 from smsapp.store.db import db
 from tests import servers
 
@@ -168,6 +169,12 @@ def app(config: Config) -> Iterator[Flask]:
 def runner(app: Flask) -> FlaskCliRunner:
     """Runs `flask` commands: runner.invoke(args=["doctor"])."""
     return app.test_cli_runner()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a lane leave held runs alone: a test's clock stands still, so it would wait for ever."""
+    monkeypatch.setattr(lane, "WAITED_OUT", dt.timedelta())
 
 
 @pytest.fixture(autouse=True)

@@ -103,7 +103,7 @@ def unreadable() -> Unclear:
     return Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
 
 
-def wait(verdict: Verdict, answer: HttpAnswer, now: float) -> float:
+def wait(verdict: Verdict, answer: HttpAnswer, now: float) -> float | None:
     """Return the seconds to wait after this verdict: till the hours for marketing, or as the provider asks."""
     if verdict is CLOSED:
         return carrier.seconds_until_open(dt.datetime.fromtimestamp(now, dt.UTC))

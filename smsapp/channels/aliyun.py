@@ -345,7 +345,8 @@ class Aliyun(Channel):
             item.get("TemplateCode") == template.code
             # Values of verification codes are shown as stars.
             and ("*" in content or content == message.text)
-            and doubt.since <= _china_time(item.get("SendDate")) <= doubt.until
+            # The provider tells whole seconds: one that left within the first of them seems to be older.
+            and doubt.since.replace(microsecond=0) <= _china_time(item.get("SendDate")) <= doubt.until
         )
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:

@@ -289,6 +289,8 @@ class Channel(ABC):
     """True if the provider can be asked for its signatures, too."""
     looks_up: ClassVar[bool] = False
     """True if the provider can be asked what became of a message of which it gave us no id."""
+    callback_headers: ClassVar[frozenset[str]] = frozenset()
+    """Names of X-* headers, in lower case, that `read_callback` needs; others are not kept."""
     pulls: ClassVar[bool] = False
     """True if receipts and replies wait at the provider until `pull` asks for them."""
     shows_callback: ClassVar[bool] = True

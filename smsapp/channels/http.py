@@ -81,16 +81,14 @@ STATUSES: dict[int, Outcome] = {
     410: Outcome.OUR_FAULT,
     415: Outcome.OUR_FAULT,
 }
-RETRY_AFTER = 5.0
-"""Seconds to wait when a provider asks to slow down without saying how long."""
 
 
-def retry_after(answer: HttpAnswer) -> float:
-    """Return the seconds a provider asks to wait, at most an hour."""
+def retry_after(answer: HttpAnswer) -> float | None:
+    """Return the seconds a provider asks to wait, at most an hour; None if it does not say."""
     try:
         return min(max(float(answer.headers.get("Retry-After", "")), 0.0), 3600.0)
     except ValueError:
-        return RETRY_AFTER
+        return None
 
 
 def raise_for_status(answer: HttpAnswer, code: str = "") -> None:
@@ -131,7 +129,7 @@ class Guard:
         for inner in (address, *_inside(address)):
             if any(inner in network for network in self.networks):
                 continue
-            if inner.is_global and not inner.is_multicast:
+            if inner.is_global and not inner.is_multicast and not any(inner in network for network in LOCAL):
                 continue
             if host.lower().rstrip(".") not in self.names:
                 return False
@@ -147,16 +145,24 @@ def literal(host: str) -> Address | None:
 
 
 def _inside(address: Address) -> list[Address]:
-    """Return the IPv4 addresses an IPv6 address carries inside: mapped, 6to4, NAT64."""
+    """Return the IPv4 addresses an IPv6 address carries inside: mapped, compatible, translated, 6to4, NAT64."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
-    found: list[Address] = [inner for inner in (address.ipv4_mapped, address.sixtofour) if inner is not None]
-    if address in NAT64:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return found
+    inner: list[Address] = [one for one in (address.ipv4_mapped, address.sixtofour) if one is not None]
+    if any(address in network for network in IPV4_AT_THE_END) and int(address) > 1:  # not :: and ::1
+        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return inner
 
 
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+IPV4_AT_THE_END = (
+    ipaddress.IPv6Network("64:ff9b::/96"),
+    ipaddress.IPv6Network("64:ff9b:1::/48"),
+    ipaddress.IPv6Network("::/96"),
+    ipaddress.IPv6Network("::ffff:0:0:0/96"),
+)
+"""NAT64, its local prefix, IPv4-compatible and SIIT: the last 32 bits are an IPv4 address."""
+LOCAL = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("fec0::/10"))
+"""Networks of a site, which `is_global` takes for public ones."""
 
 
 class _Resolver(AbstractResolver):

@@ -287,7 +287,7 @@ class Lexintong(Channel):
             plain_http=self._plain_http,
         )
 
-    def _wait(self, code: str, answer: HttpAnswer) -> float:
+    def _wait(self, code: str, answer: HttpAnswer) -> float | None:
         if VERDICTS.get(code) is CLOSED:
             return carrier.seconds_until_open(dt.datetime.fromtimestamp(self.clock(), dt.UTC))
         return retry_after(answer)

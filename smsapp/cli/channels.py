@@ -43,7 +43,7 @@ def _show(trial: Trial, good: str) -> None:
 
 def _known(row: ChannelRow) -> Iterator[str]:
     """Yield the essentials of the channel's page, a line each."""
-    known, pace = channel_health.health(row.id, clock.now()), channel_health.pace(row)
+    known, pace = channel_health.health(row.id, clock.now()), channel_health.pace(row, clock.now())
     success = known.last_success.astimezone().isoformat(" ", "seconds") if known.last_success else "none in 30 days"
     yield f"last success: {success}"
     for (result, reason), n in known.day.most_common():

@@ -58,6 +58,8 @@ class HoldReason(enum.StrEnum):
     QUIET_HOURS = "quiet_hours"
     THROTTLED = "throttled"
     UNREACHABLE = "unreachable"
+    NO_ANSWERS = "no_answers"
+    """So many answers in a row were lost that no more messages are put in doubt; one request at a time tries again."""
     PAUSED = "paused"
     FAULT = "fault"
     TEMPLATE_CHANGED = "template_changed"
@@ -112,6 +114,7 @@ HOLD_RULES: dict[HoldReason, HoldRule] = {
     HoldReason.QUIET_HOURS: HoldRule(ends_by_itself=True),
     HoldReason.THROTTLED: HoldRule(ends_by_itself=True, may_fail_over=True),
     HoldReason.UNREACHABLE: HoldRule(ends_by_itself=True, may_fail_over=True),
+    HoldReason.NO_ANSWERS: HoldRule(ends_by_itself=True, may_fail_over=True),
     HoldReason.PAUSED: HoldRule(ends_by_itself=False),
     HoldReason.FAULT: _PERSON,
     HoldReason.TEMPLATE_CHANGED: _PERSON,

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from smsapp.channels.base import Acknowledgement, Callback, CallbackRefused, Channel, ChannelError
 from smsapp.channels.http import HttpClient
@@ -41,8 +42,14 @@ def take(
         log.warning("callback.unclear channel=%s code=%s", called.channel_id, getattr(trouble, "code", "timeout"))
         raise Refusal(Problem("callback_unclear")) from None
     if query or body:
-        intake.store(called.channel_id, [callback], now)
+        kept = {name: value for name, value in kept.items() if _is_kept(name, adapter)}
+        intake.store(called.channel_id, [replace(callback, headers=kept)], now)
     return adapter.acknowledgement()
+
+
+def _is_kept(header: str, adapter: Channel) -> bool:
+    """Say whether a header is stored: what proxies and strangers add (X-*) says nothing of a message."""
+    return not header.startswith("x-") or header in adapter.callback_headers
 
 
 def _believing(adapter: Channel, token: str, callback: Callback) -> Channel:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from smsapp.domain.outcome import Check
 from smsapp.services.calls import MOST_CALLS
 from smsapp.store import channel_health as store
-from smsapp.store import codes, rate
+from smsapp.store import codes, paces, rate
 from smsapp.store.channel_health import HOUR, ChannelCall
 from smsapp.store.channels import ChannelRow
 from smsapp.store.codes import UnknownCode
@@ -40,6 +40,10 @@ class Pace:
     """None if there is no limit to measure, or nobody who knows."""
     campaigns: list[tuple[int, str]]
     """(id, name) of those that send through the channel now."""
+    learned: int | None = None
+    """Messages a second that the provider has shown to take; None if it never asked to slow down."""
+    learned_at: dt.datetime | None = None
+    """When the pace was changed last."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +120,18 @@ def _bars(failures: Sequence[tuple[int, str, str, int]], first: int) -> tuple[li
     return classes, bars
 
 
-def pace(row: ChannelRow) -> Pace:
-    """Return how much of the channel's rate is in use, and by whom."""
+def pace(row: ChannelRow, now: dt.datetime) -> Pace:
+    """Return how much of the channel's rate is in use, and by whom, and what was learned of it."""
     in_use = None
-    if row.rate:
+    known = paces.of(session(), [row.id]).get(row.id)
+    learned = round(min(known.rate(now), row.rate or known.rate(now))) if known else None
+    if row.rate or known:
         try:
             in_use = round(rate.in_use(row.id))
         except rate.RateUnknown:
             in_use = None
-    return Pace(row.rate, in_use, store.sending(session(), row.id))
+    sending = store.sending(session(), row.id)
+    return Pace(row.rate, in_use, sending, learned, known.since if known else None)
 
 
 def calls(channel_id: int) -> Sequence[ChannelCall]:

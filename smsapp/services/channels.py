@@ -31,7 +31,7 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.numbering import REGIONS, SPECIAL, read_countries
 from smsapp.services import contacts, trail
 from smsapp.services.trail import Actor
-from smsapp.store import channel_health, inbox
+from smsapp.store import channel_health, inbox, paces
 from smsapp.store import channels as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import property_types
@@ -313,6 +313,7 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
             return
         found.updated_at = now
         found.checked_at, found.check_result = None, ""
+        paces.forget(current, channel_id)
         if not phones_known:
             contacts.note_phone_property(current, found.phone_property)
         contacts.note_left_property(current, str(old["phone_property"]))
@@ -338,6 +339,7 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
             raise Refusal(Problem("channel_used"))
         trail.note(current, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
         channel_health.forget_channel(current, channel_id)
+        paces.forget(current, channel_id)
         current.delete(found)
         current.flush()
         contacts.note_left_property(current, found.phone_property)

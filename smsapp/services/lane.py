@@ -16,7 +16,6 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -35,18 +34,22 @@ from smsapp.channels.base import (
 )
 from smsapp.channels.http import HttpClient
 from smsapp.domain import quiet
-from smsapp.domain.quiet import QuietHours
+from smsapp.domain.message import Status
+from smsapp.domain.outcome import Outcome
+from smsapp.domain.pace import Pace, faster
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import batches, channels, sending, stopping, write_back
+from smsapp.services.active_runs import OPEN_BATCHES, Line, Work
 from smsapp.services.batches import Request
+from smsapp.services.brake import Brake, NoAnswers
 from smsapp.services.turns import Limited, Turns
 from smsapp.services.write_back import Carried
-from smsapp.store import ledger, queue, runs
+from smsapp.store import ledger, paces, queue, runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
-from smsapp.store.ledger import Claimed
-from smsapp.store.rate import Shared
+from smsapp.store.ledger import Answered, Claimed
+from smsapp.store.rate import RateUnknown, Shared, in_use
 from smsapp.store.runs import Run
 from smsapp.store.settings import settings
 
@@ -58,66 +61,12 @@ LOOK_AROUND = 0.5
 """Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
 LISTEN = 0.1
 """Seconds between looks at whether a ring waits: every worker may be in a lane, and a new run need not wait for one."""
-OPEN_BATCHES = 8
-"""Most batches of one channel in a lane's hands: enough to fill the line, few enough to be in doubt after a kill."""
 WRITE_TRIES = 5
 """How often a write-back is tried: a deadlock or a database that is away for a moment must not lose answers."""
-GRAVITY = (Unreachable, Throttled, Misconfigured)
+WAITED_OUT = dt.timedelta(seconds=15)
+"""How long a hold may be for a lane to wait until it is over; who waits longer leaves the worker to others."""
+GRAVITY = (Unreachable, Throttled, NoAnswers, Misconfigured)
 """Of several troubles in one batch the gravest counts."""
-
-
-@dataclass
-class Line:
-    """One channel as a lane sees it."""
-
-    channel_id: int
-    adapter: Channel
-    rate: int | None
-    callback_url: str
-    turns: Turns
-    batches: int = 0
-    waiting: int = 0
-    """Requests in hand whose turn has not come yet."""
-    per_batch: int = 0
-    """Requests the latest batch was cut into; 0 before there was one."""
-
-    @property
-    def wanted(self) -> int:
-        """Return how many batches more keep all slots busy, the database asked early enough that none waits for it.
-
-        Claiming only when a slot was free left all of them idle for a claim and a write-back, once per batch.
-        """
-        if not self.per_batch:
-            return 1 - self.batches
-        return min(OPEN_BATCHES - self.batches, -(-(self.adapter.in_flight - self.waiting) // self.per_batch))
-
-
-@dataclass
-class Work:
-    """One run as a lane sees it: how to make its texts, and whether it may go on."""
-
-    run_id: int
-    line: Line
-    template: TemplateFacts
-    mapping: dict[str, Any]
-    render: Callable[[Sequence[str]], str]
-    quiet: QuietHours | None
-    troubled: bool
-    """Its latest calls reached nobody; to be forgotten once one does."""
-    batches: int = 0
-    had_its_time: bool = False
-    """The lane is finishing and claims no more of it."""
-    has_none: bool = False
-    """Nothing was there to claim when it was looked for last."""
-    stopped: bool = False
-    trouble: ChannelError | None = None
-    """What the channel said; nothing more of this run leaves until it is written down and the run held."""
-
-    @property
-    def may_claim(self) -> bool:
-        """Say whether this run may claim: one of which nothing is in hand need not wait until others have room."""
-        rests = self.stopped or self.had_its_time or self.trouble is not None
-        return not rests and (self.line.wanted > 0 or not (self.batches or self.has_none))
 
 
 class Lane:
@@ -134,6 +83,8 @@ class Lane:
         self.batches: set[asyncio.Task[None]] = set()
         self.last_run = 0
         self.stopping = False
+        self.goes_on_soon = False
+        """A run is held for a moment only."""
         self.stir = asyncio.Event()
         self.desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self.freezer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="freezer")
@@ -175,7 +126,7 @@ class Lane:
                         await self._look()
                     if await self._take_batches(http):
                         continue
-                    if not self.batches and self.freezing is None:
+                    if not self.batches and self.freezing is None and not self.goes_on_soon:
                         break
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self.stir.wait(), max(0.01, self.look_at - loop.time()))
@@ -253,8 +204,11 @@ class Lane:
             if work.stopped:
                 # Taken up anew when it goes on: a person may have changed the channel's key meanwhile.
                 del self.works[run_id]
+        soon = now + WAITED_OUT
+        self.goes_on_soon = any(run.hold_until is not None and now < run.hold_until <= soon for run in going.values())
         busy = {work.line.channel_id for work in self.works.values()}
         self.lines = {key: line for key, line in self.lines.items() if key in busy or line.batches}
+        self._keep_pace(now)
         for run_id in sending_now - self.works.keys():
             self._take_up(going[run_id], now)
         return [run.id for run in going.values() if run.state == RunState.OPEN]
@@ -287,8 +241,10 @@ class Lane:
         if line is None:
             row = channels.row(run.channel_id)
             adapter = channels.adapter(run.channel_id)
-            line = Line(run.channel_id, adapter, row.rate, channels.callback_url(row), self._turns(row, adapter))
+            turns, brake = self._turns(row, adapter), Brake(settings().BRAKE_AFTER)
+            line = Line(run.channel_id, adapter, row.rate, channels.callback_url(row), turns, brake, row.rate)
             self.lines[run.channel_id] = line
+            self._keep_pace(self.clock())
         template = TemplateFacts(
             facts["code"], facts["text"], facts["signature"], tuple(facts["variables"]), facts["marketing"]
         )
@@ -302,6 +258,28 @@ class Lane:
             return Turns(adapter.in_flight)
         shared, share = Shared(row.id, row.rate, self.claim), row.rate / settings().SEND_WORKERS
         return Limited(adapter.in_flight, shared, share, self.booth, self.clerks)
+
+    def _keep_pace(self, now: dt.datetime) -> None:
+        """Let the channels in hand keep to the pace that was learned of them, by whatever sender."""
+        for channel_id, pace in paces.of(session(), self.lines).items():
+            line = self.lines[channel_id]
+            learned = pace.rate(now)
+            rate = min(learned, line.most or learned)
+            line.rate = max(1, int(rate))
+            share = rate / settings().SEND_WORKERS
+            if isinstance(line.turns, Limited):
+                line.turns.set_rate(rate, share)
+            else:
+                shared = Shared(channel_id, rate, self.claim)
+                line.turns = Limited(line.adapter.in_flight, shared, share, self.booth, self.clerks)
+            self._speed_up(channel_id, pace, now)
+
+    def _speed_up(self, channel_id: int, pace: Pace, now: dt.datetime) -> None:
+        """Look for a higher pace once the provider has taken all at the highest that is known."""
+        if faster(pace, pace.rate(now), now) == pace:
+            return
+        with suppress(RateUnknown), writing() as current:
+            paces.speed_up(current, channel_id, pace, in_use(channel_id), now)
 
     def _claim(self, most: int) -> list[Claimed]:
         """Claim the next batches of a run that may; those that have come into their quiet hours are held first."""
@@ -375,8 +353,8 @@ class Lane:
             await self._write_down(carried)
             if carried.trouble is not None:
                 work.stopped, work.trouble = True, None
-            elif carried.answers:
-                work.troubled = False
+                self.goes_on_soon = True  # as far as is known until the next look
+                self._look_soon()
 
     async def _write_down(self, carried: Carried) -> None:
         """Write back, with whatever else is done by the time the desk is free."""
@@ -420,6 +398,10 @@ class Lane:
                     self._stir()
                 if not has_turn or not goes():
                     break
+                await line.brake.admit(size, trying=work.troubled)
+                if not goes():
+                    line.brake.failed(size)
+                    break
                 await self._call(request, carried, work, http)
         finally:
             if has_turn:
@@ -427,24 +409,50 @@ class Lane:
 
     async def _call(self, request: Request, carried: Carried, work: Work, http: HttpClient) -> None:
         """Make one provider call and note what became of it."""
-        submission = Submission(work.template, request.messages, work.line.callback_url)
+        line, size = work.line, len(request.rows)
+        submission = Submission(work.template, request.messages, line.callback_url)
         try:
-            answers = await carried.calls.send(work.line.adapter, submission, http)
-            carried.answers += list(request.answered(answers))  # all of them or, if they make no sense, none
+            answers = await carried.calls.send(line.adapter, submission, http)
+            answered = list(request.answered(answers))  # all of them or, if they make no sense, none
         except (Unreachable, Throttled, Misconfigured) as trouble:
-            known = carried.trouble
-            if known is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(known)):
-                carried.trouble = work.trouble = trouble
+            line.brake.failed(size)
+            self._note_trouble(trouble, size, carried, work)
         except Unclear as doubt:
             carried.answers += request.unclear(doubt)
+            line.brake.lose(size)
+            if line.brake.is_on or work.troubled:
+                self._note_trouble(NoAnswers(doubt.code, outcome=doubt.outcome), size, carried, work)
         except Exception:
             # A fault of ours in the adapter: the request may have left, so its messages are in doubt as well.
-            log.exception("adapter.fault channel=%s", work.line.channel_id)
+            log.exception("adapter.fault channel=%s", line.channel_id)
             carried.answers += request.in_doubt("adapter_fault")
+            line.brake.failed(size)
         except BaseException:
             # The lane is being torn down while the call is out.
             carried.answers += request.in_doubt("cut")
             raise
+        else:
+            line.brake.answered(size)
+            work.troubled = False
+            self._take_answers(answered, carried, work)
+
+    def _take_answers(self, answered: Sequence[Answered], carried: Carried, work: Work) -> None:
+        """Note what was answered; messages the provider refused for the pace alone have not left and go later."""
+        too_fast = [one for one in answered if one.status is Status.REFUSED and one.reason == Outcome.THROTTLED]
+        carried.answers += [one for one in answered if one not in too_fast] if too_fast else answered
+        now = asyncio.get_running_loop().time()
+        work.line.taken.append((now, sum(one.status is Status.ACCEPTED for one in answered)))
+        if too_fast:
+            self._note_trouble(Throttled(too_fast[0].code, outcome=Outcome.THROTTLED), len(too_fast), carried, work)
+
+    def _note_trouble(self, trouble: ChannelError, size: int, carried: Carried, work: Work) -> None:
+        """Have the run held for this trouble of a request of this size, unless a graver one is known."""
+        if isinstance(trouble, Throttled):
+            carried.taken = max(carried.taken, work.line.taken_lately(asyncio.get_running_loop().time()))
+            carried.refused = max(carried.refused, size)
+        known = carried.trouble
+        if known is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(known)):
+            carried.trouble = work.trouble = trouble
 
     def _may_go(self, work: Work) -> bool:
         if work.stopped or work.trouble is not None or self.stopping:

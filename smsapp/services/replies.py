@@ -25,6 +25,11 @@ opted_out = store.opted_out
 campaign_names = store.campaign_names
 
 
+LONGEST, CUT = 5000, " […]"
+"""Characters of a reply that are kept: more than a phone sends in one text, whose most are 255 parts in theory and
+some ten in practice; and what stands at the end of one that had more."""
+
+
 def take(
     session: Session, channel_id: int, inbox_id: int | None, position: int, reply: Incoming, now: dt.datetime
 ) -> bool:
@@ -48,7 +53,7 @@ def take(
             "sender": "" if number else storable(reply.phone)[:LONGEST_SENDER],
             "waits": not number,
             # PostgreSQL takes no NUL in a text.
-            "text": reply.text.replace("\0", ""),
+            "text": _bounded(reply.text.replace("\0", "")),
             "opt_out": refuses,
             "received_at": now,
         },
@@ -67,6 +72,11 @@ def take(
             confirm=channel is not None and channel.opt_out_template_id is not None and not reply.opts_out,
         )
     return new
+
+
+def _bounded(text: str) -> str:
+    """Return the text as it is kept: one no phone can have written is cut, with a mark."""
+    return text if len(text) <= LONGEST else text[: LONGEST - len(CUT)] + CUT
 
 
 def find_page(

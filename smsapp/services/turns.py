@@ -132,6 +132,10 @@ class Limited(Turns):
         self.stir = asyncio.Event()
         self.clerk: asyncio.Task[None] | None = None
 
+    def set_rate(self, rate: float, share: float) -> None:
+        """Keep to this rate from now on."""
+        self.shared.rate, self.share = rate, share
+
     def is_wanted(self, run_id: int) -> bool:
         """Say yes: each request has to be granted."""
         return True

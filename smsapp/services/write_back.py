@@ -17,14 +17,17 @@ from smsapp.channels.base import Channel, ChannelError, Misconfigured, Throttled
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState, account_hold
 from smsapp.services import billing, calls, opt_outs, sending
+from smsapp.services.brake import NoAnswers
 from smsapp.services.calls import Calls
-from smsapp.store import ledger, provider_refs, runs
+from smsapp.store import ledger, paces, provider_refs, runs
 from smsapp.store.db import writing
 from smsapp.store.ledger import Answered, Claimed
 from smsapp.store.runs import Run
 
 log = logging.getLogger(__name__)
 
+NO_ANSWERS_BACK_OFF = (30, 60, 120, 300)
+"""Seconds to wait after the first, second ... time that answers were lost in a row: each try may put one in doubt."""
 BACK_OFF = (2, 5, 15, 30, 60, 120, 300)
 """Seconds to wait after the first, second ... call in a row that reached nobody."""
 
@@ -40,6 +43,10 @@ class Carried:
     """The run's latest calls reached nobody; to be forgotten once one does."""
     answers: list[Answered] = field(default_factory=list)
     calls: Calls = field(default_factory=Calls)
+    taken: int = 0
+    """Messages the provider took in the second before it asked to slow down."""
+    refused: int = 0
+    """Messages of the request to which it said so."""
     trouble: ChannelError | None = None
     fault: bool = False
     """Its texts could not be made: a mistake of ours, so a person has to look."""
@@ -84,13 +91,14 @@ def _follow(current: Session, one: Carried, now: dt.datetime) -> None:
     if one.fault:
         runs.hold(current, one.run_id, HoldReason.FAULT, None, now, Run.state == RunState.SENDING)
     elif one.trouble is not None:
-        _hold(current, one.run_id, one.trouble, now)
+        _hold(current, one, one.trouble, now)
     elif one.answers and one.troubled:
         runs.note_success(current, one.run_id)
 
 
-def _hold(current: Session, run_id: int, trouble: ChannelError, now: dt.datetime) -> None:
+def _hold(current: Session, one: Carried, trouble: ChannelError, now: dt.datetime) -> None:
     """Hold the run as the channel's trouble asks for."""
+    run_id = one.run_id
     run = current.get(Run, run_id, populate_existing=True)
     if run is None or run.state != RunState.SENDING:
         return
@@ -99,9 +107,21 @@ def _hold(current: Session, run_id: int, trouble: ChannelError, now: dt.datetime
     if isinstance(trouble, Misconfigured):
         reason, until = account_hold(trouble.outcome), None
     elif isinstance(trouble, Throttled):
-        reason, until = HoldReason.THROTTLED, now + dt.timedelta(seconds=trouble.retry_after or BACK_OFF[0])
+        reason, until = HoldReason.THROTTLED, now + _slowed_down(current, one, trouble, now)
+    elif isinstance(trouble, NoAnswers):
+        wait = NO_ANSWERS_BACK_OFF[min(failures, len(NO_ANSWERS_BACK_OFF)) - 1]
+        reason, until = HoldReason.NO_ANSWERS, now + dt.timedelta(seconds=wait)
     else:
         wait = BACK_OFF[min(failures, len(BACK_OFF)) - 1]
         reason, until = HoldReason.UNREACHABLE, now + dt.timedelta(seconds=wait)
     going = Run.state == RunState.SENDING
     runs.hold(current, run_id, reason, until, now, going, failures=failures, troubled_at=since)
+
+
+def _slowed_down(current: Session, one: Carried, trouble: ChannelError, now: dt.datetime) -> dt.timedelta:
+    """Slow the channel down and return how long its run waits; the hours for marketing say nothing about its pace."""
+    seconds = trouble.retry_after
+    if trouble.outcome is not Outcome.OUTSIDE_HOURS:
+        pace = paces.slow_down(current, one.channel_id, one.taken, one.refused, now)
+        seconds = pace.wait if seconds is None else seconds
+    return dt.timedelta(seconds=seconds or BACK_OFF[0])

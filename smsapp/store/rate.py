@@ -126,7 +126,7 @@ return {granted, whole(wait)}
 class Shared:
     """One lane's part in a channel's rate, which all lanes share through Redis; made in an application context."""
 
-    def __init__(self, channel_id: int, rate: int, lane: str) -> None:
+    def __init__(self, channel_id: int, rate: float, lane: str) -> None:
         self.script = connection().register_script(GRANT)
         own = [f"smsapp:rate:{channel_id}:{what}" for what in ("state", "answered", "out", "served")]
         self.keys = [*own, _pace(channel_id)]

@@ -14,7 +14,9 @@ from smsapp.web.guard import public
 
 bp = Blueprint("callbacks", __name__)
 
-LARGEST = 1024 * 1024
+LARGEST = 64 * 1024
+MOST_FIELDS = 1000
+"""Parameters of a query or form; what has more is refused before anybody reads them."""
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +32,15 @@ def take(token: str) -> Response:
     """Take one callback. The token is all a provider has to know; an unknown one is not found."""
     request.max_content_length = LARGEST
     try:
+        body = request.get_data(cache=False)
+        if request.query_string.count(b"&") >= MOST_FIELDS or _form_fields(body) > MOST_FIELDS:
+            raise RequestEntityTooLarge
         answer = callbacks.take(
             token,
             request.method,
             request.query_string.decode("latin-1"),
             dict(request.headers),
-            request.get_data(cache=False),
+            body,
             request.url,
             clock.now(),
         )
@@ -45,7 +50,7 @@ def take(token: str) -> Response:
         known = refusal.problems[0].code == "callback_refused"
         return _plain("The signature is wrong.", 403) if known else _plain("Try again later.", 503)
     except RequestEntityTooLarge:
-        return _plain("A callback has at most 1 MiB.", 413)
+        return _plain(f"A callback has at most {LARGEST // 1024} KiB and {MOST_FIELDS} parameters.", 413)
     except ClientDisconnected:
         return _plain("The body is cut off.", 400)
     except Exception as error:
@@ -53,6 +58,11 @@ def take(token: str) -> Response:
         log.error("callback.failed error=%s", type(error).__name__)
         return _plain("Try again later.", 503)
     return Response(answer.body, answer.status, content_type=answer.content_type)
+
+
+def _form_fields(body: bytes) -> int:
+    """Return how many parameters a body has, if it is a form: documents begin with a bracket."""
+    return 0 if body[:100].lstrip()[:1] in {b"{", b"[", b"<"} else body.count(b"&") + 1
 
 
 def _plain(text: str, status: int) -> Response:

@@ -44,6 +44,7 @@ ROUTES: dict[FailoverReason | HoldReason, Any] = {
     FailoverReason.REFUSED: _l("The channel refused them"),
     HoldReason.UNREACHABLE: _l("The provider could not be reached"),
     HoldReason.THROTTLED: _l("The provider kept asking to slow down"),
+    HoldReason.NO_ANSWERS: _l("The provider did not answer"),
 }
 """Why messages moved there; for any other hold see `hold`."""
 
@@ -180,6 +181,10 @@ HOLDS: dict[HoldReason, Any] = {
     HoldReason.QUIET_HOURS: _l("It is outside the sending hours for marketing texts; it goes on by itself."),
     HoldReason.THROTTLED: _l("The provider asked to slow down; it goes on by itself."),
     HoldReason.UNREACHABLE: _l("The provider cannot be reached; it is tried again by itself."),
+    HoldReason.NO_ANSWERS: _l(
+        "The provider takes requests and does not answer, so nothing more is sent for now. One request at a time tries "
+        "whether it answers again; then it goes on by itself."
+    ),
     HoldReason.PAUSED: _l("A person has paused it."),
     HoldReason.FAULT: _l(
         "Something in this application failed; the log says what. Resume once it is fixed, or end it."

@@ -97,3 +97,17 @@ def test_an_error_is_the_channels_error(tmp_path: Path) -> None:
 
     with pytest.raises(Throttled):
         run(story())
+
+
+def test_a_message_of_the_first_second_is_found_though_the_provider_tells_whole_seconds(tmp_path: Path) -> None:
+    async def story() -> list[Receipt]:
+        async def answer(_request: web.Request, _body: bytes) -> web.Response:
+            return web.Response(
+                body=json.dumps({"Code": "OK", "SmsSendDetailDTOs": {"SmsSendDetailDTO": [detail()]}}).encode()
+            )
+
+        begun = Doubt(DOUBT.message, SENT.replace(microsecond=730_000), SENT + dt.timedelta(seconds=2))
+        async with provider(answer) as server, HttpClient(HERE) as http:
+            return await Made().make(server.url, tmp_path).look_up(submission(1).template, [begun], http)
+
+    assert len(run(story())) == 1

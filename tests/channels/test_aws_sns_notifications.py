@@ -366,3 +366,21 @@ class TestWithMoto:
             channel.verify_callback(changed(callback, Message="{}"))
         with pytest.raises(CallbackRefused):
             amazon.channel(tmp_path).verify_callback(callback)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 60_000,
+        b'{"a":' * 10_000,
+        b'{"Type": "Notification", "TopicArn": ["arn:aws:sns:us-east-1:123456789012:sms"]}',
+        b'{"Type": {"Notification": 1}, "TopicArn": "arn:aws:sns:us-east-1:123456789012:sms"}',
+        b'{"Type": ["Notification"]}',
+    ],
+)
+def test_whatever_shape_a_stranger_sends_it_is_refused(body: bytes, tmp_path: Path) -> None:
+    adapter = make("http://127.0.0.1:1", tmp_path)
+    callback = Callback("POST", "", {}, body)
+    assert adapter.asks_back(callback) is False
+    with pytest.raises(CallbackRefused):
+        adapter.verify_callback(callback)

@@ -27,6 +27,7 @@ from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.notation import for_form, for_url
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.http import HttpClient
+from smsapp.channels.smpp.receipts import smsc_code
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, SIGNATURE, HttpContract, dumped, submission
 from tests.channels.wire import HERE, provider, run
@@ -62,14 +63,11 @@ class TestKannel(HttpContract):
         ),
         (
             query(ref="7-1", status="16", code="NACK%2F0x0000000b%2FInvalid%20Destination%20Address"),
-            [
-                Receipt(
-                    News.UNDELIVERED,
-                    "7-1",
-                    outcome=Outcome.BAD_NUMBER,
-                    code="NACK/0x0000000b/Invalid Destination Address",
-                )
-            ],
+            [Receipt(News.UNDELIVERED, "7-1", outcome=Outcome.BAD_NUMBER, code="0x0000000b")],
+        ),
+        (
+            query(ref="7-1", status="2", code="id%3A9+sub%3A001+stat%3AEXPIRED+err%3A000+text%3AHello+stat%3AUNDELIV"),
+            [Receipt(News.UNDELIVERED, "7-1", outcome=Outcome.EXPIRED, code="EXPIRED")],
         ),
         (query(**{"from": "%2B8613800138000", "reply": "%E9%80%80%E8%AE%A2"}), [Reply("+8613800138000", "退订")]),
     )
@@ -452,3 +450,25 @@ def test_what_is_percent_encoded_is_read_as_it_was_and_holds_nothing_an_address_
         assert not set(encoded) & set(" &=/?#\n")
         assert encoded.isascii()
     assert for_url("\ud800", charset) == "%3F"
+
+
+@pytest.mark.parametrize(
+    ("handed_on", "code", "outcome"),
+    [
+        ("NACK/0x0000000b/Invalid Destination Address", "0x0000000b", Outcome.BAD_NUMBER),
+        ("NACK/11/Invalid Destination Address", "0x0000000b", Outcome.BAD_NUMBER),
+        ("NACK/0x00000014/Message Queue Full", "0x00000014", Outcome.THROTTLED),
+        ("NACK/0x00000045", "0x00000045", Outcome.PROVIDER_FAULT),
+        ("NACK/0x00000411/Vendor-specific", "0x00000411", Outcome.UNKNOWN),
+        ("id:1 sub:001 dlvrd:000 done date:2603021001 stat:UNDELIV err:027 text:Hi", "UNDELIV/027",
+         Outcome.UNKNOWN),
+        ("id:2 stat:REJECTD err:000 text:", "REJECTD", Outcome.BLOCKED_BY_CARRIER),
+        ("id:3 stat:EXPIRED err: text:stat:DELIVRD", "EXPIRED", Outcome.EXPIRED),
+        ("id:4 stat:DELIVRD err:000", "DELIVRD", None),
+        ("ACK/", "ACK/", None),
+        ("busy", "busy", None),
+        ("", "", None),
+    ],
+)  # fmt: skip
+def test_what_an_smsc_said_is_read_as_its_state_and_code(handed_on: str, code: str, outcome: Outcome | None) -> None:
+    assert smsc_code(handed_on) == (code, outcome)

@@ -426,6 +426,15 @@ def test_the_guard_knows_public_from_private() -> None:
     assert not guard.is_named("10.2.0.1")
     assert not guard.allows("x", address("10.2.0.1"))
     assert not guard.allows("x", address("192.168.0.9"))
+    # no notation of IPv6 leads to a private address of IPv4, and no network of a site counts as public
+    for written in (
+        "64:ff9b::a02:1", "64:ff9b:1::a02:1", "64:ff9b:1::5db8:d822", "::10.2.0.1", "::ffff:0:a02:1", "fec0::1",
+        "2002:a02:1::", "::127.0.0.1", "::ffff:0:7f00:1",
+    ):  # fmt: skip
+        assert not guard.allows("x", address(written)), written
+    assert guard.allows("x", address("64:ff9b::5db8:d822"))
+    assert Guard(["::1", "fec0::/10"]).allows("x", address("::1"))
+    assert Guard(["::1", "fec0::/10"]).allows("x", address("fec0::1"))
     assert not guard.allows("x", address("fe80::1"))
 
 

@@ -109,7 +109,7 @@ def delivers(link: Link, submit: Submit) -> None:
     """Accept, and bring the receipt if one is asked for."""
     link.answer(submit, f"{submit.seq}")
     if submit.receipt:
-        link.deliver(receipt(f"{submit.seq}"))
+        link.deliver(receipt(f"{submit.seq}", source=submit.number))
 
 
 def read_news(clock: FakeClock) -> None:
@@ -182,8 +182,8 @@ def test_the_process_holds_sends_and_leaves_everything_in_order_when_it_is_stopp
 def test_a_receipt_that_overtakes_its_answer_and_a_long_text_find_their_message(app: Flask, clock: FakeClock) -> None:
     def early(link: Link, submit: Submit) -> None:
         if submit.receipt:
-            link.deliver(receipt(f"{submit.seq}"))
-            link.deliver(receipt(f"{submit.seq}", "ENROUTE"))
+            link.deliver(receipt(f"{submit.seq}", source=submit.number))
+            link.deliver(receipt(f"{submit.seq}", "ENROUTE", source=submit.number))
         link.answer(submit, f"{submit.seq}")
 
     async def story() -> None:

@@ -16,8 +16,8 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState
-from smsapp.services import channels, lane, sending
-from smsapp.store import ledger, queue, runs
+from smsapp.services import active_runs, channels, lane, sending
+from smsapp.store import ledger, paces, queue, runs
 from smsapp.store.db import db, session, writing
 from smsapp.store.runs import Run
 from tests import builders
@@ -212,7 +212,7 @@ def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_
     there = lane.Lane(app, clock)
     there._look_around()
     huge, small = there.works.values()
-    huge.batches = huge.line.batches = lane.OPEN_BATCHES
+    huge.batches = huge.line.batches = active_runs.OPEN_BATCHES
     # then the other one may claim, until there is nothing to claim or something in hand
     assert (huge.may_claim, small.may_claim) == (False, True)
     assert [batch.run_id for batch in there._claim(1)] == [small.run_id]
@@ -317,3 +317,51 @@ def test_a_run_in_its_quiet_hours_is_held_before_anything_of_it_is_claimed(
     assert [batch.run_id for batch in there._claim(1)] == [loud]
     assert (the_run(quiet).state, the_run(quiet).hold_reason) == (RunState.HELD, "quiet_hours")
     assert (funnel(quiet).queued, funnel(quiet).handed, funnel(loud).handed) == (1, 0, 1)
+
+
+def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_pace_that_was_learned(
+    app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a provider that takes thirty messages and then asks to slow down, once
+    monkeypatch.setattr(lane, "WAITED_OUT", dt.timedelta(seconds=15))
+    monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
+    builders.contacts(60)
+    provider.per_request = 1
+    turns = iter(range(1000))
+    provider.script = lambda submission: Throttled("429") if next(turns) == 30 else None
+    campaign, run_id = confirmed(clock.now)
+
+    def ticking() -> dt.datetime:
+        clock.forward(seconds=0.2)
+        return clock.now
+
+    # when one lane works
+    lane.send(app, ticking)
+    # then all of it has left
+    assert (the_run(run_id).state, funnel(run_id).accepted) == (RunState.DONE, 60)
+    # and every other lane knows the pace, up to what a person has set
+    known = paces.of(session(), [campaign.channel_id or 0])[campaign.channel_id or 0]
+    assert 15 <= known.limit <= 30
+    there = lane.Lane(app, clock)
+    again = confirmed(clock.now, channel_id=campaign.channel_id)[1]
+    sending.open_run(again, clock.now)
+    there._look_around()
+    (work,) = there.works.values()
+    assert work.line.rate == max(1, int(known.rate(clock.now)))
+    work.line.most = 3
+    there._keep_pace(clock.now)
+    assert work.line.rate == 3
+
+
+def test_what_is_refused_for_the_pace_alone_beside_others_leaves_later(
+    app: Flask, provider: FakeChannel, clock: FakeClock
+) -> None:
+    builders.contacts(10)
+    first = iter([[Answer(True)] * 6 + [Answer(False, outcome=Outcome.THROTTLED, code="slow")] * 4])
+    provider.script = lambda submission: next(first, None)
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    assert (funnel(run_id).accepted, funnel(run_id).queued, the_run(run_id).hold_reason) == (6, 4, "throttled")
+    clock.forward(seconds=2)
+    work(app, clock)
+    assert (funnel(run_id).accepted, funnel(run_id).refused) == (10, 0)

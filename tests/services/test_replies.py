@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
 from smsapp.channels.base import Reply as Incoming
 from smsapp.domain.errors import NotFound, Refusal
@@ -19,6 +20,7 @@ from smsapp.store.people import Trail
 from smsapp.store.replies import Reply
 from smsapp.store.runs import Message, Run
 from tests import builders
+from tests.fakes import FakeClock
 
 PHONE = "+8613800138000"
 
@@ -178,6 +180,15 @@ def test_a_number_in_a_text_cannot_be_found_out_by_searching(take):
     assert [texts(words) for words in ("0013", "-0013-", "是138-001", "13")] == [[], [], [], []]
     assert texts("1") == ["1"]
     assert texts("新号是") == ["我的新号是138-0013-8000"]
+
+
+def test_a_text_no_phone_can_have_sent_is_cut_with_a_mark(app: Flask, clock: FakeClock) -> None:
+    channel_id = builders.channel().id
+    with writing() as current:
+        for n, length in enumerate((5000, 100_000)):
+            replies.take(current, channel_id, n + 1, 0, Incoming("+8613800138000", "长" * length), clock.now)
+    assert sorted(len(one.text) for one in session().query(Reply)) == [5000, 5000]
+    assert sum(one.text.endswith(" […]") for one in session().query(Reply)) == 1
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_an_adapter_that_fails_unexpectedly_leaves_its_messages_in_doubt(
     [
         (Unreachable("refused"), "unreachable", 2),
         (Throttled("429", retry_after=7), "throttled", 7),
-        (Throttled("429"), "throttled", 2),
+        (Throttled("429"), "throttled", 1),
     ],
     ids=["unreachable", "throttled with a time", "throttled"],
 )

@@ -80,11 +80,13 @@ class Notary:
         """Return the notification, if it names a topic of ours and a certificate of its SNS; raises CallbackRefused."""
         try:
             found = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CallbackRefused from None
-        if not isinstance(found, dict) or found.get("Type") not in SIGNED or found.get("TopicArn") not in self._hosts:
+        if not isinstance(found, dict):
             raise CallbackRefused
-        names = {*SIGNED[found["Type"]], "SigningCertURL", "SignatureVersion", "Signature"}
+        if str(found.get("Type")) not in SIGNED or str(found.get("TopicArn")) not in self._hosts:
+            raise CallbackRefused
+        names = {*SIGNED[str(found["Type"])], "SigningCertURL", "SignatureVersion", "Signature"}
         envelope = {name: value for name, value in found.items() if name in names and isinstance(value, str)}
         if names - {"Subject"} - envelope.keys() or envelope["SignatureVersion"] not in HASHES:
             raise CallbackRefused

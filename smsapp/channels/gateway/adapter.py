@@ -54,6 +54,7 @@ from smsapp.channels.gateway.notation import (
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.gateway.settings import GUIDE, SETTINGS
 from smsapp.channels.http import STATUSES, retry_after
+from smsapp.channels.smpp.receipts import smsc_code
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient
 
 CODE_LENGTH = 80
+MOST_FIELDS = 1000
+"""Parameters of one callback that are read."""
 UCS2 = {"8", "\x08"}
 """SMPP's data coding of 16-bit text, as a figure and as Jasmin writes it."""
 
@@ -313,13 +316,16 @@ class Gateway(Channel):
             raise ValueError("no status, or nothing that names a message")
         # A status nobody described proves neither: the message goes on waiting, the word is kept.
         news = self._news.get(status, News.ACCEPTED)
-        code = (value("receipt_code") or status)[:CODE_LENGTH]
+        code = value("receipt_code") or status
+        known: Outcome | None = None
+        if self._receipt["receipt_code_form"] == "smsc":
+            code, known = smsc_code(code)
         outcome = None
         if news is News.UNDELIVERED:
-            outcome = self._outcomes.get(code) or self._outcomes.get(status) or Outcome.UNKNOWN
+            outcome = self._outcomes.get(code) or self._outcomes.get(status) or known or Outcome.UNKNOWN
         if self.per_request > 1 and ref:
             ref, provider_ref = "", ref
-        return [Receipt(news, ref, provider_ref, phone, outcome, code)]
+        return [Receipt(news, ref, provider_ref, phone, outcome, code[:CODE_LENGTH])]
 
     def acknowledgement(self) -> Acknowledgement:
         return Acknowledgement(body=self._receipt["callback_answer"].encode())
@@ -384,8 +390,8 @@ def _outcome(line: str) -> tuple[str, Outcome]:
 
 def _parameters(callback: Callback, charset: str) -> list[tuple[str, str]]:
     """Return query and form parameters together."""
-    found = parse_qsl(callback.query, keep_blank_values=True, encoding=charset, errors="replace")
+    how: dict[str, Any] = {"keep_blank_values": True, "encoding": charset, "errors": "replace"}
+    found = parse_qsl(callback.query, max_num_fields=MOST_FIELDS, **how)
     if callback.body:
-        form = callback.body.decode(charset, "replace")
-        found += parse_qsl(form, keep_blank_values=True, encoding=charset, errors="replace")
+        found += parse_qsl(callback.body.decode(charset, "replace"), max_num_fields=MOST_FIELDS, **how)
     return found

@@ -30,12 +30,11 @@ KANNEL = Preset(
         "receipt_ref": "ref",
         "receipt_status": "status",
         "receipt_code": "code",
+        "receipt_code_form": "smsc",
         "delivered_values": "1",
         "undelivered_values": "2, 16",
         "waiting_values": "4, 8",
-        "receipt_outcomes": (
-            "NACK/0x0000000b/Invalid Destination Address = bad_number\nNACK/11/Invalid Destination Address = bad_number"
-        ),
+        "receipt_outcomes": "",
         "reply_phone": "from",
         "reply_text": "reply",
         "callback_answer": "OK",

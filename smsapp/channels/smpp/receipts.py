@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from smsapp.channels.base import News, Receipt
-from smsapp.channels.smpp.codes import RECEIPTS, STATES
+from smsapp.channels.smpp.codes import RECEIPTS, STATES, verdict, written
 from smsapp.channels.smpp.pdu import Delivered, Tag
 from smsapp.domain.outcome import Outcome
 
@@ -22,6 +22,8 @@ FIELD = re.compile(rb"\b(id|stat|err):\s*(?!" + NAME + rb")([^\s\0]+)", re.IGNOR
 ENDS_FIELDS = re.compile(rb"\btext:", re.IGNORECASE)
 """What follows is the beginning of the message, whatever it looks like."""
 HEX = re.compile(r"[0-9A-Fa-f]+")
+NACK = re.compile(r"NACK/(0x[0-9a-f]{1,8}|\d{1,10})(?![0-9a-z])", re.IGNORECASE)
+"""How a gateway tells that an SMSC refused a message, with the status as it came."""
 ITS_PARTS = "SELECT number, text FROM part WHERE phone = ? AND ref = ? AND total = ?"
 PARTS_KEPT = 2 * 24 * 3600.0
 """Seconds parts of a reply wait for the missing ones."""
@@ -92,6 +94,22 @@ def meaning_of(state: str, error: str, own: Mapping[str, Outcome]) -> tuple[News
     if said is not None and news is not News.DELIVERED:
         news, outcome = News.UNDELIVERED, said
     return news, outcome, code[:80]
+
+
+def smsc_code(text: str) -> tuple[str, Outcome | None]:
+    """Return the code and its outcome of what a gateway hands on of an SMSC: a receipt's text or a refusal.
+
+    Any other text is its own code, of which nothing is known.
+    """
+    refused = NACK.match(text)
+    if refused:
+        status = int(refused[1], 16 if refused[1].lower().startswith("0x") else 10)
+        return written(status), verdict(status, {}).outcome
+    fields = fields_of(text.encode("latin-1", "replace"))
+    if "stat" not in fields:
+        return text, None
+    _news, outcome, code = meaning_of(fields["stat"].upper(), fields.get("err", ""), {})
+    return code, outcome
 
 
 class Drawer:

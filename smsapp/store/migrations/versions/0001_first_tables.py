@@ -300,6 +300,18 @@ def upgrade_main() -> None:
     with op.batch_alter_table("proposal", schema=None) as batch_op:
         batch_op.create_index("ix_proposal_app_key_id_name_id", ["app_key_id", "name", "id"], unique=False)
     op.create_table(
+        "channel_pace",
+        sa.Column("channel_id", sa.Integer(), nullable=False),
+        sa.Column("begin_rate", sa.Float(), nullable=False),
+        sa.Column("limit_rate", sa.Float(), nullable=False),
+        sa.Column("since", db.UtcDateTime(), nullable=False),
+        sa.Column("refusals", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["channel_id"], ["channel.id"], name=op.f("fk_channel_pace_channel_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("channel_id", name=op.f("pk_channel_pace")),
+    )
+    op.create_table(
         "provider_ref",
         sa.Column("channel_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("ref", sa.String(length=80), nullable=False),
@@ -829,6 +841,7 @@ def downgrade_main() -> None:
     op.drop_table("login_link")
     op.drop_table("import")
     op.drop_table("provider_ref")
+    op.drop_table("channel_pace")
     with op.batch_alter_table("proposal", schema=None) as batch_op:
         batch_op.drop_index("ix_proposal_app_key_id_name_id")
 

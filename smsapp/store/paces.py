@@ -1,0 +1,67 @@
+"""The pace learned of each channel, shared by all senders and kept for the next one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from smsapp.domain import pace as rules
+from smsapp.domain.pace import Pace
+from smsapp.store.db import Base, changed, upsert
+
+
+class ChannelPace(Base):
+    """What `domain/pace.py` has learned of a channel; no row: nothing yet."""
+
+    __tablename__ = "channel_pace"
+
+    channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True)
+    begin: Mapped[float] = mapped_column("begin_rate", sa.Float)
+    limit: Mapped[float] = mapped_column("limit_rate", sa.Float)
+    since: Mapped[dt.datetime]
+    refusals: Mapped[int]
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(self.begin, self.limit, self.since, self.refusals)
+
+
+def of(session: Session, channel_ids: Iterable[int]) -> dict[int, Pace]:
+    """Return what was learned of these channels, as the database has it now."""
+    chosen = sa.select(ChannelPace).where(ChannelPace.channel_id.in_([*channel_ids]))
+    rows = session.scalars(chosen.execution_options(populate_existing=True))
+    return {row.channel_id: row.pace for row in rows}
+
+
+def slow_down(session: Session, channel_id: int, taken: float, refused: float, now: dt.datetime) -> Pace:
+    """Note that the provider has asked to slow down and return the pace from now on."""
+    row = session.get(ChannelPace, channel_id, with_for_update=True, populate_existing=True)
+    pace = rules.slower(row.pace if row else None, taken, refused, now)
+    if row is None:
+        session.execute(upsert(ChannelPace).values(_columns(channel_id, pace)).on_conflict_do_nothing())
+    elif pace != row.pace:
+        row.begin, row.limit, row.since, row.refusals = pace.begin, pace.limit, pace.since, pace.refusals
+    return pace
+
+
+def speed_up(session: Session, channel_id: int, known: Pace, used: float, now: dt.datetime) -> None:
+    """Note that so many messages a second have left, unless another sender has noted something else meanwhile."""
+    pace = rules.faster(known, used, now)
+    if pace != known:
+        same = (ChannelPace.channel_id == channel_id, ChannelPace.since == known.since)
+        changed(session, sa.update(ChannelPace).where(*same).values(_columns(channel_id, pace)))
+
+
+def forget(session: Session, channel_id: int) -> None:
+    """Begin anew: the settings have changed, or the channel goes."""
+    changed(session, sa.delete(ChannelPace).where(ChannelPace.channel_id == channel_id))
+
+
+def _columns(channel_id: int, pace: Pace) -> dict[str, object]:
+    return {
+        "channel_id": channel_id, "begin": pace.begin, "limit": pace.limit, "since": pace.since,
+        "refusals": pace.refusals,
+    }  # fmt: skip

@@ -1,0 +1,84 @@
+"""The pace of a provider that asks to slow down: halved, faster by and by, and the same for every sender."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+
+import pytest
+
+from smsapp.domain.pace import LONGEST_WAIT, SLOWEST, Pace, faster, slower
+
+NOW = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)
+
+
+def after(seconds: float) -> dt.datetime:
+    return NOW + dt.timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("limit", [5, 30, 200])
+def test_six_hundred_messages_take_little_more_than_the_rate_allows(limit: int) -> None:
+    # given a provider that takes so many in any second, and a sender that knows nothing of it
+    taken: deque[float] = deque()
+    pace: Pace | None = None
+    sent, refused, clock, waits_until = 0, 0, 0.0, 0.0
+    # when it sends at its pace and waits when it is asked to
+    while sent < 600:
+        clock += 0.001 if pace is None else 1 / pace.rate(after(clock))
+        clock = max(clock, waits_until)
+        while taken and taken[0] <= clock - 1:
+            taken.popleft()
+        if len(taken) < limit:
+            taken.append(clock)
+            sent += 1
+            if pace is not None:
+                pace = faster(pace, pace.rate(after(clock)), after(clock))
+        else:
+            refused += 1
+            pace = slower(pace, len(taken), 1, after(clock))
+            waits_until = clock + pace.wait
+    # then
+    assert clock <= 1.5 * 600 / limit
+    assert refused <= 600 / limit
+
+
+def test_the_pace_is_halved_and_creeps_up_again_to_just_above_what_was_shown() -> None:
+    pace = slower(None, 30, 1, NOW)
+    rates = [pace.rate(after(seconds)) for seconds in range(0, 3600)]
+    assert rates[0] == 15
+    assert rates == sorted(rates)
+    assert rates[3] == pytest.approx(27, abs=1)
+    assert rates[-1] == pytest.approx(31.5)
+
+
+def test_refusals_of_one_moment_count_once_whoever_is_refused() -> None:
+    pace = slower(None, 30, 1, NOW)
+    assert slower(pace, 12, 1, after(0.4)) == pace
+    assert slower(pace, 12, 1, after(5)).limit == pytest.approx(pace.rate(after(5)))
+
+
+def test_a_provider_that_takes_nothing_is_asked_ever_more_seldom() -> None:
+    pace = slower(None, 0, 1, NOW)
+    waits = []
+    for n in range(1, 12):
+        waits.append(pace.wait)
+        pace = slower(pace, 0, 1, after(n * 100))
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1], pace.begin) == (1, LONGEST_WAIT, SLOWEST)
+
+
+def test_a_limit_is_raised_only_if_it_was_used() -> None:
+    pace = slower(None, 30, 1, NOW)
+    late = after(3600)
+    assert faster(pace, 3, late) == pace
+    raised = faster(pace, 30, late)
+    assert (raised.rate(late), raised.limit) == (pytest.approx(31.5), pytest.approx(31.5 * 1.3))
+    assert faster(raised, 31, late) == raised
+    # a channel that rests for years bursts no more than one that rests for an hour
+    assert pace.rate(after(10**9)) == pace.rate(late)
+
+
+def test_a_request_larger_than_what_the_provider_takes_in_a_second_halves_from_its_size() -> None:
+    pace = slower(None, 0, 100, NOW)
+    assert pace.rate(NOW) == 50
+    assert slower(pace, 0, 50, after(1)).rate(after(1)) == 25
