@@ -13,7 +13,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -112,6 +112,10 @@ class Layout:
     def from_json(cls, kept: Mapping[str, Any]) -> Layout:
         columns = (Column(one["index"], one["name"], Type(one["type"]), one["label"]) for one in kept["columns"])
         return cls(kept["id"], tuple(columns))
+
+    def renamed(self, names: Mapping[str, str]) -> Layout:
+        """Return the layout with each column under the property that took its own one over."""
+        return replace(self, columns=tuple(replace(one, name=names.get(one.name, one.name)) for one in self.columns))
 
     def phones(self, used: Collection[str]) -> tuple[Column, ...]:
         """Return the columns that hold a phone of some channel."""
