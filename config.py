@@ -170,6 +170,15 @@ class Config:
         "Hosts or networks in private ranges that channels may call, comma-separated (127.0.0.0/8, kannel.lan).",
     )
     LATE_GRACE_MINUTES: int = setting(_number(0, 10_080), "120", "How late a missed slot may still be sent.")
+    DRIFT_PERCENT: int = setting(
+        _number(0, 100_000), "20", "A run with so many per cent more messages than were reviewed waits for a person,"
+    )
+    DRIFT_FEWEST: int = setting(_number(0, 10_000_000), "100", "if it is more than so many messages more;")
+    DRIFT_ELSEWHERE: int = setting(
+        _number(0, 10_000_000),
+        "20",
+        "so does one with more than so many to countries or prefixes not reviewed.",
+    )
     ROUTE_AFTER_SECONDS: int = setting(
         _number(0, 86_400), "300", "A channel that takes nothing for so long loses the run to its second channel."
     )

@@ -34,7 +34,8 @@ from bench import table
 from config import Config
 from smsapp.domain import columns
 from smsapp.factory import create_app
-from smsapp.services import clock, imports, sheets
+from smsapp.services import clock, import_rows, imports
+from smsapp.services.tables import reading, recognition
 from smsapp.services.trail import Actor
 from smsapp.store.db import db
 
@@ -73,21 +74,21 @@ def import_file(folder: Path, path: Path, database: str) -> tuple[float, tuple[s
     with application(config).app_context():
         started = time.perf_counter()
         by, now = Actor("bench"), clock.now()
-        row = imports.register(path, path.name, by, now, kept_as=str(path))
+        row = imports.register(path, path.name, by, now)
         seen = imports.preview(row)
-        imports.start(row.id, imports.layout_of(seen.guesses, seen.header), True, by, now, ring=False)
-        imports.run(row.id, clock.now)
+        imports.start(row.id, imports.layout_of(seen.guesses, seen.header), imports.UNCHANGED, by, now, ring=False)
+        import_rows.run(row.id, clock.now)
         seconds = time.perf_counter() - started
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return seconds, (row.state, row.position, row.added, row.refused), memory
 
 
 def finished_rows(path: Path) -> Iterator[tuple[str, str, str]]:
-    form = sheets.recognise(path)
-    header, samples = sheets.head(path, form, 100)
+    form = recognition.recognise(path)
+    header, samples = reading.head(path, form, 100)
     layout = imports.layout_of(imports.guesses.guesses(header, samples, {"$phone": columns.Type.STRING}), header)
     assert layout is not None
-    for rows, _read in sheets.chunks(path, form, 0, 5000):
+    for rows, _read in reading.chunks(path, form, 0, 5000):
         yield from columns.read(layout, rows, len(header), layout.phones({"$phone"}), "CN").rows
 
 

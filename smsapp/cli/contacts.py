@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from smsapp.domain.columns import ImportState, Layout
 from smsapp.domain.contact import PHONE, Type, Unfit, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
-from smsapp.services import clock, imports
-from smsapp.services.imports import ImportRow, Preview, Tally
+from smsapp.services import clock, import_rows, imports
+from smsapp.services.import_rows import KeptRow, Tally
+from smsapp.services.imports import ImportRow, Preview
+from smsapp.services.tables.formats import Choice
 from smsapp.services.trail import Actor
 from smsapp.words.contacts import in_words, why
 
@@ -39,8 +42,12 @@ UNUSABLE, SOME_REFUSED = 2, 3
     metavar="COLUMN=NAME[:TYPE]",
     help="What a column becomes; NAME - leaves it out. TYPE: string, number, bool, datetime, list.",
 )
+@click.option("--encoding", help="The file's encoding, as utf-8, gbk, big5 or cp1252; recognised if not given.")
+@click.option("--separator", help='What stands between the cells: , ; | or "tab"; recognised if not given.')
 @click.option(
-    "--header/--no-header", default=None, help="Whether the first row holds headings; recognised if not given."
+    "--heading-row",
+    type=int,
+    help="The row, from 1, that holds the headings; 0: there are none. Recognised if not given.",
 )
 @click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
 def import_(
@@ -48,7 +55,9 @@ def import_(
     id_column: str | None,
     phone_column: str | None,
     maps: tuple[str, ...],
-    header: bool | None,
+    encoding: str | None,
+    separator: str | None,
+    heading_row: int | None,
     dry_run: bool,
 ) -> None:
     """Import contacts from a CSV or XLSX FILE.
@@ -58,11 +67,13 @@ def import_(
     \b
     Example:
       flask contacts import members.csv --id 会员号 --phone 手机号 --map 等级=level:number --map 备注=-
+      flask contacts import old.csv --encoding gbk --separator tab --heading-row 3
 
     Exit codes: 0 everything was kept, 2 the file or the options cannot be used, 3 some rows were refused.
     """
     try:
-        _import(file, id_column, phone_column, maps, header, dry_run)
+        choice = Choice(encoding, "\t" if separator == "tab" else separator, heading_row)
+        _import(file, id_column, phone_column, maps, choice, dry_run)
     except Refusal as refusal:
         for problem in refusal.problems:
             echo(words.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
@@ -74,10 +85,10 @@ def _import(
     id_column: str | None,
     phone_column: str | None,
     maps: tuple[str, ...],
-    header: bool | None,
+    choice: Choice,
     dry_run: bool,
 ) -> None:
-    seen = imports.look(file, header)
+    seen = imports.look(file, choice)
     chosen = _chosen(seen, id_column, phone_column, maps)
     layout = imports.layout_of(chosen, seen.header)
     for i, guess in enumerate(chosen):
@@ -85,35 +96,43 @@ def _import(
     if dry_run:
         _check(file, seen, layout)
         return
-    row = imports.register(file.resolve(), file.name, ACTOR, clock.now(), kept_as=str(file.resolve()))
-    imports.start(row.id, layout, seen.form.header, ACTOR, clock.now(), ring=False)
+    row = imports.register(file.resolve(), file.name, ACTOR, clock.now(), choice)
+    imports.start(row.id, layout, Choice(heading_row=seen.form.heading_row), ACTOR, clock.now(), ring=False)
     with click.progressbar(length=max(1, row.size), label="Importing", file=sys.stderr) as bar:
-        imports.run(row.id, clock.now, _moving(bar))
+        import_rows.run(row.id, clock.now, _moving(bar))
     row = imports.found(row.id)
     _report(row)
 
 
 def _report(row: ImportRow) -> None:
     echo(f"{row.position} rows: {row.added} new, {row.changed} updated, {row.refused} refused.")
-    for number, (line, reason, facts, _raw) in enumerate(imports.refused_rows(row.id)):
-        if number == SHOWN_ROWS:
-            echo(f"  … and {row.refused - SHOWN_ROWS} more; the import's page has all of them.", err=True)
-            break
-        echo(f"  row {line}: {why(reason, facts)}", err=True)
+    _list_rows(import_rows.refused_rows(row.id), row.refused)
+    if row.without_number:
+        echo(f"{row.without_number} rows were kept without a usable phone number.")
+        _list_rows(import_rows.rows_without_number(row.id), row.without_number)
     if row.state == ImportState.FAILED:
-        raise Refusal(Problem(row.failure))
+        raise Refusal(Problem(row.failure, facts=row.preview.get("facts", {})))
     if row.refused:
         raise click.exceptions.Exit(SOME_REFUSED)
+
+
+def _list_rows(rows: Iterator[KeptRow], count: int) -> None:
+    for row in itertools.islice(rows, SHOWN_ROWS):
+        echo(f"  row {row.number}: {why(row.reason, row.facts)}", err=True)
+    if count > SHOWN_ROWS:
+        echo(f"  … and {count - SHOWN_ROWS} more; the import's page has them.", err=True)
 
 
 def _check(file: Path, seen: Preview, layout: Layout | None) -> None:
     tally = Tally()
     size = max(1, file.stat().st_size)
     with click.progressbar(length=size, label="Checking", file=sys.stderr) as bar:
-        bad = list(imports.check(file, seen, layout, tally, _moving(bar), SHOWN_ROWS))
+        bad = list(import_rows.check(file, seen, layout, tally, _moving(bar), SHOWN_ROWS))
     for one in bad:
         echo(f"  row {one.facts['row']}: {why(one.reason, one.facts)}", err=True)
     echo(f"{tally.rows} rows: {tally.rows - tally.refused} can be kept, {tally.refused} refused. Nothing was written.")
+    if tally.without_number:
+        echo(f"{tally.without_number} rows hold no usable phone number.")
     if tally.refused:
         raise click.exceptions.Exit(SOME_REFUSED)
 

@@ -34,7 +34,7 @@ def import_(file: Path) -> None:
       flask optouts import blacklist.csv
     """
     try:
-        done = opt_outs.take_file(file.name, file.read_bytes(), ACTOR, clock.now())
+        done = opt_outs.take_file(file.read_bytes(), ACTOR, clock.now())
     except Refusal as refusal:
         _fail(refusal, 2)
     for row, problem in done.complaints:

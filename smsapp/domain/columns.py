@@ -33,9 +33,15 @@ from smsapp.domain.contact import (
     property_name,
 )
 from smsapp.domain.errors import Problem
+from smsapp.domain.invisible import is_clean, trimmed, visible
 
-Row = Sequence[str] | None
-"""The cells of a row as text; [] for an empty line, None for one that could not be read at all."""
+
+class BrokenRow(tuple[str, ...]):
+    """The cells, as far as they can be told, of a row whose quotation marks are wrong: shown, never kept."""
+
+
+Row = Sequence[str]
+"""The cells of a row as text; [] for an empty line, a BrokenRow for one that cannot be read."""
 
 UNREADABLE = "\ufffd"
 """What decoding leaves where the bytes are no text in the file's encoding."""
@@ -44,10 +50,19 @@ FORMULA = "\x00="
 SEAM = "\x00"
 """Between the cells of a column that is looked at as one text: no cell that can be kept holds it."""
 
+EXPONENT = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+|[0-9][.,][0-9]+[eE][0-9]+")
+"""How Excel and many programs write a long number: as an id it is destroyed, and different ids become the same."""
+_MAYBE_EXPONENT = re.compile("[0-9][eE][+0-9]")
+MOST_SHOWN = 6
+"""Digits that Excel shows of a number it writes with an exponent."""
+_WHOLE = re.compile(r"([0-9]+)[.,]0+")
+_WHOLE_EXPONENT = re.compile(r"([0-9])[.,]?([0-9]*)[eE]\+?([0-9]{1,2})")
+_ISO_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2})?")
+_DAY = re.compile(r"[0-9]{4}(?:[-/.][0-9]{1,2}[-/.]|年[0-9]{1,2}月)[0-9]{1,2}日?")
 PLAIN_NUMBER = re.compile(r"-?[1-9][0-9]{0,13}|0")
 NUMBER = re.compile(r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
 _ITEM_ENDS = re.compile(r"[,;|、，；]")
-DATE_MARKS = str.maketrans({"/": "-", "年": "-", "月": "-", "日": " ", ".": "-"})
+DATE_MARKS = str.maketrans("/年月.", "----", "日")
 BOOLS = {
     **dict.fromkeys(("true", "1", "yes", "y", "是", "对", "有"), "true"),
     **dict.fromkeys(("false", "0", "no", "n", "否", "错", "无"), "false"),
@@ -57,7 +72,10 @@ BOOLS = {
 class ImportState(enum.StrEnum):
     """Where a file of contacts is on its way in."""
 
+    RECEIVED = "received"
+    """Stored; nobody has looked yet what it is."""
     UPLOADED = "uploaded"
+    """Recognised; it waits for a person to say what its columns mean."""
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
@@ -116,6 +134,9 @@ class Chunk:
     rows: list[tuple[str, str, str]] = field(default_factory=list)
     """(user id, properties as JSON, phones as JSON), in the file's order"""
     bad: list[BadRow] = field(default_factory=list)
+    without_number: list[tuple[str, BadRow]] = field(default_factory=list)
+    """(user id, row) of rows that are kept although no phone in them can be used: NO_NUMBER (nothing is there) or
+    BAD_NUMBER."""
 
 
 def problems(layout: Layout | None, known: Mapping[str, Type], width: int) -> list[Problem]:
@@ -152,8 +173,10 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
         return chunk
     columns: list[tuple[str, ...]] = list(zip(*cells, strict=True))
     bad: dict[int, Unfit] = {}
-    ids = _ids(columns[layout.id], bad)
-    texts = {one.index: list(map(str.strip, columns[one.index])) for one in layout.columns}
+    texts: dict[int, Sequence[str]] = {one.index: _texts(columns[one.index]) for one in layout.columns}
+    for one in phones:
+        texts[one.index] = whole_numbers(texts[one.index])
+    ids = [] if any(one.index == layout.id for one in phones) else _ids(columns[layout.id], bad)
     held = [_fragments(one, texts[one.index], bad) for one in layout.columns]
     properties = _objects([(one.name, _QUOTES[one.type]) for one in layout.columns], held, len(cells))
     numbers = [phone.normalise_all(texts[one.index], region) for one in phones]
@@ -164,25 +187,68 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
     found = zip(ids, properties, _objects([(one.name, "") for one in phones], quoted, len(cells)), strict=True)
     if bad:
         chunk.rows = [row for i, row in enumerate(found) if i not in bad]
-        chunk.bad += [BadRow(at[i], unfit.reason, unfit.facts) for i, unfit in bad.items()]
+        chunk.bad += [
+            BadRow(at[i], unfit.reason, unfit.facts)
+            for i, unfit in bad.items()
+            if unfit.reason is not Reason.BAD_ID or not is_blank(cells[i])
+        ]
         chunk.bad.sort(key=lambda one: one.at)
     else:
         chunk.rows = list(found)
+    if phones and not all(map(any, zip(*numbers, strict=True))):
+        chunk.without_number = [
+            (ids[i], BadRow(at[i], Reason.NO_NUMBER if set(read) == {None} else Reason.BAD_NUMBER, {}))
+            for i, read in enumerate(zip(*numbers, strict=True))
+            if not any(read) and i not in bad
+        ]
     return chunk
+
+
+def is_blank(row: Row) -> bool:
+    """Return whether nothing stands in the row."""
+    return not any(cell and not cell.isspace() for cell in row)
+
+
+def whole_numbers(texts: Sequence[str]) -> Sequence[str]:
+    """Return numbers that a program wrote as fractions or with an exponent as they are dialled.
+
+    13800138006.0 and 1.3800138007E10 are whole; of 1.38E+10 the digits are lost, so it stays as it is.
+    """
+    joined = SEAM.join(texts)
+    if "." not in joined and "," not in joined and "E" not in joined and "e" not in joined:
+        return texts
+    return [whole_number(text) for text in texts]
+
+
+def whole_number(text: str) -> str:
+    """Return the text of one cell as `whole_numbers` does."""
+    if match := _WHOLE.fullmatch(text):
+        return match[1]
+    match = _WHOLE_EXPONENT.fullmatch(text)
+    if match is None:
+        return text
+    digits, exponent = match[1] + match[2], int(match[3])
+    # Excel shows six digits; programs that write such a number exactly write all of them, but for zeros at the end.
+    return digits.ljust(exponent + 1, "0") if MOST_SHOWN < len(digits) <= exponent + 1 else text
+
+
+def _texts(cells: Sequence[str]) -> list[str]:
+    texts = list(map(str.strip, cells))
+    return texts if is_clean("".join(texts)) else list(map(trimmed, texts))
 
 
 def _even(rows: Sequence[Row], width: int, bad: list[BadRow]) -> tuple[Sequence[int], Sequence[Sequence[str]]]:
     """Return the places and cells of rows of exactly `width` cells: short ones are filled up, empty ones left out."""
-    if set(map(len, filter(None, rows))) == {width} and all(rows):
-        return range(len(rows)), rows  # type: ignore[return-value]
+    if BrokenRow not in set(map(type, rows)) and set(map(len, rows)) == {width}:
+        return range(len(rows)), rows
     at: list[int] = []
     cells: list[Sequence[str]] = []
     for i, row in enumerate(rows):
-        if row is None:
-            bad.append(BadRow(i, Reason.BAD_TEXT, {}))
-        elif len(row) > width and any(row[width:]):
+        if isinstance(row, BrokenRow):
+            bad.append(BadRow(i, Reason.BAD_QUOTES, {}))
+        elif not is_blank(row[width:]):
             bad.append(BadRow(i, Reason.TOO_MANY_CELLS, {"limit": width}))
-        elif any(row):
+        elif not is_blank(row):
             at.append(i)
             cells.append([*row[:width], *[""] * (width - len(row))])
     return at, cells
@@ -190,13 +256,19 @@ def _even(rows: Sequence[Row], width: int, bad: list[BadRow]) -> tuple[Sequence[
 
 def _ids(cells: Sequence[str], bad: dict[int, Unfit]) -> list[str]:
     ids = list(map(str.strip, cells))
-    if _clean(ids, SEAM.join(ids)) and "" not in ids and max(map(len, ids)) <= MAX_ID:
+    joined = SEAM.join(ids)
+    if not is_clean(joined):
+        ids = list(map(visible, ids))
+    exponents = _MAYBE_EXPONENT.search(joined) is not None
+    if _clean(ids, joined) and "" not in ids and max(map(len, ids)) <= MAX_ID and not exponents:
         return ids
     for i, text in enumerate(ids):
         if not text or len(text) > MAX_ID:
             bad[i] = Unfit(Reason.BAD_ID, limit=MAX_ID)
         elif not _clean((text,), text):
             bad[i] = Unfit(Reason.FORMULA if text == FORMULA else Reason.BAD_TEXT, name="xwho")
+        elif exponents and EXPONENT.fullmatch(text):
+            bad[i] = Unfit(Reason.DESTROYED_ID)
     return ids
 
 
@@ -306,16 +378,25 @@ def _datetimes(texts: Sequence[str], joined: str, name: str) -> Sequence[str]:
 
 
 def _datetime(text: str, name: str) -> str:
-    if len(text) in (10, 19) and text[4] == "-":
+    if _ISO_MOMENT.fullmatch(text):
         try:
             dt.datetime.fromisoformat(text)
             return f"{text[:10]}T{text[11:] or '00:00:00'}"
         except ValueError:
             pass
-    found = moment(text.translate(DATE_MARKS).strip())
+    found = as_moment(text)
     if found is None:
         raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.DATETIME.value, found=Type.STRING.value)
     return found
+
+
+def as_moment(text: str) -> str | None:
+    """Return `moment` of a date as people write it (2024/5/26, 2024年5月26日 18:53), None if it is none."""
+    match = _DAY.match(text)
+    if match is None:
+        return None
+    day, rest = match[0].translate(DATE_MARKS), text[match.end() :].strip()
+    return moment(day + (rest if rest[:1] in ("", "T") else f" {rest}"))
 
 
 def _lists(texts: Sequence[str], _joined: str, name: str) -> Sequence[str]:

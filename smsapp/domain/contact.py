@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from smsapp.domain.invisible import visible
+
 MAX_ID = 254
 MAX_NAME = 125
 MAX_PROPERTIES = 300
@@ -118,6 +120,13 @@ class Reason(enum.StrEnum):
     OUT_OF_RANGE = "out_of_range"
     TOO_MANY_CELLS = "too_many_cells"
     FORMULA = "formula_without_value"
+    BAD_QUOTES = "bad_quotes"
+    DESTROYED_ID = "destroyed_id"
+    """A user id that a spreadsheet program has rounded: 1.23E+17."""
+    NO_NUMBER = "no_number"
+    """Kept, but the cell of the phone is empty."""
+    BAD_NUMBER = "bad_number"
+    """Kept, but no number can be read from the phone."""
 
 
 class Unfit(Exception):
@@ -148,7 +157,7 @@ class Operation:
     xwho: str
     values: Properties = field(default_factory=dict)
     types: Mapping[str, Type] = field(default_factory=dict)
-    """The type of each value; for UNSET and DELETE empty."""
+    """The types of values whose property is not known yet."""
     original_id: str = ""
     """ALIAS only: the anonymous id."""
     anonymous: bool = False
@@ -173,12 +182,12 @@ def property_name(raw: object) -> str:
 
 
 def user_id(raw: object) -> str:
-    """Return a user id of 1 to 254 characters without surrounding spaces; raise Unfit otherwise."""
+    """Return a user id of 1 to 254 characters without surrounding spaces and invisible characters; raise Unfit."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         raw = str(raw)
     if not isinstance(raw, str):
         raise Unfit(Reason.BAD_ID)
-    found = raw.strip()
+    found = visible(raw)
     if not found or len(found) > MAX_ID:
         raise Unfit(Reason.BAD_ID, limit=MAX_ID)
     _storable(found, "xwho")
@@ -261,11 +270,13 @@ def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
         context = {}
     if not isinstance(context, dict):
         raise Unfit(Reason.BAD_RECORD)
-    asked.kept = str(context.get("$debug", 0)) != "1"
+    if "$debug" in context:
+        asked.kept = context["$debug"] not in (1, "1")
     if kind is Kind.ALIAS:
         asked.original_id = user_id(context.get("$original_id"))
         return asked
-    asked.anonymous = str(context.get("$is_login", True)).lower() in {"false", "0"}
+    if context.get("$is_login", True) is not True:
+        asked.anonymous = str(context["$is_login"]).lower() in {"false", "0"}
     if kind is not Kind.DELETE:
         _read_operands(asked, context, types)
     return asked
@@ -322,21 +333,44 @@ def merged(registered: Mapping[str, Any], anonymous: Mapping[str, Any]) -> Prope
 
 def _read_operands(asked: Operation, context: Mapping[str, object], types: Mapping[str, Type]) -> None:
     """Fill in values, types and losses from what a record says."""
-    values, found, kind = asked.values, {}, asked.kind
+    values, kind = asked.values, asked.kind
+    found: dict[str, Type] = {}
+    is_set = kind is Kind.SET or kind is Kind.SET_ONCE
     for raw, value in context.items():
         try:
             name = _reported_name(raw)
             if not name:
+                continue
+            expected = types.get(name)
+            if is_set and expected is not None and len(values) < MAX_PROPERTIES and _is_plain(value, expected):
+                values[name] = value  # type: ignore[assignment]
                 continue
             if len(values) >= MAX_PROPERTIES:
                 raise Unfit(Reason.TOO_MANY_PROPERTIES, limit=MAX_PROPERTIES)
             if kind is Kind.UNSET:
                 values[name] = ""
             elif value is not None:
-                found[name], values[name] = _operand(kind, name, value, types.get(name))
+                of, values[name] = _operand(kind, name, value, expected)
+                if expected is None:
+                    found[name] = of
         except Unfit as unfit:
             asked.losses.append(_loss(unfit, raw, value))
     asked.types = found
+
+
+def _is_plain(value: object, expected: Type) -> bool:
+    """Say whether a value may be kept just as it is: for nearly all of them, which so cost next to nothing."""
+    of = value.__class__
+    if of is str:
+        return (
+            expected is Type.STRING
+            and len(value) <= MAX_TEXT  # type: ignore[arg-type]
+            and (value.isascii() or value.isprintable())  # type: ignore[attr-defined]
+            and "\x00" not in value  # type: ignore[operator]
+        )
+    if of is int:
+        return expected is Type.NUMBER and -MAX_NUMBER <= value <= MAX_NUMBER  # type: ignore[operator]
+    return of is bool and expected is Type.BOOL
 
 
 def _loss(unfit: Unfit, name: str, value: object) -> Loss:

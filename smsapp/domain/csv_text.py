@@ -1,19 +1,55 @@
-"""CSV that spreadsheets open as it is meant: UTF-8 with a mark, and no cell that they would take for a formula."""
+"""The cells of CSV files: written so that spreadsheet programs open them as they are meant, and read back the same."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from smsapp.domain.invisible import INVISIBLE
 
 MARK = "\ufeff"
 """At the start of the file; without it Excel takes UTF-8 for the local code page."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+PIECE = 1 << 15
+"""Characters of a piece of a stream."""
+
+_RUN = rf"[\s{INVISIBLE}]*[=+\-@＝＋－＠]|[\t\r\n]"
+"""The beginning of what a spreadsheet program may calculate; spaces and invisible characters in front do not help."""
+_FORMULA = re.compile(rf"'*(?:{_RUN})")
+_PROTECTED = re.compile(rf"''*(?:{_RUN})")
+_HARMLESS = re.compile(rf"[^\s{INVISIBLE}=+\-@＝＋－＠']").match
+_TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
+_ERRORS = frozenset({"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
+_UNUSUAL = re.compile(rf"""=\"|#[NRVDSC]|'(?:{_RUN}|')""")
 
 
 def safe(cell: object) -> object:
-    """Return a cell that no spreadsheet calculates: an apostrophe is put before what would begin a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    """Return a cell that no spreadsheet calculates: an apostrophe is put before what would begin a formula.
+
+    `plain` takes it away again. A cell that begins with apostrophes and a formula gets one more.
+    """
+    if not isinstance(cell, str) or _HARMLESS(cell) or _FORMULA.match(cell) is None:
+        return cell
+    return f"'{cell}"
+
+
+def is_unusual(text: str) -> bool:
+    """Return whether `plain` may change a cell of this text (a part of a file): a quick look before a slow one."""
+    return ('="' in text or "#" in text or "'" in text) and _UNUSUAL.search(text) is not None
+
+
+def plain(cell: str) -> str:
+    """Return what a cell of a CSV file holds.
+
+    ="0138" is the text 0138, an error like #N/A is no value, and the apostrophe that `safe` put in front goes.
+    """
+    start = cell[:1]
+    if start == "'" and _PROTECTED.match(cell):
+        return cell[1:]
+    if start == "=" and (formula := _TEXT_FORMULA.fullmatch(cell)):
+        return formula[1].replace('""', '"')
+    return "" if start == "#" and cell.strip() in _ERRORS else cell
 
 
 def lines(rows: Iterable[Sequence[object]]) -> str:
@@ -21,3 +57,17 @@ def lines(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text).writerows([safe(cell) for cell in row] for row in rows)
     return text.getvalue()
+
+
+def stream(rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Yield a CSV file of these rows in pieces, with its MARK, every cell made safe."""
+    yield MARK
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for row in rows:
+        writer.writerow([safe(cell) for cell in row])
+        if text.tell() > PIECE:
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from smsapp.domain import phone
-from smsapp.domain.columns import DATE_MARKS, NUMBER, PLAIN_NUMBER
-from smsapp.domain.contact import PHONE, Type, Unfit, moment, property_name
+from smsapp.domain.columns import NUMBER, PLAIN_NUMBER, as_moment, whole_number
+from smsapp.domain.contact import PHONE, Type, Unfit, property_name
+from smsapp.domain.invisible import trimmed
 from smsapp.domain.labels import MEANINGS, laid_to, meaning
 
 
@@ -21,6 +22,8 @@ class Guess:
     type: Type
 
 
+NOTE_MARK = "✗"
+"""Before the headings of our own notes in files of refused rows: such a column is left out."""
 IDS = frozenset(
     {
         "xwho",
@@ -82,8 +85,11 @@ def guesses(
     roles: set[str] = set()
     names: set[str] = set()
     for index, heading in enumerate(header):
-        values = [row[index].strip() for row in samples if row and index < len(row) and row[index].strip()]
-        plain = heading.strip().lower().replace(" ", "_")
+        values = [text for row in samples if index < len(row) and (text := trimmed(row[index]))]
+        plain = trimmed(heading).lower().replace(" ", "_")
+        if plain.startswith(NOTE_MARK):
+            found.append(Guess("ignore", f"column_{index + 1}", Type.STRING))
+            continue
         if plain in IDS and "id" not in roles:
             roles.add("id")
             found.append(Guess("id", "", Type.STRING))
@@ -119,7 +125,7 @@ def _free_name(wanted: str, index: int, taken: Collection[str]) -> str:
 
 
 def _mostly_phones(values: Sequence[str]) -> bool:
-    return bool(values) and sum(bool(phone.normalise(value)) for value in values) * 2 > len(values)
+    return bool(values) and sum(bool(phone.normalise(whole_number(value))) for value in values) * 2 > len(values)
 
 
 def _type_of(values: Sequence[str]) -> Type:
@@ -130,19 +136,23 @@ def _type_of(values: Sequence[str]) -> Type:
         return Type.STRING if _mostly_phones(values) or any(len(value) > 15 for value in values) else Type.NUMBER
     if all(value.lower() in {"true", "false", "是", "否"} for value in values):
         return Type.BOOL
-    if all(moment(value.translate(DATE_MARKS).strip()) for value in values):
+    if all(map(as_moment, values)):
         return Type.DATETIME
     return Type.STRING
 
 
 def has_header(first: Sequence[str]) -> bool:
     """Return whether the first row of a file looks like headings: words, each once, no numbers, no phones."""
-    cells = [cell.strip() for cell in first]
+    cells = [trimmed(cell) for cell in first]
     words = [cell for cell in cells if cell]
     if not words:
         return False
-    if any(cell.lower() in IDS | PHONES or meaning(cell) in MEANINGS for cell in words):
+    if any(_is_heading(cell) for cell in words):
         return True
     if len(set(words)) < len(words):
         return False
-    return not any(any(map(str.isdigit, cell[:1])) or phone.normalise(cell) or moment(cell) for cell in words)
+    return not any(any(map(str.isdigit, cell[:1])) or phone.normalise(cell) or as_moment(cell) for cell in words)
+
+
+def _is_heading(cell: str) -> bool:
+    return cell.lower() in IDS | PHONES or meaning(cell) in MEANINGS or cell.startswith(NOTE_MARK)

@@ -190,3 +190,28 @@ class PinReason(enum.StrEnum):
     """The other channel asks for numbers of trusted sources, and this one does not."""
     TEMPLATE_WITHDRAWN = "template_withdrawn"
     TEMPLATE_CHANGED = "template_changed"
+
+
+class RunStanding(enum.StrEnum):
+    """How a run that goes on looks to a person: its state, and whom it waits for while it is held."""
+
+    OPEN = "open"
+    SENDING = "sending"
+    PAUSED = "paused"
+    """A person holds it."""
+    WAITING = "waiting"
+    """It goes on by itself."""
+    BLOCKED = "blocked"
+    """A person has to act."""
+    ENDING = "ending"
+
+
+def standing(state: str, hold_reason: str, verdict: str) -> RunStanding | RunVerdict:
+    """Return how a run looks to a person, or how it ended."""
+    if verdict:
+        return RunVerdict(verdict)
+    if state != RunState.HELD:
+        return RunStanding(state)
+    if hold_reason == HoldReason.PAUSED:
+        return RunStanding.PAUSED
+    return RunStanding.WAITING if HOLD_RULES[HoldReason(hold_reason)].ends_by_itself else RunStanding.BLOCKED

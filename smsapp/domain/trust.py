@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -232,19 +232,17 @@ def of_key(kind: KeyKind, number: int, at: dt.datetime) -> Source:
 
 
 def traced(
-    sources: Mapping[str, str],
-    names: Collection[str],
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    source: str,
+    sources: Mapping[str, str], written: Mapping[str, str], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return the sources of a contact's values, {property: `Source.as_text`}, after a write of the properties `names`.
+    """Return the sources of a contact's values, {property: `Source.as_text`}, after some were written.
+
+    `written` holds the source of each property that was written.
 
     A value that was written with what it was keeps its source, unless that one was public and this one is not: then
     somebody trusted has said the same.
     """
     traces = {name: text for name, text in sources.items() if name in after}
-    for name in names:
+    for name, source in written.items():
         if name not in after:
             continue
         confirmed = is_public(traces.get(name, "")) and not is_public(source)

@@ -9,6 +9,7 @@ from smsapp.services import (
     clock,
     confirmations,
     contacts,
+    import_rows,
     imports,
     lane,
     lookups,
@@ -61,7 +62,12 @@ def look_up_doubts() -> None:
 
 def import_contacts(import_id: int) -> None:
     """Take the rows of an uploaded file that are not in yet."""
-    imports.run(import_id, clock.now)
+    import_rows.run(import_id, clock.now)
+
+
+def recognise_import(import_id: int) -> None:
+    """Find out what an uploaded file is."""
+    imports.recognise(import_id, clock.now())
 
 
 def rebuild_phones(name: str) -> None:

@@ -17,7 +17,7 @@ from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, SecondFacts
 from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import fit, is_usable, neutral, variables
-from smsapp.services import approvals, audience, sending, sms_templates
+from smsapp.services import approvals, audience, drift, sending, sms_templates
 from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns, queue, runs
 from smsapp.store.campaigns import Campaign
@@ -133,6 +133,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
     """
     due: dt.datetime | None = None
     run_id: int | None = None
+    reviewed = _reviewed(campaign_id, now)  # before the transaction: a million people take a while to count
     with writing() as current:
         campaign = _found(current, campaign_id)
         draft = draft_of(campaign)
@@ -151,6 +152,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
             "confirmed_at": now,
             "confirmed_template": approvals.confirmed_words(template),
             "confirmed_second": approvals.confirmed_words(second) if second else None,
+            "reviewed": reviewed,
             "failure": "",
         }
         if draft.schedule.kind is Kind.NOW:
@@ -169,6 +171,14 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
         return Status.WAITING
     queue.ring(queue.SEND, "send", run_id)
     return Status.SENDING
+
+
+def _reviewed(campaign_id: int, now: dt.datetime) -> dict[str, Any] | None:
+    """Return whom the draft would be sent to now, for its runs to be compared with; None if it cannot go out."""
+    draft = draft_of(get(campaign_id))
+    if problems(draft, now) or draft.segment_id is None or draft.template_id is None:
+        return None
+    return drift.reviewed(draft.segment_id, draft.channel_id, draft.template_id, draft.mapping, now)
 
 
 def seen(template: SmsTemplate, second: SmsTemplate | None) -> str:

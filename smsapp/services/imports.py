@@ -1,49 +1,43 @@
-"""Files of contacts: uploaded, looked at, mapped, and taken in chunk by chunk by a worker or a command."""
+"""Files of contacts: uploaded, recognised by a worker, looked at, mapped, and handed to a worker to be taken in."""
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import gc
-import io
-import itertools
 import logging
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from smsapp.domain import columns, guesses
-from smsapp.domain.columns import ImportState, Layout, Row
+from smsapp.domain.columns import ImportState, Layout
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.guesses import Guess
-from smsapp.domain.trust import Origin, Source
-from smsapp.services import sheets, trail
-from smsapp.services.sheets import Format
+from smsapp.domain.invisible import trimmed
+from smsapp.services import trail
+from smsapp.services.tables import limited, reading, recognition
+from smsapp.services.tables.formats import Choice, Format
 from smsapp.services.trail import Actor
-from smsapp.store import contacts, intake, queue
+from smsapp.store import contacts, queue
+from smsapp.store import imports as store
 from smsapp.store.db import session, writing
-from smsapp.store.intake import Bad, Import
+from smsapp.store.imports import Import
 from smsapp.store.settings import settings
 
-CHUNK = 10_000
-"""Rows of one transaction."""
-PIECE = 1000
-"""Rows read and converted together: of ten times as many the cells leave the processor's cache: a sixth slower."""
-LEASE = dt.timedelta(seconds=60)
-SAMPLES = 100
 SHOWN = 5
-FORGOTTEN_DAYS = 7
+FORGOTTEN_DAYS = 2
 """How long a file waits that was uploaded and never imported."""
+MOST_WAITING, MOST_WAITING_MIB = 10, 1024
+"""Files a person may have uploaded and not started, and how large they may be together."""
+RECOGNITION_LEASE = dt.timedelta(minutes=5)
+UNCHANGED = Choice()
 
 log = logging.getLogger(__name__)
 
 ImportRow = Import
-Clock = Callable[[], dt.datetime]
 
 
 @dataclass(frozen=True)
@@ -55,36 +49,18 @@ class Preview:
     rows: list[list[str]]
     guesses: list[Guess]
     known: dict[str, Type]
-
-
-@dataclass
-class Tally:
-    """How far a check has come."""
-
-    rows: int = 0
-    refused: int = 0
-    read_bytes: int = 0
-
-
-@dataclass
-class Taken:
-    """Rows on their way into one transaction."""
-
-    count: int = 0
-    read_bytes: int = 0
-    fit: list[tuple[str, str, str]] = field(default_factory=list)
-    """As `store/contacts.merge` takes them."""
-    bad: list[Bad] = field(default_factory=list)
+    top: list[list[str]]
+    """The file's first rows as they stand, to choose the headings among."""
 
 
 def listed() -> list[Import]:
     """Return the newest imports first."""
-    return intake.imports()
+    return store.imports()
 
 
 def found(import_id: int) -> Import:
     """Return the import; raise NotFound."""
-    row = intake.import_(import_id)
+    row = store.import_(import_id)
     if row is None:
         raise NotFound("import")
     return row
@@ -95,30 +71,47 @@ def path_of(row: Import) -> Path:
 
 
 def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Import:
-    """Keep an uploaded file and recognise what it is; raise Refusal if it is no table."""
+    """Keep an uploaded file, to be recognised by a worker; raise Refusal if too many of this person's files wait."""
+    _refuse_over_quota(by)
     folder = settings().INSTANCE_DIR / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"contacts-{secrets.token_hex(12)}"
     try:
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
-        return register(path, file_name, by, now, kept_as=path.name)
+        row = _enter(Import(path=path.name, state=ImportState.RECEIVED, size=path.stat().st_size), file_name, by, now)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    queue.ring(queue.CHORES, "recognise_import", row.id)
+    return row
 
 
-def register(path: Path, file_name: str, by: Actor, now: dt.datetime, kept_as: str) -> Import:
-    """Enter a file that is there already; `kept_as` is its path from the uploads folder, or an absolute one."""
-    row = Import(
-        file_name=file_name[-255:] or "?",
-        path=kept_as,
-        format=sheets.recognise(path).as_json(),
-        state=ImportState.UPLOADED,
-        size=path.stat().st_size,
-        created_by=by.person_id,
-        created_at=now,
+def _refuse_over_quota(by: Actor) -> None:
+    count, size = store.waiting(by.person_id)
+    if count >= MOST_WAITING or size >= MOST_WAITING_MIB << 20:
+        raise Refusal(Problem("uploads_waiting", "file", {"count": count, "mib": size >> 20}))
+
+
+def register(path: Path, file_name: str, by: Actor, now: dt.datetime, choice: Choice = UNCHANGED) -> Import:
+    """Enter a file of this machine that a command names, recognised at once; raise Refusal if it is no table."""
+    recognised = recognition.recognise(path)
+    return _enter(
+        Import(
+            path=str(path),
+            format=recognition.rechosen(path, recognised, choice).as_json(),
+            preview={"rows": reading.sample(path, recognised)},
+            state=ImportState.UPLOADED,
+            size=path.stat().st_size,
+        ),
+        file_name,
+        by,
+        now,
     )
+
+
+def _enter(row: Import, file_name: str, by: Actor, now: dt.datetime) -> Import:
+    row.file_name, row.created_by, row.created_at = file_name[-255:] or "?", by.person_id, now
     with writing() as current:
         current.add(row)
         current.flush()
@@ -126,32 +119,67 @@ def register(path: Path, file_name: str, by: Actor, now: dt.datetime, kept_as: s
     return row
 
 
-def preview(row: Import, header: bool | None = None) -> Preview:
-    """Return the beginning of the file; `header` overrules what was recognised about the first row."""
-    return _look(path_of(row), Format.from_json(row.format), header)
+def recognise(import_id: int, now: dt.datetime) -> None:
+    """Find out what an uploaded file is and keep its first rows; nothing happens if another worker is at it.
+
+    A file that is no table ends as FAILED, and is removed.
+    """
+    with writing() as current:
+        if not store.claim_recognition(current, import_id, now, now + RECOGNITION_LEASE):
+            return
+    row = found(import_id)
+    path, state, failure = path_of(row), ImportState.UPLOADED, ""
+    form, preview = dict[str, object](), dict[str, object]()
+    try:
+        recognised, rows = limited.recognise(path)
+        form, preview = recognised.as_json(), {"rows": rows}
+    except Refusal as refusal:
+        problem = refusal.problems[0]
+        state, failure, preview = ImportState.FAILED, problem.code, {"facts": dict(problem.facts)}
+    with writing() as current:
+        done = store.end_recognition(current, import_id, state, form=form, preview=preview, failure=failure)
+    session().expire_all()
+    if failure and done:
+        path.unlink(missing_ok=True)
+    log.info("import.recognised import=%d failure=%s", import_id, failure)
 
 
-def look(path: Path, header: bool | None = None) -> Preview:
+def preview(row: Import, choice: Choice = UNCHANGED) -> Preview:
+    """Return the beginning of the file as it was kept, or read anew as a person chose; raise Refusal for a bad choice.
+
+    Whatever is chosen, no more than the file's first million bytes are read.
+    """
+    recognised = Format.from_json(row.format)
+    form = recognition.rechosen(path_of(row), recognised, choice)
+    if (form.encoding, form.delimiter) == (recognised.encoding, recognised.delimiter):
+        return _look(row.preview["rows"], form)
+    rows = reading.sample(path_of(row), form)
+    if choice.heading_row is None:
+        form = recognition.with_headings(form, rows)
+    return _look(rows, form)
+
+
+def look(path: Path, choice: Choice = UNCHANGED) -> Preview:
     """Return the beginning of a file that is not entered as an import; raise Refusal if it is no table."""
-    return _look(path, sheets.recognise(path), header)
+    form = recognition.rechosen(path, recognition.recognise(path), choice)
+    rows = reading.sample(path, form)
+    return _look(rows, form if choice.heading_row is not None else recognition.with_headings(form, rows))
 
 
-def _look(path: Path, form: Format, header: bool | None) -> Preview:
-    if header is not None:
-        form = replace(form, header=header)
+def _look(rows: Sequence[Sequence[str]], form: Format) -> Preview:
     known = contacts.property_types()
-    headings, rows = sheets.head(path, form, SAMPLES)
-    guessed = guesses.guesses(headings, rows, known, contacts.labels())
+    headings, below = reading.parted(rows, form)
+    guessed = guesses.guesses(headings, below, known, contacts.labels())
     width = len(headings)
-    shown = [[*cells, *[""] * (width - len(cells))] for cells in rows[:SHOWN]]
-    return Preview(form, headings, shown, guessed, known)
+    shown = [[*cells, *[""] * (width - len(cells))] for cells in below[:SHOWN]]
+    return Preview(form, headings, shown, guessed, known, [list(row) for row in rows[:SHOWN]])
 
 
 def layout_of(guessed: Sequence[Guess], header: Sequence[str]) -> Layout | None:
     """Return what was guessed as a layout; None if no column can be the user id."""
     ids = [i for i, guess in enumerate(guessed) if guess.role in {"id", "id_phone"}]
     held = tuple(
-        columns.Column(i, guess.name, guess.type, header[i].strip()[:125])
+        columns.Column(i, guess.name, guess.type, trimmed(header[i])[:125])
         for i, guess in enumerate(guessed)
         if guess.role in {"property", "phone", "id_phone"}
     )
@@ -159,206 +187,61 @@ def layout_of(guessed: Sequence[Guess], header: Sequence[str]) -> Layout | None:
 
 
 def start(
-    import_id: int, layout: Layout | None, header: bool, by: Actor, now: dt.datetime, *, ring: bool = True
+    import_id: int, layout: Layout | None, choice: Choice, by: Actor, now: dt.datetime, *, ring: bool = True
 ) -> None:
     """Hand an uploaded file with its layout to a worker; raise Refusal if the layout does not do."""
+    row = found(import_id)
+    if row.state != ImportState.UPLOADED:
+        raise Refusal(Problem("import_begun"))
+    seen = preview(row, choice)
     with writing() as current:
-        row = found(import_id)
+        session().refresh(row)
         if row.state != ImportState.UPLOADED:
             raise Refusal(Problem("import_begun"))
-        form = replace(Format.from_json(row.format), header=header)
-        headings, _rows = sheets.head(path_of(row), form, 1)
-        wrong = columns.problems(layout, contacts.property_types(), len(headings))
+        wrong = columns.problems(layout, contacts.property_types(), len(seen.header))
         if layout is None or wrong:
             raise Refusal(*wrong)
-        row.format = form.as_json()
-        row.mapping = layout.as_json() | {"width": len(headings)}
+        row.format = seen.form.as_json()
+        row.mapping = layout.as_json() | {
+            "width": len(seen.header),
+            "headings": seen.header if seen.form.header else [],
+        }
         row.state = ImportState.QUEUED
         trail.note(current, by, "import", "import", row.id, now, file=row.file_name)
     if ring:
         queue.ring(queue.CHORES, "import_contacts", import_id)
 
 
-def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = None) -> None:
-    """Take the rows of a file that are not in yet; nothing happens if another worker is at it.
-
-    Each chunk's rows, refused rows and position are one transaction: a worker that dies loses nothing and the next one
-    does nothing twice. `tell` is called after each chunk.
-    """
-    now = clock()
-    with writing() as current:
-        if not intake.claim_import(current, import_id, now, now + LEASE):
-            return
-    row = found(import_id)
-    session().refresh(row)
-    try:
-        with _collector_at_rest():
-            failure = _run(row, clock, tell)
-    except Refusal as refusal:
-        failure = refusal.problems[0].code
-    except FileNotFoundError:
-        failure = "file_gone"
-    if failure == "import_outrun":
-        log.warning("import.outrun import=%d", import_id)
-        return
-    with writing() as current:
-        intake.end_import(current, import_id, ImportState.FAILED if failure else ImportState.DONE, clock(), failure)
-    session().refresh(row)
-    _drop_file(row)
-    log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.position, row.refused)
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Keep the cycle collector from looking at millions of cells that hold no cycles: a quarter of the whole time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:
-    form, layout, width = Format.from_json(row.format), Layout.from_json(row.mapping), row.mapping["width"]
-    now = clock()
-    with writing() as current:
-        types = {one.name: one.type for one in layout.columns}
-        labels = {one.name: one.label for one in layout.columns}
-        really = contacts.add_properties(current, types, now, labels)
-        if really != types:
-            return "property_type_changed" if really.keys() == types.keys() else "property_without_room"
-    position = row.position
-    pieces = sheets.chunks(path_of(row), form, position, PIECE)
-    while (taken := _take(pieces, layout, form, width, position)).count:
-        if not _write(row.id, taken, position, clock()):
-            return "import_outrun"
-        position += taken.count
-        if tell is not None:
-            session().refresh(row)
-            tell(row)
-    return ""
-
-
-def _take(pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int) -> Taken:
-    """Read and convert one chunk; nothing is left of the file at its end."""
-    phones = layout.phones(contacts.phone_properties(session()))
-    taken = Taken()
-    for rows, taken.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
-        piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
-        taken.bad += [_refused(form, position + taken.count, rows, one) for one in piece.bad]
-        taken.fit += piece.rows
-        taken.count += len(rows)
-    return taken
-
-
-def _write(import_id: int, taken: Taken, position: int, now: dt.datetime) -> bool:
-    """Write one chunk; False if another worker has written it."""
-    with writing() as current:
-        added = contacts.merge(current, taken.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
-        intake.add_bad(current, f"import:{import_id}", taken.bad, now)
-        counts = {
-            "rows": taken.count,
-            "added": added,
-            "changed": len(taken.fit) - added,
-            "refused": len(taken.bad),
-        }
-        if not intake.advance_import(current, import_id, position, now + LEASE, counts, taken.read_bytes):
-            current.rollback()
-            return False
-    return True
-
-
-def _refused(form: Format, position: int, rows: Sequence[Row], bad: columns.BadRow) -> Bad:
-    raw = io.StringIO()
-    csv.writer(raw, lineterminator="").writerow([cell.replace(columns.FORMULA, "=") for cell in rows[bad.at] or ()])
-    return Bad(bad.reason, raw.getvalue(), {**bad.facts, "row": sheets.row_number(form, position + bad.at)})
-
-
-def check(
-    path: Path, seen: Preview, layout: Layout | None, tally: Tally, tell: Callable[[Tally], None], most: int
-) -> Iterator[Bad]:
-    """Read the whole file, write nothing: yield the first `most` rows that would be refused, count all in `tally`."""
-    width = len(seen.header)
-    wrong = columns.problems(layout, seen.known, width)
-    if layout is None or wrong:
-        raise Refusal(*wrong)
-    phones = layout.phones(contacts.phone_properties(session()))
-    for rows, tally.read_bytes in sheets.chunks(path, seen.form, 0, CHUNK):
-        chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
-        for one in chunk.bad[: max(0, most - tally.refused)]:
-            yield _refused(seen.form, tally.rows, rows, one)
-        tally.rows += len(rows)
-        tally.refused += len(chunk.bad)
-        tell(tally)
-
-
-def cells(raw: str) -> list[str]:
-    """Return the cells of a refused row as it was kept; of one that was cut off, those that are there."""
-    return next(csv.reader(io.StringIO(raw, newline="")), [])
-
-
-def refused_rows(import_id: int) -> Iterator[tuple[int, str, dict[str, object], str]]:
-    """Yield (row, reason, facts, raw) of every refused row, a page at a time."""
-    after = 0
-    while page := intake.bad_rows_of(import_id, after, 1000):
-        for bad in page:
-            yield int(bad.facts.get("row", 0)), bad.reason, bad.facts, bad.raw
-        after = page[-1].id
-        session().expunge_all()
-
-
-def as_csv(rows: Iterator[Sequence[object]]) -> Iterator[str]:
-    """Yield a CSV file in pieces, with a mark that makes spreadsheet programs read it as UTF-8.
-
-    A cell that a spreadsheet program would run as a formula gets an apostrophe in front.
-    """
-    yield "\ufeff"
-    buffer = io.StringIO()
-    out = csv.writer(buffer)
-    for row in rows:
-        out.writerow([_harmless(cell) for cell in row])
-        if buffer.tell() > 1 << 15:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + cell
-    return cell
-
-
 def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
     """Remove an uploaded file that was not begun."""
     with writing() as current:
         row = found(import_id)
-        if row.state != ImportState.UPLOADED:
+        if row.state not in store.BEGUN_NOT:
             raise Refusal(Problem("import_begun"))
         current.delete(row)
         trail.note(current, by, "discard", "import", import_id, now, file=row.file_name)
-    _drop_file(row)
+    drop_file(row)
 
 
 def sweep(now: dt.datetime) -> int:
     """Ring again for imports whose worker fell silent, and forget old uploads nobody began; return how many rings."""
-    stranded = intake.stranded_imports(now)
+    stranded = store.stranded_imports(now)
     for import_id in stranded:
         queue.ring(queue.CHORES, "import_contacts", import_id)
-    old = intake.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
+    unrecognised = store.stranded_recognitions(now)
+    for import_id in unrecognised:
+        queue.ring(queue.CHORES, "recognise_import", import_id)
+    old = store.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
     if old:
         with writing() as current:
             for row in old:
                 current.delete(row)
         for row in old:
-            _drop_file(row)
-    return len(stranded)
+            drop_file(row)
+    return len(stranded) + len(unrecognised)
 
 
-def _drop_file(row: Import) -> None:
+def drop_file(row: Import) -> None:
     """Remove our own copy of a file; a file that a command named stays where it is."""
     if not Path(row.path).is_absolute():
         path_of(row).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.trust import KeyKind, Rule
 from smsapp.services import trail
 from smsapp.services.trail import Actor
-from smsapp.store import contacts, intake
+from smsapp.store import intake, public_names
 from smsapp.store.db import writing
 from smsapp.store.intake import AppKey
 from smsapp.store.settings import settings
@@ -96,14 +96,14 @@ def switch(key_id: int, active: bool, by: Actor, now: dt.datetime) -> AppKey:
 
 def names_of(row: AppKey) -> list[str]:
     """Return the properties that a public key was first to report and that nobody has taken over."""
-    return contacts.names_of_key(row.id)
+    return public_names.of_key(row.id)
 
 
 def take_over(key_id: int, by: Actor, now: dt.datetime) -> None:
     """Vouch for the properties that a public key has brought: they count no longer against what it may add."""
     with writing() as session:
         row = key(key_id)
-        contacts.take_over_names(session, row.id)
+        public_names.take_over(session, row.id)
         trail.note(session, by, "take_over", "app_key", row.name, now)
 
 

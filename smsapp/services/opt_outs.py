@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from openpyxl.utils import get_column_letter
 from sqlalchemy.orm import Session
 
 from smsapp.domain import phone
+from smsapp.domain.columns import FORMULA, BrokenRow, Row, whole_number
 from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.invisible import trimmed
 from smsapp.domain.optout import Confirmation, OptOutSource
-from smsapp.services import small_files
+from smsapp.domain.storable import storable
+from smsapp.services.tables import limited, reading
+from smsapp.services.tables.formats import Format
 from smsapp.services.trail import Actor, note
 from smsapp.store import replies as store
 from smsapp.store.db import session as present
@@ -129,7 +135,7 @@ def find_page(
     return store.opt_outs(phone=number, ending=ending, before=before, limit=limit)
 
 
-def take_file(name: str, content: bytes, actor: Actor, now: dt.datetime) -> Listed:
+def take_file(content: bytes, actor: Actor, now: dt.datetime) -> Listed:
     """Put the numbers of a CSV, text or XLSX file on the list; rows without a readable number are told, not kept.
 
     The number is in the column called 手机号 or phone, else in the first; 备注 or note is kept with it. Raises Refusal
@@ -137,11 +143,14 @@ def take_file(name: str, content: bytes, actor: Actor, now: dt.datetime) -> List
     """
     done = Listed()
     rows: dict[str, dict[str, object]] = {}
-    for number, remark in _numbers(small_files.rows(name, content), done):
-        if number in rows:
-            done.known += 1
-        else:
-            rows[number] = _row(number, OptOutSource.IMPORT, now, remark)
+    with limited.small_table(content) as (path, form):
+        for number, remark in _numbers(path, form, done):
+            if number in rows:
+                done.known += 1
+            else:
+                rows[number] = _row(number, OptOutSource.IMPORT, now, remark)
+    if not rows and not done.refused:
+        raise Refusal(Problem("file_only_headings", "file"))
     with writing() as session:
         done.added = store.add_opt_outs(session, list(rows.values()))
         done.known += len(rows) - done.added
@@ -149,28 +158,29 @@ def take_file(name: str, content: bytes, actor: Actor, now: dt.datetime) -> List
     return done
 
 
-def _numbers(rows: Iterable[tuple[int, list[str] | Problem]], done: Listed) -> Iterable[tuple[str, str]]:
+def _numbers(path: Path, form: Format, done: Listed) -> Iterator[tuple[str, str]]:
     """Yield (number, remark) of each good row and count the others as refused."""
     region = settings().DEFAULT_REGION
-    place, remark_place = 0, -1
-    for row_number, cells in rows:
-        if isinstance(cells, Problem):
-            _complain(done, row_number, cells)
-            continue
-        if row_number == 1:
-            names = ["".join(cell.split()).casefold() for cell in cells]
-            headed = [index for index, name in enumerate(names) if name in PHONE_HEADERS]
-            if headed:
-                place = headed[0]
-                remark_place = next((index for index, name in enumerate(names) if name in NOTE_HEADERS), -1)
-                continue
-        raw = cells[place].strip() if place < len(cells) else ""
-        number = phone.normalise(raw, region)
+    headings = reading.parted(reading.sample(path, form), form)[0]
+    names = ["".join(trimmed(heading).split()).casefold() for heading in headings]
+    place = next((index for index, name in enumerate(names) if name in PHONE_HEADERS), 0)
+    remark_place = next((index for index, name in enumerate(names) if name in NOTE_HEADERS), -1)
+    for row_number, cells in reading.numbered(path, form):
+        raw = trimmed(cells[place]) if place < len(cells) else ""
+        number = "" if isinstance(cells, BrokenRow) else phone.normalise(whole_number(raw), region)
         if number:
-            remark = cells[remark_place].strip() if 0 <= remark_place < len(cells) else ""
-            yield number, remark[:LONGEST_NOTE]
-        elif any(cell.strip() for cell in cells):
-            _complain(done, row_number, Problem("number_unreadable" if raw else "number_missing", "phone"))
+            remark = trimmed(cells[remark_place]) if 0 <= remark_place < len(cells) else ""
+            yield number, storable(remark, LONGEST_NOTE)
+        else:
+            _complain(done, row_number, _problem(row_number, cells, place, raw))
+
+
+def _problem(row_number: int, cells: Row, place: int, raw: str) -> Problem:
+    if isinstance(cells, BrokenRow):
+        return Problem("record_bad_quotes", "phone")
+    if raw == FORMULA:
+        return Problem("sheet_formula", "phone", {"cell": f"{get_column_letter(place + 1)}{row_number}"})
+    return Problem("number_unreadable" if raw else "number_missing", "phone")
 
 
 def _complain(done: Listed, row_number: int, problem: Problem) -> None:

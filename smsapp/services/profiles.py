@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from smsapp.domain import contact as rules
+from smsapp.domain import trust
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
 from smsapp.services import quotas
-from smsapp.store import contacts, intake, uploads
+from smsapp.services.key_gate import KeyGate
+from smsapp.store import contacts, intake, public_names, uploads
 from smsapp.store.contacts import Held, Profile
 from smsapp.store.db import as_json, session, writing
-from smsapp.store.intake import Bad, KeyRights
+from smsapp.store.intake import Bad
 from smsapp.store.settings import settings
 from smsapp.store.uploads import Upload
 
@@ -74,7 +76,7 @@ class _Reading:
     fresh: dict[str, Type] = field(default_factory=dict)
     bad: list[Bad] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
-    rights: Mapping[str, KeyRights] = field(default_factory=dict)
+    gate: KeyGate = field(default_factory=lambda: KeyGate({}, {}))
     room: dict[str, int] = field(default_factory=dict)
     """{AppKey: contacts that it may create}"""
     report: Report = field(default_factory=Report)
@@ -90,25 +92,26 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
     """
     records = [record for row in rows for record in _parse(row.records.decode("utf-8", "surrogatepass"))]
-    read = _read(records, contacts.property_types())
+    rights = intake.key_rights(session(), {record["appid"] for record in records})
+    read = _read(records, contacts.property_types(), KeyGate(rights, public_names.owners(session())))
     for row in rows:
         read.report.counted.update(row.counted)
-    rights = intake.key_rights(session(), read.keys)
     room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
-    read.rights, read.room = rights, {key.key: room[key.id] for key in rights.values()}
+    read.room = {key.key: room[key.id] for key in rights.values()}
     with writing() as current:
         if not uploads.only_reader(current):
             return None
         if not uploads.settle(current, rows):
             raise Overtaken
-        known = contacts.add_properties(current, read.fresh, now)
+        known = contacts.add_properties(current, read.fresh, now, public=read.gate.brought)
         if known != read.fresh:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
             full = read.fresh.keys() - known.keys()
             types = {name: kind for name, kind in read.types.items() if name not in full}
-            again = _read(records, types | known, full)
-            again.report.counted, again.room, again.rights = read.report.counted, read.room, rights
+            again = _read(records, types | known, KeyGate(rights, public_names.owners(current)), full)
+            again.report.counted, again.room = read.report.counted, read.room
             read = again
+        public_names.vouch(current, read.gate.vouched)
         _apply(current, read, now)
         _tell(current, read, now)
         if read.keys:
@@ -128,9 +131,11 @@ def put_aside(row: Upload, now: dt.datetime) -> Report:
     return Report(refused=1)
 
 
-def _read(records: Sequence[dict[str, Any]], types: Mapping[str, Type], full: Collection[str] = ()) -> _Reading:
+def _read(
+    records: Sequence[dict[str, Any]], types: Mapping[str, Type], gate: KeyGate, full: Collection[str] = ()
+) -> _Reading:
     """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
-    read = _Reading(dict(types))
+    read = _Reading(dict(types), gate=gate)
     known, wanted = read.types, read.wanted
     for record in records:
         key = record["appid"]
@@ -138,7 +143,7 @@ def _read(records: Sequence[dict[str, Any]], types: Mapping[str, Type], full: Co
         try:
             if BROKEN in record:
                 raise Unfit(Reason.BROKEN)
-            asked = rules.operation(record, known)
+            asked = gate.operation(record, key, known)
         except Unfit as unfit:
             _refuse(read, record, unfit, key)
             continue
@@ -153,6 +158,8 @@ def _read(records: Sequence[dict[str, Any]], types: Mapping[str, Type], full: Co
             for name in asked.types.keys() - known.keys():
                 known[name] = read.fresh[name] = asked.types[name]
         wanted.append((asked, key, record))
+    if gate.vouched:
+        read.wanted = [(gate.as_vouched(asked), key, record) for asked, key, record in wanted]
     return read
 
 
@@ -173,38 +180,74 @@ def _refuse(read: _Reading, record: dict[str, Any], unfit: Unfit, key: str) -> N
         read.bad.append(Bad(unfit.reason, str(raw) if raw is not None else as_json(record), unfit.facts, key))
 
 
+@dataclass
+class _Change:
+    """What becomes of the contacts of some records."""
+
+    before: Mapping[str, Held]
+    held: dict[str, Properties]
+    written: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    """{user id: {property: source of what was written}}"""
+    registered: set[str] = field(default_factory=set)
+    """Ids about which something was reported that did not call the person anonymous."""
+    gone: dict[str, str] = field(default_factory=dict)
+    """{anonymous id: the contact that takes over what it held}"""
+
+    def note(self, xwho: str, asked: Operation, source: str) -> None:
+        """Note who writes the values of an operation, before it is carried out."""
+        held = self.held.get(xwho) if asked.kind is Kind.SET_ONCE else None
+        names = asked.values if not held else asked.values.keys() - held.keys()
+        self.written[xwho].update(dict.fromkeys(names, source))
+
+
 def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
     """Carry out the operations in order on what the contacts hold, then write each changed contact once."""
+    gate = read.gate
     aliases = [asked for asked, _, _ in read.wanted if asked.kind is Kind.ALIAS]
     ids = {asked.xwho for asked, _, _ in read.wanted} | {asked.original_id for asked in aliases}
     known = contacts.bound(current, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
-    fresh = _bind(current, aliases, known, now)
-    before = contacts.lock(current, {known.get(xwho, xwho) for xwho in ids} | fresh.keys())
-    held = {xwho: contact.properties for xwho, contact in before.items()}
-    gone: dict[str, str] = {}
+    public = contacts.public_bindings(current, known)
+    before = contacts.lock(current, {known.get(xwho, xwho) for xwho in ids} | public)
+    fresh: dict[str, str] = {}
+    if aliases:
+        allowed = gate.aliases([(asked, key) for asked, key, _ in read.wanted], known, before)
+        fresh = _bind(current, allowed, known, public, now)
+    change = _Change(before, {xwho: contact.properties for xwho, contact in before.items()})
+    held = change.held
+    sources = {key: gate.source(key, now) for key in read.keys}
+    free = {key: gate.is_free(key) for key in read.keys}
     for asked, key, record in read.wanted:
         if not asked.kept:
             continue
         xwho = known.get(asked.xwho, asked.xwho)
+        if asked.xwho in public and not trust.leads_on(asked, binding_trusted=False):
+            xwho = asked.xwho
         properties = held.get(xwho)
-        after = rules.applied(properties or {}, asked)
+        through = asked if free[key] else gate.let_through(asked, key, xwho, properties)
+        after = rules.applied(properties or {}, through) if through is not None else {}
         if properties is None and after and not _may_create(read, key):
-            _refuse(read, record, Unfit(Reason.QUOTA, limit=quotas.most_contacts(read.rights[key].rights.kind)), key)
+            _refuse(read, record, Unfit(Reason.QUOTA, limit=gate.most_contacts(key)), key)
             continue
-        anonymous = asked.original_id
+        read.report.kept += 1
+        if not asked.anonymous:
+            change.registered.add(xwho)
+        if through is None:
+            continue
+        if through.values:
+            change.note(xwho, through, sources[key])
+        anonymous = through.original_id
         if anonymous and anonymous not in known and fresh.get(anonymous) == asked.xwho:
             known[anonymous] = xwho
-            gone[anonymous] = xwho
-            after = rules.merged(after, held.pop(anonymous, {}))
-        read.report.kept += 1
-        if after and asked.kind is not Kind.DELETE:
+            after = _take_over(change, anonymous, xwho, after)
+        if after and through.kind is not Kind.DELETE:
             held[xwho] = after
         else:
             # Nothing is known of this person (any more): there is no empty contact.
             held.pop(xwho, None)
-            if properties is not None and asked.kind is not Kind.DELETE:
+            if properties is not None and through.kind is not Kind.DELETE:
                 held[xwho] = after
-    _write(current, before, held, gone, now)
+    _write(current, change, now)
+    gate.propose(current, now)
 
 
 def _may_create(read: _Reading, key: str) -> bool:
@@ -217,42 +260,64 @@ def _may_create(read: _Reading, key: str) -> bool:
     return True
 
 
-def _bind(current: Session, asked: Sequence[Operation], known: Mapping[str, str], now: dt.datetime) -> dict[str, str]:
-    """Bind anonymous ids to registered ones, one to one, where neither side is bound yet; return the new bindings."""
+def _take_over(change: _Change, anonymous: str, xwho: str, after: Properties) -> Properties:
+    """Return what a person holds who was known under an anonymous id; the values keep their sources."""
+    change.gone[anonymous] = xwho
+    theirs = change.held.pop(anonymous, {})
+    traces = {**change.before.get(anonymous, NOBODY).sources, **change.written.pop(anonymous, {})}
+    taken = theirs.keys() - after.keys()
+    change.written[xwho].update({name: traces[name] for name in taken if name in traces})
+    return rules.merged(after, theirs)
+
+
+def _bind(
+    current: Session,
+    allowed: Sequence[tuple[Operation, bool]],
+    known: Mapping[str, str],
+    public: set[str],
+    now: dt.datetime,
+) -> dict[str, str]:
+    """Bind anonymous ids to registered ones, one to one, where neither side is bound yet; return the new bindings.
+
+    Those of public keys are added to `public`.
+    """
     taken = {*known, *known.values()}
     wanted: dict[str, str] = {}
-    for operation in asked:
+    for operation, trusted in allowed:
         if operation.original_id != operation.xwho and not taken & {operation.original_id, operation.xwho}:
             wanted[operation.original_id] = operation.xwho
             taken |= {operation.original_id, operation.xwho}
+            if not trusted:
+                public.add(operation.original_id)
     if not wanted:
         return wanted
-    contacts.bind(current, wanted, now)
+    contacts.bind(current, wanted, public, now)
     really = contacts.bound(current, wanted)
     return {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
 
 
-def _write(
-    current: Session,
-    before: Mapping[str, Held],
-    held: Mapping[str, Properties],
-    gone: Mapping[str, str],
-    now: dt.datetime,
-) -> None:
+def _write(current: Session, change: _Change, now: dt.datetime) -> None:
     """Write the contacts that are new or changed, and remove those of which nothing is left."""
     names, region = contacts.phone_properties(current), settings().DEFAULT_REGION
-    profiles = []
-    for xwho, properties in held.items():
+    before, profiles = change.before, []
+    for xwho, properties in change.held.items():
         contact = before.get(xwho, NOBODY)
-        if properties != contact.properties:
+        written = change.written.get(xwho)
+        sources = trust.traced(contact.sources, written, contact.properties, properties) if written else contact.sources
+        anonymous = contact.anonymous and xwho not in change.registered
+        if properties != contact.properties or sources != contact.sources or anonymous is not contact.anonymous:
+            sources = {name: text for name, text in sources.items() if name in properties}
             numbers = contacts.phones_of(properties, names, region)
-            profiles.append(Profile(xwho, properties, numbers, contact.sources, contact.anonymous))
-    fresh = [profile for profile in profiles if profile.xwho not in before]
+            profiles.append(Profile(xwho, properties, numbers, sources, anonymous))
+    fresh = [profile for profile in profiles if profile.xwho not in before and profile.xwho not in change.gone]
     if contacts.create(current, fresh, now) < len(fresh):
         raise Overtaken
-    contacts.replace(current, [profile for profile in profiles if profile.xwho in before], now)
-    contacts.absorb(current, gone)
-    contacts.remove(current, before.keys() - held.keys() - gone.keys())
+    kept = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
+    contacts.replace(current, kept, now)
+    contacts.absorb(current, change.gone)
+    # An id that was bound by a public key and reported as registered since is a contact of its own.
+    contacts.create(current, [profile for profile in profiles if profile.xwho in change.gone], now)
+    contacts.remove(current, before.keys() - change.held.keys() - change.gone.keys())
 
 
 def _tell(current: Session, read: _Reading, now: dt.datetime) -> None:

@@ -67,6 +67,12 @@ def page(chosen: Chosen, before: int | None = None) -> Page:
     return Page(listed[:PAGE], listed[PAGE - 1].proposal.id if len(listed) > PAGE else None)
 
 
+def latest(chosen: Chosen) -> int:
+    """Return the highest id that is chosen now, 0 if there is none."""
+    newest = rows.listed(chosen, None, 1)
+    return newest[0][0].id if newest else 0
+
+
 def names() -> list[str]:
     """Return the properties for which proposals wait."""
     return rows.names()

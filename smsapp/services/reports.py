@@ -18,13 +18,14 @@ from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.funnel import Funnel
+from smsapp.domain.headline import Headline, Offer
 from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
-from smsapp.domain.run import RunState
+from smsapp.domain.run import RunStanding, RunState, RunVerdict
 from smsapp.domain.sms_template import compile_text, full_text
-from smsapp.services import approvals, audience, campaigns
+from smsapp.services import approvals, audience, campaigns, drift, headlines
 from smsapp.services.approvals import Difference
 from smsapp.services.trail import Actor, note
 from smsapp.store import doubts, recipients, retries, runs
@@ -92,6 +93,10 @@ class RunLine:
     def steps(self) -> list[Step]:
         return steps(self.funnel)
 
+    @property
+    def standing(self) -> RunStanding | RunVerdict:
+        return headlines.standing_of(self.run)
+
 
 @dataclass(frozen=True)
 class ChannelLine:
@@ -152,6 +157,24 @@ class Report:
         """The run that goes on, or else the newest one."""
         going = next((line.run for line in self.runs if line.run.finished_at is None), None)
         return going or (self.runs[0].run if self.runs else None)
+
+    @property
+    def headline(self) -> Headline:
+        """What to say first."""
+        run = self.latest
+        of_run = next((line.funnel for line in self.runs if run is not None and line.run.id == run.id), Funnel())
+        only_run = not self.whole or self.of_runs < 2
+        return headlines.headline(self.campaign, run, of_run, self.funnel, only_run=only_run)
+
+    @property
+    def offers(self) -> list[Offer]:
+        """What a person may do to the run that goes on."""
+        return headlines.offers(self.campaign, self.latest, self.difference)
+
+    @property
+    def drift(self) -> drift.Held | None:
+        """How the latest run's people differ from those reviewed, if it is held for that."""
+        return drift.held(self.latest) if self.latest else None
 
     @property
     def forgotten(self) -> bool:

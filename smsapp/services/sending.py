@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from smsapp.channels.base import Channel
 from smsapp.domain import funnel as numbers
 from smsapp.domain import message
 from smsapp.domain import schedule as schedules
@@ -32,7 +33,7 @@ from smsapp.domain.run import (
 )
 from smsapp.domain.schedule import Schedule
 from smsapp.domain.sms_template import Purpose
-from smsapp.services import approvals, audience, billing, channels, clock, frozen, routing, trail
+from smsapp.services import approvals, audience, billing, channels, clock, drift, frozen, routing, trail
 from smsapp.services.trail import Actor
 from smsapp.store import campaigns, freezing, ledger, news, queue, retries, runs
 from smsapp.store.campaigns import Campaign
@@ -45,6 +46,7 @@ from smsapp.store.sms_templates import SmsTemplate
 
 log = logging.getLogger(__name__)
 
+HELD = -1
 RING_AGAIN = dt.timedelta(minutes=10)
 """How far ahead the sweep renews the scheduler's entries: whatever Redis forgot is back well before it is due."""
 
@@ -110,11 +112,26 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
     adapter = channels.adapter(run.channel_id)
     with writing() as current:
         freezing.ensure_partition(current, run_id)
+    try:
+        planned = _freeze(run_id, adapter, now)
+    except drift.Drifted as drifted:
+        drift.hold(run_id, drifted, now)
+        return True
+    if planned == 0:
+        close_if_over(run_id, now)
+    return planned is not None
+
+
+def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
+    """Freeze the audience, or hold the run; return its messages, HELD, or None if somebody else is at it.
+
+    Raises Drifted, which undoes it, if the people are not those that were reviewed.
+    """
     with writing(frozen=True) as current:
         run = current.get(Run, run_id, with_for_update={"skip_locked": True}, populate_existing=True)
         if run is None or run.state != RunState.OPEN:
-            return False
-        campaign = current.get(Campaign, run.campaign_id)
+            return None
+        campaign = current.get(Campaign, run.campaign_id, populate_existing=True)
         template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
         channel = current.get(ChannelRow, run.channel_id)
         name = _whom(current, run)
@@ -122,7 +139,7 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
         if change or campaign is None or template is None or channel is None or name is None:
             runs.hold(current, run_id, change or HoldReason.GONE, None, now)
             log.warning("run.held run=%s reason=%s", run_id, change)
-            return True
+            return HELD
         chosen = (channel.id, template.id, campaign.mapping, now)
         if run.repeats is not None:
             retries.hold_still(current, run.repeats)
@@ -130,6 +147,7 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
         else:
             plan = audience.describe(run.segment_id or 0, *chosen)
         target, planned = freezing.freeze(current, run_id, plan, frozen.batch_size(adapter, channel.rate))
+        drift.check(current, campaign, run, plan.phone_property, target, planned)
         if run.repeats is not None:
             retries.note_where_they_were(current, run_id, run.repeats)
         runs.move(
@@ -143,9 +161,7 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
             template=frozen.facts(campaign, template, channel, name, adapter),
         )
         log.info("run.frozen run=%s target=%s planned=%s", run_id, target, planned)
-    if planned == 0:
-        close_if_over(run_id, now)
-    return True
+    return planned
 
 
 def _whom(current: Session, run: Run) -> str | None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 import yaml
+from openpyxl.utils import get_column_letter
 
+from smsapp.domain.columns import FORMULA, UNREADABLE, BrokenRow, Row
 from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.invisible import trimmed
 from smsapp.domain.template_file import COLUMNS, Record, column, header_problems
-from smsapp.services import small_files
+from smsapp.services.tables import limited, reading, recognition
+from smsapp.services.tables.xlsx_rows import cell_text
 
 MOST_ROWS = 20_000
+MOST_YAML = 1 << 20
+"""Bytes: its many spellings make YAML slow to read."""
+MOST_DEPTH = 50
 
 
 @dataclass(frozen=True)
@@ -26,69 +34,86 @@ class Sheet:
     """The file has a column of provider codes."""
 
 
+def kind(name: str, content: bytes) -> str:
+    """Return the kind of a file as the ending of its name tells, ".xlsx" also for Excel files with another name."""
+    return ".xlsx" if content.startswith(b"PK\3\4") else PurePath(name).suffix.lower()
+
+
 def read(name: str, content: bytes) -> Sheet:
     """Return the records of a file; raises Refusal if it cannot be used at all."""
-    reader = READERS.get(small_files.kind(name, content))
+    reader = READERS.get(kind(name, content))
     if reader is None:
         raise Refusal(Problem("sheet_kind_unknown", "file", {"known": ", ".join(READERS)}))
-    small_files.check_size(content)
+    limited.refuse_large(content)
     sheet = reader(content)
     if not sheet.records:
-        raise Refusal(Problem("sheet_without_rows", "file"))
+        raise Refusal(Problem("file_only_headings", "file"))
     return sheet
 
 
-def _read_csv(content: bytes) -> Sheet:
-    return _table(small_files.csv_rows(small_files.decoded(content)))
-
-
-def _read_xlsx(content: bytes) -> Sheet:
-    return _table(small_files.xlsx_rows(content))
-
-
-def _table(rows: Iterator[small_files.Row]) -> Sheet:
-    headers: list[str] = []
-    header_row = 0
-    for number, cells in rows:
-        if not isinstance(cells, Problem) and any(cell.strip() for cell in cells):
-            headers, header_row = [cell.strip() for cell in cells], number
-            break
-    meanings = [column(header) for header in headers]
-    if "text" not in meanings:
-        raise Refusal(Problem("template_columns_missing", "file", {"known": ", ".join(COLUMNS)}))
-    places = {meaning: meanings.index(meaning) for meaning in meanings if meaning}
-    records = []
-    for number, cells in rows:
-        if isinstance(cells, Problem):
-            records.append(Record(number, {}, (cells,)))
-        elif any(cell.strip() for cell in cells):
-            too_many = any(cell.strip() for cell in cells[len(headers) :])
+def _read_table(content: bytes) -> Sheet:
+    with limited.small_table(content) as (path, form):
+        rows = reading.numbered(path, replace(form, heading_row=0))
+        header_row, first = next(rows)
+        headers = [trimmed(cell) for cell in first]
+        meanings = [column(header) for header in headers]
+        if "text" not in meanings:
+            raise Refusal(Problem("template_columns_missing", "file", {"known": ", ".join(COLUMNS)}))
+        places = {meaning: meanings.index(meaning) for meaning in meanings if meaning}
+        records = []
+        for number, cells in rows:
             padded = [*cells, *[""] * (len(headers) - len(cells))]
             values = {meaning: padded[place] for meaning, place in places.items()}
-            problem = (Problem("sheet_row_too_long", "file", {"cells": len(cells), "columns": len(headers)}),)
-            records.append(Record(number, values, problem if too_many else ()))
-        _not_too_many(records)
+            records.append(Record(number, values, _row_problems(number, cells, len(headers))))
+            _not_too_many(records)
     return Sheet(records, [(header_row, problem) for problem in header_problems(headers)], "code" in places)
+
+
+def _row_problems(number: int, cells: Row, width: int) -> tuple[Problem, ...]:
+    if isinstance(cells, BrokenRow):
+        return (Problem("record_bad_quotes", "file"),)
+    if any(cell.strip() for cell in cells[width:]):
+        return (Problem("sheet_row_too_long", "file", {"cells": len(cells), "columns": width}),)
+    if FORMULA in cells:
+        place = f"{get_column_letter(cells.index(FORMULA) + 1)}{number}"
+        return (Problem("sheet_formula", "file", {"cell": place}),)
+    return (Problem("record_bad_text", "file"),) if any(UNREADABLE in cell for cell in cells) else ()
 
 
 def _read_json(content: bytes) -> Sheet:
     try:
         # Numbers stay as they are written: a code 00123 or 1e5 is a name, not a quantity.
-        found = json.loads(small_files.decoded(content), parse_int=str, parse_float=str)
+        found = json.loads(recognition.text_of(content), parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
         raise _unreadable("JSON", getattr(error, "lineno", None)) from error
     return _list(found)
 
 
 def _read_yaml(content: bytes) -> Sheet:
+    if len(content) > MOST_YAML:
+        raise Refusal(Problem("sheet_yaml_too_large", "file", {"most": MOST_YAML >> 20}))
+    text = recognition.text_of(content)
     try:
+        _refuse_deep_yaml(text)
         # BaseLoader makes nothing but text, lists and mappings: no objects, and 0012 stays 0012.
-        found = yaml.load(small_files.decoded(content), Loader=yaml.BaseLoader)  # noqa: S506
+        found = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         raise _unreadable("YAML", error.problem_mark.line + 1 if error.problem_mark else None) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _unreadable("YAML", None) from error
     return _list(found)
+
+
+def _refuse_deep_yaml(text: str) -> None:
+    """Raise RecursionError for lists in lists in lists: libyaml's reader of documents would crash the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CBaseLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MOST_DEPTH:
+            raise RecursionError
 
 
 def _unreadable(kind: str, line: int | None) -> Refusal:
@@ -128,7 +153,7 @@ def _record(number: int, item: Mapping[str, object]) -> Record:
             problems.append(Problem("template_row_value_not_text", meaning, {"column": key}))
         else:
             # YAML's empty value arrives as it is written.
-            values[meaning] = "" if value in ("~", "null") else small_files.written(value)
+            values[meaning] = "" if value in ("~", "null") else cell_text(value)
     return Record(number, values, tuple(problems))
 
 
@@ -137,8 +162,8 @@ def _not_too_many(rows: list[Any]) -> None:
         raise Refusal(Problem("sheet_too_many_rows", "file", {"most": MOST_ROWS}))
 
 
-READERS = (
-    dict.fromkeys(small_files.CSV_KINDS, _read_csv)
-    | dict.fromkeys(small_files.XLSX_KINDS, _read_xlsx)
-    | {".json": _read_json, ".yaml": _read_yaml, ".yml": _read_yaml}
-)
+READERS = dict.fromkeys((".csv", ".txt", ".tsv", ".xlsx"), _read_table) | {
+    ".json": _read_json,
+    ".yaml": _read_yaml,
+    ".yml": _read_yaml,
+}

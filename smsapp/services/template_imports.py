@@ -14,7 +14,7 @@ from typing import Any
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Purpose, TemplateSource, entry_problems
 from smsapp.domain.template_file import Fate, Reading, Record, TemplateField, read
-from smsapp.services import small_files, template_files
+from smsapp.services import template_files
 from smsapp.services.sms_templates import added, differences, write
 from smsapp.services.trail import Actor, note
 from smsapp.store import sms_templates as store
@@ -91,7 +91,7 @@ def stash(name: str, content: bytes, now: dt.datetime) -> str:
     for old in folder.iterdir():
         if old.stat().st_mtime < (now - STASHED_FOR).timestamp():
             old.unlink(missing_ok=True)
-    token = secrets.token_hex(16) + "." + small_files.kind(name, content).removeprefix(".")
+    token = secrets.token_hex(16) + "." + template_files.kind(name, content).removeprefix(".")
     (folder / token).write_bytes(content)
     return token
 

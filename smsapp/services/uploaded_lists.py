@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from smsapp.domain import phone
-from smsapp.domain.contact import Type
+from smsapp.domain.columns import is_blank, whole_number
+from smsapp.domain.contact import MAX_ID, Type
 from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.invisible import trimmed, visible
 from smsapp.domain.segment import EVERYONE, Kind
-from smsapp.services import number_searches, segments, sheets, trail
+from smsapp.domain.storable import storable
+from smsapp.services import number_searches, segments, trail
 from smsapp.services.segments import Known
-from smsapp.services.sheets import Format
+from smsapp.services.tables import limited, reading
+from smsapp.services.tables.formats import Format
 from smsapp.services.trail import Actor
 from smsapp.store import contacts, uploaded_lists
 from smsapp.store import segments as rows
@@ -57,18 +61,19 @@ def upload(
     if property != USER_ID and property not in {known.name for known in matchable()}:
         raise Refusal(Problem("segment_property_not_text", "property"))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "list.xlsx"  # openpyxl opens nothing that is called otherwise; the content decides
+        path = Path(folder) / "list"
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
-        form = sheets.recognise(path)
-        read = _Lines(path, form, property)
-        numbers = read.phone or segments.holds_numbers(property)
-        with writing() as current:
+        with limited.table(path) as (table, form), writing() as current:
+            read = _Lines(table, form, property)
+            numbers = read.phone or segments.holds_numbers(property)
             if numbers and not whole_numbers:
                 number_searches.check_list(current, by, now)
             segment = segments.prepared(current, segment_id, name, Kind.UPLOADED, EVERYONE, by, now)
             found = uploaded_lists.match(current, iter(read), property, phone=read.phone)
             staged = uploaded_lists.staged(current, KEPT_UNMATCHED)
+            if not read.count:
+                raise Refusal(Problem("file_only_headings", "file"))
             segment.size = rows.fill(current, segment.id, found)
             uploaded_lists.forget(current)
             segment.rule = {
@@ -94,31 +99,30 @@ class _Lines:
 
     def __init__(self, path: Path, form: Format, property: str) -> None:
         self.count = 0
+        self.ids = property == USER_ID
         self.phone = property in contacts.phone_properties(session())
         wanted = {property} | {known.label for known in segments.catalogue() if known.name == property and known.label}
-        plain = replace(form, header=False)
-        first = [cell.strip() for cell in sheets.head(path, plain, 1)[1][0]]
+        rows = enumerate(reading.sample(path, form), 1)
+        begin, row = next((number, row) for number, row in rows if number >= form.heading_row and not is_blank(row))
+        first = [trimmed(cell) for cell in row]
         self._column = next((i for i, cell in enumerate(first) if cell.lower() in wanted), 0)
         cell = first[self._column]
         # The first line of a list may be a heading or already a value ("Beijing"): the latter unless it surely is none.
         no_value = len(first) > 1 or (self.phone and not self._number(cell))
         heading = cell.lower() in wanted or (form.header and no_value)
-        self._path, self._form = path, replace(form, header=heading)
+        self._path, self._form = path, replace(form, heading_row=begin if heading else 0)
 
     def __iter__(self) -> Iterator[Line]:
-        position = 0
-        for chunk, _read in sheets.chunks(self._path, self._form, 0, CHUNK):
-            for row in chunk:
-                number = sheets.row_number(self._form, position)
-                position += 1
-                raw = row[self._column].strip().replace("\0", "") if row and len(row) > self._column else ""
-                if not raw:
-                    continue
-                self.count += 1
-                if self.count > MAX_LINES:
-                    raise Refusal(Problem("segment_file_too_long", "file", {"limit": MAX_LINES}))
-                yield Line(number, (self._number(raw) or raw) if self.phone else raw, raw[:254])
+        for number, row in reading.numbered(self._path, self._form, CHUNK):
+            raw = storable(trimmed(row[self._column]), MAX_ID) if len(row) > self._column else ""
+            if not raw:
+                continue
+            self.count += 1
+            if self.count > MAX_LINES:
+                raise Refusal(Problem("segment_file_too_long", "file", {"limit": MAX_LINES}))
+            value = (self._number(raw) or raw) if self.phone else visible(raw) if self.ids else raw
+            yield Line(number, value, raw)
 
     @staticmethod
     def _number(raw: str) -> str:
-        return phone.normalise(raw, settings().DEFAULT_REGION)
+        return phone.normalise(whole_number(raw), settings().DEFAULT_REGION)

@@ -44,7 +44,8 @@ MOST_LARGE = 2
 """Large bodies that a process works on at once."""
 LARGE_WAIT = 5.0
 """Seconds a large body waits for its turn."""
-RECORDS_A_ROW = 1000
+ROW_BYTES = 200_000
+"""Bytes of records from which on the next ones go into another row."""
 BULK_BYTES = 400_000
 """Bytes of records applied in one transaction: some two thousand records."""
 LONGEST, SLICE, QUIET, LOOK = 20.0, 1.0, 1.0, 0.2
@@ -87,10 +88,10 @@ class _Door:
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    """The profile records of one request, each as JSON text in the order they came."""
+    """The profile records of one request, as JSON in the order they came, one or many with commas between them."""
 
     at: dt.datetime
-    records: list[str]
+    records: Sequence[bytes]
     counted: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -123,12 +124,13 @@ def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
                 _count(door, Counter({Reason.BAD_APPID: 1}), now)
                 return STRANGER
             records, broken = ark.records(plain)
-            accepted, counted = _sorted_out(records, broken, named.key, keys)
-            for key, n in Counter(key for key, _ in accepted).items():
+            accepted, counted, as_it_came = _sorted_out(records, broken, appid, named, keys)
+            for key, n in Counter(record["appid"] for record in accepted).items():
                 size = len(plain) * n // (len(records) + len(broken))
                 _ask_quota(door, keys[key], {Measure.RECORDS: n, Measure.BYTES: size}, now)
             if accepted:
-                door.commit.store([_Accepted(now, [text for _, text in accepted])])
+                texts = [_inside(plain)] if as_it_came else [_json(record).encode() for record in accepted]
+                door.commit.store([_Accepted(now, texts)])
             if counted:
                 _count(door, counted, now)
     except _Refused as refused:
@@ -177,10 +179,12 @@ class _Refused(Exception):
 
 
 def _sorted_out(
-    records: Sequence[Any], broken: Sequence[str], appid: str, keys: Mapping[str, KeyRights]
-) -> tuple[list[tuple[str, str]], Counter[str]]:
-    """Return the records that are worth keeping, as JSON with their keys, and the number of the others by reason."""
-    accepted: list[tuple[str, str]] = []
+    records: Sequence[Any], broken: Sequence[str], appid: str, named: KeyRights, keys: Mapping[str, KeyRights]
+) -> tuple[list[dict[str, Any]], Counter[str], bool]:
+    """Return the records that are worth keeping, each with its key, the number of the others by reason, and
+    whether the body holds the former as they are and nothing else."""
+    accepted: list[dict[str, Any]] = []
+    as_it_came = not broken
     counted: Counter[str] = Counter()
     for record in records:
         if not isinstance(record, dict):
@@ -188,16 +192,25 @@ def _sorted_out(
             continue
         key = record.get("appid")
         if not key or not isinstance(key, str):
-            key = record["appid"] = str(key or appid)
+            key = str(key or appid)
+            record["appid"] = key
+            as_it_came = False
         if key not in keys:
             counted[Reason.BAD_APPID] += 1
             continue
         what = record.get("xwhat")
         if isinstance(what, str) and what not in KINDS and 0 < len(what) <= MAX_EVENT:
             continue  # An event that is no profile operation.
-        accepted.append((key, _json(record)))
-    accepted += [(appid, _json({"appid": appid, BROKEN: text[: intake.RAW_LENGTH]})) for text in broken]
-    return accepted, counted
+        accepted.append(record)
+    as_it_came = as_it_came and len(accepted) == len(records)
+    accepted += [{"appid": named.key, BROKEN: text[: intake.RAW_LENGTH]} for text in broken]
+    return accepted, counted, as_it_came
+
+
+def _inside(plain: bytearray) -> bytes:
+    """Return the records of a body that was read, without the brackets around them."""
+    text = bytes(plain).removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\x00")
+    return text[1:-1] if text.startswith(b"[") else text
 
 
 # Escaped, so that half a surrogate pair is stored like everything else.
@@ -258,11 +271,17 @@ def _count(door: _Door, counted: Mapping[str, int], now: dt.datetime) -> None:
 def _store(accepted: list[_Accepted]) -> None:
     """Store the records of several requests, in the order they came."""
     counted = sum((Counter(one.counted) for one in accepted), Counter[str]())
-    records = [record for one in accepted for record in one.records]
-    rows = [
-        NewUpload(accepted[0].at, f"[{','.join(records[begin : begin + RECORDS_A_ROW])}]".encode(), {})
-        for begin in range(0, len(records), RECORDS_A_ROW)
-    ]
+    rows: list[NewUpload] = []
+    texts: list[bytes] = []
+    size = 0
+    for text in (text for one in accepted for text in one.records):
+        texts.append(text)
+        size += len(text)
+        if size >= ROW_BYTES:
+            rows.append(NewUpload(accepted[0].at, b"[%b]" % b",".join(texts), {}))
+            texts, size = [], 0
+    if texts:
+        rows.append(NewUpload(accepted[0].at, b"[%b]" % b",".join(texts), {}))
     if counted:
         rows.append(NewUpload(accepted[0].at, b"[]", dict(counted)))
     uploads.add(rows)

@@ -62,8 +62,10 @@ class Campaign(Base):
     """{"text", "signature"} as confirmed; compared with the template when a run opens."""
     confirmed_second: Mapped[dict[str, Any] | None]
     """The same of the counterpart on the second channel."""
+    reviewed: Mapped[dict[str, Any] | None]
+    """{"confirmed", "previous"}: domain/drift.py Audience.as_json() at the confirmation, and of the last run."""
     failure: Mapped[str] = mapped_column(sa.String(40), default="")
-    """Why the last run failed: an Outcome or a code of services/sending.py; "" otherwise."""
+    """Why the last run failed: an Outcome, a HoldReason or a RunFailure; "" otherwise."""
     version: Mapped[int] = mapped_column(default=1)
     """Goes up with every saved edit; a form that began from an older one is not saved over it."""
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))

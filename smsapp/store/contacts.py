@@ -125,16 +125,21 @@ def properties() -> list[Property]:
 
 
 def add_properties(
-    current: Session, types: Mapping[str, Type], now: dt.datetime, labels: Mapping[str, str] | None = None
+    current: Session,
+    types: Mapping[str, Type],
+    now: dt.datetime,
+    labels: Mapping[str, str] | None = None,
+    public: Mapping[str, int] | None = None,
 ) -> dict[str, Type]:
     """Enter properties that are not in the catalogue yet; return what their types really are.
 
+    `public` holds the number of the public key that brings a property; the caller vouches for all others.
     Somebody else may have entered one at the same moment with another type: the first one counts. Those for which
     there is no room any more are missing from the answer.
     """
     if not types:
         return {}
-    labels = labels or {}
+    labels, public = labels or {}, public or {}
     known = set(current.scalars(sa.select(Property.name)))
     if dialect() == "postgresql" and not types.keys() <= known and len(known) < MAX_CATALOGUE:
         # Otherwise two transactions that see room for one more would both take it.
@@ -142,25 +147,21 @@ def add_properties(
         known = set(current.scalars(sa.select(Property.name)))
     fresh = sorted(types.keys() - known)[: max(0, MAX_CATALOGUE - len(known))]
     rows = [
-        {"name": name, "type": types[name].value, "label": labels.get(name, "")[:125], "created_at": now}
+        {
+            "name": name,
+            "type": types[name].value,
+            "label": labels.get(name, "")[:125],
+            "app_key_id": public.get(name),
+            "created_at": now,
+        }
         for name in fresh
     ]
     if rows:
         current.execute(upsert(Property).on_conflict_do_nothing(), rows)
+    vouched = (one_of(Property.name, types.keys() - public.keys()), Property.app_key_id.is_not(None))
+    changed(current, sa.update(Property).where(*vouched).values(app_key_id=None))
     kept = current.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
     return {name: Type(kind) for name, kind in kept}
-
-
-def names_of_key(app_key_id: int) -> list[str]:
-    """Return the properties that this public key was first to report, as long as nobody vouches for them."""
-    return list(
-        session().scalars(sa.select(Property.name).where(Property.app_key_id == app_key_id).order_by(Property.name))
-    )
-
-
-def take_over_names(current: Session, app_key_id: int) -> None:
-    """Vouch for the properties that this public key was first to report."""
-    changed(current, sa.update(Property).where(Property.app_key_id == app_key_id).values(app_key_id=None))
 
 
 def phone_properties(current: Session) -> set[str]:
@@ -185,8 +186,11 @@ def lock(current: Session, xwhos: Collection[str]) -> dict[str, Held]:
         columns = (Contact.xwho, Contact.properties, Contact.sources, Contact.anonymous)
         query = sa.select(*columns).where(one_of(Contact.xwho, xwhos)).order_by(Contact.xwho).with_for_update()
         return {xwho: Held(*rest) for xwho, *rest in current.execute(query)}
-    rows = _driver(current).execute(_HELD_SQLITE, (as_json(list(xwhos)),))
-    return {xwho: Held(json.loads(held), json.loads(sources), bool(unknown)) for xwho, held, sources, unknown in rows}
+    rows = _driver(current).execute(_HELD_SQLITE, (as_json(list(xwhos)),)).fetchall()
+    # One text of all: to read each alone takes twice as long.
+    texts = json.loads(f"[{','.join(f'{held},{sources}' for _, held, sources, _ in rows)}]")
+    pairs = zip(rows, texts[::2], texts[1::2], strict=True)
+    return {xwho: Held(held, sources, bool(unknown)) for (xwho, _, _, unknown), held, sources in pairs}
 
 
 def create(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> int:
@@ -247,9 +251,23 @@ def bound(current: Session, ids: Collection[str], registered: Collection[str] = 
     return _pairs(current, sa.select(Alias.anonymous_id, Alias.xwho).where(sides))
 
 
-def bind(current: Session, aliases: Mapping[str, str], now: dt.datetime) -> None:
-    """Keep new bindings {anonymous id: registered id}; where either side is bound already nothing changes."""
-    rows = [{"anonymous_id": anonymous, "xwho": xwho, "created_at": now} for anonymous, xwho in sorted(aliases.items())]
+def public_bindings(current: Session, anonymous_ids: Collection[str]) -> set[str]:
+    """Return those of these anonymous ids that a public key has bound."""
+    if not anonymous_ids:
+        return set()
+    query = sa.select(Alias.anonymous_id).where(one_of(Alias.anonymous_id, anonymous_ids), sa.not_(Alias.trusted))
+    return set(current.scalars(query))
+
+
+def bind(current: Session, aliases: Mapping[str, str], public: Collection[str], now: dt.datetime) -> None:
+    """Keep new bindings {anonymous id: registered id}; where either side is bound already nothing changes.
+
+    `public` are the anonymous ids that a public key binds.
+    """
+    rows = [
+        {"anonymous_id": anonymous, "xwho": xwho, "trusted": anonymous not in public, "created_at": now}
+        for anonymous, xwho in sorted(aliases.items())
+    ]
     current.execute(upsert(Alias).on_conflict_do_nothing(), rows)
 
 
@@ -267,6 +285,14 @@ def absorb(current: Session, gone: Mapping[str, str]) -> None:
 def ids_of(current: Session, xwhos: Collection[str]) -> dict[str, int]:
     """Return {user id: contact id} of those that exist."""
     return _pairs(current, sa.select(Contact.xwho, Contact.id).where(one_of(Contact.xwho, xwhos)))
+
+
+def with_number(current: Session, xwhos: Collection[str]) -> set[str]:
+    """Return those of these user ids whose contact has a usable number of some channel."""
+    usable = [
+        sa.func.coalesce(Contact.phones[name].as_string(), "") != "" for name in sorted(phone_properties(current))
+    ]
+    return set(current.scalars(sa.select(Contact.xwho).where(one_of(Contact.xwho, xwhos), sa.or_(*usable))))
 
 
 def phones_after(current: Session, name: str, after: int, limit: int) -> list[tuple[int, Any]]:

@@ -1,4 +1,4 @@
-"""How contacts come in: keys of reporting apps, uploaded files on their way, and what could not be kept."""
+"""How contacts come in: keys of reporting apps, and records and rows that could not be kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain.columns import ImportState
+from smsapp.domain.storable import storable
 from smsapp.domain.trust import KeyKind, Rights, Rule
 from smsapp.store.db import Base, BigId, changed, one_of, session
 
@@ -27,7 +27,7 @@ class BadRecord(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     at: Mapped[dt.datetime] = mapped_column(index=True)
     source: Mapped[str] = mapped_column(sa.String(20))
-    """"up", or "import:7" """
+    """"up", "import:7", or "numbers:7" (rows that were kept without a usable number)"""
     appid: Mapped[str] = mapped_column(sa.String(64), default="")
     reason: Mapped[str] = mapped_column(sa.String(40))
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -75,34 +75,6 @@ def _rights(kind: str, properties: Sequence[str] | None, rules: Mapping[str, str
     return Rights(KeyKind(kind), writable, {name: Rule(rule) for name, rule in rules.items()})
 
 
-class Import(Base):
-    """An uploaded file of contacts on its way in. `position` rows are committed: a restart goes on after them."""
-
-    __tablename__ = "import"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    file_name: Mapped[str] = mapped_column(sa.String(255))
-    path: Mapped[str] = mapped_column(sa.String(255))
-    """Relative to the instance folder's uploads."""
-    format: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """services/sheets.py Format.as_json()"""
-    mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """domain/columns.py Layout.as_json()"""
-    state: Mapped[str] = mapped_column(sa.String(20))
-    """domain/columns.py ImportState"""
-    failure: Mapped[str] = mapped_column(sa.String(60), default="")
-    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    read_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    position: Mapped[int] = mapped_column(default=0)
-    added: Mapped[int] = mapped_column(default=0)
-    changed: Mapped[int] = mapped_column(default=0)
-    refused: Mapped[int] = mapped_column(default=0)
-    lease_until: Mapped[dt.datetime | None]
-    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
-    created_at: Mapped[dt.datetime]
-    finished_at: Mapped[dt.datetime | None]
-
-
 @dataclass(frozen=True, slots=True)
 class Bad:
     """What could not be kept, before it has a row."""
@@ -113,26 +85,23 @@ class Bad:
     appid: str = ""
 
 
-def _storable(text: str) -> str:
-    """Return text without what neither database stores: U+0000 and halves of surrogate pairs."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
-
-
 # Records that were not kept
 
 
-def add_bad(current: Session, source: str, bad: Sequence[Bad], now: dt.datetime) -> None:
-    """Keep what was refused, so that a person can see and mend it."""
+def add_bad(current: Session, source: str, bad: Sequence[Bad], now: dt.datetime, longest: int = RAW_LENGTH) -> None:
+    """Keep what was refused, so that a person can see and mend it; of each at most `longest` characters."""
     if not bad:
         return
     rows = [
         {
             "at": now,
             "source": source,
-            "appid": _storable(row.appid[:64]),
+            "appid": storable(row.appid, 64),
             "reason": str(row.reason),
-            "facts": {name: _storable(fact) if isinstance(fact, str) else fact for name, fact in row.facts.items()},
-            "raw": _storable(row.raw[:RAW_LENGTH]),
+            "facts": {
+                name: storable(fact, RAW_LENGTH) if isinstance(fact, str) else fact for name, fact in row.facts.items()
+            },
+            "raw": storable(row.raw, longest),
         }
         for row in bad
     ]
@@ -144,6 +113,8 @@ def bad_records(
 ) -> list[BadRecord]:
     """Return refused records, newest first, below the id `before`; "" does not filter."""
     query = sa.select(BadRecord).order_by(BadRecord.id.desc()).limit(limit)
+    if not source:
+        query = query.where(BadRecord.source.not_like("numbers:%"))
     if before is not None:
         query = query.where(BadRecord.id < before)
     for column, wanted in ((BadRecord.source, source), (BadRecord.reason, reason), (BadRecord.appid, appid)):
@@ -152,9 +123,9 @@ def bad_records(
     return list(session().scalars(query))
 
 
-def bad_rows_of(import_id: int, after: int, limit: int) -> list[BadRecord]:
-    """Return the refused rows of one import in the file's order, above the id `after`."""
-    query = sa.select(BadRecord).where(BadRecord.source == f"import:{import_id}", BadRecord.id > after)
+def bad_rows_of(source: str, after: int, limit: int) -> list[BadRecord]:
+    """Return the rows of one source in the order they came, above the id `after`."""
+    query = sa.select(BadRecord).where(BadRecord.source == source, BadRecord.id > after)
     return list(session().scalars(query.order_by(BadRecord.id).limit(limit)))
 
 
@@ -188,64 +159,3 @@ def touch_keys(current: Session, keys: Collection[str], now: dt.datetime) -> Non
     """Note that these keys are in use, to the minute: not a write for every request."""
     stale = sa.or_(AppKey.last_used_at.is_(None), AppKey.last_used_at < now - dt.timedelta(minutes=1))
     changed(current, sa.update(AppKey).where(AppKey.key.in_(keys), stale).values(last_used_at=now))
-
-
-# Imports
-
-
-def imports(limit: int = 50) -> list[Import]:
-    """Return the newest imports first."""
-    return list(session().scalars(sa.select(Import).order_by(Import.id.desc()).limit(limit)))
-
-
-def import_(import_id: int) -> Import | None:
-    return session().get(Import, import_id)
-
-
-def claim_import(current: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
-    """Take an import that nobody works on; False if it is done, unknown, or held by a worker that is alive."""
-    taken = sa.update(Import).where(Import.id == import_id, *_unattended(now))
-    return changed(current, taken.values(state=ImportState.RUNNING, lease_until=until)) == 1
-
-
-def advance_import(
-    current: Session, import_id: int, position: int, until: dt.datetime, counts: Mapping[str, int], read_bytes: int
-) -> bool:
-    """Note a chunk that begins at row `position`; False if another worker was there first."""
-    here = (Import.id == import_id, Import.state == ImportState.RUNNING, Import.position == position)
-    moved = (
-        sa.update(Import)
-        .where(*here)
-        .values(
-            position=Import.position + counts["rows"],
-            added=Import.added + counts["added"],
-            changed=Import.changed + counts["changed"],
-            refused=Import.refused + counts["refused"],
-            read_bytes=read_bytes,
-            lease_until=until,
-        )
-    )
-    return changed(current, moved) == 1
-
-
-def end_import(current: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> None:
-    ended = sa.update(Import).where(Import.id == import_id)
-    changed(current, ended.values(state=state, failure=failure, finished_at=now, lease_until=None))
-
-
-def stranded_imports(now: dt.datetime) -> list[int]:
-    """Return imports that wait for a worker or whose worker fell silent: the sweep rings for them."""
-    return list(session().scalars(sa.select(Import.id).where(*_unattended(now))))
-
-
-def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions that an import is to be worked on and no worker that is alive holds it."""
-    free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
-    return Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), free
-
-
-def forgotten_uploads(before: dt.datetime) -> list[Import]:
-    """Return files that were uploaded before that moment and never begun."""
-    return list(
-        session().scalars(sa.select(Import).where(Import.state == ImportState.UPLOADED, Import.created_at < before))
-    )

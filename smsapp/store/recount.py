@@ -16,7 +16,8 @@ from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Check, Outcome
 from smsapp.store.channel_health import HOUR, ChannelHour
 from smsapp.store.codes import UnknownCode
-from smsapp.store.intake import BadRecord, Import
+from smsapp.store.imports import Import
+from smsapp.store.intake import BadRecord
 from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import EXCLUDED, WAS, Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
 from smsapp.store.segments import Segment, SegmentMember

@@ -75,6 +75,8 @@ class Run(Base):
     """The CancelReason of what had not left when the run was ended or given up; "" for any other run."""
     failure: Mapped[str] = mapped_column(sa.String(40), default="")
     """The HoldReason for which the run was given up; "" for any other run."""
+    drift: Mapped[dict[str, Any] | None]
+    """How its audience differs from the reviewed one, while it is held for that; services/drift.py."""
     hold_until: Mapped[dt.datetime | None]
     held_at: Mapped[dt.datetime | None]
     failures: Mapped[int] = mapped_column(default=0)

@@ -7,7 +7,8 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.contact import Reason
 from smsapp.domain.people import Role
-from smsapp.services import clock, contacts, number_searches
+from smsapp.services import clock, contacts, number_searches, proposals, value_sources
+from smsapp.services.proposals import Chosen
 from smsapp.web import guard, inputs
 from smsapp.web.filters import whole_numbers
 from smsapp.web.guard import needs
@@ -49,6 +50,8 @@ def show(contact_id: int) -> Response:
         "contacts/show.html",
         contact=found,
         facts=contacts.facts(found),
+        sources=value_sources.described(found.sources),
+        proposed=bool(proposals.page(Chosen(contact_id=found.id)).rows),
         numbers=contacts.numbers([found])[found.id],
         anonymous=contacts.anonymous_ids(found),
         opt_outs={one.phone: one for one in contacts.opt_outs_of(found)},

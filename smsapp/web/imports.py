@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from flask import Blueprint, Response, flash, request, stream_with_context, url_for
 from flask_babel import gettext as _
 
 from smsapp import words
+from smsapp.domain import csv_text
 from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import PHONE, Type, Unfit, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
 from smsapp.domain.people import Role
-from smsapp.services import clock, imports
-from smsapp.services.imports import Preview
+from smsapp.services import clock, import_rows, imports
+from smsapp.services.import_rows import KeptRow
+from smsapp.services.imports import ImportRow, Preview
+from smsapp.services.tables.formats import DELIMITERS, ENCODINGS, Choice
 from smsapp.web import guard
-from smsapp.web.filters import discreet
+from smsapp.web.filters import discreet, whole_numbers
 from smsapp.web.guard import needs, uploads
-from smsapp.web.render import page, page_or_piece, see_other
+from smsapp.web.render import page, page_or_piece, see_other, wants_piece
 from smsapp.words.contacts import in_words, why
 
 bp = Blueprint("imports", __name__, url_prefix="/contacts/imports")
 
 ROLES = ("ignore", "id", "phone", "id_phone", "property")
+SHOWN_ROWS = 20
+"""Refused rows on the page of an import; the file has all."""
+READING = ("encoding", "delimiter", "heading_row")
+"""What a person may choose about the reading of a file."""
 
 
 @bp.get("/")
@@ -51,31 +59,38 @@ def upload() -> Response:
 @bp.get("/<int:import_id>")
 @needs(Role.OPERATOR)
 def show(import_id: int) -> Response:
-    """The columns of a file that was not begun; how far it is afterwards."""
+    """The columns of a file that was not begun; how far it is before and afterwards."""
     row = imports.found(import_id)
     if row.state != ImportState.UPLOADED:
-        alive = row.state in {ImportState.QUEUED, ImportState.RUNNING}
-        failure = Problem(row.failure) if row.failure else None
-        return page_or_piece("contacts/import.html", "contacts/_import.html", row=row, alive=alive, failure=failure)
-    header = request.args.get("header")
-    seen = imports.preview(row, None if header is None else header == "1")
-    return _columns(import_id, seen, seen.guesses, [])
+        return page_or_piece("contacts/import.html", "contacts/_import.html", **_progress(row))
+    if wants_piece() and not any(name in request.args for name in READING):
+        return see_other(url_for(".show", import_id=import_id))  # It was being recognised a moment ago.
+    try:
+        seen = imports.preview(row, _choice())
+    except Refusal as refusal:
+        seen = imports.preview(row)
+        return _columns(row, seen, seen.guesses, refusal.problems)
+    return _columns(row, seen, seen.guesses, [])
 
 
 @bp.post("/<int:import_id>")
 @needs(Role.OPERATOR)
 def start(import_id: int) -> Response:
     """Begin with the columns as they were chosen; come back to the form if they do not do."""
-    header = request.form.get("header") == "1"
     row = imports.found(import_id)
     if row.state == ImportState.UPLOADED:
-        seen = imports.preview(row, header)
+        choice = _choice()
+        try:
+            seen = imports.preview(row, choice)
+        except Refusal as refusal:
+            seen = imports.preview(row)
+            return _columns(row, seen, seen.guesses, refusal.problems)
         chosen = _chosen(seen)
         layout = imports.layout_of(chosen, seen.header)
         try:
-            imports.start(import_id, layout, header, guard.actor(), clock.now())
+            imports.start(import_id, layout, choice, guard.actor(), clock.now())
         except Refusal as refusal:
-            return _columns(import_id, seen, chosen, refusal.problems)
+            return _columns(row, seen, chosen, refusal.problems)
     return see_other(url_for(".show", import_id=import_id))
 
 
@@ -90,43 +105,68 @@ def discard(import_id: int) -> Response:
 @bp.get("/<int:import_id>/refused.csv")
 @needs(Role.OPERATOR)
 def refused(import_id: int) -> Response:
-    """The rows that were not kept, with the reason, for a spreadsheet program."""
+    """The rows that were not kept, with the reason, to be mended and imported again."""
     row = imports.found(import_id)
-    answer = Response(stream_with_context(imports.as_csv(_refused(row.id))), mimetype="text/csv; charset=utf-8")
-    answer.headers["Content-Disposition"] = f"attachment; filename=refused-{import_id}.csv"
+    return _as_file(row, import_rows.refused_rows(row.id), f"refused-{import_id}.csv")
+
+
+@bp.get("/<int:import_id>/without-number.csv")
+@needs(Role.OPERATOR)
+def without_number(import_id: int) -> Response:
+    """The rows that were kept without a usable number, to be mended and imported again."""
+    row = imports.found(import_id)
+    return _as_file(row, import_rows.rows_without_number(row.id), f"without-number-{import_id}.csv")
+
+
+def _as_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
+    """Answer with a file that goes back in as it is; whoever uploaded the rows gets them as they were."""
+    mine = row.created_by is not None and row.created_by == guard.actor().person_id
+    told = ((kept, why(kept.reason, kept.facts)) for kept in rows)
+    table = import_rows.table_of(row, (_("Row"), _("Reason")), told)
+    if not (mine or whole_numbers()):
+        table = ([discreet(cell) if isinstance(cell, str) else cell for cell in line] for line in table)
+    answer = Response(stream_with_context(csv_text.stream(table)), mimetype="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = f"attachment; filename={name}"
     return answer
 
 
-def _refused(import_id: int) -> Iterator[Sequence[object]]:
-    yield (_("Row"), _("Reason"), _("What the file says"))
-    for number, reason, facts, raw in imports.refused_rows(import_id):
-        yield (number, why(reason, facts), *map(discreet, imports.cells(raw)))
+def _progress(row: ImportRow) -> dict[str, object]:
+    alive = row.state in {ImportState.RECEIVED, ImportState.QUEUED, ImportState.RUNNING}
+    shown = itertools.islice(import_rows.refused_rows(row.id), SHOWN_ROWS) if row.refused and not alive else ()
+    rows = [(kept, why(kept.reason, kept.facts)) for kept in shown]
+    has_phone = import_rows.has_phone(row)
+    return {"row": row, "alive": alive, "failure": import_rows.unready(row), "refused": rows, "has_phone": has_phone}
 
 
-def _columns(import_id: int, seen: Preview, chosen: Sequence[Guess], problems: Sequence[Problem]) -> Response:
-    row = imports.found(import_id)
+def _choice() -> Choice:
+    """Return what the address or the form says about the reading of the file."""
+    heading_row = request.values.get("heading_row", "")
+    return Choice(
+        request.values.get("encoding") or None,
+        request.values.get("delimiter") or None,
+        int(heading_row) if heading_row.isascii() and heading_row.isdigit() and len(heading_row) < 4 else None,
+    )
+
+
+def _columns(row: ImportRow, seen: Preview, chosen: Sequence[Guess], problems: Sequence[Problem]) -> Response:
     placed: dict[str, list[str]] = {}
     for problem in problems:
-        said = words.sentence(Problem(problem.code, facts=in_words(problem.facts)))
-        placed.setdefault(problem.place, []).append(said)
-    return page(
+        sentence = words.sentence(Problem(problem.code, facts=in_words(problem.facts)))
+        placed.setdefault(problem.place, []).append(sentence)
+    return page_or_piece(
         "contacts/columns.html",
+        "contacts/_columns.html",
         422 if problems else 200,
         row=row,
         seen=seen,
         chosen=chosen,
-        header=_header(row.format, request.values.get("header")),
+        encodings=ENCODINGS,
+        delimiters=DELIMITERS,
         roles=ROLES,
         types=tuple(Type),
         general=[text for place, texts in placed.items() if not place.startswith("column-") for text in texts],
         placed=placed,
     )
-
-
-def _header(form: dict[str, object], asked: str | None) -> bool:
-    if asked is None:
-        return request.method != "POST" and bool(form["header"])
-    return asked == "1"
 
 
 def _chosen(seen: Preview) -> list[Guess]:

@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _l
 from smsapp.domain.errors import Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.trust import MOST_NEW_NAMES, KeyKind, Rule
-from smsapp.services import clock, contacts, keys
+from smsapp.services import clock, contacts, keys, quotas
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.keys import KeyForm, NewKeyForm
@@ -70,6 +70,7 @@ def show(key_id: int) -> Response:
         names=keys.names_of(row),
         most_new_names=MOST_NEW_NAMES,
         rules=tuple(Rule),
+        usage=quotas.usage(row.id, KeyKind(row.kind), clock.now()),
     )
 
 

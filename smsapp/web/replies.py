@@ -10,7 +10,7 @@ from flask_babel import ngettext
 from smsapp.domain.errors import Refusal
 from smsapp.domain.people import Role
 from smsapp.services import channels, clock, number_searches, opt_outs, replies, unattributed
-from smsapp.services.small_files import MOST_BYTES
+from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.web import guard, inputs
 from smsapp.web.filters import number, whole_numbers
 from smsapp.web.forms import put_problems
@@ -85,9 +85,9 @@ def bring() -> Response:
     problems: list[str] = []
     done = None
     if form.validate_on_submit():
-        name, content = form.file.data.filename or "", form.file.data.read(MOST_BYTES + 1)
+        content = form.file.data.read(MOST_BYTES + 1)
         try:
-            done = opt_outs.take_file(name, content, guard.actor(), clock.now())
+            done = opt_outs.take_file(content, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:

@@ -12,20 +12,22 @@ from flask import Blueprint, Response, abort, request, stream_with_context, url_
 from flask_babel import format_currency, get_timezone
 from flask_babel import gettext as _
 from flask_login import current_user
+from markupsafe import Markup
 
 from smsapp.domain import csv_text, phone
 from smsapp.domain.campaign import Left
 from smsapp.domain.errors import Refusal
+from smsapp.domain.headline import Sentence
 from smsapp.domain.message import Status
 from smsapp.domain.people import Role, reaches
 from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
 from smsapp.services import campaigns, clock, number_searches, reports
 from smsapp.services.reports import Report
 from smsapp.web import guard
-from smsapp.web.filters import discreet, whole_numbers
+from smsapp.web.filters import ago, discreet, number, when, whole_numbers
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece
-from smsapp.words import label, outcomes, sentence
+from smsapp.words import headlines, label, outcomes, sentence
 from smsapp.words import reports as words
 
 bp = Blueprint("reports", __name__, url_prefix="/campaigns/<int:campaign_id>")
@@ -38,6 +40,21 @@ bp.add_app_template_filter(outcomes.explanation, "explanation")
 CSV = "text/csv; charset=utf-8"
 NOT_IN_NAMES = re.compile(r'[\x00-\x1f\\/:*?"<>|]+')
 """What file systems refuse in a name."""
+
+
+@bp.app_template_filter("said")
+def _said(sentence: Sentence, zone: str) -> Markup:
+    """Return a sentence of a headline, its numbers and moments (of dates to come: in `zone`) as the reader has them."""
+    shown: dict[str, Any] = {}
+    for name, value in sentence.facts.items():
+        if isinstance(value, dt.datetime):
+            shown[name] = ago(value) if name == "ago" else when(value, zone)
+        elif isinstance(value, int):
+            shown[name] = number(value)
+        else:
+            shown[name] = words.pinned(value) if name == "pinned" else words.hold(value)
+    return Markup(str(headlines.SENTENCES[sentence.code])) % shown  # noqa: S704 our own sentences
+
 
 Address = Callable[..., str]
 

@@ -10,11 +10,12 @@ from flask_babel import gettext as _
 
 from smsapp.domain.errors import NotFound, Outrun, Refusal
 from smsapp.domain.people import Role
-from smsapp.services import approvals, clock, reports, retries, routing, sending
+from smsapp.services import approvals, clock, drift, reports, retries, routing, sending
 from smsapp.services.reports import Report
 from smsapp.web import guard
 from smsapp.web.guard import needs
 from smsapp.web.render import page, see_other
+from smsapp.words import reports as words
 from smsapp.words import sentence
 
 bp = Blueprint("runs", __name__, url_prefix="/campaigns/<int:campaign_id>/runs/<int:run_id>")
@@ -82,6 +83,20 @@ def accept(campaign_id: int, run_id: int) -> Response:
     if report.difference is None:
         raise NotFound("run")
     return page("reports/accept.html", report=report)
+
+
+@bp.route("/accept-audience", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def accept_audience(campaign_id: int, run_id: int) -> Response:
+    """Show how the people differ from those that were reviewed; a POST lets the run go on to them."""
+    if request.method == "POST":
+        seen = request.form.get("seen", "")
+        said = _("These people are accepted; the run goes on.")
+        return _done(campaign_id, run_id, lambda run, by, now: drift.accept(run, seen, by, now), said)
+    report = _report(campaign_id, run_id)
+    if report.drift is None:
+        raise NotFound("run")
+    return page("reports/accept_audience.html", report=report, words=words)
 
 
 @bp.get("/end")

@@ -27,7 +27,7 @@ from smsapp.domain.sms_template import (
 )
 from smsapp.domain.template_file import COLUMNS, Fate
 from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
-from smsapp.services.small_files import MOST_BYTES
+from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.services.template_sync import Synced
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems

@@ -9,7 +9,8 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import Reason, Type
-from smsapp.domain.trust import KeyKind, Rule
+from smsapp.domain.quota import Measure
+from smsapp.domain.trust import KeyKind, Origin, Rule
 
 LABELS = {
     Type.STRING: _l("String"),
@@ -40,7 +41,12 @@ LABELS = {
     Reason.OUT_OF_RANGE: _l("Number out of range"),
     Reason.TOO_MANY_CELLS: _l("Too many cells"),
     Reason.FORMULA: _l("Formula without a result"),
+    Reason.BAD_QUOTES: _l("Wrong quotation marks"),
+    Reason.DESTROYED_ID: _l("User id destroyed by Excel"),
+    Reason.NO_NUMBER: _l("No phone number"),
+    Reason.BAD_NUMBER: _l("Unusable phone number"),
     "more": _l("And more"),
+    ImportState.RECEIVED: _l("Being recognised"),
     ImportState.UPLOADED: _l("Columns not chosen yet"),
     ImportState.QUEUED: _l("Waiting for a worker"),
     ImportState.RUNNING: _l("Coming in"),
@@ -49,6 +55,15 @@ LABELS = {
     KeyKind.SERVER: _l("Server key"),
     KeyKind.APP: _l("App key"),
     KeyKind.BROWSER: _l("Browser key"),
+    Origin.SERVER: _l("Server key"),
+    Origin.APP: _l("App key"),
+    Origin.BROWSER: _l("Browser key"),
+    Origin.IMPORT: _l("File"),
+    Origin.PERSON: _l("Person"),
+    Measure.REQUESTS: _l("Requests in this minute"),
+    Measure.RECORDS: _l("Profile records today"),
+    Measure.NEW_CONTACTS: _l("New contacts today"),
+    Measure.BYTES: _l("MiB of profile records today"),
     Rule.ACCEPT: _l("Always accept"),
     Rule.DROP: _l("Always drop"),
     "role_ignore": _l("Leave out"),
@@ -116,11 +131,50 @@ PROBLEMS = {
     "record_formula_without_value": _l(
         "The cell of “%(name)s” holds a formula without a stored result. Open the file in Excel and save it again."
     ),
+    "record_bad_quotes": _l(
+        "A quotation mark is not closed, or stands in the middle of a cell. Close it or take it away in this row."
+    ),
+    "record_destroyed_id": _l(
+        "Excel has shortened this user id to a number with an exponent (1.23E+17), and its last digits are lost. "
+        "Export the ids as text and import the row again."
+    ),
+    "record_no_number": _l("The row was kept, but there is no phone number in it."),
+    "record_bad_number": _l("The row was kept, but no usable phone number can be read from it."),
     "record_more": _l("%(n)s further records of the same request were refused."),
     "file_missing": _l("Choose a file."),
     "file_empty": _l("There is nothing in this file."),
     "file_old_excel": _l("This is an old Excel file (.xls). Open it in Excel and save it as .xlsx or CSV."),
     "file_damaged": _l("This Excel file is damaged. Open it in Excel and save it again."),
+    "file_encrypted": _l(
+        "This Excel file is protected by a password. Open it in Excel, remove the password and save it."
+    ),
+    "file_pdf": _l("This is a PDF and not a table. Save the table as CSV or as an Excel file (.xlsx)."),
+    "file_image": _l("This is a picture and not a table. Save the table as CSV or as an Excel file (.xlsx)."),
+    "file_word": _l("This is a text document and not a table. Copy the table into Excel and save it as .xlsx or CSV."),
+    "file_opendocument": _l(
+        "This is a file of another office program. Open it there and save it as an Excel file (.xlsx) or CSV."
+    ),
+    "file_xlsb": _l("This is a binary Excel file (.xlsb). Open it in Excel and save it as .xlsx or CSV."),
+    "file_archive": _l("This is a packed archive. Unpack it and upload the table in it."),
+    "file_web_page": _l(
+        "This is a web page under the name of a table; some systems export it so. "
+        "Open it in Excel and save it as .xlsx or CSV."
+    ),
+    "file_binary": _l("This file holds no text that can be read. Save the table as CSV or as an Excel file (.xlsx)."),
+    "file_quotes": _l(
+        "Too many quotation marks of this file are not closed, so its rows cannot be told apart. "
+        "Save it as an Excel file (.xlsx)."
+    ),
+    "file_only_headings": _l("There are only headings in this file and no row below them. Nothing was imported."),
+    "file_too_expensive": _l(
+        "Reading this file takes more time or memory than an upload may use. Save it as CSV, or split it."
+    ),
+    "uploads_waiting": _l(
+        "%(count)s uploaded files (%(mib)s MiB) of yours wait to be imported. Import or remove one of them first."
+    ),
+    "table_encoding": _l("Choose one of these encodings: %(known)s."),
+    "table_delimiter": _l("Choose a comma, a semicolon, a tab or a vertical line as the separator."),
+    "table_heading_row": _l("The headings are in one of the first %(most)s rows, or there are none (0)."),
     "file_no_table": _l("There is no table in this file. CSV and Excel files (.xlsx) can be read."),
     "file_unpacks_too_large": _l("This Excel file is too large to be read. Save it as CSV."),
     "file_too_wide": _l("This table has more than %(limit)s columns. Remove those that nobody needs."),

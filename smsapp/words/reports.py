@@ -17,9 +17,10 @@ from smsapp.domain.run import (
     HoldReason,
     PinReason,
     RunFailure,
-    RunState,
+    RunStanding,
     RunVerdict,
 )
+from smsapp.domain.trust import Origin
 from smsapp.words import outcomes
 
 STAYS: dict[PinReason, Any] = {
@@ -201,15 +202,24 @@ FAILURES: dict[RunFailure, Any] = {
 }
 """Why a run failed that was neither held nor refused."""
 
-RUN_STATES: dict[RunState, tuple[Any, str]] = {
-    RunState.OPEN: (_l("Starting"), "cyan"),
-    RunState.SENDING: (_l("Sending"), "cyan"),
-    RunState.HELD: (_l("Held"), "orange"),
-    RunState.ENDING: (_l("Ending"), "orange"),
-    RunState.DONE: (_l("Finished"), "green"),
-    RunState.MISSED: (_l("Missed"), "red"),
+ORIGINS: dict[Origin, Any] = {
+    Origin.SERVER: _l("server key"),
+    Origin.APP: _l("app key (public)"),
+    Origin.BROWSER: _l("browser key (public)"),
+    Origin.IMPORT: _l("imported file"),
+    Origin.PERSON: _l("a person"),
 }
-"""A run's state: word and colour."""
+"""Who wrote a value."""
+
+STANDINGS: dict[RunStanding, tuple[Any, str]] = {
+    RunStanding.OPEN: (_l("Starting"), "cyan"),
+    RunStanding.SENDING: (_l("Sending"), "cyan"),
+    RunStanding.PAUSED: (_l("Paused (by a person)"), "orange"),
+    RunStanding.WAITING: (_l("Waiting (by itself)"), "blue"),
+    RunStanding.BLOCKED: (_l("Held (a person is needed)"), "red"),
+    RunStanding.ENDING: (_l("Ending"), "orange"),
+}
+"""How a run stands: word and colour."""
 
 VERDICTS: dict[RunVerdict, tuple[Any, str]] = {
     RunVerdict.SENT: (_l("Finished"), "green"),
@@ -245,14 +255,31 @@ def route(code: str) -> str:
     return str(known.get(code) or hold(code))
 
 
-def run_state(state: str, verdict: str) -> str:
+def origin(code: Origin | None) -> str:
+    """Return who wrote a value."""
+    return str(ORIGINS[code]) if code else str(_l("not recorded"))
+
+
+def drift_group(newer: bool, changed: bool) -> str:
+    """Return how people differ from those who were reviewed."""
+    if newer:
+        return str(_l("New since the review"))
+    return str(_l("Changed since the review") if changed else _l("There at the review"))
+
+
+def pinned(code: str) -> str:
+    """Return why the automation leaves a run on its channel."""
+    return str(STAYS[PinReason(code)])
+
+
+def standing(code: RunStanding | RunVerdict) -> str:
     """Return the word for how a run is going, or how it ended."""
-    return str(_standing(state, verdict)[0])
+    return str(_standing(code)[0])
 
 
-def run_colour(state: str, verdict: str) -> str:
-    return _standing(state, verdict)[1]
+def standing_colour(code: RunStanding | RunVerdict) -> str:
+    return _standing(code)[1]
 
 
-def _standing(state: str, verdict: str) -> tuple[Any, str]:
-    return VERDICTS[RunVerdict(verdict)] if verdict else RUN_STATES[RunState(state)]
+def _standing(code: RunStanding | RunVerdict) -> tuple[Any, str]:
+    return VERDICTS[code] if isinstance(code, RunVerdict) else STANDINGS[code]

@@ -37,15 +37,12 @@ PROBLEMS = {
     "sheet_row_too_long": _l(
         "The row has %(cells)s cells for %(columns)s columns. Put quotes around a text that holds the separator."
     ),
-    "sheet_quotes": _l("A quotation mark is not closed here; reading stopped. Close it and import again."),
     "sheet_formula": _l("Cell %(cell)s holds a formula. Paste it as a value."),
     "sheet_kind_unknown": _l("This kind of file cannot be read. Save it as one of: %(known)s."),
+    "sheet_yaml_too_large": _l("The YAML file is too large; at most %(most)s MiB are read. Save it as CSV or JSON."),
     "sheet_too_large": _l("The file is too large; at most %(most)s MiB are read."),
     "sheet_too_many_rows": _l("The file has too many rows; at most %(most)s are read at once."),
-    "sheet_empty": _l("The file is empty."),
-    "sheet_without_rows": _l("The file has no rows below the names of the columns."),
     "template_file_without_list": _l("The file must hold a list of templates: [{code, name, text, …}, …]."),
-    "sheet_encoding_unknown": _l("The file's characters cannot be read. Save it as UTF-8 and try again."),
     "sheet_unreadable": _l("This is not a readable %(kind)s file."),
     "sheet_unreadable_at": _l("This is not a readable %(kind)s file: look at line %(line)s."),
 }

@@ -12,7 +12,7 @@ from flask.testing import FlaskCliRunner
 from smsapp.services import keys
 from smsapp.store.contacts import Contact
 from smsapp.store.db import session
-from smsapp.store.intake import Import
+from smsapp.store.imports import Import
 
 Call = Callable[..., Result]
 
@@ -61,7 +61,7 @@ def test_refused_rows_are_told_with_their_number_and_the_exit_code_is_3(bring: C
     ("args", "said"),
     [
         (("--id", "没有"), "会员号"),
-        (("--map", "等级"), "--map 列=属性名"),
+        (("--map", "等级"), "--map COLUMN=NAME"),
         (("--map", "等级=level:colour"), "colour"),
         (("--map", "会员号=-"), "用户 ID"),
     ],

@@ -138,12 +138,12 @@ def test_each_value_keeps_the_source_that_wrote_it() -> None:
     before = {"$phone": "1", "city": "广州", "old": 1}
     sources = {"$phone": browser, "city": server, "old": server}
     after = {"$phone": "1", "city": "北京", "level": 3}
-    traced = trust.traced(sources, ("city", "level", "old"), before, after, browser)
+    traced = trust.traced(sources, dict.fromkeys(("city", "level", "old"), browser), before, after)
     assert traced == {"$phone": browser, "city": browser, "level": browser}
 
 
 def test_a_trusted_source_that_says_the_same_makes_a_value_trusted_and_no_public_one_takes_it_back() -> None:
     browser, server = trust.of_key(KeyKind.BROWSER, 3, NOW).as_text(), trust.of_key(KeyKind.SERVER, 1, NOW).as_text()
     held = {"$phone": "1"}
-    assert trust.traced({"$phone": browser}, ("$phone",), held, held, server) == {"$phone": server}
-    assert trust.traced({"$phone": server}, ("$phone",), held, held, browser) == {"$phone": server}
+    assert trust.traced({"$phone": browser}, {"$phone": server}, held, held) == {"$phone": server}
+    assert trust.traced({"$phone": server}, {"$phone": browser}, held, held) == {"$phone": server}

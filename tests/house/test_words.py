@@ -15,6 +15,7 @@ from babel.messages.pofile import read_po
 
 from config import HERE
 from smsapp import words
+from smsapp.domain.headline import Say
 from smsapp.domain.run import (
     HOLD_RULES,
     CancelReason,
@@ -22,10 +23,11 @@ from smsapp.domain.run import (
     HoldReason,
     PinReason,
     RunFailure,
-    RunState,
+    RunStanding,
     RunVerdict,
 )
-from smsapp.words import general, reports
+from smsapp.domain.trust import Origin
+from smsapp.words import general, headlines, reports
 from tests.house.source import product
 
 KEYWORDS: dict[str, tuple[int, ...] | None] = {
@@ -193,12 +195,14 @@ def test_retired_words_stay_out_of_english(chinese: Catalog) -> None:
     [
         (reports.HOLDS, HoldReason),
         (reports.FAILURES, RunFailure),
-        (reports.RUN_STATES, RunState),
+        (reports.STANDINGS, RunStanding),
+        (reports.ORIGINS, Origin),
+        (headlines.SENTENCES, Say),
         (reports.VERDICTS, RunVerdict),
         (reports.CANCELLED, CancelReason),
         (reports.STAYS, PinReason),
     ],
-    ids=["holds", "failures", "states", "verdicts", "cancelled", "pins"],
+    ids=["holds", "failures", "standings", "origins", "headlines", "verdicts", "cancelled", "pins"],
 )
 def test_every_member_of_a_run_has_words_and_every_word_a_member(said: dict[Any, Any], members: type[Enum]) -> None:
     assert set(said) == set(members)

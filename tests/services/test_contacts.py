@@ -261,6 +261,7 @@ def test_a_new_phone_property_is_read_from_all_contacts(
     monkeypatch.setattr(contacts, "REBUILD_CHUNK", 2)
     reported = [record(key, f"u{i}", mobile=f"1390013900{i}") for i in range(5)]
     report([*reported, record(key, "none", a=1)], "", now)
+    builders.channel(phone_property="mobile")
     assert contacts.rebuild_phones("mobile") == 6
     assert phones("u4") == {"mobile": "+8613900139004"}
     assert phones("none") == {}

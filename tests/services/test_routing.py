@@ -21,6 +21,7 @@ from smsapp.domain.sms_template import fit, neutral, variables
 from smsapp.services import channels, frozen, routing, sending, verify
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
+from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
 from smsapp.store.ledger import Answered
 from smsapp.store.runs import Run
@@ -359,3 +360,21 @@ def test_the_switch_is_all_or_nothing(app: Flask, both: TwoChannels, monkeypatch
     both.swept()
     work(app, both.clock)
     assert (both.whole().accepted, set(both.texts().values())) == (6, {1})
+
+
+def test_a_second_channel_that_asks_for_trusted_numbers_takes_over_none_of_others(
+    app: Flask, both: TwoChannels
+) -> None:
+    second = both.there.channel_id
+    with writing() as current:
+        current.execute(sa.update(ChannelRow).where(ChannelRow.id == second).values(trusted_numbers=True))
+    both.first.script = after(0, DOWN)
+    both.patience(app)
+    run = the_run(both.run_id)
+    assert (both.moved(), run.stays, run.state) == ([], "trusted_numbers", RunState.HELD)
+    with pytest.raises(Refusal):
+        routing.move(both.run_id, OPERATOR, both.clock.now)
+    with writing() as current:
+        current.execute(sa.update(ChannelRow).where(ChannelRow.id == second).values(trusted_numbers=False))
+    both.swept()
+    assert len(both.moved()) == 1

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.services import small_files, sms_templates, template_files, template_imports
+from smsapp.services import sms_templates, template_files, template_imports
+from smsapp.services.tables import limited
 from smsapp.services.trail import Actor
 from smsapp.store.db import session
 from smsapp.store.people import Trail
@@ -240,8 +241,20 @@ def test_a_cell_with_a_formula_is_told_and_the_other_rows_kept(take):
 
 def test_a_row_with_too_many_cells_or_an_open_quote_is_told(take):
     taken = take("t.csv", 'code,text\nA,您好，再见\nB,您好,再见\nC,"没关上\nD,x\n')
-    assert told(taken) == [(3, "sheet_row_too_long"), (4, "sheet_quotes")]
+    assert told(taken) == [(3, "sheet_row_too_long"), (4, "record_bad_quotes")]
+    assert stored() == [("A", "pending"), ("D", "pending")]
+
+
+def test_a_row_with_unreadable_characters_is_told(take):
+    taken = take("t.csv", b"code,text\nA,ok\nB,\x81\xff\xff\n")
+    assert told(taken) == [(3, "record_bad_text")]
     assert stored() == [("A", "pending")]
+
+
+def test_yaml_that_is_long_or_nested_costs_nothing(take):
+    assert unusable(take, "t.yaml", b"- {code: A, text: x}\n" * 60_000) == "sheet_yaml_too_large"
+    assert unusable(take, "t.yaml", b"- " * 100_000) == "sheet_unreadable"
+    assert unusable(take, "t.yaml", b"[" * 100_000) == "sheet_unreadable"
 
 
 def test_entries_of_a_list_that_are_no_templates_are_told(take):
@@ -259,24 +272,25 @@ def test_entries_of_a_list_that_are_no_templates_are_told(take):
     [
         ("t.doc", b"x", "sheet_kind_unknown"),
         ("t", b"x", "sheet_kind_unknown"),
-        ("t.csv", b"", "sheet_empty"),
-        ("t.csv", b" \r\n", "sheet_empty"),
-        ("t.csv", b"code,text\n", "sheet_without_rows"),
+        ("t.csv", b"", "file_empty"),
+        ("t.csv", b" \r\n", "file_empty"),
+        ("t.csv", b"code,text\n", "file_only_headings"),
         ("t.csv", "SMS_1,您好\nSMS_2,再见".encode(), "template_columns_missing"),
         ("t.csv", b"code,name\nA,B", "template_columns_missing"),
-        ("t.csv", b"text\n\x81\xff\xff", "sheet_encoding_unknown"),
-        ("t.csv", b"\xff\xfet\x00\x00\xd8", "sheet_encoding_unknown"),
+        ("t.csv", b"\xff\xfet\x00\x00\xd8", "template_columns_missing"),
+        ("t.json", b"\x81\xff\xff", "file_binary"),
+        ("t.csv", b"%PDF-1.7", "file_pdf"),
         ("t.json", b"{", "sheet_unreadable_at"),
         ("t.json", b"7", "template_file_without_list"),
         ("t.json", b"{}", "template_file_without_list"),
-        ("t.json", b"[]", "sheet_without_rows"),
+        ("t.json", b"[]", "file_only_headings"),
         ("t.json", b'[{"code": "A"}]', "template_columns_missing"),
         ("t.json", b"[" * 100_000, "sheet_unreadable"),
         ("t.yaml", b"a: [", "sheet_unreadable_at"),
         ("t.yaml", b"\x00", "sheet_unreadable"),
         ("t.yaml", b"- !!python/object/apply:os.system [ls]", "template_columns_missing"),
-        ("t.xlsx", b"PK\x03\x04 nothing", "sheet_unreadable"),
-        ("t.xlsx", b"no zip at all", "sheet_unreadable"),
+        ("t.xlsx", b"PK\x03\x04 nothing", "file_damaged"),
+        ("t.xlsx", b"no zip at all", "template_columns_missing"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_whole(take, name, content, code):
@@ -288,16 +302,14 @@ def test_an_archive_without_a_workbook_is_refused(take):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    assert unusable(take, "t.xlsx", out.getvalue()) == "sheet_unreadable"
+    assert unusable(take, "t.xlsx", out.getvalue()) == "file_archive"
 
 
 def test_files_larger_than_anybody_needs_are_refused(take, monkeypatch):
-    monkeypatch.setattr(small_files, "MOST_INFLATED", 1000)
-    assert unusable(take, "t.xlsx", FILES["t.xlsx"]) == "file_unpacks_too_large"
     monkeypatch.setattr(template_files, "MOST_ROWS", 2)
     assert unusable(take, "t.csv", FILES["t.csv"]) == "sheet_too_many_rows"
     assert unusable(take, "t.json", FILES["t.json"]) == "sheet_too_many_rows"
-    monkeypatch.setattr(small_files, "MOST_BYTES", 100)
+    monkeypatch.setattr(limited, "MOST_BYTES", 100)
     assert unusable(take, "t.csv", FILES["t.csv"]) == "sheet_too_large"
 
 

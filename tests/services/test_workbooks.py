@@ -11,8 +11,9 @@ import openpyxl
 import pytest
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 
+from smsapp.domain import columns
 from smsapp.domain.errors import Refusal
-from smsapp.services import sheets, small_files, workbooks
+from smsapp.services.tables import formats, reading, recognition, workbooks
 
 ROWS = '<row r="1"><c r="A1"><v>1</v></c><c r="B1"><v>2</v></c></row>'
 
@@ -33,7 +34,7 @@ def book(rows: str = ROWS, **parts: bytes) -> bytes:
 
 
 def read(path: Path) -> list[Any]:
-    return [row for rows, _read in sheets.chunks(path, sheets.recognise(path), 0, 1000) for row in rows]
+    return [row for rows, _read in reading.chunks(path, recognition.recognise(path), 0, 1000) for row in rows]
 
 
 def refused(path: Path, content: bytes) -> str:
@@ -53,8 +54,6 @@ def test_a_part_that_unfolds_to_much_is_refused(path: Path, name: str) -> None:
     content = book(**{name: b" " * (workbooks.MOST_PART + 1)})
     assert len(content) < 100_000
     assert refused(path, content) == "file_unpacks_too_large"
-    with pytest.raises(Refusal, match="file_unpacks_too_large"):
-        list(small_files.rows("f.xlsx", content))
 
 
 def test_shared_texts_are_limited_under_any_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +68,7 @@ def test_shared_texts_are_limited_under_any_name(path: Path, monkeypatch: pytest
     texts = b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"/>'
     parts = {"[Content_Types].xml": types, "xl/texts.xml": texts.ljust(workbooks.MOST_PART + 1)}
     path.write_bytes(book(**parts))
-    assert sheets.recognise(path).kind == "xlsx"
+    assert recognition.recognise(path).kind == "xlsx"
     parts["xl/texts.xml"] += b"  "
     assert refused(path, book(**parts)) == "file_unpacks_too_large"
 
@@ -77,16 +76,14 @@ def test_shared_texts_are_limited_under_any_name(path: Path, monkeypatch: pytest
 def test_a_row_number_beyond_a_sheet_is_refused(path: Path) -> None:
     row = '<row r="20000000"><c r="A20000000"><v>3</v></c></row>'
     assert refused(path, book(ROWS + row)) == "file_too_many_rows"
-    with pytest.raises(Refusal, match="file_too_many_rows"):
-        list(small_files.rows("f.xlsx", book(ROWS + row)))
 
 
 def test_missing_rows_are_empty_up_to_a_limit(path: Path) -> None:
     near = '<row r="4"><c r="A4"><v>4</v></c></row>'
     far = '<row r="20005"><c r="A20005"><v>5</v></c></row>'
     path.write_bytes(book(ROWS + near + far))
-    form = sheets.recognise(path)
-    [(rows, _read)] = sheets.chunks(path, sheets.Format("xlsx", header=False), 0, 30_000)
+    form = recognition.recognise(path)
+    [(rows, _read)] = reading.chunks(path, formats.Format("xlsx"), 0, 30_000)
     assert (form.kind, rows) == ("xlsx", [["1", "2"], [], [], ["4"]])
 
 
@@ -100,12 +97,12 @@ def test_a_table_of_more_columns_than_a_contact_has_properties_is_refused(path: 
     assert refused(path, book('<row r="1"><c r="ZZ1"><v>1</v></c></row>')) == "file_too_wide"
     assert refused(path, (",".join("abc" for _ in range(302)) + "\n1\n").encode()) == "file_too_wide"
     path.write_bytes((",".join("abc" for _ in range(301)) + ",,,\n1\n").encode())
-    assert sheets.recognise(path).kind == "csv"
+    assert recognition.recognise(path).kind == "csv"
 
 
 def test_a_wide_row_further_down_is_cut_and_known_as_too_wide(path: Path) -> None:
     path.write_bytes(b"id,a\n1,2\n3,4" + b"," * 5000 + b"x\n")
-    [(rows, _read)] = sheets.chunks(path, sheets.recognise(path), 0, 10)
+    [(rows, _read)] = reading.chunks(path, recognition.recognise(path), 0, 10)
     assert rows[0] == ["1", "2"]
     assert rows[1] is not None
     assert (len(rows[1]), rows[1][-1]) == (302, "x")
@@ -119,6 +116,6 @@ def test_a_csv_without_ends_of_rows_is_refused(path: Path, content: bytes) -> No
 def test_a_formula_without_result_is_told_also_where_nothing_else_stands_in_its_row(path: Path) -> None:
     formula = '<row r="2"><c r="A2"><f>1+1</f></c></row><row r="3"><c r="A3"><f>1+2</f><v>3</v></c></row>'
     path.write_bytes(book(ROWS + formula))
-    form = sheets.recognise(path)
-    [(rows, _read)] = sheets.chunks(path, sheets.Format("xlsx", header=False, formulas=form.formulas), 0, 10)
-    assert rows == [["1", "2"], [sheets.FORMULA], ["3"]]
+    form = recognition.recognise(path)
+    [(rows, _read)] = reading.chunks(path, formats.Format("xlsx", formulas=form.formulas), 0, 10)
+    assert rows == [["1", "2"], [columns.FORMULA], ["3"]]

@@ -330,7 +330,7 @@ def test_a_viewer_may_not_export(client: Pages) -> None:
         ("sending", {"state": "sending"}, "Sending: 27 of 35"),
         ("sending", {"state": "held", "hold_reason": "quiet_hours"}, "outside the sending hours"),
         ("sending", {"state": "held", "hold_reason": "balance"}, "no money left"),
-        ("sending", {"state": "ending"}, "Ending."),
+        ("sending", {"state": "ending"}, "A person is ending it."),
         ("sent", {"state": "done", "verdict": "sent", "finished_at": ledgers.OPENED}, "Finished."),
         ("failed", {"state": "done", "verdict": "failed", "finished_at": ledgers.OPENED}, "refused the account's key"),
         ("stopped", {"state": "done", "verdict": "stopped", "finished_at": ledgers.OPENED}, "Ended by a person."),

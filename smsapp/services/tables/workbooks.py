@@ -13,9 +13,9 @@ from openpyxl.xml.constants import ARC_CONTENT_TYPES, SHARED_STRINGS, WORKSHEET_
 from openpyxl.xml.functions import fromstring
 
 from smsapp.domain.errors import Problem, Refusal
+from smsapp.services.tables.formats import MOST_COLUMNS
+from smsapp.services.tables.shared_texts import read_shared_texts
 
-MOST_COLUMNS = 301
-"""As many properties as a contact may have, and its id."""
 MOST_ROWS = 1_048_576
 """Excel's own limit."""
 MOST_EMPTY_ROWS = 10_000
@@ -74,7 +74,7 @@ def first_sheet(file: BinaryIO, *, formulas: bool = False) -> Any:
 def rows(sheet: Any) -> Iterator[Cells]:
     """Yield the rows of a sheet that are not empty; raise Refusal or one of DAMAGED.
 
-    A cell beyond the last column that may be used counts as the one behind that.
+    A cell beyond the last column that may be used counts as the one behind that. An error (#N/A) is no value.
     """
     book, at = sheet.parent, 0
     with _Source(sheet._get_source()) as source:
@@ -102,7 +102,7 @@ def _dense(number: int, held: list[dict[str, Any]]) -> Cells:
     places = [min(cell["column"], MOST_COLUMNS + 1) - 1 for cell in held]
     values: list[Any] = [None] * (max(places) + 1)
     for place, cell in zip(places, held, strict=True):
-        values[place] = cell["value"]
+        values[place] = None if cell["data_type"] == "e" else cell["value"]
     return number, values, [place for place, cell in zip(places, held, strict=True) if cell["data_type"] == "f"]
 
 
@@ -112,6 +112,12 @@ def _too_large() -> Refusal:
 
 class _Reader(ExcelReader):
     """Reads no sheets of charts: they hold no rows, and would be kept in memory whole."""
+
+    def read_strings(self) -> None:
+        part = self.package.find(SHARED_STRINGS)  # type: ignore[no-untyped-call]
+        if part is not None:
+            with self.archive.open(part.PartName[1:]) as file:
+                self.shared_strings = read_shared_texts(file)
 
     def read_chartsheet(self, sheet: Any, rel: Any) -> None:
         return

@@ -1,0 +1,166 @@
+"""Rows of CSV files. What is well written is read in C, in bulk; where quotation marks are wrong, row by row.
+
+A row that cannot be read (its quotation marks are open or stand in the middle of a cell) costs no other row: reading
+goes on at the next line that is a row of the table by itself, and what lies between is told with the bad row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+from smsapp.domain import csv_text
+from smsapp.domain.columns import BrokenRow, Row
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.services.tables.formats import MOST_COLUMNS, Format
+
+BLOCK = 1 << 16
+"""Characters that are looked at together: more of them leave the processor's cache, which costs a tenth."""
+MOST_LINE = 1 << 20
+"""Characters of a line, or of a row with line breaks in its cells: no program writes a longer one for 300 columns."""
+MOST_REREAD = 256 << 20
+"""Characters read again behind rows that cannot be read: more are no accident but an attempt to keep us busy."""
+MOST_KEPT = 1 << 15
+"""Characters of a row that cannot be read, to show it."""
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t|]*\r?\n?', re.IGNORECASE)
+"""What Excel understands in a file's first line, and shows to nobody."""
+
+
+def separator_of(first_line: str) -> str | None:
+    """Return the separator that a file's first line names ("sep=;"), None if it is an ordinary line."""
+    match = SEPARATOR_LINE.fullmatch(without_marks(first_line))
+    return match[1] if match else None
+
+
+def without_marks(first_line: str) -> str:
+    """Return a file's first line without byte-order marks."""
+    return first_line.lstrip("\ufeff")
+
+
+class CsvRows:
+    """Rows of a CSV file, in the order of the file."""
+
+    def __init__(self, file: BinaryIO, form: Format) -> None:
+        # Kept, because it closes the file when it goes.
+        self._text = io.TextIOWrapper(file, encoding=form.encoding, errors="replace", newline="")
+        self._delimiter = form.delimiter
+        blanks = " " if form.delimiter == "\t" else " \t"
+        self._blank_after_quote = re.compile(rf'(?<!")"[{blanks}]+(?={re.escape(form.delimiter)}|[\r\n]|\Z)')
+        first = self._text.readline(MOST_LINE)
+        self._open = [] if not first or separator_of(first) else [without_marks(first)]
+        """Lines of a row that has not ended yet."""
+        self._ready: list[Row] = []
+        self._width = 0
+        """Cells of the first row that holds any."""
+        self._reread = 0
+        self._at_end = False
+
+    def take(self, count: int) -> list[Row]:
+        """Return the next rows, at most `count`; none at the end. An empty line is []."""
+        while len(self._ready) < count and not self._at_end:
+            self._read_block()
+        rows, self._ready = self._ready[:count], self._ready[count:]
+        return rows
+
+    def _read_block(self) -> None:
+        lines = self._text.readlines(BLOCK)
+        self._at_end = not lines
+        if self._open:
+            lines, self._open = self._open + lines, []
+        rows: list[Row] = []
+        if self._read_good(lines, rows) < len(lines) or len(rows) < len(lines):
+            rows = self._read_carefully(lines)
+        if not self._width:
+            self._width = next((len(row) for row in rows if any(row)), 0)
+        if csv_text.is_unusual("".join(lines)):
+            rows = [[*map(csv_text.plain, row)] if isinstance(row, list) else row for row in rows]
+        if max(map(len, rows), default=0) > MOST_COLUMNS:
+            rows = [row if len(row) <= MOST_COLUMNS else _cut(row) for row in rows]
+        self._ready += rows
+
+    def _reader(self, lines: Sequence[str], *, strict: bool = True) -> Any:
+        return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True, strict=strict)
+
+    def _read_good(self, lines: Sequence[str], rows: list[Row]) -> int:
+        """Append the rows up to the first one that cannot be read; return how many lines they take."""
+        reader = self._reader(lines)
+        before, used = len(rows), 0
+        try:
+            rows.extend(reader)
+            return len(lines)
+        except csv.Error:
+            # What was read is in `rows`; where the last good row ended tells a second reading, of these rows only.
+            good = len(rows) - before
+            again = self._reader(lines)
+            for _row in itertools.islice(again, good):
+                used = again.line_num
+            return used
+
+    def _read_carefully(self, lines: Sequence[str]) -> list[Row]:
+        """Return the rows of these lines; those of a row that has not ended are put into `_open`."""
+        rows: list[Row] = []
+        while lines:
+            lines = lines[self._read_good(lines, rows) :]
+            if not lines:
+                break
+            self._width = self._width or next((len(row) for row in rows if any(row)), 0)
+            mended = self._mended(lines[0])
+            end = 1 if mended else self._end_of_broken(lines)
+            if not end:
+                self._open = list(lines)
+                break
+            rows.append(mended or self._broken("".join(lines[:end])[:MOST_KEPT]))
+            lines = lines[end:]
+        return rows
+
+    def _mended(self, line: str) -> list[str] | None:
+        """Return the cells of a line whose only fault are blanks between a quotation mark and the separator."""
+        try:
+            return next(self._reader([self._blank_after_quote.sub('"', line)]), None)
+        except csv.Error:
+            return None
+
+    def _end_of_broken(self, lines: Sequence[str]) -> int:
+        """Return how many lines belong to the row that begins here and cannot be read; 0 if more are needed to say."""
+        forgiving = self._reader([*lines, "\n"], strict=False)
+        try:
+            next(forgiving)
+            end = int(forgiving.line_num)
+        except csv.Error:
+            end = len(lines) + 1
+        is_open, length = end > len(lines), sum(map(len, lines))
+        if is_open and not self._at_end and length < MOST_LINE:
+            return 0
+        self._reread += length
+        if self._reread > MOST_REREAD:
+            raise Refusal(Problem("file_quotes", "file"))
+        for i in range(1, min(end, len(lines))):
+            if self._is_row(lines[i]):
+                return i
+        if is_open and not self._at_end:
+            raise Refusal(Problem("file_line_too_long", "file"))
+        return min(end, len(lines))
+
+    def _is_row(self, line: str) -> bool:
+        """Return whether the line begins a row of the table, be its own quotation marks right or wrong."""
+        try:
+            cells = next(self._reader([line], strict=False))
+        except csv.Error:
+            return False
+        return len(cells) == (self._width or len(cells))
+
+    def _broken(self, text: str) -> BrokenRow:
+        try:
+            cells: list[str] = next(self._reader(io.StringIO(text, newline="").readlines(), strict=False), [])
+        except csv.Error:
+            cells = text.split(self._delimiter)
+        return BrokenRow([*cells[:-1], *[cell.rstrip("\r\n") for cell in cells[-1:]]][:MOST_COLUMNS])
+
+
+def _cut(row: Row) -> Row:
+    """Return a row with one cell more than there may be columns, if there is anything in the cells behind."""
+    return [*row[:MOST_COLUMNS], *itertools.islice(filter(None, row[MOST_COLUMNS:]), 1)]

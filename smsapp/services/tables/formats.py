@@ -1,0 +1,84 @@
+"""How a table is to be read: what was recognised, and what a person chose instead."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from smsapp.domain.errors import Problem, Refusal
+
+CSV, XLSX = "csv", "xlsx"
+DELIMITERS = (",", ";", "\t", "|")
+ENCODINGS = ("utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "cp1252", "shift_jis", "euc_kr")
+"""Those that may be chosen. A byte-order mark is skipped whatever the encoding."""
+MOST_COLUMNS = 301
+"""As many properties as a contact may have, and its id."""
+MOST_HEADING_ROW = 20
+"""The headings are among so many first rows."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How to read a file."""
+
+    kind: str
+    """CSV or XLSX"""
+    encoding: str = ""
+    """CSV only, as Python names it"""
+    delimiter: str = ""
+    """CSV only"""
+    heading_row: int = 0
+    """The number, from 1, of the row with the headings; rows above it are left out. 0: there are none."""
+    formulas: bool = False
+    """XLSX only: there are cells with formulas, which may have no stored result."""
+
+    @property
+    def header(self) -> bool:
+        return self.heading_row > 0
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Format:
+        return cls(**kept)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person chose about the reading of a file; None leaves what was recognised."""
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    heading_row: int | None = None
+
+    def applied(self, recognised: Format) -> Format:
+        """Return the format with what was chosen; raise Refusal for what cannot be chosen."""
+        changed: dict[str, Any] = {}
+        if self.heading_row is not None:
+            if not 0 <= self.heading_row <= MOST_HEADING_ROW:
+                raise Refusal(Problem("table_heading_row", "heading_row", {"most": MOST_HEADING_ROW}))
+            changed["heading_row"] = self.heading_row
+        if recognised.kind == CSV:
+            if self.encoding is not None:
+                changed["encoding"] = known_encoding(self.encoding)
+            if self.delimiter is not None:
+                if self.delimiter not in DELIMITERS:
+                    raise Refusal(Problem("table_delimiter", "delimiter"))
+                changed["delimiter"] = self.delimiter
+        return replace(recognised, **changed)
+
+
+def known_encoding(name: str) -> str:
+    """Return the encoding of ENCODINGS that this name means (GBK is a part of GB 18030); raise Refusal."""
+    aliases: Mapping[str, str] = {"gbk": "gb18030", "gb2312": "gb18030", "iso8859-1": "cp1252", "utf-8-sig": "utf-8"}
+    try:
+        plain = codecs.lookup(name).name
+    except LookupError:
+        plain = ""
+    found = {codecs.lookup(encoding).name: encoding for encoding in ENCODINGS}.get(aliases.get(plain, plain))
+    if found is None:
+        raise Refusal(Problem("table_encoding", "encoding", {"known": ", ".join(ENCODINGS)}))
+    return found

@@ -1,0 +1,142 @@
+"""Uploaded files of contacts on their way in."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from smsapp.domain.columns import ImportState
+from smsapp.store.db import Base, changed, session
+
+BEGUN_NOT = (ImportState.RECEIVED, ImportState.UPLOADED)
+"""States of files that nobody has started."""
+
+
+class Import(Base):
+    """An uploaded file of contacts on its way in. `position` rows are committed: a restart goes on after them."""
+
+    __tablename__ = "import"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file_name: Mapped[str] = mapped_column(sa.String(255))
+    path: Mapped[str] = mapped_column(sa.String(255))
+    """Relative to the instance folder's uploads."""
+    format: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """services/tables/formats.py Format.as_json(), as recognised, and as chosen once it was started"""
+    preview: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """{"rows": the first rows as they stand}; of a file that is no table {"facts": those of the failure}"""
+    mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """domain/columns.py Layout.as_json(), with the file's "width" and "headings" """
+    state: Mapped[str] = mapped_column(sa.String(20))
+    """domain/columns.py ImportState"""
+    failure: Mapped[str] = mapped_column(sa.String(60), default="")
+    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    read_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    position: Mapped[int] = mapped_column(default=0)
+    added: Mapped[int] = mapped_column(default=0)
+    changed: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[int] = mapped_column(default=0)
+    without_number: Mapped[int] = mapped_column(default=0)
+    """Rows that were kept and whose contact has no number that can be used."""
+    lease_until: Mapped[dt.datetime | None]
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
+    created_at: Mapped[dt.datetime]
+    finished_at: Mapped[dt.datetime | None]
+
+
+def imports(limit: int = 50) -> list[Import]:
+    """Return the newest imports first."""
+    return list(session().scalars(sa.select(Import).order_by(Import.id.desc()).limit(limit)))
+
+
+def import_(import_id: int) -> Import | None:
+    return session().get(Import, import_id)
+
+
+def waiting(created_by: int | None) -> tuple[int, int]:
+    """Return how many files of a person nobody has started, and how many bytes they are together."""
+    mine = Import.created_by.is_(None) if created_by is None else Import.created_by == created_by
+    totals = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Import.size), 0))
+    count, size = session().execute(totals.where(mine, Import.state.in_(BEGUN_NOT))).one()
+    return int(count), int(size)
+
+
+def claim_recognition(current: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
+    """Take a file that is to be recognised and that no worker holds."""
+    free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
+    claimed = sa.update(Import).where(Import.id == import_id, Import.state == ImportState.RECEIVED, free)
+    return changed(current, claimed.values(lease_until=until)) == 1
+
+
+def end_recognition(
+    current: Session,
+    import_id: int,
+    state: ImportState,
+    *,
+    form: Mapping[str, Any],
+    preview: Mapping[str, Any],
+    failure: str = "",
+) -> bool:
+    """Enter what a file was recognised as; False if it is gone, or somebody else has done it."""
+    ended = sa.update(Import).where(Import.id == import_id, Import.state == ImportState.RECEIVED)
+    values = {"state": state, "format": form, "preview": preview, "failure": failure, "lease_until": None}
+    return changed(current, ended.values(**values)) == 1
+
+
+def claim_import(current: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
+    """Take an import that nobody works on; False if it is done, unknown, or held by a worker that is alive."""
+    taken = sa.update(Import).where(Import.id == import_id, *_unattended(now))
+    return changed(current, taken.values(state=ImportState.RUNNING, lease_until=until)) == 1
+
+
+def advance_import(
+    current: Session, import_id: int, position: int, until: dt.datetime, counts: Mapping[str, int], read_bytes: int
+) -> bool:
+    """Note a chunk that begins at row `position`; False if another worker was there first."""
+    here = (Import.id == import_id, Import.state == ImportState.RUNNING, Import.position == position)
+    moved = (
+        sa.update(Import)
+        .where(*here)
+        .values(
+            position=Import.position + counts["rows"],
+            added=Import.added + counts["added"],
+            changed=Import.changed + counts["changed"],
+            refused=Import.refused + counts["refused"],
+            without_number=Import.without_number + counts["without_number"],
+            read_bytes=read_bytes,
+            lease_until=until,
+        )
+    )
+    return changed(current, moved) == 1
+
+
+def end_import(current: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> None:
+    ended = sa.update(Import).where(Import.id == import_id)
+    changed(current, ended.values(state=state, failure=failure, finished_at=now, lease_until=None))
+
+
+def stranded_imports(now: dt.datetime) -> list[int]:
+    """Return imports that wait for a worker or whose worker fell silent: the sweep rings for them."""
+    return list(session().scalars(sa.select(Import.id).where(*_unattended(now))))
+
+
+def stranded_recognitions(now: dt.datetime) -> list[int]:
+    """Return files that wait to be recognised and that no worker holds."""
+    free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
+    return list(session().scalars(sa.select(Import.id).where(Import.state == ImportState.RECEIVED, free)))
+
+
+def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions that an import is to be worked on and no worker that is alive holds it."""
+    free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
+    return Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), free
+
+
+def forgotten_uploads(before: dt.datetime) -> list[Import]:
+    """Return files that were uploaded before that moment and never begun."""
+    query = sa.select(Import).where(Import.state.in_(BEGUN_NOT), Import.created_at < before)
+    return list(session().scalars(query))
