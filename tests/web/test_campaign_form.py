@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.campaign import Status
-from smsapp.services import campaign_review, campaigns, clock, sms_templates
+from smsapp.services import campaign_review, campaigns, channels, clock, sms_templates
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
@@ -306,13 +306,15 @@ def test_the_button_names_the_moment(olga: Pages, world: World) -> None:
     assert button == f"Send 2 messages on {tomorrow.day} {tomorrow:%b} {tomorrow.year} 10:00"
 
 
-def test_the_confirmation_names_the_campaign_and_its_moment(olga: Pages, world: World, app: Flask) -> None:
+def test_the_confirmation_names_the_campaign_and_its_moment(
+    world: World, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given a marketing text, and a channel that is quiet around this moment
+    monkeypatch.setattr(channels.kinds()["simulator"], "quiet_hours_exempt", False)
     now = clock.now().astimezone(ZoneInfo(ZONE))
     until = now + dt.timedelta(hours=2)
     with writing() as current:
         channel = current.get_one(ChannelRow, world.channel.id)
-        channel.kind, channel.settings = "lexintong", {}
         channel.quiet_from, channel.quiet_until = f"{now - dt.timedelta(hours=1):%H:%M}", f"{until:%H:%M}"
         current.get_one(SmsTemplate, world.template.id).purpose = "marketing"
     one = campaign(name="夜里", channel_id=world.channel.id, template_id=world.template.id, zone=ZONE)
