@@ -114,7 +114,7 @@ def known_zone(name: str) -> bool:
     return True
 
 
-IMPOSSIBLE = frozenset({"end_before_start", "date_in_the_past", "schedule_over"})
+IMPOSSIBLE = frozenset({"date_too_far", "end_before_start", "date_in_the_past", "schedule_over"})
 """Problems of what has been chosen, as opposed to what is still missing: worth saying while somebody chooses."""
 
 
@@ -135,6 +135,8 @@ def problems(schedule: Schedule, now: dt.datetime) -> list[Problem]:
         found.append(Problem("monthdays_missing", "schedule"))
     if schedule.recurring and schedule.start and schedule.end and schedule.end < schedule.start:
         found.append(Problem("end_before_start", "schedule"))
+    if any(date is not None and date >= HORIZON for date in (schedule.start, schedule.end)):
+        return [Problem("date_too_far", "schedule", {"year": HORIZON.year})]
     if not found and next_due(schedule, now) is None:
         found.append(Problem("schedule_over" if schedule.recurring else "date_in_the_past", "schedule"))
     return found
@@ -194,7 +196,7 @@ def _fires(schedule: Schedule, after: dt.datetime) -> Iterator[Fire]:
 def _due_dates(schedule: Schedule, first: dt.date) -> Iterator[tuple[dt.date, bool]]:
     """Yield due local dates in order, each once, and whether it stands in for a day that its month lacks."""
     if schedule.kind is Kind.ONCE:
-        if schedule.start is not None and schedule.start >= first:
+        if schedule.start is not None and first <= schedule.start < HORIZON:
             yield schedule.start, False
         return
     if (schedule.kind is Kind.WEEKLY and not schedule.weekdays) or (
@@ -202,7 +204,7 @@ def _due_dates(schedule: Schedule, first: dt.date) -> Iterator[tuple[dt.date, bo
     ):
         return
     date, end = first, min(schedule.end or HORIZON, HORIZON)
-    while date <= end:
+    while date <= end and date < HORIZON:
         if schedule.kind is Kind.MONTHLY:
             last = calendar.monthrange(date.year, date.month)[1]
             if date.day in schedule.monthdays or (date.day == last and LAST_DAY in schedule.monthdays):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from smsapp.domain import message
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status, Tab, offered
 from smsapp.domain.funnel import Funnel
-from smsapp.domain.run import RunState
+from smsapp.domain.run import RunStanding, RunState, RunVerdict, standing
 from smsapp.domain.schedule import Fire, Schedule
 from smsapp.store import campaign_list, recipients, runs
 from smsapp.store.campaigns import Campaign, due_between
@@ -65,9 +66,18 @@ class Line:
         return self.run.hold_reason if self.run is not None and self.run.state == RunState.HELD else ""
 
     @property
-    def unsent(self) -> int:
-        """Targeted people whose message was refused or is in doubt: shown, so that "sent" does not hide them."""
-        return self.funnel.refused + self.funnel.unconfirmed if self.funnel else 0
+    def standing(self) -> RunStanding | RunVerdict | None:
+        """How the run that is held stands, or that there was nobody to write to; None where the status says it all."""
+        if self.run is not None and self.run.state == RunState.HELD:
+            return standing(self.run.state, self.run.hold_reason, self.run.verdict)
+        is_sent = self.campaign.status == Status.SENT
+        return RunVerdict.NOBODY if is_sent and self.funnel is not None and not self.funnel.planned else None
+
+    @property
+    def losses(self) -> list[tuple[message.Status, int]]:
+        """Messages that were refused, not delivered or are unconfirmed: shown, so that "sent" does not hide them."""
+        states = (message.Status.REFUSED, message.Status.UNDELIVERED, message.Status.UNCONFIRMED)
+        return [(state, n) for state in states if (n := self.funnel.count(state))] if self.funnel else []
 
     def ends_at(self, now: dt.datetime) -> dt.datetime | None:
         """Return when the run will be through at its present pace."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -303,6 +304,15 @@ class Review(Look):
             return None
         hours = frozen.quiet_hours(self.template, self.channel, self.draft.schedule.zone) if self.template else None
         return forecasts.forecast(self._begins, self.counts.planned, self.channel.rate, hours)
+
+    @cached_property
+    def waits_until(self) -> dt.datetime | None:
+        """When quiet hours let the first text leave, in the schedule's zone; None if it may leave at once."""
+        if self.template is None or self.channel is None or self._begins is None:
+            return None
+        hours = frozen.quiet_hours(self.template, self.channel, self.draft.schedule.zone)
+        until = hours.over_at(self._begins) if hours else None
+        return until.astimezone(ZoneInfo(self.draft.schedule.zone)) if until else None
 
     @property
     def _begins(self) -> dt.datetime | None:

@@ -35,6 +35,8 @@ bp.add_app_template_filter(format_currency, "money")
 bp.add_app_template_filter(words.state, "message_state")
 bp.add_app_template_filter(words.reason, "message_reason")
 bp.add_app_template_filter(words.hold, "hold_reason")
+bp.add_app_template_filter(words.standing, "standing")
+bp.add_app_template_filter(words.standing_colour, "standing_colour")
 bp.add_app_template_filter(outcomes.explanation, "explanation")
 
 CSV = "text/csv; charset=utf-8"

@@ -15,6 +15,7 @@ from smsapp.domain.writing import Form
 from smsapp.words.dates import written_date
 
 PROBLEMS = {
+    "date_too_far": _l("Choose a date before the year %(year)s."),
     "name_missing": _l("Give the campaign a name, so that it can be found again."),
     "name_too_long": _l("The name of a campaign has at most %(most)s characters."),
     "segment_missing": _l("Choose whom to write to."),

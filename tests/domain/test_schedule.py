@@ -350,3 +350,12 @@ def test_a_copy_of_a_recurring_campaign_starts_today_and_keeps_its_length() -> N
     assert moved_forward(over, now).end == dt.date(2026, 12, 2)
     assert moved_forward(ahead, now) == ahead
     assert moved_forward(Schedule(), now) == Schedule()
+
+
+@pytest.mark.parametrize("kind", [Kind.ONCE, Kind.DAILY])
+@pytest.mark.parametrize("date", [dt.date(9990, 1, 1), dt.date(9999, 12, 31)])
+def test_a_date_at_the_end_of_the_calendar_gets_a_sentence(kind: Kind, date: dt.date) -> None:
+    schedule = Schedule(kind=kind, zone="Asia/Shanghai", time=dt.time(10), start=date)
+    now = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+    assert [problem.code for problem in problems(schedule, now)] == ["date_too_far"]
+    assert next_due(schedule, now) is None

@@ -232,6 +232,7 @@ def test_five_thousand_premium_numbers_get_nothing(app: Flask, clock: FakeClock)
 
 def test_the_class_of_numbers_that_are_there_already_is_read_with_them(app: Flask, clock: FakeClock) -> None:
     builders.contact(properties={"mobile": "+44 20 7183 8750"})
+    channel = builders.channel(phone_property="mobile")
     contacts.rebuild_phones("mobile")
-    counts = audience.counts(builders.segment().id, builders.channel(phone_property="mobile").id, now=clock.now)
+    counts = audience.counts(builders.segment().id, channel.id, now=clock.now)
     assert dict(counts.left_out) == {Left.NUMBER_CLASS: 1}

@@ -169,7 +169,45 @@ def test_a_row_has_the_four_numbers_and_says_what_failed(olga: Pages) -> None:
     page = olga.get("/campaigns/")
 
     assert [text.split()[0] for text in page.texts(f"#campaign-{one.id} td.number")] == ["10", "10", "8", "8"]
-    assert "2 not sent" in page.get_text()
+    assert "Refused by the channel 2" in page.get_text()
+
+
+def test_what_may_have_been_sent_is_not_counted_among_what_failed(olga: Pages) -> None:
+    one = builders.campaign(status=Status.SENT)
+    with_run(one, delivered=5, refused=3, undelivered=1, unconfirmed=1)
+
+    row = " ".join(olga.get("/campaigns/").texts(f"#campaign-{one.id} .text-warn")[0].split())
+
+    assert row == "Refused by the channel 3 · Not delivered 1 · Unconfirmed 1"
+
+
+@pytest.mark.parametrize(
+    ("hold_reason", "word", "colour"),
+    [
+        ("paused", "Paused (by a person)", "orange"),
+        ("quiet_hours", "Waiting (by itself)", "blue"),
+        ("balance", "Held (a person is needed)", "red"),
+    ],
+)
+def test_a_held_run_does_not_look_like_one_that_is_sent(olga: Pages, hold_reason: str, word: str, colour: str) -> None:
+    one = builders.campaign(status=Status.SENDING)
+    run = with_run(one, finished=None, queued=10)
+    run.state, run.hold_reason = "held", hold_reason
+    session().commit()
+
+    assert word in olga.get("/campaigns/").texts(f"#campaign-{one.id} .badge-{colour}")
+
+
+def test_a_send_to_nobody_is_not_a_success_in_green(olga: Pages) -> None:
+    one = builders.campaign(status=Status.SENT)
+    run = with_run(one, delivered=0)
+    run.target = run.planned = 0
+    session().commit()
+
+    page = olga.get("/campaigns/")
+
+    assert page.texts(f"#campaign-{one.id} .badge-grey") == ["Nobody to write to"]
+    assert page.texts(f"#campaign-{one.id} .badge-green") == []
 
 
 @pytest.mark.parametrize(

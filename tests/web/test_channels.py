@@ -278,3 +278,25 @@ def test_an_administrator_chooses_the_text_that_confirms_opt_outs(client: Pages)
     page = client.as_("administrator", "en").post(f"/channels/{row.id}/confirmation", template=template.id)
     assert "The channel was saved." in page.said()
     assert page.select("select[name=template] option[selected]")[0].text.startswith("退订确认")
+
+
+def test_a_channel_says_which_countries_and_kinds_of_numbers_it_writes_to(app: Flask, client: Pages) -> None:
+    # given a form that begins with what is usual for the kind
+    ada = client.as_("administrator", "en")
+    assert ada.get("/channels/new/smpp").select_one("#countries")["value"] == "CN"
+    assert ada.get("/channels/new/simulator").select_one("#countries")["value"] == ""
+    # when countries and a kind of number are allowed, one of them mistyped at first
+    chosen = SIMULATOR | {"countries": "CN，HK 中国", "number_classes": "premium", "country": "CN"}
+    page = ada.post("/channels/new/simulator", 422, **chosen)
+    assert "“中国” names no country" in page.get_text()
+    assert page.select_one("#countries")["value"] == "CN，HK 中国"
+    page = ada.post("/channels/new/simulator", **chosen | {"countries": "CN，+852"})
+    # then it is kept, shown, and holds for test messages too
+    row = channels.by_name("演练")
+    assert (row.countries, row.number_classes, row.country) == (["CN", "HK"], ["premium"], "CN")
+    assert "China (CN), Hong Kong SAR China (HK), mobile numbers, Premium rate" in page.get_text()
+    assert filled(ada.get(f"/channels/{row.id}/edit"))["countries_"] == "CN HK"
+    page = ada.post(f"/channels/{row.id}/test", 422, number="+44 7911 123456", text="Hello")
+    assert "does not write to numbers of this kind or country" in page.get_text()
+    page = ada.post(f"/channels/{row.id}/test", 422, number="13491234567", text="卫星")
+    assert "does not write to numbers of this kind or country" in page.get_text()
