@@ -8,16 +8,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
 from smsapp.domain.campaign import Status
-from smsapp.services import campaigns, clock, sms_templates
+from smsapp.services import campaign_review, campaigns, channels, clock, sms_templates
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Property
-from smsapp.store.db import session
+from smsapp.store.db import session, writing
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.web.campaigns import confirmed_sentence
 from tests import builders
 from tests.pages import Page, Pages
 
@@ -121,7 +123,7 @@ def test_from_an_incomplete_draft_to_a_run(olga: Pages, world: World) -> None:
     assert "A variable has no value" in review.get_text()
 
     confirm = {name: review.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
-    olga.post(f"/campaigns/{draft.id}/review", **confirm)
+    assert "“双十一召回”: sending has begun." in olga.post(f"/campaigns/{draft.id}/review", **confirm).said()
     assert stored(draft.id).status == "sending"
     again = olga.post(f"/campaigns/{draft.id}/review", **confirm)
     assert "not possible any more" in again.said()
@@ -302,6 +304,27 @@ def test_the_button_names_the_moment(olga: Pages, world: World) -> None:
 
     button = " ".join(page.select_one(".btn-send").get_text().split())
     assert button == f"Send 2 messages on {tomorrow.day} {tomorrow:%b} {tomorrow.year} 10:00"
+
+
+def test_the_confirmation_names_the_campaign_and_its_moment(
+    world: World, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a marketing text, and a channel that is quiet around this moment
+    monkeypatch.setattr(channels.kinds()["simulator"], "quiet_hours_exempt", False)
+    now = clock.now().astimezone(ZoneInfo(ZONE))
+    until = now + dt.timedelta(hours=2)
+    with writing() as current:
+        channel = current.get_one(ChannelRow, world.channel.id)
+        channel.quiet_from, channel.quiet_until = f"{now - dt.timedelta(hours=1):%H:%M}", f"{until:%H:%M}"
+        current.get_one(SmsTemplate, world.template.id).purpose = "marketing"
+    one = campaign(name="夜里", channel_id=world.channel.id, template_id=world.template.id, zone=ZONE)
+
+    begins = campaign_review.begins(one, clock.now())
+
+    assert f"{begins.astimezone(ZoneInfo(ZONE)):%H:%M}" == f"{until:%H:%M}"
+    with app.test_request_context(headers={"Accept-Language": "zh"}):
+        told = confirmed_sentence(one, Status.SENDING, clock.now())
+        assert told == f"“夜里”已确认，将于 {begins.astimezone(ZoneInfo(ZONE)):%Y-%m-%d %H:%M} 免打扰结束后开始。"
 
 
 def test_a_template_that_changed_after_the_review_is_not_sent(olga: Pages, world: World) -> None:
