@@ -16,7 +16,7 @@ from smsapp.domain.campaign import Action, Sort, Status, Tab, may
 from smsapp.domain.errors import Outrun, Problem, Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.sms_template import variables
-from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, segments, setup
+from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, health, segments, setup
 from smsapp.services import campaign_review as reviews
 from smsapp.services import sms_templates as templates
 from smsapp.services import variables as choosing
@@ -284,14 +284,22 @@ def confirm(campaign_id: int) -> Response:
             flash(sentence(problem), "danger")
         flash(_("Nothing was sent. Please look at it again and confirm."), "warning")
         return see_other(url_for("campaigns.review", campaign_id=campaign_id))
-    flash(confirmed_sentence(campaigns.get(campaign_id), status, clock.now()), "success")
+    takes_work = health.listeners().takes_writes
+    said = confirmed_sentence(campaigns.get(campaign_id), status, clock.now(), queue_takes_work=takes_work)
+    flash(said, "success" if takes_work else "warning")
     if status is Status.SENDING:
         return see_other(url_for("reports.effect", campaign_id=campaign_id))
     return see_other(url_for("campaigns.index"))
 
 
-def confirmed_sentence(campaign: Campaign, status: Status, now: dt.datetime) -> str:
+def confirmed_sentence(campaign: Campaign, status: Status, now: dt.datetime, *, queue_takes_work: bool) -> str:
     """Return what happens to a campaign that was just confirmed, and when."""
+    if not queue_takes_work:
+        text = _("“%(name)s” is confirmed; sending begins as soon as the queue works again.", name=campaign.name)
+        if status is Status.SENDING:
+            return str(text)
+        warning = _("The queue does not work just now; if that lasts, sending begins once it works again.")
+        return confirmed_sentence(campaign, status, now, queue_takes_work=True) + " " + str(warning)
     begins = reviews.begins(campaign, now)
     facts = {"name": campaign.name, "moment": written(begins.astimezone(ZoneInfo(campaign.zone)), seconds=None)}
     if begins > (campaign.next_due_at or now):

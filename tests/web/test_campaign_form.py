@@ -7,11 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import redis
 import sqlalchemy as sa
-from flask import Flask
 
 from smsapp.domain.campaign import Status
-from smsapp.services import campaign_review, campaigns, channels, clock, sms_templates
+from smsapp.services import campaigns, channels, clock, sms_templates
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
@@ -19,7 +19,6 @@ from smsapp.store.contacts import Property
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
-from smsapp.web.campaigns import confirmed_sentence
 from tests import builders
 from tests.pages import Page, Pages
 
@@ -100,6 +99,11 @@ def filled(page: Page) -> dict[str, Any]:
         else:
             sent[name] = control.get("value", "")
     return sent
+
+
+def shown_to_confirm(review: Page) -> dict[str, str]:
+    """Return what the review's button sends of what the person has seen."""
+    return {name: review.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
 
 
 # -- creating ---------------------------------------------------------------------------------------------------------
@@ -306,8 +310,8 @@ def test_the_button_names_the_moment(olga: Pages, world: World) -> None:
     assert button == f"Send 2 messages on {tomorrow.day} {tomorrow:%b} {tomorrow.year} 10:00"
 
 
-def test_the_confirmation_names_the_campaign_and_its_moment(
-    world: World, app: Flask, monkeypatch: pytest.MonkeyPatch
+def test_at_night_button_and_confirmation_say_when_sending_begins(
+    client: Pages, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a marketing text, and a channel that is quiet around this moment
     monkeypatch.setattr(channels.kinds()["simulator"], "quiet_hours_exempt", False)
@@ -317,21 +321,37 @@ def test_the_confirmation_names_the_campaign_and_its_moment(
         channel = current.get_one(ChannelRow, world.channel.id)
         channel.quiet_from, channel.quiet_until = f"{now - dt.timedelta(hours=1):%H:%M}", f"{until:%H:%M}"
         current.get_one(SmsTemplate, world.template.id).purpose = "marketing"
-    one = campaign(name="夜里", channel_id=world.channel.id, template_id=world.template.id, zone=ZONE)
+    olga = client.as_("operator", locale="zh_Hans")
 
-    begins = campaign_review.begins(one, clock.now())
+    review = olga.post("/campaigns/new", do="review", **world.fields(name="夜里"))
+    told = olga.post(f"/campaigns/{stored().id}/review", **shown_to_confirm(review)).said()
 
-    assert f"{begins.astimezone(ZoneInfo(ZONE)):%H:%M}" == f"{until:%H:%M}"
-    with app.test_request_context(headers={"Accept-Language": "zh"}):
-        told = confirmed_sentence(one, Status.SENDING, clock.now())
-        assert told == f"“夜里”已确认，将于 {begins.astimezone(ZoneInfo(ZONE)):%Y-%m-%d %H:%M} 免打扰结束后开始。"
+    assert review.select_one("button.btn-send").get_text(" ", strip=True) == f"{until:%H:%M} 起发送 2 条短信"
+    assert f"“夜里”已确认，将于 {until:%Y-%m-%d %H:%M} 免打扰结束后开始。" in told
+
+
+def test_a_confirmation_says_so_if_the_queue_takes_no_work(olga: Pages, world: World, valkey: redis.Redis) -> None:
+    later = {"kind": "once", "start": str(TODAY + dt.timedelta(days=1)), "time": "10:00"}
+    told = []
+    for fields in (world.fields(name="现在"), world.fields(name="明天", **later)):
+        review = olga.post("/campaigns/new", do="review", **fields)
+        address = f"/campaigns/{stored().id}/review"
+        valkey.config_set("maxmemory", "1")
+        try:
+            told.append(olga.post(address, **shown_to_confirm(review)).said())
+        finally:
+            valkey.config_set("maxmemory", "0")
+
+    assert "“现在” is confirmed; sending begins as soon as the queue works again." in told[0]
+    assert "“明天” is confirmed; it will be sent on " in told[1]
+    assert "if that lasts, sending begins once it works again." in told[1]
 
 
 def test_a_template_that_changed_after_the_review_is_not_sent(olga: Pages, world: World) -> None:
     olga.post("/campaigns/new", **world.fields(do="save"))
     one = stored()
     page = olga.get(f"/campaigns/{one.id}/review")
-    confirm = {name: page.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
+    confirm = shown_to_confirm(page)
     template = session().get_one(SmsTemplate, world.template.id)
     template.text, template.updated_at = "${name}，换了一句话。", clock.now()
     session().commit()
