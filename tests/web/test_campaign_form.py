@@ -7,20 +7,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import redis
 import sqlalchemy as sa
 
 from smsapp.domain.campaign import Status
-from smsapp.services import campaigns, channels, clock, sms_templates
+from smsapp.services import campaigns, clock, sms_templates
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
-from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Property
-from smsapp.store.db import session, writing
+from smsapp.store.db import session
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.pages import Page, Pages
+from tests.web.campaign_world import World, shown_to_confirm, stored
 
 pytestmark = pytest.mark.usefixtures("valkey")
 ZONE = "Asia/Shanghai"
@@ -33,38 +32,6 @@ def olga(client: Pages) -> Pages:
     return client.as_("operator", locale="en")
 
 
-class World:
-    """A segment with four people, a channel with a price, and a template with a variable."""
-
-    def __init__(self) -> None:
-        builders.known_property("$phone")
-        builders.known_property("name")
-        self.segment = builders.segment(name="高价值会员")
-        self.channel: ChannelRow = builders.channel(name="演练通道", price="0.05", rate=10)
-        self.template: SmsTemplate = builders.template(
-            self.channel.id, name="问候", text="${name}您好，欢迎回来。", allowed={"name": {"longest": 100}}
-        )
-        builders.contact("u1", builders.phone(1), properties={"name": "王伟"})
-        builders.contact("u2", builders.phone(2), properties={"name": "欧阳" * 40})
-        builders.contact("u3", builders.phone(3))
-        builders.contact("u4")
-
-    def fields(self, **given: Any) -> dict[str, Any]:
-        """What the form sends when everything is chosen."""
-        filled = {
-            "name": "双十一召回",
-            "segment": self.segment.id,
-            "channel": self.channel.id,
-            "template": self.template.id,
-            "from-name": "name",
-            "text-name": "",
-            "kind": "now",
-            "cycle": "daily",
-            "zone": ZONE,
-        }
-        return filled | given
-
-
 @pytest.fixture
 def world(app: object) -> World:
     return World()
@@ -73,12 +40,6 @@ def world(app: object) -> World:
 def campaign(**given: Any) -> Campaign:
     blank = {"segment_id": None, "channel_id": None, "template_id": None}
     return builders.campaign(**(blank | given))
-
-
-def stored(campaign_id: int = 0) -> Campaign:
-    session().expire_all()
-    query = sa.select(Campaign).order_by(Campaign.id.desc()).limit(1)
-    return session().scalars(query if not campaign_id else query.where(Campaign.id == campaign_id)).one()
 
 
 def filled(page: Page) -> dict[str, Any]:
@@ -99,11 +60,6 @@ def filled(page: Page) -> dict[str, Any]:
         else:
             sent[name] = control.get("value", "")
     return sent
-
-
-def shown_to_confirm(review: Page) -> dict[str, str]:
-    """Return what the review's button sends of what the person has seen."""
-    return {name: review.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
 
 
 # -- creating ---------------------------------------------------------------------------------------------------------
@@ -308,43 +264,6 @@ def test_the_button_names_the_moment(olga: Pages, world: World) -> None:
 
     button = " ".join(page.select_one(".btn-send").get_text().split())
     assert button == f"Send 2 messages on {tomorrow.day} {tomorrow:%b} {tomorrow.year} 10:00"
-
-
-def test_at_night_button_and_confirmation_say_when_sending_begins(
-    client: Pages, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Given a marketing text, and a channel that is quiet around this moment
-    monkeypatch.setattr(channels.kinds()["simulator"], "quiet_hours_exempt", False)
-    now = clock.now().astimezone(ZoneInfo(ZONE))
-    until = now + dt.timedelta(hours=2)
-    with writing() as current:
-        channel = current.get_one(ChannelRow, world.channel.id)
-        channel.quiet_from, channel.quiet_until = f"{now - dt.timedelta(hours=1):%H:%M}", f"{until:%H:%M}"
-        current.get_one(SmsTemplate, world.template.id).purpose = "marketing"
-    olga = client.as_("operator", locale="zh_Hans")
-
-    review = olga.post("/campaigns/new", do="review", **world.fields(name="夜里"))
-    told = olga.post(f"/campaigns/{stored().id}/review", **shown_to_confirm(review)).said()
-
-    assert review.select_one("button.btn-send").get_text(" ", strip=True) == f"{until:%H:%M} 起发送 2 条短信"
-    assert f"“夜里”已确认，将于 {until:%Y-%m-%d %H:%M} 免打扰结束后开始。" in told
-
-
-def test_a_confirmation_says_so_if_the_queue_takes_no_work(olga: Pages, world: World, valkey: redis.Redis) -> None:
-    later = {"kind": "once", "start": str(TODAY + dt.timedelta(days=1)), "time": "10:00"}
-    told = []
-    for fields in (world.fields(name="现在"), world.fields(name="明天", **later)):
-        review = olga.post("/campaigns/new", do="review", **fields)
-        address = f"/campaigns/{stored().id}/review"
-        valkey.config_set("maxmemory", "1")
-        try:
-            told.append(olga.post(address, **shown_to_confirm(review)).said())
-        finally:
-            valkey.config_set("maxmemory", "0")
-
-    assert "“现在” is confirmed; sending begins as soon as the queue works again." in told[0]
-    assert "“明天” is confirmed; it will be sent on " in told[1]
-    assert "if that lasts, sending begins once it works again." in told[1]
 
 
 def test_a_template_that_changed_after_the_review_is_not_sent(olga: Pages, world: World) -> None:
