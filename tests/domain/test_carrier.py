@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from smsapp.domain.carrier import ASK_AGAIN, CHINA, OUTCOMES, outcome, seconds_until_open
+from smsapp.domain.carrier import ASK_AGAIN, CHINA, OUTCOMES, national, outcome, seconds_until_open
 from smsapp.domain.outcome import Outcome
 
 
@@ -28,3 +28,11 @@ def test_codes_nobody_described_are_unknown_and_faults_of_porting_are_not_the_pe
 def test_out_of_hours_means_eight_in_the_morning_chinese_time(hour: int, minute: int, seconds: float) -> None:
     now = dt.datetime(2026, 11, 22, hour, minute, tzinfo=CHINA).astimezone(dt.UTC)
     assert seconds_until_open(now) == seconds
+
+
+@pytest.mark.parametrize(
+    ("phone", "written"),
+    [("+8613800138000", "13800138000"), ("+85291234567", "85291234567"), ("+12025550123", "12025550123")],
+)
+def test_a_number_is_written_as_chinese_providers_do(phone: str, written: str) -> None:
+    assert national(phone) == written
