@@ -53,6 +53,11 @@ def test_a_property_of_that_very_name_comes_first_then_a_label_then_the_preset()
     assert laid_to("称呼", both) == "alias"
 
 
+def test_a_label_says_what_a_property_means_whatever_its_name_is() -> None:
+    assert laid_to("full name", {"name": "备注"}) is None
+    assert laid_to("full name", {"x": "客户姓名", "name": "备注"}) == "x"
+
+
 def test_a_colleagues_file_goes_into_the_property_that_is_there() -> None:
     # pages-1, fault 1
     rows = [["u1", "陈涛"], ["u2", "李娜"], ["u3", "王芳"]]

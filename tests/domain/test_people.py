@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smsapp.domain import people
+from smsapp.domain.errors import Problem
 from smsapp.domain.people import Role
 
 
@@ -33,7 +34,7 @@ def test_usable_logins(login: str) -> None:
 
 @pytest.mark.parametrize("login", ["", "a", "Wei", "with blank", "小伟", "-wei", "x" * 61, "wei\n"])
 def test_unusable_logins(login: str) -> None:
-    assert [problem.place for problem in people.login_problems(login)] == ["login"]
+    assert people.login_problems(login) == [Problem("login_unusable", "login")]
 
 
 def test_a_login_is_compared_without_case_and_blanks() -> None:
