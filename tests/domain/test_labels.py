@@ -56,6 +56,8 @@ def test_a_property_of_that_very_name_comes_first_then_a_label_then_the_preset()
 def test_a_label_says_what_a_property_means_whatever_its_name_is() -> None:
     assert laid_to("full name", {"name": "备注"}) is None
     assert laid_to("full name", {"x": "客户姓名", "name": "备注"}) == "x"
+    # the very words of a label come before what only means the same
+    assert laid_to("名字", {"$name": "", "z": "名字"}) == "z"
 
 
 def test_a_colleagues_file_goes_into_the_property_that_is_there() -> None:

@@ -27,6 +27,7 @@ from smsapp.domain.numbering import NumberClass
         ("+447911123456", NumberClass.MOBILE),
         ("+442071838750", NumberClass.LANDLINE),
         ("+85291234567", NumberClass.MOBILE),
+        ("+447012345678", NumberClass.OTHER),
         ("+999", NumberClass.OTHER),
     ],
 )

@@ -82,3 +82,11 @@ def test_a_request_larger_than_what_the_provider_takes_in_a_second_halves_from_i
     pace = slower(None, 0, 100, NOW)
     assert pace.rate(NOW) == 50
     assert slower(pace, 0, 50, after(1)).rate(after(1)) == 25
+
+
+def test_a_limit_is_raised_from_half_of_the_rate_and_not_before_it_is_passed() -> None:
+    pace, late = slower(None, 32, 1, NOW), after(3600)
+    rate = pace.rate(late)
+    assert faster(pace, rate / 2, late).limit == pytest.approx(rate * 1.3)
+    assert faster(pace, rate / 2 - 0.1, late) == pace
+    assert faster(pace, 1000, after(1)) == pace

@@ -87,7 +87,7 @@ def test_both_wordings_can_be_read_out_of_the_pieces(before: str, after: str) ->
 def test_a_repeated_sign_in_a_long_text_does_not_hide_what_is_the_same() -> None:
     # difflib leaves out signs that are frequent in texts of 200 and more, unless it is told not to
     before = "。" * 300
-    assert woven(before, before + "甲") == [(Part.SAME, before), (Part.IN, "甲")]
+    assert woven("甲" + before, "乙" + before) == [(Part.OUT, "甲"), (Part.IN, "乙"), (Part.SAME, before)]
 
 
 MORNING, MIDNIGHT = "2026-03-01T09:30:00", "2026-12-11T00:00:00"
