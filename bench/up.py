@@ -27,6 +27,7 @@ from bench.raw import contacts as raw
 from bench.stage import Stage, fill, stage
 from smsapp.domain.trust import KeyKind
 from smsapp.services import clock, keys, sending
+from smsapp.services import uploads as uploads_service
 from smsapp.services.trail import Actor
 from smsapp.store import uploads
 from smsapp.store.contacts import Contact
@@ -37,7 +38,7 @@ from tests.engine import confirmed
 CONNECTIONS = 8
 LEAST_EVENTS, LEAST_SINGLES, LEAST_HUNDREDS, MOST_FROZEN, MOST_FLOODED = 0.7, 0.4, 0.25, 5.0, 2.0
 PATIENCE = 120.0
-PER_REQUEST, PER_TRANSACTION = 100, 1000
+PER_REQUEST = 100
 PACE = 100
 """Requests a second while a freeze or a flood goes on."""
 
@@ -193,6 +194,8 @@ def hundreds(found: Stage, port: int, key: str, given: argparse.Namespace) -> No
             )
             for begin in range(0, given.records, PER_REQUEST)
         ]
+        # As many as one of our transactions holds.
+        per_transaction = uploads_service.BULK_BYTES * given.records // sum(map(len, bodies))
         watch = table.Stopwatch()
         asyncio.run(_closed(port, iter(bodies), PATIENCE, 200, 4))
         taken = watch.seconds()
@@ -207,7 +210,7 @@ def hundreds(found: Stage, port: int, key: str, given: argparse.Namespace) -> No
             )
         ]  # fmt: skip
         session().rollback()
-        bounds.append(given.records / raw.upsert(found.raw_url, profiles, PER_TRANSACTION))
+        bounds.append(given.records / raw.upsert(found.raw_url, profiles, per_transaction))
         print(f"{given.records:,} taken in {taken:.2f} s, applied at {ours[-1]:,.0f}/s, upsert {bounds[-1]:,.0f}/s")
     rate, bound = statistics.median(ours), statistics.median(bounds)
     table.add(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -26,6 +27,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 Row = tuple[str, str, str]
 """User id, and as JSON: properties and phones."""
+Row5 = tuple[str, str, str, str, bool]
+"""User id; as JSON: properties, phones and sources; and whether the contact is anonymous: everything it holds."""
+HeldRow = tuple[Properties, str, bool]
+"""What a contact holds: properties, its sources as JSON, and whether it is anonymous."""
 
 ROWS_AT_ONCE = 200
 """Rows of one statement on SQLite: a statement for each, executemany, takes a third longer; so do some thousands."""
@@ -174,31 +179,64 @@ def phones_of(held: Mapping[str, Any], names: Iterable[str], region: str) -> dic
     return {name: phone.normalise(held[name], region) for name in names if held.get(name) not in (None, "")}
 
 
+def phone_texts(current: Session, people: Sequence[Mapping[str, Any]], region: str) -> list[str]:
+    """Return Contact.phones as JSON for the properties of each person, read column by column."""
+    columns: list[list[str]] = []
+    for name in sorted(phone_properties(current)):
+        values = [held.get(name, "") for held in people]
+        if set(map(type, values)) == {str}:
+            numbers = phone.normalise_all(values, region)
+        else:
+            numbers = [phones_of({name: value}, (name,), region).get(name) for value in values]
+        # A number is a sign and figures: nothing to escape.
+        key = as_json(name)
+        columns.append(["" if number is None else f'{key}:"{number}"' for number in numbers])
+    if len(columns) == 1:
+        return [f"{{{text}}}" for text in columns[0]]
+    return [f"{{{','.join(filter(None, texts))}}}" for texts in zip(*columns, strict=True)]
+
+
 # Writing
 
 
 def lock(current: Session, xwhos: Collection[str]) -> dict[str, Held]:
-    """Return what those contacts hold that exist, safe from other writers until the transaction ends.
+    """Return what those contacts hold that exist, safe from other writers until the transaction ends."""
+    rows = lock_rows(current, xwhos)
+    traces = json.loads(f"[{','.join(sources for _, sources, _ in rows.values())}]")
+    return {
+        xwho: Held(held, sources, anonymous)
+        for (xwho, (held, _, anonymous)), sources in zip(rows.items(), traces, strict=True)
+    }
+
+
+def lock_rows(current: Session, xwhos: Collection[str]) -> dict[str, HeldRow]:
+    """Do as `lock`, with sources as they are stored.
 
     SQLite has one writer at a time anyway.
     """
     if dialect() == "postgresql":
-        columns = (Contact.xwho, Contact.properties, Contact.sources, Contact.anonymous)
+        columns = (Contact.xwho, Contact.properties, sa.cast(Contact.sources, sa.Text), Contact.anonymous)
         query = sa.select(*columns).where(one_of(Contact.xwho, xwhos)).order_by(Contact.xwho).with_for_update()
-        return {xwho: Held(*rest) for xwho, *rest in current.execute(query)}
+        return {xwho: (held, sources, anonymous) for xwho, held, sources, anonymous in current.execute(query)}
     rows = _driver(current).execute(_HELD_SQLITE, (as_json(list(xwhos)),)).fetchall()
     # One text of all: to read each alone takes twice as long.
-    texts = json.loads(f"[{','.join(f'{held},{sources}' for _, held, sources, _ in rows)}]")
-    pairs = zip(rows, texts[::2], texts[1::2], strict=True)
-    return {xwho: Held(held, sources, bool(unknown)) for (xwho, _, _, unknown), held, sources in pairs}
+    held = orjson.loads(f"[{','.join([properties for _, properties, _, _ in rows])}]")
+    return {
+        xwho: (properties, sources, bool(anonymous))
+        for (xwho, _, sources, anonymous), properties in zip(rows, held, strict=True)
+    }
 
 
 def create(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> int:
     """Add contacts; return how many were new. On PostgreSQL somebody else may add one of them at the same moment."""
-    if not profiles:
+    return create_rows(current, _rows(sorted(profiles, key=lambda profile: profile.xwho)), now)
+
+
+def create_rows(current: Session, rows: Sequence[Row5], now: dt.datetime) -> int:
+    """Do as `create` with rows in the order of user ids."""
+    if not rows:
         return 0
-    _classify(current, profiles)
-    rows = _rows(sorted(profiles, key=lambda profile: profile.xwho))
+    _classify(current, rows)
     if dialect() == "postgresql":
         return current.connection().execute(_CREATE_POSTGRESQL, {"rows": _array(rows), "now": now}).rowcount
     _in_groups(current, _CREATE_SQLITE, rows, now)
@@ -207,10 +245,14 @@ def create(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> i
 
 def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> None:
     """Make these profiles the whole truth about contacts that exist; each user id occurs once."""
-    if not profiles:
+    replace_rows(current, _rows(profiles), now)
+
+
+def replace_rows(current: Session, rows: Sequence[Row5], now: dt.datetime) -> None:
+    """Do as `replace` with rows."""
+    if not rows:
         return
-    _classify(current, profiles)
-    rows = _rows(profiles)
+    _classify(current, rows)
     if dialect() == "postgresql":
         current.execute(_REPLACE_POSTGRESQL, {"rows": _array(rows), "now": now})
     else:
@@ -423,18 +465,18 @@ def _driver(current: Session) -> Any:
     return current.connection().connection.driver_connection
 
 
-def _classify(current: Session, profiles: Sequence[Profile]) -> None:
-    classify(current, (number for row in profiles for number in row.phones.values()))
+def _classify(current: Session, rows: Sequence[Row5]) -> None:
+    classify(current, _UNUSUAL.findall(",".join([phones for _, _, phones, _, _ in rows])))
 
 
-def _rows(profiles: Sequence[Profile]) -> list[tuple[str, str, str, str, bool]]:
+def _rows(profiles: Sequence[Profile]) -> list[Row5]:
     return [
         (row.xwho, as_json(row.properties), as_json(row.phones), as_json(row.sources), row.anonymous)
         for row in profiles
     ]
 
 
-def _array(rows: Sequence[tuple[str, str, str, str, bool]]) -> str:
+def _array(rows: Sequence[Row5]) -> str:
     """Return rows as one JSON text: the driver takes longer to hand over lists."""
     texts = [
         f"[{as_json(xwho)},{held},{numbers},{sources},{as_json(anonymous)}]"
