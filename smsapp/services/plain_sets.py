@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 from smsapp.domain import contact as rules
 from smsapp.domain import trust
 from smsapp.domain.contact import KINDS, LIBRARY_FIELDS, MAX_ID, MAX_NUMBER, MAX_PROPERTIES, MAX_TEXT, Kind, Type, Unfit
-from smsapp.store import contacts
-from smsapp.store.contacts import HeldRow, Row5
+from smsapp.store import contact_rows, contacts
+from smsapp.store.contact_rows import HeldRow, Row5
 from smsapp.store.db import as_json
 
 Records = Sequence[dict[str, Any]]
@@ -246,9 +246,9 @@ def write(
         text, differs = traces.after(written, key_of[xwho], tuple(values), new, before, after)
         if new or differs or anonymous:
             changed.append((xwho, after, text))
-    contacts.replace_rows(current, _rows(current, changed, region), now)
+    contact_rows.replace_rows(current, _rows(current, changed, region), now)
     fresh.sort(key=itemgetter(0))
-    return len(fresh), contacts.create_rows(current, _rows(current, fresh, region), now)
+    return len(fresh), contact_rows.create_rows(current, _rows(current, fresh, region), now)
 
 
 def new_contacts(plain: PlainSets, held: Collection[str]) -> Counter[str]:

@@ -20,7 +20,7 @@ from smsapp.domain.labels import reported_as
 from smsapp.services import plain_sets, quotas
 from smsapp.services.key_gate import KeyGate
 from smsapp.services.plain_sets import PlainSets
-from smsapp.store import contacts, intake, public_names, uploads
+from smsapp.store import contact_rows, contacts, intake, public_names, uploads
 from smsapp.store.contacts import Held, Profile
 from smsapp.store.db import as_json, session, writing
 from smsapp.store.intake import Bad
@@ -251,7 +251,7 @@ def _write_plain(current: Session, read: _Reading, now: dt.datetime) -> bool:
     if contacts.bound(current, plain.values):
         return False
     # All locks at once, in one order; those of the other records are held until their turn.
-    held = contacts.lock_rows(current, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted})
+    held = contact_rows.lock_rows(current, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted})
     created = plain_sets.new_contacts(plain, held.keys())
     if any(n > read.room.get(key, n) for key, n in created.items()):
         return False
