@@ -209,6 +209,14 @@ def tells_balance(found: ChannelRow) -> bool:
         return False
 
 
+def needs_template(found: ChannelRow) -> bool:
+    """Say whether this account takes no free text, only templates that its provider has approved."""
+    try:
+        return adapter_of(found).needs_template
+    except Refusal:
+        return False
+
+
 def phone_choices() -> list[str]:
     """Return the properties that may hold a phone: every string property, the preset one first."""
     found = sorted(name for name, kind in property_types().items() if kind is Type.STRING and name != PHONE)

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.outcome import Check
 from smsapp.domain.people import Role
 from smsapp.services import (
@@ -25,7 +25,7 @@ from smsapp.services import (
 from smsapp.services.trials import Trial
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
-from smsapp.web.forms.channels import TestForm, channel_form
+from smsapp.web.forms.channels import TestForm, channel_form, test_form
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
@@ -37,6 +37,7 @@ from smsapp.words.channels import told
 if TYPE_CHECKING:
     from smsapp.channels.base import Channel
     from smsapp.store.channels import ChannelRow
+    from smsapp.store.sms_templates import SmsTemplate
 
 bp = Blueprint("channels", __name__, url_prefix="/channels")
 MENU = MenuLine(_l("Integrations"), "channels.index", 50, "plug-connected", Role.OPERATOR)
@@ -107,10 +108,18 @@ def edit(channel_id: int) -> Response:
 @bp.get("/<int:channel_id>")
 @needs(Role.OPERATOR)
 def show(channel_id: int) -> Response:
-    return _show(channels.row(channel_id), TestForm(formdata=None))
+    row = channels.row(channel_id)
+    template = trials.template_of(row, request.args.get("template", type=inputs.id_))
+    return _show(row, test_form(template, formdata=None), template)
 
 
-def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, status: int = 200) -> Response:
+def _show(
+    row: ChannelRow,
+    form: TestForm,
+    template: SmsTemplate | None,
+    problems: list[str] | None = None,
+    status: int = 200,
+) -> Response:
     held = connections.standing(row, clock.now()) if channels.needs_holder(row) else None
     return page_or_piece(
         "channels/show.html",
@@ -135,6 +144,9 @@ def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, st
         confirming=confirmations.choices(row.id),
         confirms=confirmations.chosen(row.id),
         callback_url=channels.callback_url(row),
+        needs_template=channels.needs_template(row),
+        test_templates=sms_templates.choices(row.id),
+        test_template=template,
         form=form,
         problems=problems or [],
         deletable=guard.may(Role.ADMINISTRATOR) and channels.may_be_deleted(row.id),
@@ -209,19 +221,22 @@ def _said(trial: Trial) -> str:
 def test(channel_id: int) -> Response:
     """Send one real message to one number."""
     row = channels.row(channel_id)
-    form = TestForm()
+    template = trials.template_of(row, request.form.get("template", type=inputs.id_))
+    if template is None and channels.needs_template(row):
+        flash(sentence(Problem("test_template_missing")), "danger")
+        return see_other(url_for("channels.show", channel_id=channel_id))
+    form = test_form(template)
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            trial = trials.test_send(
-                channel_id, form.number.data or "", form.text.data or "", guard.actor(), clock.now()
-            )
+            wanted = form.wanted(template)
+            trial = trials.test_send(channel_id, form.number.data or "", wanted, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
             flash(_told(trial), "success" if trial.ok else "danger")
             return see_other(url_for("channels.show", channel_id=channel_id))
-    return _show(row, form, problems, 422)
+    return _show(row, form, template, problems, 422)
 
 
 @bp.post("/<int:channel_id>/active")

@@ -78,6 +78,12 @@ PROBLEMS = {
     ),
     "secret_again": _l("The address changed to %(host)s. Type this again, so that it goes nowhere unintended."),
     "test_text_missing": _l("Write the text to send."),
+    "test_template_missing": _l(
+        "This provider takes only templates that it has approved. Choose an approved template of this channel."
+    ),
+    "test_value_missing": _l("Fill in a value for the variable %(variable)s."),
+    "test_value_unread": _l("Write a value as NAME=TEXT, not %(words)s."),
+    "test_value_unknown": _l("The template has no variable %(variable)s."),
 }
 
 CLASSES = {
