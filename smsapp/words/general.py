@@ -116,6 +116,7 @@ FACTS = {
     "country": _l("Country of national numbers"),
     "counts": _l("Rows"),
     "currency": _l("Currency"),
+    "digest": _l("Digest of the text"),
     "enabled": _l("Active"),
     "file": _l("File"),
     "gone": _l("withdrawn"),
