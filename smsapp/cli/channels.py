@@ -97,11 +97,11 @@ def check(name: str) -> None:
 def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, ...]) -> None:
     """Really send one message through channel NAME to PHONE. Exit code 1 if it was not accepted.
 
-    Providers that take no free text, such as Alibaba Cloud and Tencent Cloud, need a template.
+    Providers that take only templates they have approved need one.
 
     Example: flask channels test "Kannel" +8613800138000
 
-    Example: flask channels test "Alibaba" 13800138000 --template SMS_1 --value name=Wei
+    Example: flask channels test "Shop" 13800138000 --template SMS_1 --value name=Wei
     """
     try:
         row = channels.by_name(name)
