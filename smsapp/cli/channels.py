@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -121,6 +122,21 @@ def _template(row: ChannelRow, code: str, values: tuple[str, ...]) -> TrialText:
     if unread := [name for name, sign, _text in pairs if not sign]:
         raise Refusal(Problem("test_value_unread", facts={"words": unread[0]}))
     return TrialText(template_id=template.id, values={name: text for name, _sign, text in pairs})
+
+
+@command.command("rotate-callback")
+@click.argument("name")
+@click.option("--at-once", is_flag=True, help="The old address ends now; without this it is taken for 24 more hours.")
+def rotate_callback(name: str, at_once: bool) -> None:
+    """Give channel NAME another callback address and print it: enter it in the provider's console.
+
+    Example: flask channels rotate-callback "Kannel"
+    """
+    grace = dt.timedelta() if at_once else channels.CALLBACK_GRACE
+    try:
+        echo(channels.rotate_callback(channels.by_name(name).id, BY, clock.now(), grace))
+    except Refusal as refusal:
+        raise _fail(refusal) from None
 
 
 @command.command("rotate")

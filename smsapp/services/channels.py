@@ -45,6 +45,8 @@ UNENCRYPTED = {"http", "smpp"}
 MADE, CALLED = "smsapp.channels.made", "smsapp.channels.called"
 CALLED_SECONDS = 1.0
 """How long a channel that was called is taken for what it was: to look was a third of what a callback cost."""
+CALLBACK_GRACE = dt.timedelta(hours=24)
+"""How long the old callback address is taken after a new one was made: somebody has to enter it at the provider."""
 
 
 @cache
@@ -125,7 +127,7 @@ class Called:
     url: str
 
 
-def by_token(token: str, *, anew: bool = False) -> Called:
+def by_token(token: str, now: dt.datetime, *, anew: bool = False) -> Called:
     """Return the channel whose callback address ends in this token, `anew` as it is at this moment.
 
     Raises NotFound, or Refusal if it cannot be made.
@@ -134,10 +136,10 @@ def by_token(token: str, *, anew: bool = False) -> Called:
     called, until = known.get(token, (None, 0.0))
     if called is None or anew or time.monotonic() > until:
         known.pop(token, None)
-        found = store.by_token(token)
+        found = store.by_token(token, now)
         if found is None:
             raise NotFound("channel")
-        called = Called(found.id, adapter_of(found), callback_url(found))
+        called = Called(found.id, adapter_of(found), callback_url(found, token))
         session().commit()  # nothing is held open while the callback is checked and kept
         known[token] = (called, time.monotonic() + CALLED_SECONDS)
     return called
@@ -189,11 +191,14 @@ def usual_countries(kind: type[Channel]) -> str:
     return "" if kind.worldwide else kind.home or settings().DEFAULT_REGION
 
 
-def callback_url(found: ChannelRow) -> str:
-    """Return the address a provider calls back: under PUBLIC_URL, or on this machine if that is not set."""
+def callback_url(found: ChannelRow, token: str = "") -> str:
+    """Return the address a provider calls back: under PUBLIC_URL, or on this machine if that is not set.
+
+    With the channel's newest token unless another one is named.
+    """
     config = settings()
     host = "127.0.0.1" if config.HOST in {"0.0.0.0", "::", ""} else config.HOST  # noqa: S104 - compared, not bound
-    return f"{config.PUBLIC_URL or f'http://{host}:{config.PORT}'}/callbacks/{found.callback_token}"
+    return f"{config.PUBLIC_URL or f'http://{host}:{config.PORT}'}/callbacks/{token or found.callback_token}"
 
 
 def kept_secrets(found: ChannelRow) -> frozenset[str]:
@@ -337,6 +342,20 @@ def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) ->
             trail.note(
                 current, actor, "activate" if active else "deactivate", "channel", channel_id, now, name=found.name
             )
+
+
+def rotate_callback(channel_id: int, actor: Actor, now: dt.datetime, grace: dt.timedelta = CALLBACK_GRACE) -> str:
+    """Give the channel another callback address and return it; the one before is taken until `grace` is over.
+
+    An address that was replaced earlier ends at once.
+    """
+    with writing() as current:
+        found = locked(current, channel_id)
+        found.old_callback_token, found.old_callback_until = found.callback_token, now + grace
+        found.callback_token, found.updated_at = secrets.token_urlsafe(32), now
+        hours = grace.total_seconds() / 3600
+        trail.note(current, actor, "rotate_callback", "channel", channel_id, now, name=found.name, hours=round(hours))
+    return callback_url(found)
 
 
 def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:

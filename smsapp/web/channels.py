@@ -120,7 +120,8 @@ def _show(
     problems: list[str] | None = None,
     status: int = 200,
 ) -> Response:
-    held = connections.standing(row, clock.now()) if channels.needs_holder(row) else None
+    now = clock.now()
+    held = connections.standing(row, now) if channels.needs_holder(row) else None
     return page_or_piece(
         "channels/show.html",
         "channels/_pace.html",
@@ -143,7 +144,8 @@ def _show(
         sync_words=template_words,
         confirming=confirmations.choices(row.id),
         confirms=confirmations.chosen(row.id),
-        callback_url=channels.callback_url(row),
+        callback_url=channels.callback_url(row) if guard.may(Role.ADMINISTRATOR) else "",
+        old_callback_until=row.old_callback_until if (row.old_callback_until or now) > now else None,
         needs_template=channels.needs_template(row),
         test_templates=sms_templates.choices(row.id),
         test_template=template,
@@ -187,6 +189,15 @@ def confirmation(channel_id: int) -> Response:
         _flash(refusal)
     else:
         flash(_("The channel was saved."), "success")
+    return see_other(url_for("channels.show", channel_id=channel_id))
+
+
+@bp.post("/<int:channel_id>/callback-address")
+@needs(Role.ADMINISTRATOR)
+def rotate_callback(channel_id: int) -> Response:
+    """Make another callback address; the old one is taken for a while."""
+    channels.rotate_callback(channel_id, guard.actor(), clock.now())
+    flash(_("The channel has a new callback address. Enter it in the provider's console."), "success")
     return see_other(url_for("channels.show", channel_id=channel_id))
 
 
