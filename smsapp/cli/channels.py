@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Check
-from smsapp.services import channel_health, channels, clock, sms_templates, trials
+from smsapp.services import callback_addresses, channel_health, channels, clock, sms_templates, trials
 from smsapp.services.trail import Actor
 from smsapp.services.trials import Trial, TrialText
 from smsapp.words import channels as words
@@ -132,9 +132,9 @@ def rotate_callback(name: str, at_once: bool) -> None:
 
     Example: flask channels rotate-callback "Kannel"
     """
-    grace = dt.timedelta() if at_once else channels.CALLBACK_GRACE
+    grace = dt.timedelta() if at_once else callback_addresses.GRACE
     try:
-        echo(channels.rotate_callback(channels.by_name(name).id, BY, clock.now(), grace))
+        echo(callback_addresses.rotate(channels.by_name(name).id, BY, clock.now(), grace))
     except Refusal as refusal:
         raise _fail(refusal) from None
 

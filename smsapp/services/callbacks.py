@@ -14,8 +14,8 @@ from flask import current_app
 from smsapp.channels.base import Acknowledgement, Callback, CallbackRefused, Channel, ChannelError
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Problem, Refusal
-from smsapp.services import channels, intake
-from smsapp.services.channels import Called
+from smsapp.services import callback_addresses, intake
+from smsapp.services.callback_addresses import Called
 from smsapp.store import inbox
 from smsapp.store.settings import settings
 
@@ -40,7 +40,7 @@ def take(
     so much of this channel waits to be read that its provider has to come again.
     """
     kept = {name.lower(): value for name, value in headers.items() if name.lower() not in NOT_KEPT}
-    called = channels.by_token(token, now)
+    called = callback_addresses.by_token(token, now)
     if (query or body) and _is_full(called.channel_id):
         log.warning("callback.full channel=%s", called.channel_id)
         raise Refusal(Problem("callbacks_full"))
@@ -84,7 +84,7 @@ def _believing(adapter: Channel, token: str, callback: Callback, now: dt.datetim
     try:
         _check(adapter, callback)
     except CallbackRefused:
-        successor = channels.by_token(token, now, anew=True).adapter
+        successor = callback_addresses.by_token(token, now, anew=True).adapter
         if successor is adapter:
             raise
         _check(successor, callback)

@@ -10,7 +10,6 @@ import logging
 import pkgutil
 import re
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -42,11 +41,7 @@ log = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
 UNENCRYPTED = {"http", "smpp"}
-MADE, CALLED = "smsapp.channels.made", "smsapp.channels.called"
-CALLED_SECONDS = 1.0
-"""How long a channel that was called is taken for what it was: to look was a third of what a callback cost."""
-CALLBACK_GRACE = dt.timedelta(hours=24)
-"""How long the old callback address is taken after a new one was made: somebody has to enter it at the provider."""
+MADE = "smsapp.channels.made"
 
 
 @cache
@@ -116,33 +111,6 @@ def by_name(name: str) -> ChannelRow:
     if found is None:
         raise NotFound("channel")
     return found
-
-
-@dataclass(frozen=True)
-class Called:
-    """The channel a provider calls, ready to understand it; `url` is the address the provider has."""
-
-    channel_id: int
-    adapter: Channel
-    url: str
-
-
-def by_token(token: str, now: dt.datetime, *, anew: bool = False) -> Called:
-    """Return the channel whose callback address ends in this token, `anew` as it is at this moment.
-
-    Raises NotFound, or Refusal if it cannot be made.
-    """
-    known: dict[str, tuple[Called, float]] = current_app.extensions.setdefault(CALLED, {})
-    called, until = known.get(token, (None, 0.0))
-    if called is None or anew or time.monotonic() > until:
-        known.pop(token, None)
-        found = store.by_token(token, now)
-        if found is None:
-            raise NotFound("channel")
-        called = Called(found.id, adapter_of(found), callback_url(found, token))
-        session().commit()  # nothing is held open while the callback is checked and kept
-        known[token] = (called, time.monotonic() + CALLED_SECONDS)
-    return called
 
 
 def adapter(channel_id: int) -> Channel:
@@ -342,20 +310,6 @@ def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) ->
             trail.note(
                 current, actor, "activate" if active else "deactivate", "channel", channel_id, now, name=found.name
             )
-
-
-def rotate_callback(channel_id: int, actor: Actor, now: dt.datetime, grace: dt.timedelta = CALLBACK_GRACE) -> str:
-    """Give the channel another callback address and return it; the one before is taken until `grace` is over.
-
-    An address that was replaced earlier ends at once.
-    """
-    with writing() as current:
-        found = locked(current, channel_id)
-        found.old_callback_token, found.old_callback_until = found.callback_token, now + grace
-        found.callback_token, found.updated_at = secrets.token_urlsafe(32), now
-        hours = grace.total_seconds() / 3600
-        trail.note(current, actor, "rotate_callback", "channel", channel_id, now, name=found.name, hours=round(hours))
-    return callback_url(found)
 
 
 def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:

@@ -12,6 +12,7 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.outcome import Check
 from smsapp.domain.people import Role
 from smsapp.services import (
+    callback_addresses,
     channel_health,
     channels,
     clock,
@@ -196,7 +197,7 @@ def confirmation(channel_id: int) -> Response:
 @needs(Role.ADMINISTRATOR)
 def rotate_callback(channel_id: int) -> Response:
     """Make another callback address; the old one is taken for a while."""
-    channels.rotate_callback(channel_id, guard.actor(), clock.now())
+    callback_addresses.rotate(channel_id, guard.actor(), clock.now())
     flash(_("The channel has a new callback address. Enter it in the provider's console."), "success")
     return see_other(url_for("channels.show", channel_id=channel_id))
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient, FlaskCliRunner
 
 from smsapp.channels.base import Callback, CallbackRefused, Channel, Misconfigured, Unreachable
 from smsapp.channels.http import HttpClient
-from smsapp.services import callbacks, channels, clock, intake, receipts
+from smsapp.services import callback_addresses, callbacks, channels, clock, intake, receipts
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
@@ -213,14 +213,14 @@ def moment(now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """A clock that goes on when told to; what is known of a token is looked up each time."""
     fake = FakeClock(now)
     monkeypatch.setattr(clock, "now", lambda: fake.now)
-    monkeypatch.setattr(channels, "CALLED_SECONDS", -1.0)
+    monkeypatch.setattr(callback_addresses, "CALLED_SECONDS", -1.0)
     return fake
 
 
 def test_an_old_address_is_taken_for_a_day_and_then_no_longer(
     http: FlaskClient, gateway: ChannelRow, moment: FakeClock
 ) -> None:
-    new = channels.rotate_callback(gateway.id, Actor("flask channels"), moment.now).rpartition("/")[2]
+    new = callback_addresses.rotate(gateway.id, Actor("flask channels"), moment.now).rpartition("/")[2]
     assert new not in {"", "tok-en"}
     moment.forward(hours=23.9)
     assert [http.post(f"/callbacks/{token}", data=b"x").status_code for token in ("tok-en", new)] == [200, 200]
@@ -234,7 +234,7 @@ def test_an_old_address_is_taken_for_a_day_and_then_no_longer(
 def test_the_address_before_the_last_one_ends_at_once(
     http: FlaskClient, gateway: ChannelRow, moment: FakeClock
 ) -> None:
-    first, second = (channels.rotate_callback(gateway.id, Actor("a"), moment.now).rpartition("/")[2] for _ in range(2))
+    first, second = (callback_addresses.rotate(gateway.id, Actor("a"), moment.now).rpartition("/")[2] for _ in range(2))
     taken = [http.post(f"/callbacks/{token}", data=b"x").status_code for token in ("tok-en", first, second)]
     assert taken == [404, 200, 200]
 
@@ -247,7 +247,7 @@ def test_providers_sign_the_old_address_as_long_as_they_call_it(
         channels.kinds()["gateway"], "verify_callback", lambda _self, callback: seen.append(callback.url)
     )
     app.extensions[EXTENSION] = replace(settings(), PUBLIC_URL="https://sms.example.com")
-    new = channels.rotate_callback(gateway.id, Actor("a"), moment.now)
+    new = callback_addresses.rotate(gateway.id, Actor("a"), moment.now)
     for address in ("/callbacks/tok-en", f"/callbacks/{new.rpartition('/')[2]}"):
         assert http.post(address, data=b"x").status_code == 200
     assert seen == ["https://sms.example.com/callbacks/tok-en", new]
