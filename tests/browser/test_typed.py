@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
 from smsapp.services import clock, people
 from smsapp.services.trail import Actor
@@ -26,7 +26,10 @@ def window(browser: Browser, filled: tuple[Flask, Person], address: str) -> Iter
 
 @pytest.fixture
 def opened(window: BrowserContext) -> Page:
-    return window.new_page()
+    """A page on which every question is answered by yes."""
+    page = window.new_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    return page
 
 
 def test_back_brings_the_filled_form_with_everything_that_depends_on_it(opened: Page, address: str) -> None:
@@ -120,3 +123,37 @@ def test_a_problem_has_the_focus_and_leads_to_its_field(opened: Page, address: s
     expect(opened.locator(field)).to_be_focused()
     described = str(opened.locator(field).get_attribute("aria-describedby")).split()
     assert any(opened.locator(f"#{name}").inner_text().strip() for name in described)
+
+
+def test_leaving_a_changed_form_by_a_link_asks_first_and_cancel_does_not(window: BrowserContext, address: str) -> None:
+    page = window.new_page()
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.goto(address + "/people/new")
+    page.locator("#name").press_sequentially("王")
+    page.locator("nav a[href='/contacts/']").first.click(no_wait_after=True)
+    expect(page.locator("#name")).to_have_value("王")
+    assert asked == ["beforeunload"]
+    page.locator("main .form-actions a").click()
+    page.wait_for_url("**/people")
+    assert asked == ["beforeunload"]
+
+
+def test_control_s_saves_the_draft(opened: Page, address: str) -> None:
+    opened.goto(address + "/campaigns/new")
+    opened.locator("#name").press_sequentially("快捷键保存")
+    opened.keyboard.press("Control+s")
+    opened.wait_for_url("**/edit")
+    expect(opened.locator("#name")).to_have_value("快捷键保存")
+
+
+def test_loading_the_page_again_keeps_what_was_typed(opened: Page, address: str) -> None:
+    opened.goto(address + "/campaigns/new")
+    opened.locator("#name").press_sequentially("断网之前")
+    opened.reload()
+    expect(opened.locator("#name")).to_have_value("断网之前")
