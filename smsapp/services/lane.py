@@ -13,7 +13,7 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -61,6 +61,8 @@ LOOK_AROUND = 0.5
 """Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
 LISTEN = 0.1
 """Seconds between looks at whether a ring waits: every worker may be in a lane, and a new run need not wait for one."""
+WRITE_EVERY = 1.0
+"""Seconds after which the answers of a batch are written back though it is under way: receipts of them may be here."""
 WRITE_TRIES = 5
 """How often a write-back is tried: a deadlock or a database that is away for a moment must not lose answers."""
 WAITED_OUT = dt.timedelta(seconds=15)
@@ -93,6 +95,7 @@ class Lane:
         """Loop time of the next look around."""
         self.booth = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate")
         self.clerks: set[asyncio.Task[None]] = set()
+        self.under_way: set[Carried] = set()
         self.done: list[Carried] = []
         self.writing_back = asyncio.Lock()
 
@@ -152,6 +155,7 @@ class Lane:
         """Look around; let audiences be frozen on a thread of its own, for that may take a while."""
         if self.freezing is not None and self.freezing.done():
             self.freezing = None
+        await self._write_early()
         opened = await self.at_desk(self._look_around)
         if freeze and opened and self.freezing is None and not self.stopping:
             step = partial(self._in_context, self._freeze, opened)
@@ -281,7 +285,7 @@ class Lane:
         with suppress(RateUnknown), writing() as current:
             paces.speed_up(current, channel_id, pace, in_use(channel_id), now)
 
-    def _claim(self, most: int) -> list[Claimed]:
+    def _claim(self, most: int, sizes: Mapping[int, int] | None = None) -> list[Claimed]:
         """Claim the next batches of a run that may; those that have come into their quiet hours are held first."""
         now = self.clock()
         with writing() as current:
@@ -291,7 +295,7 @@ class Lane:
                     runs.hold(current, run_id, HoldReason.QUIET_HOURS, until, now, Run.state == RunState.SENDING)
                     work.stopped = True
             able = [run_id for run_id, work in self.works.items() if work.may_claim]
-            return ledger.claim_batches(current, able, self.last_run, self.claim, now + self._lease(), most)
+            return ledger.claim_batches(current, able, self.last_run, self.claim, now + self._lease(), most, sizes)
 
     # -- on the loop: provider calls ------------------------------------------------------------------------------
 
@@ -301,7 +305,8 @@ class Lane:
         if not free:
             return False
         try:
-            found = await self.at_desk(self._claim, max(1, min(free)))
+            sizes = self._claim_sizes()
+            found = await self.at_desk(self._claim, 1 if sizes else max(1, min(free)), sizes)
         except DBAPIError:
             log.exception("claim.failed")
             found = []
@@ -321,6 +326,15 @@ class Lane:
         await asyncio.sleep(0)  # they are cut: how many requests wait decides whether more is wanted
         return True
 
+    def _claim_sizes(self) -> dict[int, int]:
+        """Return how many messages a claim takes at most of each run that is sent over a held connection."""
+        if self.holds is None:
+            return {}
+        now = asyncio.get_running_loop().time()
+        for line in self.lines.values():
+            line.keep_claims_small(now)
+        return {run_id: work.line.claim_size for run_id, work in self.works.items() if work.line.claim_size}
+
     def _stir(self, _ended: object = None) -> None:
         """Have the lane see at once whether there is something to claim."""
         self.stir.set()
@@ -329,6 +343,8 @@ class Lane:
         """Hand over one batch, request by request, and write down what became of it."""
         line = work.line
         carried = Carried(batch, line.channel_id, line.adapter, work.troubled)
+        carried.written_at = asyncio.get_running_loop().time()
+        self.under_way.add(carried)
         try:
             requests = batches.cut(batch, line.adapter, work.template, work.mapping, work.render, line.rate)
         except Exception:
@@ -350,6 +366,7 @@ class Lane:
             work.batches -= 1
             line.batches -= 1
             line.waiting -= len(list(left))
+            self.under_way.discard(carried)
             await self._write_down(carried)
             if carried.trouble is not None:
                 work.stopped, work.trouble = True, None
@@ -363,6 +380,23 @@ class Lane:
             if carried in self.done:
                 some, self.done = self.done, []
                 await self._write_back(some)
+
+    async def _write_early(self) -> None:
+        """Write back what has been answered of batches that take long; what cannot be written now is tried again."""
+        now = asyncio.get_running_loop().time()
+        if not any(one.unwritten and now - one.written_at >= WRITE_EVERY for one in self.under_way):
+            return
+        async with self.writing_back:
+            early = [(one, one.so_far()) for one in self.under_way if one.unwritten]
+            try:
+                await self.at_desk(write_back.write_back, [so_far for _one, so_far in early], self.clock())
+            except Exception:
+                log.exception("write_back.early")
+                for one, so_far in early:
+                    one.calls.give_back(so_far.calls)
+                return
+            for one, so_far in early:
+                one.written, one.written_at = len(so_far.answers), now
 
     async def _write_back(self, some: Sequence[Carried]) -> None:
         """Write back, again if the database would not; what is given up here the sweep calls unconfirmed."""
@@ -394,7 +428,7 @@ class Lane:
                 again, size = size > 0, len(request.rows)
                 has_turn = has_turn or await turns.take(run_id, size, goes, again=again)
                 line.waiting -= 1
-                if line.waiting + 1 == line.adapter.in_flight:
+                if line.waiting + 1 == line.ahead:
                     self._stir()
                 if not has_turn or not goes():
                     break
@@ -419,9 +453,7 @@ class Lane:
             self._note_trouble(trouble, size, carried, work)
         except Unclear as doubt:
             carried.answers += request.unclear(doubt)
-            line.brake.lose(size)
-            if line.brake.is_on or work.troubled:
-                self._note_trouble(NoAnswers(doubt.code, outcome=doubt.outcome), size, carried, work)
+            self._brake_on_doubt(NoAnswers(doubt.code, outcome=doubt.outcome), size, carried, work)
         except Exception:
             # A fault of ours in the adapter: the request may have left, so its messages are in doubt as well.
             log.exception("adapter.fault channel=%s", line.channel_id)
@@ -432,9 +464,18 @@ class Lane:
             carried.answers += request.in_doubt("cut")
             raise
         else:
-            line.brake.answered(size)
-            work.troubled = False
             self._take_answers(answered, carried, work)
+            if any(one.status is not Status.UNCONFIRMED for one in answered):
+                line.brake.answered(size)
+                work.troubled = False
+            else:  # it answered and knows nothing: as good as no answer
+                self._brake_on_doubt(NoAnswers(answered[0].code), size, carried, work)
+
+    def _brake_on_doubt(self, trouble: NoAnswers, size: int, carried: Carried, work: Work) -> None:
+        """Count a request whose messages are all in doubt, and have the run held after one too many."""
+        work.line.brake.lose(size)
+        if work.line.brake.is_on or work.troubled:
+            self._note_trouble(trouble, size, carried, work)
 
     def _take_answers(self, answered: Sequence[Answered], carried: Carried, work: Work) -> None:
         """Note what was answered; messages the provider refused for the pace alone have not left and go later."""
