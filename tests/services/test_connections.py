@@ -17,7 +17,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.outcome import Check
 from smsapp.domain.run import RunState
-from smsapp.services import channels, connections, health, lane, receipts, sending, stopping, trials
+from smsapp.services import active_runs, channels, connections, health, lane, receipts, sending, stopping, trials
 from smsapp.services.connections import Holder
 from smsapp.services.trail import Actor
 from smsapp.store import ledger
@@ -231,8 +231,14 @@ def test_what_a_cut_left_without_an_answer_is_unconfirmed_and_the_rest_goes_on(a
     told(story())
 
 
-def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(app: Flask, clock: FakeClock) -> None:
+def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
+    app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # given a window of ten, and an SMSC that answers the first hundred and then takes and says nothing
+    monkeypatch.setattr(active_runs, "MOMENT", 0)
+    monkeypatch.setattr(lane, "WRITE_EVERY", 0)
+    monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
+
     def script(link: Link, submit: Submit) -> None:
         if len(server_of[0].submits) <= 100:
             delivers(link, submit)
@@ -255,10 +261,14 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(app: 
             # then what was answered counts, and of the others few had not left
             assert funnel(run_id).accepted == 100
             assert 10 <= funnel(run_id).unconfirmed <= 10 + 2 * 10
-            for link in server.links:
-                link.cut()
-            await sender
             session().commit()
+            stopping.want()
+            try:
+                for link in server.links:
+                    link.cut()
+                await sender
+            finally:
+                stopping.want(False)
 
     told(story())
 
