@@ -269,7 +269,7 @@ class Lane:
             line = self.lines[channel_id]
             learned = pace.rate(now)
             rate = min(learned, line.most or learned)
-            line.rate = max(1, int(rate))
+            line.rate, line.learned = max(1, int(rate)), True
             share = rate / settings().SEND_WORKERS
             if isinstance(line.turns, Limited):
                 line.turns.set_rate(rate, share)
@@ -346,7 +346,7 @@ class Lane:
         carried.written_at = asyncio.get_running_loop().time()
         self.under_way.add(carried)
         try:
-            requests = batches.cut(batch, line.adapter, work.template, work.mapping, work.render, line.rate)
+            requests = batches.cut(batch, line.adapter, work.template, work.mapping, work.render, line.per_request)
         except Exception:
             log.exception("render.fault run=%s", batch.run_id)
             carried.fault, requests = True, []
