@@ -13,7 +13,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -113,6 +113,10 @@ class Layout:
         columns = (Column(one["index"], one["name"], Type(one["type"]), one["label"]) for one in kept["columns"])
         return cls(kept["id"], tuple(columns))
 
+    def renamed(self, names: Mapping[str, str]) -> Layout:
+        """Return the layout with each column under the property that took its own one over."""
+        return replace(self, columns=tuple(replace(one, name=names.get(one.name, one.name)) for one in self.columns))
+
     def phones(self, used: Collection[str]) -> tuple[Column, ...]:
         """Return the columns that hold a phone of some channel."""
         return tuple(column for column in self.columns if column.name in used)
@@ -195,7 +199,7 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
         chunk.bad.sort(key=lambda one: one.at)
     else:
         chunk.rows = list(found)
-    if phones and not all(map(any, zip(*numbers, strict=True))):
+    if not any(map(all, numbers)) and not all(map(any, zip(*numbers, strict=True))):
         chunk.without_number = [
             (ids[i], BadRow(at[i], Reason.NO_NUMBER if set(read) == {None} else Reason.BAD_NUMBER, {}))
             for i, read in enumerate(zip(*numbers, strict=True))
@@ -259,7 +263,7 @@ def _ids(cells: Sequence[str], bad: dict[int, Unfit]) -> list[str]:
     joined = SEAM.join(ids)
     if not is_clean(joined):
         ids = list(map(visible, ids))
-    exponents = _MAYBE_EXPONENT.search(joined) is not None
+    exponents = ("e" in joined or "E" in joined) and _MAYBE_EXPONENT.search(joined) is not None
     if _clean(ids, joined) and "" not in ids and max(map(len, ids)) <= MAX_ID and not exponents:
         return ids
     for i, text in enumerate(ids):

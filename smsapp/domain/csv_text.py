@@ -36,7 +36,7 @@ def safe(cell: object) -> object:
 
 def is_unusual(text: str) -> bool:
     """Return whether `plain` may change a cell of this text (a part of a file): a quick look before a slow one."""
-    return ('="' in text or "#" in text or "'" in text) and _UNUSUAL.search(text) is not None
+    return ("=" in text or "#" in text or "'" in text) and _UNUSUAL.search(text) is not None
 
 
 def plain(cell: str) -> str:
@@ -47,7 +47,7 @@ def plain(cell: str) -> str:
     start = cell[:1]
     if start == "'" and _PROTECTED.match(cell):
         return cell[1:]
-    if start == "=" and (formula := _TEXT_FORMULA.fullmatch(cell)):
+    if '="' in cell and (formula := _TEXT_FORMULA.fullmatch(cell.strip())):
         return formula[1].replace('""', '"')
     return "" if start == "#" and cell.strip() in _ERRORS else cell
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+
+from smsapp.domain.contact import PHONE
 
 MEANINGS: Mapping[str, tuple[str, ...]] = {
     # property: what it is called, in both languages; the first word of each is the label of the preset
@@ -96,7 +98,11 @@ def names_alike(variable: str, catalogue: Mapping[str, str]) -> str | None:
     return None if variable.isdigit() else laid_to(variable, catalogue)
 
 
-def free(names: Iterable[str], catalogue: Mapping[str, str]) -> dict[str, str]:
-    """Return {reported name: existing property} of those names that are not in the catalogue but mean one that is."""
-    found = {name: laid_to(name, catalogue) for name in names if name not in catalogue}
-    return {name: known for name, known in found.items() if known is not None}
+def reported_as(name: str, catalogue: Mapping[str, str]) -> str | None:
+    """Return the property that a name which is new to the catalogue means, by its letters alone; never the phone.
+
+    What an app calls `mobile` may be another number than the one that is written to.
+    """
+    wanted = plain(name)
+    alike = [known for known, label in catalogue.items() if wanted and wanted in (plain(known), plain(label))]
+    return min((known for known in alike if known != PHONE), key=_rank, default=None)

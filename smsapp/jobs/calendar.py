@@ -23,6 +23,7 @@ class Chore:
 
 CHORES = (
     Chore("sweep", every=60),
+    Chore("sweep_properties", every=60),
     # Every callback rings it; this is for the ring that got lost.
     Chore("keep_reading", every=5, queue="news"),
     Chore("apply_uploads", every=5, queue="uploads"),

@@ -13,6 +13,7 @@ from smsapp.services import (
     imports,
     lane,
     lookups,
+    properties,
     receipts,
     retention,
     sending,
@@ -73,6 +74,16 @@ def recognise_import(import_id: int) -> None:
 def rebuild_phones(name: str) -> None:
     """Read the numbers of a phone property anew."""
     contacts.rebuild_phones(name)
+
+
+def sweep_properties() -> None:
+    """Ring again for changes of properties that are not done."""
+    properties.sweep()
+
+
+def change_property(change_id: int) -> None:
+    """Convert, merge or remove a property of all contacts."""
+    properties.run(change_id, clock.now)
 
 
 def forget_bad_records() -> None:

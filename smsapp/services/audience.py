@@ -22,7 +22,7 @@ from smsapp.services import channels
 from smsapp.store import retries
 from smsapp.store.audience import Audience, Cap, tallied
 from smsapp.store.channels import ChannelRow
-from smsapp.store.contacts import property_types
+from smsapp.store.contacts import property_types, redirects
 from smsapp.store.db import session
 from smsapp.store.people import Preference
 from smsapp.store.segments import Segment, members
@@ -107,7 +107,8 @@ def sources(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Source]:
     types = property_types()
     found = []
     for name in personal(variables(template.text), mapping):
-        kind = types.get(mapping[name]["property"], Type.STRING)
+        held = mapping[name]["property"]
+        kind = types.get(held) or types.get(redirects().get(held, ""), Type.STRING)
         form = writing.form_of(mapping[name], kind, template.text)
         found.append(source_of(mapping[name], kind, form, bound_of(template, name)))
     return found

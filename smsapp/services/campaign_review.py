@@ -353,6 +353,17 @@ class Review(Look):
         return found
 
 
+def begins(campaign: Campaign, now: dt.datetime) -> dt.datetime:
+    """Return when the next text of a confirmed campaign may leave: at its time, or when the quiet hours are over."""
+    start = max(campaign.next_due_at or now, now)
+    template = session().get(SmsTemplate, campaign.template_id)
+    channel = session().get(ChannelRow, campaign.channel_id)
+    if template is None or channel is None:
+        return start
+    hours = frozen.quiet_hours(template, channel, campaign.zone)
+    return (hours.over_at(start) if hours else None) or start
+
+
 def review(campaign_id: int, person: int, now: dt.datetime) -> Review:
     """Return what the review page shows; raises NotFound. The preview begins at contact id `person`."""
     campaign = campaigns.get(campaign_id)

@@ -110,7 +110,8 @@ def _collector_at_rest() -> Iterator[None]:
 
 
 def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:
-    form, layout, width = Format.from_json(row.format), Layout.from_json(row.mapping), row.mapping["width"]
+    form, width = Format.from_json(row.format), row.mapping["width"]
+    layout = Layout.from_json(row.mapping).renamed(contacts.redirects())
     now = clock()
     with writing() as current:
         types = {one.name: one.type for one in layout.columns}

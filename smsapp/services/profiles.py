@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from smsapp.domain import contact as rules
 from smsapp.domain import trust
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
+from smsapp.domain.labels import reported_as
 from smsapp.services import quotas
 from smsapp.services.key_gate import KeyGate
 from smsapp.store import contacts, intake, public_names, uploads
@@ -137,13 +138,14 @@ def _read(
     """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
     read = _Reading(dict(types), gate=gate)
     known, wanted = read.types, read.wanted
+    meant: dict[str, str | None] = dict(contacts.redirects())
     for record in records:
         key = record["appid"]
         read.keys.add(key)
         try:
             if BROKEN in record:
                 raise Unfit(Reason.BROKEN)
-            asked = gate.operation(record, key, known)
+            asked = gate.operation(_laid(record, known, meant), key, known)
         except Unfit as unfit:
             _refuse(read, record, unfit, key)
             continue
@@ -161,6 +163,25 @@ def _read(
     if gate.vouched:
         read.wanted = [(gate.as_vouched(asked), key, record) for asked, key, record in wanted]
     return read
+
+
+def _laid(record: dict[str, Any], known: Mapping[str, Type], meant: dict[str, str | None]) -> dict[str, Any]:
+    """Return the record with each new name that means a known property under that property's name.
+
+    `meant` remembers what names mean; it begins with those of properties that were merged into others.
+    """
+    context = record.get("xcontext")
+    if not isinstance(context, dict) or not (new := context.keys() - known.keys() - rules.LIBRARY_FIELDS):
+        return record
+    names = {name: name.lower() for name in new if isinstance(name, str)}
+    unknown = {name for name in names.values() if name not in known}
+    if not unknown <= meant.keys():
+        labels = contacts.labels()
+        meant |= {name: reported_as(name, labels) for name in unknown - meant.keys()}
+    laid = {raw: target for raw, name in names.items() if (target := meant.get(name)) and target not in context}
+    if not laid:
+        return record
+    return record | {"xcontext": {laid.get(name, name): value for name, value in context.items()}}
 
 
 def _without_full(asked: Operation, full: Collection[str]) -> Operation:

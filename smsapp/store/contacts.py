@@ -82,6 +82,8 @@ class Property(Base):
     label: Mapped[str] = mapped_column(sa.String(125), default="")
     app_key_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_key.id", ondelete="SET NULL"))
     """The public key that was first to report it; NULL = a server key, a file or a person vouches for it."""
+    merged_into: Mapped[str | None] = mapped_column(sa.String(125))
+    """The property that took it over: what is still reported under this name goes there. It is offered nowhere."""
     created_at: Mapped[dt.datetime]
 
 
@@ -109,19 +111,26 @@ class Held(NamedTuple):
 
 def property_types() -> dict[str, Type]:
     """Return the known properties with their types; the presets are always among them."""
-    rows = session().execute(sa.select(Property.name, Property.type))
+    rows = session().execute(sa.select(Property.name, Property.type).where(Property.merged_into.is_(None)))
     return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
 
 
 def labels() -> dict[str, str]:
     """Return what people call each known property ("" = nothing), the presets included."""
-    rows = session().execute(sa.select(Property.name, Property.label))
+    rows = session().execute(sa.select(Property.name, Property.label).where(Property.merged_into.is_(None)))
     return dict.fromkeys(PRESETS, "") | {row.name: row.label for row in rows}
 
 
 def properties() -> list[Property]:
     """Return the catalogue in the order of names."""
-    return list(session().scalars(sa.select(Property).order_by(Property.name)))
+    chosen = sa.select(Property).where(Property.merged_into.is_(None))
+    return list(session().scalars(chosen.order_by(Property.name)))
+
+
+def redirects() -> dict[str, str]:
+    """Return {name: the property that took it over}."""
+    rows = session().execute(sa.select(Property.name, Property.merged_into).where(Property.merged_into.is_not(None)))
+    return {name: target for name, target in rows if target}
 
 
 def add_properties(

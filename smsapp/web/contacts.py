@@ -40,6 +40,7 @@ def index() -> Response:
         numbers=contacts.numbers(found.rows),
         opted_out=contacts.opted_out(found.rows),
         paged="before" in request.values,
+        may_see_properties=guard.may(Role.OPERATOR),
     )
 
 

@@ -33,6 +33,11 @@ def id_(raw: str) -> int:
     return _number(raw, HIGHEST)
 
 
+def chosen_id(raw: object) -> int | None:
+    """Return the id of a drop-down's choice, None for the empty one; raise ValueError if it cannot be an id."""
+    return id_(str(raw)) if raw not in (None, "") else None
+
+
 def long_id(raw: str) -> int:
     """Return the id, of which there may be more than two billion; raise ValueError if it cannot be one."""
     return _number(raw, HIGHEST_LONG)

@@ -52,6 +52,9 @@ DONE = {
     "assign": _l("laid to a number"),
     "dismiss": _l("dismissed"),
     "import": _l("imported"),
+    "retype": _l("changed the type of"),
+    "merge": _l("merged"),
+    "remove": _l("removed"),
     "export": _l("exported"),
     "upload": _l("uploaded"),
     "upload_numbers": _l("uploaded a list of numbers as"),
@@ -96,6 +99,7 @@ NOUNS = {
     "preference": _l("Setting"),
     "optout": _l("Opt-out"),
     "opt_out": _l("Opt-out"),
+    "property": _l("Property"),
 }
 
 FACTS = {

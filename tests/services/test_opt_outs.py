@@ -143,3 +143,14 @@ def test_who_may_not_see_numbers_looks_for_a_whole_one_or_four_digits(add):
     assert opt_outs.find_page(digits="138000") == []
     for digits in ("8000", "138 0013 8000"):
         assert [row.phone for row in opt_outs.find_page(digits=digits)] == ["+8613800138000"]
+
+
+def test_a_list_of_opt_outs_is_read_as_spreadsheets_and_programs_save_it(app, now):
+    head = "sep=;\n;;\n姓名;手机号\t;备注\n"
+    text = head + '张三;="13800138001"\t;=甲\n;;\n李四;13800138002.0;x\n王五;1.38E+10;y\n赵六;"138\n'
+    done = opt_outs.take_file(text.encode("utf-16-le"), ACTOR, now)
+    assert [row.phone for row in opt_outs.everyone()] == ["+8613800138001", "+8613800138002"]
+    assert [(row, problem.code) for row, problem in done.complaints] == [
+        (6, "number_unreadable"),
+        (7, "record_bad_quotes"),
+    ]

@@ -348,3 +348,9 @@ def test_a_token_leads_nowhere_else(app, token):
     with pytest.raises(NotFound):
         template_imports.stashed(token)
     template_imports.drop(token)
+
+
+def test_a_file_of_templates_is_read_as_spreadsheets_save_it(take):
+    taken = take("t.csv", '\ufeff\n,,\ncode\t,text\t\nA\t,您好。\t\n,,\n="B","再见。"\nC,"没关上\n')
+    assert told(taken) == [(7, "record_bad_quotes")]
+    assert stored() == [("A", "pending"), ("B", "pending")]

@@ -122,3 +122,25 @@ def test_a_file_with_too_many_lines_changes_nothing(now: dt.datetime, monkeypatc
     with pytest.raises(Refusal, match="segment_file_too_long"):
         upload(b"u1\nu2\nu3\n", "xwho", now, made.id)
     assert who(segments.get(made.id), now) == ["u1"]
+
+
+def test_a_list_is_read_as_spreadsheets_and_programs_save_it(now: dt.datetime) -> None:
+    text = '\n,,\nxwho,x\n="u1",1\n,,\nu2\u200b\t,2\n\ufeffu3,"open\n1.23E+17,4\n'
+    made = upload(text.encode(), "xwho", now)
+    assert who(made, now) == ["u1", "u2", "u3"]
+    assert source(made)[4] == [(8, "1.23E+17")]
+
+
+def test_numbers_that_a_program_wrote_as_fractions_are_matched(now: dt.datetime) -> None:
+    made = upload("手机号;x\n13800000001.0;a\n1.3800000002E10;b\n".encode("utf-16-le"), "$phone", now)
+    assert who(made, now) == ["u1", "u2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"%PDF-1.7", "file_pdf"), (b"\x89PNG\r\n\x1a\n\0", "file_image"), (b"xwho\n", "file_only_headings")],
+)
+def test_what_is_no_list_is_not_saved_as_one_without_members(now: dt.datetime, content: bytes, code: str) -> None:
+    with pytest.raises(Refusal, match=code):
+        upload(content, "xwho", now)
+    assert segments.choices() == []

@@ -90,8 +90,8 @@ def test_a_file_of_numbers_is_imported_and_bad_rows_are_told(operator):
     assert len(opt_outs.find_page()) == 1
     page = operator.post("/replies/opt-outs/import", file=(io.BytesIO(b"13900139000\n"), "n.txt"))
     assert "新增 1 个号码" in page.said()
-    page = operator.post("/replies/opt-outs/import", status=422, file=(io.BytesIO(b"x"), "n.pdf"))
-    assert "不支持这种文件" in page.said()
+    page = operator.post("/replies/opt-outs/import", status=422, file=(io.BytesIO(b"%PDF-1.7"), "n.pdf"))
+    assert "这是 PDF 文件" in page.said()
 
 
 def test_a_viewer_may_search_but_change_nothing(client, arrived):

@@ -24,6 +24,8 @@ MOST_LINE = 1 << 20
 """Characters of a line, or of a row with line breaks in its cells: no program writes a longer one for 300 columns."""
 MOST_REREAD = 256 << 20
 """Characters read again behind rows that cannot be read: more are no accident but an attempt to keep us busy."""
+REST = 20
+"""Lines behind a row that cannot be read among which the next row is looked for."""
 MOST_KEPT = 1 << 15
 """Characters of a row that cannot be read, to show it."""
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t|]*\r?\n?', re.IGNORECASE)
@@ -57,6 +59,8 @@ class CsvRows:
         self._width = 0
         """Cells of the first row that holds any."""
         self._reread = 0
+        self._quoted = False
+        """Whether a quotation mark is in the block: blanks before one are no part of its cell."""
         self._at_end = False
 
     def take(self, count: int) -> list[Row]:
@@ -71,19 +75,21 @@ class CsvRows:
         self._at_end = not lines
         if self._open:
             lines, self._open = self._open + lines, []
+        text = "".join(lines)
+        self._quoted = '"' in text
         rows: list[Row] = []
         if self._read_good(lines, rows) < len(lines) or len(rows) < len(lines):
             rows = self._read_carefully(lines)
         if not self._width:
             self._width = next((len(row) for row in rows if any(row)), 0)
-        if csv_text.is_unusual("".join(lines)):
+        if csv_text.is_unusual(text):
             rows = [[*map(csv_text.plain, row)] if isinstance(row, list) else row for row in rows]
         if max(map(len, rows), default=0) > MOST_COLUMNS:
             rows = [row if len(row) <= MOST_COLUMNS else _cut(row) for row in rows]
         self._ready += rows
 
     def _reader(self, lines: Sequence[str], *, strict: bool = True) -> Any:
-        return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True, strict=strict)
+        return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=self._quoted, strict=strict)
 
     def _read_good(self, lines: Sequence[str], rows: list[Row]) -> int:
         """Append the rows up to the first one that cannot be read; return how many lines they take."""
@@ -133,32 +139,39 @@ class CsvRows:
         except csv.Error:
             end = len(lines) + 1
         is_open, length = end > len(lines), sum(map(len, lines))
-        if is_open and not self._at_end and length < MOST_LINE:
+        too_few = is_open or 1 < end > len(lines) - REST
+        if too_few and not self._at_end and length < MOST_LINE:
             return 0
         self._reread += length
         if self._reread > MOST_REREAD:
             raise Refusal(Problem("file_quotes", "file"))
-        for i in range(1, min(end, len(lines))):
+        # A line behind it may be the rest of a cell of two lines, whose beginning was taken for the open one's end.
+        for i in range(1, min(end + REST, len(lines)) if end > 1 else 1):
             if self._is_row(lines[i]):
                 return i
         if is_open and not self._at_end:
             raise Refusal(Problem("file_line_too_long", "file"))
-        return min(end, len(lines))
+        return min(end + REST if end > 1 and self._at_end else end, len(lines))
 
     def _is_row(self, line: str) -> bool:
         """Return whether the line begins a row of the table, be its own quotation marks right or wrong."""
         try:
-            cells = next(self._reader([line], strict=False))
+            return len(next(self._reader([line]))) == self._width
         except csv.Error:
-            return False
-        return len(cells) == (self._width or len(cells))
+            # Its own quotation marks are wrong, so the separators say how many cells were meant.
+            return line.count(self._delimiter) + 1 == self._width
 
     def _broken(self, text: str) -> BrokenRow:
+        """Return the cells of these lines as far as they can be told; what follows is kept in the last."""
+        lines = io.StringIO(text, newline="").readlines()
+        reader = self._reader(lines, strict=False)
         try:
-            cells: list[str] = next(self._reader(io.StringIO(text, newline="").readlines(), strict=False), [])
+            cells: list[str] = next(reader, [])
+            rest = "".join(lines[reader.line_num :])
         except csv.Error:
-            cells = text.split(self._delimiter)
-        return BrokenRow([*cells[:-1], *[cell.rstrip("\r\n") for cell in cells[-1:]]][:MOST_COLUMNS])
+            cells, rest = text.split(self._delimiter), ""
+        last = ("\n".join([*(cell.rstrip("\r\n") for cell in cells[-1:]), *([rest] if rest else [])])).rstrip("\r\n")
+        return BrokenRow([*cells[:-1], last][:MOST_COLUMNS])
 
 
 def _cut(row: Row) -> Row:

@@ -28,6 +28,7 @@ from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zo
 from smsapp.domain.sms_template import measure
 from smsapp.domain.writing import Form
 from smsapp.services.campaigns import Draft
+from smsapp.web import inputs
 from smsapp.web.forms import PageForm
 from smsapp.words import campaigns as words
 from smsapp.words import label, sentence
@@ -52,10 +53,6 @@ COMMON_ZONES = (
     "Australia/Sydney",
     "UTC",
 )
-
-
-def _chosen(raw: str | None) -> int | None:
-    return int(raw) if raw else None
 
 
 class Checkboxes(SelectMultipleField):  # type: ignore[misc]
@@ -96,11 +93,11 @@ class TimeOfDay(TimeField):  # type: ignore[misc]
 class CampaignForm(PageForm):
     version = IntegerField(widget=HiddenInput(), default=0)
     name = StringField(_l("Campaign name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
-    segment = SelectField(_l("Segment"), coerce=_chosen)
-    channel = SelectField(_l("Channel"), coerce=_chosen)
-    template = SelectField(_l("SMS template"), coerce=_chosen)
-    second_channel = SelectField(_l("Second channel"), coerce=_chosen)
-    second_template = SelectField(_l("Template on the second channel"), coerce=_chosen)
+    segment = SelectField(_l("Segment"), coerce=inputs.chosen_id)
+    channel = SelectField(_l("Channel"), coerce=inputs.chosen_id)
+    template = SelectField(_l("SMS template"), coerce=inputs.chosen_id)
+    second_channel = SelectField(_l("Second channel"), coerce=inputs.chosen_id)
+    second_template = SelectField(_l("Template on the second channel"), coerce=inputs.chosen_id)
     kind = RadioField(_l("Send time"), default=Kind.NOW.value)
     cycle = RadioField(_l("Cycle"), default=Kind.DAILY.value)
     start = Day(_l("Date"), [Optional()])

@@ -8,6 +8,7 @@ from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaF
 from wtforms.validators import InputRequired
 
 from smsapp.domain.sms_template import SAID, Audit, Entry, Purpose, entry
+from smsapp.web import inputs
 from smsapp.web.forms import PageForm
 from smsapp.words.sms_templates import LABELS
 
@@ -26,18 +27,18 @@ class TemplateForm(PageForm):
 
     def entry(self) -> Entry:
         """Return what was typed, tidied; without a kind it counts as marketing, the strictest."""
-        purpose = self.purpose.data or Purpose.MARKETING
+        purpose = next((purpose for purpose in SAID if purpose == self.purpose.data), Purpose.MARKETING)
         return entry(
             code=self.code.data or "",
             name=self.name.data or "",
             text=self.text.data or "",
             signature=self.signature.data or "",
-            purpose=Purpose(purpose),
+            purpose=purpose,
         )
 
 
 class NewTemplateForm(TemplateForm):
-    channel = SelectField(_l("Channel"), coerce=int)
+    channel = SelectField(_l("Channel"), coerce=inputs.chosen_id)
     audit = RadioField(
         _l("Approval status at the provider"),
         choices=[(audit.value, LABELS[audit]) for audit in (Audit.PENDING, Audit.APPROVED)],
@@ -46,7 +47,7 @@ class NewTemplateForm(TemplateForm):
 
 
 class ImportForm(PageForm):
-    channel = SelectField(_l("Channel"), coerce=int)
+    channel = SelectField(_l("Channel"), coerce=inputs.chosen_id)
     file = FileField(_l("File"), [FileRequired(_l("Choose a file."))])
 
 

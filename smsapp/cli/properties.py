@@ -1,0 +1,129 @@
+"""flask properties: what is known of contacts, and changes of a property of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+from flask.cli import AppGroup
+
+from smsapp import words
+from smsapp.cli.output import echo, failure
+from smsapp.domain.contact import Type
+from smsapp.domain.errors import Refusal
+from smsapp.domain.phone import mask_inside
+from smsapp.domain.property_change import Winner
+from smsapp.services import clock, properties
+from smsapp.services.trail import Actor
+
+command = AppGroup("properties", help="What is known of contacts: list, rename, retype, merge, remove.")
+ACTOR = Actor("flask properties")
+
+
+@command.command("list")
+def list_() -> None:
+    """Print all properties: name, type, who has a value, in how many places it is used, label, what means the same.
+
+    Example: flask properties list
+    """
+    found = properties.catalogue()
+    for line in found.lines:
+        share = f"{100 * line.held / found.looked:.1f} %" if found.looked else "-"
+        doubles = f"  (same as {', '.join(line.doubles)})" if line.doubles else ""
+        echo(f"{line.name:24}  {line.type:8}  {share:>7}  {line.used:3}  {line.label}{doubles}")
+    if not found.whole:
+        echo(f"Shares are those of {found.looked} contacts from several places.")
+
+
+@command.command("show")
+@click.argument("name")
+def show(name: str) -> None:
+    """Print examples of a property, numbers masked, and what names it.
+
+    Example: flask properties show city
+    """
+    try:
+        row = properties.get(name)
+    except Refusal as refusal:
+        raise failure(words.sentence(refusal.problems[0])) from None
+    echo(f"{row.name}  {row.type}  {row.label}")
+    for text in properties.examples(name):
+        echo(f"  {mask_inside(text)}")
+    for use in properties.uses(name):
+        echo(f"{use.noun} {use.id}: {use.name}")
+
+
+@command.command("rename")
+@click.argument("name")
+@click.argument("label")
+def rename(name: str, label: str) -> None:
+    """Give a property another label.
+
+    Example: flask properties rename city 城市
+    """
+    _do(lambda: properties.rename(name, label, ACTOR, clock.now()))
+
+
+@command.command("retype")
+@click.argument("name")
+@click.argument("type_", metavar="TYPE", type=click.Choice([kind.value for kind in Type]))
+@click.option("--yes", is_flag=True, help="Do it; without, only what would happen is printed.")
+def retype(name: str, type_: str, yes: bool) -> None:
+    """Convert all values to another type; those that cannot be are kept as text under another name.
+
+    Example: flask properties retype birthday datetime --yes
+    """
+
+    def do() -> None:
+        seen = properties.preview_retype(name, Type(type_))
+        echo(f"{seen.fit} of {seen.held} values can be converted.")
+        for text, _other in seen.examples:
+            echo(f"  not: {mask_inside(text)}")
+        if yes:
+            properties.run(properties.retype(name, Type(type_), ACTOR, clock.now()), clock.now)
+
+    _do(do)
+
+
+@command.command("merge")
+@click.argument("name")
+@click.argument("target")
+@click.option("--wins", type=click.Choice([one.value for one in Winner]), default="target", show_default=True)
+@click.option("--yes", is_flag=True, help="Do it; without, only what would happen is printed.")
+def merge(name: str, target: str, wins: str, yes: bool) -> None:
+    """Lay a property into another one; what names it follows.
+
+    Example: flask properties merge name '$name' --yes
+    """
+
+    def do() -> None:
+        seen = properties.preview_merge(name, target)
+        echo(f"{seen.held} contacts have a value, {seen.fit} have both, {seen.conflicts} have two different ones.")
+        if yes:
+            properties.run(properties.merge(name, target, Winner(wins), ACTOR, clock.now()), clock.now)
+
+    _do(do)
+
+
+@command.command("remove")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do it; without, only what would happen is printed.")
+def remove(name: str, yes: bool) -> None:
+    """Remove a property and all its values; refused while something names it.
+
+    Example: flask properties remove old_level --yes
+    """
+
+    def do() -> None:
+        echo(f"{properties.preview_removal(name).held} contacts have a value.")
+        if yes:
+            properties.run(properties.remove(name, ACTOR, clock.now()), clock.now)
+
+    _do(do)
+
+
+def _do(what: Callable[[], object]) -> None:
+    try:
+        what()
+    except Refusal as refusal:
+        raise failure(" ".join(words.sentence(problem) for problem in refusal.problems)) from None

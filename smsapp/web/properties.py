@@ -1,0 +1,125 @@
+"""The catalogue of properties: what is known of contacts, what names it, and how it is changed for all of them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain.contact import Type
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.people import Role
+from smsapp.domain.property_change import ASIDE, ChangeKind, Winner
+from smsapp.services import clock, properties
+from smsapp.web import guard
+from smsapp.web.guard import needs
+from smsapp.web.menu import MenuLine
+from smsapp.web.render import page, page_or_piece, see_other
+from smsapp.words import sentence
+
+bp = Blueprint("properties", __name__, url_prefix="/properties")
+MENU = MenuLine(_l("Contact properties"), "properties.index", 65, "tags", Role.OPERATOR, settings=True)
+
+
+@bp.get("/")
+@needs(Role.OPERATOR)
+def index() -> Response:
+    changes = properties.newest()
+    return page_or_piece(
+        "properties/index.html",
+        "properties/_changes.html",
+        catalogue=properties.catalogue(),
+        changes=changes,
+        going_on=any(change.finished_at is None for change in changes),
+    )
+
+
+@bp.get("/one")
+@needs(Role.OPERATOR)
+def show() -> Response:
+    return _show(request.args.get("name", ""))
+
+
+def _show(name: str, problems: list[Problem] | None = None, label: str | None = None) -> Response:
+    row = properties.get(name)
+    lines = properties.catalogue()
+    return page(
+        "properties/show.html",
+        422 if problems else 200,
+        row=row,
+        label=row.label if label is None else label,
+        line=next(line for line in lines.lines if line.name == name),
+        catalogue=lines,
+        examples=properties.examples(name),
+        uses=properties.uses(name),
+        busy=properties.busy(name),
+        others=[line for line in lines.lines if line.name != name and line.type == row.type],
+        types=[kind for kind in Type if kind != row.type],
+        problems=[sentence(problem) for problem in problems or ()],
+        may_change=guard.may(Role.ADMINISTRATOR),
+    )
+
+
+@bp.post("/rename")
+@needs(Role.ADMINISTRATOR)
+def rename() -> Response:
+    name, label = request.form.get("name", ""), request.form.get("label", "")
+    try:
+        properties.rename(name, label, guard.actor(), clock.now())
+    except Refusal as refusal:
+        return _show(name, list(refusal.problems), label)
+    flash(_("The label was saved."), "success")
+    return see_other(url_for(".show", name=name))
+
+
+@bp.get("/change")
+@needs(Role.ADMINISTRATOR)
+def preview() -> Response:
+    """Show what a change would do before it is asked for."""
+    name, asked = request.args.get("name", ""), request.args.get("do", "")
+    row = properties.get(name)
+    kind, target = _type(request.args.get("type", "")), request.args.get("target", "")
+    if asked == ChangeKind.RETYPE and kind is not None:
+        seen = properties.preview_retype(name, kind)
+    elif asked == ChangeKind.MERGE and target:
+        seen = properties.preview_merge(name, target)
+    elif asked == ChangeKind.REMOVE:
+        seen = properties.preview_removal(name)
+    else:
+        return see_other(url_for(".show", name=name))
+    return page(
+        "properties/change.html",
+        row=row,
+        asked=asked,
+        kind=kind,
+        target=properties.get(target) if target else None,
+        seen=seen,
+        aside=name + ASIDE,
+        uses=properties.uses(name),
+        winners=Winner,
+    )
+
+
+@bp.post("/change")
+@needs(Role.ADMINISTRATOR)
+def change() -> Response:
+    """Begin a change for all contacts."""
+    typed = request.form
+    name, by, now = typed.get("name", ""), guard.actor(), clock.now()
+    kind, wins = _type(typed.get("type", "")), typed.get("wins", "")
+    try:
+        if typed.get("do") == ChangeKind.RETYPE and kind is not None:
+            properties.retype(name, kind, by, now)
+        elif typed.get("do") == ChangeKind.MERGE:
+            winner = Winner(wins) if wins in set(Winner) else Winner.TARGET
+            properties.merge(name, typed.get("target", ""), winner, by, now)
+        elif typed.get("do") == ChangeKind.REMOVE:
+            properties.remove(name, by, now)
+    except Refusal as refusal:
+        return _show(name, list(refusal.problems))
+    flash(_("The change has begun. It goes on in the background."), "success")
+    return see_other(url_for(".index"))
+
+
+def _type(raw: str) -> Type | None:
+    return Type(raw) if raw in set(Type) else None
