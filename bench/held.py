@@ -31,7 +31,7 @@ from bench.stage import BY, TEXT, fill, stage
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.message import Status
-from smsapp.services import channels, clock, connections, lane, sending
+from smsapp.services import answer_writer, channels, clock, connections, sending
 from smsapp.services.active_runs import Line
 from smsapp.store.db import db, session
 from smsapp.store.ledger import name
@@ -89,7 +89,7 @@ def serving(delay: float) -> Iterator[str]:
 @contextlib.contextmanager
 def whole_batches() -> Iterator[None]:
     """Claim whole batches and write nothing back before they are done."""
-    with mock.patch.object(Line, "keep_claims_small"), mock.patch.object(lane, "WRITE_EVERY", math.inf):
+    with mock.patch.object(Line, "keep_claims_small"), mock.patch.object(answer_writer, "WRITE_EVERY", math.inf):
         yield
 
 

@@ -37,7 +37,7 @@ from tests.channels.contract import HttpContract
 
 LIMIT, PATIENCE = 1.5, 2.5
 PUBLIC_URL = "https://sms.example.com"
-"""Where the contracts' providers call back: Twilio's takes no other address."""
+"""Where the contracts' providers call back: some take no other address."""
 NUMBER = re.compile(rb"138\d{8}")
 TESTS = Path(__file__).parent.parent / "tests" / "channels"
 

@@ -19,8 +19,6 @@ FEWEST_CLAIMED = 10
 """Messages a claim for a held connection takes at least."""
 MOMENT = 0.1
 """Seconds for which a claim for a held connection lasts at least."""
-OF_A_SECOND = 4
-"""Requests into which a second of a learned pace is cut: little is refused at a time, and a faster pace has more."""
 LONG_ENOUGH = 5000
 """Answers remembered for how many were taken within a second."""
 
@@ -44,8 +42,6 @@ class Line:
     """Requests in hand whose turn has not come yet."""
     per_batch: int = 0
     """Requests the latest batch was cut into; 0 before there was one."""
-    learned: bool = False
-    """The rate is a learned pace."""
     claim_size: int | None = None
     """Messages the next claim takes at most, on a held connection; None: whole batches."""
 
@@ -60,11 +56,6 @@ class Line:
         One process sends over a held connection: nobody else would send sooner what it leaves.
         """
         self.claim_size = max(FEWEST_CLAIMED, self.adapter.in_flight, self.taken_lately(now, MOMENT))
-
-    @property
-    def per_request(self) -> int | None:
-        """Return how many messages a request has at most for the sake of the rate; None if there is none."""
-        return max(1, self.rate // OF_A_SECOND) if self.rate and self.learned else self.rate
 
     @property
     def ahead(self) -> int:

@@ -39,8 +39,9 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.pace import Pace, faster
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.sms_template import compile_text, full_text
-from smsapp.services import batches, channels, sending, stopping, write_back
+from smsapp.services import batches, channels, sending, stopping
 from smsapp.services.active_runs import OPEN_BATCHES, Line, Work
+from smsapp.services.answer_writer import AnswerWriter
 from smsapp.services.batches import Request
 from smsapp.services.brake import Brake, NoAnswers
 from smsapp.services.turns import Limited, Turns
@@ -61,10 +62,6 @@ LOOK_AROUND = 0.5
 """Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
 LISTEN = 0.1
 """Seconds between looks at whether a ring waits: every worker may be in a lane, and a new run need not wait for one."""
-WRITE_EVERY = 1.0
-"""Seconds after which the answers of a batch are written back though it is under way: receipts of them may be here."""
-WRITE_TRIES = 5
-"""How often a write-back is tried: a deadlock or a database that is away for a moment must not lose answers."""
 WAITED_OUT = dt.timedelta(seconds=15)
 """How long a hold may be for a lane to wait until it is over; who waits longer leaves the worker to others."""
 GRAVITY = (Unreachable, Throttled, NoAnswers, Misconfigured)
@@ -95,9 +92,7 @@ class Lane:
         """Loop time of the next look around."""
         self.booth = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate")
         self.clerks: set[asyncio.Task[None]] = set()
-        self.under_way: set[Carried] = set()
-        self.done: list[Carried] = []
-        self.writing_back = asyncio.Lock()
+        self.answers = AnswerWriter(self.at_desk, clock)
 
     async def at_desk(self, step: Callable[..., T], *args: Any) -> T:
         """Run a database step on the lane's one database thread, in an application context of its own."""
@@ -155,7 +150,7 @@ class Lane:
         """Look around; let audiences be frozen on a thread of its own, for that may take a while."""
         if self.freezing is not None and self.freezing.done():
             self.freezing = None
-        await self._write_early()
+        await self.answers.write_early()
         opened = await self.at_desk(self._look_around)
         if freeze and opened and self.freezing is None and not self.stopping:
             step = partial(self._in_context, self._freeze, opened)
@@ -269,7 +264,7 @@ class Lane:
             line = self.lines[channel_id]
             learned = pace.rate(now)
             rate = min(learned, line.most or learned)
-            line.rate, line.learned = max(1, int(rate)), True
+            line.rate = max(1, int(rate))
             share = rate / settings().SEND_WORKERS
             if isinstance(line.turns, Limited):
                 line.turns.set_rate(rate, share)
@@ -343,10 +338,9 @@ class Lane:
         """Hand over one batch, request by request, and write down what became of it."""
         line = work.line
         carried = Carried(batch, line.channel_id, line.adapter, work.troubled)
-        carried.written_at = asyncio.get_running_loop().time()
-        self.under_way.add(carried)
+        self.answers.follow(carried)
         try:
-            requests = batches.cut(batch, line.adapter, work.template, work.mapping, work.render, line.per_request)
+            requests = batches.cut(batch, line.adapter, work.template, work.mapping, work.render, line.rate)
         except Exception:
             log.exception("render.fault run=%s", batch.run_id)
             carried.fault, requests = True, []
@@ -366,54 +360,11 @@ class Lane:
             work.batches -= 1
             line.batches -= 1
             line.waiting -= len(list(left))
-            self.under_way.discard(carried)
-            await self._write_down(carried)
+            await self.answers.write(carried)
             if carried.trouble is not None:
                 work.stopped, work.trouble = True, None
                 self.goes_on_soon = True  # as far as is known until the next look
                 self._look_soon()
-
-    async def _write_down(self, carried: Carried) -> None:
-        """Write back, with whatever else is done by the time the desk is free."""
-        self.done.append(carried)
-        async with self.writing_back:
-            if carried in self.done:
-                some, self.done = self.done, []
-                await self._write_back(some)
-
-    async def _write_early(self) -> None:
-        """Write back what has been answered of batches that take long; what cannot be written now is tried again."""
-        now = asyncio.get_running_loop().time()
-        if not any(one.unwritten and now - one.written_at >= WRITE_EVERY for one in self.under_way):
-            return
-        async with self.writing_back:
-            early = [(one, one.so_far()) for one in self.under_way if one.unwritten]
-            try:
-                await self.at_desk(write_back.write_back, [so_far for _one, so_far in early], self.clock())
-            except Exception:
-                log.exception("write_back.early")
-                for one, so_far in early:
-                    one.calls.give_back(so_far.calls)
-                return
-            for one, so_far in early:
-                one.written, one.written_at = len(so_far.answers), now
-
-    async def _write_back(self, some: Sequence[Carried]) -> None:
-        """Write back, again if the database would not; what is given up here the sweep calls unconfirmed."""
-        for again in range(WRITE_TRIES):
-            try:
-                await self.at_desk(write_back.write_back, some, self.clock())
-            except Exception as fault:
-                log.exception("write_back.failed batches=%s", [(one.run_id, one.batch.no) for one in some])
-                if len(some) > 1:  # one that cannot be written must not take the others with it
-                    for one in some:
-                        await self._write_back([one])
-                    return
-                if not isinstance(fault, DBAPIError):
-                    return
-                await asyncio.sleep(0.2 * 2**again)
-            else:
-                return
 
     async def _hand_over(self, left: Iterator[Request], carried: Carried, work: Work, http: HttpClient) -> None:
         """Make the batch's calls, one after the other, each when its turn has come, as long as any are left."""

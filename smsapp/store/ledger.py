@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.ranges import joined
 from smsapp.domain.run import CancelReason, RunState
 from smsapp.store import billed_parts, codes
 from smsapp.store.db import add_up, as_array, as_json, changed, dialect
@@ -492,14 +493,3 @@ def _close_queued(
         )
     shift(session, run_id, {(name(counted_as), ""): -moved, (name(status), why): moved})
     return moved
-
-
-def joined(ranges: Iterable[Any]) -> list[tuple[int, int]]:
-    """Return the ranges (lo, hi), sorted, those that touch made one."""
-    result: list[tuple[int, int]] = []
-    for lo, hi in sorted((lo, hi) for lo, hi in ranges):
-        if result and lo <= result[-1][1] + 1:
-            result[-1] = (result[-1][0], max(hi, result[-1][1]))
-        else:
-            result.append((lo, hi))
-    return result

@@ -17,7 +17,18 @@ from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.outcome import Check
 from smsapp.domain.run import RunState
-from smsapp.services import active_runs, channels, connections, health, lane, receipts, sending, stopping, trials
+from smsapp.services import (
+    active_runs,
+    answer_writer,
+    channels,
+    connections,
+    health,
+    lane,
+    receipts,
+    sending,
+    stopping,
+    trials,
+)
 from smsapp.services.connections import Holder
 from smsapp.services.trail import Actor
 from smsapp.store import ledger
@@ -236,7 +247,7 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
 ) -> None:
     # given a window of ten, and an SMSC that answers the first hundred and then takes and says nothing
     monkeypatch.setattr(active_runs, "MOMENT", 0)
-    monkeypatch.setattr(lane, "WRITE_EVERY", 0)
+    monkeypatch.setattr(answer_writer, "WRITE_EVERY", 0)
     monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
 
     def script(link: Link, submit: Submit) -> None:
@@ -277,7 +288,7 @@ def test_receipts_are_applied_while_one_answer_of_their_batch_is_out(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given an SMSC that keeps one answer back
-    monkeypatch.setattr(lane, "WRITE_EVERY", 0)
+    monkeypatch.setattr(answer_writer, "WRITE_EVERY", 0)
     monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
     late: list[tuple[Link, Submit]] = []
 
