@@ -1,4 +1,4 @@
-"""flask campaigns: what is planned, what is being sent; stop what has not begun, pause, resume or end what goes on."""
+"""flask campaigns: what is planned, what is being sent; stop what has not begun, decide about what goes on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from smsapp.cli.output import echo, failure
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Outrun, Refusal
 from smsapp.domain.message import Settle
-from smsapp.services import campaign_list, campaigns, clock, doubts, sending
+from smsapp.services import campaign_list, campaigns, clock, doubts, drift, sending
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.campaign_review import Look
 from smsapp.services.trail import Actor
 from smsapp.words import label, sentence
 from smsapp.words.campaigns import in_words
 
-command = AppGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, end, and what is due.")
+command = AppGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, accept, end, and what is due.")
 ACTOR = Actor("flask campaigns")
 MOST = 1000
 
@@ -75,6 +75,13 @@ def show(campaign_id: int) -> None:
             ("left out", funnel.left_out),
             ("not sent yet", funnel.open),
         ]
+    held = drift.held(line.run) if line.run else None
+    if held is not None:
+        facts += [("reviewed", held.drift.before), ("now", held.drift.now)]
+        facts += [
+            (f"new {prefix}", n) for part in (held.drift.countries, held.drift.prefixes) for prefix, n in part.items()
+        ]
+        facts.append(("accept with", f"flask campaigns accept {campaign.id} --mark {held.mark}"))
     for problem in campaigns.problems(campaigns.draft_of(campaign), clock.now()) if "edit" in line.offered else ():
         facts.append(("lacks", sentence(problem)))
     for name, value in facts:
@@ -147,6 +154,28 @@ def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
         else ""
     )
     echo(f"Campaign {campaign_id} is {done}.{numbers}")
+
+
+@command.command("accept")
+@click.argument("campaign_id", type=int)
+@click.option("--mark", help="The one that `show` prints: accept this audience only. Without it, whatever it is now.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def accept(campaign_id: int, mark: str | None, yes: bool) -> None:
+    """Let a campaign that is held because its audience grew go on to the people it has now; exit code 1 if it is not.
+
+    Example: flask campaigns accept 12 --mark 4f1d3c0a9b8e7d6c
+    """
+    run = _line(campaign_id).run
+    held = drift.held(run) if run else None
+    if run is None or held is None:
+        raise failure(f"Campaign {campaign_id} is not held because of its audience.")
+    if not yes:
+        click.confirm(f"{held.drift.before} messages were reviewed, {held.drift.now} would be sent. Go on?", abort=True)
+    try:
+        accepted = drift.accept(run.id, mark or held.mark, ACTOR, clock.now())
+    except Outrun:
+        raise failure("Its audience is another one by now; look again with `flask campaigns show`.") from None
+    echo(f"Campaign {campaign_id} goes on with {accepted:,} messages.")
 
 
 @command.command("due")

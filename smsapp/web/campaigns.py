@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 bp.add_app_template_filter(words.in_words, "in_words")
+bp.add_app_template_filter(words.loss, "loss")
 MENU = MenuLine(_l("Campaigns"), "campaigns.index", 10, "send")
 
 PARTS = ("audience", "text", "preview", "timing")
@@ -235,10 +236,19 @@ def _drawn(
 
 @bp.get("/<int:campaign_id>")
 def show(campaign_id: int) -> Response:
-    """Show what was confirmed; a draft is shown in its form."""
-    if may(Action.EDIT, Status(campaigns.get(campaign_id).status)) and guard.may(Role.OPERATOR):
+    """Show what was confirmed; a draft is shown in its form, and one that waits with whom it would reach now."""
+    status = Status(campaigns.get(campaign_id).status)
+    if may(Action.EDIT, status) and guard.may(Role.OPERATOR):
         return see_other(url_for("campaigns.edit", campaign_id=campaign_id))
-    return _reviewed(campaign_id, confirming=False)
+    if status in (Status.DRAFT, Status.WAITING):
+        return _reviewed(campaign_id, confirming=False)
+    return page(
+        "campaigns/confirmed.html",
+        review=reviews.review(campaign_id, 0, clock.now()),
+        line=campaign_list.lines([campaign_id])[0],
+        properties={one.name: one.shown for one in choosing.choices(None)},
+        may_write=guard.may(Role.OPERATOR),
+    )
 
 
 @bp.get("/<int:campaign_id>/review")

@@ -91,3 +91,29 @@ def test_a_request_larger_than_what_the_provider_takes_in_a_second_halves_from_i
     pace = slower(None, 0, 100, NOW)
     assert pace.rate(NOW) == 50
     assert slower(pace, 0, 50, after(2)).rate(after(2)) == 25
+
+
+def test_a_limit_is_raised_from_half_of_the_rate_and_not_before_it_is_passed() -> None:
+    pace, late = slower(None, 32, 1, NOW), after(3600)
+    rate = pace.rate(late)
+    assert faster(pace, rate / 2, late).limit == pytest.approx(rate * 1.3)
+    assert faster(pace, rate / 2 - 0.1, late) == pace
+    assert faster(pace, 1000, after(1)) == pace
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate"),
+    [
+        (-5, 15.0),
+        (0, 15.0),
+        (1, 15 * 1.25),
+        (2, 15 * 1.25**2),
+        # nine tenths of the limit are reached after 2.634 seconds; from there on it creeps
+        (3, 27 * 1.01 ** (3 - 2.6341)),
+        (10, 27 * 1.01 ** (10 - 2.6341)),
+        (60, 31.5),
+    ],
+)
+def test_the_pace_recovers_by_a_quarter_a_second_and_then_creeps(seconds: float, rate: float) -> None:
+    # from the end of the wait of a second on
+    assert slower(None, 30, 1, NOW).rate(after(1 + seconds)) == pytest.approx(rate, rel=1e-4)

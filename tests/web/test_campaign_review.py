@@ -8,10 +8,15 @@ from zoneinfo import ZoneInfo
 import pytest
 import redis
 
+from smsapp.domain.campaign import Status
+from smsapp.domain.message import Status as MessageStatus
+from smsapp.domain.run import RunState
 from smsapp.services import channels, clock
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import writing
+from smsapp.store.db import session, writing
+from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
+from tests import builders, ledgers
 from tests.pages import Pages
 from tests.web.campaign_world import ZONE, World, shown_to_confirm, stored
 
@@ -64,3 +69,58 @@ def test_a_confirmation_says_so_if_the_queue_takes_no_work(olga: Pages, world: W
     assert "“现在” is confirmed; sending begins as soon as the queue works again." in told[0]
     assert "“明天” is confirmed; it will be sent on " in told[1]
     assert "if that lasts, sending begins once it works again." in told[1]
+
+
+# -- what was sent ----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_a_sent_campaign_shows_what_was_confirmed_and_does_not_count_again(
+    olga: Pages, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a campaign that was sent to two people, whose segment has many more today
+    review = olga.post("/campaigns/new", do="review", **world.fields(name="已发"))
+    olga.post(f"/campaigns/{stored().id}/review", **shown_to_confirm(review))
+    sent = stored()
+    with writing() as current:
+        campaign = current.merge(sent)
+        campaign.status = Status.SENT
+        run = current.query(Run).filter_by(campaign_id=sent.id).one()
+        run.state, run.verdict, run.target, run.planned = RunState.DONE, "sent", 4, 2
+        run.started_at = run.finished_at = run.opened_at
+        current.get_one(SmsTemplate, world.template.id).text = "${name}，今天的新文字。"
+    builders.contacts(30)
+    monkeypatch.setattr("smsapp.services.audience.counts", lambda *_given, **_named: pytest.fail("counted again"))
+
+    page = olga.get(f"/campaigns/{sent.id}")
+
+    text = page.get_text()
+    assert "${name}您好，欢迎回来。" in text
+    assert "今天的新文字" not in text
+    for said in ("at once", "Will end about", "Counted just now", "Would be sent"):
+        assert said not in text
+    assert page.select_one(f"a.btn-primary[href='/campaigns/{sent.id}/effect']") is not None
+    assert "Messages when it was confirmed 2" in " ".join(text.split())
+
+
+def test_sums_of_a_recurring_campaign_say_over_how_many_sendings(olga: Pages, client: Pages) -> None:
+    campaign = ledgers.campaign(recurring=True)
+    for day in range(4):
+        slot = ledgers.OPENED + dt.timedelta(days=day)
+        over = {"state": RunState.DONE, "verdict": "sent", "finished_at": slot}
+        run = ledgers.run(campaign, [(MessageStatus.DELIVERED, "", "", 3)], {}, slot, **over)
+    missed = {"state": RunState.MISSED, "verdict": "missed"}
+    ledgers.run(campaign, [], {}, ledgers.OPENED + dt.timedelta(days=9), **missed)
+    ledgers.run(campaign, [], {}, ledgers.OPENED + dt.timedelta(days=10), repeats=run.id, **over)
+    session().commit()
+
+    row = olga.get("/campaigns/").texts(f"#campaign-{campaign.id} td.number")[0]
+    report = olga.get(f"/campaigns/{campaign.id}/effect")
+    single = olga.get(f"/campaigns/{campaign.id}/runs/{run.id}")
+    chinese = client.as_("operator", locale="zh_Hans").get(f"/campaigns/{campaign.id}/effect")
+
+    assert row == "12 over 4 sendings"
+    assert report.texts(".funnel-number")[0] == "12 over 4 sendings"
+    assert "12 over 4 sendings" in report.texts(".people-head p")[0]
+    assert "3 people" in single.texts(".people-head p")[0]
+    assert chinese.texts(".funnel-number")[0] == "12 人次（4 次推送）"
+    assert "目标用户 · 12 人次（4 次推送）" in chinese.texts(".people-head p")[0]

@@ -169,7 +169,7 @@ def test_a_row_has_the_four_numbers_and_says_what_failed(olga: Pages) -> None:
     page = olga.get("/campaigns/")
 
     assert [text.split()[0] for text in page.texts(f"#campaign-{one.id} td.number")] == ["10", "10", "8", "8"]
-    assert "Refused by the channel 2" in page.get_text()
+    assert "2 failed" in page.get_text()
 
 
 def test_what_may_have_been_sent_is_not_counted_among_what_failed(olga: Pages) -> None:
@@ -178,7 +178,7 @@ def test_what_may_have_been_sent_is_not_counted_among_what_failed(olga: Pages) -
 
     row = " ".join(olga.get("/campaigns/").texts(f"#campaign-{one.id} .text-warn")[0].split())
 
-    assert row == "Refused by the channel 3 · Not delivered 1 · Unconfirmed 1"
+    assert row == "3 failed · 1 not delivered · 1 unconfirmed"
 
 
 @pytest.mark.parametrize(
