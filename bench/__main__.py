@@ -33,6 +33,8 @@ BENCHES: list[tuple[str, list[str], list[str]]] = [
       for one in DATABASES),
     ("bench.kannel", ["--database", "postgresql"], ["--database", "postgresql", "--rows", "5000"]),
     ("bench.reins", [], ["--people", "60000"]),
+    ("bench.pace", [], ["--rows", "300"]),
+    *(("bench.held", ["--rows", "12000", "--database", one], ["--database", one]) for one in DATABASES),
     ("bench.contacts_import", [], ["--rows", "100000"]),
     ("bench.segment_count", [], ["--rows", "100000"]),
     ("bench.campaign_list", [], ["--rows", "10000"]),

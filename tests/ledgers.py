@@ -81,9 +81,9 @@ def run(
     ensure_partition(current, made.id)
     people = builders.contacts(planned)
     seq = 0
-    for no, (status, reason, code, n) in enumerate(lots, start=1):
+    for status, reason, code, n in lots:
         state = {Status.QUEUED: BatchState.READY, Status.HANDED: BatchState.HANDED}.get(status, BatchState.DONE)
-        batch = Batch(run_id=made.id, no=no, lo=seq + 1, hi=seq + n, state=state)
+        batch = Batch(run_id=made.id, no=seq + 1, lo=seq + 1, hi=seq + n, state=state)
         if state == BatchState.HANDED:
             batch.claim, batch.lease_until = "worker", slot + dt.timedelta(hours=1)
         current.add(batch)

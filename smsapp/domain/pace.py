@@ -26,13 +26,16 @@ LONGEST_WAIT = 60.0
 
 @dataclass(frozen=True)
 class Pace:
-    """What was learned of a channel: `begin` messages a second at `since`, and the `limit` the provider has shown."""
+    """What was learned of a channel: `begin` messages a second until `since`, and the `limit` the provider has shown.
+
+    `since` is the end of the wait after the latest refusal: while nothing leaves, nothing is proved.
+    """
 
     begin: float
     limit: float
     since: dt.datetime
     refusals: int = 0
-    """How often in a row it asked to slow down, with nothing taken in between."""
+    """How often in a row it asked to slow down though the pace was the slowest."""
 
     def rate(self, now: dt.datetime) -> float:
         """Return the messages a second that may leave now."""
@@ -45,16 +48,12 @@ class Pace:
         crept = recovered * math.pow(CREEPS, min(seconds - recovers_for, 60.0))
         return max(recovered, min(crept, BEYOND * self.limit))
 
-    @property
-    def wait(self) -> float:
-        """Return the seconds to wait after the latest refusal if the provider names none."""
-        return min(2.0 ** max(0, self.refusals - 1), LONGEST_WAIT)
 
+def slower(pace: Pace | None, taken: float, refused: float, now: dt.datetime, retry_after: float | None = None) -> Pace:
+    """Return the pace after the provider has asked to slow down; nothing leaves before its `since`.
 
-def slower(pace: Pace | None, taken: float, refused: float, now: dt.datetime) -> Pace:
-    """Return the pace after the provider has asked to slow down.
-
-    `taken`: messages it took in the second before; `refused`: those of the request it refused.
+    `taken`: messages it took in the second before; `refused`: those of the request it refused; `retry_after`: the
+    seconds to wait if it named them. Else it is a second, and ever more if even the slowest pace is too fast.
     """
     if pace is not None and now - pace.since < ONE_EVENT:
         return pace
@@ -64,8 +63,10 @@ def slower(pace: Pace | None, taken: float, refused: float, now: dt.datetime) ->
         limit = pace.rate(now)
     else:
         limit = pace.begin  # nothing at all was taken at this pace
-    refusals = 1 if pace is None or taken else pace.refusals + 1
-    return Pace(max(limit / 2, SLOWEST), max(limit, SLOWEST), now, refusals)
+    is_slowest = pace is not None and pace.begin <= SLOWEST and not taken
+    refusals = pace.refusals + 1 if pace is not None and is_slowest else 1
+    wait = min(2.0 ** (refusals - 1), LONGEST_WAIT) if retry_after is None else retry_after
+    return Pace(max(limit / 2, SLOWEST), max(limit, SLOWEST), now + dt.timedelta(seconds=wait), refusals)
 
 
 def faster(pace: Pace, used: float, now: dt.datetime) -> Pace:

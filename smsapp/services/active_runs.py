@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from smsapp.channels.base import Channel, ChannelError, TemplateFacts
@@ -14,6 +15,10 @@ from smsapp.services.turns import Turns
 
 OPEN_BATCHES = 8
 """Most batches of one channel in a lane's hands: enough to fill the line, few enough to be in doubt after a kill."""
+FEWEST_CLAIMED = 10
+"""Messages a claim for a held connection takes at least."""
+MOMENT = 0.1
+"""Seconds for which a claim for a held connection lasts at least."""
 LONG_ENOUGH = 5000
 """Answers remembered for how many were taken within a second."""
 
@@ -37,10 +42,25 @@ class Line:
     """Requests in hand whose turn has not come yet."""
     per_batch: int = 0
     """Requests the latest batch was cut into; 0 before there was one."""
+    claim_size: int | None = None
+    """Messages the next claim takes at most, on a held connection; None: whole batches."""
 
-    def taken_lately(self, now: float) -> int:
-        """Return how many messages the provider took within a second."""
-        return sum(n for at, n in self.taken if at > now - 1.0)
+    def taken_lately(self, now: float, seconds: float = 1.0) -> int:
+        """Return how many messages the provider took within so many seconds."""
+        newest_first = takewhile(lambda taken: taken[0] > now - seconds, reversed(self.taken))
+        return sum(n for _at, n in newest_first)
+
+    def keep_claims_small(self, now: float) -> None:
+        """Claim no more than fills the window once, or leaves in a MOMENT, because after a kill all of it is in doubt.
+
+        One process sends over a held connection: nobody else would send sooner what it leaves.
+        """
+        self.claim_size = max(FEWEST_CLAIMED, self.adapter.in_flight, self.taken_lately(now, MOMENT))
+
+    @property
+    def ahead(self) -> int:
+        """Return how many requests shall wait at least, so that no slot is idle while the database is asked."""
+        return self.adapter.in_flight if self.claim_size is None else self.claim_size // 2
 
     @property
     def wanted(self) -> int:
@@ -50,7 +70,7 @@ class Line:
         """
         if not self.per_batch:
             return 1 - self.batches
-        return min(OPEN_BATCHES - self.batches, -(-(self.adapter.in_flight - self.waiting) // self.per_batch))
+        return min(OPEN_BATCHES - self.batches, -(-(self.ahead - self.waiting) // self.per_batch))
 
 
 @dataclass

@@ -62,6 +62,19 @@ class Calls:
     good: deque[Call] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
     bad: deque[Call] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
 
+    def take(self) -> Calls:
+        """Return the calls so far, and begin anew."""
+        taken = Calls(self.counts.copy(), self.good.copy(), self.bad.copy())
+        for some in (self.counts, self.good, self.bad):
+            some.clear()
+        return taken
+
+    def give_back(self, taken: Calls) -> None:
+        """Count these again, which came before all that are here."""
+        self.counts.update(taken.counts)
+        self.good = deque([*taken.good, *self.good], maxlen=MOST_KEPT)
+        self.bad = deque([*taken.bad, *self.bad], maxlen=MOST_KEPT)
+
     async def send(self, adapter: Channel, submission: Submission, http: HttpClient) -> list[Answer]:
         """Hand over a request and return its answers, or raise as the adapter does; what came of it is noted."""
         n, begun = len(submission.messages), time.monotonic()

@@ -13,7 +13,7 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -39,8 +39,9 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.pace import Pace, faster
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.sms_template import compile_text, full_text
-from smsapp.services import batches, channels, sending, stopping, write_back
+from smsapp.services import batches, channels, sending, stopping
 from smsapp.services.active_runs import OPEN_BATCHES, Line, Work
+from smsapp.services.answer_writer import AnswerWriter
 from smsapp.services.batches import Request
 from smsapp.services.brake import Brake, NoAnswers
 from smsapp.services.turns import Limited, Turns
@@ -61,8 +62,6 @@ LOOK_AROUND = 0.5
 """Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
 LISTEN = 0.1
 """Seconds between looks at whether a ring waits: every worker may be in a lane, and a new run need not wait for one."""
-WRITE_TRIES = 5
-"""How often a write-back is tried: a deadlock or a database that is away for a moment must not lose answers."""
 WAITED_OUT = dt.timedelta(seconds=15)
 """How long a hold may be for a lane to wait until it is over; who waits longer leaves the worker to others."""
 GRAVITY = (Unreachable, Throttled, NoAnswers, Misconfigured)
@@ -93,8 +92,7 @@ class Lane:
         """Loop time of the next look around."""
         self.booth = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate")
         self.clerks: set[asyncio.Task[None]] = set()
-        self.done: list[Carried] = []
-        self.writing_back = asyncio.Lock()
+        self.answers = AnswerWriter(self.at_desk, clock)
 
     async def at_desk(self, step: Callable[..., T], *args: Any) -> T:
         """Run a database step on the lane's one database thread, in an application context of its own."""
@@ -152,6 +150,7 @@ class Lane:
         """Look around; let audiences be frozen on a thread of its own, for that may take a while."""
         if self.freezing is not None and self.freezing.done():
             self.freezing = None
+        await self.answers.write_early()
         opened = await self.at_desk(self._look_around)
         if freeze and opened and self.freezing is None and not self.stopping:
             step = partial(self._in_context, self._freeze, opened)
@@ -281,7 +280,7 @@ class Lane:
         with suppress(RateUnknown), writing() as current:
             paces.speed_up(current, channel_id, pace, in_use(channel_id), now)
 
-    def _claim(self, most: int) -> list[Claimed]:
+    def _claim(self, most: int, sizes: Mapping[int, int] | None = None) -> list[Claimed]:
         """Claim the next batches of a run that may; those that have come into their quiet hours are held first."""
         now = self.clock()
         with writing() as current:
@@ -291,7 +290,7 @@ class Lane:
                     runs.hold(current, run_id, HoldReason.QUIET_HOURS, until, now, Run.state == RunState.SENDING)
                     work.stopped = True
             able = [run_id for run_id, work in self.works.items() if work.may_claim]
-            return ledger.claim_batches(current, able, self.last_run, self.claim, now + self._lease(), most)
+            return ledger.claim_batches(current, able, self.last_run, self.claim, now + self._lease(), most, sizes)
 
     # -- on the loop: provider calls ------------------------------------------------------------------------------
 
@@ -301,7 +300,8 @@ class Lane:
         if not free:
             return False
         try:
-            found = await self.at_desk(self._claim, max(1, min(free)))
+            sizes = self._claim_sizes()
+            found = await self.at_desk(self._claim, 1 if sizes else max(1, min(free)), sizes)
         except DBAPIError:
             log.exception("claim.failed")
             found = []
@@ -321,6 +321,15 @@ class Lane:
         await asyncio.sleep(0)  # they are cut: how many requests wait decides whether more is wanted
         return True
 
+    def _claim_sizes(self) -> dict[int, int]:
+        """Return how many messages a claim takes at most of each run that is sent over a held connection."""
+        if self.holds is None:
+            return {}
+        now = asyncio.get_running_loop().time()
+        for line in self.lines.values():
+            line.keep_claims_small(now)
+        return {run_id: work.line.claim_size for run_id, work in self.works.items() if work.line.claim_size}
+
     def _stir(self, _ended: object = None) -> None:
         """Have the lane see at once whether there is something to claim."""
         self.stir.set()
@@ -329,6 +338,7 @@ class Lane:
         """Hand over one batch, request by request, and write down what became of it."""
         line = work.line
         carried = Carried(batch, line.channel_id, line.adapter, work.troubled)
+        self.answers.follow(carried)
         try:
             requests = batches.cut(batch, line.adapter, work.template, work.mapping, work.render, line.rate)
         except Exception:
@@ -350,36 +360,11 @@ class Lane:
             work.batches -= 1
             line.batches -= 1
             line.waiting -= len(list(left))
-            await self._write_down(carried)
+            await self.answers.write(carried)
             if carried.trouble is not None:
                 work.stopped, work.trouble = True, None
                 self.goes_on_soon = True  # as far as is known until the next look
                 self._look_soon()
-
-    async def _write_down(self, carried: Carried) -> None:
-        """Write back, with whatever else is done by the time the desk is free."""
-        self.done.append(carried)
-        async with self.writing_back:
-            if carried in self.done:
-                some, self.done = self.done, []
-                await self._write_back(some)
-
-    async def _write_back(self, some: Sequence[Carried]) -> None:
-        """Write back, again if the database would not; what is given up here the sweep calls unconfirmed."""
-        for again in range(WRITE_TRIES):
-            try:
-                await self.at_desk(write_back.write_back, some, self.clock())
-            except Exception as fault:
-                log.exception("write_back.failed batches=%s", [(one.run_id, one.batch.no) for one in some])
-                if len(some) > 1:  # one that cannot be written must not take the others with it
-                    for one in some:
-                        await self._write_back([one])
-                    return
-                if not isinstance(fault, DBAPIError):
-                    return
-                await asyncio.sleep(0.2 * 2**again)
-            else:
-                return
 
     async def _hand_over(self, left: Iterator[Request], carried: Carried, work: Work, http: HttpClient) -> None:
         """Make the batch's calls, one after the other, each when its turn has come, as long as any are left."""
@@ -394,7 +379,7 @@ class Lane:
                 again, size = size > 0, len(request.rows)
                 has_turn = has_turn or await turns.take(run_id, size, goes, again=again)
                 line.waiting -= 1
-                if line.waiting + 1 == line.adapter.in_flight:
+                if line.waiting + 1 == line.ahead:
                     self._stir()
                 if not has_turn or not goes():
                     break
@@ -419,9 +404,7 @@ class Lane:
             self._note_trouble(trouble, size, carried, work)
         except Unclear as doubt:
             carried.answers += request.unclear(doubt)
-            line.brake.lose(size)
-            if line.brake.is_on or work.troubled:
-                self._note_trouble(NoAnswers(doubt.code, outcome=doubt.outcome), size, carried, work)
+            self._brake_on_doubt(NoAnswers(doubt.code, outcome=doubt.outcome), size, carried, work)
         except Exception:
             # A fault of ours in the adapter: the request may have left, so its messages are in doubt as well.
             log.exception("adapter.fault channel=%s", line.channel_id)
@@ -432,9 +415,18 @@ class Lane:
             carried.answers += request.in_doubt("cut")
             raise
         else:
-            line.brake.answered(size)
-            work.troubled = False
             self._take_answers(answered, carried, work)
+            if any(one.status is not Status.UNCONFIRMED for one in answered):
+                line.brake.answered(size)
+                work.troubled = False
+            else:  # it answered and knows nothing: as good as no answer
+                self._brake_on_doubt(NoAnswers(answered[0].code), size, carried, work)
+
+    def _brake_on_doubt(self, trouble: NoAnswers, size: int, carried: Carried, work: Work) -> None:
+        """Count a request whose messages are all in doubt, and have the run held after one too many."""
+        work.line.brake.lose(size)
+        if work.line.brake.is_on or work.troubled:
+            self._note_trouble(trouble, size, carried, work)
 
     def _take_answers(self, answered: Sequence[Answered], carried: Carried, work: Work) -> None:
         """Note what was answered; messages the provider refused for the pace alone have not left and go later."""

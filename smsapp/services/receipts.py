@@ -49,6 +49,8 @@ in LONG bytes of most providers, are enough for others to wait for.
 """
 YOUNG = dt.timedelta(days=1)
 """How long a receipt without a message may wait for its message's provider id to turn up."""
+QUICK = dt.timedelta(minutes=2)
+"""How long it is looked for at every turn: its message's answer is about to be written."""
 TEST_REF = "test-"
 """How references of test sends begin; their receipts belong to no run."""
 FORGOTTEN_AT_ONCE = 500
@@ -77,6 +79,7 @@ def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> N
         while True:
             read = _read_bulk(clock())
             now = clock()
+            redo_strays(now, now - QUICK)
             if read:
                 last = now
             if stopping.is_wanted() or now - begun >= LONGEST or now - last >= QUIET:
@@ -331,11 +334,14 @@ def window_begin(now: dt.datetime) -> int:
     return int((now - dt.timedelta(hours=settings().RECEIPT_HOURS)).timestamp())
 
 
-def redo_strays(now: dt.datetime) -> None:
-    """Apply receipts that came before the answer with the provider's id had been written down; the others stay."""
+def redo_strays(now: dt.datetime, since: dt.datetime | None = None) -> None:
+    """Apply receipts that came before the answer with the provider's id had been written down; the others stay.
+
+    `since`: only those that came after this moment, else all YOUNG ones.
+    """
     after = 0
     # Looking through many strays must not keep others from writing, so it is done before.
-    while ready := strays.placed(session(), now - YOUNG, after, BULK):
+    while ready := strays.placed(session(), since or now - YOUNG, after, BULK):
         said = [(stray.channel_id, _said(stray)) for stray in ready]
         arrived: dict[int, list[Receipt]] = {}
         for channel_id, receipt in said:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
 from smsapp.channels.base import Channel, ChannelError, Misconfigured, Throttled
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState, account_hold
-from smsapp.services import billing, calls, opt_outs, sending
+from smsapp.services import billing, calls, opt_outs, receipts, sending
 from smsapp.services.brake import NoAnswers
 from smsapp.services.calls import Calls
-from smsapp.store import ledger, paces, provider_refs, runs
-from smsapp.store.db import writing
+from smsapp.store import ledger, paces, provider_refs, queue, runs, strays
+from smsapp.store.db import session, writing
 from smsapp.store.ledger import Answered, Claimed
 from smsapp.store.runs import Run
 
@@ -50,6 +50,22 @@ class Carried:
     trouble: ChannelError | None = None
     fault: bool = False
     """Its texts could not be made: a mistake of ours, so a person has to look."""
+    written: int = 0
+    """How many of the answers have been written back while it was under way."""
+    written_at: float = 0.0
+    """When (loop time) it began, or that was done last."""
+    under_way: bool = False
+    """More answers are to come: those that are here are written back, and nothing else yet."""
+
+    @property
+    def unwritten(self) -> list[Answered]:
+        return self.answers[self.written :]
+
+    def so_far(self) -> Carried:
+        """Return what there is to be written back while it is under way."""
+        return replace(
+            self, answers=self.answers[:], calls=self.calls.take(), trouble=None, fault=False, under_way=True
+        )
 
     @property
     def run_id(self) -> int:
@@ -60,15 +76,16 @@ def write_back(done: Sequence[Carried], now: dt.datetime) -> None:
     """Store what these batches came to, and what it means for their runs; close those that are over."""
     # Run by run in order, because two lanes that wait for each other would deadlock.
     done = sorted(done, key=lambda one: one.run_id)
-    gathered = [ledger.gather(one.batch, one.answers) for one in done]
-    run_ids = dict.fromkeys(one.run_id for one in done)
+    gathered = [
+        ledger.gather(one.batch, one.unwritten, one.answers[: one.written], under_way=one.under_way) for one in done
+    ]
+    run_ids = dict.fromkeys(one.run_id for one in done if not one.under_way)
     with writing() as current:
         ledger.write_back(current, gathered, int(now.timestamp()))
         for results in gathered:
             if results.unsent:  # a receipt may have come for what is said not to have left
                 billing.bill_messages(current, results.batch.run_id, results.unsent)
-        for one in done:
-            _follow(current, one, now)
+        told = {one.channel_id for one in done if _follow(current, one, now)}
         over = [run_id for run_id in run_ids if ledger.may_be_over(current, run_id)]
         closed = [sending.settle(current, run_id, now) for run_id in over]
         # Last, because all workers of a channel count into the same hour.
@@ -77,23 +94,28 @@ def write_back(done: Sequence[Carried], now: dt.datetime) -> None:
     for it in closed:
         if it:
             it.ring()
+    # After the commit: whoever has kept a receipt since looks for its message once more.
+    if told and strays.has_some(session(), told, now - receipts.QUICK):
+        queue.ring_once(queue.NEWS, "keep_reading")
 
 
-def _follow(current: Session, one: Carried, now: dt.datetime) -> None:
-    """Keep what else the answers said, and hold the run if its channel is in trouble."""
+def _follow(current: Session, one: Carried, now: dt.datetime) -> bool:
+    """Keep what else the answers said, and hold the run if its channel is in trouble; say if ids are known now."""
+    answers, refs = one.unwritten, []
     if one.adapter.receipts_by_provider_ref:
         phones = {seq: phone for seq, phone, _params in one.batch.rows}
-        refs = [(answer.provider_ref, phones[answer.seq], answer.seq) for answer in one.answers if answer.provider_ref]
+        refs = [(answer.provider_ref, phones[answer.seq], answer.seq) for answer in answers if answer.provider_ref]
         provider_refs.remember(current, one.channel_id, one.run_id, refs, int(now.timestamp()))
-    gone = [(one.run_id, answer.seq) for answer in one.answers if answer.reason == Outcome.OPTED_OUT]
+    gone = [(one.run_id, answer.seq) for answer in answers if answer.reason == Outcome.OPTED_OUT]
     if gone:
         opt_outs.record_told(current, gone, now)
     if one.fault:
         runs.hold(current, one.run_id, HoldReason.FAULT, None, now, Run.state == RunState.SENDING)
     elif one.trouble is not None:
         _hold(current, one, one.trouble, now)
-    elif one.answers and one.troubled:
+    elif answers and one.troubled:
         runs.note_success(current, one.run_id)
+    return bool(refs)
 
 
 def _hold(current: Session, one: Carried, trouble: ChannelError, now: dt.datetime) -> None:
@@ -122,6 +144,6 @@ def _slowed_down(current: Session, one: Carried, trouble: ChannelError, now: dt.
     """Slow the channel down and return how long its run waits; the hours for marketing say nothing about its pace."""
     seconds = trouble.retry_after
     if trouble.outcome is not Outcome.OUTSIDE_HOURS:
-        pace = paces.slow_down(current, one.channel_id, one.taken, one.refused, now)
-        seconds = pace.wait if seconds is None else seconds
+        pace = paces.slow_down(current, one.channel_id, one.taken, one.refused, now, seconds)
+        seconds = max(0.0, (pace.since - now).total_seconds()) if seconds is None else seconds
     return dt.timedelta(seconds=seconds or BACK_OFF[0])

@@ -83,9 +83,9 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
 def cut_into_batches(session: Session, run_id: int, last: int, batch_size: int) -> None:
     """Make messages 1..last of a run ready to be claimed."""
     batches = [
-        {"run_id": run_id, "no": no, "lo": lo, "hi": min(lo + batch_size - 1, last), "state": BatchState.READY,
+        {"run_id": run_id, "no": lo, "lo": lo, "hi": min(lo + batch_size - 1, last), "state": BatchState.READY,
          "claim": "", "attempts": 0}
-        for no, lo in enumerate(range(1, last + 1, batch_size), start=1)
+        for lo in range(1, last + 1, batch_size)
     ]  # fmt: skip
     if batches:
         session.execute(sa.insert(Batch), batches)

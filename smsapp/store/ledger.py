@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.ranges import joined
 from smsapp.domain.run import CancelReason, RunState
 from smsapp.store import billed_parts, codes
 from smsapp.store.db import add_up, as_array, as_json, changed, dialect
@@ -94,6 +95,11 @@ _TAKE = (
     )
     .returning(Batch.no, Batch.run_id, Batch.lo, Batch.hi, Batch.attempts)
 )
+_SHORTEN = (
+    sa.update(Batch)
+    .where(Batch.run_id == sa.bindparam("run"), Batch.no == sa.bindparam("at_no"))
+    .values(hi=sa.bindparam("to_hi"))
+)
 _UNSENT = (
     sa.select(Message.seq, Message.phone, Message.params, sa.exists().where(OptOut.phone == Message.phone))
     .where(
@@ -112,9 +118,11 @@ def claim_batches(
     claim: str,
     lease_until: dt.datetime,
     most: int = 1,
+    sizes: Mapping[int, int] | None = None,
 ) -> list[Claimed]:
     """Hand out the next batches, `most` of them at most, of one of these runs that is sending, the runs taking turns.
 
+    `sizes`: run -> the messages of a batch that are handed out at most; the rest of it becomes a batch of its own.
     Numbers that opted out since the freeze are cancelled here, in the transaction that claims.
     """
     taken = session.connection().execute(
@@ -128,13 +136,24 @@ def claim_batches(
         },
     ).all()  # fmt: skip
     changes: Changes = Counter()
-    claimed = [
-        Claimed(run_id, no, claim, _unsent(session, run_id, lo, hi, attempts, changes))
-        for no, run_id, lo, hi, attempts in sorted(taken)
-    ]
+    claimed = []
+    for no, run_id, lo, hi, attempts in sorted(taken):
+        size = sizes.get(run_id) if sizes else None
+        end = min(hi, lo + size - 1) if size else hi
+        if end < hi:
+            _cut_off(session, run_id, no, end, hi, attempts - 1)
+        claimed.append(Claimed(run_id, no, claim, _unsent(session, run_id, lo, end, attempts, changes)))
     if claimed:
         shift(session, claimed[0].run_id, changes)
     return claimed
+
+
+def _cut_off(session: Session, run_id: int, no: int, end: int, hi: int, attempts: int) -> None:
+    """End a batch with the message `end`; those up to `hi` become a batch that is ready."""
+    connection = session.connection()
+    connection.execute(_SHORTEN, {"run": run_id, "at_no": no, "to_hi": end})
+    rest = {"run_id": run_id, "no": end + 1, "lo": end + 1, "hi": hi, "attempts": attempts}
+    connection.execute(sa.insert(Batch), {**rest, "state": int(BatchState.READY), "claim": ""})
 
 
 def _unsent(
@@ -192,16 +211,14 @@ _LOCK_RUNS = (
 # PostgreSQL takes the thousand queued messages of a batch for one, as long as few others are queued, and would compare
 # each of them with each of a thousand answers: a million times a batch.
 _JOIN_AS_SETS, _JOIN_FREELY = (sa.text(f"SET LOCAL enable_nestloop = {state}") for state in ("off", "on"))
-_RELEASE = (
-    sa.update(Batch)
-    .where(
-        Batch.run_id == sa.bindparam("run"),
-        Batch.no == sa.bindparam("at_no"),
-        Batch.state == BatchState.HANDED,
-        Batch.claim == sa.bindparam("by"),
-    )
-    .values(state=sa.bindparam("to_state"), claim="", lease_until=None)
+_OWNED = (
+    Batch.run_id == sa.bindparam("run"),
+    Batch.no == sa.bindparam("at_no"),
+    Batch.state == BatchState.HANDED,
+    Batch.claim == sa.bindparam("by"),
 )
+_IS_OWNED = sa.select(Batch.no).where(*_OWNED).with_for_update()
+_RELEASE = sa.update(Batch).where(*_OWNED).values(state=sa.bindparam("to_state"), claim="", lease_until=None)
 
 
 @dataclass(slots=True)
@@ -213,13 +230,19 @@ class Gathered:
     groups: list[tuple[Status, str, list[Answered]]]
     """(status, reason, its answers in the order of their messages)"""
     unsent: list[int]
-    """Messages without an answer."""
+    """Messages that have not left."""
+    under_way: bool
+    """More answers are to come: the batch stays in the worker's hands."""
 
 
-def gather(batch: Claimed, answers: Sequence[Answered]) -> Gathered:
-    """Return what there is to be written back."""
-    answered = {answer.seq for answer in answers}
-    unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered]
+def gather(
+    batch: Claimed, answers: Sequence[Answered], written: Sequence[Answered] = (), *, under_way: bool = False
+) -> Gathered:
+    """Return what there is to be written back: these answers; `written` are those that have been written before."""
+    unsent: list[int] = []
+    if not under_way:
+        answered = {answer.seq for some in (answers, written) for answer in some}
+        unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered]
     # The many first, because hashing a Status once for each of them shows.
     accepted = [answer for answer in answers if answer.status is Status.ACCEPTED and not answer.reason]
     groups = {(Status.ACCEPTED, ""): accepted} if accepted else {}
@@ -228,7 +251,8 @@ def gather(batch: Claimed, answers: Sequence[Answered]) -> Gathered:
             groups.setdefault((answer.status, answer.reason), []).append(answer)
     for group in groups.values():
         group.sort(key=attrgetter("seq"))
-    return Gathered(batch, answers, [(*key, group) for key, group in sorted(groups.items(), key=itemgetter(0))], unsent)
+    in_order = [(*key, group) for key, group in sorted(groups.items(), key=itemgetter(0))]
+    return Gathered(batch, answers, in_order, unsent, under_way)
 
 
 def write_back(session: Session, some: Sequence[Gathered], at: int) -> bool:
@@ -262,16 +286,12 @@ def write_back(session: Session, some: Sequence[Gathered], at: int) -> bool:
 def _store_batch(session: Session, gathered: Gathered, at: int, changes: Changes, billed: Counter[int]) -> bool:
     """Store one batch's answers and its state, and count what that changes; False if its lease was lost."""
     batch, unsent = gathered.batch, gathered.unsent
-    released = session.connection().execute(
-        _RELEASE,
-        {
-            "run": batch.run_id,
-            "at_no": batch.no,
-            "by": batch.claim,
-            "to_state": int(BatchState.READY if unsent else BatchState.DONE),
-        },
-    ).rowcount  # fmt: skip
-    owned = released == 1
+    key = {"run": batch.run_id, "at_no": batch.no, "by": batch.claim}
+    if gathered.under_way:
+        owned = session.connection().execute(_IS_OWNED, key).first() is not None
+    else:
+        ends = int(BatchState.READY if unsent else BatchState.DONE)
+        owned = session.connection().execute(_RELEASE, key | {"to_state": ends}).rowcount == 1
     queued = _lock(session, batch) if unsent or len(gathered.groups) > 1 else set[int]()
     # Where this worker left them: a lost batch's messages are in doubt, and somebody may have left them so.
     origins = [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, LEFT)]
@@ -473,14 +493,3 @@ def _close_queued(
         )
     shift(session, run_id, {(name(counted_as), ""): -moved, (name(status), why): moved})
     return moved
-
-
-def joined(ranges: Iterable[Any]) -> list[tuple[int, int]]:
-    """Return the ranges (lo, hi), sorted, those that touch made one."""
-    result: list[tuple[int, int]] = []
-    for lo, hi in sorted((lo, hi) for lo, hi in ranges):
-        if result and lo <= result[-1][1] + 1:
-            result[-1] = (result[-1][0], max(hi, result[-1][1]))
-        else:
-            result.append((lo, hi))
-    return result

@@ -36,10 +36,12 @@ def of(session: Session, channel_ids: Iterable[int]) -> dict[int, Pace]:
     return {row.channel_id: row.pace for row in rows}
 
 
-def slow_down(session: Session, channel_id: int, taken: float, refused: float, now: dt.datetime) -> Pace:
-    """Note that the provider has asked to slow down and return the pace from now on."""
+def slow_down(
+    session: Session, channel_id: int, taken: float, refused: float, now: dt.datetime, retry_after: float | None = None
+) -> Pace:
+    """Note that the provider has asked to slow down and return the pace from now on, as `slower` does."""
     row = session.get(ChannelPace, channel_id, with_for_update=True, populate_existing=True)
-    pace = rules.slower(row.pace if row else None, taken, refused, now)
+    pace = rules.slower(row.pace if row else None, taken, refused, now, retry_after)
     if row is None:
         session.execute(upsert(ChannelPace).values(_columns(channel_id, pace)).on_conflict_do_nothing())
     elif pace != row.pace:

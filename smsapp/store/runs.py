@@ -105,6 +105,7 @@ class Batch(Base):
 
     run_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("run.id"), primary_key=True)
     no: Mapped[int] = mapped_column(primary_key=True)
+    """Its first message, so that a part of it can become a batch of its own and all stay in order."""
     lo: Mapped[int]
     hi: Mapped[int]
     """Messages lo..hi, both included; only those still QUEUED are the batch's work."""

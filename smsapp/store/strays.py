@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,6 +51,13 @@ def keep(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -
     rows = {tuple(stray[name] for name in SAME): {**stray, "at": now} for stray in strays}
     session.connection().execute(_REPLACED, [dict(zip(SAME, key, strict=True)) for key in rows])
     session.connection().execute(upsert(StrayReceipt).on_conflict_do_nothing(), list(rows.values()))
+
+
+def has_some(session: Session, channel_ids: Iterable[int], since: dt.datetime) -> bool:
+    """Say whether the latest stray of any of these channels came after this moment."""
+    latest = sa.select(StrayReceipt.at).order_by(StrayReceipt.id.desc()).limit(1)
+    ats = (session.scalar(latest.where(StrayReceipt.channel_id == channel_id)) for channel_id in sorted(channel_ids))
+    return any(at is not None and at > since for at in ats)
 
 
 def placed(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[StrayReceipt]:

@@ -36,7 +36,7 @@ def test_six_hundred_messages_take_little_more_than_the_rate_allows(limit: int) 
         else:
             refused += 1
             pace = slower(pace, len(taken), 1, after(clock))
-            waits_until = clock + pace.wait
+            waits_until = (pace.since - NOW).total_seconds()
     # then
     assert clock <= 1.5 * 600 / limit
     assert refused <= 600 / limit
@@ -44,7 +44,9 @@ def test_six_hundred_messages_take_little_more_than_the_rate_allows(limit: int) 
 
 def test_the_pace_is_halved_and_creeps_up_again_to_just_above_what_was_shown() -> None:
     pace = slower(None, 30, 1, NOW)
-    rates = [pace.rate(after(seconds)) for seconds in range(0, 3600)]
+    # nothing is proved while nothing leaves
+    assert pace.rate(NOW) == pace.rate(after(1)) == 15
+    rates = [pace.rate(after(1 + seconds)) for seconds in range(0, 3600)]
     assert rates[0] == 15
     assert rates == sorted(rates)
     assert rates[3] == pytest.approx(27, abs=1)
@@ -53,18 +55,25 @@ def test_the_pace_is_halved_and_creeps_up_again_to_just_above_what_was_shown() -
 
 def test_refusals_of_one_moment_count_once_whoever_is_refused() -> None:
     pace = slower(None, 30, 1, NOW)
-    assert slower(pace, 12, 1, after(0.4)) == pace
+    assert slower(pace, 12, 1, after(1.9)) == pace
     assert slower(pace, 12, 1, after(5)).limit == pytest.approx(pace.rate(after(5)))
 
 
-def test_a_provider_that_takes_nothing_is_asked_ever_more_seldom() -> None:
-    pace = slower(None, 0, 1, NOW)
+def test_a_provider_that_takes_nothing_at_the_slowest_pace_is_asked_ever_more_seldom() -> None:
+    pace: Pace | None = None
     waits = []
-    for n in range(1, 12):
-        waits.append(pace.wait)
-        pace = slower(pace, 0, 1, after(n * 100))
-    assert waits == sorted(waits)
-    assert (waits[0], waits[-1], pace.begin) == (1, LONGEST_WAIT, SLOWEST)
+    for n in range(12):
+        pace = slower(pace, 0, 8, after(n * 100))
+        waits.append((pace.since - after(n * 100)).total_seconds())
+    assert waits == [1, 1, 1, 2, 4, 8, 16, 32, *[LONGEST_WAIT] * 4]
+    assert pace is not None
+    assert pace.begin == SLOWEST
+    # and as soon as it takes something, a second is enough
+    assert slower(pace, 1, 1, after(1200)).since == after(1201)
+
+
+def test_a_wait_that_the_provider_names_is_kept() -> None:
+    assert slower(None, 30, 1, NOW, retry_after=7).since == after(7)
 
 
 def test_a_limit_is_raised_only_if_it_was_used() -> None:
@@ -81,7 +90,7 @@ def test_a_limit_is_raised_only_if_it_was_used() -> None:
 def test_a_request_larger_than_what_the_provider_takes_in_a_second_halves_from_its_size() -> None:
     pace = slower(None, 0, 100, NOW)
     assert pace.rate(NOW) == 50
-    assert slower(pace, 0, 50, after(1)).rate(after(1)) == 25
+    assert slower(pace, 0, 50, after(2)).rate(after(2)) == 25
 
 
 def test_a_limit_is_raised_from_half_of_the_rate_and_not_before_it_is_passed() -> None:
@@ -106,15 +115,5 @@ def test_a_limit_is_raised_from_half_of_the_rate_and_not_before_it_is_passed() -
     ],
 )
 def test_the_pace_recovers_by_a_quarter_a_second_and_then_creeps(seconds: float, rate: float) -> None:
-    assert slower(None, 30, 1, NOW).rate(after(seconds)) == pytest.approx(rate, rel=1e-4)
-
-
-def test_each_refusal_with_nothing_taken_doubles_the_wait_up_to_a_minute() -> None:
-    pace = slower(None, 0, 8, NOW)
-    waits = []
-    for n in range(1, 9):
-        waits.append(pace.wait)
-        pace = slower(pace, 0, 1, after(n * 100))
-    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
-    # something taken in between begins anew
-    assert slower(pace, 5, 1, after(2000)).wait == 1
+    # from the end of the wait of a second on
+    assert slower(None, 30, 1, NOW).rate(after(1 + seconds)) == pytest.approx(rate, rel=1e-4)

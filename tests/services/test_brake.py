@@ -113,3 +113,14 @@ def test_a_request_larger_than_the_limit_leaves_alone() -> None:
         assert brake.is_on
 
     asyncio.run(story())
+
+
+def test_answers_that_know_nothing_count_as_lost_ones(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
+    builders.contacts(300)
+    provider.per_request = 1
+    provider.script = lambda submission: [Answer(False, code="500", in_doubt=True)]
+    _campaign, run_id = confirmed(clock.now)
+    work(app, clock)
+    held = the_run(run_id)
+    assert (held.state, held.hold_reason) == (RunState.HELD, HoldReason.NO_ANSWERS)
+    assert 100 <= funnel(run_id).unconfirmed <= 150

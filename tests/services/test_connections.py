@@ -17,11 +17,23 @@ from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.outcome import Check
 from smsapp.domain.run import RunState
-from smsapp.services import channels, connections, health, receipts, sending, stopping, trials
+from smsapp.services import (
+    active_runs,
+    answer_writer,
+    channels,
+    connections,
+    health,
+    lane,
+    receipts,
+    sending,
+    stopping,
+    trials,
+)
 from smsapp.services.connections import Holder
 from smsapp.services.trail import Actor
 from smsapp.services.trials import TrialText
-from smsapp.store.db import session
+from smsapp.store import ledger
+from smsapp.store.db import session, writing
 from tests import builders
 from tests.channels.smsc import (
     BIND_TRANSCEIVER,
@@ -227,6 +239,87 @@ def test_what_a_cut_left_without_an_answer_is_unconfirmed_and_the_rest_goes_on(a
             assert recount(run_id) == {"delivered": PEOPLE - 8, "unconfirmed": 8}
             # nobody got it twice
             assert len(server.submits) == len({one.number for one in server.submits}) == PEOPLE
+
+    told(story())
+
+
+def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
+    app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a window of ten, and an SMSC that answers the first hundred and then takes and says nothing
+    monkeypatch.setattr(active_runs, "MOMENT", 0)
+    monkeypatch.setattr(answer_writer, "WRITE_EVERY", 0)
+    monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
+
+    def script(link: Link, submit: Submit) -> None:
+        if len(server_of[0].submits) <= 100:
+            delivers(link, submit)
+
+    server_of: list[Smsc] = []
+
+    async def story() -> None:
+        async with smsc(script) as server, place(app, clock, server) as here:
+            server_of.append(server)
+            run_id = campaign(channel(server, clock, window="10"), clock)
+            await here.up()
+            sender = asyncio.create_task(here.holder.send())
+            await server.until(lambda: len(server.submits) == 110)
+            while funnel(run_id).accepted < 100:
+                session().commit()
+                await asyncio.sleep(0.01)
+            # when its lease runs out as if it had been killed now
+            with writing() as current:
+                ledger.expire_leases(current, clock.now + dt.timedelta(hours=1))
+            # then what was answered counts, and of the others few had not left
+            assert funnel(run_id).accepted == 100
+            assert 10 <= funnel(run_id).unconfirmed <= 10 + 2 * 10
+            session().commit()
+            stopping.want()
+            try:
+                for link in server.links:
+                    link.cut()
+                await sender
+            finally:
+                stopping.want(False)
+
+    told(story())
+
+
+def test_receipts_are_applied_while_one_answer_of_their_batch_is_out(
+    app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given an SMSC that keeps one answer back
+    monkeypatch.setattr(answer_writer, "WRITE_EVERY", 0)
+    monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
+    late: list[tuple[Link, Submit]] = []
+
+    def script(link: Link, submit: Submit) -> None:
+        if late:
+            delivers(link, submit)
+        else:
+            late.append((link, submit))
+
+    async def story() -> None:
+        async with smsc(script) as server, place(app, clock, server) as here:
+            run_id = campaign(channel(server, clock, window="20"), clock, people=20)
+            await here.up()
+            sender = asyncio.create_task(here.holder.send())
+            await server.until(lambda: len(server.acknowledged) == 19)
+            # when its batch is under way, all the others are delivered
+            while funnel(run_id).delivered < 19:
+                read_news(clock)
+                receipts.redo_strays(clock.now)
+                session().commit()
+                await asyncio.sleep(0.01)
+            assert funnel(run_id).handed == 1
+            # and when it comes at last, so is this one
+            delivers(*late[0])
+            await sender
+            await server.until(lambda: len(server.acknowledged) == 20)
+            read_news(clock)
+            receipts.redo_strays(clock.now)
+            assert recount(run_id) == {"delivered": 20}
+            assert len(server.submits) == 20
 
     told(story())
 
