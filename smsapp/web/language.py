@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 from flask import Flask, request, session
 from flask_babel import Babel, get_locale
 from flask_login import current_user
@@ -19,9 +20,13 @@ def init_app(app: Flask) -> None:
 
 
 def chosen() -> str | None:
-    """Return the language of the signed-in person, else of this browser's session; None leaves the default."""
+    """Return the language of the signed-in person, else of this browser's session, or of a command.
+
+    None leaves the default.
+    """
     if not request:
-        return None
+        # Commands are written in English, so what they print of ours is English, too.
+        return "en" if click.get_current_context(silent=True) is not None else None
     if current_user and current_user.is_authenticated and current_user.locale in LANGUAGES:
         return str(current_user.locale)
     kept = session.get("locale")

@@ -142,7 +142,7 @@ def said(status: Status, facts: RunFacts | None, *, failure: str = "", next_due_
             Status.SENT,
             run(RunVerdict.SENT, numbers(delivered=9, unconfirmed=1)),
             {},
-            (Tone.WARNING, Say.FINISHED, [Say.ALL_ANSWERED, Say.UNCONFIRMED]),
+            (Tone.WARNING, Say.FINISHED, [Say.UNCONFIRMED]),
         ),
     ],
 )
