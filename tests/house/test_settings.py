@@ -49,7 +49,7 @@ def pins(name: str) -> dict[str, set[str]]:
     return versions
 
 
-@pytest.mark.parametrize(("name", "lock"), zip(REQUIREMENTS, LOCKS, strict=True))
+@pytest.mark.parametrize(("name", "lock"), list(zip(REQUIREMENTS, LOCKS, strict=True)))
 def test_a_lock_holds_exactly_what_is_required(name: str, lock: str) -> None:
     locked = pins(lock)
     different = {package: version for package, version in pins(name).items() if locked.get(package) != version}
@@ -63,13 +63,13 @@ def test_developers_run_what_the_product_runs_on() -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_has_hashes_and_names_no_index(lock: str) -> None:
+def test_a_lock_has_hashes_and_names_neither_address_nor_path(lock: str) -> None:
     text = (HERE / lock).read_text()
     bare = [
         entry for entry in re.split(r"\n(?=\S)", text) if not entry.startswith("#") and "--hash=sha256:" not in entry
     ]
     assert not bare, bare
-    assert not re.search(r"://|^-|@ ", text, re.MULTILINE), "addresses and paths belong to the machine, not into the lock"
+    assert not re.search(r"/|^-|@ ", text, re.MULTILINE)
 
 
 def test_the_version_is_the_same_everywhere() -> None:
