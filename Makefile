@@ -64,7 +64,7 @@ filled:
 	@test "$(DEMO)" = 0 -o -e "$(INSTANCE_DIR)/demo.done" || { $(BIN)/flask demo && touch "$(INSTANCE_DIR)/demo.done"; }
 
 check: lint $(VENV)/translated
-	$(BIN)/python -m pytest -q tests/house tests/domain
+	$(BIN)/python -m pytest -q -n 2 tests/house tests/domain
 
 test: $(VENV)/ready-dev $(VENV)/translated
 	$(BIN)/python -m pytest -n 2 $(TESTS)
