@@ -195,6 +195,11 @@ class Config:
         _number(1, 100_000), "100", "After so many messages in a row without an answer a run waits instead of going on."
     )
     LEASE_SECONDS: int = setting(_number(5, 3600), "120", "After this time a silent sender's batch is in doubt.")
+    CALLBACK_BACKLOG: int = setting(
+        _number(100, 10_000_000),
+        "50000",
+        "So many unread callbacks of one channel, and its provider is asked to come again later (503).",
+    )
     RETENTION_DAYS: int = setting(
         _number(1, 3650), "180", "How long callbacks are kept as they came, and receipts that name no message."
     )

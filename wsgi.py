@@ -1,5 +1,6 @@
 """What the WSGI server and the flask command load."""
 
+import gc
 import sys
 
 from config import ConfigError
@@ -10,3 +11,5 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 load()
+# The collector never looks through what is loaded by now, and forked processes share its memory.
+gc.freeze()

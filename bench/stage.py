@@ -129,6 +129,8 @@ def fill(rows: int) -> None:
         ),
         {"now": builders.LONG_AGO.replace(tzinfo=None)},
     )
+    if db.engine.dialect.name == "postgresql":
+        current.execute(sa.text("SELECT setval(pg_get_serial_sequence('contact', 'id'), max(id)) FROM contact"))
     current.commit()
     if db.engine.dialect.name == "postgresql":
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -187,6 +187,7 @@ class Aliyun(Channel):
     lists_templates = True
     looks_up = True
     lists_signatures = True
+    needs_template = True
     callback_steps = (
         _l("In the SMS console, open the settings of domestic messages and there the receiving of receipts."),
         _l("For delivery reports (SmsReport) choose HTTP batch push and enter this address."),

@@ -271,6 +271,8 @@ class Channel(ABC):
     """Most messages one request may carry; the account's settings may change it."""
     equal_texts_only: bool = False
     """True if one request can carry only messages with the same text."""
+    needs_template: bool = False
+    """True if the provider takes no free text: it fills in a template that it has approved, known by its code."""
     longest_value: ClassVar[int | None] = None
     """Most characters the provider takes in a template's variable; a template's page can say what an account has."""
     in_flight: int = 50

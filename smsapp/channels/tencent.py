@@ -170,6 +170,7 @@ class Tencent(Channel):
     lists_templates = True
     looks_up = True
     lists_signatures = True
+    needs_template = True
     pulls = True
     tells_balance = True
     callback_steps = (

@@ -1,4 +1,4 @@
-"""flask campaigns: what is planned, what is being sent; stop what has not begun, pause, resume or end what goes on."""
+"""flask campaigns: what is planned, what is being sent; stop what has not begun, decide about what goes on."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from zoneinfo import ZoneInfo
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.ids import LONG_ID, ROW_ID
 from smsapp.cli.output import echo, failure
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Outrun, Refusal
 from smsapp.domain.message import Settle
-from smsapp.services import campaign_list, campaigns, clock, doubts, sending
+from smsapp.services import campaign_list, campaigns, clock, doubts, drift, sending
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.campaign_review import Look
 from smsapp.services.trail import Actor
 from smsapp.words import label, sentence
 from smsapp.words.campaigns import in_words
 
-command = AppGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, end, and what is due.")
+command = AppGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, accept, end, and what is due.")
 ACTOR = Actor("flask campaigns")
 MOST = 1000
 
@@ -43,7 +44,7 @@ def list_(status: str | None, keyword: str, limit: int) -> None:
 
 
 @command.command("show")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 def show(campaign_id: int) -> None:
     """Print everything about one campaign; the exit code is 1 if there is none.
 
@@ -75,6 +76,13 @@ def show(campaign_id: int) -> None:
             ("left out", funnel.left_out),
             ("not sent yet", funnel.open),
         ]
+    held = drift.held(line.run) if line.run else None
+    if held is not None:
+        facts += [("reviewed", held.drift.before), ("now", held.drift.now)]
+        facts += [
+            (f"new {prefix}", n) for part in (held.drift.countries, held.drift.prefixes) for prefix, n in part.items()
+        ]
+        facts.append(("accept with", f"flask campaigns accept {campaign.id} --mark {held.mark}"))
     for problem in campaigns.problems(campaigns.draft_of(campaign), clock.now()) if "edit" in line.offered else ():
         facts.append(("lacks", sentence(problem)))
     for name, value in facts:
@@ -82,7 +90,7 @@ def show(campaign_id: int) -> None:
 
 
 @command.command("stop")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 def stop(campaign_id: int) -> None:
     """Stop a campaign that waits for its time; the exit code is 1 if it is too late.
 
@@ -98,7 +106,7 @@ def stop(campaign_id: int) -> None:
 
 
 @command.command("pause")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 def pause(campaign_id: int) -> None:
     """Hold a campaign that is being sent; every worker obeys within two seconds. Exit code 1 if it is not being sent.
 
@@ -108,7 +116,7 @@ def pause(campaign_id: int) -> None:
 
 
 @command.command("resume")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 def resume(campaign_id: int) -> None:
     """Let a held campaign go on with exactly what has not been sent; the exit code is 1 if it is not held.
 
@@ -118,7 +126,7 @@ def resume(campaign_id: int) -> None:
 
 
 @command.command("end")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def end(campaign_id: int, yes: bool) -> None:
     """Cancel what a campaign has not sent yet, for good; the exit code is 1 if it is over already.
@@ -147,6 +155,28 @@ def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
         else ""
     )
     echo(f"Campaign {campaign_id} is {done}.{numbers}")
+
+
+@command.command("accept")
+@click.argument("campaign_id", type=ROW_ID)
+@click.option("--mark", help="The one that `show` prints: accept this audience only. Without it, whatever it is now.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def accept(campaign_id: int, mark: str | None, yes: bool) -> None:
+    """Let a campaign that is held because its audience grew go on to the people it has now; exit code 1 if it is not.
+
+    Example: flask campaigns accept 12 --mark 4f1d3c0a9b8e7d6c
+    """
+    run = _line(campaign_id).run
+    held = drift.held(run) if run else None
+    if run is None or held is None:
+        raise failure(f"Campaign {campaign_id} is not held because of its audience.")
+    if not yes:
+        click.confirm(f"{held.drift.before} messages were reviewed, {held.drift.now} would be sent. Go on?", abort=True)
+    try:
+        accepted = drift.accept(run.id, mark or held.mark, ACTOR, clock.now())
+    except Outrun:
+        raise failure("Its audience is another one by now; look again with `flask campaigns show`.") from None
+    echo(f"Campaign {campaign_id} goes on with {accepted:,} messages.")
 
 
 @command.command("due")
@@ -180,7 +210,7 @@ def _moment(moment: dt.datetime | None, zone: str) -> str:
 
 
 @command.command("unconfirmed")
-@click.option("--campaign", "campaign_id", type=int, help="Only those of one campaign.")
+@click.option("--campaign", "campaign_id", type=ROW_ID, help="Only those of one campaign.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many runs at most.")
 def unconfirmed(campaign_id: int | None, limit: int) -> None:
     """Print runs with messages in doubt, newest first: run, start (UTC), how many, causes, name.
@@ -197,10 +227,10 @@ def unconfirmed(campaign_id: int | None, limit: int) -> None:
 
 
 @command.command("settle")
-@click.argument("run_id", type=int)
+@click.argument("run_id", type=LONG_ID)
 @click.argument("how", type=click.Choice([str(how) for how in Settle]))
 @click.option("--cause", default="", help="Only those in doubt for this cause.")
-@click.option("--message", "seqs", multiple=True, type=int, help="Only this message; may be given several times.")
+@click.option("--message", "seqs", multiple=True, type=ROW_ID, help="Only this message; may be given several times.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) -> None:
     """Decide about a run's messages in doubt: sent (they count as accepted), again (sent once more), leave.

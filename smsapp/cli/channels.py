@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,11 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 
 from smsapp.cli.output import echo, failure
-from smsapp.domain.errors import Refusal
+from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Check
-from smsapp.services import channel_health, channels, clock, trials
+from smsapp.services import callback_addresses, channel_health, channels, clock, sms_templates, trials
 from smsapp.services.trail import Actor
-from smsapp.services.trials import Trial
+from smsapp.services.trials import Trial, TrialText
 from smsapp.words import channels as words
 from smsapp.words import sentence
 from smsapp.words.channels import told
@@ -92,16 +93,50 @@ def check(name: str) -> None:
 @click.option(
     "--text", default="【测试】这是一条测试短信。", show_default=True, help="What to send, with its signature."
 )
-def test(name: str, phone: str, text: str) -> None:
+@click.option("--template", "code", help="Code of an approved template of the channel to send instead.")
+@click.option("--value", "values", multiple=True, metavar="NAME=TEXT", help="Fill a variable of it; repeat it.")
+def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, ...]) -> None:
     """Really send one message through channel NAME to PHONE. Exit code 1 if it was not accepted.
 
+    Providers that take only templates they have approved need one.
+
     Example: flask channels test "Kannel" +8613800138000
+
+    Example: flask channels test "Shop" 13800138000 --template SMS_1 --value name=Wei
     """
     try:
-        trial = trials.test_send(channels.by_name(name).id, phone, text, BY, clock.now())
+        row = channels.by_name(name)
+        wanted = TrialText(text) if code is None else _template(row, code, values)
+        trial = trials.test_send(row.id, phone, wanted, BY, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None
     _show(trial, _told(trial))
+
+
+def _template(row: ChannelRow, code: str, values: tuple[str, ...]) -> TrialText:
+    """Return the test by a template; raises Refusal for an unknown code or a value that is not NAME=TEXT."""
+    template = next((one for one in sms_templates.choices(row.id) if one.code == code), None)
+    if template is None:
+        raise Refusal(Problem("test_template_missing", "template"))
+    pairs = [value.partition("=") for value in values]
+    if unread := [name for name, sign, _text in pairs if not sign]:
+        raise Refusal(Problem("test_value_unread", facts={"words": unread[0]}))
+    return TrialText(template_id=template.id, values={name: text for name, _sign, text in pairs})
+
+
+@command.command("rotate-callback")
+@click.argument("name")
+@click.option("--at-once", is_flag=True, help="The old address ends now; without this it is taken for 24 more hours.")
+def rotate_callback(name: str, at_once: bool) -> None:
+    """Give channel NAME another callback address and print it: enter it in the provider's console.
+
+    Example: flask channels rotate-callback "Kannel"
+    """
+    grace = dt.timedelta() if at_once else callback_addresses.GRACE
+    try:
+        echo(callback_addresses.rotate(channels.by_name(name).id, BY, clock.now(), grace))
+    except Refusal as refusal:
+        raise _fail(refusal) from None
 
 
 @command.command("rotate")

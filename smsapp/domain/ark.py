@@ -16,6 +16,8 @@ from itertools import chain
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import orjson
+
 MOST_RECORDS = 10_000
 STEP = 64 * 1024
 """Bytes that are decoded, unfolded and counted at a time."""
@@ -124,15 +126,13 @@ def records(plain: bytes | bytearray) -> tuple[list[Any], list[str]]:
 
     Raises Unreadable if no records can be told apart.
     """
-    try:
-        text = plain.decode().strip("\ufeff \t\r\n\x00")
-    except UnicodeDecodeError:
-        raise Unreadable(400, "The body is not UTF-8.") from None
     broken: list[str] = []
     try:
-        read = _JSON.decode(text)
+        read = parsed(plain)
+    except UnicodeDecodeError:
+        raise Unreadable(400, "The body is not UTF-8.") from None
     except (ValueError, RecursionError):
-        read, broken = _separated(text)
+        read, broken = _separated(_text(plain))
     if isinstance(read, dict):
         return [read], broken
     if not isinstance(read, list):
@@ -140,6 +140,26 @@ def records(plain: bytes | bytearray) -> tuple[list[Any], list[str]]:
     if len(read) > MOST_RECORDS:
         raise Unreadable(413, f"At most {MOST_RECORDS} records fit into one request.")
     return read, broken
+
+
+def parsed(plain: bytes | bytearray) -> Any:
+    """Return what a JSON text holds; raises ValueError (UnicodeDecodeError among them) or RecursionError.
+
+    Control characters in texts, halves of surrogate pairs and numbers of any length are taken as they are.
+    """
+    try:
+        found = orjson.loads(plain)
+    except orjson.JSONDecodeError:
+        return _JSON.decode(_text(plain))
+    records = found if found.__class__ is list else (found,)
+    if any(record.__class__ is dict and record.get("xwho").__class__ is float for record in records):
+        # A user id of twenty digits would have lost some of them.
+        return _JSON.decode(_text(plain))
+    return found
+
+
+def _text(plain: bytes | bytearray) -> str:
+    return plain.decode("utf-8").strip("\ufeff \t\r\n\x00")
 
 
 def _separated(text: str) -> tuple[list[Any], list[str]]:

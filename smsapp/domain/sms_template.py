@@ -113,8 +113,9 @@ def variables(text: str) -> tuple[str, ...]:
 
 def neutral(text: str) -> str:
     """Return the text with its variables numbered in order of appearance, so that `${name}` and `{1}` are alike."""
-    places = {name: f"{{{number}}}" for number, name in enumerate(variables(text), start=1)}
-    return VARIABLE.sub(lambda found: places[found[1] or found[2]], unicodedata.normalize("NFKC", text)).strip()
+    plain = unicodedata.normalize("NFKC", text)
+    places = {name: f"{{{number}}}" for number, name in enumerate(variables(plain), start=1)}
+    return VARIABLE.sub(lambda found: places[found[1] or found[2]], plain).strip()
 
 
 def fit(first: Sequence[str], second: Sequence[str]) -> bool:

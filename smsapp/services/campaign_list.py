@@ -51,6 +51,8 @@ class Line:
     """Messages per second lately, while sending."""
     last: Run | None = None
     """The newest sending, over or not: when it began and ended."""
+    sendings: int = 1
+    """How many sendings the numbers add up: of a recurring campaign they count a person once for each."""
 
     @property
     def schedule(self) -> Schedule:
@@ -150,6 +152,7 @@ def lines(ids: Sequence[int]) -> list[Line]:
     funnels = runs.campaign_funnels(session(), ids)
     going = {run.campaign_id: run for run in campaign_list.going(session(), ids)}
     latest = {run.campaign_id: run for run in campaign_list.latest(session(), ids)}
+    sendings = campaign_list.sendings(session(), [id_ for id_ in ids if id_ in found and found[id_][0].recurring])
     made = []
     for campaign_id in ids:
         if campaign_id not in found:
@@ -158,7 +161,17 @@ def lines(ids: Sequence[int]) -> list[Line]:
         run = going.get(campaign_id)
         pace = recipients.pace(session(), run.id) if run and run.state == RunState.SENDING else None
         names = (segment or "", channel or "", creator or "")
-        made.append(Line(campaign, *names, funnels.get(campaign_id), run, pace, latest.get(campaign_id)))
+        made.append(
+            Line(
+                campaign,
+                *names,
+                funnels.get(campaign_id),
+                run,
+                pace,
+                latest.get(campaign_id),
+                sendings.get(campaign_id, 1),
+            )
+        )
     return made
 
 

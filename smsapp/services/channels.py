@@ -10,7 +10,6 @@ import logging
 import pkgutil
 import re
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -42,9 +41,7 @@ log = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
 UNENCRYPTED = {"http", "smpp"}
-MADE, CALLED = "smsapp.channels.made", "smsapp.channels.called"
-CALLED_SECONDS = 1.0
-"""How long a channel that was called is taken for what it was: to look was a third of what a callback cost."""
+MADE = "smsapp.channels.made"
 
 
 @cache
@@ -116,33 +113,6 @@ def by_name(name: str) -> ChannelRow:
     return found
 
 
-@dataclass(frozen=True)
-class Called:
-    """The channel a provider calls, ready to understand it; `url` is the address the provider has."""
-
-    channel_id: int
-    adapter: Channel
-    url: str
-
-
-def by_token(token: str, *, anew: bool = False) -> Called:
-    """Return the channel whose callback address ends in this token, `anew` as it is at this moment.
-
-    Raises NotFound, or Refusal if it cannot be made.
-    """
-    known: dict[str, tuple[Called, float]] = current_app.extensions.setdefault(CALLED, {})
-    called, until = known.get(token, (None, 0.0))
-    if called is None or anew or time.monotonic() > until:
-        known.pop(token, None)
-        found = store.by_token(token)
-        if found is None:
-            raise NotFound("channel")
-        called = Called(found.id, adapter_of(found), callback_url(found))
-        session().commit()  # nothing is held open while the callback is checked and kept
-        known[token] = (called, time.monotonic() + CALLED_SECONDS)
-    return called
-
-
 def adapter(channel_id: int) -> Channel:
     """Return the channel ready to send, with its secrets; raises NotFound, or Refusal if it cannot be made."""
     return adapter_of(row(channel_id))
@@ -189,11 +159,14 @@ def usual_countries(kind: type[Channel]) -> str:
     return "" if kind.worldwide else kind.home or settings().DEFAULT_REGION
 
 
-def callback_url(found: ChannelRow) -> str:
-    """Return the address a provider calls back: under PUBLIC_URL, or on this machine if that is not set."""
+def callback_url(found: ChannelRow, token: str = "") -> str:
+    """Return the address a provider calls back: under PUBLIC_URL, or on this machine if that is not set.
+
+    With the channel's newest token unless another one is named.
+    """
     config = settings()
     host = "127.0.0.1" if config.HOST in {"0.0.0.0", "::", ""} else config.HOST  # noqa: S104 - compared, not bound
-    return f"{config.PUBLIC_URL or f'http://{host}:{config.PORT}'}/callbacks/{found.callback_token}"
+    return f"{config.PUBLIC_URL or f'http://{host}:{config.PORT}'}/callbacks/{token or found.callback_token}"
 
 
 def kept_secrets(found: ChannelRow) -> frozenset[str]:
@@ -205,6 +178,14 @@ def tells_balance(found: ChannelRow) -> bool:
     """Say whether this account can be asked what is left on it."""
     try:
         return adapter_of(found).tells_balance
+    except Refusal:
+        return False
+
+
+def needs_template(found: ChannelRow) -> bool:
+    """Say whether this account takes no free text, only templates that its provider has approved."""
+    try:
+        return adapter_of(found).needs_template
     except Refusal:
         return False
 

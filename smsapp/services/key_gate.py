@@ -51,6 +51,10 @@ class KeyGate:
 
     # Names
 
+    def is_public_name(self, name: str) -> bool:
+        """Say whether nobody but public keys has reported this property."""
+        return name in self._public_names
+
     def operation(self, record: Mapping[str, Any], key: str, known: dict[str, Type]) -> Operation | None:
         """Return what a record asks for, without properties that its key may not write or add; raises Unfit.
 

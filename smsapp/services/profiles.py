@@ -6,7 +6,6 @@ Reading (what a record asks for) is done before the transaction; only what depen
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +13,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from smsapp.domain import ark, trust
 from smsapp.domain import contact as rules
-from smsapp.domain import trust
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
 from smsapp.domain.labels import reported_as
-from smsapp.services import quotas
+from smsapp.services import plain_sets, quotas
 from smsapp.services.key_gate import KeyGate
-from smsapp.store import contacts, intake, public_names, uploads
+from smsapp.services.plain_sets import PlainSets
+from smsapp.store import contact_rows, contacts, intake, public_names, uploads
 from smsapp.store.contacts import Held, Profile
 from smsapp.store.db import as_json, session, writing
 from smsapp.store.intake import Bad
@@ -38,8 +38,6 @@ MOST_LOSSES = 20
 NOBODY = Held({})
 MORE = "more"
 """The reason of the one line that counts them."""
-
-_parse = json.JSONDecoder(strict=False).decode
 
 
 @dataclass
@@ -81,6 +79,17 @@ class _Reading:
     room: dict[str, int] = field(default_factory=dict)
     """{AppKey: contacts that it may create}"""
     report: Report = field(default_factory=Report)
+    plain: PlainSets = field(default_factory=PlainSets)
+    """The usual records, which are not in `wanted`."""
+    rest: Sequence[dict[str, Any]] = ()
+    """The other records."""
+
+    def again(self, read: _Reading, plain: PlainSets | None = None) -> _Reading:
+        """Return what was read another time, with what does not depend on that."""
+        read.report.counted, read.room, read.rest = self.report.counted, self.room, self.rest
+        read.plain = self.plain if plain is None else plain
+        read.keys |= self.keys
+        return read
 
 
 class Overtaken(Exception):
@@ -92,9 +101,9 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
 
     Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
     """
-    records = [record for row in rows for record in _parse(row.records.decode("utf-8", "surrogatepass"))]
+    records = [record for row in rows for record in ark.parsed(row.records)]
     rights = intake.key_rights(session(), {record["appid"] for record in records})
-    read = _read(records, contacts.property_types(), KeyGate(rights, public_names.owners(session())))
+    read = _divided(records, contacts.property_types(), KeyGate(rights, public_names.owners(session())))
     for row in rows:
         read.report.counted.update(row.counted)
     room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
@@ -109,11 +118,13 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
             full = read.fresh.keys() - known.keys()
             types = {name: kind for name, kind in read.types.items() if name not in full}
-            again = _read(records, types | known, KeyGate(rights, public_names.owners(current)), full)
-            again.report.counted, again.room = read.report.counted, read.room
-            read = again
+            read = read.again(_read(read.rest, types | known, KeyGate(rights, public_names.owners(current)), full))
         public_names.vouch(current, read.gate.vouched)
-        _apply(current, read, now)
+        if not _write_plain(current, read, now):
+            anew = _read(records, read.types, KeyGate(rights, public_names.owners(current)))
+            read = read.again(anew, plain=PlainSets())
+        if read.wanted:
+            _apply(current, read, now)
         _tell(current, read, now)
         if read.keys:
             intake.touch_keys(current, read.keys, now)
@@ -130,6 +141,17 @@ def put_aside(row: Upload, now: dt.datetime) -> Report:
         raw = row.records.decode("utf-8", "replace")
         intake.add_bad(current, UP, [Bad(Reason.BAD_RECORD, raw)], now)
     return Report(refused=1)
+
+
+def _divided(records: Sequence[dict[str, Any]], types: Mapping[str, Type], gate: KeyGate) -> _Reading:
+    """Read the usual records by column and the others one by one."""
+    free = {key for key in {record["appid"] for record in records} if gate.is_free(key)}
+    usual = {name: kind for name, kind in types.items() if not gate.is_public_name(name)}
+    plain, rest = plain_sets.divided(records, usual, free)
+    read = _read(rest, types, gate)
+    read.plain, read.rest = plain, rest
+    read.keys |= set(plain.keys.values())
+    return read
 
 
 def _read(
@@ -219,6 +241,29 @@ class _Change:
         held = self.held.get(xwho) if asked.kind is Kind.SET_ONCE else None
         names = asked.values if not held else asked.values.keys() - held.keys()
         self.written[xwho].update(dict.fromkeys(names, source))
+
+
+def _write_plain(current: Session, read: _Reading, now: dt.datetime) -> bool:
+    """Write what usual records set; return False, with nothing written, if it takes a look at each of them."""
+    plain = read.plain
+    if not plain.values:
+        return True
+    if contacts.bound(current, plain.values):
+        return False
+    # All locks at once, in one order; those of the other records are held until their turn.
+    held = contact_rows.lock_rows(current, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted})
+    created = plain_sets.new_contacts(plain, held.keys())
+    if any(n > read.room.get(key, n) for key, n in created.items()):
+        return False
+    sources = {key: read.gate.source(key, now) for key in read.keys}
+    wanted, really = plain_sets.write(current, plain, held, sources, settings().DEFAULT_REGION, now)
+    if really < wanted:
+        raise Overtaken
+    read.report.kept += plain.count
+    for key, n in created.items():
+        read.report.created[key] += n
+        read.room[key] = read.room.get(key, n) - n
+    return True
 
 
 def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:

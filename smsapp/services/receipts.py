@@ -127,15 +127,23 @@ def _read_bulk(now: dt.datetime) -> int:
 
 
 def _waiting() -> list[Waiting]:
-    """Return the oldest callbacks, as many as one transaction applies."""
+    """Return the oldest callbacks of all channels in turn, as many as one transaction applies.
+
+    A flood of one channel so holds up no other: each has its share of every transaction.
+    """
     found: list[Waiting] = []
     length = 0
-    while len(found) < BULK and length < LONG:
-        page = inbox.unread(min(PAGE, BULK), found[-1].id if found else 0)
-        found += page
-        length += sum(len(row.body) for row in page)
-        if len(page) < PAGE:
-            break
+    read_up_to = dict.fromkeys(inbox.waiting_channels(), 0)
+    while read_up_to and len(found) < BULK and length < LONG:
+        size = max(1, min(PAGE, BULK - len(found)) // len(read_up_to))
+        for channel_id, after in list(read_up_to.items()):
+            page = inbox.unread(channel_id, size, after)
+            found += page
+            length += sum(len(row.body) for row in page)
+            if len(page) < size:
+                del read_up_to[channel_id]
+            else:
+                read_up_to[channel_id] = page[-1].id
     return found
 
 

@@ -177,6 +177,11 @@ class Report:
         return drift.held(self.latest) if self.latest else None
 
     @property
+    def sendings(self) -> int:
+        """How many sendings the numbers add up: with several they count a person once for each."""
+        return sum(line.run.repeats is None and line.run.state != RunState.MISSED for line in self.runs)
+
+    @property
     def forgotten(self) -> bool:
         """Whether single messages of these runs have been removed."""
         return any(line.run.forgotten_at for line in self.runs)

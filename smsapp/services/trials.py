@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from smsapp.channels.base import Answer, Balance, Channel, ChannelError, Outgoing, Submission, TemplateFacts
 from smsapp.channels.base import msgid as _l
@@ -19,7 +20,8 @@ from smsapp.channels.http import HttpClient, overheard
 from smsapp.domain import numbering, phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Check, Outcome
-from smsapp.services import calls, channels, connections, trail
+from smsapp.domain.sms_template import Purpose, compile_text, full_text, variables
+from smsapp.services import calls, channels, connections, sms_templates, trail
 from smsapp.services.calls import Call
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
@@ -27,6 +29,7 @@ from smsapp.store.db import session, writing
 from smsapp.store.people import times
 from smsapp.store.replies import opted_out
 from smsapp.store.settings import settings
+from smsapp.store.sms_templates import SmsTemplate
 
 log = logging.getLogger(__name__)
 
@@ -122,18 +125,67 @@ def ask_balances(now: dt.datetime) -> None:
             log.exception("balance.fault channel=%s", row.id)
 
 
-def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.datetime) -> Trial:
+@dataclass(frozen=True)
+class TrialText:
+    """What a test message says: a free text, or a template with the values of its variables, by their names."""
+
+    text: str = field(default="", repr=False)
+    template_id: int | None = None
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def value_place(position: int) -> str:
+    """Return the place of problems with the value of a template's variable; the first one is 1."""
+    return f"value_{position}"
+
+
+def template_of(channel: ChannelRow, template_id: int | None) -> SmsTemplate | None:
+    """Return the template of this channel that a test may use: an approved one."""
+    return next((row for row in sms_templates.choices(channel.id) if row.id == template_id), None)
+
+
+def _composed(
+    channel: ChannelRow, adapter: Channel, wanted: TrialText
+) -> tuple[TemplateFacts, str, tuple[str, ...], list[Problem]]:
+    """Return the template, the whole text, the values in order, and what is wrong with them."""
+    text = wanted.text.strip()
+    if wanted.template_id is None:
+        problems = [] if text or adapter.needs_template else [Problem("test_text_missing", "text")]
+        if adapter.needs_template:
+            problems.append(Problem("test_template_missing", "template"))
+        return TemplateFacts("", text, "", (), False), text, (), problems
+    template = template_of(channel, wanted.template_id)
+    if template is None:
+        return TemplateFacts("", "", "", (), False), "", (), [Problem("test_template_missing", "template")]
+    names = variables(template.text)
+    values = tuple(wanted.values.get(name, "").strip() for name in names)
+    problems = [
+        Problem("test_value_missing", value_place(position), {"variable": name})
+        for position, (name, value) in enumerate(zip(names, values, strict=True), start=1)
+        if not value
+    ]
+    problems += [
+        Problem("test_value_unknown", "values", {"variable": name}) for name in wanted.values if name not in names
+    ]
+    marketing = template.purpose == Purpose.MARKETING
+    facts = TemplateFacts(template.code, template.text, template.signature, names, marketing)
+    return facts, full_text(template.signature, compile_text(template.text)(values)), values, problems
+
+
+def test_send(channel_id: int, number: str, wanted: TrialText, actor: Actor, now: dt.datetime) -> Trial:
     """Really send one text to one number and return what the provider said.
 
-    Raises Refusal for a number that is unusable or on the opt-out list, and if this person sent too many in an hour.
+    Raises Refusal for a number that is unusable or on the opt-out list, for a text that the provider cannot be given,
+    and if this person sent too many in an hour.
     """
     found = channels.row(channel_id)
+    adapter = channels.new_adapter(found)
     to = phone.normalise(number, channels.country_of(found))
+    facts, text, values, text_problems = _composed(found, adapter, wanted)
     problems = []
     if not to:
         problems.append(Problem("test_number_unreadable", "number"))
-    if not text.strip():
-        problems.append(Problem("test_text_missing", "text"))
+    problems += text_problems
     if to and not numbering.is_allowed(to, found.countries, found.number_classes):
         problems.append(Problem("test_number_not_allowed", "number"))
     if to in opted_out([to]):
@@ -143,16 +195,20 @@ def test_send(channel_id: int, number: str, text: str, actor: Actor, now: dt.dat
         problems.append(Problem("test_send_often", facts={"most": TESTS_PER_HOUR}))
     if problems:
         raise Refusal(*problems)
-    message = Outgoing(f"test-{secrets.token_hex(8)}", to, text.strip(), ())
-    facts = TemplateFacts("", text.strip(), "", (), False)
+    message = Outgoing(f"test-{secrets.token_hex(8)}", to, text, values)
     submission = Submission(facts, [message], channels.callback_url(found))
-    adapter = channels.new_adapter(found)
     trial = send_one(adapter, submission)
     with writing() as current:
         calls.note(current, channel_id, adapter, trial.call("test", 1), now)
-        told = {"name": found.name, "number": phone.mask(to), "result": trial.result}
+        told = {"name": found.name, "number": phone.mask(to), "result": trial.result, "digest": digest(text)}
+        told |= {"template": facts.code} if facts.code else {}
         trail.note(current, actor, "test_send", "channel", channel_id, now, **told)
     return trial
+
+
+def digest(text: str) -> str:
+    """Return what tells which text was sent without holding it: the first 16 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def send_one(adapter: Channel, submission: Submission) -> Trial:

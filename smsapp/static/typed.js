@@ -1,5 +1,6 @@
-// What somebody typed into a form is there again after Back and Forward: the browser itself forgets it, because these
-// pages are not stored. It lies in this tab's own storage, for the person who typed it, until a form was taken.
+// What somebody typed into a form is there again after Back, Forward and a reload: the browser itself forgets it,
+// because these pages are not stored. It lies in this tab's own storage, for the person who typed it, until a form was
+// taken. Whoever leaves such a page by a link is asked first, and Ctrl+S saves.
 "use strict";
 
 (() => {
@@ -12,7 +13,8 @@
     return;
   }
   const key = `typed:${person}:${location.pathname}`;
-  const cameBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+  const cameBack = ["back_forward", "reload"].includes(performance.getEntriesByType("navigation")[0]?.type);
+  let changed = false;
 
   // No password, no file, no token.
   function fields(form) {
@@ -41,12 +43,33 @@
     sessionStorage.removeItem(SENT);
   }
   document.addEventListener("submit", (event) => {
-    if (event.target.matches(KEPT) && !event.target.dataset.hxPost) sessionStorage.setItem(SENT, key);
+    if (!event.target.matches(KEPT) || event.target.dataset.hxPost) return;
+    sessionStorage.setItem(SENT, key);
+    changed = false;
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (changed) event.preventDefault();
+  });
+  // “Cancel” is an answer already.
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest(`${KEPT} :is(.form-actions, .campaign-bar) a`)) return;
+    changed = false;
+    sessionStorage.removeItem(key);
+  });
+  document.addEventListener("keydown", (event) => {
+    const form = document.querySelector(KEPT);
+    if (!form || event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey) || event.altKey) return;
+    const save = form.querySelector("button[name=do][value=save]") ?? form.querySelector(".form-actions button");
+    if (!save) return;
+    event.preventDefault();
+    form.requestSubmit(save);
   });
   for (const change of ["input", "change"]) {
     document.addEventListener(change, (event) => {
       const form = event.target.closest(KEPT);
-      if (form) sessionStorage.setItem(key, JSON.stringify(fields(form)));
+      if (!form) return;
+      sessionStorage.setItem(key, JSON.stringify(fields(form)));
+      changed = true;
     });
   }
   const typed = sessionStorage.getItem(key);

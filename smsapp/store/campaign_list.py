@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from smsapp.domain.campaign import Sort, Status, Tab
+from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign, search_key
 from smsapp.store.db import holds
 from smsapp.store.runs import Run
@@ -144,6 +145,13 @@ def latest(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
     """Return the newest first sending of each of these campaigns."""
     newest = sa.select(sa.func.max(Run.id)).where(Run.campaign_id.in_(campaign_ids), Run.repeats.is_(None))
     return session.scalars(sa.select(Run).where(Run.id.in_(newest.group_by(Run.campaign_id)))).all()
+
+
+def sendings(session: Session, campaign_ids: Sequence[int]) -> dict[int, int]:
+    """Return how many times each of these campaigns was sent; runs that repeat one and missed ones do not count."""
+    took_place = sa.and_(Run.repeats.is_(None), Run.state != RunState.MISSED)
+    counted = sa.select(Run.campaign_id, sa.func.count()).where(Run.campaign_id.in_(campaign_ids), took_place)
+    return {campaign: n for campaign, n in session.execute(counted.group_by(Run.campaign_id))}  # noqa: C416
 
 
 def finished_since(session: Session, campaign_ids: Sequence[int], since: dt.datetime) -> bool:

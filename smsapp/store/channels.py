@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, session
+from smsapp.store.db import Base, UtcDateTime, session
 
 
 class ChannelRow(Base):
@@ -24,6 +24,9 @@ class ChannelRow(Base):
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     secrets: Mapped[bytes] = mapped_column(sa.LargeBinary, default=b"")
     callback_token: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    old_callback_token: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
+    """The one before, which is taken until `old_callback_until`."""
+    old_callback_until: Mapped[dt.datetime | None]
     phone_property: Mapped[str] = mapped_column(sa.String(125), default="$phone")
     country: Mapped[str] = mapped_column(sa.String(2), default="")
     """Region code of the country whose national numbers the provider writes; "" = DEFAULT_REGION."""
@@ -83,12 +86,19 @@ def of_kinds(kinds: Collection[str]) -> set[int]:
     return set(session().scalars(sa.select(ChannelRow.id).where(ChannelRow.kind.in_(kinds))))
 
 
-_BY_TOKEN = sa.select(ChannelRow).where(ChannelRow.callback_token == sa.bindparam("token"))
+_TOKEN = sa.bindparam("token", type_=sa.String)
+_NOW = sa.bindparam("now", type_=UtcDateTime)
+_BY_TOKEN = sa.select(ChannelRow).where(
+    sa.or_(
+        ChannelRow.callback_token == _TOKEN,
+        sa.and_(ChannelRow.old_callback_token == _TOKEN, ChannelRow.old_callback_until > _NOW),
+    )
+)
 
 
-def by_token(token: str) -> ChannelRow | None:
-    """Return the channel whose callback address ends in this token."""
-    return session().scalar(_BY_TOKEN, {"token": token})
+def by_token(token: str, now: dt.datetime) -> ChannelRow | None:
+    """Return the channel whose callback address ends in this token, or did so until a while ago."""
+    return session().scalar(_BY_TOKEN, {"token": token, "now": now})
 
 
 def by_name(name: str) -> ChannelRow | None:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -19,19 +17,14 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.domain import phone
 from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Type
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import Base, BigId, as_json, changed, dialect, moment, one_of, session, upsert
+from smsapp.store.contact_rows import UNUSUAL, Row5, create_rows, driver_of, in_groups, lock_rows, replace_rows
+from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, session, upsert
 from smsapp.store.numbers import classify
 
 K = TypeVar("K")
 V = TypeVar("V")
 Row = tuple[str, str, str]
 """User id, and as JSON: properties and phones."""
-
-ROWS_AT_ONCE = 200
-"""Rows of one statement on SQLite: a statement for each, executemany, takes a third longer; so do some thousands."""
-
-_UNUSUAL = re.compile(r'"(\+(?!861[3-9])[0-9]+|\+86(?:1349|174|1619)[0-9]+)"')
-"""Numbers in a contact's phones as JSON that may be something else than mobile numbers."""
 
 NAMES = ("name", "nickname", "$name", "姓名")
 """Properties that a search by name looks into."""
@@ -183,47 +176,44 @@ def phones_of(held: Mapping[str, Any], names: Iterable[str], region: str) -> dic
     return {name: phone.normalise(held[name], region) for name in names if held.get(name) not in (None, "")}
 
 
+def phone_texts(current: Session, people: Sequence[Mapping[str, Any]], region: str) -> list[str]:
+    """Return Contact.phones as JSON for the properties of each person, read column by column."""
+    columns: list[list[str]] = []
+    for name in sorted(phone_properties(current)):
+        values = [held.get(name, "") for held in people]
+        if set(map(type, values)) == {str}:
+            numbers = phone.normalise_all(values, region)
+        else:
+            numbers = [phones_of({name: value}, (name,), region).get(name) for value in values]
+        # A number is a sign and figures: nothing to escape.
+        key = as_json(name)
+        columns.append(["" if number is None else f'{key}:"{number}"' for number in numbers])
+    if len(columns) == 1:
+        return [f"{{{text}}}" for text in columns[0]]
+    return [f"{{{','.join(filter(None, texts))}}}" for texts in zip(*columns, strict=True)]
+
+
 # Writing
 
 
 def lock(current: Session, xwhos: Collection[str]) -> dict[str, Held]:
-    """Return what those contacts hold that exist, safe from other writers until the transaction ends.
-
-    SQLite has one writer at a time anyway.
-    """
-    if dialect() == "postgresql":
-        columns = (Contact.xwho, Contact.properties, Contact.sources, Contact.anonymous)
-        query = sa.select(*columns).where(one_of(Contact.xwho, xwhos)).order_by(Contact.xwho).with_for_update()
-        return {xwho: Held(*rest) for xwho, *rest in current.execute(query)}
-    rows = _driver(current).execute(_HELD_SQLITE, (as_json(list(xwhos)),)).fetchall()
-    # One text of all: to read each alone takes twice as long.
-    texts = json.loads(f"[{','.join(f'{held},{sources}' for _, held, sources, _ in rows)}]")
-    pairs = zip(rows, texts[::2], texts[1::2], strict=True)
-    return {xwho: Held(held, sources, bool(unknown)) for (xwho, _, _, unknown), held, sources in pairs}
+    """Return what those contacts hold that exist, safe from other writers until the transaction ends."""
+    rows = lock_rows(current, xwhos)
+    traces = json.loads(f"[{','.join(sources for _, sources, _ in rows.values())}]")
+    return {
+        xwho: Held(held, sources, anonymous)
+        for (xwho, (held, _, anonymous)), sources in zip(rows.items(), traces, strict=True)
+    }
 
 
 def create(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> int:
     """Add contacts; return how many were new. On PostgreSQL somebody else may add one of them at the same moment."""
-    if not profiles:
-        return 0
-    _classify(current, profiles)
-    rows = _rows(sorted(profiles, key=lambda profile: profile.xwho))
-    if dialect() == "postgresql":
-        return current.connection().execute(_CREATE_POSTGRESQL, {"rows": _array(rows), "now": now}).rowcount
-    _in_groups(current, _CREATE_SQLITE, rows, now)
-    return len(rows)
+    return create_rows(current, _rows(sorted(profiles, key=lambda profile: profile.xwho)), now)
 
 
 def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> None:
     """Make these profiles the whole truth about contacts that exist; each user id occurs once."""
-    if not profiles:
-        return
-    _classify(current, profiles)
-    rows = _rows(profiles)
-    if dialect() == "postgresql":
-        current.execute(_REPLACE_POSTGRESQL, {"rows": _array(rows), "now": now})
-    else:
-        _in_groups(current, _REPLACE_SQLITE, rows, now)
+    replace_rows(current, _rows(profiles), now)
 
 
 def remove(current: Session, xwhos: Collection[str]) -> None:
@@ -241,13 +231,13 @@ def merge(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) 
     """
     if not rows:
         return 0
-    classify(current, (number for _, _, phones in rows for number in _UNUSUAL.findall(phones)))
+    classify(current, (number for _, _, phones in rows for number in UNUSUAL.findall(phones)))
     if dialect() == "postgresql":
         return sum(_merge_postgresql(current, wave, source, now) for wave in _waves(rows))
-    driver = _driver(current)
+    driver = driver_of(current)
     # A row id is given to new rows only and always counts up, so the highest one tells how many there were.
     before = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
-    _in_groups(current, _MERGE_SQLITE, rows, now, source)
+    in_groups(current, _MERGE_SQLITE, rows, now, source)
     after = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     return int(after - before)
 
@@ -320,7 +310,7 @@ def set_phones(current: Session, name: str, numbers: Sequence[tuple[int, str | N
         current.execute(_PHONES_POSTGRESQL, {"ids": ids, "numbers": values, "name": name})
         return
     patches = [(as_json({name: number}), id_) for id_, number in numbers]
-    _driver(current).executemany("UPDATE contact SET phones = json_patch(phones, ?) WHERE id = ?", patches)
+    driver_of(current).executemany("UPDATE contact SET phones = json_patch(phones, ?) WHERE id = ?", patches)
 
 
 # Pages
@@ -371,15 +361,6 @@ def _begins(search: str) -> sa.ColumnElement[bool]:
 
 # Statements
 
-_HELD_SQLITE = "SELECT xwho, properties, sources, anonymous FROM contact WHERE xwho IN (SELECT value FROM json_each(?))"
-_CREATE_SQLITE = (
-    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
-    "SELECT column1, column2, column3, column4, column5, ?1, ?1 FROM (VALUES {})"
-)
-_REPLACE_SQLITE = (
-    "UPDATE contact SET properties = column2, phones = column3, sources = column4, anonymous = column5, "
-    "updated_at = ?1 FROM (VALUES {}) WHERE contact.xwho = column1"
-)
 _MERGE_SQLITE = (
     "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
     "SELECT column1, column2, column3, (SELECT json_group_object(key, ?2) FROM json_each(column2)), false, ?1, ?1 "
@@ -387,20 +368,6 @@ _MERGE_SQLITE = (
     "ON CONFLICT (xwho) DO UPDATE SET properties = json_patch(properties, excluded.properties), "
     "phones = json_patch(phones, excluded.phones), sources = json_patch(sources, excluded.sources), "
     "anonymous = false, updated_at = excluded.updated_at"
-)
-_ARRIVING = (
-    "(SELECT row ->> 0 AS xwho, row -> 1 AS properties, row -> 2 AS phones, row -> 3 AS sources, "
-    "CAST(row -> 4 AS boolean) AS anonymous FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS row) AS arriving"
-)
-_CREATE_POSTGRESQL = sa.text(
-    "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "  # noqa: S608 our own
-    "SELECT xwho, properties, phones, sources, anonymous, CAST(:now AS timestamptz), CAST(:now AS timestamptz) "
-    f"FROM {_ARRIVING} ON CONFLICT (xwho) DO NOTHING"
-)
-_REPLACE_POSTGRESQL = sa.text(
-    "UPDATE contact SET properties = arriving.properties, phones = arriving.phones, "  # noqa: S608 our own text
-    "sources = arriving.sources, anonymous = arriving.anonymous, updated_at = CAST(:now AS timestamptz) "
-    f"FROM {_ARRIVING} WHERE contact.xwho = arriving.xwho"
 )
 _MERGE_POSTGRESQL = (
     "INSERT INTO contact (xwho, properties, phones, sources, anonymous, created_at, updated_at) "
@@ -427,39 +394,11 @@ def _pairs(current: Session, query: sa.Select[K, V]) -> dict[K, V]:
     return {key: value for key, value in current.execute(query)}  # noqa: C416 a Row is no pair to mypy
 
 
-def _driver(current: Session) -> Any:
-    """Return the driver's own connection, inside the transaction that SQLAlchemy has begun."""
-    return current.connection().connection.driver_connection
-
-
-def _classify(current: Session, profiles: Sequence[Profile]) -> None:
-    classify(current, (number for row in profiles for number in row.phones.values()))
-
-
-def _rows(profiles: Sequence[Profile]) -> list[tuple[str, str, str, str, bool]]:
+def _rows(profiles: Sequence[Profile]) -> list[Row5]:
     return [
         (row.xwho, as_json(row.properties), as_json(row.phones), as_json(row.sources), row.anonymous)
         for row in profiles
     ]
-
-
-def _array(rows: Sequence[tuple[str, str, str, str, bool]]) -> str:
-    """Return rows as one JSON text: the driver takes longer to hand over lists."""
-    texts = [
-        f"[{as_json(xwho)},{held},{numbers},{sources},{as_json(anonymous)}]"
-        for xwho, held, numbers, sources, anonymous in rows
-    ]
-    return f"[{','.join(texts)}]"
-
-
-def _in_groups(current: Session, statement: str, rows: Sequence[tuple[Any, ...]], now: dt.datetime, *more: str) -> None:
-    """Run a statement over rows as its VALUES, ROWS_AT_ONCE at a time, after the moment and `more` (SQLite)."""
-    driver = _driver(current)
-    row = f"({', '.join('?' * len(rows[0]))})"
-    for begin in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[begin : begin + ROWS_AT_ONCE]
-        values = (moment(now), *more, *chain.from_iterable(some))
-        driver.execute(statement.format(", ".join([row] * len(some))), values)
 
 
 def _waves(rows: Sequence[Row]) -> list[Sequence[Row]]:
@@ -477,7 +416,7 @@ def _waves(rows: Sequence[Row]) -> list[Sequence[Row]]:
 
 
 def _merge_postgresql(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
-    with _driver(current).cursor() as cursor:
+    with driver_of(current).cursor() as cursor:
         cursor.execute(
             "CREATE TEMP TABLE IF NOT EXISTS arriving (xwho text, properties jsonb, phones jsonb) ON COMMIT DELETE ROWS"
         )

@@ -43,7 +43,9 @@ INBOX = sa.Table(
     sa.Column("query", sa.Text, nullable=False),
     sa.Column("headers", Json, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Index("ix_inbox_new", "id", sqlite_where=sa.text("state = 0"), postgresql_where=sa.text("state = 0")),
+    sa.Index(
+        "ix_inbox_new", "channel_id", "id", sqlite_where=sa.text("state = 0"), postgresql_where=sa.text("state = 0")
+    ),
 )
 # Written out, as in the index: PostgreSQL does not look into that one for a parameter whose value it may not know.
 _NEW = INBOX.c.state == sa.literal_column("0")
@@ -101,21 +103,39 @@ def only_reader(session: Session) -> bool:
     return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(READER))))
 
 
-def unread(limit: int, after: int = 0) -> Sequence[Row[Any]]:
-    """Return the oldest callbacks behind this id that nobody has read, in the order they came."""
+def waiting_channels() -> Sequence[int]:
+    """Return the ids of the channels of which a callback waits to be read; one step into the index for each."""
+    channel_id = INBOX.c.channel_id
+    first = sa.select(sa.func.min(channel_id).label("id")).where(_NEW).cte("waiting", recursive=True)
+    following = sa.select(sa.func.min(channel_id)).where(_NEW, channel_id > first.c.id).scalar_subquery()
+    waiting = first.union_all(sa.select(following).select_from(first).where(first.c.id.is_not(None)))
     with engine().connect() as current:
-        return _oldest(current, _COLUMNS, limit, after).all()
+        return current.execute(sa.select(waiting.c.id).where(waiting.c.id.is_not(None))).scalars().all()
+
+
+def unread(channel_id: int, limit: int, after: int = 0) -> Sequence[Row[Any]]:
+    """Return the oldest callbacks of this channel behind this id that nobody has read, in the order they came."""
+    of_channel = INBOX.c.channel_id == channel_id, INBOX.c.id > after
+    with engine().connect() as current:
+        if current.dialect.name == "postgresql":
+            current.execute(_IN_ORDER)
+        oldest = sa.select(*_COLUMNS).where(_NEW, *of_channel).order_by(INBOX.c.id).limit(limit)
+        return current.execute(oldest).all()
 
 
 def unread_ids(limit: int) -> Sequence[int]:
+    """Return the ids of so many callbacks that nobody has read, in no order."""
     with engine().connect() as current:
-        return _oldest(current, [INBOX.c.id], limit).scalars().all()
+        return current.execute(sa.select(INBOX.c.id).where(_NEW).limit(limit)).scalars().all()
 
 
-def _oldest(current: Connection, columns: Sequence[Any], limit: int, after: int = 0) -> sa.CursorResult[Any]:
-    if current.dialect.name == "postgresql":
-        current.execute(_IN_ORDER)
-    return current.execute(sa.select(*columns).where(_NEW, INBOX.c.id > after).order_by(INBOX.c.id).limit(limit))
+def backlog(channel_id: int, limit: int) -> tuple[int, int]:
+    """Return how many callbacks of a channel wait to be read, counted up to `limit`, and the bytes of their bodies."""
+    oldest = sa.select(sa.func.length(INBOX.c.body).label("size")).where(_NEW, INBOX.c.channel_id == channel_id)
+    waiting = oldest.limit(limit).subquery()
+    with engine().connect() as current:
+        n, size = current.execute(sa.select(sa.func.count(), sa.func.sum(waiting.c.size))).one()
+    return int(n), int(size or 0)
 
 
 def mark_read(current: Connection, ids: Sequence[int], state: InboxState = InboxState.APPLIED) -> None:

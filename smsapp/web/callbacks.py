@@ -17,6 +17,8 @@ bp = Blueprint("callbacks", __name__)
 LARGEST = 64 * 1024
 MOST_FIELDS = 1000
 """Parameters of a query or form; what has more is refused before anybody reads them."""
+AGAIN_SECONDS = 60
+"""When a provider that could not be heard may come again."""
 
 log = logging.getLogger(__name__)
 
@@ -66,4 +68,5 @@ def _form_fields(body: bytes) -> int:
 
 
 def _plain(text: str, status: int) -> Response:
-    return Response(text + "\n", status, mimetype="text/plain")
+    later = {"Retry-After": str(AGAIN_SECONDS)} if status == 503 else None
+    return Response(text + "\n", status, later, mimetype="text/plain")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, flash, request, url_for
@@ -16,7 +16,7 @@ from smsapp.domain.campaign import Action, Sort, Status, Tab, may
 from smsapp.domain.errors import Outrun, Problem, Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.sms_template import variables
-from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, segments, setup
+from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, health, segments, setup
 from smsapp.services import campaign_review as reviews
 from smsapp.services import sms_templates as templates
 from smsapp.services import variables as choosing
@@ -30,9 +30,14 @@ from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 from smsapp.words import campaigns as words
 from smsapp.words import label, sentence
+from smsapp.words.dates import written
+
+if TYPE_CHECKING:
+    from smsapp.store.campaigns import Campaign
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 bp.add_app_template_filter(words.in_words, "in_words")
+bp.add_app_template_filter(words.loss, "loss")
 MENU = MenuLine(_l("Campaigns"), "campaigns.index", 10, "send")
 
 PARTS = ("audience", "text", "preview", "timing")
@@ -231,10 +236,19 @@ def _drawn(
 
 @bp.get("/<int:campaign_id>")
 def show(campaign_id: int) -> Response:
-    """Show what was confirmed; a draft is shown in its form."""
-    if may(Action.EDIT, Status(campaigns.get(campaign_id).status)) and guard.may(Role.OPERATOR):
+    """Show what was confirmed; a draft is shown in its form, and one that waits with whom it would reach now."""
+    status = Status(campaigns.get(campaign_id).status)
+    if may(Action.EDIT, status) and guard.may(Role.OPERATOR):
         return see_other(url_for("campaigns.edit", campaign_id=campaign_id))
-    return _reviewed(campaign_id, confirming=False)
+    if status in (Status.DRAFT, Status.WAITING):
+        return _reviewed(campaign_id, confirming=False)
+    return page(
+        "campaigns/confirmed.html",
+        review=reviews.review(campaign_id, 0, clock.now()),
+        line=campaign_list.lines([campaign_id])[0],
+        properties={one.name: one.shown for one in choosing.choices(None)},
+        may_write=guard.may(Role.OPERATOR),
+    )
 
 
 @bp.get("/<int:campaign_id>/review")
@@ -280,16 +294,29 @@ def confirm(campaign_id: int) -> Response:
             flash(sentence(problem), "danger")
         flash(_("Nothing was sent. Please look at it again and confirm."), "warning")
         return see_other(url_for("campaigns.review", campaign_id=campaign_id))
+    takes_work = health.listeners().takes_writes
+    said = confirmed_sentence(campaigns.get(campaign_id), status, clock.now(), queue_takes_work=takes_work)
+    flash(said, "success" if takes_work else "warning")
     if status is Status.SENDING:
-        until = reviews.review(campaign_id, 0, clock.now()).waits_until
-        if until is None:
-            flash(_("Sending has begun."), "success")
-        else:
-            time = words.clock_time(until.time())
-            flash(_("Confirmed. It begins at %(time)s, when the quiet hours are over.", time=time), "success")
         return see_other(url_for("reports.effect", campaign_id=campaign_id))
-    flash(_("Confirmed. It will be sent at its time."), "success")
     return see_other(url_for("campaigns.index"))
+
+
+def confirmed_sentence(campaign: Campaign, status: Status, now: dt.datetime, *, queue_takes_work: bool) -> str:
+    """Return what happens to a campaign that was just confirmed, and when."""
+    if not queue_takes_work:
+        text = _("“%(name)s” is confirmed; sending begins as soon as the queue works again.", name=campaign.name)
+        if status is Status.SENDING:
+            return str(text)
+        warning = _("The queue does not work just now; if that lasts, sending begins once it works again.")
+        return confirmed_sentence(campaign, status, now, queue_takes_work=True) + " " + str(warning)
+    begins = reviews.begins(campaign, now)
+    facts = {"name": campaign.name, "moment": written(begins.astimezone(ZoneInfo(campaign.zone)), seconds=None)}
+    if begins > (campaign.next_due_at or now):
+        return str(_("“%(name)s” is confirmed; it begins on %(moment)s, when the quiet hours are over.", **facts))
+    if status is Status.SENDING:
+        return str(_("“%(name)s”: sending has begun.", name=campaign.name))
+    return str(_("“%(name)s” is confirmed; it will be sent on %(moment)s.", **facts))
 
 
 # -- what the rows of the list offer ----------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.outcome import Check
 from smsapp.domain.people import Role
 from smsapp.services import (
+    callback_addresses,
     channel_health,
     channels,
     clock,
@@ -25,7 +26,7 @@ from smsapp.services import (
 from smsapp.services.trials import Trial
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
-from smsapp.web.forms.channels import TestForm, channel_form
+from smsapp.web.forms.channels import TestForm, channel_form, test_form
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
@@ -37,6 +38,7 @@ from smsapp.words.channels import told
 if TYPE_CHECKING:
     from smsapp.channels.base import Channel
     from smsapp.store.channels import ChannelRow
+    from smsapp.store.sms_templates import SmsTemplate
 
 bp = Blueprint("channels", __name__, url_prefix="/channels")
 MENU = MenuLine(_l("Integrations"), "channels.index", 50, "plug-connected", Role.OPERATOR)
@@ -107,11 +109,20 @@ def edit(channel_id: int) -> Response:
 @bp.get("/<int:channel_id>")
 @needs(Role.OPERATOR)
 def show(channel_id: int) -> Response:
-    return _show(channels.row(channel_id), TestForm(formdata=None))
+    row = channels.row(channel_id)
+    template = trials.template_of(row, request.args.get("template", type=inputs.id_))
+    return _show(row, test_form(template, formdata=None), template)
 
 
-def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, status: int = 200) -> Response:
-    held = connections.standing(row, clock.now()) if channels.needs_holder(row) else None
+def _show(
+    row: ChannelRow,
+    form: TestForm,
+    template: SmsTemplate | None,
+    problems: list[str] | None = None,
+    status: int = 200,
+) -> Response:
+    now = clock.now()
+    held = connections.standing(row, now) if channels.needs_holder(row) else None
     return page_or_piece(
         "channels/show.html",
         "channels/_pace.html",
@@ -134,7 +145,11 @@ def _show(row: ChannelRow, form: TestForm, problems: list[str] | None = None, st
         sync_words=template_words,
         confirming=confirmations.choices(row.id),
         confirms=confirmations.chosen(row.id),
-        callback_url=channels.callback_url(row),
+        callback_url=channels.callback_url(row) if guard.may(Role.ADMINISTRATOR) else "",
+        old_callback_until=row.old_callback_until if (row.old_callback_until or now) > now else None,
+        needs_template=channels.needs_template(row),
+        test_templates=sms_templates.choices(row.id),
+        test_template=template,
         form=form,
         problems=problems or [],
         deletable=guard.may(Role.ADMINISTRATOR) and channels.may_be_deleted(row.id),
@@ -178,6 +193,15 @@ def confirmation(channel_id: int) -> Response:
     return see_other(url_for("channels.show", channel_id=channel_id))
 
 
+@bp.post("/<int:channel_id>/callback-address")
+@needs(Role.ADMINISTRATOR)
+def rotate_callback(channel_id: int) -> Response:
+    """Make another callback address; the old one is taken for a while."""
+    callback_addresses.rotate(channel_id, guard.actor(), clock.now())
+    flash(_("The channel has a new callback address. Enter it in the provider's console."), "success")
+    return see_other(url_for("channels.show", channel_id=channel_id))
+
+
 @bp.post("/<int:channel_id>/check")
 @needs(Role.ADMINISTRATOR)
 def check(channel_id: int) -> Response:
@@ -209,19 +233,22 @@ def _said(trial: Trial) -> str:
 def test(channel_id: int) -> Response:
     """Send one real message to one number."""
     row = channels.row(channel_id)
-    form = TestForm()
+    template = trials.template_of(row, request.form.get("template", type=inputs.id_))
+    if template is None and channels.needs_template(row):
+        flash(sentence(Problem("test_template_missing")), "danger")
+        return see_other(url_for("channels.show", channel_id=channel_id))
+    form = test_form(template)
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            trial = trials.test_send(
-                channel_id, form.number.data or "", form.text.data or "", guard.actor(), clock.now()
-            )
+            wanted = form.wanted(template)
+            trial = trials.test_send(channel_id, form.number.data or "", wanted, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
             flash(_told(trial), "success" if trial.ok else "danger")
             return see_other(url_for("channels.show", channel_id=channel_id))
-    return _show(row, form, problems, 422)
+    return _show(row, form, template, problems, 422)
 
 
 @bp.post("/<int:channel_id>/active")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ MENU = MenuLine(_l("Segments"), "segments.index", 30, "users-group")
 COLUMNS = 6
 SIDE_SAMPLE = 8
 
+RECOUNT_AFTER = dt.timedelta(hours=1)
+"""A dynamic segment's count that is older may have changed; the list says so and offers to count again."""
+
 
 @bp.get("/")
 def index() -> Response:
@@ -48,6 +52,7 @@ def index() -> Response:
         lines=segments.listing(search),
         search=search,
         may_edit=guard.may(Role.OPERATOR),
+        recount_before=clock.now() - RECOUNT_AFTER,
     )
 
 
@@ -300,6 +305,8 @@ def recompute(segment_id: int) -> Response:
         flash(" ".join(words.sentence(problem) for problem in refusal.problems), "danger")
     else:
         flash(_computed(segment.size or 0), "success")
+    if request.form.get("back") == "list":
+        return see_other(url_for(".index"))
     return see_other(url_for(".show", segment_id=segment_id))
 
 

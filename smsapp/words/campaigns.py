@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 
 from babel.dates import get_day_names
-from flask_babel import get_locale, ngettext
+from flask_babel import format_decimal, get_locale, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from smsapp.domain import message
 from smsapp.domain.campaign import Action, Sort, Status, Tab
 from smsapp.domain.schedule import LAST_DAY, Kind, Note, Schedule
 from smsapp.domain.writing import Form
@@ -76,6 +77,10 @@ PROBLEMS = {
         "It is due within the channel's quiet hours for marketing texts: it will begin when they are over."
     ),
     "pauses_in_quiet_hours": _l("It will not be through before the quiet hours: it pauses and goes on afterwards."),
+    "same_text_lately": _l("%(n)s of these people were sent this very text within the last %(days)s days, in:"),
+    "same_text_lately_about": _l(
+        "About %(n)s of these people were sent this very text within the last %(days)s days, in:"
+    ),
     "other_for_this_segment": _l("The same segment also gets “%(name)s” within a day of it."),
     "others_for_this_segment": _l(
         "The same segment also gets “%(name)s” within a day of it; in all %(n)s such campaigns are waiting."
@@ -137,6 +142,22 @@ PARTS = {
     "second_template_id": _l("Template on the second channel"),
 }
 """The parts of a draft, by the names of services/campaigns.py Draft."""
+
+
+LOSSES = {
+    message.Status.REFUSED: lambda n: ngettext("%(n)s failed", "%(n)s failed", n, n=format_decimal(n)),
+    message.Status.UNDELIVERED: lambda n: ngettext(
+        "%(n)s not delivered", "%(n)s not delivered", n, n=format_decimal(n)
+    ),
+    message.Status.UNCONFIRMED: lambda n: ngettext("%(n)s unconfirmed", "%(n)s unconfirmed", n, n=format_decimal(n)),
+}
+"""How many messages of a campaign were refused by the channel, not delivered, or are unconfirmed."""
+
+
+def loss(line: tuple[message.Status, int]) -> str:
+    """Return how many messages went no further, and how that is called: 38 failed."""
+    state, n = line
+    return str(LOSSES[state](n))
 
 
 def clock_time(time: dt.time) -> str:

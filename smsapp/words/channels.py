@@ -70,6 +70,7 @@ PROBLEMS = {
     "gateway_header": _l("This header cannot be read: %(line)s. Write Name: value"),
     "gateway_batch_phone": _l("With several numbers per request a receipt must say which number it is about."),
     "callback_refused": _l("The signature of this callback is wrong."),
+    "callbacks_full": _l("Too many callbacks of this channel wait to be read. The provider has to come again."),
     "callback_unclear": _l("Whether this callback is genuine cannot be found out at the moment."),
     "test_number_unreadable": _l("No phone number can be read from this. Write it with its country code, or +86."),
     "test_number_opted_out": _l("This number is on the opt-out list. Nobody may write to it; choose another one."),
@@ -78,6 +79,12 @@ PROBLEMS = {
     ),
     "secret_again": _l("The address changed to %(host)s. Type this again, so that it goes nowhere unintended."),
     "test_text_missing": _l("Write the text to send."),
+    "test_template_missing": _l(
+        "This provider takes only templates that it has approved. Choose an approved template of this channel."
+    ),
+    "test_value_missing": _l("Fill in a value for the variable %(variable)s."),
+    "test_value_unread": _l("Write a value as NAME=TEXT, not %(words)s."),
+    "test_value_unknown": _l("The template has no variable %(variable)s."),
 }
 
 CLASSES = {

@@ -472,3 +472,16 @@ def test_what_is_percent_encoded_is_read_as_it_was_and_holds_nothing_an_address_
 )  # fmt: skip
 def test_what_an_smsc_said_is_read_as_its_state_and_code(handed_on: str, code: str, outcome: Outcome | None) -> None:
     assert smsc_code(handed_on) == (code, outcome)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_bound"),
+    [
+        ("/?tpl={template_code}&to={to}", True),
+        ("/?tpl={template_code}&t={text}", False),
+        ("/?t={text_hex}", False),
+    ],
+)
+def test_a_gateway_that_is_told_a_template_and_no_text_needs_one(url: str, is_bound: bool, tmp_path: Path) -> None:
+    made = gateway("https://sms.example.com", tmp_path, url=f"https://sms.example.com{url}", body="")
+    assert made.needs_template is is_bound

@@ -9,11 +9,13 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain.campaign import Status
 from smsapp.domain.message import Status as MessageStatus
-from smsapp.domain.run import RunState
+from smsapp.domain.run import HoldReason, RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
+from smsapp.store.runs import Run
 from tests import builders, ledgers
 
+AUDIENCE = {"target": 350, "planned": 350, "prefixes": {"+86138": 50, "+979": 300}}
 DAILY = {"kind": "daily", "zone": "Europe/Berlin", "time": "02:30:00", "start": "2031-03-29", "end": "2031-03-31"}
 
 
@@ -58,6 +60,31 @@ def test_what_waits_can_be_stopped_once(runner: FlaskCliRunner, waiting: Campaig
     assert "is stopped, not waiting" in second.output
     session().expire_all()
     assert session().get_one(Campaign, waiting.id).status == "stopped"
+
+
+def test_a_campaign_whose_audience_grew_is_accepted_as_it_was_shown(runner: FlaskCliRunner, valkey: object) -> None:
+    campaign = builders.campaign(
+        status=Status.SENDING, reviewed={"confirmed": AUDIENCE | {"planned": 50}, "previous": None}
+    )
+    grown = {"now": AUDIENCE, "before": 50, "countries": {"+979": 300}, "prefixes": {}, "groups": []}
+    held = {"state": RunState.HELD, "hold_reason": HoldReason.AUDIENCE_GREW, "drift": grown, "started_at": None}
+    run = ledgers.run(campaign, [], {}, **held)
+
+    shown = runner.invoke(args=["campaigns", "show", str(campaign.id)])
+    wrong = runner.invoke(args=["campaigns", "accept", str(campaign.id), "--mark", "another", "--yes"])
+    asked = runner.invoke(args=["campaigns", "accept", str(campaign.id)], input="n\n")
+    command = next(line for line in shown.output.splitlines() if line.startswith("accept with")).split("flask ")[1]
+    done = runner.invoke(args=[*command.split(), "--yes"])
+    again = runner.invoke(args=["campaigns", "accept", str(campaign.id), "--yes"])
+
+    assert {"reviewed       50", "now            350", "new +979       300"} <= set(shown.output.splitlines())
+    assert (wrong.exit_code, asked.exit_code, done.exit_code, again.exit_code) == (1, 1, 0, 1)
+    assert "Its audience is another one by now" in wrong.output
+    assert "50 messages were reviewed, 350 would be sent." in asked.output
+    assert done.output == f"Campaign {campaign.id} goes on with 350 messages.\n"
+    assert "is not held because of its audience" in again.output
+    session().expire_all()
+    assert session().get_one(Run, run.id).state == RunState.OPEN
 
 
 def test_what_is_due_is_printed_in_order(runner: FlaskCliRunner) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from smsapp.domain.bounds import LONGEST, Bound, Fault, declared, faults
+from smsapp.domain.bounds import LONGEST, Bound, Fault, declared, faults, forbidden
 
 FINE = (
     "陈涛",
@@ -77,3 +79,27 @@ def test_the_length_is_the_templates_or_else_the_providers_or_else_ours() -> Non
     assert declared({"longest": 12}, 35) == Bound(12)
     assert declared({"links": True}, 35) == Bound(35, links=True)
     assert declared(None, None) == Bound(LONGEST)
+
+
+@pytest.mark.parametrize("links", [False, True])
+@pytest.mark.parametrize("contacts", [False, True])
+@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize("value", ["a\nb", "【店】", "www.example.com", "13800138000", "小明"])
+def test_the_expression_and_the_faults_say_the_same(value: str, links: bool, contacts: bool, lines: bool) -> None:
+    bound = Bound(60, links, contacts, lines)
+    assert bool(re.search(forbidden(bound), value, re.IGNORECASE)) is bool(faults(value, bound))
+
+
+def test_a_bound_is_read_as_it_was_written() -> None:
+    bound = Bound(5, links=True, contacts=False, lines=True)
+    assert bound.as_json() == {"longest": 5, "links": True, "contacts": False, "lines": True}
+    assert declared(bound.as_json(), 20) == bound
+    other = Bound(6, links=False, contacts=True, lines=False)
+    assert declared(other.as_json(), None) == other
+
+
+@pytest.mark.parametrize(
+    ("value", "longest", "expected"), [("x" * 5, 5, []), ("x" * 6, 5, [Fault.TOO_LONG]), ("", 5, [])]
+)
+def test_a_value_may_be_as_long_as_the_bound_and_no_longer(value: str, longest: int, expected: list[Fault]) -> None:
+    assert faults(value, Bound(longest)) == expected

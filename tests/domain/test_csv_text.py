@@ -76,3 +76,23 @@ def test_a_stream_is_one_file_with_a_mark_in_front() -> None:
     read = list(csv.reader(io.StringIO(text.removeprefix(csv_text.MARK), newline="")))
     assert read[1] == ["'=1", '"a"\nb']
     assert len(read) == 1002
+
+
+def test_rows_become_one_text_with_windows_line_ends_and_safe_cells() -> None:
+    assert csv_text.lines([]) == ""
+    assert csv_text.lines([["id", "甲"], ["=1", 5], ['a"b', None]]) == 'id,甲\r\n\'=1,5\r\n"a""b",\r\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "unusual"),
+    [("a,b", False), ("=1", False), ("#1", False), ("it's", False), ("#N/A", True), ('="1"', True), ("'=1", True)],
+)
+def test_a_quick_look_tells_whether_reading_may_change_a_cell(text: str, unusual: bool) -> None:
+    assert csv_text.is_unusual(text) is unusual
+
+
+def test_the_pieces_of_a_stream_are_not_repeated_and_not_much_larger_than_a_piece() -> None:
+    pieces = list(csv_text.stream([n, "x" * 100] for n in range(1000)))
+    assert pieces[0] == csv_text.MARK
+    assert "".join(pieces[1:]) == csv_text.lines([n, "x" * 100] for n in range(1000))
+    assert all(csv_text.PIECE < len(piece) <= csv_text.PIECE + 200 for piece in pieces[1:-1])

@@ -55,7 +55,14 @@ def test_what_is_more_than_the_limits_allow_has_drifted(planned: int, prefixes: 
 def test_a_small_audience_may_grow_by_the_fewest() -> None:
     birthdays = Audience(3, 3, {"+86138": 3})
     assert drift(birthdays, Audience(100, 100, {"+86138": 100}), LIMITS) is None
+    assert drift(birthdays, Audience(103, 103, {"+86138": 103}), LIMITS) is None
     assert drift(birthdays, Audience(104, 104, {"+86138": 104}), LIMITS) is not None
+
+
+def test_a_large_audience_may_grow_by_the_share_and_no_more() -> None:
+    members = Audience(1000, 1000, {"+86138": 1000})
+    assert drift(members, Audience(1200, 1200, {"+86138": 1200}), LIMITS) is None
+    assert drift(members, Audience(1201, 1201, {"+86138": 1201}), LIMITS) is not None
 
 
 def test_the_difference_is_told_by_country_and_prefix() -> None:

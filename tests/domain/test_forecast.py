@@ -28,6 +28,10 @@ def shanghai(day: int, hour: int, minute: int = 0) -> dt.datetime:
         (shanghai(2, 20), 3600, 1, NIGHT, Forecast(shanghai(2, 20), shanghai(2, 21), False, 0)),
         (shanghai(2, 11), 3 * 3600, 1, NOON, Forecast(shanghai(2, 11), shanghai(2, 15), False, 1)),
         (shanghai(2, 14), 3600, 1, NOON, Forecast(shanghai(2, 14), shanghai(2, 15), False, 0)),
+        # noon is over for today: it interrupts tomorrow
+        (shanghai(2, 14), 25 * 3600, 1, NOON, Forecast(shanghai(2, 14), shanghai(3, 16), False, 1)),
+        # it is another date in Shanghai than in Greenwich
+        (shanghai(2, 6), 10 * 3600, 1, NOON, Forecast(shanghai(2, 6), shanghai(2, 17), False, 1)),
         (
             shanghai(2, 23),
             3600,

@@ -153,6 +153,103 @@ def test_a_report_begins_with_how_it_stands(
 
 
 @pytest.mark.parametrize(
+    ("facts", "given", "expected"),
+    [
+        (None, {"next_due_at": MORNING}, [{}, {"moment": MORNING, "ago": MORNING}]),
+        (None, {"failure": "gone"}, [{}, {"reason": "gone"}]),
+        (run(RunStanding.OPEN, Funnel()), {}, [{}, {}]),
+        (run(RunStanding.SENDING, numbers(queued=3, handed=2, refused=1)), {}, [{"done": 1, "planned": 6}]),
+        (
+            run(
+                RunStanding.WAITING,
+                numbers(queued=3, handed=2, unconfirmed=1, delivered=4),
+                hold_reason="audience_grew",
+                hold_until=MORNING,
+                drift={"before": 1, "now": 9},
+                pinned="person",
+            ),
+            {},
+            [
+                {"done": 5, "planned": 10},
+                {"reason": "audience_grew"},
+                {"before": 1, "now": 9},
+                {"pinned": "person"},
+                {"handed": 2, "queued": 3, "unconfirmed": 1},
+                {"moment": MORNING, "ago": MORNING},
+            ],
+        ),
+        (
+            run(RunStanding.ENDING, numbers(handed=2), failure="balance"),
+            {},
+            [{}, {"reason": "balance"}, {"n": 2}],
+        ),
+        (
+            run(RunVerdict.FAILED, numbers(cancelled=3, unconfirmed=1), failure="balance"),
+            {"failure": "quota", "next_due_at": MORNING},
+            [{}, {"reason": "balance"}, {"n": 3}, {"n": 1}, {"moment": MORNING}],
+        ),
+        (run(RunVerdict.FAILED, numbers(refused=3)), {"failure": "quota"}, [{}, {"reason": "quota"}]),
+        (run(RunVerdict.FAILED, numbers(refused=3)), {}, [{}, {"reason": "nothing_accepted"}]),
+        (run(RunVerdict.MISSED, Funnel()), {"next_due_at": MORNING}, [{}, {"reason": "missed"}, {"moment": MORNING}]),
+        (run(RunVerdict.STOPPED, numbers(cancelled=3, delivered=2)), {}, [{}, {"sent": 2, "cancelled": 3}]),
+        (run(RunVerdict.NOBODY, Funnel(4, 0, {Left.NO_NUMBER: 4})), {}, [{}, {"n": 4}]),
+        (run(RunVerdict.MOVED, Funnel()), {"next_due_at": MORNING}, [{}, {"moment": MORNING}]),
+        (
+            run(RunVerdict.SENT, numbers(accepted=4, refused=2, undelivered=3, unconfirmed=1)),
+            {"next_due_at": MORNING},
+            [{}, {"n": 4}, {"refused": 2, "undelivered": 3}, {"n": 1}, {"moment": MORNING}],
+        ),
+        (run(RunVerdict.SENT, numbers(refused=2)), {}, [{}, {"n": 2}]),
+        (run(RunVerdict.SENT, numbers(undelivered=3)), {}, [{}, {"n": 3}]),
+    ],
+)
+@pytest.mark.parametrize("only_run", [True, False])
+def test_every_sentence_has_its_numbers_and_moments(
+    facts: RunFacts | None, given: dict[str, Any], expected: list[dict[str, Any]], only_run: bool
+) -> None:
+    campaign = CampaignFacts(Status.WAITING, given.get("failure", ""), given.get("next_due_at"))
+    found = headline(campaign, facts, facts.funnel if facts else Funnel(), only_run=only_run)
+    assert [found.title.facts, *(sentence.facts for sentence in found.details)] == expected
+    assert found.shows_progress is (facts is not None and facts.standing is RunStanding.SENDING)
+
+
+@pytest.mark.parametrize(
+    ("only_run", "verdict", "title", "facts"),
+    [
+        (True, RunVerdict.SENT, Say.FINISHED, {"n": 7}),
+        (False, RunVerdict.SENT, Say.LATEST_FINISHED, {"n": 7}),
+        (False, RunVerdict.STOPPED, Say.STOPPED, {"sent": 5, "cancelled": 0}),
+    ],
+)
+def test_a_run_that_was_ended_speaks_of_its_own_numbers_and_others_of_all_that_is_shown(
+    only_run: bool, verdict: RunVerdict, title: Say, facts: dict[str, int]
+) -> None:
+    shown, campaign = numbers(accepted=7), CampaignFacts(Status.SENT, "", None)
+    found = headline(campaign, run(verdict, numbers(accepted=5)), shown, only_run=only_run)
+    assert (found.title.code, found.details[0].facts) == (title, facts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "tone"),
+    [
+        ({"delivered": 3, "refused": 1}, Tone.SUCCESS),
+        ({"delivered": 3, "undelivered": 1}, Tone.SUCCESS),
+        ({"delivered": 5, "refused": 1, "undelivered": 1}, Tone.WARNING),
+        ({"delivered": 2, "refused": 1}, Tone.WARNING),
+    ],
+)
+def test_a_success_of_which_more_than_a_quarter_failed_is_a_warning(counts: dict[str, int], tone: Tone) -> None:
+    assert said(Status.SENT, run(RunVerdict.SENT, numbers(**counts)))[0] is tone
+
+
+def test_only_a_campaign_that_goes_on_says_when_it_is_sent_next() -> None:
+    stopped = said(Status.STOPPED, run(RunVerdict.SENT, numbers(delivered=1)), next_due_at=MORNING)
+    assert stopped == (Tone.SUCCESS, Say.FINISHED, [Say.ALL_ANSWERED])
+    assert said(Status.STOPPED, None, next_due_at=MORNING) == (Tone.INFO, Say.NOTHING_SENT, [])
+    assert said(Status.WAITING, None) == (Tone.INFO, Say.NOTHING_SENT, [])
+
+
+@pytest.mark.parametrize(
     ("state", "hold_reason", "verdict", "expected"),
     [
         ("held", "paused", "", RunStanding.PAUSED),

@@ -6,7 +6,7 @@ import pytest
 
 from smsapp.domain.contact import Type
 from smsapp.domain.guesses import guesses
-from smsapp.domain.labels import doubles, laid_to, names_alike, shown
+from smsapp.domain.labels import doubles, laid_to, names_alike, reported_as, shown
 
 CATALOGUE = {
     "$name": "姓名",
@@ -53,6 +53,13 @@ def test_a_property_of_that_very_name_comes_first_then_a_label_then_the_preset()
     assert laid_to("称呼", both) == "alias"
 
 
+def test_a_label_says_what_a_property_means_whatever_its_name_is() -> None:
+    assert laid_to("full name", {"name": "备注"}) is None
+    assert laid_to("full name", {"x": "客户姓名", "name": "备注"}) == "x"
+    # the very words of a label come before what only means the same
+    assert laid_to("名字", {"$name": "", "z": "名字"}) == "z"
+
+
 def test_a_colleagues_file_goes_into_the_property_that_is_there() -> None:
     # pages-1, fault 1
     rows = [["u1", "陈涛"], ["u2", "李娜"], ["u3", "王芳"]]
@@ -78,3 +85,28 @@ def test_variables_are_matched_by_label_too() -> None:
     assert names_alike("name", CATALOGUE) == "$name"
     assert names_alike("姓名", CATALOGUE) == "$name"
     assert names_alike("1", CATALOGUE | {"1": ""}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "catalogue", "expected"),
+    [
+        ("Full_Name", {"fullname": "", "city": ""}, "fullname"),
+        ("NAME", {"$name": "", "name": ""}, "$name"),
+        ("城市", {"city": "城市"}, "city"),
+        # letters alone: what only means the same is another property
+        ("名字", {"name": "姓名"}, None),
+        ("mobile", {"$phone": "mobile"}, None),
+        ("phone", {"$phone": "", "a": "phone"}, "a"),
+        ("***", {"--": ""}, None),
+        ("b", {"z": "B", "a": "b"}, "a"),
+    ],
+)
+def test_a_reported_name_is_laid_to_a_property_by_its_letters_and_never_to_the_phone(
+    name: str, catalogue: dict[str, str], expected: str | None
+) -> None:
+    assert reported_as(name, catalogue) == expected
+
+
+def test_a_property_without_a_label_is_called_by_its_name() -> None:
+    assert shown("name", "", {"name"}) == "name"
+    assert shown("name", "姓名") == "姓名"

@@ -27,6 +27,7 @@ from smsapp.domain.numbering import NumberClass
         ("+447911123456", NumberClass.MOBILE),
         ("+442071838750", NumberClass.LANDLINE),
         ("+85291234567", NumberClass.MOBILE),
+        ("+447012345678", NumberClass.OTHER),
         ("+999", NumberClass.OTHER),
     ],
 )
@@ -99,3 +100,29 @@ def test_a_channel_allows_countries_and_classes(
     number: str, countries: list[str], classes: list[str], allowed: bool
 ) -> None:
     assert numbering.is_allowed(number, countries, classes) is allowed
+
+
+@pytest.mark.parametrize(
+    ("number", "ordinary"),
+    [
+        ("+8613800138000", True),
+        ("+8613491234567", False),
+        ("+86138001380001", False),
+        ("+8612800138000", False),
+        ("+85291234567", False),
+        ("", False),
+    ],
+)
+def test_mainland_mobile_numbers_are_ordinary(number: str, ordinary: bool) -> None:
+    assert numbering.is_ordinary(number) is ordinary
+
+
+def test_countries_have_prefixes_and_longer_ones_among_them_are_others() -> None:
+    assert numbering.prefixes([]) == ([], [])
+    assert numbering.prefixes(["CN"]) == (["+86"], [])
+    own, others = numbering.prefixes(["RU"])
+    assert (own, sorted(others)) == (["+7"], ["+76", "+77"])
+    own, others = numbering.prefixes(["US", "JM"])
+    assert sorted(own) == ["+1", "+1658", "+1876"]
+    assert "+1809" in others
+    assert "+1876" not in others

@@ -82,3 +82,39 @@ def test_a_request_larger_than_what_the_provider_takes_in_a_second_halves_from_i
     pace = slower(None, 0, 100, NOW)
     assert pace.rate(NOW) == 50
     assert slower(pace, 0, 50, after(1)).rate(after(1)) == 25
+
+
+def test_a_limit_is_raised_from_half_of_the_rate_and_not_before_it_is_passed() -> None:
+    pace, late = slower(None, 32, 1, NOW), after(3600)
+    rate = pace.rate(late)
+    assert faster(pace, rate / 2, late).limit == pytest.approx(rate * 1.3)
+    assert faster(pace, rate / 2 - 0.1, late) == pace
+    assert faster(pace, 1000, after(1)) == pace
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate"),
+    [
+        (-5, 15.0),
+        (0, 15.0),
+        (1, 15 * 1.25),
+        (2, 15 * 1.25**2),
+        # nine tenths of the limit are reached after 2.634 seconds; from there on it creeps
+        (3, 27 * 1.01 ** (3 - 2.6341)),
+        (10, 27 * 1.01 ** (10 - 2.6341)),
+        (60, 31.5),
+    ],
+)
+def test_the_pace_recovers_by_a_quarter_a_second_and_then_creeps(seconds: float, rate: float) -> None:
+    assert slower(None, 30, 1, NOW).rate(after(seconds)) == pytest.approx(rate, rel=1e-4)
+
+
+def test_each_refusal_with_nothing_taken_doubles_the_wait_up_to_a_minute() -> None:
+    pace = slower(None, 0, 8, NOW)
+    waits = []
+    for n in range(1, 9):
+        waits.append(pace.wait)
+        pace = slower(pace, 0, 1, after(n * 100))
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    # something taken in between begins anew
+    assert slower(pace, 5, 1, after(2000)).wait == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smsapp.domain import people
+from smsapp.domain.errors import Problem
 from smsapp.domain.people import Role
 
 
@@ -33,7 +34,7 @@ def test_usable_logins(login: str) -> None:
 
 @pytest.mark.parametrize("login", ["", "a", "Wei", "with blank", "小伟", "-wei", "x" * 61, "wei\n"])
 def test_unusable_logins(login: str) -> None:
-    assert [problem.place for problem in people.login_problems(login)] == ["login"]
+    assert people.login_problems(login) == [Problem("login_unusable", "login")]
 
 
 def test_a_login_is_compared_without_case_and_blanks() -> None:
@@ -63,3 +64,26 @@ def test_good_passwords(password: str) -> None:
 )
 def test_bad_passwords_are_refused_with_the_reason(password: str, code: str) -> None:
     assert [problem.code for problem in people.password_problems(password, "wei.yang")] == [code]
+
+
+@pytest.mark.parametrize(
+    ("password", "login", "problems"),
+    [
+        ("x9$kLq2!v", "wei", [Problem("password_short", "password", {"least": 10})]),
+        ("x9$kLq2!vB", "wei", []),
+        ("x9$kLq2!vB" * 20, "wei", []),
+        ("x9$kLq2!vB" * 20 + "1", "wei", [Problem("password_long", "password", {"most": 200})]),
+        # what remains beside the login must be five characters at least
+        ("Wei.Yang7q4x", "wei.yang", [Problem("password_is_login", "password")]),
+        ("wei.yang7q4xz", "wei.yang", []),
+        ("wei.yang7q4x", "", []),
+        ("aaabbbcccaaabbbccc", "wei", [Problem("password_common", "password")]),
+        ("password12", "wei", [Problem("password_common", "password")]),
+        # a login is guessed first, and so is the name of the product
+        ("smsapp2026", "wei", [Problem("password_common", "password")]),
+    ],
+)
+def test_what_is_wrong_with_a_password_is_said_with_the_limits(
+    password: str, login: str, problems: list[Problem]
+) -> None:
+    assert people.password_problems(password, login) == problems

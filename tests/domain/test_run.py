@@ -6,12 +6,16 @@ import pytest
 
 from smsapp.domain.outcome import ELSEWHERE, Outcome
 from smsapp.domain.run import (
+    ACCOUNT_HOLDS,
     HOLD_RULES,
     RUN_MOVES,
     HoldReason,
     RunAction,
+    RunStanding,
     RunState,
+    RunVerdict,
     account_hold,
+    standing,
 )
 
 OVER = {RunState.DONE, RunState.MISSED}
@@ -59,3 +63,86 @@ def test_whatever_a_channel_says_of_the_account_a_person_is_needed(outcome: Outc
 def test_trouble_with_the_account_keeps_its_name_and_may_go_elsewhere(outcome: Outcome) -> None:
     assert account_hold(outcome).value == outcome.value
     assert HOLD_RULES[account_hold(outcome)].may_fail_over
+
+
+MOVES = {
+    # action: (the states at which it may begin, the one it leads to)
+    "freeze": ("open", "sending"),
+    "hold": ("open sending", "held"),
+    "pause": ("open sending held", "held"),
+    "resume": ("held", "sending"),
+    "restart": ("held", "open"),
+    "end": ("open sending held", "ending"),
+    "give_up": ("held", "ending"),
+    "close": ("sending held ending", "done"),
+    "reopen": ("done", "sending"),
+}
+
+
+@pytest.mark.parametrize("action", RunAction)
+@pytest.mark.parametrize("state", RunState)
+def test_every_action_at_every_state(action: RunAction, state: RunState) -> None:
+    begins, ends = MOVES[action.value]
+    assert (state in RUN_MOVES[action][0]) is (state.value in begins.split())
+    assert RUN_MOVES[action][1] is RunState(ends)
+
+
+HOLDS = {
+    # reason: (ends by itself, may fail over, ends the run)
+    "quiet_hours": (True, False, False),
+    "throttled": (True, True, False),
+    "unreachable": (True, True, False),
+    "no_answers": (True, True, False),
+    "paused": (False, False, False),
+    "fault": (False, False, True),
+    "template_changed": (False, False, True),
+    "template_withdrawn": (False, False, True),
+    "channel_inactive": (False, False, True),
+    "segment_gone": (False, False, True),
+    "gone": (False, False, True),
+    "audience_grew": (False, False, True),
+    "credentials": (False, True, True),
+    "balance": (False, True, True),
+    "quota": (False, True, True),
+    "template_refused": (False, True, True),
+    "signature_refused": (False, True, True),
+    "network": (False, True, True),
+    "provider_fault": (False, True, True),
+    "our_fault": (False, False, True),
+}
+
+
+@pytest.mark.parametrize("reason", HoldReason)
+def test_what_follows_from_every_hold(reason: HoldReason) -> None:
+    rule = HOLD_RULES[reason]
+    assert (rule.ends_by_itself, rule.may_fail_over, rule.ends_the_run) == HOLDS[reason.value]
+
+
+@pytest.mark.parametrize("outcome", [None, *Outcome])
+def test_why_a_run_is_held_when_a_channel_took_nothing_because_of_the_account(outcome: Outcome | None) -> None:
+    accounts = {reason.value for reason in ACCOUNT_HOLDS}
+    expected = "credentials" if outcome is None else outcome.value if outcome.value in accounts else "our_fault"
+    assert account_hold(outcome) is HoldReason(expected)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "verdict", "expected"),
+    [
+        ("open", "", "", RunStanding.OPEN),
+        ("sending", "", "", RunStanding.SENDING),
+        # why it was held last does not count once it goes on
+        ("sending", "paused", "", RunStanding.SENDING),
+        ("ending", "balance", "", RunStanding.ENDING),
+        ("held", "paused", "", RunStanding.PAUSED),
+        ("held", "quiet_hours", "", RunStanding.WAITING),
+        ("held", "throttled", "", RunStanding.WAITING),
+        ("held", "balance", "", RunStanding.BLOCKED),
+        ("held", "audience_grew", "", RunStanding.BLOCKED),
+        ("done", "", "sent", RunVerdict.SENT),
+        ("done", "paused", "failed", RunVerdict.FAILED),
+        ("held", "paused", "moved", RunVerdict.MOVED),
+        ("missed", "", "missed", RunVerdict.MISSED),
+    ],
+)
+def test_how_a_run_looks_to_a_person(state: str, reason: str, verdict: str, expected: RunStanding | RunVerdict) -> None:
+    assert standing(state, reason, verdict) is expected

@@ -21,6 +21,7 @@ from smsapp.domain.segment import (
     Match,
     Operator,
     Span,
+    anniversary,
     from_json,
     problems,
     read_condition,
@@ -167,3 +168,47 @@ def test_a_day_after_the_last_one_has_no_end() -> None:
     last = Condition("d", Type.DATETIME, Operator.DAYS, ("9999-12-31", "9999-12-31"))
     local = dt.datetime(2026, 1, 1)  # noqa: DTZ001 wall time on purpose
     assert span(last, local) == Span("9999-12-31T00:00:00", None)
+
+
+NOON = dt.datetime(2026, 3, 2, 12, 30, 15, 999_999)  # noqa: DTZ001 wall time on purpose
+
+
+@pytest.mark.parametrize(
+    ("operator", "params", "start", "end"),
+    [
+        (Operator.DAYS, ("2026-03-01", "2026-03-05"), "2026-03-01T00:00:00", "2026-03-06T00:00:00"),
+        (Operator.SINCE, ("2026-03-01",), "2026-03-01T00:00:00", None),
+        (Operator.BEFORE, ("2026-03-01",), None, "2026-03-01T00:00:00"),
+        (Operator.WITHIN_LAST, (7, "day"), "2026-02-23T12:30:15", "2026-03-02T12:30:16"),
+        (Operator.LONGER_AGO, (7, "day"), None, "2026-02-23T12:30:15"),
+        (Operator.BETWEEN_AGO, (2, 7, "day"), "2026-02-23T12:30:15", "2026-02-28T12:30:16"),
+        (Operator.WITHIN_NEXT, (2, "day"), "2026-03-02T12:30:15", "2026-03-04T12:30:16"),
+        (Operator.WITHIN_LAST, (3, "hour"), "2026-03-02T09:30:15", "2026-03-02T12:30:16"),
+    ],
+)
+def test_a_condition_on_a_moment_holds_for_a_span(
+    operator: Operator, params: tuple[Any, ...], start: str | None, end: str | None
+) -> None:
+    assert span(Condition("seen", Type.DATETIME, operator, params), NOON) == Span(start, end)
+
+
+def test_what_is_no_span_is_an_error_of_the_program() -> None:
+    with pytest.raises(ValueError, match="equals"):
+        span(CITY, NOON)
+
+
+@pytest.mark.parametrize(
+    ("today", "days", "due"),
+    [
+        ("2026-03-02", 0, ("03-02",)),
+        ("2026-12-30", 3, ("01-02",)),
+        ("2026-02-27", 1, ("02-28", "02-29")),
+        ("2026-02-28", 0, ("02-28", "02-29")),
+        ("2028-02-28", 0, ("02-28",)),
+        ("2028-02-28", 1, ("02-29",)),
+        ("2026-02-28", 1, ("03-01",)),
+    ],
+)
+def test_a_birthday_on_a_leap_day_is_due_in_every_year(today: str, days: int, due: tuple[str, ...]) -> None:
+    condition = Condition("birthday", Type.DATETIME, Operator.ANNIVERSARY, (days,))
+    assert anniversary(condition, dt.datetime.fromisoformat(today)) == due

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from smsapp.domain.sms_template import (
     GSM_EXTENSION,
+    Audit,
     Entry,
     Purpose,
     Style,
@@ -15,9 +16,13 @@ from smsapp.domain.sms_template import (
     compile_text,
     entry,
     entry_problems,
+    fit,
     full_text,
+    is_usable,
     measure,
+    neutral,
     parts,
+    parts_of_all,
     pieces,
     problems,
     variables,
@@ -278,3 +283,54 @@ def test_the_measure_counts_without_values_and_says_what_room_they_have():
 def test_the_text_comes_apart_for_display():
     assert pieces("您好${name}，{1}") == [("您好", "${name}"), ("，", "{1}"), ("", "")]
     assert pieces("您好") == [("您好", "")]
+
+
+@pytest.mark.parametrize("audit", Audit)
+@pytest.mark.parametrize("purpose", Purpose)
+def test_only_an_approved_template_with_a_known_purpose_is_sent(audit, purpose):
+    assert is_usable(audit, purpose) is (audit is Audit.APPROVED and purpose is not Purpose.UNSAID)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fits"),
+    [
+        ([], [], True),
+        (["name"], ["NAME"], True),
+        (["name"], ["1"], True),
+        (["1"], ["name"], True),
+        (["name"], ["city"], False),
+        (["name", "city"], ["city", "name"], False),
+        (["name"], [], False),
+        (["name"], ["name", "city"], False),
+        (["name", "x"], ["name", "y"], False),
+    ],
+)
+def test_variables_fit_if_the_same_values_can_fill_them_in_the_same_order(first, second, fits):
+    assert fit(first, second) is fits
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("您好${name}", "您好{1}", True),
+        ("${a}${b}${a}", "{2}{1}{2}", True),
+        ("${a}${b}", "${a}${a}", False),
+        (" 您好，1 ", "您好,１", True),
+        ("您好", "你好", False),
+        # full-width braces and names look like variables once the width is gone
+        ("您好｛1｝", "您好{1}", True),
+        ("您好${ｎａｍｅ}", "您好{1}", True),
+    ],
+)
+def test_two_texts_are_alike_however_their_variables_are_written(one, other, alike):
+    assert (neutral(one) == neutral(other)) is alike
+
+
+@pytest.mark.parametrize(
+    "texts", [[], [""], ["您好"], ["中" * 70, "中" * 71], ["😀" * 35, "a" * 71], ["😀" * 36, "中" * 134]]
+)
+def test_many_texts_have_as_many_parts_as_each_of_them(texts):
+    for here in (True, False):
+        assert parts_of_all(texts, [here] * len(texts)) == [parts(text, here) for text in texts]
+    with pytest.raises(ValueError, match="zip"):
+        parts_of_all(texts, [True] * (len(texts) + 1))

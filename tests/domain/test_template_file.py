@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from smsapp.domain.errors import Problem
 from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.domain.template_file import AUDITS, COLUMNS, PURPOSES, Record, column, header_problems, read
 
@@ -55,3 +56,33 @@ def test_a_file_that_says_nothing_of_kind_and_audit_is_understood_by_its_text():
 def test_a_template_without_a_name_is_called_by_its_code_or_its_first_words():
     assert reading().entry.name == "A1"
     assert reading(with_code=False, code="", text="中" * 30).entry.name == "中" * 20
+
+
+def test_what_is_wrong_with_a_header_names_it_and_what_is_known():
+    known = ", ".join(COLUMNS)
+    assert header_problems(["创建时间", "singature", "内容", "text", "***"]) == [
+        Problem("template_column_unknown", "创建时间", {"column": "创建时间", "known": known}),
+        Problem("template_column_misspelt", "singature", {"column": "singature", "known": known, "near": "signature"}),
+        Problem("template_column_twice", "text", {"column": "text"}),
+    ]
+
+
+def test_a_row_is_read_into_an_entry_or_into_its_problems():
+    kept = reading(code=" A2 ", name="欢迎", signature="青禾", purpose="营销", status="拒绝", reason=" 含链接 ")
+    assert kept.problems == ()
+    assert (kept.entry.code, kept.entry.name, kept.entry.text) == ("A2", "欢迎", "您好")
+    assert (kept.entry.signature, kept.entry.purpose) == ("青禾", Purpose.MARKETING)
+    assert (kept.audit, kept.reason) == (Audit.REFUSED, "含链接")
+    bad = reading(code=" ", purpose="好" * 41, status="0", reason=" r ")
+    assert (bad.entry, bad.audit, bad.reason) == (None, None, "r")
+    assert bad.problems == (
+        Problem("template_code_missing", "code"),
+        Problem("template_purpose_unknown", "purpose", {"word": "好" * 40}),
+        Problem("template_status_unknown", "status", {"word": "0"}),
+    )
+
+
+def test_a_row_that_could_not_be_read_says_why_and_not_that_its_code_is_missing_too():
+    broken = Problem("row_broken", "row")
+    assert read(Record(2, {}, (broken,)), with_code=True).problems == (broken,)
+    assert read(Record(2, {"text": "您好"}), with_code=False).problems == ()

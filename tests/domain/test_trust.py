@@ -147,3 +147,37 @@ def test_a_trusted_source_that_says_the_same_makes_a_value_trusted_and_no_public
     held = {"$phone": "1"}
     assert trust.traced({"$phone": browser}, {"$phone": server}, held, held) == {"$phone": server}
     assert trust.traced({"$phone": server}, {"$phone": browser}, held, held) == {"$phone": server}
+
+
+def test_a_trusted_value_that_is_said_again_keeps_the_source_that_said_it_first() -> None:
+    first, second = trust.of_key(KeyKind.SERVER, 1, NOW).as_text(), trust.of_key(KeyKind.SERVER, 2, NOW).as_text()
+    browser = trust.of_key(KeyKind.BROWSER, 3, NOW).as_text()
+    held = {"city": "广州", "level": 3}
+    assert trust.traced({"city": first}, {"gone": second, "city": second}, held, held) == {"city": first}
+    assert trust.traced({"city": browser}, {"city": browser}, held, held) == {"city": browser}
+    # what is removed has no source, and what stands behind it in the record has one
+    assert trust.traced({}, {"gone": second, "level": second}, {}, held) == {"level": second}
+
+
+@pytest.mark.parametrize(
+    ("rights", "reason"),
+    [
+        (Rights(KeyKind.SERVER, frozenset({"city"})), Reason.NOT_WRITABLE),
+        (Rights(KeyKind.APP), Reason.PUBLIC_KEY),
+        (Rights(KeyKind.BROWSER, frozenset({"city"})), Reason.PUBLIC_KEY),
+    ],
+)
+def test_a_key_that_may_not_delete_a_contact_is_told_why(rights: Rights, reason: Reason) -> None:
+    asked = Operation(Kind.DELETE, "u1")
+    assert trust.divide(rights, asked, {"city": "广州"}) == trust.Outcome(refused={"": reason})
+    assert trust.divide(rights, asked, {}) == trust.Outcome()
+
+
+def test_an_alias_is_applied_as_it_is() -> None:
+    asked = Operation(Kind.ALIAS, "u1")
+    assert trust.divide(BROWSER, asked, {"city": "广州"}) == trust.Outcome(asked)
+
+
+@pytest.mark.parametrize(("value", "empty"), [(None, True), ("", True), ([], True), (0, False), (False, False)])
+def test_a_public_key_fills_in_only_what_is_empty(value: object, empty: bool) -> None:
+    assert trust.is_empty(value) is empty

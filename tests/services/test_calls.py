@@ -17,6 +17,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Check, Outcome
 from smsapp.services import calls, channels, receipts, trials
 from smsapp.services.trail import Actor
+from smsapp.services.trials import TrialText
 from smsapp.store import channel_health as store
 from smsapp.store import rate
 from smsapp.store.channel_health import ChannelCall
@@ -187,7 +188,7 @@ def test_an_account_that_tells_no_balance_is_not_asked(app: Flask, now: dt.datet
 def test_trials_and_failed_visits_are_in_the_log(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     channel_id = simulator()
     trials.test_credentials(channel_id, BY, now)
-    trials.test_send(channel_id, "13800000101", "【演练】您好", BY, now)
+    trials.test_send(channel_id, "13800000101", TrialText("【演练】您好"), BY, now)
 
     async def refuses(*_: Any) -> Any:
         raise Misconfigured("KEY", outcome=Outcome.CREDENTIALS)

@@ -13,7 +13,6 @@ import pytest
 import redis
 import sqlalchemy as sa
 from flask import Flask
-from rq_scheduler import Scheduler
 
 from smsapp.domain.campaign import MOVES, Action, Status
 from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
@@ -189,13 +188,13 @@ def test_confirming_now_opens_a_run_and_rings(now: dt.datetime, valkey: redis.Re
     assert trail()[-1] == ("olga", "confirm", str(campaign_id))
 
 
-def test_confirming_for_later_waits_with_one_entry_in_the_scheduler(now: dt.datetime, valkey: redis.Redis) -> None:
+def test_confirming_for_later_waits_with_one_entry_in_the_scheduler(now: dt.datetime) -> None:
     campaign_id = confirmed(ready(schedule=TOMORROW), now)
 
     campaign = fresh(campaign_id)
     assert (campaign.status, campaign.next_due_at) == ("waiting", TOMORROW_AT)
     assert session().scalars(sa.select(Run)).all() == []
-    ((job, due),) = Scheduler(connection=valkey).get_jobs(with_times=True)
+    ((job, due),) = queue.scheduler().get_jobs(with_times=True)
     assert (job.id, job.args, due) == (f"due-{campaign_id}", [campaign_id], TOMORROW_AT.replace(tzinfo=None))
 
 
@@ -254,7 +253,7 @@ def test_stopping_takes_the_entry_back(now: dt.datetime, valkey: redis.Redis) ->
 
     campaign = fresh(campaign_id)
     assert (campaign.status, campaign.next_due_at) == ("stopped", None)
-    assert list(Scheduler(connection=valkey).get_jobs()) == []
+    assert list(queue.scheduler().get_jobs()) == []
     assert store.due(session(), TOMORROW_AT) == []
     assert trail()[-1] == ("olga", "stop", str(campaign_id))
 

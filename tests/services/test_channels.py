@@ -20,6 +20,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.services import channels, contacts, opt_outs, trail, trials
 from smsapp.services.channels import Wanted
 from smsapp.services.trail import Actor
+from smsapp.services.trials import TrialText
 from smsapp.store.db import session, writing
 from smsapp.store.people import Trail
 from smsapp.store.settings import EXTENSION
@@ -161,12 +162,12 @@ def test_the_callback_address_is_public_or_at_least_on_this_machine(app: Flask, 
 
 def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
-    good = trials.test_send(channel_id, "138 0000 0000", "【演练】您好", BY, now)
+    good = trials.test_send(channel_id, "138 0000 0000", TrialText("【演练】您好"), BY, now)
     assert good.ok
     assert good.provider_ref.startswith("sim-test-")
-    bad = trials.test_send(channel_id, "13800000102", "【演练】您好", BY, now)
+    bad = trials.test_send(channel_id, "13800000102", TrialText("【演练】您好"), BY, now)
     assert (bad.ok, bad.result, bad.outcome) == (False, "refused", Outcome.NO_SUCH_SUBSCRIBER)
-    slow = trials.test_send(channel_id, "13800000311", "【演练】您好", BY, now)
+    slow = trials.test_send(channel_id, "13800000311", TrialText("【演练】您好"), BY, now)
     assert (slow.result, slow.code) == ("throttled", "SIM-429")
     trail = [(line.action, line.facts["result"]) for line in session().query(Trail).filter_by(action="test_send")]
     assert [result for _, result in trail] == ["ok", "refused", "throttled"]
@@ -175,10 +176,10 @@ def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.date
 
 def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
-    trials.test_send(channel_id, "13800138000", "您好", BY, now)
+    trials.test_send(channel_id, "13800138000", TrialText("您好"), BY, now)
     opt_outs.add("13900139000", "", BY, now)
     with pytest.raises(Refusal) as caught:
-        trials.test_send(channel_id, "139 0013 9000", "您好", BY, now)
+        trials.test_send(channel_id, "139 0013 9000", TrialText("您好"), BY, now)
     assert [(one.code, one.place) for one in caught.value.problems] == [("test_number_opted_out", "number")]
     assert [line.facts["number"] for line in session().query(Trail).filter_by(action="test_send")] == ["138****8000"]
 
@@ -190,9 +191,9 @@ def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt
         for _ in range(trials.TESTS_PER_HOUR):
             trail.note(current, olga, "test_send", "channel", channel_id, now)
     with pytest.raises(Refusal, match="test_send_often"):
-        trials.test_send(channel_id, "13800138000", "您好", olga, now)
-    assert trials.test_send(channel_id, "13800138000", "您好", wei, now).ok
-    assert trials.test_send(channel_id, "13800138000", "您好", olga, now + dt.timedelta(hours=1)).ok
+        trials.test_send(channel_id, "13800138000", TrialText("您好"), olga, now)
+    assert trials.test_send(channel_id, "13800138000", TrialText("您好"), wei, now).ok
+    assert trials.test_send(channel_id, "13800138000", TrialText("您好"), olga, now + dt.timedelta(hours=1)).ok
 
 
 @pytest.mark.parametrize(
@@ -233,7 +234,7 @@ def test_a_provider_that_never_answers_does_not_keep_a_page_for_ever(
 ) -> None:
     monkeypatch.setattr(trials, "TEST_SECONDS", 0.05)
     channel_id = channels.create("simulator", wanted(values=VALUES | {"answer_seconds": "30"}), BY, now)
-    trial = trials.test_send(channel_id, "13800138000", "您好", BY, now)
+    trial = trials.test_send(channel_id, "13800138000", TrialText("您好"), BY, now)
     assert (trial.result, trial.code) == ("unclear", "timeout")
 
 
@@ -264,7 +265,7 @@ def test_what_is_gone_or_unknown_is_said(app: Flask, now: dt.datetime) -> None:
 def test_secrets_never_reach_a_log(app: Flask, now: dt.datetime, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
-    trials.test_send(channel_id, "13800138000", "您好", BY, now)
+    trials.test_send(channel_id, "13800138000", TrialText("您好"), BY, now)
     assert SECRET not in caplog.text
     assert "13800138000" not in caplog.text
     assert SECRET not in repr(channels.row(channel_id))

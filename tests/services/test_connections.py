@@ -20,6 +20,7 @@ from smsapp.domain.run import RunState
 from smsapp.services import channels, connections, health, receipts, sending, stopping, trials
 from smsapp.services.connections import Holder
 from smsapp.services.trail import Actor
+from smsapp.services.trials import TrialText
 from smsapp.store.db import session
 from tests import builders
 from tests.channels.smsc import (
@@ -383,10 +384,14 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
             assert (await tested()).said == trials.CONNECTED
             assert server.binds == [BIND_TRANSMITTER, BIND_TRANSCEIVER]
             # a test message needs a connection of its own, which this account does not permit
-            trial = await apart(lambda: trials.test_send(channel_id, "+8613800138000", "hi", BY, clock.now), app)
+            trial = await apart(
+                lambda: trials.test_send(channel_id, "+8613800138000", TrialText("hi"), BY, clock.now), app
+            )
             assert (trial.result, trial.code) == (Check.UNREACHABLE, "bound_already")
             server.permits = 2
-            trial = await apart(lambda: trials.test_send(channel_id, "+8613800138000", "hi", BY, clock.now), app)
+            trial = await apart(
+                lambda: trials.test_send(channel_id, "+8613800138000", TrialText("hi"), BY, clock.now), app
+            )
             assert trial.ok
             assert trial.provider_ref
             # what is known of the old settings says nothing about the new ones

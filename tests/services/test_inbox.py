@@ -28,6 +28,7 @@ from tests import builders
 from tests.conftest import dispose
 from tests.engine import confirmed, funnel, refs, work
 from tests.fakes import FakeChannel, FakeClock
+from tests.inboxes import unread
 
 on_sqlite = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
 
@@ -100,7 +101,7 @@ def test_a_callback_is_taken_while_somebody_writes_to_the_database(app: Flask, c
     freezing.execute("BEGIN IMMEDIATE")
 
     assert app.test_client().post("/callbacks/tok-en", data=b"x").status_code == 200
-    assert [row.body for row in inbox.unread(10)] == [b"x"]
+    assert [row.body for row in unread(10)] == [b"x"]
     freezing.close()
 
 
@@ -135,7 +136,7 @@ def test_what_was_said_to_a_channel_that_was_deleted_is_read_by_nobody(app: Flas
     bring(gone, clock, b"x")
     bring(kept, clock, b"y")
     channels.delete(gone, Actor("admin"), clock.now)
-    assert [row.body for row in inbox.unread(10)] == [b"y"]
+    assert [row.body for row in unread(10)] == [b"y"]
 
 
 # -- one job reads for a while -----------------------------------------------------------------------------------------
@@ -211,6 +212,37 @@ def test_one_transaction_takes_pages_until_it_has_many_or_long_callbacks(
         receipts.keep_reading(lambda: clock.now, passing(clock))
     assert receipts.unread_count() == left
     assert (receipts.apply_news(clock.now), receipts.unread_count()) == (left, 0)
+
+
+def test_a_flood_of_one_channel_holds_up_no_other(
+    app: Flask, provider: FakeChannel, clock: FakeClock, channel_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a channel that is flooded, and two others whose callbacks came later
+    for name, value in (("PAGE", 6), ("BULK", 6)):
+        monkeypatch.setattr(receipts, name, value)
+    others = [builders.channel().id, builders.channel().id]
+    bring(channel_id, clock, *[b"x"] * 50)
+    for other in others:
+        bring(other, clock, b"x", b"x")
+    assert list(inbox.waiting_channels()) == sorted([channel_id, *others])
+    # when one transaction's worth is read
+    monkeypatch.setattr(stopping, "is_wanted", lambda: True)
+    receipts.keep_reading(lambda: clock.now, passing(clock))
+    # then all of theirs is, and the flooded channel had no more than its share
+    assert list(inbox.waiting_channels()) == [channel_id]
+    assert receipts.unread_count() == 48
+    # and what the others leave of later ones is the flooded channel's
+    receipts.keep_reading(lambda: clock.now, passing(clock))
+    assert receipts.unread_count() == 42
+
+
+def test_a_backlog_is_counted_for_each_channel_up_to_a_limit(app: Flask, clock: FakeClock, channel_id: int) -> None:
+    bring(channel_id, clock, b"x", b"xyz", b"x")
+    bring(builders.channel().id, clock, b"x" * 100)
+    assert inbox.backlog(channel_id, 10) == (3, 5)
+    assert inbox.backlog(channel_id, 2)[0] == 2
+    receipts.apply_news(clock.now)
+    assert inbox.backlog(channel_id, 10) == (0, 0)
 
 
 def test_of_two_jobs_one_reads(app: Flask, clock: FakeClock, channel_id: int) -> None:

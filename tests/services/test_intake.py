@@ -15,6 +15,7 @@ from smsapp.services import intake
 from smsapp.store import inbox
 from tests import builders
 from tests.fakes import FakeClock
+from tests.inboxes import unread
 
 IMPOSSIBLE = b"impossible"
 
@@ -69,7 +70,7 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def kept() -> list[bytes]:
-    return sorted(row.body for row in inbox.unread(10))
+    return sorted(row.body for row in unread(10))
 
 
 def test_those_that_wait_together_are_kept_together(bringing: Bringing, transactions: list[int]) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from dataclasses import replace
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
+from flask.testing import FlaskClient, FlaskCliRunner
 
 from smsapp.channels.base import Callback, CallbackRefused, Channel, Misconfigured, Unreachable
 from smsapp.channels.http import HttpClient
-from smsapp.services import callbacks, channels, intake
-from smsapp.store import inbox
+from smsapp.services import callback_addresses, callbacks, channels, clock, intake, receipts
+from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import writing
+from smsapp.store.db import session, writing
+from smsapp.store.people import Trail
 from smsapp.store.settings import EXTENSION, settings
 from tests import builders
+from tests.fakes import FakeClock
+from tests.inboxes import unread
+from tests.pages import Pages
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def gateway(app: Flask) -> ChannelRow:
 
 
 def stored() -> list[tuple[str, str, bytes]]:
-    return [(row.method, row.query, row.body) for row in inbox.unread(10)]
+    return [(row.method, row.query, row.body) for row in unread(10)]
 
 
 def test_a_callback_is_kept_as_it_came_and_answered_as_the_provider_wants(
@@ -47,7 +52,7 @@ def test_a_callback_is_kept_as_it_came_and_answered_as_the_provider_wants(
     answer = http.post("/callbacks/tok-en", data=b"\xff\x00 raw", content_type="application/octet-stream")
     assert answer.status_code == 200
     assert stored() == [("GET", query, b""), ("POST", "", b"\xff\x00 raw")]
-    headers = inbox.unread(1)[0].headers
+    headers = unread(1)[0].headers
     assert "x-sign" not in headers, "what no adapter asks for may be a proxy's or a stranger's"
     assert not {"cookie", "authorization"} & set(headers)
     assert "Set-Cookie" not in answer.headers
@@ -179,3 +184,97 @@ def test_what_could_not_be_stored_is_not_acknowledged(
 def test_a_channel_that_cannot_be_made_asks_the_provider_to_come_again(http: FlaskClient, app: Flask) -> None:
     builders.channel(kind="pigeon", callback_token="tok-en")
     assert http.post("/callbacks/tok-en", data=b"x").status_code == 503
+
+
+# -- a backlog, and another address -------------------------------------------------------------------------------
+
+
+def test_a_channel_with_too_long_a_backlog_is_told_to_come_again_and_others_are_heard(
+    app: Flask, http: FlaskClient, gateway: ChannelRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builders.channel(kind="gateway", callback_token="other", settings=gateway.settings)
+    monkeypatch.setattr(callbacks, "FULL_SECONDS", -1.0)
+    app.extensions[EXTENSION] = replace(settings(), CALLBACK_BACKLOG=3)
+    assert [http.post("/callbacks/tok-en", data=b"x").status_code for _ in range(5)] == [200, 200, 200, 503, 503]
+    answer = http.post("/callbacks/tok-en", data=b"x")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+    assert http.get("/callbacks/tok-en").status_code == 200, "a probe brings nothing"
+    assert http.post("/callbacks/other", data=b"x").status_code == 200
+    assert len(unread()) == 4
+    receipts.apply_news(clock.now())
+    assert http.post("/callbacks/tok-en", data=b"x").status_code == 200
+    # and so is one whose bodies are too long together
+    monkeypatch.setattr(callbacks, "BACKLOG_BYTES", 1)
+    assert http.post("/callbacks/tok-en", data=b"x").status_code == 503
+
+
+@pytest.fixture
+def moment(now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """A clock that goes on when told to; what is known of a token is looked up each time."""
+    fake = FakeClock(now)
+    monkeypatch.setattr(clock, "now", lambda: fake.now)
+    monkeypatch.setattr(callback_addresses, "CALLED_SECONDS", -1.0)
+    return fake
+
+
+def test_an_old_address_is_taken_for_a_day_and_then_no_longer(
+    http: FlaskClient, gateway: ChannelRow, moment: FakeClock
+) -> None:
+    new = callback_addresses.rotate(gateway.id, Actor("flask channels"), moment.now).rpartition("/")[2]
+    assert new not in {"", "tok-en"}
+    moment.forward(hours=23.9)
+    assert [http.post(f"/callbacks/{token}", data=b"x").status_code for token in ("tok-en", new)] == [200, 200]
+    moment.forward(hours=0.2)
+    assert [http.post(f"/callbacks/{token}", data=b"x").status_code for token in ("tok-en", new)] == [404, 200]
+    assert {row.channel_id for row in unread()} == {gateway.id}
+    line = session().query(Trail).filter_by(action="rotate_callback").one()
+    assert (line.by, line.facts) == ("flask channels", {"name": gateway.name, "hours": 24})
+
+
+def test_the_address_before_the_last_one_ends_at_once(
+    http: FlaskClient, gateway: ChannelRow, moment: FakeClock
+) -> None:
+    first, second = (callback_addresses.rotate(gateway.id, Actor("a"), moment.now).rpartition("/")[2] for _ in range(2))
+    taken = [http.post(f"/callbacks/{token}", data=b"x").status_code for token in ("tok-en", first, second)]
+    assert taken == [404, 200, 200]
+
+
+def test_providers_sign_the_old_address_as_long_as_they_call_it(
+    http: FlaskClient, gateway: ChannelRow, moment: FakeClock, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(
+        channels.kinds()["gateway"], "verify_callback", lambda _self, callback: seen.append(callback.url)
+    )
+    app.extensions[EXTENSION] = replace(settings(), PUBLIC_URL="https://sms.example.com")
+    new = callback_addresses.rotate(gateway.id, Actor("a"), moment.now)
+    for address in ("/callbacks/tok-en", f"/callbacks/{new.rpartition('/')[2]}"):
+        assert http.post(address, data=b"x").status_code == 200
+    assert seen == ["https://sms.example.com/callbacks/tok-en", new]
+
+
+def test_administrators_see_and_change_the_address_and_operators_only_that_there_is_one(
+    gateway: ChannelRow, moment: FakeClock, client: Pages
+) -> None:
+    olga, page = client.as_("operator"), client.as_("operator").get(f"/channels/{gateway.id}")
+    assert "tok-en" not in str(page)
+    assert "此通道已有接收回执和回复的地址" in page.get_text()
+    olga.post(f"/channels/{gateway.id}/callback-address", 403)
+    ada = client.as_("administrator")
+    assert ada.get(f"/channels/{gateway.id}").select_one("#callback-url")["value"].endswith("/callbacks/tok-en")
+    page = ada.post(f"/channels/{gateway.id}/callback-address")
+    assert "tok-en" not in str(page), "it is known to whoever needs it, and may be to others"
+    assert page.select_one("#callback-url")["value"].endswith(channels.row(gateway.id).callback_token)
+    assert "旧地址" in page.get_text()
+
+
+def test_the_command_makes_a_new_address_and_may_end_the_old_one_at_once(
+    http: FlaskClient, gateway: ChannelRow, moment: FakeClock, runner: FlaskCliRunner
+) -> None:
+    done = runner.invoke(args=["channels", "rotate-callback", gateway.name])
+    assert done.exit_code == 0
+    token = done.output.strip().rpartition("/")[2]
+    assert http.post("/callbacks/tok-en", data=b"x").status_code == 200
+    assert runner.invoke(args=["channels", "rotate-callback", gateway.name, "--at-once"]).exit_code == 0
+    assert http.post(f"/callbacks/{token}", data=b"x").status_code == 404
+    assert runner.invoke(args=["channels", "rotate-callback", "none"]).exit_code == 1

@@ -13,13 +13,13 @@ from smsapp.domain.campaign import Status
 from smsapp.services import campaigns, clock, sms_templates
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
-from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Property
 from smsapp.store.db import session
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.pages import Page, Pages
+from tests.web.campaign_world import World, shown_to_confirm, stored
 
 pytestmark = pytest.mark.usefixtures("valkey")
 ZONE = "Asia/Shanghai"
@@ -32,38 +32,6 @@ def olga(client: Pages) -> Pages:
     return client.as_("operator", locale="en")
 
 
-class World:
-    """A segment with four people, a channel with a price, and a template with a variable."""
-
-    def __init__(self) -> None:
-        builders.known_property("$phone")
-        builders.known_property("name")
-        self.segment = builders.segment(name="高价值会员")
-        self.channel: ChannelRow = builders.channel(name="演练通道", price="0.05", rate=10)
-        self.template: SmsTemplate = builders.template(
-            self.channel.id, name="问候", text="${name}您好，欢迎回来。", allowed={"name": {"longest": 100}}
-        )
-        builders.contact("u1", builders.phone(1), properties={"name": "王伟"})
-        builders.contact("u2", builders.phone(2), properties={"name": "欧阳" * 40})
-        builders.contact("u3", builders.phone(3))
-        builders.contact("u4")
-
-    def fields(self, **given: Any) -> dict[str, Any]:
-        """What the form sends when everything is chosen."""
-        filled = {
-            "name": "双十一召回",
-            "segment": self.segment.id,
-            "channel": self.channel.id,
-            "template": self.template.id,
-            "from-name": "name",
-            "text-name": "",
-            "kind": "now",
-            "cycle": "daily",
-            "zone": ZONE,
-        }
-        return filled | given
-
-
 @pytest.fixture
 def world(app: object) -> World:
     return World()
@@ -72,12 +40,6 @@ def world(app: object) -> World:
 def campaign(**given: Any) -> Campaign:
     blank = {"segment_id": None, "channel_id": None, "template_id": None}
     return builders.campaign(**(blank | given))
-
-
-def stored(campaign_id: int = 0) -> Campaign:
-    session().expire_all()
-    query = sa.select(Campaign).order_by(Campaign.id.desc()).limit(1)
-    return session().scalars(query if not campaign_id else query.where(Campaign.id == campaign_id)).one()
 
 
 def filled(page: Page) -> dict[str, Any]:
@@ -121,7 +83,7 @@ def test_from_an_incomplete_draft_to_a_run(olga: Pages, world: World) -> None:
     assert "A variable has no value" in review.get_text()
 
     confirm = {name: review.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
-    olga.post(f"/campaigns/{draft.id}/review", **confirm)
+    assert "“双十一召回”: sending has begun." in olga.post(f"/campaigns/{draft.id}/review", **confirm).said()
     assert stored(draft.id).status == "sending"
     again = olga.post(f"/campaigns/{draft.id}/review", **confirm)
     assert "not possible any more" in again.said()
@@ -308,7 +270,7 @@ def test_a_template_that_changed_after_the_review_is_not_sent(olga: Pages, world
     olga.post("/campaigns/new", **world.fields(do="save"))
     one = stored()
     page = olga.get(f"/campaigns/{one.id}/review")
-    confirm = {name: page.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
+    confirm = shown_to_confirm(page)
     template = session().get_one(SmsTemplate, world.template.id)
     template.text, template.updated_at = "${name}，换了一句话。", clock.now()
     session().commit()

@@ -169,7 +169,7 @@ def test_a_row_has_the_four_numbers_and_says_what_failed(olga: Pages) -> None:
     page = olga.get("/campaigns/")
 
     assert [text.split()[0] for text in page.texts(f"#campaign-{one.id} td.number")] == ["10", "10", "8", "8"]
-    assert "Refused by the channel 2" in page.get_text()
+    assert "2 failed" in page.get_text()
 
 
 def test_what_may_have_been_sent_is_not_counted_among_what_failed(olga: Pages) -> None:
@@ -178,7 +178,7 @@ def test_what_may_have_been_sent_is_not_counted_among_what_failed(olga: Pages) -
 
     row = " ".join(olga.get("/campaigns/").texts(f"#campaign-{one.id} .text-warn")[0].split())
 
-    assert row == "Refused by the channel 3 · Not delivered 1 · Unconfirmed 1"
+    assert row == "3 failed · 1 not delivered · 1 unconfirmed"
 
 
 @pytest.mark.parametrize(
@@ -257,8 +257,10 @@ def test_the_next_two_days_stand_above_the_list(olga: Pages) -> None:
 
 
 def test_an_empty_list_says_what_to_do(olga: Pages, client: Pages) -> None:
-    assert olga.get("/campaigns/").select_one(".empty-state a")["href"] == "/campaigns/new"
-    assert client.as_("viewer", locale="en").get("/campaigns/").select_one(".empty-state a") is None
+    assert olga.get("/campaigns/").select("ol.setup-steps a")[-1]["href"] == "/campaigns/new"
+    viewer = client.as_("viewer", locale="en").get("/campaigns/")
+    assert not viewer.select("ol.setup-steps")
+    assert "Operators create them." in viewer.texts(".empty-state")[0]
 
 
 # -- stopping, copying, deleting --------------------------------------------------------------------------------------

@@ -59,6 +59,19 @@ def test_refused_records_are_shown_with_their_reason(client: Any) -> None:
     assert page_rows(client, "/contacts/refused?reason=too_long") == []
 
 
+def test_every_lost_property_of_a_record_is_named_and_numbers_in_it_are_masked(client: Any) -> None:
+    key = keys.create("Shop", KeyKind.SERVER, Actor("test"), clock.now()).key
+    builders.known_property("points", "number")
+    builders.known_property("vip", "bool")
+    context = {"nickname": "陈涛", "points": "13800138001", "vip": "13900139002"}
+    report([{"appid": key, "xwho": "u", "xwhat": "$profile_set", "xcontext": context}], "", clock.now())
+    text = client.as_("operator").get("/contacts/refused").get_text()
+    for shown in ("points", "138****8001", "vip", "139****9002"):
+        assert shown in text
+    assert "13800138001" not in text
+    assert "13900139002" not in text
+
+
 def page_rows(client: Any, url: str) -> list[list[str]]:
     rows: list[list[str]] = client.get(url).rows()
     return rows

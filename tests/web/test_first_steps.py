@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 
 import pytest
@@ -138,3 +139,16 @@ def test_the_page_of_a_person_tells_what_was_sent_what_was_not_and_what_came_bac
     assert "By reply" in page.get_text()
     assert "Not delivered Phone off" in viewer.get(f"/contacts/{failed.contact_id}").texts("#history tbody tr")[0]
     assert "Opted out" in viewer.get(f"/contacts/{without.contact_id}").texts("#history tbody tr")[0]
+
+
+def test_an_old_count_of_a_dynamic_segment_says_so_and_is_taken_again(client: Pages) -> None:
+    olga = client.as_("operator", "en")
+    long_ago = clock.now() - dt.timedelta(days=30)
+    segment = builders.segment(name="今天过生日", size=53, computed_at=long_ago)
+
+    row = olga.get("/segments/").texts("tbody tr")[0]
+    assert "53 may have changed" in row
+
+    page = olga.post(f"/segments/{segment.id}/recompute", back="list")
+    assert page.select_one("#segments") is not None
+    assert "may have changed" not in page.get_text()

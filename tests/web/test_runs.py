@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smsapp.domain.message import Status
-from smsapp.domain.run import RunState
+from smsapp.domain.run import HoldReason, RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import session
 from smsapp.store.people import Trail
@@ -53,6 +53,31 @@ def test_an_ended_run_has_cancelled_what_had_not_left(client: Pages) -> None:
     page = client.as_("operator", "en").post(f"/campaigns/{campaign.id}/runs/{made.id}/end")
 
     assert "2 went out, 5 were cancelled." in page.texts(".state")[0]
+
+
+def test_an_operator_accepts_the_audience_that_was_shown(client: Pages) -> None:
+    # Given a run that is held because 300 premium numbers joined after the review
+    audience = {"target": 350, "planned": 350, "prefixes": {"+86138": 50, "+979": 300}}
+    groups = [[True, True, "b", 300], [False, False, "", 50]]
+    grown = {"now": audience, "before": 50, "countries": {"+979": 300}, "prefixes": {}, "groups": groups}
+    campaign = ledgers.campaign()
+    held = {"state": RunState.HELD, "hold_reason": HoldReason.AUDIENCE_GREW, "drift": grown, "started_at": None}
+    made = ledgers.run(campaign, [], {}, **held)
+    operator = client.as_("operator", "en")
+    address = f"/campaigns/{campaign.id}/runs/{made.id}/accept-audience"
+
+    report = operator.get(f"/campaigns/{campaign.id}/effect").get_text()
+    asked = operator.get(address)
+    outdated = operator.post(address, seen="another")
+    accepted = operator.post(address, seen=asked.select_one("input[name=seen]")["value"])
+
+    assert "50 messages were reviewed, now there are 350: 300 more" in report
+    assert "+979" in asked.get_text()
+    assert "Accept and send 350 messages" in asked.texts("form button")
+    assert "nothing was changed" in outdated.said()
+    assert "These people are accepted" in accepted.said()
+    assert session().get_one(Run, made.id, populate_existing=True).state == RunState.OPEN
+    client.as_("viewer").post(address, status=403, seen="x")
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "end"])

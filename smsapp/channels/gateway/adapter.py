@@ -78,6 +78,7 @@ BODIES: dict[str, tuple[Encode, str]] = {
 
 FIXED = ("username", "password", "token", "sender")
 PER_REQUEST = ("to", "text", "unsigned_text", "text_hex", "signature", "template_code", "ref", "callback_url")
+TEXTS = ("text", "unsigned_text", "text_hex")
 PLACES = ("check_where", "balance_where", "accepted_where", "id_where", "code_where")
 PLACEHOLDERS = (*FIXED, *PER_REQUEST, "receipt_url")
 
@@ -122,6 +123,7 @@ class Gateway(Channel):
         self._needed = self._url.names.union(
             self._body.names if self._body else (), *(template.names for _, template in self._headers)
         )
+        self.needs_template = "template_code" in self._needed and self._needed.isdisjoint(TEXTS)
         self._number_format = values["number_format"]
         self._separator = values["separator"] or ","
         self._timeout = values.number("timeout")

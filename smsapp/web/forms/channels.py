@@ -11,6 +11,7 @@ from wtforms import (
     BooleanField,
     DecimalField,
     Field,
+    HiddenField,
     IntegerField,
     PasswordField,
     SelectField,
@@ -24,8 +25,10 @@ from wtforms.validators import Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from smsapp.domain.numbering import SPECIAL
-from smsapp.services import channels, contacts
+from smsapp.domain.sms_template import variables
+from smsapp.services import channels, contacts, trials
 from smsapp.services.channels import Wanted
+from smsapp.services.trials import TrialText
 from smsapp.web.forms import PageForm
 from smsapp.words.channels import CLASSES
 from smsapp.words.segments import property_name
@@ -33,6 +36,7 @@ from smsapp.words.segments import property_name
 if TYPE_CHECKING:
     from smsapp.channels._setting import Setting
     from smsapp.channels.base import Channel
+    from smsapp.store.sms_templates import SmsTemplate
 
 LONGEST = Length(max=20_000)
 
@@ -125,7 +129,28 @@ FIELDS: dict[str, Any] = {"secret": PasswordField, "long_text": TextAreaField, "
 
 
 class TestForm(PageForm):
-    """One real message to one number."""
+    """One real message to one number: a free text, or a template and what fills its variables."""
 
     number = TelField(_l("Phone number"), [Length(max=40)])
     text = TextAreaField(_l("Text with its signature"), [Length(max=2000)])
+    template = HiddenField()
+
+    def wanted(self, template: SmsTemplate | None) -> TrialText:
+        """Return what was filled in, for the service to check."""
+        if template is None:
+            return TrialText(self.text.data or "")
+        names = enumerate(variables(template.text), start=1)
+        values = {name: self[trials.value_place(position)].data or "" for position, name in names}
+        return TrialText(template_id=template.id, values=values)
+
+    def value_fields(self) -> list[Field]:
+        """Return the fields of the template's variables, in their order."""
+        return [field for field in self if field.name.startswith(trials.value_place(0)[:-1])]
+
+
+def test_form(template: SmsTemplate | None, **given: Any) -> TestForm:
+    """Return the form of a test message, with a field per variable of this template."""
+    names = enumerate(variables(template.text), start=1) if template else ()
+    fields = {trials.value_place(position): StringField(name, [Length(max=500)]) for position, name in names}
+    made: TestForm = type("FilledTestForm", (TestForm,), fields)(**given)
+    return made

@@ -38,7 +38,7 @@ def upgrade_inbox() -> None:
     with op.batch_alter_table("inbox", schema=None) as batch_op:
         batch_op.create_index(
             "ix_inbox_new",
-            ["id"],
+            ["channel_id", "id"],
             unique=False,
             sqlite_where=sa.text("state = 0"),
             postgresql_where=sa.text("state = 0"),
@@ -106,6 +106,8 @@ def upgrade_main() -> None:
         sa.Column("settings", db.Json, nullable=False),
         sa.Column("secrets", sa.LargeBinary(), nullable=False),
         sa.Column("callback_token", sa.String(length=64), nullable=False),
+        sa.Column("old_callback_token", sa.String(length=64), nullable=True),
+        sa.Column("old_callback_until", db.UtcDateTime(), nullable=True),
         sa.Column("phone_property", sa.String(length=125), nullable=False),
         sa.Column("country", sa.String(length=2), nullable=False),
         sa.Column("countries", db.Json, nullable=False),
@@ -131,6 +133,7 @@ def upgrade_main() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_channel")),
         sa.UniqueConstraint("callback_token", name=op.f("uq_channel_callback_token")),
         sa.UniqueConstraint("name", name=op.f("uq_channel_name")),
+        sa.UniqueConstraint("old_callback_token", name=op.f("uq_channel_old_callback_token")),
     )
     op.create_table(
         "channel_call",

@@ -1,0 +1,72 @@
+"""What a message becomes when something is heard of it: every state beside every piece of news."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status, advance
+
+LETTERS = {
+    "Q": Status.QUEUED,
+    "H": Status.HANDED,
+    "C": Status.CANCELLED,
+    "U": Status.UNCONFIRMED,
+    "R": Status.REFUSED,
+    "A": Status.ACCEPTED,
+    "N": Status.NO_RECEIPT,
+    "F": Status.UNDELIVERED,
+    "D": Status.DELIVERED,
+}
+NEWS = "QHCURANFD"
+TABLE = {
+    # state: what it becomes after each of NEWS
+    "Q": "QHCURANFD",
+    "H": "HHCURANFD",
+    "C": "CCCCCCCCC",
+    "U": "UUUURANFD",
+    "R": "RRRRRRRRD",
+    "A": "AAAAAANFD",
+    "N": "NNNNNNNFD",
+    "F": "FFFFFFFFD",
+    "D": "DDDDDDDDD",
+}
+CASES = [(state, news, after) for state, row in TABLE.items() for news, after in zip(NEWS, row, strict=True)]
+
+
+@pytest.mark.parametrize(("state", "news", "after"), CASES)
+def test_every_state_after_every_piece_of_news(state: str, news: str, after: str) -> None:
+    assert advance(LETTERS[state], LETTERS[news]) is LETTERS[after]
+
+
+def test_the_table_names_every_state() -> None:
+    assert set(LETTERS.values()) == set(Status)
+    assert set(TABLE) == set(NEWS) == set(LETTERS)
+
+
+@pytest.mark.parametrize("start", Status)
+def test_the_order_in_which_receipts_come_changes_nothing(start: Status) -> None:
+    receipts = (Status.ACCEPTED, Status.UNDELIVERED, Status.DELIVERED)
+    ends = set()
+    for order in itertools.permutations(receipts):
+        state = start
+        for news in order:
+            state = advance(state, news)
+        ends.add(state)
+    assert ends == {Status.CANCELLED if start is Status.CANCELLED else Status.DELIVERED}
+
+
+@pytest.mark.parametrize(("state", "news"), list(itertools.product(Status, Status)))
+def test_the_same_news_twice_is_the_same_as_once(state: Status, news: Status) -> None:
+    once = advance(state, news)
+    assert advance(once, news) is once
+
+
+def test_the_numbers_in_the_ledger_stay_what_they_are() -> None:
+    assert [LETTERS[letter].value for letter in NEWS] == list(range(9))
+
+
+def test_no_message_was_both_accepted_and_refused() -> None:
+    assert {Status.ACCEPTED, Status.DELIVERED, Status.UNDELIVERED, Status.NO_RECEIPT} == ACCEPTED_STATES
+    assert {Status.REFUSED, Status.UNDELIVERED} == FAILED_STATES

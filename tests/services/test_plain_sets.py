@@ -1,0 +1,157 @@
+"""The usual records of uploads are written by column, and nobody can tell: the long way writes the same."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from smsapp.domain.trust import KeyKind
+from smsapp.services import keys, plain_sets
+from smsapp.services.plain_sets import PlainSets
+from smsapp.services.trail import Actor
+from smsapp.store.contacts import Alias, Contact, Property
+from smsapp.store.db import session
+from smsapp.store.intake import AppKey, BadRecord
+from tests import builders
+from tests.uploads import report
+
+BY = Actor("test")
+USUAL: dict[str, list[Any]] = {
+    "$phone": ["13800138000", "13900139001", "12345", "", "+44 7400 123456"],
+    "nickname": ["陈涛", "a\nb", "", "x" * 8193],
+    "Points": [0, 7, 8.5, 1.0005, -3, 9e14],
+    "vip": [True, False],
+    "joined": ["2024-01-02", "2024-01-02 03:04:05"],
+}
+ODD: dict[str, list[Any]] = {
+    "$phone": [13800138000, None],
+    "nickname": [5, None, "a\x00b", "x" * 8194, "\u200b陈", "\ud800"],
+    "points": ["5", True, 1e15, None],
+    "vip": [1, "true"],
+    "joined": ["2024-13-01", "soon"],
+    "hobby": [["跑步"]],
+    "姓名": ["陈涛"],
+    "new": ["brought now", 4],
+    "seen": ["by a public key only"],
+}
+
+
+def made_up(chance: random.Random, keys_: list[str]) -> dict[str, Any]:
+    """A record of one of a few people: mostly usual, at times with something odd in it."""
+    context: dict[str, Any] = {"$lib": "Java", "$is_login": True, "$debug": 0}
+    for name in chance.sample(sorted(USUAL), chance.randint(1, 4)):
+        context[name] = chance.choice(USUAL[name])
+    if chance.random() < 0.15:
+        name = chance.choice(sorted(ODD))
+        context[name] = chance.choice(ODD[name])
+    if chance.random() < 0.1:
+        context |= chance.choice([{"$debug": 1}, {"$debug": "1"}, {"$debug": [1]}, {"$is_login": False}])
+    what = "$profile_set"
+    if chance.random() < 0.1:
+        what = chance.choice(["$profile_set_once", "$profile_unset", "$profile_delete", "$pageview", 7])
+    record = {"appid": chance.choice(keys_), "xwho": f"member{chance.randint(1, 60)}", "xwhat": what}
+    if chance.random() < 0.05:
+        record["xwho"] = chance.choice([" member7 ", 7, 10**20 + 7, "", None, "会员7", "\u200bmember7"])
+    if chance.random() < 0.8:
+        record["xwhen"] = (
+            chance.choice([1795356372998, 1795356372999, 1795356372998, -1]) if chance.random() < 0.2 else 1
+        )
+    return record | {"xcontext": context}
+
+
+def what_is_there() -> dict[str, list[Any]]:
+    session().expire_all()
+    columns = {
+        "contacts": (Contact.xwho, Contact.properties, Contact.phones, Contact.sources, Contact.anonymous),
+        "bad": (BadRecord.reason, BadRecord.facts, BadRecord.raw),
+        "properties": (Property.name, Property.type, Property.app_key_id),
+    }
+    return {
+        name: sorted(json.dumps(list(row), sort_keys=True) for row in session().execute(sa.select(*wanted)))
+        for name, wanted in columns.items()
+    }
+
+
+def begin_again() -> None:
+    for table in (BadRecord, Contact, Alias, Property):
+        session().execute(sa.delete(table))
+    session().commit()
+    builders.known_property("nickname", "string")
+    builders.known_property("points", "number")
+    builders.known_property("vip", "bool")
+    builders.known_property("joined", "datetime")
+    builders.known_property("姓名", "string")
+    builders.known_property("seen", "string")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_usual_records_beside_odd_ones_are_written_as_the_long_way_writes_them(
+    seed: int, app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(seed)
+    kinds = [KeyKind.SERVER, KeyKind.SERVER, KeyKind.APP]
+    named = [keys.create(f"key {n}", kind, BY, now).key for n, kind in enumerate(kinds)]
+    restricted = keys.create("narrow", KeyKind.SERVER, BY, now)
+    session().get_one(AppKey, restricted.id).properties = ["points"]
+    session().commit()
+    named.append(restricted.key)
+    uploads = [[made_up(chance, named[: chance.randint(1, 4)]) for _ in range(60)] for _ in range(4)]
+
+    def written() -> tuple[dict[str, list[Any]], list[Any]]:
+        begin_again()
+        public = session().scalar(sa.select(AppKey.id).where(AppKey.kind == KeyKind.APP))
+        session().execute(sa.update(Property).where(Property.name == "seen").values(app_key_id=public))
+        session().commit()
+        reports = [report(records, named[0], now + dt.timedelta(minutes=n)) for n, records in enumerate(uploads)]
+        return what_is_there(), reports
+
+    ours = written()
+    monkeypatch.setattr(plain_sets, "divided", lambda records, *_: (PlainSets(), records))
+    assert ours == written()
+
+
+def test_usual_records_of_hundreds_take_the_short_way(
+    app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_again()
+    key = keys.create("Shop", KeyKind.SERVER, BY, now).key
+    monkeypatch.setattr("smsapp.services.profiles._apply", None)
+    records = [
+        {"appid": key, "xwho": f"u{n}", "xwhat": "$profile_set", "xcontext": {"$phone": "13800138000", "points": n}}
+        for n in range(300)
+    ]
+    assert report(records, key, now).kept == 300
+    assert report(records, key, now).kept == 300
+    assert session().scalar(sa.select(sa.func.count(Contact.id))) == 300
+
+
+def test_a_record_about_an_id_that_is_bound_to_another_goes_there(app: Flask, now: dt.datetime) -> None:
+    begin_again()
+    key = keys.create("Shop", KeyKind.SERVER, BY, now).key
+    alias = {"appid": key, "xwho": "u1", "xwhat": "$alias", "xcontext": {"$original_id": "device1"}}
+    report([alias], key, now)
+    report([{"appid": key, "xwho": "device1", "xwhat": "$profile_set", "xcontext": {"points": 3}}], key, now)
+    assert [(row.xwho, row.properties) for row in session().query(Contact)] == [("u1", {"points": 3})]
+
+
+def test_beyond_the_quota_of_new_contacts_known_people_are_still_written(
+    app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_again()
+    key = keys.create("Shop", KeyKind.SERVER, BY, now).key
+
+    def records(count: int) -> list[dict[str, Any]]:
+        frame = {"appid": key, "xwhat": "$profile_set", "xcontext": {"points": count}}
+        return [frame | {"xwho": f"u{n}"} for n in range(count)]
+
+    report(records(2), key, now)
+    monkeypatch.setattr("smsapp.services.quotas.room_for_contacts", lambda kinds, _now: dict.fromkeys(kinds, 1))
+    result = report(records(4), key, now)
+    assert (result.kept, result.refused) == (3, 1)
+    assert {row.xwho: row.properties["points"] for row in session().query(Contact)} == {"u0": 4, "u1": 4, "u2": 4}
