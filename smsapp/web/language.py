@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import click
-from flask import Flask, request, session
+from collections.abc import Callable
+
+from flask import Flask, current_app, request, session
 from flask_babel import Babel, get_locale
 from flask_login import current_user
 
 babel = Babel()
+OUTSIDE = "smsapp.locale_outside_requests"
 
 LANGUAGES = {"zh_Hans": "中文", "en": "English"}
 IN_HTML = {"zh_Hans": "zh-Hans", "en": "en"}
 
 
-def init_app(app: Flask) -> None:
-    """Let every page speak the language of the person who reads it."""
+def init_app(app: Flask, outside_requests: Callable[[], str | None]) -> None:
+    """Let every page speak the language of its reader; `outside_requests` says that of commands, None for jobs."""
+    app.extensions[OUTSIDE] = outside_requests
     babel.init_app(app, locale_selector=chosen)
     app.jinja_env.globals.update(html_lang=html_lang, LANGUAGES=LANGUAGES)
 
@@ -25,8 +28,8 @@ def chosen() -> str | None:
     None leaves the default.
     """
     if not request:
-        # Commands are written in English, so what they print of ours is English, too.
-        return "en" if click.get_current_context(silent=True) is not None else None
+        outside: Callable[[], str | None] = current_app.extensions[OUTSIDE]
+        return outside()
     if current_user and current_user.is_authenticated and current_user.locale in LANGUAGES:
         return str(current_user.locale)
     kept = session.get("locale")
