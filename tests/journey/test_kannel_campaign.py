@@ -17,7 +17,7 @@ from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
 from smsapp.domain.funnel import broken_identities
 from smsapp.factory import create_app
-from smsapp.services import channels, clock, lane, receipts
+from smsapp.services import channels, clock, lane, receipts, uploads
 from smsapp.services.trail import Actor
 from smsapp.store import runs
 from smsapp.store.db import db, session
@@ -69,6 +69,7 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
         builders.kept(AppKey(key="demo-appkey", name="shop", created_at=builders.LONG_AGO))
         for first in range(0, PEOPLE, PER_UPLOAD):
             report(address, first)
+        uploads.apply_waiting(clock.now())
         # and Kannel as a channel, with an approved template
         values = {one.name: one.default for one in Gateway.settings} | dict(KANNEL.values)
         values |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER}
