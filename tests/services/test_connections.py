@@ -17,18 +17,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.outcome import Check
 from smsapp.domain.run import RunState
-from smsapp.services import (
-    active_runs,
-    answer_writer,
-    channels,
-    connections,
-    health,
-    lane,
-    receipts,
-    sending,
-    stopping,
-    trials,
-)
+from smsapp.services import answer_writer, channels, connections, health, lane, receipts, sending, stopping, trials
 from smsapp.services.connections import Holder
 from smsapp.services.trail import Actor
 from smsapp.services.trials import TrialText
@@ -247,7 +236,7 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a window of ten, and an SMSC that answers the first hundred and then takes and says nothing
-    monkeypatch.setattr(active_runs, "MOMENT", 0)
+    monkeypatch.setattr("smsapp.services.active_runs.MOMENT", 0)
     monkeypatch.setattr(answer_writer, "WRITE_EVERY", 0)
     monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
 
