@@ -1,13 +1,16 @@
 # Each target works in a bare clone; what is done already is not done again.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test bench lint clean
+.PHONY: help setup run dev check test coverage lint bench lock clean
 
 PYTHON ?= $(firstword $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name; done))
 VENV := .venv
 BIN := $(VENV)/bin
 CATALOGUES := $(wildcard smsapp/translations/*/LC_MESSAGES/messages.po)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
 export FLASK_APP := wsgi.py
 export INSTANCE_DIR ?= $(CURDIR)/instance
 DEMO ?= 1
@@ -15,21 +18,25 @@ TESTS ?=
 BENCH ?=
 
 help:
-	@echo "make run    set up, migrate, fill with demo data on the first start, and serve (PORT=8000, DEMO=0)"
-	@echo "make test   every test, on SQLite, PostgreSQL and Valkey (TESTS=tests/domain for some)"
-	@echo "make lint   formatting, style and types"
-	@echo "make bench  what it can carry, written to docs/performance.md (BENCH=--quick for a tenth)"
-	@echo "make clean  forget the virtual environment; data in the instance folder stays"
+	@echo "make run       set up, migrate, fill with demo data on the first start, and serve (PORT=8000, DEMO=0)"
+	@echo "make dev       the same, and every change of the code restarts pages and workers"
+	@echo "make check     formatting, style, types, the house's rules and the domain's tests: before each commit"
+	@echo "make test      every test, on SQLite, PostgreSQL and Valkey (TESTS=tests/domain for some)"
+	@echo "make coverage  the same, and fails if too few lines of the product were run"
+	@echo "make lint      formatting, style and types"
+	@echo "make bench     what it can carry, written to docs/performance.md (BENCH=--quick for a tenth)"
+	@echo "make lock      write requirements.lock and requirements-dev.lock anew from requirements*.txt"
+	@echo "make clean     forget the virtual environment; data in the instance folder stays"
 
 setup: $(VENV)/ready $(VENV)/translated
 
 # pip says what went wrong; the stamp is only there if everything is.
-$(VENV)/ready: requirements.txt | $(VENV)/made
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
+$(VENV)/ready: requirements.lock | $(VENV)/made
+	$(PIP) -r requirements.lock
 	@touch $@
 
-$(VENV)/ready-dev: requirements-dev.txt requirements.txt | $(VENV)/made
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
+$(VENV)/ready-dev: requirements-dev.lock requirements.lock | $(VENV)/made
+	$(PIP) -r requirements-dev.lock
 	@touch $@ $(VENV)/ready
 
 $(VENV)/made:
@@ -43,21 +50,40 @@ $(VENV)/translated: $(CATALOGUES) | $(VENV)/made
 	@touch $@
 
 run: setup
+	@$(MAKE) --silent --no-print-directory filled
+	@exec $(BIN)/flask serve
+
+dev: $(VENV)/ready-dev $(VENV)/translated
+	@$(MAKE) --silent --no-print-directory filled
+	@exec $(BIN)/flask serve --reload
+
+.PHONY: filled
+filled:
 	@mkdir -p "$(INSTANCE_DIR)"
 	@$(BIN)/flask db upgrade
 	@test "$(DEMO)" = 0 -o -e "$(INSTANCE_DIR)/demo.done" || { $(BIN)/flask demo && touch "$(INSTANCE_DIR)/demo.done"; }
-	@exec $(BIN)/flask serve
+
+check: lint $(VENV)/translated
+	$(BIN)/python -m pytest -q -n 2 tests/house tests/domain
 
 test: $(VENV)/ready-dev $(VENV)/translated
 	$(BIN)/python -m pytest -n 2 $(TESTS)
+
+coverage: $(VENV)/ready-dev $(VENV)/translated
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered $(TESTS)
 
 bench: $(VENV)/ready-dev $(VENV)/translated
 	$(BIN)/python -m bench $(BENCH)
 
 lint: $(VENV)/ready-dev
-	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Hashes of all platforms; neither the address of an index nor a path of this machine gets into the files.
+lock: $(VENV)/ready-dev
+	$(LOCK) requirements.txt --output-file requirements.lock
+	$(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf $(VENV)

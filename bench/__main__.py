@@ -29,7 +29,8 @@ BENCHES: list[tuple[str, list[str], list[str]]] = [
        "--singles", "10000"]) for one in DATABASES),
     *(("bench.receipts", ["--database", one], ["--database", one, "--receipts", "20000", "--seconds", "3"])
       for one in DATABASES),
-    *(("bench.up", ["--database", one], ["--database", one, "--people", "100000", "--seconds", "2"])
+    *(("bench.up", ["--database", one], ["--database", one, "--people", "100000", "--seconds", "2",
+       "--records", "20000"])
       for one in DATABASES),
     ("bench.kannel", ["--database", "postgresql"], ["--database", "postgresql", "--rows", "5000"]),
     ("bench.reins", [], ["--people", "60000"]),

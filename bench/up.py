@@ -1,6 +1,6 @@
 """Uploads: what /up takes of single events, single profiles and hundreds of them, beside a freeze and a flood.
 
-    python -m bench.up [--database sqlite|postgresql] [--seconds 4] [--people 1000000] [--records 20000]
+    python -m bench.up [--database sqlite|postgresql] [--seconds 4] [--people 1000000] [--records 100000]
 
 Every rate is beside that of an empty endpoint of the same server, or of the driver's bare upsert of the same
 rows in transactions of as many. Profiles count once they are applied, not once they are acknowledged:
@@ -306,7 +306,7 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--people", type=int, default=1_000_000)
-    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--records", type=int, default=100_000)
     given = parser.parse_args()
     wide = 10_000_000
     # A server key has ten times as much: enough for all measurements, while a public key can use up its records.

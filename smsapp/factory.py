@@ -15,6 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import HERE, Config
 from smsapp import cli, web
+from smsapp.cli.output import command_locale
 from smsapp.services import channels
 from smsapp.store import inbox, queue
 from smsapp.store import settings as kept
@@ -69,7 +70,7 @@ def create_app(config: Config | None = None) -> Flask:
             prepare_engine(engine)
     migrate.init_app(app, db)
     queue.init_app(app, config.redis_url)
-    language.init_app(app)
+    language.init_app(app, command_locale)
     # Before CSRF, which reads the whole body: that is for those who may send one.
     guard.init_app(app, config.redis_url)
     csrf.init_app(app)

@@ -129,7 +129,8 @@ def _count(current: Session, made: Run, lots: Sequence[Lot], left: dict[Left, in
     for why, n in left.items():
         tallies["excluded", why] += n
     current.add_all(Tally(run_id=made.id, state=state, reason=why, n=n) for (state, why), n in tallies.items())
-    start = int(made.slot.timestamp()) // BUCKET_SECONDS * BUCKET_SECONDS
+    heard = int(made.slot.timestamp()) + 60
+    start = heard - heard % BUCKET_SECONDS
     for state in ("delivered", "undelivered"):
         n = sum(count for (known, _), count in tallies.items() if known == state)
         if n:

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import phonenumbers
+
 from smsapp.domain import phone
 
 INTERNATIONAL, NATIONAL = 1, 2
 """Types of number (TON) of SMPP that say which country's number it is; 0 says nothing."""
+
+
+def as_written(number: str, form: str, country: str) -> str:
+    """Return a number (E.164) as a provider wants it: "e164", "digits" (E.164 without its plus) or "national".
+
+    National numbers are those of `country` (region code), without its calling code; any other one is written in digits.
+    """
+    if form == "e164":
+        return number
+    calling = calling_code(country)
+    return number.removeprefix(calling) if form == "national" and number.startswith(calling) else number[1:]
+
+
+@cache
+def calling_code(country: str) -> str:
+    """Return how the numbers of a country (region code) begin, such as +86."""
+    return f"+{phonenumbers.country_code_for_region(country)}"
 
 
 def e164(written: object, country: str, ton: int = 0) -> str:

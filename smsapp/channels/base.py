@@ -299,6 +299,8 @@ class Channel(ABC):
     """Whether the provider has to be told the channel's callback address."""
     holds_connection: ClassVar[bool] = False
     """True if one process keeps a connection to the provider open and alone sends over it (`worker.py connect`)."""
+    parts_note: ClassVar[str] = ""
+    """How the parts that leave differ from those that are counted, for the channel's page; an English msgid."""
     trouble: ChannelError | None = None
     """What keeps the held connection down."""
     tells_balance: bool = False

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.ids import LONG_ID, ROW_ID
 from smsapp.cli.output import echo, failure
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Outrun, Refusal
@@ -43,7 +44,7 @@ def list_(status: str | None, keyword: str, limit: int) -> None:
 
 
 @command.command("show")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 def show(campaign_id: int) -> None:
     """Print everything about one campaign; the exit code is 1 if there is none.
 
@@ -89,7 +90,7 @@ def show(campaign_id: int) -> None:
 
 
 @command.command("stop")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 def stop(campaign_id: int) -> None:
     """Stop a campaign that waits for its time; the exit code is 1 if it is too late.
 
@@ -105,7 +106,7 @@ def stop(campaign_id: int) -> None:
 
 
 @command.command("pause")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 def pause(campaign_id: int) -> None:
     """Hold a campaign that is being sent; every worker obeys within two seconds. Exit code 1 if it is not being sent.
 
@@ -115,7 +116,7 @@ def pause(campaign_id: int) -> None:
 
 
 @command.command("resume")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 def resume(campaign_id: int) -> None:
     """Let a held campaign go on with exactly what has not been sent; the exit code is 1 if it is not held.
 
@@ -125,7 +126,7 @@ def resume(campaign_id: int) -> None:
 
 
 @command.command("end")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def end(campaign_id: int, yes: bool) -> None:
     """Cancel what a campaign has not sent yet, for good; the exit code is 1 if it is over already.
@@ -157,7 +158,7 @@ def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
 
 
 @command.command("accept")
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @click.option("--mark", help="The one that `show` prints: accept this audience only. Without it, whatever it is now.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def accept(campaign_id: int, mark: str | None, yes: bool) -> None:
@@ -209,7 +210,7 @@ def _moment(moment: dt.datetime | None, zone: str) -> str:
 
 
 @command.command("unconfirmed")
-@click.option("--campaign", "campaign_id", type=int, help="Only those of one campaign.")
+@click.option("--campaign", "campaign_id", type=ROW_ID, help="Only those of one campaign.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many runs at most.")
 def unconfirmed(campaign_id: int | None, limit: int) -> None:
     """Print runs with messages in doubt, newest first: run, start (UTC), how many, causes, name.
@@ -226,10 +227,10 @@ def unconfirmed(campaign_id: int | None, limit: int) -> None:
 
 
 @command.command("settle")
-@click.argument("run_id", type=int)
+@click.argument("run_id", type=LONG_ID)
 @click.argument("how", type=click.Choice([str(how) for how in Settle]))
 @click.option("--cause", default="", help="Only those in doubt for this cause.")
-@click.option("--message", "seqs", multiple=True, type=int, help="Only this message; may be given several times.")
+@click.option("--message", "seqs", multiple=True, type=ROW_ID, help="Only this message; may be given several times.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) -> None:
     """Decide about a run's messages in doubt: sent (they count as accepted), again (sent once more), leave.

@@ -14,6 +14,7 @@ from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Check
 from smsapp.services import callback_addresses, channel_health, channels, clock, sms_templates, trials
+from smsapp.services.channel_health import Pace
 from smsapp.services.trail import Actor
 from smsapp.services.trials import Trial, TrialText
 from smsapp.words import channels as words
@@ -50,12 +51,21 @@ def _known(row: ChannelRow) -> Iterator[str]:
     for (result, reason), n in known.day.most_common():
         yield f"24 hours: {n} {words.failure(result, reason) if result != Check.OK else _('Accepted')}"
     yield f"receipts missing: {known.waiting} (accepted more than {channel_health.LATE_HOURS} hours ago)"
+    shared = f"{len(pace.campaigns)} campaigns sending"
+    if pace.learned:
+        yield _learned(pace)
+    used = "?" if pace.in_use is None else pace.in_use
+    yield f"rate: {used} of {pace.limit} per second, {shared}" if pace.limit else f"rate: unlimited, {shared}"
+
+
+def _balance(row: ChannelRow) -> Iterator[str]:
     if row.balance_at:
         low = " (low)" if row.is_low else ""
         yield f"balance: {words.left(row.balance, row.balance_currency)}{low}"
-    shared = f"{len(pace.campaigns)} campaigns sending"
-    used = "?" if pace.in_use is None else pace.in_use
-    yield f"rate: {used} of {pace.limit} per second, {shared}" if pace.limit else f"rate: unlimited, {shared}"
+
+
+def _learned(pace: Pace) -> str:
+    return f"learned pace: {pace.learned} per second, since the provider asked to slow down"
 
 
 @command.command("list")
@@ -77,12 +87,14 @@ def check(name: str) -> None:
     """
     try:
         row = channels.by_name(name)
+        known = list(_known(row))  # before this check, which would count as one of the calls
         trial = trials.test_credentials(row.id, BY, clock.now())
         if channels.tells_balance(row):
             trials.ask_balance(row.id, clock.now())
+            known += _balance(channels.row(row.id))
     except Refusal as refusal:
         raise _fail(refusal) from None
-    for line in _known(row):
+    for line in known:
         echo(line)
     _show(trial, f"{_('The account answers.')} {_(trial.said) if trial.said else ''}".strip())
 
@@ -107,6 +119,9 @@ def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, 
     try:
         row = channels.by_name(name)
         wanted = TrialText(text) if code is None else _template(row, code, values)
+        pace = channel_health.pace(row, clock.now())
+        if pace.learned:
+            echo(_learned(pace))
         trial = trials.test_send(row.id, phone, wanted, BY, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None

@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.ids import LONG_ID
 from smsapp.cli.output import echo
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Refusal
@@ -83,7 +84,7 @@ def waiting(full: bool) -> None:
 
 
 @command.command("assign")
-@click.argument("reply_id", type=int)
+@click.argument("reply_id", type=LONG_ID)
 @click.argument("number")
 def assign(reply_id: int, number: str) -> None:
     """Say that the waiting reply REPLY_ID came from NUMBER; an opt-out puts it on the list.
@@ -103,7 +104,7 @@ def assign(reply_id: int, number: str) -> None:
 
 
 @command.command("dismiss")
-@click.argument("reply_id", type=int)
+@click.argument("reply_id", type=LONG_ID)
 @click.option("--reason", required=True, help="Why it needs no number; kept in the audit log.")
 def dismiss(reply_id: int, reason: str) -> None:
     """Let the waiting reply REPLY_ID rest without a number.

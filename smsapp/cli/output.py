@@ -23,3 +23,8 @@ def echo(text: str = "", *, err: bool = False, lead: str = "") -> None:
 def failure(text: str) -> click.ClickException:
     """Return the error that ends a command with this sentence and exit code 1."""
     return click.ClickException(visible(text))
+
+
+def command_locale() -> str | None:
+    """Return "en" while a command runs: commands are written in English, so our words in them are, too; else None."""
+    return "en" if click.get_current_context(silent=True) is not None else None

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.ids import ROW_ID
 from smsapp.cli.output import echo
 from smsapp.domain.errors import NotFound
 from smsapp.services import clock, reports
@@ -75,7 +76,7 @@ def _print(report: Report) -> None:
 
 
 @command.command()
-@click.argument("campaign_id", type=int)
+@click.argument("campaign_id", type=ROW_ID)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for scripts.")
 def show(campaign_id: int, as_json: bool) -> None:
     """Show the four numbers of a campaign, what lies between them, reasons, cost and runs.
@@ -96,7 +97,7 @@ def show(campaign_id: int, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("campaign_id", type=int, required=False)
+@click.argument("campaign_id", type=ROW_ID, required=False)
 def verify(campaign_id: int | None) -> None:
     """Recount the rows of every run (or of one campaign's) and compare them with every stored sum.
 

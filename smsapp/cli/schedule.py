@@ -7,6 +7,7 @@ import datetime as dt
 import click
 from flask.cli import AppGroup
 
+from smsapp.cli.ids import ROW_ID
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import NotFound
 from smsapp.domain.schedule import LAST_DAY, Kind, Schedule, known_zone, next_fires
@@ -40,7 +41,7 @@ def _zone(_context: click.Context, _option: click.Parameter, raw: str) -> str:
 
 
 @command.command("preview")
-@click.argument("campaign_id", type=int, required=False)
+@click.argument("campaign_id", type=ROW_ID, required=False)
 @click.option("--kind", type=click.Choice([str(kind) for kind in Kind if kind is not Kind.NOW]), default="daily")
 @click.option("--time", callback=_time, default="09:00", show_default=True, help="Local time of day.")
 @click.option("--days", callback=_days, default="", help="Weekly: 1 (Monday) to 7. Monthly: 1 to 31 and last.")

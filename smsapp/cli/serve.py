@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import fcntl
+import importlib.util
 import json
 import os
 import signal
@@ -32,15 +34,21 @@ DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 @click.command("serve")
-def command() -> None:
+@click.option("--reload", is_flag=True, help="For developers: restart pages and workers when the code changes.")
+def command(*, reload: bool) -> None:
     """Bring up Valkey, the web server, the workers and the scheduler; Ctrl-C stops them all.
 
     A REDIS_URL in the environment is used instead of the embedded Valkey. If PORT is taken, the next free one is.
+    With --reload the pages have Flask's debugger and answer on 127.0.0.1 only.
 
     \b
     Example: PORT=9000 flask serve
     """
     config = Config.read(os.environ)
+    if reload:
+        if not importlib.util.find_spec("watchfiles"):
+            raise failure("--reload needs the tools of requirements-dev.lock; `make dev` installs them.")
+        config = dataclasses.replace(config, HOST=supervision.LOOPBACK)
     if not health.database().up_to_date:
         raise failure("The database is not up to date; run: flask db upgrade")
     with _only_one(config):
@@ -48,7 +56,7 @@ def command() -> None:
         port = _free_port(config)
         if config.PORT not in {0, port}:
             echo(f"Port {config.PORT} is taken; using {port} instead.")
-        sys.exit(_serve(config, port))
+        sys.exit(_serve(config, port, reload=reload))
 
 
 def _only_one(config: Config) -> IO[str]:
@@ -102,12 +110,12 @@ def _free_port(config: Config) -> int:
     raise failure(f"No free port for {config.HOST} between {config.PORT} and {last}; choose another PORT.")
 
 
-def _serve(config: Config, port: int) -> int:
+def _serve(config: Config, port: int, *, reload: bool) -> int:
     """Run the supervisor until it ends; return the exit code."""
     logs = config.INSTANCE_DIR / supervision.LOGS
     logs.mkdir(exist_ok=True)
     file = config.INSTANCE_DIR / "supervisor.conf"
-    file.write_text(supervision.configuration(config, port))
+    file.write_text(supervision.configuration(config, port, reload=reload))
     environment = os.environ | {"INSTANCE_DIR": str(config.INSTANCE_DIR), "PYTHONUNBUFFERED": "1"}
     supervisor = subprocess.Popen(  # noqa: S603 -- our own interpreter and file
         [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(file)],

@@ -17,16 +17,20 @@ KEEP_ALIVE = 75
 lost, and Kannel tries each only once."""
 LONGEST_ADDRESS = 8190
 """Bytes of a request's first line, the most that gunicorn bounds: without a bound, reading a long one is quadratic."""
+LOOPBACK = "127.0.0.1"
 LOGS = "logs"
 """In the instance folder."""
 LOG_BYTES, LOG_FILES = 10_000_000, 3
 LONGEST_STOP = 40
 """Seconds any program gets to end by itself; worker.py leaves a job 25 of them to put its work in order."""
+LONGEST_RELOAD = 30
+"""Seconds a worker gets to end by itself when the code has changed."""
 
 
-def configuration(config: Config, port: int) -> str:
+def configuration(config: Config, port: int, *, reload: bool = False) -> str:
     """Return the text of supervisord's configuration file: Valkey begins first, ends last; the others go together.
 
+    `reload`: pages come from Flask's own server with its debugger, and changes of the code restart every process.
     supervisord must run in the instance folder: it reads the paths of log files twice, so that no % can stand in them.
     """
     logs = Path(LOGS)
@@ -44,12 +48,13 @@ def configuration(config: Config, port: int) -> str:
         parts += [*_program("valkey", valkey(config), logs), "priority=1"]
     python = sys.executable
     parts += ["", "[group:smsapp]", "programs=web,schedule,news,connect,work", "priority=2"]
-    parts += _program("web", web(config, port), logs)
-    parts += _program("schedule", [python, "worker.py", "schedule"], logs)
+    worker = _restarted if reload else _as_it_is
+    parts += _program("web", debug_web(port) if reload else web(config, port), logs)
+    parts += _program("schedule", worker([python, "worker.py", "schedule"]), logs)
     # One worker is never in a lane: receipts and imports do not wait for a campaign.
-    parts += _program("news", [python, "worker.py", "work", "--queues", "news,uploads,chores"], logs)
-    parts += _program("connect", [python, "worker.py", "connect"], logs)
-    parts += _program("work", [python, "worker.py", "work"], logs, count=config.SEND_WORKERS)
+    parts += _program("news", worker([python, "worker.py", "work", "--queues", "news,uploads,chores"]), logs)
+    parts += _program("connect", worker([python, "worker.py", "connect"]), logs)
+    parts += _program("work", worker([python, "worker.py", "work"]), logs, count=config.SEND_WORKERS)
     return "\n".join(parts) + "\n"
 
 
@@ -85,6 +90,36 @@ def web(config: Config, port: int) -> list[str]:
         "--preload",
         "--no-control-socket",
         "wsgi:app",
+    ]
+
+
+def debug_web(port: int) -> list[str]:
+    """Return the command of a web server for developers, on this machine only: its debugger runs code."""
+    return [
+        sys.executable,
+        "-m",
+        "flask",
+        "--app",
+        "wsgi.py",
+        "--debug",
+        "run",
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(port),
+    ]
+
+
+def _as_it_is(command: list[str]) -> list[str]:
+    return command
+
+
+def _restarted(command: list[str]) -> list[str]:
+    """Return a command that runs this one and restarts it, by SIGINT, when a Python file of the product changes."""
+    return [
+        *(sys.executable, "-m", "watchfiles", "--target-type", "command", "--filter", "python"),
+        *("--sigint-timeout", str(LONGEST_RELOAD), shlex.join(command)),
+        *("smsapp", "config.py", "worker.py"),
     ]
 
 

@@ -213,7 +213,7 @@ def _what_became(numbers: Funnel) -> tuple[Sentence, ...]:
         found.append(Sentence(Say.REFUSED, {"n": numbers.refused}))
     elif numbers.undelivered:
         found.append(Sentence(Say.UNDELIVERED, {"n": numbers.undelivered}))
-    return tuple(found) or (Sentence(Say.ALL_ANSWERED),)
+    return tuple(found) or (() if numbers.unconfirmed else (Sentence(Say.ALL_ANSWERED),))
 
 
 WAITS_FOR_A_PERSON = frozenset({RunStanding.PAUSED, RunStanding.BLOCKED})

@@ -174,6 +174,8 @@ class CancelReason(enum.StrEnum):
     """The run was given up; its `failure` says why."""
     REROUTED = "rerouted"
     """Another run took the message over."""
+    NOT_ALLOWED_ELSEWHERE = "not_allowed_elsewhere"
+    """The run went on through another channel, which may not write to this number."""
 
 
 class FailoverReason(enum.StrEnum):
@@ -191,6 +193,8 @@ class PinReason(enum.StrEnum):
     CHANNEL_UNUSABLE = "channel_unusable"
     TRUSTED_NUMBERS = "trusted_numbers"
     """The other channel asks for numbers of trusted sources, and this one does not."""
+    NUMBERS_NOT_ALLOWED = "numbers_not_allowed"
+    """The other channel may write to none of the numbers."""
     TEMPLATE_WITHDRAWN = "template_withdrawn"
     TEMPLATE_CHANGED = "template_changed"
 

@@ -92,6 +92,9 @@ def entry(*, code: str = "", name: str, text: str, signature: str = "", purpose:
 
 
 VARIABLE = re.compile(r"\$\{(\w{1,40})\}|\{([1-9]\d?)\}")
+_ATTEMPT = re.compile(r"\$?\{[^{}\n]{0,40}\}|\$\{[^{}\n]{0,12}")
+"""What was meant as a variable and is none."""
+_BRACE = re.compile(r"[^{}\n]{0,8}([{}])[^{}\n]{0,8}")
 LONGEST_TEXT = 500
 LONGEST_NAME = 120
 UNSUBSCRIBE = "拒收请回复R"
@@ -278,8 +281,10 @@ def _text_problems(text: str) -> list[Problem]:
     found = []
     if "【" in text or "】" in text:
         found.append(Problem("brackets_in_text", "text"))
-    lonely = re.finditer(r"\$?[{}].{0,12}", VARIABLE.sub("\n", text))
-    return found + [Problem("brace_unclear", "text", {"near": brace[0]}) for brace in lonely]
+    rest = VARIABLE.sub("\n", text)
+    found += [Problem("brace_unclear", "text", {"near": attempt[0]}) for attempt in _ATTEMPT.finditer(rest)]
+    alone = _BRACE.finditer(_ATTEMPT.sub("\n", rest))
+    return found + [Problem("brace_alone", "text", {"brace": one[1], "near": one[0].strip()}) for one in alone]
 
 
 def _variable_problems(text: str, style: Style | None) -> list[Problem]:

@@ -22,9 +22,10 @@ from smsapp.domain.forecast import Forecast
 from smsapp.domain.phone import is_domestic
 from smsapp.domain.schedule import Fire, Kind
 from smsapp.domain.sms_template import Purpose
-from smsapp.services import audience, campaigns, frozen, variables
+from smsapp.services import audience, campaigns, frozen, same_text, variables
 from smsapp.services.audience import AudienceCounts, filled
 from smsapp.services.campaigns import Draft
+from smsapp.services.same_text import Again
 from smsapp.services.variables import Coverage, Lack, Standout
 from smsapp.store import audience as people
 from smsapp.store.campaigns import Campaign, due_between
@@ -282,7 +283,23 @@ class Review(Look):
     def warnings(self) -> list[Problem]:
         nobody = [problem for problem in self._nobody if problem.warning]
         low = [Problem("balance_low", "channel", warning=True)] if self.channel and self.channel.is_low else []
-        return [*nobody, *low, *_text_warnings(self.template), *self._time_warnings()]
+        again = [self._again] if self._again else []
+        return [*nobody, *again, *low, *_text_warnings(self.template), *self._time_warnings()]
+
+    @cached_property
+    def again(self) -> Again | None:
+        """Who of the audience was sent this very text lately; None if nobody was."""
+        if self.template is None or self.counts is None or self._letters is None:
+            return None
+        planned = self.counts.planned
+        return same_text.sent_lately(self._letters.chosen, planned, self.template, self.now, self.campaign.id)
+
+    @property
+    def _again(self) -> Problem | None:
+        if self.again is None:
+            return None
+        code = "same_text_lately_about" if self.again.sampled else "same_text_lately"
+        return Problem(code, "segment", {"n": self.again.n, "days": same_text.LATELY.days}, warning=True)
 
     @cached_property
     def standouts(self) -> list[Standout]:

@@ -292,14 +292,7 @@ def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
     if not counted:
         return [], BUCKET_SECONDS
     first, last = counted[0][0], counted[-1][0]
-    width = next(
-        (
-            wide
-            for wide in (BUCKET_SECONDS, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
-            if (last - first) // wide < MOST_BARS
-        ),
-        30 * 86_400,
-    )
+    width = next((wide for wide in BAR_WIDTHS if (last - first) // wide < MOST_BARS), 30 * 86_400)
     # Days begin at midnight where the campaign is.
     offset = int((dt.datetime.fromtimestamp(first, zone).utcoffset() or dt.timedelta()).total_seconds())
     sums: dict[tuple[int, str], int] = {}

@@ -2,7 +2,8 @@
 
 Only what surely did not leave moves: messages nobody has claimed, and refusals that lie with the channel. What is
 unconfirmed or in flight never does. The run there keeps to its own channel's words, hours, rate and price, and to the
-numbers that were frozen at the start, whatever property its channel reads.
+numbers that were frozen at the start, whatever property its channel reads. Numbers that channel may not write to (its
+countries and classes) stay behind, cancelled with a reason of their own; if it may write to none, the run stays.
 
 The automation moves a run once and never back; a person's word, in either direction, stands above it.
 """
@@ -26,6 +27,7 @@ from smsapp.store import queue, routing
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import writing
+from smsapp.store.routing import Reach
 from smsapp.store.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
@@ -91,6 +93,8 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
             raise Refusal(Problem(f"route_{way}"))
         made = _move(current, run, campaign, FailoverReason.PERSON, actor.name, now)
         if made is None:
+            if run.stays == PinReason.NUMBERS_NOT_ALLOWED:
+                raise Refusal(Problem(f"route_{PinReason.NUMBERS_NOT_ALLOWED}"))
             raise Outrun(run=run_id)
         note(current, actor, "route", "run", run_id, now, to=made, channel=way.channel.name)
     queue.ring(queue.SEND, "send", made)
@@ -137,14 +141,17 @@ def _why(current: Session, run: Run, campaign: Campaign, now: dt.datetime) -> st
 def _move(current: Session, run: Run, campaign: Campaign, why: str, by: str, now: dt.datetime) -> int | None:
     """Move what can be moved, if the other channel is ready for it and there is anything; else note why not."""
     way = _way(current, run, campaign)
-    if isinstance(way, PinReason):
-        if routing.stay(current, run.id, way):
+    reach = None if isinstance(way, PinReason) else Reach(way.channel.countries, way.channel.number_classes)
+    if reach is not None and routing.is_out_of_reach(current, run.id, reach):
+        way = PinReason.NUMBERS_NOT_ALLOWED
+    if isinstance(way, PinReason) or reach is None:
+        if routing.stay(current, run.id, str(way)):
             log.warning("run.stays run=%s reason=%s", run.id, way)
         return None
-    if not routing.take_back(current, run.id):
+    if not routing.take_back(current, run.id, reach):
         return None
     made = routing.open_run(current, run, way.channel.id, why, by, now)
-    n = routing.take_over(current, run.id, made.id, frozen.batch_size(way.adapter, way.channel.rate))
+    n = routing.take_over(current, run.id, made.id, frozen.batch_size(way.adapter, way.channel.rate), reach)
     made.target = made.planned = n
     made.template = frozen.elsewhere(run.template, way.template, way.channel, way.adapter)
     run.stays = run.stays if run.stays == PinReason.PERSON else ""

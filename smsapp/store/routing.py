@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -13,15 +15,41 @@ from smsapp.domain.run import CancelReason, RunState
 from smsapp.store.db import changed
 from smsapp.store.freezing import cut_into_batches, ensure_partition
 from smsapp.store.ledger import cancel_rest, name, shift
+from smsapp.store.numbers import is_abroad, is_special
 from smsapp.store.retries import note_where_they_were, repeated
 from smsapp.store.runs import Message, Run, Tally
 
 
-def _movable(run_id: int) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions on a run's messages that surely did not leave and that nobody has taken over yet."""
-    taken_back = sa.and_(Message.status == Status.CANCELLED, Message.reason == CancelReason.REROUTED)
-    refused = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(ELSEWHERE)))
-    return [Message.run_id == run_id, sa.or_(taken_back, refused), ~repeated(run_id)]
+@dataclass(frozen=True)
+class Reach:
+    """The numbers a channel may write to: region codes (none = every country), classes beside mobile numbers."""
+
+    countries: Sequence[str]
+    number_classes: Collection[str]
+
+    def covers_message(self) -> sa.ColumnElement[bool]:
+        """Return the condition that the channel may write to the message's number."""
+        number = Message.__table__.c.phone
+        abroad = is_abroad(number, self.countries) if self.countries else sa.false()
+        return sa.not_(sa.or_(is_special(number, self.number_classes), abroad))
+
+
+_TAKEN_BACK = sa.and_(Message.status == Status.CANCELLED, Message.reason == CancelReason.REROUTED)
+_REFUSED = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(ELSEWHERE)))
+
+
+def _movable(run_id: int, reach: Reach) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions on a run's messages that surely did not leave, that nobody has taken over yet, and that the
+    other channel may send."""
+    free = sa.or_(_TAKEN_BACK, _REFUSED)
+    return [Message.run_id == run_id, free, ~repeated(run_id), reach.covers_message()]
+
+
+def is_out_of_reach(session: Session, run_id: int, reach: Reach) -> bool:
+    """Say whether messages of this run wait or could go elsewhere, and the other channel may send none of them."""
+    free = sa.or_(Message.status == Status.QUEUED, _TAKEN_BACK, _REFUSED)
+    chosen = sa.select(reach.covers_message()).where(Message.run_id == run_id, free, ~repeated(run_id)).distinct()
+    return {bool(covered) for covered in session.scalars(chosen)} == {False}
 
 
 def refusals(session: Session, run_id: int) -> tuple[int, int]:
@@ -41,13 +69,13 @@ def is_moved(session: Session, run_id: int) -> bool:
     return bool(session.scalar(sa.select(sa.exists().where(Run.repeats == run_id, Run.routed != ""))))
 
 
-def take_back(session: Session, run_id: int) -> bool:
+def take_back(session: Session, run_id: int, reach: Reach) -> bool:
     """Take back what nobody has claimed, and hold still what was refused; True if anything can go elsewhere.
 
     What is in flight stays, and so does whatever is unconfirmed.
     """
     cancel_rest(session, run_id, CancelReason.REROUTED)
-    locked = sa.select(Message.seq).where(*_movable(run_id)).order_by(Message.seq).with_for_update(of=Message)
+    locked = sa.select(Message.seq).where(*_movable(run_id, reach)).order_by(Message.seq).with_for_update(of=Message)
     return bool(session.scalar(sa.select(sa.func.count()).select_from(locked.subquery())))
 
 
@@ -74,17 +102,25 @@ def open_run(session: Session, first: Run, channel_id: int, why: str, by: str, n
     return made
 
 
-def take_over(session: Session, first: int, run_id: int, batch_size: int) -> int:
-    """Write the messages that can leave `first` into this run, with batches and tallies; return how many."""
+def take_over(session: Session, first: int, run_id: int, batch_size: int, reach: Reach) -> int:
+    """Write the messages that can leave `first` into this run, with batches and tallies; return how many.
+
+    What was taken back and is out of reach stays where it is, cancelled for a reason of its own.
+    """
     seq = sa.func.row_number().over(order_by=Message.seq)
     chosen = sa.select(
         sa.literal(run_id), seq, Message.contact_id, Message.phone, Message.params, sa.literal(int(Status.QUEUED))
-    ).where(*_movable(first))
+    ).where(*_movable(first, reach))
     columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
     n = changed(session, sa.insert(Message).from_select(columns, chosen))
     shift(session, run_id, {(name(Status.QUEUED), ""): n})
     note_where_they_were(session, run_id, first)
     cut_into_batches(session, run_id, n, batch_size)
+    left = sa.update(Message).where(Message.run_id == first, _TAKEN_BACK, ~repeated(first))
+    out_of_reach = changed(session, left.values(reason=CancelReason.NOT_ALLOWED_ELSEWHERE))
+    before, after = CancelReason.REROUTED, CancelReason.NOT_ALLOWED_ELSEWHERE
+    cancelled = name(Status.CANCELLED)
+    shift(session, first, {(cancelled, before): -out_of_reach, (cancelled, after): out_of_reach})
     return n
 
 

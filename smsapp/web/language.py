@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from flask import Flask, request, session
+from collections.abc import Callable
+
+from flask import Flask, current_app, request, session
 from flask_babel import Babel, get_locale
 from flask_login import current_user
 
 babel = Babel()
+OUTSIDE = "smsapp.locale_outside_requests"
 
 LANGUAGES = {"zh_Hans": "中文", "en": "English"}
 IN_HTML = {"zh_Hans": "zh-Hans", "en": "en"}
 
 
-def init_app(app: Flask) -> None:
-    """Let every page speak the language of the person who reads it."""
+def init_app(app: Flask, outside_requests: Callable[[], str | None]) -> None:
+    """Let every page speak the language of its reader; `outside_requests` says that of commands, None for jobs."""
+    app.extensions[OUTSIDE] = outside_requests
     babel.init_app(app, locale_selector=chosen)
     app.jinja_env.globals.update(html_lang=html_lang, LANGUAGES=LANGUAGES)
 
 
 def chosen() -> str | None:
-    """Return the language of the signed-in person, else of this browser's session; None leaves the default."""
+    """Return the language of the signed-in person, else of this browser's session, or of a command.
+
+    None leaves the default.
+    """
     if not request:
-        return None
+        outside: Callable[[], str | None] = current_app.extensions[OUTSIDE]
+        return outside()
     if current_user and current_user.is_authenticated and current_user.locale in LANGUAGES:
         return str(current_user.locale)
     kept = session.get("locale")

@@ -77,6 +77,10 @@ PROBLEMS = {
         "It is due within the channel's quiet hours for marketing texts: it will begin when they are over."
     ),
     "pauses_in_quiet_hours": _l("It will not be through before the quiet hours: it pauses and goes on afterwards."),
+    "same_text_lately": _l("%(n)s of these people were sent this very text within the last %(days)s days, in:"),
+    "same_text_lately_about": _l(
+        "About %(n)s of these people were sent this very text within the last %(days)s days, in:"
+    ),
     "other_for_this_segment": _l("The same segment also gets “%(name)s” within a day of it."),
     "others_for_this_segment": _l(
         "The same segment also gets “%(name)s” within a day of it; in all %(n)s such campaigns are waiting."

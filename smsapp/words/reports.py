@@ -30,6 +30,9 @@ STAYS: dict[PinReason, Any] = {
     PinReason.TRUSTED_NUMBERS: _l(
         "The other channel takes only numbers from server keys, files and people, so it cannot take over."
     ),
+    PinReason.NUMBERS_NOT_ALLOWED: _l(
+        "The other channel does not write to numbers of these kinds or countries, so it cannot take over."
+    ),
     PinReason.TEMPLATE_WITHDRAWN: _l(
         "The template on the other channel is not approved any more, so it cannot take over."
     ),
@@ -165,6 +168,9 @@ CANCELLED: dict[CancelReason, Any] = {
     CancelReason.OPTED_OUT: _l("Opted out before it was sent"),
     CancelReason.ENDED: _l("Sending was ended by a person"),
     CancelReason.REROUTED: _l("Moved to another channel"),
+    CancelReason.NOT_ALLOWED_ELSEWHERE: _l(
+        "The channel that took over does not write to this kind of number or country"
+    ),
     CancelReason.RUN_FAILED: _l("Given up, because the run failed"),
 }
 """Why a message was cancelled."""

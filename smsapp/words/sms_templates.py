@@ -88,6 +88,10 @@ PROBLEMS = {
     "brackets_in_text": _l(
         "【】 may stand only around the signature. Put it into its own field and take the brackets out of the text."
     ),
+    "brace_alone": _l(
+        "The %(brace)s in “%(near)s” cannot be sent: { and } are kept for variables such as ${name}. Write （ or ） "
+        "instead."
+    ),
     "brace_unclear": _l("“%(near)s” is not a variable. Write a variable as ${name} or {1}, with both braces."),
     "variables_mixed": _l("The text mixes ${name} and {1}. Write all variables the same way."),
     "variables_must_be_numbered": _l("This channel takes numbered variables only: {1}, {2}, …"),

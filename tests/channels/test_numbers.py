@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.channels._numbers import e164
+from smsapp.channels._numbers import as_written, e164
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,21 @@ def test_a_national_number_belongs_to_the_country_of_the_channel(
     written: object, country: str, ton: int, number: str
 ) -> None:
     assert e164(written, country, ton) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "country", "national"),
+    [
+        ("+8613800138000", "CN", "13800138000"),
+        ("+85291234567", "HK", "91234567"),
+        ("+85291234567", "CN", "85291234567"),
+        ("+8613800138000", "HK", "8613800138000"),
+        ("+12025550123", "US", "2025550123"),
+    ],
+)
+def test_a_national_number_is_written_without_the_code_of_the_channels_own_country(
+    number: str, country: str, national: str
+) -> None:
+    assert as_written(number, "national", country) == national
+    assert as_written(number, "digits", country) == number[1:]
+    assert as_written(number, "e164", country) == number

@@ -63,7 +63,7 @@ def test_refused_rows_are_told_with_their_number_and_the_exit_code_is_3(bring: C
         (("--id", "没有"), "会员号"),
         (("--map", "等级"), "--map COLUMN=NAME"),
         (("--map", "等级=level:colour"), "colour"),
-        (("--map", "会员号=-"), "用户 ID"),
+        (("--map", "会员号=-"), "user id"),
     ],
 )
 def test_options_that_do_not_fit_the_file_end_with_exit_code_2(bring: Call, args: tuple[str, ...], said: str) -> None:

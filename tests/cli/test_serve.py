@@ -129,6 +129,17 @@ def test_what_runs_makes_files_for_its_own_user_and_reads_no_endless_line(tmp_pa
     assert "--limit-request-line 8190" in written
 
 
+def test_for_developers_every_process_of_ours_restarts_when_the_code_changes(tmp_path: Path) -> None:
+    config = Config.read({"INSTANCE_DIR": str(tmp_path), "HOST": "0.0.0.0"})
+    written = supervision.configuration(config, 8000, reload=True)
+    commands = dict(re.findall(r"\[program:(\w+)\]\ncommand=(.*)", written))
+    workers = {name: command for name, command in commands.items() if name not in {"valkey", "web"}}
+    assert commands["web"].endswith("-m flask --app wsgi.py --debug run --host 127.0.0.1 --port 8000")
+    assert workers.keys() == {"schedule", "news", "connect", "work"}
+    assert all("-m watchfiles" in command and "worker.py" in command for command in workers.values())
+    assert "watchfiles" not in supervision.configuration(config, 8000)
+
+
 def test_a_free_port_is_taken_as_it_is(taken_port: int) -> None:
     assert serve._free_port(Config.read({"PORT": "0"})) > 0
     assert serve._free_port(Config.read({"PORT": str(taken_port)})) > taken_port

@@ -108,9 +108,9 @@ def test_a_sync_says_what_changed_and_what_a_person_has_to_say(flask):
     builders.channel(name="模拟", settings={"templates": LISTED})
     result = flask("sync", "--channel", "模拟")
     assert result.exit_code == 0
-    assert "T2 T2: 新增, 审核不通过: 内容含违禁词" in result.stdout
-    assert "尚未确认该内容是否为营销短信" in result.stdout
-    assert result.stdout.endswith("模拟: 新增 2 个，变更 0 个，撤回 0 个，未变 0 个。\n")
+    assert "T2 T2: added, Not approved: 内容含违禁词" in result.stdout
+    assert "Nobody has said yet whether this text is marketing" in result.stdout
+    assert result.stdout.endswith("模拟: 2 added, 0 changed, 0 withdrawn, 0 as they were.\n")
 
 
 def test_a_sync_of_all_channels_that_fails_at_one_has_exit_code_1(flask, monkeypatch):
@@ -121,7 +121,7 @@ def test_a_sync_of_all_channels_that_fails_at_one_has_exit_code_1(flask, monkeyp
     builders.channel(name="模拟", settings={"templates": LISTED})
     result = flask("sync")
     assert result.exit_code == 1
-    assert "服务商不接受该账号" in result.stderr
+    assert "The provider does not accept the account" in result.stderr
     assert "AuthFailure" in result.stderr
     assert json.loads(flask("sync", "--json").stdout)["error"] == "misconfigured"
 

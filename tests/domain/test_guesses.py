@@ -46,6 +46,7 @@ def test_a_first_row_of_words_is_a_header(first: list[str], header: bool) -> Non
             ],
         ),
         (["uid", "id"], [["a", "5"]], [Guess("id", "", Type.STRING), Guess("property", "id", Type.NUMBER)]),
+        (["User ID", "手机号"], [["a", "5"]], [Guess("id", "", Type.STRING), Guess("phone", PHONE, Type.STRING)]),
         (["颜色"], [["红"]], [Guess("property", "颜色", Type.STRING)]),
         (
             ["✗ reason", "uid"],
@@ -102,7 +103,22 @@ def test_a_known_property_keeps_its_type_and_a_name_that_is_taken_gets_its_place
         Guess("property", "颜色", Type.STRING),
         Guess("property", "颜色_3", Type.NUMBER),
     ]
-    assert guesses(["uid", "1 a-b", "$$"], [["a", "1", "1"]], {})[1:][0].role == "property"
+
+
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        ("a b", "a_b"),
+        ("(a+b)", "a_b"),
+        ("_颜色!", "颜色"),
+        ("XaX", "xax"),
+        ("1 a", "column_2"),
+        ("$$", "$$"),
+        ("***", "column_2"),
+    ],
+)
+def test_a_heading_becomes_a_name_that_a_property_may_have(heading: str, name: str) -> None:
+    assert guesses(["uid", heading], [["a", "1"]], {})[1].name == name
 
 
 @pytest.mark.parametrize(
@@ -115,3 +131,8 @@ def test_a_known_property_keeps_its_type_and_a_name_that_is_taken_gets_its_place
 )
 def test_a_column_without_a_heading_is_phones_if_most_values_are(values: list[str], role: str) -> None:
     assert guesses([""], [[value] for value in values], {})[0].role == role
+
+
+def test_a_known_property_without_a_label_is_met_by_its_meaning() -> None:
+    assert guesses(["uid", "城市"], [["a", "广州"]], {"city": Type.STRING})[1] == Guess("property", "city", Type.STRING)
+    assert guesses(["uid", "Full-Size"], [["a", "广州"]], {})[1].name == "full_size"

@@ -142,7 +142,7 @@ def said(status: Status, facts: RunFacts | None, *, failure: str = "", next_due_
             Status.SENT,
             run(RunVerdict.SENT, numbers(delivered=9, unconfirmed=1)),
             {},
-            (Tone.WARNING, Say.FINISHED, [Say.ALL_ANSWERED, Say.UNCONFIRMED]),
+            (Tone.WARNING, Say.FINISHED, [Say.UNCONFIRMED]),
         ),
     ],
 )
@@ -291,6 +291,10 @@ HELD = OfferFacts(
         ({"standing": RunStanding.ENDING, "hold_reason": ""}, []),
         ({"standing": RunVerdict.SENT, "hold_reason": ""}, []),
         ({"has_second_channel": True}, [Offer.RESUME, Offer.MOVE, Offer.PIN, Offer.END]),
+        (
+            {"standing": RunStanding.SENDING, "hold_reason": "", "has_second_channel": True},
+            [Offer.PAUSE, Offer.PIN, Offer.END],
+        ),
         ({"has_second_channel": True, "is_frozen": False}, [Offer.RESUME, Offer.END]),
         (
             {"has_second_channel": True, "is_pinned_by_person": True},

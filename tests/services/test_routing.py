@@ -24,6 +24,7 @@ from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
 from smsapp.store.ledger import Answered
+from smsapp.store.numbers import classify
 from smsapp.store.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
@@ -360,6 +361,55 @@ def test_the_switch_is_all_or_nothing(app: Flask, both: TwoChannels, monkeypatch
     both.swept()
     work(app, both.clock)
     assert (both.whole().accepted, set(both.texts().values())) == (6, {1})
+
+
+def elsewhere(both: TwoChannels, *numbers: str, countries: list[str], classes: list[str] | None = None) -> None:
+    """Give the first people these numbers, and the second channel these countries and classes."""
+    with writing() as current:
+        rows = current.scalars(sa.select(runs.Message).where(runs.Message.run_id == both.run_id)).all()
+        for row, number in zip(rows, numbers, strict=False):
+            row.phone = number
+        classify(current, numbers)
+        limits = {"countries": countries, "number_classes": classes or []}
+        current.execute(sa.update(ChannelRow).where(ChannelRow.id == both.there.channel_id).values(**limits))
+
+
+SATELLITE, HONG_KONG = "+8613491234567", "+85291234567"
+
+
+@pytest.mark.parametrize(
+    ("countries", "classes", "left"),
+    [(["CN"], [], 2), ([], [], 1), (["CN", "HK"], ["satellite"], 0), (["CN"], ["satellite"], 1)],
+)
+def test_a_second_channel_takes_over_only_numbers_it_may_write_to(
+    app: Flask, both: TwoChannels, countries: list[str], classes: list[str], left: int
+) -> None:
+    # given people with numbers of other kinds and countries, and a first channel that fails
+    sending.open_run(both.run_id, both.clock.now)
+    elsewhere(both, SATELLITE, HONG_KONG, countries=countries, classes=classes)
+    both.first.script = after(0, DOWN)
+    # when the second takes over
+    both.patience(app)
+    work(app, both.clock)
+    # then it writes to those it may, and the others are counted with their reason
+    assert len(both.moved()) == 1
+    assert sum(both.second.numbers.values()) == 6 - left
+    of_first = runs.Message.run_id == both.run_id, runs.Message.reason == "not_allowed_elsewhere"
+    assert session().scalar(sa.select(sa.func.count()).select_from(runs.Message).where(*of_first)) == left
+    whole = both.whole()
+    assert (whole.accepted, whole.cancelled) == (6 - left, left)
+
+
+def test_a_run_stays_if_the_second_channel_may_write_to_none_of_its_numbers(app: Flask, both: TwoChannels) -> None:
+    sending.open_run(both.run_id, both.clock.now)
+    elsewhere(both, countries=["HK"])
+    both.first.script = after(0, DOWN)
+    both.patience(app)
+    run = the_run(both.run_id)
+    assert (both.moved(), run.stays, run.state) == ([], "numbers_not_allowed", RunState.HELD)
+    with pytest.raises(Refusal, match="route_numbers_not_allowed"):
+        routing.move(both.run_id, OPERATOR, both.clock.now)
+    assert both.whole().queued == 6
 
 
 def test_a_second_channel_that_asks_for_trusted_numbers_takes_over_none_of_others(

@@ -14,7 +14,8 @@ from smsapp.services import verify
 from smsapp.store.channel_health import HOUR, ChannelHour
 from smsapp.store.codes import UnknownCode
 from smsapp.store.db import session
-from smsapp.store.intake import BadRecord, Import
+from smsapp.store.imports import Import
+from smsapp.store.intake import BadRecord
 from smsapp.store.runs import Batch, BatchState, Message, ReceiptBucket, Run, Tally
 from smsapp.store.segments import SegmentMember
 from tests import builders, ledgers

@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import redis
+import sqlalchemy as sa
 
 from smsapp.domain.campaign import Status
 from smsapp.domain.message import Status as MessageStatus
 from smsapp.domain.run import RunState
-from smsapp.services import channels, clock
+from smsapp.services import channels, clock, sending
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import session, writing
 from smsapp.store.runs import Run
@@ -27,6 +28,10 @@ TODAY = dt.datetime.now(ZoneInfo(ZONE)).date()
 @pytest.fixture
 def olga(client: Pages) -> Pages:
     return client.as_("operator", locale="en")
+
+
+def run_of(campaign_id: int) -> int:
+    return session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).one()
 
 
 @pytest.fixture
@@ -69,6 +74,22 @@ def test_a_confirmation_says_so_if_the_queue_takes_no_work(olga: Pages, world: W
     assert "“现在” is confirmed; sending begins as soon as the queue works again." in told[0]
     assert "“明天” is confirmed; it will be sent on " in told[1]
     assert "if that lasts, sending begins once it works again." in told[1]
+
+
+def test_the_same_text_to_the_same_people_again_is_warned_of_with_links(client: Pages, world: World) -> None:
+    olga = client.as_("operator", locale="zh_Hans")
+    review = olga.post("/campaigns/new", do="review", **world.fields(name="第一次"))
+    first = stored().id
+    assert "内容相同的短信" not in review.get_text()
+    olga.post(f"/campaigns/{first}/review", **shown_to_confirm(review))
+    sending.open_run(run_of(first), clock.now())
+
+    again = olga.post("/campaigns/new", do="review", **world.fields(name="又一次"))
+
+    warned = next(box for box in again.select(".flash-warning") if "内容相同的短信" in box.get_text())
+    assert " ".join(warned.get_text().split()).startswith("其中 2 人在最近 7 天内已被推送过内容相同的短信：")
+    assert warned.select_one(f"a[href='/campaigns/{first}/effect']").get_text() == "“第一次”"
+    assert not again.select_one(".btn-send").has_attr("disabled")
 
 
 # -- what was sent ----------------------------------------------------------------------------------------------------

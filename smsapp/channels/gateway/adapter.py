@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from smsapp.channels._numbers import e164
+from smsapp.channels._numbers import as_written, e164
 from smsapp.channels._setting import Values
 from smsapp.channels._settings import PLAIN_HTTP
 from smsapp.channels.base import (
@@ -197,11 +197,7 @@ class Gateway(Channel):
         return self._receipt_url[1].fill(values)
 
     def _number(self, phone: str) -> str:
-        if self._number_format == "e164":
-            return phone
-        if self._number_format == "national" and phone.startswith("+86"):
-            return phone[3:]
-        return phone[1:]
+        return as_written(phone, self._number_format, self.country)
 
     def _read_answer(self, answer: HttpAnswer) -> Answer:
         body = Body(answer)

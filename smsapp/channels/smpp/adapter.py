@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from smsapp.channels._numbers import e164
+from smsapp.channels._numbers import as_written, e164
 from smsapp.channels._verdicts import About, refusal
 from smsapp.channels._verdicts import Refused as PieceRefused
 from smsapp.channels.base import (
@@ -65,6 +65,10 @@ class Smpp(Channel):
     plain_setting = "plain"
     callback_steps = (_l("Nothing is entered at the provider: receipts and replies come over the connection."),)
     receipts_by_provider_ref = True
+    parts_note = _l(
+        "Parts are counted as carriers in China bill them: 70 or 67 characters each. A text of Latin letters only "
+        "leaves here with up to 160 or 153 each, so that fewer parts leave than are counted."
+    )
 
     clock: Callable[[], float] = staticmethod(time.time)
     back_off: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
@@ -257,10 +261,7 @@ class Smpp(Channel):
             self._pause = 0.0
 
     def _number(self, phone: str) -> str:
-        form = self.values["number_format"]
-        if form == "e164":
-            return phone
-        return phone[3:] if form == "national" and phone.startswith("+86") else phone[1:]
+        return as_written(phone, self.values["number_format"], self.country)
 
     async def test_credentials(self, http: HttpClient) -> str:
         """Bind for a moment."""
