@@ -236,7 +236,7 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a window of ten, and an SMSC that answers the first hundred and then takes and says nothing
-    monkeypatch.setattr("MOMENT", 0)
+    monkeypatch.setattr("smsapp.services.active_runs.MOMENT", 0)
     monkeypatch.setattr(answer_writer, "WRITE_EVERY", 0)
     monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
 
