@@ -331,7 +331,8 @@ def _number(raw: Any) -> int | float:
             raise ValueError("segment_number_unreadable") from None
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise ValueError("segment_rule_unreadable")
-    if not math.isfinite(raw) or abs(raw) > MAX_NUMBER:
+    # In this order: a whole number of any length is compared, but is no float.
+    if abs(raw) > MAX_NUMBER or not math.isfinite(raw):
         raise ValueError("segment_number_unreadable")
     return int(raw) if raw == int(raw) else raw
 
@@ -347,7 +348,7 @@ def _date(raw: Any) -> str:
 
 def _count(raw: Any) -> int:
     number = _number(raw)
-    if not isinstance(number, int) or not 0 <= number <= max(MAX_COUNT.values()):
+    if not isinstance(number, int) or number < 0:
         raise ValueError("segment_count_unreadable")
     return number
 

@@ -212,3 +212,72 @@ def test_what_is_no_span_is_an_error_of_the_program() -> None:
 def test_a_birthday_on_a_leap_day_is_due_in_every_year(today: str, days: int, due: tuple[str, ...]) -> None:
     condition = Condition("birthday", Type.DATETIME, Operator.ANNIVERSARY, (days,))
     assert anniversary(condition, dt.datetime.fromisoformat(today)) == due
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator", "typed", "facts"),
+    [
+        (Type.STRING, Operator.EQUALS, ["x" * 1025], {"limit": 1024}),
+        (Type.STRING, Operator.ONE_OF, ["\n".join(map(str, range(MAX_TEXTS + 1)))], {"limit": 500}),
+        (Type.NUMBER, Operator.EQUALS, ["many"], {}),
+        (Type.DATETIME, Operator.WITHIN_LAST, ["1.5", "day"], {"limit": 36_500}),
+        (Type.DATETIME, Operator.WITHIN_LAST, ["36501", "day"], {"limit": 36_500}),
+        (Type.DATETIME, Operator.WITHIN_LAST, ["87601", "hour"], {"limit": 87_600}),
+        (Type.DATETIME, Operator.ANNIVERSARY, ["366"], {"limit": 365}),
+    ],
+)
+def test_a_limit_that_is_passed_is_told(
+    kind: Type, operator: Operator, typed: list[str], facts: dict[str, Any]
+) -> None:
+    found: list[Problem] = []
+    assert read_condition("p", kind, operator, typed, "rule.0", found) is None
+    assert [problem.facts for problem in found] == [facts]
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator", "typed"),
+    [
+        (Type.STRING, Operator.EQUALS, ["x" * 1024]),
+        (Type.STRING, Operator.ONE_OF, ["\n".join(map(str, range(MAX_TEXTS)))]),
+        (Type.NUMBER, Operator.BETWEEN, ["2", "2"]),
+        (Type.DATETIME, Operator.DAYS, ["2026-01-01", "2026-01-01"]),
+        (Type.DATETIME, Operator.WITHIN_LAST, ["36500", "day"]),
+        (Type.DATETIME, Operator.WITHIN_LAST, ["87600", "hour"]),
+        (Type.DATETIME, Operator.WITHIN_LAST, ["0", "day"]),
+        (Type.DATETIME, Operator.ANNIVERSARY, ["365"]),
+    ],
+)
+def test_what_is_just_within_the_limits_is_taken(kind: Type, operator: Operator, typed: list[str]) -> None:
+    found: list[Problem] = []
+    assert read_condition("p", kind, operator, typed, "rule.0", found) is not None
+    assert found == []
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), float("inf"), float("nan"), 10**15])
+def test_a_number_beyond_every_range_is_told_and_no_crash(number: float) -> None:
+    stored = Condition("age", Type.NUMBER, Operator.EQUALS, (number,))
+    with pytest.raises(Refusal) as refused:
+        from_json(Group(Match.ALL, (stored,)).as_json())
+    assert codes(refused.value.problems) == [("segment_number_unreadable", "rule.0")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (nested(MAX_DEPTH + 1), Problem("segment_too_deep", "rule" + ".0" * MAX_DEPTH, {"limit": 5})),
+        (
+            Group(Match.ALL, (CITY,) * (MAX_CONDITIONS + 1)),
+            Problem("segment_too_many_conditions", "rule", {"limit": 100}),
+        ),
+        (
+            Group(Match.ALL, (Condition("gone", Type.STRING, Operator.HAS_VALUE),)),
+            Problem("segment_property_unknown", "rule.0", {"property": "gone"}),
+        ),
+        (
+            Group(Match.ALL, (Condition("age", Type.STRING, Operator.HAS_VALUE),)),
+            Problem("segment_property_type", "rule.0", {"property": "age"}),
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_told_with_its_facts(rule: Group, expected: Problem) -> None:
+    assert problems(rule, TYPES) == [expected]
