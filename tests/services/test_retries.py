@@ -101,7 +101,7 @@ def test_what_fails_again_is_tried_again_from_where_it_failed(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     campaign, run_id = sent(app, provider, clock)
-    provider.script = failing(Outcome.THROTTLED, None, Outcome.BAD_NUMBER)  # type: ignore[assignment]
+    provider.script = failing(Outcome.FREQUENCY_LIMIT, None, Outcome.BAD_NUMBER)  # type: ignore[assignment]
     again = retries.send_again(campaign.id, run_id, OPERATOR, clock.now)
     work(app, clock)
     assert (whole(campaign).refused, whole(campaign).accepted) == (3, 3)
@@ -193,7 +193,7 @@ def test_a_recurring_campaign_goes_on_waiting_after_a_retry(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(2)
-    provider.script = failing(None, Outcome.THROTTLED)  # type: ignore[assignment]
+    provider.script = failing(None, Outcome.FREQUENCY_LIMIT)  # type: ignore[assignment]
     slot = clock.now
     campaign = waiting(slot, daily(slot), slot)
     run_id = sending.start(campaign.id, slot)
