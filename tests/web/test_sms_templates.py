@@ -144,7 +144,7 @@ def test_a_file_is_tried_before_it_is_imported(operator, channel):
     ("name", "content", "sentence"),
     [
         ("x.pdf", b"x", "不支持这种文件"),
-        ("x.csv", b"", "文件为空"),
+        ("x.csv", b"", "文件是空的"),
         ("x.json", b"{", "第 1 行"),
         ("x.csv", b"a,b\n1,2", "没有“内容”列"),
     ],
