@@ -157,11 +157,6 @@ def listed(chosen: Chosen, before: int | None, limit: int) -> list[tuple[Proposa
     return [(proposal, contact, key) for proposal, contact, key in session().execute(query)]
 
 
-def of_ids(current: Session, ids: Collection[int]) -> list[Proposal]:
-    """Return those of these proposals that still wait, in the order of ids."""
-    return list(current.scalars(sa.select(Proposal).where(one_of(Proposal.id, ids)).order_by(Proposal.id)))
-
-
 def ids_of(current: Session, chosen: Chosen, until: int, limit: int) -> list[int]:
     """Return the oldest ids that are chosen, none above `until`."""
     query = sa.select(Proposal.id).where(*chosen.conditions(), Proposal.id <= until)

@@ -53,10 +53,3 @@ def shown(*, settings: bool) -> list[ShownLine]:
         for line in lines()
         if line.settings is settings and reaches(current_user.role, line.role)
     ]
-
-
-def _is_here(line: MenuLine) -> bool:
-    """One area may have several lines in the settings menu: there only the page itself counts."""
-    if line.settings:
-        return line.endpoint == request.endpoint
-    return line.endpoint.split(".")[0] == request.blueprint
