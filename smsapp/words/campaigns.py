@@ -149,7 +149,7 @@ LOSSES = {
     message.Status.UNDELIVERED: lambda n: ngettext(
         "%(n)s not delivered", "%(n)s not delivered", n, n=format_decimal(n)
     ),
-    message.Status.UNCONFIRMED: lambda n: ngettext("%(n)s unconfirmed", "%(n)s unconfirmed", n, n=format_decimal(n)),
+    message.Status.UNCONFIRMED: lambda n: _("%(n)s unconfirmed", n=format_decimal(n)),
 }
 """How many messages of a campaign were refused by the channel, not delivered, or are unconfirmed."""
 

@@ -73,9 +73,12 @@ def test_translations_keep_their_parameters(chinese: Catalog) -> None:
 def test_the_catalogue_knows_every_sentence_of_code_and_pages(chinese: Catalog) -> None:
     with (HERE / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
-    found = extract_from_dir(HERE, methods, options, keywords=KEYWORDS)
+    found = list(extract_from_dir(HERE, methods, options, keywords=KEYWORDS))
     missing = sorted({texts(message)[0] for _, _, message, _, _ in found if texts(message)[0] not in chinese})
     assert not missing, missing
+    plural = [message for _, _, message, _, _ in found if isinstance(message, tuple)]
+    unpaired = sorted({message[0] for message in plural if not chinese[message[0]].pluralizable})
+    assert not unpaired, f"translated as a singular only, so shown in English: {unpaired}"
 
 
 def test_every_problem_has_a_sentence() -> None:
