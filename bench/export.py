@@ -26,7 +26,7 @@ from smsapp.domain.recipients import GROUPS, Group, Place
 from smsapp.factory import create_app
 from smsapp.services import reports
 from smsapp.services.trail import Actor
-from smsapp.store.db import db, session
+from smsapp.store.db import current_session, db
 from smsapp.store.freezing import ensure_partition
 from smsapp.web.reports import csv_lines
 from tests import ledgers, servers
@@ -43,21 +43,21 @@ def fill(rows: int) -> int:
     """Write a campaign with one finished run of so many messages; return the campaign's id."""
     campaign = ledgers.campaign(status="sent")
     made = ledgers.run(campaign, [], {}, state="done", verdict="sent", finished_at=NOW, target=rows, planned=rows)
-    current = session()
-    ensure_partition(current, made.id)
+    session = current_session()
+    ensure_partition(session, made.id)
     numbers = (
         f"generate_series(1, {rows}) n(i)"
         if db.engine.dialect.name == "postgresql"
         else f"(WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < {rows}) SELECT i FROM s) n"
     )
-    current.execute(
+    session.execute(
         sa.text(
             "INSERT INTO contact (id, xwho, properties, phones, sources, anonymous, created_at, updated_at)"
             f" SELECT i, 'user' || i, '{{}}', '{{}}', '{{}}', false, :now, :now FROM {numbers}"
         ),
         {"now": NOW.replace(tzinfo=None)},
     )
-    current.execute(
+    session.execute(
         sa.text(
             "INSERT INTO message (run_id, seq, contact_id, phone, status, parts, reason, provider_ref, answered_at,"
             " receipt_at) SELECT :run, i, i, '+86' || (13800000000 + i), CASE WHEN i % 50000 = 0 THEN 7 ELSE 8 END, 1,"
@@ -67,11 +67,11 @@ def fill(rows: int) -> int:
         {"run": made.id},
     )
     for state, reason, n in (("delivered", "", rows - rows // 50_000), ("undelivered", "switched_off", rows // 50_000)):
-        current.execute(
+        session.execute(
             sa.text("INSERT INTO tally (run_id, state, reason, n) VALUES (:run, :state, :reason, :n)"),
             {"run": made.id, "state": state, "reason": reason, "n": n},
         )
-    current.commit()
+    session.commit()
     return campaign.id
 
 

@@ -33,7 +33,7 @@ from smsapp.channels.smpp import Smpp
 from smsapp.domain.message import Status
 from smsapp.services import answer_writer, channels, clock, connections, sending
 from smsapp.services.active_runs import Line
-from smsapp.store.db import db, session
+from smsapp.store.db import current_session, db
 from smsapp.store.ledger import name
 from smsapp.store.runs import Tally
 from smsapp.store.settings import settings
@@ -99,7 +99,7 @@ def send(app: Flask, channel_id: int) -> Sent:
     mapping: dict[str, Any] = {"name": {"property": "name", "fallback": None}}
     _, run_id = confirmed(clock.now(), channel_id=channel_id, template_id=template.id, mapping=mapping)
     sending.open_run(run_id, clock.now())
-    session().commit()
+    current_session().commit()
     out, over = [0], threading.Event()
 
     def look() -> None:
@@ -127,8 +127,12 @@ def send(app: Flask, channel_id: int) -> Sent:
     seconds, cpu = asyncio.run(story())
     over.set()
     looking.join()
-    accepted = session().scalar(sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == name(Status.ACCEPTED)))
-    planned = session().scalar(sa.select(sa.func.sum(Tally.n)).where(Tally.run_id == run_id, Tally.state != "excluded"))
+    accepted = current_session().scalar(
+        sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == name(Status.ACCEPTED))
+    )
+    planned = current_session().scalar(
+        sa.select(sa.func.sum(Tally.n)).where(Tally.run_id == run_id, Tally.state != "excluded")
+    )
     if accepted != planned:
         raise RuntimeError(f"{accepted} of {planned} accepted")
     return Sent(seconds, cpu, max(out))

@@ -36,7 +36,7 @@ from smsapp.domain.message import Status
 from smsapp.services import channels, clock
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.ledger import name
 from smsapp.store.runs import Message, Tally
 from tests.journey.kannel import BEARERBOX, FAKESMSC, PASSWORD, SENDER, SMSBOX, USERNAME, Kannel, free_ports, running
@@ -88,12 +88,12 @@ class Pace:
 
 def load(gateway: Kannel, run_id: int, rows: int, callback: str) -> Pace:
     """Have the load tool send what brings this run's receipts once more."""
-    current = session()
-    current.commit()
-    current.execute(sa.update(Message).where(Message.run_id == run_id).values(status=int(Status.ACCEPTED)))
-    current.execute(sa.delete(Tally).where(Tally.run_id == run_id))
-    current.execute(sa.insert(Tally).values(run_id=run_id, state=name(Status.ACCEPTED), reason="", n=rows))
-    current.commit()
+    session = current_session()
+    session.commit()
+    session.execute(sa.update(Message).where(Message.run_id == run_id).values(status=int(Status.ACCEPTED)))
+    session.execute(sa.delete(Tally).where(Tally.run_id == run_id))
+    session.execute(sa.insert(Tally).values(run_id=run_id, state=name(Status.ACCEPTED), reason="", n=rows))
+    session.commit()
     begun = time.monotonic()
     accepted = asyncio.run(_load(gateway, run_id, rows, callback))
     return _pace(run_id, rows, begun, accepted)
@@ -125,8 +125,8 @@ def _pace(run_id: int, rows: int, begun: float, accepted: float) -> Pace:
     seen, changed_at = -1, time.monotonic()
     while seen < rows and time.monotonic() - changed_at < PATIENCE:
         time.sleep(LOOK)
-        found = session().scalar(chosen) or 0
-        session().commit()
+        found = current_session().scalar(chosen) or 0
+        current_session().commit()
         if found != seen:
             seen, changed_at = found, time.monotonic()
     time.sleep(QUIET)
@@ -153,7 +153,7 @@ def main() -> int:
         fill(given.rows)
         channel = channel_of(gateway)
         callback = f"http://127.0.0.1:{port}/callbacks/{channel.callback_token}"
-        session().commit()
+        current_session().commit()
         first, before = campaign(given.rows, channel)
         alone = load(gateway, first, given.rows, callback)
         _second, after = campaign(given.rows, channel)

@@ -25,7 +25,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.services import clock, intake, receipts, verify
 from smsapp.store import runs
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Batch, BatchState, Message, Run
 from smsapp.store.strays import StrayReceipt
 from tests import builders
@@ -71,12 +71,12 @@ def bring(channel_id: int, said: Sequence[Said]) -> None:
     bodies = [json.dumps(said[at : at + PER_CALLBACK]).encode() for at in range(0, len(said), PER_CALLBACK)]
     intake.keep(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now())
     receipts.apply_news(clock.now())
-    session().commit()
+    current_session().commit()
 
 
 def begin(delay_port: int) -> tuple[ChannelRow, int]:
     """Have a campaign to everybody begin; return its channel and its id."""
-    session().commit()  # on SQLite a transaction that has read cannot write once another process has written
+    current_session().commit()  # on SQLite a transaction that has read cannot write once another process has written
     channel = builders.channel(kind="sink", settings={"url": f"http://127.0.0.1:{delay_port}/"})
     campaign, template = draft(channel)
     confirm(campaign, template)
@@ -117,7 +117,7 @@ def in_disorder(port: int, rows: int, orderly: int) -> tuple[Run, int]:
     later += dice.sample(later, int(len(later) * DOUBLED)) + others
     dice.shuffle(later)
     bring(channel.id, later)
-    kept = session().scalar(
+    kept = current_session().scalar(
         sa.select(sa.func.count()).select_from(StrayReceipt).where(StrayReceipt.channel_id == channel.id)
     )
     if kept != len(others):
@@ -127,11 +127,11 @@ def in_disorder(port: int, rows: int, orderly: int) -> tuple[Run, int]:
 
 def in_flight(campaign_id: int) -> tuple[Run, set[int]]:
     """Return the campaign's run and which of its messages are in a worker's hands."""
-    run = session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
+    run = current_session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
     chosen = sa.select(Batch.lo, Batch.hi).where(Batch.run_id == run.id, Batch.state == BatchState.HANDED)
-    found = {seq for lo, hi in session().execute(chosen) for seq in range(lo, hi + 1)}
-    session().commit()
-    session().expire_all()
+    found = {seq for lo, hi in current_session().execute(chosen) for seq in range(lo, hi + 1)}
+    current_session().commit()
+    current_session().expire_all()
     return run, found
 
 
@@ -140,8 +140,8 @@ def without_answer(run_id: int, seqs: set[int]) -> int:
     chosen = sa.select(Message.seq).where(
         Message.run_id == run_id, Message.receipt_at.is_not(None), Message.answered_at.is_(None)
     )
-    found = len(seqs & {*session().scalars(chosen)})
-    session().commit()
+    found = len(seqs & {*current_session().scalars(chosen)})
+    current_session().commit()
     return found
 
 
@@ -151,16 +151,16 @@ def differences(orderly: Run, wild: Run) -> list[str]:
     differ = sa.or_(*(getattr(one, name).is_distinct_from(getattr(other, name)) for name in COMPARED))
     pairs = sa.outerjoin(one, other, sa.and_(other.run_id == wild.id, other.seq == one.seq))
     chosen = sa.select(one.seq).select_from(pairs).where(one.run_id == orderly.id, differ).order_by(one.seq)
-    seqs = session().scalars(chosen).all()
+    seqs = current_session().scalars(chosen).all()
     found = [f"{len(seqs)} messages differ, the first is {seqs[0]}"] if seqs else []
-    funnels = runs.funnels(session(), [orderly.id, wild.id])
+    funnels = runs.funnels(current_session(), [orderly.id, wild.id])
     if funnels[orderly.id] != funnels[wild.id]:
         found.append(f"{funnels[orderly.id]} and {funnels[wild.id]}")
-    if runs.reasons(session(), [orderly.id]) != runs.reasons(session(), [wild.id]):
+    if runs.reasons(current_session(), [orderly.id]) != runs.reasons(current_session(), [wild.id]):
         found.append("the reasons differ")
     for run in (orderly, wild):
         found += [line for checked in verify.verify(run.campaign_id) for line in checked.broken]
-    session().commit()
+    current_session().commit()
     return found
 
 

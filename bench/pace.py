@@ -30,7 +30,7 @@ from bench import table
 from bench.stage import confirm, draft, fill, stage
 from smsapp.domain.message import Status
 from smsapp.store import paces
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Run, Tally
 from tests import builders
 from tests.channels.contract import HttpContract
@@ -116,9 +116,9 @@ def measure(name: str, contract: HttpContract, rows: int, rate: int) -> None:
         run = _ended(campaign.id, begun + PATIENCE * rows / rate)
         seconds = time.monotonic() - begun
         states = dict(
-            session().execute(sa.select(Tally.state, Tally.n).where(Tally.run_id == run.id, Tally.n > 0)).all()
+            current_session().execute(sa.select(Tally.state, Tally.n).where(Tally.run_id == run.id, Tally.n > 0)).all()
         )
-        learned = paces.of(session(), [row.id]).get(row.id)
+        learned = paces.of(current_session(), [row.id]).get(row.id)
     share = seconds / (rows / rate)
     seen = f"{provider.refused} refused, learned {learned.limit if learned else 0:.0f}/s"
     table.add("pace", f"{name}, {rows} at {rate}/s", f"{seconds:.1f} s", seen, share, most=LIMIT, unit="x the rate")
@@ -129,9 +129,9 @@ def measure(name: str, contract: HttpContract, rows: int, rate: int) -> None:
 def _ended(campaign_id: int, until: float) -> Run:
     """Return the campaign's run once it is over, or as it is at this moment."""
     while True:
-        session().commit()
-        session().expire_all()
-        run = session().scalar(sa.select(Run).where(Run.campaign_id == campaign_id))
+        current_session().commit()
+        current_session().expire_all()
+        run = current_session().scalar(sa.select(Run).where(Run.campaign_id == campaign_id))
         if run is not None and (run.finished_at is not None or time.monotonic() > until):
             return run
         time.sleep(0.05)

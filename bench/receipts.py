@@ -31,7 +31,7 @@ from smsapp.channels.base import Callback
 from smsapp.services import clock, intake, receipts
 from smsapp.store import runs
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Run
 from tests import builders
 
@@ -89,9 +89,9 @@ def taken(found: Stage, channel: ChannelRow, run_id: int, port: int, given: argp
     )
     confirm(campaign, template)
     took = asyncio.run(_post(web, path, raw.callbacks(run_id, seqs, PER_CALLBACK), given.per_second))
-    session().rollback()
-    going = session().scalar(sa.select(Run.finished_at).where(Run.campaign_id == campaign.id)) is None
-    session().commit()
+    current_session().rollback()
+    going = current_session().scalar(sa.select(Run.finished_at).where(Run.campaign_id == campaign.id)) is None
+    current_session().commit()
     await_end(campaign.id)
     p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
     meanwhile = "while a campaign is sent" if going else "a campaign is sent meanwhile, and ended"
@@ -104,10 +104,10 @@ def drained() -> None:
     """Wait until the worker has read what came in."""
     deadline = time.monotonic() + 120
     while receipts.unread_count(1) and time.monotonic() < deadline:
-        session().commit()
+        current_session().commit()
         receipts.apply_news(clock.now())
         time.sleep(0.05)
-    session().commit()
+    current_session().commit()
 
 
 def apply(found: Stage, count: int, port: int, database: str) -> None:
@@ -147,11 +147,11 @@ def applied(channel: ChannelRow, run_id: int, count: int) -> float:
     intake.keep(channel.id, [Callback("POST", "", {}, body) for body in stored], clock.now())
     watch = table.Stopwatch()
     receipts.apply_news(clock.now())
-    session().commit()
+    current_session().commit()
     # More came than the bound was given: what came twice and what was nobody's.
     seconds = watch.seconds() * count / (len(arrived) + 1000)
-    funnel = runs.funnels(session(), [run_id])[run_id]
-    session().commit()
+    funnel = runs.funnels(current_session(), [run_id])[run_id]
+    current_session().commit()
     missing = count // 20
     if (funnel.delivered, funnel.undelivered) != (count - missing, missing):
         raise RuntimeError(f"{funnel.delivered} delivered, {funnel.undelivered} undelivered")

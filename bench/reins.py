@@ -36,7 +36,7 @@ from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.services import clock, reports, sending, verify
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Message, Run
 from smsapp.store.segments import SegmentMember
 from tests import builders
@@ -54,8 +54,8 @@ PATIENCE = 120.0
 def _until(system: System, holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
-        session().commit()
-        session().expire_all()
+        current_session().commit()
+        current_session().expire_all()
         if holds():
             return
         if time.monotonic() > deadline:
@@ -65,20 +65,24 @@ def _until(system: System, holds: Callable[[], bool], what: str) -> None:
 
 
 def _run_of(campaign_id: int) -> int:
-    return session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).one()
+    return current_session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).one()
 
 
 def _status(campaign_id: int) -> str:
-    return session().scalars(sa.select(Campaign.status).where(Campaign.id == campaign_id)).one()
+    return current_session().scalars(sa.select(Campaign.status).where(Campaign.id == campaign_id)).one()
 
 
 def _begin(system: System, channel_id: int, segment_id: int | None = None) -> tuple[int, int]:
     """Send a campaign now, to everybody or to a segment; return it and its run once the first message has come."""
-    session().commit()  # on SQLite a transaction that has read cannot write once another process has written
+    current_session().commit()  # on SQLite a transaction that has read cannot write once another process has written
     given = {} if segment_id is None else {"segment_id": segment_id}
     campaign_id = send_at(channel_id, builders.template(channel_id), clock.now(), **given)
     sending.start(campaign_id, clock.now())
-    _until(system, lambda: bool(session().scalar(sa.select(sa.exists().where(Run.campaign_id == campaign_id)))), "run")
+    _until(
+        system,
+        lambda: bool(current_session().scalar(sa.select(sa.exists().where(Run.campaign_id == campaign_id)))),
+        "run",
+    )
     run_id = _run_of(campaign_id)
     _until(system, lambda: bool(system.counts([run_id])["submits"]), "the first message")
     return campaign_id, run_id
@@ -99,7 +103,7 @@ def pause_and_end(system: System, channel_id: int, dice: random.Random) -> tuple
 
     late = [rest_after(sending.pause)]
     funnel = reports.report(campaign_id, None, clock.now()).funnel
-    session().commit()
+    current_session().commit()
     if funnel.handed:
         wrong.append(f"{funnel.handed} are still in workers' hands though the run is paused")
     sending.resume(run_id, OPERATOR, clock.now())
@@ -111,12 +115,14 @@ def pause_and_end(system: System, channel_id: int, dice: random.Random) -> tuple
         wrong.append(f"the campaign is {_status(campaign_id)}, not stopped")
     came = {to: n for _run, to, n in system.counts([run_id])["submits"]}
     sent, cancelled = set(), set()
-    for phone, status in session().execute(sa.select(Message.phone, Message.status).where(Message.run_id == run_id)):
+    for phone, status in current_session().execute(
+        sa.select(Message.phone, Message.status).where(Message.run_id == run_id)
+    ):
         if status == Status.CANCELLED:
             cancelled.add(phone)
         elif Status(status) in {*ACCEPTED_STATES, Status.UNCONFIRMED, Status.REFUSED}:
             sent.add(phone)
-    planned = session().scalars(sa.select(Run.planned).where(Run.id == run_id)).one()
+    planned = current_session().scalars(sa.select(Run.planned).where(Run.id == run_id)).one()
     if len(sent) + len(cancelled) != planned or not cancelled:
         wrong.append(f"{len(sent)} sent and {len(cancelled)} cancelled of {planned}")
     if sent != came.keys() or max(came.values()) > 1:
@@ -155,20 +161,20 @@ def fairness(kind: str, system: System) -> list[str]:
     """Send 20 messages alone and beside a huge campaign on one channel; return what was wrong."""
     channel_id = system.channel("共用", in_flight=20)
     small = builders.segment(kind="static")
-    session().add_all(SegmentMember(segment_id=small.id, contact_id=n) for n in range(1, SMALL + 1))
-    session().commit()
+    current_session().add_all(SegmentMember(segment_id=small.id, contact_id=n) for n in range(1, SMALL + 1))
+    current_session().commit()
 
     def seconds() -> float:
         campaign_id, run_id = _begin(system, channel_id, small.id)
         _until(system, lambda: _status(campaign_id) in OVER, "the small one")
         # As the run itself has it: what this process does meanwhile, sweeps and receipts, takes longer than it.
-        run = session().get_one(Run, run_id, populate_existing=True)
+        run = current_session().get_one(Run, run_id, populate_existing=True)
         return ((run.finished_at or clock.now()) - run.opened_at).total_seconds()
 
     alone = sorted(seconds() for _ in range(9))[4]
     _huge, run_id = _begin(system, channel_id)
     beside = sorted(seconds() for _ in range(9))[4]
-    going = session().scalars(sa.select(Run.state).where(Run.id == run_id)).one()
+    going = current_session().scalars(sa.select(Run.state).where(Run.id == run_id)).one()
     sending.end(run_id, OPERATOR, clock.now())
     what = f"{SMALL} messages beside a huge campaign"
     table.add(kind, what, f"{beside:.2f} s", f"alone {alone:.2f} s", beside / alone, most=MOST_RATIO)

@@ -26,7 +26,7 @@ from smsapp.services import campaigns, clock, sms_templates
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import db, session
+from smsapp.store.db import current_session, db
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders, servers
@@ -121,8 +121,8 @@ def fill(rows: int) -> None:
             f"(WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < {rows}) SELECT i FROM s)"
         )
         made = "json_object('name', '客户' || i), json_object('$phone', '+86' || (13800000000 + i))"
-    current = session()
-    current.execute(
+    session = current_session()
+    session.execute(
         sa.text(
             "INSERT INTO contact (id, xwho, properties, phones, sources, anonymous, created_at, updated_at)"
             f" SELECT i, 'user' || i, {made}, '{{}}', false, :now, :now FROM {numbers}"
@@ -130,8 +130,8 @@ def fill(rows: int) -> None:
         {"now": builders.LONG_AGO.replace(tzinfo=None)},
     )
     if db.engine.dialect.name == "postgresql":
-        current.execute(sa.text("SELECT setval(pg_get_serial_sequence('contact', 'id'), max(id)) FROM contact"))
-    current.commit()
+        session.execute(sa.text("SELECT setval(pg_get_serial_sequence('contact', 'id'), max(id)) FROM contact"))
+    session.commit()
     if db.engine.dialect.name == "postgresql":
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(sa.text("VACUUM ANALYZE contact"))
@@ -157,10 +157,10 @@ def await_end(campaign_id: int, look: float = 0.03) -> Run:
     deadline = time.monotonic() + PATIENCE
     over = sa.select(Run.id).where(Run.campaign_id == campaign_id, Run.finished_at.is_not(None))
     while time.monotonic() < deadline:
-        found = session().scalar(over)
-        session().commit()
+        found = current_session().scalar(over)
+        current_session().commit()
         if found is not None:
-            return session().get_one(Run, found, populate_existing=True)
+            return current_session().get_one(Run, found, populate_existing=True)
         time.sleep(look)
     raise TimeoutError("the campaign has not ended")
 

@@ -32,7 +32,7 @@ from smsapp.services import uploads as uploads_service
 from smsapp.services.trail import Actor
 from smsapp.store import uploads
 from smsapp.store.contacts import Contact
-from smsapp.store.db import db, session
+from smsapp.store.db import current_session, db
 from tests import builders
 from tests.engine import confirmed
 
@@ -202,15 +202,15 @@ def hundreds(found: Stage, port: int, key: str, given: argparse.Namespace) -> No
         taken = watch.seconds()
         await_applied()
         ours.append(given.records / watch.seconds())
-        session().rollback()
+        current_session().rollback()
         profiles = [
             (xwho, properties, phones)
-            for xwho, properties, phones in session().execute(
+            for xwho, properties, phones in current_session().execute(
                 sa.select(Contact.xwho, Contact.properties, Contact.phones).where(Contact.xwho.startswith("member"))
                 .limit(given.records)
             )
         ]  # fmt: skip
-        session().rollback()
+        current_session().rollback()
         bounds.append(given.records / raw.upsert(found.raw_url, profiles, per_transaction))
         print(f"{given.records:,} taken in {taken:.2f} s, applied at {ours[-1]:,.0f}/s, upsert {bounds[-1]:,.0f}/s")
     rate, bound = statistics.median(ours), statistics.median(bounds)
@@ -231,12 +231,12 @@ async def _use_up(port: int, asked: bytes) -> None:
 def while_frozen(found: Stage, port: int, key: str, given: argparse.Namespace) -> None:
     """Measure single profiles at a fixed pace while a campaign to everybody is frozen."""
     await_applied()
-    session().execute(sa.delete(Contact))
-    session().commit()
+    current_session().execute(sa.delete(Contact))
+    current_session().commit()
     fill(given.people)
     channel = builders.channel()
     _campaign, run_id = confirmed(clock.now(), channel_id=channel.id)
-    session().commit()
+    current_session().commit()
     db.session.remove()
 
     def freeze() -> None:

@@ -24,7 +24,7 @@ from smsapp.factory import create_app
 from smsapp.store import freezing, runs
 from smsapp.store.audience import Audience
 from smsapp.store.contacts import Contact
-from smsapp.store.db import db, session
+from smsapp.store.db import current_session, db
 from smsapp.store.values import Source
 from tests import builders, servers
 
@@ -35,9 +35,9 @@ NOW = builders.LONG_AGO
 def seconds(run_id: int, audience: Audience) -> float:
     """Return how long one freeze takes; nothing of it stays."""
     begun = time.perf_counter()
-    freezing.freeze(session(), run_id, audience, 1000)
+    freezing.freeze(current_session(), run_id, audience, 1000)
     taken = time.perf_counter() - begun
-    session().rollback()
+    current_session().rollback()
     return taken
 
 
@@ -53,9 +53,9 @@ def measure(database: str, rows: int, repeats: int) -> float:
             flask_migrate.upgrade()
             stage.fill(rows)
             campaign = builders.campaign(channel_id=builders.channel().id)
-            run_id = runs.add_run(session(), campaign, NOW, NOW) or 0
-            freezing.ensure_partition(session(), run_id)
-            session().commit()
+            run_id = runs.add_run(current_session(), campaign, NOW, NOW) or 0
+            freezing.ensure_partition(current_session(), run_id)
+            current_session().commit()
             plain = Audience(sa.select(Contact.id), "$phone", values=(Source("name"),))
             bounded = replace(plain, values=(Source("name", bound=Bound()),))
             times: dict[str, list[float]] = {"plain": [], "bounded": []}

@@ -10,7 +10,7 @@ from smsapp.domain.campaign import Status
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact, Property
-from smsapp.store.db import Base, session
+from smsapp.store.db import Base, current_session
 from smsapp.store.people import Person
 from smsapp.store.segments import Segment
 from smsapp.store.sms_templates import SmsTemplate
@@ -22,8 +22,8 @@ Row = TypeVar("Row", bound=Base)
 
 def kept(row: Row) -> Row:
     """Commit the row and return it with its id."""
-    session().add(row)
-    session().commit()
+    current_session().add(row)
+    current_session().commit()
     return row
 
 
@@ -64,8 +64,8 @@ def contacts(count: int, **properties: Any) -> list[Contact]:
                 updated_at=LONG_AGO,
             )
         )
-    session().add_all(made)
-    session().commit()
+    current_session().add_all(made)
+    current_session().commit()
     return made
 
 

@@ -17,7 +17,7 @@ from smsapp.services import lane, receipts, sending
 from smsapp.services.trail import Actor
 from smsapp.store import campaigns, ledger, runs
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import Claimed
 from smsapp.store.runs import Message, Run
 from tests import builders
@@ -29,12 +29,12 @@ OPERATOR = Actor("ops")
 def confirmed(now: dt.datetime, **given: Any) -> tuple[Campaign, int]:
     """A campaign that is sending, with an open run for this moment."""
     campaign = builders.campaign(**given)
-    template = session().get(builders.SmsTemplate, campaign.template_id)
+    template = current_session().get(builders.SmsTemplate, campaign.template_id)
     assert template is not None
-    with writing() as current:
+    with writing() as session:
         campaign.confirmed_template = {"text": template.text, "signature": template.signature}
-        campaigns.move(current, campaign.id, Action.LAUNCH)
-        run_id = runs.add_run(current, campaign, now, now)
+        campaigns.move(session, campaign.id, Action.LAUNCH)
+        run_id = runs.add_run(session, campaign, now, now)
     assert run_id is not None
     return campaign, run_id
 
@@ -42,20 +42,20 @@ def confirmed(now: dt.datetime, **given: Any) -> tuple[Campaign, int]:
 def work(app: Flask, clock: FakeClock) -> None:
     """Work one lane, as a worker would; this test's session then sees what it wrote."""
     lane.send(app, clock)
-    session().commit()
-    session().expire_all()
+    current_session().commit()
+    current_session().expire_all()
 
 
 def funnel(run_id: int) -> Funnel:
-    session().expire_all()
-    found = runs.funnels(session(), [run_id])[run_id]
+    current_session().expire_all()
+    found = runs.funnels(current_session(), [run_id])[run_id]
     assert broken_identities(found) == []
     return found
 
 
 def recount(run_id: int) -> dict[str, int]:
     """Return the states of the rows themselves, for comparison with the tallies."""
-    rows = session().execute(
+    rows = current_session().execute(
         sa.select(Message.status, sa.func.count()).where(Message.run_id == run_id).group_by(Message.status)
     )
     return {ledger.name(message.Status(status)): n for status, n in rows}
@@ -63,7 +63,7 @@ def recount(run_id: int) -> dict[str, int]:
 
 def reasons(run_id: int) -> dict[tuple[str, str], int]:
     """Return (state, reason) -> messages of a run that have a reason, counted from the rows themselves."""
-    rows = session().execute(
+    rows = current_session().execute(
         sa.select(Message.status, Message.reason, sa.func.count())
         .where(Message.run_id == run_id, Message.reason.is_not(None))
         .group_by(Message.status, Message.reason)
@@ -72,24 +72,24 @@ def reasons(run_id: int) -> dict[tuple[str, str], int]:
 
 
 def status(campaign: Campaign) -> str:
-    session().refresh(campaign)
+    current_session().refresh(campaign)
     return campaign.status
 
 
 def the_run(run_id: int) -> Run:
-    found = session().get(Run, run_id, populate_existing=True)
+    found = current_session().get(Run, run_id, populate_existing=True)
     assert found is not None
     return found
 
 
 def waiting(now: dt.datetime, schedule: Schedule, due: dt.datetime) -> Campaign:
     campaign = builders.campaign(schedule=schedule.as_json(), recurring=schedule.recurring)
-    template = session().get(builders.SmsTemplate, campaign.template_id)
+    template = current_session().get(builders.SmsTemplate, campaign.template_id)
     assert template is not None
     campaign.confirmed_template = {"text": template.text, "signature": template.signature}
     campaign.status = Status.WAITING
     campaign.next_due_at = due
-    session().commit()
+    current_session().commit()
     return campaign
 
 
@@ -99,29 +99,29 @@ def daily(now: dt.datetime, **given: Any) -> Schedule:
 
 
 def refs(run_id: int) -> list[str]:
-    rows = session().scalars(sa.select(Message.seq).where(Message.run_id == run_id).order_by(Message.seq))
+    rows = current_session().scalars(sa.select(Message.seq).where(Message.run_id == run_id).order_by(Message.seq))
     return [f"{run_id}-{seq}" for seq in rows]
 
 
 def arrive(channel_id: int, clock: FakeClock, *said: Receipt) -> None:
     """Apply receipts that this channel brings."""
-    with writing() as current:
-        receipts.apply_receipts(current, {channel_id: said}, clock.now)
+    with writing() as session:
+        receipts.apply_receipts(session, {channel_id: said}, clock.now)
 
 
 def apply(clock: FakeClock, *news: Receipt) -> None:
     """Apply receipts as if the newest run's channel had brought them."""
-    channel_id = session().scalar(sa.select(Run.channel_id).order_by(Run.id.desc()).limit(1))
+    channel_id = current_session().scalar(sa.select(Run.channel_id).order_by(Run.id.desc()).limit(1))
     assert channel_id is not None
     arrive(channel_id, clock, *news)
 
 
 def claimed(campaign: Campaign, clock: FakeClock, by: str) -> Claimed:
     """A batch of the campaign's runs in the hands of this worker, for a minute."""
-    with writing() as current:
+    with writing() as session:
         until = clock.now + dt.timedelta(seconds=60)
-        ours = current.scalars(sa.select(Run.id).where(Run.campaign_id == campaign.id)).all()
-        (found,) = ledger.claim_batches(current, ours, 0, by, until)
+        ours = session.scalars(sa.select(Run.id).where(Run.campaign_id == campaign.id)).all()
+        (found,) = ledger.claim_batches(session, ours, 0, by, until)
     return found
 
 
@@ -134,5 +134,5 @@ def in_hands(people: int, clock: FakeClock, by: str) -> tuple[Campaign, int, Cla
 
 
 def campaign_due(campaign: Campaign) -> dt.datetime | None:
-    session().refresh(campaign)
+    current_session().refresh(campaign)
     return campaign.next_due_at

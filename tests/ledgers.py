@@ -16,7 +16,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.freezing import ensure_partition
 from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
@@ -77,8 +77,8 @@ def run(
         "started_at": slot,
     }
     made = builders.kept(Run(**(values | given)))
-    current = session()
-    ensure_partition(current, made.id)
+    session = current_session()
+    ensure_partition(session, made.id)
     people = builders.contacts(planned)
     seq = 0
     for status, reason, code, n in lots:
@@ -86,14 +86,14 @@ def run(
         batch = Batch(run_id=made.id, no=seq + 1, lo=seq + 1, hi=seq + n, state=state)
         if state == BatchState.HANDED:
             batch.claim, batch.lease_until = "worker", slot + dt.timedelta(hours=1)
-        current.add(batch)
+        session.add(batch)
         for _ in range(n):
-            current.add(_message(made, seq + 1, people[seq], status, reason, code))
+            session.add(_message(made, seq + 1, people[seq], status, reason, code))
             seq += 1
-    _count(current, made, lots, left)
+    _count(session, made, lots, left)
     for reason, n in left.items():
-        current.add_all(Exclusion(run_id=made.id, contact_id=_left_out(reason).id, reason=reason) for _ in range(n))
-    current.commit()
+        session.add_all(Exclusion(run_id=made.id, contact_id=_left_out(reason).id, reason=reason) for _ in range(n))
+    session.commit()
     return made
 
 
@@ -122,19 +122,19 @@ def _left_out(reason: Left) -> Contact:
     return builders.contact(phone=number)
 
 
-def _count(current: Session, made: Run, lots: Sequence[Lot], left: dict[Left, int]) -> None:
+def _count(session: Session, made: Run, lots: Sequence[Lot], left: dict[Left, int]) -> None:
     tallies: Counter[tuple[str, str]] = Counter()
     for status, reason, _code, n in lots:
         tallies[status.name.lower(), reason] += n
     for why, n in left.items():
         tallies["excluded", why] += n
-    current.add_all(Tally(run_id=made.id, state=state, reason=why, n=n) for (state, why), n in tallies.items())
+    session.add_all(Tally(run_id=made.id, state=state, reason=why, n=n) for (state, why), n in tallies.items())
     heard = int(made.slot.timestamp()) + 60
     start = heard - heard % BUCKET_SECONDS
     for state in ("delivered", "undelivered"):
         n = sum(count for (known, _), count in tallies.items() if known == state)
         if n:
-            current.add(ReceiptBucket(run_id=made.id, bucket=start, state=state, n=n))
+            session.add(ReceiptBucket(run_id=made.id, bucket=start, state=state, n=n))
 
 
 def campaign(**given: Any) -> Campaign:

@@ -31,7 +31,7 @@ from bench.chaos.story import LEVELS, PRICE, TEXT, Told, play
 from bench.chaos.system import running
 from smsapp.cli.reports import command as reports_command
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from tests import builders
 
 DATABASES = ("sqlite", "postgresql")
@@ -53,8 +53,8 @@ def rounds(kind: str, count: int, people: int, seed: int, *, hosts: bool) -> lis
                 (channel, builders.template(channel, text=TEXT))
                 for channel in (system.channel("一"), system.channel("二", PACED))
             ]
-            session().execute(sa.update(ChannelRow).values(price=PRICE, currency="CNY"))
-            session().commit()
+            current_session().execute(sa.update(ChannelRow).values(price=PRICE, currency="CNY"))
+            current_session().commit()
             for n in range(1, count + 1):
                 one = play(system, ways[: system.dice.randint(1, 2)], people)
                 told.append(one)
@@ -62,7 +62,7 @@ def rounds(kind: str, count: int, people: int, seed: int, *, hosts: bool) -> lis
                 if any("stuck" in line for line in one.broken):
                     _show_logs(folder / "s")
                     break
-            session().commit()
+            current_session().commit()
             checked = system.app.test_cli_runner().invoke(reports_command, ["verify"], obj=None)
             print(f"flask reports verify: {checked.output.strip()}", flush=True)
             if checked.exit_code:

@@ -18,7 +18,7 @@ from smsapp.services import approvals, clock, reports, sending, verify
 from smsapp.services import receipts as inbox
 from smsapp.store import ledger
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Message, Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -99,15 +99,15 @@ def play(system: System, ways: Sequence[tuple[int, SmsTemplate]], people: int) -
 
 def _over(campaigns: Sequence[int]) -> bool:
     try:
-        session().commit()
+        current_session().commit()
         return all(_standing(one) in OVER for one in campaigns)
     except AWAY:
-        session().rollback()
+        current_session().rollback()
         return False
 
 
 def _standing(campaign_id: int) -> str | None:
-    return session().scalar(sa.select(Campaign.status).where(Campaign.id == campaign_id))
+    return current_session().scalar(sa.select(Campaign.status).where(Campaign.id == campaign_id))
 
 
 def _settle_receipts(system: System, told: Told, begun: float) -> None:
@@ -123,9 +123,9 @@ def _settle_receipts(system: System, told: Told, begun: float) -> None:
 
 
 def _count(system: System, campaigns: Sequence[int], people: int, told: Told) -> None:
-    session().commit()
+    current_session().commit()
     for campaign_id in campaigns:
-        runs = session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).all()
+        runs = current_session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).all()
         if len(runs) != 1:
             told.broken.append(f"campaign {campaign_id} has {len(runs)} runs")
             continue
@@ -140,7 +140,7 @@ def _count_cost(campaign_id: int, told: Told) -> None:
     costs = reports.report(campaign_id, None, clock.now()).costs
     parts = sa.select(sa.func.coalesce(sa.func.sum(Message.parts), 0)).join(Run, Run.id == Message.run_id)
     accepted = parts.where(Run.campaign_id == campaign_id, Message.status.in_(sorted(ACCEPTED_STATES)))
-    due = int(session().scalar(accepted) or 0) * PRICE
+    due = int(current_session().scalar(accepted) or 0) * PRICE
     shown = sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
     told.cost += shown
     if shown != due:
@@ -158,7 +158,7 @@ def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
     lengths = {to: length for _run, to, _n, length in counted["submits"]}
     troubled = {int(ref.partition("-")[2]) for ref in counted["troubled"]}
     rows = (
-        session()
+        current_session()
         .execute(sa.select(Message.seq, Message.phone, Message.status, Message.reason).where(Message.run_id == run_id))
         .all()
     )
@@ -168,7 +168,7 @@ def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
     told.held += sum(hi - lo + 1 for lo, hi in ledger.joined(held))
     told.troubled += len(troubled)
     broken: list[str] = []
-    stored = session().scalar(sa.select(Run.parts).where(Run.id == run_id)) or 0
+    stored = current_session().scalar(sa.select(Run.parts).where(Run.id == run_id)) or 0
     came_to = sum(
         _parts(lengths[phone]) for _seq, phone, status, _why in rows if status in ACCEPTED_STATES and phone in lengths
     )

@@ -27,7 +27,7 @@ from smsapp.channels.gateway import Gateway
 from smsapp.factory import create_app
 from smsapp.services import channels, clock, receipts, sending
 from smsapp.services.trail import Actor
-from smsapp.store.db import db, session
+from smsapp.store.db import current_session, db
 from smsapp.store.runs import Batch, BatchState
 from tests.journey.kannel import free_ports, listens, wait_for
 from tests.journey.processes import PATIENCE, Processes, family
@@ -154,13 +154,13 @@ class System:
         with self.app.app_context():
             while True:
                 try:
-                    rows = session().execute(
+                    rows = current_session().execute(
                         sa.select(Batch.run_id, Batch.lo, Batch.hi).where(Batch.state == BatchState.HANDED)
                     )
                     self.held += [(run, lo, hi) for run, lo, hi in rows]
                     return
                 except DBAPIError:
-                    session().rollback()
+                    current_session().rollback()
                     self._bring_back("postgres", now=True)
 
     def _bring_back(self, name: str, *, now: bool = False) -> None:

@@ -22,7 +22,7 @@ from smsapp.services import trail
 from smsapp.services.trail import Actor
 from smsapp.store import queue, runs
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 
@@ -73,8 +73,8 @@ def difference(run: Run) -> Difference | None:
     """Return what has changed under a run that is held for its template; None for any other run."""
     if run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:
         return None
-    campaign = session().get(Campaign, run.campaign_id, populate_existing=True)
-    template = _template(session(), campaign)
+    campaign = current_session().get(Campaign, run.campaign_id, populate_existing=True)
+    template = _template(current_session(), campaign)
     words = _words_of(run, campaign)
     before = full_text(words.get("signature", ""), words.get("text", ""))
     now = full_text(template.signature, template.text) if template else ""
@@ -90,10 +90,10 @@ def difference(run: Run) -> Difference | None:
     )
 
 
-def _template(current: Session, campaign: Campaign | None) -> SmsTemplate | None:
+def _template(session: Session, campaign: Campaign | None) -> SmsTemplate | None:
     if campaign is None or campaign.template_id is None:
         return None
-    return current.get(SmsTemplate, campaign.template_id, populate_existing=True)
+    return session.get(SmsTemplate, campaign.template_id, populate_existing=True)
 
 
 def _words_of(run: Run, campaign: Campaign | None) -> dict[str, Any]:
@@ -117,12 +117,12 @@ def _problems(run: Run, campaign: Campaign | None, template: SmsTemplate | None)
     return [Problem("variable_unmapped", "template", {"variable": name}) for name in unmapped(names, campaign.mapping)]
 
 
-def check_resumed(current: Session, run: Run) -> None:
+def check_resumed(session: Session, run: Run) -> None:
     """Raise Refusal if a run held for its template still differs from it: its new words have to be accepted."""
     if run.hold_reason not in TEMPLATE_HOLDS:
         return
-    campaign = current.get(Campaign, run.campaign_id, populate_existing=True)
-    template = _template(current, campaign)
+    campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
+    template = _template(session, campaign)
     problems = _problems(run, campaign, template)
     if not problems and template is not None and _words_of(run, campaign) != confirmed_words(template):
         problems = [Problem("template_to_accept", "template")]
@@ -136,12 +136,12 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
     `mark` is the one of the words read. Raises Outrun if the run or the template has moved on, Refusal with what keeps
     these words from being sent.
     """
-    with writing() as current:
-        run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
+    with writing() as session:
+        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
         if run is None or run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:
             raise Outrun(run=run_id)
-        campaign = current.get(Campaign, run.campaign_id, populate_existing=True)
-        template = _template(current, campaign)
+        campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
+        template = _template(session, campaign)
         problems = _problems(run, campaign, template)
         if problems or campaign is None or template is None:
             raise Refusal(*problems)
@@ -150,14 +150,14 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
         campaign.confirmed_template = confirmed_words(template)
         if run.started_at is not None:
             run.template = {**run.template, **confirmed_words(template), "code": template.code, "name": template.name}
-        current.flush()
-        if not runs.go_on(current, run):
+        session.flush()
+        if not runs.go_on(session, run):
             raise Outrun(run=run_id)
-        trail.note(current, actor, "accept", "run", run_id, now, template=template.name)
+        trail.note(session, actor, "accept", "run", run_id, now, template=template.name)
     queue.ring(queue.SEND, "send", run_id)
 
 
-def hold_running(current: Session, channel_id: int, now: dt.datetime) -> int:
+def hold_running(session: Session, channel_id: int, now: dt.datetime) -> int:
     """Hold the channel's runs being sent with what is not the approved text any more; return how many.
 
     What the next batch would find out at the provider is found out here.
@@ -167,10 +167,10 @@ def hold_running(current: Session, channel_id: int, now: dt.datetime) -> int:
     going = going.where(Run.finished_at.is_(None), Run.state == RunState.SENDING, Run.started_at.is_not(None))
     going = going.where(Run.channel_id == channel_id, SmsTemplate.channel_id == channel_id)
     held = 0
-    for run, campaign, template in current.execute(going).all():
+    for run, campaign, template in session.execute(going).all():
         its_own = run.template.get("code") == template.code
         why = change(_words_of(run, campaign), template) if its_own else None
-        if why and runs.hold(current, run.id, why, None, now, Run.state == RunState.SENDING):
+        if why and runs.hold(session, run.id, why, None, now, Run.state == RunState.SENDING):
             log.warning("run.held run=%s reason=%s", run.id, why)
             held += 1
     return held

@@ -23,7 +23,7 @@ from smsapp.store import retries
 from smsapp.store.audience import Audience, Cap, tallied
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import property_types, redirects
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Preference
 from smsapp.store.segments import Segment, members
 from smsapp.store.settings import settings
@@ -57,7 +57,7 @@ def describe(
     now: dt.datetime,
 ) -> Audience:
     """Return what decides who gets a message; raises NotFound if the segment is gone."""
-    segment = session().get(Segment, segment_id)
+    segment = current_session().get(Segment, segment_id)
     if segment is None:
         raise NotFound("segment")
     return _described(lambda _property: members(segment, now), channel_id, template_id, mapping, now)
@@ -81,8 +81,8 @@ def _described(
     mapping: Mapping[str, Any] | None,
     now: dt.datetime,
 ) -> Audience:
-    channel = session().get(ChannelRow, channel_id) if channel_id else None
-    template = session().get(SmsTemplate, template_id) if template_id else None
+    channel = current_session().get(ChannelRow, channel_id) if channel_id else None
+    template = current_session().get(SmsTemplate, template_id) if template_id else None
     phone_property = channel.phone_property if channel else "$phone"
     return Audience(
         members=members(phone_property),
@@ -97,7 +97,7 @@ def _described(
 
 def bound_of(template: SmsTemplate, variable: str) -> Bound:
     """Return what may fill a variable: as the template declares it, its length as the channel's provider limits it."""
-    channel = session().get(ChannelRow, template.channel_id)
+    channel = current_session().get(ChannelRow, template.channel_id)
     kind = channels.kinds().get(channel.kind) if channel else None
     return declared(template.allowed.get(variable), kind.longest_value if kind else None)
 
@@ -116,7 +116,7 @@ def sources(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Source]:
 
 def caps(now: dt.datetime) -> list[Cap]:
     """Return the frequency caps in force: calendar days of the default zone, today and the last seven."""
-    kept = session().get(Preference, CAPS)
+    kept = current_session().get(Preference, CAPS)
     if kept is None or not kept.value.get("enabled"):
         return []
     today = now.astimezone(ZoneInfo(settings().DEFAULT_ZONE)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -138,7 +138,7 @@ def counts(
 
 def tally(audience: Audience) -> AudienceCounts:
     """Count any contacts, kept as a segment or not, by what would become of them."""
-    found = tallied(session(), audience)
+    found = tallied(current_session(), audience)
     left_out: dict[str, int] = {reason: n for reason, n in found.items() if reason is not None}
     return AudienceCounts(sum(found.values()), found.get(None, 0), left_out)
 

@@ -14,7 +14,7 @@ from smsapp.domain.errors import NotFound
 from smsapp.services import channels, trail
 from smsapp.services.trail import Actor
 from smsapp.store import channels as store
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 
 CALLED = "smsapp.channels.called"
 CALLED_SECONDS = 1.0
@@ -45,7 +45,7 @@ def by_token(token: str, now: dt.datetime, *, anew: bool = False) -> Called:
         if found is None:
             raise NotFound("channel")
         called = Called(found.id, channels.adapter_of(found), channels.callback_url(found, token))
-        session().commit()  # nothing is held open while the callback is checked and kept
+        current_session().commit()  # nothing is held open while the callback is checked and kept
         known[token] = (called, time.monotonic() + CALLED_SECONDS)
     return called
 
@@ -55,10 +55,10 @@ def rotate(channel_id: int, actor: Actor, now: dt.datetime, grace: dt.timedelta 
 
     An address that was replaced earlier ends at once.
     """
-    with writing() as current:
-        found = channels.locked(current, channel_id)
+    with writing() as session:
+        found = channels.locked(session, channel_id)
         found.old_callback_token, found.old_callback_until = found.callback_token, now + grace
         found.callback_token, found.updated_at = secrets.token_urlsafe(32), now
         hours = grace.total_seconds() / 3600
-        trail.note(current, actor, "rotate_callback", "channel", channel_id, now, name=found.name, hours=round(hours))
+        trail.note(session, actor, "rotate_callback", "channel", channel_id, now, name=found.name, hours=round(hours))
     return channels.callback_url(found)

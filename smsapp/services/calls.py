@@ -127,19 +127,19 @@ def _last(statuses: Sequence[int]) -> int | None:
     return statuses[-1] if statuses else None
 
 
-def write_down(current: Session, channel_id: int, adapter: Channel, calls: Calls, now: dt.datetime) -> None:
+def write_down(session: Session, channel_id: int, adapter: Channel, calls: Calls, now: dt.datetime) -> None:
     """Add a batch's calls to the channel's hours and log, in the caller's transaction."""
-    store.add(current, channel_id, calls.counts, now)
+    store.add(session, channel_id, calls.counts, now)
     chosen = sorted([*calls.good, *calls.bad], key=lambda call: call.begun)
-    store.keep(current, [_row(channel_id, adapter, call, now) for call in chosen])
+    store.keep(session, [_row(channel_id, adapter, call, now) for call in chosen])
 
 
-def note(current: Session, channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> None:
+def note(session: Session, channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> None:
     """Add one call to the channel's log and, if it carried messages, to its hours."""
     if call.messages:
         reason = "" if call.result is Check.OK else call.outcome or ""
-        store.add(current, channel_id, {(call.result, reason): call.messages}, now)
-    store.keep(current, [_row(channel_id, adapter, call, now)])
+        store.add(session, channel_id, {(call.result, reason): call.messages}, now)
+    store.keep(session, [_row(channel_id, adapter, call, now)])
 
 
 def _row(channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> dict[str, Any]:
@@ -167,6 +167,6 @@ def scrubbed(code: str, adapter: Channel | None) -> str:
 
 def forget_old(now: dt.datetime) -> None:
     """Remove hours and calls nobody looks at any more."""
-    with writing() as current:
-        store.forget_hours(current, now - KEPT)
-        store.forget_calls(current, MOST_CALLS)
+    with writing() as session:
+        store.forget_hours(session, now - KEPT)
+        store.forget_calls(session, MOST_CALLS)

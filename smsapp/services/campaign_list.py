@@ -17,7 +17,7 @@ from smsapp.domain.schedule import Fire, Schedule
 from smsapp.store import campaign_list, recipients, runs
 from smsapp.store.campaigns import Campaign, due_between
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Person
 from smsapp.store.runs import Run
 from smsapp.store.segments import Segment
@@ -122,14 +122,14 @@ class Listing:
 
 def listing(wanted: Wanted, now: dt.datetime, *, after: int = 0, before: int = 0, limit: int = PAGE) -> Listing:
     """Return the page behind the campaign `after`, or in front of `before`, or the first one."""
-    page = campaign_list.page(session(), wanted, after=after, before=before, limit=limit)
+    page = campaign_list.page(current_session(), wanted, after=after, before=before, limit=limit)
     rows = lines(page.ids)
     ahead = upcoming(now, AHEAD, SHOWN_AHEAD + 1)
     return Listing(
         lines=rows,
         newer=page.ids[0] if page.newer and page.ids else 0,
         older=page.ids[-1] if page.older and page.ids else 0,
-        counts=campaign_list.counts(session(), wanted),
+        counts=campaign_list.counts(current_session(), wanted),
         ahead=ahead[:SHOWN_AHEAD],
         more_ahead=len(ahead) > SHOWN_AHEAD,
         refresh=_refresh(rows, now),
@@ -140,7 +140,7 @@ def lines(ids: Sequence[int]) -> list[Line]:
     """Return the rows of these campaigns in this order; those that are gone are left out."""
     if not ids:
         return []
-    rows = session().execute(
+    rows = current_session().execute(
         sa.select(Campaign, Segment.name, ChannelRow.name, Person.name)
         .outerjoin(Segment, Segment.id == Campaign.segment_id)
         .outerjoin(ChannelRow, ChannelRow.id == Campaign.channel_id)
@@ -149,17 +149,19 @@ def lines(ids: Sequence[int]) -> list[Line]:
         .execution_options(populate_existing=True)
     )
     found = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
-    funnels = runs.campaign_funnels(session(), ids)
-    going = {run.campaign_id: run for run in campaign_list.going(session(), ids)}
-    latest = {run.campaign_id: run for run in campaign_list.latest(session(), ids)}
-    sendings = campaign_list.sendings(session(), [id_ for id_ in ids if id_ in found and found[id_][0].recurring])
+    funnels = runs.campaign_funnels(current_session(), ids)
+    going = {run.campaign_id: run for run in campaign_list.going(current_session(), ids)}
+    latest = {run.campaign_id: run for run in campaign_list.latest(current_session(), ids)}
+    sendings = campaign_list.sendings(
+        current_session(), [id_ for id_ in ids if id_ in found and found[id_][0].recurring]
+    )
     made = []
     for campaign_id in ids:
         if campaign_id not in found:
             continue
         campaign, segment, channel, creator = found[campaign_id]
         run = going.get(campaign_id)
-        pace = recipients.pace(session(), run.id) if run and run.state == RunState.SENDING else None
+        pace = recipients.pace(current_session(), run.id) if run and run.state == RunState.SENDING else None
         names = (segment or "", channel or "", creator or "")
         made.append(
             Line(
@@ -179,7 +181,7 @@ def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[Ahead]:
     """Return the first `most` fires of waiting campaigns within the span; those that should have begun come first."""
     found: list[Ahead] = []
     # The earliest fires belong to the campaigns that are due first, so no more than `most` of them have to be read.
-    for campaign in due_between(session(), now - OVERDUE, now + span, most):
+    for campaign in due_between(current_session(), now - OVERDUE, now + span, most):
         if campaign.next_due_at is not None:
             schedule = Schedule.from_json(campaign.schedule)
             before = campaign.next_due_at - dt.timedelta(seconds=1)
@@ -190,7 +192,9 @@ def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[Ahead]:
 def _refresh(rows: Sequence[Line], now: dt.datetime) -> int | None:
     wishes = [wish for one in rows if (wish := _wish(one, now)) is not None]
     finished = campaign_list.finished_since(
-        session(), [one.campaign.id for one in rows if one.funnel and one.funnel.awaiting], now - RECEIPTS_WATCHED
+        current_session(),
+        [one.campaign.id for one in rows if one.funnel and one.funnel.awaiting],
+        now - RECEIPTS_WATCHED,
     )
     return min([*wishes, *([RECEIPTS] if finished else [])], default=None)
 

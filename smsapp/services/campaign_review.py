@@ -31,7 +31,7 @@ from smsapp.store import audience as people
 from smsapp.store.campaigns import Campaign, due_between
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.segments import Segment
 from smsapp.store.sms_templates import SmsTemplate
 
@@ -123,7 +123,7 @@ class _Letters:
         contact_id = next(iter(ids.c))
         beyond = contact_id < start if backwards else contact_id > start
         order = contact_id.desc() if backwards else contact_id.asc()
-        return list(session().scalars(sa.select(contact_id).where(beyond).order_by(order).limit(n)))
+        return list(current_session().scalars(sa.select(contact_id).where(beyond).order_by(order).limit(n)))
 
     def _written(self, members: Sequence[int], *, backwards: bool = False) -> Iterator[Letter]:
         """Yield the letters of those among `members` who can be written to.
@@ -133,7 +133,7 @@ class _Letters:
         described = replace(self.chosen, members=sa.select(Contact.id).where(Contact.id.in_(members)), caps=())
         found = people.people(described).subquery()
         order = found.c.contact_id.desc() if backwards else found.c.contact_id.asc()
-        rows = session().execute(
+        rows = current_session().execute(
             sa.select(found.c.contact_id, Contact.xwho, found.c.phone, found.c.params)
             .join(Contact, Contact.id == found.c.contact_id)
             .where(found.c.reason.is_(None))
@@ -158,25 +158,25 @@ class Look:
 
     @cached_property
     def segment(self) -> Segment | None:
-        return session().get(Segment, self.draft.segment_id) if self.draft.segment_id else None
+        return current_session().get(Segment, self.draft.segment_id) if self.draft.segment_id else None
 
     @cached_property
     def channel(self) -> ChannelRow | None:
-        return session().get(ChannelRow, self.draft.channel_id) if self.draft.channel_id else None
+        return current_session().get(ChannelRow, self.draft.channel_id) if self.draft.channel_id else None
 
     @cached_property
     def template(self) -> SmsTemplate | None:
-        return session().get(SmsTemplate, self.draft.template_id) if self.draft.template_id else None
+        return current_session().get(SmsTemplate, self.draft.template_id) if self.draft.template_id else None
 
     @cached_property
     def second_channel(self) -> ChannelRow | None:
-        return session().get(ChannelRow, self.draft.second_channel_id) if self.draft.second_channel_id else None
+        return current_session().get(ChannelRow, self.draft.second_channel_id) if self.draft.second_channel_id else None
 
     @cached_property
     def second_template(self) -> SmsTemplate | None:
         """The counterpart on the second channel; None without a second channel."""
         there = self.draft.second_template_id if self.draft.second_channel_id else None
-        return session().get(SmsTemplate, there) if there else None
+        return current_session().get(SmsTemplate, there) if there else None
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -217,7 +217,7 @@ class Look:
         """How many parts a sample of the segment's texts takes; None while nothing can be measured."""
         if self._letters is None:
             return None
-        last = session().scalar(sa.select(sa.func.max(Contact.id))) or 0
+        last = current_session().scalar(sa.select(sa.func.max(Contact.id))) or 0
         parts: dict[int, int] = {}
         for place in range(PLACES):
             sampled = self._letters.slice(last * place // PLACES, SAMPLED // PLACES)
@@ -361,7 +361,7 @@ class Review(Look):
             nights = {"nights": self.forecast.pauses}
             found.append(Problem("pauses_in_quiet_hours", "schedule", nights, warning=True))
         if self._begins is not None and self.draft.segment_id is not None:
-            near = due_between(session(), self._begins - NEARBY, self._begins + NEARBY, 500)
+            near = due_between(current_session(), self._begins - NEARBY, self._begins + NEARBY, 500)
             same = [other.name for other in near if other.segment_id == self.draft.segment_id]
             if same:
                 facts = {"n": len(same), "name": same[0]}
@@ -373,8 +373,8 @@ class Review(Look):
 def begins(campaign: Campaign, now: dt.datetime) -> dt.datetime:
     """Return when the next text of a confirmed campaign may leave: at its time, or when the quiet hours are over."""
     start = max(campaign.next_due_at or now, now)
-    template = session().get(SmsTemplate, campaign.template_id)
-    channel = session().get(ChannelRow, campaign.channel_id)
+    template = current_session().get(SmsTemplate, campaign.template_id)
+    channel = current_session().get(ChannelRow, campaign.channel_id)
     if template is None or channel is None:
         return start
     hours = frozen.quiet_hours(template, channel, campaign.zone)

@@ -22,7 +22,7 @@ from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns, queue, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.segments import Segment
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
@@ -79,15 +79,15 @@ def draft_of(campaign: Campaign) -> Draft:
 
 def get(campaign_id: int) -> Campaign:
     """Return the campaign; raises NotFound if there is none or it was deleted."""
-    return _found(session(), campaign_id)
+    return _found(current_session(), campaign_id)
 
 
 def create_draft(draft: Draft, actor: Actor, now: dt.datetime) -> int:
     """Store a new draft, complete or not, and return its id; raises Refusal if a part of it cannot be stored."""
-    with writing() as current:
-        _refuse_unfit(current, draft)
-        campaign_id = _add(current, draft, actor, now)
-        note(current, actor, "create", NOUN, campaign_id, now, name=draft.name)
+    with writing() as session:
+        _refuse_unfit(session, draft)
+        campaign_id = _add(session, draft, actor, now)
+        note(session, actor, "create", NOUN, campaign_id, now, name=draft.name)
     return campaign_id
 
 
@@ -96,13 +96,13 @@ def save_draft(campaign_id: int, version: int, draft: Draft, actor: Actor, now: 
 
     Raises Overtaken if somebody else saved something different meanwhile, Outrun if it is no draft any more.
     """
-    with writing() as current:
-        campaign = _found(current, campaign_id)
+    with writing() as session:
+        campaign = _found(session, campaign_id)
         if campaign.status == Status.DRAFT and draft_of(campaign) == draft:
             return campaign.version
-        _refuse_unfit(current, draft)
+        _refuse_unfit(session, draft)
         saved = campaigns.move(
-            current,
+            session,
             campaign_id,
             Action.EDIT,
             Campaign.version == version,
@@ -112,17 +112,17 @@ def save_draft(campaign_id: int, version: int, draft: Draft, actor: Actor, now: 
             updated_at=now,
         )
         if not saved:
-            campaign = _found(current, campaign_id)
+            campaign = _found(session, campaign_id)
             if campaign.status != Status.DRAFT:
                 raise Outrun(status=campaign.status)
             raise Overtaken(draft_of(campaign), campaign.version)
-        note(current, actor, "edit", NOUN, campaign_id, now, name=draft.name, version=version + 1)
+        note(session, actor, "edit", NOUN, campaign_id, now, name=draft.name, version=version + 1)
     return version + 1
 
 
 def problems(draft: Draft, now: dt.datetime) -> list[Problem]:
     """Return what still keeps this draft from going out, in the order of the form's sections."""
-    return rules.problems(_facts(session(), draft, now))
+    return rules.problems(_facts(current_session(), draft, now))
 
 
 def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: dt.datetime) -> Status:
@@ -134,18 +134,18 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
     due: dt.datetime | None = None
     run_id: int | None = None
     reviewed = _reviewed(campaign_id, now)  # before the transaction: a million people take a while to count
-    with writing() as current:
-        campaign = _found(current, campaign_id)
+    with writing() as session:
+        campaign = _found(session, campaign_id)
         draft = draft_of(campaign)
         if campaign.status != Status.DRAFT:
             raise Outrun(status=campaign.status)
         if campaign.version != version:
             raise Overtaken(draft, campaign.version)
-        lacking = rules.problems(_facts(current, draft, now))
-        template = _template(current, draft.template_id)
+        lacking = rules.problems(_facts(session, draft, now))
+        template = _template(session, draft.template_id)
         if lacking or template is None:
             raise Refusal(*lacking)
-        second = _template(current, draft.second_template_id if draft.second_channel_id else None)
+        second = _template(session, draft.second_template_id if draft.second_channel_id else None)
         if seen(template, second) != seen_text:
             raise Refusal(Problem("template_changed_since_review", "template"))
         values = {
@@ -156,16 +156,16 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
             "failure": "",
         }
         if draft.schedule.kind is Kind.NOW:
-            taken = campaigns.move(current, campaign_id, Action.LAUNCH, Campaign.version == version, **values)
-            run_id = runs.add_run(current, _found(current, campaign_id), slot=now, now=now) if taken else None
+            taken = campaigns.move(session, campaign_id, Action.LAUNCH, Campaign.version == version, **values)
+            run_id = runs.add_run(session, _found(session, campaign_id), slot=now, now=now) if taken else None
         else:
             due = schedules.next_due(draft.schedule, now)
             values["next_due_at"] = due
-            taken = campaigns.move(current, campaign_id, Action.SCHEDULE, Campaign.version == version, **values)
+            taken = campaigns.move(session, campaign_id, Action.SCHEDULE, Campaign.version == version, **values)
         if not taken:
-            raise Outrun(status=_found(current, campaign_id).status)
+            raise Outrun(status=_found(session, campaign_id).status)
         facts = {"next_due_at": due.isoformat()} if due else {}
-        note(current, actor, "confirm", NOUN, campaign_id, now, name=campaign.name, **facts)
+        note(session, actor, "confirm", NOUN, campaign_id, now, name=campaign.name, **facts)
     if due is not None:
         sending.ring_when_due(campaign_id, due)
         return Status.WAITING
@@ -188,11 +188,11 @@ def seen(template: SmsTemplate, second: SmsTemplate | None) -> str:
 
 def stop(campaign_id: int, actor: Actor, now: dt.datetime) -> None:
     """Keep a waiting campaign from beginning (again). Raises Outrun if a worker was first, or it does not wait."""
-    with writing() as current:
-        campaign = _found(current, campaign_id)
-        if not campaigns.move(current, campaign_id, Action.STOP, next_due_at=None):
-            raise Outrun(status=_found(current, campaign_id).status)
-        note(current, actor, "stop", NOUN, campaign_id, now, name=campaign.name)
+    with writing() as session:
+        campaign = _found(session, campaign_id)
+        if not campaigns.move(session, campaign_id, Action.STOP, next_due_at=None):
+            raise Outrun(status=_found(session, campaign_id).status)
+        note(session, actor, "stop", NOUN, campaign_id, now, name=campaign.name)
     queue.take_back(sending.ring_id(campaign_id))
 
 
@@ -202,13 +202,13 @@ def delete(campaign_ids: Iterable[int], actor: Actor, now: dt.datetime) -> list[
     Their ledgers stay: frequency caps and the audit need them.
     """
     kept = []
-    with writing() as current:
+    with writing() as session:
         for campaign_id in campaign_ids:
-            campaign = campaigns.found(current, campaign_id)
+            campaign = campaigns.found(session, campaign_id)
             if campaign is None:
                 continue
-            if campaigns.move(current, campaign_id, Action.DELETE, deleted_at=now):
-                note(current, actor, "delete", NOUN, campaign_id, now, name=campaign.name)
+            if campaigns.move(session, campaign_id, Action.DELETE, deleted_at=now):
+                note(session, actor, "delete", NOUN, campaign_id, now, name=campaign.name)
             else:
                 kept.append(campaign_id)
     return kept
@@ -225,19 +225,19 @@ class Copied:
 
 def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> Copied:
     """Store a copy of the campaign, in any status, as a new draft under `name`."""
-    with writing() as current:
-        draft = draft_of(_found(current, campaign_id))
+    with writing() as session:
+        draft = draft_of(_found(session, campaign_id))
         schedule = schedules.moved_forward(draft.schedule, now)
         copy = replace(draft, name=name, schedule=schedule)
         if not name.strip():
             raise Refusal(Problem("name_missing", "name"))
-        _refuse_unfit(current, copy)
-        copy_id = _add(current, copy, actor, now)
-        note(current, actor, "copy", NOUN, copy_id, now, name=name, source=campaign_id)
+        _refuse_unfit(session, copy)
+        copy_id = _add(session, copy, actor, now)
+        note(session, actor, "copy", NOUN, copy_id, now, name=name, source=campaign_id)
     return Copied(copy_id, moved=schedule != draft.schedule)
 
 
-def _add(current: Session, draft: Draft, actor: Actor, now: dt.datetime) -> int:
+def _add(session: Session, draft: Draft, actor: Actor, now: dt.datetime) -> int:
     campaign = Campaign(
         **_columns(draft),
         status=Status.DRAFT,
@@ -247,8 +247,8 @@ def _add(current: Session, draft: Draft, actor: Actor, now: dt.datetime) -> int:
         updated_by=actor.person_id,
         updated_at=now,
     )
-    current.add(campaign)
-    current.flush()
+    session.add(campaign)
+    session.flush()
     return campaign.id
 
 
@@ -267,14 +267,14 @@ def _columns(draft: Draft) -> dict[str, Any]:
     }
 
 
-def _found(current: Session, campaign_id: int) -> Campaign:
-    campaign = campaigns.found(current, campaign_id)
+def _found(session: Session, campaign_id: int) -> Campaign:
+    campaign = campaigns.found(session, campaign_id)
     if campaign is None:
         raise NotFound(NOUN)
     return campaign
 
 
-def _refuse_unfit(current: Session, draft: Draft) -> None:
+def _refuse_unfit(session: Session, draft: Draft) -> None:
     """Raise Refusal for what not even a draft can hold: names too long, choices that are gone, unknown zones."""
     found = []
     if len(draft.name) > LONGEST_NAME:
@@ -286,7 +286,7 @@ def _refuse_unfit(current: Session, draft: Draft) -> None:
         ("channel", ChannelRow, draft.second_channel_id),
         ("template", SmsTemplate, draft.second_template_id),
     ):
-        if chosen is not None and current.scalar(sa.select(table.id).where(table.id == chosen)) is None:
+        if chosen is not None and session.scalar(sa.select(table.id).where(table.id == chosen)) is None:
             found.append(Problem(f"{place}_gone", place))
     if not schedules.known_zone(draft.schedule.zone):
         found.append(Problem("zone_unknown", "schedule", {"zone": draft.schedule.zone}))
@@ -294,10 +294,10 @@ def _refuse_unfit(current: Session, draft: Draft) -> None:
         raise Refusal(*found)
 
 
-def _facts(current: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
-    segment = current.get(Segment, draft.segment_id) if draft.segment_id else None
-    channel = current.get(ChannelRow, draft.channel_id, populate_existing=True) if draft.channel_id else None
-    template = _template(current, draft.template_id)
+def _facts(session: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
+    segment = session.get(Segment, draft.segment_id) if draft.segment_id else None
+    channel = session.get(ChannelRow, draft.channel_id, populate_existing=True) if draft.channel_id else None
+    template = _template(session, draft.template_id)
     names = variables(template.text) if template else ()
     return DraftFacts(
         name=draft.name,
@@ -309,7 +309,7 @@ def _facts(current: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
         template_of_channel=template is not None and template.channel_id == draft.channel_id,
         unmapped=rules.unmapped(names, draft.mapping),
         unfit=_unfit_texts(template, draft.mapping) if template else (),
-        second=_second(current, draft, template) if draft.second_channel_id else None,
+        second=_second(session, draft, template) if draft.second_channel_id else None,
         schedule_problems=schedules.problems(draft.schedule, now),
     )
 
@@ -326,14 +326,14 @@ def _unfit_texts(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Prob
     return found
 
 
-def _template(current: Session, template_id: int | None) -> SmsTemplate | None:
-    return current.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
+def _template(session: Session, template_id: int | None) -> SmsTemplate | None:
+    return session.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
 
 
-def _second(current: Session, draft: Draft, first: SmsTemplate | None) -> SecondFacts:
-    main = current.get(ChannelRow, draft.channel_id) if draft.channel_id else None
-    channel = current.get(ChannelRow, draft.second_channel_id, populate_existing=True)
-    template = _template(current, draft.second_template_id)
+def _second(session: Session, draft: Draft, first: SmsTemplate | None) -> SecondFacts:
+    main = session.get(ChannelRow, draft.channel_id) if draft.channel_id else None
+    channel = session.get(ChannelRow, draft.second_channel_id, populate_existing=True)
+    template = _template(session, draft.second_template_id)
     return SecondFacts(
         same_channel=draft.second_channel_id == draft.channel_id,
         active=channel is not None and channel.active,
@@ -348,7 +348,7 @@ def _second(current: Session, draft: Draft, first: SmsTemplate | None) -> Second
 
 def counterpart(template_id: int | None, channel_id: int) -> int | None:
     """Return the approved template of this channel that says the same in the same order, if exactly one does."""
-    template = _template(session(), template_id)
+    template = _template(current_session(), template_id)
     if template is None:
         return None
     alike = [

@@ -14,7 +14,7 @@ from smsapp.store import codes, paces, rate
 from smsapp.store.channel_health import HOUR, ChannelCall
 from smsapp.store.channels import ChannelRow
 from smsapp.store.codes import UnknownCode
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.settings import settings
 
 LATE_HOURS = 2
@@ -82,8 +82,8 @@ class Health:
 
 def health(channel_id: int, now: dt.datetime) -> Health:
     """Return how this channel does."""
-    current = session()
-    counts = store.hours(current, channel_id, now - LOOKED_BACK)
+    session = current_session()
+    counts = store.hours(session, channel_id, now - LOOKED_BACK)
     first = int(now.timestamp()) // HOUR * HOUR - (BARS - 1) * HOUR
     day: Counter[Class] = Counter()
     week: Counter[Class] = Counter()
@@ -94,9 +94,9 @@ def health(channel_id: int, now: dt.datetime) -> Health:
     classes, bars = _bars([line for line in counts if line[0] >= first and line[1] != Check.OK], first)
     late = now - dt.timedelta(hours=LATE_HOURS)
     long_ago = now - max(LOOKED_BACK, dt.timedelta(hours=settings().RECEIPT_HOURS + 24))
-    waiting, given_up = store.missing_receipts(current, channel_id, late, long_ago)
-    latest = store.calls(current, channel_id, SHOWN)
-    success = store.last_success(current, [channel_id]).get(channel_id)
+    waiting, given_up = store.missing_receipts(session, channel_id, late, long_ago)
+    latest = store.calls(session, channel_id, SHOWN)
+    success = store.last_success(session, [channel_id]).get(channel_id)
     return Health(success, latest, day, week, bars, classes, waiting, given_up)
 
 
@@ -123,22 +123,22 @@ def _bars(failures: Sequence[tuple[int, str, str, int]], first: int) -> tuple[li
 def pace(row: ChannelRow, now: dt.datetime) -> Pace:
     """Return how much of the channel's rate is in use, and by whom, and what was learned of it."""
     in_use = None
-    known = paces.of(session(), [row.id]).get(row.id)
+    known = paces.of(current_session(), [row.id]).get(row.id)
     learned = round(min(known.rate(now), row.rate or known.rate(now))) if known else None
     if row.rate or known:
         try:
             in_use = round(rate.in_use(row.id))
         except rate.RateUnknown:
             in_use = None
-    sending = store.sending(session(), row.id)
+    sending = store.sending(current_session(), row.id)
     return Pace(row.rate, in_use, sending, learned, known.since if known else None)
 
 
 def calls(channel_id: int) -> Sequence[ChannelCall]:
     """Return the channel's log, newest first."""
-    return store.calls(session(), channel_id, MOST_CALLS)
+    return store.calls(current_session(), channel_id, MOST_CALLS)
 
 
 def unknown_codes(channel_id: int) -> Sequence[UnknownCode]:
     """Return the codes this provider gave for failed messages that no table describes, the latest first."""
-    return codes.listed(session(), channel_id)
+    return codes.listed(current_session(), channel_id)

@@ -34,7 +34,7 @@ from smsapp.store import channel_health, inbox, paces
 from smsapp.store import channels as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import property_types
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.settings import encryption_keys, settings
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ COMMON = (
 
 def row(channel_id: int) -> ChannelRow:
     """Return the channel; raises NotFound."""
-    found = session().get(ChannelRow, channel_id)
+    found = current_session().get(ChannelRow, channel_id)
     if found is None:
         raise NotFound("channel")
     return found
@@ -220,11 +220,11 @@ def _open(token: bytes) -> dict[str, str]:
 
 def rotate(actor: Actor, now: dt.datetime) -> int:
     """Encrypt every channel's secrets with the newest key; return how many channels have some."""
-    with writing() as current:
+    with writing() as session:
         found = [one for one in store.everything() if one.secrets]
         for one in found:
             one.secrets = _fernet().rotate(one.secrets)
-        trail.note(current, actor, "rotate", "channel", "*", now, channels=len(found))
+        trail.note(session, actor, "rotate", "channel", "*", now, channels=len(found))
     return len(found)
 
 
@@ -257,32 +257,32 @@ def create(kind: str, wanted: Wanted, actor: Actor, now: dt.datetime) -> int:
     """Add a channel and return its id; raises Refusal with a problem per field."""
     if kind not in kinds():
         raise Refusal(Problem("channel_kind_unknown", facts={"kind": kind}))
-    with writing() as current:
-        plain, secret = _checked(current, kinds()[kind], wanted, None)
-        phones_known = _reads(current, wanted.phone_property)
+    with writing() as session:
+        plain, secret = _checked(session, kinds()[kind], wanted, None)
+        phones_known = _reads(session, wanted.phone_property)
         made = ChannelRow(
             kind=kind, callback_token=secrets.token_urlsafe(32), settings=plain, created_at=now, updated_at=now
         )
         _write(made, wanted)
         made.secrets = _seal(secret) if secret else b""
-        current.add(made)
-        current.flush()
+        session.add(made)
+        session.flush()
         if not phones_known:
-            contacts.note_phone_property(current, made.phone_property)
-        trail.note(current, actor, "create", "channel", made.id, now, name=made.name, kind=kind)
+            contacts.note_phone_property(session, made.phone_property)
+        trail.note(session, actor, "create", "channel", made.id, now, name=made.name, kind=kind)
     return made.id
 
 
 def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> None:
     """Change a channel; secrets left empty stay as they are. The trail names what changed, never the values."""
-    with writing() as current:
-        found = locked(current, channel_id)
+    with writing() as session:
+        found = locked(session, channel_id)
         kind = kinds().get(found.kind)
         if kind is None:
             raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
         before, old = _open(found.secrets), _facts(found)
-        plain, secret = _checked(current, kind, wanted, found)
-        phones_known = _reads(current, wanted.phone_property)
+        plain, secret = _checked(session, kind, wanted, found)
+        phones_known = _reads(session, wanted.phone_property)
         changed = sorted(name for name in plain | found.settings if plain.get(name) != found.settings.get(name))
         changed += sorted(name for name in secret if secret[name] != before.get(name))
         found.settings = plain
@@ -294,36 +294,36 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
             return
         found.updated_at = now
         found.checked_at, found.check_result = None, ""
-        paces.forget(current, channel_id)
+        paces.forget(session, channel_id)
         if not phones_known:
-            contacts.note_phone_property(current, found.phone_property)
-        contacts.note_left_property(current, str(old["phone_property"]))
-        trail.note(current, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
+            contacts.note_phone_property(session, found.phone_property)
+        contacts.note_left_property(session, str(old["phone_property"]))
+        trail.note(session, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
 
 
 def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) -> None:
     """Let campaigns choose this channel, or no longer; runs of an inactive channel are held."""
-    with writing() as current:
-        found = locked(current, channel_id)
+    with writing() as session:
+        found = locked(session, channel_id)
         if found.active != active:
             found.active, found.updated_at = active, now
             trail.note(
-                current, actor, "activate" if active else "deactivate", "channel", channel_id, now, name=found.name
+                session, actor, "activate" if active else "deactivate", "channel", channel_id, now, name=found.name
             )
 
 
 def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
     """Remove a channel nothing was ever done with; raises Refusal if anything points at it."""
-    with writing() as current:
-        found = locked(current, channel_id)
-        if store.is_used(current, channel_id):
+    with writing() as session:
+        found = locked(session, channel_id)
+        if store.is_used(session, channel_id):
             raise Refusal(Problem("channel_used"))
-        trail.note(current, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
-        channel_health.forget_channel(current, channel_id)
-        paces.forget(current, channel_id)
-        current.delete(found)
-        current.flush()
-        contacts.note_left_property(current, found.phone_property)
+        trail.note(session, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
+        channel_health.forget_channel(session, channel_id)
+        paces.forget(session, channel_id)
+        session.delete(found)
+        session.flush()
+        contacts.note_left_property(session, found.phone_property)
     # On SQLite another channel may get its number, and must not read what was said to this one.
     with inbox.writing() as callbacks:
         inbox.forget_unread(callbacks, channel_id)
@@ -331,20 +331,20 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
 
 def may_be_deleted(channel_id: int) -> bool:
     """Say whether nothing was ever done with this channel."""
-    return not store.is_used(session(), channel_id)
+    return not store.is_used(current_session(), channel_id)
 
 
-def locked(current: Session, channel_id: int) -> ChannelRow:
+def locked(session: Session, channel_id: int) -> ChannelRow:
     """Return the channel, for this transaction alone; raises NotFound."""
-    found = current.get(ChannelRow, channel_id, with_for_update=True, populate_existing=True)
+    found = session.get(ChannelRow, channel_id, with_for_update=True, populate_existing=True)
     if found is None:
         raise NotFound("channel")
     return found
 
 
-def _reads(current: Session, name: str) -> bool:
+def _reads(session: Session, name: str) -> bool:
     """Say whether the numbers in this property are read already: the preset one's always are."""
-    return name == PHONE or store.reads_property(current, name)
+    return name == PHONE or store.reads_property(session, name)
 
 
 def _facts(found: ChannelRow) -> dict[str, object]:
@@ -366,13 +366,13 @@ def _write(found: ChannelRow, wanted: Wanted) -> None:
 
 
 def _checked(
-    current: Session, kind: type[Channel], wanted: Wanted, row: ChannelRow | None
+    session: Session, kind: type[Channel], wanted: Wanted, row: ChannelRow | None
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the plain settings and the secrets to keep; raises Refusal with everything that is wrong.
 
     Secrets are kept for the hosts they were typed for: whoever names another one types them again.
     """
-    problems = _common_problems(current, wanted, row.id if row else None)
+    problems = _common_problems(session, wanted, row.id if row else None)
     values: dict[str, str] = {}
     before = _open(row.secrets) if row else {}
     known = {one.name: one.default for one in kind.settings} | dict(row.settings if row else {})
@@ -403,7 +403,7 @@ def _hosts(values: Mapping[str, str]) -> set[str]:
     return {f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" for parts in found}
 
 
-def _common_problems(current: Session, wanted: Wanted, channel_id: int | None) -> list[Problem]:
+def _common_problems(session: Session, wanted: Wanted, channel_id: int | None) -> list[Problem]:
     problems = []
     name = wanted.name.strip()
     same = store.by_name(name)

@@ -21,7 +21,7 @@ from smsapp.services.receipts import TEST_REF
 from smsapp.services.trail import Actor
 from smsapp.store import replies as store
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.replies import OptOut
 from smsapp.store.sms_templates import SmsTemplate
 
@@ -45,15 +45,15 @@ def _fits(row: SmsTemplate | None, channel_id: int) -> bool:
 
 def choose(channel_id: int, template_id: int | None, actor: Actor, now: dt.datetime) -> None:
     """Confirm opt-outs by this template from now on, or by none; raises Refusal if it cannot be one."""
-    with writing() as current:
-        found = channels.locked(current, channel_id)
-        template = current.get(SmsTemplate, template_id) if template_id is not None else None
+    with writing() as session:
+        found = channels.locked(session, channel_id)
+        template = session.get(SmsTemplate, template_id) if template_id is not None else None
         if template_id is not None and not _fits(template, channel_id):
             raise Refusal(Problem("confirmation_unfit", "template"))
         if found.opt_out_template_id != template_id:
             found.opt_out_template_id = template_id
             told = template.name if template else ""
-            trail.note(current, actor, "edit", "channel", channel_id, now, name=found.name, confirmation=told)
+            trail.note(session, actor, "edit", "channel", channel_id, now, name=found.name, confirmation=told)
 
 
 def send_due(now: dt.datetime) -> int:
@@ -69,14 +69,14 @@ def send_due(now: dt.datetime) -> int:
 
 
 def _send(opt_out_id: int, now: dt.datetime) -> bool:
-    with writing() as current:
-        if not store.move_confirmation(current, opt_out_id, Confirmation.DUE, Confirmation.HANDED, now):
+    with writing() as session:
+        if not store.move_confirmation(session, opt_out_id, Confirmation.DUE, Confirmation.HANDED, now):
             return False
-        entry = current.get(OptOut, opt_out_id, populate_existing=True)
-        row = current.get(ChannelRow, entry.channel_id) if entry and entry.channel_id else None
-        template = current.get(SmsTemplate, row.opt_out_template_id) if row and row.opt_out_template_id else None
+        entry = session.get(OptOut, opt_out_id, populate_existing=True)
+        row = session.get(ChannelRow, entry.channel_id) if entry and entry.channel_id else None
+        template = session.get(SmsTemplate, row.opt_out_template_id) if row and row.opt_out_template_id else None
         if entry is None or row is None or not row.active or template is None or not _fits(template, row.id):
-            store.move_confirmation(current, opt_out_id, Confirmation.HANDED, Confirmation.FAILED, now)
+            store.move_confirmation(session, opt_out_id, Confirmation.HANDED, Confirmation.FAILED, now)
             return False
         text = full_text(template.signature, template.text)
         facts = TemplateFacts(template.code, template.text, template.signature, (), False)
@@ -88,14 +88,14 @@ def _send(opt_out_id: int, now: dt.datetime) -> bool:
     ends = Confirmation.SENT if trial.ok else Confirmation.FAILED
     if trial.result is Check.UNCLEAR:
         ends = Confirmation.HANDED
-    with writing() as current:
-        store.move_confirmation(current, opt_out_id, Confirmation.HANDED, ends, now)
-        calls.note(current, channel_id, adapter, trial.call("confirm", 1), now)
-        trail.note(current, CHORE, "send", "opt_out", masked, now, result=trial.result)
+    with writing() as session:
+        store.move_confirmation(session, opt_out_id, Confirmation.HANDED, ends, now)
+        calls.note(session, channel_id, adapter, trial.call("confirm", 1), now)
+        trail.note(session, CHORE, "send", "opt_out", masked, now, result=trial.result)
     return trial.ok
 
 
 def chosen(channel_id: int) -> SmsTemplate | None:
     """Return the template chosen to confirm this channel's opt-outs, even if it cannot be sent now."""
-    row = session().get(ChannelRow, channel_id)
-    return session().get(SmsTemplate, row.opt_out_template_id) if row and row.opt_out_template_id else None
+    row = current_session().get(ChannelRow, channel_id)
+    return current_session().get(SmsTemplate, row.opt_out_template_id) if row and row.opt_out_template_id else None

@@ -31,7 +31,7 @@ from smsapp.services.lane import Clock, Lane
 from smsapp.store import connections, runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.connections import Connection
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
@@ -158,19 +158,19 @@ class Holder:
             return {}
         adapters = {row.id: adapter for row in rows if (adapter := self._adapter(row)) is not None}
         now = self.clock()
-        with writing() as current:
+        with writing() as session:
             mine = {
                 row.id
                 for row in rows
                 if row.id in adapters
                 and connections.take(
-                    current, row.id, self.name, now, now + LEASE, row.updated_at, **self._stands(row.id, adapters)
+                    session, row.id, self.name, now, now + LEASE, row.updated_at, **self._stands(row.id, adapters)
                 )
             }
-            connections.give_up(current, self.name, mine)
-            for run in runs.unfinished(current):
+            connections.give_up(session, self.name, mine)
+            for run in runs.unfinished(session):
                 if run.channel_id in off:
-                    runs.hold(current, run.id, HoldReason.CHANNEL_INACTIVE, None, now)
+                    runs.hold(session, run.id, HoldReason.CHANNEL_INACTIVE, None, now)
         return {key: adapters[key] for key in mine}
 
     def _adapter(self, row: ChannelRow) -> Channel | None:
@@ -190,8 +190,8 @@ class Holder:
         return {"up": False, "outcome": trouble.outcome or "", "code": trouble.code}
 
     def _give_up(self) -> None:
-        with writing() as current:
-            connections.give_up(current, self.name)
+        with writing() as session:
+            connections.give_up(session, self.name)
 
 
 def _tell(task: asyncio.Task[Any]) -> None:
@@ -212,7 +212,7 @@ async def _hold(app: Flask, clock: Clock) -> None:
 
 def standing(row: ChannelRow, now: dt.datetime) -> Connection | None:
     """Return how the connection of this channel stands with its present settings; None if nobody holds it."""
-    found = connections.standing(session(), row.id, now)
+    found = connections.standing(current_session(), row.id, now)
     return found if found is not None and found.made_for == row.updated_at else None
 
 
@@ -227,4 +227,4 @@ def check(held: Connection) -> Check:
 def unheld(now: dt.datetime) -> list[ChannelRow]:
     """Return the active channels whose connection ought to be held by a process and is not."""
     rows = [row for row in channels.choices() if channels.needs_holder(row)]
-    return [row for row in rows if connections.standing(session(), row.id, now) is None]
+    return [row for row in rows if connections.standing(current_session(), row.id, now) is None]

@@ -16,7 +16,7 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound
 from smsapp.store import contacts, history, intake, queue, replies
 from smsapp.store.contacts import Contact, Property
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.history import Contacted
 from smsapp.store.intake import BadRecord
 from smsapp.store.replies import OptOut, Reply
@@ -72,7 +72,7 @@ class Fact:
 def facts(found: Contact) -> list[Fact]:
     """Return what is known about a contact, in the order of names."""
     known = {row.name: row for row in contacts.properties()}
-    phones = contacts.phone_properties(session())
+    phones = contacts.phone_properties(current_session())
     return [
         Fact(
             name,
@@ -87,7 +87,7 @@ def facts(found: Contact) -> list[Fact]:
 
 def contacted(found: Contact) -> list[Contacted]:
     """Return the newest runs that meant this person, with or without a message."""
-    return history.of_person(session(), found.id, _numbers(found), SHOWN_RUNS)
+    return history.of_person(current_session(), found.id, _numbers(found), SHOWN_RUNS)
 
 
 def replied(found: Contact) -> list[Reply]:
@@ -106,7 +106,7 @@ def _numbers(found: Contact) -> set[str]:
 
 def numbers(found: Sequence[Contact]) -> dict[int, dict[str, str]]:
     """Return each contact's numbers by the property that holds them, of those properties that channels read."""
-    used = contacts.phone_properties(session())
+    used = contacts.phone_properties(current_session())
     return {row.id: {name: number for name, number in row.phones.items() if name in used} for row in found}
 
 
@@ -134,8 +134,8 @@ def forget_bad_records(now: dt.datetime) -> int:
     """Remove refused records that are older than seven days; return how many went."""
     removed = 0
     while True:
-        with writing() as current:
-            gone = intake.forget_bad(current, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
+        with writing() as session:
+            gone = intake.forget_bad(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
         removed += gone
         if gone < REBUILD_CHUNK:
             return removed
@@ -144,19 +144,19 @@ def forget_bad_records(now: dt.datetime) -> int:
 # Numbers
 
 
-def note_phone_property(current: Session, name: str) -> None:
+def note_phone_property(session: Session, name: str) -> None:
     """Have the numbers of a property read that a channel begins to use, once the transaction is committed."""
 
     def ring(_session: Session) -> None:
         queue.ring(queue.CHORES, "rebuild_phones", name)
 
-    sa.event.listen(current, "after_commit", ring, once=True)
+    sa.event.listen(session, "after_commit", ring, once=True)
 
 
-def note_left_property(current: Session, name: str) -> None:
+def note_left_property(session: Session, name: str) -> None:
     """Have the numbers of a property forgotten, once the transaction is committed, if no channel reads it any more."""
-    if name not in contacts.phone_properties(current):
-        note_phone_property(current, name)
+    if name not in contacts.phone_properties(session):
+        note_phone_property(session, name)
 
 
 def rebuild_phones(name: str) -> int:
@@ -169,15 +169,15 @@ def rebuild_phones(name: str) -> int:
     region = settings().DEFAULT_REGION
     after = seen = 0
     while True:
-        with writing() as current:
-            used = name in contacts.phone_properties(current)
-            rows = contacts.phones_after(current, name, after, REBUILD_CHUNK)
+        with writing() as session:
+            used = name in contacts.phone_properties(session)
+            rows = contacts.phones_after(session, name, after, REBUILD_CHUNK)
             if not rows:
                 return seen
             numbers = [
                 (id_, None if not used or value in (None, "") else phone.normalise(value, region))
                 for id_, value in rows
             ]
-            contacts.set_phones(current, name, numbers)
+            contacts.set_phones(session, name, numbers)
         after = rows[-1][0]
         seen += len(rows)

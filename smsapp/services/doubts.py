@@ -17,7 +17,7 @@ from smsapp.domain.run import RunAction, RunState
 from smsapp.services import billing
 from smsapp.services.trail import Actor, note
 from smsapp.store import campaigns, doubts, queue, recipients, runs
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.doubts import Decision, Doubtful
 from smsapp.store.ledger import LEFT
 from smsapp.store.runs import Run
@@ -44,7 +44,7 @@ def listing(
 ) -> Listing:
     """Return one page of the runs that have messages waiting for a decision."""
     found = doubts.page(
-        session(),
+        current_session(),
         campaign_id=campaign_id,
         channel_id=channel_id,
         before=before,
@@ -56,7 +56,7 @@ def listing(
 
 def of_run(run_id: int) -> Doubtful:
     """Return the run with its open doubts; raises NotFound if there are none (any more)."""
-    found = doubts.page(session(), run_id=run_id, limit=1)
+    found = doubts.page(current_session(), run_id=run_id, limit=1)
     if not found:
         raise NotFound("doubts")
     return found[0]
@@ -66,18 +66,18 @@ def people(run_id: int, cause: str, after: int) -> tuple[list[Recipient], int]:
     """Return one page of a run's messages in doubt behind number `after`, and the number to go on from, or 0."""
     group = Group("unconfirmed", frozenset({Status.UNCONFIRMED}), reason=cause, but=LEFT)
     place = Place(run_id, position=after)
-    found = recipients.page(session(), [run_id], group, after=place, limit=PAGE + 1)
+    found = recipients.page(current_session(), [run_id], group, after=place, limit=PAGE + 1)
     return found[:PAGE], found[PAGE - 1].position if len(found) > PAGE else 0
 
 
 def total() -> int:
     """Return how many messages of all campaigns wait for a decision."""
-    return doubts.total(session())
+    return doubts.total(current_session())
 
 
 def decisions(run_id: int, seq: int) -> Sequence[Decision]:
     """Return what people decided about one message, newest first."""
-    return doubts.decisions(session(), run_id, seq)
+    return doubts.decisions(current_session(), run_id, seq)
 
 
 def decide(
@@ -95,38 +95,38 @@ def decide(
     `seen` is the number the person was shown; raises Outrun if it is another one by now, or if somebody else was first.
     What is to be sent again is queued in the same run, which goes on; raises Refusal if its campaign was stopped.
     """
-    with writing() as current:
-        run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
+    with writing() as session:
+        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
         if run is None:
             raise NotFound("run")
-        if seqs is None and seen is not None and seen != _open_now(current, run_id, cause):
+        if seqs is None and seen is not None and seen != _open_now(session, run_id, cause):
             raise Outrun(run=run_id)
         if how is Settle.AGAIN:
-            _go_on(current, run)
+            _go_on(session, run)
         if how is Settle.SENT:
-            billing.fill(current, run_id, *doubts.open_messages(run_id, cause, seqs))
-        n = doubts.settle(current, run_id, how, cause, seqs, actor.name, now)
+            billing.fill(session, run_id, *doubts.open_messages(run_id, cause, seqs))
+        n = doubts.settle(session, run_id, how, cause, seqs, actor.name, now)
         if not n:
             raise Outrun(run=run_id)
-        note(current, actor, f"doubt_{how}", "run", run_id, now, n=n, **({"cause": cause} if cause else {}))
+        note(session, actor, f"doubt_{how}", "run", run_id, now, n=n, **({"cause": cause} if cause else {}))
     if how is Settle.AGAIN:
         queue.ring(queue.SEND, "send", run_id)
     return n
 
 
-def _open_now(current: Session, run_id: int, cause: str) -> int:
-    found = doubts.page(current, run_id=run_id, limit=1)
+def _open_now(session: Session, run_id: int, cause: str) -> int:
+    found = doubts.page(session, run_id=run_id, limit=1)
     causes = found[0].causes if found else {}
     return causes.get(cause, 0) if cause else sum(causes.values())
 
 
-def _go_on(current: Session, run: Run) -> None:
+def _go_on(session: Session, run: Run) -> None:
     """Let a run that is over go on, and its campaign with it; one that goes on anyway is left alone."""
     if run.state in {RunState.SENDING, RunState.HELD}:
         return
-    campaign = campaigns.found(current, run.campaign_id)
+    campaign = campaigns.found(session, run.campaign_id)
     if run.state != RunState.DONE or campaign is None or campaign.status == CampaignStatus.STOPPED:
         raise Refusal(Problem("run_cannot_go_on"))
     if campaign.status != CampaignStatus.SENDING:
-        campaigns.move(current, campaign.id, Action.RETRY, next_due_at=None, failure="")
-    runs.move(current, run.id, RunAction.REOPEN, **runs.UNHELD, verdict="", finished_at=None)
+        campaigns.move(session, campaign.id, Action.RETRY, next_due_at=None, failure="")
+    runs.move(session, run.id, RunAction.REOPEN, **runs.UNHELD, verdict="", finished_at=None)

@@ -27,7 +27,7 @@ from smsapp.services.trail import Actor
 from smsapp.store import drift as store
 from smsapp.store import queue, runs
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.runs import Run
 from smsapp.store.settings import settings
 
@@ -75,7 +75,7 @@ def reviewed(
 ) -> dict[str, Any]:
     """Count whom a campaign would write to now; return what the campaign keeps of it (`campaign.reviewed`)."""
     plan = audience.describe(segment_id, channel_id, template_id, mapping, now)
-    target, leading = store.of_audience(session(), plan)
+    target, leading = store.of_audience(current_session(), plan)
     counted = rules.Audience(target, sum(leading.values()), rules.by_prefix(leading))
     return {"confirmed": counted.as_json(), "previous": None}
 
@@ -85,7 +85,7 @@ def limits() -> Limits:
     return Limits(settings().DRIFT_PERCENT, settings().DRIFT_FEWEST, settings().DRIFT_ELSEWHERE)
 
 
-def check(current: Session, campaign: Campaign, run: Run, phone_property: str, target: int, planned: int) -> None:
+def check(session: Session, campaign: Campaign, run: Run, phone_property: str, target: int, planned: int) -> None:
     """Compare the audience just frozen with the reviewed one; raises Drifted. What a recurring campaign wrote is kept.
 
     Runs that repeat another one have its people, and campaigns without a review nothing to compare with.
@@ -93,14 +93,14 @@ def check(current: Session, campaign: Campaign, run: Run, phone_property: str, t
     known = campaign.reviewed
     if run.repeats is not None or not known:
         return
-    now = rules.Audience(target, planned, rules.by_prefix(store.of_run(current, run.id)))
+    now = rules.Audience(target, planned, rules.by_prefix(store.of_run(session, run.id)))
     before = rules.Audience.from_json(known["confirmed"])
     if known["previous"]:
         before = before.joined(rules.Audience.from_json(known["previous"]))
     found = rules.drift(before, now, limits())
     if found is not None:
         since = campaign.confirmed_at or campaign.created_at
-        groups = store.origins(current, run.id, phone_property, since)
+        groups = store.origins(session, run.id, phone_property, since)
         most = sorted(found.prefixes.items(), key=lambda pair: -pair[1])[:MOST_PREFIXES]
         kept = {"before": found.before, "countries": dict(found.countries), "prefixes": dict(most)}
         raise Drifted({"now": now.as_json(), "groups": [list(group) for group in groups], **kept})
@@ -110,9 +110,9 @@ def check(current: Session, campaign: Campaign, run: Run, phone_property: str, t
 
 def hold(run_id: int, drifted: Drifted, now: dt.datetime) -> None:
     """Hold the run whose freeze was undone, with the difference."""
-    with writing() as current:
-        if runs.hold(current, run_id, HoldReason.AUDIENCE_GREW, None, now, Run.started_at.is_(None)):
-            run = current.get_one(Run, run_id, populate_existing=True)
+    with writing() as session:
+        if runs.hold(session, run_id, HoldReason.AUDIENCE_GREW, None, now, Run.started_at.is_(None)):
+            run = session.get_one(Run, run_id, populate_existing=True)
             run.drift = drifted.found
             log.warning("run.held run=%s reason=%s %s", run_id, HoldReason.AUDIENCE_GREW, drifted)
 
@@ -136,10 +136,10 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
     `mark` is the one of the difference seen (None: whatever it is). Raises Outrun if the run or the difference is
     another one by now. The audience is frozen anew and compared with what is accepted here.
     """
-    with writing() as current:
-        run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
+    with writing() as session:
+        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
         shown = held(run) if run else None
-        campaign = current.get(Campaign, run.campaign_id, populate_existing=True) if run else None
+        campaign = session.get(Campaign, run.campaign_id, populate_existing=True) if run else None
         if run is None or campaign is None or shown is None or mark not in (None, shown.mark):
             raise Outrun(run=run_id)
         campaign.reviewed = {
@@ -147,10 +147,10 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
             "previous": (campaign.reviewed or {}).get("previous"),
         }
         run.drift = None
-        current.flush()
-        if not runs.go_on(current, run):
+        session.flush()
+        if not runs.go_on(session, run):
             raise Outrun(run=run_id)
         facts = {"before": shown.drift.before, "n": shown.drift.now}
-        trail.note(current, actor, "accept_audience", "run", run_id, now, **facts)
+        trail.note(session, actor, "accept_audience", "run", run_id, now, **facts)
     queue.ring(queue.SEND, "send", run_id)
     return shown.drift.now

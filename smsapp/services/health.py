@@ -17,7 +17,7 @@ from smsapp.services import channel_health, channels, connections, receipts
 from smsapp.services.channel_health import Health
 from smsapp.store import campaigns, queue, runs, schema
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Person
 from smsapp.store.queue import Pulse
 from smsapp.store.runs import Run
@@ -80,15 +80,15 @@ class Work:
 
 def work(now: dt.datetime) -> Work:
     """Return what is late, unread, sealed or does not add up."""
-    current = session()
-    recent = current.scalars(sa.select(Run.id).order_by(Run.id.desc()).limit(RUNS_LOOKED_AT)).all()
+    session = current_session()
+    recent = session.scalars(sa.select(Run.id).order_by(Run.id.desc()).limit(RUNS_LOOKED_AT)).all()
     can_administer = sa.select(sa.func.count()).where(
         Person.role == Role.ADMINISTRATOR, Person.active, Person.password_hash != ""
     )
-    broken = {run_id: broken_identities(funnel) for run_id, funnel in runs.funnels(current, recent).items()}
+    broken = {run_id: broken_identities(funnel) for run_id, funnel in runs.funnels(session, recent).items()}
     return Work(
-        administrators=current.scalar(can_administer) or 0,
-        late_campaigns=list(campaigns.due(current, now - LATE)),
+        administrators=session.scalar(can_administer) or 0,
+        late_campaigns=list(campaigns.due(session, now - LATE)),
         unread_callbacks=receipts.unread_count(),
         unheld_channels=[row.name for row in connections.unheld(now)],
         sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],

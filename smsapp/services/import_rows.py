@@ -25,7 +25,7 @@ from smsapp.services.tables import reading, recognition
 from smsapp.services.tables.formats import Format
 from smsapp.store import contacts, intake
 from smsapp.store import imports as store
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.imports import Import
 from smsapp.store.intake import Bad
 from smsapp.store.settings import settings
@@ -75,11 +75,11 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
     does nothing twice. `tell` is called after each chunk.
     """
     now = clock()
-    with writing() as current:
-        if not store.claim_import(current, import_id, now, now + LEASE):
+    with writing() as session:
+        if not store.claim_import(session, import_id, now, now + LEASE):
             return
     row = imports.found(import_id)
-    session().refresh(row)
+    current_session().refresh(row)
     try:
         with _collector_at_rest():
             failure = _run(row, clock, tell)
@@ -90,9 +90,9 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
     if failure == "import_outrun":
         log.warning("import.outrun import=%d", import_id)
         return
-    with writing() as current:
-        store.end_import(current, import_id, ImportState.FAILED if failure else ImportState.DONE, clock(), failure)
-    session().refresh(row)
+    with writing() as session:
+        store.end_import(session, import_id, ImportState.FAILED if failure else ImportState.DONE, clock(), failure)
+    current_session().refresh(row)
     imports.drop_file(row)
     log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.position, row.refused)
 
@@ -113,10 +113,10 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
     form, width = Format.from_json(row.format), row.mapping["width"]
     layout = Layout.from_json(row.mapping).renamed(contacts.redirects())
     now = clock()
-    with writing() as current:
+    with writing() as session:
         types = {one.name: one.type for one in layout.columns}
         labels = {one.name: one.label for one in layout.columns}
-        really = contacts.add_properties(current, types, now, labels)
+        really = contacts.add_properties(session, types, now, labels)
         if really != types:
             return "property_type_changed" if really.keys() == types.keys() else "property_without_room"
     position, noted = row.position, row.without_number
@@ -129,14 +129,14 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
         position += taken.count
         noted += counts["without_number"]
         if tell is not None:
-            session().refresh(row)
+            current_session().refresh(row)
             tell(row)
     return ""
 
 
 def _take(pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int) -> Taken:
     """Read and convert one chunk; nothing is left of the file at its end."""
-    phones = layout.phones(contacts.phone_properties(session()))
+    phones = layout.phones(contacts.phone_properties(current_session()))
     taken = Taken()
     for rows, taken.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
         piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
@@ -154,14 +154,14 @@ def _write(import_id: int, taken: Taken, position: int, now: dt.datetime, room: 
 
     Of the rows without a usable number at most `room` are kept.
     """
-    with writing() as current:
-        added = contacts.merge(current, taken.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
+    with writing() as session:
+        added = contacts.merge(session, taken.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
         # An empty cell changes nothing, so that a contact may have had a number before.
         empty = [xwho for xwho, bad in taken.without_number if bad.reason == Reason.NO_NUMBER]
-        numbered = contacts.with_number(current, empty) if empty else frozenset[str]()
+        numbered = contacts.with_number(session, empty) if empty else frozenset[str]()
         without = [bad for xwho, bad in taken.without_number if bad.reason != Reason.NO_NUMBER or xwho not in numbered]
-        intake.add_bad(current, refused_source(import_id), taken.bad, now, MOST_RAW)
-        intake.add_bad(current, numbers_source(import_id), without[:room], now, MOST_RAW)
+        intake.add_bad(session, refused_source(import_id), taken.bad, now, MOST_RAW)
+        intake.add_bad(session, numbers_source(import_id), without[:room], now, MOST_RAW)
         counts = {
             "rows": taken.count,
             "added": added,
@@ -169,8 +169,8 @@ def _write(import_id: int, taken: Taken, position: int, now: dt.datetime, room: 
             "refused": len(taken.bad),
             "without_number": len(without),
         }
-        if not store.advance_import(current, import_id, position, now + LEASE, counts, taken.read_bytes):
-            current.rollback()
+        if not store.advance_import(session, import_id, position, now + LEASE, counts, taken.read_bytes):
+            session.rollback()
             return {}
     return counts
 
@@ -189,7 +189,7 @@ def check(
     wrong = columns.problems(layout, seen.known, width)
     if layout is None or wrong:
         raise Refusal(*wrong)
-    phones = layout.phones(contacts.phone_properties(session()))
+    phones = layout.phones(contacts.phone_properties(current_session()))
     recognition.refuse_endless_text(path, seen.form)
     for rows, tally.read_bytes in reading.chunks(path, seen.form, 0, CHUNK):
         chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
@@ -239,7 +239,7 @@ def _kept_rows(source: str) -> Iterator[KeptRow]:
             cells = next(csv.reader(io.StringIO(bad.raw, newline="")), [])
             yield KeptRow(int(bad.facts.get("row", 0)), bad.reason, bad.facts, cells)
         after = page[-1].id
-        session().expunge_all()
+        current_session().expunge_all()
 
 
 def headings_of(row: Import) -> list[str]:
@@ -268,7 +268,9 @@ def table_of(row: Import, notes: tuple[str, str], rows: Iterator[tuple[KeptRow, 
 
 def has_phone(row: Import) -> bool:
     """Return whether a column of the file holds the phone of some channel."""
-    return "columns" in row.mapping and bool(Layout.from_json(row.mapping).phones(contacts.phone_properties(session())))
+    return "columns" in row.mapping and bool(
+        Layout.from_json(row.mapping).phones(contacts.phone_properties(current_session()))
+    )
 
 
 def unready(row: Import) -> Problem | None:

@@ -23,7 +23,7 @@ from smsapp.services.tables.formats import Choice, Format
 from smsapp.services.trail import Actor
 from smsapp.store import contacts, queue
 from smsapp.store import imports as store
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.imports import Import
 from smsapp.store.settings import settings
 
@@ -112,10 +112,10 @@ def register(path: Path, file_name: str, by: Actor, now: dt.datetime, choice: Ch
 
 def _enter(row: Import, file_name: str, by: Actor, now: dt.datetime) -> Import:
     row.file_name, row.created_by, row.created_at = file_name[-255:] or "?", by.person_id, now
-    with writing() as current:
-        current.add(row)
-        current.flush()
-        trail.note(current, by, "upload", "import", row.id, now, file=row.file_name)
+    with writing() as session:
+        session.add(row)
+        session.flush()
+        trail.note(session, by, "upload", "import", row.id, now, file=row.file_name)
     return row
 
 
@@ -124,8 +124,8 @@ def recognise(import_id: int, now: dt.datetime) -> None:
 
     A file that is no table ends as FAILED, and is removed.
     """
-    with writing() as current:
-        if not store.claim_recognition(current, import_id, now, now + RECOGNITION_LEASE):
+    with writing() as session:
+        if not store.claim_recognition(session, import_id, now, now + RECOGNITION_LEASE):
             return
     row = found(import_id)
     path, state, failure = path_of(row), ImportState.UPLOADED, ""
@@ -136,9 +136,9 @@ def recognise(import_id: int, now: dt.datetime) -> None:
     except Refusal as refusal:
         problem = refusal.problems[0]
         state, failure, preview = ImportState.FAILED, problem.code, {"facts": dict(problem.facts)}
-    with writing() as current:
-        done = store.end_recognition(current, import_id, state, form=form, preview=preview, failure=failure)
-    session().expire_all()
+    with writing() as session:
+        done = store.end_recognition(session, import_id, state, form=form, preview=preview, failure=failure)
+    current_session().expire_all()
     if failure and done:
         path.unlink(missing_ok=True)
     log.info("import.recognised import=%d failure=%s", import_id, failure)
@@ -194,8 +194,8 @@ def start(
     if row.state != ImportState.UPLOADED:
         raise Refusal(Problem("import_begun"))
     seen = preview(row, choice)
-    with writing() as current:
-        session().refresh(row)
+    with writing() as session:
+        current_session().refresh(row)
         if row.state != ImportState.UPLOADED:
             raise Refusal(Problem("import_begun"))
         wrong = columns.problems(layout, contacts.property_types(), len(seen.header))
@@ -207,19 +207,19 @@ def start(
             "headings": seen.header if seen.form.header else [],
         }
         row.state = ImportState.QUEUED
-        trail.note(current, by, "import", "import", row.id, now, file=row.file_name)
+        trail.note(session, by, "import", "import", row.id, now, file=row.file_name)
     if ring:
         queue.ring(queue.CHORES, "import_contacts", import_id)
 
 
 def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
     """Remove an uploaded file that was not begun."""
-    with writing() as current:
+    with writing() as session:
         row = found(import_id)
         if row.state not in store.BEGUN_NOT:
             raise Refusal(Problem("import_begun"))
-        current.delete(row)
-        trail.note(current, by, "discard", "import", import_id, now, file=row.file_name)
+        session.delete(row)
+        trail.note(session, by, "discard", "import", import_id, now, file=row.file_name)
     drop_file(row)
 
 
@@ -233,9 +233,9 @@ def sweep(now: dt.datetime) -> int:
         queue.ring(queue.CHORES, "recognise_import", import_id)
     old = store.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
     if old:
-        with writing() as current:
+        with writing() as session:
             for row in old:
-                current.delete(row)
+                session.delete(row)
         for row in old:
             drop_file(row)
     return len(stranded) + len(unrecognised)

@@ -42,5 +42,5 @@ def _rows(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> list[d
 
 
 def _add(rows: Sequence[dict[str, Any]]) -> None:
-    with inbox.writing() as current:
-        inbox.add(current, rows)
+    with inbox.writing() as session:
+        inbox.add(session, rows)

@@ -111,9 +111,9 @@ class KeyGate:
             self._proposed.append((Proposed(xwho, row.id, name, (held or {}).get(name), new), asked))
         return outcome.apply
 
-    def propose(self, current: Session, now: dt.datetime) -> None:
+    def propose(self, session: Session, now: dt.datetime) -> None:
         """Enter the proposals, once the contacts are written."""
-        without_room = {id(row) for row in proposals.add(current, [row for row, _ in self._proposed], now)}
+        without_room = {id(row) for row in proposals.add(session, [row for row, _ in self._proposed], now)}
         for row, asked in self._proposed:
             if id(row) in without_room:
                 facts = {"name": row.name, "limit": trust.MOST_PROPOSALS}

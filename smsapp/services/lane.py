@@ -48,7 +48,7 @@ from smsapp.services.turns import Limited, Turns
 from smsapp.services.write_back import Carried
 from smsapp.store import ledger, paces, queue, runs
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import Answered, Claimed
 from smsapp.store.rate import RateUnknown, Shared, in_use
 from smsapp.store.runs import Run
@@ -193,9 +193,9 @@ class Lane:
         """Keep leases alive, wake held runs, see which runs must not go on; return those that are to be frozen."""
         now = self.clock()
         self.stopping = stopping.is_wanted()
-        with writing() as current:
-            ledger.extend_leases(current, self.claim, now + self._lease())
-            runs.wake(current, now)
+        with writing() as session:
+            ledger.extend_leases(session, self.claim, now + self._lease())
+            runs.wake(session, now)
         going = {run.id: run for run in sending.at_hand(self._held())}
         sending_now = {run_id for run_id, run in going.items() if run.state == RunState.SENDING}
         for run_id, work in list(self.works.items()):
@@ -230,7 +230,7 @@ class Lane:
             log.exception("run.fault run=%s", run.id)
             _hold_for_fault(run.id, RunState.SENDING, now)
             return
-        if self.holds is None and not work.line.rate and ledger.is_much_left(session(), run.id, OPEN_BATCHES):
+        if self.holds is None and not work.line.rate and ledger.is_much_left(current_session(), run.id, OPEN_BATCHES):
             # Another worker that is free begins a lane as well, and rings in its turn: each has a processor to give.
             queue.ring_once(queue.SEND, "send", run.id)
 
@@ -260,7 +260,7 @@ class Lane:
 
     def _keep_pace(self, now: dt.datetime) -> None:
         """Let the channels in hand keep to the pace that was learned of them, by whatever sender."""
-        for channel_id, pace in paces.of(session(), self.lines).items():
+        for channel_id, pace in paces.of(current_session(), self.lines).items():
             line = self.lines[channel_id]
             learned = pace.rate(now)
             rate = min(learned, line.most or learned)
@@ -277,20 +277,20 @@ class Lane:
         """Look for a higher pace once the provider has taken all at the highest that is known."""
         if faster(pace, pace.rate(now), now) == pace:
             return
-        with suppress(RateUnknown), writing() as current:
-            paces.speed_up(current, channel_id, pace, in_use(channel_id), now)
+        with suppress(RateUnknown), writing() as session:
+            paces.speed_up(session, channel_id, pace, in_use(channel_id), now)
 
     def _claim(self, most: int, sizes: Mapping[int, int] | None = None) -> list[Claimed]:
         """Claim the next batches of a run that may; those that have come into their quiet hours are held first."""
         now = self.clock()
-        with writing() as current:
+        with writing() as session:
             for run_id, work in sorted(self.works.items()):
                 until = work.quiet.over_at(now) if work.quiet and work.may_claim else None
-                if until is not None and ledger.is_ready(current, [run_id]):
-                    runs.hold(current, run_id, HoldReason.QUIET_HOURS, until, now, Run.state == RunState.SENDING)
+                if until is not None and ledger.is_ready(session, [run_id]):
+                    runs.hold(session, run_id, HoldReason.QUIET_HOURS, until, now, Run.state == RunState.SENDING)
                     work.stopped = True
             able = [run_id for run_id, work in self.works.items() if work.may_claim]
-            return ledger.claim_batches(current, able, self.last_run, self.claim, now + self._lease(), most, sizes)
+            return ledger.claim_batches(session, able, self.last_run, self.claim, now + self._lease(), most, sizes)
 
     # -- on the loop: provider calls ------------------------------------------------------------------------------
 
@@ -454,8 +454,8 @@ class Lane:
 
 def _hold_for_fault(run_id: int, begins: RunState, now: dt.datetime) -> None:
     """Hold a run that a mistake of ours keeps from going on from this state, so that the others do."""
-    with writing() as current:
-        runs.hold(current, run_id, HoldReason.FAULT, None, now, Run.state == begins)
+    with writing() as session:
+        runs.hold(session, run_id, HoldReason.FAULT, None, now, Run.state == begins)
 
 
 def send(app: Flask, clock: Clock) -> None:

@@ -22,7 +22,7 @@ from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import calls, channels, receipts
 from smsapp.services.audience import filled
 from smsapp.store import doubts, provider_refs
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.runs import Message, Run
 from smsapp.store.settings import settings
 
@@ -49,7 +49,7 @@ class Question:
 def look_up(now: dt.datetime) -> None:
     """Ask every provider that can be asked about some of its messages in doubt."""
     asked = [row.id for row in channels.choices() if channels.kinds()[row.kind].looks_up]
-    session().commit()
+    current_session().commit()
     if asked:
         asyncio.run(_ask(asked, now))
 
@@ -60,47 +60,47 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
             for question in _questions(channel_id, now):
                 begun = time.monotonic()
                 adapter = channels.adapter(channel_id)
-                session().commit()
+                current_session().commit()
                 try:
                     found = await adapter.look_up(question.template, question.doubts, http)
                 except ChannelError as trouble:
                     log.warning("look_up.failed channel=%s code=%s", channel_id, trouble.code)
-                    with writing() as current:
-                        calls.note(current, channel_id, adapter, calls.failed("look_up", begun, trouble), now)
+                    with writing() as session:
+                        calls.note(session, channel_id, adapter, calls.failed("look_up", begun, trouble), now)
                     break
                 except Exception:
                     # One channel's fault must not keep the others waiting.
                     log.exception("look_up.fault channel=%s", channel_id)
                     break
-                with writing() as current:
-                    settled = _clear(current, channel_id, question, found, now)
-                    receipts.apply_receipts(current, {channel_id: settled}, now)
+                with writing() as session:
+                    settled = _clear(session, channel_id, question, found, now)
+                    receipts.apply_receipts(session, {channel_id: settled}, now)
                     if adapter.receipts_by_provider_ref:
-                        _remember(current, channel_id, question, settled, now)
+                        _remember(session, channel_id, question, settled, now)
 
 
 def _questions(channel_id: int, now: dt.datetime) -> list[Question]:
     """Return what to ask this channel now, and note where the next visit goes on."""
     found = []
     oldest = now - dt.timedelta(hours=settings().RECEIPT_HOURS)
-    with writing() as current:
-        lines = doubts.page(current, channel_id=channel_id, since=oldest, until=now - SETTLED, limit=MOST_RUNS)
+    with writing() as session:
+        lines = doubts.page(session, channel_id=channel_id, since=oldest, until=now - SETTLED, limit=MOST_RUNS)
         for line in lines:
-            question, last = _question(current, line.run, AT_ONCE // len(lines), now)
+            question, last = _question(session, line.run, AT_ONCE // len(lines), now)
             changed = sa.update(Run).where(Run.id == line.run.id).values(asked=last)
-            current.execute(changed)
+            session.execute(changed)
             if question.doubts:
                 found.append(question)
     return found
 
 
-def _question(current: Session, run: Run, most: int, now: dt.datetime) -> tuple[Question, int]:
+def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[Question, int]:
     """Return the next messages of a run to ask about, and the number to go on from; 0 begins anew."""
     facts = run.template
     names, mapping = facts["variables"], facts["mapping"]
     template = TemplateFacts(facts["code"], facts["text"], facts["signature"], tuple(names), facts["marketing"])
     render = compile_text(full_text(template.signature, template.text))
-    rows = current.execute(
+    rows = session.execute(
         sa.select(Message.seq, Message.phone, Message.params, Message.answered_at)
         .where(*doubts.open_messages(run.id), Message.seq > run.asked)
         .order_by(Message.seq)
@@ -117,11 +117,11 @@ def _question(current: Session, run: Run, most: int, now: dt.datetime) -> tuple[
 
 
 def _clear(
-    current: Session, channel_id: int, question: Question, found: Sequence[Receipt], now: dt.datetime
+    session: Session, channel_id: int, question: Question, found: Sequence[Receipt], now: dt.datetime
 ) -> list[Receipt]:
     """Return what is said of one message alone: what is known to be about another one is taken away."""
     refs = sorted({one.provider_ref for one in found if one.provider_ref})
-    others = provider_refs.owners(current, channel_id, refs, receipts.window_begin(now)) if refs else {}
+    others = provider_refs.owners(session, channel_id, refs, receipts.window_begin(now)) if refs else {}
     said: dict[str, list[Receipt]] = {}
     for one in found:
         if one.provider_ref not in others:
@@ -131,9 +131,9 @@ def _clear(
 
 
 def _remember(
-    current: Session, channel_id: int, question: Question, settled: Sequence[Receipt], now: dt.datetime
+    session: Session, channel_id: int, question: Question, settled: Sequence[Receipt], now: dt.datetime
 ) -> None:
     """Keep the ids the provider named: its receipts come with them, and no other doubt may be settled by them."""
     phones = {doubt.message.ref: doubt.message.phone for doubt in question.doubts}
     refs = [(one.provider_ref, phones[one.ref], int(one.ref.partition("-")[2])) for one in settled if one.provider_ref]
-    provider_refs.remember(current, channel_id, question.run_id, refs, int(now.timestamp()))
+    provider_refs.remember(session, channel_id, question.run_id, refs, int(now.timestamp()))

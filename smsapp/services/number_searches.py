@@ -30,17 +30,17 @@ def note_search(typed: str, actor: Actor, now: dt.datetime) -> None:
     number = phone.normalise(typed, settings().DEFAULT_REGION)
     if not number:
         return
-    with writing() as current:
-        if _is_spent(current, actor, SEARCH, SEARCHES_PER_HOUR, now - dt.timedelta(hours=1)):
+    with writing() as session:
+        if _is_spent(session, actor, SEARCH, SEARCHES_PER_HOUR, now - dt.timedelta(hours=1)):
             raise Refusal(Problem("number_searches_spent", "phone", {"most": SEARCHES_PER_HOUR}))
-        trail.note(current, actor, SEARCH, "contact", "", now, number=phone.mask(number))
+        trail.note(session, actor, SEARCH, "contact", "", now, number=phone.mask(number))
 
 
-def check_list(current: Session, actor: Actor, now: dt.datetime) -> None:
+def check_list(session: Session, actor: Actor, now: dt.datetime) -> None:
     """Raise Refusal if somebody without the right has matched too many lists by numbers; the caller notes each."""
-    if _is_spent(current, actor, LIST, LISTS_PER_DAY, now - dt.timedelta(days=1)):
+    if _is_spent(session, actor, LIST, LISTS_PER_DAY, now - dt.timedelta(days=1)):
         raise Refusal(Problem("number_lists_spent", "file", {"most": LISTS_PER_DAY}))
 
 
-def _is_spent(current: Session, actor: Actor, action: str, most: int, since: dt.datetime) -> bool:
-    return actor.person_id is not None and times(current, actor.person_id, action, since) >= most
+def _is_spent(session: Session, actor: Actor, action: str, most: int, since: dt.datetime) -> bool:
+    return actor.person_id is not None and times(session, actor.person_id, action, since) >= most

@@ -20,7 +20,7 @@ from smsapp.services.tables import limited, reading
 from smsapp.services.tables.formats import Format
 from smsapp.services.trail import Actor, note
 from smsapp.store import replies as store
-from smsapp.store.db import session as present
+from smsapp.store.db import current_session as present
 from smsapp.store.db import writing
 from smsapp.store.replies import OptOut
 from smsapp.store.settings import settings

@@ -17,7 +17,7 @@ from smsapp.domain.people import Role, login_problems, password_problems, plain_
 from smsapp.services import trail
 from smsapp.services.trail import Actor
 from smsapp.store import people as rows
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.people import EndedSession, LoginLink, Person, Trail
 
 LINK_PATH = "/welcome/"
@@ -68,24 +68,24 @@ def _signed_in(person: Person, address: str) -> SignedIn:
 
 def sign_in(login: str, password: str, address: str, now: dt.datetime) -> SignedIn:
     """Return who this is; a Refusal does not say whether the login or the password was wrong."""
-    person = rows.by_login(session(), plain_login(login))
+    person = rows.by_login(current_session(), plain_login(login))
     usable = person is not None and person.active and person.password_hash != ""
     fits = _fits(person.password_hash if person is not None and usable else _nobody(), password)
     if person is None or not usable or not fits:
-        with writing() as current:
+        with writing() as session:
             # A line for unknown logins too, or the time the answer takes would tell which are known. What was typed
             # is not kept there: it may be a password in the wrong field.
             known = (person.id, person.login) if person is not None else ("", "")
             trail.note(
-                current, Actor(SIGN_IN_PAGE, address=address), "sign_in_failed", "person", known[0], now, login=known[1]
+                session, Actor(SIGN_IN_PAGE, address=address), "sign_in_failed", "person", known[0], now, login=known[1]
             )
         raise Refusal(Problem("sign_in_refused"))
     renewed = _hasher.hash(password) if _hasher.check_needs_rehash(person.password_hash) else ""
-    with writing() as current:
-        person = current.get_one(Person, person.id)
+    with writing() as session:
+        person = session.get_one(Person, person.id)
         person.last_seen_at = now
         person.password_hash = renewed or person.password_hash
-        trail.note(current, Actor(person.login, person.id, address), "sign_in", "person", person.id, now)
+        trail.note(session, Actor(person.login, person.id, address), "sign_in", "person", person.id, now)
     return _signed_in(person, address)
 
 
@@ -124,19 +124,19 @@ def sit_down(now: dt.datetime) -> Sitting:
 
 def signed_in(person_id: int, mark: str, sitting: Sitting, address: str, now: dt.datetime) -> SignedIn | None:
     """Return who a session belongs to; None if it has ended, here or everywhere, or is too old, or the person left."""
-    person = session().get(Person, person_id)
+    person = current_session().get(Person, person_id)
     if person is None or not person.active or not secrets.compare_digest(person.session_mark, mark):
         return None
-    if now >= sitting.expires_at or session().get(EndedSession, sitting.id) is not None:
+    if now >= sitting.expires_at or current_session().get(EndedSession, sitting.id) is not None:
         return None
     return _signed_in(person, address)
 
 
 def sign_out(sitting: Sitting, actor: Actor, now: dt.datetime) -> None:
     """End this session, whoever holds a copy of its cookie; others of the same person go on."""
-    with writing() as current:
-        rows.end_session(current, sitting.id, sitting.expires_at, now)
-        trail.note(current, actor, "sign_out", "person", actor.person_id, now)
+    with writing() as session:
+        rows.end_session(session, sitting.id, sitting.expires_at, now)
+        trail.note(session, actor, "sign_out", "person", actor.person_id, now)
 
 
 # One-time links
@@ -144,38 +144,38 @@ def sign_out(sitting: Sitting, actor: Actor, now: dt.datetime) -> None:
 
 def first_link(now: dt.datetime) -> str | None:
     """Return the path of a link for the first administrator; None if somebody can sign in already."""
-    with writing() as current:
-        if rows.any_password(current):
+    with writing() as session:
+        if rows.any_password(session):
             return None
-        person = next(iter(rows.everybody(current)), None)
+        person = next(iter(rows.everybody(session)), None)
         if person is None:
-            person = _add(current, "admin", "", Role.ADMINISTRATOR, False, now)
-            trail.note(current, START, "create", "person", person.id, now, login=person.login, role=person.role)
-        token = _add_link(current, person, now)
-        trail.note(current, START, "make_link", "person", person.id, now)
+            person = _add(session, "admin", "", Role.ADMINISTRATOR, False, now)
+            trail.note(session, START, "create", "person", person.id, now, login=person.login, role=person.role)
+        token = _add_link(session, person, now)
+        trail.note(session, START, "make_link", "person", person.id, now)
     return LINK_PATH + token
 
 
 def any_password() -> bool:
     """Return whether anybody can sign in with a password yet."""
-    return rows.any_password(session())
+    return rows.any_password(current_session())
 
 
 def make_link(person_id: int, actor: Actor, now: dt.datetime) -> str:
     """Return the path of a new one-time link; the person's older links stop working."""
-    with writing() as current:
-        person = _found(current, person_id)
+    with writing() as session:
+        person = _found(session, person_id)
         if not person.active:
             raise Refusal(Problem("person_inactive"))
-        token = _add_link(current, person, now)
-        trail.note(current, actor, "make_link", "person", person_id, now)
+        token = _add_link(session, person, now)
+        trail.note(session, actor, "make_link", "person", person_id, now)
     return LINK_PATH + token
 
 
-def _add_link(current: Session, person: Person, now: dt.datetime) -> str:
-    rows.drop_links(current, person.id, now)
+def _add_link(session: Session, person: Person, now: dt.datetime) -> str:
+    rows.drop_links(session, person.id, now)
     token = secrets.token_urlsafe(32)
-    current.add(LoginLink(token_hash=_digest(token), person_id=person.id, expires_at=now + LINK_LASTS))
+    session.add(LoginLink(token_hash=_digest(token), person_id=person.id, expires_at=now + LINK_LASTS))
     return token
 
 
@@ -194,10 +194,10 @@ class Welcome:
 
 def welcome(token: str, now: dt.datetime) -> Welcome:
     """Return whom this link is for; NotFound if it was used, is too old, or never existed."""
-    person = rows.person_of_link(session(), _digest(token), now)
+    person = rows.person_of_link(current_session(), _digest(token), now)
     if person is None:
         raise NotFound("link")
-    return Welcome(person.login, person.name, first=not rows.any_password(session()))
+    return Welcome(person.login, person.name, first=not rows.any_password(current_session()))
 
 
 def use_link(token: str, login: str, name: str, password: str, address: str, now: dt.datetime) -> SignedIn:
@@ -206,18 +206,18 @@ def use_link(token: str, login: str, name: str, password: str, address: str, now
     login = plain_login(login) if guest.first else guest.login
     _refuse(login_problems(login) + password_problems(password, login) + _name_problems(name))
     password_hash = _hasher.hash(password)
-    with writing() as current:
-        person = rows.person_of_link(current, _digest(token), now)
-        if person is None or not rows.spend_link(current, _digest(token), now):
+    with writing() as session:
+        person = rows.person_of_link(session, _digest(token), now)
+        if person is None or not rows.spend_link(session, _digest(token), now):
             raise NotFound("link")
-        namesake = rows.by_login(current, login)
+        namesake = rows.by_login(session, login)
         if namesake is not None and namesake.id != person.id:
             raise Refusal(Problem("login_taken", "login"))
         person.login, person.name, person.password_hash = login, name.strip(), password_hash
         person.session_mark, person.last_seen_at = _mark(), now
         actor = Actor(login, person.id, address)
-        trail.note(current, actor, "set_password", "person", person.id, now, by="link")
-        trail.note(current, actor, "sign_in", "person", person.id, now)
+        trail.note(session, actor, "set_password", "person", person.id, now, by="link")
+        trail.note(session, actor, "sign_in", "person", person.id, now)
     return _signed_in(person, address)
 
 
@@ -226,63 +226,63 @@ def use_link(token: str, login: str, name: str, password: str, address: str, now
 
 def change_password(person_id: int, old: str, new: str, actor: Actor, now: dt.datetime) -> SignedIn:
     """Set a new password; every other session of this person ends, and no older one-time link works."""
-    person = _found(session(), person_id)
+    person = _found(current_session(), person_id)
     if not _fits(person.password_hash or _nobody(), old):
         raise Refusal(Problem("password_wrong", "old"))
     _refuse(password_problems(new, person.login))
     password_hash = _hasher.hash(new)
-    with writing() as current:
-        person = _found(current, person_id)
+    with writing() as session:
+        person = _found(session, person_id)
         person.password_hash, person.session_mark = password_hash, _mark()
-        rows.drop_links(current, person.id, now)
-        trail.note(current, actor, "set_password", "person", person.id, now)
+        rows.drop_links(session, person.id, now)
+        trail.note(session, actor, "set_password", "person", person.id, now)
     return _signed_in(person, actor.address)
 
 
 def sign_out_everywhere(person_id: int, actor: Actor, now: dt.datetime) -> SignedIn:
     """End every session and one-time link of this person; the answer holds the mark of new sessions."""
-    with writing() as current:
-        person = _found(current, person_id)
+    with writing() as session:
+        person = _found(session, person_id)
         person.session_mark = _mark()
-        rows.drop_links(current, person.id, now)
-        trail.note(current, actor, "end_sessions", "person", person.id, now)
+        rows.drop_links(session, person.id, now)
+        trail.note(session, actor, "end_sessions", "person", person.id, now)
     return _signed_in(person, actor.address)
 
 
 def change_own(person_id: int, name: str, locale: str, actor: Actor, now: dt.datetime) -> None:
     """Set one's own name and language."""
     _refuse(_name_problems(name))
-    with writing() as current:
-        person = _found(current, person_id)
+    with writing() as session:
+        person = _found(session, person_id)
         person.name, person.locale = name.strip(), locale
-        trail.note(current, actor, "change", "person", person.id, now, locale=locale)
+        trail.note(session, actor, "change", "person", person.id, now, locale=locale)
 
 
 def speak(person_id: int, locale: str) -> None:
     """Set one's language from the menu: no line in the trail, it changes nothing for anybody else."""
-    with writing() as current:
-        _found(current, person_id).locale = locale
+    with writing() as session:
+        _found(session, person_id).locale = locale
 
 
 # People, for administrators
 
 
 def everybody() -> list[Person]:
-    return rows.everybody(session())
+    return rows.everybody(current_session())
 
 
 def invited(now: dt.datetime) -> set[int]:
     """Return the ids of people with a link that can still be used."""
-    return rows.invited(session(), now)
+    return rows.invited(current_session(), now)
 
 
 def person(person_id: int) -> Person:
-    return _found(session(), person_id)
+    return _found(current_session(), person_id)
 
 
 def by_login(login: str) -> Person:
     """Return the person with this login, or raise NotFound."""
-    found = rows.by_login(session(), plain_login(login))
+    found = rows.by_login(current_session(), plain_login(login))
     if found is None:
         raise NotFound("person")
     return found
@@ -290,9 +290,9 @@ def by_login(login: str) -> Person:
 
 def invite(login: str, name: str, role: Role, sees_numbers: bool, actor: Actor, now: dt.datetime) -> tuple[Person, str]:
     """Return a new person who cannot sign in yet, and the path of the link by which they set a password."""
-    with writing() as current:
-        person = _create(current, login, name, role, sees_numbers, actor, now)
-        token = _add_link(current, person, now)
+    with writing() as session:
+        person = _create(session, login, name, role, sees_numbers, actor, now)
+        token = _add_link(session, person, now)
     return person, LINK_PATH + token
 
 
@@ -300,21 +300,21 @@ def create(login: str, name: str, role: Role, password: str, actor: Actor, now: 
     """Return a new person who can sign in with this password (from the command line)."""
     _refuse(password_problems(password, plain_login(login)))
     password_hash = _hasher.hash(password)
-    with writing() as current:
-        person = _create(current, login, name, role, False, actor, now)
+    with writing() as session:
+        person = _create(session, login, name, role, False, actor, now)
         person.password_hash = password_hash
     return person
 
 
 def _create(
-    current: Session, login: str, name: str, role: Role, sees_numbers: bool, actor: Actor, now: dt.datetime
+    session: Session, login: str, name: str, role: Role, sees_numbers: bool, actor: Actor, now: dt.datetime
 ) -> Person:
     login = plain_login(login)
     _refuse(login_problems(login) + _name_problems(name or login))
-    if rows.by_login(current, login) is not None:
+    if rows.by_login(session, login) is not None:
         raise Refusal(Problem("login_taken", "login"))
-    person = _add(current, login, name.strip() or login, role, sees_numbers, now)
-    trail.note(current, actor, "create", "person", person.id, now, login=login, role=role, sees_numbers=sees_numbers)
+    person = _add(session, login, name.strip() or login, role, sees_numbers, now)
+    trail.note(session, actor, "create", "person", person.id, now, login=login, role=role, sees_numbers=sees_numbers)
     return person
 
 
@@ -323,20 +323,20 @@ def change(
 ) -> Person:
     """Set what an administrator decides about a person; the last active administrator cannot be lost."""
     _refuse(_name_problems(name))
-    with writing() as current:
-        administrators = rows.lock_administrators(current, Role.ADMINISTRATOR)
-        person = _found(current, person_id)
+    with writing() as session:
+        administrators = rows.lock_administrators(session, Role.ADMINISTRATOR)
+        person = _found(session, person_id)
         if administrators == [person.id] and (role is not Role.ADMINISTRATOR or not active):
             raise Refusal(Problem("last_administrator", "role" if active else "active"))
         if person.active and not active:
             person.session_mark = _mark()
-            rows.drop_links(current, person.id, now)
+            rows.drop_links(session, person.id, now)
         wanted = {"name": name.strip(), "role": str(role), "sees_numbers": sees_numbers, "active": active}
         changed = {key: value for key, value in wanted.items() if getattr(person, key) != value}
         for key, value in changed.items():
             setattr(person, key, value)
         if changed:
-            trail.note(current, actor, "change", "person", person.id, now, login=person.login, **changed)
+            trail.note(session, actor, "change", "person", person.id, now, login=person.login, **changed)
     return person
 
 
@@ -359,26 +359,26 @@ class TrailPage:
 
 def trail_page(person_id: int | None, action: str, before: int | None, limit: int = 50) -> TrailPage:
     """Return one page of the trail, of everybody and everything or of one person or action."""
-    lines = rows.trail(session(), person_id, action, before, limit + 1)
+    lines = rows.trail(current_session(), person_id, action, before, limit + 1)
     return TrailPage(lines[:limit], lines[limit - 1].id if len(lines) > limit else None)
 
 
 def trail_actions() -> list[str]:
     """Return the actions that occur in the trail."""
-    return rows.trail_actions(session())
+    return rows.trail_actions(current_session())
 
 
-def _add(current: Session, login: str, name: str, role: Role, sees_numbers: bool, now: dt.datetime) -> Person:
+def _add(session: Session, login: str, name: str, role: Role, sees_numbers: bool, now: dt.datetime) -> Person:
     person = Person(
         login=login, name=name, role=str(role), sees_numbers=sees_numbers, session_mark=_mark(), created_at=now
     )
-    current.add(person)
-    current.flush()
+    session.add(person)
+    session.flush()
     return person
 
 
-def _found(current: Session, person_id: int) -> Person:
-    person = current.get(Person, person_id)
+def _found(session: Session, person_id: int) -> Person:
+    person = session.get(Person, person_id)
     if person is None:
         raise NotFound("person")
     return person

@@ -219,7 +219,7 @@ _READERS: Mapping[Type, Callable[[Column, str], Column | None]] = {
 
 
 def write(
-    current: Session,
+    session: Session,
     plain: PlainSets,
     held: Mapping[str, HeldRow],
     sources: Mapping[str, str],
@@ -246,9 +246,9 @@ def write(
         text, differs = traces.after(written, key_of[xwho], tuple(values), new, before, after)
         if new or differs or anonymous:
             changed.append((xwho, after, text))
-    contact_rows.replace_rows(current, _rows(current, changed, region), now)
+    contact_rows.replace_rows(session, _rows(session, changed, region), now)
     fresh.sort(key=itemgetter(0))
-    return len(fresh), contact_rows.create_rows(current, _rows(current, fresh, region), now)
+    return len(fresh), contact_rows.create_rows(session, _rows(session, fresh, region), now)
 
 
 def new_contacts(plain: PlainSets, held: Collection[str]) -> Counter[str]:
@@ -294,11 +294,11 @@ class _Traces:
         return known
 
 
-def _rows(current: Session, people: Sequence[tuple[str, Mapping[str, Any], str]], region: str) -> list[Row5]:
+def _rows(session: Session, people: Sequence[tuple[str, Mapping[str, Any], str]], region: str) -> list[Row5]:
     """Return rows of contacts (user id, properties, sources), with their phones read by column."""
     if not people:
         return []
-    phones = contacts.phone_texts(current, [held for _, held, _ in people], region)
+    phones = contacts.phone_texts(session, [held for _, held, _ in people], region)
     return [
         (xwho, orjson.dumps(held).decode(), numbers, sources, False)
         for (xwho, held, sources), numbers in zip(people, phones, strict=True)

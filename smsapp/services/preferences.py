@@ -11,7 +11,7 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.services import trail
 from smsapp.services.audience import CAPS
 from smsapp.services.trail import Actor
-from smsapp.store.db import session, upsert, writing
+from smsapp.store.db import current_session, upsert, writing
 from smsapp.store.people import Preference
 
 MOST_PER_DAY, MOST_PER_WEEK = 20, 50
@@ -31,7 +31,7 @@ SUGGESTED = FrequencyCaps(enabled=False, per_day=1, per_week=3)
 
 def frequency_caps() -> FrequencyCaps:
     """Return the caps as they were saved last; what is suggested, switched off, if nobody ever saved any."""
-    kept = session().scalar(_KEPT)
+    kept = current_session().scalar(_KEPT)
     return SUGGESTED if kept is None else FrequencyCaps(kept["enabled"], kept.get("per_day"), kept.get("per_week"))
 
 
@@ -42,12 +42,12 @@ def save_frequency_caps(caps: FrequencyCaps, by: Actor, now: dt.datetime) -> Non
         raise Refusal(*problems)
     limits = {"per_day": caps.per_day, "per_week": caps.per_week}
     value = {"enabled": caps.enabled} | {name: most for name, most in limits.items() if most is not None}
-    with writing() as current:
-        if current.scalar(_KEPT) == value:
+    with writing() as session:
+        if session.scalar(_KEPT) == value:
             return
         kept = upsert(Preference).values(name=CAPS, value=value)
-        current.execute(kept.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
-        trail.note(current, by, "change", "preference", CAPS, now, **value)
+        session.execute(kept.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+        trail.note(session, by, "change", "preference", CAPS, now, **value)
 
 
 _KEPT = sa.select(Preference.value).where(Preference.name == CAPS)

@@ -22,7 +22,7 @@ from smsapp.services.key_gate import KeyGate
 from smsapp.services.plain_sets import PlainSets
 from smsapp.store import contact_rows, contacts, intake, public_names, uploads
 from smsapp.store.contacts import Held, Profile
-from smsapp.store.db import as_json, session, writing
+from smsapp.store.db import as_json, current_session, writing
 from smsapp.store.intake import Bad
 from smsapp.store.settings import settings
 from smsapp.store.uploads import Upload
@@ -102,32 +102,32 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
     """
     records = [record for row in rows for record in ark.parsed(row.records)]
-    rights = intake.key_rights(session(), {record["appid"] for record in records})
-    read = _divided(records, contacts.property_types(), KeyGate(rights, public_names.owners(session())))
+    rights = intake.key_rights(current_session(), {record["appid"] for record in records})
+    read = _divided(records, contacts.property_types(), KeyGate(rights, public_names.owners(current_session())))
     for row in rows:
         read.report.counted.update(row.counted)
     room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
     read.room = {key.key: room[key.id] for key in rights.values()}
-    with writing() as current:
-        if not uploads.only_reader(current):
+    with writing() as session:
+        if not uploads.only_reader(session):
             return None
-        if not uploads.settle(current, rows):
+        if not uploads.settle(session, rows):
             raise Overtaken
-        known = contacts.add_properties(current, read.fresh, now, public=read.gate.brought)
+        known = contacts.add_properties(session, read.fresh, now, public=read.gate.brought)
         if known != read.fresh:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
             full = read.fresh.keys() - known.keys()
             types = {name: kind for name, kind in read.types.items() if name not in full}
-            read = read.again(_read(read.rest, types | known, KeyGate(rights, public_names.owners(current)), full))
-        public_names.vouch(current, read.gate.vouched)
-        if not _write_plain(current, read, now):
-            anew = _read(records, read.types, KeyGate(rights, public_names.owners(current)))
+            read = read.again(_read(read.rest, types | known, KeyGate(rights, public_names.owners(session)), full))
+        public_names.vouch(session, read.gate.vouched)
+        if not _write_plain(session, read, now):
+            anew = _read(records, read.types, KeyGate(rights, public_names.owners(session)))
             read = read.again(anew, plain=PlainSets())
         if read.wanted:
-            _apply(current, read, now)
-        _tell(current, read, now)
+            _apply(session, read, now)
+        _tell(session, read, now)
         if read.keys:
-            intake.touch_keys(current, read.keys, now)
+            intake.touch_keys(session, read.keys, now)
     created = read.report.created
     quotas.note_new_contacts({key.id: created[key.key] for key in rights.values() if key.key in created}, now)
     return read.report
@@ -135,11 +135,11 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
 
 def put_aside(row: Upload, now: dt.datetime) -> Report:
     """Keep an upload that cannot be applied among the refused records, whatever is wrong with it."""
-    with writing() as current:
-        if not (uploads.only_reader(current) and uploads.settle(current, [row])):
+    with writing() as session:
+        if not (uploads.only_reader(session) and uploads.settle(session, [row])):
             return Report()
         raw = row.records.decode("utf-8", "replace")
-        intake.add_bad(current, UP, [Bad(Reason.BAD_RECORD, raw)], now)
+        intake.add_bad(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
     return Report(refused=1)
 
 
@@ -243,20 +243,20 @@ class _Change:
         self.written[xwho].update(dict.fromkeys(names, source))
 
 
-def _write_plain(current: Session, read: _Reading, now: dt.datetime) -> bool:
+def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
     """Write what usual records set; return False, with nothing written, if it takes a look at each of them."""
     plain = read.plain
     if not plain.values:
         return True
-    if contacts.bound(current, plain.values):
+    if contacts.bound(session, plain.values):
         return False
     # All locks at once, in one order; those of the other records are held until their turn.
-    held = contact_rows.lock_rows(current, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted})
+    held = contact_rows.lock_rows(session, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted})
     created = plain_sets.new_contacts(plain, held.keys())
     if any(n > read.room.get(key, n) for key, n in created.items()):
         return False
     sources = {key: read.gate.source(key, now) for key in read.keys}
-    wanted, really = plain_sets.write(current, plain, held, sources, settings().DEFAULT_REGION, now)
+    wanted, really = plain_sets.write(session, plain, held, sources, settings().DEFAULT_REGION, now)
     if really < wanted:
         raise Overtaken
     read.report.kept += plain.count
@@ -266,18 +266,18 @@ def _write_plain(current: Session, read: _Reading, now: dt.datetime) -> bool:
     return True
 
 
-def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
+def _apply(session: Session, read: _Reading, now: dt.datetime) -> None:
     """Carry out the operations in order on what the contacts hold, then write each changed contact once."""
     gate = read.gate
     aliases = [asked for asked, _, _ in read.wanted if asked.kind is Kind.ALIAS]
     ids = {asked.xwho for asked, _, _ in read.wanted} | {asked.original_id for asked in aliases}
-    known = contacts.bound(current, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
-    public = contacts.public_bindings(current, known)
-    before = contacts.lock(current, {known.get(xwho, xwho) for xwho in ids} | public)
+    known = contacts.bound(session, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
+    public = contacts.public_bindings(session, known)
+    before = contacts.lock(session, {known.get(xwho, xwho) for xwho in ids} | public)
     fresh: dict[str, str] = {}
     if aliases:
         allowed = gate.aliases([(asked, key) for asked, key, _ in read.wanted], known, before)
-        fresh = _bind(current, allowed, known, public, now)
+        fresh = _bind(session, allowed, known, public, now)
     change = _Change(before, {xwho: contact.properties for xwho, contact in before.items()})
     held = change.held
     sources = {key: gate.source(key, now) for key in read.keys}
@@ -312,8 +312,8 @@ def _apply(current: Session, read: _Reading, now: dt.datetime) -> None:
             held.pop(xwho, None)
             if properties is not None and through.kind is not Kind.DELETE:
                 held[xwho] = after
-    _write(current, change, now)
-    gate.propose(current, now)
+    _write(session, change, now)
+    gate.propose(session, now)
 
 
 def _may_create(read: _Reading, key: str) -> bool:
@@ -337,7 +337,7 @@ def _take_over(change: _Change, anonymous: str, xwho: str, after: Properties) ->
 
 
 def _bind(
-    current: Session,
+    session: Session,
     allowed: Sequence[tuple[Operation, bool]],
     known: Mapping[str, str],
     public: set[str],
@@ -357,14 +357,14 @@ def _bind(
                 public.add(operation.original_id)
     if not wanted:
         return wanted
-    contacts.bind(current, wanted, public, now)
-    really = contacts.bound(current, wanted)
+    contacts.bind(session, wanted, public, now)
+    really = contacts.bound(session, wanted)
     return {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
 
 
-def _write(current: Session, change: _Change, now: dt.datetime) -> None:
+def _write(session: Session, change: _Change, now: dt.datetime) -> None:
     """Write the contacts that are new or changed, and remove those of which nothing is left."""
-    names, region = contacts.phone_properties(current), settings().DEFAULT_REGION
+    names, region = contacts.phone_properties(session), settings().DEFAULT_REGION
     before, profiles = change.before, []
     for xwho, properties in change.held.items():
         contact = before.get(xwho, NOBODY)
@@ -376,17 +376,17 @@ def _write(current: Session, change: _Change, now: dt.datetime) -> None:
             numbers = contacts.phones_of(properties, names, region)
             profiles.append(Profile(xwho, properties, numbers, sources, anonymous))
     fresh = [profile for profile in profiles if profile.xwho not in before and profile.xwho not in change.gone]
-    if contacts.create(current, fresh, now) < len(fresh):
+    if contacts.create(session, fresh, now) < len(fresh):
         raise Overtaken
     kept = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
-    contacts.replace(current, kept, now)
-    contacts.absorb(current, change.gone)
+    contacts.replace(session, kept, now)
+    contacts.absorb(session, change.gone)
     # An id that was bound by a public key and reported as registered since is a contact of its own.
-    contacts.create(current, [profile for profile in profiles if profile.xwho in change.gone], now)
-    contacts.remove(current, before.keys() - change.held.keys() - change.gone.keys())
+    contacts.create(session, [profile for profile in profiles if profile.xwho in change.gone], now)
+    contacts.remove(session, before.keys() - change.held.keys() - change.gone.keys())
 
 
-def _tell(current: Session, read: _Reading, now: dt.datetime) -> None:
+def _tell(session: Session, read: _Reading, now: dt.datetime) -> None:
     """Keep what was refused or left out, with the reason."""
     report = read.report
     for asked, key, record in read.wanted:
@@ -399,7 +399,7 @@ def _tell(current: Session, read: _Reading, now: dt.datetime) -> None:
     bad = [*read.bad, Bad(MORE, "", {"n": more})] if more > 0 else read.bad
     report.refused += report.counted.total()
     bad = [*bad, *(Bad(reason, "", {"n": n}) for reason, n in report.counted.items())]
-    intake.add_bad(current, UP, bad, now)
+    intake.add_bad(session, UP, bad, now)
 
 
 def _facts(losses: Sequence[Loss]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from smsapp.store import audience as people
 from smsapp.store import contacts, queue
 from smsapp.store import property_changes as store
 from smsapp.store.contacts import Contact, Property
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.property_changes import PropertyChange
 from smsapp.store.settings import settings
 
@@ -82,15 +82,15 @@ class Preview:
 
 def catalogue() -> Catalogue:
     """Return all properties with how many people have a value of each."""
-    total = session().scalar(
+    total = current_session().scalar(
         sa.select(sa.func.count()).select_from(sa.select(Contact.id).limit(SAMPLED + 1).subquery())
     )
     whole = (total or 0) <= SAMPLED
-    last = 0 if whole else store.last_contact(session())
+    last = 0 if whole else store.last_contact(current_session())
     places = 1 if whole else PLACES
     looked, held = 0, Counter[str]()
     for place in range(places):
-        n, some = people.held(session(), sa.select(Contact.id), last * place // places, SAMPLED // places)
+        n, some = people.held(current_session(), sa.select(Contact.id), last * place // places, SAMPLED // places)
         looked += n
         held.update(some)
     doubles = labels.doubles(contacts.labels())
@@ -103,7 +103,7 @@ def catalogue() -> Catalogue:
 
 def get(name: str) -> Property:
     """Return the property; raises NotFound."""
-    found = session().get(Property, name)
+    found = current_session().get(Property, name)
     if found is None or found.merged_into is not None:
         raise NotFound(NOUN)
     return found
@@ -124,14 +124,14 @@ def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
     label = label.strip()
     if len(label) > MAX_NAME:
         raise Refusal(Problem("property_label_long", "label", {"most": MAX_NAME}))
-    with writing() as current:
+    with writing() as session:
         row = get(name)
         others = {other: known for other, known in contacts.labels().items() if other != name}
         same = [other for other, known in others.items() if label and labels.plain(known) == labels.plain(label)]
         if same:
             raise Refusal(Problem("property_label_taken", "label", {"name": same[0]}))
         row.label = label
-        trail.note(current, by, "edit", NOUN, None, now, name=name, text=label)
+        trail.note(session, by, "edit", NOUN, None, now, name=name, text=label)
 
 
 def preview_retype(name: str, kind: Type) -> Preview:
@@ -204,24 +204,24 @@ def _begin(kind: ChangeKind, name: str, target: str, detail: str, by: Actor, now
             raise Refusal(Problem("property_busy", "name", {"name": one}))
     if name in PRESETS:
         raise Refusal(Problem("property_preset", "name", {"name": name}))
-    with writing() as current:
-        change = _queued(current, kind, name, target, detail, by.person_id, now)
+    with writing() as session:
+        change = _queued(session, kind, name, target, detail, by.person_id, now)
         if kind is ChangeKind.RETYPE:
-            row = current.get_one(Property, name, with_for_update=True)
+            row = session.get_one(Property, name, with_for_update=True)
             contacts.add_properties(
-                current, {name + ASIDE: Type.STRING}, now, {name + ASIDE: row.label and f"{row.label} *"}
+                session, {name + ASIDE: Type.STRING}, now, {name + ASIDE: row.label and f"{row.label} *"}
             )
             row.type = detail
         if kind is ChangeKind.MERGE:
             # From now on what is reported under this name goes to the one that stays.
-            current.get_one(Property, name, with_for_update=True).merged_into = target
-        trail.note(current, by, kind.value, NOUN, None, now, name=name, to=target or detail)
+            session.get_one(Property, name, with_for_update=True).merged_into = target
+        trail.note(session, by, kind.value, NOUN, None, now, name=name, to=target or detail)
     queue.ring(queue.CHORES, "change_property", change.id)
     return change.id
 
 
 def _queued(
-    current: Session, kind: ChangeKind, name: str, target: str, detail: str, person_id: int | None, now: dt.datetime
+    session: Session, kind: ChangeKind, name: str, target: str, detail: str, person_id: int | None, now: dt.datetime
 ) -> PropertyChange:
     change = PropertyChange(
         kind=kind,
@@ -229,12 +229,12 @@ def _queued(
         target=target,
         detail=detail,
         state=ChangeState.QUEUED,
-        last=store.last_contact(current),
+        last=store.last_contact(session),
         created_by=person_id,
         created_at=now,
     )
-    current.add(change)
-    current.flush()
+    session.add(change)
+    session.flush()
     return change
 
 
@@ -242,22 +242,22 @@ def run(change_id: int, clock: Clock) -> None:
     """Work through all contacts, a chunk per transaction; of two workers each takes the next chunk in turn."""
     while True:
         now = clock()
-        with writing() as current:
-            change = store.locked(current, change_id)
+        with writing() as session:
+            change = store.locked(session, change_id)
             if change is None:
                 return
-            last, changed = store.rewrite(current, [change.name], change.position, CHUNK, _step(current, change))
+            last, changed = store.rewrite(session, [change.name], change.position, CHUNK, _step(session, change))
             change.changed += changed
             change.position = last or change.position
-            after = _finish(current, change, now) if not last else None
+            after = _finish(session, change, now) if not last else None
         if not last:
             if after is not None:
                 queue.ring(queue.CHORES, "change_property", after)
             return
 
 
-def _step(current: Session, change: PropertyChange) -> Callable[[Any], tuple[Any, Any, Any]]:
-    read = contacts.phone_properties(current)
+def _step(session: Session, change: PropertyChange) -> Callable[[Any], tuple[Any, Any, Any]]:
+    read = contacts.phone_properties(session)
     if change.name in read:
         read |= {change.target}
     region = settings().DEFAULT_REGION
@@ -288,15 +288,15 @@ def _after(change: PropertyChange, held: dict[str, Any]) -> dict[str, Any]:
     return property_change.removed(held, change.name)
 
 
-def _finish(current: Session, change: PropertyChange, now: dt.datetime) -> int | None:
+def _finish(session: Session, change: PropertyChange, now: dt.datetime) -> int | None:
     """End a change; return the one that follows it, if one does."""
     change.state, change.finished_at = ChangeState.DONE, now
-    row = current.get(Property, change.name)
+    row = session.get(Property, change.name)
     if change.kind == ChangeKind.MERGE:
-        store.follow(current, change.name, change.target)
-        return _queued(current, ChangeKind.REMOVE, change.name, "", "", change.created_by, now).id
+        store.follow(session, change.name, change.target)
+        return _queued(session, ChangeKind.REMOVE, change.name, "", "", change.created_by, now).id
     if change.kind == ChangeKind.REMOVE and row is not None and row.merged_into is None:
-        current.delete(row)
+        session.delete(row)
     return None
 
 

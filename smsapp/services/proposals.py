@@ -15,7 +15,7 @@ from smsapp.services.trail import Actor
 from smsapp.store import contacts
 from smsapp.store import proposals as rows
 from smsapp.store.contacts import Contact, Profile
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.intake import AppKey
 from smsapp.store.proposals import Proposal
 from smsapp.store.settings import settings
@@ -99,35 +99,35 @@ def accept(ids: Collection[int], by: Actor, now: dt.datetime) -> Decided:
 def accept_all(chosen: Chosen, until: int, by: Actor, now: dt.datetime) -> Decided:
     """Accept all that are chosen, except those that came after the id `until`."""
     decided = Decided()
-    while ids := rows.ids_of(session(), chosen, until, AT_ONCE):
+    while ids := rows.ids_of(current_session(), chosen, until, AT_ONCE):
         _accept(ids, by, now, decided)
     return decided
 
 
 def reject(ids: Collection[int], by: Actor, now: dt.datetime) -> int:
     """Forget these proposals; return how many there were."""
-    with writing() as current:
-        rejected = rows.remove(current, ids)
+    with writing() as session:
+        rejected = rows.remove(session, ids)
         if rejected:
-            trail.note(current, by, "reject_changes", "contacts", "*", now, rows=rejected)
+            trail.note(session, by, "reject_changes", "contacts", "*", now, rows=rejected)
     return rejected
 
 
 def reject_all(chosen: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
     """Forget all that are chosen, except those that came after the id `until`; return how many there were."""
-    with writing() as current:
-        rejected = rows.remove_chosen(current, chosen, until)
+    with writing() as session:
+        rejected = rows.remove_chosen(session, chosen, until)
         if rejected:
-            trail.note(current, by, "reject_changes", "contacts", chosen.name or "*", now, rows=rejected)
+            trail.note(session, by, "reject_changes", "contacts", chosen.name or "*", now, rows=rejected)
     return rejected
 
 
 def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -> None:
     source = Source(Origin.PERSON, by.person_id or 0, now).as_text()
     types = contacts.property_types()
-    with writing() as current:
-        read, region = contacts.phone_properties(current), settings().DEFAULT_REGION
-        subjects = rows.subjects(current, ids)
+    with writing() as session:
+        read, region = contacts.phone_properties(session), settings().DEFAULT_REGION
+        subjects = rows.subjects(session, ids)
         held = {row.contact_id: dict(row.properties) for row in subjects}
         sources = {row.contact_id: dict(row.sources) for row in subjects}
         written: dict[int, str] = {}
@@ -150,12 +150,12 @@ def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -
             Profile(xwho, held[id_], contacts.phones_of(held[id_], read, region), sources[id_])
             for id_, xwho in sorted(written.items(), key=lambda item: item[1])
         ]
-        contacts.replace(current, profiles, now)
-        rows.remove(current, ids)
-        rows.add(current, again, now)
+        contacts.replace(session, profiles, now)
+        rows.remove(session, ids)
+        rows.add(session, again, now)
         if written:
             accepted = sorted(decided.names)
-            trail.note(current, by, "accept_changes", "contacts", "*", now, rows=len(written), properties=accepted)
+            trail.note(session, by, "accept_changes", "contacts", "*", now, rows=len(written), properties=accepted)
 
 
 def _fits(name: str, value: Any, types: dict[str, Type]) -> bool:

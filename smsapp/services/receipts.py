@@ -28,7 +28,7 @@ from smsapp.domain.receipt_match import owner_of
 from smsapp.domain.storable import storable
 from smsapp.services import billing, calls, channels, intake, opt_outs, replies, stopping
 from smsapp.store import codes, inbox, news, provider_refs, queue, runs, strays
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.inbox import InboxState
 from smsapp.store.news import Move
 from smsapp.store.settings import settings
@@ -124,8 +124,8 @@ def _read_bulk(now: dt.datetime) -> int:
             raise
         except Exception:
             log.exception("news.put_aside inbox=%s", one.id)
-            with inbox.writing() as current:
-                inbox.mark_read(current, [one.id], InboxState.UNREADABLE)
+            with inbox.writing() as session:
+                inbox.mark_read(session, [one.id], InboxState.UNREADABLE)
     return len(waiting)
 
 
@@ -157,12 +157,12 @@ def _apply(waiting: Sequence[Waiting], now: dt.datetime) -> int:
     changes nothing.
     """
     said = _understood(waiting)
-    with writing() as current:
-        if not inbox.only_reader(current):
+    with writing() as session:
+        if not inbox.only_reader(session):
             return 0
         for row, position, reply in said.replies:
-            replies.take(current, row.channel_id, row.id, position, reply, now)
-        apply_receipts(current, said.receipts, now)
+            replies.take(session, row.channel_id, row.id, position, reply, now)
+        apply_receipts(session, said.receipts, now)
     with inbox.writing() as marks:
         inbox.mark_read(marks, [row.id for row in waiting if row.id not in said.unreadable])
         inbox.mark_read(marks, sorted(said.unreadable), InboxState.UNREADABLE)
@@ -214,13 +214,13 @@ def _adapter(channel_id: int) -> Channel | None:
         return None
 
 
-def apply_receipts(current: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime) -> None:
+def apply_receipts(session: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime) -> None:
     """Apply each channel's receipts in the caller's transaction; those that name no message of ours are kept.
 
     Receipts of test sends are not: they belong to no run.
     """
     strays.keep(
-        current,
+        session,
         [
             {
                 "channel_id": channel_id,
@@ -231,18 +231,18 @@ def apply_receipts(current: Session, arrived: Mapping[int, Sequence[Receipt]], n
                 "outcome": receipt.outcome,
                 "code": storable(receipt.code),
             }
-            for channel_id, receipt in _place(current, arrived, now)
+            for channel_id, receipt in _place(session, arrived, now)
             if not receipt.ref.startswith(TEST_REF)
         ],
         now,
     )
 
 
-def _place(current: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime) -> list[tuple[int, Receipt]]:
+def _place(session: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime) -> list[tuple[int, Receipt]]:
     """Apply receipts; return those (channel, receipt) that name no message of ours."""
-    told, owners, unknown = _told(current, arrived, now)
+    told, owners, unknown = _told(session, arrived, now)
     moves: dict[Move, list[int]] = {}
-    for run_id, stands, seqs in news.where_they_stand(current, told):
+    for run_id, stands, seqs in news.where_they_stand(session, told):
         its = told[run_id]
         alike: dict[tuple[News, Outcome | None, str], list[int]] = {}
         for seq in seqs:
@@ -256,24 +256,24 @@ def _place(current: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.d
                 moves.setdefault(Move(run_id, stands, status, why, storable(code)), []).extend(together)
     # What is left of them is about messages that are not there.
     unknown += [(owners[run_id], one) for run_id, its in told.items() for said in its.values() for one in said]
-    news.apply_moves(current, moves, int(now.timestamp()))
-    _bill(current, moves)
+    news.apply_moves(session, moves, int(now.timestamp()))
+    _bill(session, moves)
     unexplained = [(owners[m.run_id], m.code) for m, seqs in moves.items() if m.reason == Outcome.UNKNOWN for _ in seqs]
-    codes.count(current, unexplained, now)
+    codes.count(session, unexplained, now)
     gone = [(m.run_id, seq) for m, seqs in moves.items() if m.reason == Outcome.OPTED_OUT for seq in seqs]
     if gone:
-        opt_outs.record_told(current, gone, now)
+        opt_outs.record_told(session, gone, now)
     return unknown
 
 
-def _bill(current: Session, moves: Mapping[Move, Sequence[int]]) -> None:
+def _bill(session: Session, moves: Mapping[Move, Sequence[int]]) -> None:
     """Give messages their parts that a receipt calls accepted and no answer will; what is in flight has one coming."""
     unbilled: dict[int, list[int]] = {}
     for move, seqs in moves.items():
         if news.is_accepted_by(move) and not move.known.parts and not move.known.handed:
             unbilled.setdefault(move.run_id, []).extend(seqs)
     for run_id, seqs in sorted(unbilled.items()):
-        billing.bill_messages(current, run_id, seqs)
+        billing.bill_messages(session, run_id, seqs)
 
 
 def _decisive(status: Status, said: Sequence[Receipt]) -> Receipt:
@@ -287,7 +287,7 @@ def _decisive(status: Status, said: Sequence[Receipt]) -> Receipt:
 
 
 def _told(
-    current: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime
+    session: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime
 ) -> tuple[dict[int, Told], dict[int, int], list[tuple[int, Receipt]]]:
     """Return what is said of each run's messages, the runs' channels, and receipts (channel, receipt) of nobody.
 
@@ -296,7 +296,7 @@ def _told(
     unknown: list[tuple[int, Receipt]] = []
     by_channel: dict[int, dict[int, Told]] = {}
     for channel_id, receipts in arrived.items():
-        theirs = _by_provider_ref(current, channel_id, receipts, now)
+        theirs = _by_provider_ref(session, channel_id, receipts, now)
         its_runs = by_channel[channel_id] = {}
         for receipt in receipts:
             key = None
@@ -309,7 +309,7 @@ def _told(
                 unknown.append((channel_id, receipt))
             else:
                 its_runs.setdefault(key[0], {}).setdefault(key[1], []).append(receipt)
-    owners = runs.channel_of(current, {run_id for its_runs in by_channel.values() for run_id in its_runs})
+    owners = runs.channel_of(session, {run_id for its_runs in by_channel.values() for run_id in its_runs})
     told: dict[int, Told] = {}
     for channel_id, its_runs in by_channel.items():
         for run_id, its in its_runs.items():
@@ -322,11 +322,11 @@ def _told(
 
 
 def _by_provider_ref(
-    current: Session, channel_id: int, receipts: Sequence[Receipt], now: dt.datetime
+    session: Session, channel_id: int, receipts: Sequence[Receipt], now: dt.datetime
 ) -> dict[str, dict[str, tuple[int, int]]]:
     """Return provider's id -> phone -> (run, seq) for receipts without a reference of ours."""
     refs = {storable(one.provider_ref) for one in receipts if not one.ref and one.provider_ref}
-    return provider_refs.owners(current, channel_id, sorted(refs), window_begin(now)) if refs else {}
+    return provider_refs.owners(session, channel_id, sorted(refs), window_begin(now)) if refs else {}
 
 
 def window_begin(now: dt.datetime) -> int:
@@ -341,15 +341,15 @@ def redo_strays(now: dt.datetime, since: dt.datetime | None = None) -> None:
     """
     after = 0
     # Looking through many strays must not keep others from writing, so it is done before.
-    while ready := strays.placed(session(), since or now - YOUNG, after, BULK):
+    while ready := strays.placed(current_session(), since or now - YOUNG, after, BULK):
         said = [(stray.channel_id, _said(stray)) for stray in ready]
         arrived: dict[int, list[Receipt]] = {}
         for channel_id, receipt in said:
             arrived.setdefault(channel_id, []).append(receipt)
-        with writing() as current:
-            unknown = set(_place(current, arrived, now))
+        with writing() as session:
+            unknown = set(_place(session, arrived, now))
             found = [stray.id for stray, one in zip(ready, said, strict=True) if one not in unknown]
-            strays.forget(current, found)
+            strays.forget(session, found)
         after = ready[-1].id
 
 
@@ -366,7 +366,7 @@ def _said(stray: StrayReceipt) -> Receipt:
 def ask_providers(now: dt.datetime) -> None:
     """Fetch what waits at every provider that has to be asked, store it page by page, and apply it."""
     asked = [row.id for row in channels.choices() if channels.kinds()[row.kind].pulls]
-    session().commit()  # nothing is held open while providers answer
+    current_session().commit()  # nothing is held open while providers answer
     if asked:
         asyncio.run(_ask(asked, now))
     apply_news(now)
@@ -378,13 +378,13 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
             begun = time.monotonic()
             try:
                 adapter = channels.adapter(channel_id)
-                session().commit()
+                current_session().commit()
                 async for page in adapter.pull(http):
                     intake.keep(channel_id, [page], now)
             except ChannelError as trouble:
                 log.warning("pull.failed channel=%s code=%s", channel_id, trouble.code)
-                with writing() as current:
-                    calls.note(current, channel_id, adapter, calls.failed("pull", begun, trouble), now)
+                with writing() as session:
+                    calls.note(session, channel_id, adapter, calls.failed("pull", begun, trouble), now)
             except Exception:
                 # One channel's fault must not keep the others' receipts waiting.
                 log.exception("pull.fault channel=%s", channel_id)
@@ -395,8 +395,8 @@ def forget_old(now: dt.datetime) -> int:
     before = now - dt.timedelta(days=settings().RETENTION_DAYS)
     gone = 0
     while ids := inbox.old_ids(before, FORGOTTEN_AT_ONCE):
-        with inbox.writing() as current:
-            inbox.forget(current, ids)
+        with inbox.writing() as session:
+            inbox.forget(session, ids)
         gone += len(ids)
     return gone
 

@@ -31,7 +31,7 @@ from smsapp.services.trail import Actor, note
 from smsapp.store import doubts, recipients, retries, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.doubts import Decision
 from smsapp.store.ledger import LEFT
 from smsapp.store.news import BUCKET_SECONDS
@@ -211,17 +211,17 @@ class Report:
 def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
     """Return the report of a campaign over all its runs, or of one run; raises NotFound."""
     campaign = campaigns.get(campaign_id)
-    known = runs.of_campaign(session(), campaign_id)
+    known = runs.of_campaign(current_session(), campaign_id)
     chosen = [run for run in known if run_id in (None, run.id)]
     if run_id is not None and not chosen:
         raise NotFound("run")
     run_ids = [run.id for run in chosen]
-    funnels = runs.funnels(session(), run_ids)
+    funnels = runs.funnels(current_session(), run_ids)
     lines = [RunLine(run, funnels[run.id], _cost(run, funnels[run.id].parts)) for run in chosen]
-    added_up = runs.campaign_funnels(session(), [campaign_id]) if run_id is None else funnels
+    added_up = runs.campaign_funnels(current_session(), [campaign_id]) if run_id is None else funnels
     funnel = added_up.get(campaign_id if run_id is None else run_id, Funnel())
     channel_id = chosen[0].channel_id if chosen else campaign.channel_id
-    channel = session().get(ChannelRow, channel_id) if channel_id else None
+    channel = current_session().get(ChannelRow, channel_id) if channel_id else None
     rate = channel.rate if channel else None
     bars, bar_seconds = _bars(run_ids, ZoneInfo(campaign.zone))
     return Report(
@@ -247,11 +247,11 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
 
 def _retriable(campaign: Campaign, chosen: Sequence[Run]) -> dict[int, int]:
     over = [run.id for run in chosen if run.finished_at is not None]
-    return retries.left(session(), over) if over and may(Action.RETRY, CampaignStatus(campaign.status)) else {}
+    return retries.left(current_session(), over) if over and may(Action.RETRY, CampaignStatus(campaign.status)) else {}
 
 
 def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:
-    return session().scalar(sa.select(table.name).where(table.id == row_id)) or ""
+    return current_session().scalar(sa.select(table.name).where(table.id == row_id)) or ""
 
 
 def _cost(run: Run, parts: int) -> Cost:
@@ -275,7 +275,7 @@ def _reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Re
     """Return why messages went no further, the commonest first within each state."""
     found = [
         Reason(Status[state.upper()], reason, n, n / max(1, funnel.count(Status[state.upper()])))
-        for state, reason, n in runs.reasons(session(), run_ids, merged=merged)
+        for state, reason, n in runs.reasons(current_session(), run_ids, merged=merged)
         if state != runs.EXCLUDED and n > 0
     ]
     return sorted(
@@ -288,7 +288,7 @@ def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
 
     The ledger counts a minute at a time; over a longer span several of them become one bar.
     """
-    counted = recipients.receipts_over_time(session(), run_ids)
+    counted = recipients.receipts_over_time(current_session(), run_ids)
     if not counted:
         return [], BUCKET_SECONDS
     first, last = counted[0][0], counted[-1][0]
@@ -309,7 +309,7 @@ def _progress(line: RunLine, rate: int | None, now: dt.datetime) -> Progress | N
     if line.run.finished_at is not None or line.run.state not in (RunState.SENDING, RunState.HELD):
         return None
     left = line.funnel.open
-    pace = recipients.pace(session(), line.run.id) if line.run.state == RunState.SENDING else None
+    pace = recipients.pace(current_session(), line.run.id) if line.run.state == RunState.SENDING else None
     if pace and rate:
         # Moments are kept in whole seconds: over the first few of a run they would say more than can be.
         pace = min(pace, rate)
@@ -357,16 +357,16 @@ def people(
     Runs in which the tally counts nobody of the group are not read.
     """
     chosen = _runs_with(campaign_id, run_id, group)
-    found = recipients.page(session(), chosen, group, sought, after, PAGE + 1, merged=run_id is None)
+    found = recipients.page(current_session(), chosen, group, sought, after, PAGE + 1, merged=run_id is None)
     return found[:PAGE], found[PAGE - 1].place if len(found) > PAGE else None
 
 
 def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
     campaigns.get(campaign_id)
-    known = [run.id for run in runs.of_campaign(session(), campaign_id) if run_id in (None, run.id)]
+    known = [run.id for run in runs.of_campaign(current_session(), campaign_id) if run_id in (None, run.id)]
     if run_id is not None and not known:
         raise NotFound("run")
-    funnels = runs.funnels(session(), known)
+    funnels = runs.funnels(current_session(), known)
     return [run for run in known if group.size(funnels.get(run, Funnel())) > 0]
 
 
@@ -390,14 +390,14 @@ class MessageStory:
 def message(campaign_id: int, run_id: int, seq: int) -> MessageStory:
     """Return one message with its finished text; raises NotFound."""
     campaign = campaigns.get(campaign_id)
-    run = session().get(Run, run_id)
-    found = recipients.message(session(), run_id, seq)
+    run = current_session().get(Run, run_id)
+    found = recipients.message(current_session(), run_id, seq)
     if run is None or run.campaign_id != campaign_id or found is None:
         raise NotFound("message")
     frozen = run.template
     values = audience.filled(frozen["variables"], frozen["mapping"], found.params)
     text = full_text(frozen["signature"], compile_text(frozen["text"])(values))
-    decided = doubts.decisions(session(), run_id, seq)
+    decided = doubts.decisions(current_session(), run_id, seq)
     return MessageStory(campaign, run, found, text, _name(ChannelRow, run.channel_id), decided)
 
 
@@ -409,15 +409,15 @@ def export(
     No transaction is open between two chunks: a slow download holds nothing up.
     """
     chosen = _runs_with(campaign_id, run_id, group)
-    with writing() as current:
+    with writing() as session:
         facts = {"run": run_id, "group": group.name, "masked": masked}
-        note(current, actor, "export", "campaign", campaign_id, now, **facts)
+        note(session, actor, "export", "campaign", campaign_id, now, **facts)
     return _chunks(chosen, group, merged=run_id is None)
 
 
 def _chunks(run_ids: Sequence[int], group: Group, *, merged: bool) -> Iterator[list[Recipient]]:
     after: Place | None = None
-    while chunk := recipients.page(session(), run_ids, group, after=after, limit=CHUNK, merged=merged):
-        session().commit()
+    while chunk := recipients.page(current_session(), run_ids, group, after=after, limit=CHUNK, merged=merged):
+        current_session().commit()
         yield chunk
         after = chunk[-1].place

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 
 from smsapp.store import retention
-from smsapp.store.db import dialect, session, writing
+from smsapp.store.db import current_session, dialect, writing
 from smsapp.store.freezing import RUNS_PER_PARTITION
 from smsapp.store.settings import settings
 
@@ -29,11 +29,11 @@ def forget_messages(now: dt.datetime, months: int | None = None) -> list[int]:
     while run_ids := due(now, months):
         for run_id in run_ids:
             _empty(run_id)
-        with writing() as current:
+        with writing() as session:
             if dialect() == "postgresql":
                 for run_id in {one // RUNS_PER_PARTITION * RUNS_PER_PARTITION for one in run_ids}:
-                    retention.drop_partition(current, run_id)
-            retention.note_forgotten(current, run_ids, now)
+                    retention.drop_partition(session, run_id)
+            retention.note_forgotten(session, run_ids, now)
         log.info("messages.forgotten runs=%s", len(run_ids))
         done += run_ids
     return done
@@ -41,7 +41,7 @@ def forget_messages(now: dt.datetime, months: int | None = None) -> list[int]:
 
 def due(now: dt.datetime, months: int) -> list[int]:
     """Return the next runs to be forgotten, oldest first; at most a partition's worth."""
-    found = retention.old_runs(session(), now - months * MONTH, RUNS_PER_PARTITION)
+    found = retention.old_runs(current_session(), now - months * MONTH, RUNS_PER_PARTITION)
     low = found[0] // RUNS_PER_PARTITION if found else 0
     return [run_id for run_id in found if run_id // RUNS_PER_PARTITION == low]
 
@@ -51,13 +51,13 @@ def _empty(run_id: int) -> None:
     if dialect() != "postgresql":
         gone = 1
         while gone:
-            with writing() as current:
-                gone = retention.forget_some(current, run_id, AT_ONCE)
+            with writing() as session:
+                gone = retention.forget_some(session, run_id, AT_ONCE)
         return
     lo = 1
     while True:
-        with writing() as current:
-            found = retention.forget_refs_between(current, run_id, lo, lo + AT_ONCE - 1)
+        with writing() as session:
+            found = retention.forget_refs_between(session, run_id, lo, lo + AT_ONCE - 1)
         if not found:
             return
         lo += AT_ONCE

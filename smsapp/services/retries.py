@@ -18,7 +18,7 @@ from smsapp.store import campaigns as campaign_rows
 from smsapp.store import queue, retries, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 
@@ -50,19 +50,19 @@ class Review:
 def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
     """Return what sending again to a run's failed messages would do; raises NotFound."""
     campaign = campaigns.get(campaign_id)
-    run = session().get(Run, run_id, populate_existing=True)
+    run = current_session().get(Run, run_id, populate_existing=True)
     if run is None or run.campaign_id != campaign_id:
         raise NotFound("run")
-    template = session().get(SmsTemplate, campaign.template_id) if campaign.template_id else None
-    channel = session().get(ChannelRow, campaign.channel_id) if campaign.channel_id else None
+    template = current_session().get(SmsTemplate, campaign.template_id) if campaign.template_id else None
+    channel = current_session().get(ChannelRow, campaign.channel_id) if campaign.channel_id else None
     plan = audience.tried_again(run_id, campaign.channel_id, campaign.template_id, campaign.mapping, now)
     counts = audience.tally(plan)
-    billed = round(counts.planned * retries.average_parts(session(), run_id))
+    billed = round(counts.planned * retries.average_parts(current_session(), run_id))
     hours = frozen.quiet_hours(template, channel, campaign.zone) if template and channel else None
     return Review(
         campaign,
         run,
-        retries.left(session(), [run_id]).get(run_id, 0),
+        retries.left(current_session(), [run_id]).get(run_id, 0),
         counts,
         cost_of(billed, channel.price if channel else None, channel.currency if channel else ""),
         forecasts.forecast(now, counts.planned, channel.rate if channel else None, hours),
@@ -76,19 +76,19 @@ def send_again(campaign_id: int, run_id: int, actor: Actor, now: dt.datetime) ->
     Raises Outrun if the run or another one of the campaign goes on, or if nothing of it can be sent again (any more):
     of two clicks one gets through.
     """
-    with writing() as current:
-        run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
-        campaign = campaign_rows.found(current, campaign_id)
+    with writing() as session:
+        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+        campaign = campaign_rows.found(session, campaign_id)
         if run is None or campaign is None or run.campaign_id != campaign_id:
             raise NotFound("run")
-        n = retries.left(current, [run_id]).get(run_id, 0)
+        n = retries.left(session, [run_id]).get(run_id, 0)
         if run.finished_at is None or not n or campaign.channel_id is None:
             raise Outrun(status=campaign.status)
-        if not campaign_rows.move(current, campaign_id, Action.RETRY, next_due_at=None, failure=""):
+        if not campaign_rows.move(session, campaign_id, Action.RETRY, next_due_at=None, failure=""):
             raise Outrun(status=campaign.status)
-        new_id = runs.add_run(current, campaign, now, now, repeats=run_id)
+        new_id = runs.add_run(session, campaign, now, now, repeats=run_id)
         if new_id is None:
             raise Outrun(status=campaign.status)
-        note(current, actor, "retry", "run", run_id, now, n=n, run=new_id)
+        note(session, actor, "retry", "run", run_id, now, n=n, run=new_id)
     queue.ring(queue.SEND, "send", new_id)
     return new_id

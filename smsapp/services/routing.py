@@ -46,10 +46,10 @@ class _Way:
 
 def look(run_id: int, now: dt.datetime) -> int | None:
     """Move the rest of a run whose channel has failed for long enough; return the run that took over, if one did."""
-    with writing() as current:
-        run, campaign = _locked(current, run_id)
-        why = _why(current, run, campaign, now)
-        made = _move(current, run, campaign, why, "", now) if why else None
+    with writing() as session:
+        run, campaign = _locked(session, run_id)
+        why = _why(session, run, campaign, now)
+        made = _move(session, run, campaign, why, "", now) if why else None
     if made is not None:
         queue.ring(queue.SEND, "send", made)
     return made
@@ -68,12 +68,12 @@ def may_concern(run: Run, campaign: Campaign | None) -> bool:
     )
 
 
-def at_the_end(current: Session, run: Run, now: dt.datetime) -> int | None:
+def at_the_end(session: Session, run: Run, now: dt.datetime) -> int | None:
     """Let a run that is about to close pass on what its channel refused; return the run that took over, if one did."""
-    campaign = current.get(Campaign, run.campaign_id)
-    if campaign is None or not may_concern(run, campaign) or not routing.refusals(current, run.id)[0]:
+    campaign = session.get(Campaign, run.campaign_id)
+    if campaign is None or not may_concern(run, campaign) or not routing.refusals(session, run.id)[0]:
         return None
-    return _move(current, run, campaign, FailoverReason.REFUSED, "", now)
+    return _move(session, run, campaign, FailoverReason.REFUSED, "", now)
 
 
 is_moved = routing.is_moved
@@ -84,19 +84,19 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
 
     Raises Outrun if it is not held or nothing is left to move, Refusal if the other channel cannot take it.
     """
-    with writing() as current:
-        run, campaign = _locked(current, run_id)
+    with writing() as session:
+        run, campaign = _locked(session, run_id)
         if run.state != RunState.HELD or run.started_at is None:
             raise Outrun(run=run_id)
-        way = _way(current, run, campaign)
+        way = _way(session, run, campaign)
         if isinstance(way, PinReason):
             raise Refusal(Problem(f"route_{way}"))
-        made = _move(current, run, campaign, FailoverReason.PERSON, actor.name, now)
+        made = _move(session, run, campaign, FailoverReason.PERSON, actor.name, now)
         if made is None:
             if run.stays == PinReason.NUMBERS_NOT_ALLOWED:
                 raise Refusal(Problem(f"route_{PinReason.NUMBERS_NOT_ALLOWED}"))
             raise Outrun(run=run_id)
-        note(current, actor, "route", "run", run_id, now, to=made, channel=way.channel.name)
+        note(session, actor, "route", "run", run_id, now, to=made, channel=way.channel.name)
     queue.ring(queue.SEND, "send", made)
     return made
 
@@ -112,21 +112,21 @@ def let_move(run_id: int, actor: Actor, now: dt.datetime) -> None:
 
 
 def _say(run_id: int, why: str, action: str, actor: Actor, now: dt.datetime) -> None:
-    with writing() as current:
-        if not routing.stay(current, run_id, why):
+    with writing() as session:
+        if not routing.stay(session, run_id, why):
             raise Outrun(run=run_id)
-        note(current, actor, action, "run", run_id, now)
+        note(session, actor, action, "run", run_id, now)
 
 
-def _locked(current: Session, run_id: int) -> tuple[Run, Campaign]:
-    run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
-    campaign = current.get(Campaign, run.campaign_id, populate_existing=True) if run else None
+def _locked(session: Session, run_id: int) -> tuple[Run, Campaign]:
+    run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+    campaign = session.get(Campaign, run.campaign_id, populate_existing=True) if run else None
     if run is None or campaign is None or run.finished_at is not None:
         raise Outrun(run=run_id)
     return run, campaign
 
 
-def _why(current: Session, run: Run, campaign: Campaign, now: dt.datetime) -> str:
+def _why(session: Session, run: Run, campaign: Campaign, now: dt.datetime) -> str:
     """Return why the automation moves this run now; "" if it does not."""
     if not may_concern(run, campaign):
         return ""
@@ -134,33 +134,33 @@ def _why(current: Session, run: Run, campaign: Campaign, now: dt.datetime) -> st
         patience = dt.timedelta(seconds=settings().ROUTE_AFTER_SECONDS)
         over = run.troubled_at is not None and run.troubled_at + patience <= now
         return run.hold_reason if over and HOLD_RULES[HoldReason(run.hold_reason)].may_fail_over else ""
-    refused, took = routing.refusals(current, run.id)
+    refused, took = routing.refusals(session, run.id)
     return FailoverReason.REFUSED if refused >= settings().ROUTE_AFTER_REFUSALS and refused > took else ""
 
 
-def _move(current: Session, run: Run, campaign: Campaign, why: str, by: str, now: dt.datetime) -> int | None:
+def _move(session: Session, run: Run, campaign: Campaign, why: str, by: str, now: dt.datetime) -> int | None:
     """Move what can be moved, if the other channel is ready for it and there is anything; else note why not."""
-    way = _way(current, run, campaign)
+    way = _way(session, run, campaign)
     reach = None if isinstance(way, PinReason) else Reach(way.channel.countries, way.channel.number_classes)
-    if reach is not None and routing.is_out_of_reach(current, run.id, reach):
+    if reach is not None and routing.is_out_of_reach(session, run.id, reach):
         way = PinReason.NUMBERS_NOT_ALLOWED
     if isinstance(way, PinReason) or reach is None:
-        if routing.stay(current, run.id, str(way)):
+        if routing.stay(session, run.id, str(way)):
             log.warning("run.stays run=%s reason=%s", run.id, way)
         return None
-    if not routing.take_back(current, run.id, reach):
+    if not routing.take_back(session, run.id, reach):
         return None
-    made = routing.open_run(current, run, way.channel.id, why, by, now)
-    n = routing.take_over(current, run.id, made.id, frozen.batch_size(way.adapter, way.channel.rate), reach)
+    made = routing.open_run(session, run, way.channel.id, why, by, now)
+    n = routing.take_over(session, run.id, made.id, frozen.batch_size(way.adapter, way.channel.rate), reach)
     made.target = made.planned = n
     made.template = frozen.elsewhere(run.template, way.template, way.channel, way.adapter)
     run.stays = run.stays if run.stays == PinReason.PERSON else ""
-    current.flush()
+    session.flush()
     log.warning("run.routed run=%s to=%s channel=%s reason=%s n=%s", run.id, made.id, way.channel.id, why, n)
     return made.id
 
 
-def _way(current: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
+def _way(session: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
     """Return the way to the campaign's other channel, or what it lacks."""
     there = run.channel_id != campaign.second_channel_id
     channel_id, template_id, words = (
@@ -168,8 +168,8 @@ def _way(current: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
         if there
         else (campaign.channel_id, campaign.template_id, campaign.confirmed_template)
     )
-    channel = current.get(ChannelRow, channel_id, populate_existing=True) if channel_id else None
-    template = current.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
+    channel = session.get(ChannelRow, channel_id, populate_existing=True) if channel_id else None
+    template = session.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
     if channel is None or not channel.active:
         return PinReason.CHANNEL_INACTIVE
     changed = approvals.change(words, template)
@@ -177,7 +177,7 @@ def _way(current: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
         return PinReason(changed or HoldReason.TEMPLATE_WITHDRAWN)
     if not _takes_its_place(run, template):
         return PinReason.TEMPLATE_CHANGED
-    frozen_for = current.get(ChannelRow, run.channel_id)
+    frozen_for = session.get(ChannelRow, run.channel_id)
     if there and channel.trusted_numbers and frozen_for is not None and not frozen_for.trusted_numbers:
         return PinReason.TRUSTED_NUMBERS
     try:

@@ -26,7 +26,7 @@ from smsapp.store import segments as rows
 from smsapp.store.audience import Audience
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.people import Person
 from smsapp.store.segments import Segment
 
@@ -65,7 +65,7 @@ class Reach:
 
 def get(segment_id: int) -> Segment:
     """Return the segment; raises NotFound."""
-    found = session().get(Segment, segment_id)
+    found = current_session().get(Segment, segment_id)
     if found is None:
         raise NotFound("segment")
     return found
@@ -73,7 +73,7 @@ def get(segment_id: int) -> Segment:
 
 def choices() -> list[Segment]:
     """Return all segments in the order of their names, for a drop-down."""
-    return list(session().scalars(sa.select(Segment).order_by(Segment.name)))
+    return list(current_session().scalars(sa.select(Segment).order_by(Segment.name)))
 
 
 def listing(search: str = "") -> list[rows.Listed]:
@@ -88,13 +88,13 @@ def uses(segment_id: int) -> list[rows.Use]:
 
 def creator(segment: Segment) -> str:
     """Return the name of the person who made the segment, or ""."""
-    person = session().get(Person, segment.created_by) if segment.created_by else None
+    person = current_session().get(Person, segment.created_by) if segment.created_by else None
     return person.name if person else ""
 
 
 def named(name: str) -> Segment:
     """Return the segment of this name; raises NotFound."""
-    found = session().scalar(sa.select(Segment).where(Segment.name == name.strip()))
+    found = current_session().scalar(sa.select(Segment).where(Segment.name == name.strip()))
     if found is None:
         raise NotFound("segment")
     return found
@@ -111,17 +111,17 @@ def catalogue() -> list[Known]:
 
 def count(rule: Group, now: dt.datetime) -> int:
     """Return how many contacts the rule holds for."""
-    return session().execute(rows.counting(rows.matching(rule, now))).scalar_one()
+    return current_session().execute(rows.counting(rows.matching(rule, now))).scalar_one()
 
 
 def size(segment: Segment, now: dt.datetime) -> int:
     """Return how many members the segment has now."""
-    return session().execute(rows.counting(rows.members(segment, now))).scalar_one()
+    return current_session().execute(rows.counting(rows.members(segment, now))).scalar_one()
 
 
 def sample(found: sa.Select[int], columns: Sequence[str], limit: int = SAMPLE) -> list[Member]:
     """Return the first members in the order of ids, with the values of these properties."""
-    people = session().execute(
+    people = current_session().execute(
         sa.select(Contact.id, Contact.xwho, Contact.properties)
         .where(Contact.id.in_(found.order_by(sa.literal_column("1")).limit(limit)))
         .order_by(Contact.id)
@@ -140,7 +140,7 @@ def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
 def reach(found: sa.Select[int]) -> list[Reach]:
     """Count these contacts by what would become of them, once for all active channels that read numbers alike."""
     alike: dict[tuple[object, ...], list[ChannelRow]] = {}
-    for channel in session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)):
+    for channel in current_session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)):
         kinds = (tuple(channel.countries), tuple(channel.number_classes))
         alike.setdefault((channel.phone_property, channel.trusted_numbers, kinds), []).append(channel)
     return [
@@ -163,7 +163,7 @@ def reach(found: sa.Select[int]) -> list[Reach]:
 
 def phone_properties() -> set[str]:
     """Return the properties whose values are masked for most readers."""
-    return contacts.phone_properties(session())
+    return contacts.phone_properties(current_session())
 
 
 def holds_numbers(name: str) -> bool:
@@ -206,35 +206,35 @@ def _keep(segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor,
     problems = rules.problems(rule, contacts.property_types())
     if problems:
         raise Refusal(*problems)
-    with writing() as current:
-        segment = prepared(current, segment_id, name, kind, rule, by, now)
-        _compute(current, segment, now)
+    with writing() as session:
+        segment = prepared(session, segment_id, name, kind, rule, by, now)
+        _compute(session, segment, now)
         action = "create" if segment_id is None else "edit"
-        trail.note(current, by, action, "segment", segment.id, now, name=segment.name, size=segment.size)
+        trail.note(session, by, action, "segment", segment.id, now, name=segment.name, size=segment.size)
     return segment
 
 
 def prepared(
-    current: Session, segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime
+    session: Session, segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime
 ) -> Segment:
     """Return the new or changed segment within this transaction, its members not computed yet."""
-    name = _free_name(current, name, segment_id)
+    name = _free_name(session, name, segment_id)
     if segment_id is None:
         segment = Segment(created_by=by.person_id, created_at=now)
-        current.add(segment)
+        session.add(segment)
     else:
-        segment = _locked(current, segment_id)
+        segment = _locked(session, segment_id)
     segment.name, segment.kind, segment.rule, segment.updated_at = name, kind, rule.as_json(), now
-    _flush(current)
+    _flush(session)
     return segment
 
 
 def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segment:
     """Keep a copy of the segment under another name, an uploaded or static one with its members as they are."""
-    with writing() as current:
-        segment = _locked(current, segment_id)
+    with writing() as session:
+        segment = _locked(session, segment_id)
         made = Segment(
-            name=_free_name(current, name),
+            name=_free_name(session, name),
             kind=segment.kind,
             rule=segment.rule,
             created_by=by.person_id,
@@ -243,52 +243,52 @@ def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segme
             computed_at=segment.computed_at,
             size=segment.size,
         )
-        current.add(made)
-        _flush(current)
-        rows.copy_members(current, segment.id, made.id)
-        trail.note(current, by, "save_as", "segment", made.id, now, name=made.name, source=segment.id)
+        session.add(made)
+        _flush(session)
+        rows.copy_members(session, segment.id, made.id)
+        trail.note(session, by, "save_as", "segment", made.id, now, name=made.name, source=segment.id)
     return made
 
 
 def recompute(segment_id: int, *, by: Actor, now: dt.datetime) -> Segment:
     """Take a static segment's members anew, count a dynamic one's; an uploaded one is as its file was."""
-    with writing() as current:
-        segment = _locked(current, segment_id)
+    with writing() as session:
+        segment = _locked(session, segment_id)
         if segment.kind == Kind.UPLOADED:
             raise Refusal(Problem("segment_upload_again", "segment"))
-        _compute(current, segment, now)
-        trail.note(current, by, "recompute", "segment", segment.id, now, size=segment.size)
+        _compute(session, segment, now)
+        trail.note(session, by, "recompute", "segment", segment.id, now, size=segment.size)
     return segment
 
 
 def delete(segment_id: int, *, by: Actor, now: dt.datetime) -> None:
     """Remove the segment; raises Refusal with the names of the campaigns that still need it."""
-    with writing() as current:
-        segment = _locked(current, segment_id)
-        names = rows.needed_by(current, segment.id)
+    with writing() as session:
+        segment = _locked(session, segment_id)
+        names = rows.needed_by(session, segment.id)
         if names:
             raise Refusal(Problem("segment_in_use", "segment", {"names": names}))
-        trail.note(current, by, "delete", "segment", segment.id, now, name=segment.name)
-        rows.remove(current, segment.id)
+        trail.note(session, by, "delete", "segment", segment.id, now, name=segment.name)
+        rows.remove(session, segment.id)
 
 
-def _compute(current: Session, segment: Segment, now: dt.datetime) -> None:
+def _compute(session: Session, segment: Segment, now: dt.datetime) -> None:
     if segment.kind == Kind.STATIC:
-        segment.size = rows.fill(current, segment.id, rows.matching(rules.from_json(segment.rule), now))
+        segment.size = rows.fill(session, segment.id, rows.matching(rules.from_json(segment.rule), now))
     else:
-        rows.empty(current, segment.id)
-        segment.size = current.execute(rows.counting(rows.members(segment, now))).scalar_one()
+        rows.empty(session, segment.id)
+        segment.size = session.execute(rows.counting(rows.members(segment, now))).scalar_one()
     segment.computed_at = now
 
 
-def _locked(current: Session, segment_id: int) -> Segment:
-    found = current.get(Segment, segment_id, with_for_update=True, populate_existing=True)
+def _locked(session: Session, segment_id: int) -> Segment:
+    found = session.get(Segment, segment_id, with_for_update=True, populate_existing=True)
     if found is None:
         raise NotFound("segment")
     return found
 
 
-def _free_name(current: Session, name: str, own_id: int | None = None) -> str:
+def _free_name(session: Session, name: str, own_id: int | None = None) -> str:
     name = name.strip()
     if not name:
         raise Refusal(Problem("segment_name_missing", "name"))
@@ -297,14 +297,14 @@ def _free_name(current: Session, name: str, own_id: int | None = None) -> str:
     taken = sa.select(Segment.id).where(Segment.name == name)
     if own_id is not None:
         taken = taken.where(Segment.id != own_id)
-    if current.scalar(taken) is not None:
+    if session.scalar(taken) is not None:
         raise Refusal(Problem("segment_name_taken", "name", {"name": name}))
     return name
 
 
-def _flush(current: Session) -> None:
+def _flush(session: Session) -> None:
     try:
-        current.flush()
+        session.flush()
     except IntegrityError as error:
         # Somebody took the name between the question and the answer.
         raise Refusal(Problem("segment_name_taken", "name")) from error

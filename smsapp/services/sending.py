@@ -38,7 +38,7 @@ from smsapp.services.trail import Actor
 from smsapp.store import campaigns, freezing, ledger, news, queue, retries, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.runs import Run
 from smsapp.store.segments import Segment
 from smsapp.store.settings import settings
@@ -59,8 +59,8 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
 
     Slots missed by more than the campaign's grace are recorded as missed, one row each, and the next one is set.
     """
-    with writing() as current:
-        campaign = current.get(Campaign, campaign_id, with_for_update=True, populate_existing=True)
+    with writing() as session:
+        campaign = session.get(Campaign, campaign_id, with_for_update=True, populate_existing=True)
         if campaign is None or campaign.status != Status.WAITING or campaign.next_due_at is None:
             return None
         slot: dt.datetime | None = campaign.next_due_at
@@ -69,19 +69,19 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
         following = schedules.next_due(schedule, campaign.next_due_at) if schedule.recurring else None
         # Of several slots that have passed only the last one is sent: nobody gets yesterday's text beside today's.
         while slot is not None and (slot + grace < now or (following is not None and following <= now)):
-            runs.add_missed(current, campaign, slot, now)
+            runs.add_missed(session, campaign, slot, now)
             log.warning("slot.missed campaign=%s slot=%s", campaign_id, slot.isoformat())
             slot = following
             following = None if slot is None else schedules.next_due(schedule, slot)
         if slot is None:
-            campaigns.move(current, campaign_id, Action.START)
-            campaigns.move(current, campaign_id, Action.FAIL, failure=RunFailure.MISSED, next_due_at=None)
+            campaigns.move(session, campaign_id, Action.START)
+            campaigns.move(session, campaign_id, Action.FAIL, failure=RunFailure.MISSED, next_due_at=None)
             return None
         if slot > now:
-            current.execute(sa.update(Campaign).where(Campaign.id == campaign_id).values(next_due_at=slot))
+            session.execute(sa.update(Campaign).where(Campaign.id == campaign_id).values(next_due_at=slot))
             run_id = None
-        elif campaigns.move(current, campaign_id, Action.START, next_due_at=None, failure=""):
-            run_id = runs.add_run(current, campaign, slot, now)
+        elif campaigns.move(session, campaign_id, Action.START, next_due_at=None, failure=""):
+            run_id = runs.add_run(session, campaign, slot, now)
         else:
             return None
     if run_id is None:
@@ -106,12 +106,12 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
 
     False if there is nothing to do, or somebody else is at it: whoever waited would let other runs wait, too.
     """
-    run = session().get(Run, run_id, populate_existing=True)
+    run = current_session().get(Run, run_id, populate_existing=True)
     if run is None or run.state != RunState.OPEN:
         return False
     adapter = channels.adapter(run.channel_id)
-    with writing() as current:
-        freezing.ensure_partition(current, run_id)
+    with writing() as session:
+        freezing.ensure_partition(session, run_id)
     try:
         planned = _freeze(run_id, adapter, now)
     except drift.Drifted as drifted:
@@ -127,31 +127,31 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
 
     Raises Drifted, which undoes it, if the people are not those that were reviewed.
     """
-    with writing(frozen=True) as current:
-        run = current.get(Run, run_id, with_for_update={"skip_locked": True}, populate_existing=True)
+    with writing(frozen=True) as session:
+        run = session.get(Run, run_id, with_for_update={"skip_locked": True}, populate_existing=True)
         if run is None or run.state != RunState.OPEN:
             return None
-        campaign = current.get(Campaign, run.campaign_id, populate_existing=True)
-        template = current.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
-        channel = current.get(ChannelRow, run.channel_id)
-        name = _whom(current, run)
+        campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
+        template = session.get(SmsTemplate, campaign.template_id) if campaign and campaign.template_id else None
+        channel = session.get(ChannelRow, run.channel_id)
+        name = _whom(session, run)
         change = HoldReason.SEGMENT_GONE if name is None else changed_since_confirmed(campaign, template, channel)
         if change or campaign is None or template is None or channel is None or name is None:
-            runs.hold(current, run_id, change or HoldReason.GONE, None, now)
+            runs.hold(session, run_id, change or HoldReason.GONE, None, now)
             log.warning("run.held run=%s reason=%s", run_id, change)
             return HELD
         chosen = (channel.id, template.id, campaign.mapping, now)
         if run.repeats is not None:
-            retries.hold_still(current, run.repeats)
+            retries.hold_still(session, run.repeats)
             plan = audience.tried_again(run.repeats, *chosen)
         else:
             plan = audience.describe(run.segment_id or 0, *chosen)
-        target, planned = freezing.freeze(current, run_id, plan, frozen.batch_size(adapter, channel.rate))
-        drift.check(current, campaign, run, plan.phone_property, target, planned)
+        target, planned = freezing.freeze(session, run_id, plan, frozen.batch_size(adapter, channel.rate))
+        drift.check(session, campaign, run, plan.phone_property, target, planned)
         if run.repeats is not None:
-            retries.note_where_they_were(current, run_id, run.repeats)
+            retries.note_where_they_were(session, run_id, run.repeats)
         runs.move(
-            current,
+            session,
             run_id,
             RunAction.FREEZE,
             started_at=now,
@@ -164,12 +164,12 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
     return planned
 
 
-def _whom(current: Session, run: Run) -> str | None:
+def _whom(session: Session, run: Run) -> str | None:
     """Return the name of the segment the run is for; None if it is gone. A run that repeats one needs no segment."""
     if run.repeats is not None:
-        first = current.get(Run, run.repeats)
+        first = session.get(Run, run.repeats)
         return str(first.template.get("segment", "")) if first else None
-    segment = current.get(Segment, run.segment_id) if run.segment_id else None
+    segment = session.get(Segment, run.segment_id) if run.segment_id else None
     return segment.name if segment else None
 
 
@@ -186,7 +186,7 @@ def changed_since_confirmed(
 
 def at_hand(held: Collection[int] | None) -> list[Run]:
     """Return the unfinished runs over these channels, whose connections are held here; None: over those without."""
-    going = runs.unfinished(session())
+    going = runs.unfinished(current_session())
     if held is not None:
         return [run for run in going if run.channel_id in held]
     elsewhere = channels.held_elsewhere()
@@ -199,7 +199,7 @@ def is_something_left(held: Collection[int] | None, now: dt.datetime) -> bool:
     over = [run for run in ours if run.state == RunState.HELD and run.hold_until is not None and run.hold_until <= now]
     if over or any(run.state == RunState.OPEN for run in ours):
         return True
-    return ledger.is_ready(session(), [run.id for run in ours])
+    return ledger.is_ready(current_session(), [run.id for run in ours])
 
 
 # -- closing ----------------------------------------------------------------------------------------------------------
@@ -224,37 +224,37 @@ class Closed:
 
 def close_if_over(run_id: int, now: dt.datetime) -> bool:
     """Close the run if nothing is left to do, in a transaction of its own; True if it closed."""
-    with writing() as current:
-        closed = settle(current, run_id, now)
+    with writing() as session:
+        closed = settle(session, run_id, now)
     if closed:
         closed.ring()
     return closed is not None
 
 
-def settle(current: Session, run_id: int, now: dt.datetime) -> Closed | None:
+def settle(session: Session, run_id: int, now: dt.datetime) -> Closed | None:
     """Close the run if nothing is left to do: verdict, the campaign's next state, its next slot."""
-    run = current.get(Run, run_id, with_for_update=True, populate_existing=True)
+    run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
     if run is None or run.finished_at is not None or run.started_at is None:
         return None
     if run.state == RunState.ENDING:
-        ledger.cancel_rest(current, run_id, CancelReason(run.cancel_reason))
-    if not ledger.is_over(current, run_id):
+        ledger.cancel_rest(session, run_id, CancelReason(run.cancel_reason))
+    if not ledger.is_over(session, run_id):
         return None
-    onward = routing.at_the_end(current, run, now)
-    funnel = runs.funnels(current, [run_id])[run_id]
-    verdict = _verdict(current, run, funnel)
-    runs.move(current, run_id, RunAction.CLOSE, verdict=verdict, finished_at=now)
+    onward = routing.at_the_end(session, run, now)
+    funnel = runs.funnels(session, [run_id])[run_id]
+    verdict = _verdict(session, run, funnel)
+    runs.move(session, run_id, RunAction.CLOSE, verdict=verdict, finished_at=now)
     log.info("run.closed run=%s verdict=%s accepted=%s", run_id, verdict, funnel.accepted)
-    return Closed(run.campaign_id, _after_run(current, run, verdict), onward)
+    return Closed(run.campaign_id, _after_run(session, run, verdict), onward)
 
 
-def _verdict(current: Session, run: Run, funnel: Funnel) -> RunVerdict:
+def _verdict(session: Session, run: Run, funnel: Funnel) -> RunVerdict:
     """Return how a run that is over ended."""
     if run.state == RunState.ENDING:
         return RunVerdict.FAILED if run.cancel_reason == CancelReason.RUN_FAILED else RunVerdict.STOPPED
     if not funnel.planned:
         return RunVerdict.NOBODY
-    if not funnel.accepted and routing.is_moved(current, run.id):
+    if not funnel.accepted and routing.is_moved(session, run.id):
         return RunVerdict.MOVED
     return RunVerdict.SENT if numbers.succeeded(funnel) else RunVerdict.FAILED
 
@@ -268,35 +268,35 @@ AFTERWARDS = {
 """Where a campaign goes whose last run ended so."""
 
 
-def _after_run(current: Session, run: Run, verdict: RunVerdict) -> dt.datetime | None:
+def _after_run(session: Session, run: Run, verdict: RunVerdict) -> dt.datetime | None:
     """Move the campaign on: back to waiting if another slot lies ahead, else to its last state.
 
     While another run of it goes on it stays as it is. A run that repeats another one leaves the campaign as its numbers
     are then, even if a person has ended it.
     """
     # Locked, so that of two runs that end at the same moment the second one sees that it is the last.
-    campaign = current.get(Campaign, run.campaign_id, with_for_update=True, populate_existing=True)
-    if campaign is None or runs.others_go_on(current, run):
+    campaign = session.get(Campaign, run.campaign_id, with_for_update=True, populate_existing=True)
+    if campaign is None or runs.others_go_on(session, run):
         return None
     if run.repeats is not None or verdict is RunVerdict.MOVED:
-        whole = runs.campaign_funnels(current, [campaign.id])[campaign.id]
+        whole = runs.campaign_funnels(session, [campaign.id])[campaign.id]
         verdict = RunVerdict.SENT if numbers.succeeded(whole) else RunVerdict.FAILED
     schedule = Schedule.from_json(campaign.schedule)
-    failure = _why(current, run) if verdict is RunVerdict.FAILED else ""
+    failure = _why(session, run) if verdict is RunVerdict.FAILED else ""
     due = None
     if schedule.recurring and verdict is not RunVerdict.STOPPED:
-        due = schedules.next_due(schedule, runs.last_slot(current, campaign.id) or run.slot)
+        due = schedules.next_due(schedule, runs.last_slot(session, campaign.id) or run.slot)
     if due is not None:
-        campaigns.move(current, campaign.id, Action.REST, next_due_at=due, failure=failure)
+        campaigns.move(session, campaign.id, Action.REST, next_due_at=due, failure=failure)
         return due
-    campaigns.move(current, campaign.id, AFTERWARDS[verdict], next_due_at=None, failure=failure)
+    campaigns.move(session, campaign.id, AFTERWARDS[verdict], next_due_at=None, failure=failure)
     return None
 
 
-def _why(current: Session, run: Run) -> str:
+def _why(session: Session, run: Run) -> str:
     """Return what most messages failed of, or why the run was given up."""
     refused = [
-        reason for state, reason, _n in runs.reasons(current, [run.id]) if state == ledger.name(message.Status.REFUSED)
+        reason for state, reason, _n in runs.reasons(session, [run.id]) if state == ledger.name(message.Status.REFUSED)
     ]
     return refused[0] if refused else run.failure or RunFailure.NOTHING_ACCEPTED
 
@@ -306,10 +306,10 @@ def _why(current: Session, run: Run) -> str:
 
 def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Hold a run until a person resumes it; what is at the provider stays there. Raises Outrun if it cannot be held."""
-    with writing() as current:
-        if not runs.pause(current, run_id, now):
+    with writing() as session:
+        if not runs.pause(session, run_id, now):
             raise Outrun(run=run_id)
-        trail.note(current, actor, "pause", "run", run_id, now)
+        trail.note(session, actor, "pause", "run", run_id, now)
 
 
 def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
@@ -317,14 +317,14 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
 
     Raises Outrun if it is not held, Refusal if its template is not what was confirmed: that has to be accepted.
     """
-    with writing() as current:
-        run = current.get(Run, run_id, populate_existing=True)
+    with writing() as session:
+        run = session.get(Run, run_id, populate_existing=True)
         if run is None or run.state != RunState.HELD:
             raise Outrun(run=run_id)
-        approvals.check_resumed(current, run)
-        if not runs.go_on(current, run):
+        approvals.check_resumed(session, run)
+        if not runs.go_on(session, run):
             raise Outrun(run=run_id)
-        trail.note(current, actor, "resume", "run", run_id, now)
+        trail.note(session, actor, "resume", "run", run_id, now)
     queue.ring(queue.SEND, "send", run_id)
 
 
@@ -336,14 +336,14 @@ def reroute(run_id: int, actor: Actor, now: dt.datetime) -> None:
 
 def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Cancel what has not left; what is in flight is waited for. Raises Outrun if the run is over already."""
-    with writing() as current:
-        run = current.get(Run, run_id, populate_existing=True)
+    with writing() as session:
+        run = session.get(Run, run_id, populate_existing=True)
         if run is None or not runs.move(
-            current, run_id, RunAction.END, cancel_reason=CancelReason.ENDED, hold_reason=""
+            session, run_id, RunAction.END, cancel_reason=CancelReason.ENDED, hold_reason=""
         ):
             raise Outrun(run=run_id)
-        runs.start_unfrozen(current, run_id, now)
-        trail.note(current, actor, "end", "run", run_id, now)
+        runs.start_unfrozen(session, run_id, now)
+        trail.note(session, actor, "end", "run", run_id, now)
     close_if_over(run_id, now)
 
 
@@ -355,7 +355,7 @@ def to_each_run(
     Raises Outrun if it could be done to none of them.
     """
     done: list[int] = []
-    for run in runs.of_campaign(session(), campaign_id):
+    for run in runs.of_campaign(current_session(), campaign_id):
         if run.finished_at is None:
             with contextlib.suppress(Outrun):
                 act(run.id, actor, now)
@@ -370,18 +370,18 @@ def to_each_run(
 
 def sweep(now: dt.datetime) -> None:
     """Put right whatever Redis lost and whoever died left behind. Every waiting state has its line here."""
-    with writing() as current:
-        for run_id, ranges in ledger.expire_leases(current, now).items():
+    with writing() as session:
+        for run_id, ranges in ledger.expire_leases(session, now).items():
             log.warning("lease.lost run=%s", run_id)
-            billing.after_lost_batches(current, run_id, ranges)
-        runs.wake(current, now)
-    _each("start", campaigns.due(session(), now), lambda campaign_id: start(campaign_id, now))
-    for campaign in campaigns.due_between(session(), now, now + RING_AGAIN, 1000):
+            billing.after_lost_batches(session, run_id, ranges)
+        runs.wake(session, now)
+    _each("start", campaigns.due(current_session(), now), lambda campaign_id: start(campaign_id, now))
+    for campaign in campaigns.due_between(current_session(), now, now + RING_AGAIN, 1000):
         if campaign.next_due_at is not None:
             ring_when_due(campaign.id, campaign.next_due_at)
-    _each("run", [run.id for run in runs.unfinished(session())], lambda run_id: _sweep_run(run_id, now))
+    _each("run", [run.id for run in runs.unfinished(current_session())], lambda run_id: _sweep_run(run_id, now))
     old = now - dt.timedelta(hours=settings().RECEIPT_HOURS)
-    _each("receipts", runs.waiting_for_receipts(session(), old), _close_without_receipt)
+    _each("receipts", runs.waiting_for_receipts(current_session(), old), _close_without_receipt)
 
 
 def _each(noun: str, ids: Sequence[int], step: Callable[[int], object]) -> None:
@@ -394,17 +394,17 @@ def _each(noun: str, ids: Sequence[int], step: Callable[[int], object]) -> None:
 
 
 def _close_without_receipt(run_id: int) -> None:
-    with writing() as current:
-        news.close_without_receipt(current, run_id)
+    with writing() as session:
+        news.close_without_receipt(session, run_id)
 
 
 def _sweep_run(run_id: int, now: dt.datetime) -> None:
     if close_if_over(run_id, now):
         return
-    run = session().get(Run, run_id, populate_existing=True)
+    run = current_session().get(Run, run_id, populate_existing=True)
     if run is None:
         return
-    if routing.may_concern(run, session().get(Campaign, run.campaign_id)) and routing.look(run_id, now):
+    if routing.may_concern(run, current_session().get(Campaign, run.campaign_id)) and routing.look(run_id, now):
         close_if_over(run_id, now)
         return
     if run.state in {RunState.OPEN, RunState.SENDING}:
@@ -415,15 +415,15 @@ def _sweep_run(run_id: int, now: dt.datetime) -> None:
 
 def _give_up_after_grace(run: Run, now: dt.datetime) -> None:
     """Fail a run that nobody mended in time and of which nothing was accepted; the campaign says why."""
-    with writing() as current:
-        campaign = current.get(Campaign, run.campaign_id)
-        funnel = runs.funnels(current, [run.id])[run.id]
+    with writing() as session:
+        campaign = session.get(Campaign, run.campaign_id)
+        funnel = runs.funnels(session, [run.id])[run.id]
         grace = dt.timedelta(minutes=campaign.grace_minutes if campaign else 0)
         if funnel.accepted or now < (run.held_at or run.slot) + grace:
             return
         seen, why = Run.hold_reason == run.hold_reason, run.hold_reason
         ending = {"cancel_reason": CancelReason.RUN_FAILED, "failure": why, "hold_reason": ""}
-        if runs.move(current, run.id, RunAction.GIVE_UP, seen, **ending):
+        if runs.move(session, run.id, RunAction.GIVE_UP, seen, **ending):
             log.warning("run.given_up run=%s reason=%s", run.id, why)
-            runs.start_unfrozen(current, run.id, now)
+            runs.start_unfrozen(session, run.id, now)
     close_if_over(run.id, now)

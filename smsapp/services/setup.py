@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from smsapp.domain.sms_template import Audit
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.segments import Segment
 from smsapp.store.sms_templates import SmsTemplate
 
@@ -26,7 +26,7 @@ class Setup:
 
 def setup() -> Setup:
     """Look whether there is one of each."""
-    found = session().execute(
+    found = current_session().execute(
         sa.select(
             sa.exists().where(ChannelRow.active),
             sa.select(Contact.id).limit(1).exists(),

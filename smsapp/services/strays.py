@@ -10,7 +10,7 @@ from typing import Any
 from smsapp.services import channels
 from smsapp.services.receipts import YOUNG
 from smsapp.store import strays
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 from smsapp.store.strays import StrayReceipt
 
@@ -33,7 +33,7 @@ class Listing:
 
 def listing(*, channel_id: int | None = None, ref: str = "", before: int | None = None) -> Listing:
     """Return one page: of this channel, with exactly this reference of ours or id of the provider's."""
-    found = strays.page(session(), channel_id=channel_id, ref=ref, before=before, limit=PAGE + 1)
+    found = strays.page(current_session(), channel_id=channel_id, ref=ref, before=before, limit=PAGE + 1)
     return Listing(found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else 0)
 
 
@@ -45,7 +45,7 @@ def tried_until(stray: StrayReceipt, now: dt.datetime) -> dt.datetime | None:
 
 def lately(channel_id: int, now: dt.datetime) -> int:
     """Return how many of the channel's receipts of a day named no message: MOST_COUNTED + 1 means more than that."""
-    return sum(at > now - LATELY for at in strays.seen(session(), channel_id, MOST_COUNTED + 1))
+    return sum(at > now - LATELY for at in strays.seen(current_session(), channel_id, MOST_COUNTED + 1))
 
 
 def kept_days() -> int:
@@ -64,5 +64,5 @@ def forget(now: dt.datetime) -> None:
 def _in_steps(remove: Callable[..., int], *which: Any) -> None:
     gone = AT_ONCE
     while gone == AT_ONCE:
-        with writing() as current:
-            gone = remove(current, *which, AT_ONCE)
+        with writing() as session:
+            gone = remove(session, *which, AT_ONCE)

@@ -19,7 +19,7 @@ from smsapp.services.sms_templates import added, differences, write
 from smsapp.services.trail import Actor, note
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session as present
+from smsapp.store.db import current_session as present
 from smsapp.store.db import writing
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate

@@ -114,9 +114,9 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> Synced:
         return Trial(Check.OK)
 
     trial = trials.tried(adapter, ask, SECONDS)
-    with writing() as current:
-        found = channels.locked(current, channel_id)
-        calls.note(current, channel_id, adapter, trial.call("templates"), now)
+    with writing() as session:
+        found = channels.locked(session, channel_id)
+        calls.note(session, channel_id, adapter, trial.call("templates"), now)
         if not trial.ok:
             code = calls.scrubbed(trial.code, adapter)
             found.templates_trouble = {"at": now.isoformat(), "result": trial.result, "outcome": trial.outcome or "",
@@ -125,13 +125,13 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> Synced:
             return Synced(channel_id, found.name, trial)
         found.templates_synced_at, found.templates_trouble = now, None
         if listed.signatures is not None:
-            store.keep_signatures(current, channel_id, _signature_rows(listed.signatures))
-        changes, unchanged = _bring_in_line(current, channel_id, listed, now)
-        held = approvals.hold_running(current, channel_id, now)
+            store.keep_signatures(session, channel_id, _signature_rows(listed.signatures))
+        changes, unchanged = _bring_in_line(session, channel_id, listed, now)
+        held = approvals.hold_running(session, channel_id, now)
         done = Synced(channel_id, found.name, trial, changes, unchanged, held)
         if changes:
             counts = {fate.value: n for fate, n in done.counts.items()}
-            trail.note(current, actor, "sync", "sms_template", channel_id, now, channel=found.name, **counts)
+            trail.note(session, actor, "sync", "sms_template", channel_id, now, channel=found.name, **counts)
     log.info("templates.synced channel=%s changed=%s held=%s", channel_id, len(changes), held)
     return done
 
@@ -147,8 +147,8 @@ def sync_all(now: dt.datetime, actor: Actor = CHORE) -> list[Synced]:
     return done
 
 
-def _bring_in_line(current: Session, channel_id: int, listed: _Listed, now: dt.datetime) -> tuple[list[Change], int]:
-    known = store.of_channel(current, channel_id)
+def _bring_in_line(session: Session, channel_id: int, listed: _Listed, now: dt.datetime) -> tuple[list[Change], int]:
+    known = store.of_channel(session, channel_id)
     approved = [one.name for one in listed.signatures or () if one.audit is Audit.APPROVED]
     only = storable(approved[0], LONGEST_SIGNATURE) if len(approved) == 1 else ""
     seen: set[str] = set()
@@ -158,7 +158,7 @@ def _bring_in_line(current: Session, channel_id: int, listed: _Listed, now: dt.d
         if code in seen:
             continue
         seen.add(code)
-        change = _take(current, channel_id, one, known.get(code), only, now)
+        change = _take(session, channel_id, one, known.get(code), only, now)
         if change is not None:
             changes.append(change)
     unchanged = len(seen) - len(changes)
@@ -181,7 +181,7 @@ def _withdraw(row: SmsTemplate, now: dt.datetime) -> Change:
 
 
 def _take(
-    current: Session, channel_id: int, one: ProviderTemplate, row: SmsTemplate | None, only: str, now: dt.datetime
+    session: Session, channel_id: int, one: ProviderTemplate, row: SmsTemplate | None, only: str, now: dt.datetime
 ) -> Change | None:
     """Write down one listed template; None if nothing is new. `only` is the account's one signature, or ""."""
     theirs = _entry(one)
@@ -191,7 +191,7 @@ def _take(
         theirs = dataclasses.replace(theirs, signature=theirs.signature or only)
         row = added(channel_id, theirs, one.audit, reason, TemplateSource.SYNC, now)
         row.provider_said = said
-        current.add(row)
+        session.add(row)
         return Change(SyncFate.ADDED, row.code, row.name, row.audit, reason, purpose=row.purpose)
     kept = _merged(theirs, row, said)
     changed = differences(row, kept)

@@ -25,7 +25,7 @@ from smsapp.services import calls, channels, connections, sms_templates, trail
 from smsapp.services.calls import Call
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.people import times
 from smsapp.store.replies import opted_out
 from smsapp.store.settings import settings
@@ -68,12 +68,12 @@ def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
     row = channels.row(channel_id)
     adapter = channels.new_adapter(row)
     trial = _as_it_stands(row, now) or tried(adapter, _asked)
-    with writing() as current:
-        found = channels.locked(current, channel_id)
+    with writing() as session:
+        found = channels.locked(session, channel_id)
         found.checked_at = now
         found.check_result = trial.result
-        calls.note(current, channel_id, adapter, trial.call("check"), now)
-        trail.note(current, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result)
+        calls.note(session, channel_id, adapter, trial.call("check"), now)
+        trail.note(session, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result)
     return trial
 
 
@@ -100,13 +100,13 @@ def ask_balance(channel_id: int, now: dt.datetime) -> Trial:
     if not adapter.tells_balance:
         raise Refusal(Problem("channel_tells_no_balance"))
     trial = tried(adapter, _left)
-    with writing() as current:
-        found = channels.locked(current, channel_id)
+    with writing() as session:
+        found = channels.locked(session, channel_id)
         if trial.ok:
             found.balance = trial.balance.amount if trial.balance else None
             found.balance_currency = trial.balance.currency if trial.balance else ""
             found.balance_at = now
-        calls.note(current, channel_id, adapter, trial.call("balance"), now)
+        calls.note(session, channel_id, adapter, trial.call("balance"), now)
     return trial
 
 
@@ -191,18 +191,18 @@ def test_send(channel_id: int, number: str, wanted: TrialText, actor: Actor, now
     if to in opted_out([to]):
         problems.append(Problem("test_number_opted_out", "number"))
     by = actor.person_id
-    if by is not None and times(session(), by, "test_send", now - dt.timedelta(hours=1)) >= TESTS_PER_HOUR:
+    if by is not None and times(current_session(), by, "test_send", now - dt.timedelta(hours=1)) >= TESTS_PER_HOUR:
         problems.append(Problem("test_send_often", facts={"most": TESTS_PER_HOUR}))
     if problems:
         raise Refusal(*problems)
     message = Outgoing(f"test-{secrets.token_hex(8)}", to, text, values)
     submission = Submission(facts, [message], channels.callback_url(found))
     trial = send_one(adapter, submission)
-    with writing() as current:
-        calls.note(current, channel_id, adapter, trial.call("test", 1), now)
+    with writing() as session:
+        calls.note(session, channel_id, adapter, trial.call("test", 1), now)
         told = {"name": found.name, "number": phone.mask(to), "result": trial.result, "digest": digest(text)}
         told |= {"template": facts.code} if facts.code else {}
-        trail.note(current, actor, "test_send", "channel", channel_id, now, **told)
+        trail.note(session, actor, "test_send", "channel", channel_id, now, **told)
     return trial
 
 
@@ -224,7 +224,7 @@ async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Tria
 
 def tried(made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[Trial]], seconds: float | None = None) -> Trial:
     """Return what the channel said within TEST_SECONDS, or these; no transaction is open meanwhile."""
-    session().commit()
+    current_session().commit()
     begun = time.monotonic()
 
     async def story() -> Trial:

@@ -11,7 +11,7 @@ from smsapp.services import channels, opt_outs
 from smsapp.services.trail import Actor, note
 from smsapp.store import replies as store
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.replies import Reply
 from smsapp.store.settings import settings
 
@@ -25,17 +25,17 @@ LONGEST_REASON = 255
 
 def count() -> int:
     """Return how many replies wait, MOST_COUNTED + 1 at most."""
-    return len(store.waiting(session(), None, MOST_COUNTED + 1))
+    return len(store.waiting(current_session(), None, MOST_COUNTED + 1))
 
 
 def find_page(before: int | None = None, limit: int = 50) -> list[Reply]:
     """Return one page of waiting replies, newest first."""
-    return store.waiting(session(), before, limit)
+    return store.waiting(current_session(), before, limit)
 
 
 def get(reply_id: int) -> Reply:
     """Return a reply that waits; raises NotFound."""
-    reply = session().get(Reply, reply_id)
+    reply = current_session().get(Reply, reply_id)
     if reply is None or not reply.waits:
         raise NotFound(NOUN)
     return reply
@@ -46,11 +46,11 @@ def assign(reply_id: int, typed: str, actor: Actor, now: dt.datetime) -> bool:
 
     `typed` is read with the channel's country. Raises Refusal if it is no number, NotFound if the reply does not wait.
     """
-    with writing() as current:
-        reply = store.waiting_reply(current, reply_id)
+    with writing() as session:
+        reply = store.waiting_reply(session, reply_id)
         if reply is None:
             raise NotFound(NOUN)
-        channel = current.get(ChannelRow, reply.channel_id) if reply.channel_id else None
+        channel = session.get(ChannelRow, reply.channel_id) if reply.channel_id else None
         number = phone.normalise(typed, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
         if not number:
             raise Refusal(Problem("number_unreadable" if typed.strip() else "number_missing", "phone"))
@@ -59,14 +59,14 @@ def assign(reply_id: int, typed: str, actor: Actor, now: dt.datetime) -> bool:
             reply.campaign_id = store.likely_campaign(channel.id, number, reply.received_at - ANSWERS_WITHIN)
         if reply.opt_out:
             opt_outs.record(
-                current,
+                session,
                 number,
                 OptOutSource.REPLY,
                 now,
                 channel_id=reply.channel_id,
                 campaign_id=reply.campaign_id,
             )
-        note(current, actor, "assign", NOUN, reply_id, now, number=phone.mask(number))
+        note(session, actor, "assign", NOUN, reply_id, now, number=phone.mask(number))
         return reply.opt_out
 
 
@@ -74,9 +74,9 @@ def dismiss(reply_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
     """Let a waiting reply rest without a number; raises Refusal without a reason, which stays in the audit log."""
     if not reason.strip():
         raise Refusal(Problem("dismissal_reason_missing", "reason"))
-    with writing() as current:
-        reply = store.waiting_reply(current, reply_id)
+    with writing() as session:
+        reply = store.waiting_reply(session, reply_id)
         if reply is None:
             raise NotFound(NOUN)
         reply.waits = False
-        note(current, actor, "dismiss", NOUN, reply_id, now, reason=phone.mask_inside(reason.strip())[:LONGEST_REASON])
+        note(session, actor, "dismiss", NOUN, reply_id, now, reason=phone.mask_inside(reason.strip())[:LONGEST_REASON])

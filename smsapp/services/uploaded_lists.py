@@ -24,7 +24,7 @@ from smsapp.services.tables.formats import Format
 from smsapp.services.trail import Actor
 from smsapp.store import contacts, uploaded_lists
 from smsapp.store import segments as rows
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.segments import Segment
 from smsapp.store.settings import settings
 from smsapp.store.uploaded_lists import Line
@@ -64,18 +64,18 @@ def upload(
         path = Path(folder) / "list"
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
-        with limited.table(path) as (table, form), writing() as current:
+        with limited.table(path) as (table, form), writing() as session:
             read = _Lines(table, form, property)
             numbers = read.phone or segments.holds_numbers(property)
             if numbers and not whole_numbers:
-                number_searches.check_list(current, by, now)
-            segment = segments.prepared(current, segment_id, name, Kind.UPLOADED, EVERYONE, by, now)
-            found = uploaded_lists.match(current, iter(read), property, phone=read.phone)
-            staged = uploaded_lists.staged(current, KEPT_UNMATCHED)
+                number_searches.check_list(session, by, now)
+            segment = segments.prepared(session, segment_id, name, Kind.UPLOADED, EVERYONE, by, now)
+            found = uploaded_lists.match(session, iter(read), property, phone=read.phone)
+            staged = uploaded_lists.staged(session, KEPT_UNMATCHED)
             if not read.count:
                 raise Refusal(Problem("file_only_headings", "file"))
-            segment.size = rows.fill(current, segment.id, found)
-            uploaded_lists.forget(current)
+            segment.size = rows.fill(session, segment.id, found)
+            uploaded_lists.forget(session)
             segment.rule = {
                 "source": {
                     "file": file_name[-255:],
@@ -90,7 +90,7 @@ def upload(
             segment.computed_at = now
             facts = {"name": segment.name, "size": segment.size}
             action = number_searches.LIST if numbers else "upload"
-            trail.note(current, by, action, "segment", segment.id, now, **facts)
+            trail.note(session, by, action, "segment", segment.id, now, **facts)
     return segment
 
 
@@ -100,7 +100,7 @@ class _Lines:
     def __init__(self, path: Path, form: Format, property: str) -> None:
         self.count = 0
         self.ids = property == USER_ID
-        self.phone = property in contacts.phone_properties(session())
+        self.phone = property in contacts.phone_properties(current_session())
         wanted = {property} | {known.label for known in segments.catalogue() if known.name == property and known.label}
         rows = enumerate(reading.sample(path, form), 1)
         begin, row = next((number, row) for number, row in rows if number >= form.heading_row and not is_blank(row))

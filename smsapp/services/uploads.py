@@ -28,7 +28,7 @@ from smsapp.services.group_commit import GroupCommit
 from smsapp.services.profiles import BROKEN, Overtaken, Report
 from smsapp.services.quotas import Meter
 from smsapp.store import intake, queue, uploads
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.intake import KeyRights
 from smsapp.store.settings import settings
 from smsapp.store.uploads import NewUpload, Upload
@@ -235,7 +235,7 @@ def _keys(door: _Door) -> Mapping[str, KeyRights]:
     if time.monotonic() - door.keys_at > KEYS_SECONDS:
         with door.lock:
             if time.monotonic() - door.keys_at > KEYS_SECONDS:
-                door.keys = intake.key_rights(session())
+                door.keys = intake.key_rights(current_session())
                 door.keys_at = time.monotonic()
     return door.keys
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from smsapp.domain.trust import Origin, Source
-from smsapp.store.db import one_of, session
+from smsapp.store.db import current_session, one_of
 from smsapp.store.imports import Import
 from smsapp.store.intake import AppKey
 from smsapp.store.people import Person
@@ -45,5 +45,5 @@ def described(sources: Mapping[str, str]) -> dict[str, ValueSource]:
 def _names(id_: Any, name: Any, wanted: Collection[int]) -> dict[int, str]:
     if not wanted:
         return {}
-    rows = session().execute(sa.select(id_, name).where(one_of(id_, wanted)))
+    rows = current_session().execute(sa.select(id_, name).where(one_of(id_, wanted)))
     return {row[0]: row[1] for row in rows}

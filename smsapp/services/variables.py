@@ -18,7 +18,7 @@ from smsapp.store import audience as people
 from smsapp.store import contacts
 from smsapp.store.audience import Audience
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.segments import Segment, members
 from smsapp.store.sms_templates import SmsTemplate
 
@@ -110,14 +110,14 @@ def likely(variable: str, segment_id: int | None, now: dt.datetime) -> str | Non
 
 def coverage(segment_id: int, size: int, now: dt.datetime) -> Coverage:
     """Count the values that a segment's people have; of more than SAMPLED people a sample."""
-    segment = session().get_one(Segment, segment_id)
+    segment = current_session().get_one(Segment, segment_id)
     chosen = members(segment, now)
     whole = size <= SAMPLED
-    last = 0 if whole else session().scalar(sa.select(sa.func.max(Contact.id))) or 0
+    last = 0 if whole else current_session().scalar(sa.select(sa.func.max(Contact.id))) or 0
     places = 1 if whole else PLACES
     looked, held = 0, Counter[str]()
     for place in range(places):
-        n, some = people.held(session(), chosen, last * place // places, SAMPLED // places)
+        n, some = people.held(current_session(), chosen, last * place // places, SAMPLED // places)
         looked += n
         held.update(some)
     return Coverage(looked, whole, held, _examples(chosen))
@@ -127,7 +127,7 @@ def _examples(chosen: sa.Select[Any]) -> dict[str, str]:
     types = contacts.property_types()
     first = chosen.order_by(sa.literal_column("1")).limit(EXAMPLES)
     found: dict[str, str] = {}
-    for properties in session().scalars(sa.select(Contact.properties).where(Contact.id.in_(first))):
+    for properties in current_session().scalars(sa.select(Contact.properties).where(Contact.id.in_(first))):
         for name, value in properties.items():
             if value not in ("", None, []):
                 form = writing.form_of({}, types.get(name, Type.STRING), "是")
@@ -151,12 +151,13 @@ def standouts(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any])
     """Return, for each variable that is filled from a property, the values that stand out, from the newest people."""
     names = personal(variables(template.text), mapping)
     return [
-        Standout(name, **people.standouts(session(), plan, place, NEWEST, MOST)) for place, name in enumerate(names)
+        Standout(name, **people.standouts(current_session(), plan, place, NEWEST, MOST))
+        for place, name in enumerate(names)
     ]
 
 
 def lacks(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Lack]:
     """Return the variables for which somebody has no value, or one that may not be sent, in the template's order."""
     names = personal(variables(template.text), mapping)
-    counts = zip(names, people.lacking(session(), plan), strict=True)
+    counts = zip(names, people.lacking(current_session(), plan), strict=True)
     return [Lack(name, missing, unfit) for name, (missing, unfit) in counts if missing or unfit]

@@ -32,7 +32,7 @@ from smsapp.domain.funnel import broken_identities
 from smsapp.domain.message import Status
 from smsapp.services import campaigns
 from smsapp.store import codes, recount, retries, runs
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.recount import RunRows
 from smsapp.store.runs import Run
 
@@ -65,21 +65,21 @@ def verify(campaign_id: int | None = None) -> Iterator[Check]:
     if campaign_id is not None:
         chosen = chosen.where(Run.campaign_id == campaigns.get(campaign_id).id)
     channels = _Channels()
-    for run_id in session().scalars(chosen).all():
-        run = session().get_one(Run, run_id, populate_existing=True)
+    for run_id in current_session().scalars(chosen).all():
+        run = current_session().get_one(Run, run_id, populate_existing=True)
         yield Check(f"campaign {run.campaign_id} run {run_id}", _of_run(run, channels), run_id)
-        session().commit()
+        current_session().commit()
     if campaign_id is None:
         yield from _of_no_run(channels)
-        session().commit()
+        current_session().commit()
 
 
 def _of_run(run: Run, channels: _Channels) -> list[str]:
-    funnel = runs.funnels(session(), [run.id])[run.id]
+    funnel = runs.funnels(current_session(), [run.id])[run.id]
     broken = broken_identities(funnel)
     if run.forgotten_at:
         return broken
-    rows, stored = recount.of_run(session(), run.id), recount.tallies(session(), run.id)
+    rows, stored = recount.of_run(current_session(), run.id), recount.tallies(current_session(), run.id)
     channels.add(run.channel_id, rows)
     broken += _differing("planned", run.planned, rows.planned)
     for state, why in sorted({*stored, *rows.tallies}):
@@ -88,8 +88,8 @@ def _of_run(run: Run, channels: _Channels) -> list[str]:
     if rows.without_parts:
         broken.append(f"accepted without parts: {rows.without_parts}")
     broken += _repeated(run)
-    broken += recount.broken_batches(session(), run)
-    buckets = recount.buckets(session(), run.id)
+    broken += recount.broken_batches(current_session(), run)
+    buckets = recount.buckets(current_session(), run.id)
     delivered = buckets.get(Status.DELIVERED.name.lower(), Counter())
     for at in sorted({*delivered, *rows.delivered}):
         broken += _differing(f"delivered receipts at {at}", delivered[at], rows.delivered[at])
@@ -100,8 +100,8 @@ def _repeated(run: Run) -> list[str]:
     """Compare where a run's people are said to be in the run it repeats with where they are."""
     if run.repeats is None:
         return []
-    stored = retries.tallied(session(), run.id)
-    rows = retries.where_they_are(session(), run.id, run.repeats)
+    stored = retries.tallied(current_session(), run.id)
+    rows = retries.where_they_are(current_session(), run.id, run.repeats)
     return [
         line
         for state, why in sorted({*stored, *rows})
@@ -111,13 +111,13 @@ def _repeated(run: Run) -> list[str]:
 
 def _of_no_run(channels: _Channels) -> Iterator[Check]:
     """Compare what is stored per channel, import and segment."""
-    hours = recount.hours(session())
+    hours = recount.hours(current_session())
     kept_since = min((hour for _channel, hour in hours), default=None)
     for channel_id, counted in _by_channel(channels.answered).items():
         ours = {hour: n for (one, hour), n in hours.items() if one == channel_id}
         recent = {hour: n for hour, n in counted.items() if kept_since is not None and hour >= kept_since}
         yield Check(f"channel {channel_id}", _too_few("answered in hour", ours, recent))
-    known = recount.codes(session())
+    known = recount.codes(current_session())
     for channel_id, unknown in channels.unknown.items():
         stored = known.get(channel_id, {})
         others = Counter({code: n for code, n in unknown.items() if code not in stored})
@@ -125,8 +125,8 @@ def _of_no_run(channels: _Channels) -> Iterator[Check]:
         together = {codes.OTHERS: sum(others.values())} if others else {}
         yield Check(f"channel {channel_id}", _too_few("code", stored, described | together))
     for noun, what, sums in (
-        ("import", "refused", recount.imports(session())),
-        ("segment", "size", recount.segments(session())),
+        ("import", "refused", recount.imports(current_session())),
+        ("segment", "size", recount.segments(current_session())),
     ):
         for key, (said, n) in sums.items():
             yield Check(f"{noun} {key}", _too_few(what, {"": said}, {"": n}))

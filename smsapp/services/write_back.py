@@ -20,7 +20,7 @@ from smsapp.services import billing, calls, opt_outs, receipts, sending
 from smsapp.services.brake import NoAnswers
 from smsapp.services.calls import Calls
 from smsapp.store import ledger, paces, provider_refs, queue, runs, strays
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import Answered, Claimed
 from smsapp.store.runs import Run
 
@@ -80,48 +80,48 @@ def write_back(done: Sequence[Carried], now: dt.datetime) -> None:
         ledger.gather(one.batch, one.unwritten, one.answers[: one.written], under_way=one.under_way) for one in done
     ]
     run_ids = dict.fromkeys(one.run_id for one in done if not one.under_way)
-    with writing() as current:
-        ledger.write_back(current, gathered, int(now.timestamp()))
+    with writing() as session:
+        ledger.write_back(session, gathered, int(now.timestamp()))
         for results in gathered:
             if results.unsent:  # a receipt may have come for what is said not to have left
-                billing.bill_messages(current, results.batch.run_id, results.unsent)
-        told = {one.channel_id for one in done if _follow(current, one, now)}
-        over = [run_id for run_id in run_ids if ledger.may_be_over(current, run_id)]
-        closed = [sending.settle(current, run_id, now) for run_id in over]
+                billing.bill_messages(session, results.batch.run_id, results.unsent)
+        told = {one.channel_id for one in done if _follow(session, one, now)}
+        over = [run_id for run_id in run_ids if ledger.may_be_over(session, run_id)]
+        closed = [sending.settle(session, run_id, now) for run_id in over]
         # Last, because all workers of a channel count into the same hour.
         for one in sorted(done, key=lambda one: one.channel_id):
-            calls.write_down(current, one.channel_id, one.adapter, one.calls, now)
+            calls.write_down(session, one.channel_id, one.adapter, one.calls, now)
     for it in closed:
         if it:
             it.ring()
     # After the commit: whoever has kept a receipt since looks for its message once more.
-    if told and strays.has_some(session(), told, now - receipts.QUICK):
+    if told and strays.has_some(current_session(), told, now - receipts.QUICK):
         queue.ring_once(queue.NEWS, "keep_reading")
 
 
-def _follow(current: Session, one: Carried, now: dt.datetime) -> bool:
+def _follow(session: Session, one: Carried, now: dt.datetime) -> bool:
     """Keep what else the answers said, and hold the run if its channel is in trouble; say if ids are known now."""
     answers, refs = one.unwritten, []
     if one.adapter.receipts_by_provider_ref:
         phones = {seq: phone for seq, phone, _params in one.batch.rows}
         refs = [(answer.provider_ref, phones[answer.seq], answer.seq) for answer in answers if answer.provider_ref]
-        provider_refs.remember(current, one.channel_id, one.run_id, refs, int(now.timestamp()))
+        provider_refs.remember(session, one.channel_id, one.run_id, refs, int(now.timestamp()))
     gone = [(one.run_id, answer.seq) for answer in answers if answer.reason == Outcome.OPTED_OUT]
     if gone:
-        opt_outs.record_told(current, gone, now)
+        opt_outs.record_told(session, gone, now)
     if one.fault:
-        runs.hold(current, one.run_id, HoldReason.FAULT, None, now, Run.state == RunState.SENDING)
+        runs.hold(session, one.run_id, HoldReason.FAULT, None, now, Run.state == RunState.SENDING)
     elif one.trouble is not None:
-        _hold(current, one, one.trouble, now)
+        _hold(session, one, one.trouble, now)
     elif answers and one.troubled:
-        runs.note_success(current, one.run_id)
+        runs.note_success(session, one.run_id)
     return bool(refs)
 
 
-def _hold(current: Session, one: Carried, trouble: ChannelError, now: dt.datetime) -> None:
+def _hold(session: Session, one: Carried, trouble: ChannelError, now: dt.datetime) -> None:
     """Hold the run as the channel's trouble asks for."""
     run_id = one.run_id
-    run = current.get(Run, run_id, populate_existing=True)
+    run = session.get(Run, run_id, populate_existing=True)
     if run is None or run.state != RunState.SENDING:
         return
     failures, since = run.failures + (0 if isinstance(trouble, Throttled) else 1), run.troubled_at or now
@@ -129,7 +129,7 @@ def _hold(current: Session, one: Carried, trouble: ChannelError, now: dt.datetim
     if isinstance(trouble, Misconfigured):
         reason, until = account_hold(trouble.outcome), None
     elif isinstance(trouble, Throttled):
-        reason, until = HoldReason.THROTTLED, now + _slowed_down(current, one, trouble, now)
+        reason, until = HoldReason.THROTTLED, now + _slowed_down(session, one, trouble, now)
     elif isinstance(trouble, NoAnswers):
         wait = NO_ANSWERS_BACK_OFF[min(failures, len(NO_ANSWERS_BACK_OFF)) - 1]
         reason, until = HoldReason.NO_ANSWERS, now + dt.timedelta(seconds=wait)
@@ -137,13 +137,13 @@ def _hold(current: Session, one: Carried, trouble: ChannelError, now: dt.datetim
         wait = BACK_OFF[min(failures, len(BACK_OFF)) - 1]
         reason, until = HoldReason.UNREACHABLE, now + dt.timedelta(seconds=wait)
     going = Run.state == RunState.SENDING
-    runs.hold(current, run_id, reason, until, now, going, failures=failures, troubled_at=since)
+    runs.hold(session, run_id, reason, until, now, going, failures=failures, troubled_at=since)
 
 
-def _slowed_down(current: Session, one: Carried, trouble: ChannelError, now: dt.datetime) -> dt.timedelta:
+def _slowed_down(session: Session, one: Carried, trouble: ChannelError, now: dt.datetime) -> dt.timedelta:
     """Slow the channel down and return how long its run waits; the hours for marketing say nothing about its pace."""
     seconds = trouble.retry_after
     if trouble.outcome is not Outcome.OUTSIDE_HOURS:
-        pace = paces.slow_down(current, one.channel_id, one.taken, one.refused, now, seconds)
+        pace = paces.slow_down(session, one.channel_id, one.taken, one.refused, now, seconds)
         seconds = max(0.0, (pace.since - now).total_seconds()) if seconds is None else seconds
     return dt.timedelta(seconds=seconds or BACK_OFF[0])

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, UtcDateTime, session
+from smsapp.store.db import Base, UtcDateTime, current_session
 
 
 class ChannelRow(Base):
@@ -73,17 +73,17 @@ class ChannelRow(Base):
 
 def everything() -> list[ChannelRow]:
     """Return all channels, active ones first, by name."""
-    return list(session().scalars(sa.select(ChannelRow).order_by(ChannelRow.active.desc(), ChannelRow.name)))
+    return list(current_session().scalars(sa.select(ChannelRow).order_by(ChannelRow.active.desc(), ChannelRow.name)))
 
 
 def active() -> list[ChannelRow]:
     """Return the channels a campaign may choose, by name."""
-    return list(session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)))
+    return list(current_session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)))
 
 
 def of_kinds(kinds: Collection[str]) -> set[int]:
     """Return the ids of all channels of these kinds."""
-    return set(session().scalars(sa.select(ChannelRow.id).where(ChannelRow.kind.in_(kinds))))
+    return set(current_session().scalars(sa.select(ChannelRow.id).where(ChannelRow.kind.in_(kinds))))
 
 
 _TOKEN = sa.bindparam("token", type_=sa.String)
@@ -98,23 +98,23 @@ _BY_TOKEN = sa.select(ChannelRow).where(
 
 def by_token(token: str, now: dt.datetime) -> ChannelRow | None:
     """Return the channel whose callback address ends in this token, or did so until a while ago."""
-    return session().scalar(_BY_TOKEN, {"token": token, "now": now})
+    return current_session().scalar(_BY_TOKEN, {"token": token, "now": now})
 
 
 def by_name(name: str) -> ChannelRow | None:
-    return session().scalar(sa.select(ChannelRow).where(ChannelRow.name == name))
+    return current_session().scalar(sa.select(ChannelRow).where(ChannelRow.name == name))
 
 
-def reads_property(current: Session, name: str) -> bool:
+def reads_property(session: Session, name: str) -> bool:
     """Say whether a channel reads its phones from this property."""
-    return current.scalar(sa.select(sa.exists().where(ChannelRow.phone_property == name))) or False
+    return session.scalar(sa.select(sa.exists().where(ChannelRow.phone_property == name))) or False
 
 
-def is_used(current: Session, channel_id: int) -> bool:
+def is_used(session: Session, channel_id: int) -> bool:
     """Say whether any row of any table points at this channel."""
     for table in Base.metadata.sorted_tables:
         for key in table.foreign_keys:
-            if key.column is ChannelRow.__table__.c.id and current.scalar(
+            if key.column is ChannelRow.__table__.c.id and session.scalar(
                 sa.select(sa.exists().where(key.parent == channel_id))
             ):
                 return True

@@ -28,15 +28,15 @@ UNUSUAL = re.compile(r'"(\+(?!861[3-9])[0-9]+|\+86(?:1349|174|1619)[0-9]+)"')
 """Numbers in a contact's phones as JSON that may be something else than mobile numbers."""
 
 
-def lock_rows(current: Session, xwhos: Collection[str]) -> dict[str, HeldRow]:
+def lock_rows(session: Session, xwhos: Collection[str]) -> dict[str, HeldRow]:
     """Do as `lock`, with sources as they are stored.
 
     SQLite has one writer at a time anyway.
     """
     if dialect() == "postgresql":
-        found = current.execute(_HELD_POSTGRESQL, {"xwhos": list(xwhos)})
+        found = session.execute(_HELD_POSTGRESQL, {"xwhos": list(xwhos)})
         return {xwho: (held, sources, anonymous) for xwho, held, sources, anonymous in found}
-    rows = driver_of(current).execute(_HELD_SQLITE, (as_json(list(xwhos)),)).fetchall()
+    rows = driver_of(session).execute(_HELD_SQLITE, (as_json(list(xwhos)),)).fetchall()
     # One text of all: to read each alone takes twice as long.
     held = orjson.loads(f"[{','.join([properties for _, properties, _, _ in rows])}]")
     return {
@@ -45,26 +45,26 @@ def lock_rows(current: Session, xwhos: Collection[str]) -> dict[str, HeldRow]:
     }
 
 
-def create_rows(current: Session, rows: Sequence[Row5], now: dt.datetime) -> int:
+def create_rows(session: Session, rows: Sequence[Row5], now: dt.datetime) -> int:
     """Do as `create` with rows in the order of user ids."""
     if not rows:
         return 0
-    _classify(current, rows)
+    _classify(session, rows)
     if dialect() == "postgresql":
-        return current.connection().execute(_CREATE_POSTGRESQL, {"rows": _array(rows), "now": now}).rowcount
-    in_groups(current, _CREATE_SQLITE, rows, now)
+        return session.connection().execute(_CREATE_POSTGRESQL, {"rows": _array(rows), "now": now}).rowcount
+    in_groups(session, _CREATE_SQLITE, rows, now)
     return len(rows)
 
 
-def replace_rows(current: Session, rows: Sequence[Row5], now: dt.datetime) -> None:
+def replace_rows(session: Session, rows: Sequence[Row5], now: dt.datetime) -> None:
     """Do as `replace` with rows."""
     if not rows:
         return
-    _classify(current, rows)
+    _classify(session, rows)
     if dialect() == "postgresql":
-        current.execute(_REPLACE_POSTGRESQL, {"rows": _array(rows), "now": now})
+        session.execute(_REPLACE_POSTGRESQL, {"rows": _array(rows), "now": now})
     else:
-        in_groups(current, _REPLACE_SQLITE, rows, now)
+        in_groups(session, _REPLACE_SQLITE, rows, now)
 
 
 # Statements
@@ -98,13 +98,13 @@ _REPLACE_POSTGRESQL = sa.text(
 )
 
 
-def driver_of(current: Session) -> Any:
+def driver_of(session: Session) -> Any:
     """Return the driver's own connection, inside the transaction that SQLAlchemy has begun."""
-    return current.connection().connection.driver_connection
+    return session.connection().connection.driver_connection
 
 
-def _classify(current: Session, rows: Sequence[Row5]) -> None:
-    classify(current, UNUSUAL.findall(",".join([phones for _, _, phones, _, _ in rows])))
+def _classify(session: Session, rows: Sequence[Row5]) -> None:
+    classify(session, UNUSUAL.findall(",".join([phones for _, _, phones, _, _ in rows])))
 
 
 def _array(rows: Sequence[Row5]) -> str:
@@ -116,9 +116,9 @@ def _array(rows: Sequence[Row5]) -> str:
     return f"[{','.join(texts)}]"
 
 
-def in_groups(current: Session, statement: str, rows: Sequence[tuple[Any, ...]], now: dt.datetime, *more: str) -> None:
+def in_groups(session: Session, statement: str, rows: Sequence[tuple[Any, ...]], now: dt.datetime, *more: str) -> None:
     """Run a statement over rows as its VALUES, ROWS_AT_ONCE at a time, after the moment and `more` (SQLite)."""
-    driver = driver_of(current)
+    driver = driver_of(session)
     row = f"({', '.join('?' * len(rows[0]))})"
     for begin in range(0, len(rows), ROWS_AT_ONCE):
         some = rows[begin : begin + ROWS_AT_ONCE]

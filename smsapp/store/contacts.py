@@ -18,7 +18,7 @@ from smsapp.domain import phone
 from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Type
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contact_rows import UNUSUAL, Row5, create_rows, driver_of, in_groups, lock_rows, replace_rows
-from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, session, upsert
+from smsapp.store.db import Base, BigId, as_json, changed, current_session, dialect, one_of, upsert
 from smsapp.store.numbers import classify
 
 K = TypeVar("K")
@@ -104,30 +104,32 @@ class Held(NamedTuple):
 
 def property_types() -> dict[str, Type]:
     """Return the known properties with their types; the presets are always among them."""
-    rows = session().execute(sa.select(Property.name, Property.type).where(Property.merged_into.is_(None)))
+    rows = current_session().execute(sa.select(Property.name, Property.type).where(Property.merged_into.is_(None)))
     return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
 
 
 def labels() -> dict[str, str]:
     """Return what people call each known property ("" = nothing), the presets included."""
-    rows = session().execute(sa.select(Property.name, Property.label).where(Property.merged_into.is_(None)))
+    rows = current_session().execute(sa.select(Property.name, Property.label).where(Property.merged_into.is_(None)))
     return dict.fromkeys(PRESETS, "") | {row.name: row.label for row in rows}
 
 
 def properties() -> list[Property]:
     """Return the catalogue in the order of names."""
     chosen = sa.select(Property).where(Property.merged_into.is_(None))
-    return list(session().scalars(chosen.order_by(Property.name)))
+    return list(current_session().scalars(chosen.order_by(Property.name)))
 
 
 def redirects() -> dict[str, str]:
     """Return {name: the property that took it over}."""
-    rows = session().execute(sa.select(Property.name, Property.merged_into).where(Property.merged_into.is_not(None)))
+    rows = current_session().execute(
+        sa.select(Property.name, Property.merged_into).where(Property.merged_into.is_not(None))
+    )
     return {name: target for name, target in rows if target}
 
 
 def add_properties(
-    current: Session,
+    session: Session,
     types: Mapping[str, Type],
     now: dt.datetime,
     labels: Mapping[str, str] | None = None,
@@ -142,11 +144,11 @@ def add_properties(
     if not types:
         return {}
     labels, public = labels or {}, public or {}
-    known = set(current.scalars(sa.select(Property.name)))
+    known = set(session.scalars(sa.select(Property.name)))
     if dialect() == "postgresql" and not types.keys() <= known and len(known) < MAX_CATALOGUE:
         # Otherwise two transactions that see room for one more would both take it.
-        current.execute(sa.text("LOCK TABLE property IN SHARE ROW EXCLUSIVE MODE"))
-        known = set(current.scalars(sa.select(Property.name)))
+        session.execute(sa.text("LOCK TABLE property IN SHARE ROW EXCLUSIVE MODE"))
+        known = set(session.scalars(sa.select(Property.name)))
     fresh = sorted(types.keys() - known)[: max(0, MAX_CATALOGUE - len(known))]
     rows = [
         {
@@ -159,16 +161,16 @@ def add_properties(
         for name in fresh
     ]
     if rows:
-        current.execute(upsert(Property).on_conflict_do_nothing(), rows)
+        session.execute(upsert(Property).on_conflict_do_nothing(), rows)
     vouched = (one_of(Property.name, types.keys() - public.keys()), Property.app_key_id.is_not(None))
-    changed(current, sa.update(Property).where(*vouched).values(app_key_id=None))
-    kept = current.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
+    changed(session, sa.update(Property).where(*vouched).values(app_key_id=None))
+    kept = session.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
     return {name: Type(kind) for name, kind in kept}
 
 
-def phone_properties(current: Session) -> set[str]:
+def phone_properties(session: Session) -> set[str]:
     """Return the properties that hold a phone for some channel; the preset one always."""
-    return {PHONE, *current.scalars(sa.select(ChannelRow.phone_property).distinct())}
+    return {PHONE, *session.scalars(sa.select(ChannelRow.phone_property).distinct())}
 
 
 def phones_of(held: Mapping[str, Any], names: Iterable[str], region: str) -> dict[str, str]:
@@ -176,10 +178,10 @@ def phones_of(held: Mapping[str, Any], names: Iterable[str], region: str) -> dic
     return {name: phone.normalise(held[name], region) for name in names if held.get(name) not in (None, "")}
 
 
-def phone_texts(current: Session, people: Sequence[Mapping[str, Any]], region: str) -> list[str]:
+def phone_texts(session: Session, people: Sequence[Mapping[str, Any]], region: str) -> list[str]:
     """Return Contact.phones as JSON for the properties of each person, read column by column."""
     columns: list[list[str]] = []
-    for name in sorted(phone_properties(current)):
+    for name in sorted(phone_properties(session)):
         values = [held.get(name, "") for held in people]
         if set(map(type, values)) == {str}:
             numbers = phone.normalise_all(values, region)
@@ -196,9 +198,9 @@ def phone_texts(current: Session, people: Sequence[Mapping[str, Any]], region: s
 # Writing
 
 
-def lock(current: Session, xwhos: Collection[str]) -> dict[str, Held]:
+def lock(session: Session, xwhos: Collection[str]) -> dict[str, Held]:
     """Return what those contacts hold that exist, safe from other writers until the transaction ends."""
-    rows = lock_rows(current, xwhos)
+    rows = lock_rows(session, xwhos)
     traces = json.loads(f"[{','.join(sources for _, sources, _ in rows.values())}]")
     return {
         xwho: Held(held, sources, anonymous)
@@ -206,23 +208,23 @@ def lock(current: Session, xwhos: Collection[str]) -> dict[str, Held]:
     }
 
 
-def create(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> int:
+def create(session: Session, profiles: Sequence[Profile], now: dt.datetime) -> int:
     """Add contacts; return how many were new. On PostgreSQL somebody else may add one of them at the same moment."""
-    return create_rows(current, _rows(sorted(profiles, key=lambda profile: profile.xwho)), now)
+    return create_rows(session, _rows(sorted(profiles, key=lambda profile: profile.xwho)), now)
 
 
-def replace(current: Session, profiles: Sequence[Profile], now: dt.datetime) -> None:
+def replace(session: Session, profiles: Sequence[Profile], now: dt.datetime) -> None:
     """Make these profiles the whole truth about contacts that exist; each user id occurs once."""
-    replace_rows(current, _rows(profiles), now)
+    replace_rows(session, _rows(profiles), now)
 
 
-def remove(current: Session, xwhos: Collection[str]) -> None:
+def remove(session: Session, xwhos: Collection[str]) -> None:
     """Remove contacts of which nothing is known any more; they leave their segments."""
     if xwhos:
-        changed(current, sa.delete(Contact).where(one_of(Contact.xwho, xwhos)))
+        changed(session, sa.delete(Contact).where(one_of(Contact.xwho, xwhos)))
 
 
-def merge(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
+def merge(session: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
     """Lay rows over the contacts; return how many are new.
 
     `source` (domain/trust.py Source.as_text) is kept beside every value that a row has; whoever writes so is trusted,
@@ -231,34 +233,34 @@ def merge(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) 
     """
     if not rows:
         return 0
-    classify(current, (number for _, _, phones in rows for number in UNUSUAL.findall(phones)))
+    classify(session, (number for _, _, phones in rows for number in UNUSUAL.findall(phones)))
     if dialect() == "postgresql":
-        return sum(_merge_postgresql(current, wave, source, now) for wave in _waves(rows))
-    driver = driver_of(current)
+        return sum(_merge_postgresql(session, wave, source, now) for wave in _waves(rows))
+    driver = driver_of(session)
     # A row id is given to new rows only and always counts up, so the highest one tells how many there were.
     before = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
-    in_groups(current, _MERGE_SQLITE, rows, now, source)
+    in_groups(session, _MERGE_SQLITE, rows, now, source)
     after = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     return int(after - before)
 
 
-def bound(current: Session, ids: Collection[str], registered: Collection[str] = ()) -> dict[str, str]:
+def bound(session: Session, ids: Collection[str], registered: Collection[str] = ()) -> dict[str, str]:
     """Return the bindings {anonymous id: registered id} of these anonymous ids, and those of these registered ones."""
     sides = one_of(Alias.anonymous_id, ids)
     if registered:
         sides = sa.or_(sides, one_of(Alias.xwho, registered))
-    return _pairs(current, sa.select(Alias.anonymous_id, Alias.xwho).where(sides))
+    return _pairs(session, sa.select(Alias.anonymous_id, Alias.xwho).where(sides))
 
 
-def public_bindings(current: Session, anonymous_ids: Collection[str]) -> set[str]:
+def public_bindings(session: Session, anonymous_ids: Collection[str]) -> set[str]:
     """Return those of these anonymous ids that a public key has bound."""
     if not anonymous_ids:
         return set()
     query = sa.select(Alias.anonymous_id).where(one_of(Alias.anonymous_id, anonymous_ids), sa.not_(Alias.trusted))
-    return set(current.scalars(query))
+    return set(session.scalars(query))
 
 
-def bind(current: Session, aliases: Mapping[str, str], public: Collection[str], now: dt.datetime) -> None:
+def bind(session: Session, aliases: Mapping[str, str], public: Collection[str], now: dt.datetime) -> None:
     """Keep new bindings {anonymous id: registered id}; where either side is bound already nothing changes.
 
     `public` are the anonymous ids that a public key binds.
@@ -267,50 +269,50 @@ def bind(current: Session, aliases: Mapping[str, str], public: Collection[str], 
         {"anonymous_id": anonymous, "xwho": xwho, "trusted": anonymous not in public, "created_at": now}
         for anonymous, xwho in sorted(aliases.items())
     ]
-    current.execute(upsert(Alias).on_conflict_do_nothing(), rows)
+    session.execute(upsert(Alias).on_conflict_do_nothing(), rows)
 
 
-def absorb(current: Session, gone: Mapping[str, str]) -> None:
+def absorb(session: Session, gone: Mapping[str, str]) -> None:
     """Remove contacts that turned out to be others {user id: the one that stays}, which take over their segments."""
     if not gone:
         return
-    ids = ids_of(current, {*gone, *gone.values()})
+    ids = ids_of(session, {*gone, *gone.values()})
     pairs = [{"old": ids[old], "new": ids[new]} for old, new in gone.items() if old in ids]
     if pairs:
-        current.execute(_ADOPT, pairs)
-    changed(current, sa.delete(Contact).where(one_of(Contact.xwho, gone.keys())))
+        session.execute(_ADOPT, pairs)
+    changed(session, sa.delete(Contact).where(one_of(Contact.xwho, gone.keys())))
 
 
-def ids_of(current: Session, xwhos: Collection[str]) -> dict[str, int]:
+def ids_of(session: Session, xwhos: Collection[str]) -> dict[str, int]:
     """Return {user id: contact id} of those that exist."""
-    return _pairs(current, sa.select(Contact.xwho, Contact.id).where(one_of(Contact.xwho, xwhos)))
+    return _pairs(session, sa.select(Contact.xwho, Contact.id).where(one_of(Contact.xwho, xwhos)))
 
 
-def with_number(current: Session, xwhos: Collection[str]) -> set[str]:
+def with_number(session: Session, xwhos: Collection[str]) -> set[str]:
     """Return those of these user ids whose contact has a usable number of some channel."""
     usable = [
-        sa.func.coalesce(Contact.phones[name].as_string(), "") != "" for name in sorted(phone_properties(current))
+        sa.func.coalesce(Contact.phones[name].as_string(), "") != "" for name in sorted(phone_properties(session))
     ]
-    return set(current.scalars(sa.select(Contact.xwho).where(one_of(Contact.xwho, xwhos), sa.or_(*usable))))
+    return set(session.scalars(sa.select(Contact.xwho).where(one_of(Contact.xwho, xwhos), sa.or_(*usable))))
 
 
-def phones_after(current: Session, name: str, after: int, limit: int) -> list[tuple[int, Any]]:
+def phones_after(session: Session, name: str, after: int, limit: int) -> list[tuple[int, Any]]:
     """Return (contact id, value of the property) of the next contacts in id order, for a rebuild of phones."""
-    rows = current.execute(
+    rows = session.execute(
         sa.select(Contact.id, Contact.properties).where(Contact.id > after).order_by(Contact.id).limit(limit)
     )
     return [(id_, held.get(name)) for id_, held in rows]
 
 
-def set_phones(current: Session, name: str, numbers: Sequence[tuple[int, str | None]]) -> None:
+def set_phones(session: Session, name: str, numbers: Sequence[tuple[int, str | None]]) -> None:
     """Write what was read from one phone property: (contact id, number or None if there is no value)."""
-    classify(current, (number for _, number in numbers))
+    classify(session, (number for _, number in numbers))
     if dialect() == "postgresql":
         ids, values = [id_ for id_, _ in numbers], [number for _, number in numbers]
-        current.execute(_PHONES_POSTGRESQL, {"ids": ids, "numbers": values, "name": name})
+        session.execute(_PHONES_POSTGRESQL, {"ids": ids, "numbers": values, "name": name})
         return
     patches = [(as_json({name: number}), id_) for id_, number in numbers]
-    driver_of(current).executemany("UPDATE contact SET phones = json_patch(phones, ?) WHERE id = ?", patches)
+    driver_of(session).executemany("UPDATE contact SET phones = json_patch(phones, ?) WHERE id = ?", patches)
 
 
 # Pages
@@ -328,21 +330,21 @@ def listed(search: str, region: str, before: int | None, limit: int, *, whole_nu
     search = search.strip()
     if search:
         query = query.where(_fits(search, region, whole_numbers))
-    return list(session().scalars(query))
+    return list(current_session().scalars(query))
 
 
 def contact(contact_id: int) -> Contact | None:
-    return session().get(Contact, contact_id)
+    return current_session().get(Contact, contact_id)
 
 
 def anonymous_ids(xwho: str) -> list[str]:
     """Return the anonymous ids under which this contact was known."""
-    return list(session().scalars(sa.select(Alias.anonymous_id).where(Alias.xwho == xwho)))
+    return list(current_session().scalars(sa.select(Alias.anonymous_id).where(Alias.xwho == xwho)))
 
 
 def _fits(search: str, region: str, whole_numbers: bool) -> sa.ColumnElement[bool]:
     number = phone.normalise(search, region)
-    held = [Contact.phones[name].as_string() for name in phone_properties(session())]
+    held = [Contact.phones[name].as_string() for name in phone_properties(current_session())]
     if number:
         return sa.or_(Contact.xwho == search, *(column == number for column in held))
     fits: list[sa.ColumnElement[bool]] = [Contact.xwho == search]
@@ -390,8 +392,8 @@ _PHONES_POSTGRESQL = sa.text(
 )
 
 
-def _pairs(current: Session, query: sa.Select[K, V]) -> dict[K, V]:
-    return {key: value for key, value in current.execute(query)}  # noqa: C416 a Row is no pair to mypy
+def _pairs(session: Session, query: sa.Select[K, V]) -> dict[K, V]:
+    return {key: value for key, value in session.execute(query)}  # noqa: C416 a Row is no pair to mypy
 
 
 def _rows(profiles: Sequence[Profile]) -> list[Row5]:
@@ -415,8 +417,8 @@ def _waves(rows: Sequence[Row]) -> list[Sequence[Row]]:
     return list(waves)
 
 
-def _merge_postgresql(current: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
-    with driver_of(current).cursor() as cursor:
+def _merge_postgresql(session: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
+    with driver_of(session).cursor() as cursor:
         cursor.execute(
             "CREATE TEMP TABLE IF NOT EXISTS arriving (xwho text, properties jsonb, phones jsonb) ON COMMIT DELETE ROWS"
         )

@@ -99,7 +99,7 @@ class Base(DeclarativeBase):
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 
 
-def session() -> Session:
+def current_session() -> Session:
     """Return the session of the present application context."""
     return db.session()
 
@@ -213,20 +213,20 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
     `frozen`: all statements see the database as it was at the first one (on SQLite they always do). PostgreSQL then
     refuses to change what somebody else changed meanwhile: the caller tries again later.
     """
-    current = session()
-    if current.new or current.dirty or current.deleted:
+    session = current_session()
+    if session.new or session.dirty or session.deleted:
         raise RuntimeError("changes were made outside of writing()")
-    current.commit()
+    session.commit()
     options: dict[str, Any] = {"begin": "IMMEDIATE"}
     if frozen and dialect() == "postgresql":
         options["isolation_level"] = "REPEATABLE READ"
     with turn(db.engine):
-        current.connection(execution_options=options)
+        session.connection(execution_options=options)
         try:
-            yield current
-            current.commit()
+            yield session
+            session.commit()
         except BaseException:
-            current.rollback()
+            session.rollback()
             raise
 
 

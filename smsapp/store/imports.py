@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.columns import ImportState
-from smsapp.store.db import Base, changed, session
+from smsapp.store.db import Base, changed, current_session
 
 BEGUN_NOT = (ImportState.RECEIVED, ImportState.UPLOADED)
 """States of files that nobody has started."""
@@ -50,30 +50,30 @@ class Import(Base):
 
 def imports(limit: int = 50) -> list[Import]:
     """Return the newest imports first."""
-    return list(session().scalars(sa.select(Import).order_by(Import.id.desc()).limit(limit)))
+    return list(current_session().scalars(sa.select(Import).order_by(Import.id.desc()).limit(limit)))
 
 
 def import_(import_id: int) -> Import | None:
-    return session().get(Import, import_id)
+    return current_session().get(Import, import_id)
 
 
 def waiting(created_by: int | None) -> tuple[int, int]:
     """Return how many files of a person nobody has started, and how many bytes they are together."""
     mine = Import.created_by.is_(None) if created_by is None else Import.created_by == created_by
     totals = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Import.size), 0))
-    count, size = session().execute(totals.where(mine, Import.state.in_(BEGUN_NOT))).one()
+    count, size = current_session().execute(totals.where(mine, Import.state.in_(BEGUN_NOT))).one()
     return int(count), int(size)
 
 
-def claim_recognition(current: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
+def claim_recognition(session: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
     """Take a file that is to be recognised and that no worker holds."""
     free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
     claimed = sa.update(Import).where(Import.id == import_id, Import.state == ImportState.RECEIVED, free)
-    return changed(current, claimed.values(lease_until=until)) == 1
+    return changed(session, claimed.values(lease_until=until)) == 1
 
 
 def end_recognition(
-    current: Session,
+    session: Session,
     import_id: int,
     state: ImportState,
     *,
@@ -84,17 +84,17 @@ def end_recognition(
     """Enter what a file was recognised as; False if it is gone, or somebody else has done it."""
     ended = sa.update(Import).where(Import.id == import_id, Import.state == ImportState.RECEIVED)
     values = {"state": state, "format": form, "preview": preview, "failure": failure, "lease_until": None}
-    return changed(current, ended.values(**values)) == 1
+    return changed(session, ended.values(**values)) == 1
 
 
-def claim_import(current: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
+def claim_import(session: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
     """Take an import that nobody works on; False if it is done, unknown, or held by a worker that is alive."""
     taken = sa.update(Import).where(Import.id == import_id, *_unattended(now))
-    return changed(current, taken.values(state=ImportState.RUNNING, lease_until=until)) == 1
+    return changed(session, taken.values(state=ImportState.RUNNING, lease_until=until)) == 1
 
 
 def advance_import(
-    current: Session, import_id: int, position: int, until: dt.datetime, counts: Mapping[str, int], read_bytes: int
+    session: Session, import_id: int, position: int, until: dt.datetime, counts: Mapping[str, int], read_bytes: int
 ) -> bool:
     """Note a chunk that begins at row `position`; False if another worker was there first."""
     here = (Import.id == import_id, Import.state == ImportState.RUNNING, Import.position == position)
@@ -111,23 +111,23 @@ def advance_import(
             lease_until=until,
         )
     )
-    return changed(current, moved) == 1
+    return changed(session, moved) == 1
 
 
-def end_import(current: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> None:
+def end_import(session: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> None:
     ended = sa.update(Import).where(Import.id == import_id)
-    changed(current, ended.values(state=state, failure=failure, finished_at=now, lease_until=None))
+    changed(session, ended.values(state=state, failure=failure, finished_at=now, lease_until=None))
 
 
 def stranded_imports(now: dt.datetime) -> list[int]:
     """Return imports that wait for a worker or whose worker fell silent: the sweep rings for them."""
-    return list(session().scalars(sa.select(Import.id).where(*_unattended(now))))
+    return list(current_session().scalars(sa.select(Import.id).where(*_unattended(now))))
 
 
 def stranded_recognitions(now: dt.datetime) -> list[int]:
     """Return files that wait to be recognised and that no worker holds."""
     free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
-    return list(session().scalars(sa.select(Import.id).where(Import.state == ImportState.RECEIVED, free)))
+    return list(current_session().scalars(sa.select(Import.id).where(Import.state == ImportState.RECEIVED, free)))
 
 
 def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -139,4 +139,4 @@ def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
 def forgotten_uploads(before: dt.datetime) -> list[Import]:
     """Return files that were uploaded before that moment and never begun."""
     query = sa.select(Import).where(Import.state.in_(BEGUN_NOT), Import.created_at < before)
-    return list(session().scalars(query))
+    return list(current_session().scalars(query))

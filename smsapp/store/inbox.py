@@ -83,13 +83,13 @@ def writing() -> AbstractContextManager[Connection]:
     return engine().begin()
 
 
-def add(current: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Keep requests as they came: channel_id, received_at, method, url, query, headers, body."""
     new = {"state": int(InboxState.NEW)}
-    if current.dialect.name == "sqlite":
-        current.execute(_ADD_BY_CLOCK, [new | _microsecond(row) | row for row in rows])
+    if connection.dialect.name == "sqlite":
+        connection.execute(_ADD_BY_CLOCK, [new | _microsecond(row) | row for row in rows])
     else:
-        current.execute(_ADD, [new | row for row in rows])
+        connection.execute(_ADD, [new | row for row in rows])
 
 
 def _microsecond(row: dict[str, Any]) -> dict[str, int]:
@@ -109,53 +109,53 @@ def waiting_channels() -> Sequence[int]:
     first = sa.select(sa.func.min(channel_id).label("id")).where(_NEW).cte("waiting", recursive=True)
     following = sa.select(sa.func.min(channel_id)).where(_NEW, channel_id > first.c.id).scalar_subquery()
     waiting = first.union_all(sa.select(following).select_from(first).where(first.c.id.is_not(None)))
-    with engine().connect() as current:
-        return current.execute(sa.select(waiting.c.id).where(waiting.c.id.is_not(None))).scalars().all()
+    with engine().connect() as session:
+        return session.execute(sa.select(waiting.c.id).where(waiting.c.id.is_not(None))).scalars().all()
 
 
 def unread(channel_id: int, limit: int, after: int = 0) -> Sequence[Row[Any]]:
     """Return the oldest callbacks of this channel behind this id that nobody has read, in the order they came."""
     of_channel = INBOX.c.channel_id == channel_id, INBOX.c.id > after
-    with engine().connect() as current:
-        if current.dialect.name == "postgresql":
-            current.execute(_IN_ORDER)
+    with engine().connect() as session:
+        if session.dialect.name == "postgresql":
+            session.execute(_IN_ORDER)
         oldest = sa.select(*_COLUMNS).where(_NEW, *of_channel).order_by(INBOX.c.id).limit(limit)
-        return current.execute(oldest).all()
+        return session.execute(oldest).all()
 
 
 def unread_ids(limit: int) -> Sequence[int]:
     """Return the ids of so many callbacks that nobody has read, in no order."""
-    with engine().connect() as current:
-        return current.execute(sa.select(INBOX.c.id).where(_NEW).limit(limit)).scalars().all()
+    with engine().connect() as session:
+        return session.execute(sa.select(INBOX.c.id).where(_NEW).limit(limit)).scalars().all()
 
 
 def backlog(channel_id: int, limit: int) -> tuple[int, int]:
     """Return how many callbacks of a channel wait to be read, counted up to `limit`, and the bytes of their bodies."""
     oldest = sa.select(sa.func.length(INBOX.c.body).label("size")).where(_NEW, INBOX.c.channel_id == channel_id)
     waiting = oldest.limit(limit).subquery()
-    with engine().connect() as current:
-        n, size = current.execute(sa.select(sa.func.count(), sa.func.sum(waiting.c.size))).one()
+    with engine().connect() as session:
+        n, size = session.execute(sa.select(sa.func.count(), sa.func.sum(waiting.c.size))).one()
     return int(n), int(size or 0)
 
 
-def mark_read(current: Connection, ids: Sequence[int], state: InboxState = InboxState.APPLIED) -> None:
+def mark_read(connection: Connection, ids: Sequence[int], state: InboxState = InboxState.APPLIED) -> None:
     if ids:
-        current.execute(sa.update(INBOX).where(one_of(INBOX.c.id, ids)).values(state=int(state)))
+        connection.execute(sa.update(INBOX).where(one_of(INBOX.c.id, ids)).values(state=int(state)))
 
 
-def forget_unread(current: Connection, channel_id: int) -> None:
+def forget_unread(connection: Connection, channel_id: int) -> None:
     """Remove what nobody has read of this channel."""
-    current.execute(sa.delete(INBOX).where(_NEW, INBOX.c.channel_id == channel_id))
+    connection.execute(sa.delete(INBOX).where(_NEW, INBOX.c.channel_id == channel_id))
 
 
 def old_ids(before: dt.datetime, among: int) -> Sequence[int]:
     """Return those of the oldest so many callbacks that were read and came before this moment."""
-    with engine().connect() as current:
-        oldest = current.execute(
+    with engine().connect() as session:
+        oldest = session.execute(
             sa.select(INBOX.c.id, INBOX.c.state, INBOX.c.received_at).order_by(INBOX.c.id).limit(among)
         )
         return [one.id for one in oldest if one.state != InboxState.NEW and one.received_at < before]
 
 
-def forget(current: Connection, ids: Sequence[int]) -> None:
-    current.execute(sa.delete(INBOX).where(INBOX.c.id.in_(ids)))
+def forget(connection: Connection, ids: Sequence[int]) -> None:
+    connection.execute(sa.delete(INBOX).where(INBOX.c.id.in_(ids)))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.storable import storable
 from smsapp.domain.trust import KeyKind, Rights, Rule
-from smsapp.store.db import Base, BigId, changed, one_of, session
+from smsapp.store.db import Base, BigId, changed, current_session, one_of
 
 RAW_LENGTH = 4000
 """So much of a record that could not be kept is shown."""
@@ -88,7 +88,7 @@ class Bad:
 # Records that were not kept
 
 
-def add_bad(current: Session, source: str, bad: Sequence[Bad], now: dt.datetime, longest: int = RAW_LENGTH) -> None:
+def add_bad(session: Session, source: str, bad: Sequence[Bad], now: dt.datetime, longest: int = RAW_LENGTH) -> None:
     """Keep what was refused, so that a person can see and mend it; of each at most `longest` characters."""
     if not bad:
         return
@@ -105,7 +105,7 @@ def add_bad(current: Session, source: str, bad: Sequence[Bad], now: dt.datetime,
         }
         for row in bad
     ]
-    current.execute(sa.insert(BadRecord), rows)
+    session.execute(sa.insert(BadRecord), rows)
 
 
 def bad_records(
@@ -120,19 +120,19 @@ def bad_records(
     for column, wanted in ((BadRecord.source, source), (BadRecord.reason, reason), (BadRecord.appid, appid)):
         if wanted:
             query = query.where(column == wanted)
-    return list(session().scalars(query))
+    return list(current_session().scalars(query))
 
 
 def bad_rows_of(source: str, after: int, limit: int) -> list[BadRecord]:
     """Return the rows of one source in the order they came, above the id `after`."""
     query = sa.select(BadRecord).where(BadRecord.source == source, BadRecord.id > after)
-    return list(session().scalars(query.order_by(BadRecord.id).limit(limit)))
+    return list(current_session().scalars(query.order_by(BadRecord.id).limit(limit)))
 
 
-def forget_bad(current: Session, older_than: dt.datetime, limit: int) -> int:
+def forget_bad(session: Session, older_than: dt.datetime, limit: int) -> int:
     """Remove up to `limit` refused records from before that moment; return how many went."""
     old = sa.select(BadRecord.id).where(BadRecord.at < older_than).limit(limit)
-    return changed(current, sa.delete(BadRecord).where(BadRecord.id.in_(old)))
+    return changed(session, sa.delete(BadRecord).where(BadRecord.id.in_(old)))
 
 
 # Keys
@@ -140,22 +140,22 @@ def forget_bad(current: Session, older_than: dt.datetime, limit: int) -> int:
 
 def app_keys() -> list[AppKey]:
     """Return all keys, the oldest first."""
-    return list(session().scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
+    return list(current_session().scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
 
 
 def app_key(key_id: int) -> AppKey | None:
-    return session().get(AppKey, key_id)
+    return current_session().get(AppKey, key_id)
 
 
-def key_rights(current: Session, keys: Collection[str] | None = None) -> dict[str, KeyRights]:
+def key_rights(session: Session, keys: Collection[str] | None = None) -> dict[str, KeyRights]:
     """Return {key: what it may do} of all active keys, or of these, active or not."""
     columns = (AppKey.id, AppKey.key, AppKey.kind, AppKey.properties, AppKey.rules)
     wanted = AppKey.active if keys is None else one_of(AppKey.key, keys)
-    rows = current.execute(sa.select(*columns).where(wanted))
+    rows = session.execute(sa.select(*columns).where(wanted))
     return {key: KeyRights(id_, key, _rights(kind, names, rules)) for id_, key, kind, names, rules in rows}
 
 
-def touch_keys(current: Session, keys: Collection[str], now: dt.datetime) -> None:
+def touch_keys(session: Session, keys: Collection[str], now: dt.datetime) -> None:
     """Note that these keys are in use, to the minute: not a write for every request."""
     stale = sa.or_(AppKey.last_used_at.is_(None), AppKey.last_used_at < now - dt.timedelta(minutes=1))
-    changed(current, sa.update(AppKey).where(AppKey.key.in_(keys), stale).values(last_used_at=now))
+    changed(session, sa.update(AppKey).where(AppKey.key.in_(keys), stale).values(last_used_at=now))

@@ -27,7 +27,7 @@ class SpecialNumber(Base):
     __table_args__ = {"sqlite_with_rowid": False}
 
 
-def classify(current: Session, numbers: Iterable[str | None]) -> None:
+def classify(session: Session, numbers: Iterable[str | None]) -> None:
     """Keep the class of those of these numbers (E.164) that are not mobile, in the caller's transaction."""
     unusual = sorted({number for number in numbers if number and not numbering.is_ordinary(number)})
     classes = ((number, numbering.number_class(number)) for number in unusual)
@@ -37,7 +37,7 @@ def classify(current: Session, numbers: Iterable[str | None]) -> None:
         kept = statement.on_conflict_do_update(
             index_elements=["phone"], set_={"number_class": statement.excluded.number_class}
         )
-        current.execute(kept)
+        session.execute(kept)
 
 
 def is_special(phone: sa.ColumnElement[Any], allowed: Collection[str]) -> sa.ColumnElement[bool]:

@@ -14,7 +14,7 @@ from smsapp.domain.property_change import ChangeState
 from smsapp.store.campaigns import NOT_OVER, Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
-from smsapp.store.db import Base, BigId, session
+from smsapp.store.db import Base, BigId, current_session
 from smsapp.store.segments import Segment
 
 Held = dict[str, Any]
@@ -58,11 +58,11 @@ class Use:
 
 def uses(name: str) -> list[Use]:
     """Return the segments, the campaigns that are not over, and the channels that name this property."""
-    channels = session().execute(
+    channels = current_session().execute(
         sa.select(ChannelRow.id, ChannelRow.name).where(ChannelRow.phone_property == name).order_by(ChannelRow.name)
     )
-    segments = session().execute(sa.select(Segment.id, Segment.name, Segment.rule).order_by(Segment.name))
-    campaigns = session().execute(sa.select(Campaign.id, Campaign.name, Campaign.mapping).where(*NOT_OVER))
+    segments = current_session().execute(sa.select(Segment.id, Segment.name, Segment.rule).order_by(Segment.name))
+    campaigns = current_session().execute(sa.select(Campaign.id, Campaign.name, Campaign.mapping).where(*NOT_OVER))
     return [
         *(Use("segment", id_, title) for id_, title, rule in segments if _asks(rule, name)),
         *(
@@ -80,20 +80,20 @@ def _asks(rule: Any, name: str) -> bool:
     return rule.get("property") == name or any(_asks(child, name) for child in rule.get("children", []))
 
 
-def follow(current: Session, name: str, target: str) -> None:
+def follow(session: Session, name: str, target: str) -> None:
     """Have everything that names `name` name `target`."""
-    for segment in current.scalars(sa.select(Segment).with_for_update()):
+    for segment in session.scalars(sa.select(Segment).with_for_update()):
         if _asks(segment.rule, name):
             segment.rule = _renamed(segment.rule, name, target)
-    for campaign in current.scalars(sa.select(Campaign).where(*NOT_OVER).with_for_update()):
+    for campaign in session.scalars(sa.select(Campaign).where(*NOT_OVER).with_for_update()):
         if any(source.get("property") == name for source in campaign.mapping.values()):
             campaign.mapping = {
                 variable: source | {"property": target} if source.get("property") == name else source
                 for variable, source in campaign.mapping.items()
             }
             campaign.version += 1
-    current.flush()
-    current.execute(sa.update(ChannelRow).where(ChannelRow.phone_property == name).values(phone_property=target))
+    session.flush()
+    session.execute(sa.update(ChannelRow).where(ChannelRow.phone_property == name).values(phone_property=target))
 
 
 def _renamed(rule: dict[str, Any], name: str, target: str) -> dict[str, Any]:
@@ -105,35 +105,35 @@ def _renamed(rule: dict[str, Any], name: str, target: str) -> dict[str, Any]:
 def open_changes() -> list[PropertyChange]:
     """Return those that are not done, in the order in which they were asked for."""
     unfinished = sa.select(PropertyChange).where(PropertyChange.state != ChangeState.DONE)
-    return list(session().scalars(unfinished.order_by(PropertyChange.id)))
+    return list(current_session().scalars(unfinished.order_by(PropertyChange.id)))
 
 
 def newest(limit: int = 20) -> list[PropertyChange]:
-    return list(session().scalars(sa.select(PropertyChange).order_by(PropertyChange.id.desc()).limit(limit)))
+    return list(current_session().scalars(sa.select(PropertyChange).order_by(PropertyChange.id.desc()).limit(limit)))
 
 
-def locked(current: Session, change_id: int) -> PropertyChange | None:
+def locked(session: Session, change_id: int) -> PropertyChange | None:
     """Return the change for this transaction alone, if there is anything left to do."""
-    change = current.get(PropertyChange, change_id, with_for_update=True, populate_existing=True)
+    change = session.get(PropertyChange, change_id, with_for_update=True, populate_existing=True)
     if change is None or change.state == ChangeState.DONE:
         return None
     change.state = ChangeState.RUNNING
     return change
 
 
-def last_contact(current: Session) -> int:
-    return current.scalar(sa.select(sa.func.max(Contact.id))) or 0
+def last_contact(session: Session) -> int:
+    return session.scalar(sa.select(sa.func.max(Contact.id))) or 0
 
 
 def rewrite(
-    current: Session, names: Sequence[str], after: int, limit: int, change: Callable[[Any], tuple[Held, Held, Held]]
+    session: Session, names: Sequence[str], after: int, limit: int, change: Callable[[Any], tuple[Held, Held, Held]]
 ) -> tuple[int, int]:
     """Give the next contacts that have one of these properties what `change` makes of (properties, phones, sources).
 
     Return (the last contact id that was looked at, or 0 if there was none; how many changed).
     """
     chosen = sa.select(Contact.id, Contact.properties, Contact.phones, Contact.sources).where(Contact.id > after)
-    rows = current.execute(chosen.order_by(Contact.id).limit(limit).with_for_update()).all()
+    rows = session.execute(chosen.order_by(Contact.id).limit(limit).with_for_update()).all()
     values = []
     for row in rows:
         if not any(name in row.properties or name in row.phones for name in names):
@@ -145,13 +145,15 @@ def rewrite(
         new = {"properties": "held", "phones": "numbers", "sources": "origins"}
         statement = sa.update(Contact).where(table.c.id == sa.bindparam("key"))
         binds = {column: sa.bindparam(name, type_=table.c[column].type) for column, name in new.items()}
-        current.connection().execute(statement.values(**binds), values)
+        session.connection().execute(statement.values(**binds), values)
     return (rows[-1].id if rows else 0), len(values)
 
 
 def sample(name: str, limit: int) -> list[Any]:
     """Return values of a property, of the newest contacts that have one."""
-    rows = session().scalars(sa.select(Contact.properties).where(has(name)).order_by(Contact.id.desc()).limit(limit))
+    rows = current_session().scalars(
+        sa.select(Contact.properties).where(has(name)).order_by(Contact.id.desc()).limit(limit)
+    )
     return [held[name] for held in rows]
 
 
@@ -164,13 +166,13 @@ def has(name: str) -> sa.ColumnElement[bool]:
 def count(name: str, other: str = "") -> int:
     """Return how many contacts have a value of this property, and of the other one if one is named."""
     query = sa.select(sa.func.count()).select_from(Contact).where(has(name))
-    return session().scalar(query.where(has(other)) if other else query) or 0
+    return current_session().scalar(query.where(has(other)) if other else query) or 0
 
 
 def conflicts(name: str, other: str, limit: int) -> list[tuple[Any, Any]]:
     """Return pairs of values of contacts that have two different ones."""
     differ = Contact.properties[name].as_string() != Contact.properties[other].as_string()
-    rows = session().scalars(
+    rows = current_session().scalars(
         sa.select(Contact.properties).where(has(name), has(other), differ).order_by(Contact.id.desc()).limit(limit)
     )
     return [(held[name], held[other]) for held in rows]
@@ -179,4 +181,7 @@ def conflicts(name: str, other: str, limit: int) -> list[tuple[Any, Any]]:
 def count_conflicts(name: str, other: str) -> int:
     """Return how many contacts have two different values."""
     differ = Contact.properties[name].as_string() != Contact.properties[other].as_string()
-    return session().scalar(sa.select(sa.func.count()).select_from(Contact).where(has(name), has(other), differ)) or 0
+    return (
+        current_session().scalar(sa.select(sa.func.count()).select_from(Contact).where(has(name), has(other), differ))
+        or 0
+    )

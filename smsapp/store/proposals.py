@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.domain.trust import MOST_PROPOSALS
 from smsapp.store import contacts
 from smsapp.store.contacts import Contact
-from smsapp.store.db import Base, BigId, Json, changed, one_of, session
+from smsapp.store.db import Base, BigId, Json, changed, current_session, one_of
 from smsapp.store.intake import AppKey
 
 
@@ -76,18 +76,18 @@ class Chosen:
         ]
 
 
-def add(current: Session, proposed: Sequence[Proposed], now: dt.datetime) -> list[Proposed]:
+def add(session: Session, proposed: Sequence[Proposed], now: dt.datetime) -> list[Proposed]:
     """Enter proposals about contacts that exist; return those for which their key has no room any more.
 
     Of several for one contact's property the last one counts. The contacts have to be locked (`contacts.lock`).
     """
     if not proposed:
         return []
-    ids = contacts.ids_of(current, {row.xwho for row in proposed})
+    ids = contacts.ids_of(session, {row.xwho for row in proposed})
     latest = {(ids[row.xwho], row.app_key_id, row.name): row for row in proposed if row.xwho in ids}
     waiting = {
         (contact_id, app_key_id, name): (id_, new)
-        for id_, contact_id, app_key_id, name, new in current.execute(
+        for id_, contact_id, app_key_id, name, new in session.execute(
             sa.select(Proposal.id, Proposal.contact_id, Proposal.app_key_id, Proposal.name, Proposal.new).where(
                 one_of(Proposal.contact_id, {contact_id for contact_id, _, _ in latest})
             )
@@ -105,7 +105,7 @@ def add(current: Session, proposed: Sequence[Proposed], now: dt.datetime) -> lis
             replaced.append(id_)
         else:
             if row.app_key_id not in room:
-                room[row.app_key_id] = MOST_PROPOSALS - _count(current, row.app_key_id)
+                room[row.app_key_id] = MOST_PROPOSALS - _count(session, row.app_key_id)
             if room[row.app_key_id] <= 0:
                 without_room.append(row)
                 continue
@@ -121,25 +121,25 @@ def add(current: Session, proposed: Sequence[Proposed], now: dt.datetime) -> lis
                 "new": row.new,
             }
         )
-    remove(current, replaced)
+    remove(session, replaced)
     if rows:
-        current.execute(sa.insert(Proposal), rows)
+        session.execute(sa.insert(Proposal), rows)
     return without_room
 
 
-def _count(current: Session, app_key_id: int) -> int:
+def _count(session: Session, app_key_id: int) -> int:
     some = sa.select(Proposal.id).where(Proposal.app_key_id == app_key_id).limit(MOST_PROPOSALS).subquery()
-    return current.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+    return session.scalar(sa.select(sa.func.count()).select_from(some)) or 0
 
 
-def remove(current: Session, ids: Collection[int]) -> int:
+def remove(session: Session, ids: Collection[int]) -> int:
     """Remove proposals; return how many there were."""
-    return changed(current, sa.delete(Proposal).where(one_of(Proposal.id, ids))) if ids else 0
+    return changed(session, sa.delete(Proposal).where(one_of(Proposal.id, ids))) if ids else 0
 
 
-def remove_chosen(current: Session, chosen: Chosen, until: int) -> int:
+def remove_chosen(session: Session, chosen: Chosen, until: int) -> int:
     """Remove all that are chosen and have no id above `until`; return how many there were."""
-    return changed(current, sa.delete(Proposal).where(*chosen.conditions(), Proposal.id <= until))
+    return changed(session, sa.delete(Proposal).where(*chosen.conditions(), Proposal.id <= until))
 
 
 def listed(chosen: Chosen, before: int | None, limit: int) -> list[tuple[Proposal, Contact, AppKey]]:
@@ -154,26 +154,26 @@ def listed(chosen: Chosen, before: int | None, limit: int) -> list[tuple[Proposa
     )
     if before is not None:
         query = query.where(Proposal.id < before)
-    return [(proposal, contact, key) for proposal, contact, key in session().execute(query)]
+    return [(proposal, contact, key) for proposal, contact, key in current_session().execute(query)]
 
 
-def ids_of(current: Session, chosen: Chosen, until: int, limit: int) -> list[int]:
+def ids_of(session: Session, chosen: Chosen, until: int, limit: int) -> list[int]:
     """Return the oldest ids that are chosen, none above `until`."""
     query = sa.select(Proposal.id).where(*chosen.conditions(), Proposal.id <= until)
-    return list(current.scalars(query.order_by(Proposal.id).limit(limit)))
+    return list(session.scalars(query.order_by(Proposal.id).limit(limit)))
 
 
 def names() -> list[str]:
     """Return the properties for which proposals wait."""
-    return list(session().scalars(sa.select(Proposal.name).distinct().order_by(Proposal.name)))
+    return list(current_session().scalars(sa.select(Proposal.name).distinct().order_by(Proposal.name)))
 
 
 def is_any() -> bool:
     """Say whether any proposal waits."""
-    return session().scalar(sa.select(sa.exists().select_from(Proposal))) or False
+    return current_session().scalar(sa.select(sa.exists().select_from(Proposal))) or False
 
 
-def subjects(current: Session, ids: Collection[int]) -> Sequence[sa.Row[Any]]:
+def subjects(session: Session, ids: Collection[int]) -> Sequence[sa.Row[Any]]:
     """Return those of these proposals that still wait, each with what its contact holds, the contacts locked.
 
     Columns: name, old, new, app_key_id, contact_id, xwho, properties, sources.
@@ -194,4 +194,4 @@ def subjects(current: Session, ids: Collection[int]) -> Sequence[sa.Row[Any]]:
         .order_by(Contact.xwho, Proposal.id)
         .with_for_update(of=Contact)
     )
-    return current.execute(query).all()
+    return session.execute(query).all()

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.contact import Type
 from smsapp.store.contacts import Property
-from smsapp.store.db import changed, dialect, one_of, session
+from smsapp.store.db import changed, current_session, dialect, one_of
 
 _FORGET_SQLITE = sa.text(
     "UPDATE contact SET properties = json_remove(properties, :path), phones = json_remove(phones, :path), "
@@ -21,35 +21,37 @@ _FORGET_POSTGRESQL = sa.text(
 )
 
 
-def owners(current: Session) -> dict[str, int]:
+def owners(session: Session) -> dict[str, int]:
     """Return {property: number of the public key that was first to report it} of those nobody vouches for."""
     query = sa.select(Property.name, Property.app_key_id).where(Property.app_key_id.is_not(None))
-    return {name: app_key_id for name, app_key_id in current.execute(query) if app_key_id is not None}
+    return {name: app_key_id for name, app_key_id in session.execute(query) if app_key_id is not None}
 
 
-def vouch(current: Session, types: Mapping[str, Type]) -> None:
+def vouch(session: Session, types: Mapping[str, Type]) -> None:
     """Make properties of public keys trusted ones, of these types; values of another type, all of them public, go."""
     if not types:
         return
     public = sa.select(Property.name, Property.type).where(
         one_of(Property.name, types), Property.app_key_id.is_not(None)
     )
-    for name, kind in current.execute(public).all():
+    for name, kind in session.execute(public).all():
         if kind != types[name]:
             path = f'$."{name}"'
             statement = _FORGET_POSTGRESQL if dialect() == "postgresql" else _FORGET_SQLITE
-            current.execute(statement, {"name": name} if dialect() == "postgresql" else {"path": path})
+            session.execute(statement, {"name": name} if dialect() == "postgresql" else {"path": path})
         mended = sa.update(Property).where(Property.name == name)
-        changed(current, mended.values(type=types[name].value, app_key_id=None))
+        changed(session, mended.values(type=types[name].value, app_key_id=None))
 
 
 def of_key(app_key_id: int) -> list[str]:
     """Return the properties that this public key was first to report, as long as nobody vouches for them."""
     return list(
-        session().scalars(sa.select(Property.name).where(Property.app_key_id == app_key_id).order_by(Property.name))
+        current_session().scalars(
+            sa.select(Property.name).where(Property.app_key_id == app_key_id).order_by(Property.name)
+        )
     )
 
 
-def take_over(current: Session, app_key_id: int) -> None:
+def take_over(session: Session, app_key_id: int) -> None:
     """Vouch for the properties that this public key was first to report."""
-    changed(current, sa.update(Property).where(Property.app_key_id == app_key_id).values(app_key_id=None))
+    changed(session, sa.update(Property).where(Property.app_key_id == app_key_id).values(app_key_id=None))

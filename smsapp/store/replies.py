@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import Base, BigId, changed, one_of, session, upsert
+from smsapp.store.db import Base, BigId, changed, current_session, one_of, upsert
 from smsapp.store.runs import Message, Run
 
 
@@ -79,41 +79,41 @@ SENT_STATES = [*sorted(ACCEPTED_STATES), Status.UNCONFIRMED]
 AT_ONCE = 500
 
 
-def add_reply(current: Session, values: Mapping[str, Any]) -> bool:
+def add_reply(session: Session, values: Mapping[str, Any]) -> bool:
     """Store a reply; False if this one (inbox_id, position) is there already."""
     new = upsert(Reply).values(values).on_conflict_do_nothing()
-    return current.execute(new.returning(Reply.id)).first() is not None
+    return session.execute(new.returning(Reply.id)).first() is not None
 
 
-def add_opt_outs(current: Session, rows: Sequence[Mapping[str, Any]]) -> int:
+def add_opt_outs(session: Session, rows: Sequence[Mapping[str, Any]]) -> int:
     """Store numbers that are not on the list yet; return how many were new. `rows` hold different phones."""
     new = 0
     for start in range(0, len(rows), AT_ONCE):
         some = upsert(OptOut).values(list(rows[start : start + AT_ONCE])).on_conflict_do_nothing()
-        new += len(current.execute(some.returning(OptOut.id)).all())
+        new += len(session.execute(some.returning(OptOut.id)).all())
     return new
 
 
-def recipients(current: Session, keys: Sequence[tuple[int, int]]) -> list[Any]:
+def recipients(session: Session, keys: Sequence[tuple[int, int]]) -> list[Any]:
     """Return (phone, channel_id, campaign_id) of these messages (run, seq)."""
     found: list[Any] = []
     for start in range(0, len(keys), AT_ONCE):
         some = sa.tuple_(Message.run_id, Message.seq).in_(keys[start : start + AT_ONCE])
         chosen = sa.select(Message.phone, Run.channel_id, Run.campaign_id).join(Run, Run.id == Message.run_id)
-        found += current.execute(chosen.where(some)).all()
+        found += session.execute(chosen.where(some)).all()
     return found
 
 
 def due_confirmations(limit: int) -> list[int]:
     """Return the opt-outs that are to be confirmed, oldest first."""
     due = sa.select(OptOut.id).where(OptOut.confirmation == "due").order_by(OptOut.id).limit(limit)
-    return list(session().scalars(due))
+    return list(current_session().scalars(due))
 
 
-def move_confirmation(current: Session, opt_out_id: int, begins: str, ends: str, now: dt.datetime) -> bool:
+def move_confirmation(session: Session, opt_out_id: int, begins: str, ends: str, now: dt.datetime) -> bool:
     """Say how far a confirmation has come; False if somebody else was first."""
     step = sa.update(OptOut).where(OptOut.id == opt_out_id, OptOut.confirmation == begins)
-    return changed(current, step.values(confirmation=ends, confirmed_at=now)) == 1
+    return changed(session, step.values(confirmation=ends, confirmed_at=now)) == 1
 
 
 def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | None:
@@ -121,14 +121,14 @@ def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | No
 
     Looks the number up run by run, newest first, in the unique (run, phone) index: the ledger is never scanned.
     """
-    runs = session().execute(
+    runs = current_session().execute(
         sa.select(Run.id, Run.campaign_id)
         .where(Run.channel_id == channel_id, Run.opened_at >= since)
         .order_by(Run.id.desc())
     )
     for some in runs.partitions(AT_ONCE):
         campaign_of: dict[int, int] = {run.id: run.campaign_id for run in some}
-        found = session().scalar(
+        found = current_session().scalar(
             sa.select(sa.func.max(Message.run_id)).where(
                 Message.run_id.in_(campaign_of), Message.phone == phone, Message.status.in_(SENT_STATES)
             )
@@ -141,29 +141,29 @@ def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | No
 def newest_of(phones: Collection[str], most: int) -> list[Reply]:
     """Return the newest replies from these numbers."""
     found = sa.select(Reply).where(Reply.phone.in_(phones)).order_by(Reply.id.desc()).limit(most)
-    return list(session().scalars(found))
+    return list(current_session().scalars(found))
 
 
 def opt_outs_of(phones: Collection[str]) -> list[OptOut]:
     """Return what is known of the opt-outs of these numbers."""
-    return list(session().scalars(sa.select(OptOut).where(OptOut.phone.in_(phones)).order_by(OptOut.id)))
+    return list(current_session().scalars(sa.select(OptOut).where(OptOut.phone.in_(phones)).order_by(OptOut.id)))
 
 
-def waiting(current: Session, before: int | None, limit: int) -> list[Reply]:
+def waiting(session: Session, before: int | None, limit: int) -> list[Reply]:
     """Return replies that nobody's number could be read from and no person has looked at, newest first."""
     query = sa.select(Reply).where(Reply.waits).order_by(Reply.id.desc()).limit(limit)
-    return list(current.scalars(query if before is None else query.where(Reply.id < before)))
+    return list(session.scalars(query if before is None else query.where(Reply.id < before)))
 
 
-def waiting_reply(current: Session, reply_id: int) -> Reply | None:
+def waiting_reply(session: Session, reply_id: int) -> Reply | None:
     """Return this reply for this transaction alone, None if it does not wait (any more)."""
     query = sa.select(Reply).where(Reply.id == reply_id, Reply.waits).with_for_update()
-    return current.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
 
 def opted_out(phones: Collection[str]) -> set[str]:
     """Return those of the numbers that nobody may write to."""
-    return set(session().scalars(sa.select(OptOut.phone).where(one_of(OptOut.phone, phones))))
+    return set(current_session().scalars(sa.select(OptOut.phone).where(one_of(OptOut.phone, phones))))
 
 
 def replies(
@@ -188,13 +188,13 @@ def replies(
         query = query.where(Reply.text == words if whole else Reply.text.icontains(words, autoescape=True))
     if before is not None:
         query = query.where(Reply.id < before)
-    return list(session().scalars(query))
+    return list(current_session().scalars(query))
 
 
 def campaign_names(ids: Iterable[int | None]) -> dict[int, str]:
     """Return the names of these campaigns; deleted ones are left out, their pages are gone."""
     wanted = {campaign_id for campaign_id in ids if campaign_id is not None}
-    rows = session().execute(
+    rows = current_session().execute(
         sa.select(Campaign.id, Campaign.name).where(Campaign.id.in_(wanted), Campaign.deleted_at.is_(None))
     )
     return {row.id: row.name for row in rows}
@@ -209,7 +209,7 @@ def opt_outs(*, phone: str = "", ending: str = "", before: int | None = None, li
         query = query.where(OptOut.phone.endswith(ending, autoescape=True))
     if before is not None:
         query = query.where(OptOut.id < before)
-    return list(session().scalars(query))
+    return list(current_session().scalars(query))
 
 
 def stream_opt_outs() -> Iterable[OptOut]:
@@ -217,9 +217,9 @@ def stream_opt_outs() -> Iterable[OptOut]:
     last = 0
     while True:
         query = sa.select(OptOut).where(OptOut.id > last).order_by(OptOut.id).limit(1000)
-        rows = session().scalars(query).all()
+        rows = current_session().scalars(query).all()
         yield from rows
         if len(rows) < 1000:
             return
         last = rows[-1].id
-        session().expunge_all()
+        current_session().expunge_all()

@@ -22,7 +22,7 @@ from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Kind, Match, Operator
 from smsapp.store.campaigns import NOT_OVER, Campaign
 from smsapp.store.contacts import Contact
-from smsapp.store.db import Base, BigId, changed, dialect, holds, session
+from smsapp.store.db import Base, BigId, changed, current_session, dialect, holds
 from smsapp.store.people import Person
 from smsapp.store.settings import settings
 
@@ -76,32 +76,32 @@ def counting(found: sa.Select[int]) -> sa.Select[int]:
     return found.with_only_columns(sa.func.count(), maintain_column_froms=True)
 
 
-def fill(current: Session, segment_id: int, found: sa.Select[int]) -> int:
+def fill(session: Session, segment_id: int, found: sa.Select[int]) -> int:
     """Make these contacts the members of a static segment; return how many they are."""
-    empty(current, segment_id)
+    empty(session, segment_id)
     chosen = found.add_columns(sa.literal(segment_id, sa.Integer()))
-    return changed(current, sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], chosen))
+    return changed(session, sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], chosen))
 
 
-def empty(current: Session, segment_id: int) -> None:
-    current.execute(sa.delete(SegmentMember).where(SegmentMember.segment_id == segment_id))
+def empty(session: Session, segment_id: int) -> None:
+    session.execute(sa.delete(SegmentMember).where(SegmentMember.segment_id == segment_id))
 
 
-def copy_members(current: Session, source_id: int, target_id: int) -> None:
+def copy_members(session: Session, source_id: int, target_id: int) -> None:
     held = sa.select(SegmentMember.contact_id, sa.literal(target_id, sa.Integer()))
     held = held.where(SegmentMember.segment_id == source_id)
-    current.execute(sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], held))
+    session.execute(sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], held))
 
 
-def remove(current: Session, segment_id: int) -> None:
+def remove(session: Session, segment_id: int) -> None:
     """Delete a segment with its members; campaigns that were sent to it keep their ledger and lose the link."""
-    current.execute(sa.delete(Segment).where(Segment.id == segment_id))
+    session.execute(sa.delete(Segment).where(Segment.id == segment_id))
 
 
-def needed_by(current: Session, segment_id: int) -> list[str]:
+def needed_by(session: Session, segment_id: int) -> list[str]:
     """Return the names of campaigns that will still ask who is in the segment."""
     found = sa.select(Campaign.name).where(*NOT_OVER, Campaign.segment_id == segment_id).order_by(Campaign.id)
-    return list(current.scalars(found))
+    return list(session.scalars(found))
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def listed(search: str) -> list[Listed]:
     )
     if search.strip():
         found = found.where(Segment.name.icontains(search.strip(), autoescape=True))
-    return [Listed(segment, creator, campaigns) for segment, creator, campaigns in session().execute(found)]
+    return [Listed(segment, creator, campaigns) for segment, creator, campaigns in current_session().execute(found)]
 
 
 @dataclass(frozen=True)
@@ -150,13 +150,13 @@ def uses(segment_id: int, limit: int = 20) -> list[Use]:
         .order_by(Campaign.id.desc())
         .limit(limit)
     )
-    return [Use(*row) for row in session().execute(found)]
+    return [Use(*row) for row in current_session().execute(found)]
 
 
 def frequent_values(name: str, kind: Type, among: int = 2000, most: int = 20) -> list[str]:
     """Return the most frequent values of a string or list property among the newest contacts."""
     newest = sa.select(Contact.properties).order_by(Contact.id.desc()).limit(among)
-    held = [properties.get(name) for properties in session().scalars(newest)]
+    held = [properties.get(name) for properties in current_session().scalars(newest)]
     values = Counter(
         chain.from_iterable(held_one if kind is Type.LIST else [held_one] for held_one in held if held_one)
     )
@@ -175,7 +175,7 @@ def holds_numbers(name: str, kind: Type) -> bool:
     found = sa.select(text).where(text.is_not(None))
     if dialect() == "postgresql":
         found = found.where(text.op("~")("([^0-9０-９]*[0-9０-９]){8}"))
-    values = session().scalars(found.execution_options(yield_per=2000))
+    values = current_session().scalars(found.execution_options(yield_per=2000))
     try:
         if kind is Type.NUMBER:
             return any(phone.normalise(value) for value in values)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.store.campaigns import NOT_OVER, Campaign
-from smsapp.store.db import Base, one_of, session
+from smsapp.store.db import Base, current_session, one_of
 
 
 class SmsTemplate(Base):
@@ -70,42 +70,42 @@ def signatures(channel_id: int) -> list[Signature]:
     """Return what the provider listed, approved ones first."""
     rank = sa.case((Signature.audit == Audit.APPROVED, 0), else_=1)
     chosen = sa.select(Signature).where(Signature.channel_id == channel_id).order_by(rank, Signature.name)
-    return list(session().scalars(chosen))
+    return list(current_session().scalars(chosen))
 
 
-def keep_signatures(current: Session, channel_id: int, rows: Sequence[dict[str, Any]]) -> None:
+def keep_signatures(session: Session, channel_id: int, rows: Sequence[dict[str, Any]]) -> None:
     """Put these in the place of what was listed before."""
-    current.execute(sa.delete(Signature).where(Signature.channel_id == channel_id))
+    session.execute(sa.delete(Signature).where(Signature.channel_id == channel_id))
     if rows:
-        current.execute(sa.insert(Signature), [{"channel_id": channel_id, **row} for row in rows])
+        session.execute(sa.insert(Signature), [{"channel_id": channel_id, **row} for row in rows])
 
 
-def of_channel(current: Session, channel_id: int) -> dict[str, SmsTemplate]:
+def of_channel(session: Session, channel_id: int) -> dict[str, SmsTemplate]:
     """Return all templates of a channel by code, locked until the transaction ends."""
     chosen = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id).order_by(SmsTemplate.id)
-    found = current.scalars(chosen.with_for_update().execution_options(populate_existing=True))
+    found = session.scalars(chosen.with_for_update().execution_options(populate_existing=True))
     return {row.code: row for row in found}
 
 
 def find(template_id: int) -> SmsTemplate | None:
-    return session().get(SmsTemplate, template_id)
+    return current_session().get(SmsTemplate, template_id)
 
 
 def locked(template_id: int) -> SmsTemplate | None:
     """Return the row as it is now; nobody else changes it before the transaction ends."""
-    return session().get(SmsTemplate, template_id, with_for_update=True, populate_existing=True)
+    return current_session().get(SmsTemplate, template_id, with_for_update=True, populate_existing=True)
 
 
 def by_code(channel_id: int, codes: Collection[str]) -> dict[str, SmsTemplate]:
     """Return the templates of a channel that have one of these codes."""
     chosen = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, one_of(SmsTemplate.code, codes))
-    return {row.code: row for row in session().scalars(chosen)}
+    return {row.code: row for row in current_session().scalars(chosen)}
 
 
 def approved(channel_id: int) -> list[SmsTemplate]:
     """Return what campaigns of this channel can choose, newest first."""
     return list(
-        session().scalars(
+        current_session().scalars(
             sa.select(SmsTemplate)
             .where(
                 SmsTemplate.channel_id == channel_id,
@@ -121,7 +121,7 @@ def purposeless(channel_id: int, limit: int = 20) -> list[SmsTemplate]:
     """Return the approved templates that campaigns cannot choose, because nobody has said what they are for."""
     unsaid = SmsTemplate.audit == Audit.APPROVED, SmsTemplate.purpose == Purpose.UNSAID
     chosen = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, *unsaid)
-    return list(session().scalars(chosen.order_by(SmsTemplate.id.desc()).limit(limit)))
+    return list(current_session().scalars(chosen.order_by(SmsTemplate.id.desc()).limit(limit)))
 
 
 def matching(channel_id: int | None, words: str) -> sa.ColumnElement[bool]:
@@ -152,12 +152,12 @@ def listed(
         query = query.where(SmsTemplate.audit == audit)
     if before is not None:
         query = query.where(SmsTemplate.id < before)
-    return list(session().scalars(query))
+    return list(current_session().scalars(query))
 
 
 def audit_counts(channel_id: int | None = None, words: str = "") -> dict[Audit, int]:
     """Return how many of the matching templates are in each audit state."""
-    rows = session().execute(
+    rows = current_session().execute(
         sa.select(SmsTemplate.audit, sa.func.count()).where(matching(channel_id, words)).group_by(SmsTemplate.audit)
     )
     counts = {Audit(audit): n for audit, n in rows}
@@ -167,7 +167,7 @@ def audit_counts(channel_id: int | None = None, words: str = "") -> dict[Audit, 
 def users(template_id: int) -> list[Campaign]:
     """Return the campaigns that still need this template, newest first."""
     return list(
-        session().scalars(
+        current_session().scalars(
             sa.select(Campaign)
             .where(sa.or_(Campaign.template_id == template_id, Campaign.second_template_id == template_id), *NOT_OVER)
             .order_by(Campaign.id.desc())
@@ -178,7 +178,7 @@ def users(template_id: int) -> list[Campaign]:
 def unchecked_since(moment: dt.datetime, channel_id: int | None = None) -> int:
     """Return how many approved templates nobody has compared with the provider since then."""
     query = sa.select(sa.func.count()).where(matching(channel_id, ""), _unchecked(moment))
-    return session().scalar(query) or 0
+    return current_session().scalar(query) or 0
 
 
 def _unchecked(moment: dt.datetime) -> sa.ColumnElement[bool]:

@@ -54,24 +54,24 @@ class Staged:
     unmatched: list[tuple[int, str]]
 
 
-def match(current: Session, lines: Iterable[Line], name: str, *, phone: bool) -> sa.Select[int]:
+def match(session: Session, lines: Iterable[Line], name: str, *, phone: bool) -> sa.Select[int]:
     """Stage these lines and compare them with user ids ("xwho"), numbers of a phone property, or another property.
 
     Returns the select of the contacts that were found; `staged` then tells how it went. Both hold until the
     transaction ends, or `forget` is called.
     """
-    _apart.create_all(current.connection(), checkfirst=False)
+    _apart.create_all(session.connection(), checkfirst=False)
     waiting = iter(lines)
     while chunk := list(islice(waiting, CHUNK)):
         rows = [{"value": line.value, "number": line.number, "raw": line.raw} for line in chunk]
-        current.execute(upsert(_line).on_conflict_do_nothing(), rows)
+        session.execute(upsert(_line).on_conflict_do_nothing(), rows)
     held = _held(name, phone)
     pairs = sa.select(_line.c.value, Contact.id).join_from(Contact, _line, _line.c.value == held)
-    current.execute(sa.insert(_hit).from_select(["value", "contact_id"], pairs))
+    session.execute(sa.insert(_hit).from_select(["value", "contact_id"], pairs))
     return sa.select(_hit.c.contact_id).distinct()
 
 
-def staged(current: Session, shown: int) -> Staged:
+def staged(session: Session, shown: int) -> Staged:
     """Return how the matching went, with the first `shown` lines that found nobody."""
     missing = sa.select(_line.c.value).except_(sa.select(_hit.c.value)).subquery()
     first = (
@@ -80,14 +80,14 @@ def staged(current: Session, shown: int) -> Staged:
         .order_by(_line.c.number)
         .limit(shown)
     )
-    values = current.scalar(sa.select(sa.func.count()).select_from(_line)) or 0
-    matched = current.scalar(sa.select(sa.func.count(sa.distinct(_hit.c.value)))) or 0
-    return Staged(values, matched, [(number, raw) for number, raw in current.execute(first)])
+    values = session.scalar(sa.select(sa.func.count()).select_from(_line)) or 0
+    matched = session.scalar(sa.select(sa.func.count(sa.distinct(_hit.c.value)))) or 0
+    return Staged(values, matched, [(number, raw) for number, raw in session.execute(first)])
 
 
-def forget(current: Session) -> None:
+def forget(session: Session) -> None:
     """Drop what was staged; on PostgreSQL the end of the transaction would do it, on SQLite nothing else does."""
-    _apart.drop_all(current.connection(), checkfirst=False)
+    _apart.drop_all(session.connection(), checkfirst=False)
 
 
 def _held(name: str, phone: bool) -> sa.ColumnElement[Any]:

@@ -104,25 +104,25 @@ def waiting(most_bytes: int) -> list[Upload]:
     return found
 
 
-def only_reader(current: Session) -> bool:
+def only_reader(session: Session) -> bool:
     """Become the one who applies until the transaction ends; False if another is at work."""
     if dialect() != "postgresql":
         return True
-    return bool(current.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(READER))))
+    return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(READER))))
 
 
-def settle(current: Session, uploads: Sequence[Upload]) -> bool:
+def settle(session: Session, uploads: Sequence[Upload]) -> bool:
     """Have these rows count as applied, with the transaction that applies them; False if they are already."""
     if dialect() == "postgresql":
         ids = sa.cast(sa.bindparam(None, as_array([row.id for row in uploads]), sa.Text), sa.ARRAY(sa.BigInteger))
-        return changed(current, sa.delete(UPLOAD).where(UPLOAD.c.id == sa.any_(ids))) == len(uploads)
+        return changed(session, sa.delete(UPLOAD).where(UPLOAD.c.id == sa.any_(ids))) == len(uploads)
     last = uploads[-1].id
     marked = sa.update(UploadMark).where(UploadMark.applied < uploads[0].id).values(applied=last)
-    if changed(current, marked) == 1:
+    if changed(session, marked) == 1:
         return True
-    if current.scalar(sa.select(UploadMark.applied)) is not None:
+    if session.scalar(sa.select(UploadMark.applied)) is not None:
         return False
-    current.execute(sa.insert(UploadMark).values(id=1, applied=last))
+    session.execute(sa.insert(UploadMark).values(id=1, applied=last))
     return True
 
 

@@ -15,7 +15,7 @@ from smsapp.services import calls, clock
 from smsapp.services.calls import Call
 from smsapp.services.trail import Actor, note
 from smsapp.store import channel_health, strays
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.people import Person
 from tests import builders, ledgers
 
@@ -27,7 +27,7 @@ LITTLE_LEFT = {"balance": Decimal("86.5"), "balance_currency": "CNY", "balance_a
 def telephone(channel_id: int) -> None:
     """Fill the channel's hours and its log of calls."""
     now, begun = clock.now(), time.monotonic()
-    with writing() as current:
+    with writing() as session:
         for ago in range(20):
             at = now - dt.timedelta(hours=ago)
             counts = {
@@ -35,14 +35,14 @@ def telephone(channel_id: int) -> None:
                 ("refused", "bad_number"): 12,
                 ("unclear", "network"): 3 * (ago % 4 == 0),
             }
-            channel_health.add(current, channel_id, counts | {("misconfigured", "balance"): 40 * (ago == 3)}, at)
+            channel_health.add(session, channel_id, counts | {("misconfigured", "balance"): 40 * (ago == 3)}, at)
         for call in (
             Call("check", begun, 0.21, Check.OK, status=200),
             Call("send", begun, 0.083, Check.OK, 100, Outcome.BAD_NUMBER, "1023", 200),
             Call("send", begun, 0.141, Check.MISCONFIGURED, 100, Outcome.BALANCE, "2001", 200),
             Call("send", begun, 30.0, Check.UNCLEAR, 100, Outcome.NETWORK, "timeout"),
         ):
-            calls.note(current, channel_id, None, call, now)
+            calls.note(session, channel_id, None, call, now)
 
 
 def misdirect(channel_id: int) -> None:
@@ -53,8 +53,8 @@ def misdirect(channel_id: int) -> None:
         {"provider_ref": "2089c6f0-5a3e-4a6e-9c3e-6b1f0f7d1a52", "news": "accepted"},
         {"provider_ref": "1100000817293", "news": "undelivered", "outcome": "switched_off", "code": "MK:0001"},
     ]
-    with writing() as current:
-        strays.keep(current, [blank | one for one in said], clock.now())
+    with writing() as session:
+        strays.keep(session, [blank | one for one in said], clock.now())
 
 
 def fill() -> Person:
@@ -98,9 +98,9 @@ def fill() -> Person:
     ):
         ended = {"state": RunState.DONE, "verdict": verdict, "finished_at": NOW + dt.timedelta(minutes=7)}
         ledgers.run(builders.campaign(name=name, status=status, **given), lots=done, **ended)
-    current = session()
+    session = current_session()
     for number in range(60):
-        note(current, Actor(ada.login, ada.id), "change", "channel", channel.id, NOW, name="演示通道", rate=number)
-    note(current, Actor("sign-in page"), "sign_in_failed", "person", ada.id, NOW, login="ada")
-    current.commit()
+        note(session, Actor(ada.login, ada.id), "change", "channel", channel.id, NOW, name="演示通道", rate=number)
+    note(session, Actor("sign-in page"), "sign_in_failed", "person", ada.id, NOW, login="ada")
+    session.commit()
     return ada

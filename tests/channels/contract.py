@@ -44,7 +44,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
 from smsapp.services import channels as service
 from smsapp.services import intake, receipts
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.freezing import ensure_partition
 from smsapp.store.runs import Message, ProviderRef, Run, Tally
 from tests import builders
@@ -372,7 +372,7 @@ class HttpContract(Contract):
                 opened_at=now,
             )
         )
-        ensure_partition(session(), run_id)
+        ensure_partition(current_session(), run_id)
         builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=told.phone or PHONE, status=Status.ACCEPTED))
         intake.store(channel_id, [callback, callback], now)
         receipts.apply_news(now)
@@ -384,10 +384,10 @@ class HttpContract(Contract):
         intake.store(channel_id, [callback], now)
         receipts.apply_news(now)
         # then
-        session().expire_all()
-        assert session().get_one(Message, (run_id, seq)).status == Status.DELIVERED
+        current_session().expire_all()
+        assert current_session().get_one(Message, (run_id, seq)).status == Status.DELIVERED
         delivered = sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == "delivered")
-        assert session().scalars(delivered).all() == [1]
+        assert current_session().scalars(delivered).all() == [1]
 
     def test_a_genuine_callback_is_taken_and_a_forged_one_is_not(self, tmp_path: Path) -> None:
         adapter = self.ready(self.make("http://127.0.0.1:1", tmp_path))

@@ -21,7 +21,7 @@ from smsapp.services.channels import Wanted
 from smsapp.services.trail import Actor
 from smsapp.services.trials import TrialText
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Trail
 from smsapp.store.settings import EXTENSION
 from smsapp.store.sms_templates import SmsTemplate
@@ -112,7 +112,7 @@ class TrialContract(ABC):
         assert trial.ok
         assert self.arrived(server) == ARRIVED
         # and the audit log tells which text it was, without the text
-        facts = session().query(Trail).filter_by(action="test_send").one().facts
+        facts = current_session().query(Trail).filter_by(action="test_send").one().facts
         assert facts["template"] == "SMS_1"
         assert facts["digest"] == trials.digest("【青禾商城】李雷您好，您有3件商品待取。")
         assert "李雷" not in json.dumps(facts, ensure_ascii=False)

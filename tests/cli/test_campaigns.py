@@ -11,7 +11,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.message import Status as MessageStatus
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Run
 from tests import builders, ledgers
 
@@ -58,8 +58,8 @@ def test_what_waits_can_be_stopped_once(runner: FlaskCliRunner, waiting: Campaig
 
     assert (first.exit_code, second.exit_code) == (0, 1)
     assert "is stopped, not waiting" in second.output
-    session().expire_all()
-    assert session().get_one(Campaign, waiting.id).status == "stopped"
+    current_session().expire_all()
+    assert current_session().get_one(Campaign, waiting.id).status == "stopped"
 
 
 def test_a_campaign_whose_audience_grew_is_accepted_as_it_was_shown(runner: FlaskCliRunner, valkey: object) -> None:
@@ -83,8 +83,8 @@ def test_a_campaign_whose_audience_grew_is_accepted_as_it_was_shown(runner: Flas
     assert "50 messages were reviewed, 350 would be sent." in asked.output
     assert done.output == f"Campaign {campaign.id} goes on with 350 messages.\n"
     assert "is not held because of its audience" in again.output
-    session().expire_all()
-    assert session().get_one(Run, run.id).state == RunState.OPEN
+    current_session().expire_all()
+    assert current_session().get_one(Run, run.id).state == RunState.OPEN
 
 
 def test_what_is_due_is_printed_in_order(runner: FlaskCliRunner) -> None:
@@ -172,7 +172,7 @@ def test_what_is_being_sent_is_paused_resumed_and_ended(runner: FlaskCliRunner) 
     number = str(campaign.id)
 
     paused = runner.invoke(args=["campaigns", "pause", number])
-    held = session().get_one(type(made), made.id, populate_existing=True).state
+    held = current_session().get_one(type(made), made.id, populate_existing=True).state
     again = runner.invoke(args=["campaigns", "pause", number])
     resumed = runner.invoke(args=["campaigns", "resume", number])
     asked = runner.invoke(args=["campaigns", "end", number], input="n\n")

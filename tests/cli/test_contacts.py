@@ -11,7 +11,7 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.services import keys
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.imports import Import
 
 Call = Callable[..., Result]
@@ -30,8 +30,8 @@ def bring(runner: FlaskCliRunner, tmp_path: Path) -> Call:
 
 
 def held() -> dict[str, dict[str, object]]:
-    session().expire_all()
-    return {row.xwho: row.properties for row in session().query(Contact)}
+    current_session().expire_all()
+    return {row.xwho: row.properties for row in current_session().query(Contact)}
 
 
 def test_a_gbk_file_with_semicolons_is_imported_and_the_exit_code_is_0(bring: Call) -> None:
@@ -45,7 +45,7 @@ def test_a_dry_run_writes_nothing(bring: Call) -> None:
     result = bring(GOOD, "--dry-run")
     assert (result.exit_code, result.stdout) == (0, "2 rows: 2 can be kept, 0 refused. Nothing was written.\n")
     assert held() == {}
-    assert session().query(Import).count() == 0
+    assert current_session().query(Import).count() == 0
 
 
 @pytest.mark.parametrize("args", [(), ("--dry-run",)])

@@ -12,7 +12,7 @@ from flask.testing import FlaskCliRunner
 
 from config import Config
 from smsapp.store import inbox, queue
-from smsapp.store.db import db, session
+from smsapp.store.db import current_session, db
 from smsapp.store.runs import Run
 from tests import builders
 
@@ -95,8 +95,8 @@ def test_numbers_that_do_not_add_up_are_wrong(app: Flask, runner: FlaskCliRunner
         planned=3,
         opened_at=builders.LONG_AGO,
     )
-    session().add(run)
-    session().commit()
+    current_session().add(run)
+    current_session().commit()
     assert f"The numbers of run {run.id} do not add up" in said(runner, 1)
 
 

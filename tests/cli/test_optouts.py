@@ -48,9 +48,9 @@ def test_a_number_is_taken_off_with_a_reason(flask):
 
 def test_replies_without_a_number_are_told_and_laid_to_one(flask, now):
     channel = builders.channel()
-    with writing() as current:
-        replies.take(current, channel.id, None, 0, Incoming(phone="Shop", text="TD"), now)
-        replies.take(current, channel.id, None, 1, Incoming(phone="10690001", text="好 13800138000"), now)
+    with writing() as session:
+        replies.take(session, channel.id, None, 0, Incoming(phone="Shop", text="TD"), now)
+        replies.take(session, channel.id, None, 1, Incoming(phone="10690001", text="好 13800138000"), now)
     assert "2 replies wait for a number" in flask("list").stderr
     waiting = flask("waiting")
     assert waiting.exit_code == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask.testing import FlaskCliRunner
 
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from tests import builders
 
 
@@ -21,7 +21,7 @@ def test_properties_are_listed_looked_at_and_merged(runner: FlaskCliRunner) -> N
     assert "1 contacts have a value" in runner.invoke(args=["properties", "merge", "name", "$name"]).output
     done = runner.invoke(args=["properties", "merge", "name", "$name", "--yes"])
     assert done.exit_code == 0
-    session().expire_all()
-    assert session().query(Contact).one().properties["$name"] == "13912345678"
+    current_session().expire_all()
+    assert current_session().query(Contact).one().properties["$name"] == "13912345678"
     missing = runner.invoke(args=["properties", "remove", "no such"])
     assert missing.exit_code == 1

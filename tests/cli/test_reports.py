@@ -6,7 +6,7 @@ import json
 
 from flask.testing import FlaskCliRunner
 
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Tally
 from tests import ledgers
 
@@ -50,8 +50,8 @@ def test_verify_is_content_with_true_numbers_and_names_false_ones(runner: FlaskC
     made = ledgers.run(campaign)
 
     good = runner.invoke(args=["reports", "verify"])
-    session().get_one(Tally, (made.id, "delivered", "")).n -= 1
-    session().commit()
+    current_session().get_one(Tally, (made.id, "delivered", "")).n -= 1
+    current_session().commit()
     bad = runner.invoke(args=["reports", "verify", str(campaign.id)])
 
     assert (good.exit_code, good.output) == (0, "1 runs checked; numbers are off in 0 places.\n")

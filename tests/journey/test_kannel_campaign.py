@@ -20,7 +20,7 @@ from smsapp.factory import create_app
 from smsapp.services import channels, clock, lane, receipts, uploads
 from smsapp.services.trail import Actor
 from smsapp.store import runs
-from smsapp.store.db import db, session
+from smsapp.store.db import current_session, db
 from smsapp.store.intake import AppKey
 from tests import builders
 from tests.engine import confirmed, recount
@@ -84,7 +84,7 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
         lane.send(app, clock.now)
         wait_for(lambda: delivered(app, run_id) == PEOPLE, "every receipt", PATIENCE)
         # then everybody was written to once, and the numbers add up
-        funnel = runs.funnels(session(), [run_id])[run_id]
+        funnel = runs.funnels(current_session(), [run_id])[run_id]
         assert broken_identities(funnel) == []
         assert (funnel.target, funnel.effective, funnel.accepted, funnel.delivered) == (PEOPLE,) * 4
         assert recount(run_id) == {"delivered": PEOPLE}
@@ -102,5 +102,5 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
 def delivered(app: Flask, run_id: int) -> int:
     """Read what has come in so far and return how many messages are delivered."""
     receipts.apply_news(clock.now())
-    session().commit()
-    return runs.funnels(session(), [run_id])[run_id].delivered
+    current_session().commit()
+    return runs.funnels(current_session(), [run_id])[run_id].delivered

@@ -20,7 +20,7 @@ from smsapp.channels.smpp import Smpp
 from smsapp.services import channels, clock, connections, receipts, stopping
 from smsapp.services.connections import Holder
 from smsapp.services.trail import Actor
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.replies import OptOut, Reply
 from smsapp.store.runs import Message
 from tests import builders
@@ -105,18 +105,18 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
     builders.contacts(PEOPLE)
     template = builders.template(channel_id, text=text, purpose="notification")
     _, run_id = confirmed(clock.now(), channel_id=channel_id, template_id=template.id, mapping={})
-    session().commit()
+    current_session().commit()
 
     # when the process that holds connections has worked until nothing is left, and every receipt has been read
     async def story() -> None:
         process = asyncio.create_task(Holder(app, clock.now).work())
         while the_run(run_id).finished_at is None:
-            session().commit()
+            current_session().commit()
             await asyncio.sleep(0.05)
         for _ in range(200):  # the receipts of the last messages
             receipts.apply_news(clock.now())
             receipts.redo_strays(clock.now())
-            session().commit()
+            current_session().commit()
             if recount(run_id)["accepted"] <= SILENT * PEOPLE // 100:
                 break
             await asyncio.sleep(0.1)
@@ -131,7 +131,7 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
 
     # then the numbers add up, whatever the connection did
     found = funnel(run_id)
-    rows = session().execute(sa.select(Message.phone, Message.reason).where(Message.run_id == run_id)).all()
+    rows = current_session().execute(sa.select(Message.phone, Message.reason).where(Message.run_id == run_id)).all()
     expected = Counter(phone[-2:] for phone, _ in rows)
     states = recount(run_id)
     assert found.effective == PEOPLE == sum(states.values())
@@ -151,8 +151,8 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
     assert saw["unacknowledged"] == 0
     assert saw["binds"] == 2
     # and what people replied has arrived
-    replies = session().execute(sa.select(Reply.text, Reply.phone)).all()
+    replies = current_session().execute(sa.select(Reply.text, Reply.phone)).all()
     assert {text for text, _ in replies} == {"退订", "谢谢你们，下次再来"}
     refusing = {phone for text, phone in replies if text == "退订"}
     assert len(refusing) >= expected["96"] - lost
-    assert set(session().scalars(sa.select(OptOut.phone))) == refusing
+    assert set(current_session().scalars(sa.select(OptOut.phone))) == refusing

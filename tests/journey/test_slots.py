@@ -29,7 +29,7 @@ from smsapp.services import channels, clock, sending
 from smsapp.services.trail import Actor
 from smsapp.store import queue, runs
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import db, session, writing
+from smsapp.store.db import current_session, db, writing
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -93,7 +93,7 @@ def daily_campaign(sink: Sink) -> tuple[int, dt.datetime]:
         next_due_at=slot,
         confirmed_template={"text": template.text, "signature": template.signature},
     )
-    assert session().get(SmsTemplate, template.id) is not None
+    assert current_session().get(SmsTemplate, template.id) is not None
     return made.id, slot
 
 
@@ -101,8 +101,8 @@ def until(app: Flask, holds: Callable[[], bool], what: str) -> None:
     """Wait for something in the database, ringing the sweep as the scheduler would each minute."""
 
     def looked() -> bool:
-        session().commit()
-        session().expire_all()
+        current_session().commit()
+        current_session().expire_all()
         queue.ring_once(queue.CHORES, "sweep")
         return holds()
 
@@ -118,13 +118,13 @@ def move_clock(system: Processes, moment: dt.datetime) -> None:
 
 
 def state_of(campaign_id: int) -> tuple[str, dt.datetime | None]:
-    found = session().get(Campaign, campaign_id, populate_existing=True)
+    found = current_session().get(Campaign, campaign_id, populate_existing=True)
     assert found is not None
     return found.status, found.next_due_at
 
 
 def run_of(campaign_id: int, slot: dt.datetime) -> Run | None:
-    return session().scalar(sa.select(Run).where(Run.campaign_id == campaign_id, Run.slot == slot))
+    return current_session().scalar(sa.select(Run).where(Run.campaign_id == campaign_id, Run.slot == slot))
 
 
 def test_every_slot_has_one_run_and_nobody_is_written_to_twice(system: Processes, sink: Sink) -> None:
@@ -167,18 +167,18 @@ def test_every_slot_has_one_run_and_nobody_is_written_to_twice(system: Processes
         until(app, lambda: state_of(campaign_id)[0] == Status.FAILED, "the end")
 
         # then there is one run per slot, the missed one recorded, and the numbers add up
-        found = runs.of_campaign(session(), campaign_id)
+        found = runs.of_campaign(current_session(), campaign_id)
         assert [run.slot for run in reversed(found)] == [first + n * day for n in range(DAYS)]
         assert [run.state for run in reversed(found)] == [RunState.DONE] * 3 + [RunState.MISSED]
         for run in found[1:]:
             # The first day's messages are given up meanwhile, after 72 hours without a receipt.
-            with writing(frozen=True) as current:
-                funnel = runs.funnels(current, [run.id])[run.id]
+            with writing(frozen=True) as session:
+                funnel = runs.funnels(session, [run.id])[run.id]
                 counted = recount(run.id)
             assert broken_identities(funnel) == []
             assert counted == {status.name.lower(): n for status, n in funnel.messages.items() if n}
             assert funnel.accepted + funnel.unconfirmed == PEOPLE
-        doubted = [runs.funnels(session(), [run.id])[run.id].unconfirmed for run in reversed(found)]
+        doubted = [runs.funnels(current_session(), [run.id])[run.id].unconfirmed for run in reversed(found)]
         assert doubted[0] == doubted[2] == 0
         # and nobody got a text twice, nor was left out without being in doubt
         assert sink.counts.repeated == 0

@@ -19,7 +19,7 @@ from smsapp.services import clock, keys, uploads
 from smsapp.services.trail import Actor
 from smsapp.store import uploads as store
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from tests.conftest import DATABASES
 
 PEOPLE, KILLS = 6, 6
@@ -82,7 +82,7 @@ def _reported_and_killed(system: System, seed: int) -> None:
     system.start()
     with system.app.app_context():
         key = keys.create("App", KeyKind.SERVER, Actor("test"), clock.now()).key
-        session().rollback()
+        current_session().rollback()
     stop = threading.Event()
     apps = [App(system, key, f"person{n}", stop) for n in range(PEOPLE)]
     for app in apps:
@@ -107,13 +107,13 @@ def _reported_and_killed(system: System, seed: int) -> None:
         while _waiting():
             _apply_too()
             time.sleep(0.05)
-        session().rollback()
+        current_session().rollback()
         for app in apps:
-            held = session().query(Contact.properties).filter_by(xwho=app.person).scalar()
+            held = current_session().query(Contact.properties).filter_by(xwho=app.person).scalar()
             assert app.acknowledged <= held["n"] <= app.sent, f"seed {seed}"
             assert held["last"] == app.last == app.sent, f"seed {seed}"
         assert sum(app.acknowledged for app in apps) >= KILLS * PEOPLE
-        session().rollback()
+        current_session().rollback()
 
 
 def _waiting() -> bool:
@@ -125,4 +125,4 @@ def _apply_too() -> None:
     try:
         uploads.apply_some(clock.now())
     except DBAPIError:
-        session().rollback()
+        current_session().rollback()

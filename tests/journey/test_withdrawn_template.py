@@ -24,7 +24,7 @@ from smsapp.domain.sms_template import Audit, SyncFate
 from smsapp.factory import create_app
 from smsapp.services import approvals, channels, reports, sending, sms_templates, template_sync
 from smsapp.services.trail import Actor
-from smsapp.store.db import db, session
+from smsapp.store.db import current_session, db
 from smsapp.store.runs import Run
 from tests import builders
 from tests.channels.wire import HERE, Provider, provider, run
@@ -150,7 +150,7 @@ def test_a_campaign_whose_template_is_withdrawn_before_its_slot_is_held_and_sent
         account.templates = [{**listed[0], "TemplateContent": "会员日全场七折，拒收请回复R"}]
         clock.forward(minutes=5)
         template_sync.sync(channel_id, ACTOR, clock.now)
-        shown = approvals.difference(session().get_one(Run, run_id, populate_existing=True))
+        shown = approvals.difference(current_session().get_one(Run, run_id, populate_existing=True))
         assert shown is not None
         assert [text for part, text in shown.pieces if part != "same"] == ["八", "七"]
         approvals.accept(run_id, shown.mark, ACTOR, clock.now)

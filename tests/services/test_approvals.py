@@ -9,7 +9,7 @@ from smsapp.domain.errors import Outrun, Refusal
 from smsapp.domain.run import RunState
 from smsapp.domain.wording import Part, woven
 from smsapp.services import approvals, frozen, sending, sms_templates
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, the_run, work
@@ -20,11 +20,11 @@ NEW = "您的积分将于下月底到期，请及时使用。"
 
 def reworded(campaign, clock, **given):
     """Change the campaign's template as a sync would."""
-    template = session().get(SmsTemplate, campaign.template_id, populate_existing=True)
+    template = current_session().get(SmsTemplate, campaign.template_id, populate_existing=True)
     for name, value in given.items():
         setattr(template, name, value)
     template.updated_at = clock.now
-    session().commit()
+    current_session().commit()
     return template
 
 
@@ -61,7 +61,7 @@ def test_the_new_text_is_sent_once_a_person_has_accepted_it(
     approvals.accept(run_id, template.mark, OPERATOR, clock.now)
     work(app, clock)
     assert set(provider.texts.values()) == {f"【青禾商城】{NEW}"}
-    session().refresh(campaign)
+    current_session().refresh(campaign)
     assert campaign.confirmed_template["text"] == NEW
 
 
@@ -138,7 +138,7 @@ def test_a_refusal_noticed_while_a_run_is_being_sent_holds_it(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     campaign, run_id = under_way(app, provider, clock)
-    template = session().get(SmsTemplate, campaign.template_id)
+    template = current_session().get(SmsTemplate, campaign.template_id)
     sms_templates.refuse(template.id, "资质过期", template.mark, OPERATOR, clock.now)
     assert (the_run(run_id).state, the_run(run_id).hold_reason) == (RunState.HELD, "template_withdrawn")
     work(app, clock)
@@ -148,8 +148,8 @@ def test_a_refusal_noticed_while_a_run_is_being_sent_holds_it(
 def test_a_run_under_way_goes_on_with_the_accepted_text(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     campaign, run_id = under_way(app, provider, clock)
     template = reworded(campaign, clock, text=NEW)
-    assert approvals.hold_running(session(), campaign.channel_id, clock.now) == 1
-    session().commit()
+    assert approvals.hold_running(current_session(), campaign.channel_id, clock.now) == 1
+    current_session().commit()
     approvals.accept(run_id, template.mark, OPERATOR, clock.now)
     work(app, clock)
     assert set(provider.texts.values()) == {f"【青禾商城】{NEW}"}
@@ -161,8 +161,8 @@ def test_a_run_under_way_cannot_take_a_text_with_other_variables(
 ) -> None:
     campaign, run_id = under_way(app, provider, clock)
     template = reworded(campaign, clock, text="您的${points}积分即将到期。")
-    approvals.hold_running(session(), campaign.channel_id, clock.now)
-    session().commit()
+    approvals.hold_running(current_session(), campaign.channel_id, clock.now)
+    current_session().commit()
     with pytest.raises(Refusal) as caught:
         approvals.accept(run_id, template.mark, OPERATOR, clock.now)
     assert codes(caught) == ["template_variables_changed"]
@@ -172,10 +172,10 @@ def test_runs_with_the_approved_text_and_those_of_other_channels_are_not_held(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     campaign, run_id = under_way(app, provider, clock)
-    assert approvals.hold_running(session(), campaign.channel_id, clock.now) == 0
+    assert approvals.hold_running(current_session(), campaign.channel_id, clock.now) == 0
     reworded(campaign, clock, text=NEW)
-    assert approvals.hold_running(session(), campaign.channel_id + 1, clock.now) == 0
-    session().commit()
+    assert approvals.hold_running(current_session(), campaign.channel_id + 1, clock.now) == 0
+    current_session().commit()
     assert the_run(run_id).state == RunState.SENDING
 
 

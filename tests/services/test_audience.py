@@ -191,11 +191,11 @@ def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_the
         "island": "+1 876 555 0123",
         "invalid": "nonsense",
     }
-    with writing() as current:
+    with writing() as session:
         rows = [
             Profile(who, {"$phone": raw}, phones_of({"$phone": raw}, ["$phone"], "CN")) for who, raw in reads.items()
         ]
-        create(current, rows, clock.now)
+        create(session, rows, clock.now)
     builders.kept(OptOut(phone="+979123456780", source="person", at=clock.now))
     channel = builders.channel(countries=["CN", "US"], number_classes=["toll_free"])
     template = builders.template(channel.id)
@@ -222,10 +222,10 @@ def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_the
 
 def test_five_thousand_premium_numbers_get_nothing(app: Flask, clock: FakeClock) -> None:
     """A stranger with a public AppKey reports them; nobody has to allow what nobody asked for."""
-    with writing() as current:
+    with writing() as session:
         numbers = [f"+979{n:09d}" for n in range(123_450_000, 123_455_000)]
         rows = [(number, "{}", json.dumps({"$phone": number})) for number in numbers]
-        merge(current, rows, Source(Origin.IMPORT, 1, clock.now).as_text(), clock.now)
+        merge(session, rows, Source(Origin.IMPORT, 1, clock.now).as_text(), clock.now)
     counts = audience.counts(builders.segment().id, builders.channel().id, now=clock.now)
     assert (counts.target, counts.planned, dict(counts.left_out)) == (5000, 0, {Left.NUMBER_CLASS: 5000})
 

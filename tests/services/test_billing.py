@@ -13,7 +13,7 @@ from smsapp.domain.message import Settle, Status
 from smsapp.services import channels, doubts, sending, verify, write_back
 from smsapp.services.write_back import Carried
 from smsapp.store import ledger
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import Answered, Claimed
 from smsapp.store.runs import Message
 from tests import builders
@@ -53,8 +53,8 @@ def deliver(clock: FakeClock, run_id: int, *seqs: int) -> None:
 def answer(batch: Claimed, clock: FakeClock, parts: int = 7) -> None:
     """The dead worker's answers come after all; the number of parts they bring tells them from those counted by us."""
     answers = [Answered(seq, Status.ACCEPTED, parts) for seq, _phone, _params in batch.rows]
-    with writing() as current:
-        ledger.write_back(current, [ledger.gather(batch, answers)], int(clock.now.timestamp()))
+    with writing() as session:
+        ledger.write_back(session, [ledger.gather(batch, answers)], int(clock.now.timestamp()))
 
 
 def by_receipts_afterwards(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
@@ -124,7 +124,9 @@ def test_every_accepted_message_has_its_parts_and_the_run_their_sum(
     # when its messages turn out to have been accepted
     settled(clock, run_id, batch)
     # then
-    parts = session().scalars(sa.select(Message.parts).where(Message.run_id == run_id).order_by(Message.seq)).all()
+    parts = (
+        current_session().scalars(sa.select(Message.parts).where(Message.run_id == run_id).order_by(Message.seq)).all()
+    )
     assert funnel(run_id).accepted == 3
     assert parts == PARTS
     assert the_run(run_id).parts == sum(PARTS)

@@ -21,7 +21,7 @@ from smsapp.services.trials import TrialText
 from smsapp.store import channel_health as store
 from smsapp.store import rate
 from smsapp.store.channel_health import ChannelCall
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from tests import builders
 from tests.channels.wire import HERE, provider, run
 from tests.engine import confirmed, work
@@ -31,12 +31,12 @@ BY = Actor("tests")
 
 
 def hours(channel_id: int, now: dt.datetime) -> dict[tuple[str, str], int]:
-    found = store.hours(session(), channel_id, now - dt.timedelta(days=1))
+    found = store.hours(current_session(), channel_id, now - dt.timedelta(days=1))
     return {(result, reason): n for _, result, reason, n in found}
 
 
 def logged(channel_id: int) -> list[tuple[Any, ...]]:
-    found = store.calls(session(), channel_id, 500)
+    found = store.calls(current_session(), channel_id, 500)
     return [(one.what, one.result, one.outcome, one.code, one.messages) for one in reversed(found)]
 
 
@@ -58,7 +58,7 @@ def test_a_batch_is_counted_message_by_message_and_logged_call_by_call(
     channel_id = campaign.channel_id or 0
     assert hours(channel_id, clock.now) == {("ok", ""): 2, ("refused", "bad_number"): 1, ("unclear", ""): 1}
     assert logged(channel_id) == [("send", "ok", "bad_number", "1023 138****8000", 4)]
-    assert store.last_success(session(), [channel_id]) == {channel_id: clock.now}
+    assert store.last_success(current_session(), [channel_id]) == {channel_id: clock.now}
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_the_log_keeps_its_length_per_channel_and_old_hours_go(
     app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "MOST_CALLS", 3)
-    with writing() as current:
+    with writing() as session:
         for n in range(5):
             for channel_id in (1, 2):
-                store.add(current, channel_id, {("ok", ""): 1}, now - dt.timedelta(days=40 * (n == 0)))
-                calls.note(current, channel_id, None, calls.Call("send", 0, 0, Check.OK, code=str(n)), now)
+                store.add(session, channel_id, {("ok", ""): 1}, now - dt.timedelta(days=40 * (n == 0)))
+                calls.note(session, channel_id, None, calls.Call("send", 0, 0, Check.OK, code=str(n)), now)
     calls.forget_old(now)
     assert [line[3] for line in logged(1)] == [line[3] for line in logged(2)] == ["2", "3", "4"]
-    assert sum(n for *_, n in store.hours(session(), 1, now - dt.timedelta(days=90))) == 4
+    assert sum(n for *_, n in store.hours(current_session(), 1, now - dt.timedelta(days=90))) == 4
 
 
 def test_the_rate_in_use_is_what_left_in_the_last_seconds(app: Flask, valkey: redis.Redis) -> None:
@@ -158,7 +158,7 @@ def test_a_balance_is_kept_with_its_time_and_stays_when_the_provider_is_silent(
     # given an account that has less left than it should
     channel_id = simulator(balance="12.5")
     channels.row(channel_id).balance_low = Decimal(100)
-    session().commit()
+    current_session().commit()
     # when
     trials.ask_balances(now)
     # then
@@ -172,7 +172,7 @@ def test_a_balance_is_kept_with_its_time_and_stays_when_the_provider_is_silent(
     monkeypatch.setattr(channels.kinds()["simulator"], "balance", silent)
     trials.ask_balances(now + dt.timedelta(hours=1))
     # then
-    session().expire_all()
+    current_session().expire_all()
     assert (channels.row(channel_id).balance, channels.row(channel_id).balance_at) == (Decimal("12.5"), now)
     assert logged(channel_id) == [("balance", "ok", "", "", 0), ("balance", "unclear", "network", "cut", 0)]
 
@@ -203,4 +203,4 @@ def test_trials_and_failed_visits_are_in_the_log(app: Flask, now: dt.datetime, m
     ]
     assert hours(channel_id, now) == {("refused", "bad_number"): 1}
     channels.delete(channel_id, BY, now)
-    assert session().query(ChannelCall).count() == 0, "a deleted channel leaves nothing behind"
+    assert current_session().query(ChannelCall).count() == 0, "a deleted channel leaves nothing behind"

@@ -23,7 +23,7 @@ from smsapp.services.trail import Actor
 from smsapp.store import campaigns as store
 from smsapp.store import queue
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.people import Trail
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
@@ -47,12 +47,12 @@ def stored(draft: Draft, now: dt.datetime) -> int:
 
 
 def fresh(campaign_id: int) -> Campaign:
-    session().expire_all()
+    current_session().expire_all()
     return campaigns.get(campaign_id)
 
 
 def mark(draft: Draft) -> str:
-    template = session().get(SmsTemplate, draft.template_id)
+    template = current_session().get(SmsTemplate, draft.template_id)
     assert template is not None
     return sms_templates.seen(template)
 
@@ -64,7 +64,7 @@ def confirmed(draft: Draft, now: dt.datetime) -> int:
 
 
 def trail() -> list[tuple[str, str, str]]:
-    rows = session().execute(sa.select(Trail.by, Trail.action, Trail.noun_id).where(Trail.noun == "campaign"))
+    rows = current_session().execute(sa.select(Trail.by, Trail.action, Trail.noun_id).where(Trail.noun == "campaign"))
     return [tuple(row) for row in rows]
 
 
@@ -181,7 +181,7 @@ def test_confirming_now_opens_a_run_and_rings(now: dt.datetime, valkey: redis.Re
     assert campaigns.confirm(campaign_id, 1, mark(draft), OLGA, now) is Status.SENDING
 
     campaign = fresh(campaign_id)
-    run = session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
+    run = current_session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
     assert (campaign.status, campaign.confirmed_at, run.slot, run.state) == ("sending", now, now, "open")
     assert campaign.confirmed_template == {"text": ANY, "signature": "青禾商城"}
     assert [job.args for job in queue.queue(queue.SEND).jobs] == [[run.id]]
@@ -193,7 +193,7 @@ def test_confirming_for_later_waits_with_one_entry_in_the_scheduler(now: dt.date
 
     campaign = fresh(campaign_id)
     assert (campaign.status, campaign.next_due_at) == ("waiting", TOMORROW_AT)
-    assert session().scalars(sa.select(Run)).all() == []
+    assert current_session().scalars(sa.select(Run)).all() == []
     ((job, due),) = queue.scheduler().get_jobs(with_times=True)
     assert (job.id, job.args, due) == (f"due-{campaign_id}", [campaign_id], TOMORROW_AT.replace(tzinfo=None))
 
@@ -206,7 +206,7 @@ def test_a_second_confirmation_finds_it_gone(now: dt.datetime) -> None:
         campaigns.confirm(campaign_id, 1, mark(draft), OLGA, now)
 
     assert outrun.value.problems[0].facts == {"status": "sending"}
-    assert len(session().scalars(sa.select(Run)).all()) == 1
+    assert len(current_session().scalars(sa.select(Run)).all()) == 1
 
 
 def test_what_was_not_reviewed_is_not_confirmed(now: dt.datetime) -> None:
@@ -240,7 +240,7 @@ def test_redis_being_away_loses_no_confirmation(now: dt.datetime, app: Flask) ->
     campaign_id = confirmed(ready(schedule=TOMORROW), now)
 
     assert fresh(campaign_id).next_due_at == TOMORROW_AT
-    assert list(store.due(session(), TOMORROW_AT)) == [campaign_id], "the sweep will find it"
+    assert list(store.due(current_session(), TOMORROW_AT)) == [campaign_id], "the sweep will find it"
 
 
 # -- stopping, deleting, copying --------------------------------------------------------------------------------------
@@ -254,15 +254,15 @@ def test_stopping_takes_the_entry_back(now: dt.datetime, valkey: redis.Redis) ->
     campaign = fresh(campaign_id)
     assert (campaign.status, campaign.next_due_at) == ("stopped", None)
     assert list(queue.scheduler().get_jobs()) == []
-    assert store.due(session(), TOMORROW_AT) == []
+    assert store.due(current_session(), TOMORROW_AT) == []
     assert trail()[-1] == ("olga", "stop", str(campaign_id))
 
 
 def test_deleting_hides_the_campaign_and_keeps_its_ledger(now: dt.datetime) -> None:
     sent = builders.campaign(status=Status.SENT)
     sending_now = builders.campaign(status=Status.SENDING)
-    with writing() as current:
-        current.add(
+    with writing() as session:
+        session.add(
             Run(
                 campaign_id=sent.id,
                 slot=now,
@@ -277,7 +277,7 @@ def test_deleting_hides_the_campaign_and_keeps_its_ledger(now: dt.datetime) -> N
 
     with pytest.raises(NotFound):
         campaigns.get(sent.id)
-    assert session().scalars(sa.select(Run.campaign_id)).all() == [sent.id]
+    assert current_session().scalars(sa.select(Run.campaign_id)).all() == [sent.id]
     assert fresh(sending_now.id).deleted_at is None
     assert trail() == [("olga", "delete", str(sent.id))]
 
@@ -312,7 +312,7 @@ def test_a_copy_needs_a_name(now: dt.datetime, name: str) -> None:
         campaigns.save_as(campaign_id, name, OLGA, now)
 
     assert refused.value.problems[0].place == "name"
-    assert session().scalar(sa.select(sa.func.count()).where(Campaign.name == name)) == 0
+    assert current_session().scalar(sa.select(sa.func.count()).where(Campaign.name == name)) == 0
 
 
 # -- every status and every action ------------------------------------------------------------------------------------
@@ -326,11 +326,11 @@ def test_an_action_moves_a_campaign_only_from_where_it_begins(now: dt.datetime, 
 
     for status in Status:
         campaign = builders.campaign(status=status, **blank)
-        with writing() as current:
-            moved = store.move(current, campaign.id, action, **values)
+        with writing() as session:
+            moved = store.move(session, campaign.id, action, **values)
 
-        session().expire_all()
-        after = session().get_one(Campaign, campaign.id)
+        current_session().expire_all()
+        after = current_session().get_one(Campaign, campaign.id)
         assert moved == (status in begins), status
         assert after.status == (ends if moved and ends else status)
         assert (after.deleted_at is not None) == (moved and action is Action.DELETE)
@@ -390,15 +390,15 @@ def together(app: Flask, *doings: Callable[[], object]) -> list[object]:
             except Refusal as refusal:
                 results[place] = refusal
             finally:
-                session().close()
+                current_session().close()
 
     threads = [threading.Thread(target=one, args=pair) for pair in enumerate(doings)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    session().expire_all()
-    session().commit()
+    current_session().expire_all()
+    current_session().commit()
     return results
 
 
@@ -417,7 +417,7 @@ def test_of_stop_and_start_exactly_one_wins(app: Flask, due: list[int]) -> None:
         )
 
         campaign = fresh(campaign_id)
-        runs = session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).all()
+        runs = current_session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).all()
         if campaign.status == "stopped":
             assert (stopped, started, runs) == (None, None, [])
         else:
@@ -434,7 +434,7 @@ def test_of_many_confirmations_exactly_one_gets_through(app: Flask, now: dt.date
     results = together(app, *[lambda: campaigns.confirm(campaign_id, 1, seen, OLGA, now)] * 4)
 
     assert sorted(type(one).__name__ for one in results) == ["Outrun", "Outrun", "Outrun", "Status"]
-    assert len(session().scalars(sa.select(Run)).all()) == 1
+    assert len(current_session().scalars(sa.select(Run)).all()) == 1
 
 
 def test_of_two_windows_that_save_at_once_one_is_told(app: Flask, now: dt.datetime) -> None:
@@ -460,7 +460,7 @@ def test_of_delete_and_confirm_exactly_one_wins(app: Flask, now: dt.datetime) ->
             lambda one=campaign_id, text=seen: campaigns.confirm(one, 1, text, OLGA, now),
         )
 
-        campaign = session().get_one(Campaign, campaign_id)
+        campaign = current_session().get_one(Campaign, campaign_id)
         if campaign.deleted_at is None:
             assert (kept, status, campaign.status) == ([campaign_id], Status.SENDING, "sending")
         else:

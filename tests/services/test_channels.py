@@ -21,7 +21,7 @@ from smsapp.services import channels, contacts, opt_outs, trail, trials
 from smsapp.services.channels import Wanted
 from smsapp.services.trail import Actor
 from smsapp.services.trials import TrialText
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.people import Trail
 from smsapp.store.settings import EXTENSION
 from tests import builders
@@ -64,7 +64,7 @@ def test_a_channel_keeps_its_secrets_encrypted_and_hands_them_only_to_its_adapte
     assert made.values["password"] == SECRET
     assert made.folder == app.extensions[EXTENSION].INSTANCE_DIR / "channels" / str(channel_id)
     assert len(row.callback_token) >= 43
-    lines = [(line.action, line.facts) for line in session().query(Trail)]
+    lines = [(line.action, line.facts) for line in current_session().query(Trail)]
     assert lines == [("create", {"name": "演练", "kind": "gateway"})]
 
 
@@ -72,10 +72,10 @@ def test_an_empty_secret_is_kept_and_a_new_one_replaces_it(app: Flask, now: dt.d
     channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
     channels.edit(channel_id, wanted(values=GATEWAY | {"password": ""}), BY, now)
     assert channels.adapter(channel_id).values["password"] == SECRET
-    assert session().query(Trail).count() == 1, "nothing changed, so nothing is noted"
+    assert current_session().query(Trail).count() == 1, "nothing changed, so nothing is noted"
     channels.edit(channel_id, wanted("新", values=GATEWAY | {"password": "other"}, rate=5), BY, now)
     assert channels.adapter(channel_id).values["password"] == "other"
-    facts = session().query(Trail).filter_by(action="edit").one().facts
+    facts = current_session().query(Trail).filter_by(action="edit").one().facts
     assert facts == {"name": "新", "changed": ["password", "name", "rate"]}
     assert "other" not in json.dumps(facts)
 
@@ -169,9 +169,11 @@ def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.date
     assert (bad.ok, bad.result, bad.outcome) == (False, "refused", Outcome.NO_SUCH_SUBSCRIBER)
     slow = trials.test_send(channel_id, "13800000311", TrialText("【演练】您好"), BY, now)
     assert (slow.result, slow.code) == ("throttled", "SIM-429")
-    trail = [(line.action, line.facts["result"]) for line in session().query(Trail).filter_by(action="test_send")]
+    trail = [
+        (line.action, line.facts["result"]) for line in current_session().query(Trail).filter_by(action="test_send")
+    ]
     assert [result for _, result in trail] == ["ok", "refused", "throttled"]
-    assert "138000" not in json.dumps([line.facts for line in session().query(Trail)])
+    assert "138000" not in json.dumps([line.facts for line in current_session().query(Trail)])
 
 
 def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(app: Flask, now: dt.datetime) -> None:
@@ -181,15 +183,17 @@ def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(ap
     with pytest.raises(Refusal) as caught:
         trials.test_send(channel_id, "139 0013 9000", TrialText("您好"), BY, now)
     assert [(one.code, one.place) for one in caught.value.problems] == [("test_number_opted_out", "number")]
-    assert [line.facts["number"] for line in session().query(Trail).filter_by(action="test_send")] == ["138****8000"]
+    assert [line.facts["number"] for line in current_session().query(Trail).filter_by(action="test_send")] == [
+        "138****8000"
+    ]
 
 
 def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
     olga, wei = (Actor(one.login, one.id) for one in (builders.person(), builders.person()))
-    with writing() as current:
+    with writing() as session:
         for _ in range(trials.TESTS_PER_HOUR):
-            trail.note(current, olga, "test_send", "channel", channel_id, now)
+            trail.note(session, olga, "test_send", "channel", channel_id, now)
     with pytest.raises(Refusal, match="test_send_often"):
         trials.test_send(channel_id, "13800138000", TrialText("您好"), olga, now)
     assert trials.test_send(channel_id, "13800138000", TrialText("您好"), wei, now).ok

@@ -11,7 +11,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.services import channels, confirmations, opt_outs, receipts, replies
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.people import Trail
 from smsapp.store.replies import OptOut
 from smsapp.store.runs import Message
@@ -25,8 +25,8 @@ TEXT = "您已退订，今后不会再收到我们的营销短信。"
 
 
 def listed():
-    session().expire_all()
-    return session().query(OptOut).order_by(OptOut.phone).all()
+    current_session().expire_all()
+    return current_session().query(OptOut).order_by(OptOut.phone).all()
 
 
 def test_whom_the_provider_refuses_as_opted_out_is_on_our_list_afterwards(
@@ -63,9 +63,9 @@ def test_whom_a_receipt_calls_opted_out_is_on_our_list_afterwards_and_only_once(
         for seq, outcome in ((1, Outcome.OPTED_OUT), (2, Outcome.OPTED_OUT), (3, Outcome.SWITCHED_OFF))
     ]
     for _again in range(2):
-        with writing() as current:
-            receipts.apply_receipts(current, {campaign.channel_id: said}, clock.now)
-    by_seq = dict(session().query(Message.seq, Message.phone).filter_by(run_id=run_id))
+        with writing() as session:
+            receipts.apply_receipts(session, {campaign.channel_id: said}, clock.now)
+    by_seq = dict(current_session().query(Message.seq, Message.phone).filter_by(run_id=run_id))
     assert {row.phone: row.source for row in listed()} == {
         by_seq[1]: "provider",
         by_seq[2]: "provider" if by_seq[2] != people[1].phones["$phone"] else "person",
@@ -83,8 +83,8 @@ def confirming(app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch:
 
 
 def hears(row, clock, text, *, opts_out=False, position=0):
-    with writing() as current:
-        replies.take(current, row.id, 1, position, Incoming(PHONE, text, opts_out=opts_out), clock.now)
+    with writing() as session:
+        replies.take(session, row.id, 1, position, Incoming(PHONE, text, opts_out=opts_out), clock.now)
 
 
 def test_an_opt_out_is_confirmed_once_however_often_it_is_repeated(
@@ -97,7 +97,7 @@ def test_an_opt_out_is_confirmed_once_however_often_it_is_repeated(
     assert list(provider.texts.values()) == [f"【青禾商城】{TEXT}"]
     (row,) = listed()
     assert (row.confirmation, row.confirmed_at) == ("sent", clock.now)
-    assert [line.noun_id for line in session().query(Trail).filter_by(noun="opt_out")] == ["138****8000"]
+    assert [line.noun_id for line in current_session().query(Trail).filter_by(noun="opt_out")] == ["138****8000"]
 
 
 @pytest.mark.parametrize("text", ["谢谢", "不要退订"])
@@ -140,8 +140,8 @@ def test_a_text_that_is_no_longer_approved_confirms_nothing(
     confirming: ChannelRow, provider: FakeChannel, clock: FakeClock
 ) -> None:
     hears(confirming, clock, "TD")
-    session().query(SmsTemplate).one().audit = "withdrawn"
-    session().commit()
+    current_session().query(SmsTemplate).one().audit = "withdrawn"
+    current_session().commit()
     assert confirmations.send_due(clock.now) == 0
     assert (listed()[0].confirmation, provider.sent) == ("failed", {})
 

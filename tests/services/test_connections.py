@@ -22,7 +22,7 @@ from smsapp.services.connections import Holder
 from smsapp.services.trail import Actor
 from smsapp.services.trials import TrialText
 from smsapp.store import ledger
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from tests import builders
 from tests.channels.smsc import (
     BIND_TRANSCEIVER,
@@ -80,9 +80,9 @@ class Place:
 
     async def look(self) -> None:
         """Look; the test's own session then sees what was written."""
-        session().commit()
+        current_session().commit()
         await self.holder.look(self.http)
-        session().commit()
+        current_session().commit()
 
     async def up(self) -> None:
         """Look until what is to be held stands, and once more to write it down."""
@@ -92,9 +92,9 @@ class Place:
         await self.look()
 
     async def send(self) -> None:
-        session().commit()
+        current_session().commit()
         await self.holder.send()
-        session().commit()
+        current_session().commit()
 
 
 @contextlib.asynccontextmanager
@@ -116,11 +116,11 @@ def delivers(link: Link, submit: Submit) -> None:
 
 def read_news(clock: FakeClock) -> None:
     receipts.apply_news(clock.now)
-    session().commit()
+    current_session().commit()
 
 
 def told(story: Coroutine[Any, Any, None]) -> None:
-    session().commit()
+    current_session().commit()
     asyncio.run(asyncio.wait_for(story, 60))
 
 
@@ -174,7 +174,7 @@ def test_the_process_holds_sends_and_leaves_everything_in_order_when_it_is_stopp
             finally:
                 stopping.want(False)
             assert (UNBIND, 0) in server.others
-            session().commit()
+            current_session().commit()
             assert connections.standing(channels.row(channel_id), clock.now) is None
             assert funnel(run_id).accepted == PEOPLE
 
@@ -254,15 +254,15 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
             sender = asyncio.create_task(here.holder.send())
             await server.until(lambda: len(server.submits) == 110)
             while funnel(run_id).accepted < 100:
-                session().commit()
+                current_session().commit()
                 await asyncio.sleep(0.01)
             # when its lease runs out as if it had been killed now
-            with writing() as current:
-                ledger.expire_leases(current, clock.now + dt.timedelta(hours=1))
+            with writing() as session:
+                ledger.expire_leases(session, clock.now + dt.timedelta(hours=1))
             # then what was answered counts, and of the others few had not left
             assert funnel(run_id).accepted == 100
             assert 10 <= funnel(run_id).unconfirmed <= 10 + 2 * 10
-            session().commit()
+            current_session().commit()
             stopping.want()
             try:
                 for link in server.links:
@@ -298,7 +298,7 @@ def test_receipts_are_applied_while_one_answer_of_their_batch_is_out(
             while funnel(run_id).delivered < 19:
                 read_news(clock)
                 receipts.redo_strays(clock.now)
-                session().commit()
+                current_session().commit()
                 await asyncio.sleep(0.01)
             assert funnel(run_id).handed == 1
             # and when it comes at last, so is this one

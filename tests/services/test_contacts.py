@@ -18,7 +18,7 @@ from smsapp.services.trail import Actor
 from smsapp.store import contacts as store
 from smsapp.store import intake
 from smsapp.store.contacts import Contact, property_types
-from smsapp.store.db import db, session, writing
+from smsapp.store.db import current_session, db, writing
 from smsapp.store.segments import SegmentMember
 from tests import builders
 from tests.uploads import report
@@ -38,12 +38,12 @@ def alias(key: str, registered: str, anonymous: str) -> dict[str, Any]:
 
 
 def held(xwho: str) -> dict[str, Any] | None:
-    found = session().query(Contact).filter_by(xwho=xwho).populate_existing().one_or_none()
+    found = current_session().query(Contact).filter_by(xwho=xwho).populate_existing().one_or_none()
     return None if found is None else found.properties
 
 
 def phones(xwho: str) -> dict[str, Any]:
-    found: dict[str, Any] = session().query(Contact).filter_by(xwho=xwho).populate_existing().one().phones
+    found: dict[str, Any] = current_session().query(Contact).filter_by(xwho=xwho).populate_existing().one().phones
     return found
 
 
@@ -122,14 +122,14 @@ def test_a_record_that_is_only_checked_leaves_no_trace(key: str, now: dt.datetim
 
 def test_the_anonymous_profile_merges_into_the_registered_one(key: str, now: dt.datetime) -> None:
     report([record(key, "anon", city="北京", level=1), record(key, "reg", level=2)], "", now)
-    anonymous = session().query(Contact.id).filter_by(xwho="anon").scalar()
+    anonymous = current_session().query(Contact.id).filter_by(xwho="anon").scalar()
     segment = builders.segment(kind="static")
     builders.kept(SegmentMember(segment_id=segment.id, contact_id=anonymous))
     report([alias(key, "reg", "anon")], "", now)
     assert held("anon") is None
     assert held("reg") == {"city": "北京", "level": 2}
-    registered = session().query(Contact).filter_by(xwho="reg").one()
-    assert [m.contact_id for m in session().query(SegmentMember).all()] == [registered.id]
+    registered = current_session().query(Contact).filter_by(xwho="reg").one()
+    assert [m.contact_id for m in current_session().query(SegmentMember).all()] == [registered.id]
     assert contacts.anonymous_ids(registered) == ["anon"]
 
 
@@ -273,8 +273,8 @@ def test_a_new_phone_property_is_read_from_all_contacts(
 def test_a_channel_asks_for_numbers_after_its_commit(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[tuple[object, ...]] = []
     monkeypatch.setattr(contacts.queue, "ring", lambda *args: rung.append(args))
-    with writing() as current:
-        contacts.note_phone_property(current, "mobile")
+    with writing() as session:
+        contacts.note_phone_property(session, "mobile")
         assert rung == []
     assert rung == [("chores", "rebuild_phones", "mobile")]
 

@@ -18,7 +18,7 @@ from smsapp.services.demo import crowd, shop
 from smsapp.store import runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Message, ReceiptBucket, Run
 from tests import builders
 
@@ -45,28 +45,28 @@ def test_no_number_belongs_to_anybody() -> None:
 def test_the_past_adds_up(app: Flask, now: dt.datetime) -> None:
     shop.fill(now, lambda _n: None)
 
-    current = session()
-    assert current.scalar(sa.select(sa.func.count()).select_from(Contact)) == shop.PEOPLE
-    statuses = Counter(current.scalars(sa.select(Campaign.status)))
+    session = current_session()
+    assert session.scalar(sa.select(sa.func.count()).select_from(Contact)) == shop.PEOPLE
+    statuses = Counter(session.scalars(sa.select(Campaign.status)))
     assert set(statuses) == set(Status) - {Status.SENDING}
-    run_ids = current.scalars(sa.select(Run.id)).all()
-    for run_id, funnel in runs.funnels(current, run_ids).items():
+    run_ids = session.scalars(sa.select(Run.id)).all()
+    for run_id, funnel in runs.funnels(session, run_ids).items():
         assert broken_identities(funnel) == [], run_id
         assert funnel.open == 0
-    delivered = sum(funnel.delivered for funnel in runs.funnels(current, run_ids).values())
+    delivered = sum(funnel.delivered for funnel in runs.funnels(session, run_ids).values())
     heard = sa.select(sa.func.sum(ReceiptBucket.n)).where(ReceiptBucket.state == "delivered")
-    assert delivered == current.scalar(heard) > 10_000
+    assert delivered == session.scalar(heard) > 10_000
     late = sa.select(sa.func.count()).where(Message.receipt_at < Message.answered_at)
-    assert current.scalar(late) == 0
+    assert session.scalar(late) == 0
 
 
 def test_what_lies_ahead_is_fit_to_go(app: Flask, now: dt.datetime) -> None:
     shop.fill(now, lambda _n: None)
 
-    waiting = session().scalars(sa.select(Campaign).where(Campaign.status == Status.WAITING)).all()
+    waiting = current_session().scalars(sa.select(Campaign).where(Campaign.status == Status.WAITING)).all()
     assert waiting
     assert all(campaign.next_due_at is not None and campaign.next_due_at > now for campaign in waiting)
-    ready = session().scalars(sa.select(Campaign).where(Campaign.name.like("%试一次发送"))).one()
+    ready = current_session().scalars(sa.select(Campaign).where(Campaign.name.like("%试一次发送"))).one()
     assert campaigns.problems(campaigns.draft_of(ready), now) == []
 
 
@@ -74,4 +74,4 @@ def test_real_data_is_left_alone(app: Flask, runner: FlaskCliRunner) -> None:
     builders.contact("real")
     answer = runner.invoke(args=["demo"])
     assert (answer.exit_code, "no demo data was added" in answer.output) == (0, True)
-    assert session().scalar(sa.select(sa.func.count()).select_from(Contact)) == 1
+    assert current_session().scalar(sa.select(sa.func.count()).select_from(Contact)) == 1

@@ -17,7 +17,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.services import doubts, reports, sending, verify
 from smsapp.store import campaigns, ledger
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.people import Trail
 from smsapp.store.runs import Message
 from tests import builders
@@ -39,7 +39,7 @@ def in_doubt(app: Flask, provider: FakeChannel, clock: FakeClock, people: int = 
 
 def true(run_id: int) -> None:
     """The tallies are what the rows say."""
-    session().commit()
+    current_session().commit()
     assert [check.broken for check in verify.verify() if check.run_id == run_id] == [[]]
 
 
@@ -85,7 +85,7 @@ def test_what_a_person_counts_as_sent_awaits_its_receipt(app: Flask, provider: F
     apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
     assert funnel(run_id).delivered == 1
     true(run_id)
-    assert session().query(Trail).order_by(Trail.id.desc()).first().facts == {"n": 2}  # type: ignore[union-attr]
+    assert current_session().query(Trail).order_by(Trail.id.desc()).first().facts == {"n": 2}  # type: ignore[union-attr]
 
 
 def test_what_a_person_sends_again_leaves_once_more_in_the_same_run(
@@ -123,7 +123,7 @@ def test_a_receipt_between_the_decision_and_the_second_try_stops_it(
 def test_who_opted_out_meanwhile_is_not_written_to_again(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     _campaign, run_id = in_doubt(app, provider, clock, people=2)
     doubts.decide(run_id, Settle.AGAIN, OPERATOR, clock.now)
-    phone = session().query(Message.phone).filter_by(run_id=run_id, seq=1).scalar()
+    phone = current_session().query(Message.phone).filter_by(run_id=run_id, seq=1).scalar()
     builders.kept(ledger.OptOut(phone=phone, source="manual", at=clock.now))
     work(app, clock)
     assert (funnel(run_id).accepted, funnel(run_id).cancelled) == (1, 1)
@@ -157,8 +157,8 @@ def test_a_late_answer_settles_what_was_left_but_not_what_was_sent_again(
         doubts.decide(run_id, how, OPERATOR, clock.now, seqs=[seq])
     # when it comes back after all
     answers = [ledger.Answered(seq, message.Status.ACCEPTED, 1) for seq in range(1, 5)]
-    with writing() as current:
-        assert not ledger.write_back(current, [ledger.gather(dead, answers)], int(clock.now.timestamp()))
+    with writing() as session:
+        assert not ledger.write_back(session, [ledger.gather(dead, answers)], int(clock.now.timestamp()))
     # then all but the one that is queued again are settled
     assert (funnel(run_id).accepted, funnel(run_id).queued, the_run(run_id).parts) == (3, 1, 3)
     true(run_id)
@@ -170,16 +170,16 @@ def test_a_late_answer_settles_what_was_left_but_not_what_was_sent_again(
 def test_a_batch_that_is_out_is_passed_over(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     # given a batch of which one message is in doubt, handed out again for the others
     campaign, run_id, batch = in_hands(3, clock, "w1")
-    with writing() as current:
+    with writing() as session:
         ledger.write_back(
-            current, [ledger.gather(batch, [ledger.Answered(1, message.Status.UNCONFIRMED, 1, "no_answer")])], 0
+            session, [ledger.gather(batch, [ledger.Answered(1, message.Status.UNCONFIRMED, 1, "no_answer")])], 0
         )
     out = claimed(campaign, clock, "w1")
     # when somebody wants it sent again
     with pytest.raises(Outrun):
         doubts.decide(run_id, Settle.AGAIN, OPERATOR, clock.now)
-    with writing() as current:
-        ledger.write_back(current, [ledger.gather(out, [])], 0)
+    with writing() as session:
+        ledger.write_back(session, [ledger.gather(out, [])], 0)
     # then it can be decided once the batch is back
     assert doubts.decide(run_id, Settle.AGAIN, OPERATOR, clock.now) == 1
     true(run_id)
@@ -216,7 +216,7 @@ def test_who_saw_another_number_decides_nothing(app: Flask, provider: FakeChanne
 def test_nothing_of_a_stopped_campaign_is_sent_again(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     campaign, run_id = in_doubt(app, provider, clock)
     campaign.status = Status.STOPPED
-    session().commit()
+    current_session().commit()
     with pytest.raises(Refusal):
         doubts.decide(run_id, Settle.AGAIN, OPERATOR, clock.now)
     assert doubts.decide(run_id, Settle.SENT, OPERATOR, clock.now) == 3
@@ -233,6 +233,6 @@ def test_doubts_are_found_by_campaign_channel_and_age(app: Flask, provider: Fake
     assert doubts.listing(now + hour, older_than=hour).lines
     people, following = doubts.people(run_id, "no_answer", after=1)
     assert ([one.position for one in people], following) == ([2, 3], 0)
-    with writing() as current:
-        campaigns.move(current, campaign.id, campaigns.Action.DELETE, deleted_at=now)
+    with writing() as session:
+        campaigns.move(session, campaign.id, campaigns.Action.DELETE, deleted_at=now)
     assert doubts.total() == 0

@@ -15,7 +15,7 @@ from smsapp.domain.trust import Origin
 from smsapp.services import campaigns, drift, sending
 from smsapp.store import runs
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Run
 from tests import builders
 from tests.engine import OPERATOR, daily, funnel, status, the_run, work
@@ -28,16 +28,16 @@ def confirm(clock: FakeClock, **given: object) -> Campaign:
     """A campaign that a person confirms now."""
     campaign = builders.campaign(**given)
     campaigns.confirm(campaign.id, campaign.version, campaigns.seen(_template(campaign), None), OPERATOR, clock.now)
-    session().expire_all()
+    current_session().expire_all()
     return campaign
 
 
 def _template(campaign: Campaign) -> builders.SmsTemplate:
-    return session().get_one(builders.SmsTemplate, campaign.template_id)
+    return current_session().get_one(builders.SmsTemplate, campaign.template_id)
 
 
 def latest(campaign: Campaign) -> Run:
-    run = runs.latest(session(), campaign.id)
+    run = runs.latest(current_session(), campaign.id)
     assert run is not None
     return the_run(run.id)
 
@@ -46,7 +46,7 @@ def strangers(count: int, prefix: str, now: dt.datetime, source: str = "") -> No
     """So many new people with numbers of this country or prefix."""
     for n in range(count):
         number = f"{prefix}{n:07d}"
-        session().add(
+        current_session().add(
             builders.Contact(
                 xwho=f"stranger{number}",
                 properties={"$phone": number},
@@ -56,7 +56,7 @@ def strangers(count: int, prefix: str, now: dt.datetime, source: str = "") -> No
                 updated_at=now,
             )
         )
-    session().commit()
+    current_session().commit()
 
 
 def test_five_thousand_premium_numbers_that_join_after_the_confirmation_get_nothing(
@@ -117,8 +117,8 @@ def test_a_run_goes_on_by_itself_once_those_who_were_too_many_are_gone(
     campaign = confirm(clock)
     strangers(300, "+86139", clock.now)
     work(app, clock)
-    session().execute(sa.delete(builders.Contact).where(builders.Contact.xwho.startswith("stranger")))
-    session().commit()
+    current_session().execute(sa.delete(builders.Contact).where(builders.Contact.xwho.startswith("stranger")))
+    current_session().commit()
     sending.resume(latest(campaign).id, OPERATOR, clock.now)
     work(app, clock)
     assert (status(campaign), provider.sent.total()) == (Status.SENT, 50)

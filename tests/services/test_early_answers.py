@@ -13,7 +13,7 @@ from smsapp.services import receipts, sending
 from smsapp.services.verify import verify
 from smsapp.services.write_back import Carried, write_back
 from smsapp.store import ledger, queue
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import Answered
 from smsapp.store.runs import Batch, BatchState
 from tests import builders
@@ -39,7 +39,7 @@ def differences() -> list[str]:
 def write_early(batch: Carried, clock: FakeClock) -> None:
     write_back([batch.so_far()], clock.now)
     batch.written = len(batch.answers)
-    session().commit()
+    current_session().commit()
 
 
 def test_what_is_answered_is_written_while_the_rest_is_out_and_counts_once(
@@ -54,11 +54,11 @@ def test_what_is_answered_is_written_while_the_rest_is_out_and_counts_once(
     # then they count, and the others are still in the worker's hands
     assert (funnel(run_id).accepted, funnel(run_id).handed, the_run(run_id).parts) == (3, 2, 6)
     assert recount(run_id) == {"accepted": 3, "queued": 2}
-    assert session().get_one(Batch, (run_id, 1)).state == BatchState.HANDED
+    assert current_session().get_one(Batch, (run_id, 1)).state == BatchState.HANDED
     # and when one more is answered and the last one has not left, nothing is counted or sent twice
     batch.answers += accepted(5)
     write_back([batch], clock.now)
-    session().commit()
+    current_session().commit()
     assert (funnel(run_id).accepted, funnel(run_id).queued, the_run(run_id).parts) == (4, 1, 8)
     work(app, clock)
     assert dict(provider.sent) == {f"{run_id}-4": 1}
@@ -79,7 +79,7 @@ def test_a_worker_that_dies_leaves_in_doubt_only_what_was_not_written(
     batch.answers += accepted(4, 5)
     write_early(batch, clock)
     write_back([batch], clock.now)
-    session().commit()
+    current_session().commit()
     assert (recount(batch.run_id), the_run(batch.run_id).parts) == ({"accepted": 5}, 10)
 
 
@@ -93,15 +93,15 @@ def test_a_claim_may_take_a_part_of_a_batch_and_the_rest_stays_in_order(
     # when claims take five of them at most
     taken = []
     for _ in range(4):
-        with writing() as current:
+        with writing() as session:
             until = clock.now + dt.timedelta(seconds=60)
-            taken += ledger.claim_batches(current, [run_id], 0, "w1", until, 1, {run_id: 5})
+            taken += ledger.claim_batches(session, [run_id], 0, "w1", until, 1, {run_id: 5})
     # then each has its own, and together they have everybody
     assert [[seq for seq, *_ in batch.rows] for batch in taken] == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12]]
     assert (funnel(run_id).handed, funnel(run_id).queued) == (12, 0)
-    with writing() as current:
+    with writing() as session:
         gathered = [ledger.gather(batch, accepted(*[seq for seq, *_ in batch.rows])) for batch in taken]
-        assert ledger.write_back(current, gathered, 0)
+        assert ledger.write_back(session, gathered, 0)
     assert (recount(run_id), differences()) == ({"accepted": 12}, [])
 
 

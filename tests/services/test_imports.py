@@ -20,7 +20,7 @@ from smsapp.services.tables.formats import Choice
 from smsapp.services.trail import Actor
 from smsapp.store import contacts as store
 from smsapp.store.contacts import Contact, add_properties
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 
 BY = Actor("test")
 HEAD = "用户ID,手机号,姓名,等级\n"
@@ -35,7 +35,7 @@ def bring(app: Flask, now: dt.datetime) -> Any:
         seen = imports.preview(row, choice)
         imports.start(row.id, imports.layout_of(seen.guesses, seen.header), choice, BY, now)
         import_rows.run(row.id, lambda: now)
-        session().expire_all()
+        current_session().expire_all()
         return imports.found(row.id)
 
     return go
@@ -52,7 +52,7 @@ def upload(body: bytes | str, now: dt.datetime) -> ImportRow:
 
 
 def held(xwho: str) -> Any:
-    return session().query(Contact.properties).filter_by(xwho=xwho).scalar()
+    return current_session().query(Contact.properties).filter_by(xwho=xwho).scalar()
 
 
 def counts(row: ImportRow) -> tuple[int, int, int, int]:
@@ -75,7 +75,7 @@ def test_a_file_is_read_in_any_encoding_with_any_delimiter(bring: Any, encoding:
     row = bring(text.encode(encoding))
     assert (row.state, counts(row)) == (ImportState.DONE, (2, 2, 0, 0))
     assert held("u1") == {"$phone": "13800138000", "name": "张三", "level": 3}
-    phones = session().query(Contact.phones).filter_by(xwho="u2").scalar()
+    phones = current_session().query(Contact.phones).filter_by(xwho="u2").scalar()
     assert phones == {"$phone": "+8613900139000"}
 
 
@@ -96,12 +96,12 @@ def test_bad_rows_never_cost_the_good_ones(bring: Any) -> None:
     ]
     assert held("u4") == {}
     assert held("u1")["level"] == "1"
-    assert session().query(Contact.phones).filter_by(xwho="u5").scalar() == {"$phone": ""}
+    assert current_session().query(Contact.phones).filter_by(xwho="u5").scalar() == {"$phone": ""}
 
 
 def test_a_value_of_another_type_than_the_catalogue_says_is_refused(bring: Any, now: dt.datetime) -> None:
-    with writing() as current:
-        add_properties(current, {"level": Type.NUMBER}, now)
+    with writing() as session:
+        add_properties(session, {"level": Type.NUMBER}, now)
     row = bring(HEAD + "u1,13800138000,a,3\nu2,13800138001,b,high\n")
     assert counts(row) == (2, 1, 0, 1)
     [bad] = import_rows.refused_rows(row.id)
@@ -114,7 +114,7 @@ def test_of_two_rows_with_one_id_the_later_wins(bring: Any) -> None:
     row = bring(HEAD + "u1,13800138000,a,1\nu2,13800138001,b,1\nu1,13900139000,,2\n")
     assert counts(row) == (3, 2, 1, 0)
     assert held("u1") == {"$phone": "13900139000", "name": "a", "level": 2}
-    assert session().query(Contact.phones).filter_by(xwho="u1").scalar() == {"$phone": "+8613900139000"}
+    assert current_session().query(Contact.phones).filter_by(xwho="u1").scalar() == {"$phone": "+8613900139000"}
 
 
 def test_contacts_that_are_there_are_updated(bring: Any) -> None:
@@ -213,10 +213,10 @@ def test_a_worker_that_dies_is_followed_without_double_work(
 
     with pytest.raises(KeyboardInterrupt):
         import_rows.run(row.id, lambda: now, die)
-    session().expire_all()
+    current_session().expire_all()
     assert (imports.found(row.id).state, imports.found(row.id).position) == (ImportState.RUNNING, 2)
     import_rows.run(row.id, lambda: now)
-    session().expire_all()
+    current_session().expire_all()
     assert imports.found(row.id).position == 2
     rung: list[Any] = []
     monkeypatch.setattr(imports.queue, "ring", lambda *args: rung.append(args))
@@ -224,7 +224,7 @@ def test_a_worker_that_dies_is_followed_without_double_work(
     assert imports.sweep(later) == 1
     assert rung == [("chores", "import_contacts", row.id)]
     import_rows.run(row.id, lambda: later)
-    session().expire_all()
+    current_session().expire_all()
     done = imports.found(row.id)
     assert (done.state, counts(done)) == (ImportState.DONE, (7, 6, 0, 1))
 
@@ -233,10 +233,10 @@ def test_a_type_that_was_seen_meanwhile_breaks_the_import_off(bring: Any, app: F
     row = upload(b"id,level\nu1,1\n", now)
     seen = imports.preview(row)
     imports.start(row.id, imports.layout_of(seen.guesses, seen.header), imports.UNCHANGED, BY, now)
-    with writing() as current:
-        add_properties(current, {"level": Type.STRING}, now)
+    with writing() as session:
+        add_properties(session, {"level": Type.STRING}, now)
     import_rows.run(row.id, lambda: now)
-    session().expire_all()
+    current_session().expire_all()
     assert (imports.found(row.id).state, imports.found(row.id).failure) == (ImportState.FAILED, "property_type_changed")
 
 
@@ -251,10 +251,10 @@ def test_a_file_may_not_bring_more_properties_than_there_may_be(
     with pytest.raises(Refusal) as refusal:
         bring("id,c,d\nu1,1,2\n")
     assert [(one.code, one.facts["room"]) for one in refusal.value.problems] == [("catalogue_full", 1)]
-    with writing() as current:
-        add_properties(current, {"x": Type.STRING, "y": Type.STRING}, now)
+    with writing() as session:
+        add_properties(session, {"x": Type.STRING, "y": Type.STRING}, now)
     import_rows.run(row.id, lambda: now)
-    session().expire_all()
+    current_session().expire_all()
     assert (imports.found(row.id).state, imports.found(row.id).failure) == (ImportState.FAILED, "property_without_room")
 
 
@@ -264,7 +264,7 @@ def test_a_file_that_vanished_breaks_the_import_off(app: Flask, now: dt.datetime
     imports.start(row.id, imports.layout_of(seen.guesses, seen.header), imports.UNCHANGED, BY, now)
     imports.path_of(row).unlink()
     import_rows.run(row.id, lambda: now)
-    session().expire_all()
+    current_session().expire_all()
     assert imports.found(row.id).failure == "file_gone"
 
 

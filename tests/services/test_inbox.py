@@ -19,7 +19,7 @@ from smsapp.services import channels, intake, receipts, stopping
 from smsapp.services.trail import Actor
 from smsapp.store import inbox, queue
 from smsapp.store.codes import UnknownCode
-from smsapp.store.db import Base, db, session
+from smsapp.store.db import Base, current_session, db
 from smsapp.store.replies import OptOut
 from smsapp.store.replies import Reply as Answer
 from smsapp.store.runs import Message, Run, Tally
@@ -43,11 +43,11 @@ def bring(channel_id: int, clock: FakeClock, *bodies: bytes) -> None:
 
 def rows(*tables: type[Base]) -> list[list[tuple[object, ...]]]:
     """Return what is in these tables, but for ids and times of what may be written anew."""
-    session().expire_all()
+    current_session().expire_all()
     return [
         sorted(
             tuple(getattr(one, column.key) for column in sa.inspect(table).columns if column.key not in {"id", "at"})
-            for one in session().scalars(sa.select(table))
+            for one in current_session().scalars(sa.select(table))
         )
         for table in tables
     ]

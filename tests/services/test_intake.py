@@ -59,9 +59,9 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     add = inbox.add
 
-    def counted(current: Any, rows: Sequence[dict[str, Any]]) -> None:
+    def counted(connection: Any, rows: Sequence[dict[str, Any]]) -> None:
         found.append(len(rows))
-        add(current, rows)
+        add(connection, rows)
         if any(row["body"] == IMPOSSIBLE for row in rows):
             raise ValueError("cannot be kept")
 

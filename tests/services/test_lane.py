@@ -18,7 +18,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.services import active_runs, channels, lane, sending
 from smsapp.store import ledger, paces, queue, runs
-from smsapp.store.db import db, session, writing
+from smsapp.store.db import current_session, db, writing
 from smsapp.store.runs import Run
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, recount, status, the_run, work
@@ -102,8 +102,8 @@ def test_texts_that_cannot_be_made_hold_the_run(app: Flask, provider: FakeChanne
     mapping = {"name": {"property": "name", "fallback": None}}
     _campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
     sending.open_run(run_id, clock.now)
-    with writing() as current:
-        current.execute(sa.update(runs.Message).values(params="not json"))
+    with writing() as session:
+        session.execute(sa.update(runs.Message).values(params="not json"))
     work(app, clock)
     assert (the_run(run_id).hold_reason, funnel(run_id).queued, len(provider.sent)) == ("fault", 2, 0)
 
@@ -141,8 +141,8 @@ def test_no_trouble_of_the_channel_undoes_a_persons_pause(app: Flask, clock: Fak
     _campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
     sending.pause(run_id, OPERATOR, clock.now)
-    with writing() as current:
-        assert not runs.hold(current, run_id, HoldReason.THROTTLED, clock.now, clock.now)
+    with writing() as session:
+        assert not runs.hold(session, run_id, HoldReason.THROTTLED, clock.now, clock.now)
     assert the_run(run_id).hold_reason == "paused"
 
 
@@ -151,9 +151,9 @@ def test_a_run_that_is_paused_with_everything_answered_still_ends(app: Flask, cl
     builders.contacts(1)
     campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
-    with writing() as current:
-        current.execute(sa.update(runs.Batch).values(state=runs.BatchState.HANDED, lease_until=clock.now))
-        ledger.shift(current, run_id, {("queued", ""): -1, ("handed", ""): 1})
+    with writing() as session:
+        session.execute(sa.update(runs.Batch).values(state=runs.BatchState.HANDED, lease_until=clock.now))
+        ledger.shift(session, run_id, {("queued", ""): -1, ("handed", ""): 1})
     sending.pause(run_id, OPERATOR, clock.now)
     clock.forward(seconds=1)
     sending.sweep(clock.now)
@@ -197,7 +197,7 @@ def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock:
     there._look_around()
     # then it forgets both, to make them anew with whatever a person has changed
     assert (there.works, there.lines) == ({}, {})
-    assert session().get(Run, run_id) is not None
+    assert current_session().get(Run, run_id) is not None
 
 
 def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_lane(
@@ -340,7 +340,7 @@ def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_p
     # then all of it has left
     assert (the_run(run_id).state, funnel(run_id).accepted) == (RunState.DONE, 60)
     # and every other lane knows the pace, up to what a person has set
-    known = paces.of(session(), [campaign.channel_id or 0])[campaign.channel_id or 0]
+    known = paces.of(current_session(), [campaign.channel_id or 0])[campaign.channel_id or 0]
     assert 15 <= known.limit <= 30
     there = lane.Lane(app, clock)
     again = confirmed(clock.now, channel_id=campaign.channel_id)[1]

@@ -10,7 +10,7 @@ from smsapp.domain.message import Settle
 from smsapp.domain.outcome import Outcome
 from smsapp.services import doubts, lookups, verify
 from smsapp.store import provider_refs
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, refs, the_run, work
 from tests.fakes import FakeChannel, FakeClock
@@ -28,7 +28,7 @@ def run_id(app: Flask, provider: FakeChannel, clock: FakeClock) -> int:
 
 
 def true(run_id: int) -> None:
-    session().commit()
+    current_session().commit()
     assert [check.broken for check in verify.verify() if check.run_id == run_id] == [[]]
 
 
@@ -58,9 +58,9 @@ def test_what_cannot_be_told_apart_is_not_guessed(run_id: int, provider: FakeCha
         first: [Receipt(News.DELIVERED, first, "other"), Receipt(News.DELIVERED, first, "this")],
         second: [Receipt(News.DELIVERED, second, "a"), Receipt(News.DELIVERED, second, "b")],
     }
-    with writing() as current:
+    with writing() as session:
         provider_refs.remember(
-            current, the_run(run_id).channel_id, 99, [("other", "+8613800138000", 1)], int(clock.now.timestamp())
+            session, the_run(run_id).channel_id, 99, [("other", "+8613800138000", 1)], int(clock.now.timestamp())
         )
 
     lookups.look_up(clock.now)

@@ -10,7 +10,7 @@ from flask import Flask
 from smsapp.services import channels, contacts
 from smsapp.services.trail import Actor
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Pages
 
@@ -22,7 +22,7 @@ def test_a_property_no_channel_reads_any_more_marks_nobodys_number_as_wrong(clie
     channel = builders.channel(phone_property="$phone")
     somebody = builders.contact("u1", "+8613800000001", properties={"city": "北京"})
     somebody.phones = {"$phone": "+8613800000001", "city": ""}
-    session().commit()
+    current_session().commit()
     assert channel.phone_property == "$phone"
     # then neither the list nor the person's page takes the city for a number
     viewer = client.as_("viewer", locale="en")
@@ -36,11 +36,11 @@ def test_what_was_read_from_a_property_is_forgotten_with_its_last_channel(
     channel = builders.channel(phone_property="city")
     somebody = builders.contact("u1", "+8613800000001", properties={"city": "北京"})
     somebody.phones = {"$phone": "+8613800000001", "city": ""}
-    session().commit()
+    current_session().commit()
     rung: list[str] = []
     monkeypatch.setattr(contacts, "note_phone_property", lambda _session, name: rung.append(name))
     channels.delete(channel.id, BY, now)
     assert rung == ["city"]
     contacts.rebuild_phones("city")
-    session().expire_all()
-    assert session().get_one(Contact, somebody.id).phones == {"$phone": "+8613800000001"}
+    current_session().expire_all()
+    assert current_session().get_one(Contact, somebody.id).phones == {"$phone": "+8613800000001"}

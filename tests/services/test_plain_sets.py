@@ -16,7 +16,7 @@ from smsapp.services import keys, plain_sets
 from smsapp.services.plain_sets import PlainSets
 from smsapp.services.trail import Actor
 from smsapp.store.contacts import Alias, Contact, Property
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.intake import AppKey, BadRecord
 from tests import builders
 from tests.uploads import report
@@ -66,22 +66,22 @@ def made_up(chance: random.Random, keys_: list[str]) -> dict[str, Any]:
 
 
 def what_is_there() -> dict[str, list[Any]]:
-    session().expire_all()
+    current_session().expire_all()
     columns = {
         "contacts": (Contact.xwho, Contact.properties, Contact.phones, Contact.sources, Contact.anonymous),
         "bad": (BadRecord.reason, BadRecord.facts, BadRecord.raw),
         "properties": (Property.name, Property.type, Property.app_key_id),
     }
     return {
-        name: sorted(json.dumps(list(row), sort_keys=True) for row in session().execute(sa.select(*wanted)))
+        name: sorted(json.dumps(list(row), sort_keys=True) for row in current_session().execute(sa.select(*wanted)))
         for name, wanted in columns.items()
     }
 
 
 def begin_again() -> None:
     for table in (BadRecord, Contact, Alias, Property):
-        session().execute(sa.delete(table))
-    session().commit()
+        current_session().execute(sa.delete(table))
+    current_session().commit()
     builders.known_property("nickname", "string")
     builders.known_property("points", "number")
     builders.known_property("vip", "bool")
@@ -98,16 +98,16 @@ def test_usual_records_beside_odd_ones_are_written_as_the_long_way_writes_them(
     kinds = [KeyKind.SERVER, KeyKind.SERVER, KeyKind.APP]
     named = [keys.create(f"key {n}", kind, BY, now).key for n, kind in enumerate(kinds)]
     restricted = keys.create("narrow", KeyKind.SERVER, BY, now)
-    session().get_one(AppKey, restricted.id).properties = ["points"]
-    session().commit()
+    current_session().get_one(AppKey, restricted.id).properties = ["points"]
+    current_session().commit()
     named.append(restricted.key)
     uploads = [[made_up(chance, named[: chance.randint(1, 4)]) for _ in range(60)] for _ in range(4)]
 
     def written() -> tuple[dict[str, list[Any]], list[Any]]:
         begin_again()
-        public = session().scalar(sa.select(AppKey.id).where(AppKey.kind == KeyKind.APP))
-        session().execute(sa.update(Property).where(Property.name == "seen").values(app_key_id=public))
-        session().commit()
+        public = current_session().scalar(sa.select(AppKey.id).where(AppKey.kind == KeyKind.APP))
+        current_session().execute(sa.update(Property).where(Property.name == "seen").values(app_key_id=public))
+        current_session().commit()
         reports = [report(records, named[0], now + dt.timedelta(minutes=n)) for n, records in enumerate(uploads)]
         return what_is_there(), reports
 
@@ -128,7 +128,7 @@ def test_usual_records_of_hundreds_take_the_short_way(
     ]
     assert report(records, key, now).kept == 300
     assert report(records, key, now).kept == 300
-    assert session().scalar(sa.select(sa.func.count(Contact.id))) == 300
+    assert current_session().scalar(sa.select(sa.func.count(Contact.id))) == 300
 
 
 def test_a_record_about_an_id_that_is_bound_to_another_goes_there(app: Flask, now: dt.datetime) -> None:
@@ -137,7 +137,7 @@ def test_a_record_about_an_id_that_is_bound_to_another_goes_there(app: Flask, no
     alias = {"appid": key, "xwho": "u1", "xwhat": "$alias", "xcontext": {"$original_id": "device1"}}
     report([alias], key, now)
     report([{"appid": key, "xwho": "device1", "xwhat": "$profile_set", "xcontext": {"points": 3}}], key, now)
-    assert [(row.xwho, row.properties) for row in session().query(Contact)] == [("u1", {"points": 3})]
+    assert [(row.xwho, row.properties) for row in current_session().query(Contact)] == [("u1", {"points": 3})]
 
 
 def test_beyond_the_quota_of_new_contacts_known_people_are_still_written(
@@ -154,4 +154,8 @@ def test_beyond_the_quota_of_new_contacts_known_people_are_still_written(
     monkeypatch.setattr("smsapp.services.quotas.room_for_contacts", lambda kinds, _now: dict.fromkeys(kinds, 1))
     result = report(records(4), key, now)
     assert (result.kept, result.refused) == (3, 1)
-    assert {row.xwho: row.properties["points"] for row in session().query(Contact)} == {"u0": 4, "u1": 4, "u2": 4}
+    assert {row.xwho: row.properties["points"] for row in current_session().query(Contact)} == {
+        "u0": 4,
+        "u1": 4,
+        "u2": 4,
+    }

@@ -18,7 +18,7 @@ from smsapp.store import contacts as store
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.property_changes import PropertyChange
 from smsapp.store.segments import Segment
 from tests import builders
@@ -38,8 +38,8 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def held(xwho: str) -> dict[str, object]:
-    session().expire_all()
-    return session().query(Contact).filter_by(xwho=xwho).one().properties
+    current_session().expire_all()
+    return current_session().query(Contact).filter_by(xwho=xwho).one().properties
 
 
 def work(clock: Callable[[], dt.datetime]) -> None:
@@ -47,7 +47,7 @@ def work(clock: Callable[[], dt.datetime]) -> None:
     while unfinished := [change.id for change in properties.store.open_changes()]:
         for change_id in unfinished:
             properties.run(change_id, clock)
-    session().expire_all()
+    current_session().expire_all()
 
 
 def test_the_list_tells_who_has_what_and_which_mean_the_same(app: Flask) -> None:
@@ -126,10 +126,10 @@ def test_two_properties_become_one_and_everything_follows(
         {"tel": "13800000004"},
         {"tel": "13800000005"},
     ]
-    assert session().query(Contact).filter_by(xwho="only").one().phones == {"tel": "+8613800000001"}
-    assert session().get_one(ChannelRow, channel.id).phone_property == "tel"
-    assert session().get_one(Segment, segment.id).rule["children"][0]["property"] == "tel"
-    assert session().get_one(Campaign, campaign.id).mapping["tel"] == {"property": "tel", "fallback": None}
+    assert current_session().query(Contact).filter_by(xwho="only").one().phones == {"tel": "+8613800000001"}
+    assert current_session().get_one(ChannelRow, channel.id).phone_property == "tel"
+    assert current_session().get_one(Segment, segment.id).rule["children"][0]["property"] == "tel"
+    assert current_session().get_one(Campaign, campaign.id).mapping["tel"] == {"property": "tel", "fallback": None}
     assert "mobile" not in {row.name for row in store.properties()}
 
 
@@ -165,7 +165,7 @@ def test_a_property_that_something_names_is_not_removed(
         properties.remove("city", BY, now)
     assert [(use.noun, use.id) for use in properties.uses("city")] == [("campaign", campaign.id)]
     campaign.mapping = {}
-    session().commit()
+    current_session().commit()
     properties.remove("city", BY, now)
     work(clock)
     assert held("u1") == {"a": "b"}
@@ -183,8 +183,8 @@ def test_a_job_that_was_cut_off_goes_on_where_it_was(
     calls = iter([now, now])
     with pytest.raises((StopIteration, RuntimeError)):
         properties.run(change_id, lambda: next(calls))
-    session().rollback()
-    assert session().get_one(PropertyChange, change_id).position > 0
+    current_session().rollback()
+    assert current_session().get_one(PropertyChange, change_id).position > 0
     assert properties.sweep() == 1
     work(clock)
     assert [held(f"u{n}")["points"] for n in range(5)] == [0.5, 1.5, 2.5, 3.5, 4.5]

@@ -13,7 +13,7 @@ from smsapp.services.proposals import Chosen
 from smsapp.services.trail import Actor
 from smsapp.store import proposals as rows
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.intake import AppKey
 from smsapp.store.people import Trail
 from smsapp.store.proposals import Proposal, Proposed
@@ -29,18 +29,18 @@ def key(app: Flask, now: dt.datetime) -> AppKey:
 
 
 def propose(key: AppKey, xwho: str, name: str, old: object, new: object, now: dt.datetime) -> list[Proposed]:
-    with writing() as current:
-        return rows.add(current, [Proposed(xwho, key.id, name, old, new)], now)
+    with writing() as session:
+        return rows.add(session, [Proposed(xwho, key.id, name, old, new)], now)
 
 
 def waiting() -> list[tuple[str, object, object]]:
-    session().expire_all()
-    return [(row.name, row.old, row.new) for row in session().query(Proposal).order_by(Proposal.id)]
+    current_session().expire_all()
+    return [(row.name, row.old, row.new) for row in current_session().query(Proposal).order_by(Proposal.id)]
 
 
 def contact(xwho: str) -> Contact:
-    session().expire_all()
-    return session().query(Contact).filter_by(xwho=xwho).one()
+    current_session().expire_all()
+    return current_session().query(Contact).filter_by(xwho=xwho).one()
 
 
 def test_an_accepted_change_is_written_as_a_persons_and_the_number_is_read(key: AppKey, now: dt.datetime) -> None:
@@ -53,7 +53,7 @@ def test_an_accepted_change_is_written_as_a_persons_and_the_number_is_read(key: 
     assert contact("u1").phones == {"$phone": "+8613900139000"}
     assert contact("u1").sources == {"$phone": f"p:0:{int(now.timestamp())}", "city": "s:9:0"}
     assert waiting() == []
-    note = session().query(Trail).filter_by(action="accept_changes").one()
+    note = current_session().query(Trail).filter_by(action="accept_changes").one()
     assert note.facts == {"rows": 1, "properties": ["$phone"]}
 
 
@@ -85,7 +85,7 @@ def test_a_value_that_was_changed_meanwhile_is_listed_again_with_the_value_of_no
     one = builders.contact("u1", properties={"city": "广州"})
     propose(key, "u1", "city", "广州", "北京", now)
     one.properties = {"city": "深圳"}
-    session().commit()
+    current_session().commit()
     [seen] = proposals.page(Chosen()).rows
     decided = proposals.accept([seen.proposal.id], BY, now)
     assert (decided.accepted, decided.overtaken) == (0, 1)
@@ -132,6 +132,6 @@ def test_a_key_has_room_for_so_many_changes(key: AppKey, now: dt.datetime, monke
 def test_changes_go_with_their_contact(key: AppKey, now: dt.datetime) -> None:
     one = builders.contact("u1", properties={"city": "广州"})
     propose(key, "u1", "city", "广州", "北京", now)
-    session().delete(one)
-    session().commit()
+    current_session().delete(one)
+    current_session().commit()
     assert waiting() == []

@@ -19,7 +19,7 @@ from smsapp.services import keys, proposals
 from smsapp.services.proposals import Chosen
 from smsapp.services.trail import Actor
 from smsapp.store.contacts import Alias, Contact, Property
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.intake import AppKey
 from smsapp.store.proposals import Proposal
 from tests import builders
@@ -44,8 +44,8 @@ def record(key: AppKey, xwho: str, what: str = "$profile_set", login: bool = Tru
 
 
 def contact(xwho: str) -> Contact | None:
-    session().expire_all()
-    return session().query(Contact).filter_by(xwho=xwho).one_or_none()
+    current_session().expire_all()
+    return current_session().query(Contact).filter_by(xwho=xwho).one_or_none()
 
 
 def held(xwho: str) -> dict[str, Any] | None:
@@ -130,7 +130,7 @@ def test_a_registered_contact_is_not_taken_over_by_alias(browser: AppKey, now: d
         report(records, "", now)
     assert held("QH000003") == {"$name": "陈涛", "$phone": "13800138000", "city": "广州"}
     assert held("QH000004") == {"$name": "陈涛", "$phone": "13800138000"}
-    assert session().query(Alias).count() == 0
+    assert current_session().query(Alias).count() == 0
     assert reasons() == ["public_key"]
 
 
@@ -138,7 +138,7 @@ def test_a_contact_that_a_public_key_has_registered_is_not_taken_over_either(bro
     report([record(browser, "u1", city="广州")], "", now)
     report([record(browser, "evil", "$alias", **{"$original_id": "u1"})], "", now)
     assert held("u1") == {"city": "广州"}
-    assert session().query(Alias).count() == 0
+    assert current_session().query(Alias).count() == 0
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -159,7 +159,7 @@ def test_the_id_of_the_next_customer_cannot_be_bound_in_advance(
 
 def test_the_catalogue_is_not_filled_by_strangers(browser: AppKey, server: AppKey, now: dt.datetime) -> None:
     report([record(browser, f"u{i}", **{f"squat_{i}_{n}": 1 for n in range(250)}) for i in range(4)], "", now)
-    assert session().query(Property).count() == trust.MOST_NEW_NAMES
+    assert current_session().query(Property).count() == trust.MOST_NEW_NAMES
     assert set(reasons()) == {"names_of_key"}
     report([record(server, "u1", level=3)], "", now)
     assert held("u1") is not None
@@ -176,7 +176,7 @@ def test_many_public_keys_leave_room_for_the_organisation(
     monkeypatch.setattr(trust, "MOST_PUBLIC_NAMES", 3)
     other = keys.create("other", KeyKind.APP, BY, now)
     report([record(browser, "u1", a1=1, a2=1), record(other, "u2", b1=1, b2=1)], "", now)
-    assert session().query(Property).count() == 3
+    assert current_session().query(Property).count() == 3
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -188,7 +188,7 @@ def test_a_squatted_type_gives_way_to_the_first_server_that_reports_it(
         report(records, "", now)
     assert held("u1") == {"birthday2": "1990-05-01T00:00:00"}
     assert held("evil") == {"city": "广州"}
-    kinds = session().query(Property.name, Property.type, Property.app_key_id)
+    kinds = current_session().query(Property.name, Property.type, Property.app_key_id)
     assert {row.name: (row.type, row.app_key_id) for row in kinds} == {
         "birthday2": ("datetime", None),
         "city": ("string", browser.id),
@@ -285,7 +285,7 @@ def test_a_key_writes_only_the_properties_of_its_list(app: Flask, now: dt.dateti
     assert reasons() == ["not_writable"]
     report([record(key, "u1", "$profile_delete")], "", now)
     assert held("u1") == {"city": "广州"}
-    assert session().query(Property.name).filter_by(name="level").count() == 0
+    assert current_session().query(Property.name).filter_by(name="level").count() == 0
 
 
 def test_proposals_beyond_the_limit_of_a_key_are_told(
@@ -295,5 +295,5 @@ def test_proposals_beyond_the_limit_of_a_key_are_told(
     member("u1")
     member("u2")
     report([record(browser, f"u{n}", **{"$name": "x"}) for n in (1, 2)], "", now)
-    assert session().query(Proposal).count() == 1
+    assert current_session().query(Proposal).count() == 1
     assert reasons() == ["proposals_full"]

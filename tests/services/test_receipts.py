@@ -15,7 +15,7 @@ from smsapp.domain.campaign import Left
 from smsapp.domain.outcome import Outcome
 from smsapp.services import intake, receipts, sending, strays
 from smsapp.store import ledger, provider_refs, runs
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message
 from smsapp.store.strays import StrayReceipt
 from tests import builders
@@ -50,7 +50,7 @@ def test_receipts_move_messages_forward_and_never_back(app: Flask, provider: Fak
     apply(clock, Receipt(News.ACCEPTED, a), Receipt(News.DELIVERED, c))
     result = funnel(run_id)
     assert (result.accepted, result.delivered, result.undelivered, result.awaiting) == (4, 2, 1, 1)
-    assert runs.reasons(session(), [run_id]) == [("undelivered", Outcome.SWITCHED_OFF, 1)]
+    assert runs.reasons(current_session(), [run_id]) == [("undelivered", Outcome.SWITCHED_OFF, 1)]
     assert recount(run_id) == {"accepted": 1, "delivered": 2, "undelivered": 1}
 
 
@@ -61,14 +61,14 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
     apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
     assert (funnel(run_id).handed, funnel(run_id).delivered) == (2, 1)
     answers = [ledger.Answered(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
-    with writing() as current:
-        ledger.write_back(current, [ledger.gather(batch, answers)], 99)
-        sending.settle(current, run_id, clock.now)
+    with writing() as session:
+        ledger.write_back(session, [ledger.gather(batch, answers)], 99)
+        sending.settle(session, run_id, clock.now)
     # then
     assert (funnel(run_id).accepted, funnel(run_id).delivered, funnel(run_id).awaiting) == (3, 1, 2)
     assert recount(run_id) == {"accepted": 2, "delivered": 1}
     assert the_run(run_id).parts == 6
-    early = session().execute(sa.select(Message.provider_ref, Message.parts).where(Message.status == 8)).one()
+    early = current_session().execute(sa.select(Message.provider_ref, Message.parts).where(Message.status == 8)).one()
     assert tuple(early) == (f"p{batch.rows[0][0]}", 2)
 
 
@@ -83,10 +83,10 @@ def test_a_late_receipt_settles_a_doubt(app: Flask, provider: FakeChannel, clock
 
 def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeClock) -> None:
     channel = builders.channel()
-    with writing() as current:
+    with writing() as session:
         for stray in ("999999-1", "nonsense", ""):
-            receipts.apply_receipts(current, {channel.id: [Receipt(News.DELIVERED, stray)]}, clock.now)
-    kept = session().scalars(sa.select(StrayReceipt.ref)).all()
+            receipts.apply_receipts(session, {channel.id: [Receipt(News.DELIVERED, stray)]}, clock.now)
+    kept = current_session().scalars(sa.select(StrayReceipt.ref)).all()
     assert sorted(kept) == ["", "999999-1", "nonsense"]
 
 
@@ -94,11 +94,11 @@ def test_a_receipt_for_nothing_of_ours_that_comes_again_is_kept_once(app: Flask,
     channel = builders.channel()
     twice = [Receipt(News.DELIVERED, provider_ref="x", phone="1")] * 2
     for _ in range(2):
-        with writing() as current:
+        with writing() as session:
             once = Receipt(News.ACCEPTED, provider_ref="x")
-            receipts.apply_receipts(current, {channel.id: [*twice, once]}, clock.now)
+            receipts.apply_receipts(session, {channel.id: [*twice, once]}, clock.now)
         clock.forward(hours=1)
-    kept = session().execute(sa.select(StrayReceipt.news, StrayReceipt.at)).all()
+    kept = current_session().execute(sa.select(StrayReceipt.news, StrayReceipt.at)).all()
     assert sorted(news for news, _at in kept) == ["accepted", "delivered"]
     assert {at for _news, at in kept} == {clock.now - dt.timedelta(hours=1)}
 
@@ -148,7 +148,11 @@ def test_exclusions_name_the_people_behind_the_numbers(app: Flask, provider: Fak
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
-    rows = session().execute(sa.select(Exclusion.contact_id, Exclusion.reason).where(Exclusion.run_id == run_id)).all()
+    rows = (
+        current_session()
+        .execute(sa.select(Exclusion.contact_id, Exclusion.reason).where(Exclusion.run_id == run_id))
+        .all()
+    )
     assert [tuple(row) for row in rows] == [(nobody.id, Left.NO_NUMBER)]
 
 
@@ -156,7 +160,7 @@ def test_batches_end_done(app: Flask, provider: FakeChannel, clock: FakeClock) -
     builders.contacts(3)
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
-    assert session().scalars(sa.select(Batch.state).where(Batch.run_id == run_id)).all() == [BatchState.DONE]
+    assert current_session().scalars(sa.select(Batch.state).where(Batch.run_id == run_id)).all() == [BatchState.DONE]
 
 
 def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
@@ -173,7 +177,10 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
     assert funnel(run_id).awaiting == 1
     receipts.redo_strays(clock.now)
     # then
-    assert (funnel(run_id).undelivered, runs.reasons(session(), [run_id])) == (1, [("undelivered", "expired", 1)])
+    assert (funnel(run_id).undelivered, runs.reasons(current_session(), [run_id])) == (
+        1,
+        [("undelivered", "expired", 1)],
+    )
     receipts.redo_strays(clock.now)
     assert funnel(run_id).undelivered == 1
 
@@ -196,7 +203,7 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
 
 
 def test_more_receipts_by_the_providers_id_than_a_statement_takes_values_are_looked_up_at_once(app: Flask) -> None:
-    assert provider_refs.owners(session(), 1, [f"sid-{n}" for n in range(70_000)], 0) == {}
+    assert provider_refs.owners(current_session(), 1, [f"sid-{n}" for n in range(70_000)], 0) == {}
 
 
 def test_one_provider_cannot_move_anothers_messages(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
@@ -222,7 +229,7 @@ def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
         intake.store(campaign.channel_id or 0, [receipts.Callback("POST", "", {}, body)], clock.now)
     receipts.apply_news(clock.now)
     assert (funnel(run_id).delivered, receipts.unread_count()) == (2, 0)
-    assert session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
+    assert current_session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
 
 
 def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
@@ -295,4 +302,4 @@ def numbered() -> Script:
 
 
 def phones(run_id: int) -> set[str]:
-    return set(session().scalars(sa.select(Message.phone).where(Message.run_id == run_id)))
+    return set(current_session().scalars(sa.select(Message.phone).where(Message.run_id == run_id)))

@@ -15,7 +15,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.services import sending
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import Answered
 from smsapp.store.runs import Message
 from smsapp.store.strays import StrayReceipt
@@ -42,9 +42,9 @@ def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Rece
         answers = [
             Answered(seq, Status.ACCEPTED, 1, code="OK", provider_ref=f"p{seq}") for seq, _phone, _params in batch.rows
         ]
-        with writing() as current:
-            ledger.write_back(current, [ledger.gather(batch, answers)], int(clock.now.timestamp()))
-            sending.settle(current, run_id, clock.now)
+        with writing() as session:
+            ledger.write_back(session, [ledger.gather(batch, answers)], int(clock.now.timestamp()))
+            sending.settle(session, run_id, clock.now)
 
 
 def news_of(run_id: int) -> list[Receipt]:
@@ -62,7 +62,7 @@ def news_of(run_id: int) -> list[Receipt]:
 
 def codes(run_id: int) -> list[tuple[int, str | None]]:
     """Return the code of each message."""
-    found = session().execute(sa.select(Message.seq, Message.code).where(Message.run_id == run_id))
+    found = current_session().execute(sa.select(Message.seq, Message.code).where(Message.run_id == run_id))
     return sorted((seq, code) for seq, code in found)
 
 
@@ -83,8 +83,8 @@ def test_any_order_ends_in_the_same_numbers(app: Flask, provider: FakeChannel, c
     assert recount(first) == recount(second)
     assert funnel(first) == funnel(second)
     assert codes(first) == codes(second)
-    assert runs.reasons(session(), [first]) == runs.reasons(session(), [second])
-    assert session().scalar(sa.select(sa.func.count()).select_from(StrayReceipt)) == 20
+    assert runs.reasons(current_session(), [first]) == runs.reasons(current_session(), [second])
+    assert current_session().scalar(sa.select(sa.func.count()).select_from(StrayReceipt)) == 20
 
 
 def test_answers_of_several_batches_take_messages_before_numbers_as_receipts_do(app: Flask, clock: FakeClock) -> None:
@@ -100,10 +100,10 @@ def test_answers_of_several_batches_take_messages_before_numbers_as_receipts_do(
     def listen(*said: Any) -> None:
         written.extend(table for table in ("UPDATE message", "INSERT INTO tally") if table in said[2])
 
-    with writing() as current:
-        connection = current.connection()
+    with writing() as session:
+        connection = session.connection()
         sa.event.listen(connection, "before_cursor_execute", listen)
-        ledger.write_back(current, [ledger.gather(*both) for both in zip(batches, answers, strict=True)], 0)
+        ledger.write_back(session, [ledger.gather(*both) for both in zip(batches, answers, strict=True)], 0)
         sa.event.remove(connection, "before_cursor_execute", listen)
     # then nobody who holds messages and waits for numbers can be waited for
     assert written == ["UPDATE message"] * 2 + ["INSERT INTO tally"]

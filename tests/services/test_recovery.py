@@ -12,7 +12,7 @@ from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.services import sending
 from smsapp.store import ledger, runs
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from tests import builders
 from tests.engine import (
     OPERATOR,
@@ -45,8 +45,8 @@ def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
     assert status(campaign) == Status.SENT
     # and if it was only slow, its answers settle the doubt
     answers = [ledger.Answered(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in dead.rows]
-    with writing() as current:
-        assert not ledger.write_back(current, [ledger.gather(dead, answers)], 0)
+    with writing() as session:
+        assert not ledger.write_back(session, [ledger.gather(dead, answers)], 0)
     assert (funnel(run_id).unconfirmed, funnel(run_id).accepted) == (0, 1200)
 
 
@@ -54,9 +54,9 @@ def test_a_lease_is_extended_while_its_worker_lives(app: Flask, clock: FakeClock
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
-    with writing() as current:
-        ledger.claim_batches(current, [run_id], 0, "w1", clock.now + dt.timedelta(seconds=60))
-        ledger.extend_leases(current, "w1", clock.now + dt.timedelta(seconds=600))
+    with writing() as session:
+        ledger.claim_batches(session, [run_id], 0, "w1", clock.now + dt.timedelta(seconds=60))
+        ledger.extend_leases(session, "w1", clock.now + dt.timedelta(seconds=600))
     clock.forward(seconds=61)
     sending.sweep(clock.now)
     assert funnel(run_id).handed == 1
@@ -67,9 +67,9 @@ def test_a_batch_is_claimed_by_one_worker_only(app: Flask, clock: FakeClock) -> 
     _campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
     minute = dt.timedelta(seconds=60)
-    with writing() as current:
-        assert ledger.claim_batches(current, [run_id], 0, "w1", clock.now + minute)
-        assert not ledger.claim_batches(current, [run_id], 0, "w2", clock.now + minute)
+    with writing() as session:
+        assert ledger.claim_batches(session, [run_id], 0, "w1", clock.now + minute)
+        assert not ledger.claim_batches(session, [run_id], 0, "w2", clock.now + minute)
 
 
 def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(
@@ -92,7 +92,7 @@ def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(
     assert first != second
     assert (status(campaign), campaign.next_due_at) == (Status.SENT, None)
     assert max(provider.numbers.values()) == 2
-    assert runs.campaign_funnels(session(), [campaign.id])[campaign.id].accepted == 4
+    assert runs.campaign_funnels(current_session(), [campaign.id])[campaign.id].accepted == 4
 
 
 def test_a_campaign_is_not_started_before_its_time(app: Flask, clock: FakeClock) -> None:
@@ -112,7 +112,7 @@ def test_a_slot_within_the_grace_is_sent_late_one_beyond_it_is_recorded_as_misse
     run_id = sending.start(campaign.id, clock.now)
     work(app, clock)
     assert run_id is not None
-    found = [(run.slot, run.state) for run in runs.of_campaign(session(), campaign.id)]
+    found = [(run.slot, run.state) for run in runs.of_campaign(current_session(), campaign.id)]
     day = dt.timedelta(days=1)
     assert sorted(found) == [
         (first_slot, RunState.MISSED),
@@ -128,7 +128,7 @@ def test_a_missed_single_send_has_failed_and_says_so(app: Flask, clock: FakeCloc
     clock.forward(hours=3)
     sending.sweep(clock.now)
     assert (status(campaign), campaign.failure) == (Status.FAILED, "missed")
-    assert [run.verdict for run in runs.of_campaign(session(), campaign.id)] == ["missed"]
+    assert [run.verdict for run in runs.of_campaign(current_session(), campaign.id)] == ["missed"]
 
 
 def test_a_slot_that_comes_while_the_last_run_goes_on_waits_its_turn(
@@ -142,9 +142,9 @@ def test_a_slot_that_comes_while_the_last_run_goes_on_waits_its_turn(
     sending.pause(run_id, OPERATOR, clock.now)
     clock.forward(days=1)
     sending.sweep(clock.now)
-    assert len(runs.of_campaign(session(), campaign.id)) == 1
+    assert len(runs.of_campaign(current_session(), campaign.id)) == 1
     sending.resume(run_id, OPERATOR, clock.now)
     work(app, clock)
     sending.sweep(clock.now)
     work(app, clock)
-    assert [run.verdict for run in runs.of_campaign(session(), campaign.id)] == ["sent", "sent"]
+    assert [run.verdict for run in runs.of_campaign(current_session(), campaign.id)] == ["sent", "sent"]

@@ -14,7 +14,7 @@ from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
 from smsapp.services import channels, opt_outs, replies, unattributed
 from smsapp.services.trail import Actor
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.freezing import ensure_partition
 from smsapp.store.people import Trail
 from smsapp.store.replies import Reply
@@ -33,8 +33,8 @@ def channel(app):
 @pytest.fixture
 def take(channel, now):
     def call(text, phone="13800138000", inbox_id=1, position=0, at=now, channel_id=channel.id):
-        with writing() as current:
-            return replies.take(current, channel_id, inbox_id, position, Incoming(phone=phone, text=text), at)
+        with writing() as session:
+            return replies.take(session, channel_id, inbox_id, position, Incoming(phone=phone, text=text), at)
 
     return call
 
@@ -45,7 +45,7 @@ def sent(channel, at, phone=PHONE, status=Status.DELIVERED, name=""):
     run = builders.kept(
         Run(campaign_id=campaign.id, slot=at, state=RunState.DONE, channel_id=channel.id, template={}, opened_at=at)
     )
-    ensure_partition(session(), run.id)
+    ensure_partition(current_session(), run.id)
     builders.kept(Message(run_id=run.id, seq=1, contact_id=1, phone=phone, status=status))
     return campaign
 
@@ -89,9 +89,9 @@ def test_several_replies_of_one_callback_are_told_apart(take):
 
 
 def test_what_the_provider_takes_for_an_opt_out_is_one_whatever_was_written(channel, now):
-    with writing() as current:
+    with writing() as session:
         told = Incoming(phone=PHONE, text="够了", opts_out=True)
-        replies.take(current, channel.id, 1, 0, told, now)
+        replies.take(session, channel.id, 1, 0, told, now)
     (kept,) = replies.find_page(opt_out=True)
     assert kept.text == "够了"
     assert replies.opted_out([PHONE]) == {PHONE}
@@ -166,7 +166,7 @@ def test_replies_are_found_by_words_and_by_number_and_page_by_page(take):
     assert texts(opt_out=True) == ["TD"]
     first = replies.find_page(opt_out=None, limit=4)
     assert texts(before=first[-1].id) == ["50元", "50%折扣"]
-    assert session().query(Reply).count() == 6
+    assert current_session().query(Reply).count() == 6
 
 
 def test_a_number_in_a_text_cannot_be_found_out_by_searching(take):
@@ -184,11 +184,11 @@ def test_a_number_in_a_text_cannot_be_found_out_by_searching(take):
 
 def test_a_text_no_phone_can_have_sent_is_cut_with_a_mark(app: Flask, clock: FakeClock) -> None:
     channel_id = builders.channel().id
-    with writing() as current:
+    with writing() as session:
         for n, length in enumerate((5000, 100_000)):
-            replies.take(current, channel_id, n + 1, 0, Incoming("+8613800138000", "长" * length), clock.now)
-    assert sorted(len(one.text) for one in session().query(Reply)) == [5000, 5000]
-    assert sum(one.text.endswith(" […]") for one in session().query(Reply)) == 1
+            replies.take(session, channel_id, n + 1, 0, Incoming("+8613800138000", "长" * length), clock.now)
+    assert sorted(len(one.text) for one in current_session().query(Reply)) == [5000, 5000]
+    assert sum(one.text.endswith(" […]") for one in current_session().query(Reply)) == 1
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_an_opt_out_whose_sender_cannot_be_read_waits_for_a_person(app, take, ch
         *(PHONE, "reply", channel.id, campaign.id),
     )
     assert unattributed.find_page() == []
-    line = session().scalars(sa.select(Trail).order_by(Trail.id.desc())).first()
+    line = current_session().scalars(sa.select(Trail).order_by(Trail.id.desc())).first()
     assert (line.by, line.action, line.noun, line.facts) == ("olga", "assign", "reply", {"number": "138****8000"})
     # and it cannot be decided twice
     with pytest.raises(NotFound):
@@ -251,5 +251,5 @@ def test_a_reply_that_needs_no_number_is_dismissed_with_a_reason(app, take, now)
     unattributed.dismiss(reply.id, "运营商的余额提醒 13800138000", Actor("olga"), now)
     assert unattributed.count() == 0
     assert len(replies.find_page(opt_out=None)) == 1
-    line = session().scalars(sa.select(Trail).order_by(Trail.id.desc())).first()
+    line = current_session().scalars(sa.select(Trail).order_by(Trail.id.desc())).first()
     assert (line.action, line.facts) == ("dismiss", {"reason": "运营商的余额提醒 138****8000"})

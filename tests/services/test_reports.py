@@ -17,7 +17,7 @@ from smsapp.domain.run import RunState
 from smsapp.services import reports
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Trail
 from smsapp.store.runs import Message, ReceiptBucket
 from tests import builders, ledgers
@@ -161,7 +161,7 @@ def test_progress_counts_what_is_dealt_with_and_foresees_the_end(now: dt.datetim
 def test_no_pace_is_told_that_the_channel_does_not_allow(now: dt.datetime) -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
-    session().get_one(ChannelRow, campaign.channel_id).rate = 1
+    current_session().get_one(ChannelRow, campaign.channel_id).rate = 1
 
     progress = reports.report(campaign.id, made.id, now).progress
 
@@ -201,8 +201,8 @@ def test_receipts_over_hours_become_bars_of_equal_width_without_holes(now: dt.da
     campaign = ledgers.campaign()
     made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 2)], {})
     late = int(ledgers.OPENED.timestamp()) + 40 * 3600
-    session().add(ReceiptBucket(run_id=made.id, bucket=late - late % 600, state="delivered", n=5))
-    session().commit()
+    current_session().add(ReceiptBucket(run_id=made.id, bucket=late - late % 600, state="delivered", n=5))
+    current_session().commit()
 
     report = reports.report(campaign.id, made.id, now)
 
@@ -214,7 +214,7 @@ def test_receipts_over_hours_become_bars_of_equal_width_without_holes(now: dt.da
 def test_a_whole_number_is_found_among_messages_and_among_those_left_out() -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign, left={Left.OPTED_OUT: 1})
-    first = session().get(Message, (made.id, 1))
+    first = current_session().get(Message, (made.id, 1))
     assert first is not None
 
     found, _ = reports.people(campaign.id, None, GROUPS["target"], reports.seek(first.phone.removeprefix("+86")), None)
@@ -227,7 +227,7 @@ def test_a_whole_number_is_found_among_messages_and_among_those_left_out() -> No
 def test_last_digits_find_everybody_whose_number_ends_so() -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
-    first = session().get(Message, (made.id, 1))
+    first = current_session().get(Message, (made.id, 1))
     assert first is not None
 
     found, _ = reports.people(
@@ -296,7 +296,7 @@ def test_an_export_brings_everybody_in_order_and_leaves_a_line(
     everybody = 35 + sum(ledgers.EVERY_LEFT.values())
     assert [len(chunk) for chunk in chunks] == [min(10, everybody - at) for at in range(0, everybody, 10)]
     assert [one.position for chunk in chunks for one in chunk if one.state is not None] == list(range(1, 36))
-    line = session().query(Trail).one()
+    line = current_session().query(Trail).one()
     assert (line.by, line.action, line.noun_id) == ("ana", "export", str(campaign.id))
     assert line.facts == {"run": None, "group": "target", "masked": True}
     assert made.planned == 35
@@ -305,9 +305,9 @@ def test_an_export_brings_everybody_in_order_and_leaves_a_line(
 def test_a_contact_deleted_since_is_still_a_line() -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 1)], {})
-    first = session().get(Message, (made.id, 1))
+    first = current_session().get(Message, (made.id, 1))
     assert first is not None
-    session().delete(session().get_one(builders.Contact, first.contact_id))
-    session().commit()
+    current_session().delete(current_session().get_one(builders.Contact, first.contact_id))
+    current_session().commit()
 
     assert [(one.xwho, one.phone) for one in everyone(campaign.id, None, "target")] == [("", first.phone)]

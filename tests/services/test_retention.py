@@ -12,7 +12,7 @@ from flask.testing import FlaskCliRunner
 from smsapp.domain.run import RunState
 from smsapp.services import clock, reports, retention, verify
 from smsapp.store import runs
-from smsapp.store.db import dialect, session
+from smsapp.store.db import current_session, dialect
 from smsapp.store.freezing import RUNS_PER_PARTITION
 from smsapp.store.runs import Batch, Exclusion, Message, ProviderRef, Run
 from tests import ledgers
@@ -21,7 +21,7 @@ OVER = {"state": RunState.DONE, "verdict": "sent"}
 
 
 def rows(table: type, run_id: int) -> int:
-    return session().scalar(sa.select(sa.func.count()).select_from(table).where(table.run_id == run_id)) or 0
+    return current_session().scalar(sa.select(sa.func.count()).select_from(table).where(table.run_id == run_id)) or 0
 
 
 def old_and_young(now: dt.datetime) -> tuple[Run, Run]:
@@ -30,10 +30,10 @@ def old_and_young(now: dt.datetime) -> tuple[Run, Run]:
     old = ledgers.run(ledgers.campaign(), slot=year, finished_at=year, **OVER)
     later = {"id": RUNS_PER_PARTITION + 1, "finished_at": day}
     young = ledgers.run(ledgers.campaign(), slot=day, **later, **OVER)
-    session().add(
+    current_session().add(
         ProviderRef(channel_id=old.channel_id, ref="ref-1", phone="+8613800138000", run_id=old.id, seq=1, at=0)
     )
-    session().commit()
+    current_session().commit()
     return old, young
 
 
@@ -42,7 +42,7 @@ def test_messages_of_old_runs_go_and_their_numbers_stay(
 ) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 7)
     old, young = old_and_young(now)
-    before = runs.funnels(session(), [old.id])[old.id]
+    before = runs.funnels(current_session(), [old.id])[old.id]
     kept = rows(Message, young.id)
 
     forgotten = retention.forget_messages(now, 6)
@@ -50,8 +50,8 @@ def test_messages_of_old_runs_go_and_their_numbers_stay(
     assert forgotten == [old.id]
     assert [rows(table, old.id) for table in (Message, Exclusion, Batch, ProviderRef)] == [0, 0, 0, 0]
     assert rows(Message, young.id) == kept > 0
-    session().expire_all()
-    assert runs.funnels(session(), [old.id])[old.id] == before
+    current_session().expire_all()
+    assert runs.funnels(current_session(), [old.id])[old.id] == before
     assert reports.report(old.campaign_id, None, now).forgotten
     # and nothing is left to do, nor is a run without rows taken for one with wrong numbers
     assert retention.forget_messages(now, 6) == []

@@ -18,7 +18,7 @@ from smsapp.services import opt_outs, reports, retries, sending, verify
 from smsapp.store import runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Message
 from tests import builders
 from tests.engine import OPERATOR, apply, confirmed, daily, funnel, refs, status, the_run, waiting, work
@@ -29,9 +29,9 @@ OFF = Receipt(News.UNDELIVERED, outcome=Outcome.SWITCHED_OFF, code="MK:0010")
 
 def whole(campaign: Campaign) -> Funnel:
     """The campaign's numbers, checked: identities, tallies against rows, and people behind each number."""
-    session().commit()
-    session().expire_all()
-    found = runs.campaign_funnels(session(), [campaign.id])[campaign.id]
+    current_session().commit()
+    current_session().expire_all()
+    found = runs.campaign_funnels(current_session(), [campaign.id])[campaign.id]
     assert broken_identities(found) == []
     assert [check.broken for check in verify.verify(campaign.id) if check.broken] == []
     for name in ("target", "planned", "delivered", "undelivered", "refused", "awaiting"):
@@ -144,8 +144,8 @@ def test_the_usual_exclusions_hold_and_who_is_gone_is_gone(app: Flask, provider:
     out, moved, deleted = (_person(run_id, seq) for seq in (3, 5, 6))
     opt_outs.add(out.phones["$phone"], "", OPERATOR, clock.now)
     moved.phones = {"$phone": "+8613700000001"}
-    session().delete(deleted)
-    session().commit()
+    current_session().delete(deleted)
+    current_session().commit()
 
     review = retries.review(campaign.id, run_id, clock.now)
     again = retries.send_again(campaign.id, run_id, OPERATOR, clock.now)
@@ -157,8 +157,8 @@ def test_the_usual_exclusions_hold_and_who_is_gone_is_gone(app: Flask, provider:
 
 
 def _person(run_id: int, seq: int) -> Contact:
-    contact_id = session().query(Message.contact_id).filter_by(run_id=run_id, seq=seq).scalar()
-    return session().get_one(Contact, contact_id)
+    contact_id = current_session().query(Message.contact_id).filter_by(run_id=run_id, seq=seq).scalar()
+    return current_session().get_one(Contact, contact_id)
 
 
 def test_of_several_clicks_one_makes_a_run(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:

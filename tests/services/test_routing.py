@@ -22,7 +22,7 @@ from smsapp.services import channels, frozen, routing, sending, verify
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import Answered
 from smsapp.store.numbers import classify
 from smsapp.store.runs import Run
@@ -68,17 +68,17 @@ class TwoChannels:
 
     def swept(self) -> None:
         sending.sweep(self.clock.now)
-        session().expire_all()
+        current_session().expire_all()
 
     def moved(self) -> list[Run]:
         """The runs that took over, oldest first."""
-        session().expire_all()
-        return list(session().scalars(sa.select(Run).where(Run.routed != "").order_by(Run.id)))
+        current_session().expire_all()
+        return list(current_session().scalars(sa.select(Run).where(Run.routed != "").order_by(Run.id)))
 
     def whole(self) -> Funnel:
         """The campaign's numbers; every run's rows and tallies agree."""
         assert [check.broken for check in verify.verify(self.campaign.id) if check.broken] == []
-        found = runs.campaign_funnels(session(), [self.campaign.id])[self.campaign.id]
+        found = runs.campaign_funnels(current_session(), [self.campaign.id])[self.campaign.id]
         assert broken_identities(found) == []
         return found
 
@@ -226,8 +226,8 @@ def test_a_channel_that_refuses_most_loses_the_rest(
     refusals = [Answered(seq, message.Status.REFUSED, 1, Outcome.QUOTA) for seq in range(1, 6)]
     for answer in refusals:
         batch = claimed(both.campaign, both.clock, "one")
-        with writing() as current:
-            ledger.write_back(current, [ledger.gather(batch, [answer])], 0)
+        with writing() as session:
+            ledger.write_back(session, [ledger.gather(batch, [answer])], 0)
     # when the setting asks for more refusals, and then for as many
     both.swept()
     kept = both.moved()
@@ -294,8 +294,8 @@ def test_a_person_moves_a_paused_run_at_once(app: Flask, both: TwoChannels) -> N
 def test_a_counterpart_that_is_not_what_was_confirmed_takes_nothing_and_the_run_says_why(
     app: Flask, both: TwoChannels, change: dict[str, Any], why: str
 ) -> None:
-    with writing() as current:
-        current.execute(sa.update(SmsTemplate).where(SmsTemplate.id == both.there.id).values(**change))
+    with writing() as session:
+        session.execute(sa.update(SmsTemplate).where(SmsTemplate.id == both.there.id).values(**change))
     both.first.script = after(0, DOWN)
     both.patience(app)
     run = the_run(both.run_id)
@@ -303,16 +303,16 @@ def test_a_counterpart_that_is_not_what_was_confirmed_takes_nothing_and_the_run_
     with pytest.raises(Refusal):
         routing.move(both.run_id, OPERATOR, both.clock.now)
     # once it is mended the automation goes on
-    with writing() as current:
+    with writing() as session:
         good = {"audit": "approved", "text": "{1}您好", "purpose": "notification"}
-        current.execute(sa.update(SmsTemplate).where(SmsTemplate.id == both.there.id).values(**good))
+        session.execute(sa.update(SmsTemplate).where(SmsTemplate.id == both.there.id).values(**good))
     both.swept()
     assert (len(both.moved()), the_run(both.run_id).stays) == (1, "")
 
 
 def test_a_campaign_without_a_second_channel_waits(app: Flask, both: TwoChannels) -> None:
-    with writing() as current:
-        current.execute(sa.update(Campaign).values(second_channel_id=None, second_template_id=None))
+    with writing() as session:
+        session.execute(sa.update(Campaign).values(second_channel_id=None, second_template_id=None))
     both.first.script = after(0, DOWN)
     both.patience(app)
     assert (both.moved(), the_run(both.run_id).hold_reason) == ([], "unreachable")
@@ -321,9 +321,9 @@ def test_a_campaign_without_a_second_channel_waits(app: Flask, both: TwoChannels
 def test_a_batch_in_a_dead_workers_hands_stays_behind_in_doubt(app: Flask, both: TwoChannels) -> None:
     # given a worker that died with the only batch, and another that found the channel down
     sending.open_run(both.run_id, both.clock.now)
-    with writing() as current:
-        current.execute(sa.update(runs.Batch).values(lo=4))
-        current.execute(
+    with writing() as session:
+        session.execute(sa.update(runs.Batch).values(lo=4))
+        session.execute(
             sa.insert(runs.Batch), [{"run_id": both.run_id, "no": 2, "lo": 1, "hi": 3, "state": 0, "attempts": 0}]
         )
     claimed(both.campaign, both.clock, "dead")
@@ -365,13 +365,13 @@ def test_the_switch_is_all_or_nothing(app: Flask, both: TwoChannels, monkeypatch
 
 def elsewhere(both: TwoChannels, *numbers: str, countries: list[str], classes: list[str] | None = None) -> None:
     """Give the first people these numbers, and the second channel these countries and classes."""
-    with writing() as current:
-        rows = current.scalars(sa.select(runs.Message).where(runs.Message.run_id == both.run_id)).all()
+    with writing() as session:
+        rows = session.scalars(sa.select(runs.Message).where(runs.Message.run_id == both.run_id)).all()
         for row, number in zip(rows, numbers, strict=False):
             row.phone = number
-        classify(current, numbers)
+        classify(session, numbers)
         limits = {"countries": countries, "number_classes": classes or []}
-        current.execute(sa.update(ChannelRow).where(ChannelRow.id == both.there.channel_id).values(**limits))
+        session.execute(sa.update(ChannelRow).where(ChannelRow.id == both.there.channel_id).values(**limits))
 
 
 SATELLITE, HONG_KONG = "+8613491234567", "+85291234567"
@@ -395,7 +395,7 @@ def test_a_second_channel_takes_over_only_numbers_it_may_write_to(
     assert len(both.moved()) == 1
     assert sum(both.second.numbers.values()) == 6 - left
     of_first = runs.Message.run_id == both.run_id, runs.Message.reason == "not_allowed_elsewhere"
-    assert session().scalar(sa.select(sa.func.count()).select_from(runs.Message).where(*of_first)) == left
+    assert current_session().scalar(sa.select(sa.func.count()).select_from(runs.Message).where(*of_first)) == left
     whole = both.whole()
     assert (whole.accepted, whole.cancelled) == (6 - left, left)
 
@@ -416,15 +416,15 @@ def test_a_second_channel_that_asks_for_trusted_numbers_takes_over_none_of_other
     app: Flask, both: TwoChannels
 ) -> None:
     second = both.there.channel_id
-    with writing() as current:
-        current.execute(sa.update(ChannelRow).where(ChannelRow.id == second).values(trusted_numbers=True))
+    with writing() as session:
+        session.execute(sa.update(ChannelRow).where(ChannelRow.id == second).values(trusted_numbers=True))
     both.first.script = after(0, DOWN)
     both.patience(app)
     run = the_run(both.run_id)
     assert (both.moved(), run.stays, run.state) == ([], "trusted_numbers", RunState.HELD)
     with pytest.raises(Refusal):
         routing.move(both.run_id, OPERATOR, both.clock.now)
-    with writing() as current:
-        current.execute(sa.update(ChannelRow).where(ChannelRow.id == second).values(trusted_numbers=False))
+    with writing() as session:
+        session.execute(sa.update(ChannelRow).where(ChannelRow.id == second).values(trusted_numbers=False))
     both.swept()
     assert len(both.moved()) == 1

@@ -13,7 +13,7 @@ from smsapp.domain.run import RunState
 from smsapp.services import audience, campaign_review, same_text
 from smsapp.services.same_text import Again
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Message, Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders, ledgers
@@ -26,7 +26,7 @@ class World:
 
     def __init__(self) -> None:
         self.draft: Campaign = builders.campaign(name="再发")
-        self.template: SmsTemplate = session().get_one(SmsTemplate, self.draft.template_id)
+        self.template: SmsTemplate = current_session().get_one(SmsTemplate, self.draft.template_id)
         self.words = ledgers.TEMPLATE | {"text": self.template.text, "signature": self.template.signature}
 
     def run(self, name: str, *lots: ledgers.Lot, slot: dt.datetime = ledgers.OPENED, **given: Any) -> Run:
@@ -50,9 +50,9 @@ def test_those_who_got_or_may_get_the_text_are_counted_once_and_campaigns_are_na
     first = world.run("第一次", *lots, (Status.CANCELLED, "ended", "", 1))
     second = world.run("还在发", (Status.QUEUED, "", "", 2), state=RunState.SENDING, finished_at=None)
     # One of the first run is written to a second time, and three people never were.
-    phone = session().get_one(Message, (first.id, 1)).phone
-    session().get_one(Message, (second.id, 1)).phone = phone
-    session().commit()
+    phone = current_session().get_one(Message, (first.id, 1)).phone
+    current_session().get_one(Message, (second.id, 1)).phone = phone
+    current_session().commit()
     builders.contacts(3)
 
     again = world.again()

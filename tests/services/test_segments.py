@@ -15,7 +15,7 @@ from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.segment import EVERYONE, Condition, Group, Kind, Match, Operator
 from smsapp.services import segments
 from smsapp.services.trail import Actor
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Trail
 from smsapp.store.segments import SegmentMember
 from tests import builders
@@ -36,7 +36,7 @@ def codes(refusal: Refusal) -> list[tuple[str, str]]:
 
 
 def actions() -> list[str]:
-    return list(session().scalars(sa.select(Trail.action).where(Trail.noun == "segment").order_by(Trail.id)))
+    return list(current_session().scalars(sa.select(Trail.action).where(Trail.noun == "segment").order_by(Trail.id)))
 
 
 def test_a_dynamic_segment_follows_its_rule(now: dt.datetime) -> None:
@@ -61,7 +61,7 @@ def test_a_static_segment_that_becomes_dynamic_keeps_no_members(now: dt.datetime
     made = segments.create("北京", Kind.STATIC, IN_BEIJING, by=BY, now=now)
     changed = segments.edit(made.id, "大家", Kind.DYNAMIC, EVERYONE, by=BY, now=now)
     assert (changed.name, changed.size) == ("大家", 5)
-    assert session().scalar(sa.select(sa.func.count()).select_from(SegmentMember)) == 0
+    assert current_session().scalar(sa.select(sa.func.count()).select_from(SegmentMember)) == 0
 
 
 def test_an_edit_may_keep_the_name(now: dt.datetime) -> None:

@@ -18,7 +18,7 @@ from smsapp.domain.run import CancelReason, HoldReason, RunState, RunVerdict
 from smsapp.services import approvals, frozen, sending
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.replies import OptOut
 from tests import builders
 from tests.engine import (
@@ -62,7 +62,7 @@ def test_refusals_are_kept_one_by_one_with_their_reason(app: Flask, provider: Fa
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert (funnel(run_id).accepted, funnel(run_id).refused) == (5, 5)
-    assert runs.reasons(session(), [run_id]) == [("refused", Outcome.BAD_NUMBER, 5)]
+    assert runs.reasons(current_session(), [run_id]) == [("refused", Outcome.BAD_NUMBER, 5)]
     assert status(campaign) == Status.SENT
 
 
@@ -254,10 +254,10 @@ def test_a_template_changed_after_the_confirmation_holds_the_run_until_a_person_
 ) -> None:
     builders.contacts(1)
     campaign, run_id = confirmed(clock.now)
-    template = session().get(builders.SmsTemplate, campaign.template_id)
+    template = current_session().get(builders.SmsTemplate, campaign.template_id)
     assert template is not None
     template.text = "另一段文字"
-    session().commit()
+    current_session().commit()
     work(app, clock)
     assert (the_run(run_id).hold_reason, len(provider.sent)) == ("template_changed", 0)
     with pytest.raises(Refusal):
@@ -270,8 +270,8 @@ def test_a_template_changed_after_the_confirmation_holds_the_run_until_a_person_
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda campaign: session().get(builders.SmsTemplate, campaign.template_id), "template_withdrawn"),
-        (lambda campaign: session().get(builders.ChannelRow, campaign.channel_id), "channel_inactive"),
+        (lambda campaign: current_session().get(builders.SmsTemplate, campaign.template_id), "template_withdrawn"),
+        (lambda campaign: current_session().get(builders.ChannelRow, campaign.channel_id), "channel_inactive"),
     ],
     ids=["template refused meanwhile", "channel switched off"],
 )
@@ -282,7 +282,7 @@ def test_nothing_leaves_if_what_was_confirmed_is_no_longer_there(
     campaign, run_id = confirmed(clock.now)
     row = change(campaign)
     setattr(row, *(("audit", "refused") if reason == "template_withdrawn" else ("active", False)))
-    session().commit()
+    current_session().commit()
     work(app, clock)
     assert (the_run(run_id).hold_reason, len(provider.sent)) == (reason, 0)
     # and it fails after the grace, for no message was ever made
@@ -345,8 +345,8 @@ def test_what_is_in_flight_when_a_run_is_ended_is_waited_for(app: Flask, clock: 
     assert (funnel(run_id).handed, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.SENDING
     answers = [ledger.Answered(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows]
-    with writing() as current:
-        ledger.write_back(current, [ledger.gather(batch, answers)], 0)
-        sending.settle(current, run_id, clock.now)
+    with writing() as session:
+        ledger.write_back(session, [ledger.gather(batch, answers)], 0)
+        sending.settle(session, run_id, clock.now)
     assert (funnel(run_id).accepted, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.STOPPED

@@ -10,7 +10,7 @@ from smsapp.domain.errors import NotFound, Outrun, Refusal
 from smsapp.domain.sms_template import Audit, Purpose, entry
 from smsapp.services import sms_templates
 from smsapp.services.trail import Actor
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Trail
 from tests import builders
 
@@ -28,7 +28,7 @@ def channel(app):
 
 
 def actions():
-    return [line.action for line in session().query(Trail).order_by(Trail.id)]
+    return [line.action for line in current_session().query(Trail).order_by(Trail.id)]
 
 
 def refused(call, *args):
@@ -145,7 +145,7 @@ def test_a_template_that_only_the_past_used_can_be_deleted(channel, now):
     sms_templates.delete(made.id, ACTOR, now)
     with pytest.raises(NotFound):
         sms_templates.get(made.id)
-    session().refresh(over)
+    current_session().refresh(over)
     assert over.template_id is None
     with pytest.raises(NotFound):
         sms_templates.delete(made.id, ACTOR, now)

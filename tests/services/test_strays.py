@@ -9,7 +9,7 @@ from flask import Flask
 
 from smsapp.channels.base import News, Receipt
 from smsapp.services import intake, receipts, strays
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ProviderRef
 from smsapp.store.strays import StrayReceipt
 from tests import builders
@@ -18,8 +18,10 @@ from tests.fakes import FakeChannel, FakeClock
 
 
 def kept() -> list[tuple[str, dt.datetime]]:
-    session().expire_all()
-    return [(one.provider_ref or one.ref, one.at) for one in session().query(StrayReceipt).order_by(StrayReceipt.id)]
+    current_session().expire_all()
+    return [
+        (one.provider_ref or one.ref, one.at) for one in current_session().query(StrayReceipt).order_by(StrayReceipt.id)
+    ]
 
 
 def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_others(
@@ -33,9 +35,9 @@ def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_ot
     channel_id, first = campaign.channel_id or 0, clock.now
     gone = [Receipt(News.DELIVERED, provider_ref=f"gone{n}") for n in range(3)]
     at = int(clock.now.timestamp())
-    with writing() as current:
+    with writing() as session:
         for one in gone:
-            current.add(
+            session.add(
                 ProviderRef(
                     channel_id=channel_id, ref=one.provider_ref, phone="+8613800138000", run_id=run_id, seq=999, at=at
                 )

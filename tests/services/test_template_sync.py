@@ -12,7 +12,7 @@ from smsapp.domain.sms_template import Audit, Purpose, SyncFate, entry
 from smsapp.services import sms_templates, template_sync
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Trail
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -30,8 +30,8 @@ def channel(app):
 
 def says(channel, lines):
     """Let the made-up provider list something else from now on."""
-    session().get(ChannelRow, channel.id).settings = {"templates": lines, "signatures": "青禾商城"}
-    session().commit()
+    current_session().get(ChannelRow, channel.id).settings = {"templates": lines, "signatures": "青禾商城"}
+    current_session().commit()
 
 
 def sync(channel, now):
@@ -39,8 +39,8 @@ def sync(channel, now):
 
 
 def row(code):
-    session().expire_all()
-    return session().query(SmsTemplate).filter_by(code=code).one()
+    current_session().expire_all()
+    return current_session().query(SmsTemplate).filter_by(code=code).one()
 
 
 def test_what_the_provider_lists_is_added_with_its_state_and_reason(channel, now):
@@ -54,8 +54,8 @@ def test_what_the_provider_lists_is_added_with_its_state_and_reason(channel, now
     )
     assert (row("T2").audit, row("T2").audit_reason) == ("refused", "内容含违禁词")
     assert row("T1").source == "sync"
-    assert session().get(ChannelRow, channel.id).templates_synced_at == now
-    assert [line.action for line in session().query(Trail)] == ["sync"]
+    assert current_session().get(ChannelRow, channel.id).templates_synced_at == now
+    assert [line.action for line in current_session().query(Trail)] == ["sync"]
 
 
 def test_the_only_signature_of_the_account_is_taken_where_the_template_names_none(channel, now):
@@ -146,14 +146,14 @@ def test_a_failure_changes_no_template_and_is_kept_with_the_channel_until_a_sync
     with monkeypatch.context() as patched:
         patched.setattr(Simulator, "list_templates", fails)
         done = sync(channel, now.replace(hour=23))
-    found = session().get(ChannelRow, channel.id)
+    found = current_session().get(ChannelRow, channel.id)
     assert not done.ok
     assert found.templates_trouble["code"] == "AuthFailure"
     assert found.templates_synced_at == now
     assert row("T1").audit == "approved"
     sync(channel, now)
-    session().expire_all()
-    assert session().get(ChannelRow, channel.id).templates_trouble is None
+    current_session().expire_all()
+    assert current_session().get(ChannelRow, channel.id).templates_trouble is None
 
 
 def test_a_list_that_breaks_off_among_the_signatures_changes_nothing(channel, now, monkeypatch):

@@ -13,7 +13,7 @@ from smsapp.domain.outcome import Check, Outcome
 from smsapp.services import verify
 from smsapp.store.channel_health import HOUR, ChannelHour
 from smsapp.store.codes import UnknownCode
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.imports import Import
 from smsapp.store.intake import BadRecord
 from smsapp.store.runs import Batch, BatchState, Message, ReceiptBucket, Run, Tally
@@ -27,23 +27,23 @@ UNKNOWN = (Status.REFUSED, Outcome.UNKNOWN, "E42", 2)
 def healthy() -> Run:
     """A run in every state, with what is stored beside it: hours, codes, an import, a static segment."""
     made = ledgers.run(ledgers.campaign(), [*ledgers.EVERY_STATE, UNKNOWN])
-    current = session()
+    session = current_session()
     at, hour = int(made.slot.timestamp()), int(made.slot.timestamp()) // HOUR * HOUR
-    answered = current.scalar(sa.select(sa.func.count()).where(Message.answered_at.is_not(None)))
+    answered = session.scalar(sa.select(sa.func.count()).where(Message.answered_at.is_not(None)))
     row = {"channel_id": made.channel_id, "hour": hour, "last_at": at}
-    current.add(ChannelHour(**row, result=Check.OK, reason="", n=answered))
-    current.add(ChannelHour(**row, result=Check.UNREACHABLE, reason="", n=7))
-    current.add(UnknownCode(channel_id=made.channel_id, code="E42", n=2, first_at=made.slot, last_at=made.slot))
+    session.add(ChannelHour(**row, result=Check.OK, reason="", n=answered))
+    session.add(ChannelHour(**row, result=Check.UNREACHABLE, reason="", n=7))
+    session.add(UnknownCode(channel_id=made.channel_id, code="E42", n=2, first_at=made.slot, last_at=made.slot))
     taken = builders.kept(Import(file_name="f.csv", path="f.csv", state="done", refused=1, created_at=made.slot))
-    current.add(BadRecord(at=made.slot, source=f"import:{taken.id}", reason="x", raw=""))
+    session.add(BadRecord(at=made.slot, source=f"import:{taken.id}", reason="x", raw=""))
     segment = builders.segment(kind="static", size=1)
-    current.add(SegmentMember(segment_id=segment.id, contact_id=builders.contact().id))
-    current.commit()
+    session.add(SegmentMember(segment_id=segment.id, contact_id=builders.contact().id))
+    session.commit()
     return made
 
 
 def broken() -> list[str]:
-    session().expire_all()
+    current_session().expire_all()
     return [f"{check.where}: {line}" for check in verify.verify() for line in check.broken]
 
 
@@ -55,7 +55,7 @@ def test_true_numbers_pass() -> None:
 def change(table: type, column: str, by: int, **key: object) -> Callable[[Run], None]:
     def planted(run: Run) -> None:
         key_of_run = {name: run.id for name in ("run_id",) if hasattr(table, name)} | key
-        chosen = session().scalars(sa.select(table).filter_by(**key_of_run)).first()
+        chosen = current_session().scalars(sa.select(table).filter_by(**key_of_run)).first()
         assert chosen is not None
         setattr(chosen, column, getattr(chosen, column) + by)
 
@@ -64,7 +64,7 @@ def change(table: type, column: str, by: int, **key: object) -> Callable[[Run], 
 
 def put(table: type, column: str, value: object, **key: object) -> Callable[[Run], None]:
     def planted(run: Run) -> None:
-        chosen = session().scalars(sa.select(table).filter_by(run_id=run.id, **key)).first()
+        chosen = current_session().scalars(sa.select(table).filter_by(run_id=run.id, **key)).first()
         assert chosen is not None
         setattr(chosen, column, value)
 
@@ -102,19 +102,19 @@ def put(table: type, column: str, value: object, **key: object) -> Callable[[Run
 def test_an_error_in_any_stored_sum_is_named(plant: Callable[[Run], None], named: str) -> None:
     run = healthy()
     plant(run)
-    session().commit()
+    current_session().commit()
     assert any(named in line for line in broken()), broken()
 
 
 def test_a_run_that_is_over_has_no_open_batch() -> None:
     run = healthy()
     run.finished_at = run.slot + dt.timedelta(hours=1)
-    session().commit()
+    current_session().commit()
     assert sum("open though the run is over" in line for line in broken()) == 2
 
 
 def test_a_code_beyond_those_kept_one_by_one_may_be_counted_among_the_others() -> None:
     run = healthy()
-    session().get_one(UnknownCode, (run.channel_id, "E42")).code = "…"
-    session().commit()
+    current_session().get_one(UnknownCode, (run.channel_id, "E42")).code = "…"
+    current_session().commit()
     assert broken() == []

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from smsapp.domain.campaign import Sort, Status, Tab
 from smsapp.store.campaign_list import Wanted, counts, page
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import dialect, session
+from smsapp.store.db import current_session, dialect
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -27,8 +27,8 @@ def campaign(**given: Any) -> Campaign:
 
 def found(**filters: Any) -> list[str]:
     """Return the names on the first page."""
-    ids = page(session(), Wanted(**filters)).ids
-    names = {one.id: one.name for one in session().query(Campaign).where(Campaign.id.in_(ids))}
+    ids = page(current_session(), Wanted(**filters)).ids
+    names = {one.id: one.name for one in current_session().query(Campaign).where(Campaign.id.in_(ids))}
     return [names[one] for one in ids]
 
 
@@ -61,7 +61,7 @@ def test_a_keyword_is_looked_for_letter_by_letter(keyword: str, names: list[str]
         campaign(name=name, created_at=BASE - dt.timedelta(days=n))
 
     assert found(keyword=keyword) == names
-    assert sum(counts(session(), Wanted(keyword=keyword)).values()) == len(names)
+    assert sum(counts(current_session(), Wanted(keyword=keyword)).values()) == len(names)
 
 
 def test_counts_follow_every_filter_but_tab_and_status() -> None:
@@ -71,12 +71,12 @@ def test_counts_follow_every_filter_but_tab_and_status() -> None:
     campaign(name="丙", status=Status.WAITING, recurring=True, channel_id=channel, template_id=None)
     campaign(name="丁", status=Status.SENT, deleted_at=BASE)
 
-    assert counts(session(), Wanted()) == {(False, "draft"): 1, (False, "sent"): 1, (True, "waiting"): 1}
-    assert counts(session(), Wanted(tab=Tab.RECURRING, status=Status.DRAFT, channel_id=channel)) == {
+    assert counts(current_session(), Wanted()) == {(False, "draft"): 1, (False, "sent"): 1, (True, "waiting"): 1}
+    assert counts(current_session(), Wanted(tab=Tab.RECURRING, status=Status.DRAFT, channel_id=channel)) == {
         (False, "sent"): 1,
         (True, "waiting"): 1,
     }
-    assert counts(session(), Wanted(keyword="甲")) == {(False, "draft"): 1}
+    assert counts(current_session(), Wanted(keyword="甲")) == {(False, "draft"): 1}
 
 
 def test_filters_narrow_together() -> None:
@@ -101,20 +101,20 @@ def test_pages_forth_and_back_show_every_campaign_once(sort: Sort) -> None:
             created_at=BASE + dt.timedelta(hours=chance.randint(0, 9)),
             next_due_at=BASE + dt.timedelta(days=chance.randint(1, 4)) if n % 3 == 0 else None,
         )
-    pages, here = [], page(session(), Wanted(sort=sort), limit=10)
+    pages, here = [], page(current_session(), Wanted(sort=sort), limit=10)
     pages.append(here)
     while here.older:
-        here = page(session(), Wanted(sort=sort), after=here.ids[-1], limit=10)
+        here = page(current_session(), Wanted(sort=sort), after=here.ids[-1], limit=10)
         pages.append(here)
     back = [here]
     while here.newer:
-        here = page(session(), Wanted(sort=sort), before=here.ids[0], limit=10)
+        here = page(current_session(), Wanted(sort=sort), before=here.ids[0], limit=10)
         back.append(here)
 
     seen = list(itertools.chain.from_iterable(one.ids for one in pages))
     assert len(seen) == len(set(seen)) == 57
     assert [one.ids for one in reversed(back)] == [one.ids for one in pages]
-    rows = {one.id: one for one in session().query(Campaign)}
+    rows = {one.id: one for one in current_session().query(Campaign)}
     order = [rows[one] for one in seen]
     if sort is Sort.NEWEST:
         assert order == sorted(order, key=lambda one: (one.created_at, one.id), reverse=True)
@@ -129,15 +129,15 @@ def test_pages_forth_and_back_show_every_campaign_once(sort: Sort) -> None:
 def test_a_page_behind_a_deleted_campaign_is_still_found() -> None:
     made = [campaign(created_at=BASE - dt.timedelta(days=n)) for n in range(5)]
     made[2].deleted_at = BASE
-    session().commit()
+    current_session().commit()
 
-    assert page(session(), Wanted(), after=made[2].id).ids == [made[3].id, made[4].id]
+    assert page(current_session(), Wanted(), after=made[2].id).ids == [made[3].id, made[4].id]
 
 
 def test_an_unknown_place_is_the_first_page() -> None:
     one = campaign()
 
-    assert page(session(), Wanted(), after=999_999).ids == [one.id]
+    assert page(current_session(), Wanted(), after=999_999).ids == [one.id]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_an_unknown_place_is_the_first_page() -> None:
     ids=str,
 )
 def test_pages_and_counts_are_read_from_an_index_and_never_sorted(wanted: Wanted) -> None:
-    connection = session().connection()
+    connection = current_session().connection()
     if dialect() == "postgresql":
         # A small table is read whole, whatever indexes there are; the question here is whether they could serve.
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
@@ -168,8 +168,8 @@ def test_pages_and_counts_are_read_from_an_index_and_never_sorted(wanted: Wanted
         asked.append((statement, parameters))
 
     sa.event.listen(connection, "before_cursor_execute", listen)
-    page(session(), wanted)
-    counts(session(), wanted)
+    page(current_session(), wanted)
+    counts(current_session(), wanted)
     sa.event.remove(connection, "before_cursor_execute", listen)
 
     for statement, parameters in asked:

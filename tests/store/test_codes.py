@@ -9,7 +9,7 @@ from flask.testing import FlaskCliRunner
 from smsapp.channels.base import Answer, News, Receipt
 from smsapp.domain.outcome import Outcome
 from smsapp.store import codes
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from tests import builders
 from tests.engine import apply, confirmed, refs, the_run, work
 from tests.fakes import FakeChannel, FakeClock
@@ -33,7 +33,7 @@ def test_answers_and_receipts_with_unknown_codes_are_counted_and_shown(
         Receipt(News.UNDELIVERED, fourth, outcome=Outcome.SWITCHED_OFF, code="MK:0010"),
     )
 
-    (found,) = codes.listed(session())
+    (found,) = codes.listed(current_session())
 
     assert (found.code, found.n, found.first_at, found.last_at) == ("X:99", 3, begun, clock.now)
     page = client.as_("operator", "en").get(f"/channels/{the_run(run_id).channel_id}")
@@ -47,9 +47,9 @@ def test_a_provider_that_makes_codes_up_fills_no_table(
     monkeypatch.setattr(codes, "MOST", 3)
     channel = builders.channel()
     for first in (0, 3):
-        with writing() as current:
-            codes.count(current, [(channel.id, f"E{n}") for n in range(first, first + 5)], clock.now)
+        with writing() as session:
+            codes.count(session, [(channel.id, f"E{n}") for n in range(first, first + 5)], clock.now)
 
-    kept = {row.code: row.n for row in codes.listed(session(), channel.id)}
+    kept = {row.code: row.n for row in codes.listed(current_session(), channel.id)}
 
     assert kept == {"E0": 1, "E1": 1, "E2": 1, codes.OTHERS: 7}

@@ -14,7 +14,7 @@ from smsapp.domain.contact import Type
 from smsapp.domain.segment import NEGATIVE, OPERATORS, Condition, Group, Match, Operator, Param
 from smsapp.store import segments
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from tests import builders
 
 LOCAL = dt.datetime(2026, 3, 2, 10, 0)  # noqa: DTZ001 wall time on purpose
@@ -144,7 +144,7 @@ def people(app: Flask) -> dict[int, dict[str, Any]]:
     held += [{NAMES[kind]: value} for kind, values in VALUES.items() for value in values]
     for _ in range(60):
         held.append({NAMES[kind]: dice.choice(VALUES[kind]) for kind in Type if dice.random() < 0.7})
-    session().execute(
+    current_session().execute(
         sa.insert(Contact),
         [
             {"xwho": f"u{i}", "properties": properties, "phones": {}, "created_at": builders.LONG_AGO,
@@ -152,13 +152,13 @@ def people(app: Flask) -> dict[int, dict[str, Any]]:
             for i, properties in enumerate(held)
         ],
     )  # fmt: skip
-    session().commit()
+    current_session().commit()
     # Not dict(result): a result has keys(), so dict() would take it for a mapping.
-    return {row[0]: row[1] for row in session().execute(sa.select(Contact.id, Contact.properties))}
+    return {row[0]: row[1] for row in current_session().execute(sa.select(Contact.id, Contact.properties))}
 
 
 def found(rule: Group, now: dt.datetime) -> set[int]:
-    return set(session().scalars(segments.matching(rule, now)))
+    return set(current_session().scalars(segments.matching(rule, now)))
 
 
 def by_hand(rule: Group, people: dict[int, dict[str, Any]]) -> set[int]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.store import strays
-from smsapp.store.db import dialect, session
+from smsapp.store.db import current_session, dialect
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -20,13 +20,15 @@ BASE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 def keep(channel_id: int, *named: tuple[str, str]) -> None:
     rows = [{"ref": ref, "provider_ref": theirs, "phone": "", "news": "delivered"} for ref, theirs in named]
-    strays.keep(session(), [{"channel_id": channel_id, "outcome": None, "code": "", **row} for row in rows], BASE)
-    session().commit()
+    strays.keep(
+        current_session(), [{"channel_id": channel_id, "outcome": None, "code": "", **row} for row in rows], BASE
+    )
+    current_session().commit()
 
 
 def found(**asked: Any) -> list[tuple[str, str]]:
     given = {"channel_id": None, "ref": "", "before": None, "limit": 10} | asked
-    return [(one.ref, one.provider_ref) for one in strays.page(session(), **given)]
+    return [(one.ref, one.provider_ref) for one in strays.page(current_session(), **given)]
 
 
 def test_newest_come_first_and_an_id_of_either_side_is_found_exactly() -> None:
@@ -38,25 +40,25 @@ def test_newest_come_first_and_an_id_of_either_side_is_found_exactly() -> None:
     assert found(ref="7-1") == [("7-1", "b"), ("7-1", "7-1"), ("", "7-1"), ("7-1", "")]
     assert found(ref="7-1", channel_id=one, limit=2) == [("7-1", "7-1"), ("", "7-1")]
     assert found(ref="7-") == found(ref="%") == []
-    third = strays.page(session(), channel_id=one, ref="", before=None, limit=2)[-1]
+    third = strays.page(current_session(), channel_id=one, ref="", before=None, limit=2)[-1]
     assert found(channel_id=one, before=third.id) == [("", "7-1"), ("7-1", "")]
 
 
 ASKED: dict[str, Callable[[Session], Any]] = {
-    "all": lambda current: strays.page(current, channel_id=None, ref="", before=9, limit=51),
-    "channel": lambda current: strays.page(current, channel_id=1, ref="", before=9, limit=51),
-    "id": lambda current: strays.page(current, channel_id=None, ref="7-1", before=9, limit=51),
-    "id and channel": lambda current: strays.page(current, channel_id=1, ref="7-1", before=None, limit=51),
-    "lately": lambda current: strays.seen(current, 1, 101),
-    "placed": lambda current: strays.placed(current, BASE, 0, 500),
-    "old": lambda current: strays.forget_old(current, BASE, 5000),
-    "beyond": lambda current: strays.forget_beyond(current, 1, 20_000, 5000),
+    "all": lambda session: strays.page(session, channel_id=None, ref="", before=9, limit=51),
+    "channel": lambda session: strays.page(session, channel_id=1, ref="", before=9, limit=51),
+    "id": lambda session: strays.page(session, channel_id=None, ref="7-1", before=9, limit=51),
+    "id and channel": lambda session: strays.page(session, channel_id=1, ref="7-1", before=None, limit=51),
+    "lately": lambda session: strays.seen(session, 1, 101),
+    "placed": lambda session: strays.placed(session, BASE, 0, 500),
+    "old": lambda session: strays.forget_old(session, BASE, 5000),
+    "beyond": lambda session: strays.forget_beyond(session, 1, 20_000, 5000),
 }
 
 
 @pytest.mark.parametrize("asked", ASKED)
 def test_nothing_reads_or_sorts_the_whole_table(asked: str) -> None:
-    connection = session().connection()
+    connection = current_session().connection()
     if dialect() == "postgresql":
         # A small table is read whole, whatever indexes there are; the question here is whether they could serve.
         for way in ("seqscan", "bitmapscan", "sort"):
@@ -70,7 +72,7 @@ def test_nothing_reads_or_sorts_the_whole_table(asked: str) -> None:
         said.append((statement, parameters))
 
     sa.event.listen(connection, "before_cursor_execute", listen)
-    ASKED[asked](session())
+    ASKED[asked](current_session())
     sa.event.remove(connection, "before_cursor_execute", listen)
 
     assert said

@@ -12,7 +12,7 @@ from smsapp.domain.bounds import Bound, faults
 from smsapp.domain.contact import Type
 from smsapp.domain.writing import FORMS, Form, form_of, written
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.values import Source
 from tests import builders
 from tests.domain.test_bounds import FINE, TRAPS
@@ -32,7 +32,7 @@ def test_every_value_is_written_as_the_domain_says(app: Flask) -> None:
         made = {builders.contact(properties={"p": value}).id: value for value in values}
         for form in FORMS.get(kind, (None,)):
             source = Source("p", form, number=kind is Type.NUMBER)
-            rows = session().execute(sa.select(Contact.id, source.written).where(Contact.id.in_(made)))
+            rows = current_session().execute(sa.select(Contact.id, source.written).where(Contact.id.in_(made)))
             assert {made_id: text or "" for made_id, text in rows} == {
                 made_id: written(value, form) for made_id, value in made.items()
             }, form
@@ -42,7 +42,7 @@ def test_every_value_is_written_as_the_domain_says(app: Flask) -> None:
 def test_sql_refuses_what_the_domain_refuses(app: Flask, bound: Bound) -> None:
     made = {builders.contact(properties={"p": value}).id: value for value in (*FINE, *TRAPS)}
     source = Source("p", bound=bound)
-    refused = session().scalars(sa.select(Contact.id).where(source.unfit(source.written)))
+    refused = current_session().scalars(sa.select(Contact.id).where(source.unfit(source.written)))
     assert {made[row] for row in refused} == {value for value in made.values() if faults(value, bound)}
 
 
@@ -50,7 +50,7 @@ def test_a_fallback_stands_in_for_a_value_that_is_not_there(app: Flask) -> None:
     builders.contact(properties={"p": ""})
     builders.contact(properties={})
     source = Source("p", fallback="会员")
-    assert list(session().scalars(sa.select(source.value(source.written)))) == ["会员", "会员"]
+    assert list(current_session().scalars(sa.select(source.value(source.written)))) == ["会员", "会员"]
 
 
 @pytest.mark.parametrize(

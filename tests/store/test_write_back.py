@@ -25,12 +25,12 @@ from tests.fakes import FakeChannel, FakeClock
 FEW, MANY = 20, 6 * SMALL_BATCH
 
 
-def _messages_read(current: Session) -> int:
+def _messages_read(session: Session) -> int:
     """Return how many messages PostgreSQL has read for this connection; SQLite needs no statistics to find an index."""
     if dialect() != "postgresql":
         return 0
     counted = "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname LIKE 'message%'"
-    return int(current.scalar(sa.text(counted)) or 0)
+    return int(session.scalar(sa.text(counted)) or 0)
 
 
 def test_a_batch_of_a_run_that_was_frozen_a_moment_ago_is_written_back_without_reading_the_rest(
@@ -42,8 +42,8 @@ def test_a_batch_of_a_run_that_was_frozen_a_moment_ago_is_written_back_without_r
     builders.contacts(FEW)
     _campaign, first = confirmed(clock.now)
     sending.open_run(first, clock.now)
-    with writing() as current:
-        current.execute(sa.text("ANALYZE"))
+    with writing() as session:
+        session.execute(sa.text("ANALYZE"))
     builders.contacts(MANY)
     campaign, run_id = confirmed(clock.now, channel_id=builders.channel().id)
     sending.open_run(run_id, clock.now)
@@ -52,10 +52,10 @@ def test_a_batch_of_a_run_that_was_frozen_a_moment_ago_is_written_back_without_r
     take_receipts(clock, Receipt(News.DELIVERED, refs(run_id)[1]))
     answers = [Answered(seq, Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows[1:]]
     # when it is written back
-    with writing() as current:
-        before = _messages_read(current)
-        ledger.write_back(current, [ledger.gather(batch, answers)], 0)
-        read = _messages_read(current) - before
+    with writing() as session:
+        before = _messages_read(session)
+        ledger.write_back(session, [ledger.gather(batch, answers)], 0)
+        read = _messages_read(session) - before
     # then its messages are read a few times, and no others
     assert read <= 5 * len(batch.rows) < MANY
     assert (funnel(run_id).delivered, funnel(run_id).accepted) == (1, len(answers))
@@ -70,8 +70,8 @@ def test_messages_are_locked_by_number_whatever_became_of_them(
     answers = [Answered(seq, end, 1) for (seq, _phone, _params), end in zip(batch.rows, ends, strict=True)]
 
     def store() -> None:
-        with app.app_context(), writing() as current:
-            ledger.write_back(current, [ledger.gather(batch, answers)], 0)
+        with app.app_context(), writing() as session:
+            ledger.write_back(session, [ledger.gather(batch, answers)], 0)
 
     lane = Thread(target=store)
     if dialect() == "postgresql":  # SQLite has one writer at a time

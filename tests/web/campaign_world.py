@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.pages import Page
@@ -49,9 +49,9 @@ class World:
 
 
 def stored(campaign_id: int = 0) -> Campaign:
-    session().expire_all()
+    current_session().expire_all()
     query = sa.select(Campaign).order_by(Campaign.id.desc()).limit(1)
-    return session().scalars(query if not campaign_id else query.where(Campaign.id == campaign_id)).one()
+    return current_session().scalars(query if not campaign_id else query.where(Campaign.id == campaign_id)).one()
 
 
 def shown_to_confirm(review: Page) -> dict[str, str]:

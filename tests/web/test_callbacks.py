@@ -15,7 +15,7 @@ from smsapp.channels.http import HttpClient
 from smsapp.services import callback_addresses, callbacks, channels, clock, intake, receipts
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.people import Trail
 from smsapp.store.settings import EXTENSION, settings
 from tests import builders
@@ -129,8 +129,8 @@ def test_a_key_that_was_just_changed_is_believed_at_once(
 
     monkeypatch.setattr(channels.kinds()["gateway"], "verify_callback", verify)
     assert http.post("/callbacks/tok-en", data=b"ACK/Jasmin").status_code == 200
-    with writing() as current:
-        row = current.get_one(ChannelRow, gateway.id)
+    with writing() as session:
+        row = session.get_one(ChannelRow, gateway.id)
         row.settings = row.settings | {"callback_answer": "new"}
     assert http.post("/callbacks/tok-en", data=b"new").status_code == 200
     assert http.post("/callbacks/tok-en", data=b"ACK/Jasmin").status_code == 403
@@ -227,7 +227,7 @@ def test_an_old_address_is_taken_for_a_day_and_then_no_longer(
     moment.forward(hours=0.2)
     assert [http.post(f"/callbacks/{token}", data=b"x").status_code for token in ("tok-en", new)] == [404, 200]
     assert {row.channel_id for row in unread()} == {gateway.id}
-    line = session().query(Trail).filter_by(action="rotate_callback").one()
+    line = current_session().query(Trail).filter_by(action="rotate_callback").one()
     assert (line.by, line.facts) == ("flask channels", {"name": gateway.name, "hours": 24})
 
 

@@ -14,7 +14,7 @@ from smsapp.services import campaigns, clock, sms_templates
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Property
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -87,7 +87,7 @@ def test_from_an_incomplete_draft_to_a_run(olga: Pages, world: World) -> None:
     assert stored(draft.id).status == "sending"
     again = olga.post(f"/campaigns/{draft.id}/review", **confirm)
     assert "not possible any more" in again.said()
-    assert session().scalar(sa.select(sa.func.count()).select_from(Run)) == 1
+    assert current_session().scalar(sa.select(sa.func.count()).select_from(Run)) == 1
 
 
 def test_what_was_typed_comes_back(olga: Pages, world: World) -> None:
@@ -124,14 +124,14 @@ def test_what_cannot_be_read_is_said_and_kept(olga: Pages, world: World, field: 
     if field != "segment":
         assert filled(page)[field] == typed
     assert filled(page)["name"] == "双十一召回"
-    assert session().scalar(sa.select(sa.func.count()).select_from(Campaign)) == 0
+    assert current_session().scalar(sa.select(sa.func.count()).select_from(Campaign)) == 0
 
 
 def test_without_javascript_update_draws_the_page_anew_and_stores_nothing(olga: Pages, world: World) -> None:
     page = olga.post("/campaigns/new", **world.fields(do="look"))
 
     assert "王伟您好" in page.select_one(".bubble").get_text()
-    assert session().scalar(sa.select(sa.func.count()).select_from(Campaign)) == 0
+    assert current_session().scalar(sa.select(sa.func.count()).select_from(Campaign)) == 0
 
 
 def test_htmx_gets_each_part_of_the_form(olga: Pages, world: World) -> None:
@@ -233,8 +233,8 @@ def test_the_review_leads_through_the_recipients(olga: Pages, world: World) -> N
 
 
 def test_the_review_calls_a_property_what_the_form_called_it(olga: Pages, world: World) -> None:
-    session().execute(sa.update(Property).where(Property.name == "name").values(label="姓名"))
-    session().commit()
+    current_session().execute(sa.update(Property).where(Property.name == "name").values(label="姓名"))
+    current_session().commit()
     olga.post("/campaigns/new", **world.fields(do="save"))
 
     page = olga.get(f"/campaigns/{stored().id}/review")
@@ -251,7 +251,7 @@ def test_other_messages_to_the_segment_are_counted_only_if_there_are_several(
         builders.campaign(name=name, status=Status.WAITING, segment_id=world.segment.id, next_due_at=due)
     olga = client.as_("operator", locale="zh_Hans")
     olga.post("/campaigns/new", **world.fields(do="save"))
-    (draft,) = session().scalars(sa.select(Campaign).where(Campaign.status == Status.DRAFT))
+    (draft,) = current_session().scalars(sa.select(Campaign).where(Campaign.status == Status.DRAFT))
 
     assert said in olga.get(f"/campaigns/{draft.id}/review").get_text()
 
@@ -271,9 +271,9 @@ def test_a_template_that_changed_after_the_review_is_not_sent(olga: Pages, world
     one = stored()
     page = olga.get(f"/campaigns/{one.id}/review")
     confirm = shown_to_confirm(page)
-    template = session().get_one(SmsTemplate, world.template.id)
+    template = current_session().get_one(SmsTemplate, world.template.id)
     template.text, template.updated_at = "${name}，换了一句话。", clock.now()
-    session().commit()
+    current_session().commit()
 
     back = olga.post(f"/campaigns/{one.id}/review", **confirm)
 

@@ -14,7 +14,7 @@ from smsapp.domain.message import Status as MessageStatus
 from smsapp.domain.run import RunState
 from smsapp.services import channels, clock, sending
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders, ledgers
@@ -31,7 +31,7 @@ def olga(client: Pages) -> Pages:
 
 
 def run_of(campaign_id: int) -> int:
-    return session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).one()
+    return current_session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).one()
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def test_at_night_button_and_confirmation_say_when_sending_begins(
     monkeypatch.setattr(channels.kinds()["simulator"], "quiet_hours_exempt", False)
     now = clock.now().astimezone(ZoneInfo(ZONE))
     until = now + dt.timedelta(hours=2)
-    with writing() as current:
-        channel = current.get_one(ChannelRow, world.channel.id)
+    with writing() as session:
+        channel = session.get_one(ChannelRow, world.channel.id)
         channel.quiet_from, channel.quiet_until = f"{now - dt.timedelta(hours=1):%H:%M}", f"{until:%H:%M}"
-        current.get_one(SmsTemplate, world.template.id).purpose = "marketing"
+        session.get_one(SmsTemplate, world.template.id).purpose = "marketing"
     olga = client.as_("operator", locale="zh_Hans")
 
     review = olga.post("/campaigns/new", do="review", **world.fields(name="夜里"))
@@ -102,13 +102,13 @@ def test_the_page_of_a_sent_campaign_shows_what_was_confirmed_and_does_not_count
     review = olga.post("/campaigns/new", do="review", **world.fields(name="已发"))
     olga.post(f"/campaigns/{stored().id}/review", **shown_to_confirm(review))
     sent = stored()
-    with writing() as current:
-        campaign = current.merge(sent)
+    with writing() as session:
+        campaign = session.merge(sent)
         campaign.status = Status.SENT
-        run = current.query(Run).filter_by(campaign_id=sent.id).one()
+        run = session.query(Run).filter_by(campaign_id=sent.id).one()
         run.state, run.verdict, run.target, run.planned = RunState.DONE, "sent", 4, 2
         run.started_at = run.finished_at = run.opened_at
-        current.get_one(SmsTemplate, world.template.id).text = "${name}，今天的新文字。"
+        session.get_one(SmsTemplate, world.template.id).text = "${name}，今天的新文字。"
     builders.contacts(30)
     monkeypatch.setattr("smsapp.services.audience.counts", lambda *_given, **_named: pytest.fail("counted again"))
 
@@ -132,7 +132,7 @@ def test_sums_of_a_recurring_campaign_say_over_how_many_sendings(olga: Pages, cl
     missed = {"state": RunState.MISSED, "verdict": "missed"}
     ledgers.run(campaign, [], {}, ledgers.OPENED + dt.timedelta(days=9), **missed)
     ledgers.run(campaign, [], {}, ledgers.OPENED + dt.timedelta(days=10), repeats=run.id, **over)
-    session().commit()
+    current_session().commit()
 
     row = olga.get("/campaigns/").texts(f"#campaign-{campaign.id} td.number")[0]
     report = olga.get(f"/campaigns/{campaign.id}/effect")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from smsapp.domain.campaign import Status
 from smsapp.services import clock
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Run, Tally
 from tests import builders
 from tests.pages import Page, Pages
@@ -35,9 +35,9 @@ def campaign(**given: Any) -> Campaign:
 
 
 def stored(campaign_id: int = 0) -> Campaign:
-    session().expire_all()
+    current_session().expire_all()
     query = sa.select(Campaign).order_by(Campaign.id.desc()).limit(1)
-    return session().scalars(query if not campaign_id else query.where(Campaign.id == campaign_id)).one()
+    return current_session().scalars(query if not campaign_id else query.where(Campaign.id == campaign_id)).one()
 
 
 # -- the list ---------------------------------------------------------------------------------------------------------
@@ -155,10 +155,10 @@ def with_run(one: Campaign, finished: dt.datetime | None = BASE, **tally: int) -
         started_at=BASE,
         finished_at=finished,
     )
-    session().add(run)
-    session().flush()
-    session().add_all([Tally(run_id=run.id, state=state, reason="", n=n) for state, n in counted.items()])
-    session().commit()
+    current_session().add(run)
+    current_session().flush()
+    current_session().add_all([Tally(run_id=run.id, state=state, reason="", n=n) for state, n in counted.items()])
+    current_session().commit()
     return run
 
 
@@ -193,7 +193,7 @@ def test_a_held_run_does_not_look_like_one_that_is_sent(olga: Pages, hold_reason
     one = builders.campaign(status=Status.SENDING)
     run = with_run(one, finished=None, queued=10)
     run.state, run.hold_reason = "held", hold_reason
-    session().commit()
+    current_session().commit()
 
     assert word in olga.get("/campaigns/").texts(f"#campaign-{one.id} .badge-{colour}")
 
@@ -202,7 +202,7 @@ def test_a_send_to_nobody_is_not_a_success_in_green(olga: Pages) -> None:
     one = builders.campaign(status=Status.SENT)
     run = with_run(one, delivered=0)
     run.target = run.planned = 0
-    session().commit()
+    current_session().commit()
 
     page = olga.get("/campaigns/")
 

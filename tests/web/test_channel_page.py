@@ -17,7 +17,7 @@ from smsapp.services.calls import Call
 from smsapp.store import channel_health as store
 from smsapp.store import rate
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from tests import builders, ledgers
 from tests.pages import Pages
 
@@ -31,12 +31,12 @@ def row(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> Channe
 
 
 def counted(row: ChannelRow, now: dt.datetime, **ago: float) -> None:
-    with writing() as current:
+    with writing() as session:
         for counts in (
             {("ok", ""): 900, ("refused", "bad_number"): 60, ("refused", "unknown"): 1},
             {("misconfigured", "balance"): 30, ("unreachable", "network"): 6, ("unclear", "network"): 3},
         ):
-            store.add(current, row.id, counts, now - dt.timedelta(**ago))
+            store.add(session, row.id, counts, now - dt.timedelta(**ago))
 
 
 def test_failures_are_shown_by_class_and_hour(row: ChannelRow, client: Pages, now: dt.datetime) -> None:
@@ -107,8 +107,8 @@ def test_receipts_that_are_late_or_given_up_are_counted_from_the_tallies(
     waiting = ledgers.EVERY_STATE
     assert waiting
     # then
-    found = store.missing_receipts(session(), row.id, now - dt.timedelta(hours=2), now - dt.timedelta(days=7))
-    one = store.missing_receipts(session(), row.id, now, now - dt.timedelta(hours=2))
+    found = store.missing_receipts(current_session(), row.id, now - dt.timedelta(hours=2), now - dt.timedelta(days=7))
+    one = store.missing_receipts(current_session(), row.id, now, now - dt.timedelta(hours=2))
     assert found == one, "each run is counted in its own window"
     assert found[0] > 0
     page = client.as_("operator").get(f"/channels/{row.id}")
@@ -118,10 +118,10 @@ def test_receipts_that_are_late_or_given_up_are_counted_from_the_tallies(
 def test_the_log_shows_what_happened_and_nothing_that_was_in_it(
     row: ChannelRow, client: Pages, now: dt.datetime
 ) -> None:
-    with writing() as current:
+    with writing() as session:
         for number in range(12):
             call = Call("send", 0, 0.083, Check.REFUSED, 100, Outcome.BALANCE, f"{chr(65 + number)} 13800138000", 200)
-            calls.note(current, row.id, None, call, now)
+            calls.note(session, row.id, None, call, now)
     olga = client.as_("operator")
     page = olga.get(f"/channels/{row.id}")
     assert len(page.select('a[href$="/calls"]')) == 1
@@ -139,7 +139,7 @@ def test_a_balance_is_asked_for_and_warned_about_everywhere(
 ) -> None:
     # given a limit for warnings
     row.balance_low = Decimal(100)
-    session().commit()
+    current_session().commit()
     campaign = builders.campaign(channel_id=row.id)
     olga = client.as_("operator")
     assert "尚未查询" in olga.get(f"/channels/{row.id}").get_text()
@@ -183,8 +183,8 @@ def test_the_doctor_names_channels_whose_last_call_failed(
 ) -> None:
     counted(row, now, hours=1)
     assert "Channel 演练 last took a message at 2026-03-02 01:00 UTC." in runner.invoke(args=["doctor"]).output
-    with writing() as current:
-        calls.note(current, row.id, None, Call("send", 0, 1, Check.MISCONFIGURED, 1, Outcome.BALANCE, "51"), now)
+    with writing() as session:
+        calls.note(session, row.id, None, Call("send", 0, 1, Check.MISCONFIGURED, 1, Outcome.BALANCE, "51"), now)
     said = runner.invoke(args=["doctor"])
     assert said.exit_code == 1
     assert "The last call through channel 演练 failed (misconfigured, balance, 51)" in said.output

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from smsapp.services import channels
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Pages
 from tests.web.test_channels import filled
@@ -87,7 +87,7 @@ def test_after_a_change_of_address_every_field_says_what_is_wrong(app: Flask, cl
     again = filled(ada.get(f"/channels/{row.id}/edit"))
     page = ada.post(f"/channels/{row.id}/edit", 422, **(again | {"address_": "ftp://other.example:1"}))
     assert {one["id"] for one in page.select(".field-errors")} == {"address-error", "password-error"}
-    session().expire_all()
+    current_session().expire_all()
     assert channels.row(row.id).settings["address"] == SMPP["address_"]
 
 

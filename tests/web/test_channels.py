@@ -10,7 +10,7 @@ from flask import Flask
 
 from smsapp.services import channels, clock
 from smsapp.store.connections import Connection
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Trail
 from tests import builders
 from tests.pages import Pages
@@ -163,10 +163,10 @@ def test_a_preset_fills_the_form_and_secrets_are_write_only(preset: str, app: Fl
         name: value for name, value in given.items() if name not in {"name_", "password_", "username_"}
     }
     ada.post(f"/channels/{row.id}/edit", **(again | {"sender_": "10690001"}))
-    session().expire_all()
+    current_session().expire_all()
     assert channels.adapter(row.id).values["password"] == "topsecret"
     assert channels.adapter(row.id).values["sender"] == "10690001"
-    facts = [line.facts for line in session().query(Trail).filter_by(noun="channel", action="edit")]
+    facts = [line.facts for line in current_session().query(Trail).filter_by(noun="channel", action="edit")]
     assert facts == [{"name": "网关", "changed": ["sender"]}]
 
 
@@ -184,7 +184,7 @@ def test_another_host_asks_for_the_secrets_again_and_keeps_what_was_typed(app: F
     assert {one["id"] for one in page.select(".field-errors")} == {"url-error", "password-error"}
     assert "sms.example" in page.said()
     assert filled(page)["url_"] == moved
-    session().expire_all()
+    current_session().expire_all()
     assert "sms.example" not in channels.row(row.id).settings["url"]
 
 
@@ -205,7 +205,7 @@ def test_a_channel_is_switched_off_and_on(app: Flask, client: Pages) -> None:
     assert "此通道已停用" in page.said()
     assert channels.choices() == []
     ada.post(f"/channels/{row.id}/active", active="1")
-    session().expire_all()
+    current_session().expire_all()
     assert [one.id for one in channels.choices()] == [row.id]
 
 
@@ -234,8 +234,8 @@ def test_a_channel_with_a_held_connection_tells_how_it_stands_instead_of_a_callb
         builders.kept(Connection(channel_id=row.id, holder="me", until=until, made_for=row.updated_at, up=up,
                                  outcome=outcome, code=code))  # fmt: skip
         text = ada.get(f"/channels/{row.id}").get_text()
-        session().execute(sa.delete(Connection))
-        session().commit()
+        current_session().execute(sa.delete(Connection))
+        current_session().commit()
         return text
 
     page = ada.get(f"/channels/{row.id}")

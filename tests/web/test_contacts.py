@@ -10,7 +10,7 @@ import pytest
 from smsapp.domain.trust import KeyKind
 from smsapp.services import clock, keys
 from smsapp.services.trail import Actor
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from tests import builders
 from tests.uploads import report
 
@@ -133,7 +133,7 @@ def test_an_administrator_makes_and_disables_a_key(client: Any) -> None:
     assert row.key in str(page)
     administrator.post("/keys/", status=422, name="Shop", kind="server", scope="all")
     administrator.post(f"/keys/{row.id}/switch", active="0")
-    session().expire_all()
+    current_session().expire_all()
     assert not keys.key(row.id).active
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Message, Run
 from tests import ledgers
 from tests.pages import Pages
@@ -25,8 +25,10 @@ def over() -> tuple[Campaign, Run]:
 
 
 def states(run: Run) -> list[int]:
-    session().expire_all()
-    return [status for (status,) in session().query(Message.status).filter_by(run_id=run.id).order_by(Message.seq)]
+    current_session().expire_all()
+    return [
+        status for (status,) in current_session().query(Message.status).filter_by(run_id=run.id).order_by(Message.seq)
+    ]
 
 
 def test_every_run_with_doubts_is_listed_with_its_causes(client: Pages) -> None:
@@ -70,7 +72,7 @@ def test_an_operator_is_told_what_may_happen_and_decides_about_all(client: Pages
     assert "Send 55 again" in asked.texts("form.confirm button")
     assert "55 messages are sent again." in told.said()
     assert states(made).count(Status.QUEUED) == 55
-    assert session().get_one(Run, made.id).state == RunState.SENDING
+    assert current_session().get_one(Run, made.id).state == RunState.SENDING
 
 
 def test_ticked_messages_are_decided_alone_and_the_story_says_who_did_it(client: Pages) -> None:

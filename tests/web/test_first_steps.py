@@ -9,7 +9,7 @@ import pytest
 
 from smsapp.services import channels, clock
 from smsapp.services.trail import Actor, note
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.replies import OptOut, Reply
 from smsapp.store.runs import Exclusion, Message
 from tests import builders, ledgers
@@ -96,9 +96,9 @@ def test_the_simulators_page_asks_for_no_address_at_a_provider(client: Pages) ->
 def test_the_audit_log_has_names_links_and_words(client: Pages) -> None:
     ada = client.as_("administrator", "zh_Hans")
     channel = builders.channel(name="演示通道")
-    with writing() as current:
+    with writing() as session:
         note(
-            current,
+            session,
             Actor("administrator-0", ada.person_id),
             "edit",
             "channel",
@@ -106,7 +106,7 @@ def test_the_audit_log_has_names_links_and_words(client: Pages) -> None:
             clock.now(),
             name="演示通道",
         )
-        note(current, Actor("start"), "refuse", "sms_template", 7, clock.now(), by="link")
+        note(session, Actor("start"), "refuse", "sms_template", 7, clock.now(), by="link")
 
     page = ada.get("/trail")
 
@@ -121,12 +121,12 @@ def test_the_audit_log_has_names_links_and_words(client: Pages) -> None:
 def test_the_page_of_a_person_tells_what_was_sent_what_was_not_and_what_came_back(client: Pages) -> None:
     # Given a campaign that reached one person and left another one out
     made = ledgers.run(ledgers.campaign())
-    reached = session().get_one(Message, (made.id, 1))
-    failed = session().query(Message).filter_by(run_id=made.id, reason="switched_off").first()
-    without = session().query(Exclusion).filter_by(run_id=made.id, reason="opted_out").first()
-    with writing() as current:
-        current.add(Reply(phone=reached.phone, text="退订", opt_out=True, received_at=clock.now()))
-        current.add(OptOut(phone=reached.phone, source="reply", at=clock.now()))
+    reached = current_session().get_one(Message, (made.id, 1))
+    failed = current_session().query(Message).filter_by(run_id=made.id, reason="switched_off").first()
+    without = current_session().query(Exclusion).filter_by(run_id=made.id, reason="opted_out").first()
+    with writing() as session:
+        session.add(Reply(phone=reached.phone, text="退订", opt_out=True, received_at=clock.now()))
+        session.add(OptOut(phone=reached.phone, source="reply", at=clock.now()))
     viewer = client.as_("viewer", "en")
 
     page = viewer.get(f"/contacts/{reached.contact_id}")

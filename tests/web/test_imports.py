@@ -14,7 +14,7 @@ from smsapp.services import clock, import_rows, imports
 from smsapp.services.tables.formats import Choice
 from smsapp.services.trail import Actor
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 
 HEAD = "会员号,手机号,姓名\n"
 ROLES = {"role-0": "id", "role-1": "phone", "role-2": "property", "name-2": "nickname", "type-2": "string"}
@@ -49,7 +49,7 @@ def test_a_file_is_mapped_and_imported(client: Any, app: Flask) -> None:
     import_rows.run(row.id, clock.now)
     page = operator.get(f"/contacts/imports/{row.id}")
     assert page.select("[data-hx-trigger]") == []
-    assert session().query(Contact.properties).filter_by(xwho="u1").scalar()["nickname"] == "小明"
+    assert current_session().query(Contact.properties).filter_by(xwho="u1").scalar()["nickname"] == "小明"
     refused = operator.raw.get(f"/contacts/imports/{row.id}/refused.csv").get_data(as_text=True)
     assert "138****8001" in refused
 
@@ -95,7 +95,7 @@ def test_encoding_separator_and_headings_are_changed_beside_the_preview(client: 
     fields = {"role-0": "ignore", "role-1": "id"}
     operator.post(address, encoding="cp1252", delimiter="|", heading_row="0", **fields)
     import_rows.run(row.id, clock.now)
-    assert {xwho for (xwho,) in session().query(Contact.xwho)} == {"x", "1"}
+    assert {xwho for (xwho,) in current_session().query(Contact.xwho)} == {"x", "1"}
 
 
 def test_a_choice_that_does_not_exist_is_said_and_the_file_shown_as_it_was(client: Any) -> None:
@@ -149,8 +149,8 @@ def test_the_file_of_refused_rows_is_corrected_and_imported_again(client: Any) -
         text = text.replace(f",,{number}", f",u{n},{number}")
     again = brought(text)
     assert (again.added, again.refused) == (2, 0)
-    session().expire_all()
-    held = dict(session().query(Contact.xwho, Contact.properties).all())
+    current_session().expire_all()
+    held = dict(current_session().query(Contact.xwho, Contact.properties).all())
     assert {name for properties in held.values() for name in properties} == {"$phone", "差额", "备注"}
     assert held["u1"] == {"$phone": "13800138001", "差额": -12.5, "备注": "=甲+乙"}
     assert held["u2"] == {"$phone": "13800138002", "差额": 3, "备注": "一,二\n三"}
@@ -162,7 +162,7 @@ def test_a_file_of_refused_rows_of_a_file_without_headings_names_its_columns(cli
     assert text.splitlines()[0].split(",")[2:] == ["$phone", "column_2", "column_3"]
     again = brought(text.replace(",12,", ",13800138012,"))
     assert (again.added, again.refused) == (1, 0)
-    assert session().query(Contact.properties).filter_by(xwho="+8613800138012").scalar()["column_2"] == "李四"
+    assert current_session().query(Contact.properties).filter_by(xwho="+8613800138012").scalar()["column_2"] == "李四"
 
 
 def test_whoever_uploaded_a_file_gets_its_refused_rows_as_they_were(client: Any) -> None:

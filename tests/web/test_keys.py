@@ -14,7 +14,7 @@ from smsapp.services.trail import Actor
 from smsapp.store import contacts
 from smsapp.store import proposals as rows
 from smsapp.store.contacts import Contact, Property
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.intake import AppKey
 from smsapp.store.proposals import Proposal, Proposed
 from tests import builders
@@ -51,10 +51,10 @@ def test_rules_of_a_public_key_are_made_and_taken_back(client: Any) -> None:
     administrator.get(f"/keys/{row.id}")
     fields = {"name": "网站", "scope": "all", "new_rule_name": "city", "new_rule": "accept"}
     administrator.post(f"/keys/{row.id}", **fields)
-    session().expire_all()
+    current_session().expire_all()
     assert keys.key(row.id).rules == {"city": "accept"}
     administrator.post(f"/keys/{row.id}", name="网站", scope="all", **{"rule.city": "ask"})
-    session().expire_all()
+    current_session().expire_all()
     assert keys.key(row.id).rules == {}
 
 
@@ -65,17 +65,17 @@ def test_names_that_a_public_key_brought_are_shown_and_taken_over(client: Any) -
     administrator = client.as_("administrator")
     assert "color" in administrator.get(f"/keys/{row.id}").get_text()
     administrator.post(f"/keys/{row.id}/take-over")
-    session().expire_all()
-    assert session().query(Property.app_key_id).filter_by(name="color").scalar() is None
+    current_session().expire_all()
+    assert current_session().query(Property.app_key_id).filter_by(name="color").scalar() is None
 
 
 def test_a_file_vouches_for_the_properties_that_it_has(app: Flask) -> None:
     row = made()
     builders.known_property("color", app_key_id=row.id)
-    with writing() as current:
-        contacts.add_properties(current, {"color": Type.STRING}, clock.now())
-    session().expire_all()
-    assert session().query(Property.app_key_id).filter_by(name="color").scalar() is None
+    with writing() as session:
+        contacts.add_properties(session, {"color": Type.STRING}, clock.now())
+    current_session().expire_all()
+    assert current_session().query(Property.app_key_id).filter_by(name="color").scalar() is None
 
 
 def test_a_server_key_in_a_page_and_a_public_key_in_a_server_are_advised_against(client: Any) -> None:
@@ -109,15 +109,15 @@ def test_commands_list_accept_and_reject_proposals(app: Flask, runner: FlaskCliR
     builders.known_property("city")
     for n in range(2):
         builders.contact(f"u{n}", properties={"city": "广州", "note": "a"})
-        with writing() as current:
+        with writing() as session:
             proposed = [Proposed(f"u{n}", row.id, name, old, "new") for name, old in (("city", "广州"), ("note", "a"))]
-            rows.add(current, proposed, clock.now())
+            rows.add(session, proposed, clock.now())
     listed = runner.invoke(args=["proposals", "list", "--property", "city"]).stdout
     assert listed.count("city") == 2
     assert "广州" not in listed
     assert runner.invoke(args=["proposals", "accept", "--property", "city"]).stdout.startswith("2 accepted")
     assert runner.invoke(args=["proposals", "reject", "--key", row.key]).stdout == "2 rejected\n"
     assert runner.invoke(args=["proposals", "reject", "--key", "unknown"]).exit_code == 1
-    session().expire_all()
-    assert session().query(Proposal).count() == 0
-    assert session().query(Contact.properties).filter_by(xwho="u1").scalar() == {"city": "new", "note": "a"}
+    current_session().expire_all()
+    assert current_session().query(Proposal).count() == 0
+    assert current_session().query(Contact.properties).filter_by(xwho="u1").scalar() == {"city": "new", "note": "a"}

@@ -330,9 +330,9 @@ def test_the_details_of_the_trail_are_in_words(client: Pages) -> None:
         {"changed": ["rate", "phone_property", "api_key"], "role": "viewer", "sees_numbers": False},
         {"counts": {"added": 2, "refused": 1}, "group": "delivered", "cause": "worker_lost", "run": None},
     ]
-    with writing() as current:
+    with writing() as session:
         for one in facts:
-            note(current, by, "edit", "campaign", 1, clock.now(), **one)
+            note(session, by, "edit", "campaign", 1, clock.now(), **one)
     assert set(ada.get("/trail").texts(".trail-facts > span")) >= {
         "Name Spring",
         "Next send 2 Mar 2026 10:00",

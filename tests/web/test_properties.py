@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smsapp.services import clock, properties
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Pages
 
@@ -32,8 +32,8 @@ def test_two_properties_of_one_label_are_told_and_merged(client: Pages) -> None:
     assert done.select_one("#property-changes progress") is not None
     while unfinished := properties.store.open_changes():
         properties.run(unfinished[0].id, clock.now)
-    session().expire_all()
-    held = {row.xwho: row.properties for row in session().query(Contact)}
+    current_session().expire_all()
+    held = {row.xwho: row.properties for row in current_session().query(Contact)}
     assert held == {"a": {"$name": "陈涛"}, "b": {"$name": "李娜"}}
     after = admin.get("/properties/")
     assert "means the same" not in after.get_text()

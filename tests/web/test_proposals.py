@@ -11,21 +11,21 @@ from smsapp.services import clock, keys
 from smsapp.services.trail import Actor
 from smsapp.store import proposals as rows
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.proposals import Proposal, Proposed
 from tests import builders
 
 
 def propose(xwho: str = "u1", name: str = "$phone", old: object = "13800138000", new: object = "13900139000") -> int:
     key = next(iter(keys.listed()), None) or keys.create("商城网站", KeyKind.BROWSER, Actor("test"), clock.now())
-    with writing() as current:
-        rows.add(current, [Proposed(xwho, key.id, name, old, new)], clock.now())
-    return int(session().query(Proposal.id).order_by(Proposal.id.desc()).limit(1).scalar())
+    with writing() as session:
+        rows.add(session, [Proposed(xwho, key.id, name, old, new)], clock.now())
+    return int(current_session().query(Proposal.id).order_by(Proposal.id.desc()).limit(1).scalar())
 
 
 def held(xwho: str = "u1") -> dict[str, Any]:
-    session().expire_all()
-    found: dict[str, Any] = session().query(Contact.properties).filter_by(xwho=xwho).scalar()
+    current_session().expire_all()
+    found: dict[str, Any] = current_session().query(Contact.properties).filter_by(xwho=xwho).scalar()
     return found
 
 
@@ -71,7 +71,7 @@ def test_everything_of_a_filter_is_accepted_after_a_question(client: Any, app: F
     late = propose("u0", new="13700137000")
     operator.post("/contacts/proposals/all", **{name: value for name, value in fields.items() if name != "csrf_token"})
     assert [held(f"u{n}")["$phone"] for n in range(3)] == ["13800138000", "13900139000", "13900139000"]
-    assert session().query(Proposal.id).scalar() == late
+    assert current_session().query(Proposal.id).scalar() == late
 
 
 def test_nothing_chosen_is_told(client: Any) -> None:

@@ -10,7 +10,7 @@ from smsapp.services import channels, clock, people
 from smsapp.services.trail import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Property
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Page, Pages
 
@@ -71,10 +71,10 @@ def test_a_draft_typed_before_the_session_ended_is_there_after_signing_in(app: F
     assert filled.select_one("#name")["value"] == "双十一召回"
     assert filled.select_one("#segment option[selected]")["value"] == str(segment.id)
     assert filled.select_one("#time")["value"] == "09:30:15"
-    assert session().query(Campaign).count() == 0, "showing a form saves nothing"
+    assert current_session().query(Campaign).count() == 0, "showing a form saves nothing"
     saved = sent(browser, "/campaigns/new", typed | {"csrf_token": token(filled)})
     assert saved.response.status_code == 303
-    assert session().query(Campaign).one().name == "双十一召回"
+    assert current_session().query(Campaign).one().name == "双十一召回"
 
 
 def test_wrong_passwords_do_not_lose_it_either(app: Flask, olga: str) -> None:
@@ -122,8 +122,8 @@ def test_an_action_is_not_carried_out_by_signing_in(app: Flask, olga: str) -> No
     browser = app.test_client()
     filled = signed_in_again(browser, sent(browser, f"/campaigns/{campaign.id}/stop", {"really": "1"}), olga)
     assert filled.response.status_code == 200
-    session().expire_all()
-    assert session().get_one(Campaign, campaign.id).status == "waiting"
+    current_session().expire_all()
+    assert current_session().get_one(Campaign, campaign.id).status == "waiting"
 
 
 def test_another_site_cannot_fill_in_a_form(app: Flask) -> None:

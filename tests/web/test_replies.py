@@ -22,10 +22,10 @@ def arrived(app, now):
     channel = builders.channel(name="乐信通")
 
     def call(*texts, phone="13800138000"):
-        with writing() as current:
+        with writing() as session:
             for position, text in enumerate(texts):
                 number = phone or f"138{position:08d}"
-                replies.take(current, channel.id, None, position, Incoming(phone=number, text=text), now)
+                replies.take(session, channel.id, None, position, Incoming(phone=number, text=text), now)
 
     return call
 

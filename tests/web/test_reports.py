@@ -15,7 +15,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS
 from smsapp.domain.run import RunState
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Trail
 from smsapp.store.runs import Message
 from tests import builders, ledgers
@@ -32,7 +32,7 @@ def number_at(page: Page, where: str) -> int:
 
 
 def first_phone(run_id: int) -> str:
-    return session().get_one(Message, (run_id, 1)).phone
+    return current_session().get_one(Message, (run_id, 1)).phone
 
 
 def rows_of(text: str) -> list[list[str]]:
@@ -238,8 +238,8 @@ def test_one_message_is_shown_as_it_was_sent_with_the_persons_number_masked_in_i
     made = ledgers.run(campaign)
     number = first_phone(made.id)
     made.template = ledgers.TEMPLATE | {"mapping": {"name": {"fixed": number}, "code": {"fixed": "A100"}}}
-    session().get_one(Message, (made.id, 1)).params = None
-    session().commit()
+    current_session().get_one(Message, (made.id, 1)).params = None
+    current_session().commit()
 
     page = client.as_("viewer").get(f"/campaigns/{campaign.id}/runs/{made.id}/messages/1")
     piece = client.as_("viewer").get(f"/campaigns/{campaign.id}/runs/{made.id}/messages/1", htmx=True)
@@ -253,8 +253,8 @@ def test_an_export_has_everybody_masked_for_an_operator_and_leaves_a_line(client
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
     number = first_phone(made.id)
-    session().get_one(Contact, session().get_one(Message, (made.id, 1)).contact_id).xwho = f"m-{number}"
-    session().commit()
+    current_session().get_one(Contact, current_session().get_one(Message, (made.id, 1)).contact_id).xwho = f"m-{number}"
+    current_session().commit()
     operator = client.as_("operator", "en")
 
     answer = operator.raw.post(
@@ -269,15 +269,15 @@ def test_an_export_has_everybody_masked_for_an_operator_and_leaves_a_line(client
     assert rows[1][:4] == [rows[1][0], f"138****{number[-4:]}", "Delivered", ""]
     assert rows[1][0] == f"m-138****{number[-4:]}"
     assert number[3:] not in text
-    assert [line.action for line in session().query(Trail)] == ["export"]
+    assert [line.action for line in current_session().query(Trail)] == ["export"]
 
 
 @pytest.mark.parametrize(("role", "masked"), [("operator", True), ("administrator", False)])
 def test_an_export_masks_numbers_in_codes_and_provider_ids_too(client: Pages, role: str, masked: bool) -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign, [(Status.REFUSED, "our_fault", "no such subscriber 139:7777:6669", 1)], {})
-    session().get_one(Message, (made.id, 1)).provider_ref = "sms-13977776669"
-    session().commit()
+    current_session().get_one(Message, (made.id, 1)).provider_ref = "sms-13977776669"
+    current_session().commit()
     reader = client.as_(role)
 
     answer = reader.raw.post(f"/campaigns/{campaign.id}/effect/export", data={"csrf_token": reader.token()})
@@ -402,9 +402,9 @@ def test_a_campaign_that_does_not_exist_is_not_found(app: Flask, client: Pages) 
 def test_a_contact_deleted_since_is_named_as_such(client: Pages) -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 1)], {})
-    contact_id = session().get_one(Message, (made.id, 1)).contact_id
-    session().delete(session().get_one(builders.Contact, contact_id))
-    session().commit()
+    contact_id = current_session().get_one(Message, (made.id, 1)).contact_id
+    current_session().delete(current_session().get_one(builders.Contact, contact_id))
+    current_session().commit()
 
     page = client.as_("viewer", "en").get(f"/campaigns/{campaign.id}/effect")
 

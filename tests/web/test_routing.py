@@ -11,7 +11,7 @@ from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders, ledgers
@@ -69,8 +69,8 @@ def olga(client: Pages) -> Pages:
 
 
 def latest() -> Campaign:
-    session().expire_all()
-    return session().scalars(sa.select(Campaign).order_by(Campaign.id.desc()).limit(1)).one()
+    current_session().expire_all()
+    return current_session().scalars(sa.select(Campaign).order_by(Campaign.id.desc()).limit(1)).one()
 
 
 def test_the_counterpart_is_suggested_and_confirmed_on_the_review(olga: Pages, world: World) -> None:
@@ -127,12 +127,12 @@ def test_an_operator_moves_a_held_run_and_the_page_says_so(olga: Pages, world: W
     assert "The rest goes on through the other channel." in page.said()
     assert "3 messages to 备用 A person decided it" in " ".join(page.texts("#routing"))
     assert "2 accepted" in page.texts("#routing dd")[0]
-    moved = session().scalars(sa.select(Run).where(Run.repeats == made.id)).one()
+    moved = current_session().scalars(sa.select(Run).where(Run.repeats == made.id)).one()
     assert (moved.planned, moved.channel_id) == (3, world.second.id)
     assert "Through 备用" in page.texts("#runs .cell-note")
     # Nothing is left of the first run, so it is over and offers nothing any more.
-    session().expire_all()
-    assert session().get_one(Run, made.id).state == RunState.DONE
+    current_session().expire_all()
+    assert current_session().get_one(Run, made.id).state == RunState.DONE
     late = olga.post(f"/campaigns/{campaign.id}/runs/{made.id}/route")
     assert "moved on meanwhile" in late.said()
 
@@ -141,7 +141,7 @@ def test_a_counterpart_that_is_gone_is_said_when_somebody_asks_for_it(olga: Page
     campaign = world.campaign()
     made = ledgers.run(campaign, [(Status.QUEUED, "", "", 3)], {}, state=RunState.HELD, hold_reason="paused")
     world.same.audit = "refused"
-    session().commit()
+    current_session().commit()
 
     page = olga.post(f"/campaigns/{campaign.id}/runs/{made.id}/route")
 

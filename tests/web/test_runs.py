@@ -7,7 +7,7 @@ import pytest
 from smsapp.domain.message import Status
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.store.campaigns import Campaign
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.people import Trail
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
@@ -21,7 +21,7 @@ def test_an_operator_pauses_a_run_and_lets_it_go_on(client: Pages) -> None:
     operator = client.as_("operator", "en")
 
     paused = operator.post(f"/campaigns/{campaign.id}/runs/{made.id}/pause")
-    state = session().get_one(Run, made.id, populate_existing=True).state
+    state = current_session().get_one(Run, made.id, populate_existing=True).state
     going = operator.post(f"/campaigns/{campaign.id}/runs/{made.id}/resume")
 
     assert state == RunState.HELD
@@ -29,8 +29,8 @@ def test_an_operator_pauses_a_run_and_lets_it_go_on(client: Pages) -> None:
     assert "3 at the provider, 5 not sent, 2 unconfirmed." in " ".join(paused.texts(".state")[0].split())
     assert paused.select("form[action$=resume]")
     assert "It goes on" in going.said()
-    assert session().get_one(Run, made.id, populate_existing=True).state == RunState.SENDING
-    assert [line.action for line in session().query(Trail).order_by(Trail.id)] == ["pause", "resume"]
+    assert current_session().get_one(Run, made.id, populate_existing=True).state == RunState.SENDING
+    assert [line.action for line in current_session().query(Trail).order_by(Trail.id)] == ["pause", "resume"]
 
 
 def test_ending_says_first_what_it_cannot_take_back(client: Pages) -> None:
@@ -43,7 +43,7 @@ def test_ending_says_first_what_it_cannot_take_back(client: Pages) -> None:
 
     assert "End sending, cancel 5 messages" in asked.texts("form.confirm button")
     assert "22 have been accepted and 3 are at the provider" in asked.texts("form.confirm")[0]
-    assert session().get_one(Run, made.id, populate_existing=True).state in {RunState.ENDING, RunState.DONE}
+    assert current_session().get_one(Run, made.id, populate_existing=True).state in {RunState.ENDING, RunState.DONE}
 
 
 def test_an_ended_run_has_cancelled_what_had_not_left(client: Pages) -> None:
@@ -76,7 +76,7 @@ def test_an_operator_accepts_the_audience_that_was_shown(client: Pages) -> None:
     assert "Accept and send 350 messages" in asked.texts("form button")
     assert "nothing was changed" in outdated.said()
     assert "These people are accepted" in accepted.said()
-    assert session().get_one(Run, made.id, populate_existing=True).state == RunState.OPEN
+    assert current_session().get_one(Run, made.id, populate_existing=True).state == RunState.OPEN
     client.as_("viewer").post(address, status=403, seen="x")
 
 
@@ -90,7 +90,7 @@ def test_who_comes_too_late_is_told_and_changes_nothing(client: Pages, action: s
 
     assert "moved on meanwhile" in page.said()
     assert not page.select(".state-actions")
-    assert session().get_one(Run, made.id, populate_existing=True).state == RunState.DONE
+    assert current_session().get_one(Run, made.id, populate_existing=True).state == RunState.DONE
 
 
 def test_a_viewer_sees_no_buttons_and_may_not_press_them(client: Pages) -> None:
@@ -109,7 +109,7 @@ def test_a_run_of_another_campaign_is_not_touched(client: Pages) -> None:
 
     client.as_("operator").post(f"/campaigns/{other.id}/runs/{made.id}/pause", status=404)
 
-    assert session().get_one(Run, made.id, populate_existing=True).state == RunState.SENDING
+    assert current_session().get_one(Run, made.id, populate_existing=True).state == RunState.SENDING
 
 
 def _sent() -> tuple[Campaign, Run]:
@@ -117,9 +117,9 @@ def _sent() -> tuple[Campaign, Run]:
     lots = [(Status.DELIVERED, "", "", 2), (Status.UNDELIVERED, "switched_off", "MK:0010", 3)]
     ended = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
     made = ledgers.run(campaign, [*lots, (Status.REFUSED, "bad_number", "E", 1)], {}, **ended)
-    template = session().get_one(SmsTemplate, campaign.template_id)
+    template = current_session().get_one(SmsTemplate, campaign.template_id)
     campaign.confirmed_template = {"text": template.text, "signature": template.signature}
-    session().commit()
+    current_session().commit()
     return campaign, made
 
 
@@ -137,14 +137,14 @@ def test_an_operator_sends_again_to_those_who_can_be_retried(client: Pages) -> N
     assert "at once" in asked.texts(".facts dd")
     assert "written to again" in done.said()
     assert "Somebody was faster" in late.said()
-    assert [run.repeats for run in session().query(Run).order_by(Run.id)] == [None, made.id]
+    assert [run.repeats for run in current_session().query(Run).order_by(Run.id)] == [None, made.id]
     assert done.select_one("#runs .cell-note") is not None
 
 
 def test_a_changed_template_is_said_before_anything_is_sent_again(client: Pages) -> None:
     campaign, made = _sent()
     campaign.confirmed_template = {"text": "another", "signature": ""}
-    session().commit()
+    current_session().commit()
 
     asked = client.as_("operator", "en").get(f"/campaigns/{campaign.id}/runs/{made.id}/again")
 

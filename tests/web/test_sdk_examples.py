@@ -18,7 +18,7 @@ from smsapp.domain.trust import KeyKind
 from smsapp.services import clock, contacts, keys, uploads
 from smsapp.services.trail import Actor
 from smsapp.store.contacts import Contact, add_properties
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.web.keys import SDKS
 
 PAIR = re.compile(r"""["']?(\$?[A-Za-z_]+)["']?\s*(?::|=>|,)\s*("[^"]*"|\d+|true|false)""")
@@ -58,8 +58,8 @@ def shown(example: str) -> dict[str, Any]:
 def test_what_an_example_sends_is_kept(sdk: str, kind: KeyKind, app: Flask, client: Any) -> None:
     # given the catalogue of the demo, and the example as the page shows it
     app.extensions.pop(uploads.EXTENSION, None)
-    with writing() as current:
-        add_properties(current, DEMO, clock.now())
+    with writing() as session:
+        add_properties(session, DEMO, clock.now())
     key = keys.create("Shop", kind, Actor("test"), clock.now()).key
     page = client.as_("administrator").get(f"/keys/guide?key={key}&sdk={sdk}")
     example = page.select_one("pre.record").get_text()
@@ -75,7 +75,7 @@ def test_what_an_example_sends_is_kept(sdk: str, kind: KeyKind, app: Flask, clie
     uploads.apply_waiting(clock.now())
 
     # then everything in it is kept, the number can be read, and nothing is refused
-    contact = session().query(Contact).filter_by(xwho="u1001").one()
+    contact = current_session().query(Contact).filter_by(xwho="u1001").one()
     assert contact.properties == properties
     assert contact.phones == {"$phone": "+8613800138000"}
     assert contacts.bad_records() == []

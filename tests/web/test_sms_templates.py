@@ -11,7 +11,7 @@ from smsapp.channels.simulator import Simulator
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
 from smsapp.services import sms_templates
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.sms_templates import keep_signatures
 from tests import builders
 
@@ -78,8 +78,8 @@ def test_the_preview_follows_the_typing(operator, channel):
 
 def test_a_signature_the_provider_does_not_list_is_told_while_the_text_is_typed(operator, channel):
     made = builders.template(channel.id)
-    with writing() as current:
-        keep_signatures(current, channel.id, [{"name": "青禾", "audit": "approved", "audit_reason": ""}])
+    with writing() as session:
+        keep_signatures(session, channel.id, [{"name": "青禾", "audit": "approved", "audit_reason": ""}])
     page = operator.post("/templates/new", check="1", **fields(channel))
     assert "青禾商城" in page.select_one(".preview-problems").text
     for_an_old_one = operator.get(f"/templates/{made.id}/edit").select_one("input[name=channel]")["value"]
@@ -208,7 +208,7 @@ def test_a_person_says_what_a_text_is_for(client):
     operator = client.as_("operator", "en")
     assert "What is this text for?" in " ".join(operator.get(f"/templates/{found.id}").texts("main"))
     operator.post(f"/templates/{found.id}/purpose", seen=found.mark, purpose="notification")
-    session().refresh(found)
+    current_session().refresh(found)
     assert found.purpose == "notification"
 
 

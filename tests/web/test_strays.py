@@ -26,8 +26,8 @@ def row(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> Channe
 
 
 def keep(row: ChannelRow, at: dt.datetime, *said: dict[str, Any]) -> None:
-    with writing() as current:
-        strays.keep(current, [BLANK | {"channel_id": row.id} | one for one in said], at)
+    with writing() as session:
+        strays.keep(session, [BLANK | {"channel_id": row.id} | one for one in said], at)
 
 
 def test_each_says_what_came_whom_it_is_about_and_how_long_its_message_is_looked_for(

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from smsapp.services import clock, contacts, uploads
 from smsapp.store.contacts import Contact
-from smsapp.store.db import session
+from smsapp.store.db import current_session
 from smsapp.store.intake import AppKey
 from tests.domain.test_ark import PYTHON_SDK
 
@@ -24,8 +24,8 @@ KEY = "demo-appkey"
 
 @pytest.fixture
 def sdk(app: Flask, now: dt.datetime) -> FlaskClient:
-    session().add(AppKey(key=KEY, name="Demo", active=True, created_at=now))
-    session().commit()
+    current_session().add(AppKey(key=KEY, name="Demo", active=True, created_at=now))
+    current_session().commit()
     app.extensions.pop(uploads.EXTENSION, None)
     return app.test_client()
 
@@ -41,7 +41,7 @@ def record(xwho: str = "u1001", what: str = "$profile_set", **context: Any) -> d
 
 def held(xwho: str) -> Any:
     uploads.apply_waiting(clock.now())
-    return session().query(Contact.properties).filter_by(xwho=xwho).scalar()
+    return current_session().query(Contact.properties).filter_by(xwho=xwho).scalar()
 
 
 def test_the_python_sdk_reports_a_profile(sdk: FlaskClient) -> None:
@@ -54,7 +54,7 @@ def test_the_python_sdk_reports_a_profile(sdk: FlaskClient) -> None:
         "hobby": ["跑步", "读书"],
         "vip": True,
     }
-    assert session().query(AppKey.last_used_at).scalar() is not None
+    assert current_session().query(AppKey.last_used_at).scalar() is not None
 
 
 def test_the_node_sdk_reports_plain_json(sdk: FlaskClient) -> None:

@@ -11,7 +11,7 @@ from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
 from smsapp.services import sending
 from smsapp.store import ledger
-from smsapp.store.db import session, writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
@@ -40,16 +40,16 @@ def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
     """Freeze the run's audience at `now`, let every message come to its end, close the run."""
     sending.open_run(run_id, now)
     begun = int(now.timestamp())
-    with writing() as current:
-        _answer(current, run_id, fates, parts, begun)
-        current.execute(sa.update(Batch).where(Batch.run_id == run_id).values(state=BatchState.DONE, attempts=1))
-        _count(current, run_id)
-        _chart(current, run_id)
-    planned = session().scalar(sa.select(Run.planned).where(Run.id == run_id)) or 0
+    with writing() as session:
+        _answer(session, run_id, fates, parts, begun)
+        session.execute(sa.update(Batch).where(Batch.run_id == run_id).values(state=BatchState.DONE, attempts=1))
+        _count(session, run_id)
+        _chart(session, run_id)
+    planned = current_session().scalar(sa.select(Run.planned).where(Run.id == run_id)) or 0
     sending.close_if_over(run_id, now + dt.timedelta(seconds=planned // PER_SECOND + 2))
 
 
-def _answer(current: Session, run_id: int, fates: Fates, parts: int, begun: int) -> None:
+def _answer(session: Session, run_id: int, fates: Fates, parts: int, begun: int) -> None:
     """Give every message of the run its fate, by its number alone: the same every time, without a pattern to see."""
     lot = (Message.seq * Message.seq % 1009 * (17 + run_id) + Message.seq * 7919 + run_id * 104729) % 1000
     whens, reasons, above = [], [], 0
@@ -58,7 +58,7 @@ def _answer(current: Session, run_id: int, fates: Fates, parts: int, begun: int)
         whens.append((lot < above, sa.literal(int(status))))
         reasons.append((lot < above, sa.literal(str(reason)) if reason else sa.null()))
     answered = begun + (Message.seq - Message.seq % PER_SECOND) / PER_SECOND
-    current.execute(
+    session.execute(
         sa.update(Message)
         .where(Message.run_id == run_id)
         .values(
@@ -72,34 +72,34 @@ def _answer(current: Session, run_id: int, fates: Fates, parts: int, begun: int)
     # Most receipts come within minutes, the last ones much later: the square of an even draw.
     wait = (Message.seq * 6133 + run_id * 7) % 1000
     late = wait * wait // 1000 * LAST_RECEIPT // 1000 + 2
-    current.execute(sa.update(Message).where(Message.run_id == run_id, accepted).values(parts=parts))
-    current.execute(
+    session.execute(sa.update(Message).where(Message.run_id == run_id, accepted).values(parts=parts))
+    session.execute(
         sa.update(Message).where(Message.run_id == run_id, heard).values(receipt_at=Message.answered_at + late)
     )
     refused = sa.and_(Message.run_id == run_id, Message.reason.is_not(None))
-    current.execute(sa.update(Message).where(refused).values(code="SIM-" + sa.func.upper(Message.reason)))
+    session.execute(sa.update(Message).where(refused).values(code="SIM-" + sa.func.upper(Message.reason)))
     billed = sa.select(sa.func.coalesce(sa.func.sum(Message.parts), 0)).where(Message.run_id == run_id)
-    current.execute(sa.update(Run).where(Run.id == run_id).values(parts=billed.scalar_subquery()))
+    session.execute(sa.update(Run).where(Run.id == run_id).values(parts=billed.scalar_subquery()))
 
 
-def _count(current: Session, run_id: int) -> None:
+def _count(session: Session, run_id: int) -> None:
     """Make the tallies anew from the messages; the exclusions are counted already."""
-    current.execute(sa.delete(Tally).where(Tally.run_id == run_id, Tally.state != EXCLUDED))
-    found = current.execute(
+    session.execute(sa.delete(Tally).where(Tally.run_id == run_id, Tally.state != EXCLUDED))
+    found = session.execute(
         sa.select(Message.status, Message.reason, sa.func.count())
         .where(Message.run_id == run_id)
         .group_by(Message.status, Message.reason)
     ).all()
-    ledger.shift(current, run_id, {(ledger.name(Status(status)), reason or ""): n for status, reason, n in found})
+    ledger.shift(session, run_id, {(ledger.name(Status(status)), reason or ""): n for status, reason, n in found})
 
 
-def _chart(current: Session, run_id: int) -> None:
+def _chart(session: Session, run_id: int) -> None:
     bucket = (Message.receipt_at - Message.receipt_at % BUCKET_SECONDS).label("bucket")
-    found = current.execute(
+    found = session.execute(
         sa.select(bucket, Message.status, sa.func.count())
         .where(Message.run_id == run_id, Message.receipt_at.is_not(None))
         .group_by(bucket, Message.status)
     ).all()
     rows = [{"run_id": run_id, "bucket": at, "state": ledger.name(Status(status)), "n": n} for at, status, n in found]
     if rows:
-        current.execute(sa.insert(ReceiptBucket), rows)
+        session.execute(sa.insert(ReceiptBucket), rows)

@@ -27,7 +27,7 @@ from smsapp.store import contacts, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
-from smsapp.store.db import as_json, session, writing
+from smsapp.store.db import as_json, current_session, writing
 from smsapp.store.runs import Message
 
 BY = Actor("flask demo")
@@ -44,7 +44,7 @@ Progress = Callable[[int], None]
 def is_empty() -> bool:
     """Say whether nobody has put anything here yet: demo data never lies among real data."""
     return not any(
-        session().scalar(sa.select(sa.exists().select_from(table))) for table in (Contact, ChannelRow, Campaign)
+        current_session().scalar(sa.select(sa.exists().select_from(table))) for table in (Contact, ChannelRow, Campaign)
     )
 
 
@@ -93,16 +93,16 @@ def _add_keys(then: dt.datetime) -> int:
 
 def _add_people(source: Source, now: dt.datetime, progress: Progress) -> None:
     then = source.at
-    with writing() as current:
+    with writing() as session:
         types = {name: kind for name, (kind, _) in crowd.PROPERTIES.items()}
-        contacts.add_properties(current, types, then, {name: label for name, (_, label) in crowd.PROPERTIES.items()})
+        contacts.add_properties(session, types, then, {name: label for name, (_, label) in crowd.PROPERTIES.items()})
     rows: list[tuple[str, str, str]] = []
     for n, (xwho, held) in enumerate(crowd.people(PEOPLE, SEED, now.date()), start=1):
         phones = {PHONE: normalise(held[PHONE])} if PHONE in held else {}
         rows.append((xwho, as_json(held), as_json(phones)))
         if len(rows) == AT_ONCE or n == PEOPLE:
-            with writing() as current:
-                contacts.merge(current, rows, source.as_text(), then)
+            with writing() as session:
+                contacts.merge(session, rows, source.as_text(), then)
             progress(len(rows))
             rows = []
 
@@ -244,7 +244,7 @@ def _parts(code: str) -> int:
 def _send_then(shop: Shop, name: str, segment: str, code: str, then: dt.datetime, fates: past.Fates) -> int:
     """Tell of a campaign that was sent at once, at `then`."""
     campaign_id = _confirm(shop.draft(name, segment, code, Schedule(Kind.NOW, ZONE)), then)
-    run = runs.latest(session(), campaign_id)
+    run = runs.latest(current_session(), campaign_id)
     if run is not None:
         past.play(run.id, fates, _parts(code), then)
     return campaign_id
@@ -274,7 +274,7 @@ def _tell_weekly(shop: Shop, now: dt.datetime) -> None:
         if run_id is None:
             break
         past.play(run_id, past.USUAL, _parts("QH-1001"), due)
-        session().expire_all()
+        current_session().expire_all()
 
 
 WORDS = (
@@ -296,15 +296,15 @@ WORDS = (
 
 def _hear_replies(shop: Shop, campaign_id: int, then: dt.datetime) -> None:
     """Let some of those who got the message answer; a few do not want any more."""
-    run = runs.latest(session(), campaign_id)
+    run = runs.latest(current_session(), campaign_id)
     if run is None:
         return
     asked = sa.select(Message.phone).where(Message.run_id == run.id, Message.seq % 397 == 5).order_by(Message.seq)
-    phones = session().scalars(asked).all()
-    with writing() as current:
+    phones = current_session().scalars(asked).all()
+    with writing() as session:
         for n, phone in enumerate(phones):
             reply = Reply(phone=phone, text=WORDS[n % len(WORDS)])
-            replies.take(current, shop.channel_id, None, n, reply, then + dt.timedelta(minutes=7 * n))
+            replies.take(session, shop.channel_id, None, n, reply, then + dt.timedelta(minutes=7 * n))
 
 
 def _prepare_future(shop: Shop, now: dt.datetime) -> None:
