@@ -46,7 +46,7 @@ class JobWorker(Worker):
 
     def perform_job(self, job: Job, *args: Any, **kwargs: Any) -> bool:
         """Run in the forked child: one job, one application context, one line in the log."""
-        signal.signal(signal.SIGTERM, lambda *_: stopping.want())
+        signal.signal(signal.SIGTERM, lambda *_: stopping.request())
         begun = time.monotonic()
         with self.app.app_context():
             done = super().perform_job(job, *args, **kwargs)
@@ -73,7 +73,7 @@ class JobWorker(Worker):
             limit.start()
 
 
-def spare_the_collector() -> None:
+def tune_gc_for_bulk_work() -> None:
     """Have Python's garbage collector look more rarely, and never through what is loaded by now.
 
     It need not look through all that for each few thousand messages: half of a claim. Nor need it look so often: a
@@ -123,15 +123,15 @@ def work(app: Flask, client: redis.Redis, names: Sequence[str]) -> int:
 
 def schedule(app: Flask, stop: threading.Event) -> int:
     """Ring what is due once a second until `stop`; the chores are brought in line at start and after each outage."""
-    chores = {chore.ring_id: (chore.queue, chore.task, chore.every) for chore in calendar.CHORES}
+    chores = {chore.job_id: (chore.queue, chore.task, chore.every) for chore in calendar.PERIODIC_TASKS}
     with app.app_context():
-        keeper = queue.timekeeper()
+        keeper = queue.periodic_scheduler()
         synced = float("-inf")
         log.info("scheduler.up")
         while not stop.is_set():
             try:
                 if time.monotonic() - synced > RESYNC_SECONDS:
-                    added, removed = queue.keep_chores(chores)
+                    added, removed = queue.sync_periodic_tasks(chores)
                     if added or removed:
                         log.info("scheduler.chores added=%s removed=%s", added, removed)
                     synced = time.monotonic()
@@ -146,8 +146,8 @@ def schedule(app: Flask, stop: threading.Event) -> int:
 
 def connect(app: Flask) -> int:
     """Hold connections until SIGTERM or SIGINT; calls under way are waited for, goodbyes are said."""
-    signal.signal(signal.SIGTERM, lambda *_: stopping.want())
-    signal.signal(signal.SIGINT, lambda *_: stopping.want())
+    signal.signal(signal.SIGTERM, lambda *_: stopping.request())
+    signal.signal(signal.SIGINT, lambda *_: stopping.request())
     log.info("connections.up")
     connections.hold(app, clock.now)
     log.info("connections.down")
@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Loaded once here, not again in each forked child.
         importlib.import_module(queue.TASKS.removesuffix("."))
         load()
-        spare_the_collector()
+        tune_gc_for_bulk_work()
         return work(app, queue.connect(config.redis_url), names)
     if given.role == "connect":
         return connect(app)

@@ -103,7 +103,7 @@ def turn_pages(campaign_id: int, rows: int) -> None:
     ]
     for name, group, typed, after in cases:
         begun = time.perf_counter()
-        reports.people(campaign_id, None, group, reports.seek(typed), after)
+        reports.people(campaign_id, None, group, reports.parse_phone_query(typed), after)
         print(f"{name:<18}{(time.perf_counter() - begun) * 1000:>8.1f} ms")
     begun = time.perf_counter()
     reports.report(campaign_id, None, NOW)

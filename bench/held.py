@@ -32,9 +32,9 @@ from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.message import Status
 from smsapp.services import answer_writer, channels, clock, connections, sending
-from smsapp.services.active_runs import Line
+from smsapp.services.active_runs import ActiveChannel
 from smsapp.store.db import current_session, db
-from smsapp.store.ledger import name
+from smsapp.store.ledger import tally_key
 from smsapp.store.runs import Tally
 from smsapp.store.settings import settings
 from tests import builders
@@ -89,7 +89,10 @@ def serving(delay: float) -> Iterator[str]:
 @contextlib.contextmanager
 def whole_batches() -> Iterator[None]:
     """Claim whole batches and write nothing back before they are done."""
-    with mock.patch.object(Line, "keep_claims_small"), mock.patch.object(answer_writer, "WRITE_EVERY", math.inf):
+    with (
+        mock.patch.object(ActiveChannel, "keep_claims_small"),
+        mock.patch.object(answer_writer, "WRITE_EVERY", math.inf),
+    ):
         yield
 
 
@@ -103,11 +106,11 @@ def send(app: Flask, channel_id: int) -> Sent:
     out, over = [0], threading.Event()
 
     def look() -> None:
-        handed = sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == name(Status.HANDED))
+        in_flight = sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == tally_key(Status.IN_FLIGHT))
         with app.app_context():
             while not over.wait(LOOK):
                 with db.engine.connect() as connection:
-                    out.append(connection.scalar(handed) or 0)
+                    out.append(connection.scalar(in_flight) or 0)
 
     async def story() -> tuple[float, float]:
         holder = connections.Holder(app, clock.now)
@@ -128,7 +131,7 @@ def send(app: Flask, channel_id: int) -> Sent:
     over.set()
     looking.join()
     accepted = current_session().scalar(
-        sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == name(Status.ACCEPTED))
+        sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == tally_key(Status.ACCEPTED))
     )
     planned = current_session().scalar(
         sa.select(sa.func.sum(Tally.n)).where(Tally.run_id == run_id, Tally.state != "excluded")
@@ -169,7 +172,7 @@ def main() -> int:
     parser.add_argument("--delay", type=float, nargs="*", default=[0.0, 0.02])
     parser.add_argument("--database", default="sqlite")
     given = parser.parse_args()
-    with stage(given.database, 0, LANE_SECONDS=600) as here:
+    with stage(given.database, 0, SENDER_SECONDS=600) as here:
         fill(given.rows)
         for delay in given.delay:
             measure(here.app, given.database, given.window, delay, given.pairs)

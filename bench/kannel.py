@@ -37,7 +37,7 @@ from smsapp.services import channels, clock
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.ledger import name
+from smsapp.store.ledger import tally_key
 from smsapp.store.runs import Message, Tally
 from tests.journey.kannel import BEARERBOX, FAKESMSC, PASSWORD, SENDER, SMSBOX, USERNAME, Kannel, free_ports, running
 
@@ -92,7 +92,7 @@ def load(gateway: Kannel, run_id: int, rows: int, callback: str) -> Pace:
     session.commit()
     session.execute(sa.update(Message).where(Message.run_id == run_id).values(status=int(Status.ACCEPTED)))
     session.execute(sa.delete(Tally).where(Tally.run_id == run_id))
-    session.execute(sa.insert(Tally).values(run_id=run_id, state=name(Status.ACCEPTED), reason="", n=rows))
+    session.execute(sa.insert(Tally).values(run_id=run_id, state=tally_key(Status.ACCEPTED), reason="", n=rows))
     session.commit()
     begun = time.monotonic()
     accepted = asyncio.run(_load(gateway, run_id, rows, callback))
@@ -121,7 +121,7 @@ def campaign(rows: int, channel: ChannelRow) -> tuple[int, Pace]:
 
 def _pace(run_id: int, rows: int, begun: float, accepted: float) -> Pace:
     """Wait until all receipts are in and applied, or until none has come for a while: Kannel tries each only once."""
-    chosen = sa.select(sa.func.sum(Tally.n)).where(Tally.run_id == run_id, Tally.state == name(Status.DELIVERED))
+    chosen = sa.select(sa.func.sum(Tally.n)).where(Tally.run_id == run_id, Tally.state == tally_key(Status.DELIVERED))
     seen, changed_at = -1, time.monotonic()
     while seen < rows and time.monotonic() - changed_at < PATIENCE:
         time.sleep(LOOK)

@@ -27,7 +27,7 @@ from smsapp.store import runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.runs import Batch, BatchState, Message, Run
-from smsapp.store.strays import StrayReceipt
+from smsapp.store.strays import UnmatchedReceipt
 from tests import builders
 
 HELD_BACK_MS = 500
@@ -70,7 +70,7 @@ def bring(channel_id: int, said: Sequence[Said]) -> None:
     """Keep callbacks with these receipts, and apply all that is kept."""
     bodies = [json.dumps(said[at : at + PER_CALLBACK]).encode() for at in range(0, len(said), PER_CALLBACK)]
     intake.keep(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now())
-    receipts.apply_news(clock.now())
+    receipts.apply_callbacks(clock.now())
     current_session().commit()
 
 
@@ -100,9 +100,9 @@ def in_disorder(port: int, rows: int, orderly: int) -> tuple[Run, int]:
     seen: set[int] = set()
     early, over = 0, False
     while not over:
-        run, handed = in_flight(campaign_id)
+        run, waiting = in_flight(campaign_id)
         over = run.finished_at is not None
-        if new := handed - seen:
+        if new := waiting - seen:
             seen |= new
             said = said_of(run.id, sorted(new))
             dice.shuffle(said)
@@ -118,7 +118,7 @@ def in_disorder(port: int, rows: int, orderly: int) -> tuple[Run, int]:
     dice.shuffle(later)
     bring(channel.id, later)
     kept = current_session().scalar(
-        sa.select(sa.func.count()).select_from(StrayReceipt).where(StrayReceipt.channel_id == channel.id)
+        sa.select(sa.func.count()).select_from(UnmatchedReceipt).where(UnmatchedReceipt.channel_id == channel.id)
     )
     if kept != len(others):
         raise RuntimeError(f"{kept} receipts of nobody are kept, {len(others)} came")
@@ -128,7 +128,7 @@ def in_disorder(port: int, rows: int, orderly: int) -> tuple[Run, int]:
 def in_flight(campaign_id: int) -> tuple[Run, set[int]]:
     """Return the campaign's run and which of its messages are in a worker's hands."""
     run = current_session().scalars(sa.select(Run).where(Run.campaign_id == campaign_id)).one()
-    chosen = sa.select(Batch.lo, Batch.hi).where(Batch.run_id == run.id, Batch.state == BatchState.HANDED)
+    chosen = sa.select(Batch.lo, Batch.hi).where(Batch.run_id == run.id, Batch.state == BatchState.CLAIMED)
     found = {seq for lo, hi in current_session().execute(chosen) for seq in range(lo, hi + 1)}
     current_session().commit()
     current_session().expire_all()

@@ -105,7 +105,7 @@ def drained() -> None:
     deadline = time.monotonic() + 120
     while receipts.unread_count(1) and time.monotonic() < deadline:
         current_session().commit()
-        receipts.apply_news(clock.now())
+        receipts.apply_callbacks(clock.now())
         time.sleep(0.05)
     current_session().commit()
 
@@ -146,7 +146,7 @@ def applied(channel: ChannelRow, run_id: int, count: int) -> float:
     stored += raw.callbacks(999_999, range(1, 1001), raw.PER_CALLBACK)
     intake.keep(channel.id, [Callback("POST", "", {}, body) for body in stored], clock.now())
     watch = table.Stopwatch()
-    receipts.apply_news(clock.now())
+    receipts.apply_callbacks(clock.now())
     current_session().commit()
     # More came than the bound was given: what came twice and what was nobody's.
     seconds = watch.seconds() * count / (len(arrived) + 1000)
@@ -170,7 +170,7 @@ def main() -> int:
         channel, first = sent(given.receipts, port)
         taken(found, channel, first, port, given)
         drained()
-        worker.spare_the_collector()
+        worker.tune_gc_for_bulk_work()
         apply(found, given.receipts, port, given.database)
         order.compare(given.database, given.receipts, port)
     return table.exit_code()

@@ -104,8 +104,8 @@ def pause_and_end(system: System, channel_id: int, dice: random.Random) -> tuple
     late = [rest_after(sending.pause)]
     funnel = reports.report(campaign_id, None, clock.now()).funnel
     current_session().commit()
-    if funnel.handed:
-        wrong.append(f"{funnel.handed} are still in workers' hands though the run is paused")
+    if funnel.in_flight:
+        wrong.append(f"{funnel.in_flight} are still in workers' hands though the run is paused")
     sending.resume(run_id, OPERATOR, clock.now())
     goes_on = len(system.counts([run_id])["arrivals"])
     _until(system, lambda: len(system.counts([run_id])["arrivals"]) > goes_on, "going on")

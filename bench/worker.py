@@ -69,7 +69,7 @@ def noted(send: Callable[..., None]) -> Callable[..., None]:
 
 if __name__ == "__main__":
     timed(sending, "open_run", "freeze")
-    timed(lane.Lane, "_claim", "claim")
+    timed(lane.Sender, "_claim", "claim")
     timed(batches, "cut", "render")
     timed(write_back, "write_back", "write")
     lane.send = noted(lane.send)

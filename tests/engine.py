@@ -18,7 +18,7 @@ from smsapp.services.trail import Actor
 from smsapp.store import campaigns, ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import Claimed
+from smsapp.store.ledger import ClaimedBatch
 from smsapp.store.runs import Message, Run
 from tests import builders
 from tests.fakes import FakeClock
@@ -58,7 +58,7 @@ def recount(run_id: int) -> dict[str, int]:
     rows = current_session().execute(
         sa.select(Message.status, sa.func.count()).where(Message.run_id == run_id).group_by(Message.status)
     )
-    return {ledger.name(message.Status(status)): n for status, n in rows}
+    return {ledger.tally_key(message.Status(status)): n for status, n in rows}
 
 
 def reasons(run_id: int) -> dict[tuple[str, str], int]:
@@ -68,7 +68,7 @@ def reasons(run_id: int) -> dict[tuple[str, str], int]:
         .where(Message.run_id == run_id, Message.reason.is_not(None))
         .group_by(Message.status, Message.reason)
     )
-    return {(ledger.name(message.Status(status)), reason): n for status, reason, n in rows if reason}
+    return {(ledger.tally_key(message.Status(status)), reason): n for status, reason, n in rows if reason}
 
 
 def status(campaign: Campaign) -> str:
@@ -116,7 +116,7 @@ def apply(clock: FakeClock, *news: Receipt) -> None:
     arrive(channel_id, clock, *news)
 
 
-def claimed(campaign: Campaign, clock: FakeClock, by: str) -> Claimed:
+def claimed(campaign: Campaign, clock: FakeClock, by: str) -> ClaimedBatch:
     """A batch of the campaign's runs in the hands of this worker, for a minute."""
     with writing() as session:
         until = clock.now + dt.timedelta(seconds=60)
@@ -125,7 +125,7 @@ def claimed(campaign: Campaign, clock: FakeClock, by: str) -> Claimed:
     return found
 
 
-def in_hands(people: int, clock: FakeClock, by: str) -> tuple[Campaign, int, Claimed]:
+def in_hands(people: int, clock: FakeClock, by: str) -> tuple[Campaign, int, ClaimedBatch]:
     """A campaign to so many new people, its run, and its first batch in the hands of this worker."""
     builders.contacts(people)
     campaign, run_id = confirmed(clock.now)

@@ -10,11 +10,20 @@ from typing import ClassVar
 
 import pytest
 
-from smsapp.channels.base import Answer, Callback, Channel, ChannelError, Doubt, Receipt, Submission, TemplateFacts
+from smsapp.channels.base import (
+    Callback,
+    Channel,
+    ChannelError,
+    Receipt,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
+    UnconfirmedMessage,
+)
 from smsapp.channels.http import HttpClient
 from smsapp.services import channels
 
-Script = Callable[[Submission], list[Answer] | ChannelError | None]
+Script = Callable[[SubmitRequest], list[SubmitResult] | ChannelError | None]
 """What to do with a submission: answers, an error to raise, or None for "all accepted"."""
 
 
@@ -38,7 +47,7 @@ class FakeChannel(Channel):
         """What it says of a message whose answer was lost."""
         self.callbacks: dict[bytes, Sequence[Receipt]] = {}
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         told = self.script(submission) if self.script else None
         if isinstance(told, ChannelError):
             raise told
@@ -46,9 +55,11 @@ class FakeChannel(Channel):
             self.sent[message.ref] += 1
             self.numbers[message.phone] += 1
             self.texts[message.phone] = message.text
-        return told if told is not None else [Answer(True, f"p{message.ref}") for message in submission.messages]
+        return told if told is not None else [SubmitResult(True, f"p{message.ref}") for message in submission.messages]
 
-    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+    async def query_status(
+        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+    ) -> list[Receipt]:
         self.asked += [doubt.message.ref for doubt in doubts]
         return [one for doubt in doubts for one in self.known.get(doubt.message.ref, ())]
 

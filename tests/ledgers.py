@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
@@ -46,16 +46,16 @@ EVERY_STATE: tuple[Lot, ...] = (
     (Status.REFUSED, Outcome.FREQUENCY_LIMIT, "isv.BUSINESS_LIMIT_CONTROL", 2),
     (Status.UNCONFIRMED, "worker_lost", "", 2),
     (Status.CANCELLED, "opted_out", "", 1),
-    (Status.HANDED, "", "", 3),
+    (Status.IN_FLIGHT, "", "", 3),
     (Status.QUEUED, "", "", 5),
 )
-EVERY_LEFT: dict[Left, int] = {left: n for n, left in enumerate(Left, start=1)}
+EVERY_LEFT: dict[ExclusionReason, int] = {left: n for n, left in enumerate(ExclusionReason, start=1)}
 
 
 def run(
     campaign: Campaign,
     lots: Sequence[Lot] = EVERY_STATE,
-    left: dict[Left, int] | None = None,
+    left: dict[ExclusionReason, int] | None = None,
     slot: dt.datetime = OPENED,
     **given: Any,
 ) -> Run:
@@ -82,9 +82,9 @@ def run(
     people = builders.contacts(planned)
     seq = 0
     for status, reason, code, n in lots:
-        state = {Status.QUEUED: BatchState.READY, Status.HANDED: BatchState.HANDED}.get(status, BatchState.DONE)
+        state = {Status.QUEUED: BatchState.READY, Status.IN_FLIGHT: BatchState.CLAIMED}.get(status, BatchState.DONE)
         batch = Batch(run_id=made.id, no=seq + 1, lo=seq + 1, hi=seq + n, state=state)
-        if state == BatchState.HANDED:
+        if state == BatchState.CLAIMED:
             batch.claim, batch.lease_until = "worker", slot + dt.timedelta(hours=1)
         session.add(batch)
         for _ in range(n):
@@ -107,7 +107,7 @@ def _message(made: Run, seq: int, person: Contact, status: Status, reason: str, 
         contact_id=person.id,
         phone=person.phones["$phone"],
         params=json.dumps([f"客户{seq}"], ensure_ascii=False),
-        status=int(Status.QUEUED if status is Status.HANDED else status),
+        status=int(Status.QUEUED if status is Status.IN_FLIGHT else status),
         parts=1 if status in ACCEPTED_STATES else None,
         reason=reason or None,
         code=code or None,
@@ -117,12 +117,12 @@ def _message(made: Run, seq: int, person: Contact, status: Status, reason: str, 
     )
 
 
-def _left_out(reason: Left) -> Contact:
-    number = {Left.NO_NUMBER: None, Left.INVALID_NUMBER: ""}.get(reason, "+8613900001234")
+def _left_out(reason: ExclusionReason) -> Contact:
+    number = {ExclusionReason.NO_NUMBER: None, ExclusionReason.INVALID_NUMBER: ""}.get(reason, "+8613900001234")
     return builders.contact(phone=number)
 
 
-def _count(session: Session, made: Run, lots: Sequence[Lot], left: dict[Left, int]) -> None:
+def _count(session: Session, made: Run, lots: Sequence[Lot], left: dict[ExclusionReason, int]) -> None:
     tallies: Counter[tuple[str, str]] = Counter()
     for status, reason, _code, n in lots:
         tallies[status.name.lower(), reason] += n

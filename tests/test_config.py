@@ -24,7 +24,7 @@ def test_every_wrong_value_is_named_at_once() -> None:
         "SECURE_COOKIES": "maybe",
         "DEFAULT_ZONE": "Mars",
         "DEFAULT_LOCALE": "de",
-        "LANE_SECONDS": "0",
+        "SENDER_SECONDS": "0",
     }
     with pytest.raises(ConfigError) as raised:
         Config.read(wrong)

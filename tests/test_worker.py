@@ -36,7 +36,7 @@ def until(process: subprocess.Popen[str], word: str) -> str:
 
 
 def test_a_worker_runs_a_job_in_one_line_and_stops_when_asked(app: Flask, environment: dict[str, str]) -> None:
-    queue.ring(queue.CHORES, "sweep")
+    queue.enqueue(queue.PERIODIC, "sweep")
     process = subprocess.Popen(
         [sys.executable, "worker.py", "work"], cwd=HERE, env=environment, stderr=subprocess.PIPE, text=True
     )
@@ -48,7 +48,7 @@ def test_a_worker_runs_a_job_in_one_line_and_stops_when_asked(app: Flask, enviro
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 0
-    assert queue.queue(queue.CHORES).failed_job_registry.count == 0
+    assert queue.queue(queue.PERIODIC).failed_job_registry.count == 0
 
 
 def test_the_process_that_holds_connections_comes_up_without_any_and_stops_when_asked(
@@ -72,7 +72,9 @@ def test_the_scheduler_brings_chores_in_line_and_again_after_redis_was_emptied(
     monkeypatch.setattr(worker, "RESYNC_SECONDS", 0)
     stop = Ticks(app, emptied_after=2, stopped_after=4, valkey=valkey)
     assert worker.schedule(app, stop) == 0
-    assert {job.id for job in queue.timekeeper().get_jobs()} == {chore.ring_id for chore in calendar.CHORES}
+    assert {job.id for job in queue.periodic_scheduler().get_jobs()} == {
+        chore.job_id for chore in calendar.PERIODIC_TASKS
+    }
 
 
 class Ticks(threading.Event):
@@ -131,6 +133,10 @@ def test_a_wrong_setting_is_told_in_words(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_a_changed_chore_is_another_one() -> None:
-    chores = (calendar.Chore("sweep", 60), calendar.Chore("sweep", 30), calendar.Chore("sweep", 60, "news"))
-    assert len({chore.ring_id for chore in chores}) == 3
-    assert len({chore.ring_id for chore in calendar.CHORES}) == len(calendar.CHORES)
+    chores = (
+        calendar.PeriodicTask("sweep", 60),
+        calendar.PeriodicTask("sweep", 30),
+        calendar.PeriodicTask("sweep", 60, "news"),
+    )
+    assert len({chore.job_id for chore in chores}) == 3
+    assert len({chore.job_id for chore in calendar.PERIODIC_TASKS}) == len(calendar.PERIODIC_TASKS)

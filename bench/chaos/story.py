@@ -116,7 +116,7 @@ def _settle_receipts(system: System, told: Told, begun: float) -> None:
         system.tend()
         time.sleep(0.1)
     while inbox.unread_count():
-        inbox.apply_news(clock.now())
+        inbox.apply_callbacks(clock.now())
         if time.monotonic() - begun > LONGEST:
             told.broken.append("receipts are not applied")
             return

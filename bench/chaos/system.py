@@ -59,7 +59,7 @@ class System:
             "PORT": str(self.web_port),
             "ALLOWED_PRIVATE_HOSTS": f"127.0.0.0/8,{NETWORK}.0/24",
             "LEASE_SECONDS": str(LEASE),
-            "LANE_SECONDS": "3",
+            "SENDER_SECONDS": "3",
             "SEND_WORKERS": str(workers),
         }
         self.config = Config.read(given)
@@ -155,7 +155,7 @@ class System:
             while True:
                 try:
                     rows = current_session().execute(
-                        sa.select(Batch.run_id, Batch.lo, Batch.hi).where(Batch.state == BatchState.HANDED)
+                        sa.select(Batch.run_id, Batch.lo, Batch.hi).where(Batch.state == BatchState.CLAIMED)
                     )
                     self.held += [(run, lo, hi) for run, lo, hi in rows]
                     return
@@ -189,8 +189,8 @@ class System:
                 self.note_held()
             with self.app.app_context(), contextlib.suppress(*AWAY):
                 sending.sweep(clock.now())
-                receipts.apply_news(clock.now())
-                receipts.redo_strays(clock.now())
+                receipts.apply_callbacks(clock.now())
+                receipts.retry_unmatched(clock.now())
 
     def _ended(self, name: str) -> bool:
         return any(one.pid == self.up[name] and one.poll() is not None for one in self.processes.running)

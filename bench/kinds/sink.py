@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from smsapp.channels._setting import Setting
-from smsapp.channels.base import Answer, Callback, Channel, News, Receipt, Submission, Unclear
+from smsapp.channels.base import Callback, Channel, OutcomeUnknown, Receipt, ReceiptStatus, SubmitRequest, SubmitResult
 from smsapp.domain.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -33,21 +33,21 @@ class SinkChannel(Channel):
         self.per_request = int(self.values["per_request"])
         self.in_flight = int(self.values["in_flight"])
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Post the texts; the sink answers with one id for the request."""
         messages = [{"ref": one.ref, "phone": one.phone, "text": one.text} for one in submission.messages]
         body = json.dumps({"messages": messages}).encode()
         answer = await http.request("POST", self.values["url"], {"Content-Type": "application/json"}, body)
         found = answer.fields()
         if found.get("code") != 0:
-            raise Unclear("unreadable")
-        return [Answer(True, f"{found['id']}-{one.ref}") for one in submission.messages]
+            raise OutcomeUnknown("unreadable")
+        return [SubmitResult(True, f"{found['id']}-{one.ref}") for one in submission.messages]
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt]:
         """Return the receipts in a list of {"ref", "news"}, some with "code" and "outcome"."""
         return [
             Receipt(
-                News(one["news"]),
+                ReceiptStatus(one["news"]),
                 one["ref"],
                 outcome=Outcome(one["outcome"]) if "outcome" in one else None,
                 code=one.get("code", "DELIVRD"),

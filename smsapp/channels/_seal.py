@@ -6,13 +6,13 @@ import hashlib
 import hmac
 
 
-def sealed(secret: str, ref: str, phone: str) -> str:
+def sign_ref(secret: str, ref: str, phone: str) -> str:
     """Return the reference of a message to this number (E.164) with ten hexadecimal digits that only we can make."""
     return f"{ref}.{hmac.new(secret.encode(), f'{ref} {phone}'.encode(), hashlib.sha256).hexdigest()[:10]}"
 
 
-def opened(secret: str, brought: object, phone: str) -> str:
+def verify_ref(secret: str, brought: object, phone: str) -> str:
     """Return the reference in what a receipt for this number brought back; "" if it is not ours."""
     text = str(brought or "")
     ref, dot, _ = text.partition(".")
-    return ref if dot and hmac.compare_digest(sealed(secret, ref, phone).encode(), text.encode()) else ""
+    return ref if dot and hmac.compare_digest(sign_ref(secret, ref, phone).encode(), text.encode()) else ""

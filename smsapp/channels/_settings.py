@@ -35,10 +35,10 @@ PLAIN_HTTP = Setting(
 )
 
 
-def in_flight(default: str) -> Setting:
+def max_concurrency(default: str) -> Setting:
     """Return the setting of how many requests may wait for an answer at the same time."""
     label = _l("Requests at the same time")
-    return Setting("in_flight", label, Widget.NUMBER, default, True, low=1, high=500, section=LIMITS)
+    return Setting("max_concurrency", label, Widget.NUMBER, default, True, low=1, high=500, section=LIMITS)
 
 
 def per_request(default: str) -> Setting:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     ChannelError,
-    Misconfigured,
-    Outgoing,
-    TemplateFacts,
+    OutboundMessage,
+    OutcomeUnknown,
+    SubmitResult,
+    TemplateSnapshot,
     Throttled,
-    Unclear,
 )
 from smsapp.channels.http import raise_for_status, retry_after
 from smsapp.domain import carrier
@@ -29,10 +29,10 @@ CODE_LENGTH = 80
 MOST_REQUESTS = 200
 """How many requests one submission may become while it is halved."""
 
-Messages = Sequence[Outgoing]
+Messages = Sequence[OutboundMessage]
 
 
-class About(enum.Enum):
+class Scope(enum.Enum):
     """What a refusal is about."""
 
     NUMBER = "number"
@@ -48,39 +48,41 @@ class About(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
-    about: About
+class ErrorMeaning:
+    about: Scope
     outcome: Outcome
 
 
-def number(outcome: Outcome) -> Verdict:
-    return Verdict(About.NUMBER, outcome)
+def recipient_error(outcome: Outcome) -> ErrorMeaning:
+    return ErrorMeaning(Scope.NUMBER, outcome)
 
 
-def words(outcome: Outcome) -> Verdict:
-    return Verdict(About.WORDS, outcome)
+def text_error(outcome: Outcome) -> ErrorMeaning:
+    return ErrorMeaning(Scope.WORDS, outcome)
 
 
-def account(outcome: Outcome) -> Verdict:
-    return Verdict(About.ACCOUNT, outcome)
+def account_error(outcome: Outcome) -> ErrorMeaning:
+    return ErrorMeaning(Scope.ACCOUNT, outcome)
 
 
-SLOWER = Verdict(About.PACE, Outcome.THROTTLED)
-CLOSED = Verdict(About.PACE, Outcome.OUTSIDE_HOURS)
-IN_DOUBT = Verdict(About.DOUBT, Outcome.PROVIDER_FAULT)
-UNKNOWN = Verdict(About.NUMBER, Outcome.UNKNOWN)
+SLOWER = ErrorMeaning(Scope.PACE, Outcome.THROTTLED)
+CLOSED = ErrorMeaning(Scope.PACE, Outcome.OUTSIDE_HOURS)
+IN_DOUBT = ErrorMeaning(Scope.DOUBT, Outcome.PROVIDER_FAULT)
+UNKNOWN = ErrorMeaning(Scope.NUMBER, Outcome.UNKNOWN)
 
 
-Families = Sequence[tuple[str, Verdict]]
+Prefixes = Sequence[tuple[str, ErrorMeaning]]
 """What codes mean that begin alike; the first that fits counts."""
 
 
-def meaning(code: str, verdicts: Mapping[str, Verdict], families: Families = ()) -> Verdict | None:
+def meaning(code: str, verdicts: Mapping[str, ErrorMeaning], families: Prefixes = ()) -> ErrorMeaning | None:
     """Return what a code means by a provider's tables; None if nobody described it."""
     return verdicts.get(code) or next((verdict for begin, verdict in families if code.startswith(begin)), None)
 
 
-def judged(code: str, answer: HttpAnswer, verdicts: Mapping[str, Verdict], families: Families = ()) -> Verdict:
+def classify(
+    code: str, answer: HttpAnswer, verdicts: Mapping[str, ErrorMeaning], families: Prefixes = ()
+) -> ErrorMeaning:
     """Return what a code other than success means; raises what the HTTP status says if the tables do not."""
     found = meaning(code, verdicts, families)
     if found is not None:
@@ -91,19 +93,19 @@ def judged(code: str, answer: HttpAnswer, verdicts: Mapping[str, Verdict], famil
     return UNKNOWN
 
 
-def judged_alone(code: str, answer: HttpAnswer, verdicts: Mapping[str, Verdict]) -> Verdict:
+def classify_single(code: str, answer: HttpAnswer, verdicts: Mapping[str, ErrorMeaning]) -> ErrorMeaning:
     """Return what a code means where a request carries one message: a 400 nobody described is about that one."""
     if code and answer.status == 400 and code not in verdicts:
         return UNKNOWN
-    return judged(code, answer, verdicts)
+    return classify(code, answer, verdicts)
 
 
-def unreadable() -> Unclear:
+def unreadable() -> OutcomeUnknown:
     """Return the error for an answer that does not say what this provider says."""
-    return Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+    return OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
 
 
-def wait(verdict: Verdict, answer: HttpAnswer, now: float) -> float | None:
+def seconds_to_wait(verdict: ErrorMeaning, answer: HttpAnswer, now: float) -> float | None:
     """Return the seconds to wait after this verdict: till the hours for marketing, or as the provider asks."""
     if verdict is CLOSED:
         return carrier.seconds_until_open(dt.datetime.fromtimestamp(now, dt.UTC))
@@ -119,34 +121,34 @@ class Refused(Exception):
         super().__init__(code)
 
 
-def refusal(
-    code: str, verdict: Verdict, template: TemplateFacts, messages: Messages, retry_after: float | None = None
+def as_error(
+    code: str, verdict: ErrorMeaning, template: TemplateSnapshot, messages: Messages, retry_after: float | None = None
 ) -> Refused | ChannelError:
     """Return what a request refused as a whole with this code means for its messages."""
     code = code[:CODE_LENGTH]
     about = verdict.about
-    if about is About.WORDS:
+    if about is Scope.WORDS:
         alike = all(message.values == messages[0].values for message in messages)
         own = bool(template.variables) and (len(messages) == 1 or not alike)
-        about = About.NUMBER if own else About.ACCOUNT
-    if about is About.NUMBER:
+        about = Scope.NUMBER if own else Scope.ACCOUNT
+    if about is Scope.NUMBER:
         return Refused(code, verdict.outcome)
-    return trouble(code, Verdict(about, verdict.outcome), retry_after)
+    return call_error(code, ErrorMeaning(about, verdict.outcome), retry_after)
 
 
-def trouble(code: str, verdict: Verdict, retry_after: float | None = None) -> ChannelError:
+def call_error(code: str, verdict: ErrorMeaning, retry_after: float | None = None) -> ChannelError:
     """Return the error for a call that is about no message in particular."""
     code = code[:CODE_LENGTH]
-    if verdict.about is About.PACE:
+    if verdict.about is Scope.PACE:
         return Throttled(code, outcome=verdict.outcome, retry_after=retry_after)
-    if verdict.about is About.DOUBT:
-        return Unclear(code, outcome=verdict.outcome)
-    return Misconfigured(code, outcome=verdict.outcome)
+    if verdict.about is Scope.DOUBT:
+        return OutcomeUnknown(code, outcome=verdict.outcome)
+    return AccountError(code, outcome=verdict.outcome)
 
 
-async def hand_over(
-    pieces: Sequence[Messages], request: Callable[[Messages], Awaitable[Sequence[Answer]]]
-) -> list[Answer]:
+async def submit_bisecting(
+    pieces: Sequence[Messages], request: Callable[[Messages], Awaitable[Sequence[SubmitResult]]]
+) -> list[SubmitResult]:
     """Make one request per piece, in order, and return the answers of all messages in the order of the pieces.
 
     A piece that is `Refused` is halved and tried again, so that only the messages the refusal is about are refused. An
@@ -154,7 +156,7 @@ async def hand_over(
     not leave are refused with the error's reason, and those that may have left are in doubt.
     """
     waiting = deque(pieces)
-    answers: list[Answer] = []
+    answers: list[SubmitResult] = []
     left = False
     made = 0
     while waiting:
@@ -168,25 +170,25 @@ async def hand_over(
                 middle = len(piece) // 2
                 waiting.extendleft((piece[middle:], piece[:middle]))
                 continue
-        except Unclear as doubt:
+        except OutcomeUnknown as doubt:
             if not waiting and not answers:
                 raise
-            found = [Answer(False, code=doubt.code, in_doubt=True)] * len(piece)
+            found = [SubmitResult(False, code=doubt.code, unconfirmed=True)] * len(piece)
         except ChannelError as error:
             if not left:
                 raise
             rest = len(piece) + sum(len(other) for other in waiting)
-            return answers + [Answer(False, outcome=error.outcome or Outcome.OUR_FAULT, code=error.code)] * rest
-        left = left or any(answer.accepted or answer.in_doubt for answer in found)
+            return answers + [SubmitResult(False, outcome=error.outcome or Outcome.OUR_FAULT, code=error.code)] * rest
+        left = left or any(answer.accepted or answer.unconfirmed for answer in found)
         answers += found
     return answers
 
 
-def _refusals(piece: Messages, refused: Refused, made: int) -> list[Answer]:
+def _refusals(piece: Messages, refused: Refused, made: int) -> list[SubmitResult]:
     """Return the answers of a refused piece, or none if halving it can tell more."""
     if len(piece) == 1 or refused.outcome is Outcome.UNKNOWN:
-        return [Answer(False, outcome=refused.outcome, code=refused.code)] * len(piece)
+        return [SubmitResult(False, outcome=refused.outcome, code=refused.code)] * len(piece)
     if made < MOST_REQUESTS:
         return []
     # Which of these it was about is not known; whoever sends them again finds out.
-    return [Answer(False, outcome=Outcome.PROVIDER_FAULT, code=refused.code)] * len(piece)
+    return [SubmitResult(False, outcome=Outcome.PROVIDER_FAULT, code=refused.code)] * len(piece)

@@ -17,38 +17,38 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from smsapp.channels._numbers import e164
-from smsapp.channels._seal import opened, sealed
+from smsapp.channels._seal import sign_ref, verify_ref
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, EXTENSION, TIMEOUT, address, in_flight
+from smsapp.channels._settings import ACCOUNT, EXTENSION, TIMEOUT, address, max_concurrency
 from smsapp.channels._verdicts import (
     CODE_LENGTH,
     IN_DOUBT,
     SLOWER,
+    ErrorMeaning,
     Messages,
-    Verdict,
-    account,
-    hand_over,
-    judged,
-    number,
-    refusal,
-    trouble,
+    account_error,
+    as_error,
+    call_error,
+    classify,
+    recipient_error,
+    submit_bisecting,
+    text_error,
     unreadable,
-    words,
 )
 from smsapp.channels.base import (
     Acknowledgement,
-    Answer,
     Callback,
     Channel,
-    Doubt,
-    News,
-    Outgoing,
+    OutboundMessage,
     ProviderSignature,
     ProviderTemplate,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
-    TemplateFacts,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
+    UnconfirmedMessage,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import retry_after
@@ -64,60 +64,60 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 SAME, OWN = 1000, 100
 """Most numbers of one request: with the same values, and with values of their own."""
 
-VERDICTS: dict[str, Verdict] = {
-    "isv.MOBILE_NUMBER_ILLEGAL": number(Outcome.BAD_NUMBER),
-    "isv.DOMESTIC_NUMBER_NOT_SUPPORTED": number(Outcome.BAD_NUMBER),
-    "isv.BUSINESS_LIMIT_CONTROL": number(Outcome.FREQUENCY_LIMIT),
-    "isv.CUSTOMER_REFUSED": number(Outcome.OPTED_OUT),
-    "isv.SMS_CONTENT_ILLEGAL": words(Outcome.CONTENT_REFUSED),
-    "isv.BLACK_KEY_CONTROL_LIMIT": words(Outcome.CONTENT_REFUSED),
-    "isv.UNSUPPORTED_CONTENT": words(Outcome.CONTENT_REFUSED),
-    "isv.PARAM_LENGTH_LIMIT": words(Outcome.CONTENT_REFUSED),
-    "isv.PARAM_NOT_SUPPORT_URL": words(Outcome.CONTENT_REFUSED),
-    "isv.TEMPLATE_PARAMS_ILLEGAL": words(Outcome.CONTENT_REFUSED),
-    "isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE": words(Outcome.TEMPLATE_REFUSED),
-    "isv.TEMPLATE_MISSING_PARAMETERS": account(Outcome.TEMPLATE_REFUSED),
-    "isv.SMS_TEMPLATE_ILLEGAL": account(Outcome.TEMPLATE_REFUSED),
-    "isv.SMS_SIGNATURE_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
-    "isv.SMS_SIGNATURE_SCENE_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
-    "isv.SMS_SIGN_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
-    "isv.SMS_SIGN_NAME_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
-    "SIGN_STATE_ILLEGAL": account(Outcome.SIGNATURE_REFUSED),
-    "SignatureNotFound": account(Outcome.SIGNATURE_REFUSED),
-    "TemplateNotFound": account(Outcome.TEMPLATE_REFUSED),
-    "isv.AMOUNT_NOT_ENOUGH": account(Outcome.BALANCE),
-    "isv.OUT_OF_SERVICE": account(Outcome.BALANCE),
-    "isv.DAY_LIMIT_CONTROL": account(Outcome.QUOTA),
-    "isv.MONTH_LIMIT_CONTROL": account(Outcome.QUOTA),
-    "isv.SMS_OVER_LIMIT": account(Outcome.QUOTA),
-    "isp.RAM_PERMISSION_DENY": account(Outcome.CREDENTIALS),
-    "isv.ACCOUNT_NOT_EXISTS": account(Outcome.CREDENTIALS),
-    "isv.ACCOUNT_ABNORMAL": account(Outcome.CREDENTIALS),
-    "isv.SECURITY_FROZEN_ACCOUNT": account(Outcome.CREDENTIALS),
-    "isv.PRODUCT_UN_SUBSCRIPT": account(Outcome.CREDENTIALS),
-    "isv.PRODUCT_UNSUBSCRIBE": account(Outcome.CREDENTIALS),
-    "isv.DENY_IP_RANGE": account(Outcome.CREDENTIALS),
-    "SignatureDoesNotMatch": account(Outcome.CREDENTIALS),
-    "IncompleteSignature": account(Outcome.CREDENTIALS),
-    "NoPermission": account(Outcome.CREDENTIALS),
-    "InvalidTimeStamp.Expired": account(Outcome.OUR_FAULT),
-    "SignatureNonceUsed": account(Outcome.OUR_FAULT),
-    "isv.EXTEND_CODE_ERROR": account(Outcome.OUR_FAULT),
-    "isv.MOBILE_COUNT_OVER_LIMIT": account(Outcome.OUR_FAULT),
-    "isv.INVALID_PARAMETERS": account(Outcome.OUR_FAULT),
-    "isv.INVALID_JSON_PARAM": account(Outcome.OUR_FAULT),
+ERROR_CODES: dict[str, ErrorMeaning] = {
+    "isv.MOBILE_NUMBER_ILLEGAL": recipient_error(Outcome.BAD_NUMBER),
+    "isv.DOMESTIC_NUMBER_NOT_SUPPORTED": recipient_error(Outcome.BAD_NUMBER),
+    "isv.BUSINESS_LIMIT_CONTROL": recipient_error(Outcome.FREQUENCY_LIMIT),
+    "isv.CUSTOMER_REFUSED": recipient_error(Outcome.OPTED_OUT),
+    "isv.SMS_CONTENT_ILLEGAL": text_error(Outcome.CONTENT_REFUSED),
+    "isv.BLACK_KEY_CONTROL_LIMIT": text_error(Outcome.CONTENT_REFUSED),
+    "isv.UNSUPPORTED_CONTENT": text_error(Outcome.CONTENT_REFUSED),
+    "isv.PARAM_LENGTH_LIMIT": text_error(Outcome.CONTENT_REFUSED),
+    "isv.PARAM_NOT_SUPPORT_URL": text_error(Outcome.CONTENT_REFUSED),
+    "isv.TEMPLATE_PARAMS_ILLEGAL": text_error(Outcome.CONTENT_REFUSED),
+    "isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE": text_error(Outcome.TEMPLATE_REFUSED),
+    "isv.TEMPLATE_MISSING_PARAMETERS": account_error(Outcome.TEMPLATE_REFUSED),
+    "isv.SMS_TEMPLATE_ILLEGAL": account_error(Outcome.TEMPLATE_REFUSED),
+    "isv.SMS_SIGNATURE_ILLEGAL": account_error(Outcome.SIGNATURE_REFUSED),
+    "isv.SMS_SIGNATURE_SCENE_ILLEGAL": account_error(Outcome.SIGNATURE_REFUSED),
+    "isv.SMS_SIGN_ILLEGAL": account_error(Outcome.SIGNATURE_REFUSED),
+    "isv.SMS_SIGN_NAME_ILLEGAL": account_error(Outcome.SIGNATURE_REFUSED),
+    "SIGN_STATE_ILLEGAL": account_error(Outcome.SIGNATURE_REFUSED),
+    "SignatureNotFound": account_error(Outcome.SIGNATURE_REFUSED),
+    "TemplateNotFound": account_error(Outcome.TEMPLATE_REFUSED),
+    "isv.AMOUNT_NOT_ENOUGH": account_error(Outcome.BALANCE),
+    "isv.OUT_OF_SERVICE": account_error(Outcome.BALANCE),
+    "isv.DAY_LIMIT_CONTROL": account_error(Outcome.QUOTA),
+    "isv.MONTH_LIMIT_CONTROL": account_error(Outcome.QUOTA),
+    "isv.SMS_OVER_LIMIT": account_error(Outcome.QUOTA),
+    "isp.RAM_PERMISSION_DENY": account_error(Outcome.CREDENTIALS),
+    "isv.ACCOUNT_NOT_EXISTS": account_error(Outcome.CREDENTIALS),
+    "isv.ACCOUNT_ABNORMAL": account_error(Outcome.CREDENTIALS),
+    "isv.SECURITY_FROZEN_ACCOUNT": account_error(Outcome.CREDENTIALS),
+    "isv.PRODUCT_UN_SUBSCRIPT": account_error(Outcome.CREDENTIALS),
+    "isv.PRODUCT_UNSUBSCRIBE": account_error(Outcome.CREDENTIALS),
+    "isv.DENY_IP_RANGE": account_error(Outcome.CREDENTIALS),
+    "SignatureDoesNotMatch": account_error(Outcome.CREDENTIALS),
+    "IncompleteSignature": account_error(Outcome.CREDENTIALS),
+    "NoPermission": account_error(Outcome.CREDENTIALS),
+    "InvalidTimeStamp.Expired": account_error(Outcome.OUR_FAULT),
+    "SignatureNonceUsed": account_error(Outcome.OUR_FAULT),
+    "isv.EXTEND_CODE_ERROR": account_error(Outcome.OUR_FAULT),
+    "isv.MOBILE_COUNT_OVER_LIMIT": account_error(Outcome.OUR_FAULT),
+    "isv.INVALID_PARAMETERS": account_error(Outcome.OUR_FAULT),
+    "isv.INVALID_JSON_PARAM": account_error(Outcome.OUR_FAULT),
     "isp.SYSTEM_ERROR": IN_DOUBT,
     "isv.SYSTEM_ERROR": IN_DOUBT,
 }
-FAMILIES: tuple[tuple[str, Verdict], ...] = (
+ERROR_CODE_PREFIXES: tuple[tuple[str, ErrorMeaning], ...] = (
     ("Throttling", SLOWER),
-    ("InvalidAccessKey", account(Outcome.CREDENTIALS)),
-    ("InvalidSecurityToken", account(Outcome.CREDENTIALS)),
-    ("Forbidden", account(Outcome.CREDENTIALS)),
+    ("InvalidAccessKey", account_error(Outcome.CREDENTIALS)),
+    ("InvalidSecurityToken", account_error(Outcome.CREDENTIALS)),
+    ("Forbidden", account_error(Outcome.CREDENTIALS)),
     ("ServiceUnavailable", IN_DOUBT),
     ("InternalError", IN_DOUBT),
-    ("Missing", account(Outcome.OUR_FAULT)),
-    ("Invalid", account(Outcome.OUR_FAULT)),
+    ("Missing", account_error(Outcome.OUR_FAULT)),
+    ("Invalid", account_error(Outcome.OUR_FAULT)),
 )
 
 REPORTS: dict[str, Outcome] = {
@@ -185,7 +185,7 @@ class Aliyun(Channel):
     longest_value = 35
     receipts_by_provider_ref = True
     lists_templates = True
-    looks_up = True
+    can_query_status = True
     lists_signatures = True
     needs_template = True
     callback_steps = (
@@ -198,7 +198,7 @@ class Aliyun(Channel):
         Setting("access_key_secret", "AccessKey Secret", Widget.SECRET, required=True, section=ACCOUNT),
         EXTENSION,
         address("https://dysmsapi.aliyuncs.com"),
-        in_flight("20"),
+        max_concurrency("20"),
         TIMEOUT,
     )
 
@@ -211,22 +211,22 @@ class Aliyun(Channel):
         self._extension = values["extension"]
         self._url = values["url"].rstrip("/")
         self._timeout = values.number("timeout")
-        self.in_flight = values.whole("in_flight")
+        self.max_concurrency = values.whole("max_concurrency")
 
-    def carries(self, template: TemplateFacts) -> int:
+    def max_messages_for(self, template: TemplateSnapshot) -> int:
         """Return a thousand where nobody has values of his own."""
         return OWN if template.variables else SAME
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over one request; one refused for its numbers or values is halved until it is clear which."""
         template = submission.template
 
-        async def request(messages: Messages) -> list[Answer]:
+        async def request(messages: Messages) -> list[SubmitResult]:
             return await self._send(template, messages, http)
 
-        return await hand_over([submission.messages], request)
+        return await submit_bisecting([submission.messages], request)
 
-    async def _send(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> list[Answer]:
+    async def _send(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
         if all(message.values == messages[0].values for message in messages):
             answer = await self._call("SendSms", self._same(template, messages), {}, http)
         else:
@@ -236,11 +236,11 @@ class Aliyun(Channel):
         found = answer.fields()
         code = str(found.get("Code") or "")
         if code == "OK":
-            return [Answer(True, str(found.get("BizId") or "")[:CODE_LENGTH])] * len(messages)
-        verdict = judged(code, answer, VERDICTS, FAMILIES)
-        raise refusal(code or f"HTTP {answer.status}", verdict, template, messages, retry_after(answer))
+            return [SubmitResult(True, str(found.get("BizId") or "")[:CODE_LENGTH])] * len(messages)
+        verdict = classify(code, answer, ERROR_CODES, ERROR_CODE_PREFIXES)
+        raise as_error(code or f"HTTP {answer.status}", verdict, template, messages, retry_after(answer))
 
-    def _same(self, template: TemplateFacts, messages: Messages) -> dict[str, str]:
+    def _same(self, template: TemplateSnapshot, messages: Messages) -> dict[str, str]:
         values = {
             "PhoneNumbers": ",".join(carrier.national(message.phone) for message in messages),
             "SignName": template.signature,
@@ -249,12 +249,12 @@ class Aliyun(Channel):
         if template.variables:
             values["TemplateParam"] = dumped(filled(template, messages[0]))
         if len(messages) == 1:
-            values["OutId"] = sealed(self._secret, messages[0].ref, messages[0].phone)
+            values["OutId"] = sign_ref(self._secret, messages[0].ref, messages[0].phone)
         if self._extension:
             values["SmsUpExtendCode"] = self._extension
         return values
 
-    def _own(self, template: TemplateFacts, messages: Messages) -> dict[str, str]:
+    def _own(self, template: TemplateSnapshot, messages: Messages) -> dict[str, str]:
         values = {
             "PhoneNumberJson": dumped([carrier.national(message.phone) for message in messages]),
             "SignNameJson": dumped([template.signature] * len(messages)),
@@ -320,7 +320,9 @@ class Aliyun(Channel):
                 return found
         raise unreadable()
 
-    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+    async def query_status(
+        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+    ) -> list[Receipt]:
         """Ask for each number and day; our reference decides, else template, text and time."""
         found: list[Receipt] = []
         for doubt in doubts:
@@ -336,9 +338,9 @@ class Aliyun(Channel):
                 ]
         return found
 
-    def _is_about(self, item: Mapping[str, Any], template: TemplateFacts, doubt: Doubt) -> bool:
+    def _is_about(self, item: Mapping[str, Any], template: TemplateSnapshot, doubt: UnconfirmedMessage) -> bool:
         message = doubt.message
-        ref = opened(self._secret, item.get("OutId"), message.phone)
+        ref = verify_ref(self._secret, item.get("OutId"), message.phone)
         if ref:
             return ref == message.ref
         content = str(item.get("Content") or "")
@@ -372,10 +374,10 @@ class Aliyun(Channel):
             raise ValueError("neither a receipt nor a reply")
         code = str(item.get("err_code") or "")[:CODE_LENGTH]
         if item["success"] in (True, "true", "True"):
-            news, outcome = News.DELIVERED, None
+            news, outcome = ReceiptStatus.DELIVERED, None
         else:
-            news, outcome = News.UNDELIVERED, REPORTS.get(code) or carrier.outcome(code)
-        ref = opened(self._secret, item.get("out_id"), phone)
+            news, outcome = ReceiptStatus.UNDELIVERED, REPORTS.get(code) or carrier.outcome(code)
+        ref = verify_ref(self._secret, item.get("out_id"), phone)
         if ref:
             return [Receipt(news, ref, phone=phone, outcome=outcome, code=code)]
         biz_id = str(item.get("biz_id") or "")
@@ -392,18 +394,18 @@ def _expect_ok(answer: HttpAnswer) -> dict[str, Any]:
     found = answer.fields()
     code = str(found.get("Code") or "")
     if code != "OK":
-        verdict = judged(code, answer, VERDICTS, FAMILIES)
-        raise trouble(code or f"HTTP {answer.status}", verdict, retry_after(answer))
+        verdict = classify(code, answer, ERROR_CODES, ERROR_CODE_PREFIXES)
+        raise call_error(code or f"HTTP {answer.status}", verdict, retry_after(answer))
     return found
 
 
-SEND_STATUS = {1: News.ACCEPTED, 2: News.UNDELIVERED, 3: News.DELIVERED}
+SEND_STATUS = {1: ReceiptStatus.ACCEPTED, 2: ReceiptStatus.UNDELIVERED, 3: ReceiptStatus.DELIVERED}
 
 
-def _looked_up(item: Mapping[str, Any], doubt: Doubt) -> Receipt:
+def _looked_up(item: Mapping[str, Any], doubt: UnconfirmedMessage) -> Receipt:
     status, code = item.get("SendStatus"), str(item.get("ErrCode") or "")[:CODE_LENGTH]
-    news = SEND_STATUS.get(status if isinstance(status, int) else 0, News.ACCEPTED)
-    outcome = (REPORTS.get(code) or carrier.outcome(code)) if news is News.UNDELIVERED else None
+    news = SEND_STATUS.get(status if isinstance(status, int) else 0, ReceiptStatus.ACCEPTED)
+    outcome = (REPORTS.get(code) or carrier.outcome(code)) if news is ReceiptStatus.UNDELIVERED else None
     return Receipt(news, doubt.message.ref, phone=doubt.message.phone, outcome=outcome, code=code)
 
 
@@ -446,7 +448,7 @@ def _reason(item: dict[str, Any]) -> str:
     return " ".join(str(one).strip() for one in said if one and one != "NO REASON")
 
 
-def filled(template: TemplateFacts, message: Outgoing) -> dict[str, str]:
+def filled(template: TemplateSnapshot, message: OutboundMessage) -> dict[str, str]:
     return dict(zip(template.variables, message.values, strict=True))
 
 

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 from smsapp.channels._setting import Setting, Values, Widget
 from smsapp.domain.errors import Problem
-from smsapp.domain.outcome import Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.sms_template import Audit, Purpose
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Preset:
 
 
 @dataclass(frozen=True)
-class Note:
+class GuideLine:
     """One line of the guide beside the form: a term as it is typed, and an English msgid that says what it does."""
 
     term: str
@@ -69,7 +69,7 @@ class Note:
 
 
 @dataclass(slots=True)  # not frozen: that makes a million of them cost a second more
-class Outgoing:
+class OutboundMessage:
     """One text for one number. `ref` is our own id of the message ("run-seq"), unique for ever.
 
     `phone` is E.164. `text` is the whole text as the phone shows it, the signature included. `values` are the values
@@ -83,7 +83,7 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
-class TemplateFacts:
+class TemplateSnapshot:
     """The approved template all messages of a submission are made from."""
 
     code: str
@@ -116,18 +116,18 @@ class ProviderSignature:
     reason: str = ""
 
 
-@dataclass(slots=True)  # not frozen, as Outgoing
-class Submission:
+@dataclass(slots=True)  # not frozen, as OutboundMessage
+class SubmitRequest:
     """What one request to the provider carries: at most `Channel.per_request` messages of one template."""
 
-    template: TemplateFacts
-    messages: Sequence[Outgoing]
+    template: TemplateSnapshot
+    messages: Sequence[OutboundMessage]
     callback_url: str = field(repr=False)
     """Where the provider should post receipts for these messages; "" if the application has no public address."""
 
 
-@dataclass(slots=True)  # not frozen, as Outgoing
-class Answer:
+@dataclass(slots=True)  # not frozen, as OutboundMessage
+class SubmitResult:
     """What the provider said at once about one message. `provider_ref` is its id of it, if it gave one."""
 
     accepted: bool
@@ -136,7 +136,7 @@ class Answer:
     """Why it was refused; None when accepted."""
     code: str = ""
     """The provider's own code, kept as it came."""
-    in_doubt: bool = False
+    unconfirmed: bool = False
     """True if the provider said of others, but not of this one, whether it was taken; `accepted` is False then."""
 
 
@@ -148,7 +148,7 @@ class Balance:
     currency: str = ""
 
 
-class News(enum.StrEnum):
+class ReceiptStatus(enum.StrEnum):
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
     ACCEPTED = "accepted"
@@ -157,11 +157,11 @@ class News(enum.StrEnum):
     """Enum's own goes through Python, which shows where every receipt is looked up by its news."""
 
 
-@dataclass(slots=True, unsafe_hash=True)  # not frozen, as Outgoing; nobody changes one
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, as OutboundMessage; nobody changes one
 class Receipt:
     """What the carrier said later. Found by `ref`, or else by `provider_ref` (and `phone` where it covers several)."""
 
-    news: News
+    news: ReceiptStatus
     ref: str = ""
     provider_ref: str = ""
     phone: str = field(default="", repr=False)
@@ -170,10 +170,10 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class UnconfirmedMessage:
     """A message whose answer was lost: what would have been sent, and between which moments it may have left."""
 
-    message: Outgoing
+    message: OutboundMessage
     since: dt.datetime
     until: dt.datetime
 
@@ -217,6 +217,9 @@ class ChannelError(Exception):
     seconds from now.
     """
 
+    result: ClassVar[CallResult]
+    """Under which word a call that ended so is counted."""
+
     def __init__(self, code: str = "", *, outcome: Outcome | None = None, retry_after: float | None = None) -> None:
         self.code = code
         self.outcome = outcome
@@ -224,23 +227,31 @@ class ChannelError(Exception):
         super().__init__(code)
 
 
-class Unreachable(ChannelError):
+class NotSent(ChannelError):
     """Surely nothing left the house (name not found, connection refused): the messages are queued again."""
+
+    result = CallResult.NOT_SENT
 
 
 class Throttled(ChannelError):
     """The provider asks to slow down and took nothing: queued again, the attempt does not count."""
 
+    result = CallResult.THROTTLED
 
-class Misconfigured(ChannelError):
+
+class AccountError(ChannelError):
     """Key, balance, signature or template: queued again, the run is held until a person acts."""
 
+    result = CallResult.ACCOUNT_ERROR
 
-class Unclear(ChannelError):
+
+class OutcomeUnknown(ChannelError):
     """Cut or timed out after sending, 5xx, unreadable: the messages may have left, nobody sends them again."""
 
+    result = CallResult.OUTCOME_UNKNOWN
 
-Keep = Callable[[Sequence[Callback]], Awaitable[None]]
+
+StoreCallbacks = Callable[[Sequence[Callback]], Awaitable[None]]
 """Keeps what a provider said; once it returns the provider may hear that it arrived."""
 
 
@@ -258,7 +269,7 @@ class Channel(ABC):
     """One sentence on the card of the kind; an English msgid."""
     settings: ClassVar[tuple[Setting, ...]]
     presets: ClassVar[tuple[Preset, ...]] = ()
-    guide: ClassVar[tuple[Note, ...]] = ()
+    guide: ClassVar[tuple[GuideLine, ...]] = ()
     callback_steps: ClassVar[tuple[str, ...]] = ()
     """What to do at the provider, so that receipts and replies come to the callback address; English msgids."""
     home: ClassVar[str] = ""
@@ -275,7 +286,7 @@ class Channel(ABC):
     """True if the provider takes no free text: it fills in a template that it has approved, known by its code."""
     longest_value: ClassVar[int | None] = None
     """Most characters the provider takes in a template's variable; a template's page can say what an account has."""
-    in_flight: int = 50
+    max_concurrency: int = 50
     """Most requests that may wait for an answer at the same time, per worker."""
     plain_setting: ClassVar[str] = ""
     """Name of the flag that permits an unencrypted address of a public host."""
@@ -289,11 +300,11 @@ class Channel(ABC):
     """True if the provider can be asked for its templates; the account's settings may change it."""
     lists_signatures: bool = False
     """True if the provider can be asked for its signatures, too."""
-    looks_up: ClassVar[bool] = False
+    can_query_status: ClassVar[bool] = False
     """True if the provider can be asked what became of a message of which it gave us no id."""
     callback_headers: ClassVar[frozenset[str]] = frozenset()
     """Names of X-* headers, in lower case, that `read_callback` needs; others are not kept."""
-    pulls: ClassVar[bool] = False
+    polls: ClassVar[bool] = False
     """True if receipts and replies wait at the provider until `pull` asks for them."""
     shows_callback: ClassVar[bool] = True
     """Whether the provider has to be told the channel's callback address."""
@@ -319,11 +330,11 @@ class Channel(ABC):
         return f"<{type(self).__name__}>"
 
     @abstractmethod
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over one request; return one answer per message, in order.
 
-        Raises a ChannelError that says what becomes of the messages as a whole: Unreachable, Throttled,
-        Misconfigured or Unclear.
+        Raises a ChannelError that says what becomes of the messages as a whole: NotSent, Throttled,
+        AccountError or OutcomeUnknown.
         """
 
     @classmethod
@@ -331,7 +342,7 @@ class Channel(ABC):
         """Say whether the address in this setting is called, as the settings are."""
         return True
 
-    def carries(self, template: TemplateFacts) -> int:
+    def max_messages_for(self, template: TemplateSnapshot) -> int:
         """Return the most messages one request of this template may carry: more than `per_request` for some kinds."""
         return self.per_request
 
@@ -361,7 +372,7 @@ class Channel(ABC):
         """Say whether the held connection stands."""
         return False
 
-    async def hold(self, http: HttpClient, keep: Keep) -> None:
+    async def hold(self, http: HttpClient, keep: StoreCallbacks) -> None:
         """Keep the connection up until cancelled, `trouble` saying why it is down if it is. Never gives up.
 
         What comes in is acknowledged when `keep` has returned, and asked for again if it raised.
@@ -380,7 +391,9 @@ class Channel(ABC):
         """
         raise NotImplementedError
 
-    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+    async def query_status(
+        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+    ) -> list[Receipt]:
         """Return what the provider knows of messages whose answer was lost, with our `ref`; raises ChannelError.
 
         Nothing for what it does not know; several receipts for one message, with their `provider_ref`, where it cannot
@@ -395,11 +408,11 @@ class Channel(ABC):
     def verify_callback(self, callback: Callback) -> None:  # noqa: B027 - most providers sign nothing
         """Raise CallbackRefused if the provider signs its callbacks and this signature is wrong."""
 
-    def asks_back(self, callback: Callback) -> bool:
+    def needs_confirmation(self, callback: Callback) -> bool:
         """Say whether this callback can be judged only once the provider has been asked something; costs nothing."""
         return False
 
-    async def ask_back(self, callback: Callback, http: HttpClient) -> None:  # noqa: B027 - few have to ask
+    async def confirm_callback(self, callback: Callback, http: HttpClient) -> None:  # noqa: B027 - few have to ask
         """Fetch what `verify_callback` needs, confirm what has to be confirmed; CallbackRefused, or ChannelError.
 
         The provider is waiting meanwhile, so `http` gives up after a few seconds; after an error it calls again.

@@ -1,9 +1,9 @@
 """The one HTTP client all adapters share: it is exact about the border between *surely not sent* and *maybe*.
 
-`Unreachable` is raised only while not a single byte of the request can have left: the address was not found or not
+`NotSent` is raised only while not a single byte of the request can have left: the address was not found or not
 allowed to answer, the connection was refused or timed out, TLS failed, no connection became free, or the kept-alive
 connection turned out to be closed before we wrote. From the moment bytes are handed to the socket every failure is
-`Unclear`. No request is ever repeated after that moment, whatever its method: for a gateway a GET sends an SMS, too.
+`OutcomeUnknown`. No request is ever repeated after that moment, whatever its method: a GET sends an SMS, too.
 
 Addresses, headers and bodies hold passwords and numbers, so nothing of them is in an error, a repr or a log line.
 """
@@ -25,7 +25,7 @@ from aiohttp.connector import Connection
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from smsapp.channels.base import ChannelError, Misconfigured, Throttled, Unclear, Unreachable
+from smsapp.channels.base import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
 from smsapp.domain.outcome import Outcome
 
 MIB = 1024 * 1024
@@ -33,7 +33,7 @@ STALE_TRIES = 3
 """How many connections closed by the other side in the last moment are put aside before we give up."""
 WATCH = 0.05
 """Seconds between looks at which calls take too long."""
-GOODBYE = getattr(select, "POLLRDHUP", 0)
+POLLRDHUP = getattr(select, "POLLRDHUP", 0)
 """Linux tells of the other side's FIN; a broken connection is reported everywhere, without asking."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -97,9 +97,9 @@ def raise_for_status(answer: HttpAnswer, code: str = "") -> None:
     if answer.status == 429:
         raise Throttled(code, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
     if answer.status >= 500:
-        raise Unclear(code, outcome=Outcome.PROVIDER_FAULT)
+        raise OutcomeUnknown(code, outcome=Outcome.PROVIDER_FAULT)
     if answer.status >= 300:
-        raise Misconfigured(code, outcome=STATUSES.get(answer.status, Outcome.OUR_FAULT))
+        raise AccountError(code, outcome=STATUSES.get(answer.status, Outcome.OUR_FAULT))
 
 
 class Guard:
@@ -178,7 +178,7 @@ class _Resolver(AbstractResolver):
         found = await self.inner.resolve(host, port, family)
         allowed = [one for one in found if self.guard.allows(host, ipaddress.ip_address(one["host"].partition("%")[0]))]
         if not allowed:
-            raise Misconfigured("address_not_allowed", outcome=Outcome.OUR_FAULT)
+            raise AccountError("address_not_allowed", outcome=Outcome.OUR_FAULT)
         return allowed
 
     async def close(self) -> None:
@@ -204,8 +204,8 @@ class _Attempt:
         """Raise what this failure means for the messages of the request."""
         code = _code(error)
         if self.left:
-            raise Unclear(code, outcome=Outcome.NETWORK) from None
-        raise Unreachable(code, outcome=Outcome.NETWORK) from None
+            raise OutcomeUnknown(code, outcome=Outcome.NETWORK) from None
+        raise NotSent(code, outcome=Outcome.NETWORK) from None
 
     def cut(self) -> None:
         """End the call, which has taken too long, as asyncio.timeout does."""
@@ -246,7 +246,7 @@ class _Response(aiohttp.ClientResponse):
 def _said_goodbye(transport: asyncio.Transport) -> bool:
     """Say whether the other side has closed the connection without the event loop having seen it yet."""
     poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), GOODBYE)
+    poll.register(transport.get_extra_info("socket").fileno(), POLLRDHUP)
     return bool(poll.poll(0))
 
 
@@ -306,7 +306,7 @@ CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], 
 _statuses: ContextVar[list[int] | None] = ContextVar("statuses", default=None)
 
 
-class overheard:  # noqa: N801 - reads like the function it stands for; contextlib's generator costs five times as much
+class RecordStatuses:
     """Yields the list into which the status of every answer to a request of this task is written meanwhile."""
 
     token: Token[list[int] | None]
@@ -383,14 +383,14 @@ class HttpClient:
         """Return the provider's answer, whatever its status; a redirect is an answer like any other.
 
         `url` is sent as it stands, so its parts must be percent-encoded. `plain_http` permits http:// to a public host.
-        Raises Unreachable if surely nothing left, Unclear if the request may have arrived but no whole answer came,
-        Misconfigured if the address is none that may be called.
+        Raises NotSent if surely nothing left, OutcomeUnknown if the request may have arrived but no whole answer came,
+        AccountError if the address is none that may be called.
         """
         if self._session is None:
             raise RuntimeError("HttpClient is used outside of `async with`")
         target = self._checked(url, plain_http)
         if body is not None and len(body) > self.largest_request:
-            raise Misconfigured("request_too_large", outcome=Outcome.OUR_FAULT)
+            raise AccountError("request_too_large", outcome=Outcome.OUR_FAULT)
         attempt = self._watch.begin(self.timeout if timeout is None else timeout)
         _attempt.set(attempt)
         try:
@@ -424,7 +424,7 @@ class HttpClient:
                 return await session.request(method, url, headers=headers, data=body, allow_redirects=False)
             except _Stale:
                 continue
-        raise Unreachable("closed", outcome=Outcome.NETWORK)
+        raise NotSent("closed", outcome=Outcome.NETWORK)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         try:
@@ -436,7 +436,7 @@ class HttpClient:
             async for piece in response.content.iter_any():
                 size += len(piece)
                 if size > self.largest_answer:
-                    raise Unclear("answer_too_large", outcome=Outcome.PROVIDER_FAULT)
+                    raise OutcomeUnknown("answer_too_large", outcome=Outcome.PROVIDER_FAULT)
                 pieces.append(piece)
         except BaseException:
             response.close()
@@ -444,7 +444,7 @@ class HttpClient:
         return b"".join(pieces)
 
     def _checked(self, url: str, plain_http: bool) -> URL:
-        """Return the address as it will be called; raises Misconfigured. Names are checked when they are looked up."""
+        """Return the address as it will be called; raises AccountError. Names are checked when they are looked up."""
         try:
             target = URL(url, encoded=True)
             end = url.find("/", len("https://"))  # everything up to the host is before it
@@ -453,15 +453,15 @@ class HttpClient:
                 if end > 0:
                     self._passed.add((url[:end], plain_http))
         except ValueError:
-            raise Misconfigured("address_unreadable", outcome=Outcome.OUR_FAULT) from None
+            raise AccountError("address_unreadable", outcome=Outcome.OUR_FAULT) from None
         return target
 
     def _pass(self, target: URL, plain_http: bool) -> None:
         host = target.host
         if target.scheme not in {"http", "https"} or not host:
-            raise Misconfigured("address_unreadable", outcome=Outcome.OUR_FAULT)
+            raise AccountError("address_unreadable", outcome=Outcome.OUR_FAULT)
         address = literal(host)
         if address is not None and not self.guard.allows(host, address):
-            raise Misconfigured("address_not_allowed", outcome=Outcome.OUR_FAULT)
+            raise AccountError("address_not_allowed", outcome=Outcome.OUR_FAULT)
         if target.scheme == "http" and not plain_http and not self.guard.is_named(host):
-            raise Misconfigured("plain_http", outcome=Outcome.OUR_FAULT)
+            raise AccountError("plain_http", outcome=Outcome.OUR_FAULT)

@@ -18,38 +18,38 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 from smsapp.channels._numbers import e164
-from smsapp.channels._seal import opened, sealed
+from smsapp.channels._seal import sign_ref, verify_ref
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, EXTENSION, PLAIN_HTTP, RECEIPT, TIMEOUT, in_flight, per_request
+from smsapp.channels._settings import ACCOUNT, EXTENSION, PLAIN_HTTP, RECEIPT, TIMEOUT, max_concurrency, per_request
 from smsapp.channels._verdicts import (
     CLOSED,
     CODE_LENGTH,
     IN_DOUBT,
     SLOWER,
     UNKNOWN,
-    About,
+    ErrorMeaning,
     Messages,
-    Verdict,
-    account,
-    hand_over,
-    number,
-    refusal,
-    trouble,
+    Scope,
+    account_error,
+    as_error,
+    call_error,
+    recipient_error,
+    submit_bisecting,
+    text_error,
     unreadable,
-    words,
 )
 from smsapp.channels.base import (
-    Answer,
     Balance,
     Callback,
     Channel,
     ChannelError,
-    News,
+    OutcomeUnknown,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
-    TemplateFacts,
-    Unclear,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status, retry_after
@@ -66,35 +66,35 @@ TAKEN = frozenset({"succ", "0"})
 BAD_NUMBERS = "1023"
 LONGEST_OUT_ID = 32
 
-VERDICTS: dict[str, Verdict] = {
+ERROR_CODES: dict[str, ErrorMeaning] = {
     "103": SLOWER,
     "1008": SLOWER,
     "1015": SLOWER,
     "1026": SLOWER,
     "1018": CLOSED,
-    BAD_NUMBERS: number(Outcome.BAD_NUMBER),
-    "1010": words(Outcome.CONTENT_REFUSED),
-    "1020": words(Outcome.CONTENT_REFUSED),
-    "1022": words(Outcome.CONTENT_REFUSED),
-    "1024": words(Outcome.CONTENT_REFUSED),
-    "1034": words(Outcome.CONTENT_REFUSED),
-    "1042": words(Outcome.TEMPLATE_REFUSED),
-    "1032": account(Outcome.SIGNATURE_REFUSED),
-    "1035": account(Outcome.SIGNATURE_REFUSED),
-    "1038": account(Outcome.SIGNATURE_REFUSED),
-    "1013": account(Outcome.CREDENTIALS),
-    "1014": account(Outcome.CREDENTIALS),
-    "1016": account(Outcome.CREDENTIALS),
-    "1017": account(Outcome.CREDENTIALS),
-    "1028": account(Outcome.CREDENTIALS),
-    "1025": account(Outcome.BALANCE),
-    "2001": account(Outcome.BALANCE),
-    "101": account(Outcome.OUR_FAULT),
-    "102": account(Outcome.OUR_FAULT),
-    "1007": account(Outcome.OUR_FAULT),
-    "1009": account(Outcome.OUR_FAULT),
-    "1029": account(Outcome.OUR_FAULT),
-    "1031": account(Outcome.OUR_FAULT),
+    BAD_NUMBERS: recipient_error(Outcome.BAD_NUMBER),
+    "1010": text_error(Outcome.CONTENT_REFUSED),
+    "1020": text_error(Outcome.CONTENT_REFUSED),
+    "1022": text_error(Outcome.CONTENT_REFUSED),
+    "1024": text_error(Outcome.CONTENT_REFUSED),
+    "1034": text_error(Outcome.CONTENT_REFUSED),
+    "1042": text_error(Outcome.TEMPLATE_REFUSED),
+    "1032": account_error(Outcome.SIGNATURE_REFUSED),
+    "1035": account_error(Outcome.SIGNATURE_REFUSED),
+    "1038": account_error(Outcome.SIGNATURE_REFUSED),
+    "1013": account_error(Outcome.CREDENTIALS),
+    "1014": account_error(Outcome.CREDENTIALS),
+    "1016": account_error(Outcome.CREDENTIALS),
+    "1017": account_error(Outcome.CREDENTIALS),
+    "1028": account_error(Outcome.CREDENTIALS),
+    "1025": account_error(Outcome.BALANCE),
+    "2001": account_error(Outcome.BALANCE),
+    "101": account_error(Outcome.OUR_FAULT),
+    "102": account_error(Outcome.OUR_FAULT),
+    "1007": account_error(Outcome.OUR_FAULT),
+    "1009": account_error(Outcome.OUR_FAULT),
+    "1029": account_error(Outcome.OUR_FAULT),
+    "1031": account_error(Outcome.OUR_FAULT),
     "1027": IN_DOUBT,
     "1040": IN_DOUBT,
     "-99": IN_DOUBT,
@@ -104,9 +104,9 @@ VERDICTS: dict[str, Verdict] = {
 def access_key(account_id: str, password: str, random: int, timestamp: int, first_number: str = "") -> str:
     """Return the AccessKey of a request; sending signs the first number as well, asking does not."""
     # MD5 is the provider's choice; the key is only as good as the encrypted connection it travels in.
-    sealed = hashlib.md5(f"{password}SMmsEncryptKey".encode(), usedforsecurity=False).hexdigest().upper()
+    digest = hashlib.md5(f"{password}SMmsEncryptKey".encode(), usedforsecurity=False).hexdigest().upper()
     numbers = f"&PhoneNos={first_number}" if first_number else ""
-    signed = f"AccountId={account_id}{numbers}&Password={sealed}&Random={random}&Timestamp={timestamp}"
+    signed = f"AccountId={account_id}{numbers}&Password={digest}&Random={random}&Timestamp={timestamp}"
     return hashlib.sha256(signed.encode()).hexdigest()
 
 
@@ -119,7 +119,7 @@ class Lexintong(Channel):
     about = _l("Whole texts through the product you bought there; receipts and replies are fetched or pushed.")
     equal_texts_only = True
     receipts_by_provider_ref = True
-    pulls = True
+    polls = True
     tells_balance = True
     callback_steps = (
         _l("Nothing needs to be set up while “Fetch receipts and replies” is on."),
@@ -163,7 +163,7 @@ class Lexintong(Channel):
             hint=_l("Switch it off if the provider pushes receipts to the callback address."),
         ),
         per_request("500"),
-        in_flight("10"),
+        max_concurrency("10"),
         TIMEOUT,
         PLAIN_HTTP,
     )
@@ -184,50 +184,50 @@ class Lexintong(Channel):
         self._timeout = values.number("timeout")
         self._plain_http = values.flag("plain_http")
         self.per_request = values.whole("per_request")
-        self.in_flight = values.whole("in_flight")
+        self.max_concurrency = values.whole("max_concurrency")
 
     @classmethod
     def called(cls, name: str, values: Mapping[str, str]) -> bool:
         """Say that only the address of the chosen interface is called."""
         return (name == "old_url") is (values.get("interface") == OLD)
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over one request; numbers the provider names as bad are left out, and the others sent again."""
         return await self._send_all(submission.template, submission.messages, http)
 
-    async def _send_all(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> list[Answer]:
-        async def request(some: Messages) -> list[Answer]:
+    async def _send_all(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
+        async def request(some: Messages) -> list[SubmitResult]:
             return await self._send(template, some, http)
 
-        return await hand_over([messages], request)
+        return await submit_bisecting([messages], request)
 
-    async def _send(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> list[Answer]:
+    async def _send(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
         numbers = [carrier.national(message.phone) for message in messages]
         if self._is_old:
             code, told, ref, answer = await self._submit_old(numbers, messages[0].text, http)
         else:
             code, told, ref, answer = await self._submit(numbers, messages, http)
         if code in TAKEN:
-            return [Answer(True, ref)] * len(messages)
+            return [SubmitResult(True, ref)] * len(messages)
         verdict = _verdict(code, answer)
-        if verdict.about is About.DOUBT and ref:
-            return [Answer(False, ref, code=code, in_doubt=True)] * len(messages)
+        if verdict.about is Scope.DOUBT and ref:
+            return [SubmitResult(False, ref, code=code, unconfirmed=True)] * len(messages)
         named = set(NUMBERS.findall(told)) if code == BAD_NUMBERS else set()
         good = [message for message in messages if carrier.national(message.phone) not in named]
         if good and len(good) < len(messages):
             return await self._without(good, ref, template, messages, http)
-        raise refusal(code, verdict, template, messages, self._wait(code, answer))
+        raise as_error(code, verdict, template, messages, self._wait(code, answer))
 
     async def _without(
-        self, good: Messages, ref: str, template: TemplateFacts, messages: Messages, http: HttpClient
-    ) -> list[Answer]:
+        self, good: Messages, ref: str, template: TemplateSnapshot, messages: Messages, http: HttpClient
+    ) -> list[SubmitResult]:
         """Return the answers when some numbers were named as bad: the others are sent again, if surely none left."""
         if ref:
-            again = [Answer(False, ref, code=BAD_NUMBERS, in_doubt=True)] * len(good)
+            again = [SubmitResult(False, ref, code=BAD_NUMBERS, unconfirmed=True)] * len(good)
         else:
             again = await self._send_all(template, good, http)
         answers = {message.ref: answer for message, answer in zip(good, again, strict=True)}
-        bad = Answer(False, outcome=Outcome.BAD_NUMBER, code=BAD_NUMBERS)
+        bad = SubmitResult(False, outcome=Outcome.BAD_NUMBER, code=BAD_NUMBERS)
         return [answers.get(message.ref, bad) for message in messages]
 
     async def _submit(
@@ -242,7 +242,7 @@ class Lexintong(Channel):
         }
         if self._extension:
             values["ExtendNo"] = self._extension
-        mark = sealed(self._password, messages[0].ref, messages[0].phone)
+        mark = sign_ref(self._password, messages[0].ref, messages[0].phone)
         if len(messages) == 1 and len(mark) <= LONGEST_OUT_ID:
             values["OutId"] = mark
         answer = await self._post("/EncryptionSubmit/SendSms.ashx", values, http)
@@ -288,7 +288,7 @@ class Lexintong(Channel):
         )
 
     def _wait(self, code: str, answer: HttpAnswer) -> float | None:
-        if VERDICTS.get(code) is CLOSED:
+        if ERROR_CODES.get(code) is CLOSED:
             return carrier.seconds_until_open(dt.datetime.fromtimestamp(self.clock(), dt.UTC))
         return retry_after(answer)
 
@@ -309,7 +309,7 @@ class Lexintong(Channel):
         return Balance(Decimal(left))
 
     def _trouble(self, code: str, answer: HttpAnswer) -> ChannelError:
-        return trouble(code, _verdict(code, answer), self._wait(code, answer))
+        return call_error(code, _verdict(code, answer), self._wait(code, answer))
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield receipts, then replies, until none are left or a page comes twice."""
@@ -327,7 +327,7 @@ class Lexintong(Channel):
                 waiting = found.get(name)
                 if not waiting and code not in TAKEN:
                     _verdict(code, answer)
-                    if code in VERDICTS:
+                    if code in ERROR_CODES:
                         raise self._trouble(code, answer)
                 if not waiting or waiting == last:
                     break
@@ -360,12 +360,12 @@ class Lexintong(Channel):
         codes = [word for word in said if CODE.fullmatch(word)]
         arrived = next((code for code in codes if code in carrier.ARRIVED), "")
         if arrived:
-            news, code = News.DELIVERED, arrived
+            news, code = ReceiptStatus.DELIVERED, arrived
         elif codes:
-            news, code = News.UNDELIVERED, codes[0]
+            news, code = ReceiptStatus.UNDELIVERED, codes[0]
         else:
             # Words nobody described prove neither: the message goes on waiting, the word is kept.
-            news, code = News.ACCEPTED, next(filter(None, said), "")
+            news, code = ReceiptStatus.ACCEPTED, next(filter(None, said), "")
         for one in str(item.get("PhoneNos") or "").split(","):
             yield self._receipt(news, str(item["MsgID"]), e164(one, self.home), code, item.get("OutId"))
 
@@ -374,19 +374,19 @@ class Lexintong(Channel):
             raise ValueError("nothing that names a message")
         sent, arrived = item.get("SendState", ""), item.get("ReportState", "")
         if arrived == "True":
-            news = News.DELIVERED
+            news = ReceiptStatus.DELIVERED
         elif arrived == "False" or sent == "False":
-            news = News.UNDELIVERED
+            news = ReceiptStatus.UNDELIVERED
         elif sent == "True":
-            news = News.ACCEPTED
+            news = ReceiptStatus.ACCEPTED
         else:
             raise ValueError("no status")
         code = item.get("ReportResultInfo") or item.get("SendResultInfo") or ""
         return self._receipt(news, item["MsgID"], e164(item["MobilePhone"], self.home), code, item.get("ClientMsgId"))
 
-    def _receipt(self, news: News, msg_id: str, phone: str, code: str, out_id: object) -> Receipt:
-        ref = opened(self._password, out_id, phone)
-        outcome = carrier.outcome(code) if news is News.UNDELIVERED else None
+    def _receipt(self, news: ReceiptStatus, msg_id: str, phone: str, code: str, out_id: object) -> Receipt:
+        ref = verify_ref(self._password, out_id, phone)
+        outcome = carrier.outcome(code) if news is ReceiptStatus.UNDELIVERED else None
         return Receipt(news, ref, "" if ref else msg_id, phone, outcome, code[:CODE_LENGTH])
 
 
@@ -406,12 +406,12 @@ def _id(found: object) -> str:
     return "" if found in {None, 0, "0"} else str(found)[:CODE_LENGTH]
 
 
-def _verdict(code: str, answer: HttpAnswer) -> Verdict:
+def _verdict(code: str, answer: HttpAnswer) -> ErrorMeaning:
     """Return what a code other than success means; raises what the HTTP status says if there is none."""
-    found = VERDICTS.get(code)
+    found = ERROR_CODES.get(code)
     if found is not None:
         return found
     raise_for_status(answer, code[:CODE_LENGTH])
     if not code:
-        raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+        raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
     return UNKNOWN

@@ -21,25 +21,25 @@ from typing import TYPE_CHECKING, Any
 
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Balance,
     Callback,
     Channel,
     ChannelError,
-    Doubt,
-    Misconfigured,
-    News,
-    Note,
-    Outgoing,
+    GuideLine,
+    NotSent,
+    OutboundMessage,
+    OutcomeUnknown,
     ProviderSignature,
     ProviderTemplate,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
-    TemplateFacts,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
     Throttled,
-    Unclear,
-    Unreachable,
+    UnconfirmedMessage,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.domain.errors import Problem
@@ -61,7 +61,7 @@ class Fate:
 
     meaning: str
     refused: Outcome | None = None
-    receipts: tuple[tuple[News, Outcome | None, str], ...] = ((News.DELIVERED, None, "DELIVRD"),)
+    receipts: tuple[tuple[ReceiptStatus, Outcome | None, str], ...] = ((ReceiptStatus.DELIVERED, None, "DELIVRD"),)
     early: bool = False
     late: bool = False
     reply: str = ""
@@ -70,8 +70,8 @@ class Fate:
     """The trouble passes: the same message is accepted when it is tried again."""
 
 
-DELIVERED = (News.DELIVERED, None, "DELIVRD")
-UNDELIVERED = (News.UNDELIVERED, Outcome.SWITCHED_OFF, "UNDELIV")
+DELIVERED = (ReceiptStatus.DELIVERED, None, "DELIVRD")
+UNDELIVERED = (ReceiptStatus.UNDELIVERED, Outcome.SWITCHED_OFF, "UNDELIV")
 NORMAL = Fate(_l("accepted, delivered"))
 
 TROUBLES: tuple[tuple[str, str, str, Callable[[], ChannelError]], ...] = (
@@ -81,31 +81,31 @@ TROUBLES: tuple[tuple[str, str, str, Callable[[], ChannelError]], ...] = (
         "2",
         _l("unreachable once, then accepted"),
         _l("unreachable every time"),
-        lambda: Unreachable("SIM-DOWN", outcome=Outcome.NETWORK),
+        lambda: NotSent("SIM-DOWN", outcome=Outcome.NETWORK),
     ),
     (
         "3",
         _l("credentials refused once, then accepted"),
         _l("credentials refused every time"),
-        lambda: Misconfigured("SIM-KEY", outcome=Outcome.CREDENTIALS),
+        lambda: AccountError("SIM-KEY", outcome=Outcome.CREDENTIALS),
     ),
     (
         "4",
         _l("balance exhausted once, then accepted"),
         _l("balance exhausted every time"),
-        lambda: Misconfigured("SIM-BALANCE", outcome=Outcome.BALANCE),
+        lambda: AccountError("SIM-BALANCE", outcome=Outcome.BALANCE),
     ),
     (
         "5",
         _l("template refused once, then accepted"),
         _l("template refused every time"),
-        lambda: Misconfigured("SIM-TEMPLATE", outcome=Outcome.TEMPLATE_REFUSED),
+        lambda: AccountError("SIM-TEMPLATE", outcome=Outcome.TEMPLATE_REFUSED),
     ),
 )
 
 
 def cut() -> ChannelError:
-    return Unclear("SIM-CUT", outcome=Outcome.NETWORK)
+    return OutcomeUnknown("SIM-CUT", outcome=Outcome.NETWORK)
 
 
 FATES: dict[str, Fate] = {
@@ -117,12 +117,16 @@ FATES: dict[str, Fate] = {
     "0005": Fate(_l("first undelivered, then delivered"), receipts=(UNDELIVERED, DELIVERED)),
     "0006": Fate(_l("first delivered, then undelivered"), receipts=(DELIVERED, UNDELIVERED)),
     "0007": Fate(
-        _l("undelivered with a code nobody knows"), receipts=((News.UNDELIVERED, Outcome.UNKNOWN, "SIM-4711"),)
+        _l("undelivered with a code nobody knows"), receipts=((ReceiptStatus.UNDELIVERED, Outcome.UNKNOWN, "SIM-4711"),)
     ),
-    "0008": Fate(_l("buffered on the way, then delivered"), receipts=((News.ACCEPTED, None, "ENROUTE"), DELIVERED)),
+    "0008": Fate(
+        _l("buffered on the way, then delivered"), receipts=((ReceiptStatus.ACCEPTED, None, "ENROUTE"), DELIVERED)
+    ),
     **{f"{100 + n:04}": Fate(_l("refused:"), refused=one, receipts=()) for n, one in enumerate(Outcome, 1)},
     **{
-        f"{200 + n:04}": Fate(_l("accepted, undelivered:"), receipts=((News.UNDELIVERED, one, f"SIM-{one.upper()}"),))
+        f"{200 + n:04}": Fate(
+            _l("accepted, undelivered:"), receipts=((ReceiptStatus.UNDELIVERED, one, f"SIM-{one.upper()}"),)
+        )
         for n, one in enumerate(Outcome, 1)
     },
     **{f"030{digit}": Fate(once, trouble=make, trouble_once=True) for digit, once, _, make in TROUBLES},
@@ -168,8 +172,8 @@ class Simulator(Channel):
     label = _l("Simulator (rehearsal)")
     about = _l("Rehearses campaigns: answers, receipts and replies as you set them. Nothing is really sent.")
     quiet_hours_exempt = True
-    looks_up = True
-    pulls = True
+    can_query_status = True
+    polls = True
     shows_callback = False
     callback_steps = (_l("Nothing needs to be set up: the simulator's receipts and replies are fetched."),)
     settings = (
@@ -260,9 +264,9 @@ class Simulator(Channel):
         ),
     )
     guide = tuple(
-        Note(f"138 0000 {digits}", fate.meaning, fate.refused or (fate.receipts and fate.receipts[0][1]) or None)
+        GuideLine(f"138 0000 {digits}", fate.meaning, fate.refused or (fate.receipts and fate.receipts[0][1]) or None)
         if digits[1] in "12"
-        else Note(f"138 0000 {digits}", fate.meaning)
+        else GuideLine(f"138 0000 {digits}", fate.meaning)
         for digits, fate in FATES.items()
     )
 
@@ -285,15 +289,15 @@ class Simulator(Channel):
         self._opt_outs = values.number("opt_outs") / 100
         self._kept: sqlite3.Connection | None = None
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Decide every message's fate; a number with trouble makes the whole request end like that."""
         now = self.clock()
         fated = [(message, *self._fate(message)) for message in submission.messages]
         trouble = next((found for message, fate, _ in fated if (found := self._trouble(message, fate))), None)
-        heard = trouble is None or isinstance(trouble, Unclear)
+        heard = trouble is None or isinstance(trouble, OutcomeUnknown)
         if heard:
             self._keep(line for message, fate, draw in fated for line in self._news(message, fate, draw, now))
-        if isinstance(trouble, Unclear):
+        if isinstance(trouble, OutcomeUnknown):
             with self._file() as file:
                 heard_of = [(message.ref,) for message, fate, _ in fated if fate.receipts]
                 file.executemany("INSERT OR IGNORE INTO heard (ref) VALUES (?)", heard_of)
@@ -327,11 +331,13 @@ class Simulator(Channel):
                 found.append(Problem("simulator_template", "templates", {"line": line[:60]}))
         return found
 
-    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+    async def query_status(
+        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+    ) -> list[Receipt]:
         """Remember the messages whose answer was cut off, but for those of which nothing is ever heard."""
         refs = json.dumps([doubt.message.ref for doubt in doubts])
         rows = self._file().execute("SELECT ref FROM heard WHERE ref IN (SELECT value FROM json_each(?))", (refs,))
-        return [Receipt(News.ACCEPTED, ref) for (ref,) in rows]
+        return [Receipt(ReceiptStatus.ACCEPTED, ref) for (ref,) in rows]
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield what is due, a thousand lines to a page; a page is forgotten when the next one is asked for."""
@@ -352,7 +358,7 @@ class Simulator(Channel):
             raise ValueError("the simulator is asked, it never calls")
         return [_read(line) for line in json.loads(callback.body)]
 
-    def _fate(self, message: Outgoing) -> tuple[Fate, tuple[float, float]]:
+    def _fate(self, message: OutboundMessage) -> tuple[Fate, tuple[float, float]]:
         """Return the fate and two numbers in 0..1: when the receipt comes, and whether a reply does."""
         digest = hashlib.blake2b(message.ref.encode(), key=self.seed[:64], digest_size=12).digest()
         first = int.from_bytes(digest[:4]) / 2**32
@@ -366,12 +372,12 @@ class Simulator(Channel):
         left = (first - self._refused) / ((1 - self._refused) or 1)
         if left < self._undelivered:
             reason = _pick(FAILURES, third)
-            return Fate("", receipts=((News.UNDELIVERED, reason, f"SIM-{reason.upper()}"),)), (second, 1.0)
+            return Fate("", receipts=((ReceiptStatus.UNDELIVERED, reason, f"SIM-{reason.upper()}"),)), (second, 1.0)
         if left < self._undelivered + self._silent:
             return FATES["0004"], (second, 1.0)
         return NORMAL, (second, third)
 
-    def _trouble(self, message: Outgoing, fate: Fate) -> ChannelError | None:
+    def _trouble(self, message: OutboundMessage, fate: Fate) -> ChannelError | None:
         if fate.trouble is None:
             return None
         if fate.trouble_once:
@@ -381,7 +387,9 @@ class Simulator(Channel):
                 return None
         return fate.trouble()
 
-    def _news(self, message: Outgoing, fate: Fate, draw: tuple[float, float], now: float) -> list[tuple[float, str]]:
+    def _news(
+        self, message: OutboundMessage, fate: Fate, draw: tuple[float, float], now: float
+    ) -> list[tuple[float, str]]:
         due = now + self.answer_seconds + self.receipt_seconds + self.receipt_spread * draw[0]
         if fate.early:
             due = now
@@ -424,10 +432,10 @@ def _template(line: str) -> ProviderTemplate:
     return ProviderTemplate(code, code, text, Audit(audit.strip()), said, reason=reason.strip())
 
 
-def _answer(message: Outgoing, fate: Fate) -> Answer:
+def _answer(message: OutboundMessage, fate: Fate) -> SubmitResult:
     if fate.refused is not None:
-        return Answer(False, outcome=fate.refused, code=f"SIM-{fate.refused.upper()}")
-    return Answer(True, f"sim-{message.ref}")
+        return SubmitResult(False, outcome=fate.refused, code=f"SIM-{fate.refused.upper()}")
+    return SubmitResult(True, f"sim-{message.ref}")
 
 
 def _pick(choices: tuple[tuple[Outcome, int], ...], draw: float) -> Outcome:
@@ -447,4 +455,6 @@ def _read(line: dict[str, str]) -> Receipt | Reply:
     if "text" in line:
         return Reply(line["phone"], line["text"])
     outcome = Outcome(line["outcome"]) if "outcome" in line else None
-    return Receipt(News(line["news"]), line["ref"], phone=line["phone"], outcome=outcome, code=line.get("code", ""))
+    return Receipt(
+        ReceiptStatus(line["news"]), line["ref"], phone=line["phone"], outcome=outcome, code=line.get("code", "")
+    )

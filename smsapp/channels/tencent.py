@@ -17,42 +17,42 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, in_flight
+from smsapp.channels._settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, max_concurrency
 from smsapp.channels._verdicts import (
     CLOSED,
     CODE_LENGTH,
     IN_DOUBT,
     SLOWER,
     UNKNOWN,
-    About,
+    ErrorMeaning,
     Messages,
     Refused,
-    Verdict,
-    account,
-    hand_over,
+    Scope,
+    account_error,
+    as_error,
+    call_error,
     meaning,
-    number,
-    refusal,
-    trouble,
+    recipient_error,
+    seconds_to_wait,
+    submit_bisecting,
+    text_error,
     unreadable,
-    wait,
-    words,
 )
 from smsapp.channels.base import (
     Acknowledgement,
-    Answer,
     Balance,
     Callback,
     Channel,
     ChannelError,
-    Doubt,
-    News,
     ProviderSignature,
     ProviderTemplate,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
-    TemplateFacts,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
+    UnconfirmedMessage,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status
@@ -70,71 +70,71 @@ PAGE = 100
 PAGES = 100
 """Most pages of each kind one visit fetches; the rest waits for the next one."""
 
-VERDICTS: dict[str, Verdict] = {
-    "FailedOperation.PhoneNumberInBlacklist": number(Outcome.OPTED_OUT),
-    "FailedOperation.PhoneNumberParseFail": number(Outcome.BAD_NUMBER),
-    "InvalidParameterValue.IncorrectPhoneNumber": number(Outcome.BAD_NUMBER),
-    "LimitExceeded.PhoneNumberThirtySecondLimit": number(Outcome.FREQUENCY_LIMIT),
-    "LimitExceeded.PhoneNumberOneHourLimit": number(Outcome.FREQUENCY_LIMIT),
-    "LimitExceeded.PhoneNumberDailyLimit": number(Outcome.FREQUENCY_LIMIT),
-    "LimitExceeded.PhoneNumberSameContentDailyLimit": number(Outcome.FREQUENCY_LIMIT),
-    "LimitExceeded.AppCountryOrRegionInBlacklist": number(Outcome.BLOCKED_BY_CARRIER),
-    "LimitExceeded.AppCountryOrRegionDailyLimit": number(Outcome.QUOTA),
-    "UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone": number(Outcome.TEMPLATE_REFUSED),
-    "UnsupportedOperation.GlobalTemplateToChineseMainlandPhone": number(Outcome.TEMPLATE_REFUSED),
-    "UnsupportedOperation.ContainDomesticPhoneNumber": number(Outcome.TEMPLATE_REFUSED),
-    "UnsupportedOperation.UnsupportedRegion": number(Outcome.PROVIDER_FAULT),
-    "UnsupportedOperation.UnsuportedRegion": number(Outcome.PROVIDER_FAULT),
-    "UnsupportedOperation.ContainDomesticAndInternationalPhoneNumber": number(Outcome.OUR_FAULT),
-    "FailedOperation.ContainSensitiveWord": words(Outcome.CONTENT_REFUSED),
-    "InvalidParameter.DirtyWordFound": words(Outcome.CONTENT_REFUSED),
-    "InvalidParameterValue.ContentLengthLimit": words(Outcome.CONTENT_REFUSED),
-    "InvalidParameterValue.TemplateParameterLengthLimit": words(Outcome.CONTENT_REFUSED),
-    "InvalidParameterValue.TemplateParameterFormatError": words(Outcome.CONTENT_REFUSED),
-    "InvalidParameterValue.ProhibitedUseUrlInTemplateParameter": words(Outcome.CONTENT_REFUSED),
-    "FailedOperation.TemplateParamSetNotMatchApprovedTemplate": account(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.TemplateIncorrectOrUnapproved": account(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.TemplateUnapprovedOrNotExist": account(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.TemplateIdNotExist": account(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.MarketingTemplateWithoutUnsubscribe": account(Outcome.TEMPLATE_REFUSED),
-    "InvalidParameterValue.MarketingTemplateWithoutUnsubscribe": account(Outcome.TEMPLATE_REFUSED),
-    "InvalidParameterValue.UnsupportedTemplateVariable": account(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.SignatureIncorrectOrUnapproved": account(Outcome.SIGNATURE_REFUSED),
-    "FailedOperation.SignIdNotExist": account(Outcome.SIGNATURE_REFUSED),
-    "FailedOperation.MissingSignature": account(Outcome.SIGNATURE_REFUSED),
-    "InvalidParameterValue.SignExistAndUnapproved": account(Outcome.SIGNATURE_REFUSED),
-    "FailedOperation.InsufficientBalanceInSmsPackage": account(Outcome.BALANCE),
-    "UnauthorizedOperation.ServiceSuspendDueToArrears": account(Outcome.BALANCE),
-    "LimitExceeded.AppDailyLimit": account(Outcome.QUOTA),
-    "LimitExceeded.AppMainlandChinaDailyLimit": account(Outcome.QUOTA),
-    "LimitExceeded.AppGlobalDailyLimit": account(Outcome.QUOTA),
-    "LimitExceeded.DailyLimit": account(Outcome.QUOTA),
-    "LimitExceeded.PhoneNumberCountLimit": account(Outcome.OUR_FAULT),
-    "InvalidParameterValue.SdkAppIdNotExist": account(Outcome.CREDENTIALS),
-    "FailedOperation.NotEnterpriseCertification": account(Outcome.CREDENTIALS),
-    "FailedOperation.ProhibitSubAccountUse": account(Outcome.CREDENTIALS),
+ERROR_CODES: dict[str, ErrorMeaning] = {
+    "FailedOperation.PhoneNumberInBlacklist": recipient_error(Outcome.OPTED_OUT),
+    "FailedOperation.PhoneNumberParseFail": recipient_error(Outcome.BAD_NUMBER),
+    "InvalidParameterValue.IncorrectPhoneNumber": recipient_error(Outcome.BAD_NUMBER),
+    "LimitExceeded.PhoneNumberThirtySecondLimit": recipient_error(Outcome.FREQUENCY_LIMIT),
+    "LimitExceeded.PhoneNumberOneHourLimit": recipient_error(Outcome.FREQUENCY_LIMIT),
+    "LimitExceeded.PhoneNumberDailyLimit": recipient_error(Outcome.FREQUENCY_LIMIT),
+    "LimitExceeded.PhoneNumberSameContentDailyLimit": recipient_error(Outcome.FREQUENCY_LIMIT),
+    "LimitExceeded.AppCountryOrRegionInBlacklist": recipient_error(Outcome.BLOCKED_BY_CARRIER),
+    "LimitExceeded.AppCountryOrRegionDailyLimit": recipient_error(Outcome.QUOTA),
+    "UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone": recipient_error(Outcome.TEMPLATE_REFUSED),
+    "UnsupportedOperation.GlobalTemplateToChineseMainlandPhone": recipient_error(Outcome.TEMPLATE_REFUSED),
+    "UnsupportedOperation.ContainDomesticPhoneNumber": recipient_error(Outcome.TEMPLATE_REFUSED),
+    "UnsupportedOperation.UnsupportedRegion": recipient_error(Outcome.PROVIDER_FAULT),
+    "UnsupportedOperation.UnsuportedRegion": recipient_error(Outcome.PROVIDER_FAULT),
+    "UnsupportedOperation.ContainDomesticAndInternationalPhoneNumber": recipient_error(Outcome.OUR_FAULT),
+    "FailedOperation.ContainSensitiveWord": text_error(Outcome.CONTENT_REFUSED),
+    "InvalidParameter.DirtyWordFound": text_error(Outcome.CONTENT_REFUSED),
+    "InvalidParameterValue.ContentLengthLimit": text_error(Outcome.CONTENT_REFUSED),
+    "InvalidParameterValue.TemplateParameterLengthLimit": text_error(Outcome.CONTENT_REFUSED),
+    "InvalidParameterValue.TemplateParameterFormatError": text_error(Outcome.CONTENT_REFUSED),
+    "InvalidParameterValue.ProhibitedUseUrlInTemplateParameter": text_error(Outcome.CONTENT_REFUSED),
+    "FailedOperation.TemplateParamSetNotMatchApprovedTemplate": account_error(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.TemplateIncorrectOrUnapproved": account_error(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.TemplateUnapprovedOrNotExist": account_error(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.TemplateIdNotExist": account_error(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.MarketingTemplateWithoutUnsubscribe": account_error(Outcome.TEMPLATE_REFUSED),
+    "InvalidParameterValue.MarketingTemplateWithoutUnsubscribe": account_error(Outcome.TEMPLATE_REFUSED),
+    "InvalidParameterValue.UnsupportedTemplateVariable": account_error(Outcome.TEMPLATE_REFUSED),
+    "FailedOperation.SignatureIncorrectOrUnapproved": account_error(Outcome.SIGNATURE_REFUSED),
+    "FailedOperation.SignIdNotExist": account_error(Outcome.SIGNATURE_REFUSED),
+    "FailedOperation.MissingSignature": account_error(Outcome.SIGNATURE_REFUSED),
+    "InvalidParameterValue.SignExistAndUnapproved": account_error(Outcome.SIGNATURE_REFUSED),
+    "FailedOperation.InsufficientBalanceInSmsPackage": account_error(Outcome.BALANCE),
+    "UnauthorizedOperation.ServiceSuspendDueToArrears": account_error(Outcome.BALANCE),
+    "LimitExceeded.AppDailyLimit": account_error(Outcome.QUOTA),
+    "LimitExceeded.AppMainlandChinaDailyLimit": account_error(Outcome.QUOTA),
+    "LimitExceeded.AppGlobalDailyLimit": account_error(Outcome.QUOTA),
+    "LimitExceeded.DailyLimit": account_error(Outcome.QUOTA),
+    "LimitExceeded.PhoneNumberCountLimit": account_error(Outcome.OUR_FAULT),
+    "InvalidParameterValue.SdkAppIdNotExist": account_error(Outcome.CREDENTIALS),
+    "FailedOperation.NotEnterpriseCertification": account_error(Outcome.CREDENTIALS),
+    "FailedOperation.ProhibitSubAccountUse": account_error(Outcome.CREDENTIALS),
     "FailedOperation.MarketingSendTimeConstraint": CLOSED,
     "LimitExceeded.DeliveryFrequencyLimit": SLOWER,
     "LimitExceeded.GlobalSmsSendingRateLimit": SLOWER,
-    "FailedOperation.FailResolvePacket": account(Outcome.OUR_FAULT),
-    "FailedOperation.JsonParseFail": account(Outcome.OUR_FAULT),
-    "FailedOperation.ParametersOtherError": account(Outcome.OUR_FAULT),
+    "FailedOperation.FailResolvePacket": account_error(Outcome.OUR_FAULT),
+    "FailedOperation.JsonParseFail": account_error(Outcome.OUR_FAULT),
+    "FailedOperation.ParametersOtherError": account_error(Outcome.OUR_FAULT),
     "FailedOperation.OtherError": IN_DOUBT,
-    "InternalError.SigVerificationFail": account(Outcome.CREDENTIALS),
-    "InternalError.SigFieldMissing": account(Outcome.CREDENTIALS),
+    "InternalError.SigVerificationFail": account_error(Outcome.CREDENTIALS),
+    "InternalError.SigFieldMissing": account_error(Outcome.CREDENTIALS),
 }
-FAMILIES: tuple[tuple[str, Verdict], ...] = (
+ERROR_CODE_PREFIXES: tuple[tuple[str, ErrorMeaning], ...] = (
     ("RequestLimitExceeded", SLOWER),
-    ("AuthFailure.SignatureExpire", account(Outcome.OUR_FAULT)),
-    ("AuthFailure", account(Outcome.CREDENTIALS)),
-    ("UnauthorizedOperation", account(Outcome.CREDENTIALS)),
+    ("AuthFailure.SignatureExpire", account_error(Outcome.OUR_FAULT)),
+    ("AuthFailure", account_error(Outcome.CREDENTIALS)),
+    ("UnauthorizedOperation", account_error(Outcome.CREDENTIALS)),
     ("InternalError", IN_DOUBT),
     ("ServiceUnavailable", IN_DOUBT),
-    ("Missing", account(Outcome.OUR_FAULT)),
-    ("Invalid", account(Outcome.OUR_FAULT)),
-    ("Unknown", account(Outcome.OUR_FAULT)),
-    ("NoSuch", account(Outcome.OUR_FAULT)),
-    ("Unsupported", account(Outcome.OUR_FAULT)),
+    ("Missing", account_error(Outcome.OUR_FAULT)),
+    ("Invalid", account_error(Outcome.OUR_FAULT)),
+    ("Unknown", account_error(Outcome.OUR_FAULT)),
+    ("NoSuch", account_error(Outcome.OUR_FAULT)),
+    ("Unsupported", account_error(Outcome.OUR_FAULT)),
 )
 
 AUDITS = {0: Audit.APPROVED, 1: Audit.PENDING, 2: Audit.PENDING, -1: Audit.REFUSED}  # 2: approved, not in force yet
@@ -168,10 +168,10 @@ class Tencent(Channel):
     equal_texts_only = True
     receipts_by_provider_ref = True
     lists_templates = True
-    looks_up = True
+    can_query_status = True
     lists_signatures = True
     needs_template = True
-    pulls = True
+    polls = True
     tells_balance = True
     callback_steps = (
         _l("In the SMS console, open the list of applications and choose the one this channel uses."),
@@ -200,7 +200,7 @@ class Tencent(Channel):
             section=RECEIPT,
             hint=_l("If nobody can call this product from outside. The provider has to enable it for the account."),
         ),
-        in_flight("50"),
+        max_concurrency("50"),
         TIMEOUT,
     )
 
@@ -214,25 +214,25 @@ class Tencent(Channel):
         self._url = values["url"].rstrip("/")
         self._pulls = values.flag("pull")
         self._timeout = values.number("timeout")
-        self.in_flight = values.whole("in_flight")
+        self.max_concurrency = values.whole("max_concurrency")
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over one request; numbers inside and outside of China may not share one and make two."""
         template = submission.template
         at_home = [message for message in submission.messages if phone.is_domestic(message.phone)]
         abroad = [message for message in submission.messages if not phone.is_domestic(message.phone)]
         pieces = [piece for piece in (at_home, abroad) if piece]
 
-        async def request(messages: Messages) -> list[Answer]:
+        async def request(messages: Messages) -> list[SubmitResult]:
             return await self._send(template, messages, http)
 
-        answers = await hand_over(pieces, request)
+        answers = await submit_bisecting(pieces, request)
         if len(pieces) == 1:
             return answers
         by_ref = {message.ref: answer for message, answer in zip(at_home + abroad, answers, strict=True)}
         return [by_ref[message.ref] for message in submission.messages]
 
-    async def _send(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> list[Answer]:
+    async def _send(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
         answer = await self._call(
             "SendSms",
             {
@@ -264,10 +264,10 @@ class Tencent(Channel):
         return [_answer(status) for status in found]
 
     def _refusal(
-        self, code: str, answer: HttpAnswer, template: TemplateFacts, messages: Messages
+        self, code: str, answer: HttpAnswer, template: TemplateSnapshot, messages: Messages
     ) -> Refused | ChannelError:
         verdict = _verdict(code)
-        return refusal(code, verdict, template, messages, wait(verdict, answer, self.clock()))
+        return as_error(code, verdict, template, messages, seconds_to_wait(verdict, answer, self.clock()))
 
     async def _call(self, action: str, values: Mapping[str, Any], http: HttpClient) -> HttpAnswer:
         """Return the answer to one signed call."""
@@ -298,7 +298,7 @@ class Tencent(Channel):
         code = _error(response)
         if code:
             verdict = _verdict(code)
-            raise trouble(code, verdict, wait(verdict, answer, self.clock()))
+            raise call_error(code, verdict, seconds_to_wait(verdict, answer, self.clock()))
         return response, answer.body
 
     async def test_credentials(self, http: HttpClient) -> str:
@@ -370,7 +370,9 @@ class Tencent(Channel):
                 if len(found) < PAGE:
                     break
 
-    async def look_up(self, template: TemplateFacts, doubts: Sequence[Doubt], http: HttpClient) -> list[Receipt]:
+    async def query_status(
+        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+    ) -> list[Receipt]:
         """Ask for each number; the provider names no text, so every message it had in that time is returned."""
         found: list[Receipt] = []
         for doubt in doubts:
@@ -412,19 +414,19 @@ def _error(response: Mapping[str, Any]) -> str:
     return str(error.get("Code") or "unreadable")
 
 
-def _verdict(code: str) -> Verdict:
-    return meaning(code, VERDICTS, FAMILIES) or UNKNOWN
+def _verdict(code: str) -> ErrorMeaning:
+    return meaning(code, ERROR_CODES, ERROR_CODE_PREFIXES) or UNKNOWN
 
 
-def _answer(status: Mapping[str, Any] | None) -> Answer:
+def _answer(status: Mapping[str, Any] | None) -> SubmitResult:
     """Return the answer for one number; one the provider does not speak of is in doubt."""
     code = str(status.get("Code") or "")[:CODE_LENGTH] if status else ""
     if status and code == "Ok":
-        return Answer(True, str(status.get("SerialNo") or "")[:CODE_LENGTH])
+        return SubmitResult(True, str(status.get("SerialNo") or "")[:CODE_LENGTH])
     verdict = _verdict(code)
-    if not code or verdict.about is About.DOUBT:
-        return Answer(False, code=code, in_doubt=True)
-    return Answer(False, outcome=verdict.outcome, code=code)
+    if not code or verdict.about is Scope.DOUBT:
+        return SubmitResult(False, code=code, unconfirmed=True)
+    return SubmitResult(False, outcome=verdict.outcome, code=code)
 
 
 def _digits(raw: object) -> str:
@@ -478,7 +480,7 @@ def _receipt(item: Any, status: str, code: str, sid: str, country: str, mobile: 
     arrived = item[status] == "SUCCESS"
     said = str(item.get(code) or item[status])[:CODE_LENGTH]
     return Receipt(
-        News.DELIVERED if arrived else News.UNDELIVERED,
+        ReceiptStatus.DELIVERED if arrived else ReceiptStatus.UNDELIVERED,
         provider_ref=str(item[sid]),
         phone=_e164(item, country, mobile),
         outcome=None if arrived else carrier.outcome(said),

@@ -16,33 +16,33 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, LIMITS, TIMEOUT, in_flight
+from smsapp.channels._settings import ACCOUNT, LIMITS, TIMEOUT, max_concurrency
 from smsapp.channels._verdicts import (
     CODE_LENGTH,
     IN_DOUBT,
     SLOWER,
+    ErrorMeaning,
     Messages,
-    Verdict,
-    account,
-    hand_over,
-    judged_alone,
-    number,
-    refusal,
-    trouble,
+    account_error,
+    as_error,
+    call_error,
+    classify_single,
+    recipient_error,
+    submit_bisecting,
+    text_error,
     unreadable,
-    words,
 )
 from smsapp.channels.base import (
     Acknowledgement,
-    Answer,
     Balance,
     Callback,
     CallbackRefused,
     Channel,
-    News,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
+    SubmitRequest,
+    SubmitResult,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import literal, retry_after
@@ -52,58 +52,58 @@ from smsapp.domain.outcome import Outcome
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient
 
-VERDICTS: dict[str, Verdict] = {
+ERROR_CODES: dict[str, ErrorMeaning] = {
     # what the API answers; every request is about one number
     "20429": SLOWER,
     "14107": SLOWER,
     "21611": SLOWER,
-    "21211": number(Outcome.BAD_NUMBER),
-    "21214": number(Outcome.BAD_NUMBER),
-    "21217": number(Outcome.BAD_NUMBER),
-    "21265": number(Outcome.BAD_NUMBER),
-    "21401": number(Outcome.BAD_NUMBER),
-    "21407": number(Outcome.BAD_NUMBER),
-    "21421": number(Outcome.BAD_NUMBER),
-    "21604": number(Outcome.BAD_NUMBER),
-    "21614": number(Outcome.BAD_NUMBER),
-    "21635": number(Outcome.BAD_NUMBER),
-    "21610": number(Outcome.OPTED_OUT),
-    "21408": number(Outcome.BLOCKED_BY_CARRIER),
-    "21612": number(Outcome.BLOCKED_BY_CARRIER),
-    "21219": number(Outcome.BLOCKED_BY_CARRIER),
-    "21608": number(Outcome.BLOCKED_BY_CARRIER),
-    "21602": words(Outcome.CONTENT_REFUSED),
-    "21605": words(Outcome.CONTENT_REFUSED),
-    "21617": words(Outcome.CONTENT_REFUSED),
-    "21619": words(Outcome.CONTENT_REFUSED),
-    "30044": words(Outcome.CONTENT_REFUSED),
-    "20003": account(Outcome.CREDENTIALS),
-    "20005": account(Outcome.CREDENTIALS),
-    "20006": account(Outcome.CREDENTIALS),
-    "20008": account(Outcome.CREDENTIALS),
-    "20403": account(Outcome.CREDENTIALS),
-    "20404": account(Outcome.CREDENTIALS),
-    "30002": account(Outcome.CREDENTIALS),
-    "90010": account(Outcome.CREDENTIALS),
-    "21212": account(Outcome.SIGNATURE_REFUSED),
-    "21601": account(Outcome.SIGNATURE_REFUSED),
-    "21603": account(Outcome.SIGNATURE_REFUSED),
-    "21606": account(Outcome.SIGNATURE_REFUSED),
-    "21607": account(Outcome.SIGNATURE_REFUSED),
-    "21616": account(Outcome.SIGNATURE_REFUSED),
-    "21618": account(Outcome.SIGNATURE_REFUSED),
-    "21659": account(Outcome.SIGNATURE_REFUSED),
-    "21660": account(Outcome.SIGNATURE_REFUSED),
-    "21661": account(Outcome.SIGNATURE_REFUSED),
-    "21701": account(Outcome.SIGNATURE_REFUSED),
-    "21703": account(Outcome.SIGNATURE_REFUSED),
-    "21704": account(Outcome.SIGNATURE_REFUSED),
-    "21705": account(Outcome.SIGNATURE_REFUSED),
-    "30034": account(Outcome.SIGNATURE_REFUSED),
-    "63038": account(Outcome.QUOTA),
-    "20001": account(Outcome.OUR_FAULT),
-    "20004": account(Outcome.OUR_FAULT),
-    "21609": account(Outcome.OUR_FAULT),
+    "21211": recipient_error(Outcome.BAD_NUMBER),
+    "21214": recipient_error(Outcome.BAD_NUMBER),
+    "21217": recipient_error(Outcome.BAD_NUMBER),
+    "21265": recipient_error(Outcome.BAD_NUMBER),
+    "21401": recipient_error(Outcome.BAD_NUMBER),
+    "21407": recipient_error(Outcome.BAD_NUMBER),
+    "21421": recipient_error(Outcome.BAD_NUMBER),
+    "21604": recipient_error(Outcome.BAD_NUMBER),
+    "21614": recipient_error(Outcome.BAD_NUMBER),
+    "21635": recipient_error(Outcome.BAD_NUMBER),
+    "21610": recipient_error(Outcome.OPTED_OUT),
+    "21408": recipient_error(Outcome.BLOCKED_BY_CARRIER),
+    "21612": recipient_error(Outcome.BLOCKED_BY_CARRIER),
+    "21219": recipient_error(Outcome.BLOCKED_BY_CARRIER),
+    "21608": recipient_error(Outcome.BLOCKED_BY_CARRIER),
+    "21602": text_error(Outcome.CONTENT_REFUSED),
+    "21605": text_error(Outcome.CONTENT_REFUSED),
+    "21617": text_error(Outcome.CONTENT_REFUSED),
+    "21619": text_error(Outcome.CONTENT_REFUSED),
+    "30044": text_error(Outcome.CONTENT_REFUSED),
+    "20003": account_error(Outcome.CREDENTIALS),
+    "20005": account_error(Outcome.CREDENTIALS),
+    "20006": account_error(Outcome.CREDENTIALS),
+    "20008": account_error(Outcome.CREDENTIALS),
+    "20403": account_error(Outcome.CREDENTIALS),
+    "20404": account_error(Outcome.CREDENTIALS),
+    "30002": account_error(Outcome.CREDENTIALS),
+    "90010": account_error(Outcome.CREDENTIALS),
+    "21212": account_error(Outcome.SIGNATURE_REFUSED),
+    "21601": account_error(Outcome.SIGNATURE_REFUSED),
+    "21603": account_error(Outcome.SIGNATURE_REFUSED),
+    "21606": account_error(Outcome.SIGNATURE_REFUSED),
+    "21607": account_error(Outcome.SIGNATURE_REFUSED),
+    "21616": account_error(Outcome.SIGNATURE_REFUSED),
+    "21618": account_error(Outcome.SIGNATURE_REFUSED),
+    "21659": account_error(Outcome.SIGNATURE_REFUSED),
+    "21660": account_error(Outcome.SIGNATURE_REFUSED),
+    "21661": account_error(Outcome.SIGNATURE_REFUSED),
+    "21701": account_error(Outcome.SIGNATURE_REFUSED),
+    "21703": account_error(Outcome.SIGNATURE_REFUSED),
+    "21704": account_error(Outcome.SIGNATURE_REFUSED),
+    "21705": account_error(Outcome.SIGNATURE_REFUSED),
+    "30034": account_error(Outcome.SIGNATURE_REFUSED),
+    "63038": account_error(Outcome.QUOTA),
+    "20001": account_error(Outcome.OUR_FAULT),
+    "20004": account_error(Outcome.OUR_FAULT),
+    "21609": account_error(Outcome.OUR_FAULT),
     "20500": IN_DOUBT,
     "20503": IN_DOUBT,
     "20504": IN_DOUBT,
@@ -143,12 +143,12 @@ REPORTS: dict[str, Outcome] = {
     "21611": Outcome.THROTTLED,
     "63038": Outcome.QUOTA,
 }
-STATUSES: dict[str, News] = {
-    "delivered": News.DELIVERED,
-    "read": News.DELIVERED,
-    "undelivered": News.UNDELIVERED,
-    "failed": News.UNDELIVERED,
-    "canceled": News.UNDELIVERED,
+STATUSES: dict[str, ReceiptStatus] = {
+    "delivered": ReceiptStatus.DELIVERED,
+    "read": ReceiptStatus.DELIVERED,
+    "undelivered": ReceiptStatus.UNDELIVERED,
+    "failed": ReceiptStatus.UNDELIVERED,
+    "canceled": ReceiptStatus.UNDELIVERED,
 }
 """Every other status means that it is under way."""
 
@@ -247,7 +247,7 @@ class Twilio(Channel):
             high=36_000,
             section=LIMITS,
         ),
-        in_flight("20"),
+        max_concurrency("20"),
         TIMEOUT,
     )
 
@@ -261,7 +261,7 @@ class Twilio(Channel):
         self._url = values["url"].rstrip("/")
         self._validity = str(values.whole("validity"))
         self._timeout = values.number("timeout")
-        self.in_flight = values.whole("in_flight")
+        self.max_concurrency = values.whole("max_concurrency")
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
@@ -271,15 +271,15 @@ class Twilio(Channel):
         missing = [Problem("setting_missing", name) for name in pair if filled and name not in filled]
         return super().check(values) + missing
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over one message."""
 
-        async def request(messages: Messages) -> list[Answer]:
+        async def request(messages: Messages) -> list[SubmitResult]:
             return [await self._send(submission, messages, http)]
 
-        return await hand_over([[message] for message in submission.messages], request)
+        return await submit_bisecting([[message] for message in submission.messages], request)
 
-    async def _send(self, submission: Submission, messages: Messages, http: HttpClient) -> Answer:
+    async def _send(self, submission: SubmitRequest, messages: Messages, http: HttpClient) -> SubmitResult:
         message = messages[0]
         form = {"To": message.phone, "Body": message.text, "ValidityPeriod": self._validity}
         form["MessagingServiceSid" if SERVICE.fullmatch(self._sender) else "From"] = self._sender
@@ -292,12 +292,12 @@ class Twilio(Channel):
         sid = str(found.get("sid") or "")[:CODE_LENGTH]
         if answer.status < 300 and sid:
             code = str(found.get("error_code") or "")[:CODE_LENGTH]
-            if STATUSES.get(str(found.get("status"))) is not News.UNDELIVERED:
-                return Answer(True, sid)
-            return Answer(False, sid, REPORTS.get(code, Outcome.UNKNOWN), code)
+            if STATUSES.get(str(found.get("status"))) is not ReceiptStatus.UNDELIVERED:
+                return SubmitResult(True, sid)
+            return SubmitResult(False, sid, REPORTS.get(code, Outcome.UNKNOWN), code)
         code = _code(answer)
-        verdict = judged_alone(code, answer, VERDICTS)
-        raise refusal(code or f"HTTP {answer.status}", verdict, submission.template, messages, retry_after(answer))
+        verdict = classify_single(code, answer, ERROR_CODES)
+        raise as_error(code or f"HTTP {answer.status}", verdict, submission.template, messages, retry_after(answer))
 
     async def _call(self, method: str, what: str, http: HttpClient, body: bytes | None = None) -> HttpAnswer:
         headers = {"Authorization": self._authorization, "Accept": "application/json"}
@@ -316,7 +316,9 @@ class Twilio(Channel):
         found = answer.fields()
         if answer.status >= 300 or "balance" not in found:
             code = _code(answer)
-            raise trouble(code or f"HTTP {answer.status}", judged_alone(code, answer, VERDICTS), retry_after(answer))
+            raise call_error(
+                code or f"HTTP {answer.status}", classify_single(code, answer, ERROR_CODES), retry_after(answer)
+            )
         try:
             amount = Decimal(str(found["balance"]))
         except InvalidOperation:
@@ -350,8 +352,8 @@ class Twilio(Channel):
         if not ref:
             return []
         code = found.get("ErrorCode", "")[:CODE_LENGTH]
-        news = STATUSES.get(status, News.ACCEPTED)
-        if news is not News.UNDELIVERED:
+        news = STATUSES.get(status, ReceiptStatus.ACCEPTED)
+        if news is not ReceiptStatus.UNDELIVERED:
             return [Receipt(news, ref, sid, code=code)]
         return [Receipt(news, ref, sid, outcome=REPORTS.get(code, Outcome.UNKNOWN), code=code or status)]
 

@@ -12,11 +12,11 @@ from flask.cli import AppGroup
 from smsapp.cli.ids import LONG_ID, ROW_ID
 from smsapp.cli.output import echo, failure
 from smsapp.domain.campaign import Status
-from smsapp.domain.errors import Outrun, Refusal
-from smsapp.domain.message import Settle
+from smsapp.domain.errors import Conflict, Refusal
+from smsapp.domain.message import Resolution
 from smsapp.services import campaign_list, campaigns, clock, doubts, drift, sending
 from smsapp.services.campaign_list import Line, Wanted
-from smsapp.services.campaign_review import Look
+from smsapp.services.campaign_review import DraftPreview
 from smsapp.services.trail import Actor
 from smsapp.words import label, sentence
 from smsapp.words.campaigns import in_words
@@ -52,7 +52,7 @@ def show(campaign_id: int) -> None:
     """
     line = _line(campaign_id)
     campaign, schedule = line.campaign, line.schedule
-    look = Look(campaigns.draft_of(campaign), clock.now())
+    look = DraftPreview(campaigns.draft_of(campaign), clock.now())
     facts: list[tuple[str, object]] = [
         ("id", campaign.id),
         ("name", campaign.name),
@@ -98,7 +98,7 @@ def stop(campaign_id: int) -> None:
     """
     try:
         campaigns.stop(campaign_id, ACTOR, clock.now())
-    except Outrun as outrun:
+    except Conflict as outrun:
         raise failure(f"Campaign {campaign_id} is {outrun.problems[0].facts['status']}, not waiting.") from None
     except Refusal:
         raise failure(f"There is no campaign {campaign_id}.") from None
@@ -143,13 +143,13 @@ def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
     status = _line(campaign_id).campaign.status
     try:
         sending.to_each_run(campaign_id, act, ACTOR, clock.now())
-    except Outrun:
+    except Conflict:
         raise failure(f"Campaign {campaign_id} ({status}) cannot be {done} now.") from None
     except Refusal as refusal:
         raise failure(" ".join(sentence(problem) for problem in refusal.problems)) from None
     funnel = _line(campaign_id).funnel
     numbers = (
-        f" {funnel.handed:,} at the provider, {funnel.queued:,} not sent, {funnel.unconfirmed:,} unconfirmed, "
+        f" {funnel.in_flight:,} at the provider, {funnel.queued:,} not sent, {funnel.unconfirmed:,} unconfirmed, "
         f"{funnel.cancelled:,} cancelled."
         if funnel
         else ""
@@ -174,7 +174,7 @@ def accept(campaign_id: int, mark: str | None, yes: bool) -> None:
         click.confirm(f"{held.drift.before} messages were reviewed, {held.drift.now} would be sent. Go on?", abort=True)
     try:
         accepted = drift.accept(run.id, mark or held.mark, ACTOR, clock.now())
-    except Outrun:
+    except Conflict:
         raise failure("Its audience is another one by now; look again with `flask campaigns show`.") from None
     echo(f"Campaign {campaign_id} goes on with {accepted:,} messages.")
 
@@ -228,7 +228,7 @@ def unconfirmed(campaign_id: int | None, limit: int) -> None:
 
 @command.command("settle")
 @click.argument("run_id", type=LONG_ID)
-@click.argument("how", type=click.Choice([str(how) for how in Settle]))
+@click.argument("how", type=click.Choice([str(how) for how in Resolution]))
 @click.option("--cause", default="", help="Only those in doubt for this cause.")
 @click.option("--message", "seqs", multiple=True, type=ROW_ID, help="Only this message; may be given several times.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -242,12 +242,12 @@ def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) 
     except Refusal:
         raise failure(f"Nothing of run {run_id} is in doubt.") from None
     n = len(seqs) or (doubtful.causes.get(cause, 0) if cause else doubtful.n)
-    twice = " Whoever got one the first time gets it twice." if how == Settle.AGAIN else ""
+    twice = " Whoever got one the first time gets it twice." if how == Resolution.RESEND else ""
     if not yes:
         click.confirm(f"{n} messages of “{doubtful.campaign.name}”: {how}.{twice} Go on?", abort=True)
     try:
-        done = doubts.decide(run_id, Settle(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
-    except Outrun:
+        done = doubts.decide(run_id, Resolution(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
+    except Conflict:
         raise failure("Nothing of them is in doubt any more; nothing was changed.") from None
     except Refusal as refusal:
         raise failure(sentence(refusal.problems[0])) from None

@@ -12,11 +12,11 @@ from flask_babel import gettext as _
 
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Problem, Refusal
-from smsapp.domain.outcome import Check
+from smsapp.domain.outcome import CallResult
 from smsapp.services import callback_addresses, channel_health, channels, clock, sms_templates, trials
 from smsapp.services.channel_health import Pace
 from smsapp.services.trail import Actor
-from smsapp.services.trials import Trial, TrialText
+from smsapp.services.trials import TestResult, TestText
 from smsapp.words import channels as words
 from smsapp.words import sentence
 from smsapp.words.channels import told
@@ -33,11 +33,11 @@ def _fail(refusal: Refusal) -> click.ClickException:
     return failure(" ".join(sentence(problem) for problem in refusal.problems))
 
 
-def _told(trial: Trial) -> str:
+def _told(trial: TestResult) -> str:
     return told(trial.result, trial.outcome, trial.code, trial.provider_ref)
 
 
-def _show(trial: Trial, good: str) -> None:
+def _show(trial: TestResult, good: str) -> None:
     if not trial.ok:
         raise failure(_told(trial))
     echo(f"{good} ({trial.seconds:.1f} s)")
@@ -49,7 +49,7 @@ def _known(row: ChannelRow) -> Iterator[str]:
     success = known.last_success.astimezone().isoformat(" ", "seconds") if known.last_success else "none in 30 days"
     yield f"last success: {success}"
     for (result, reason), n in known.day.most_common():
-        yield f"24 hours: {n} {words.failure(result, reason) if result != Check.OK else _('Accepted')}"
+        yield f"24 hours: {n} {words.failure(result, reason) if result != CallResult.OK else _('Accepted')}"
     yield f"receipts missing: {known.waiting} (accepted more than {channel_health.LATE_HOURS} hours ago)"
     shared = f"{len(pace.campaigns)} campaigns sending"
     if pace.learned:
@@ -118,7 +118,7 @@ def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, 
     """
     try:
         row = channels.by_name(name)
-        wanted = TrialText(text) if code is None else _template(row, code, values)
+        wanted = TestText(text) if code is None else _template(row, code, values)
         pace = channel_health.pace(row, clock.now())
         if pace.learned:
             echo(_learned(pace))
@@ -128,7 +128,7 @@ def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, 
     _show(trial, _told(trial))
 
 
-def _template(row: ChannelRow, code: str, values: tuple[str, ...]) -> TrialText:
+def _template(row: ChannelRow, code: str, values: tuple[str, ...]) -> TestText:
     """Return the test by a template; raises Refusal for an unknown code or a value that is not NAME=TEXT."""
     template = next((one for one in sms_templates.choices(row.id) if one.code == code), None)
     if template is None:
@@ -136,7 +136,7 @@ def _template(row: ChannelRow, code: str, values: tuple[str, ...]) -> TrialText:
     pairs = [value.partition("=") for value in values]
     if unread := [name for name, sign, _text in pairs if not sign]:
         raise Refusal(Problem("test_value_unread", facts={"words": unread[0]}))
-    return TrialText(template_id=template.id, values={name: text for name, _sign, text in pairs})
+    return TestText(template_id=template.id, values={name: text for name, _sign, text in pairs})
 
 
 @command.command("rotate-callback")

@@ -18,6 +18,6 @@ def command() -> None:
     """
     sending.sweep(clock.now())
     imports.sweep(clock.now())
-    receipts.apply_news(clock.now())
-    receipts.redo_strays(clock.now())
+    receipts.apply_callbacks(clock.now())
+    receipts.retry_unmatched(clock.now())
     confirmations.send_due(clock.now())

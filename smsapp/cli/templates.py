@@ -14,8 +14,8 @@ from smsapp.cli.output import echo
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
-from smsapp.services.template_imports import Taken
-from smsapp.services.template_sync import Synced
+from smsapp.services.template_imports import ImportResult
+from smsapp.services.template_sync import SyncResult
 from smsapp.services.trail import Actor
 from smsapp.words import label, sentence
 from smsapp.words import sms_templates as words
@@ -95,7 +95,7 @@ def sync(channel_name: str | None, as_json: bool) -> None:
     raise SystemExit(0 if all(one.ok for one in done) else 1)
 
 
-def _print_sync(one: Synced) -> None:
+def _print_sync(one: SyncResult) -> None:
     if not one.ok:
         why = words.sync_trouble(one.trial.result, one.trial.outcome or "", one.trial.code)
         echo(f"{one.channel}: {why}", err=True)
@@ -111,7 +111,7 @@ def _print_sync(one: Synced) -> None:
     echo(f"{one.channel}: {words.changes_told(one.counts)}{held}")
 
 
-def _sync_as_json(one: Synced) -> dict[str, Any]:
+def _sync_as_json(one: SyncResult) -> dict[str, Any]:
     if not one.ok:
         return {"channel": one.channel, "error": one.trial.result, "outcome": one.trial.outcome, "code": one.trial.code}
     changes = [dataclasses.asdict(change) for change in one.changes]
@@ -165,7 +165,7 @@ def _unusable(sentences: list[str], as_json: bool) -> NoReturn:
     raise SystemExit(UNUSABLE)
 
 
-def _print(taken: Taken, dry_run: bool) -> None:
+def _print(taken: ImportResult, dry_run: bool) -> None:
     for number, problem in taken.column_problems:
         echo(f"row {number}: {sentence(problem)}", err=True)
     for row in taken.rows:
@@ -176,7 +176,7 @@ def _print(taken: Taken, dry_run: bool) -> None:
     echo(f"{'Dry run, nothing was changed: ' if dry_run else ''}{told}")
 
 
-def _as_json(taken: Taken, dry_run: bool) -> dict[str, Any]:
+def _as_json(taken: ImportResult, dry_run: bool) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
         **{fate.value: count for fate, count in taken.counts.items()},

@@ -81,7 +81,7 @@ class Sort(enum.StrEnum):
     DUE = "due"
 
 
-class Left(enum.StrEnum):
+class ExclusionReason(enum.StrEnum):
     """Why a targeted contact gets no message, in the order of precedence: the first that holds counts."""
 
     NO_NUMBER = "no_number"

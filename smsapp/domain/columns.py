@@ -179,7 +179,7 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
     bad: dict[int, Unfit] = {}
     texts: dict[int, Sequence[str]] = {one.index: _texts(columns[one.index]) for one in layout.columns}
     for one in phones:
-        texts[one.index] = whole_numbers(texts[one.index])
+        texts[one.index] = sees_full_numbers(texts[one.index])
     ids = [] if any(one.index == layout.id for one in phones) else _ids(columns[layout.id], bad)
     held = [_fragments(one, texts[one.index], bad) for one in layout.columns]
     properties = _objects([(one.name, _QUOTES[one.type]) for one in layout.columns], held, len(cells))
@@ -213,7 +213,7 @@ def is_blank(row: Row) -> bool:
     return not any(cell and not cell.isspace() for cell in row)
 
 
-def whole_numbers(texts: Sequence[str]) -> Sequence[str]:
+def sees_full_numbers(texts: Sequence[str]) -> Sequence[str]:
     """Return numbers that a program wrote as fractions or with an exponent as they are dialled.
 
     13800138006.0 and 1.3800138007E10 are whole; of 1.38E+10 the digits are lost, so it stays as it is.
@@ -225,7 +225,7 @@ def whole_numbers(texts: Sequence[str]) -> Sequence[str]:
 
 
 def whole_number(text: str) -> str:
-    """Return the text of one cell as `whole_numbers` does."""
+    """Return the text of one cell as `sees_full_numbers` does."""
     if match := _WHOLE.fullmatch(text):
         return match[1]
     match = _WHOLE_EXPONENT.fullmatch(text)

@@ -32,8 +32,8 @@ class NotFound(Refusal):
         super().__init__(Problem("not_found", facts={"noun": noun}))
 
 
-class Outrun(Refusal):
+class Conflict(Refusal):
     """Somebody else was first: the row is no longer in the state this action begins at."""
 
     def __init__(self, **facts: Any) -> None:
-        super().__init__(Problem("outrun", facts=facts))
+        super().__init__(Problem("conflict", facts=facts))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import Status
 
 
@@ -34,15 +34,19 @@ class Funnel:
 
     @property
     def effective(self) -> int:
-        return self.target - self.excluded.get(Left.NO_NUMBER, 0) - self.excluded.get(Left.INVALID_NUMBER, 0)
+        return (
+            self.target
+            - self.excluded.get(ExclusionReason.NO_NUMBER, 0)
+            - self.excluded.get(ExclusionReason.INVALID_NUMBER, 0)
+        )
 
     @property
     def queued(self) -> int:
         return self.count(Status.QUEUED)
 
     @property
-    def handed(self) -> int:
-        return self.count(Status.HANDED)
+    def in_flight(self) -> int:
+        return self.count(Status.IN_FLIGHT)
 
     @property
     def refused(self) -> int:
@@ -79,7 +83,7 @@ class Funnel:
     @property
     def open(self) -> int:
         """Messages the run still has to deal with itself."""
-        return self.queued + self.handed
+        return self.queued + self.in_flight
 
     def __add__(self, other: Funnel) -> Funnel:
         excluded = dict(self.excluded)

@@ -146,7 +146,7 @@ def _under_way(run: RunFacts, standing: RunStanding) -> Headline:
     if standing is RunStanding.ENDING:
         title = Say.GIVING_UP if run.cancel_reason == CancelReason.RUN_FAILED else Say.ENDING
         why = (Sentence(Say.REASON, {"reason": run.failure}),) if run.failure else ()
-        return Headline(Tone.WARNING, Sentence(title), (*why, Sentence(Say.IN_FLIGHT, {"n": numbers.handed})))
+        return Headline(Tone.WARNING, Sentence(title), (*why, Sentence(Say.IN_FLIGHT, {"n": numbers.in_flight})))
     title = _HELD[standing]
     details = [Sentence(Say.REASON, {"reason": run.hold_reason})]
     if run.drift:
@@ -154,7 +154,7 @@ def _under_way(run: RunFacts, standing: RunStanding) -> Headline:
     if run.pinned:
         details.append(Sentence(Say.PINNED, {"pinned": run.pinned}))
     if numbers.planned:
-        stands = {"handed": numbers.handed, "queued": numbers.queued, "unconfirmed": numbers.unconfirmed}
+        stands = {"in_flight": numbers.in_flight, "queued": numbers.queued, "unconfirmed": numbers.unconfirmed}
         details.append(Sentence(Say.STANDS, stands))
     if run.hold_until is not None:
         details.append(Sentence(Say.GOES_ON, {"moment": run.hold_until, "ago": run.hold_until}))

@@ -9,7 +9,7 @@ class Status(enum.IntEnum):
     """Stored as a small integer in the ledger's largest table; the order is the rank of `advance`."""
 
     QUEUED = 0
-    HANDED = 1
+    IN_FLIGHT = 1
     CANCELLED = 2
     UNCONFIRMED = 3
     REFUSED = 4
@@ -41,9 +41,9 @@ FAILED_STATES = frozenset({Status.REFUSED, Status.UNDELIVERED})
 """Surely not with the person; the only states that are tried again without somebody deciding it."""
 
 
-class Settle(enum.StrEnum):
+class Resolution(enum.StrEnum):
     """What a person may decide about a message in doubt."""
 
-    SENT = "sent"
-    AGAIN = "again"
-    LEAVE = "leave"
+    COUNT_AS_SENT = "sent"
+    RESEND = "resend"
+    KEEP = "keep"

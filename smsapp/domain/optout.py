@@ -21,7 +21,7 @@ class Confirmation(enum.StrEnum):
 
     NONE = ""
     DUE = "due"
-    HANDED = "handed"
+    UNCONFIRMED = "unconfirmed"
     """It left, or may have: nobody sends it again."""
     SENT = "sent"
     FAILED = "failed"

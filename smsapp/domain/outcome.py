@@ -71,7 +71,7 @@ MEANING: dict[Outcome, Meaning] = {
 
 RETRIABLE = frozenset(outcome for outcome, meaning in MEANING.items() if meaning.retriable)
 
-ELSEWHERE = frozenset(
+FAILOVER_OUTCOMES = frozenset(
     {
         Outcome.TEMPLATE_REFUSED,
         Outcome.SIGNATURE_REFUSED,
@@ -86,15 +86,15 @@ ELSEWHERE = frozenset(
 """Refusals that lie with the account or its provider, not with the person or the text: another channel may take it."""
 
 
-class Check(enum.StrEnum):
+class CallResult(enum.StrEnum):
     """What came of trying out an account or one message."""
 
     OK = "ok"
     REFUSED = "refused"
-    UNREACHABLE = "unreachable"
+    NOT_SENT = "not_sent"
     THROTTLED = "throttled"
-    MISCONFIGURED = "misconfigured"
-    UNCLEAR = "unclear"
+    ACCOUNT_ERROR = "account_error"
+    OUTCOME_UNKNOWN = "outcome_unknown"
     UNTESTED = "untested"
     """There is no way to try it without sending a message."""
 

@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from dataclasses import dataclass, field
 
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import ACCEPTED_STATES, Status
 
@@ -20,7 +20,7 @@ class Group:
 
     name: str
     states: frozenset[Status] = frozenset()
-    left: frozenset[Left] = frozenset()
+    left: frozenset[ExclusionReason] = frozenset()
     reason: str = ""
     but: str = ""
 
@@ -32,8 +32,8 @@ class Group:
 
 
 EVERY_STATE = frozenset(Status)
-EVERY_LEFT = frozenset(Left)
-NO_USABLE_NUMBER = frozenset({Left.NO_NUMBER, Left.INVALID_NUMBER})
+EVERY_LEFT = frozenset(ExclusionReason)
+NO_USABLE_NUMBER = frozenset({ExclusionReason.NO_NUMBER, ExclusionReason.INVALID_NUMBER})
 
 GROUPS: dict[str, Group] = {
     group.name: group
@@ -44,7 +44,7 @@ GROUPS: dict[str, Group] = {
         Group("planned", EVERY_STATE),
         Group("left_out", left=EVERY_LEFT),
         Group("queued", frozenset({Status.QUEUED})),
-        Group("handed", frozenset({Status.HANDED})),
+        Group("in_flight", frozenset({Status.IN_FLIGHT})),
         Group("accepted", ACCEPTED_STATES),
         Group("refused", frozenset({Status.REFUSED})),
         Group("unconfirmed", frozenset({Status.UNCONFIRMED})),
@@ -66,7 +66,7 @@ def group(name: str, reason: str = "") -> Group | None:
     if found is None or not reason:
         return found
     if found.left and not found.states:
-        return Group(name, left=frozenset({Left(reason)})) if reason in EVERY_LEFT else None
+        return Group(name, left=frozenset({ExclusionReason(reason)})) if reason in EVERY_LEFT else None
     return Group(name, found.states, reason=reason)
 
 
@@ -101,10 +101,14 @@ class Step:
 def steps(funnel: Funnel) -> list[Step]:
     """Return the four numbers and everything between them; gaps of nobody are not listed."""
     target, effective, accepted = funnel.target, funnel.effective, funnel.accepted
-    unusable = [Gap("left_out", left, funnel.excluded.get(left, 0)) for left in Left if left in NO_USABLE_NUMBER]
-    unsent = [Gap("left_out", left, funnel.excluded.get(left, 0)) for left in Left if left not in NO_USABLE_NUMBER] + [
+    unusable = [
+        Gap("left_out", left, funnel.excluded.get(left, 0)) for left in ExclusionReason if left in NO_USABLE_NUMBER
+    ]
+    unsent = [
+        Gap("left_out", left, funnel.excluded.get(left, 0)) for left in ExclusionReason if left not in NO_USABLE_NUMBER
+    ] + [
         Gap("queued", "", funnel.queued, open=True),
-        Gap("handed", "", funnel.handed, open=True),
+        Gap("in_flight", "", funnel.in_flight, open=True),
         Gap("refused", "", funnel.refused),
         Gap("unconfirmed", "", funnel.unconfirmed, open=True),
         Gap("cancelled", "", funnel.cancelled),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from smsapp.domain.outcome import ELSEWHERE, Outcome
+from smsapp.domain.outcome import FAILOVER_OUTCOMES, Outcome
 
 
 class RunState(enum.StrEnum):
@@ -124,7 +124,7 @@ HOLD_RULES: dict[HoldReason, HoldRule] = {
     HoldReason.GONE: _PERSON,
     HoldReason.AUDIENCE_GREW: _PERSON,
     **{
-        reason: HoldRule(ends_by_itself=False, may_fail_over=Outcome(reason) in ELSEWHERE, ends_the_run=True)
+        reason: HoldRule(ends_by_itself=False, may_fail_over=Outcome(reason) in FAILOVER_OUTCOMES, ends_the_run=True)
         for reason in ACCOUNT_HOLDS
     },
 }

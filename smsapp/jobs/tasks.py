@@ -37,7 +37,7 @@ def start(campaign_id: int) -> None:
 def sweep() -> None:
     """Put right whatever Redis lost and whoever died left behind."""
     sending.sweep(clock.now())
-    receipts.redo_strays(clock.now())
+    receipts.retry_unmatched(clock.now())
     imports.sweep(clock.now())
 
 
@@ -56,9 +56,9 @@ def ask_providers() -> None:
     receipts.ask_providers(clock.now())
 
 
-def look_up_doubts() -> None:
+def query_unconfirmed() -> None:
     """Ask providers that can be asked what became of messages whose answer was lost."""
-    lookups.look_up(clock.now())
+    lookups.query_status(clock.now())
 
 
 def import_contacts(import_id: int) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from smsapp.channels.base import Channel, ChannelError, TemplateFacts
+from smsapp.channels.base import Channel, ChannelError, TemplateSnapshot
 from smsapp.domain.quiet import QuietHours
 from smsapp.services.brake import Brake
-from smsapp.services.turns import Turns
+from smsapp.services.turns import SlotQueue
 
 OPEN_BATCHES = 8
 """Most batches of one channel in a lane's hands: enough to fill the line, few enough to be in doubt after a kill."""
@@ -24,14 +24,14 @@ LONG_ENOUGH = 5000
 
 
 @dataclass
-class Line:
+class ActiveChannel:
     """One channel as a lane sees it."""
 
     channel_id: int
     adapter: Channel
     rate: int | None
     callback_url: str
-    turns: Turns
+    turns: SlotQueue
     brake: Brake
     most: int | None = None
     """The rate a person has set: no learned one goes beyond it."""
@@ -55,12 +55,12 @@ class Line:
 
         One process sends over a held connection: nobody else would send sooner what it leaves.
         """
-        self.claim_size = max(FEWEST_CLAIMED, self.adapter.in_flight, self.taken_lately(now, MOMENT))
+        self.claim_size = max(FEWEST_CLAIMED, self.adapter.max_concurrency, self.taken_lately(now, MOMENT))
 
     @property
     def ahead(self) -> int:
         """Return how many requests shall wait at least, so that no slot is idle while the database is asked."""
-        return self.adapter.in_flight if self.claim_size is None else self.claim_size // 2
+        return self.adapter.max_concurrency if self.claim_size is None else self.claim_size // 2
 
     @property
     def wanted(self) -> int:
@@ -74,12 +74,12 @@ class Line:
 
 
 @dataclass
-class Work:
+class ActiveRun:
     """One run as a lane sees it: how to make its texts, and whether it may go on."""
 
     run_id: int
-    line: Line
-    template: TemplateFacts
+    line: ActiveChannel
+    template: TemplateSnapshot
     mapping: dict[str, Any]
     render: Callable[[Sequence[str]], str]
     quiet: QuietHours | None

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from smsapp.services import write_back
-from smsapp.services.write_back import Carried
+from smsapp.services.write_back import InFlightBatch
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +26,16 @@ class AnswerWriter:
 
     def __init__(self, at_desk: Callable[..., Awaitable[Any]], clock: Callable[[], dt.datetime]) -> None:
         self.at_desk, self.clock = at_desk, clock
-        self.under_way: set[Carried] = set()
-        self.done: list[Carried] = []
+        self.under_way: set[InFlightBatch] = set()
+        self.done: list[InFlightBatch] = []
         self.writing_back = asyncio.Lock()
 
-    def follow(self, carried: Carried) -> None:
+    def follow(self, carried: InFlightBatch) -> None:
         """Write back what this batch has come to every second from now on, until it is over."""
         carried.written_at = asyncio.get_running_loop().time()
         self.under_way.add(carried)
 
-    async def write(self, carried: Carried) -> None:
+    async def write(self, carried: InFlightBatch) -> None:
         """Write back, with whatever else is done by the time the desk is free."""
         self.under_way.discard(carried)
         self.done.append(carried)
@@ -63,7 +63,7 @@ class AnswerWriter:
             for one, so_far in early:
                 one.written, one.written_at = len(so_far.answers), now
 
-    async def _write_back(self, some: Sequence[Carried]) -> None:
+    async def _write_back(self, some: Sequence[InFlightBatch]) -> None:
         """Write back, again if the database would not; what is given up here the sweep calls unconfirmed."""
         for again in range(WRITE_TRIES):
             try:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import wording
 from smsapp.domain.campaign import unmapped
-from smsapp.domain.errors import Outrun, Problem, Refusal
+from smsapp.domain.errors import Conflict, Problem, Refusal
 from smsapp.domain.run import TEMPLATE_HOLDS, HoldReason, RunState
 from smsapp.domain.sms_template import Audit, full_text, is_usable, variables
 from smsapp.services import trail
@@ -139,22 +139,22 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
         run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
         if run is None or run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:
-            raise Outrun(run=run_id)
+            raise Conflict(run=run_id)
         campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
         template = _template(session, campaign)
         problems = _problems(run, campaign, template)
         if problems or campaign is None or template is None:
             raise Refusal(*problems)
         if template.mark != mark:
-            raise Outrun(run=run_id)
+            raise Conflict(run=run_id)
         campaign.confirmed_template = confirmed_words(template)
         if run.started_at is not None:
             run.template = {**run.template, **confirmed_words(template), "code": template.code, "name": template.name}
         session.flush()
         if not runs.go_on(session, run):
-            raise Outrun(run=run_id)
-        trail.note(session, actor, "accept", "run", run_id, now, template=template.name)
-    queue.ring(queue.SEND, "send", run_id)
+            raise Conflict(run=run_id)
+        trail.log_action(session, actor, "accept", "run", run_id, now, template=template.name)
+    queue.enqueue(queue.SEND, "send", run_id)
 
 
 def hold_running(session: Session, channel_id: int, now: dt.datetime) -> int:

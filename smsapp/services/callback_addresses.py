@@ -24,7 +24,7 @@ GRACE = dt.timedelta(hours=24)
 
 
 @dataclass(frozen=True)
-class Called:
+class CalledChannel:
     """The channel a provider calls, ready to understand it; `url` is the address the provider has."""
 
     channel_id: int
@@ -32,19 +32,19 @@ class Called:
     url: str
 
 
-def by_token(token: str, now: dt.datetime, *, anew: bool = False) -> Called:
+def by_token(token: str, now: dt.datetime, *, anew: bool = False) -> CalledChannel:
     """Return the channel whose callback address ends in this token, `anew` as it is at this moment.
 
     Raises NotFound, or Refusal if it cannot be made.
     """
-    known: dict[str, tuple[Called, float]] = current_app.extensions.setdefault(CALLED, {})
+    known: dict[str, tuple[CalledChannel, float]] = current_app.extensions.setdefault(CALLED, {})
     called, until = known.get(token, (None, 0.0))
     if called is None or anew or time.monotonic() > until:
         known.pop(token, None)
         found = store.by_token(token, now)
         if found is None:
             raise NotFound("channel")
-        called = Called(found.id, channels.adapter_of(found), channels.callback_url(found, token))
+        called = CalledChannel(found.id, channels.adapter_of(found), channels.callback_url(found, token))
         current_session().commit()  # nothing is held open while the callback is checked and kept
         known[token] = (called, time.monotonic() + CALLED_SECONDS)
     return called
@@ -60,5 +60,7 @@ def rotate(channel_id: int, actor: Actor, now: dt.datetime, grace: dt.timedelta 
         found.old_callback_token, found.old_callback_until = found.callback_token, now + grace
         found.callback_token, found.updated_at = secrets.token_urlsafe(32), now
         hours = grace.total_seconds() / 3600
-        trail.note(session, actor, "rotate_callback", "channel", channel_id, now, name=found.name, hours=round(hours))
+        trail.log_action(
+            session, actor, "rotate_callback", "channel", channel_id, now, name=found.name, hours=round(hours)
+        )
     return channels.callback_url(found)

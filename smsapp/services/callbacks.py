@@ -15,7 +15,7 @@ from smsapp.channels.base import Acknowledgement, Callback, CallbackRefused, Cha
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.services import callback_addresses, intake
-from smsapp.services.callback_addresses import Called
+from smsapp.services.callback_addresses import CalledChannel
 from smsapp.store import inbox
 from smsapp.store.settings import settings
 
@@ -94,19 +94,19 @@ def _believing(adapter: Channel, token: str, callback: Callback, now: dt.datetim
 
 def _check(adapter: Channel, callback: Callback) -> None:
     """Raise CallbackRefused unless this is the provider's hand, as far as it can be told."""
-    if adapter.asks_back(callback):
-        asyncio.run(_ask_back(adapter, callback))
+    if adapter.needs_confirmation(callback):
+        asyncio.run(_confirm_callback(adapter, callback))
     adapter.verify_callback(callback)
 
 
-def _given(called: Called, query: str, seen: str) -> str:
+def _given(called: CalledChannel, query: str, seen: str) -> str:
     """Return the address as the provider has it, for that is what it signs: a proxy in between changes what is seen."""
     if not settings().PUBLIC_URL:
         return seen
     return called.url + (f"?{query}" if query else "")
 
 
-async def _ask_back(adapter: Channel, callback: Callback) -> None:
+async def _confirm_callback(adapter: Channel, callback: Callback) -> None:
     async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS, timeout=ASK_SECONDS, connections=2) as http:
         async with asyncio.timeout(ASK_SECONDS):
-            await adapter.ask_back(callback, http)
+            await adapter.confirm_callback(callback, http)

@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Answer, Channel, ChannelError, Submission
-from smsapp.channels.http import HttpClient, overheard
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.channels.base import Channel, ChannelError, SubmitRequest, SubmitResult
+from smsapp.channels.http import HttpClient, RecordStatuses
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.phone import mask_inside
 from smsapp.domain.storable import storable
 from smsapp.store import channel_health as store
@@ -30,28 +30,23 @@ KEPT = dt.timedelta(days=30)
 """How long the hours are kept."""
 
 
-@dataclass(slots=True)  # not frozen, as Outgoing
+@dataclass(slots=True)  # not frozen, as OutboundMessage
 class Call:
     """One call; `begun` is the machine's monotonic time."""
 
     what: str
     begun: float
     seconds: float
-    result: Check
+    result: CallResult
     messages: int = 0
     outcome: Outcome | None = None
     code: str = ""
     status: int | None = None
 
 
-def of_error(error: ChannelError) -> Check:
-    """Return the word for what a call ended with."""
-    return Check(type(error).__name__.lower())
-
-
 def failed(what: str, begun: float, error: ChannelError, messages: int = 0, status: int | None = None) -> Call:
     """Return the call that ended just now with this error."""
-    return Call(what, begun, _since(begun), of_error(error), messages, error.outcome, error.code, status)
+    return Call(what, begun, _since(begun), error.result, messages, error.outcome, error.code, status)
 
 
 @dataclass
@@ -75,48 +70,52 @@ class Calls:
         self.good = deque([*taken.good, *self.good], maxlen=MOST_KEPT)
         self.bad = deque([*taken.bad, *self.bad], maxlen=MOST_KEPT)
 
-    async def send(self, adapter: Channel, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, adapter: Channel, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over a request and return its answers, or raise as the adapter does; what came of it is noted."""
         n, begun = len(submission.messages), time.monotonic()
-        with overheard() as statuses:
+        with RecordStatuses() as statuses:
             try:
                 answers = await adapter.send(submission, http)
             except ChannelError as error:
-                self.counts[of_error(error), error.outcome or ""] += n
+                self.counts[error.result, error.outcome or ""] += n
                 self._note(failed("send", begun, error, n, _last(statuses)))
                 raise
             except Exception:
-                self.counts[Check.UNCLEAR, Outcome.OUR_FAULT] += n
-                self._note(Call("send", begun, _since(begun), Check.UNCLEAR, n, Outcome.OUR_FAULT, "adapter_fault"))
+                self.counts[CallResult.OUTCOME_UNKNOWN, Outcome.OUR_FAULT] += n
+                self._note(
+                    Call(
+                        "send", begun, _since(begun), CallResult.OUTCOME_UNKNOWN, n, Outcome.OUR_FAULT, "adapter_fault"
+                    )
+                )
                 raise
             except BaseException:  # cut off with the lane: its messages are in doubt, as after a lost answer
-                self.counts[Check.UNCLEAR, ""] += n
+                self.counts[CallResult.OUTCOME_UNKNOWN, ""] += n
                 raise
         self._note(self._told(answers, n, begun, _last(statuses)))
         return answers
 
-    def _told(self, answers: Sequence[Answer], n: int, begun: float, status: int | None) -> Call:
+    def _told(self, answers: Sequence[SubmitResult], n: int, begun: float, status: int | None) -> Call:
         """Count a request's answers and return its call: a failure if the provider took none of its messages."""
         if len(answers) == n and all(answer.accepted for answer in answers):
-            self.counts[Check.OK, ""] += n
-            return Call("send", begun, _since(begun), Check.OK, n, status=status)
-        self.counts[Check.UNCLEAR, ""] += max(n - len(answers), 0)
+            self.counts[CallResult.OK, ""] += n
+            return Call("send", begun, _since(begun), CallResult.OK, n, status=status)
+        self.counts[CallResult.OUTCOME_UNKNOWN, ""] += max(n - len(answers), 0)
         for answer in answers:
             self.counts[told(answer), answer.outcome or ""] += 1
-        first = next((answer for answer in answers if not answer.accepted), Answer(False, in_doubt=True))
+        first = next((answer for answer in answers if not answer.accepted), SubmitResult(False, unconfirmed=True))
         taken = any(answer.accepted for answer in answers)
-        result = Check.OK if taken else told(first)
+        result = CallResult.OK if taken else told(first)
         return Call("send", begun, _since(begun), result, n, first.outcome, first.code, status)
 
     def _note(self, call: Call) -> None:
-        (self.good if call.result is Check.OK and not call.code else self.bad).append(call)
+        (self.good if call.result is CallResult.OK and not call.code else self.bad).append(call)
 
 
-def told(answer: Answer) -> Check:
+def told(answer: SubmitResult) -> CallResult:
     """Return the word for one message's answer."""
     if answer.accepted:
-        return Check.OK
-    return Check.UNCLEAR if answer.in_doubt else Check.REFUSED
+        return CallResult.OK
+    return CallResult.OUTCOME_UNKNOWN if answer.unconfirmed else CallResult.REFUSED
 
 
 def _since(begun: float) -> float:
@@ -137,7 +136,7 @@ def write_down(session: Session, channel_id: int, adapter: Channel, calls: Calls
 def note(session: Session, channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> None:
     """Add one call to the channel's log and, if it carried messages, to its hours."""
     if call.messages:
-        reason = "" if call.result is Check.OK else call.outcome or ""
+        reason = "" if call.result is CallResult.OK else call.outcome or ""
         store.add(session, channel_id, {(call.result, reason): call.messages}, now)
     store.keep(session, [_row(channel_id, adapter, call, now)])
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from smsapp.domain import forecast as forecasts
 from smsapp.domain import schedule as schedules
 from smsapp.domain import sms_template
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import Problem
 from smsapp.domain.forecast import Forecast
@@ -47,7 +47,7 @@ NEARBY = dt.timedelta(hours=24)
 
 
 @dataclass(frozen=True)
-class Letter:
+class RenderedMessage:
     """The finished text for one real person, or, with `contact_id` 0, the template with its variables unfilled."""
 
     contact_id: int
@@ -65,7 +65,7 @@ class Letter:
 class Preview:
     """A letter, and the contacts before and behind it (0 = none)."""
 
-    letter: Letter | None
+    letter: RenderedMessage | None
     previous: int = 0
     following: int = 0
 
@@ -105,7 +105,7 @@ class _Letters:
     mapping: Mapping[str, Any]
     chosen: people.Audience
 
-    def beyond(self, start: int, *, backwards: bool = False) -> Iterator[Letter]:
+    def beyond(self, start: int, *, backwards: bool = False) -> Iterator[RenderedMessage]:
         """Yield letters of contacts beyond id `start`, a slice of members at a time."""
         for _ in range(MOST_SLICES):
             members = self._members(start, SLICE, backwards=backwards)
@@ -114,7 +114,7 @@ class _Letters:
             yield from self._written(members, backwards=backwards)
             start = members[-1]
 
-    def slice(self, start: int, n: int) -> Iterator[Letter]:
+    def slice(self, start: int, n: int) -> Iterator[RenderedMessage]:
         """Yield letters of those among the next `n` members behind id `start` who can be written to."""
         return self._written(self._members(start, n))
 
@@ -125,7 +125,7 @@ class _Letters:
         order = contact_id.desc() if backwards else contact_id.asc()
         return list(current_session().scalars(sa.select(contact_id).where(beyond).order_by(order).limit(n)))
 
-    def _written(self, members: Sequence[int], *, backwards: bool = False) -> Iterator[Letter]:
+    def _written(self, members: Sequence[int], *, backwards: bool = False) -> Iterator[RenderedMessage]:
         """Yield the letters of those among `members` who can be written to.
 
         Somebody with the number of a person outside the slice counts as reachable here: a preview need not know.
@@ -144,11 +144,11 @@ class _Letters:
         for contact_id, xwho, phone, params in rows:
             values = filled(names, self.mapping, params)
             text = sms_template.full_text(self.template.signature, write(values))
-            yield Letter(contact_id, xwho, phone, text, sms_template.parts(text, is_domestic(phone)))
+            yield RenderedMessage(contact_id, xwho, phone, text, sms_template.parts(text, is_domestic(phone)))
 
 
 @dataclass(frozen=True)
-class Look:
+class DraftPreview:
     """A draft as it would go out; each part is worked out when a page asks for it, and once."""
 
     draft: Draft
@@ -191,10 +191,10 @@ class Look:
         return audience.counts(self.segment.id, draft.channel_id, draft.template_id, draft.mapping, now=self.now)
 
     @property
-    def left_out(self) -> list[tuple[Left, int]]:
+    def left_out(self) -> list[tuple[ExclusionReason, int]]:
         """The reasons that hold for somebody with their numbers, in the order of precedence."""
         found = self.counts.left_out if self.counts else {}
-        return [(left, found[left]) for left in Left if found.get(left)]
+        return [(left, found[left]) for left in ExclusionReason if found.get(left)]
 
     @cached_property
     def coverage(self) -> Coverage | None:
@@ -207,7 +207,7 @@ class Look:
     def lacks(self) -> list[Lack]:
         """The variables that keep people from getting the message."""
         reasons = self.counts.left_out if self.counts else {}
-        wanting = reasons.get(Left.MISSING_VALUE, 0) or reasons.get(Left.UNFIT_VALUE, 0)
+        wanting = reasons.get(ExclusionReason.MISSING_VALUE, 0) or reasons.get(ExclusionReason.UNFIT_VALUE, 0)
         if not wanting or self.template is None or self._letters is None:
             return []
         return variables.lacks(self._letters.chosen, self.template, self._letters.mapping)
@@ -268,7 +268,7 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Review(Look):
+class Review(DraftPreview):
     """Everything a person confirms, as of a moment."""
 
     campaign: Campaign
@@ -387,9 +387,9 @@ def review(campaign_id: int, person: int, now: dt.datetime) -> Review:
     return Review(campaigns.draft_of(campaign), now, person, campaign=campaign)
 
 
-def _unfilled(template: SmsTemplate) -> Letter:
+def _unfilled(template: SmsTemplate) -> RenderedMessage:
     text = sms_template.full_text(template.signature, template.text)
-    return Letter(0, "", "", text, sms_template.parts(text, domestic=True))
+    return RenderedMessage(0, "", "", text, sms_template.parts(text, domestic=True))
 
 
 def _text_warnings(template: SmsTemplate | None) -> list[Problem]:

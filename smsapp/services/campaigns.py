@@ -14,11 +14,11 @@ from smsapp.domain import campaign as rules
 from smsapp.domain import schedule as schedules
 from smsapp.domain.bounds import faults
 from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, SecondFacts, Status
-from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
+from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import fit, is_usable, neutral, variables
 from smsapp.services import approvals, audience, drift, sending, sms_templates
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import campaigns, queue, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
@@ -49,7 +49,7 @@ class Draft:
         return [part.name for part in fields(self) if getattr(self, part.name) != getattr(other, part.name)]
 
 
-class Overtaken(Refusal):
+class EditConflict(Refusal):
     """Somebody saved the draft after this edit began; `saved` is what they left there, nothing was overwritten."""
 
     def __init__(self, saved: Draft, version: int) -> None:
@@ -87,7 +87,7 @@ def create_draft(draft: Draft, actor: Actor, now: dt.datetime) -> int:
     with writing() as session:
         _refuse_unfit(session, draft)
         campaign_id = _add(session, draft, actor, now)
-        note(session, actor, "create", NOUN, campaign_id, now, name=draft.name)
+        log_action(session, actor, "create", NOUN, campaign_id, now, name=draft.name)
     return campaign_id
 
 
@@ -114,9 +114,9 @@ def save_draft(campaign_id: int, version: int, draft: Draft, actor: Actor, now: 
         if not saved:
             campaign = _found(session, campaign_id)
             if campaign.status != Status.DRAFT:
-                raise Outrun(status=campaign.status)
-            raise Overtaken(draft_of(campaign), campaign.version)
-        note(session, actor, "edit", NOUN, campaign_id, now, name=draft.name, version=version + 1)
+                raise Conflict(status=campaign.status)
+            raise EditConflict(draft_of(campaign), campaign.version)
+        log_action(session, actor, "edit", NOUN, campaign_id, now, name=draft.name, version=version + 1)
     return version + 1
 
 
@@ -138,9 +138,9 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
         campaign = _found(session, campaign_id)
         draft = draft_of(campaign)
         if campaign.status != Status.DRAFT:
-            raise Outrun(status=campaign.status)
+            raise Conflict(status=campaign.status)
         if campaign.version != version:
-            raise Overtaken(draft, campaign.version)
+            raise EditConflict(draft, campaign.version)
         lacking = rules.problems(_facts(session, draft, now))
         template = _template(session, draft.template_id)
         if lacking or template is None:
@@ -163,13 +163,13 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
             values["next_due_at"] = due
             taken = campaigns.move(session, campaign_id, Action.SCHEDULE, Campaign.version == version, **values)
         if not taken:
-            raise Outrun(status=_found(session, campaign_id).status)
+            raise Conflict(status=_found(session, campaign_id).status)
         facts = {"next_due_at": due.isoformat()} if due else {}
-        note(session, actor, "confirm", NOUN, campaign_id, now, name=campaign.name, **facts)
+        log_action(session, actor, "confirm", NOUN, campaign_id, now, name=campaign.name, **facts)
     if due is not None:
         sending.ring_when_due(campaign_id, due)
         return Status.WAITING
-    queue.ring(queue.SEND, "send", run_id)
+    queue.enqueue(queue.SEND, "send", run_id)
     return Status.SENDING
 
 
@@ -191,9 +191,9 @@ def stop(campaign_id: int, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
         campaign = _found(session, campaign_id)
         if not campaigns.move(session, campaign_id, Action.STOP, next_due_at=None):
-            raise Outrun(status=_found(session, campaign_id).status)
-        note(session, actor, "stop", NOUN, campaign_id, now, name=campaign.name)
-    queue.take_back(sending.ring_id(campaign_id))
+            raise Conflict(status=_found(session, campaign_id).status)
+        log_action(session, actor, "stop", NOUN, campaign_id, now, name=campaign.name)
+    queue.cancel_scheduled(sending.job_id(campaign_id))
 
 
 def delete(campaign_ids: Iterable[int], actor: Actor, now: dt.datetime) -> list[int]:
@@ -208,14 +208,14 @@ def delete(campaign_ids: Iterable[int], actor: Actor, now: dt.datetime) -> list[
             if campaign is None:
                 continue
             if campaigns.move(session, campaign_id, Action.DELETE, deleted_at=now):
-                note(session, actor, "delete", NOUN, campaign_id, now, name=campaign.name)
+                log_action(session, actor, "delete", NOUN, campaign_id, now, name=campaign.name)
             else:
                 kept.append(campaign_id)
     return kept
 
 
 @dataclass(frozen=True)
-class Copied:
+class CopiedCampaign:
     """A new draft made from a campaign."""
 
     id: int
@@ -223,7 +223,7 @@ class Copied:
     """True if its dates had passed and were brought forward."""
 
 
-def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> Copied:
+def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> CopiedCampaign:
     """Store a copy of the campaign, in any status, as a new draft under `name`."""
     with writing() as session:
         draft = draft_of(_found(session, campaign_id))
@@ -233,8 +233,8 @@ def save_as(campaign_id: int, name: str, actor: Actor, now: dt.datetime) -> Copi
             raise Refusal(Problem("name_missing", "name"))
         _refuse_unfit(session, copy)
         copy_id = _add(session, copy, actor, now)
-        note(session, actor, "copy", NOUN, copy_id, now, name=name, source=campaign_id)
-    return Copied(copy_id, moved=schedule != draft.schedule)
+        log_action(session, actor, "copy", NOUN, copy_id, now, name=name, source=campaign_id)
+    return CopiedCampaign(copy_id, moved=schedule != draft.schedule)
 
 
 def _add(session: Session, draft: Draft, actor: Actor, now: dt.datetime) -> int:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from smsapp.domain.outcome import Check
+from smsapp.domain.outcome import CallResult
 from smsapp.services.calls import MOST_CALLS
 from smsapp.store import channel_health as store
 from smsapp.store import codes, paces, rate
@@ -77,7 +77,11 @@ class Health:
     def trouble(self) -> ChannelCall | None:
         """The latest call about sending, if the provider took none of it for a reason of its own or the account's."""
         last = next((call for call in self.calls if call.what in {"send", "test", "check"}), None)
-        return last if last is not None and last.result not in {Check.OK, Check.REFUSED, Check.UNTESTED} else None
+        return (
+            last
+            if last is not None and last.result not in {CallResult.OK, CallResult.REFUSED, CallResult.UNTESTED}
+            else None
+        )
 
 
 def health(channel_id: int, now: dt.datetime) -> Health:
@@ -91,7 +95,7 @@ def health(channel_id: int, now: dt.datetime) -> Health:
         week[result, reason] += n
         if hour >= first:
             day[result, reason] += n
-    classes, bars = _bars([line for line in counts if line[0] >= first and line[1] != Check.OK], first)
+    classes, bars = _bars([line for line in counts if line[0] >= first and line[1] != CallResult.OK], first)
     late = now - dt.timedelta(hours=LATE_HOURS)
     long_ago = now - max(LOOKED_BACK, dt.timedelta(hours=settings().RECEIPT_HOURS + 24))
     waiting, given_up = store.missing_receipts(session, channel_id, late, long_ago)
@@ -128,7 +132,7 @@ def pace(row: ChannelRow, now: dt.datetime) -> Pace:
     if row.rate or known:
         try:
             in_use = round(rate.in_use(row.id))
-        except rate.RateUnknown:
+        except rate.RateLimiterDown:
             in_use = None
     sending = store.sending(current_session(), row.id)
     return Pace(row.rate, in_use, sending, learned, known.since if known else None)

@@ -10,11 +10,11 @@ import datetime as dt
 import logging
 import secrets
 
-from smsapp.channels.base import Outgoing, Submission, TemplateFacts
+from smsapp.channels.base import OutboundMessage, SubmitRequest, TemplateSnapshot
 from smsapp.domain import phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.optout import Confirmation
-from smsapp.domain.outcome import Check
+from smsapp.domain.outcome import CallResult
 from smsapp.domain.sms_template import Purpose, full_text, is_usable, variables
 from smsapp.services import calls, channels, sms_templates, trail, trials
 from smsapp.services.receipts import TEST_REF
@@ -53,7 +53,7 @@ def choose(channel_id: int, template_id: int | None, actor: Actor, now: dt.datet
         if found.opt_out_template_id != template_id:
             found.opt_out_template_id = template_id
             told = template.name if template else ""
-            trail.note(session, actor, "edit", "channel", channel_id, now, name=found.name, confirmation=told)
+            trail.log_action(session, actor, "edit", "channel", channel_id, now, name=found.name, confirmation=told)
 
 
 def send_due(now: dt.datetime) -> int:
@@ -70,28 +70,28 @@ def send_due(now: dt.datetime) -> int:
 
 def _send(opt_out_id: int, now: dt.datetime) -> bool:
     with writing() as session:
-        if not store.move_confirmation(session, opt_out_id, Confirmation.DUE, Confirmation.HANDED, now):
+        if not store.move_confirmation(session, opt_out_id, Confirmation.DUE, Confirmation.UNCONFIRMED, now):
             return False
         entry = session.get(OptOut, opt_out_id, populate_existing=True)
         row = session.get(ChannelRow, entry.channel_id) if entry and entry.channel_id else None
         template = session.get(SmsTemplate, row.opt_out_template_id) if row and row.opt_out_template_id else None
         if entry is None or row is None or not row.active or template is None or not _fits(template, row.id):
-            store.move_confirmation(session, opt_out_id, Confirmation.HANDED, Confirmation.FAILED, now)
+            store.move_confirmation(session, opt_out_id, Confirmation.UNCONFIRMED, Confirmation.FAILED, now)
             return False
         text = full_text(template.signature, template.text)
-        facts = TemplateFacts(template.code, template.text, template.signature, (), False)
-        message = Outgoing(f"{TEST_REF}{secrets.token_hex(8)}", entry.phone, text, ())
-        submission = Submission(facts, [message], channels.callback_url(row))
+        facts = TemplateSnapshot(template.code, template.text, template.signature, (), False)
+        message = OutboundMessage(f"{TEST_REF}{secrets.token_hex(8)}", entry.phone, text, ())
+        submission = SubmitRequest(facts, [message], channels.callback_url(row))
         masked, channel_id = phone.mask(entry.phone), row.id
     adapter = channels.new_adapter(channels.row(channel_id))
     trial = trials.send_one(adapter, submission)
     ends = Confirmation.SENT if trial.ok else Confirmation.FAILED
-    if trial.result is Check.UNCLEAR:
-        ends = Confirmation.HANDED
+    if trial.result is CallResult.OUTCOME_UNKNOWN:
+        ends = Confirmation.UNCONFIRMED
     with writing() as session:
-        store.move_confirmation(session, opt_out_id, Confirmation.HANDED, ends, now)
+        store.move_confirmation(session, opt_out_id, Confirmation.UNCONFIRMED, ends, now)
         calls.note(session, channel_id, adapter, trial.call("confirm", 1), now)
-        trail.note(session, CHORE, "send", "opt_out", masked, now, result=trial.result)
+        trail.log_action(session, CHORE, "send", "opt_out", masked, now, result=trial.result)
     return trial.ok
 
 

@@ -24,10 +24,10 @@ from sqlalchemy.exc import DBAPIError
 from smsapp.channels.base import Callback, Channel
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import HoldReason
 from smsapp.services import channels, intake, sending, stopping
-from smsapp.services.lane import Clock, Lane
+from smsapp.services.lane import Clock, Sender
 from smsapp.store import connections, runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.connections import Connection
@@ -46,7 +46,7 @@ DOUBTFUL = 12.0
 
 
 @dataclass
-class Held:
+class HeldConnection:
     """A connection in our hands; `task` keeps it up."""
 
     adapter: Channel
@@ -61,7 +61,7 @@ class Holder:
         self.app = app
         self.clock = clock
         self.name = secrets.token_hex(8)
-        self.held: dict[int, Held] = {}
+        self.held: dict[int, HeldConnection] = {}
         self.desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="connections")
         self.leaving: set[asyncio.Task[None]] = set()
 
@@ -70,7 +70,7 @@ class Holder:
         sender: asyncio.Task[bool] | None = None
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
             try:
-                while not stopping.is_wanted():
+                while not stopping.requested():
                     await self.look(http)
                     if sender is not None and sender.done():
                         _tell(sender)
@@ -87,7 +87,7 @@ class Holder:
 
     async def send(self) -> bool:
         """Work one lane over the connections in our hands; True if something is left."""
-        return await Lane(self.app, self.clock, self._ids).work(settings().LANE_SECONDS)
+        return await Sender(self.app, self.clock, self._ids).work(settings().SENDER_SECONDS)
 
     async def look(self, http: HttpClient) -> None:
         """Renew the leases; open, reopen and close connections as the channels are now."""
@@ -107,7 +107,7 @@ class Holder:
             if key not in self.held:
                 log.info("connection.opening channel=%s", key)
                 task = asyncio.create_task(adapter.hold(http, partial(self._keep, key)))
-                self.held[key] = Held(adapter, task, now)
+                self.held[key] = HeldConnection(adapter, task, now)
 
     async def leave(self) -> None:
         """Close all connections and let others take them."""
@@ -216,12 +216,12 @@ def standing(row: ChannelRow, now: dt.datetime) -> Connection | None:
     return found if found is not None and found.made_for == row.updated_at else None
 
 
-def check(held: Connection) -> Check:
+def check(held: Connection) -> CallResult:
     """Return the word for how a connection stands."""
     if held.up:
-        return Check.OK
+        return CallResult.OK
     account = held.outcome in {Outcome.CREDENTIALS, Outcome.OUR_FAULT}
-    return Check.MISCONFIGURED if account else Check.UNREACHABLE
+    return CallResult.ACCOUNT_ERROR if account else CallResult.NOT_SENT
 
 
 def unheld(now: dt.datetime) -> list[ChannelRow]:

@@ -41,12 +41,12 @@ class ContactPage:
     older: int | None
 
 
-def listed(search: str = "", before: int | None = None, *, whole_numbers: bool = False) -> ContactPage:
+def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bool = False) -> ContactPage:
     """Return contacts that fit the search (a number, a user id, a name), newest first.
 
-    `whole_numbers` says whether the reader may see numbers; for others no search tells more than a mask shows.
+    `sees_full_numbers` says whether the reader may see numbers; for others no search tells more than a mask shows.
     """
-    rows = contacts.listed(search, settings().DEFAULT_REGION, before, PAGE + 1, whole_numbers=whole_numbers)
+    rows = contacts.listed(search, settings().DEFAULT_REGION, before, PAGE + 1, sees_full_numbers=sees_full_numbers)
     return ContactPage(rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None)
 
 
@@ -148,7 +148,7 @@ def note_phone_property(session: Session, name: str) -> None:
     """Have the numbers of a property read that a channel begins to use, once the transaction is committed."""
 
     def ring(_session: Session) -> None:
-        queue.ring(queue.CHORES, "rebuild_phones", name)
+        queue.enqueue(queue.PERIODIC, "rebuild_phones", name)
 
     sa.event.listen(session, "after_commit", ring, once=True)
 

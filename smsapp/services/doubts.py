@@ -10,16 +10,16 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.campaign import Action
 from smsapp.domain.campaign import Status as CampaignStatus
-from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
-from smsapp.domain.message import Settle, Status
+from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
+from smsapp.domain.message import Resolution, Status
 from smsapp.domain.recipients import Group, Place, Recipient
 from smsapp.domain.run import RunAction, RunState
 from smsapp.services import billing
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import campaigns, doubts, queue, recipients, runs
 from smsapp.store.db import current_session, writing
-from smsapp.store.doubts import Decision, Doubtful
-from smsapp.store.ledger import LEFT
+from smsapp.store.doubts import Decision, RunWithUnconfirmed
+from smsapp.store.ledger import KEPT_UNCONFIRMED
 from smsapp.store.runs import Run
 
 PAGE = 50
@@ -29,7 +29,7 @@ PAGE = 50
 class Listing:
     """Runs with open doubts, newest first; `older` is the run behind which the next page begins, or 0."""
 
-    lines: Sequence[Doubtful]
+    lines: Sequence[RunWithUnconfirmed]
     older: int
 
 
@@ -54,7 +54,7 @@ def listing(
     return Listing(found[:limit], found[limit - 1].run.id if len(found) > limit else 0)
 
 
-def of_run(run_id: int) -> Doubtful:
+def of_run(run_id: int) -> RunWithUnconfirmed:
     """Return the run with its open doubts; raises NotFound if there are none (any more)."""
     found = doubts.page(current_session(), run_id=run_id, limit=1)
     if not found:
@@ -64,7 +64,7 @@ def of_run(run_id: int) -> Doubtful:
 
 def people(run_id: int, cause: str, after: int) -> tuple[list[Recipient], int]:
     """Return one page of a run's messages in doubt behind number `after`, and the number to go on from, or 0."""
-    group = Group("unconfirmed", frozenset({Status.UNCONFIRMED}), reason=cause, but=LEFT)
+    group = Group("unconfirmed", frozenset({Status.UNCONFIRMED}), reason=cause, but=KEPT_UNCONFIRMED)
     place = Place(run_id, position=after)
     found = recipients.page(current_session(), [run_id], group, after=place, limit=PAGE + 1)
     return found[:PAGE], found[PAGE - 1].position if len(found) > PAGE else 0
@@ -82,7 +82,7 @@ def decisions(run_id: int, seq: int) -> Sequence[Decision]:
 
 def decide(
     run_id: int,
-    how: Settle,
+    how: Resolution,
     actor: Actor,
     now: dt.datetime,
     *,
@@ -100,17 +100,17 @@ def decide(
         if run is None:
             raise NotFound("run")
         if seqs is None and seen is not None and seen != _open_now(session, run_id, cause):
-            raise Outrun(run=run_id)
-        if how is Settle.AGAIN:
+            raise Conflict(run=run_id)
+        if how is Resolution.RESEND:
             _go_on(session, run)
-        if how is Settle.SENT:
+        if how is Resolution.COUNT_AS_SENT:
             billing.fill(session, run_id, *doubts.open_messages(run_id, cause, seqs))
         n = doubts.settle(session, run_id, how, cause, seqs, actor.name, now)
         if not n:
-            raise Outrun(run=run_id)
-        note(session, actor, f"doubt_{how}", "run", run_id, now, n=n, **({"cause": cause} if cause else {}))
-    if how is Settle.AGAIN:
-        queue.ring(queue.SEND, "send", run_id)
+            raise Conflict(run=run_id)
+        log_action(session, actor, f"doubt_{how}", "run", run_id, now, n=n, **({"cause": cause} if cause else {}))
+    if how is Resolution.RESEND:
+        queue.enqueue(queue.SEND, "send", run_id)
     return n
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import drift as rules
 from smsapp.domain.drift import Drift, Limits
-from smsapp.domain.errors import Outrun
+from smsapp.domain.errors import Conflict
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.trust import Origin
 from smsapp.services import audience, trail
@@ -60,7 +60,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Held:
+class DriftHold:
     """What a person who decides about a held run is shown."""
 
     drift: Drift
@@ -117,13 +117,13 @@ def hold(run_id: int, drifted: Drifted, now: dt.datetime) -> None:
             log.warning("run.held run=%s reason=%s %s", run_id, HoldReason.AUDIENCE_GREW, drifted)
 
 
-def held(run: Run) -> Held | None:
+def held(run: Run) -> DriftHold | None:
     """Return the difference for which a run is held; None for any other run."""
     if run.state != RunState.HELD or run.hold_reason != HoldReason.AUDIENCE_GREW or not run.drift:
         return None
     known = run.drift
     groups = [Group(newer, moved, _ORIGINS.get(letter), n) for newer, moved, letter, n in known["groups"]]
-    return Held(
+    return DriftHold(
         Drift(known["before"], known["now"]["planned"], known["countries"], known["prefixes"]),
         sorted(groups, key=lambda group: -group.n),
         hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16],
@@ -141,7 +141,7 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
         shown = held(run) if run else None
         campaign = session.get(Campaign, run.campaign_id, populate_existing=True) if run else None
         if run is None or campaign is None or shown is None or mark not in (None, shown.mark):
-            raise Outrun(run=run_id)
+            raise Conflict(run=run_id)
         campaign.reviewed = {
             "confirmed": (run.drift or {})["now"],
             "previous": (campaign.reviewed or {}).get("previous"),
@@ -149,8 +149,8 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
         run.drift = None
         session.flush()
         if not runs.go_on(session, run):
-            raise Outrun(run=run_id)
+            raise Conflict(run=run_id)
         facts = {"before": shown.drift.before, "n": shown.drift.now}
-        trail.note(session, actor, "accept_audience", "run", run_id, now, **facts)
-    queue.ring(queue.SEND, "send", run_id)
+        trail.log_action(session, actor, "accept_audience", "run", run_id, now, **facts)
+    queue.enqueue(queue.SEND, "send", run_id)
     return shown.drift.now

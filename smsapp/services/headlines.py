@@ -32,7 +32,7 @@ def _facts(run: Run, funnel: Funnel) -> RunFacts:
         hold_until=run.hold_until,
         cancel_reason=run.cancel_reason,
         failure=run.failure,
-        pinned=run.stays,
+        pinned=run.pinned,
         funnel=funnel,
         drift={
             "before": held.drift.before,
@@ -57,7 +57,7 @@ def offers(campaign: Campaign, run: Run | None, difference: Difference | None) -
             has_second_channel=campaign.second_channel_id is not None,
             is_frozen=run.started_at is not None,
             was_moved=bool(run.routed),
-            is_pinned_by_person=run.stays == PinReason.PERSON,
+            is_pinned_by_person=run.pinned == PinReason.PERSON,
             text_differs=differs,
             text_can_be_accepted=differs and difference is not None and not difference.problems,
         )

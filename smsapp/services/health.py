@@ -19,7 +19,7 @@ from smsapp.store import campaigns, queue, runs, schema
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.people import Person
-from smsapp.store.queue import Pulse
+from smsapp.store.queue import QueueHealth
 from smsapp.store.runs import Run
 from smsapp.store.settings import settings
 
@@ -54,9 +54,9 @@ def database() -> Database:
         return Database(wanted=schema.wanted(), trouble=type(error).__name__)
 
 
-def listeners() -> Pulse:
+def listeners() -> QueueHealth:
     """Return who listens behind the queue."""
-    return queue.pulse()
+    return queue.queue_health()
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Tally:
 
 
 @dataclass
-class Taken:
+class TakenRows:
     """Rows on their way into one transaction."""
 
     count: int = 0
@@ -134,10 +134,12 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
     return ""
 
 
-def _take(pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int) -> Taken:
+def _take(
+    pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int
+) -> TakenRows:
     """Read and convert one chunk; nothing is left of the file at its end."""
     phones = layout.phones(contacts.phone_properties(current_session()))
-    taken = Taken()
+    taken = TakenRows()
     for rows, taken.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
         piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
         taken.bad += [_as_it_stands(form, position + taken.count, rows, bad) for bad in piece.bad]
@@ -149,7 +151,7 @@ def _take(pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format,
     return taken
 
 
-def _write(import_id: int, taken: Taken, position: int, now: dt.datetime, room: int) -> dict[str, int]:
+def _write(import_id: int, taken: TakenRows, position: int, now: dt.datetime, room: int) -> dict[str, int]:
     """Write one chunk and return its counts; {} if another worker has written it.
 
     Of the rows without a usable number at most `room` are kept.

@@ -83,7 +83,7 @@ def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Im
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    queue.ring(queue.CHORES, "recognise_import", row.id)
+    queue.enqueue(queue.PERIODIC, "recognise_import", row.id)
     return row
 
 
@@ -115,7 +115,7 @@ def _enter(row: Import, file_name: str, by: Actor, now: dt.datetime) -> Import:
     with writing() as session:
         session.add(row)
         session.flush()
-        trail.note(session, by, "upload", "import", row.id, now, file=row.file_name)
+        trail.log_action(session, by, "upload", "import", row.id, now, file=row.file_name)
     return row
 
 
@@ -207,9 +207,9 @@ def start(
             "headings": seen.header if seen.form.header else [],
         }
         row.state = ImportState.QUEUED
-        trail.note(session, by, "import", "import", row.id, now, file=row.file_name)
+        trail.log_action(session, by, "import", "import", row.id, now, file=row.file_name)
     if ring:
-        queue.ring(queue.CHORES, "import_contacts", import_id)
+        queue.enqueue(queue.PERIODIC, "import_contacts", import_id)
 
 
 def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
@@ -219,7 +219,7 @@ def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
         if row.state not in store.BEGUN_NOT:
             raise Refusal(Problem("import_begun"))
         session.delete(row)
-        trail.note(session, by, "discard", "import", import_id, now, file=row.file_name)
+        trail.log_action(session, by, "discard", "import", import_id, now, file=row.file_name)
     drop_file(row)
 
 
@@ -227,10 +227,10 @@ def sweep(now: dt.datetime) -> int:
     """Ring again for imports whose worker fell silent, and forget old uploads nobody began; return how many rings."""
     stranded = store.stranded_imports(now)
     for import_id in stranded:
-        queue.ring(queue.CHORES, "import_contacts", import_id)
+        queue.enqueue(queue.PERIODIC, "import_contacts", import_id)
     unrecognised = store.stranded_recognitions(now)
     for import_id in unrecognised:
-        queue.ring(queue.CHORES, "recognise_import", import_id)
+        queue.enqueue(queue.PERIODIC, "recognise_import", import_id)
     old = store.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
     if old:
         with writing() as session:

@@ -18,7 +18,7 @@ Intake = GroupCommit[dict[str, Any]]
 
 def opened() -> Intake:
     """Return the door of a process, through which its threads bring callbacks."""
-    return GroupCommit(_add, lambda: queue.ring_once(queue.NEWS, "keep_reading"))
+    return GroupCommit(_add, lambda: queue.enqueue_unless_waiting(queue.NEWS, "keep_reading"))
 
 
 def store(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> None:

@@ -17,7 +17,7 @@ from smsapp.domain import trust
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type
 from smsapp.services import quotas
 from smsapp.store import proposals
-from smsapp.store.contacts import Held
+from smsapp.store.contacts import StoredContact
 from smsapp.store.intake import KeyRights
 from smsapp.store.proposals import Proposed
 
@@ -122,7 +122,7 @@ class KeyGate:
     # Ids
 
     def aliases(
-        self, wanted: Iterable[tuple[Operation, str]], known: Mapping[str, str], before: Mapping[str, Held]
+        self, wanted: Iterable[tuple[Operation, str]], known: Mapping[str, str], before: Mapping[str, StoredContact]
     ) -> list[tuple[Operation, bool]]:
         """Return those aliases that may bind an id, in order, each with whether its key is trusted.
 

@@ -51,7 +51,7 @@ def create(name: str, kind: KeyKind, by: Actor, now: dt.datetime, properties: Co
     with writing() as session:
         _describe(made, name, properties)
         session.add(made)
-        trail.note(session, by, "create", "app_key", made.name, now, kind=kind.value)
+        trail.log_action(session, by, "create", "app_key", made.name, now, kind=kind.value)
     return made
 
 
@@ -63,7 +63,7 @@ def change(
         row = key(key_id)
         _describe(row, name, properties)
         row.rules = {name: rule.value for name, rule in sorted(rules.items())} if row.kind != KeyKind.SERVER else {}
-        trail.note(session, by, "change", "app_key", row.name, now, properties=row.properties, rules=row.rules)
+        trail.log_action(session, by, "change", "app_key", row.name, now, properties=row.properties, rules=row.rules)
     return row
 
 
@@ -90,7 +90,7 @@ def switch(key_id: int, active: bool, by: Actor, now: dt.datetime) -> AppKey:
         row = key(key_id)
         if row.active is not active:
             row.active = active
-            trail.note(session, by, "enable" if active else "disable", "app_key", row.name, now)
+            trail.log_action(session, by, "enable" if active else "disable", "app_key", row.name, now)
     return row
 
 
@@ -104,7 +104,7 @@ def take_over(key_id: int, by: Actor, now: dt.datetime) -> None:
     with writing() as session:
         row = key(key_id)
         public_names.take_over(session, row.id)
-        trail.note(session, by, "take_over", "app_key", row.name, now)
+        trail.log_action(session, by, "take_over", "app_key", row.name, now)
 
 
 def advised(active: Sequence[AppKey], *, browser: bool) -> AppKey | None:

@@ -23,14 +23,14 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from smsapp.channels.base import (
+    AccountError,
     Channel,
     ChannelError,
-    Misconfigured,
-    Submission,
-    TemplateFacts,
+    NotSent,
+    OutcomeUnknown,
+    SubmitRequest,
+    TemplateSnapshot,
     Throttled,
-    Unclear,
-    Unreachable,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.domain import quiet
@@ -40,17 +40,17 @@ from smsapp.domain.pace import Pace, faster
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import batches, channels, sending, stopping
-from smsapp.services.active_runs import OPEN_BATCHES, Line, Work
+from smsapp.services.active_runs import OPEN_BATCHES, ActiveChannel, ActiveRun
 from smsapp.services.answer_writer import AnswerWriter
 from smsapp.services.batches import Request
 from smsapp.services.brake import Brake, NoAnswers
-from smsapp.services.turns import Limited, Turns
-from smsapp.services.write_back import Carried
+from smsapp.services.turns import RateLimitedSlotQueue, SlotQueue
+from smsapp.services.write_back import InFlightBatch
 from smsapp.store import ledger, paces, queue, runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import Answered, Claimed
-from smsapp.store.rate import RateUnknown, Shared, in_use
+from smsapp.store.ledger import ClaimedBatch, MessageResult
+from smsapp.store.rate import RateLimiterDown, SharedRateLimiter, in_use
 from smsapp.store.runs import Run
 from smsapp.store.settings import settings
 
@@ -64,11 +64,11 @@ LISTEN = 0.1
 """Seconds between looks at whether a ring waits: every worker may be in a lane, and a new run need not wait for one."""
 WAITED_OUT = dt.timedelta(seconds=15)
 """How long a hold may be for a lane to wait until it is over; who waits longer leaves the worker to others."""
-GRAVITY = (Unreachable, Throttled, NoAnswers, Misconfigured)
+GRAVITY = (NotSent, Throttled, NoAnswers, AccountError)
 """Of several troubles in one batch the gravest counts."""
 
 
-class Lane:
+class Sender:
     """See the module. `work` returns when the time is over or nothing is left to do."""
 
     def __init__(self, app: Flask, clock: Clock, holds: Callable[[], Collection[int]] | None = None) -> None:
@@ -77,8 +77,8 @@ class Lane:
         self.clock = clock
         self.holds = holds
         self.claim = secrets.token_hex(8)
-        self.lines: dict[int, Line] = {}
-        self.works: dict[int, Work] = {}
+        self.lines: dict[int, ActiveChannel] = {}
+        self.works: dict[int, ActiveRun] = {}
         self.batches: set[asyncio.Task[None]] = set()
         self.last_run = 0
         self.stopping = False
@@ -167,7 +167,7 @@ class Lane:
 
     async def _listen(self) -> None:
         """Look around as soon as a ring comes that no worker takes: one lane does, unless it holds its own channels."""
-        step = partial(self._in_context, queue.hears, "lanes" if self.holds is None else self.claim, queue.SEND)
+        step = partial(self._in_context, queue.queue_grew, "lanes" if self.holds is None else self.claim, queue.SEND)
         while True:
             await asyncio.sleep(LISTEN)
             # One that is freezing leaves what comes to the others.
@@ -192,7 +192,7 @@ class Lane:
     def _look_around(self) -> list[int]:
         """Keep leases alive, wake held runs, see which runs must not go on; return those that are to be frozen."""
         now = self.clock()
-        self.stopping = stopping.is_wanted()
+        self.stopping = stopping.requested()
         with writing() as session:
             ledger.extend_leases(session, self.claim, now + self._lease())
             runs.wake(session, now)
@@ -232,31 +232,31 @@ class Lane:
             return
         if self.holds is None and not work.line.rate and ledger.is_much_left(current_session(), run.id, OPEN_BATCHES):
             # Another worker that is free begins a lane as well, and rings in its turn: each has a processor to give.
-            queue.ring_once(queue.SEND, "send", run.id)
+            queue.enqueue_unless_waiting(queue.SEND, "send", run.id)
 
-    def _work_of(self, run: Run) -> Work:
+    def _work_of(self, run: Run) -> ActiveRun:
         facts = run.template
         line = self.lines.get(run.channel_id)
         if line is None:
             row = channels.row(run.channel_id)
             adapter = channels.adapter(run.channel_id)
             turns, brake = self._turns(row, adapter), Brake(settings().BRAKE_AFTER)
-            line = Line(run.channel_id, adapter, row.rate, channels.callback_url(row), turns, brake, row.rate)
+            line = ActiveChannel(run.channel_id, adapter, row.rate, channels.callback_url(row), turns, brake, row.rate)
             self.lines[run.channel_id] = line
             self._keep_pace(self.clock())
-        template = TemplateFacts(
+        template = TemplateSnapshot(
             facts["code"], facts["text"], facts["signature"], tuple(facts["variables"]), facts["marketing"]
         )
         begin, end = facts["quiet"] or ("", "")
         hours = quiet.read(begin, end, facts["zone"]) if begin else None
         render = compile_text(full_text(template.signature, template.text))
-        return Work(run.id, line, template, facts["mapping"], render, hours, run.troubled_at is not None)
+        return ActiveRun(run.id, line, template, facts["mapping"], render, hours, run.troubled_at is not None)
 
-    def _turns(self, row: ChannelRow, adapter: Channel) -> Turns:
+    def _turns(self, row: ChannelRow, adapter: Channel) -> SlotQueue:
         if not row.rate:
-            return Turns(adapter.in_flight)
-        shared, share = Shared(row.id, row.rate, self.claim), row.rate / settings().SEND_WORKERS
-        return Limited(adapter.in_flight, shared, share, self.booth, self.clerks)
+            return SlotQueue(adapter.max_concurrency)
+        shared, share = SharedRateLimiter(row.id, row.rate, self.claim), row.rate / settings().SEND_WORKERS
+        return RateLimitedSlotQueue(adapter.max_concurrency, shared, share, self.booth, self.clerks)
 
     def _keep_pace(self, now: dt.datetime) -> None:
         """Let the channels in hand keep to the pace that was learned of them, by whatever sender."""
@@ -266,21 +266,21 @@ class Lane:
             rate = min(learned, line.most or learned)
             line.rate = max(1, int(rate))
             share = rate / settings().SEND_WORKERS
-            if isinstance(line.turns, Limited):
+            if isinstance(line.turns, RateLimitedSlotQueue):
                 line.turns.set_rate(rate, share)
             else:
-                shared = Shared(channel_id, rate, self.claim)
-                line.turns = Limited(line.adapter.in_flight, shared, share, self.booth, self.clerks)
+                shared = SharedRateLimiter(channel_id, rate, self.claim)
+                line.turns = RateLimitedSlotQueue(line.adapter.max_concurrency, shared, share, self.booth, self.clerks)
             self._speed_up(channel_id, pace, now)
 
     def _speed_up(self, channel_id: int, pace: Pace, now: dt.datetime) -> None:
         """Look for a higher pace once the provider has taken all at the highest that is known."""
         if faster(pace, pace.rate(now), now) == pace:
             return
-        with suppress(RateUnknown), writing() as session:
+        with suppress(RateLimiterDown), writing() as session:
             paces.speed_up(session, channel_id, pace, in_use(channel_id), now)
 
-    def _claim(self, most: int, sizes: Mapping[int, int] | None = None) -> list[Claimed]:
+    def _claim(self, most: int, sizes: Mapping[int, int] | None = None) -> list[ClaimedBatch]:
         """Claim the next batches of a run that may; those that have come into their quiet hours are held first."""
         now = self.clock()
         with writing() as session:
@@ -334,10 +334,10 @@ class Lane:
         """Have the lane see at once whether there is something to claim."""
         self.stir.set()
 
-    async def _carry(self, batch: Claimed, work: Work, http: HttpClient) -> None:
+    async def _carry(self, batch: ClaimedBatch, work: ActiveRun, http: HttpClient) -> None:
         """Hand over one batch, request by request, and write down what became of it."""
         line = work.line
-        carried = Carried(batch, line.channel_id, line.adapter, work.troubled)
+        carried = InFlightBatch(batch, line.channel_id, line.adapter, work.troubled)
         self.answers.follow(carried)
         try:
             requests = batches.cut(batch, line.adapter, work.template, work.mapping, work.render, line.rate)
@@ -350,7 +350,7 @@ class Lane:
         left = iter(requests)
         try:
             # A task per slot, not per request: it makes call after call, and none waits for a slot beside it.
-            hands = (self._hand_over(left, carried, work, http) for _ in requests[: line.adapter.in_flight])
+            hands = (self._hand_over(left, carried, work, http) for _ in requests[: line.adapter.max_concurrency])
             # All of them end before anything is written: what is still out must not be taken for unsent.
             ended = await asyncio.gather(*hands, return_exceptions=True)
             for fault in ended:
@@ -366,7 +366,9 @@ class Lane:
                 self.goes_on_soon = True  # as far as is known until the next look
                 self._look_soon()
 
-    async def _hand_over(self, left: Iterator[Request], carried: Carried, work: Work, http: HttpClient) -> None:
+    async def _hand_over(
+        self, left: Iterator[Request], carried: InFlightBatch, work: ActiveRun, http: HttpClient
+    ) -> None:
         """Make the batch's calls, one after the other, each when its turn has come, as long as any are left."""
         line, turns, run_id = work.line, work.line.turns, work.run_id
         goes = partial(self._may_go, work)
@@ -392,27 +394,27 @@ class Lane:
             if has_turn:
                 turns.give_back(run_id, size)
 
-    async def _call(self, request: Request, carried: Carried, work: Work, http: HttpClient) -> None:
+    async def _call(self, request: Request, carried: InFlightBatch, work: ActiveRun, http: HttpClient) -> None:
         """Make one provider call and note what became of it."""
         line, size = work.line, len(request.rows)
-        submission = Submission(work.template, request.messages, line.callback_url)
+        submission = SubmitRequest(work.template, request.messages, line.callback_url)
         try:
             answers = await carried.calls.send(line.adapter, submission, http)
             answered = list(request.answered(answers))  # all of them or, if they make no sense, none
-        except (Unreachable, Throttled, Misconfigured) as trouble:
+        except (NotSent, Throttled, AccountError) as trouble:
             line.brake.failed(size)
             self._note_trouble(trouble, size, carried, work)
-        except Unclear as doubt:
+        except OutcomeUnknown as doubt:
             carried.answers += request.unclear(doubt)
             self._brake_on_doubt(NoAnswers(doubt.code, outcome=doubt.outcome), size, carried, work)
         except Exception:
             # A fault of ours in the adapter: the request may have left, so its messages are in doubt as well.
             log.exception("adapter.fault channel=%s", line.channel_id)
-            carried.answers += request.in_doubt("adapter_fault")
+            carried.answers += request.unconfirmed("adapter_fault")
             line.brake.failed(size)
         except BaseException:
             # The lane is being torn down while the call is out.
-            carried.answers += request.in_doubt("cut")
+            carried.answers += request.unconfirmed("cut")
             raise
         else:
             self._take_answers(answered, carried, work)
@@ -422,13 +424,13 @@ class Lane:
             else:  # it answered and knows nothing: as good as no answer
                 self._brake_on_doubt(NoAnswers(answered[0].code), size, carried, work)
 
-    def _brake_on_doubt(self, trouble: NoAnswers, size: int, carried: Carried, work: Work) -> None:
+    def _brake_on_doubt(self, trouble: NoAnswers, size: int, carried: InFlightBatch, work: ActiveRun) -> None:
         """Count a request whose messages are all in doubt, and have the run held after one too many."""
         work.line.brake.lose(size)
         if work.line.brake.is_on or work.troubled:
             self._note_trouble(trouble, size, carried, work)
 
-    def _take_answers(self, answered: Sequence[Answered], carried: Carried, work: Work) -> None:
+    def _take_answers(self, answered: Sequence[MessageResult], carried: InFlightBatch, work: ActiveRun) -> None:
         """Note what was answered; messages the provider refused for the pace alone have not left and go later."""
         too_fast = [one for one in answered if one.status is Status.REFUSED and one.reason == Outcome.THROTTLED]
         carried.answers += [one for one in answered if one not in too_fast] if too_fast else answered
@@ -437,7 +439,7 @@ class Lane:
         if too_fast:
             self._note_trouble(Throttled(too_fast[0].code, outcome=Outcome.THROTTLED), len(too_fast), carried, work)
 
-    def _note_trouble(self, trouble: ChannelError, size: int, carried: Carried, work: Work) -> None:
+    def _note_trouble(self, trouble: ChannelError, size: int, carried: InFlightBatch, work: ActiveRun) -> None:
         """Have the run held for this trouble of a request of this size, unless a graver one is known."""
         if isinstance(trouble, Throttled):
             carried.taken = max(carried.taken, work.line.taken_lately(asyncio.get_running_loop().time()))
@@ -446,7 +448,7 @@ class Lane:
         if known is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(known)):
             carried.trouble = work.trouble = trouble
 
-    def _may_go(self, work: Work) -> bool:
+    def _may_go(self, work: ActiveRun) -> bool:
         if work.stopped or work.trouble is not None or self.stopping:
             return False
         return work.quiet is None or work.quiet.over_at(self.clock()) is None
@@ -461,8 +463,8 @@ def _hold_for_fault(run_id: int, begins: RunState, now: dt.datetime) -> None:
 def send(app: Flask, clock: Clock) -> None:
     """Work one lane; ring the next one if something is left."""
     if asyncio.run(_lane(app, clock)):
-        queue.ring(queue.SEND, "send", 0)
+        queue.enqueue(queue.SEND, "send", 0)
 
 
 async def _lane(app: Flask, clock: Clock) -> bool:
-    return await Lane(app, clock).work(settings().LANE_SECONDS)
+    return await Sender(app, clock).work(settings().SENDER_SECONDS)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import ChannelError, Doubt, Outgoing, Receipt, TemplateFacts
+from smsapp.channels.base import ChannelError, OutboundMessage, Receipt, TemplateSnapshot, UnconfirmedMessage
 from smsapp.channels.http import HttpClient
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import calls, channels, receipts
@@ -42,13 +42,13 @@ class Question:
     """Some messages in doubt of one run."""
 
     run_id: int
-    template: TemplateFacts
-    doubts: Sequence[Doubt]
+    template: TemplateSnapshot
+    doubts: Sequence[UnconfirmedMessage]
 
 
-def look_up(now: dt.datetime) -> None:
+def query_status(now: dt.datetime) -> None:
     """Ask every provider that can be asked about some of its messages in doubt."""
-    asked = [row.id for row in channels.choices() if channels.kinds()[row.kind].looks_up]
+    asked = [row.id for row in channels.choices() if channels.kinds()[row.kind].can_query_status]
     current_session().commit()
     if asked:
         asyncio.run(_ask(asked, now))
@@ -62,7 +62,7 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                 adapter = channels.adapter(channel_id)
                 current_session().commit()
                 try:
-                    found = await adapter.look_up(question.template, question.doubts, http)
+                    found = await adapter.query_status(question.template, question.doubts, http)
                 except ChannelError as trouble:
                     log.warning("look_up.failed channel=%s code=%s", channel_id, trouble.code)
                     with writing() as session:
@@ -98,7 +98,7 @@ def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[
     """Return the next messages of a run to ask about, and the number to go on from; 0 begins anew."""
     facts = run.template
     names, mapping = facts["variables"], facts["mapping"]
-    template = TemplateFacts(facts["code"], facts["text"], facts["signature"], tuple(names), facts["marketing"])
+    template = TemplateSnapshot(facts["code"], facts["text"], facts["signature"], tuple(names), facts["marketing"])
     render = compile_text(full_text(template.signature, template.text))
     rows = session.execute(
         sa.select(Message.seq, Message.phone, Message.params, Message.answered_at)
@@ -112,7 +112,9 @@ def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[
         answered = None if answered_at is None else dt.datetime.fromtimestamp(answered_at, dt.UTC)
         since = answered - BEFORE if answered else run.started_at or run.opened_at
         until = answered + AFTER if answered else run.finished_at or now
-        asked.append(Doubt(Outgoing(f"{run.id}-{seq}", phone, render(values), values), since, until))
+        asked.append(
+            UnconfirmedMessage(OutboundMessage(f"{run.id}-{seq}", phone, render(values), values), since, until)
+        )
     return Question(run.id, template, asked), rows[-1].seq if len(rows) == most else 0
 
 

@@ -33,7 +33,7 @@ def note_search(typed: str, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
         if _is_spent(session, actor, SEARCH, SEARCHES_PER_HOUR, now - dt.timedelta(hours=1)):
             raise Refusal(Problem("number_searches_spent", "phone", {"most": SEARCHES_PER_HOUR}))
-        trail.note(session, actor, SEARCH, "contact", "", now, number=phone.mask(number))
+        trail.log_action(session, actor, SEARCH, "contact", "", now, number=phone.mask(number))
 
 
 def check_list(session: Session, actor: Actor, now: dt.datetime) -> None:

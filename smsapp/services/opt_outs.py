@@ -18,7 +18,7 @@ from smsapp.domain.optout import Confirmation, OptOutSource
 from smsapp.domain.storable import storable
 from smsapp.services.tables import limited, reading
 from smsapp.services.tables.formats import Format
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import replies as store
 from smsapp.store.db import current_session as present
 from smsapp.store.db import writing
@@ -35,7 +35,7 @@ everyone = store.stream_opt_outs
 
 
 @dataclass
-class Listed:
+class OptOutFile:
     """What an import of numbers did."""
 
     added: int = 0
@@ -85,7 +85,7 @@ def add(typed: str, remark: str, actor: Actor, now: dt.datetime) -> bool:
     with writing() as session:
         new = record(session, number, OptOutSource.PERSON, now, remark=remark.strip()[:LONGEST_NOTE])
         if new:
-            note(session, actor, "create", NOUN, phone.mask(number), now)
+            log_action(session, actor, "create", NOUN, phone.mask(number), now)
     return new
 
 
@@ -100,7 +100,7 @@ def remove(opt_out_id: int, reason: str, actor: Actor, now: dt.datetime) -> None
         found = session.get(OptOut, opt_out_id)
         if found is None:
             raise NotFound(NOUN)
-        note(session, actor, "delete", NOUN, phone.mask(found.phone), now, reason=reason.strip()[:LONGEST_NOTE])
+        log_action(session, actor, "delete", NOUN, phone.mask(found.phone), now, reason=reason.strip()[:LONGEST_NOTE])
         session.delete(found)
 
 
@@ -120,7 +120,7 @@ def find(typed: str) -> OptOut:
 
 
 def find_page(
-    *, digits: str = "", before: int | None = None, limit: int = 50, whole_numbers: bool = False
+    *, digits: str = "", before: int | None = None, limit: int = 50, sees_full_numbers: bool = False
 ) -> list[OptOut]:
     """Return one page of the list, newest first. `digits` is a whole number or its last digits.
 
@@ -129,19 +129,19 @@ def find_page(
     digits = digits.strip()
     number = phone.normalise(digits, settings().DEFAULT_REGION)
     ending = "" if number else "".join(filter(str.isdigit, digits))
-    hidden = len(ending) > phone.SHOWN and not whole_numbers
+    hidden = len(ending) > phone.SHOWN and not sees_full_numbers
     if hidden or (digits and not number and not ending):
         return []
     return store.opt_outs(phone=number, ending=ending, before=before, limit=limit)
 
 
-def take_file(content: bytes, actor: Actor, now: dt.datetime) -> Listed:
+def take_file(content: bytes, actor: Actor, now: dt.datetime) -> OptOutFile:
     """Put the numbers of a CSV, text or XLSX file on the list; rows without a readable number are told, not kept.
 
     The number is in the column called 手机号 or phone, else in the first; 备注 or note is kept with it. Raises Refusal
     if the file cannot be read at all.
     """
-    done = Listed()
+    done = OptOutFile()
     rows: dict[str, dict[str, object]] = {}
     with limited.small_table(content) as (path, form):
         for number, remark in _numbers(path, form, done):
@@ -154,11 +154,11 @@ def take_file(content: bytes, actor: Actor, now: dt.datetime) -> Listed:
     with writing() as session:
         done.added = store.add_opt_outs(session, list(rows.values()))
         done.known += len(rows) - done.added
-        note(session, actor, "import", NOUN, "", now, added=done.added, known=done.known, refused=done.refused)
+        log_action(session, actor, "import", NOUN, "", now, added=done.added, known=done.known, refused=done.refused)
     return done
 
 
-def _numbers(path: Path, form: Format, done: Listed) -> Iterator[tuple[str, str]]:
+def _numbers(path: Path, form: Format, done: OptOutFile) -> Iterator[tuple[str, str]]:
     """Yield (number, remark) of each good row and count the others as refused."""
     region = settings().DEFAULT_REGION
     headings = reading.parted(reading.sample(path, form), form)[0]
@@ -183,7 +183,7 @@ def _problem(row_number: int, cells: Row, place: int, raw: str) -> Problem:
     return Problem("number_unreadable" if raw else "number_missing", "phone")
 
 
-def _complain(done: Listed, row_number: int, problem: Problem) -> None:
+def _complain(done: OptOutFile, row_number: int, problem: Problem) -> None:
     done.refused += 1
     if len(done.complaints) < MOST_COMPLAINTS:
         done.complaints.append((row_number, problem))

@@ -18,7 +18,7 @@ from smsapp.services import trail
 from smsapp.services.trail import Actor
 from smsapp.store import people as rows
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import EndedSession, LoginLink, Person, Trail
+from smsapp.store.people import AuditEntry, EndedSession, LoginLink, Person
 
 LINK_PATH = "/welcome/"
 LINK_LASTS = dt.timedelta(hours=24)
@@ -76,7 +76,7 @@ def sign_in(login: str, password: str, address: str, now: dt.datetime) -> Signed
             # A line for unknown logins too, or the time the answer takes would tell which are known. What was typed
             # is not kept there: it may be a password in the wrong field.
             known = (person.id, person.login) if person is not None else ("", "")
-            trail.note(
+            trail.log_action(
                 session, Actor(SIGN_IN_PAGE, address=address), "sign_in_failed", "person", known[0], now, login=known[1]
             )
         raise Refusal(Problem("sign_in_refused"))
@@ -85,7 +85,7 @@ def sign_in(login: str, password: str, address: str, now: dt.datetime) -> Signed
         person = session.get_one(Person, person.id)
         person.last_seen_at = now
         person.password_hash = renewed or person.password_hash
-        trail.note(session, Actor(person.login, person.id, address), "sign_in", "person", person.id, now)
+        trail.log_action(session, Actor(person.login, person.id, address), "sign_in", "person", person.id, now)
     return _signed_in(person, address)
 
 
@@ -106,7 +106,7 @@ def _fits(password_hash: str, password: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Sitting:
+class LoginSession:
     """One session of a person: it lasts from signing in to signing out, SESSION_LASTS at most."""
 
     id: str
@@ -117,12 +117,12 @@ class Sitting:
         return self.begun + SESSION_LASTS
 
 
-def sit_down(now: dt.datetime) -> Sitting:
+def start_session(now: dt.datetime) -> LoginSession:
     """Return a new session; nothing is kept of it until it is ended."""
-    return Sitting(secrets.token_hex(16), now)
+    return LoginSession(secrets.token_hex(16), now)
 
 
-def signed_in(person_id: int, mark: str, sitting: Sitting, address: str, now: dt.datetime) -> SignedIn | None:
+def signed_in(person_id: int, mark: str, sitting: LoginSession, address: str, now: dt.datetime) -> SignedIn | None:
     """Return who a session belongs to; None if it has ended, here or everywhere, or is too old, or the person left."""
     person = current_session().get(Person, person_id)
     if person is None or not person.active or not secrets.compare_digest(person.session_mark, mark):
@@ -132,11 +132,11 @@ def signed_in(person_id: int, mark: str, sitting: Sitting, address: str, now: dt
     return _signed_in(person, address)
 
 
-def sign_out(sitting: Sitting, actor: Actor, now: dt.datetime) -> None:
+def sign_out(sitting: LoginSession, actor: Actor, now: dt.datetime) -> None:
     """End this session, whoever holds a copy of its cookie; others of the same person go on."""
     with writing() as session:
         rows.end_session(session, sitting.id, sitting.expires_at, now)
-        trail.note(session, actor, "sign_out", "person", actor.person_id, now)
+        trail.log_action(session, actor, "sign_out", "person", actor.person_id, now)
 
 
 # One-time links
@@ -150,9 +150,9 @@ def first_link(now: dt.datetime) -> str | None:
         person = next(iter(rows.everybody(session)), None)
         if person is None:
             person = _add(session, "admin", "", Role.ADMINISTRATOR, False, now)
-            trail.note(session, START, "create", "person", person.id, now, login=person.login, role=person.role)
+            trail.log_action(session, START, "create", "person", person.id, now, login=person.login, role=person.role)
         token = _add_link(session, person, now)
-        trail.note(session, START, "make_link", "person", person.id, now)
+        trail.log_action(session, START, "make_link", "person", person.id, now)
     return LINK_PATH + token
 
 
@@ -168,7 +168,7 @@ def make_link(person_id: int, actor: Actor, now: dt.datetime) -> str:
         if not person.active:
             raise Refusal(Problem("person_inactive"))
         token = _add_link(session, person, now)
-        trail.note(session, actor, "make_link", "person", person_id, now)
+        trail.log_action(session, actor, "make_link", "person", person_id, now)
     return LINK_PATH + token
 
 
@@ -216,8 +216,8 @@ def use_link(token: str, login: str, name: str, password: str, address: str, now
         person.login, person.name, person.password_hash = login, name.strip(), password_hash
         person.session_mark, person.last_seen_at = _mark(), now
         actor = Actor(login, person.id, address)
-        trail.note(session, actor, "set_password", "person", person.id, now, by="link")
-        trail.note(session, actor, "sign_in", "person", person.id, now)
+        trail.log_action(session, actor, "set_password", "person", person.id, now, by="link")
+        trail.log_action(session, actor, "sign_in", "person", person.id, now)
     return _signed_in(person, address)
 
 
@@ -235,7 +235,7 @@ def change_password(person_id: int, old: str, new: str, actor: Actor, now: dt.da
         person = _found(session, person_id)
         person.password_hash, person.session_mark = password_hash, _mark()
         rows.drop_links(session, person.id, now)
-        trail.note(session, actor, "set_password", "person", person.id, now)
+        trail.log_action(session, actor, "set_password", "person", person.id, now)
     return _signed_in(person, actor.address)
 
 
@@ -245,7 +245,7 @@ def sign_out_everywhere(person_id: int, actor: Actor, now: dt.datetime) -> Signe
         person = _found(session, person_id)
         person.session_mark = _mark()
         rows.drop_links(session, person.id, now)
-        trail.note(session, actor, "end_sessions", "person", person.id, now)
+        trail.log_action(session, actor, "end_sessions", "person", person.id, now)
     return _signed_in(person, actor.address)
 
 
@@ -255,7 +255,7 @@ def change_own(person_id: int, name: str, locale: str, actor: Actor, now: dt.dat
     with writing() as session:
         person = _found(session, person_id)
         person.name, person.locale = name.strip(), locale
-        trail.note(session, actor, "change", "person", person.id, now, locale=locale)
+        trail.log_action(session, actor, "change", "person", person.id, now, locale=locale)
 
 
 def speak(person_id: int, locale: str) -> None:
@@ -314,7 +314,9 @@ def _create(
     if rows.by_login(session, login) is not None:
         raise Refusal(Problem("login_taken", "login"))
     person = _add(session, login, name.strip() or login, role, sees_numbers, now)
-    trail.note(session, actor, "create", "person", person.id, now, login=login, role=role, sees_numbers=sees_numbers)
+    trail.log_action(
+        session, actor, "create", "person", person.id, now, login=login, role=role, sees_numbers=sees_numbers
+    )
     return person
 
 
@@ -336,7 +338,7 @@ def change(
         for key, value in changed.items():
             setattr(person, key, value)
         if changed:
-            trail.note(session, actor, "change", "person", person.id, now, login=person.login, **changed)
+            trail.log_action(session, actor, "change", "person", person.id, now, login=person.login, **changed)
     return person
 
 
@@ -350,22 +352,22 @@ def disable(person_id: int, actor: Actor, now: dt.datetime) -> Person:
 
 
 @dataclass(frozen=True)
-class TrailPage:
+class AuditPage:
     """Lines, newest first; `older` is the line after which the next page begins."""
 
-    lines: list[Trail]
+    lines: list[AuditEntry]
     older: int | None
 
 
-def trail_page(person_id: int | None, action: str, before: int | None, limit: int = 50) -> TrailPage:
+def audit_page(person_id: int | None, action: str, before: int | None, limit: int = 50) -> AuditPage:
     """Return one page of the trail, of everybody and everything or of one person or action."""
     lines = rows.trail(current_session(), person_id, action, before, limit + 1)
-    return TrailPage(lines[:limit], lines[limit - 1].id if len(lines) > limit else None)
+    return AuditPage(lines[:limit], lines[limit - 1].id if len(lines) > limit else None)
 
 
-def trail_actions() -> list[str]:
+def audit_actions() -> list[str]:
     """Return the actions that occur in the trail."""
-    return rows.trail_actions(current_session())
+    return rows.audit_actions(current_session())
 
 
 def _add(session: Session, login: str, name: str, role: Role, sees_numbers: bool, now: dt.datetime) -> Person:

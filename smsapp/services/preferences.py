@@ -47,7 +47,7 @@ def save_frequency_caps(caps: FrequencyCaps, by: Actor, now: dt.datetime) -> Non
             return
         kept = upsert(Preference).values(name=CAPS, value=value)
         session.execute(kept.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
-        trail.note(session, by, "change", "preference", CAPS, now, **value)
+        trail.log_action(session, by, "change", "preference", CAPS, now, **value)
 
 
 _KEPT = sa.select(Preference.value).where(Preference.name == CAPS)

@@ -21,7 +21,7 @@ from smsapp.services import plain_sets, quotas
 from smsapp.services.key_gate import KeyGate
 from smsapp.services.plain_sets import PlainSets
 from smsapp.store import contact_rows, contacts, intake, public_names, uploads
-from smsapp.store.contacts import Held, Profile
+from smsapp.store.contacts import Profile, StoredContact
 from smsapp.store.db import as_json, current_session, writing
 from smsapp.store.intake import Bad
 from smsapp.store.settings import settings
@@ -35,7 +35,7 @@ MOST_KEPT = 1000
 """So many refused records of one transaction are kept one by one; the others are counted."""
 MOST_LOSSES = 20
 """So many of a record's lost properties are named."""
-NOBODY = Held({})
+NOBODY = StoredContact({})
 MORE = "more"
 """The reason of the one line that counts them."""
 
@@ -92,7 +92,7 @@ class _Reading:
         return read
 
 
-class Overtaken(Exception):
+class ProfileConflict(Exception):
     """Somebody else has applied these uploads, or created one of their contacts, meanwhile: nothing was changed."""
 
 
@@ -112,7 +112,7 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
         if not uploads.only_reader(session):
             return None
         if not uploads.settle(session, rows):
-            raise Overtaken
+            raise ProfileConflict
         known = contacts.add_properties(session, read.fresh, now, public=read.gate.brought)
         if known != read.fresh:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
@@ -227,7 +227,7 @@ def _refuse(read: _Reading, record: dict[str, Any], unfit: Unfit, key: str) -> N
 class _Change:
     """What becomes of the contacts of some records."""
 
-    before: Mapping[str, Held]
+    before: Mapping[str, StoredContact]
     held: dict[str, Properties]
     written: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     """{user id: {property: source of what was written}}"""
@@ -258,7 +258,7 @@ def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
     sources = {key: read.gate.source(key, now) for key in read.keys}
     wanted, really = plain_sets.write(session, plain, held, sources, settings().DEFAULT_REGION, now)
     if really < wanted:
-        raise Overtaken
+        raise ProfileConflict
     read.report.kept += plain.count
     for key, n in created.items():
         read.report.created[key] += n
@@ -377,7 +377,7 @@ def _write(session: Session, change: _Change, now: dt.datetime) -> None:
             profiles.append(Profile(xwho, properties, numbers, sources, anonymous))
     fresh = [profile for profile in profiles if profile.xwho not in before and profile.xwho not in change.gone]
     if contacts.create(session, fresh, now) < len(fresh):
-        raise Overtaken
+        raise ProfileConflict
     kept = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
     contacts.replace(session, kept, now)
     contacts.absorb(session, change.gone)

@@ -131,7 +131,7 @@ def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
         if same:
             raise Refusal(Problem("property_label_taken", "label", {"name": same[0]}))
         row.label = label
-        trail.note(session, by, "edit", NOUN, None, now, name=name, text=label)
+        trail.log_action(session, by, "edit", NOUN, None, now, name=name, text=label)
 
 
 def preview_retype(name: str, kind: Type) -> Preview:
@@ -215,8 +215,8 @@ def _begin(kind: ChangeKind, name: str, target: str, detail: str, by: Actor, now
         if kind is ChangeKind.MERGE:
             # From now on what is reported under this name goes to the one that stays.
             session.get_one(Property, name, with_for_update=True).merged_into = target
-        trail.note(session, by, kind.value, NOUN, None, now, name=name, to=target or detail)
-    queue.ring(queue.CHORES, "change_property", change.id)
+        trail.log_action(session, by, kind.value, NOUN, None, now, name=name, to=target or detail)
+    queue.enqueue(queue.PERIODIC, "change_property", change.id)
     return change.id
 
 
@@ -252,7 +252,7 @@ def run(change_id: int, clock: Clock) -> None:
             after = _finish(session, change, now) if not last else None
         if not last:
             if after is not None:
-                queue.ring(queue.CHORES, "change_property", after)
+                queue.enqueue(queue.PERIODIC, "change_property", after)
             return
 
 
@@ -304,5 +304,5 @@ def sweep() -> int:
     """Ring again for changes that are not done; return how many."""
     unfinished = store.open_changes()
     for change in unfinished:
-        queue.ring(queue.CHORES, "change_property", change.id)
+        queue.enqueue(queue.PERIODIC, "change_property", change.id)
     return len(unfinished)

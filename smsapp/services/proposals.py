@@ -28,7 +28,7 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedProposal:
     """A proposal with whom it is about and whose it is."""
 
     proposal: Proposal
@@ -45,7 +45,7 @@ class Listed:
 class Page:
     """One page of proposals; `older` is the id to go on below, None at the end."""
 
-    rows: list[Listed]
+    rows: list[ListedProposal]
     older: int | None
 
 
@@ -63,7 +63,7 @@ class Decided:
 
 def page(chosen: Chosen, before: int | None = None) -> Page:
     """Return proposals, newest first."""
-    listed = [Listed(*row) for row in rows.listed(chosen, before, PAGE + 1)]
+    listed = [ListedProposal(*row) for row in rows.listed(chosen, before, PAGE + 1)]
     return Page(listed[:PAGE], listed[PAGE - 1].proposal.id if len(listed) > PAGE else None)
 
 
@@ -109,7 +109,7 @@ def reject(ids: Collection[int], by: Actor, now: dt.datetime) -> int:
     with writing() as session:
         rejected = rows.remove(session, ids)
         if rejected:
-            trail.note(session, by, "reject_changes", "contacts", "*", now, rows=rejected)
+            trail.log_action(session, by, "reject_changes", "contacts", "*", now, rows=rejected)
     return rejected
 
 
@@ -118,7 +118,7 @@ def reject_all(chosen: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
     with writing() as session:
         rejected = rows.remove_chosen(session, chosen, until)
         if rejected:
-            trail.note(session, by, "reject_changes", "contacts", chosen.name or "*", now, rows=rejected)
+            trail.log_action(session, by, "reject_changes", "contacts", chosen.name or "*", now, rows=rejected)
     return rejected
 
 
@@ -155,7 +155,9 @@ def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -
         rows.add(session, again, now)
         if written:
             accepted = sorted(decided.names)
-            trail.note(session, by, "accept_changes", "contacts", "*", now, rows=len(written), properties=accepted)
+            trail.log_action(
+                session, by, "accept_changes", "contacts", "*", now, rows=len(written), properties=accepted
+            )
 
 
 def _fits(name: str, value: Any, types: dict[str, Type]) -> bool:

@@ -118,7 +118,7 @@ class Meter:
             if added:
                 try:
                     totals = quotas.add(added)
-                except queue.Away:
+                except queue.QueueDown:
                     totals = None
             with self._lock:
                 self._is_alone = bool(added) and totals is None
@@ -141,7 +141,7 @@ def note_new_contacts(created: Mapping[int, int], now: dt.datetime) -> None:
     if counters:
         try:
             quotas.add(counters)
-        except queue.Away:
+        except queue.QueueDown:
             return
 
 
@@ -150,7 +150,7 @@ def room_for_contacts(kinds: Mapping[int, KeyKind], now: dt.datetime) -> dict[in
     rooms = {id_: quota.limits(kind, public_limits())[Measure.NEW_CONTACTS] for id_, kind in kinds.items()}
     try:
         used = quotas.read([_counter(id_, Measure.NEW_CONTACTS, now)[0] for id_ in rooms]) if rooms else []
-    except queue.Away:
+    except queue.QueueDown:
         return rooms
     return {id_: room - n for (id_, room), n in zip(rooms.items(), used, strict=True)}
 
@@ -165,7 +165,7 @@ def usage(key_id: int, kind: KeyKind, now: dt.datetime) -> list[Usage]:
     limits = quota.limits(kind, public_limits())
     try:
         used = quotas.read([_counter(key_id, measure, now)[0] for measure in limits])
-    except queue.Away:
+    except queue.QueueDown:
         return []
     return [Usage(measure, n, limit) for (measure, limit), n in zip(limits.items(), used, strict=True)]
 

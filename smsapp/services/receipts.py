@@ -19,7 +19,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Callback, Channel, ChannelError, News, Receipt, Reply
+from smsapp.channels.base import Callback, Channel, ChannelError, Receipt, ReceiptStatus, Reply
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
@@ -30,9 +30,9 @@ from smsapp.services import billing, calls, channels, intake, opt_outs, replies,
 from smsapp.store import codes, inbox, news, provider_refs, queue, runs, strays
 from smsapp.store.db import current_session, writing
 from smsapp.store.inbox import InboxState
-from smsapp.store.news import Move
+from smsapp.store.news import StateChange
 from smsapp.store.settings import settings
-from smsapp.store.strays import StrayReceipt
+from smsapp.store.strays import UnmatchedReceipt
 
 log = logging.getLogger(__name__)
 Clock = Callable[[], dt.datetime]
@@ -62,9 +62,13 @@ QUIET = dt.timedelta(seconds=1)
 LOOK = 0.5
 """Seconds between two looks into the inbox, in which callbacks gather."""
 REF = re.compile(r"([0-9]{1,18})-([0-9]{1,9})")
-Told = dict[int, list[Receipt]]
+ReceiptsBySeq = dict[int, list[Receipt]]
 """What is said of a run's messages: seq -> receipts in the order they came."""
-STATUS = {News.DELIVERED: Status.DELIVERED, News.UNDELIVERED: Status.UNDELIVERED, News.ACCEPTED: Status.ACCEPTED}
+STATUS = {
+    ReceiptStatus.DELIVERED: Status.DELIVERED,
+    ReceiptStatus.UNDELIVERED: Status.UNDELIVERED,
+    ReceiptStatus.ACCEPTED: Status.ACCEPTED,
+}
 
 
 def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> None:
@@ -72,29 +76,29 @@ def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> N
 
     A stream of callbacks so costs one job in LONGEST, and few large transactions. Somebody else at it is left alone.
     """
-    if not queue.attend("keep_reading"):
+    if not queue.claim_polling("keep_reading"):
         return
     begun = last = clock()
     try:
         while True:
             read = _read_bulk(clock())
             now = clock()
-            redo_strays(now, now - QUICK)
+            retry_unmatched(now, now - QUICK)
             if read:
                 last = now
-            if stopping.is_wanted() or now - begun >= LONGEST or now - last >= QUIET:
+            if stopping.requested() or now - begun >= LONGEST or now - last >= QUIET:
                 break
-            queue.attend("keep_reading", again=True)
+            queue.claim_polling("keep_reading", again=True)
             if len(inbox.unread_ids(PAGE)) < PAGE:
                 pause(LOOK)
     finally:
         # What is stored from here on is rung for; what came just before is found by the look below.
-        queue.leave("keep_reading")
+        queue.release_polling("keep_reading")
     if inbox.unread_ids(1):
-        queue.ring_once(queue.NEWS, "keep_reading")
+        queue.enqueue_unless_waiting(queue.NEWS, "keep_reading")
 
 
-def apply_news(now: dt.datetime) -> int:
+def apply_callbacks(now: dt.datetime) -> int:
     """Read every stored callback and apply it; return how many were read."""
     total = 0
     while read := _read_bulk(now):
@@ -156,7 +160,7 @@ def _apply(waiting: Sequence[Waiting], now: dt.datetime) -> int:
     The mark comes after the commit: whoever is killed in between leaves callbacks that are applied once more, and that
     changes nothing.
     """
-    said = _understood(waiting)
+    said = _parse(waiting)
     with writing() as session:
         if not inbox.only_reader(session):
             return 0
@@ -170,7 +174,7 @@ def _apply(waiting: Sequence[Waiting], now: dt.datetime) -> int:
 
 
 @dataclass(slots=True)
-class Said:
+class ParsedCallbacks:
     """What stored callbacks say."""
 
     receipts: dict[int, list[Receipt]] = field(default_factory=dict)
@@ -181,9 +185,9 @@ class Said:
     """Ids of callbacks that cannot be read."""
 
 
-def _understood(waiting: Sequence[Waiting]) -> Said:
+def _parse(waiting: Sequence[Waiting]) -> ParsedCallbacks:
     """Return what these callbacks say."""
-    found = Said()
+    found = ParsedCallbacks()
     adapters: dict[int, Channel | None] = {}
     for row in waiting:
         channel_id = row.channel_id
@@ -231,32 +235,34 @@ def apply_receipts(session: Session, arrived: Mapping[int, Sequence[Receipt]], n
                 "outcome": receipt.outcome,
                 "code": storable(receipt.code),
             }
-            for channel_id, receipt in _place(session, arrived, now)
+            for channel_id, receipt in _apply_to_messages(session, arrived, now)
             if not receipt.ref.startswith(TEST_REF)
         ],
         now,
     )
 
 
-def _place(session: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime) -> list[tuple[int, Receipt]]:
+def _apply_to_messages(
+    session: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime
+) -> list[tuple[int, Receipt]]:
     """Apply receipts; return those (channel, receipt) that name no message of ours."""
-    told, owners, unknown = _told(session, arrived, now)
-    moves: dict[Move, list[int]] = {}
-    for run_id, stands, seqs in news.where_they_stand(session, told):
+    told, owners, unknown = _group_by_message(session, arrived, now)
+    moves: dict[StateChange, list[int]] = {}
+    for run_id, stands, seqs in news.current_states(session, told):
         its = told[run_id]
-        alike: dict[tuple[News, Outcome | None, str], list[int]] = {}
+        alike: dict[tuple[ReceiptStatus, Outcome | None, str], list[int]] = {}
         for seq in seqs:
             said = its.pop(seq)
-            one = said[0] if len(said) == 1 else _decisive(stands.status, said)
+            one = said[0] if len(said) == 1 else _final_receipt(stands.status, said)
             alike.setdefault((one.news, one.outcome, one.code), []).append(seq)
         for (kind, outcome, code), together in alike.items():
             status = advance(stands.status, STATUS[kind])
             if status is not stands.status:
                 why = str(outcome or "unknown") if status is Status.UNDELIVERED else ""
-                moves.setdefault(Move(run_id, stands, status, why, storable(code)), []).extend(together)
+                moves.setdefault(StateChange(run_id, stands, status, why, storable(code)), []).extend(together)
     # What is left of them is about messages that are not there.
     unknown += [(owners[run_id], one) for run_id, its in told.items() for said in its.values() for one in said]
-    news.apply_moves(session, moves, int(now.timestamp()))
+    news.apply_changes(session, moves, int(now.timestamp()))
     _bill(session, moves)
     unexplained = [(owners[m.run_id], m.code) for m, seqs in moves.items() if m.reason == Outcome.UNKNOWN for _ in seqs]
     codes.count(session, unexplained, now)
@@ -266,17 +272,17 @@ def _place(session: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.d
     return unknown
 
 
-def _bill(session: Session, moves: Mapping[Move, Sequence[int]]) -> None:
+def _bill(session: Session, moves: Mapping[StateChange, Sequence[int]]) -> None:
     """Give messages their parts that a receipt calls accepted and no answer will; what is in flight has one coming."""
     unbilled: dict[int, list[int]] = {}
     for move, seqs in moves.items():
-        if news.is_accepted_by(move) and not move.known.parts and not move.known.handed:
+        if news.is_accepted_by(move) and not move.known.parts and not move.known.in_flight:
             unbilled.setdefault(move.run_id, []).extend(seqs)
     for run_id, seqs in sorted(unbilled.items()):
         billing.bill_messages(session, run_id, seqs)
 
 
-def _decisive(status: Status, said: Sequence[Receipt]) -> Receipt:
+def _final_receipt(status: Status, said: Sequence[Receipt]) -> Receipt:
     """Return the receipt that moves a message of this status last of all, or any if none does."""
     last = said[0]
     for one in said:
@@ -286,15 +292,15 @@ def _decisive(status: Status, said: Sequence[Receipt]) -> Receipt:
     return last
 
 
-def _told(
+def _group_by_message(
     session: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.datetime
-) -> tuple[dict[int, Told], dict[int, int], list[tuple[int, Receipt]]]:
+) -> tuple[dict[int, ReceiptsBySeq], dict[int, int], list[tuple[int, Receipt]]]:
     """Return what is said of each run's messages, the runs' channels, and receipts (channel, receipt) of nobody.
 
     A message is found by our own reference or else by the provider's id, given within RECEIPT_HOURS, and the number.
     """
     unknown: list[tuple[int, Receipt]] = []
-    by_channel: dict[int, dict[int, Told]] = {}
+    by_channel: dict[int, dict[int, ReceiptsBySeq]] = {}
     for channel_id, receipts in arrived.items():
         theirs = _by_provider_ref(session, channel_id, receipts, now)
         its_runs = by_channel[channel_id] = {}
@@ -310,7 +316,7 @@ def _told(
             else:
                 its_runs.setdefault(key[0], {}).setdefault(key[1], []).append(receipt)
     owners = runs.channel_of(session, {run_id for its_runs in by_channel.values() for run_id in its_runs})
-    told: dict[int, Told] = {}
+    told: dict[int, ReceiptsBySeq] = {}
     for channel_id, its_runs in by_channel.items():
         for run_id, its in its_runs.items():
             # What one provider says cannot move another one's messages.
@@ -334,7 +340,7 @@ def window_begin(now: dt.datetime) -> int:
     return int((now - dt.timedelta(hours=settings().RECEIPT_HOURS)).timestamp())
 
 
-def redo_strays(now: dt.datetime, since: dt.datetime | None = None) -> None:
+def retry_unmatched(now: dt.datetime, since: dt.datetime | None = None) -> None:
     """Apply receipts that came before the answer with the provider's id had been written down; the others stay.
 
     `since`: only those that came after this moment, else all YOUNG ones.
@@ -347,15 +353,15 @@ def redo_strays(now: dt.datetime, since: dt.datetime | None = None) -> None:
         for channel_id, receipt in said:
             arrived.setdefault(channel_id, []).append(receipt)
         with writing() as session:
-            unknown = set(_place(session, arrived, now))
+            unknown = set(_apply_to_messages(session, arrived, now))
             found = [stray.id for stray, one in zip(ready, said, strict=True) if one not in unknown]
             strays.forget(session, found)
         after = ready[-1].id
 
 
-def _said(stray: StrayReceipt) -> Receipt:
+def _said(stray: UnmatchedReceipt) -> Receipt:
     return Receipt(
-        News(stray.news),
+        ReceiptStatus(stray.news),
         provider_ref=stray.provider_ref,
         phone=stray.phone,
         outcome=Outcome(stray.outcome) if stray.outcome else None,
@@ -365,11 +371,11 @@ def _said(stray: StrayReceipt) -> Receipt:
 
 def ask_providers(now: dt.datetime) -> None:
     """Fetch what waits at every provider that has to be asked, store it page by page, and apply it."""
-    asked = [row.id for row in channels.choices() if channels.kinds()[row.kind].pulls]
+    asked = [row.id for row in channels.choices() if channels.kinds()[row.kind].polls]
     current_session().commit()  # nothing is held open while providers answer
     if asked:
         asyncio.run(_ask(asked, now))
-    apply_news(now)
+    apply_callbacks(now)
 
 
 async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:

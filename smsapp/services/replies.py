@@ -80,7 +80,12 @@ def _bounded(text: str) -> str:
 
 
 def find_page(
-    *, opt_out: bool | None, words: str = "", before: int | None = None, limit: int = 50, whole_numbers: bool = False
+    *,
+    opt_out: bool | None,
+    words: str = "",
+    before: int | None = None,
+    limit: int = 50,
+    sees_full_numbers: bool = False,
 ) -> list[Reply]:
     """Return one page of replies, newest first. `words` may be part of a text or a whole number.
 
@@ -92,7 +97,7 @@ def find_page(
         opt_out=opt_out,
         phone=number,
         words="" if number else words,
-        whole=not whole_numbers and phone.reveals(words),
+        whole=not sees_full_numbers and phone.reveals(words),
         before=before,
         limit=limit,
     )

@@ -27,15 +27,15 @@ from smsapp.domain.run import RunStanding, RunState, RunVerdict
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import approvals, audience, campaigns, drift, headlines
 from smsapp.services.approvals import Difference
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import doubts, recipients, retries, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
 from smsapp.store.doubts import Decision
-from smsapp.store.ledger import LEFT
+from smsapp.store.ledger import KEPT_UNCONFIRMED
 from smsapp.store.news import BUCKET_SECONDS
-from smsapp.store.recipients import Sought
+from smsapp.store.recipients import PhoneQuery
 from smsapp.store.runs import Run
 from smsapp.store.segments import Segment
 from smsapp.store.settings import settings
@@ -172,7 +172,7 @@ class Report:
         return headlines.offers(self.campaign, self.latest, self.difference)
 
     @property
-    def drift(self) -> drift.Held | None:
+    def drift(self) -> drift.DriftHold | None:
         """How the latest run's people differ from those reviewed, if it is held for that."""
         return drift.held(self.latest) if self.latest else None
 
@@ -203,9 +203,11 @@ class Report:
         ]
 
     @property
-    def in_doubt(self) -> int:
+    def unconfirmed(self) -> int:
         """Messages about which nobody has decided yet."""
-        return sum(line.n for line in self.reasons if line.state is Status.UNCONFIRMED and line.code != LEFT)
+        return sum(
+            line.n for line in self.reasons if line.state is Status.UNCONFIRMED and line.code != KEPT_UNCONFIRMED
+        )
 
 
 def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
@@ -332,7 +334,7 @@ def _refresh(
     return 60 if whole and campaign.status == CampaignStatus.WAITING else None
 
 
-def seek(raw: str, *, whole_numbers: bool = False) -> Sought:
+def parse_phone_query(raw: str, *, sees_full_numbers: bool = False) -> PhoneQuery:
     """Return what to look for: a whole number, at least four last digits, or anybody if blank; raises Refusal.
 
     Without the right to see whole numbers these are exactly four digits: with more a number could be found out.
@@ -341,16 +343,16 @@ def seek(raw: str, *, whole_numbers: bool = False) -> Sought:
         return recipients.ANYBODY
     digits = "".join(letter for letter in raw if letter.isascii() and letter.isdigit())
     if whole := normalise(raw, settings().DEFAULT_REGION):
-        return Sought(phone=whole)
+        return PhoneQuery(phone=whole)
     if len(digits) < FEWEST_DIGITS:
         raise Refusal(Problem("phone_search_short", "phone", {"fewest": FEWEST_DIGITS}))
-    if len(digits) > SHOWN and not whole_numbers:
+    if len(digits) > SHOWN and not sees_full_numbers:
         raise Refusal(Problem("phone_search_hidden", "phone", {"most": SHOWN}))
-    return Sought(ending=digits)
+    return PhoneQuery(ending=digits)
 
 
 def people(
-    campaign_id: int, run_id: int | None, group: Group, sought: Sought, after: Place | None
+    campaign_id: int, run_id: int | None, group: Group, sought: PhoneQuery, after: Place | None
 ) -> tuple[list[Recipient], Place | None]:
     """Return one page of the people behind a number, and the place to go on from; None if that was the last.
 
@@ -411,7 +413,7 @@ def export(
     chosen = _runs_with(campaign_id, run_id, group)
     with writing() as session:
         facts = {"run": run_id, "group": group.name, "masked": masked}
-        note(session, actor, "export", "campaign", campaign_id, now, **facts)
+        log_action(session, actor, "export", "campaign", campaign_id, now, **facts)
     return _chunks(chosen, group, merged=run_id is None)
 
 

@@ -6,14 +6,14 @@ import datetime as dt
 from dataclasses import dataclass
 
 from smsapp.domain import forecast as forecasts
-from smsapp.domain.campaign import Action, Left
+from smsapp.domain.campaign import Action, ExclusionReason
 from smsapp.domain.cost import Cost, cost_of
-from smsapp.domain.errors import NotFound, Outrun
+from smsapp.domain.errors import Conflict, NotFound
 from smsapp.domain.forecast import Forecast
 from smsapp.domain.run import HoldReason
 from smsapp.services import audience, campaigns, frozen, sending
 from smsapp.services.audience import AudienceCounts
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import campaigns as campaign_rows
 from smsapp.store import queue, retries, runs
 from smsapp.store.campaigns import Campaign
@@ -43,8 +43,8 @@ class Review:
         return self.failed - self.counts.target
 
     @property
-    def left_out(self) -> list[tuple[Left, int]]:
-        return [(left, n) for left in Left if (n := self.counts.left_out.get(left, 0))]
+    def left_out(self) -> list[tuple[ExclusionReason, int]]:
+        return [(left, n) for left in ExclusionReason if (n := self.counts.left_out.get(left, 0))]
 
 
 def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
@@ -83,12 +83,12 @@ def send_again(campaign_id: int, run_id: int, actor: Actor, now: dt.datetime) ->
             raise NotFound("run")
         n = retries.left(session, [run_id]).get(run_id, 0)
         if run.finished_at is None or not n or campaign.channel_id is None:
-            raise Outrun(status=campaign.status)
+            raise Conflict(status=campaign.status)
         if not campaign_rows.move(session, campaign_id, Action.RETRY, next_due_at=None, failure=""):
-            raise Outrun(status=campaign.status)
+            raise Conflict(status=campaign.status)
         new_id = runs.add_run(session, campaign, now, now, repeats=run_id)
         if new_id is None:
-            raise Outrun(status=campaign.status)
-        note(session, actor, "retry", "run", run_id, now, n=n, run=new_id)
-    queue.ring(queue.SEND, "send", new_id)
+            raise Conflict(status=campaign.status)
+        log_action(session, actor, "retry", "run", run_id, now, n=n, run=new_id)
+    queue.enqueue(queue.SEND, "send", new_id)
     return new_id

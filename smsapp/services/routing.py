@@ -18,11 +18,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from smsapp.channels.base import Channel
-from smsapp.domain.errors import Outrun, Problem, Refusal
+from smsapp.domain.errors import Conflict, Problem, Refusal
 from smsapp.domain.run import HOLD_RULES, FailoverReason, HoldReason, PinReason, RunState
 from smsapp.domain.sms_template import Purpose, fit, variables
 from smsapp.services import approvals, channels, frozen
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import queue, routing
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
@@ -51,7 +51,7 @@ def look(run_id: int, now: dt.datetime) -> int | None:
         why = _why(session, run, campaign, now)
         made = _move(session, run, campaign, why, "", now) if why else None
     if made is not None:
-        queue.ring(queue.SEND, "send", made)
+        queue.enqueue(queue.SEND, "send", made)
     return made
 
 
@@ -64,7 +64,7 @@ def may_concern(run: Run, campaign: Campaign | None) -> bool:
         and run.finished_at is None
         and run.state in {RunState.SENDING, RunState.HELD}
         and not run.routed
-        and run.stays != PinReason.PERSON
+        and run.pinned != PinReason.PERSON
     )
 
 
@@ -87,42 +87,42 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
     with writing() as session:
         run, campaign = _locked(session, run_id)
         if run.state != RunState.HELD or run.started_at is None:
-            raise Outrun(run=run_id)
+            raise Conflict(run=run_id)
         way = _way(session, run, campaign)
         if isinstance(way, PinReason):
             raise Refusal(Problem(f"route_{way}"))
         made = _move(session, run, campaign, FailoverReason.PERSON, actor.name, now)
         if made is None:
-            if run.stays == PinReason.NUMBERS_NOT_ALLOWED:
+            if run.pinned == PinReason.NUMBERS_NOT_ALLOWED:
                 raise Refusal(Problem(f"route_{PinReason.NUMBERS_NOT_ALLOWED}"))
-            raise Outrun(run=run_id)
-        note(session, actor, "route", "run", run_id, now, to=made, channel=way.channel.name)
-    queue.ring(queue.SEND, "send", made)
+            raise Conflict(run=run_id)
+        log_action(session, actor, "route", "run", run_id, now, to=made, channel=way.channel.name)
+    queue.enqueue(queue.SEND, "send", made)
     return made
 
 
-def stay(run_id: int, actor: Actor, now: dt.datetime) -> None:
+def pin(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Keep the automation from moving this run; raises Outrun if it is over or stays already."""
     _say(run_id, PinReason.PERSON, "route_stay", actor, now)
 
 
-def let_move(run_id: int, actor: Actor, now: dt.datetime) -> None:
+def unpin(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Let the automation decide about this run again."""
     _say(run_id, "", "route_free", actor, now)
 
 
 def _say(run_id: int, why: str, action: str, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
-        if not routing.stay(session, run_id, why):
-            raise Outrun(run=run_id)
-        note(session, actor, action, "run", run_id, now)
+        if not routing.pin(session, run_id, why):
+            raise Conflict(run=run_id)
+        log_action(session, actor, action, "run", run_id, now)
 
 
 def _locked(session: Session, run_id: int) -> tuple[Run, Campaign]:
     run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
     campaign = session.get(Campaign, run.campaign_id, populate_existing=True) if run else None
     if run is None or campaign is None or run.finished_at is not None:
-        raise Outrun(run=run_id)
+        raise Conflict(run=run_id)
     return run, campaign
 
 
@@ -145,16 +145,16 @@ def _move(session: Session, run: Run, campaign: Campaign, why: str, by: str, now
     if reach is not None and routing.is_out_of_reach(session, run.id, reach):
         way = PinReason.NUMBERS_NOT_ALLOWED
     if isinstance(way, PinReason) or reach is None:
-        if routing.stay(session, run.id, str(way)):
-            log.warning("run.stays run=%s reason=%s", run.id, way)
+        if routing.pin(session, run.id, str(way)):
+            log.warning("run.pinned run=%s reason=%s", run.id, way)
         return None
-    if not routing.take_back(session, run.id, reach):
+    if not routing.reclaim_movable(session, run.id, reach):
         return None
     made = routing.open_run(session, run, way.channel.id, why, by, now)
     n = routing.take_over(session, run.id, made.id, frozen.batch_size(way.adapter, way.channel.rate), reach)
     made.target = made.planned = n
     made.template = frozen.elsewhere(run.template, way.template, way.channel, way.adapter)
-    run.stays = run.stays if run.stays == PinReason.PERSON else ""
+    run.pinned = run.pinned if run.pinned == PinReason.PERSON else ""
     session.flush()
     log.warning("run.routed run=%s to=%s channel=%s reason=%s n=%s", run.id, made.id, way.channel.id, why, n)
     return made.id

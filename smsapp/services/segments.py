@@ -37,7 +37,7 @@ SAMPLE = 50
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownProperty:
     """A property of the catalogue; `label` is what people call it, or empty."""
 
     name: str
@@ -76,7 +76,7 @@ def choices() -> list[Segment]:
     return list(current_session().scalars(sa.select(Segment).order_by(Segment.name)))
 
 
-def listing(search: str = "") -> list[rows.Listed]:
+def listing(search: str = "") -> list[rows.ListedSegment]:
     """Return all segments, newest first, with their makers and the campaigns that use them."""
     return rows.listed(search)
 
@@ -100,10 +100,10 @@ def named(name: str) -> Segment:
     return found
 
 
-def catalogue() -> list[Known]:
+def catalogue() -> list[KnownProperty]:
     """Return the properties a condition may ask for, in the order of names."""
     labels = {known.name: known.label for known in contacts.properties()}
-    return [Known(name, kind, labels.get(name, "")) for name, kind in sorted(contacts.property_types().items())]
+    return [KnownProperty(name, kind, labels.get(name, "")) for name, kind in sorted(contacts.property_types().items())]
 
 
 # Looking
@@ -177,7 +177,7 @@ def holds_numbers(name: str) -> bool:
     return holds
 
 
-def suggestions(name: str, *, whole_numbers: bool = False) -> list[str]:
+def suggestions(name: str, *, sees_full_numbers: bool = False) -> list[str]:
     """Return values this property often has, from a sample of contacts, the most frequent first; none of a phone.
 
     Without the right to see whole numbers no value that holds one is among them.
@@ -186,7 +186,7 @@ def suggestions(name: str, *, whole_numbers: bool = False) -> list[str]:
     if kind not in (Type.STRING, Type.LIST) or name in phone_properties():
         return []
     values = rows.frequent_values(name, kind)
-    return [value for value in values if whole_numbers or mask_inside(value) == value]
+    return [value for value in values if sees_full_numbers or mask_inside(value) == value]
 
 
 # Changing
@@ -210,7 +210,7 @@ def _keep(segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor,
         segment = prepared(session, segment_id, name, kind, rule, by, now)
         _compute(session, segment, now)
         action = "create" if segment_id is None else "edit"
-        trail.note(session, by, action, "segment", segment.id, now, name=segment.name, size=segment.size)
+        trail.log_action(session, by, action, "segment", segment.id, now, name=segment.name, size=segment.size)
     return segment
 
 
@@ -246,7 +246,7 @@ def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segme
         session.add(made)
         _flush(session)
         rows.copy_members(session, segment.id, made.id)
-        trail.note(session, by, "save_as", "segment", made.id, now, name=made.name, source=segment.id)
+        trail.log_action(session, by, "save_as", "segment", made.id, now, name=made.name, source=segment.id)
     return made
 
 
@@ -257,7 +257,7 @@ def recompute(segment_id: int, *, by: Actor, now: dt.datetime) -> Segment:
         if segment.kind == Kind.UPLOADED:
             raise Refusal(Problem("segment_upload_again", "segment"))
         _compute(session, segment, now)
-        trail.note(session, by, "recompute", "segment", segment.id, now, size=segment.size)
+        trail.log_action(session, by, "recompute", "segment", segment.id, now, size=segment.size)
     return segment
 
 
@@ -268,7 +268,7 @@ def delete(segment_id: int, *, by: Actor, now: dt.datetime) -> None:
         names = rows.needed_by(session, segment.id)
         if names:
             raise Refusal(Problem("segment_in_use", "segment", {"names": names}))
-        trail.note(session, by, "delete", "segment", segment.id, now, name=segment.name)
+        trail.log_action(session, by, "delete", "segment", segment.id, now, name=segment.name)
         rows.remove(session, segment.id)
 
 

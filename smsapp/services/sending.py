@@ -20,7 +20,7 @@ from smsapp.domain import funnel as numbers
 from smsapp.domain import message
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status
-from smsapp.domain.errors import Outrun
+from smsapp.domain.errors import Conflict
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.run import (
     HOLD_RULES,
@@ -87,16 +87,16 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
     if run_id is None:
         ring_when_due(campaign_id, slot)
     else:
-        queue.ring(queue.SEND, "send", run_id)
+        queue.enqueue(queue.SEND, "send", run_id)
     return run_id
 
 
 def ring_when_due(campaign_id: int, due: dt.datetime) -> None:
     """Have the scheduler ring at this campaign's next slot; the same campaign again moves the ring."""
-    queue.ring_at(clock.on_the_wall(due), queue.SEND, "start", campaign_id, ring_id=ring_id(campaign_id))
+    queue.enqueue_at(clock.on_the_wall(due), queue.SEND, "start", campaign_id, job_id=job_id(campaign_id))
 
 
-def ring_id(campaign_id: int) -> str:
+def job_id(campaign_id: int) -> str:
     """Return the name of a campaign's ring at its next slot."""
     return f"due-{campaign_id}"
 
@@ -217,7 +217,7 @@ class Closed:
     def ring(self) -> None:
         """Ask for what comes next; to be called after the commit."""
         if self.onward is not None:
-            queue.ring(queue.SEND, "send", self.onward)
+            queue.enqueue(queue.SEND, "send", self.onward)
         if self.next_due is not None:
             ring_when_due(self.campaign_id, self.next_due)
 
@@ -296,7 +296,9 @@ def _after_run(session: Session, run: Run, verdict: RunVerdict) -> dt.datetime |
 def _why(session: Session, run: Run) -> str:
     """Return what most messages failed of, or why the run was given up."""
     refused = [
-        reason for state, reason, _n in runs.reasons(session, [run.id]) if state == ledger.name(message.Status.REFUSED)
+        reason
+        for state, reason, _n in runs.reasons(session, [run.id])
+        if state == ledger.tally_key(message.Status.REFUSED)
     ]
     return refused[0] if refused else run.failure or RunFailure.NOTHING_ACCEPTED
 
@@ -308,8 +310,8 @@ def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Hold a run until a person resumes it; what is at the provider stays there. Raises Outrun if it cannot be held."""
     with writing() as session:
         if not runs.pause(session, run_id, now):
-            raise Outrun(run=run_id)
-        trail.note(session, actor, "pause", "run", run_id, now)
+            raise Conflict(run=run_id)
+        trail.log_action(session, actor, "pause", "run", run_id, now)
 
 
 def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
@@ -320,12 +322,12 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
         run = session.get(Run, run_id, populate_existing=True)
         if run is None or run.state != RunState.HELD:
-            raise Outrun(run=run_id)
+            raise Conflict(run=run_id)
         approvals.check_resumed(session, run)
         if not runs.go_on(session, run):
-            raise Outrun(run=run_id)
-        trail.note(session, actor, "resume", "run", run_id, now)
-    queue.ring(queue.SEND, "send", run_id)
+            raise Conflict(run=run_id)
+        trail.log_action(session, actor, "resume", "run", run_id, now)
+    queue.enqueue(queue.SEND, "send", run_id)
 
 
 def reroute(run_id: int, actor: Actor, now: dt.datetime) -> None:
@@ -341,9 +343,9 @@ def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
         if run is None or not runs.move(
             session, run_id, RunAction.END, cancel_reason=CancelReason.ENDED, hold_reason=""
         ):
-            raise Outrun(run=run_id)
+            raise Conflict(run=run_id)
         runs.start_unfrozen(session, run_id, now)
-        trail.note(session, actor, "end", "run", run_id, now)
+        trail.log_action(session, actor, "end", "run", run_id, now)
     close_if_over(run_id, now)
 
 
@@ -357,11 +359,11 @@ def to_each_run(
     done: list[int] = []
     for run in runs.of_campaign(current_session(), campaign_id):
         if run.finished_at is None:
-            with contextlib.suppress(Outrun):
+            with contextlib.suppress(Conflict):
                 act(run.id, actor, now)
                 done.append(run.id)
     if not done:
-        raise Outrun(campaign=campaign_id)
+        raise Conflict(campaign=campaign_id)
     return done
 
 
@@ -408,7 +410,7 @@ def _sweep_run(run_id: int, now: dt.datetime) -> None:
         close_if_over(run_id, now)
         return
     if run.state in {RunState.OPEN, RunState.SENDING}:
-        queue.ring_once(queue.SEND, "send", run_id)
+        queue.enqueue_unless_waiting(queue.SEND, "send", run_id)
     elif run.state == RunState.HELD and HOLD_RULES[HoldReason(run.hold_reason)].ends_the_run:
         _give_up_after_grace(run, now)
 

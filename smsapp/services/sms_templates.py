@@ -7,10 +7,10 @@ import datetime as dt
 from collections.abc import Mapping
 
 from smsapp.domain.bounds import LONGEST_DECLARED, Bound
-from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
+from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, entry_problems, problems, variables
 from smsapp.services import approvals, audience
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import writing
@@ -90,7 +90,7 @@ def say_purpose(template_id: int, purpose: Purpose, mark: str, actor: Actor, now
             against.append(Problem("template_purpose_unsaid", "purpose"))
         _refuse(against)
         template.purpose, template.updated_at = purpose, now
-        note(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["purpose"])
+        log_action(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["purpose"])
 
 
 def declare(template_id: int, allowed: Mapping[str, Bound], mark: str, actor: Actor, now: dt.datetime) -> None:
@@ -111,7 +111,7 @@ def declare(template_id: int, allowed: Mapping[str, Bound], mark: str, actor: Ac
         )
         template.allowed = {name: allowed[name].as_json() for name in names if name in allowed}
         template.updated_at = now
-        note(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["variables"])
+        log_action(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["variables"])
 
 
 def bounds(template: SmsTemplate) -> dict[str, Bound]:
@@ -130,7 +130,7 @@ def create(channel_id: int, typed: Entry, audit: Audit, actor: Actor, now: dt.da
         made = added(channel_id, typed, audit, "", TemplateSource.MANUAL, now)
         session.add(made)
         session.flush()
-        note(session, actor, "create", NOUN, made.id, now, name=made.name, audit=audit)
+        log_action(session, actor, "create", NOUN, made.id, now, name=made.name, audit=audit)
     return made
 
 
@@ -151,7 +151,7 @@ def edit(template_id: int, typed: Entry, mark: str, actor: Actor, now: dt.dateti
         if reworded:
             template.audit, template.audit_reason, template.checked_at = Audit.PENDING, "", now
         if changed:
-            note(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=changed)
+            log_action(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=changed)
     return reworded
 
 
@@ -181,7 +181,7 @@ def _decide(template_id: int, mark: str, audit: Audit, reason: str, actor: Actor
         session.flush()
         approvals.hold_running(session, template.channel_id, now)
         done = "approve" if audit is Audit.APPROVED else "refuse"
-        note(session, actor, done, NOUN, template_id, now, name=template.name)
+        log_action(session, actor, done, NOUN, template_id, now, name=template.name)
 
 
 def delete(template_id: int, actor: Actor, now: dt.datetime) -> None:
@@ -194,7 +194,7 @@ def delete(template_id: int, actor: Actor, now: dt.datetime) -> None:
         if used_by:
             names = ", ".join(campaign.name or f"#{campaign.id}" for campaign in used_by[:3])
             raise Refusal(Problem("template_in_use", "", {"count": len(used_by), "names": names}))
-        note(session, actor, "delete", NOUN, template_id, now, name=template.name, code=template.code)
+        log_action(session, actor, "delete", NOUN, template_id, now, name=template.name, code=template.code)
         session.delete(template)
 
 
@@ -212,7 +212,7 @@ def _locked(template_id: int, mark: str) -> SmsTemplate:
     if template is None:
         raise NotFound(NOUN)
     if seen(template) != mark:
-        raise Outrun(noun=NOUN)
+        raise Conflict(noun=NOUN)
     return template
 
 

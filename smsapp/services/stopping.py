@@ -7,7 +7,7 @@ import threading
 _wanted = threading.Event()
 
 
-def want(wanted: bool = True) -> None:
+def request(wanted: bool = True) -> None:
     """From now on `is_wanted()` says so. Called by worker.py when a signal comes."""
     if wanted:
         _wanted.set()
@@ -15,6 +15,6 @@ def want(wanted: bool = True) -> None:
         _wanted.clear()
 
 
-def is_wanted() -> bool:
+def requested() -> bool:
     """Say whether to come to an end soon: finish the step in hand, commit it, ring the successor, return."""
     return _wanted.is_set()

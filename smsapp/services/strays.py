@@ -12,7 +12,7 @@ from smsapp.services.receipts import YOUNG
 from smsapp.store import strays
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
-from smsapp.store.strays import StrayReceipt
+from smsapp.store.strays import UnmatchedReceipt
 
 PAGE = 50
 MOST_KEPT = 20_000
@@ -27,7 +27,7 @@ MOST_COUNTED = 100
 class Listing:
     """Strays, newest first; `older` is the id behind which the next page begins, or 0."""
 
-    lines: Sequence[StrayReceipt]
+    lines: Sequence[UnmatchedReceipt]
     older: int
 
 
@@ -37,7 +37,7 @@ def listing(*, channel_id: int | None = None, ref: str = "", before: int | None 
     return Listing(found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else 0)
 
 
-def tried_until(stray: StrayReceipt, now: dt.datetime) -> dt.datetime | None:
+def tried_until(stray: UnmatchedReceipt, now: dt.datetime) -> dt.datetime | None:
     """Return until when its message may still be found, or None if it is not looked for (any more)."""
     until = stray.at + YOUNG
     return until if stray.provider_ref and until > now else None

@@ -16,7 +16,7 @@ from smsapp.domain.sms_template import Audit, Purpose, TemplateSource, entry_pro
 from smsapp.domain.template_file import Fate, Reading, Record, TemplateField, read
 from smsapp.services import template_files
 from smsapp.services.sms_templates import added, differences, write
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session as present
@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Taken:
+class ImportResult:
     """What an import did, or would do."""
 
     rows: list[Row]
@@ -63,7 +63,7 @@ class Taken:
 
 def take_file(
     channel_id: int, name: str, content: bytes, actor: Actor, now: dt.datetime, *, dry_run: bool = False
-) -> Taken:
+) -> ImportResult:
     """Add and change the templates of a channel as the file says; with `dry_run` only say what would happen.
 
     Known by provider code, so the same file again changes nothing. Good rows are kept beside bad ones; what the file
@@ -77,7 +77,7 @@ def take_file(
     with writing() as session:
         _require(session.get(ChannelRow, channel_id))
         taken = _take(channel_id, sheet, now, keep=True)
-        note(session, actor, "import", "sms_template", channel_id, now, counts=taken.counts)
+        log_action(session, actor, "import", "sms_template", channel_id, now, counts=taken.counts)
     return taken
 
 
@@ -121,7 +121,7 @@ def _require(channel: ChannelRow | None) -> None:
         raise Refusal(Problem("template_channel_missing", "channel"))
 
 
-def _take(channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, keep: bool) -> Taken:
+def _take(channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, keep: bool) -> ImportResult:
     readings = [read(record, with_code=sheet.with_code) for record in sheet.records]
     known = store.by_code(channel_id, {reading.entry.code for reading in readings if reading.entry})
     first_row: dict[str, int] = {}
@@ -135,7 +135,7 @@ def _take(channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, kee
             continue
         first_row[reading.entry.code] = record.row
         rows.append(_keep_one(channel_id, record, reading, problems, known.get(reading.entry.code), now, keep))
-    return Taken(rows, sheet.problems)
+    return ImportResult(rows, sheet.problems)
 
 
 def _completed(record: Record, reading: Reading, known: Mapping[str, SmsTemplate]) -> Reading:

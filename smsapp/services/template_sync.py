@@ -19,13 +19,13 @@ from sqlalchemy.orm import Session
 from smsapp.channels.base import Channel, ProviderSignature, ProviderTemplate
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Problem, Refusal
-from smsapp.domain.outcome import Check
+from smsapp.domain.outcome import CallResult
 from smsapp.domain.sms_template import LONGEST_NAME, Audit, Entry, Purpose, SyncFate, TemplateSource, entry
 from smsapp.domain.storable import storable
 from smsapp.services import approvals, calls, channels, trail, trials
 from smsapp.services.sms_templates import added, differences, write
 from smsapp.services.trail import Actor
-from smsapp.services.trials import Trial
+from smsapp.services.trials import TestResult
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import writing
@@ -55,12 +55,12 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Synced:
+class SyncResult:
     """What came of asking one channel's provider."""
 
     channel_id: int
     channel: str
-    trial: Trial
+    trial: TestResult
     changes: list[Change] = field(default_factory=list)
     """Of what is not as it was."""
     unchanged: int = 0
@@ -96,7 +96,7 @@ def able() -> list[ChannelRow]:
     return [row for row in channels.choices() if can(row)]
 
 
-def sync(channel_id: int, actor: Actor, now: dt.datetime) -> Synced:
+def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
     """Ask the provider for its templates and bring ours in line; what failed is kept with the channel and returned.
 
     Runs being sent with words that are not approved any more are held. Raises Refusal if the kind cannot be asked.
@@ -107,13 +107,13 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> Synced:
         raise Refusal(Problem("channel_lists_no_templates"))
     listed = _Listed()
 
-    async def ask(made: Channel, http: HttpClient) -> Trial:
+    async def ask(made: Channel, http: HttpClient) -> TestResult:
         listed.templates = await made.list_templates(http)
         if made.lists_signatures:
             listed.signatures = await made.list_signatures(http)
-        return Trial(Check.OK)
+        return TestResult(CallResult.OK)
 
-    trial = trials.tried(adapter, ask, SECONDS)
+    trial = trials.run_test(adapter, ask, SECONDS)
     with writing() as session:
         found = channels.locked(session, channel_id)
         calls.note(session, channel_id, adapter, trial.call("templates"), now)
@@ -122,21 +122,21 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> Synced:
             found.templates_trouble = {"at": now.isoformat(), "result": trial.result, "outcome": trial.outcome or "",
                                        "code": code}  # fmt: skip
             log.warning("templates.sync_failed channel=%s result=%s", channel_id, trial.result)
-            return Synced(channel_id, found.name, trial)
+            return SyncResult(channel_id, found.name, trial)
         found.templates_synced_at, found.templates_trouble = now, None
         if listed.signatures is not None:
             store.keep_signatures(session, channel_id, _signature_rows(listed.signatures))
         changes, unchanged = _bring_in_line(session, channel_id, listed, now)
         held = approvals.hold_running(session, channel_id, now)
-        done = Synced(channel_id, found.name, trial, changes, unchanged, held)
+        done = SyncResult(channel_id, found.name, trial, changes, unchanged, held)
         if changes:
             counts = {fate.value: n for fate, n in done.counts.items()}
-            trail.note(session, actor, "sync", "sms_template", channel_id, now, channel=found.name, **counts)
+            trail.log_action(session, actor, "sync", "sms_template", channel_id, now, channel=found.name, **counts)
     log.info("templates.synced channel=%s changed=%s held=%s", channel_id, len(changes), held)
     return done
 
 
-def sync_all(now: dt.datetime, actor: Actor = CHORE) -> list[Synced]:
+def sync_all(now: dt.datetime, actor: Actor = CHORE) -> list[SyncResult]:
     """Sync every active channel whose provider can be asked; one channel's fault does not keep the others old."""
     done = []
     for channel_id in [row.id for row in able()]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Actor:
     """The network address the request came from; "" for commands and jobs."""
 
 
-def note(
+def log_action(
     session: Session, actor: Actor, action: str, noun: str, noun_id: object, now: dt.datetime, **facts: Any
 ) -> None:
     """Add one line to the trail. `facts` never hold secrets or phone numbers."""
     session.add(
-        Trail(
+        AuditEntry(
             at=now,
             person_id=actor.person_id,
             by=actor.name,

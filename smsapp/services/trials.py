@@ -14,12 +14,20 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from smsapp.channels.base import Answer, Balance, Channel, ChannelError, Outgoing, Submission, TemplateFacts
+from smsapp.channels.base import (
+    Balance,
+    Channel,
+    ChannelError,
+    OutboundMessage,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
+)
 from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import HttpClient, overheard
+from smsapp.channels.http import HttpClient, RecordStatuses
 from smsapp.domain import numbering, phone
 from smsapp.domain.errors import Problem, Refusal
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.sms_template import Purpose, compile_text, full_text, variables
 from smsapp.services import calls, channels, connections, sms_templates, trail
 from smsapp.services.calls import Call
@@ -41,10 +49,10 @@ TEST_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Trial:
+class TestResult:
     """What came of a test, what the provider said, and its own code."""
 
-    result: Check
+    result: CallResult
     said: str = ""
     outcome: Outcome | None = None
     code: str = ""
@@ -56,42 +64,44 @@ class Trial:
 
     @property
     def ok(self) -> bool:
-        return self.result is Check.OK
+        return self.result is CallResult.OK
 
     def call(self, what: str, messages: int = 0) -> Call:
         """Return the line of the log."""
         return Call(what, self.begun, self.seconds, self.result, messages, self.outcome, self.code, self.status)
 
 
-def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> Trial:
+def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> TestResult:
     """Ask the provider whether the account answers, keep the result and return it. Sends no SMS."""
     row = channels.row(channel_id)
     adapter = channels.new_adapter(row)
-    trial = _as_it_stands(row, now) or tried(adapter, _asked)
+    trial = _as_it_stands(row, now) or run_test(adapter, _asked)
     with writing() as session:
         found = channels.locked(session, channel_id)
         found.checked_at = now
         found.check_result = trial.result
         calls.note(session, channel_id, adapter, trial.call("check"), now)
-        trail.note(session, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result)
+        trail.log_action(
+            session, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result
+        )
     return trial
 
 
-def _as_it_stands(row: ChannelRow, now: dt.datetime) -> Trial | None:
+def _as_it_stands(row: ChannelRow, now: dt.datetime) -> TestResult | None:
     """Return what the held connection tells about the account: many providers permit no second one. None: ask."""
     held = connections.standing(row, now) if channels.needs_holder(row) else None
     if held is None or not (held.up or held.code):
         return None
     outcome = Outcome(held.outcome) if held.outcome else None
     said = CONNECTED if held.up else ""
-    return Trial(connections.check(held), said, outcome, held.code, begun=time.monotonic())
+    return TestResult(connections.check(held), said, outcome, held.code, begun=time.monotonic())
 
 
-async def _asked(made: Channel, http: HttpClient) -> Trial:
-    return Trial(Check.OK if made.can_check else Check.UNTESTED, await made.test_credentials(http))
+async def _asked(made: Channel, http: HttpClient) -> TestResult:
+    return TestResult(CallResult.OK if made.can_check else CallResult.UNTESTED, await made.test_credentials(http))
 
 
-def ask_balance(channel_id: int, now: dt.datetime) -> Trial:
+def ask_balance(channel_id: int, now: dt.datetime) -> TestResult:
     """Ask the provider what is left on the account, keep it with its time, and return it.
 
     The last known balance stays if the provider does not answer. Raises Refusal if this account tells none.
@@ -99,7 +109,7 @@ def ask_balance(channel_id: int, now: dt.datetime) -> Trial:
     adapter = channels.new_adapter(channels.row(channel_id))
     if not adapter.tells_balance:
         raise Refusal(Problem("channel_tells_no_balance"))
-    trial = tried(adapter, _left)
+    trial = run_test(adapter, _left)
     with writing() as session:
         found = channels.locked(session, channel_id)
         if trial.ok:
@@ -110,8 +120,8 @@ def ask_balance(channel_id: int, now: dt.datetime) -> Trial:
     return trial
 
 
-async def _left(made: Channel, http: HttpClient) -> Trial:
-    return Trial(Check.OK, balance=await made.balance(http))
+async def _left(made: Channel, http: HttpClient) -> TestResult:
+    return TestResult(CallResult.OK, balance=await made.balance(http))
 
 
 def ask_balances(now: dt.datetime) -> None:
@@ -126,7 +136,7 @@ def ask_balances(now: dt.datetime) -> None:
 
 
 @dataclass(frozen=True)
-class TrialText:
+class TestText:
     """What a test message says: a free text, or a template with the values of its variables, by their names."""
 
     text: str = field(default="", repr=False)
@@ -145,18 +155,18 @@ def template_of(channel: ChannelRow, template_id: int | None) -> SmsTemplate | N
 
 
 def _composed(
-    channel: ChannelRow, adapter: Channel, wanted: TrialText
-) -> tuple[TemplateFacts, str, tuple[str, ...], list[Problem]]:
+    channel: ChannelRow, adapter: Channel, wanted: TestText
+) -> tuple[TemplateSnapshot, str, tuple[str, ...], list[Problem]]:
     """Return the template, the whole text, the values in order, and what is wrong with them."""
     text = wanted.text.strip()
     if wanted.template_id is None:
         problems = [] if text or adapter.needs_template else [Problem("test_text_missing", "text")]
         if adapter.needs_template:
             problems.append(Problem("test_template_missing", "template"))
-        return TemplateFacts("", text, "", (), False), text, (), problems
+        return TemplateSnapshot("", text, "", (), False), text, (), problems
     template = template_of(channel, wanted.template_id)
     if template is None:
-        return TemplateFacts("", "", "", (), False), "", (), [Problem("test_template_missing", "template")]
+        return TemplateSnapshot("", "", "", (), False), "", (), [Problem("test_template_missing", "template")]
     names = variables(template.text)
     values = tuple(wanted.values.get(name, "").strip() for name in names)
     problems = [
@@ -168,11 +178,11 @@ def _composed(
         Problem("test_value_unknown", "values", {"variable": name}) for name in wanted.values if name not in names
     ]
     marketing = template.purpose == Purpose.MARKETING
-    facts = TemplateFacts(template.code, template.text, template.signature, names, marketing)
+    facts = TemplateSnapshot(template.code, template.text, template.signature, names, marketing)
     return facts, full_text(template.signature, compile_text(template.text)(values)), values, problems
 
 
-def test_send(channel_id: int, number: str, wanted: TrialText, actor: Actor, now: dt.datetime) -> Trial:
+def test_send(channel_id: int, number: str, wanted: TestText, actor: Actor, now: dt.datetime) -> TestResult:
     """Really send one text to one number and return what the provider said.
 
     Raises Refusal for a number that is unusable or on the opt-out list, for a text that the provider cannot be given,
@@ -195,14 +205,14 @@ def test_send(channel_id: int, number: str, wanted: TrialText, actor: Actor, now
         problems.append(Problem("test_send_often", facts={"most": TESTS_PER_HOUR}))
     if problems:
         raise Refusal(*problems)
-    message = Outgoing(f"test-{secrets.token_hex(8)}", to, text, values)
-    submission = Submission(facts, [message], channels.callback_url(found))
+    message = OutboundMessage(f"test-{secrets.token_hex(8)}", to, text, values)
+    submission = SubmitRequest(facts, [message], channels.callback_url(found))
     trial = send_one(adapter, submission)
     with writing() as session:
         calls.note(session, channel_id, adapter, trial.call("test", 1), now)
         told = {"name": found.name, "number": phone.mask(to), "result": trial.result, "digest": digest(text)}
         told |= {"template": facts.code} if facts.code else {}
-        trail.note(session, actor, "test_send", "channel", channel_id, now, **told)
+        trail.log_action(session, actor, "test_send", "channel", channel_id, now, **told)
     return trial
 
 
@@ -211,32 +221,34 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def send_one(adapter: Channel, submission: Submission) -> Trial:
+def send_one(adapter: Channel, submission: SubmitRequest) -> TestResult:
     """Hand over the one message and return what the provider said."""
-    return tried(adapter, lambda made, http: _sent(made, submission, http))
+    return run_test(adapter, lambda made, http: _sent(made, submission, http))
 
 
-async def _sent(made: Channel, submission: Submission, http: HttpClient) -> Trial:
+async def _sent(made: Channel, submission: SubmitRequest, http: HttpClient) -> TestResult:
     async with made.opened(http):
-        answer: Answer = (await made.send(submission, http))[0]
-    return Trial(calls.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
+        answer: SubmitResult = (await made.send(submission, http))[0]
+    return TestResult(calls.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
 
 
-def tried(made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[Trial]], seconds: float | None = None) -> Trial:
+def run_test(
+    made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[TestResult]], seconds: float | None = None
+) -> TestResult:
     """Return what the channel said within TEST_SECONDS, or these; no transaction is open meanwhile."""
     current_session().commit()
     begun = time.monotonic()
 
-    async def story() -> Trial:
+    async def story() -> TestResult:
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS, timeout=TEST_SECONDS, connections=2) as http:
-            with overheard() as statuses:
+            with RecordStatuses() as statuses:
                 try:
                     async with asyncio.timeout(seconds or TEST_SECONDS):
                         trial = await ask(made, http)
                 except ChannelError as error:
-                    trial = Trial(calls.of_error(error), outcome=error.outcome, code=error.code)
+                    trial = TestResult(error.result, outcome=error.outcome, code=error.code)
                 except TimeoutError:
-                    trial = Trial(Check.UNCLEAR, outcome=Outcome.NETWORK, code="timeout")
+                    trial = TestResult(CallResult.OUTCOME_UNKNOWN, outcome=Outcome.NETWORK, code="timeout")
         return replace(trial, status=statuses[-1] if statuses else None)
 
     return replace(asyncio.run(story()), begun=begun, seconds=time.monotonic() - begun)

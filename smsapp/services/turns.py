@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
-from smsapp.store.rate import HEARTBEAT, Alone, RateUnknown, Shared, ask_again
+from smsapp.store.rate import HEARTBEAT, LocalRateLimiter, RateLimiterDown, SharedRateLimiter, ask_again
 
 LOOK = 0.1
 """Seconds within which one that waits for the rate notices that its run must not go on."""
@@ -26,7 +26,7 @@ MOST = 100
 
 
 @dataclass(eq=False, slots=True)
-class Asking:
+class Waiter:
     """A request that waits for its turn; False instead if its run must not go on."""
 
     run_id: int
@@ -35,14 +35,14 @@ class Asking:
     turn: asyncio.Future[bool]
 
 
-class Turns:
+class SlotQueue:
     """The turns of a channel without a rate."""
 
     def __init__(self, slots: int) -> None:
         self.free = slots
         self.out: Counter[int] = Counter()
         """Requests of each run that are out."""
-        self.waiting: dict[int, deque[Asking]] = {}
+        self.waiting: dict[int, deque[Waiter]] = {}
         self.served: Counter[int] = Counter()
         """When each run was served last, counted in turns."""
         self.turn = 0
@@ -52,7 +52,7 @@ class Turns:
 
         `again`: from one that had a turn already; it goes before those of its run that had none.
         """
-        asking = Asking(run_id, messages, may_go, asyncio.get_running_loop().create_future())
+        asking = Waiter(run_id, messages, may_go, asyncio.get_running_loop().create_future())
         queue = self.waiting.setdefault(run_id, deque())
         (queue.appendleft if again else queue.append)(asking)
         self._serve()
@@ -82,7 +82,7 @@ class Turns:
             if not asking.turn.done():
                 self._give(asking)
 
-    def _give(self, asking: Asking) -> None:
+    def _give(self, asking: Waiter) -> None:
         self._leave(asking)
         self.free -= 1
         self.turn += 1
@@ -90,18 +90,18 @@ class Turns:
         self.served[asking.run_id] = self.turn
         asking.turn.set_result(True)
 
-    def _leave(self, asking: Asking) -> None:
+    def _leave(self, asking: Waiter) -> None:
         queue = self.waiting.get(asking.run_id, deque())
         if asking in queue:
             queue.remove(asking)
         if not queue:
             self.waiting.pop(asking.run_id, None)
 
-    def _in_turn(self, most: int) -> list[Asking]:
+    def _in_turn(self, most: int) -> list[Waiter]:
         """Return those whose turn comes next, in order."""
         if len(self.waiting) == 1:
             return [asking for queue in self.waiting.values() for asking in islice(queue, most)]
-        found: list[Asking] = []
+        found: list[Waiter] = []
         queues = {run_id: iter(queue) for run_id, queue in self.waiting.items()}
         out, served = self.out.copy(), self.served.copy()
         while queues and len(found) < most:
@@ -116,18 +116,18 @@ class Turns:
         return found
 
 
-class Limited(Turns):
+class RateLimitedSlotQueue(SlotQueue):
     """The turns of a channel with a rate. One task asks for all that wait and tells what was answered."""
 
     def __init__(
-        self, slots: int, shared: Shared, share: float, booth: Executor, tasks: set[asyncio.Task[None]]
+        self, slots: int, shared: SharedRateLimiter, share: float, booth: Executor, tasks: set[asyncio.Task[None]]
     ) -> None:
         """`share`: messages a second while Redis cannot be asked. Questions are asked on a thread of `booth`."""
         super().__init__(slots)
         self.shared, self.share, self.booth, self.tasks = shared, share, booth, tasks
         self.unanswered = self.answered = 0
         """Messages that are out, and those answered since the last question."""
-        self.alone: Alone | None = None
+        self.alone: LocalRateLimiter | None = None
         self.redis_at = 0.0
         self.stir = asyncio.Event()
         self.clerk: asyncio.Task[None] | None = None
@@ -192,9 +192,9 @@ class Limited(Turns):
             try:
                 granted, wait = await loop.run_in_executor(self.booth, self.shared.ask, out, known, sizes)
                 self.alone = None
-            except RateUnknown as error:
+            except RateLimiterDown as error:
                 self.redis_at = loop.time() + ask_again(error)
-                self.alone = self.alone or Alone(self.share, loop.time())
+                self.alone = self.alone or LocalRateLimiter(self.share, loop.time())
         if self.alone is not None:
             granted, wait = self.alone.ask(out, answered, sizes, loop.time())
         for asking in chosen[:granted]:

@@ -8,7 +8,7 @@ from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.optout import OptOutSource
 from smsapp.services import channels, opt_outs
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import replies as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
@@ -66,7 +66,7 @@ def assign(reply_id: int, typed: str, actor: Actor, now: dt.datetime) -> bool:
                 channel_id=reply.channel_id,
                 campaign_id=reply.campaign_id,
             )
-        note(session, actor, "assign", NOUN, reply_id, now, number=phone.mask(number))
+        log_action(session, actor, "assign", NOUN, reply_id, now, number=phone.mask(number))
         return reply.opt_out
 
 
@@ -79,4 +79,6 @@ def dismiss(reply_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
         if reply is None:
             raise NotFound(NOUN)
         reply.waits = False
-        note(session, actor, "dismiss", NOUN, reply_id, now, reason=phone.mask_inside(reason.strip())[:LONGEST_REASON])
+        log_action(
+            session, actor, "dismiss", NOUN, reply_id, now, reason=phone.mask_inside(reason.strip())[:LONGEST_REASON]
+        )

@@ -18,7 +18,7 @@ from smsapp.domain.invisible import trimmed, visible
 from smsapp.domain.segment import EVERYONE, Kind
 from smsapp.domain.storable import storable
 from smsapp.services import number_searches, segments, trail
-from smsapp.services.segments import Known
+from smsapp.services.segments import KnownProperty
 from smsapp.services.tables import limited, reading
 from smsapp.services.tables.formats import Format
 from smsapp.services.trail import Actor
@@ -36,7 +36,7 @@ CHUNK = 10_000
 MATCHABLE = (Type.STRING, Type.NUMBER)
 
 
-def matchable() -> list[Known]:
+def matchable() -> list[KnownProperty]:
     """Return the properties a list can be matched with, besides the user id."""
     return [known for known in segments.catalogue() if known.type in MATCHABLE]
 
@@ -50,7 +50,7 @@ def upload(
     *,
     by: Actor,
     now: dt.datetime,
-    whole_numbers: bool = False,
+    sees_full_numbers: bool = False,
 ) -> Segment:
     """Keep the contacts this file lists as a segment: a new one, or in the place of what `segment_id` held.
 
@@ -67,7 +67,7 @@ def upload(
         with limited.table(path) as (table, form), writing() as session:
             read = _Lines(table, form, property)
             numbers = read.phone or segments.holds_numbers(property)
-            if numbers and not whole_numbers:
+            if numbers and not sees_full_numbers:
                 number_searches.check_list(session, by, now)
             segment = segments.prepared(session, segment_id, name, Kind.UPLOADED, EVERYONE, by, now)
             found = uploaded_lists.match(session, iter(read), property, phone=read.phone)
@@ -90,7 +90,7 @@ def upload(
             segment.computed_at = now
             facts = {"name": segment.name, "size": segment.size}
             action = number_searches.LIST if numbers else "upload"
-            trail.note(session, by, action, "segment", segment.id, now, **facts)
+            trail.log_action(session, by, action, "segment", segment.id, now, **facts)
     return segment
 
 

@@ -25,7 +25,7 @@ from smsapp.domain.contact import KINDS, MAX_EVENT, Reason
 from smsapp.domain.quota import Measure
 from smsapp.services import profiles, stopping
 from smsapp.services.group_commit import GroupCommit
-from smsapp.services.profiles import BROKEN, Overtaken, Report
+from smsapp.services.profiles import BROKEN, ProfileConflict, Report
 from smsapp.services.quotas import Meter
 from smsapp.store import intake, queue, uploads
 from smsapp.store.db import current_session
@@ -292,7 +292,7 @@ def _ring(door: _Door) -> None:
     """Ask for uploads to be applied, unless a job did so a moment ago: it looks again before it ends."""
     if time.monotonic() - door.rung_at > RING_SECONDS:
         door.rung_at = time.monotonic()
-        queue.ring_once(queue.UPLOADS, "apply_uploads")
+        queue.enqueue_unless_waiting(queue.UPLOADS, "apply_uploads")
 
 
 # Applying
@@ -303,7 +303,7 @@ def keep_applying(clock: Callable[[], dt.datetime], pause: Callable[[float], Non
 
     Somebody else at it is left alone. If receipts wait for a worker, it is theirs after a moment.
     """
-    if not queue.attend("apply_uploads"):
+    if not queue.claim_polling("apply_uploads"):
         return
     begun = last = time.monotonic()
     try:
@@ -315,15 +315,15 @@ def keep_applying(clock: Callable[[], dt.datetime], pause: Callable[[float], Non
             else:
                 break
             now = time.monotonic()
-            queue.attend("apply_uploads", again=True)
-            if stopping.is_wanted() or now - begun > LONGEST or (now - begun > SLICE and queue.waits(queue.NEWS)):
+            queue.claim_polling("apply_uploads", again=True)
+            if stopping.requested() or now - begun > LONGEST or (now - begun > SLICE and queue.waits(queue.NEWS)):
                 break
     finally:
-        queue.leave("apply_uploads")
+        queue.release_polling("apply_uploads")
     # Processes that believed us at work do not ring; what they have stored is found by the look below.
     pause(RING_SECONDS)
     if uploads.waiting(1):
-        queue.ring_once(queue.UPLOADS, "apply_uploads")
+        queue.enqueue_unless_waiting(queue.UPLOADS, "apply_uploads")
 
 
 def apply_waiting(now: dt.datetime) -> Report:
@@ -366,7 +366,7 @@ def _apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     for _ in range(TRIES):
         try:
             report = profiles.apply(rows, now)
-        except Overtaken:
+        except ProfileConflict:
             rows = uploads.waiting(BULK_BYTES)
             if not rows:
                 return None

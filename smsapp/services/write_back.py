@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Channel, ChannelError, Misconfigured, Throttled
+from smsapp.channels.base import AccountError, Channel, ChannelError, Throttled
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState, account_hold
 from smsapp.services import billing, calls, opt_outs, receipts, sending
@@ -21,7 +21,7 @@ from smsapp.services.brake import NoAnswers
 from smsapp.services.calls import Calls
 from smsapp.store import ledger, paces, provider_refs, queue, runs, strays
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import Answered, Claimed
+from smsapp.store.ledger import ClaimedBatch, MessageResult
 from smsapp.store.runs import Run
 
 log = logging.getLogger(__name__)
@@ -33,15 +33,15 @@ BACK_OFF = (2, 5, 15, 30, 60, 120, 300)
 
 
 @dataclass(eq=False)
-class Carried:
+class InFlightBatch:
     """A batch in a lane's hands, and what it has come to so far."""
 
-    batch: Claimed
+    batch: ClaimedBatch
     channel_id: int
     adapter: Channel
     troubled: bool
     """The run's latest calls reached nobody; to be forgotten once one does."""
-    answers: list[Answered] = field(default_factory=list)
+    answers: list[MessageResult] = field(default_factory=list)
     calls: Calls = field(default_factory=Calls)
     taken: int = 0
     """Messages the provider took in the second before it asked to slow down."""
@@ -58,10 +58,10 @@ class Carried:
     """More answers are to come: those that are here are written back, and nothing else yet."""
 
     @property
-    def unwritten(self) -> list[Answered]:
+    def unwritten(self) -> list[MessageResult]:
         return self.answers[self.written :]
 
-    def so_far(self) -> Carried:
+    def so_far(self) -> InFlightBatch:
         """Return what there is to be written back while it is under way."""
         return replace(
             self, answers=self.answers[:], calls=self.calls.take(), trouble=None, fault=False, under_way=True
@@ -72,12 +72,13 @@ class Carried:
         return self.batch.run_id
 
 
-def write_back(done: Sequence[Carried], now: dt.datetime) -> None:
+def write_back(done: Sequence[InFlightBatch], now: dt.datetime) -> None:
     """Store what these batches came to, and what it means for their runs; close those that are over."""
     # Run by run in order, because two lanes that wait for each other would deadlock.
     done = sorted(done, key=lambda one: one.run_id)
     gathered = [
-        ledger.gather(one.batch, one.unwritten, one.answers[: one.written], under_way=one.under_way) for one in done
+        ledger.prepare_results(one.batch, one.unwritten, one.answers[: one.written], under_way=one.under_way)
+        for one in done
     ]
     run_ids = dict.fromkeys(one.run_id for one in done if not one.under_way)
     with writing() as session:
@@ -96,10 +97,10 @@ def write_back(done: Sequence[Carried], now: dt.datetime) -> None:
             it.ring()
     # After the commit: whoever has kept a receipt since looks for its message once more.
     if told and strays.has_some(current_session(), told, now - receipts.QUICK):
-        queue.ring_once(queue.NEWS, "keep_reading")
+        queue.enqueue_unless_waiting(queue.NEWS, "keep_reading")
 
 
-def _follow(session: Session, one: Carried, now: dt.datetime) -> bool:
+def _follow(session: Session, one: InFlightBatch, now: dt.datetime) -> bool:
     """Keep what else the answers said, and hold the run if its channel is in trouble; say if ids are known now."""
     answers, refs = one.unwritten, []
     if one.adapter.receipts_by_provider_ref:
@@ -118,7 +119,7 @@ def _follow(session: Session, one: Carried, now: dt.datetime) -> bool:
     return bool(refs)
 
 
-def _hold(session: Session, one: Carried, trouble: ChannelError, now: dt.datetime) -> None:
+def _hold(session: Session, one: InFlightBatch, trouble: ChannelError, now: dt.datetime) -> None:
     """Hold the run as the channel's trouble asks for."""
     run_id = one.run_id
     run = session.get(Run, run_id, populate_existing=True)
@@ -126,7 +127,7 @@ def _hold(session: Session, one: Carried, trouble: ChannelError, now: dt.datetim
         return
     failures, since = run.failures + (0 if isinstance(trouble, Throttled) else 1), run.troubled_at or now
     log.warning("channel.trouble run=%s kind=%s code=%s", run_id, type(trouble).__name__, trouble.code)
-    if isinstance(trouble, Misconfigured):
+    if isinstance(trouble, AccountError):
         reason, until = account_hold(trouble.outcome), None
     elif isinstance(trouble, Throttled):
         reason, until = HoldReason.THROTTLED, now + _slowed_down(session, one, trouble, now)
@@ -140,7 +141,7 @@ def _hold(session: Session, one: Carried, trouble: ChannelError, now: dt.datetim
     runs.hold(session, run_id, reason, until, now, going, failures=failures, troubled_at=since)
 
 
-def _slowed_down(session: Session, one: Carried, trouble: ChannelError, now: dt.datetime) -> dt.timedelta:
+def _slowed_down(session: Session, one: InFlightBatch, trouble: ChannelError, now: dt.datetime) -> dt.timedelta:
     """Slow the channel down and return how long its run waits; the hours for marketing say nothing about its pace."""
     seconds = trouble.retry_after
     if trouble.outcome is not Outcome.OUTSIDE_HOURS:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import Status
 from smsapp.domain.trust import PUBLIC
 from smsapp.store.contacts import Contact
@@ -70,33 +70,33 @@ def people(audience: Audience) -> sa.Select[Any]:
     incomplete = sa.or_(sa.false(), *(value.is_(None) for value in values))
     unfit = sa.or_(sa.false(), *(source.unfit(text) for source, text in filled))
     reasons = [
-        (base.c.phone.is_(None), Left.NO_NUMBER),
-        (base.c.phone == "", Left.INVALID_NUMBER),
-        *([(base.c.public, Left.UNTRUSTED_NUMBER)] if audience.trusted_numbers else []),
-        (is_special(base.c.phone, audience.number_classes), Left.NUMBER_CLASS),
-        *([(is_abroad(base.c.phone, audience.countries), Left.COUNTRY)] if audience.countries else ()),
-        (sa.exists().where(OptOut.phone == base.c.phone), Left.OPTED_OUT),
-        *((base.c.phone.in_(_capped(cap)), Left.FREQUENCY_CAP) for cap in audience.caps),
-        (incomplete, Left.MISSING_VALUE),
-        (unfit, Left.UNFIT_VALUE),
+        (base.c.phone.is_(None), ExclusionReason.NO_NUMBER),
+        (base.c.phone == "", ExclusionReason.INVALID_NUMBER),
+        *([(base.c.public, ExclusionReason.UNTRUSTED_NUMBER)] if audience.trusted_numbers else []),
+        (is_special(base.c.phone, audience.number_classes), ExclusionReason.NUMBER_CLASS),
+        *([(is_abroad(base.c.phone, audience.countries), ExclusionReason.COUNTRY)] if audience.countries else ()),
+        (sa.exists().where(OptOut.phone == base.c.phone), ExclusionReason.OPTED_OUT),
+        *((base.c.phone.in_(_capped(cap)), ExclusionReason.FREQUENCY_CAP) for cap in audience.caps),
+        (incomplete, ExclusionReason.MISSING_VALUE),
+        (unfit, ExclusionReason.UNFIT_VALUE),
     ]
     reason = sa.case(*((condition, sa.literal(str(left))) for condition, left in reasons), else_=None)
     return sa.select(base.c.contact_id, base.c.phone, _array(values).label("params"), reason.label("reason"))
 
 
-def tallied(session: Session, audience: Audience) -> dict[Left | None, int]:
+def tallied(session: Session, audience: Audience) -> dict[ExclusionReason | None, int]:
     """Return how many people there are for each reason; None = to be written to."""
     found = people(audience).subquery("people")
     rows = session.execute(
         sa.select(found.c.reason, sa.func.count(), sa.func.count(found.c.phone.distinct())).group_by(found.c.reason)
     )
-    result: dict[Left | None, int] = {}
+    result: dict[ExclusionReason | None, int] = {}
     for reason, everybody, numbers in rows:
         if reason is None:
             result[None] = numbers
-            result[Left.DUPLICATE_NUMBER] = everybody - numbers
+            result[ExclusionReason.DUPLICATE_NUMBER] = everybody - numbers
         else:
-            result[Left(reason)] = everybody
+            result[ExclusionReason(reason)] = everybody
     return {reason: n for reason, n in result.items() if n}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain.outcome import Check
+from smsapp.domain.outcome import CallResult
 from smsapp.domain.run import RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import Base, BigId, add_up, changed
@@ -96,7 +96,7 @@ def last_success(session: Session, channel_ids: Sequence[int]) -> dict[int, dt.d
     """Return when each channel last took a message; one that never did, or not lately, is absent."""
     chosen = (
         sa.select(ChannelHour.channel_id, sa.func.max(ChannelHour.last_at))
-        .where(ChannelHour.channel_id.in_(channel_ids), ChannelHour.result == Check.OK)
+        .where(ChannelHour.channel_id.in_(channel_ids), ChannelHour.result == CallResult.OK)
         .group_by(ChannelHour.channel_id)
     )
     return {one: dt.datetime.fromtimestamp(at, dt.UTC) for one, at in session.execute(chosen)}

@@ -91,7 +91,7 @@ class Profile:
     anonymous: bool = False
 
 
-class Held(NamedTuple):
+class StoredContact(NamedTuple):
     """What a contact holds before it is changed."""
 
     properties: Properties
@@ -198,12 +198,12 @@ def phone_texts(session: Session, people: Sequence[Mapping[str, Any]], region: s
 # Writing
 
 
-def lock(session: Session, xwhos: Collection[str]) -> dict[str, Held]:
+def lock(session: Session, xwhos: Collection[str]) -> dict[str, StoredContact]:
     """Return what those contacts hold that exist, safe from other writers until the transaction ends."""
     rows = lock_rows(session, xwhos)
     traces = json.loads(f"[{','.join(sources for _, sources, _ in rows.values())}]")
     return {
-        xwho: Held(held, sources, anonymous)
+        xwho: StoredContact(held, sources, anonymous)
         for (xwho, (held, _, anonymous)), sources in zip(rows.items(), traces, strict=True)
     }
 
@@ -318,7 +318,7 @@ def set_phones(session: Session, name: str, numbers: Sequence[tuple[int, str | N
 # Pages
 
 
-def listed(search: str, region: str, before: int | None, limit: int, *, whole_numbers: bool) -> list[Contact]:
+def listed(search: str, region: str, before: int | None, limit: int, *, sees_full_numbers: bool) -> list[Contact]:
     """Return contacts, newest first, that fit the search, below the id `before`.
 
     The search is a whole number, a user id or its beginning, a name or a part of it, or the last digits of a number.
@@ -329,7 +329,7 @@ def listed(search: str, region: str, before: int | None, limit: int, *, whole_nu
         query = query.where(Contact.id < before)
     search = search.strip()
     if search:
-        query = query.where(_fits(search, region, whole_numbers))
+        query = query.where(_fits(search, region, sees_full_numbers))
     return list(current_session().scalars(query))
 
 
@@ -342,17 +342,17 @@ def anonymous_ids(xwho: str) -> list[str]:
     return list(current_session().scalars(sa.select(Alias.anonymous_id).where(Alias.xwho == xwho)))
 
 
-def _fits(search: str, region: str, whole_numbers: bool) -> sa.ColumnElement[bool]:
+def _fits(search: str, region: str, sees_full_numbers: bool) -> sa.ColumnElement[bool]:
     number = phone.normalise(search, region)
     held = [Contact.phones[name].as_string() for name in phone_properties(current_session())]
     if number:
         return sa.or_(Contact.xwho == search, *(column == number for column in held))
     fits: list[sa.ColumnElement[bool]] = [Contact.xwho == search]
-    if whole_numbers or not phone.reveals(search):
+    if sees_full_numbers or not phone.reveals(search):
         fits = [_begins(search)]
         fits += [Contact.properties[name].as_string().contains(search, autoescape=True) for name in NAMES]
     ending = search if search.isascii() and search.isdigit() and len(search) >= phone.SHOWN else ""
-    if ending and (whole_numbers or len(ending) == phone.SHOWN):
+    if ending and (sees_full_numbers or len(ending) == phone.SHOWN):
         fits += [column.endswith(ending) for column in held]
     return sa.or_(*fits)
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain.message import Settle, Status
+from smsapp.domain.message import Resolution, Status
 from smsapp.store import billed_parts
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import Base, BigId, changed
-from smsapp.store.ledger import LEFT, Changes, name, shift
+from smsapp.store.ledger import KEPT_UNCONFIRMED, Changes, add_to_tallies, tally_key
 from smsapp.store.runs import Batch, BatchState, Message, Run, Tally
 
 
@@ -39,7 +39,7 @@ class Decision(Base):
 
 
 @dataclass(frozen=True)
-class Doubtful:
+class RunWithUnconfirmed:
     """A run with open doubts: how many for each cause."""
 
     run: Run
@@ -54,7 +54,11 @@ class Doubtful:
 
 def _open() -> list[sa.ColumnElement[bool]]:
     # The literal lets both databases use the partial index.
-    return [sa.literal_column("tally.state") == sa.literal_column("'unconfirmed'"), Tally.reason != LEFT, Tally.n > 0]
+    return [
+        sa.literal_column("tally.state") == sa.literal_column("'unconfirmed'"),
+        Tally.reason != KEPT_UNCONFIRMED,
+        Tally.n > 0,
+    ]
 
 
 def page(
@@ -67,7 +71,7 @@ def page(
     until: dt.datetime | None = None,
     run_id: int | None = None,
     limit: int,
-) -> list[Doubtful]:
+) -> list[RunWithUnconfirmed]:
     """Return runs with open doubts, newest first, below the run `before`; only those that began in this time."""
     with_doubts = (
         sa.select(Run.id)
@@ -103,7 +107,7 @@ def page(
         .order_by(Run.id.desc())
         .execution_options(populate_existing=True)
     )
-    return [Doubtful(run, campaign, channel, causes.get(run.id, {})) for run, campaign, channel in rows]
+    return [RunWithUnconfirmed(run, campaign, channel, causes.get(run.id, {})) for run, campaign, channel in rows]
 
 
 def total(session: Session) -> int:
@@ -122,7 +126,7 @@ def open_messages(run_id: int, cause: str = "", seqs: Sequence[int] | None = Non
     found = [
         Message.run_id == run_id,
         Message.status == Status.UNCONFIRMED,
-        sa.func.coalesce(Message.reason, "") != LEFT,
+        sa.func.coalesce(Message.reason, "") != KEPT_UNCONFIRMED,
     ]
     if cause:
         found.append(Message.reason == cause)
@@ -132,7 +136,7 @@ def open_messages(run_id: int, cause: str = "", seqs: Sequence[int] | None = Non
 
 
 def settle(
-    session: Session, run_id: int, how: Settle, cause: str, seqs: Sequence[int] | None, by: str, now: dt.datetime
+    session: Session, run_id: int, how: Resolution, cause: str, seqs: Sequence[int] | None, by: str, now: dt.datetime
 ) -> int:
     """Carry a decision out, for these messages or all open ones; return how many it was carried out for.
 
@@ -140,7 +144,7 @@ def settle(
     again is queued in the batch it was in, which is opened again; a batch that is out at this moment is passed over.
     """
     chosen = open_messages(run_id, cause, seqs)
-    if how is Settle.AGAIN:
+    if how is Resolution.RESEND:
         chosen.append(_in_a_batch_at_rest(session, run_id, chosen))
     noted = sa.select(
         Message.run_id,
@@ -160,22 +164,26 @@ def settle(
     causes = sa.select(why.label("why"), sa.func.coalesce(sa.func.sum(Message.parts), 0)).where(*chosen)
     for reason, billed in session.execute(causes.group_by(sa.text("why"))).all():
         n = changed(session, sa.update(Message).where(*chosen, why == reason).values(**_becomes(how)))
-        status = {Settle.SENT: Status.ACCEPTED, Settle.AGAIN: Status.QUEUED, Settle.LEAVE: Status.UNCONFIRMED}[how]
-        changes[name(Status.UNCONFIRMED), reason] -= n
-        changes[name(status), LEFT if how is Settle.LEAVE else ""] += n
+        status = {
+            Resolution.COUNT_AS_SENT: Status.ACCEPTED,
+            Resolution.RESEND: Status.QUEUED,
+            Resolution.KEEP: Status.UNCONFIRMED,
+        }[how]
+        changes[tally_key(Status.UNCONFIRMED), reason] -= n
+        changes[tally_key(status), KEPT_UNCONFIRMED if how is Resolution.KEEP else ""] += n
         moved += n
-        if how is Settle.SENT:
+        if how is Resolution.COUNT_AS_SENT:
             billed_parts.add(session, run_id, int(billed or 0))
-    if how is Settle.AGAIN:
+    if how is Resolution.RESEND:
         _open_batches(session, run_id)
-    shift(session, run_id, changes)
+    add_to_tallies(session, run_id, changes)
     return moved
 
 
-def _becomes(how: Settle) -> dict[str, object]:
-    if how is Settle.LEAVE:
-        return {"reason": LEFT}
-    if how is Settle.SENT:
+def _becomes(how: Resolution) -> dict[str, object]:
+    if how is Resolution.KEEP:
+        return {"reason": KEPT_UNCONFIRMED}
+    if how is Resolution.COUNT_AS_SENT:
         return {"status": int(Status.ACCEPTED), "reason": None}
     # As if it had never been handed over; what the first answer said is in the log of decisions only.
     fresh = dict.fromkeys(("reason", "parts", "code", "provider_ref", "answered_at"))
@@ -186,7 +194,7 @@ def _in_a_batch_at_rest(
     session: Session, run_id: int, chosen: Sequence[sa.ColumnElement[bool]]
 ) -> sa.ColumnElement[bool]:
     """Return the condition that a message's batch is in nobody's hands, and lock these batches so that it stays so."""
-    of_batch = (Batch.run_id == run_id, Batch.state != BatchState.HANDED)
+    of_batch = (Batch.run_id == run_id, Batch.state != BatchState.CLAIMED)
     has_some = sa.exists().where(*chosen, Message.seq.between(Batch.lo, Batch.hi))
     locked = sa.select(Batch.no).where(*of_batch, has_some).order_by(Batch.no).with_for_update(of=Batch)
     numbers = list(session.scalars(locked))

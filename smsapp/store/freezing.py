@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import Status
 from smsapp.store import audience as audiences
 from smsapp.store.db import changed, dialect, upsert
-from smsapp.store.ledger import Changes, name, shift
+from smsapp.store.ledger import Changes, add_to_tallies, tally_key
 from smsapp.store.runs import EXCLUDED, Batch, BatchState, Exclusion, Message
 
 RUNS_PER_PARTITION = 1000
@@ -71,8 +71,8 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     last = session.scalar(sa.select(sa.func.max(Message.seq)).where(Message.run_id == run_id)) or 0
     left = _exclude(session, run_id, audience) if planned < target else {}
     changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in left.items()})
-    changes[name(Status.QUEUED), ""] = planned
-    shift(session, run_id, changes)
+    changes[tally_key(Status.QUEUED), ""] = planned
+    add_to_tallies(session, run_id, changes)
     cut_into_batches(session, run_id, last, batch_size)
     if planned >= MANY and dialect() == "postgresql":
         # To its statistics a run it has not seen is empty, so it reads all of it for each batch, and for each receipt.
@@ -97,7 +97,7 @@ def _exclude(session: Session, run_id: int, audience: audiences.Audience) -> dic
     written_to = sa.exists().where(
         Message.run_id == run_id, Message.phone == people.c.phone, Message.contact_id == people.c.contact_id
     )
-    reason = sa.func.coalesce(people.c.reason, sa.literal(str(Left.DUPLICATE_NUMBER)))
+    reason = sa.func.coalesce(people.c.reason, sa.literal(str(ExclusionReason.DUPLICATE_NUMBER)))
     others = sa.select(sa.literal(run_id), people.c.contact_id, reason).where(
         sa.or_(people.c.reason.is_not(None), sa.not_(written_to))
     )

@@ -29,19 +29,19 @@ ROWS_AT_ONCE = 1000
 """Rows one UPDATE of SQLite takes, four parameters each; it allows 32,766."""
 WORKER_LOST = "worker_lost"
 """Reason of messages whose worker never came back."""
-LEFT = "left"
+KEPT_UNCONFIRMED = "left"
 """Reason of messages that a person decided to leave in doubt."""
 
 Changes = Counter[tuple[str, str]]
 """(state, reason) -> how many people more or fewer."""
 
 
-def name(status: Status) -> str:
+def tally_key(status: Status) -> str:
     """Return the tally's word for a status."""
     return status.name.lower()
 
 
-def shift(session: Session, run_id: int, changes: Mapping[tuple[str, str], int]) -> None:
+def add_to_tallies(session: Session, run_id: int, changes: Mapping[tuple[str, str], int]) -> None:
     """Change a run's tallies; always in the same transaction as the rows they count."""
     # Sorted, so that two workers lock the rows in the same order.
     rows = [{"run_id": run_id, "state": s, "reason": r, "n": n} for (s, r), n in sorted(changes.items()) if n]
@@ -52,7 +52,7 @@ def shift(session: Session, run_id: int, changes: Mapping[tuple[str, str], int])
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedBatch:
     """A batch in one worker's hands: rows are (seq, phone, params) of its messages that are still to be sent."""
 
     run_id: int
@@ -88,7 +88,7 @@ _TAKE = (
     sa.update(Batch)
     .where(sa.tuple_(Batch.run_id, Batch.no).in_(sa.select(_NEXT.c.run_id, _NEXT.c.no)))
     .values(
-        state=BatchState.HANDED,
+        state=BatchState.CLAIMED,
         claim=sa.bindparam("by"),
         lease_until=sa.bindparam("until"),
         attempts=Batch.attempts + 1,
@@ -119,7 +119,7 @@ def claim_batches(
     lease_until: dt.datetime,
     most: int = 1,
     sizes: Mapping[int, int] | None = None,
-) -> list[Claimed]:
+) -> list[ClaimedBatch]:
     """Hand out the next batches, `most` of them at most, of one of these runs that is sending, the runs taking turns.
 
     `sizes`: run -> the messages of a batch that are handed out at most; the rest of it becomes a batch of its own.
@@ -142,9 +142,9 @@ def claim_batches(
         end = min(hi, lo + size - 1) if size else hi
         if end < hi:
             _cut_off(session, run_id, no, end, hi, attempts - 1)
-        claimed.append(Claimed(run_id, no, claim, _unsent(session, run_id, lo, end, attempts, changes)))
+        claimed.append(ClaimedBatch(run_id, no, claim, _unsent(session, run_id, lo, end, attempts, changes)))
     if claimed:
-        shift(session, claimed[0].run_id, changes)
+        add_to_tallies(session, claimed[0].run_id, changes)
     return claimed
 
 
@@ -164,12 +164,12 @@ def _unsent(
     messages = _UNSENT if attempts == 1 else _UNSENT.with_for_update(of=Message)
     found = session.connection().execute(messages, {"run": run_id, "lo": lo, "hi": hi}).all()
     rows = [(seq, phone, params) for seq, phone, params, out in found if not out]
-    changes[name(Status.QUEUED), ""] -= len(found)
-    changes[name(Status.HANDED), ""] += len(rows)
+    changes[tally_key(Status.QUEUED), ""] -= len(found)
+    changes[tally_key(Status.IN_FLIGHT), ""] += len(rows)
     if len(rows) < len(found):
         gone = [seq for seq, _phone, _params, out in found if out]
         _set_where_queued(session, run_id, [(seq, Status.CANCELLED, CancelReason.OPTED_OUT) for seq in gone])
-        changes[name(Status.CANCELLED), CancelReason.OPTED_OUT] += len(gone)
+        changes[tally_key(Status.CANCELLED), CancelReason.OPTED_OUT] += len(gone)
     return rows
 
 
@@ -186,7 +186,7 @@ def extend_leases(session: Session, claim: str, until: dt.datetime) -> None:
     """Say that the worker with this claim is alive."""
     changed(
         session,
-        sa.update(Batch).where(Batch.state == BatchState.HANDED, Batch.claim == claim).values(lease_until=until),
+        sa.update(Batch).where(Batch.state == BatchState.CLAIMED, Batch.claim == claim).values(lease_until=until),
     )
 
 
@@ -194,7 +194,7 @@ def extend_leases(session: Session, claim: str, until: dt.datetime) -> None:
 
 
 @dataclass(slots=True)  # not frozen: that makes a million of them cost a second more
-class Answered:
+class MessageResult:
     """What became of one message at once; status is ACCEPTED, REFUSED or UNCONFIRMED."""
 
     seq: int
@@ -214,7 +214,7 @@ _JOIN_AS_SETS, _JOIN_FREELY = (sa.text(f"SET LOCAL enable_nestloop = {state}") f
 _OWNED = (
     Batch.run_id == sa.bindparam("run"),
     Batch.no == sa.bindparam("at_no"),
-    Batch.state == BatchState.HANDED,
+    Batch.state == BatchState.CLAIMED,
     Batch.claim == sa.bindparam("by"),
 )
 _IS_OWNED = sa.select(Batch.no).where(*_OWNED).with_for_update()
@@ -222,12 +222,12 @@ _RELEASE = sa.update(Batch).where(*_OWNED).values(state=sa.bindparam("to_state")
 
 
 @dataclass(slots=True)
-class Gathered:
+class PreparedResults:
     """A batch's answers, put in order before anybody has to wait for the transaction that stores them."""
 
-    batch: Claimed
-    answers: Sequence[Answered]
-    groups: list[tuple[Status, str, list[Answered]]]
+    batch: ClaimedBatch
+    answers: Sequence[MessageResult]
+    groups: list[tuple[Status, str, list[MessageResult]]]
     """(status, reason, its answers in the order of their messages)"""
     unsent: list[int]
     """Messages that have not left."""
@@ -235,9 +235,13 @@ class Gathered:
     """More answers are to come: the batch stays in the worker's hands."""
 
 
-def gather(
-    batch: Claimed, answers: Sequence[Answered], written: Sequence[Answered] = (), *, under_way: bool = False
-) -> Gathered:
+def prepare_results(
+    batch: ClaimedBatch,
+    answers: Sequence[MessageResult],
+    written: Sequence[MessageResult] = (),
+    *,
+    under_way: bool = False,
+) -> PreparedResults:
     """Return what there is to be written back: these answers; `written` are those that have been written before."""
     unsent: list[int] = []
     if not under_way:
@@ -252,10 +256,10 @@ def gather(
     for group in groups.values():
         group.sort(key=attrgetter("seq"))
     in_order = [(*key, group) for key, group in sorted(groups.items(), key=itemgetter(0))]
-    return Gathered(batch, answers, in_order, unsent, under_way)
+    return PreparedResults(batch, answers, in_order, unsent, under_way)
 
 
-def write_back(session: Session, some: Sequence[Gathered], at: int) -> bool:
+def write_back(session: Session, some: Sequence[PreparedResults], at: int) -> bool:
     """Store batches' answers, their tallies and their states; messages without an answer are queued again.
 
     Returns False if a lease was lost meanwhile: the sweep has called the messages unconfirmed and closed the batch,
@@ -273,7 +277,7 @@ def write_back(session: Session, some: Sequence[Gathered], at: int) -> bool:
     if dialect() == "postgresql":
         connection.execute(_JOIN_FREELY)
     for run_id, its_changes in changes.items():
-        shift(session, run_id, its_changes)
+        add_to_tallies(session, run_id, its_changes)
         billed_parts.add(session, run_id, billed[run_id])
     unknown = [(one.batch.run_id, a.code) for one in some for a in one.answers if a.reason == Outcome.UNKNOWN]
     if unknown:
@@ -283,7 +287,7 @@ def write_back(session: Session, some: Sequence[Gathered], at: int) -> bool:
     return all(owned)
 
 
-def _store_batch(session: Session, gathered: Gathered, at: int, changes: Changes, billed: Counter[int]) -> bool:
+def _store_batch(session: Session, gathered: PreparedResults, at: int, changes: Changes, billed: Counter[int]) -> bool:
     """Store one batch's answers and its state, and count what that changes; False if its lease was lost."""
     batch, unsent = gathered.batch, gathered.unsent
     key = {"run": batch.run_id, "at_no": batch.no, "by": batch.claim}
@@ -294,27 +298,29 @@ def _store_batch(session: Session, gathered: Gathered, at: int, changes: Changes
         owned = session.connection().execute(_RELEASE, key | {"to_state": ends}).rowcount == 1
     queued = _lock(session, batch) if unsent or len(gathered.groups) > 1 else set[int]()
     # Where this worker left them: a lost batch's messages are in doubt, and somebody may have left them so.
-    origins = [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, LEFT)]
-    counted_as = name(Status.HANDED if owned else Status.UNCONFIRMED)
+    origins = (
+        [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, KEPT_UNCONFIRMED)]
+    )
+    counted_as = tally_key(Status.IN_FLIGHT if owned else Status.UNCONFIRMED)
     for status, reason, group in gathered.groups:
         moved = 0
         for begins, why in origins:
             stored = _store_answers(session, batch.run_id, begins, why, group, at)
             changes[counted_as, why] -= stored
             moved += stored
-        changes[name(status), reason] += moved
+        changes[tally_key(status), reason] += moved
         if moved < len(group):
             billed[batch.run_id] += _complete_overtaken(session, batch.run_id, group, at, some_moved=moved > 0)
         elif status is Status.ACCEPTED:
             billed[batch.run_id] += sum(answer.parts for answer in group)
     if owned and unsent:
         still = len(queued.intersection(unsent))
-        changes[name(Status.HANDED), ""] -= still
-        changes[name(Status.QUEUED), ""] += still
+        changes[tally_key(Status.IN_FLIGHT), ""] -= still
+        changes[tally_key(Status.QUEUED), ""] += still
     return owned
 
 
-def _lock(session: Session, batch: Claimed) -> set[int]:
+def _lock(session: Session, batch: ClaimedBatch) -> set[int]:
     """Lock a batch's messages by number, as receipts do: groups alone are in order, one after another is not.
 
     Returns those that are queued; a stray receipt may have moved one on.
@@ -325,7 +331,9 @@ def _lock(session: Session, batch: Claimed) -> set[int]:
     return {seq for seq, status in rows if status == Status.QUEUED}
 
 
-def _store_answers(session: Session, run_id: int, begins: Status, why: str, group: Sequence[Answered], at: int) -> int:
+def _store_answers(
+    session: Session, run_id: int, begins: Status, why: str, group: Sequence[MessageResult], at: int
+) -> int:
     """Move these messages if they are still where the worker left them; return how many were.
 
     Driver SQL: SQLAlchemy's own executemany costs twice as much here, and on PostgreSQL lists are faster still, each
@@ -372,7 +380,9 @@ def _store_answers(session: Session, run_id: int, begins: Status, why: str, grou
     return moved
 
 
-def _complete_overtaken(session: Session, run_id: int, group: Sequence[Answered], at: int, *, some_moved: bool) -> int:
+def _complete_overtaken(
+    session: Session, run_id: int, group: Sequence[MessageResult], at: int, *, some_moved: bool
+) -> int:
     """Add what the answer knew to messages whose receipt was quicker; return the parts of all it is about now.
 
     A write-back that is repeated because its commit was not heard of counts none a second time.
@@ -427,7 +437,7 @@ _MAY_BE_OVER = sa.select(Run.id).where(
     Run.id == sa.bindparam("run"),
     sa.or_(
         Run.state == RunState.ENDING,
-        ~sa.exists().where(Batch.run_id == Run.id, Batch.state.in_([BatchState.READY, BatchState.HANDED])),
+        ~sa.exists().where(Batch.run_id == Run.id, Batch.state.in_([BatchState.READY, BatchState.CLAIMED])),
     ),
 )
 
@@ -439,7 +449,7 @@ def may_be_over(session: Session, run_id: int) -> bool:
 
 def is_over(session: Session, run_id: int) -> bool:
     """Say whether no batch of this run has work left."""
-    left = Batch.state.in_([BatchState.READY, BatchState.HANDED])
+    left = Batch.state.in_([BatchState.READY, BatchState.CLAIMED])
     return not session.scalar(sa.select(sa.exists().where(Batch.run_id == run_id, left)))
 
 
@@ -460,7 +470,7 @@ def expire_leases(session: Session, now: dt.datetime) -> dict[int, list[tuple[in
 
     They may or may not have left: they are never sent again by themselves. The runs are locked.
     """
-    silent = (Batch.state == BatchState.HANDED, Batch.lease_until < now)
+    silent = (Batch.state == BatchState.CLAIMED, Batch.lease_until < now)
     run_ids = session.scalars(sa.select(Batch.run_id).where(*silent).distinct()).all()
     if not run_ids:
         return {}
@@ -476,7 +486,7 @@ def expire_leases(session: Session, now: dt.datetime) -> dict[int, list[tuple[in
     for run_id, lo, hi in sorted((run_id, lo, hi) for run_id, lo, hi in lost):
         runs.setdefault(run_id, []).append((lo, hi))
     for run_id, ranges in runs.items():
-        _close_queued(session, run_id, ranges, Status.UNCONFIRMED, WORKER_LOST, Status.HANDED)
+        _close_queued(session, run_id, ranges, Status.UNCONFIRMED, WORKER_LOST, Status.IN_FLIGHT)
     return {run_id: joined(ranges) for run_id, ranges in runs.items()}
 
 
@@ -491,5 +501,5 @@ def _close_queued(
             .where(Message.run_id == run_id, Message.seq.between(lo, hi), Message.status == Status.QUEUED)
             .values(status=int(status), reason=why),
         )
-    shift(session, run_id, {(name(counted_as), ""): -moved, (name(status), why): moved})
+    add_to_tallies(session, run_id, {(tally_key(counted_as), ""): -moved, (tally_key(status), why): moved})
     return moved

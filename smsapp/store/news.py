@@ -12,23 +12,25 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
 from smsapp.store import billed_parts
 from smsapp.store.db import add_up, changed, dialect, list_of, one_of
-from smsapp.store.ledger import Changes, name, shift
+from smsapp.store.ledger import Changes, add_to_tallies, tally_key
 from smsapp.store.runs import WAS, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
 BUCKET_SECONDS = 60
 
 
-class Known(NamedTuple):
-    """Where messages stand; `handed` tells queued ones in a worker's hands from those that wait."""
+class MessageState(NamedTuple):
+    """Where messages stand; `in_flight` tells queued ones in a worker's hands from those that wait."""
 
     status: Status
     reason: str
-    handed: bool
+    in_flight: bool
     parts: int = 0
     """What the answer said it is billed as; 0 while there is none."""
 
 
-def where_they_stand(session: Session, wanted: Mapping[int, Collection[int]]) -> list[tuple[int, Known, list[int]]]:
+def current_states(
+    session: Session, wanted: Mapping[int, Collection[int]]
+) -> list[tuple[int, MessageState, list[int]]]:
     """Return where these messages (run -> seqs) stand, those of a run that stand alike together: (run, where, seqs).
 
     They stay locked until the transaction ends. Unknown ones are absent.
@@ -41,14 +43,14 @@ def where_they_stand(session: Session, wanted: Mapping[int, Collection[int]]) ->
     for run_id, seqs in sorted(wanted.items()):
         # Rows are few: a number for each message and nothing else comes from the database and is read in one go.
         for status, reason, parts, alike in session.connection().execute(_standing(run_id, seqs)).all():
-            stands = Known(Status(status), reason or "", False, parts or 0)
+            stands = MessageState(Status(status), reason or "", False, parts or 0)
             if stands.status is not Status.QUEUED:
                 found.append((run_id, stands, alike))
                 continue
-            in_flight = _in_flight(session, run_id)
-            handed = {seq for seq in alike if any(lo <= seq <= hi for lo, hi in in_flight)}
-            found.append((run_id, stands._replace(handed=True), sorted(handed)))
-            found.append((run_id, stands, [seq for seq in alike if seq not in handed]))
+            claimed_batches = _in_flight(session, run_id)
+            in_flight = {seq for seq in alike if any(lo <= seq <= hi for lo, hi in claimed_batches)}
+            found.append((run_id, stands._replace(in_flight=True), sorted(in_flight)))
+            found.append((run_id, stands, [seq for seq in alike if seq not in in_flight]))
     return found
 
 
@@ -65,32 +67,32 @@ def _standing(run_id: int, seqs: Collection[int]) -> sa.Select[Any]:
 
 def _in_flight(session: Session, run_id: int) -> list[tuple[int, int]]:
     """Return the ranges (lo, hi) of a run's messages that are in workers' hands."""
-    handed = sa.select(Batch.lo, Batch.hi).where(Batch.state == BatchState.HANDED, Batch.run_id == run_id)
-    return [(lo, hi) for lo, hi in session.execute(handed)]
+    in_flight = sa.select(Batch.lo, Batch.hi).where(Batch.state == BatchState.CLAIMED, Batch.run_id == run_id)
+    return [(lo, hi) for lo, hi in session.execute(in_flight)]
 
 
 def _lock_runs_in_doubt(session: Session, run_ids: Collection[int]) -> None:
     """Lock the runs whose billed parts may change: before their messages, as a write-back does."""
-    doubts = sa.exists().where(Tally.run_id == Run.id, Tally.state == name(Status.UNCONFIRMED), Tally.n > 0)
+    doubts = sa.exists().where(Tally.run_id == Run.id, Tally.state == tally_key(Status.UNCONFIRMED), Tally.n > 0)
     session.execute(sa.select(Run.id).where(Run.id.in_(run_ids), doubts).order_by(Run.id).with_for_update())
 
 
-class Move(NamedTuple):
+class StateChange(NamedTuple):
     """The way of messages of a run from `known` to `status`, with the carrier's reason and code."""
 
     run_id: int
-    known: Known
+    known: MessageState
     status: Status
     reason: str
     code: str
 
 
-def is_accepted_by(move: Move) -> bool:
+def is_accepted_by(move: StateChange) -> bool:
     """Say whether it is only by this that the messages count as accepted."""
     return move.known.status not in ACCEPTED_STATES and move.status in ACCEPTED_STATES
 
 
-def apply_moves(session: Session, moves: Mapping[Move, Sequence[int]], at: int) -> None:
+def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], at: int) -> None:
     """Write what these messages (seqs) move to, with their tallies and the chart's buckets.
 
     The rows are locked since `where_they_stand`.
@@ -105,9 +107,9 @@ def apply_moves(session: Session, moves: Mapping[Move, Sequence[int]], at: int) 
         run_id, known, status, reason, code = move
         ends.setdefault((run_id, status, reason, code), []).extend(seqs)
         mine = changes.setdefault(run_id, Counter())
-        mine[name(Status.HANDED if known.handed else known.status), known.reason] -= len(seqs)
-        mine[name(status), reason] += len(seqs)
-        buckets[run_id, name(status)] += len(seqs)
+        mine[tally_key(Status.IN_FLIGHT if known.in_flight else known.status), known.reason] -= len(seqs)
+        mine[tally_key(status), reason] += len(seqs)
+        buckets[run_id, tally_key(status)] += len(seqs)
         if is_accepted_by(move):
             billed[run_id] += known.parts * len(seqs)
     for (run_id, status, reason, code), seqs in sorted(ends.items()):
@@ -119,7 +121,7 @@ def apply_moves(session: Session, moves: Mapping[Move, Sequence[int]], at: int) 
     for run_id, mine in _carried_on(session, moves).items():
         changes.setdefault(run_id, Counter()).update(mine)
     for run_id in sorted(changes):
-        shift(session, run_id, changes[run_id])
+        add_to_tallies(session, run_id, changes[run_id])
     for run_id, more in sorted(billed.items()):
         billed_parts.add(session, run_id, more)
     bucket = at // BUCKET_SECONDS * BUCKET_SECONDS
@@ -133,7 +135,7 @@ def apply_moves(session: Session, moves: Mapping[Move, Sequence[int]], at: int) 
     )
 
 
-def _carried_on(session: Session, moves: Mapping[Move, Sequence[int]]) -> dict[int, Changes]:
+def _carried_on(session: Session, moves: Mapping[StateChange, Sequence[int]]) -> dict[int, Changes]:
     """Return what changes for runs that repeat these messages: where their people are in the run they repeat."""
     failed = {
         (move.run_id, seq): move for move, seqs in moves.items() if move.known.status in FAILED_STATES for seq in seqs
@@ -156,8 +158,8 @@ def _carried_on(session: Session, moves: Mapping[Move, Sequence[int]]) -> dict[i
         for (seq,) in found:
             move = failed[first or 0, seq]
             mine = changes.setdefault(run_id, Counter())
-            mine[WAS + name(move.known.status), move.known.reason] -= 1
-            mine[WAS + name(move.status), move.reason] += 1
+            mine[WAS + tally_key(move.known.status), move.known.reason] -= 1
+            mine[WAS + tally_key(move.status), move.reason] += 1
     return changes
 
 
@@ -169,5 +171,7 @@ def close_without_receipt(session: Session, run_id: int) -> int:
         .where(Message.run_id == run_id, Message.status == Status.ACCEPTED)
         .values(status=int(Status.NO_RECEIPT)),
     )
-    shift(session, run_id, {(name(Status.ACCEPTED), ""): -moved, (name(Status.NO_RECEIPT), ""): moved})
+    add_to_tallies(
+        session, run_id, {(tally_key(Status.ACCEPTED), ""): -moved, (tally_key(Status.NO_RECEIPT), ""): moved}
+    )
     return moved

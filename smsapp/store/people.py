@@ -50,7 +50,7 @@ class EndedSession(Base):
     expires_at: Mapped[dt.datetime]
 
 
-class Trail(Base):
+class AuditEntry(Base):
     """One line of the audit trail: who did what to what, when."""
 
     __tablename__ = "trail"
@@ -127,27 +127,29 @@ def invited(session: Session, now: dt.datetime) -> set[int]:
 
 def trail(
     session: Session, person_id: int | None = None, action: str = "", before: int | None = None, limit: int = 50
-) -> list[Trail]:
+) -> list[AuditEntry]:
     """Return lines of the trail, newest first, older than line `before`."""
-    found = sa.select(Trail).order_by(Trail.id.desc()).limit(limit)
+    found = sa.select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
     if person_id is not None:
-        found = found.where(Trail.person_id == person_id)
+        found = found.where(AuditEntry.person_id == person_id)
     if action:
-        found = found.where(Trail.action == action)
+        found = found.where(AuditEntry.action == action)
     if before is not None:
-        found = found.where(Trail.id < before)
+        found = found.where(AuditEntry.id < before)
     return list(session.scalars(found))
 
 
 def times(session: Session, person_id: int, action: str, since: dt.datetime) -> int:
     """Return how often this person did this since then."""
-    lines = sa.select(sa.func.count()).where(Trail.person_id == person_id, Trail.action == action, Trail.at > since)
+    lines = sa.select(sa.func.count()).where(
+        AuditEntry.person_id == person_id, AuditEntry.action == action, AuditEntry.at > since
+    )
     return session.scalar(lines) or 0
 
 
-def trail_actions(session: Session) -> list[str]:
+def audit_actions(session: Session) -> list[str]:
     """Return the actions that occur in the trail, by a walk along the index instead of a scan."""
-    first = sa.select(sa.func.min(Trail.action).label("action")).cte("steps", recursive=True)
-    following = sa.select(sa.func.min(Trail.action)).where(Trail.action > first.c.action).scalar_subquery()
+    first = sa.select(sa.func.min(AuditEntry.action).label("action")).cte("steps", recursive=True)
+    following = sa.select(sa.func.min(AuditEntry.action)).where(AuditEntry.action > first.c.action).scalar_subquery()
     steps = first.union_all(sa.select(following).where(first.c.action.is_not(None)))
     return list(session.scalars(sa.select(steps.c.action).where(steps.c.action.is_not(None))))

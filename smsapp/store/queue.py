@@ -21,13 +21,13 @@ from rq.serializers import JSONSerializer
 from rq_scheduler import Scheduler
 
 EXTENSION = "smsapp.queue"
-SEND, NEWS, UPLOADS, CHORES = "send", "news", "uploads", "chores"
+SEND, NEWS, UPLOADS, PERIODIC = "send", "news", "uploads", "chores"
 """Sender lanes; receipts and replies; what apps report; imports, sweeps and everything slow."""
-QUEUES = (SEND, NEWS, UPLOADS, CHORES)
+QUEUES = (SEND, NEWS, UPLOADS, PERIODIC)
 TASKS = "smsapp.jobs.tasks."
 TIMEOUT = 3600
 
-Away = redis.RedisError
+QueueDown = redis.RedisError
 """Redis does not answer."""
 WRITE_PROBE, WRITE_PROBE_SECONDS = "smsapp:write-probe", 60
 """A key that is set to see whether Redis takes writes: a full or read-only one still answers a ping."""
@@ -87,10 +87,10 @@ def queue(name: str) -> Queue:
 
 
 def scheduler() -> Scheduler:
-    return Scheduler(queue_name=CHORES, connection=connection(), job_class=TaskJob)
+    return Scheduler(queue_name=PERIODIC, connection=connection(), job_class=TaskJob)
 
 
-def ring(name: str, task: str, *args: Any) -> bool:
+def enqueue(name: str, task: str, *args: Any) -> bool:
     """Ask a worker to run `smsapp.jobs.tasks.<task>` soon; False if Redis did not take it."""
     try:
         queue(name).enqueue_call(TASKS + task, args=args, result_ttl=0, failure_ttl=86_400)
@@ -100,7 +100,7 @@ def ring(name: str, task: str, *args: Any) -> bool:
     return True
 
 
-def ring_once(name: str, task: str, *args: Any) -> bool:
+def enqueue_unless_waiting(name: str, task: str, *args: Any) -> bool:
     """Ring unless a ring of this queue waits already, or somebody attends to this task: they find this work too."""
     try:
         # One look for both: the list of an empty queue does not exist.
@@ -108,13 +108,13 @@ def ring_once(name: str, task: str, *args: Any) -> bool:
             return True
     except redis.RedisError:
         return False
-    return ring(name, task, *args)
+    return enqueue(name, task, *args)
 
 
 ATTENDED, ATTENDED_SECONDS = "smsapp:attended:", 5
 
 
-def attend(task: str, *, again: bool = False) -> bool:
+def claim_polling(task: str, *, again: bool = False) -> bool:
     """Say that nobody needs to ring for this task for some seconds; False if somebody else has said so.
 
     `again` goes on with what we have said. Without Redis everybody attends.
@@ -125,7 +125,7 @@ def attend(task: str, *, again: bool = False) -> bool:
         return True
 
 
-def leave(task: str) -> None:
+def release_polling(task: str) -> None:
     """From now on this task has to be rung for."""
     try:
         connection().delete(ATTENDED + task)
@@ -144,7 +144,7 @@ def waits(name: str) -> bool:
 HEARD, HEARD_SECONDS = "smsapp:heard:", 60
 
 
-def hears(listener: str, name: str) -> bool:
+def queue_grew(listener: str, name: str) -> bool:
     """Say whether more rings of this queue wait than when last asked; of several with one name one listener hears it.
 
     False if Redis does not answer.
@@ -157,34 +157,34 @@ def hears(listener: str, name: str) -> bool:
     return waiting > int(known or 0)
 
 
-def ring_at(when: dt.datetime, name: str, task: str, *args: Any, ring_id: str) -> bool:
-    """Ask rq-scheduler to ring then; the same `ring_id` again moves the entry, it does not double."""
+def enqueue_at(when: dt.datetime, name: str, task: str, *args: Any, job_id: str) -> bool:
+    """Ask rq-scheduler to ring then; the same `job_id` again moves the entry, it does not double."""
     try:
         # rq-scheduler compares naive UTC.
         scheduler().schedule(
             when.astimezone(dt.UTC).replace(tzinfo=None),
             TASKS + task,
             args=list(args),
-            id=ring_id,
+            id=job_id,
             queue_name=name,
             result_ttl=0,
             timeout=TIMEOUT,
         )
     except redis.RedisError as error:
-        log.warning("ring_at.lost task=%s error=%s", task, type(error).__name__)
+        log.warning("enqueue_at.lost task=%s error=%s", task, type(error).__name__)
         return False
     return True
 
 
-def take_back(ring_id: str) -> None:
+def cancel_scheduled(job_id: str) -> None:
     """Remove a later ring; nothing happens if there is none. The job's own key goes too."""
     try:
-        scheduler().cancel(ring_id)
-        TaskJob.fetch(ring_id, connection=connection()).delete()
+        scheduler().cancel(job_id)
+        TaskJob.fetch(job_id, connection=connection()).delete()
     except NoSuchJobError:
         pass
     except redis.RedisError as error:
-        log.warning("take_back.lost ring=%s error=%s", ring_id, type(error).__name__)
+        log.warning("take_back.lost ring=%s error=%s", job_id, type(error).__name__)
 
 
 # -- rings that come back, and who listens ----------------------------------------------------------------------------
@@ -194,7 +194,7 @@ STILL_WAITING = dt.timedelta(minutes=10)
 ALIVE_KEY, ALIVE_SECONDS = "smsapp:scheduler", 15
 
 
-class Timekeeper(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
+class PeriodicScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
     """rq-scheduler, except that rings of one chore do not pile up while no worker listens."""
 
     def get_queue_for_job(self, job: Job) -> Queue:
@@ -221,26 +221,26 @@ class Timekeeper(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
                 self.remove_lock()
 
 
-def timekeeper() -> Timekeeper:
-    return Timekeeper(queue_name=CHORES, connection=connection(), interval=1, job_class=TaskJob)
+def periodic_scheduler() -> PeriodicScheduler:
+    return PeriodicScheduler(queue_name=PERIODIC, connection=connection(), interval=1, job_class=TaskJob)
 
 
-def keep_chores(chores: Mapping[str, tuple[str, str, int]]) -> tuple[int, int]:
+def sync_periodic_tasks(chores: Mapping[str, tuple[str, str, int]]) -> tuple[int, int]:
     """Bring the scheduler's chores in line: {ring id: (queue, task, seconds)}; return (added, removed).
 
     Ids begin with "chore-" and are made from the content, so what is there under the same id is left alone.
     Raises redis.RedisError.
     """
-    keeper = timekeeper()
+    keeper = periodic_scheduler()
     there = {job.id for job in keeper.get_jobs() if job.id.startswith("chore-")}
-    for ring_id in there - chores.keys():
-        take_back(ring_id)
-    for ring_id in chores.keys() - there:
-        name, task, every = chores[ring_id]
+    for job_id in there - chores.keys():
+        cancel_scheduled(job_id)
+    for job_id in chores.keys() - there:
+        name, task, every = chores[job_id]
         keeper.schedule(
             dt.datetime.now(dt.UTC).replace(tzinfo=None),
             TASKS + task,
-            id=ring_id,
+            id=job_id,
             queue_name=name,
             interval=every,
             result_ttl=-1,
@@ -250,7 +250,7 @@ def keep_chores(chores: Mapping[str, tuple[str, str, int]]) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Pulse:
+class QueueHealth:
     """What answers behind the queue."""
 
     answers: bool
@@ -271,12 +271,12 @@ def _takes_writes(client: redis.Redis) -> bool:
         return False
 
 
-def pulse() -> Pulse:
+def queue_health() -> QueueHealth:
     """Return who listens. Never raises for a Redis that does not answer."""
     try:
         client = connection()
         queues = [queue(name) for name in QUEUES]
-        return Pulse(
+        return QueueHealth(
             answers=bool(client.ping()),
             takes_writes=_takes_writes(client),
             workers=Worker.count(connection=client),
@@ -285,4 +285,4 @@ def pulse() -> Pulse:
             failed=sum(one.failed_job_registry.count for one in queues),
         )
     except redis.RedisError:
-        return Pulse(answers=False)
+        return QueueHealth(answers=False)

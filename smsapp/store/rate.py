@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 
 import redis
 
-from smsapp.store.queue import Away, connection
+from smsapp.store.queue import QueueDown, connection
 
 BURST = 0.1
 """Seconds' worth of messages that may leave at once after a pause; else they are evenly spaced. The rate holds anyway,
 but workers wake late, and what they are late with must not be lost."""
-SILENT_FOR = 10.0
+HEARTBEAT_TIMEOUT = 10.0
 """Seconds after which the requests of a lane that says nothing no longer count: it is dead."""
 HEARTBEAT = 2.0
 """Seconds a lane that has requests out is silent at most."""
@@ -123,7 +123,7 @@ return {granted, whole(wait)}
 """
 
 
-class Shared:
+class SharedRateLimiter:
     """One lane's part in a channel's rate, which all lanes share through Redis; made in an application context."""
 
     def __init__(self, channel_id: int, rate: float, lane: str) -> None:
@@ -136,15 +136,15 @@ class Shared:
         """Say what is out and what was answered since the last time; ask for requests of these sizes, in this order.
 
         Returns how many of them may leave now, and the seconds after which to ask for the rest. `now`: as Redis would
-        tell it. Raises RateUnknown if there is nobody to ask.
+        tell it. Raises RateLimiterDown if there is nobody to ask.
         """
-        fixed = (round(now * 1e6), round(SILENT_FOR * 1e6), round(BURST * 1e6))
+        fixed = (round(now * 1e6), round(HEARTBEAT_TIMEOUT * 1e6), round(BURST * 1e6))
         granted, wait = self.script(keys=self.keys, args=[self.lane, self.rate, out, answered, *fixed, *sizes])
         return int(granted), int(wait) / 1e6
 
 
 @dataclass
-class Alone:
+class LocalRateLimiter:
     """What a lane keeps to while nobody can be asked: its share of the rate, counted in the same way.
 
     Nothing leaves in the first second, for that one may be full already. A request larger than the share takes the time
@@ -185,15 +185,15 @@ def _pace(channel_id: int) -> str:
 
 
 def in_use(channel_id: int) -> float:
-    """Return the messages per second that left lately, over all workers. Raises RateUnknown if nobody can be asked."""
+    """Return the messages per second that left lately, over all workers. Raises RateLimiterDown."""
     second, _ = connection().time()
     counts = connection().mget([f"{_pace(channel_id)}{second - ago}" for ago in range(1, LOOKED_BACK + 1)])
     return sum(int(count or 0) for count in counts) / LOOKED_BACK
 
 
-RateUnknown = Away
+RateLimiterDown = QueueDown
 
 
-def ask_again(error: RateUnknown) -> float:
+def ask_again(error: RateLimiterDown) -> float:
     """Return the seconds until the next question after one that failed."""
     return ASK_AGAIN_TIMED_OUT if isinstance(error, redis.TimeoutError) else ASK_AGAIN

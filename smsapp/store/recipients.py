@@ -18,7 +18,7 @@ from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBuck
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class PhoneQuery:
     """The number a person looks for: whole (E.164), or its last digits."""
 
     phone: str = field(default="", repr=False)
@@ -31,7 +31,7 @@ class Sought:
         return [column.like(f"%{self.ending}")] if self.ending else []
 
 
-ANYBODY = Sought()
+ANYBODY = PhoneQuery()
 PACE_SPANS = (0, *(unit * 10**power for power in range(1, 6) for unit in (1, 2, 5)))
 """How many messages before the newest answer the pace looks at when it was answered."""
 
@@ -39,13 +39,13 @@ PACE_SPANS = (0, *(unit * 10**power for power in range(1, 6) for unit in (1, 2, 
 def _in_flight() -> sa.ColumnElement[bool]:
     return sa.exists().where(
         Batch.run_id == Message.run_id,
-        Batch.state == BatchState.HANDED,
+        Batch.state == BatchState.CLAIMED,
         Message.seq.between(Batch.lo, Batch.hi),
     )
 
 
 STATE_NOW = sa.case(
-    (sa.and_(Message.status == Status.QUEUED, _in_flight()), int(Status.HANDED)), else_=Message.status
+    (sa.and_(Message.status == Status.QUEUED, _in_flight()), int(Status.IN_FLIGHT)), else_=Message.status
 ).label("state_now")
 
 
@@ -58,18 +58,18 @@ def _in_states(session: Session, states: frozenset[Status], run_id: int) -> list
         return []
     if states == {Status.QUEUED}:
         return [Message.status == Status.QUEUED, ~_in_flight()]
-    if states == {Status.HANDED}:
+    if states == {Status.IN_FLIGHT}:
         # Few batches are out at any moment: do not ask every waiting message whether it is in one of them.
         out = sa.select(sa.func.min(Batch.lo), sa.func.max(Batch.hi)).where(
-            Batch.run_id == run_id, Batch.state == BatchState.HANDED
+            Batch.run_id == run_id, Batch.state == BatchState.CLAIMED
         )
         lo, hi = session.execute(out).one()
         return [Message.status == Status.QUEUED, Message.seq.between(lo or 0, hi or 0), _in_flight()]
-    return [Message.status.in_(sorted(states - {Status.HANDED}))]
+    return [Message.status.in_(sorted(states - {Status.IN_FLIGHT}))]
 
 
 def _messages(
-    session: Session, run_id: int, group: Group, sought: Sought, after: int, limit: int, *, last_try: bool = False
+    session: Session, run_id: int, group: Group, sought: PhoneQuery, after: int, limit: int, *, last_try: bool = False
 ) -> list[Recipient]:
     if not group.states:
         return []
@@ -98,7 +98,9 @@ def _messages(
     ]  # fmt: skip
 
 
-def _left_out(session: Session, run_id: int, group: Group, sought: Sought, after: int, limit: int) -> list[Recipient]:
+def _left_out(
+    session: Session, run_id: int, group: Group, sought: PhoneQuery, after: int, limit: int
+) -> list[Recipient]:
     if not group.left:
         return []
     name = session.scalar(
@@ -127,7 +129,7 @@ def page(
     session: Session,
     run_ids: Sequence[int],
     group: Group,
-    sought: Sought = ANYBODY,
+    sought: PhoneQuery = ANYBODY,
     after: Place | None = None,
     limit: int = 50,
     *,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.store.channel_health import HOUR, ChannelHour
 from smsapp.store.codes import UnknownCode
 from smsapp.store.imports import Import
@@ -22,7 +22,7 @@ from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import EXCLUDED, WAS, Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
 from smsapp.store.segments import Segment, SegmentMember
 
-ANSWERED = (Check.OK, Check.REFUSED, Check.UNCLEAR)
+ANSWERED = (CallResult.OK, CallResult.REFUSED, CallResult.OUTCOME_UNKNOWN)
 """Results after which a message has an answer; after the others it is queued again."""
 
 
@@ -31,7 +31,7 @@ class RunRows:
     """What the rows of one run add up to."""
 
     tallies: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(state, reason) -> people, as in the table `tally`; "handed" are queued ones whose batch is handed out."""
+    """(state, reason) -> people, as in the table `tally`; "in_flight" are queued ones whose batch is handed out."""
     planned: int = 0
     parts: int = 0
     """Of accepted messages."""
@@ -50,24 +50,26 @@ def of_run(session: Session, run_id: int) -> RunRows:
     """Count one run's messages and exclusions."""
     found = RunRows()
     reason = sa.func.coalesce(Message.reason, "").label("why")
-    in_flight = sa.exists().where(
-        Batch.run_id == run_id, Batch.state == BatchState.HANDED, Message.seq.between(Batch.lo, Batch.hi)
+    claimed_batches = sa.exists().where(
+        Batch.run_id == run_id, Batch.state == BatchState.CLAIMED, Message.seq.between(Batch.lo, Batch.hi)
     )
-    handed = sa.case((Message.status == Status.QUEUED, sa.case((in_flight, 1), else_=0)), else_=0).label("handed")
+    in_flight = sa.case((Message.status == Status.QUEUED, sa.case((claimed_batches, 1), else_=0)), else_=0).label(
+        "in_flight"
+    )
     rows = session.execute(
         sa.select(
             Message.status,
             reason,
-            handed,
+            in_flight,
             sa.func.count(),
             sa.func.coalesce(sa.func.sum(Message.parts), 0),
             sa.func.count(Message.parts),
         )
         .where(Message.run_id == run_id)
-        .group_by(Message.status, sa.text("why"), sa.text("handed"))
+        .group_by(Message.status, sa.text("why"), sa.text("in_flight"))
     )
     for status, why, out, n, parts, with_parts in rows:
-        found.tallies[Status.HANDED.name.lower() if out else Status(status).name.lower(), why] += n
+        found.tallies[Status.IN_FLIGHT.name.lower() if out else Status(status).name.lower(), why] += n
         found.planned += n
         if status in ACCEPTED_STATES:
             found.parts += int(parts)
@@ -121,9 +123,9 @@ def broken_batches(session: Session, run: Run) -> list[str]:
     wrong = {
         "done with messages still queued": sa.and_(Batch.state == BatchState.DONE, queued),
         "handed out to nobody": sa.and_(
-            Batch.state == BatchState.HANDED, sa.or_(Batch.claim == "", Batch.lease_until.is_(None))
+            Batch.state == BatchState.CLAIMED, sa.or_(Batch.claim == "", Batch.lease_until.is_(None))
         ),
-        "claimed though it is not handed out": sa.and_(Batch.state != BatchState.HANDED, Batch.claim != ""),
+        "claimed though it is not handed out": sa.and_(Batch.state != BatchState.CLAIMED, Batch.claim != ""),
     }
     if run.finished_at is not None:
         wrong["open though the run is over"] = Batch.state != BatchState.DONE

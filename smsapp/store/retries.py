@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import RETRIABLE
 from smsapp.store.contacts import Contact
-from smsapp.store.ledger import Changes, name, shift
+from smsapp.store.ledger import Changes, add_to_tallies, tally_key
 from smsapp.store.runs import WAS, Message, Run, Tally
 
 
 def left(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
     """Return how many failed messages of each run can be tried again and have not been, from the tallies."""
-    failed = [name(status) for status in FAILED_STATES]
+    failed = [tally_key(status) for status in FAILED_STATES]
     worth = Tally.reason.in_(sorted(RETRIABLE))
     found: Counter[int] = Counter()
     here = sa.select(Tally.run_id, sa.func.sum(Tally.n)).where(
@@ -94,7 +94,7 @@ def hold_still(session: Session, run_id: int) -> None:
 
 def note_where_they_were(session: Session, run_id: int, first: int) -> None:
     """Write into the run's tallies where its people are in the run it repeats."""
-    shift(session, run_id, where_they_are(session, run_id, first))
+    add_to_tallies(session, run_id, where_they_are(session, run_id, first))
 
 
 def where_they_are(session: Session, run_id: int, first: int) -> Changes:
@@ -108,7 +108,7 @@ def where_they_are(session: Session, run_id: int, first: int) -> Changes:
         .where(again.run_id == run_id)
         .group_by(before.status, sa.text("why"))
     )
-    return Counter({(WAS + name(Status(status)), why): n for status, why, n in rows})
+    return Counter({(WAS + tally_key(Status(status)), why): n for status, why, n in rows})
 
 
 def tallied(session: Session, run_id: int) -> Changes:

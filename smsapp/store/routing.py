@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
-from smsapp.domain.outcome import ELSEWHERE
+from smsapp.domain.outcome import FAILOVER_OUTCOMES
 from smsapp.domain.run import CancelReason, RunState
 from smsapp.store.db import changed
 from smsapp.store.freezing import cut_into_batches, ensure_partition
-from smsapp.store.ledger import cancel_rest, name, shift
+from smsapp.store.ledger import add_to_tallies, cancel_rest, tally_key
 from smsapp.store.numbers import is_abroad, is_special
 from smsapp.store.retries import note_where_they_were, repeated
 from smsapp.store.runs import Message, Run, Tally
@@ -35,7 +35,7 @@ class Reach:
 
 
 _TAKEN_BACK = sa.and_(Message.status == Status.CANCELLED, Message.reason == CancelReason.REROUTED)
-_REFUSED = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(ELSEWHERE)))
+_REFUSED = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(FAILOVER_OUTCOMES)))
 
 
 def _movable(run_id: int, reach: Reach) -> list[sa.ColumnElement[bool]]:
@@ -54,8 +54,8 @@ def is_out_of_reach(session: Session, run_id: int, reach: Reach) -> bool:
 
 def refusals(session: Session, run_id: int) -> tuple[int, int]:
     """Return how many messages the channel refused for reasons that lie with it, and how many it took."""
-    lies_there = sa.and_(Tally.state == name(Status.REFUSED), Tally.reason.in_(sorted(ELSEWHERE)))
-    took = Tally.state.in_([name(status) for status in ACCEPTED_STATES])
+    lies_there = sa.and_(Tally.state == tally_key(Status.REFUSED), Tally.reason.in_(sorted(FAILOVER_OUTCOMES)))
+    took = Tally.state.in_([tally_key(status) for status in ACCEPTED_STATES])
     counted = sa.select(
         sa.func.coalesce(sa.func.sum(sa.case((lies_there, Tally.n), else_=0)), 0),
         sa.func.coalesce(sa.func.sum(sa.case((took, Tally.n), else_=0)), 0),
@@ -69,7 +69,7 @@ def is_moved(session: Session, run_id: int) -> bool:
     return bool(session.scalar(sa.select(sa.exists().where(Run.repeats == run_id, Run.routed != ""))))
 
 
-def take_back(session: Session, run_id: int, reach: Reach) -> bool:
+def reclaim_movable(session: Session, run_id: int, reach: Reach) -> bool:
     """Take back what nobody has claimed, and hold still what was refused; True if anything can go elsewhere.
 
     What is in flight stays, and so does whatever is unconfirmed.
@@ -113,18 +113,18 @@ def take_over(session: Session, first: int, run_id: int, batch_size: int, reach:
     ).where(*_movable(first, reach))
     columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
     n = changed(session, sa.insert(Message).from_select(columns, chosen))
-    shift(session, run_id, {(name(Status.QUEUED), ""): n})
+    add_to_tallies(session, run_id, {(tally_key(Status.QUEUED), ""): n})
     note_where_they_were(session, run_id, first)
     cut_into_batches(session, run_id, n, batch_size)
     left = sa.update(Message).where(Message.run_id == first, _TAKEN_BACK, ~repeated(first))
     out_of_reach = changed(session, left.values(reason=CancelReason.NOT_ALLOWED_ELSEWHERE))
     before, after = CancelReason.REROUTED, CancelReason.NOT_ALLOWED_ELSEWHERE
-    cancelled = name(Status.CANCELLED)
-    shift(session, first, {(cancelled, before): -out_of_reach, (cancelled, after): out_of_reach})
+    cancelled = tally_key(Status.CANCELLED)
+    add_to_tallies(session, first, {(cancelled, before): -out_of_reach, (cancelled, after): out_of_reach})
     return n
 
 
-def stay(session: Session, run_id: int, why: str) -> bool:
+def pin(session: Session, run_id: int, why: str) -> bool:
     """Note why the automation leaves a run that is not over on its channel; a person's word stands until taken back."""
-    statement = sa.update(Run).where(Run.id == run_id, Run.finished_at.is_(None), Run.stays != why)
-    return changed(session, statement.values(stays=why)) == 1
+    statement = sa.update(Run).where(Run.id == run_id, Run.finished_at.is_(None), Run.pinned != why)
+    return changed(session, statement.values(pinned=why)) == 1

@@ -28,7 +28,7 @@ PARTITIONED = {"postgresql_partition_by": "RANGE (run_id)", "sqlite_with_rowid":
 
 class BatchState(enum.IntEnum):
     READY = 0
-    HANDED = 1
+    CLAIMED = 1
     DONE = 2
 
 
@@ -61,7 +61,7 @@ class Run(Base):
     """Why the messages came here from the channel of the run this one repeats: a HoldReason or a FailoverReason."""
     routed_by: Mapped[str] = mapped_column(sa.String(120), default="")
     """Who decided that; "" = the automation."""
-    stays: Mapped[str] = mapped_column(sa.String(40), default="")
+    pinned: Mapped[str] = mapped_column(sa.String(40), default="")
     """Why the automation leaves this run on its channel: a PinReason, or ""."""
     troubled_at: Mapped[dt.datetime | None]
     """Since when the channel has taken nothing; empty once it takes something, or something else holds the run."""

@@ -105,7 +105,7 @@ def needed_by(session: Session, segment_id: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedSegment:
     """One line of the list of segments."""
 
     segment: Segment
@@ -114,7 +114,7 @@ class Listed:
     """How many campaigns were or will be sent to it."""
 
 
-def listed(search: str) -> list[Listed]:
+def listed(search: str) -> list[ListedSegment]:
     """Return the segments whose names contain `search`, newest first."""
     used = (
         sa.select(Campaign.segment_id, sa.func.count().label("n"))
@@ -130,7 +130,9 @@ def listed(search: str) -> list[Listed]:
     )
     if search.strip():
         found = found.where(Segment.name.icontains(search.strip(), autoescape=True))
-    return [Listed(segment, creator, campaigns) for segment, creator, campaigns in current_session().execute(found)]
+    return [
+        ListedSegment(segment, creator, campaigns) for segment, creator, campaigns in current_session().execute(found)
+    ]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from smsapp.store.db import Base, BigId, changed, upsert
 from smsapp.store.runs import ProviderRef
 
 
-class StrayReceipt(Base):
+class UnmatchedReceipt(Base):
     """A receipt that names no message of ours; `at` is when it came (last), so it grows with the id."""
 
     __tablename__ = "stray_receipt"
@@ -37,7 +37,7 @@ class StrayReceipt(Base):
 
 SAME = ("channel_id", "provider_ref", "ref", "phone", "news", "code")
 """What makes two strays the same one."""
-_REPLACED = sa.delete(StrayReceipt).where(*(getattr(StrayReceipt, name) == sa.bindparam(name) for name in SAME))
+_REPLACED = sa.delete(UnmatchedReceipt).where(*(getattr(UnmatchedReceipt, name) == sa.bindparam(name) for name in SAME))
 
 
 def keep(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -> None:
@@ -50,25 +50,27 @@ def keep(session: Session, strays: Sequence[dict[str, Any]], now: dt.datetime) -
         return
     rows = {tuple(stray[name] for name in SAME): {**stray, "at": now} for stray in strays}
     session.connection().execute(_REPLACED, [dict(zip(SAME, key, strict=True)) for key in rows])
-    session.connection().execute(upsert(StrayReceipt).on_conflict_do_nothing(), list(rows.values()))
+    session.connection().execute(upsert(UnmatchedReceipt).on_conflict_do_nothing(), list(rows.values()))
 
 
 def has_some(session: Session, channel_ids: Iterable[int], since: dt.datetime) -> bool:
     """Say whether the latest stray of any of these channels came after this moment."""
-    latest = sa.select(StrayReceipt.at).order_by(StrayReceipt.id.desc()).limit(1)
-    ats = (session.scalar(latest.where(StrayReceipt.channel_id == channel_id)) for channel_id in sorted(channel_ids))
+    latest = sa.select(UnmatchedReceipt.at).order_by(UnmatchedReceipt.id.desc()).limit(1)
+    ats = (
+        session.scalar(latest.where(UnmatchedReceipt.channel_id == channel_id)) for channel_id in sorted(channel_ids)
+    )
     return any(at is not None and at > since for at in ats)
 
 
-def placed(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[StrayReceipt]:
+def placed(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[UnmatchedReceipt]:
     """Return strays that came after this moment and behind this id whose provider's id leads to a message by now."""
     leads = sa.exists().where(
-        ProviderRef.channel_id == StrayReceipt.channel_id,
-        ProviderRef.ref == StrayReceipt.provider_ref,
-        _may_be_same(ProviderRef.phone, StrayReceipt.phone),
+        ProviderRef.channel_id == UnmatchedReceipt.channel_id,
+        ProviderRef.ref == UnmatchedReceipt.provider_ref,
+        _may_be_same(ProviderRef.phone, UnmatchedReceipt.phone),
     )
-    chosen = sa.select(StrayReceipt).where(StrayReceipt.at > since, StrayReceipt.provider_ref != "", leads)
-    return session.scalars(chosen.where(StrayReceipt.id > after).order_by(StrayReceipt.id).limit(limit)).all()
+    chosen = sa.select(UnmatchedReceipt).where(UnmatchedReceipt.at > since, UnmatchedReceipt.provider_ref != "", leads)
+    return session.scalars(chosen.where(UnmatchedReceipt.id > after).order_by(UnmatchedReceipt.id).limit(limit)).all()
 
 
 def _may_be_same(phone: Any, named: Any) -> Any:
@@ -79,43 +81,43 @@ def _may_be_same(phone: Any, named: Any) -> Any:
 
 def page(
     session: Session, *, channel_id: int | None, ref: str, before: int | None, limit: int
-) -> Sequence[StrayReceipt]:
+) -> Sequence[UnmatchedReceipt]:
     """Return strays below the id `before`, newest first; only this channel's, only those with this very id.
 
     `ref` is our reference or the provider's id. Each is looked for alone: it has an index of its own in this order.
     """
-    chosen = sa.select(StrayReceipt).order_by(StrayReceipt.id.desc()).limit(limit)
+    chosen = sa.select(UnmatchedReceipt).order_by(UnmatchedReceipt.id.desc()).limit(limit)
     if channel_id is not None:
-        chosen = chosen.where(StrayReceipt.channel_id == channel_id)
+        chosen = chosen.where(UnmatchedReceipt.channel_id == channel_id)
     if before is not None:
-        chosen = chosen.where(StrayReceipt.id < before)
+        chosen = chosen.where(UnmatchedReceipt.id < before)
     if not ref:
         return session.scalars(chosen).all()
-    sides = (StrayReceipt.ref, StrayReceipt.provider_ref)
+    sides = (UnmatchedReceipt.ref, UnmatchedReceipt.provider_ref)
     found = {one.id: one for side in sides for one in session.scalars(chosen.where(side == ref))}
     return [found[one] for one in sorted(found, reverse=True)[:limit]]
 
 
 def seen(session: Session, channel_id: int, most: int) -> Sequence[dt.datetime]:
     """Return when the channel's latest strays came, newest first."""
-    chosen = sa.select(StrayReceipt.at).where(StrayReceipt.channel_id == channel_id)
-    return session.scalars(chosen.order_by(StrayReceipt.id.desc()).limit(most)).all()
+    chosen = sa.select(UnmatchedReceipt.at).where(UnmatchedReceipt.channel_id == channel_id)
+    return session.scalars(chosen.order_by(UnmatchedReceipt.id.desc()).limit(most)).all()
 
 
 def forget(session: Session, ids: Sequence[int]) -> None:
     if ids:
-        changed(session, sa.delete(StrayReceipt).where(StrayReceipt.id.in_(ids)))
+        changed(session, sa.delete(UnmatchedReceipt).where(UnmatchedReceipt.id.in_(ids)))
 
 
 def forget_old(session: Session, before: dt.datetime, limit: int) -> int:
     """Remove up to `limit` strays older than this moment; return how many went."""
-    old = sa.select(StrayReceipt.id).where(StrayReceipt.at < before).order_by(StrayReceipt.at).limit(limit)
-    return changed(session, sa.delete(StrayReceipt).where(StrayReceipt.id.in_(old)))
+    old = sa.select(UnmatchedReceipt.id).where(UnmatchedReceipt.at < before).order_by(UnmatchedReceipt.at).limit(limit)
+    return changed(session, sa.delete(UnmatchedReceipt).where(UnmatchedReceipt.id.in_(old)))
 
 
 def forget_beyond(session: Session, channel_id: int, most: int, limit: int) -> int:
     """Remove up to `limit` of the channel's strays that are older than its latest `most`; return how many went."""
-    mine = sa.select(StrayReceipt.id).where(StrayReceipt.channel_id == channel_id)
-    bound = mine.order_by(StrayReceipt.id.desc()).offset(most).limit(1).scalar_subquery()
-    beyond = mine.where(StrayReceipt.id <= bound).order_by(StrayReceipt.id).limit(limit)
-    return changed(session, sa.delete(StrayReceipt).where(StrayReceipt.id.in_(beyond)))
+    mine = sa.select(UnmatchedReceipt.id).where(UnmatchedReceipt.channel_id == channel_id)
+    bound = mine.order_by(UnmatchedReceipt.id.desc()).offset(most).limit(1).scalar_subquery()
+    beyond = mine.where(UnmatchedReceipt.id <= bound).order_by(UnmatchedReceipt.id).limit(limit)
+    return changed(session, sa.delete(UnmatchedReceipt).where(UnmatchedReceipt.id.in_(beyond)))

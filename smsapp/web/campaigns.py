@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.campaign import Action, Sort, Status, Tab, may
-from smsapp.domain.errors import Outrun, Problem, Refusal
+from smsapp.domain.errors import Conflict, Problem, Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.sms_template import variables
 from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, health, segments, setup
@@ -21,8 +21,8 @@ from smsapp.services import campaign_review as reviews
 from smsapp.services import sms_templates as templates
 from smsapp.services import variables as choosing
 from smsapp.services.campaign_list import Line, Wanted
-from smsapp.services.campaign_review import Look
-from smsapp.services.campaigns import Draft, Overtaken
+from smsapp.services.campaign_review import DraftPreview
+from smsapp.services.campaigns import Draft, EditConflict
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, put_draft_problems, read_mapping
 from smsapp.web.guard import needs
@@ -75,7 +75,7 @@ def index() -> Response:
         may_administer=guard.may(Role.ADMINISTRATOR),
         setup=setup.setup() if not found.lines else None,
         default_zone=campaigns.blank().schedule.zone,
-        in_doubt=doubts.total(),
+        unconfirmed=doubts.total(),
     )
 
 
@@ -120,7 +120,7 @@ def new() -> Response:
 def edit(campaign_id: int) -> Response:
     campaign = campaigns.get(campaign_id)
     if not may(Action.EDIT, Status(campaign.status)):
-        flash(_too_late(Outrun(status=campaign.status)), "warning")
+        flash(_too_late(Conflict(status=campaign.status)), "warning")
         return see_other(url_for("campaigns.show", campaign_id=campaign_id))
     return _form(campaign_id, campaigns.draft_of(campaign), campaign.version)
 
@@ -146,10 +146,10 @@ def _stored(form: CampaignForm, campaign_id: int | None, typed: Draft) -> Respon
             campaign_id = campaigns.create_draft(typed, guard.actor(), clock.now())
         else:
             campaigns.save_draft(campaign_id, form.version.data or 0, typed, guard.actor(), clock.now())
-    except Overtaken as overtaken:
+    except EditConflict as overtaken:
         form.version.data, form.version.raw_data = overtaken.version, None
         return _drawn(form, campaign_id, typed, status=409, saved=overtaken.saved)
-    except Outrun as outrun:
+    except Conflict as outrun:
         flash(_too_late(outrun), "warning")
         return see_other(url_for("campaigns.show", campaign_id=campaign_id))
     except Refusal as refusal:
@@ -205,7 +205,7 @@ def _drawn(
     """Return the form, or the part that htmx asks for, as this draft has it."""
     now = clock.now()
     person = request.form.get("person", "")
-    looked = Look(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0)
+    looked = DraftPreview(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0)
     coverage = looked.coverage if looked.variables else None
     part = request.form.get("part", "")
     missing = put_draft_problems(form, problems)
@@ -256,7 +256,7 @@ def show(campaign_id: int) -> Response:
 def review(campaign_id: int) -> Response:
     campaign = campaigns.get(campaign_id)
     if not may(Action.EDIT, Status(campaign.status)):
-        flash(_too_late(Outrun(status=campaign.status)), "warning")
+        flash(_too_late(Conflict(status=campaign.status)), "warning")
         return see_other(url_for("campaigns.show", campaign_id=campaign_id))
     return _reviewed(campaign_id, confirming=True)
 
@@ -286,7 +286,7 @@ def confirm(campaign_id: int) -> Response:
     version, seen = request.form.get("version", 0, type=inputs.id_), request.form.get("seen", "")
     try:
         status = campaigns.confirm(campaign_id, version, seen, guard.actor(), clock.now())
-    except Outrun as outrun:
+    except Conflict as outrun:
         flash(_too_late(outrun), "warning")
         return see_other(url_for("campaigns.show", campaign_id=campaign_id))
     except Refusal as refusal:
@@ -329,13 +329,13 @@ def stop(campaign_id: int) -> Response:
     if request.method == "POST":
         try:
             campaigns.stop(campaign_id, guard.actor(), clock.now())
-        except Outrun as outrun:
+        except Conflict as outrun:
             flash(_too_late(outrun), "warning")
         else:
             flash(_("“%(name)s” was stopped.", name=campaign.name), "success")
         return see_other(_back())
     if not may(Action.STOP, Status(campaign.status)):
-        flash(_too_late(Outrun(status=campaign.status)), "warning")
+        flash(_too_late(Conflict(status=campaign.status)), "warning")
         return see_other(_back())
     return page("campaigns/stop.html", line=campaign_list.lines([campaign_id])[0], back=_back())
 
@@ -397,6 +397,6 @@ def _back() -> str:
     return path if path.startswith(url_for("campaigns.index")) else url_for("campaigns.index")
 
 
-def _too_late(outrun: Outrun) -> str:
+def _too_late(outrun: Conflict) -> str:
     status = Status(outrun.problems[0].facts["status"])
     return str(_("This is not possible any more: the campaign is “%(status)s” by now.", status=label(status)))

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.outcome import Check
+from smsapp.domain.outcome import CallResult
 from smsapp.domain.people import Role
 from smsapp.services import (
     callback_addresses,
@@ -23,7 +23,7 @@ from smsapp.services import (
     template_sync,
     trials,
 )
-from smsapp.services.trials import Trial
+from smsapp.services.trials import TestResult
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.channels import TestForm, channel_form, test_form
@@ -211,7 +211,7 @@ def check(channel_id: int) -> Response:
     except Refusal as refusal:
         _flash(refusal)
     else:
-        if trial.result is Check.UNTESTED:
+        if trial.result is CallResult.UNTESTED:
             flash(_(trial.said), "warning")
         elif trial.ok:
             flash(_("The account answers.") + _said(trial), "success")
@@ -220,11 +220,11 @@ def check(channel_id: int) -> Response:
     return see_other(url_for("channels.show", channel_id=channel_id))
 
 
-def _told(trial: Trial) -> str:
+def _told(trial: TestResult) -> str:
     return told(trial.result, trial.outcome, trial.code, trial.provider_ref)
 
 
-def _said(trial: Trial) -> str:
+def _said(trial: TestResult) -> str:
     return f" {_(trial.said)}" if trial.said else ""
 
 

@@ -10,7 +10,7 @@ from smsapp.domain.people import Role
 from smsapp.services import clock, contacts, number_searches, proposals, value_sources
 from smsapp.services.proposals import Chosen
 from smsapp.web import guard, inputs
-from smsapp.web.filters import whole_numbers
+from smsapp.web.filters import sees_full_numbers
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece
@@ -28,15 +28,17 @@ REASONS = tuple(Reason)
 def index() -> Response:
     """Contacts, newest first. The search is sent as a form: a phone number does not belong into an address."""
     search = request.form.get("search", "").strip()[:254]
-    if not whole_numbers() and "before" not in request.values:
+    if not sees_full_numbers() and "before" not in request.values:
         number_searches.note_search(search, guard.actor(), clock.now())
-    found = contacts.listed(search, request.values.get("before", type=inputs.long_id), whole_numbers=whole_numbers())
+    found = contacts.listed(
+        search, request.values.get("before", type=inputs.long_id), sees_full_numbers=sees_full_numbers()
+    )
     return page_or_piece(
         "contacts/index.html",
         "contacts/_list.html",
         found=found,
         search=search,
-        whole_numbers=whole_numbers(),
+        sees_full_numbers=sees_full_numbers(),
         numbers=contacts.numbers(found.rows),
         opted_out=contacts.opted_out(found.rows),
         paged="before" in request.values,

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from smsapp.domain.errors import NotFound, Outrun, Refusal
-from smsapp.domain.message import Settle
+from smsapp.domain.errors import Conflict, NotFound, Refusal
+from smsapp.domain.message import Resolution
 from smsapp.domain.people import Role
 from smsapp.services import channels, clock, doubts
 from smsapp.web import guard, inputs
@@ -68,7 +68,7 @@ def show(run_id: int) -> Response:
         cause=cause,
         n=doubtful.causes[cause] if cause else doubtful.n,
         words=words,
-        ways=Settle,
+        ways=Resolution,
         may_decide=guard.may(Role.OPERATOR),
         older=url_for(".show", run_id=run_id, cause=cause or None, after=following) if following else "",
         newer=url_for(".show", run_id=run_id, cause=cause or None) if after else "",
@@ -80,9 +80,9 @@ def show(run_id: int) -> Response:
 def decide(run_id: int) -> Response:
     """Say what a decision means, then carry it out, for the ticked messages or for all of the run."""
     asked = request.values
-    if asked.get("how") not in set(Settle):
+    if asked.get("how") not in set(Resolution):
         abort(404)
-    how, cause = Settle(asked["how"]), asked.get("cause", "")
+    how, cause = Resolution(asked["how"]), asked.get("cause", "")
     seqs = None if asked.get("all") else asked.getlist("seq", type=inputs.id_)
     try:
         doubtful = doubts.of_run(run_id)
@@ -107,7 +107,7 @@ def decide(run_id: int) -> Response:
             seqs=seqs,
             seen=asked.get("seen", type=inputs.id_),
         )
-    except Outrun:
+    except Conflict:
         flash(_("Meanwhile something else is known about them; nothing was changed. Here is how it stands."), "warning")
     except Refusal as refusal:
         flash(sentence(refusal.problems[0]), "danger")
@@ -116,10 +116,10 @@ def decide(run_id: int) -> Response:
     return see_other(back)
 
 
-def _done(how: Settle, n: int) -> str:
-    if how is Settle.SENT:
+def _done(how: Resolution, n: int) -> str:
+    if how is Resolution.COUNT_AS_SENT:
         return str(ngettext("One message counts as sent.", "%(n)s messages count as sent.", n, n=number(n)))
-    if how is Settle.AGAIN:
+    if how is Resolution.RESEND:
         return str(ngettext("One message is sent again.", "%(n)s messages are sent again.", n, n=number(n)))
     return str(ngettext("One message stays unconfirmed.", "%(n)s messages stay unconfirmed.", n, n=number(n)))
 

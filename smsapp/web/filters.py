@@ -25,7 +25,7 @@ NOTHING = "–"
 PERCENT = "0.0%"
 LEAST_SHARE = 0.0005
 """Half of the smallest percentage that is written."""
-CODES = {"audit": "Audit", "result": "Check", "role": "Role"}
+CODES = {"audit": "Audit", "result": "CallResult", "role": "Role"}
 """Details of the trail that hold a code, and the enum it is of."""
 PAGES = {
     "campaign": ("campaigns.show", "campaign_id"),
@@ -115,22 +115,22 @@ def percent(part: float | None, whole: float | None) -> str:
 def figure(value: float) -> str:
     """Return the number a contact's property holds, with separators; masked where it looks like a phone number."""
     plain = str(value)
-    return number(value) if discreet(plain) == plain else discreet(plain)
+    return number(value) if mask_numbers_in(plain) == plain else mask_numbers_in(plain)
 
 
 def masked(number_e164: str | None) -> str:
     """Return a phone number, masked unless the person who reads this page may see numbers."""
     if not number_e164:
         return NOTHING
-    return number_e164 if whole_numbers() else phone.mask(number_e164)
+    return number_e164 if sees_full_numbers() else phone.mask(number_e164)
 
 
-def discreet(text: str) -> str:
+def mask_numbers_in(text: str) -> str:
     """Return a text as it came, the phone numbers in it masked unless the reader may see them."""
-    return text if whole_numbers() else phone.mask_inside(text)
+    return text if sees_full_numbers() else phone.mask_inside(text)
 
 
-def whole_numbers() -> bool:
+def sees_full_numbers() -> bool:
     """Return whether the person who reads this page may see phone numbers."""
     return current_user.is_authenticated and sees_numbers(current_user.role, current_user.sees_numbers)
 
@@ -183,7 +183,7 @@ FILTERS = {
     "number": number,
     "percent": percent,
     "masked": masked,
-    "discreet": discreet,
+    "mask_numbers_in": mask_numbers_in,
     "figure": figure,
     "did": general.did,
     "fact": general.fact,

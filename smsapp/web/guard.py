@@ -18,7 +18,7 @@ from werkzeug.sansio.utils import host_is_trusted
 
 from smsapp.domain.people import Role, reaches
 from smsapp.services import clock, people
-from smsapp.services.people import SignedIn, Sitting
+from smsapp.services.people import LoginSession, SignedIn
 from smsapp.services.trail import Actor
 from smsapp.web import refill, render
 from smsapp.web.forms.people import SignInForm
@@ -65,7 +65,7 @@ limiter = Limiter(get_remote_address, default_limits=[])
 class Reader(UserMixin):  # type: ignore[misc]
     """The signed-in person, as templates and Flask-Login see them."""
 
-    def __init__(self, who: SignedIn, sitting: Sitting) -> None:
+    def __init__(self, who: SignedIn, sitting: LoginSession) -> None:
         self.who, self.sitting = who, sitting
         self.id, self.login, self.name, self.role = who.id, who.login, who.name, who.role
         self.sees_numbers, self.locale = who.sees_numbers, who.locale
@@ -126,9 +126,9 @@ def reader() -> SignedIn:
     return who
 
 
-def sitting() -> Sitting:
+def sitting() -> LoginSession:
     """Return the session the signed-in person is in."""
-    here: Sitting = current_user.sitting
+    here: LoginSession = current_user.sitting
     return here
 
 
@@ -152,7 +152,7 @@ def begin(who: SignedIn) -> None:
     """Start a session for this person; only the chosen language survives from what was before."""
     end()
     session.permanent = True
-    login_user(Reader(who, people.sit_down(clock.now())))
+    login_user(Reader(who, people.start_session(clock.now())))
 
 
 def end() -> None:
@@ -191,7 +191,7 @@ def _load(kept: str) -> Reader | None:
     found = KEPT.fullmatch(kept)
     if found is None:
         return None
-    sitting = Sitting(found["sitting"], dt.datetime.fromtimestamp(int(found["begun"]), dt.UTC))
+    sitting = LoginSession(found["sitting"], dt.datetime.fromtimestamp(int(found["begun"]), dt.UTC))
     who = people.signed_in(int(found["person"]), found["mark"], sitting, address(), clock.now())
     return None if who is None else Reader(who, sitting)
 

@@ -20,7 +20,7 @@ from smsapp.services.import_rows import KeptRow
 from smsapp.services.imports import ImportRow, Preview
 from smsapp.services.tables.formats import DELIMITERS, ENCODINGS, Choice
 from smsapp.web import guard
-from smsapp.web.filters import discreet, whole_numbers
+from smsapp.web.filters import mask_numbers_in, sees_full_numbers
 from smsapp.web.guard import needs, uploads
 from smsapp.web.render import page, page_or_piece, see_other, wants_piece
 from smsapp.words.contacts import in_words, why
@@ -123,8 +123,8 @@ def _as_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
     mine = row.created_by is not None and row.created_by == guard.actor().person_id
     told = ((kept, why(kept.reason, kept.facts)) for kept in rows)
     table = import_rows.table_of(row, (_("Row"), _("Reason")), told)
-    if not (mine or whole_numbers()):
-        table = ([discreet(cell) if isinstance(cell, str) else cell for cell in line] for line in table)
+    if not (mine or sees_full_numbers()):
+        table = ([mask_numbers_in(cell) if isinstance(cell, str) else cell for cell in line] for line in table)
     answer = Response(stream_with_context(csv_text.stream(table)), mimetype="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = f"attachment; filename={name}"
     return answer

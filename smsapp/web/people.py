@@ -247,7 +247,7 @@ def trail() -> Response:
     """Show who did what, newest first."""
     person_id = request.args.get("person", type=inputs.id_)
     action = request.args.get("action", "")
-    found = people.trail_page(person_id, action, request.args.get("before", type=inputs.long_id))
+    found = people.audit_page(person_id, action, request.args.get("before", type=inputs.long_id))
     everybody = people.everybody()
     return page_or_piece(
         "people/trail.html",
@@ -258,5 +258,5 @@ def trail() -> Response:
         action=action,
         people=everybody,
         names={person.id: person.name or person.login for person in everybody},
-        actions=people.trail_actions(),
+        actions=people.audit_actions(),
     )

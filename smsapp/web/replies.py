@@ -12,7 +12,7 @@ from smsapp.domain.people import Role
 from smsapp.services import channels, clock, number_searches, opt_outs, replies, unattributed
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.web import guard, inputs
-from smsapp.web.filters import number, whole_numbers
+from smsapp.web.filters import number, sees_full_numbers
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.replies import AddForm, AssignForm, ConsentForm, DismissForm, NumbersForm
 from smsapp.web.guard import needs, uploads
@@ -178,7 +178,7 @@ def dismiss(reply_id: int) -> Response:
 
 
 def _note_search() -> None:
-    if not whole_numbers() and "before" not in request.form:
+    if not sees_full_numbers() and "before" not in request.form:
         number_searches.note_search(request.form.get("q", ""), guard.actor(), clock.now())
 
 
@@ -188,7 +188,7 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
         words=words,
         before=before,
         limit=PAGE + 1,
-        whole_numbers=whole_numbers(),
+        sees_full_numbers=sees_full_numbers(),
     )
     show = "opt-outs" if only_opt_outs else None
     return page_or_piece(
@@ -200,7 +200,7 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
         channel_names=_channel_names(),
         show=show,
         words=words,
-        whole_numbers=whole_numbers(),
+        sees_full_numbers=sees_full_numbers(),
         last=found[PAGE - 1].id if len(found) > PAGE else None,
         older=url_for(".index", show=show, before=found[PAGE - 1].id) if len(found) > PAGE else "",
         newer=url_for(".index", show=show) if before else "",
@@ -208,7 +208,7 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
 
 
 def _opt_outs(digits: str, before: int | None) -> Response:
-    found = opt_outs.find_page(digits=digits, before=before, limit=PAGE + 1, whole_numbers=whole_numbers())
+    found = opt_outs.find_page(digits=digits, before=before, limit=PAGE + 1, sees_full_numbers=sees_full_numbers())
     return page_or_piece(
         "replies/opt_outs.html",
         "replies/_opt_outs.html",
@@ -216,7 +216,7 @@ def _opt_outs(digits: str, before: int | None) -> Response:
         campaign_names=replies.campaign_names(row.campaign_id for row in found),
         channel_names=_channel_names(),
         words=digits,
-        whole_numbers=whole_numbers(),
+        sees_full_numbers=sees_full_numbers(),
         last=found[PAGE - 1].id if len(found) > PAGE else None,
         older=url_for(".listed", before=found[PAGE - 1].id) if len(found) > PAGE else "",
         newer=url_for(".listed") if before else "",

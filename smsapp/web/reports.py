@@ -15,7 +15,7 @@ from flask_login import current_user
 from markupsafe import Markup
 
 from smsapp.domain import csv_text, phone
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.errors import Refusal
 from smsapp.domain.headline import Sentence
 from smsapp.domain.message import Status
@@ -24,7 +24,7 @@ from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
 from smsapp.services import campaigns, clock, number_searches, reports
 from smsapp.services.reports import Report
 from smsapp.web import guard
-from smsapp.web.filters import ago, discreet, number, when, whole_numbers
+from smsapp.web.filters import ago, mask_numbers_in, number, sees_full_numbers, when
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece
 from smsapp.words import headlines, label, outcomes, sentence
@@ -101,7 +101,7 @@ def _people(campaign_id: int, run_id: int | None, typed: str, problem: str, afte
     following: Place | None = None
     if not problem:
         found, following = reports.people(
-            campaign_id, run_id, chosen, reports.seek(typed, whole_numbers=whole_numbers()), after
+            campaign_id, run_id, chosen, reports.parse_phone_query(typed, sees_full_numbers=sees_full_numbers()), after
         )
     return _summary(report, campaign_id, run_id) | {
         "people": found,
@@ -126,7 +126,7 @@ def _reasons(report: Report, chosen: Group) -> list[tuple[str, str, int]]:
         (state,) = chosen.states
         return [(line.code, words.reason(state, line.code), line.n) for line in report.reasons if line.state is state]
     if chosen.name == "left_out":
-        return [(left, label(left), n) for left in Left if (n := report.funnel.excluded.get(left, 0))]
+        return [(left, label(left), n) for left in ExclusionReason if (n := report.funnel.excluded.get(left, 0))]
     return []
 
 
@@ -163,8 +163,8 @@ def search(campaign_id: int, run_id: int | None) -> Response:
     typed = request.form.get("phone", "").strip()[:40]
     problem = ""
     try:
-        reports.seek(typed, whole_numbers=whole_numbers())
-        if not whole_numbers() and not request.form.get("after"):
+        reports.parse_phone_query(typed, sees_full_numbers=sees_full_numbers())
+        if not sees_full_numbers() and not request.form.get("after"):
             number_searches.note_search(typed, guard.actor(), clock.now())
     except Refusal as refusal:
         problem = sentence(refusal.problems[0])
@@ -180,7 +180,7 @@ def message(campaign_id: int, run_id: int, seq: int) -> Response:
         "reports/message.html",
         "reports/_message.html",
         story=story,
-        text=discreet(story.text),
+        text=mask_numbers_in(story.text),
         words=words,
     )
 
@@ -191,7 +191,7 @@ def message(campaign_id: int, run_id: int, seq: int) -> Response:
 def export(campaign_id: int, run_id: int | None) -> Response:
     """Send the people of a group as CSV, as a stream: its memory does not grow with the campaign."""
     chosen, now = _chosen(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
-    masked = not whole_numbers()
+    masked = not sees_full_numbers()
     chunks = reports.export(campaign_id, run_id, chosen, guard.actor(), now, masked=masked)
     response = Response(stream_with_context(csv_lines(chunks, masked, get_timezone())), content_type=CSV)
     response.headers.set("Content-Disposition", "attachment", filename=_file_name(campaign_id, run_id, chosen, now))
@@ -201,7 +201,7 @@ def export(campaign_id: int, run_id: int | None) -> Response:
 
 def _file_name(campaign_id: int, run_id: int | None, chosen: Group, now: dt.datetime) -> str:
     """Return what a file of these people is called: campaign, run, group and the reader's time."""
-    campaign = discreet(campaigns.get(campaign_id).name or _("Unnamed campaign"))
+    campaign = mask_numbers_in(campaigns.get(campaign_id).name or _("Unnamed campaign"))
     run = [f"{_('Run')} {run_id}"] if run_id else []
     parts = [campaign[:60], *run, str(words.GROUPS[chosen.name]), f"{now.astimezone(get_timezone()):%Y%m%d-%H%M%S}"]
     return NOT_IN_NAMES.sub("_", "-".join(parts)) + ".csv"
@@ -220,7 +220,7 @@ def csv_lines(chunks: Iterable[list[Recipient]], masked: bool, zone: dt.tzinfo) 
     def why(one: Recipient) -> str:
         key = (one.state, one.reason or one.left)
         if key not in reasons:
-            reasons[key] = label(one.left, "Left") if one.left else words.reason(one.state, one.reason)
+            reasons[key] = label(one.left, "ExclusionReason") if one.left else words.reason(one.state, one.reason)
         return reasons[key]
 
     for chunk in chunks:

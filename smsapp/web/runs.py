@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 
-from smsapp.domain.errors import NotFound, Outrun, Refusal
+from smsapp.domain.errors import Conflict, NotFound, Refusal
 from smsapp.domain.people import Role
 from smsapp.services import approvals, clock, drift, reports, retries, routing, sending
 from smsapp.services.reports import Report
@@ -31,7 +31,7 @@ def _done(campaign_id: int, run_id: int, act: Callable[..., Any], said: str) -> 
     _report(campaign_id, run_id)
     try:
         act(run_id, guard.actor(), clock.now())
-    except Outrun:
+    except Conflict:
         flash(_("The run has moved on meanwhile; nothing was changed. Here is how it stands."), "warning")
     except Refusal as refusal:
         flash(" ".join(sentence(problem) for problem in refusal.problems), "danger")
@@ -62,13 +62,13 @@ def route(campaign_id: int, run_id: int) -> Response:
 @bp.post("/stay")
 @needs(Role.OPERATOR)
 def stay(campaign_id: int, run_id: int) -> Response:
-    return _done(campaign_id, run_id, routing.stay, _("It stays on its channel, whatever happens."))
+    return _done(campaign_id, run_id, routing.pin, _("It stays on its channel, whatever happens."))
 
 
 @bp.post("/let-move")
 @needs(Role.OPERATOR)
 def let_move(campaign_id: int, run_id: int) -> Response:
-    return _done(campaign_id, run_id, routing.let_move, _("It may change channels by itself again."))
+    return _done(campaign_id, run_id, routing.unpin, _("It may change channels by itself again."))
 
 
 @bp.route("/accept", methods=["GET", "POST"])
@@ -124,7 +124,7 @@ def ask_to_send_again(campaign_id: int, run_id: int) -> Response:
 def send_again(campaign_id: int, run_id: int) -> Response:
     try:
         retries.send_again(campaign_id, run_id, guard.actor(), clock.now())
-    except Outrun:
+    except Conflict:
         flash(
             _("Somebody was faster, or the campaign is being sent. Nothing was changed; here is how it stands."),
             "warning",

@@ -20,7 +20,7 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.people import Role
 from smsapp.domain.segment import MAX_DEPTH, Group, Kind, Match
 from smsapp.services import clock, segments, uploaded_lists
-from smsapp.services.segments import Known
+from smsapp.services.segments import KnownProperty
 from smsapp.web import filters, guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms import segments as forms
@@ -173,7 +173,9 @@ def _helps(shown: dict[str, Any], nodes: Any) -> dict[str, Any]:
         "known": shown["known"],
         "units": forms.UNITS,
         "errors": shown["errors"],
-        "suggestions": {name: segments.suggestions(name, whole_numbers=filters.whole_numbers()) for name in wanted},
+        "suggestions": {
+            name: segments.suggestions(name, sees_full_numbers=filters.sees_full_numbers()) for name in wanted
+        },
     }
 
 
@@ -202,7 +204,7 @@ def _hidden(draft: GroupDraft) -> set[str]:
 
     Properties that hold numbers among other texts are hidden only if digits are asked for.
     """
-    if filters.whole_numbers():
+    if filters.sees_full_numbers():
         return set()
     asked = {one.name for one in forms.conditions(draft) if one.asks_for_digits}
     return segments.phone_properties() | {name for name in asked if segments.holds_numbers(name)}
@@ -251,7 +253,7 @@ def _upload(form: UploadForm, segment: Segment | None) -> Segment:
         segment.id if segment else None,
         by=guard.actor(),
         now=clock.now(),
-        whole_numbers=filters.whole_numbers(),
+        sees_full_numbers=filters.sees_full_numbers(),
     )
 
 
@@ -347,7 +349,7 @@ def delete(segment_id: int) -> Response:
 @bp.app_template_filter("phrase")
 def phrase(condition: rules.Condition, names: dict[str, str]) -> str:
     """A condition as a sentence, its numbers masked for most; `names` are the properties' names for people."""
-    return filters.discreet(said.phrase(condition, names.get(condition.property, condition.property)))
+    return filters.mask_numbers_in(said.phrase(condition, names.get(condition.property, condition.property)))
 
 
 bp.add_app_template_filter(said.property_name, "property_name")
@@ -366,13 +368,13 @@ def _about(segment: Segment) -> dict[str, Any]:
     }
 
 
-def _rows(found: list[segments.Member], columns: list[Known]) -> list[dict[str, Any]]:
+def _rows(found: list[segments.Member], columns: list[KnownProperty]) -> list[dict[str, Any]]:
     """Return a sample as it is shown: phone numbers masked for most readers."""
     phones = segments.phone_properties()
     return [
         {
             "contact_id": member.contact_id,
-            "xwho": filters.discreet(member.xwho),
+            "xwho": filters.mask_numbers_in(member.xwho),
             "cells": [
                 _cell(value, one.name in phones, one.type) for one, value in zip(columns, member.values, strict=True)
             ],
@@ -386,14 +388,14 @@ def _cell(value: Any, secret: bool, kind: Type = Type.STRING) -> str:
         return filters.NOTHING
     if secret:
         number = phone.normalise(value)
-        return filters.masked(number) if number else filters.discreet(str(value))
+        return filters.masked(number) if number else filters.mask_numbers_in(str(value))
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
     if isinstance(value, list):
-        return str(_(", ")).join(filters.discreet(item) for item in value)
+        return str(_(", ")).join(filters.mask_numbers_in(item) for item in value)
     if kind is Type.DATETIME:
         return str(value).replace("T00:00:00", "").replace("T", " ")
-    return filters.figure(value) if isinstance(value, int | float) else filters.discreet(str(value))
+    return filters.figure(value) if isinstance(value, int | float) else filters.mask_numbers_in(str(value))
 
 
 def _fields() -> dict[str, str]:
@@ -401,15 +403,15 @@ def _fields() -> dict[str, str]:
     return {name: sent[name] for name in sent if name.startswith(f"{forms.ROOT}.")}
 
 
-def _types(known: list[Known]) -> dict[str, Type]:
+def _types(known: list[KnownProperty]) -> dict[str, Type]:
     return {one.name: one.type for one in known}
 
 
-def _names(known: list[Known]) -> dict[str, str]:
+def _names(known: list[KnownProperty]) -> dict[str, str]:
     return {one.name: said.property_name(one.name, one.label) for one in known}
 
 
-def _columns_of(rule: Group, known: list[Known]) -> list[Known]:
+def _columns_of(rule: Group, known: list[KnownProperty]) -> list[KnownProperty]:
     """Return the properties worth seeing beside the user id: those of the rule, then the rest of the catalogue."""
     asked = {condition.property for condition in rule.conditions()}
     return sorted(known, key=lambda one: (one.name not in asked, one.name.startswith("$"), one.name))

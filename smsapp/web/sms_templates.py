@@ -28,7 +28,7 @@ from smsapp.domain.sms_template import (
 from smsapp.domain.template_file import COLUMNS, Fate
 from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
 from smsapp.services.tables.limited import MOST_BYTES
-from smsapp.services.template_sync import Synced
+from smsapp.services.template_sync import SyncResult
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.sms_templates import DecisionForm, ImportForm, NewTemplateForm, TemplateForm
@@ -101,7 +101,7 @@ def sync() -> Response:
     return see_other(url_for(".index", channel=channel_id))
 
 
-def _tell(one: Synced) -> None:
+def _tell(one: SyncResult) -> None:
     if not one.ok:
         why = words.sync_trouble(one.trial.result, one.trial.outcome or "", one.trial.code)
         flash(_("%(channel)s: %(why)s The templates stay as they were.", channel=one.channel, why=why), "danger")

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.numbering import NumberClass
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.words import outcomes
 
 PROBLEMS = {
@@ -106,23 +106,23 @@ def country(region: str) -> str:
     return f"{get_locale().territories.get(region, region)} ({region})"
 
 
-TROUBLE: dict[Check, Any] = {
-    Check.REFUSED: _l("The provider refused the message."),
-    Check.UNREACHABLE: _l("The provider could not be reached; nothing was sent."),
-    Check.THROTTLED: _l("The provider asks to slow down; nothing was sent. Try again in a moment."),
-    Check.MISCONFIGURED: _l("The provider does not accept the account or the settings; nothing was sent."),
-    Check.UNCLEAR: _l("The request left, but no clear answer came back. The message may have been sent."),
-    Check.UNTESTED: _l("This account cannot be checked; verify it with a test message."),
+TROUBLE: dict[CallResult, Any] = {
+    CallResult.REFUSED: _l("The provider refused the message."),
+    CallResult.NOT_SENT: _l("The provider could not be reached; nothing was sent."),
+    CallResult.THROTTLED: _l("The provider asks to slow down; nothing was sent. Try again in a moment."),
+    CallResult.ACCOUNT_ERROR: _l("The provider does not accept the account or the settings; nothing was sent."),
+    CallResult.OUTCOME_UNKNOWN: _l("The request left, but no clear answer came back. The message may have been sent."),
+    CallResult.UNTESTED: _l("This account cannot be checked; verify it with a test message."),
 }
 
 LABELS = {
-    Check.REFUSED: _l("message refused"),
-    Check.OK: _l("answers"),
-    Check.UNREACHABLE: _l("not reachable"),
-    Check.THROTTLED: _l("too fast"),
-    Check.MISCONFIGURED: _l("settings refused"),
-    Check.UNCLEAR: _l("no clear answer"),
-    Check.UNTESTED: _l("cannot be checked"),
+    CallResult.REFUSED: _l("message refused"),
+    CallResult.OK: _l("answers"),
+    CallResult.NOT_SENT: _l("not reachable"),
+    CallResult.THROTTLED: _l("too fast"),
+    CallResult.ACCOUNT_ERROR: _l("settings refused"),
+    CallResult.OUTCOME_UNKNOWN: _l("no clear answer"),
+    CallResult.UNTESTED: _l("cannot be checked"),
 }
 
 CODES: dict[str, Any] = {
@@ -168,14 +168,14 @@ def failure(result: str, reason: str) -> str:
     """Return what became of messages, in a few words; "" for "the others"."""
     if not result:
         return str(_("Other failures"))
-    if reason and result in {Check.REFUSED, Check.MISCONFIGURED}:
+    if reason and result in {CallResult.REFUSED, CallResult.ACCOUNT_ERROR}:
         return str(outcomes.LABELS[Outcome(reason)])
-    return str(LABELS[Check(result)])
+    return str(LABELS[CallResult(result)])
 
 
 def trouble(result: str, outcome: str, code: str) -> str:
     """Return what a call ended with, in sentences."""
-    return told(Check(result), Outcome(outcome) if outcome else None, code, "")
+    return told(CallResult(result), Outcome(outcome) if outcome else None, code, "")
 
 
 def left(amount: Decimal | None, currency: str) -> str:
@@ -188,9 +188,9 @@ def left(amount: Decimal | None, currency: str) -> str:
     )
 
 
-def told(result: Check, outcome: Outcome | None, code: str, provider_ref: str) -> str:
+def told(result: CallResult, outcome: Outcome | None, code: str, provider_ref: str) -> str:
     """Return what came of a trial, in sentences for a person."""
-    if result is Check.OK:
+    if result is CallResult.OK:
         reference = f" ({provider_ref})" if provider_ref else ""
         return str(_("The provider accepted the message%(reference)s.", reference=reference))
     said = [str(TROUBLE[result]), str(CODES.get(code, ""))]

@@ -6,7 +6,7 @@ from flask_babel import lazy_gettext as _l
 
 PROBLEMS = {
     "not_found": _l("It is not there (any more). Load the page again."),
-    "outrun": _l("Somebody else, or the schedule, was faster. Nothing was changed; load the page again."),
+    "conflict": _l("Somebody else, or the schedule, was faster. Nothing was changed; load the page again."),
 }
 
 DONE = {

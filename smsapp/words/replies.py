@@ -12,7 +12,7 @@ LABELS = {
     OptOutSource.PERSON: _l("By hand"),
     OptOutSource.IMPORT: _l("From a file"),
     Confirmation.DUE: _l("Confirmation to be sent"),
-    Confirmation.HANDED: _l("Confirmation perhaps sent"),
+    Confirmation.UNCONFIRMED: _l("Confirmation perhaps sent"),
     Confirmation.SENT: _l("Confirmed by text"),
     Confirmation.FAILED: _l("Confirmation not sent"),
 }

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.campaign import Left
-from smsapp.domain.message import FAILED_STATES, Settle, Status
+from smsapp.domain.campaign import ExclusionReason
+from smsapp.domain.message import FAILED_STATES, Resolution, Status
 from smsapp.domain.outcome import Charged, Outcome
 from smsapp.domain.run import (
     ACCOUNT_HOLDS,
@@ -63,27 +63,27 @@ PROBLEMS = {
 }
 
 LABELS = {
-    Left.NO_NUMBER: _l("No phone number"),
-    Left.INVALID_NUMBER: _l("Unusable number"),
-    Left.UNTRUSTED_NUMBER: _l("Number from a public AppKey"),
-    Left.DUPLICATE_NUMBER: _l("Same number as another contact"),
-    Left.NUMBER_CLASS: _l("Kind of number not allowed"),
-    Left.COUNTRY: _l("Country not allowed"),
-    Left.OPTED_OUT: _l("Opted out"),
-    Left.FREQUENCY_CAP: _l("Frequency cap reached"),
-    Left.MISSING_VALUE: _l("A variable has no value"),
-    Left.UNFIT_VALUE: _l("A value may not fill its variable"),
+    ExclusionReason.NO_NUMBER: _l("No phone number"),
+    ExclusionReason.INVALID_NUMBER: _l("Unusable number"),
+    ExclusionReason.UNTRUSTED_NUMBER: _l("Number from a public AppKey"),
+    ExclusionReason.DUPLICATE_NUMBER: _l("Same number as another contact"),
+    ExclusionReason.NUMBER_CLASS: _l("Kind of number not allowed"),
+    ExclusionReason.COUNTRY: _l("Country not allowed"),
+    ExclusionReason.OPTED_OUT: _l("Opted out"),
+    ExclusionReason.FREQUENCY_CAP: _l("Frequency cap reached"),
+    ExclusionReason.MISSING_VALUE: _l("A variable has no value"),
+    ExclusionReason.UNFIT_VALUE: _l("A value may not fill its variable"),
     Charged.YES: _l("Charged"),
     Charged.NO: _l("Not charged"),
     Charged.UNKNOWN: _l("May be charged"),
-    Settle.SENT: _l("Counted as sent"),
-    Settle.AGAIN: _l("Sent again"),
-    Settle.LEAVE: _l("Kept unconfirmed"),
+    Resolution.COUNT_AS_SENT: _l("Counted as sent"),
+    Resolution.RESEND: _l("Sent again"),
+    Resolution.KEEP: _l("Kept unconfirmed"),
 }
 
 STATES = {
     Status.QUEUED: _l("Waiting to be sent"),
-    Status.HANDED: _l("Being handed over"),
+    Status.IN_FLIGHT: _l("Being handed over"),
     Status.CANCELLED: _l("Cancelled"),
     Status.UNCONFIRMED: _l("Unconfirmed"),
     Status.REFUSED: _l("Refused by the channel"),
@@ -96,7 +96,7 @@ STATES = {
 
 COLOURS = {
     Status.QUEUED: "grey",
-    Status.HANDED: "cyan",
+    Status.IN_FLIGHT: "cyan",
     Status.CANCELLED: "grey",
     Status.UNCONFIRMED: "orange",
     Status.REFUSED: "red",
@@ -120,7 +120,7 @@ GROUPS = {
     "accepted": _l("Accepted"),
     "left_out": _l("Left out"),
     "queued": STATES[Status.QUEUED],
-    "handed": STATES[Status.HANDED],
+    "in_flight": STATES[Status.IN_FLIGHT],
     "refused": STATES[Status.REFUSED],
     "unconfirmed": STATES[Status.UNCONFIRMED],
     "cancelled": STATES[Status.CANCELLED],
@@ -136,7 +136,7 @@ HINTS = {
     "accepted": _l("The channel took the message."),
     "delivered": _l("The carrier reported that the message arrived."),
     "queued": _l("Not handed to the channel yet."),
-    "handed": _l("In a request to the channel that has not been answered yet."),
+    "in_flight": _l("In a request to the channel that has not been answered yet."),
     "refused": _l("The channel said no at once; nothing was sent."),
     "unconfirmed": _l("The answer was lost: the message may or may not have left. It is not sent again by itself."),
     "cancelled": _l("Cancelled before it was sent."),
@@ -147,19 +147,21 @@ HINTS = {
 """What a number means, under its name."""
 
 LEFT_HINTS = {
-    Left.NO_NUMBER: _l("The contact has no value in the channel's phone property."),
-    Left.INVALID_NUMBER: _l("No phone number can be read from the value."),
-    Left.UNTRUSTED_NUMBER: _l(
+    ExclusionReason.NO_NUMBER: _l("The contact has no value in the channel's phone property."),
+    ExclusionReason.INVALID_NUMBER: _l("No phone number can be read from the value."),
+    ExclusionReason.UNTRUSTED_NUMBER: _l(
         "The channel takes only numbers that a server key, a file or a person has entered; "
         "this one was reported with a public AppKey."
     ),
-    Left.DUPLICATE_NUMBER: _l("Each number gets one message; another contact with it came first."),
-    Left.NUMBER_CLASS: _l("Not a mobile number: premium, landline and the like, which the channel does not allow."),
-    Left.COUNTRY: _l("The number belongs to a country or region to which the channel does not write."),
-    Left.OPTED_OUT: _l("The person does not want any texts."),
-    Left.FREQUENCY_CAP: _l("The number has had as many marketing texts lately as the settings allow."),
-    Left.MISSING_VALUE: _l("A variable of the template has neither a value nor a fallback."),
-    Left.UNFIT_VALUE: _l(
+    ExclusionReason.DUPLICATE_NUMBER: _l("Each number gets one message; another contact with it came first."),
+    ExclusionReason.NUMBER_CLASS: _l(
+        "Not a mobile number: premium, landline and the like, which the channel does not allow."
+    ),
+    ExclusionReason.COUNTRY: _l("The number belongs to a country or region to which the channel does not write."),
+    ExclusionReason.OPTED_OUT: _l("The person does not want any texts."),
+    ExclusionReason.FREQUENCY_CAP: _l("The number has had as many marketing texts lately as the settings allow."),
+    ExclusionReason.MISSING_VALUE: _l("A variable of the template has neither a value nor a fallback."),
+    ExclusionReason.UNFIT_VALUE: _l(
         "The value is too long for its variable, or holds a link, a contact detail, a line break or a bracket 【】."
     ),
 }

@@ -9,7 +9,7 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.sms_template import Audit, Purpose, SyncFate, TemplateSource
 from smsapp.words import channels, outcomes
 
@@ -40,11 +40,11 @@ FIELDS = {
 }
 """What a sync may change."""
 
-TROUBLE: dict[Check, Any] = {
-    Check.UNREACHABLE: _l("The provider could not be reached."),
-    Check.THROTTLED: _l("The provider asks to slow down."),
-    Check.MISCONFIGURED: _l("The provider does not accept the account or the settings."),
-    Check.UNCLEAR: _l("The provider gave no clear answer."),
+TROUBLE: dict[CallResult, Any] = {
+    CallResult.NOT_SENT: _l("The provider could not be reached."),
+    CallResult.THROTTLED: _l("The provider asks to slow down."),
+    CallResult.ACCOUNT_ERROR: _l("The provider does not accept the account or the settings."),
+    CallResult.OUTCOME_UNKNOWN: _l("The provider gave no clear answer."),
 }
 
 
@@ -55,7 +55,10 @@ def moment(text: str) -> dt.datetime:
 
 def sync_trouble(result: str, outcome: str, code: str) -> str:
     """Return why a sync did not work, in sentences; the templates are as they were."""
-    said = [str(TROUBLE.get(Check(result), TROUBLE[Check.UNCLEAR])), str(channels.CODES.get(code, ""))]
+    said = [
+        str(TROUBLE.get(CallResult(result), TROUBLE[CallResult.OUTCOME_UNKNOWN])),
+        str(channels.CODES.get(code, "")),
+    ]
     if code not in channels.CODES:
         said += [outcomes.explanation(Outcome(outcome)) if outcome else ""]
         said += [_("The provider's code: %(code)s", code=code) if code else ""]

@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from smsapp.domain.contact import Type
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.segment import Condition, Group, Operator
 from smsapp.services import calls, clock
 from smsapp.services.calls import Call
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store import channel_health, strays
 from smsapp.store.db import current_session, writing
 from smsapp.store.people import Person
@@ -33,14 +33,14 @@ def telephone(channel_id: int) -> None:
             counts = {
                 ("ok", ""): 900 + 7 * ago,
                 ("refused", "bad_number"): 12,
-                ("unclear", "network"): 3 * (ago % 4 == 0),
+                ("outcome_unknown", "network"): 3 * (ago % 4 == 0),
             }
-            channel_health.add(session, channel_id, counts | {("misconfigured", "balance"): 40 * (ago == 3)}, at)
+            channel_health.add(session, channel_id, counts | {("account_error", "balance"): 40 * (ago == 3)}, at)
         for call in (
-            Call("check", begun, 0.21, Check.OK, status=200),
-            Call("send", begun, 0.083, Check.OK, 100, Outcome.BAD_NUMBER, "1023", 200),
-            Call("send", begun, 0.141, Check.MISCONFIGURED, 100, Outcome.BALANCE, "2001", 200),
-            Call("send", begun, 30.0, Check.UNCLEAR, 100, Outcome.NETWORK, "timeout"),
+            Call("check", begun, 0.21, CallResult.OK, status=200),
+            Call("send", begun, 0.083, CallResult.OK, 100, Outcome.BAD_NUMBER, "1023", 200),
+            Call("send", begun, 0.141, CallResult.ACCOUNT_ERROR, 100, Outcome.BALANCE, "2001", 200),
+            Call("send", begun, 30.0, CallResult.OUTCOME_UNKNOWN, 100, Outcome.NETWORK, "timeout"),
         ):
             calls.note(session, channel_id, None, call, now)
 
@@ -100,7 +100,9 @@ def fill() -> Person:
         ledgers.run(builders.campaign(name=name, status=status, **given), lots=done, **ended)
     session = current_session()
     for number in range(60):
-        note(session, Actor(ada.login, ada.id), "change", "channel", channel.id, NOW, name="演示通道", rate=number)
-    note(session, Actor("sign-in page"), "sign_in_failed", "person", ada.id, NOW, login="ada")
+        log_action(
+            session, Actor(ada.login, ada.id), "change", "channel", channel.id, NOW, name="演示通道", rate=number
+        )
+    log_action(session, Actor("sign-in page"), "sign_in_failed", "person", ada.id, NOW, login="ada")
     session.commit()
     return ada

@@ -21,22 +21,22 @@ from aiohttp import web
 from flask import Flask
 
 from smsapp.channels.base import (
+    AccountError,
     Acknowledgement,
-    Answer,
     Callback,
     CallbackRefused,
     Channel,
     ChannelError,
-    Misconfigured,
-    News,
-    Outgoing,
+    NotSent,
+    OutboundMessage,
+    OutcomeUnknown,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
-    TemplateFacts,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
     Throttled,
-    Unclear,
-    Unreachable,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.domain.message import Status
@@ -55,14 +55,14 @@ PASSWORD = "pass-word-4711"
 PHONE = "+8613800138000"
 
 
-def submission(n: int, callback_url: str = "https://sms.example.com/callbacks/tok-en") -> Submission:
+def submission(n: int, callback_url: str = "https://sms.example.com/callbacks/tok-en") -> SubmitRequest:
     """Return a submission of `n` messages with one text."""
-    template = TemplateFacts("SMS_1", "您的验证码是${code}", SIGNATURE, ("code",), False)
+    template = TemplateSnapshot("SMS_1", "您的验证码是${code}", SIGNATURE, ("code",), False)
     messages = [
-        Outgoing(f"7-{i}", f"+86138001380{i:02}", f"【{SIGNATURE}】您的积分 100% 到期 & 失效", ("100",))
+        OutboundMessage(f"7-{i}", f"+86138001380{i:02}", f"【{SIGNATURE}】您的积分 100% 到期 & 失效", ("100",))
         for i in range(1, n + 1)
     ]
-    return Submission(template, messages, callback_url)
+    return SubmitRequest(template, messages, callback_url)
 
 
 class Contract:
@@ -113,11 +113,11 @@ class Contract:
         assert 200 <= answer.status < 300
 
 
-def is_whole(answers: Sequence[Answer], n: int) -> None:
+def is_whole(answers: Sequence[SubmitResult], n: int) -> None:
     """Check one answer per message, each either accepted or refused for a reason."""
     assert len(answers) == n
     for answer in answers:
-        assert answer.accepted is (answer.outcome is None and not answer.in_doubt)
+        assert answer.accepted is (answer.outcome is None and not answer.unconfirmed)
         assert len(answer.code) <= 80
         assert len(answer.provider_ref) <= 80
 
@@ -149,7 +149,7 @@ class HttpContract(Contract):
 
     async def sent(
         self, answer: Any, folder: Path, n: int = 1, **values: str
-    ) -> tuple[list[Answer] | ChannelError, Provider]:
+    ) -> tuple[list[SubmitResult] | ChannelError, Provider]:
         """Send `n` messages to a provider that answers so; return the answers or the error, and the provider."""
 
         async def reply(request: web.Request, body: bytes) -> web.StreamResponse:
@@ -184,13 +184,13 @@ class HttpContract(Contract):
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
     def test_a_fault_of_the_provider_is_unclear(self, status: int, tmp_path: Path) -> None:
         error, server = run(self.sent(lambda *_: web.Response(status=status, text="<html>oops</html>"), tmp_path))
-        assert isinstance(error, Unclear)
+        assert isinstance(error, OutcomeUnknown)
         assert len(server.requests) == 1
 
     @pytest.mark.parametrize("status", [301, 302, 307, 401, 404])
     def test_a_wrong_address_or_key_waits_for_a_person(self, status: int, tmp_path: Path) -> None:
         error, server = run(self.sent(lambda *_: web.Response(status=status, headers={"Location": "/x"}), tmp_path))
-        assert isinstance(error, Misconfigured)
+        assert isinstance(error, AccountError)
         assert len(server.requests) == 1
 
     @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ class HttpContract(Contract):
     )
     def test_an_answer_that_says_nothing_is_unclear(self, body: str, tmp_path: Path) -> None:
         error, server = run(self.sent(lambda *_: web.Response(text=body, content_type="text/html"), tmp_path))
-        assert isinstance(error, Unclear)
+        assert isinstance(error, OutcomeUnknown)
         assert len(server.requests) == 1
 
     @pytest.mark.parametrize("content_type", ["application/octet-stream", "text/html", "text/plain", "image/png"])
@@ -220,10 +220,10 @@ class HttpContract(Contract):
 
         answers, _ = run(self.sent(answer, tmp_path))
         if isinstance(answers, ChannelError):
-            assert isinstance(answers, Unclear)
+            assert isinstance(answers, OutcomeUnknown)
         else:
             is_whole(answers, 1)
-            assert all(one.accepted or one.in_doubt for one in answers)
+            assert all(one.accepted or one.unconfirmed for one in answers)
 
     def test_missing_results_refuse_nobody_and_prove_nothing(self, tmp_path: Path) -> None:
         if self.make("http://127.0.0.1:1", tmp_path).per_request < 3:
@@ -239,10 +239,10 @@ class HttpContract(Contract):
         three, _ = run(self.sent(lambda *_: web.Response(body=bodies[0]), tmp_path, 3))
         assert isinstance(two, list)
         if isinstance(three, ChannelError):
-            assert isinstance(three, Unclear)
+            assert isinstance(three, OutcomeUnknown)
             return
         is_whole(three, 3)
-        assert all(one.accepted or one.in_doubt for one in three)
+        assert all(one.accepted or one.unconfirmed for one in three)
         if two[0].provider_ref != two[1].provider_ref:
             # It answers message by message, so silence about the third one is no acceptance.
             assert not all(one.accepted for one in three)
@@ -251,7 +251,7 @@ class HttpContract(Contract):
         found, _ = run(self.sent(lambda *asked: self.refuses(*asked, self.unknown_code), tmp_path))
         if isinstance(found, ChannelError):
             # Refused by HTTP itself: a person looks. Sent again by itself it would be refused for ever.
-            assert isinstance(found, Misconfigured)
+            assert isinstance(found, AccountError)
             assert self.unknown_code in found.code
         else:
             is_whole(found, 1)
@@ -261,7 +261,7 @@ class HttpContract(Contract):
     def test_a_refused_connection_is_unreachable(self, tmp_path: Path) -> None:
         async def story() -> None:
             async with HttpClient(HERE) as http:
-                with pytest.raises(Unreachable):
+                with pytest.raises(NotSent):
                     await self.make(f"http://127.0.0.1:{closed_port()}", tmp_path).send(submission(1), http)
 
         run(story())
@@ -274,7 +274,7 @@ class HttpContract(Contract):
                 requests.append(await line.request())
 
             async with listening(serve) as url, HttpClient(HERE) as http:
-                with pytest.raises(Unclear):
+                with pytest.raises(OutcomeUnknown):
                     await self.make(url, tmp_path).send(submission(1), http)
                 await asyncio.sleep(0.05)
             assert len(requests) == 1
@@ -290,7 +290,7 @@ class HttpContract(Contract):
             async with listening(serve) as url, HttpClient(HERE, timeout=0.2) as http:
                 adapter = self.make(url, tmp_path)
                 adapter._timeout = 0.2  # type: ignore[attr-defined]
-                with pytest.raises(Unclear):
+                with pytest.raises(OutcomeUnknown):
                     await adapter.send(submission(1), http)
 
         run(story())
@@ -333,7 +333,7 @@ class HttpContract(Contract):
             assert list(adapter.read_callback(callback)) == list(expected)
             for one in expected:
                 if isinstance(one, Receipt):
-                    assert (one.news is News.UNDELIVERED) is (one.outcome is not None)
+                    assert (one.news is ReceiptStatus.UNDELIVERED) is (one.outcome is not None)
 
     def test_receipts_name_their_message_so_that_early_and_double_ones_do_no_harm(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
@@ -356,7 +356,7 @@ class HttpContract(Contract):
             (callback, one)
             for callback, expected in self.receipts
             for one in expected
-            if isinstance(one, Receipt) and one.news is News.DELIVERED
+            if isinstance(one, Receipt) and one.news is ReceiptStatus.DELIVERED
         )
         channel_id = builders.channel().id
         run_id, seq = map(int, (told.ref or "7-1").split("-"))
@@ -375,14 +375,14 @@ class HttpContract(Contract):
         ensure_partition(current_session(), run_id)
         builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=told.phone or PHONE, status=Status.ACCEPTED))
         intake.store(channel_id, [callback, callback], now)
-        receipts.apply_news(now)
+        receipts.apply_callbacks(now)
         # when the answer is, and the receipt comes once more
         if not told.ref:
             where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": told.phone or PHONE}
             builders.kept(ProviderRef(**where, run_id=run_id, seq=seq, at=int(now.timestamp())))
-            receipts.redo_strays(now)
+            receipts.retry_unmatched(now)
         intake.store(channel_id, [callback], now)
-        receipts.apply_news(now)
+        receipts.apply_callbacks(now)
         # then
         current_session().expire_all()
         assert current_session().get_one(Message, (run_id, seq)).status == Status.DELIVERED

@@ -17,21 +17,21 @@ from alibabacloud_dysmsapi20170525.models import SendBatchSmsRequest, SendSmsReq
 from alibabacloud_tea_openapi.utils import Utils
 from alibabacloud_tea_openapi.utils_models import Config
 
-from smsapp.channels.aliyun import REPORTS, VERDICTS, Aliyun, authorization
+from smsapp.channels.aliyun import ERROR_CODES, REPORTS, Aliyun, authorization
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Callback,
     ChannelError,
-    Misconfigured,
-    News,
-    Outgoing,
+    OutboundMessage,
+    OutcomeUnknown,
     ProviderTemplate,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
-    TemplateFacts,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
     Throttled,
-    Unclear,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
@@ -72,11 +72,11 @@ def asked(server: Provider, n: int = 0) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(server.requests[n][1]).query, strict_parsing=True))
 
 
-def wanted(values: Sequence[tuple[str, ...]], variables: tuple[str, ...] = ("code",)) -> Submission:
+def wanted(values: Sequence[tuple[str, ...]], variables: tuple[str, ...] = ("code",)) -> SubmitRequest:
     """Return one message per tuple of values."""
-    template = TemplateFacts("SMS_1", "…", SIGNATURE, variables, True)
-    messages = [Outgoing(f"7-{i}", f"+861380013{i:04}", "…", own) for i, own in enumerate(values, 1)]
-    return Submission(template, messages, "")
+    template = TemplateSnapshot("SMS_1", "…", SIGNATURE, variables, True)
+    messages = [OutboundMessage(f"7-{i}", f"+861380013{i:04}", "…", own) for i, own in enumerate(values, 1)]
+    return SubmitRequest(template, messages, "")
 
 
 class TestAliyun(HttpContract):
@@ -84,22 +84,22 @@ class TestAliyun(HttpContract):
         (
             pushed(report(True, "DELIVERED"), report("true", "DELIVERED", phone_number="85291234567")),
             [
-                Receipt(News.DELIVERED, provider_ref=BIZ, phone=PHONE, code="DELIVERED"),
-                Receipt(News.DELIVERED, provider_ref=BIZ, phone="+85291234567", code="DELIVERED"),
+                Receipt(ReceiptStatus.DELIVERED, provider_ref=BIZ, phone=PHONE, code="DELIVERED"),
+                Receipt(ReceiptStatus.DELIVERED, provider_ref=BIZ, phone="+85291234567", code="DELIVERED"),
             ],
         ),
         (
             pushed(report(False, "MOBILE_IN_BLACK"), report("false", "MK:0001"), report(False, "XY-4711")),
             [
-                Receipt(News.UNDELIVERED, "", BIZ, PHONE, Outcome.OPTED_OUT, "MOBILE_IN_BLACK"),
-                Receipt(News.UNDELIVERED, "", BIZ, PHONE, Outcome.NO_SUCH_SUBSCRIBER, "MK:0001"),
-                Receipt(News.UNDELIVERED, "", BIZ, PHONE, Outcome.UNKNOWN, "XY-4711"),
+                Receipt(ReceiptStatus.UNDELIVERED, "", BIZ, PHONE, Outcome.OPTED_OUT, "MOBILE_IN_BLACK"),
+                Receipt(ReceiptStatus.UNDELIVERED, "", BIZ, PHONE, Outcome.NO_SUCH_SUBSCRIBER, "MK:0001"),
+                Receipt(ReceiptStatus.UNDELIVERED, "", BIZ, PHONE, Outcome.UNKNOWN, "XY-4711"),
             ],
         ),
         # Somebody else's out_id, and ours without its seal, prove nothing; the id of the request does.
         (
             pushed(report(True, "DELIVERED", out_id="7-1"), report(True, "DELIVERED", out_id="7-1.0011223344556677")),
-            [Receipt(News.DELIVERED, provider_ref=BIZ, phone=PHONE, code="DELIVERED")] * 2,
+            [Receipt(ReceiptStatus.DELIVERED, provider_ref=BIZ, phone=PHONE, code="DELIVERED")] * 2,
         ),
         (
             pushed(
@@ -128,9 +128,9 @@ class TestAliyun(HttpContract):
     def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
         return said(code)
 
-    async def handed(
-        self, what: Submission, folder: Path, answer: Callable[[web.Request, bytes], web.Response], **values: str
-    ) -> tuple[list[Answer] | ChannelError, Provider]:
+    async def in_flight(
+        self, what: SubmitRequest, folder: Path, answer: Callable[[web.Request, bytes], web.Response], **values: str
+    ) -> tuple[list[SubmitResult] | ChannelError, Provider]:
         async def reply(request: web.Request, body: bytes) -> web.Response:
             return answer(request, body)
 
@@ -144,7 +144,7 @@ class TestAliyun(HttpContract):
 
     def test_equal_values_go_as_one_list(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path, 3, extension="99"))
-        assert answers == [Answer(True, OK["BizId"])] * 3
+        assert answers == [SubmitResult(True, OK["BizId"])] * 3
         assert server.requests[0][2] == b""
         assert server.headers[0]["x-acs-action"] == "SendSms"
         assert asked(server) == {
@@ -156,8 +156,8 @@ class TestAliyun(HttpContract):
         }
 
     def test_own_values_go_as_a_batch_of_lists(self, tmp_path: Path) -> None:
-        answers, server = run(self.handed(wanted([("1",), ("二 & 三",)]), tmp_path, self.accepts, extension="99"))
-        assert answers == [Answer(True, OK["BizId"])] * 2
+        answers, server = run(self.in_flight(wanted([("1",), ("二 & 三",)]), tmp_path, self.accepts, extension="99"))
+        assert answers == [SubmitResult(True, OK["BizId"])] * 2
         assert server.headers[0]["x-acs-action"] == "SendBatchSms"
         assert asked(server) == {"TemplateCode": "SMS_1"}
         form = {name: json.loads(value) for name, value in parse_qsl(server.requests[0][2].decode())}
@@ -169,9 +169,9 @@ class TestAliyun(HttpContract):
         }
 
     def test_numbers_abroad_keep_their_country(self, tmp_path: Path) -> None:
-        template = TemplateFacts("SMS_2", "hi", "Acme", (), False)
-        what = Submission(template, [Outgoing("7-1", "+85291234567", "hi", ())], "")
-        _, server = run(self.handed(what, tmp_path, self.accepts))
+        template = TemplateSnapshot("SMS_2", "hi", "Acme", (), False)
+        what = SubmitRequest(template, [OutboundMessage("7-1", "+85291234567", "hi", ())], "")
+        _, server = run(self.in_flight(what, tmp_path, self.accepts))
         assert asked(server)["PhoneNumbers"] == "85291234567"
         assert "TemplateParam" not in asked(server)
 
@@ -186,9 +186,9 @@ class TestAliyun(HttpContract):
             what = wanted([()] * 1000, ())
             async with listening(serve) as url, HttpClient(HERE) as http:
                 adapter = self.make(url, tmp_path)
-                assert adapter.carries(what.template) == 1000
-                assert adapter.carries(wanted([("1",)]).template) == adapter.per_request == 100
-                assert await adapter.send(what, http) == [Answer(True, OK["BizId"])] * 1000
+                assert adapter.max_messages_for(what.template) == 1000
+                assert adapter.max_messages_for(wanted([("1",)]).template) == adapter.per_request == 100
+                assert await adapter.send(what, http) == [SubmitResult(True, OK["BizId"])] * 1000
             (head,) = heads
             return head
 
@@ -246,7 +246,7 @@ class TestAliyun(HttpContract):
 
     @pytest.mark.parametrize("values", [[("100% & ~*+",)], [("1",), ("二",)]])
     def test_the_official_sdk_signs_our_request_the_same(self, values: list[tuple[str, ...]], tmp_path: Path) -> None:
-        _, server = run(self.handed(wanted(values), tmp_path, self.accepts))
+        _, server = run(self.in_flight(wanted(values), tmp_path, self.accepts))
         headers = {name.lower(): value for name, value in server.headers[0].items()}
         names = headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
         assert {"host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce"} <= set(names)
@@ -283,9 +283,9 @@ class TestAliyun(HttpContract):
 
         answers, server = run(self.sent(answer, tmp_path, 8))
         assert answers == [
-            Answer(False, outcome=Outcome.BAD_NUMBER, code="isv.MOBILE_NUMBER_ILLEGAL")
+            SubmitResult(False, outcome=Outcome.BAD_NUMBER, code="isv.MOBILE_NUMBER_ILLEGAL")
             if n == 3
-            else Answer(True, OK["BizId"])
+            else SubmitResult(True, OK["BizId"])
             for n in range(1, 9)
         ]
         assert len(server.requests) == 7
@@ -298,27 +298,30 @@ class TestAliyun(HttpContract):
                 else self.accepts(request, body)
             )
 
-        answers, _ = run(self.handed(wanted([("a",), ("long",), ("b",)]), tmp_path, answer))
+        answers, _ = run(self.in_flight(wanted([("a",), ("long",), ("b",)]), tmp_path, answer))
         assert isinstance(answers, list)
         assert [one.outcome for one in answers] == [None, Outcome.CONTENT_REFUSED, None]
 
     def test_a_text_refused_for_everybody_waits_for_a_person(self, tmp_path: Path) -> None:
         for what in (wanted([("100",)] * 3), wanted([()], ())):
-            error, server = run(self.handed(what, tmp_path, lambda *_: said("isv.SMS_CONTENT_ILLEGAL")))
-            assert isinstance(error, Misconfigured)
+            error, server = run(self.in_flight(what, tmp_path, lambda *_: said("isv.SMS_CONTENT_ILLEGAL")))
+            assert isinstance(error, AccountError)
             assert error.outcome is Outcome.CONTENT_REFUSED
             assert len(server.requests) == 1
 
     @pytest.mark.parametrize(
         ("second", "expected"),
         [
-            (("Throttling.User", 400), Answer(False, outcome=Outcome.THROTTLED, code="Throttling.User")),
-            (("isv.AMOUNT_NOT_ENOUGH", 200), Answer(False, outcome=Outcome.BALANCE, code="isv.AMOUNT_NOT_ENOUGH")),
-            (("isp.SYSTEM_ERROR", 200), Answer(False, code="isp.SYSTEM_ERROR", in_doubt=True)),
+            (("Throttling.User", 400), SubmitResult(False, outcome=Outcome.THROTTLED, code="Throttling.User")),
+            (
+                ("isv.AMOUNT_NOT_ENOUGH", 200),
+                SubmitResult(False, outcome=Outcome.BALANCE, code="isv.AMOUNT_NOT_ENOUGH"),
+            ),
+            (("isp.SYSTEM_ERROR", 200), SubmitResult(False, code="isp.SYSTEM_ERROR", unconfirmed=True)),
         ],
     )
     def test_trouble_after_a_half_was_taken_is_told_of_the_rest_only(
-        self, second: tuple[str, int], expected: Answer, tmp_path: Path
+        self, second: tuple[str, int], expected: SubmitResult, tmp_path: Path
     ) -> None:
         def answer(request: web.Request, _body: bytes) -> web.Response:
             numbers = request.query["PhoneNumbers"].split(",")
@@ -327,7 +330,7 @@ class TestAliyun(HttpContract):
             return web.json_response(OK) if "13800138001" in numbers else said(*second)
 
         answers, _ = run(self.sent(answer, tmp_path, 4))
-        assert answers == [Answer(True, OK["BizId"])] * 2 + [expected] * 2
+        assert answers == [SubmitResult(True, OK["BizId"])] * 2 + [expected] * 2
 
     def test_trouble_before_anything_was_taken_is_the_requests(self, tmp_path: Path) -> None:
         def answer(request: web.Request, _body: bytes) -> web.Response:
@@ -340,7 +343,7 @@ class TestAliyun(HttpContract):
         def answer(_request: web.Request, body: bytes) -> web.Response:
             return said("isv.MOBILE_NUMBER_ILLEGAL")
 
-        async def story() -> tuple[list[Answer], int]:
+        async def story() -> tuple[list[SubmitResult], int]:
             requests = 0
 
             async def serve(line: Line) -> None:
@@ -359,17 +362,19 @@ class TestAliyun(HttpContract):
 
     def test_an_unknown_code_is_kept(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(lambda *_: said("isv.BRAND_NEW"), tmp_path, 3))
-        assert answers == [Answer(False, outcome=Outcome.UNKNOWN, code="isv.BRAND_NEW")] * 3
+        assert answers == [SubmitResult(False, outcome=Outcome.UNKNOWN, code="isv.BRAND_NEW")] * 3
         assert len(server.requests) == 1
 
-    @pytest.mark.parametrize("code", VERDICTS)
+    @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
         found, _ = run(self.sent(lambda *_: said(code), tmp_path))
         if isinstance(found, list):
-            assert [(one.accepted, one.outcome, one.code) for one in found] == [(False, VERDICTS[code].outcome, code)]
+            assert [(one.accepted, one.outcome, one.code) for one in found] == [
+                (False, ERROR_CODES[code].outcome, code)
+            ]
         else:
-            assert (found.outcome, found.code) == (VERDICTS[code].outcome, code)
-            assert isinstance(found, Unclear if "SYSTEM_ERROR" in code else Misconfigured)
+            assert (found.outcome, found.code) == (ERROR_CODES[code].outcome, code)
+            assert isinstance(found, OutcomeUnknown if "SYSTEM_ERROR" in code else AccountError)
 
     @pytest.mark.parametrize(
         ("code", "status", "kind", "outcome"),
@@ -377,14 +382,14 @@ class TestAliyun(HttpContract):
             ("Throttling", 400, Throttled, Outcome.THROTTLED),
             ("Throttling.User", 400, Throttled, Outcome.THROTTLED),
             ("Throttling.Api", 503, Throttled, Outcome.THROTTLED),
-            ("InvalidAccessKeyId.NotFound", 404, Misconfigured, Outcome.CREDENTIALS),
-            ("SignatureDoesNotMatch", 400, Misconfigured, Outcome.CREDENTIALS),
-            ("Forbidden.RAM", 403, Misconfigured, Outcome.CREDENTIALS),
-            ("InvalidTimeStamp.Expired", 400, Misconfigured, Outcome.OUR_FAULT),
-            ("MissingTemplateCode", 400, Misconfigured, Outcome.OUR_FAULT),
-            ("ServiceUnavailable", 503, Unclear, Outcome.PROVIDER_FAULT),
-            ("InternalError", 500, Unclear, Outcome.PROVIDER_FAULT),
-            ("Brand.New", 400, Misconfigured, Outcome.OUR_FAULT),
+            ("InvalidAccessKeyId.NotFound", 404, AccountError, Outcome.CREDENTIALS),
+            ("SignatureDoesNotMatch", 400, AccountError, Outcome.CREDENTIALS),
+            ("Forbidden.RAM", 403, AccountError, Outcome.CREDENTIALS),
+            ("InvalidTimeStamp.Expired", 400, AccountError, Outcome.OUR_FAULT),
+            ("MissingTemplateCode", 400, AccountError, Outcome.OUR_FAULT),
+            ("ServiceUnavailable", 503, OutcomeUnknown, Outcome.PROVIDER_FAULT),
+            ("InternalError", 500, OutcomeUnknown, Outcome.PROVIDER_FAULT),
+            ("Brand.New", 400, AccountError, Outcome.OUR_FAULT),
         ],
     )
     def test_errors_of_the_interface_itself(
@@ -401,10 +406,10 @@ class TestAliyun(HttpContract):
         brought = report(True, "DELIVERED", out_id=asked(server)["OutId"], phone_number="13800138001")
         adapter = self.make("http://127.0.0.1:1", tmp_path)
         assert adapter.read_callback(pushed(brought)) == [
-            Receipt(News.DELIVERED, "7-1", phone="+8613800138001", code="DELIVERED")
+            Receipt(ReceiptStatus.DELIVERED, "7-1", phone="+8613800138001", code="DELIVERED")
         ]
         other = adapter.read_callback(pushed(brought | {"phone_number": "13800138002"}))
-        assert other == [Receipt(News.DELIVERED, provider_ref=BIZ, phone="+8613800138002", code="DELIVERED")]
+        assert other == [Receipt(ReceiptStatus.DELIVERED, provider_ref=BIZ, phone="+8613800138002", code="DELIVERED")]
 
     @pytest.mark.parametrize("code", REPORTS)
     def test_every_report_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
@@ -417,7 +422,7 @@ class TestAliyun(HttpContract):
         assert json.loads(answer.body) == {"code": 0, "msg": "接收成功"}
         assert answer.content_type == "application/json"
 
-    @pytest.mark.parametrize(("code", "kind"), [("OK", None), ("InvalidAccessKeyId.NotFound", Misconfigured)])
+    @pytest.mark.parametrize(("code", "kind"), [("OK", None), ("InvalidAccessKeyId.NotFound", AccountError)])
     def test_the_account_is_tested_without_a_message(
         self, code: str, kind: type[ChannelError] | None, tmp_path: Path
     ) -> None:
@@ -492,7 +497,7 @@ class TestAliyun(HttpContract):
 
     @pytest.mark.parametrize("page", [None, ["x"], [{"TemplateName": "?"}]])
     def test_a_list_that_cannot_be_read_is_an_error_and_not_a_shorter_list(self, page: Any, tmp_path: Path) -> None:
-        assert isinstance(run(self.listed(tmp_path, lambda _: page))[0], Unclear)
+        assert isinstance(run(self.listed(tmp_path, lambda _: page))[0], OutcomeUnknown)
 
     def test_an_address_must_be_one(self) -> None:
         assert [one.place for one in Aliyun.check({"url": "dysmsapi.aliyuncs.com"})] == ["url"]

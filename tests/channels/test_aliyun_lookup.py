@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from aiohttp import web
 
-from smsapp.channels._seal import sealed
-from smsapp.channels.base import Doubt, News, Outgoing, Receipt, Throttled
+from smsapp.channels._seal import sign_ref
+from smsapp.channels.base import OutboundMessage, Receipt, ReceiptStatus, Throttled, UnconfirmedMessage
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, submission
@@ -22,7 +22,9 @@ from tests.channels.wire import HERE, Provider, provider, run
 
 TEXT = "【青禾】您的订单已发货。"
 SENT = dt.datetime(2026, 11, 1, 3, 12, 13, tzinfo=dt.UTC)
-DOUBT = Doubt(Outgoing("31-7", PHONE, TEXT, ()), SENT - dt.timedelta(minutes=1), SENT + dt.timedelta(minutes=1))
+DOUBT = UnconfirmedMessage(
+    OutboundMessage("31-7", PHONE, TEXT, ()), SENT - dt.timedelta(minutes=1), SENT + dt.timedelta(minutes=1)
+)
 
 
 def detail(**given: Any) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def asked(tmp_path: Path, *items: dict[str, Any]) -> tuple[list[Receipt], Provid
 
         async with provider(answer) as server, HttpClient(HERE) as http:
             adapter = Made().make(server.url, tmp_path)
-            return await adapter.look_up(submission(1).template, [DOUBT], http), server
+            return await adapter.query_status(submission(1).template, [DOUBT], http), server
 
     return run(story())
 
@@ -53,15 +55,15 @@ def asked(tmp_path: Path, *items: dict[str, Any]) -> tuple[list[Receipt], Provid
 @pytest.mark.parametrize(
     ("item", "receipt"),
     [
-        (detail(), Receipt(News.DELIVERED, "31-7", phone=PHONE, code="DELIVERED")),
+        (detail(), Receipt(ReceiptStatus.DELIVERED, "31-7", phone=PHONE, code="DELIVERED")),
         (
             detail(SendStatus=2, ErrCode="MK:0010"),
-            Receipt(News.UNDELIVERED, "31-7", phone=PHONE, outcome=Outcome.SWITCHED_OFF, code="MK:0010"),
+            Receipt(ReceiptStatus.UNDELIVERED, "31-7", phone=PHONE, outcome=Outcome.SWITCHED_OFF, code="MK:0010"),
         ),
-        (detail(SendStatus=1, ErrCode=""), Receipt(News.ACCEPTED, "31-7", phone=PHONE)),
+        (detail(SendStatus=1, ErrCode=""), Receipt(ReceiptStatus.ACCEPTED, "31-7", phone=PHONE)),
         (
-            detail(OutId=sealed(PASSWORD, "31-7", PHONE), Content="…"),
-            Receipt(News.DELIVERED, "31-7", phone=PHONE, code="DELIVERED"),
+            detail(OutId=sign_ref(PASSWORD, "31-7", PHONE), Content="…"),
+            Receipt(ReceiptStatus.DELIVERED, "31-7", phone=PHONE, code="DELIVERED"),
         ),
     ],
 )
@@ -80,7 +82,7 @@ def test_what_is_surely_this_message_is_returned(item: dict[str, Any], receipt: 
         detail(Content="【青禾】另一条短信。"),
         detail(SendDate="2026-11-01 11:30:00"),
         detail(SendDate="soon"),
-        detail(OutId=sealed(PASSWORD, "30-7", PHONE)),
+        detail(OutId=sign_ref(PASSWORD, "30-7", PHONE)),
     ],
 )
 def test_what_may_be_another_message_is_not(item: dict[str, Any], tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_an_error_is_the_channels_error(tmp_path: Path) -> None:
             return said("Throttling.User")
 
         async with provider(answer) as server, HttpClient(HERE) as http:
-            await Made().make(server.url, tmp_path).look_up(submission(1).template, [DOUBT], http)
+            await Made().make(server.url, tmp_path).query_status(submission(1).template, [DOUBT], http)
 
     with pytest.raises(Throttled):
         run(story())
@@ -106,8 +108,8 @@ def test_a_message_of_the_first_second_is_found_though_the_provider_tells_whole_
                 body=json.dumps({"Code": "OK", "SmsSendDetailDTOs": {"SmsSendDetailDTO": [detail()]}}).encode()
             )
 
-        begun = Doubt(DOUBT.message, SENT.replace(microsecond=730_000), SENT + dt.timedelta(seconds=2))
+        begun = UnconfirmedMessage(DOUBT.message, SENT.replace(microsecond=730_000), SENT + dt.timedelta(seconds=2))
         async with provider(answer) as server, HttpClient(HERE) as http:
-            return await Made().make(server.url, tmp_path).look_up(submission(1).template, [begun], http)
+            return await Made().make(server.url, tmp_path).query_status(submission(1).template, [begun], http)
 
     assert len(run(story())) == 1

@@ -15,19 +15,19 @@ from aiohttp import web
 from botocore.config import Config
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from smsapp.channels._verdicts import About
+from smsapp.channels._verdicts import Scope
 from smsapp.channels.aws_sns import AwsSns
-from smsapp.channels.aws_sns.codes import EVENTS, PARAMETER, PARAMETERS, REASONS, VERDICTS
+from smsapp.channels.aws_sns.codes import ERROR_CODES, EVENTS, PARAMETER, PARAMETERS, REASONS
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Callback,
     ChannelError,
-    Misconfigured,
-    News,
+    OutcomeUnknown,
     Receipt,
+    ReceiptStatus,
     Reply,
+    SubmitResult,
     Throttled,
-    Unclear,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
@@ -75,7 +75,7 @@ def event(kind: str, final: bool = True) -> dict[str, Any]:
 
 
 def failed(outcome: Outcome, code: str) -> list[Receipt]:
-    return [Receipt(News.UNDELIVERED, provider_ref=ID, outcome=outcome, code=code)]
+    return [Receipt(ReceiptStatus.UNDELIVERED, provider_ref=ID, outcome=outcome, code=code)]
 
 
 def xml(inside: str, status: int = 200) -> web.Response:
@@ -94,14 +94,20 @@ class TestAwsSns(HttpContract):
     receipts = (
         (
             enveloped(logged("SUCCESS", "Message has been accepted by phone carrier")),
-            [Receipt(News.DELIVERED, provider_ref=ID)],
+            [Receipt(ReceiptStatus.DELIVERED, provider_ref=ID)],
         ),
         (
             enveloped(logged("FAILURE", "Phone number is opted out"), "2", Subject="A subject"),
             failed(Outcome.OPTED_OUT, "Phone number is opted out"),
         ),
-        (enveloped(event("TEXT_DELIVERED")), [Receipt(News.DELIVERED, provider_ref=ID, code="TEXT_DELIVERED")]),
-        (enveloped(event("TEXT_SUCCESSFUL", False)), [Receipt(News.ACCEPTED, provider_ref=ID, code="TEXT_SUCCESSFUL")]),
+        (
+            enveloped(event("TEXT_DELIVERED")),
+            [Receipt(ReceiptStatus.DELIVERED, provider_ref=ID, code="TEXT_DELIVERED")],
+        ),
+        (
+            enveloped(event("TEXT_SUCCESSFUL", False)),
+            [Receipt(ReceiptStatus.ACCEPTED, provider_ref=ID, code="TEXT_SUCCESSFUL")],
+        ),
         (
             enveloped({"detail-type": "Text Message Delivery Status Updated", "detail": event("TEXT_SPAM")}),
             failed(Outcome.CONTENT_REFUSED, "TEXT_SPAM"),
@@ -184,7 +190,7 @@ class TestAwsSns(HttpContract):
 
         own = {"sender_id": "QINGHE", "max_price": "0.5", "origination": "+12065550152"}
         answers, ours = run(self.sent(self.accepts, tmp_path, **own))
-        assert answers == [Answer(True, ID)]
+        assert answers == [SubmitResult(True, ID)]
         theirs = run(story())
         assert pairs(ours) == pairs(theirs)
         mine, other = ours.headers[0], theirs.headers[0]
@@ -224,10 +230,10 @@ class TestAwsSns(HttpContract):
 
     # -- what is answered -----------------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize("code", VERDICTS)
+    @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
         found, server = run(self.sent(lambda *_: error(code, HTTP.get(code, 400)), tmp_path))
-        verdict = VERDICTS[code]
+        verdict = ERROR_CODES[code]
         assert len(server.requests) == 1
         self.is_meant(found, verdict.about, verdict.outcome, code)
 
@@ -238,18 +244,18 @@ class TestAwsSns(HttpContract):
         found, _ = run(self.sent(lambda *_: error(code, message=f"Invalid: {sign} {PHONE}"), tmp_path))
         self.is_meant(found, verdict.about, verdict.outcome, code)
 
-    def is_meant(self, found: Any, about: About, outcome: Outcome, code: str) -> None:
-        if about in {About.NUMBER, About.WORDS}:
-            assert found == [Answer(False, outcome=outcome, code=code)]
+    def is_meant(self, found: Any, about: Scope, outcome: Outcome, code: str) -> None:
+        if about in {Scope.NUMBER, Scope.WORDS}:
+            assert found == [SubmitResult(False, outcome=outcome, code=code)]
             return
-        kind = {About.PACE: Throttled, About.ACCOUNT: Misconfigured, About.DOUBT: Unclear}[about]
+        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[about]
         assert isinstance(found, kind)
         assert (found.outcome, found.code) == (outcome, code)
 
     def test_an_acceptance_without_an_id_is_unclear(self, tmp_path: Path) -> None:
         for inside in ("<PublishResponse><PublishResult/></PublishResponse>", "<MessageId></MessageId>"):
             found, _ = run(self.sent(lambda *_, inside=inside: xml(inside), tmp_path))
-            assert isinstance(found, Unclear)
+            assert isinstance(found, OutcomeUnknown)
 
     def test_the_account_is_asked_for_its_settings(self, tmp_path: Path) -> None:
         async def story(answer: web.Response) -> tuple[Any, Provider]:
@@ -266,8 +272,8 @@ class TestAwsSns(HttpContract):
         found, server = run(story(fine))
         assert found == "The provider accepts the access key."
         assert b"Action=GetSMSAttributes" in server.requests[0][2]
-        assert isinstance(run(story(error("SignatureDoesNotMatch", 403)))[0], Misconfigured)
-        assert isinstance(run(story(error("AccessDenied", 403)))[0], Misconfigured)
+        assert isinstance(run(story(error("SignatureDoesNotMatch", 403)))[0], AccountError)
+        assert isinstance(run(story(error("AccessDenied", 403)))[0], AccountError)
 
     # -- what is reported -----------------------------------------------------------------------------------------
 
@@ -293,7 +299,7 @@ class TestAwsSns(HttpContract):
         assert isinstance(found, Receipt)
         assert (found.outcome, "13800138000" in found.code) == (Outcome.UNKNOWN, False)
         assert adapter.read_callback(enveloped(event("TEXT_NEW"))) == failed(Outcome.UNKNOWN, "TEXT_NEW")
-        early = Receipt(News.ACCEPTED, provider_ref=ID, code="TEXT_NEW")
+        early = Receipt(ReceiptStatus.ACCEPTED, provider_ref=ID, code="TEXT_NEW")
         assert adapter.read_callback(enveloped(event("TEXT_NEW", False))) == [early]
 
     @pytest.mark.parametrize(

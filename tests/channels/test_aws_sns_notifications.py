@@ -25,15 +25,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from smsapp.channels.aws_sns import AwsSns
 from smsapp.channels.aws_sns.notifications import PAUSE, Notary
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Callback,
     CallbackRefused,
     ChannelError,
-    Misconfigured,
-    News,
+    NotSent,
+    OutcomeUnknown,
     Receipt,
-    Unclear,
-    Unreachable,
+    ReceiptStatus,
+    SubmitResult,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
@@ -70,8 +70,8 @@ class TestWhatIsBelieved:
             adapter._notary._endpoint = f"{server.url}/"
             for callback in callbacks:
                 try:
-                    if adapter.asks_back(callback):
-                        await adapter.ask_back(callback, http)
+                    if adapter.needs_confirmation(callback):
+                        await adapter.confirm_callback(callback, http)
                     adapter.verify_callback(callback)
                     came.append(None)
                 except (CallbackRefused, ChannelError) as trouble:
@@ -135,11 +135,11 @@ class TestWhatIsBelieved:
     @pytest.mark.parametrize(
         ("answer", "kind"),
         [
-            (lambda: web.Response(status=404), Misconfigured),
-            (lambda: web.Response(status=503), Unclear),
-            (lambda: web.Response(status=302, headers={"Location": "/x"}), Misconfigured),
-            (lambda: web.Response(text="<html>"), Unclear),
-            (lambda: web.Response(body=pem(ec.generate_private_key(ec.SECP256R1()))), Unclear),
+            (lambda: web.Response(status=404), AccountError),
+            (lambda: web.Response(status=503), OutcomeUnknown),
+            (lambda: web.Response(status=302, headers={"Location": "/x"}), AccountError),
+            (lambda: web.Response(text="<html>"), OutcomeUnknown),
+            (lambda: web.Response(body=pem(ec.generate_private_key(ec.SECP256R1()))), OutcomeUnknown),
         ],
     )
     def test_after_a_failure_nothing_is_asked_for_a_while(
@@ -150,7 +150,7 @@ class TestWhatIsBelieved:
         adapter._notary.monotonic = lambda: now[0]
         first, second = run(self.told(sns, tmp_path, enveloped(INBOUND), enveloped(INBOUND), adapter=adapter))
         assert isinstance(first, kind)
-        assert isinstance(second, Unreachable)
+        assert isinstance(second, NotSent)
         assert len(sns.asked) == 1
         now[0] += PAUSE
         sns.answer = lambda: web.Response(body=pem())
@@ -160,7 +160,7 @@ class TestWhatIsBelieved:
         adapter, sns = make("http://127.0.0.1:1", tmp_path), Sns()
         with adapter._notary._asking:
             (came,) = run(self.told(sns, tmp_path, enveloped(INBOUND), adapter=adapter))
-        assert isinstance(came, Unreachable)
+        assert isinstance(came, NotSent)
         assert sns.asked == []
         assert run(self.told(sns, tmp_path, enveloped(INBOUND), adapter=adapter)) == [None]
 
@@ -177,12 +177,12 @@ class TestWhatIsBelieved:
         class Ear:
             async def request(self, method: str, url: str) -> Any:
                 self.heard = (method, urlsplit(url).scheme, urlsplit(url).netloc)
-                raise Unreachable("enough")
+                raise NotSent("enough")
 
         ear = Ear()
         begin = "https://sns.cn-north-1.amazonaws.com.cn" if topic == CHINESE else "https://sns.us-east-1.amazonaws.com"
         body = enveloped(INBOUND, TopicArn=topic, SigningCertURL=f"{begin}/SimpleNotificationService-01.pem").body
-        with pytest.raises(Unreachable):
+        with pytest.raises(NotSent):
             run(Notary([TOPIC, CHINESE], endpoint).ask(body, ear))  # type: ignore[arg-type]
         assert ear.heard == ("GET", "https", host)
 
@@ -262,8 +262,8 @@ def amazon() -> Iterator[Amazon]:
         yield Amazon(url)
 
 
-def sent(channel: AwsSns, text: str = "", phone: str = "") -> list[Answer] | ChannelError:
-    async def story() -> list[Answer] | ChannelError:
+def sent(channel: AwsSns, text: str = "", phone: str = "") -> list[SubmitResult] | ChannelError:
+    async def story() -> list[SubmitResult] | ChannelError:
         asked = submission(1)
         for name, value in (("text", text), ("phone", phone)):
             if value:
@@ -292,7 +292,7 @@ class TestWithMoto:
                 return await channel.test_credentials(http)
 
         assert run(story(amazon.channel(tmp_path))) == "The provider accepts the access key."
-        with pytest.raises(Misconfigured) as caught:
+        with pytest.raises(AccountError) as caught:
             run(story(amazon.channel(tmp_path, secret_access_key="wrong")))
         assert caught.value.outcome is Outcome.CREDENTIALS
 
@@ -307,14 +307,14 @@ class TestWithMoto:
         self, wrong: dict[str, str], code: str, amazon: Amazon, tmp_path: Path
     ) -> None:
         found = sent(amazon.channel(tmp_path, **wrong))
-        assert isinstance(found, Misconfigured)
+        assert isinstance(found, AccountError)
         assert (found.outcome, found.code) == (Outcome.CREDENTIALS, code)
 
     def test_a_bad_number_and_a_long_text_refuse_one_message(self, amazon: Amazon, tmp_path: Path) -> None:
         channel = amazon.channel(tmp_path)
-        assert sent(channel, phone="+1") == [Answer(False, outcome=Outcome.BAD_NUMBER, code="InvalidParameter")]
+        assert sent(channel, phone="+1") == [SubmitResult(False, outcome=Outcome.BAD_NUMBER, code="InvalidParameter")]
         assert sent(channel, text="长" * 1601) == [
-            Answer(False, outcome=Outcome.CONTENT_REFUSED, code="InvalidParameter")
+            SubmitResult(False, outcome=Outcome.CONTENT_REFUSED, code="InvalidParameter")
         ]
 
     def test_a_signed_notification_is_verified_with_the_certificate_it_names(
@@ -346,17 +346,17 @@ class TestWithMoto:
 
                 channel = amazon.channel(tmp_path, topics=await asyncio.to_thread(publish))
                 (callback,) = came
-                assert channel.asks_back(callback)
+                assert channel.needs_confirmation(callback)
                 channel._notary._endpoint = f"{server.url}/"
-                await channel.ask_back(callback, http)
-                assert not channel.asks_back(callback)
+                await channel.confirm_callback(callback, http)
+                assert not channel.needs_confirmation(callback)
                 return callback, channel
 
         callback, channel = run(story())
         channel.verify_callback(callback)
         assert channel.read_callback(callback) == [
             Receipt(
-                News.UNDELIVERED,
+                ReceiptStatus.UNDELIVERED,
                 provider_ref="id-1",
                 outcome=Outcome.BLOCKED_BY_CARRIER,
                 code="Phone has blocked SMS",
@@ -381,6 +381,6 @@ class TestWithMoto:
 def test_whatever_shape_a_stranger_sends_it_is_refused(body: bytes, tmp_path: Path) -> None:
     adapter = make("http://127.0.0.1:1", tmp_path)
     callback = Callback("POST", "", {}, body)
-    assert adapter.asks_back(callback) is False
+    assert adapter.needs_confirmation(callback) is False
     with pytest.raises(CallbackRefused):
         adapter.verify_callback(callback)

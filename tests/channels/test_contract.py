@@ -20,7 +20,7 @@ FAULTS = {
         "        answer = await http.request(",
         "        try:\n"
         "            await http.request(method, url, headers, body)\n"
-        "        except Unclear:\n"
+        "        except OutcomeUnknown:\n"
         "            pass\n"
         "        answer = await http.request(",
         "test_a_cut_after_sending_is_unclear_and_is_not_repeated",
@@ -28,8 +28,8 @@ FAULTS = {
     "a fault of the provider counts as not sent": (
         "        raise_for_status(answer)\n",
         "        if answer.status >= 500:\n"
-        "            from smsapp.channels.base import Unreachable\n"
-        "            raise Unreachable('down')\n"
+        "            from smsapp.channels.base import NotSent\n"
+        "            raise NotSent('down')\n"
         "        raise_for_status(answer)\n",
         "test_a_fault_of_the_provider_is_unclear",
     ),
@@ -44,7 +44,7 @@ FAULTS = {
         "test_missing_results_refuse_nobody_and_prove_nothing",
     ),
     "a page that is no answer counts as acceptance": (
-        '            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)\n        told',
+        '            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)\n        told',
         "            return [Answer(True)] * len(messages)\n        told",
         "test_an_answer_that_says_nothing_is_unclear",
     ),
@@ -55,7 +55,7 @@ FAULTS = {
     ),
     "asked to slow down, it gives the messages up": (
         "        raise_for_status(answer)\n",
-        "        if answer.status == 429:\n            raise Unclear('429')\n        raise_for_status(answer)\n",
+        "        if answer.status == 429:\n            raise OutcomeUnknown('429')\n        raise_for_status(answer)\n",
         "test_too_many_requests_is_throttled",
     ),
     "the key stands in an error": (

@@ -12,16 +12,16 @@ import pytest
 from aiohttp import encode_basic_auth, web
 
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Balance,
     Callback,
     ChannelError,
-    Misconfigured,
-    News,
+    OutcomeUnknown,
     Receipt,
+    ReceiptStatus,
     Reply,
+    SubmitResult,
     Throttled,
-    Unclear,
 )
 from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.notation import for_form, for_url
@@ -54,20 +54,20 @@ def gateway(base: str, folder: Path, preset: Any = None, **values: str) -> Gatew
 
 class TestKannel(HttpContract):
     receipts = (
-        (query(ref="7-1", status="1", code="ACK/"), [Receipt(News.DELIVERED, "7-1", code="ACK/")]),
-        (query(ref="7-1", status="8", code="ACK%2F"), [Receipt(News.ACCEPTED, "7-1", code="ACK/")]),
-        (query(ref="7-1", status="4", code=""), [Receipt(News.ACCEPTED, "7-1", code="4")]),
+        (query(ref="7-1", status="1", code="ACK/"), [Receipt(ReceiptStatus.DELIVERED, "7-1", code="ACK/")]),
+        (query(ref="7-1", status="8", code="ACK%2F"), [Receipt(ReceiptStatus.ACCEPTED, "7-1", code="ACK/")]),
+        (query(ref="7-1", status="4", code=""), [Receipt(ReceiptStatus.ACCEPTED, "7-1", code="4")]),
         (
             query(ref="7-1", status="2", code="whatever"),
-            [Receipt(News.UNDELIVERED, "7-1", outcome=Outcome.UNKNOWN, code="whatever")],
+            [Receipt(ReceiptStatus.UNDELIVERED, "7-1", outcome=Outcome.UNKNOWN, code="whatever")],
         ),
         (
             query(ref="7-1", status="16", code="NACK%2F0x0000000b%2FInvalid%20Destination%20Address"),
-            [Receipt(News.UNDELIVERED, "7-1", outcome=Outcome.BAD_NUMBER, code="0x0000000b")],
+            [Receipt(ReceiptStatus.UNDELIVERED, "7-1", outcome=Outcome.BAD_NUMBER, code="0x0000000b")],
         ),
         (
             query(ref="7-1", status="2", code="id%3A9+sub%3A001+stat%3AEXPIRED+err%3A000+text%3AHello+stat%3AUNDELIV"),
-            [Receipt(News.UNDELIVERED, "7-1", outcome=Outcome.EXPIRED, code="EXPIRED")],
+            [Receipt(ReceiptStatus.UNDELIVERED, "7-1", outcome=Outcome.EXPIRED, code="EXPIRED")],
         ),
         (query(**{"from": "%2B8613800138000", "reply": "%E9%80%80%E8%AE%A2"}), [Reply("+8613800138000", "退订")]),
     )
@@ -85,7 +85,7 @@ class TestKannel(HttpContract):
 
     def test_the_request_is_what_sendsms_wants(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path))
-        assert answers == [Answer(True)]
+        assert answers == [SubmitResult(True)]
         method, path, body = server.requests[0]
         assert (method, body) == ("GET", b"")
         given = {name: value[0] for name, value in parse_qs(urlsplit(path).query, strict_parsing=True).items()}
@@ -104,14 +104,14 @@ class TestKannel(HttpContract):
     @pytest.mark.parametrize(
         ("status", "text", "meaning"),
         [
-            (403, "Authorization failed for sendsms", (Misconfigured, Outcome.CREDENTIALS)),
+            (403, "Authorization failed for sendsms", (AccountError, Outcome.CREDENTIALS)),
             (403, "Not routable. Do not try again.", Outcome.PROVIDER_FAULT),
             (400, "Number(s) has/have been denied by white- and/or black-lists.", Outcome.BAD_NUMBER),
-            (400, "Sender missing and no global set, rejected", (Misconfigured, Outcome.OUR_FAULT)),
-            (400, "Missing receiver number, rejected", (Misconfigured, Outcome.OUR_FAULT)),
-            (400, "DLR-URL field misformed, rejected", (Misconfigured, Outcome.OUR_FAULT)),
+            (400, "Sender missing and no global set, rejected", (AccountError, Outcome.OUR_FAULT)),
+            (400, "Missing receiver number, rejected", (AccountError, Outcome.OUR_FAULT)),
+            (400, "DLR-URL field misformed, rejected", (AccountError, Outcome.OUR_FAULT)),
             (400, "Something new", Outcome.UNKNOWN),
-            (503, "Temporal failure, try again later.", (Unclear, Outcome.PROVIDER_FAULT)),
+            (503, "Temporal failure, try again later.", (OutcomeUnknown, Outcome.PROVIDER_FAULT)),
         ],
     )
     def test_its_refusals_are_told_apart(self, status: int, text: str, meaning: Any, tmp_path: Path) -> None:
@@ -130,18 +130,18 @@ class TestKannel(HttpContract):
         bad = web.Response(status=403, text="Authorization failed for sendsms")
         assert run(asked(self, tmp_path, good)) == "Missing receiver"
         error = run(asked(self, tmp_path, bad))
-        assert isinstance(error, Misconfigured)
+        assert isinstance(error, AccountError)
         assert error.outcome is Outcome.CREDENTIALS
 
     def test_several_numbers_share_a_request_and_their_receipts_are_told_apart_by_number(self, tmp_path: Path) -> None:
         values = {"per_request": "3", "receipt_phone": "phone"}
         answers, server = run(self.sent(self.accepts, tmp_path, 3, **values))
         assert "&to=%2B8613800138001%20%2B8613800138002%20%2B8613800138003&" in server.requests[0][1]
-        assert answers == [Answer(True, "7-1")] * 3
+        assert answers == [SubmitResult(True, "7-1")] * 3
         channel = self.make("http://127.0.0.1:1", tmp_path, **values)
         assert (channel.per_request, channel.equal_texts_only, channel.receipts_by_provider_ref) == (3, True, True)
         news = channel.read_callback(query(ref="7-1", status="1", phone="%2B8613800138002"))
-        assert news == [Receipt(News.DELIVERED, "", "7-1", "+8613800138002", code="1")]
+        assert news == [Receipt(ReceiptStatus.DELIVERED, "", "7-1", "+8613800138002", code="1")]
 
     def test_without_an_address_of_ours_no_receipt_is_asked_for(self, tmp_path: Path) -> None:
         async def story() -> str:
@@ -185,19 +185,19 @@ class TestJasmin(HttpContract):
         ),
         (
             query(ref="7-1", id="07033084", message_status="DELIVRD", level="2"),
-            [Receipt(News.DELIVERED, "7-1", "07033084", code="DELIVRD")],
+            [Receipt(ReceiptStatus.DELIVERED, "7-1", "07033084", code="DELIVRD")],
         ),
         (
             query(ref="7-1", id="07033084", message_status="ESME_ROK", level="1"),
-            [Receipt(News.ACCEPTED, "7-1", "07033084", code="ESME_ROK")],
+            [Receipt(ReceiptStatus.ACCEPTED, "7-1", "07033084", code="ESME_ROK")],
         ),
         (
             query(ref="7-1", id="07033084", message_status="ESME_RINVDSTADR", level="1"),
-            [Receipt(News.UNDELIVERED, "7-1", "07033084", outcome=Outcome.BAD_NUMBER, code="ESME_RINVDSTADR")],
+            [Receipt(ReceiptStatus.UNDELIVERED, "7-1", "07033084", outcome=Outcome.BAD_NUMBER, code="ESME_RINVDSTADR")],
         ),
         (
             query(ref="7-1", id="07033084", message_status="EXPIRED", level="2"),
-            [Receipt(News.UNDELIVERED, "7-1", "07033084", outcome=Outcome.EXPIRED, code="EXPIRED")],
+            [Receipt(ReceiptStatus.UNDELIVERED, "7-1", "07033084", outcome=Outcome.EXPIRED, code="EXPIRED")],
         ),
     )
 
@@ -212,7 +212,7 @@ class TestJasmin(HttpContract):
 
     def test_chinese_goes_as_hexadecimal_and_the_id_comes_back(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path))
-        assert answers == [Answer(True, "07033084-5cfd-4812-90a4-e4d24ffb6e3d")]
+        assert answers == [SubmitResult(True, "07033084-5cfd-4812-90a4-e4d24ffb6e3d")]
         given = parse_qs(urlsplit(server.requests[0][1]).query)
         assert bytes.fromhex(given["hex-content"][0]).decode("utf-16-be") == TEXT
         assert given["to"] == ["8613800138001"]
@@ -231,7 +231,7 @@ class TestJasmin(HttpContract):
     )
     def test_its_errors_wait_for_a_person(self, status: int, text: str, outcome: Outcome, tmp_path: Path) -> None:
         found, _ = run(self.sent(lambda *_: web.Response(status=status, text=text), tmp_path))
-        assert isinstance(found, Misconfigured)
+        assert isinstance(found, AccountError)
         assert found.outcome is outcome
         assert "tester" not in found.code
 
@@ -298,9 +298,9 @@ class TestJson(HttpContract):
                 ),
             ),
             [
-                Receipt(News.DELIVERED, "", "12", "+8613800138001", code="DELIVRD"),
-                Receipt(News.UNDELIVERED, "", "13", "+8613800138002", Outcome.SWITCHED_OFF, "MK:0001"),
-                Receipt(News.ACCEPTED, "", "14", "+8613800138003", code="NEVER HEARD"),
+                Receipt(ReceiptStatus.DELIVERED, "", "12", "+8613800138001", code="DELIVRD"),
+                Receipt(ReceiptStatus.UNDELIVERED, "", "13", "+8613800138002", Outcome.SWITCHED_OFF, "MK:0001"),
+                Receipt(ReceiptStatus.ACCEPTED, "", "14", "+8613800138003", code="NEVER HEARD"),
                 Reply("+8613800138003", "TD"),
             ],
         ),
@@ -317,7 +317,7 @@ class TestJson(HttpContract):
 
     def test_values_are_encoded_where_they_stand(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path))
-        assert answers == [Answer(True, "abc")]
+        assert answers == [SubmitResult(True, "abc")]
         sent = json.loads(server.requests[0][2])
         assert sent == {"to": "13800138001", "text": TEXT, "bare": TEXT[6:], "sign": SIGNATURE, "cb": CALLBACK}
         headers = server.headers[0]
@@ -333,9 +333,9 @@ class TestJson(HttpContract):
             (1003, Outcome.BAD_NUMBER),
             (4711, Outcome.UNKNOWN),
             (1009, Throttled),
-            (1010, Unclear),
-            ("paused", Misconfigured),
-            (None, Unclear),
+            (1010, OutcomeUnknown),
+            ("paused", AccountError),
+            (None, OutcomeUnknown),
         ],
     )
     def test_codes_mean_what_the_rules_say_and_unknown_ones_are_kept(
@@ -343,9 +343,9 @@ class TestJson(HttpContract):
     ) -> None:
         found, _ = run(self.sent(lambda *_: web.json_response({"code": code}), tmp_path))
         if meaning is True:
-            assert found == [Answer(True)]
+            assert found == [SubmitResult(True)]
         elif isinstance(meaning, Outcome):
-            assert found == [Answer(False, outcome=meaning, code=str(code))]
+            assert found == [SubmitResult(False, outcome=meaning, code=str(code))]
         else:
             assert isinstance(found, meaning)
 

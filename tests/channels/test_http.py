@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from smsapp.channels.base import ChannelError, Misconfigured, Unclear, Unreachable
+from smsapp.channels.base import AccountError, ChannelError, NotSent, OutcomeUnknown
 from smsapp.channels.http import Guard, HttpClient
 from tests.channels.wire import HERE, Line, closed_port, listening, provider, run
 
@@ -61,7 +61,7 @@ def test_a_refused_connection_is_unreachable(method: str) -> None:
     async def story() -> None:
         async with HttpClient(HERE) as http:
             error = await verdict(http, method, f"http://127.0.0.1:{closed_port()}")
-            assert isinstance(error, Unreachable)
+            assert isinstance(error, NotSent)
 
     run(story())
 
@@ -70,7 +70,7 @@ def test_a_name_that_does_not_exist_is_unreachable() -> None:
     async def story() -> None:
         async with HttpClient(HERE) as http:
             error = await verdict(http, "POST", "https://no-such-host.invalid")
-            assert isinstance(error, Unreachable)
+            assert isinstance(error, NotSent)
             assert error.code == "name_not_found"
 
     run(story())
@@ -87,7 +87,7 @@ def test_a_server_that_never_accepts_is_unreachable(method: str) -> None:
                 filler.connect_ex(deaf.getsockname())
             async with HttpClient(HERE, connect_timeout=0.2) as http:
                 error = await verdict(http, method, f"http://127.0.0.1:{deaf.getsockname()[1]}")
-        assert isinstance(error, Unreachable)
+        assert isinstance(error, NotSent)
 
     run(story())
 
@@ -99,7 +99,7 @@ def test_a_failed_tls_handshake_is_unreachable() -> None:
 
         async with listening(serve) as url, HttpClient(HERE) as http:
             error = await verdict(http, "POST", url.replace("http:", "https:"))
-            assert isinstance(error, Unreachable)
+            assert isinstance(error, NotSent)
 
     run(story())
 
@@ -121,7 +121,7 @@ def test_no_free_connection_in_time_is_unreachable(method: str) -> None:
             error = await verdict(http, method, url)
             free.set()
             assert (await first).status == 200
-            assert isinstance(error, Unreachable)
+            assert isinstance(error, NotSent)
 
     run(story())
 
@@ -143,7 +143,7 @@ def test_a_cut_after_the_request_is_unclear_and_the_request_was_made_once(method
         async with listening(serve) as url, HttpClient(HERE) as http:
             error = await verdict(http, method, url)
             await asyncio.sleep(0.05)  # a second request would come now
-            assert isinstance(error, Unclear)
+            assert isinstance(error, OutcomeUnknown)
             assert len(requests) == 1
 
     run(story())
@@ -162,7 +162,7 @@ def test_a_late_answer_is_unclear(method: str, heard: bytes) -> None:
 
         async with listening(serve) as url, HttpClient(HERE) as http:
             error = await verdict(http, method, url, timeout=0.15)
-            assert isinstance(error, Unclear)
+            assert isinstance(error, OutcomeUnknown)
             assert error.code == "timeout"
             assert len(requests) == 1
 
@@ -184,7 +184,7 @@ def test_whoever_ends_the_task_meanwhile_is_obeyed_and_a_late_answer_leaves_no_t
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-            assert isinstance(await verdict(http, "GET", url, timeout=0.05), Unclear)
+            assert isinstance(await verdict(http, "GET", url, timeout=0.05), OutcomeUnknown)
             task = asyncio.current_task()
             assert task is not None
             assert task.cancelling() == 0
@@ -208,7 +208,7 @@ def test_a_kept_connection_cut_after_the_second_request_is_unclear_and_never_rep
             assert (await http.request(method, url, body=body_of(method))).status == 200
             error = await verdict(http, method, url)
             await asyncio.sleep(0.05)
-            assert isinstance(error, Unclear)
+            assert isinstance(error, OutcomeUnknown)
             assert len(requests) == 2
 
     run(story())
@@ -267,7 +267,7 @@ def test_a_server_that_hangs_up_on_every_new_connection_ends_as_unreachable_or_u
             await line.hang_up()
 
         async with listening(serve) as url, HttpClient(HERE) as http:
-            assert isinstance(await verdict(http, method, url), Unreachable | Unclear)
+            assert isinstance(await verdict(http, method, url), NotSent | OutcomeUnknown)
 
     run(story())
 
@@ -298,7 +298,7 @@ def test_an_answer_larger_than_the_cap_is_unclear(chunked: bool) -> None:
 
         async with provider(answer) as server, HttpClient(HERE, largest_answer=1000) as http:
             error = await verdict(http, "POST", server.url)
-            assert isinstance(error, Unclear)
+            assert isinstance(error, OutcomeUnknown)
             assert error.code == "answer_too_large"
         async with provider(answer) as server, HttpClient(HERE, largest_answer=5000) as http:
             assert len((await http.request("GET", server.url)).body) == 5000
@@ -326,7 +326,7 @@ def test_a_request_larger_than_the_cap_does_not_leave() -> None:
             return web.Response()
 
         async with provider(answer) as server, HttpClient(HERE, largest_request=5) as http:
-            assert isinstance(await verdict(http, "POST", server.url), Misconfigured)
+            assert isinstance(await verdict(http, "POST", server.url), AccountError)
             assert server.requests == []
 
     run(story())
@@ -370,7 +370,7 @@ def test_the_address_is_sent_as_it_stands() -> None:
 def test_addresses_that_settings_do_not_allow_are_not_called(url: str) -> None:
     async def story() -> None:
         async with HttpClient() as http:
-            with pytest.raises(Misconfigured):
+            with pytest.raises(AccountError):
                 await http.request("GET", url, timeout=1)
 
     run(story())
@@ -382,7 +382,7 @@ def test_odd_spellings_of_an_address_reach_nobody(url: str) -> None:
         async with HttpClient() as http:
             with pytest.raises(ChannelError) as caught:
                 await http.request("GET", url, timeout=1)
-            assert isinstance(caught.value, Misconfigured | Unreachable)
+            assert isinstance(caught.value, AccountError | NotSent)
 
     run(story())
 
@@ -390,10 +390,10 @@ def test_odd_spellings_of_an_address_reach_nobody(url: str) -> None:
 def test_plain_http_is_for_named_private_hosts_or_by_a_switch() -> None:
     async def story() -> None:
         async with HttpClient(HERE, connect_timeout=0.2) as http:
-            with pytest.raises(Misconfigured) as caught:
+            with pytest.raises(AccountError) as caught:
                 await http.request("GET", "http://198.51.100.7.invalid/")
             assert caught.value.code == "plain_http"
-            with pytest.raises(Unreachable):
+            with pytest.raises(NotSent):
                 await http.request("GET", "http://198.51.100.7.invalid/", plain_http=True)
 
     run(story())
@@ -407,7 +407,7 @@ def test_a_private_host_may_be_allowed_by_name() -> None:
         async with provider(answer) as server, HttpClient(("localhost",)) as http:
             url = server.url.replace("127.0.0.1", "localhost")
             assert (await http.request("GET", url)).status == 200
-            with pytest.raises(Misconfigured):
+            with pytest.raises(AccountError):
                 await http.request("GET", server.url)
 
     run(story())
@@ -454,7 +454,7 @@ def test_a_certificate_nobody_vouches_for_is_unreachable(tmp_path: Any) -> None:
         async with HttpClient(HERE) as http:
             error = await verdict(http, "POST", f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         server.close()
-        assert isinstance(error, Unreachable)
+        assert isinstance(error, NotSent)
         assert error.code == "tls_certificate"
 
     run(story())

@@ -11,20 +11,20 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import web
 
-from smsapp.channels._verdicts import About
+from smsapp.channels._verdicts import Scope
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Callback,
     ChannelError,
-    Misconfigured,
-    News,
+    OutcomeUnknown,
     Receipt,
+    ReceiptStatus,
     Reply,
+    SubmitResult,
     Throttled,
-    Unclear,
 )
 from smsapp.channels.http import HttpClient
-from smsapp.channels.lexintong import VERDICTS, Lexintong, access_key
+from smsapp.channels.lexintong import ERROR_CODES, Lexintong, access_key
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped
 from tests.channels.wire import HERE, Provider, provider, run
@@ -91,19 +91,19 @@ def page(**lists: Any) -> Callback:
     return Callback("PULL", "", {}, dumped({"Result": "succ", "Reason": "", **lists}))
 
 
-def arrived(news: News, code: str, outcome: Outcome | None = None) -> Receipt:
+def arrived(news: ReceiptStatus, code: str, outcome: Outcome | None = None) -> Receipt:
     return Receipt(news, "", ID, PHONE, outcome, code)
 
 
 class TestLexintong(HttpContract):
     receipts = (
-        (push(ReportState="True", ReportResultInfo="DELIVRD"), [arrived(News.DELIVERED, "DELIVRD")]),
+        (push(ReportState="True", ReportResultInfo="DELIVRD"), [arrived(ReceiptStatus.DELIVERED, "DELIVRD")]),
         (
             push(ReportState="False", ReportResultInfo="DB:0102"),
-            [arrived(News.UNDELIVERED, "DB:0102", Outcome.SUSPENDED)],
+            [arrived(ReceiptStatus.UNDELIVERED, "DB:0102", Outcome.SUSPENDED)],
         ),
-        (push(ReportState="", ReportResultInfo=""), [arrived(News.ACCEPTED, "0")]),
-        (push(SendState="False", SendResultInfo="XY"), [arrived(News.UNDELIVERED, "XY", Outcome.UNKNOWN)]),
+        (push(ReportState="", ReportResultInfo=""), [arrived(ReceiptStatus.ACCEPTED, "0")]),
+        (push(SendState="False", SendResultInfo="XY"), [arrived(ReceiptStatus.UNDELIVERED, "XY", Outcome.UNKNOWN)]),
         (
             page(
                 ReportInfos=[
@@ -115,12 +115,12 @@ class TestLexintong(HttpContract):
                 ]
             ),
             [
-                arrived(News.DELIVERED, "DELIVRD"),
-                arrived(News.DELIVERED, "DELIVRD"),
-                arrived(News.UNDELIVERED, "MK:0001", Outcome.NO_SUCH_SUBSCRIBER),
-                arrived(News.ACCEPTED, ""),
-                Receipt(News.ACCEPTED, "", ID, "+8613800138001"),
-                arrived(News.ACCEPTED, "0"),
+                arrived(ReceiptStatus.DELIVERED, "DELIVRD"),
+                arrived(ReceiptStatus.DELIVERED, "DELIVRD"),
+                arrived(ReceiptStatus.UNDELIVERED, "MK:0001", Outcome.NO_SUCH_SUBSCRIBER),
+                arrived(ReceiptStatus.ACCEPTED, ""),
+                Receipt(ReceiptStatus.ACCEPTED, "", ID, "+8613800138001"),
+                arrived(ReceiptStatus.ACCEPTED, "0"),
             ],
         ),
         (page(MoInfos=[REPLY]), [Reply(PHONE, "TD", "1069000199")]),
@@ -150,7 +150,7 @@ class TestLexintong(HttpContract):
 
     def test_the_request_is_what_sendsms_wants(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path, 2, extension="99"))
-        assert answers == [Answer(True, ID)] * 2
+        assert answers == [SubmitResult(True, ID)] * 2
         method, path, body = server.requests[0]
         assert (method, path) == ("POST", "/EncryptionSubmit/SendSms.ashx")
         given = json.loads(body)
@@ -171,17 +171,17 @@ class TestLexintong(HttpContract):
         out_id = json.loads(server.requests[0][2])["OutId"]
         assert len(out_id) <= 32
         adapter = self.make("http://127.0.0.1:1", tmp_path)
-        expected = Receipt(News.DELIVERED, "7-1", phone="+8613800138001", code="DELIVRD")
+        expected = Receipt(ReceiptStatus.DELIVERED, "7-1", phone="+8613800138001", code="DELIVRD")
         fetched = page(ReportInfos=[report("DELIVRD", OutId=out_id, PhoneNos="13800138001")])
         pushed = push(ReportState="True", ReportResultInfo="DELIVRD", ClientMsgId=out_id, MobilePhone="13800138001")
         assert adapter.read_callback(fetched) == adapter.read_callback(pushed) == [expected]
         assert adapter.read_callback(page(ReportInfos=[report("DELIVRD", OutId=out_id)])) == [
-            arrived(News.DELIVERED, "DELIVRD")
+            arrived(ReceiptStatus.DELIVERED, "DELIVRD")
         ]
 
     def test_the_old_interface_takes_a_form_and_answers_in_xml(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(lambda *_: xml("0"), tmp_path, 2, interface="old"))
-        assert answers == [Answer(True, ID)] * 2
+        assert answers == [SubmitResult(True, ID)] * 2
         method, path, body = server.requests[0]
         assert (method, path) == ("POST", "/submitdata/Service.asmx/g_Submit")
         assert dict(parse_qsl(body.decode(), keep_blank_values=True)) == {
@@ -195,18 +195,18 @@ class TestLexintong(HttpContract):
 
     def test_the_old_interfaces_codes_are_the_same(self, tmp_path: Path) -> None:
         found, _ = run(self.sent(lambda *_: xml("1025", "0"), tmp_path, interface="old"))
-        assert isinstance(found, Misconfigured)
+        assert isinstance(found, AccountError)
         assert (found.outcome, found.code) == (Outcome.BALANCE, "1025")
 
     @pytest.mark.parametrize("body", ["<html>hello</html>", "<CSubmitState></CSubmitState>", ""])
     def test_the_old_interface_saying_nothing_is_unclear(self, body: str, tmp_path: Path) -> None:
         found, _ = run(self.sent(lambda *_: web.Response(text=body), tmp_path, interface="old"))
-        assert isinstance(found, Unclear)
+        assert isinstance(found, OutcomeUnknown)
 
     def test_http_to_a_public_host_takes_a_switch(self, tmp_path: Path) -> None:
         async def story() -> str:
             async with HttpClient() as http:
-                with pytest.raises(Misconfigured) as caught:
+                with pytest.raises(AccountError) as caught:
                     await self.make("http://1.1.1.1", tmp_path).test_credentials(http)
                 return caught.value.code
 
@@ -223,17 +223,17 @@ class TestLexintong(HttpContract):
 
         answers, server = run(self.sent(answer, tmp_path, 3))
         assert answers == [
-            Answer(True, ID),
-            Answer(False, outcome=Outcome.BAD_NUMBER, code="1023"),
-            Answer(True, ID),
+            SubmitResult(True, ID),
+            SubmitResult(False, outcome=Outcome.BAD_NUMBER, code="1023"),
+            SubmitResult(True, ID),
         ]
         assert len(server.requests) == 2
 
     def test_bad_numbers_with_an_id_leave_the_others_in_doubt(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(lambda *_: said(1023, "[13800138002]", int(ID)), tmp_path, 2))
         assert answers == [
-            Answer(False, ID, code="1023", in_doubt=True),
-            Answer(False, outcome=Outcome.BAD_NUMBER, code="1023"),
+            SubmitResult(False, ID, code="1023", unconfirmed=True),
+            SubmitResult(False, outcome=Outcome.BAD_NUMBER, code="1023"),
         ]
         assert len(server.requests) == 1
 
@@ -245,25 +245,25 @@ class TestLexintong(HttpContract):
         assert isinstance(answers, list)
         assert [one.outcome for one in answers] == [None, Outcome.BAD_NUMBER, None]
 
-    @pytest.mark.parametrize("code", VERDICTS)
+    @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
         found, _ = run(self.sent(lambda *_: said(int(code)), tmp_path))
-        verdict = VERDICTS[code]
-        if verdict.about in {About.NUMBER, About.WORDS}:
-            assert found == [Answer(False, outcome=verdict.outcome, code=code)]
+        verdict = ERROR_CODES[code]
+        if verdict.about in {Scope.NUMBER, Scope.WORDS}:
+            assert found == [SubmitResult(False, outcome=verdict.outcome, code=code)]
             return
-        kind = {About.PACE: Throttled, About.ACCOUNT: Misconfigured, About.DOUBT: Unclear}[verdict.about]
+        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
         assert isinstance(found, kind)
         assert (found.outcome, found.code) == (verdict.outcome, code)
 
     @pytest.mark.parametrize("code", ["1027", "1040"])
     def test_accepted_but_not_saved_is_in_doubt_and_keeps_its_id(self, code: str, tmp_path: Path) -> None:
         answers, _ = run(self.sent(lambda *_: said(code, "…", int(ID)), tmp_path, 2))
-        assert answers == [Answer(False, ID, code=code, in_doubt=True)] * 2
+        assert answers == [SubmitResult(False, ID, code=code, unconfirmed=True)] * 2
 
     def test_an_unknown_code_is_kept(self, tmp_path: Path) -> None:
         answers, _ = run(self.sent(lambda *_: said("4711"), tmp_path, 2))
-        assert answers == [Answer(False, outcome=Outcome.UNKNOWN, code="4711")] * 2
+        assert answers == [SubmitResult(False, outcome=Outcome.UNKNOWN, code="4711")] * 2
 
     def test_out_of_hours_waits_until_the_morning(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
@@ -298,8 +298,8 @@ class TestLexintong(HttpContract):
 
         found, server = run(self.fetched(tmp_path, answer))
         assert found == [
-            arrived(News.DELIVERED, "DELIVRD"),
-            arrived(News.UNDELIVERED, "MK:0001", Outcome.NO_SUCH_SUBSCRIBER),
+            arrived(ReceiptStatus.DELIVERED, "DELIVRD"),
+            arrived(ReceiptStatus.UNDELIVERED, "MK:0001", Outcome.NO_SUCH_SUBSCRIBER),
             Reply(PHONE, "TD", "1069000199"),
         ]
         assert len(server.requests) == 5, "three pages of receipts, one of replies and the same once more"
@@ -314,9 +314,9 @@ class TestLexintong(HttpContract):
     @pytest.mark.parametrize(
         ("answer", "kind"),
         [
-            (lambda _: said("1013"), Misconfigured),
-            (lambda _: web.Response(text="<html>"), Unclear),
-            (lambda _: web.Response(status=502), Unclear),
+            (lambda _: said("1013"), AccountError),
+            (lambda _: web.Response(text="<html>"), OutcomeUnknown),
+            (lambda _: web.Response(status=502), OutcomeUnknown),
             (lambda _: web.Response(status=429), Throttled),
         ],
     )
@@ -344,8 +344,8 @@ class TestLexintong(HttpContract):
         assert found == "98231"
         assert server.requests[0][1] == "/json/Query/GetRemain"
         assert json.loads(server.requests[0][2]) == {"sname": "acct", "spwd": PASSWORD, "sprdid": "1012812"}
-        assert isinstance(run(self.tried({"State": 1013}, tmp_path))[0], Misconfigured)
-        assert isinstance(run(self.tried({"State": 4711}, tmp_path))[0], Misconfigured)
+        assert isinstance(run(self.tried({"State": 1013}, tmp_path))[0], AccountError)
+        assert isinstance(run(self.tried({"State": 4711}, tmp_path))[0], AccountError)
 
     @pytest.mark.parametrize(
         "callback",

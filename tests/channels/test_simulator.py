@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Callback,
-    Doubt,
-    Misconfigured,
-    News,
-    Outgoing,
+    NotSent,
+    OutboundMessage,
+    OutcomeUnknown,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
-    TemplateFacts,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
     Throttled,
-    Unclear,
-    Unreachable,
+    UnconfirmedMessage,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.channels.simulator import FATES, LATE, PAGE, Simulator
@@ -31,7 +31,7 @@ from tests.channels.contract import Contract
 from tests.channels.wire import run
 
 NOON = 1_800_000_000.0
-TEMPLATE = TemplateFacts("SMS_1", "您好", "青禾商城", (), False)
+TEMPLATE = TemplateSnapshot("SMS_1", "您好", "青禾商城", (), False)
 QUIET = {"refused": "0", "undelivered": "0", "silent": "0", "opt_outs": "0"}
 
 
@@ -49,15 +49,17 @@ def made(folder: Path, clock: Clock | None = None, **values: str) -> Simulator:
     return channel
 
 
-def to(*phones: str, run_id: int = 7) -> Submission:
-    return Submission(TEMPLATE, [Outgoing(f"{run_id}-{n}", phone, "您好", ()) for n, phone in enumerate(phones, 1)], "")
+def to(*phones: str, run_id: int = 7) -> SubmitRequest:
+    return SubmitRequest(
+        TEMPLATE, [OutboundMessage(f"{run_id}-{n}", phone, "您好", ()) for n, phone in enumerate(phones, 1)], ""
+    )
 
 
-def magic(digits: str) -> Submission:
+def magic(digits: str) -> SubmitRequest:
     return to(f"+861380000{digits}")
 
 
-def sent(channel: Simulator, submission: Submission) -> list[Answer]:
+def sent(channel: Simulator, submission: SubmitRequest) -> list[SubmitResult]:
     return run(channel.send(submission, HttpClient()))
 
 
@@ -96,9 +98,9 @@ def test_every_magic_number_does_what_its_line_in_the_guide_says(digits: str, tm
         assert [one.text for one in news if isinstance(one, Reply)] == ([fate.reply] if fate.reply else [])
 
 
-@pytest.mark.parametrize("kind", [Throttled, Unreachable, Misconfigured])
+@pytest.mark.parametrize("kind", [Throttled, NotSent, AccountError])
 def test_trouble_that_passes_lets_the_same_message_through_the_second_time(kind: type, tmp_path: Path) -> None:
-    digits = {Throttled: "0301", Unreachable: "0302", Misconfigured: "0303"}[kind]
+    digits = {Throttled: "0301", NotSent: "0302", AccountError: "0303"}[kind]
     with pytest.raises(kind):
         sent(made(tmp_path), magic(digits))
     assert sent(made(tmp_path), magic(digits))[0].accepted
@@ -107,7 +109,7 @@ def test_trouble_that_passes_lets_the_same_message_through_the_second_time(kind:
 def test_trouble_of_one_number_is_trouble_of_its_whole_request(tmp_path: Path) -> None:
     clock = Clock()
     channel = made(tmp_path, clock)
-    with pytest.raises(Unreachable):
+    with pytest.raises(NotSent):
         sent(channel, to("+8613900000001", "+8613800000312", "+8613900000002"))
     clock.now += 60
     assert heard(channel) == []
@@ -116,7 +118,7 @@ def test_trouble_of_one_number_is_trouble_of_its_whole_request(tmp_path: Path) -
 def test_a_cut_request_had_arrived_and_its_receipts_come(tmp_path: Path) -> None:
     clock = Clock()
     channel = made(tmp_path, clock)
-    with pytest.raises(Unclear):
+    with pytest.raises(OutcomeUnknown):
         sent(channel, to("+8613900000001", "+8613800000321"))
     clock.now += 60
     assert {one.ref for one in heard(channel) if isinstance(one, Receipt)} == {"7-1", "7-2"}
@@ -125,14 +127,20 @@ def test_a_cut_request_had_arrived_and_its_receipts_come(tmp_path: Path) -> None
 def test_it_can_be_asked_about_what_was_cut_and_is_silent_about_what_never_arrived(tmp_path: Path) -> None:
     channel = made(tmp_path)
     cut = to("+8613800000321", "+8613800000322", "+8613900000001")
-    with pytest.raises(Unclear):
+    with pytest.raises(OutcomeUnknown):
         sent(channel, cut)
     since, until = (dt.datetime.fromtimestamp(NOON + n, dt.UTC) for n in (0, 60))
-    asked = [Doubt(message, since, until) for message in [*cut.messages, *to("+8613900000009", run_id=8).messages]]
+    asked = [
+        UnconfirmedMessage(message, since, until)
+        for message in [*cut.messages, *to("+8613900000009", run_id=8).messages]
+    ]
 
-    known = run(channel.look_up(TEMPLATE, asked, HttpClient()))
+    known = run(channel.query_status(TEMPLATE, asked, HttpClient()))
 
-    assert sorted((one.ref, one.news) for one in known) == [("7-1", News.ACCEPTED), ("7-3", News.ACCEPTED)]
+    assert sorted((one.ref, one.news) for one in known) == [
+        ("7-1", ReceiptStatus.ACCEPTED),
+        ("7-3", ReceiptStatus.ACCEPTED),
+    ]
 
 
 def test_receipts_come_when_they_are_due_and_not_before(tmp_path: Path) -> None:
@@ -194,7 +202,7 @@ def test_the_rates_are_kept_and_the_seed_decides_whom_they_hit(tmp_path: Path) -
     rates = {"refused": "10", "undelivered": "20", "silent": "10", "opt_outs": "5"}
     phones = [f"+861390{n:06}" for n in range(4000)]
 
-    def story(folder: str, seed: str) -> tuple[list[Answer], list[Any]]:
+    def story(folder: str, seed: str) -> tuple[list[SubmitResult], list[Any]]:
         channel = made(tmp_path / folder, clock, seed=seed, **rates)
         clock.now = NOON
         answers = sent(channel, to(*phones))
@@ -207,9 +215,9 @@ def test_the_rates_are_kept_and_the_seed_decides_whom_they_hit(tmp_path: Path) -
     assert 330 < len(refused) < 470
     assert {one.outcome for one in refused} <= set(Outcome)
     accepted = len(answers) - len(refused)
-    assert 0.17 < counts[News.UNDELIVERED] / accepted < 0.23
-    assert 0.67 < counts[News.DELIVERED] / accepted < 0.73
-    assert 0.03 < sum(isinstance(one, Reply) for one in news) / counts[News.DELIVERED] < 0.07
+    assert 0.17 < counts[ReceiptStatus.UNDELIVERED] / accepted < 0.23
+    assert 0.67 < counts[ReceiptStatus.DELIVERED] / accepted < 0.73
+    assert 0.03 < sum(isinstance(one, Reply) for one in news) / counts[ReceiptStatus.DELIVERED] < 0.07
     assert story("b", "1") == (answers, news)
     assert story("c", "2")[0] != answers
 
@@ -221,5 +229,5 @@ def test_the_answer_takes_as_long_as_set(tmp_path: Path) -> None:
 
 def test_a_rehearsal_has_no_quiet_hours_and_its_receipts_name_our_reference() -> None:
     assert Simulator.quiet_hours_exempt
-    assert Simulator.pulls
+    assert Simulator.polls
     assert not Simulator.receipts_by_provider_ref

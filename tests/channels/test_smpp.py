@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Channel,
     ChannelError,
-    Misconfigured,
+    NotSent,
+    OutcomeUnknown,
+    SubmitResult,
     Throttled,
-    Unclear,
-    Unreachable,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
@@ -94,7 +94,7 @@ def test_a_refused_account_waits_for_a_person(status: int, tmp_path: Path) -> No
             adapter = made(server.address, tmp_path)
             task = asyncio.create_task(adapter.hold(http, Inbox()))
             await server.until(lambda: len(server.binds) > 1)
-            with pytest.raises(Misconfigured) as found:
+            with pytest.raises(AccountError) as found:
                 await adapter.send(to(), http)
             assert found.value.outcome is Outcome.CREDENTIALS
             assert found.value.code == f"0x{status:08x}"
@@ -111,7 +111,7 @@ def test_a_refused_account_waits_for_a_person(status: int, tmp_path: Path) -> No
 def test_a_wrong_password_is_refused_credentials(tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc() as server, HttpClient(HERE) as http:
-            with pytest.raises(Misconfigured) as found:
+            with pytest.raises(AccountError) as found:
                 await made(server.address, tmp_path, password="wrong").test_credentials(http)
             assert found.value.code == "0x0000000e"
 
@@ -122,7 +122,7 @@ def test_a_wrong_password_is_refused_credentials(tmp_path: Path) -> None:
 def test_a_bind_refused_for_a_while_is_unreachable(status: int, code: str, tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc(bind_status=status) as server, HttpClient(HERE) as http:
-            with pytest.raises(Unreachable) as found:
+            with pytest.raises(NotSent) as found:
                 await made(server.address, tmp_path).test_credentials(http)
             assert found.value.code == code
 
@@ -132,7 +132,7 @@ def test_a_bind_refused_for_a_while_is_unreachable(status: int, code: str, tmp_p
 def test_a_bind_without_an_answer_is_unreachable(tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc(answers_bind=False) as server, HttpClient(HERE) as http:
-            with pytest.raises(Unreachable):
+            with pytest.raises(NotSent):
                 await made(server.address, tmp_path, timeout="0.1").test_credentials(http)
 
     run(story())
@@ -145,10 +145,10 @@ def test_a_refused_connection_is_unreachable_and_tried_again(tmp_path: Path) -> 
             adapter = made(f"smpp://127.0.0.1:{port}", tmp_path)
             adapter.patience = 0.1
             task = asyncio.create_task(adapter.hold(http, Inbox()))
-            with pytest.raises(Unreachable) as found:
+            with pytest.raises(NotSent) as found:
                 await adapter.send(to(), http)
             assert found.value.code == "connect"
-            assert isinstance(adapter.trouble, Unreachable)
+            assert isinstance(adapter.trouble, NotSent)
             server = Smsc(accept)
             listening = await asyncio.start_server(server.serve, "127.0.0.1", port)
             await server.until(lambda: server.links)
@@ -165,10 +165,10 @@ def test_a_private_address_nobody_named_is_refused(tmp_path: Path) -> None:
     async def story() -> None:
         async with HttpClient() as http:
             for address in ("smpps://127.0.0.1:2775", "smpps://localhost:2775", "smpps://10.1.2.3:2775"):
-                with pytest.raises(Misconfigured) as found:
+                with pytest.raises(AccountError) as found:
                     await made(address, tmp_path).test_credentials(http)
                 assert found.value.code == "address_not_allowed"
-            with pytest.raises(Misconfigured) as found:
+            with pytest.raises(AccountError) as found:
                 await made("smpp://smpp.example.com:2775", tmp_path).test_credentials(http)
             assert found.value.code == "plain_connection"
 
@@ -178,7 +178,7 @@ def test_a_private_address_nobody_named_is_refused(tmp_path: Path) -> None:
 def test_what_does_not_speak_tls_is_no_encrypted_connection(tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc() as server, HttpClient(HERE) as http:
-            with pytest.raises(Unreachable):
+            with pytest.raises(NotSent):
                 await made(server.address.replace("smpp:", "smpps:"), tmp_path).test_credentials(http)
             assert server.binds == []
 
@@ -208,9 +208,9 @@ def test_several_connections_share_the_work(tmp_path: Path) -> None:
 
         async with smsc(script) as server, held(server, tmp_path, connections="3", window="2") as (adapter, http):
             await up(adapter, 3)
-            assert adapter.in_flight == 6
+            assert adapter.max_concurrency == 6
             answers = await sent(adapter, http, *["hello"] * 30)
-            assert all(isinstance(answer, Answer) and answer.accepted for answer in answers)
+            assert all(isinstance(answer, SubmitResult) and answer.accepted for answer in answers)
             assert len(links) == 3
             assert server.widest == 2
 
@@ -247,7 +247,7 @@ def test_the_window_is_never_exceeded_and_answers_may_come_in_any_order(tmp_path
 
         async with smsc(script) as server, held(server, tmp_path, window="5") as (adapter, http):
             answers = await sent(adapter, http, *["hello"] * 100)
-            assert all(isinstance(answer, Answer) and answer.accepted for answer in answers)
+            assert all(isinstance(answer, SubmitResult) and answer.accepted for answer in answers)
             assert server.widest == 5
 
     run(story())
@@ -264,15 +264,15 @@ def test_every_status_means_what_the_table_says(status: int, tmp_path: Path) -> 
             assert isinstance(found, Throttled)
             assert 0.9 < (found.retry_after or 0) <= 1.0
         elif status == 0x08:
-            assert isinstance(found, Unclear)
+            assert isinstance(found, OutcomeUnknown)
         elif status in {0x01, 0x0B, 0x45, 0x65, 0x66, 0xFE, 0x401, 0xFF, 0x12345678}:
-            assert isinstance(found, Answer)
+            assert isinstance(found, SubmitResult)
             assert not found.accepted
-            assert not found.in_doubt
+            assert not found.unconfirmed
             assert found.code == code
             assert (found.outcome is Outcome.BAD_NUMBER) is (status == 0x0B)
         else:
-            assert isinstance(found, Misconfigured)
+            assert isinstance(found, AccountError)
             assert found.outcome in {Outcome.OUR_FAULT, Outcome.SIGNATURE_REFUSED}
         if isinstance(found, ChannelError):
             assert found.code == code
@@ -309,7 +309,7 @@ def test_a_cut_leaves_what_was_sent_in_doubt_and_what_was_not_unsent(tmp_path: P
         async with smsc(script) as server, held(server, tmp_path, window="2") as (adapter, http):
             adapter.back_off = (60,)
             found = await sent(adapter, http, *["hello"] * 5)
-            assert [type(one) for one in found] == [Unclear] * 2 + [Unreachable] * 3
+            assert [type(one) for one in found] == [OutcomeUnknown] * 2 + [NotSent] * 3
             assert len(server.submits) == 2
 
     run(story())
@@ -319,11 +319,11 @@ def test_after_a_cut_it_connects_again_by_itself(tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc(lambda link, _: link.cut()) as server, held(server, tmp_path) as (adapter, http):
             (found,) = await sent(adapter, http)
-            assert isinstance(found, Unclear)
+            assert isinstance(found, OutcomeUnknown)
             server.script = accept
             await server.until(lambda: len(server.binds) == 2)
             (found,) = await sent(adapter, http)
-            assert isinstance(found, Answer)
+            assert isinstance(found, SubmitResult)
             assert found.accepted
             assert len(server.submits) == 2
 
@@ -338,9 +338,9 @@ def test_a_submit_without_an_answer_is_in_doubt_and_the_others_go_on(tmp_path: P
 
         async with smsc(script) as server, held(server, tmp_path, timeout="0.2", window="1") as (adapter, http):
             first, second = await sent(adapter, http, "hello", "hello")
-            assert isinstance(first, Unclear)
+            assert isinstance(first, OutcomeUnknown)
             assert first.code == "timeout"
-            assert isinstance(second, Answer)
+            assert isinstance(second, SubmitResult)
             assert second.accepted
 
     run(story())
@@ -370,7 +370,7 @@ def test_what_is_no_smpp_ends_the_connection(raw: bytes, tmp_path: Path) -> None
     async def story() -> None:
         async with smsc(lambda link, _: link.writer.write(raw)) as server, held(server, tmp_path) as (adapter, http):
             (found,) = await sent(adapter, http)
-            assert isinstance(found, Unclear)
+            assert isinstance(found, OutcomeUnknown)
 
     run(story())
 
@@ -390,7 +390,7 @@ def test_pdus_may_come_in_any_pieces(tmp_path: Path) -> None:
         tasks: list[asyncio.Task[None]] = []
         async with smsc(script) as server, held(server, tmp_path) as (adapter, http):
             (found,) = await sent(adapter, http)
-            assert isinstance(found, Answer)
+            assert isinstance(found, SubmitResult)
             assert found.provider_ref == "abc"
             await server.until(lambda: (ENQUIRE | NACK, 0) in server.others)
 

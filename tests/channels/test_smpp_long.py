@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from smsapp.channels.base import Answer
+from smsapp.channels.base import SubmitResult
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.outcome import Outcome
 from tests.channels.smsc import Link, Submit, accept, smsc
@@ -20,7 +20,7 @@ def test_a_long_text_asks_for_one_receipt_and_its_parts_belong_together(tmp_path
     async def story() -> None:
         async with smsc() as server:
             answer = await one(server, tmp_path, LONG)
-            assert isinstance(answer, Answer)
+            assert isinstance(answer, SubmitResult)
             assert [submit.receipt for submit in server.submits] == [0, 0, 1]
             assert answer.provider_ref == f"{server.submits[-1].seq}"
             assert {submit.text[:3] for submit in server.submits} == {b"\x05\x00\x03"}
@@ -53,7 +53,7 @@ def test_a_first_part_that_is_refused_refuses_the_message_and_nothing_else_leave
     async def story() -> None:
         async with smsc(refuses(0x0B)) as server:
             found = await one(server, tmp_path, LONG)
-            assert isinstance(found, Answer)
+            assert isinstance(found, SubmitResult)
             assert found.outcome is Outcome.BAD_NUMBER
             assert len(server.submits) == 1
 
@@ -73,8 +73,8 @@ def test_a_later_part_that_is_refused_or_lost_leaves_the_message_in_doubt(status
 
         async with smsc(script) as server:
             found = await one(server, tmp_path, LONG)
-            assert isinstance(found, Answer)
-            assert found.in_doubt
+            assert isinstance(found, SubmitResult)
+            assert found.unconfirmed
             assert len(server.submits) == 2
 
     run(story())
@@ -94,7 +94,7 @@ def test_a_later_part_that_is_too_fast_is_tried_again_because_the_first_has_left
 
         async with smsc(script) as server:
             found = await one(server, tmp_path, LONG)
-            assert isinstance(found, Answer)
+            assert isinstance(found, SubmitResult)
             assert found.accepted
             assert [submit.text[5] for submit in server.submits] == [1, 2, 2, 2, 3]
 

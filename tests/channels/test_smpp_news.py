@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Callback,
     CallbackRefused,
     Channel,
-    Misconfigured,
-    News,
     Receipt,
+    ReceiptStatus,
     Reply,
+    SubmitResult,
     Throttled,
 )
 from smsapp.domain.outcome import Outcome
@@ -47,7 +47,7 @@ def test_a_receipt_is_kept_as_it_came_before_it_is_acknowledged(tmp_path: Path) 
             assert server.acknowledged == {seq: 0}
             assert inbox.kept == [Callback("DELIVER", "", {}, pdu(5, 0, seq, raw))]
             assert adapter.read_callback(inbox.kept[0]) == [
-                Receipt(News.DELIVERED, provider_ref="12", phone=PHONE, code="DELIVRD")
+                Receipt(ReceiptStatus.DELIVERED, provider_ref="12", phone=PHONE, code="DELIVRD")
             ]
 
     run(story())
@@ -87,19 +87,19 @@ def test_thousands_of_receipts_at_once_are_all_kept_and_answered(tmp_path: Path)
 @pytest.mark.parametrize(
     ("stat", "err", "news", "outcome"),
     [
-        ("DELIVRD", "000", News.DELIVERED, None),
-        ("EXPIRED", "000", News.UNDELIVERED, Outcome.EXPIRED),
-        ("UNDELIV", "027", News.UNDELIVERED, Outcome.UNKNOWN),
-        ("REJECTD", "0", News.UNDELIVERED, Outcome.BLOCKED_BY_CARRIER),
-        ("DELETED", "000", News.UNDELIVERED, Outcome.PROVIDER_FAULT),
-        ("ENROUTE", "000", News.ACCEPTED, None),
-        ("ACCEPTD", "000", News.ACCEPTED, None),
-        ("UNKNOWN", "000", News.ACCEPTED, None),
-        ("BUFFRED", "4F1", News.ACCEPTED, None),
+        ("DELIVRD", "000", ReceiptStatus.DELIVERED, None),
+        ("EXPIRED", "000", ReceiptStatus.UNDELIVERED, Outcome.EXPIRED),
+        ("UNDELIV", "027", ReceiptStatus.UNDELIVERED, Outcome.UNKNOWN),
+        ("REJECTD", "0", ReceiptStatus.UNDELIVERED, Outcome.BLOCKED_BY_CARRIER),
+        ("DELETED", "000", ReceiptStatus.UNDELIVERED, Outcome.PROVIDER_FAULT),
+        ("ENROUTE", "000", ReceiptStatus.ACCEPTED, None),
+        ("ACCEPTD", "000", ReceiptStatus.ACCEPTED, None),
+        ("UNKNOWN", "000", ReceiptStatus.ACCEPTED, None),
+        ("BUFFRED", "4F1", ReceiptStatus.ACCEPTED, None),
     ],
 )
 def test_a_receipts_word_means_what_the_table_says(
-    stat: str, err: str, news: News, outcome: Outcome | None, tmp_path: Path
+    stat: str, err: str, news: ReceiptStatus, outcome: Outcome | None, tmp_path: Path
 ) -> None:
     adapter = made("smpp://127.0.0.1:1", tmp_path)
     code = stat if err.strip("0") == "" else f"{stat}/{err}"
@@ -113,17 +113,17 @@ def test_a_receipt_may_have_optional_parameters_only(tmp_path: Path) -> None:
     ids = tlv(0x1E, b"77\0")
     body = deliver(b"", esm_class=4, extra=ids + tlv(0x427, b"\x05") + tlv(0x423, b"\x03\x00\x1b"))
     assert read(adapter, body) == [
-        Receipt(News.UNDELIVERED, provider_ref="77", phone=PHONE, outcome=Outcome.UNKNOWN, code="UNDELIV/27")
+        Receipt(ReceiptStatus.UNDELIVERED, provider_ref="77", phone=PHONE, outcome=Outcome.UNKNOWN, code="UNDELIV/27")
     ]
     # some forget to say that it is a receipt, some invent states
-    assert read(adapter, deliver(b"", extra=ids + tlv(0x427, b"\x02")))[0].news is News.DELIVERED
+    assert read(adapter, deliver(b"", extra=ids + tlv(0x427, b"\x02")))[0].news is ReceiptStatus.DELIVERED
     assert read(adapter, deliver(b"", esm_class=4, extra=ids + tlv(0x427, b"\x63")))[0].code == "STATE-99"
 
 
 def test_a_receipt_in_a_message_payload_is_read_too(tmp_path: Path) -> None:
     text = b"id:9 stat:DELIVRD"
     (found,) = read(made("smpp://127.0.0.1:1", tmp_path), deliver(b"", esm_class=4, extra=tlv(0x424, text)))
-    assert found == Receipt(News.DELIVERED, provider_ref="9", phone=PHONE, code="DELIVRD")
+    assert found == Receipt(ReceiptStatus.DELIVERED, provider_ref="9", phone=PHONE, code="DELIVRD")
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_a_receipt_in_a_message_payload_is_read_too(tmp_path: Path) -> None:
 def test_ids_are_compared_the_way_each_side_writes_them(
     ids: str, in_answer: str, in_receipt: str, tmp_path: Path
 ) -> None:
-    async def story() -> Answer | BaseException:
+    async def story() -> SubmitResult | BaseException:
         async with smsc(lambda link, submit: link.answer(submit, in_answer)) as server:
             return await one(server, tmp_path, ids=ids)
 
     answer = run(story())
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, SubmitResult)
     (found,) = read(made("smpp://127.0.0.1:1", tmp_path, ids=ids), receipt(in_receipt))
     assert answer.provider_ref == found.provider_ref
 
@@ -249,12 +249,14 @@ def test_the_providers_own_codes_mean_what_the_settings_say(tmp_path: Path) -> N
         async with smsc(refuses(status)) as server:
             return await one(server, tmp_path, own_codes=own)
 
-    assert isinstance(run(story(0x411)), Misconfigured)
+    assert isinstance(run(story(0x411)), AccountError)
     assert run(story(0x412)).outcome is Outcome.SWITCHED_OFF
     assert isinstance(run(story(0x413)), Throttled)
     adapter = made("smpp://127.0.0.1:1", tmp_path, own_codes=own)
     assert read(adapter, receipt("5", "UNDELIV", "027")) == [
-        Receipt(News.UNDELIVERED, provider_ref="5", phone=PHONE, outcome=Outcome.SWITCHED_OFF, code="UNDELIV/027")
+        Receipt(
+            ReceiptStatus.UNDELIVERED, provider_ref="5", phone=PHONE, outcome=Outcome.SWITCHED_OFF, code="UNDELIV/027"
+        )
     ]
     assert read(adapter, receipt("5", "NOROUTE"))[0].outcome is Outcome.BAD_NUMBER
 

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import pytest
 
 from smsapp.channels import _verdicts
-from smsapp.channels._verdicts import About, Refused, Verdict, hand_over, refusal, trouble
+from smsapp.channels._verdicts import ErrorMeaning, Refused, Scope, as_error, call_error, submit_bisecting
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     ChannelError,
-    Misconfigured,
-    Outgoing,
-    TemplateFacts,
+    NotSent,
+    OutboundMessage,
+    OutcomeUnknown,
+    SubmitResult,
+    TemplateSnapshot,
     Throttled,
-    Unclear,
-    Unreachable,
 )
 from smsapp.domain.outcome import Outcome
 
@@ -25,18 +25,18 @@ LETTERS = "abcdefgh"
 KINDS = {
     # what a piece's answer is, by the last letter of a recipe
     "T": Throttled("slow", outcome=Outcome.THROTTLED),
-    "M": Misconfigured("key", outcome=Outcome.CREDENTIALS),
-    "O": Misconfigured("odd"),
-    "R": Unreachable("gone", outcome=Outcome.NETWORK),
-    "?": Unclear("cut", outcome=Outcome.PROVIDER_FAULT),
+    "M": AccountError("key", outcome=Outcome.CREDENTIALS),
+    "O": AccountError("odd"),
+    "R": NotSent("gone", outcome=Outcome.NETWORK),
+    "?": OutcomeUnknown("cut", outcome=Outcome.PROVIDER_FAULT),
 }
 
 
-def message(letter: str, *values: str) -> Outgoing:
-    return Outgoing(f"1-{letter}", f"+861380013800{LETTERS.index(letter)}", "您好", values)
+def message(letter: str, *values: str) -> OutboundMessage:
+    return OutboundMessage(f"1-{letter}", f"+861380013800{LETTERS.index(letter)}", "您好", values)
 
 
-def letter_of(one: Outgoing) -> str:
+def letter_of(one: OutboundMessage) -> str:
     return one.ref[-1]
 
 
@@ -50,7 +50,7 @@ class Provider:
         self.rules = rules
         self.pieces: list[str] = []
 
-    async def request(self, messages: Sequence[Outgoing]) -> Sequence[Answer]:
+    async def request(self, messages: Sequence[OutboundMessage]) -> Sequence[SubmitResult]:
         piece = "".join(map(letter_of, messages))
         self.pieces.append(piece)
         answers = []
@@ -62,25 +62,25 @@ class Provider:
                 raise Refused("bad", Outcome.BAD_NUMBER if rule == "n" else Outcome.UNKNOWN)
             answers.append(
                 {
-                    "+": Answer(True, provider_ref=letter),
-                    "-": Answer(False, outcome=Outcome.OPTED_OUT, code="black"),
-                    "d": Answer(False, in_doubt=True),
+                    "+": SubmitResult(True, provider_ref=letter),
+                    "-": SubmitResult(False, outcome=Outcome.OPTED_OUT, code="black"),
+                    "d": SubmitResult(False, unconfirmed=True),
                 }[rule]
             )
         return answers
 
 
-def drawn(answers: Sequence[Answer]) -> str:
+def drawn(answers: Sequence[SubmitResult]) -> str:
     """Return one sign for each answer: + taken, ? in doubt, else the first letter of the outcome."""
-    return "".join("+" if a.accepted else "?" if a.in_doubt else str(a.outcome)[0] for a in answers)
+    return "".join("+" if a.accepted else "?" if a.unconfirmed else str(a.outcome)[0] for a in answers)
 
 
-def handed(pieces: str, rules: dict[str, str]) -> tuple[str, str]:
+def in_flight(pieces: str, rules: dict[str, str]) -> tuple[str, str]:
     """Hand over these pieces; return (answers as signs or the error, the requests that were made)."""
     provider = Provider(rules)
     messages = [[message(letter) for letter in piece] for piece in pieces.split()]
     try:
-        answers = asyncio.run(hand_over(messages, provider.request))
+        answers = asyncio.run(submit_bisecting(messages, provider.request))
     except ChannelError as error:
         return f"{type(error).__name__} {error.code}", " ".join(provider.pieces)
     assert len(answers) == sum(map(len, messages))
@@ -102,9 +102,9 @@ def handed(pieces: str, rules: dict[str, str]) -> tuple[str, str]:
         pytest.param("ab cd", {"a": "n"}, "b+++", "ab a b cd", id="halves go before the next piece"),
         # trouble before anything left holds for all of them
         pytest.param("ab cd", {"a": "T"}, "Throttled slow", "ab", id="asked to slow down at once"),
-        pytest.param("ab cd", {"a": "M"}, "Misconfigured key", "ab", id="the account is at fault at once"),
-        pytest.param("ab cd", {"a": "R"}, "Unreachable gone", "ab", id="nobody there at once"),
-        pytest.param("ab", {"a": "n", "b": "M"}, "Misconfigured key", "ab a b", id="refused, then the account"),
+        pytest.param("ab cd", {"a": "M"}, "AccountError key", "ab", id="the account is at fault at once"),
+        pytest.param("ab cd", {"a": "R"}, "NotSent gone", "ab", id="nobody there at once"),
+        pytest.param("ab", {"a": "n", "b": "M"}, "AccountError key", "ab a b", id="refused, then the account"),
         pytest.param("ab cd", {"a": "-", "b": "-", "c": "T"}, "Throttled slow", "ab cd", id="none taken, then slower"),
         # once something left, the rest surely did not and says why
         pytest.param("ab cd", {"c": "T"}, "++tt", "ab cd", id="asked to slow down after some were taken"),
@@ -112,7 +112,7 @@ def handed(pieces: str, rules: dict[str, str]) -> tuple[str, str]:
         pytest.param("ab cd", {"c": "O"}, "++oo", "ab cd", id="an error that says no more is our fault"),
         pytest.param("a b cd", {"a": "d", "b": "T"}, "?ttt", "a b", id="what is in doubt may have left"),
         # a cut: doubt for that piece, the others are tried
-        pytest.param("ab", {"a": "?"}, "Unclear cut", "ab", id="cut, and there is nothing else"),
+        pytest.param("ab", {"a": "?"}, "OutcomeUnknown cut", "ab", id="cut, and there is nothing else"),
         pytest.param("ab cd", {"a": "?"}, "??++", "ab cd", id="cut, and the next ones are taken"),
         pytest.param("ab cd", {"c": "?"}, "++??", "ab cd", id="cut after some were taken"),
         pytest.param("ab c", {"a": "?", "c": "T"}, "??t", "ab c", id="cut, then asked to slow down"),
@@ -120,13 +120,13 @@ def handed(pieces: str, rules: dict[str, str]) -> tuple[str, str]:
     ],
 )
 def test_what_becomes_of_every_message(pieces: str, rules: dict[str, str], answers: str, requests: str) -> None:
-    assert handed(pieces, rules) == (answers, requests)
+    assert in_flight(pieces, rules) == (answers, requests)
 
 
 @pytest.mark.parametrize("bad", [f"{n:08b}" for n in range(256)])
 def test_only_the_messages_a_refusal_is_about_are_refused_and_nobody_is_taken_twice(bad: str) -> None:
     rules = {letter: "n" for letter, bit in zip(LETTERS, bad, strict=True) if bit == "1"}
-    answers, requests = handed(LETTERS, rules)
+    answers, requests = in_flight(LETTERS, rules)
     assert answers == "".join("b" if letter in rules else "+" for letter in LETTERS)
     taken = "".join(piece for piece in requests.split() if not set(piece) & set(rules))
     assert sorted(taken) == sorted(set(LETTERS) - set(rules))
@@ -137,7 +137,7 @@ def test_halving_ends_at_the_most_requests_and_what_is_not_known_may_be_sent_aga
 ) -> None:
     # given at most two requests for a piece that may be halved, and only the last letter bad
     monkeypatch.setattr(_verdicts, "MOST_REQUESTS", 3)
-    answers, requests = handed("abcdefgh", {"h": "n"})
+    answers, requests = in_flight("abcdefgh", {"h": "n"})
     # then the first request is halved, the second taken, and the third says nothing of anyone
     assert (answers, requests) == ("++++pppp", "abcdefgh abcd efgh")
 
@@ -145,40 +145,40 @@ def test_halving_ends_at_the_most_requests_and_what_is_not_known_may_be_sent_aga
 def test_the_code_a_provider_gave_is_kept() -> None:
     provider = Provider({"a": "n", "c": "?", "d": "M"})
     pieces = [[message("a")], [message("b")], [message("c")], [message("d")]]
-    answers = asyncio.run(hand_over(pieces, provider.request))
+    answers = asyncio.run(submit_bisecting(pieces, provider.request))
     assert [answer.code for answer in answers] == ["bad", "", "cut", "key"]
     assert answers[1].provider_ref == "b"
 
 
-NAMED = TemplateFacts("T1", "您好{name}", "店", ("name",), marketing=False)
-FIXED = TemplateFacts("T1", "您好", "店", (), marketing=False)
+NAMED = TemplateSnapshot("T1", "您好{name}", "店", ("name",), marketing=False)
+FIXED = TemplateSnapshot("T1", "您好", "店", (), marketing=False)
 
 
 @pytest.mark.parametrize(
     ("about", "template", "values", "expected"),
     [
-        (About.NUMBER, FIXED, ["", ""], "Refused"),
-        (About.NUMBER, FIXED, [""], "Refused"),
-        (About.WORDS, NAMED, ["甲"], "Refused"),
-        (About.WORDS, NAMED, ["甲", "乙"], "Refused"),
-        (About.WORDS, NAMED, ["甲", "甲"], "Misconfigured"),
-        (About.WORDS, FIXED, [""], "Misconfigured"),
-        (About.WORDS, FIXED, ["", ""], "Misconfigured"),
-        (About.PACE, NAMED, ["甲"], "Throttled"),
-        (About.ACCOUNT, NAMED, ["甲"], "Misconfigured"),
-        (About.DOUBT, NAMED, ["甲"], "Unclear"),
+        (Scope.NUMBER, FIXED, ["", ""], "Refused"),
+        (Scope.NUMBER, FIXED, [""], "Refused"),
+        (Scope.WORDS, NAMED, ["甲"], "Refused"),
+        (Scope.WORDS, NAMED, ["甲", "乙"], "Refused"),
+        (Scope.WORDS, NAMED, ["甲", "甲"], "AccountError"),
+        (Scope.WORDS, FIXED, [""], "AccountError"),
+        (Scope.WORDS, FIXED, ["", ""], "AccountError"),
+        (Scope.PACE, NAMED, ["甲"], "Throttled"),
+        (Scope.ACCOUNT, NAMED, ["甲"], "AccountError"),
+        (Scope.DOUBT, NAMED, ["甲"], "OutcomeUnknown"),
     ],
 )
 def test_what_a_request_refused_as_a_whole_means_for_its_messages(
-    about: About, template: TemplateFacts, values: list[str], expected: str
+    about: Scope, template: TemplateSnapshot, values: list[str], expected: str
 ) -> None:
     messages = [message(letter, value) for letter, value in zip(LETTERS, values, strict=False)]
-    error = refusal("x" * 100, Verdict(about, Outcome.CONTENT_REFUSED), template, messages, 5.0)
+    error = as_error("x" * 100, ErrorMeaning(about, Outcome.CONTENT_REFUSED), template, messages, 5.0)
     assert type(error).__name__ == expected
     assert (error.code, error.outcome) == ("x" * 80, Outcome.CONTENT_REFUSED)
     assert getattr(error, "retry_after", None) == (5.0 if expected == "Throttled" else None)
 
 
 def test_trouble_without_messages_is_never_about_one_of_them() -> None:
-    kinds = [type(trouble("x", Verdict(about, Outcome.QUOTA), 1.0)).__name__ for about in About]
-    assert kinds == ["Misconfigured", "Misconfigured", "Throttled", "Misconfigured", "Unclear"]
+    kinds = [type(call_error("x", ErrorMeaning(about, Outcome.QUOTA), 1.0)).__name__ for about in Scope]
+    assert kinds == ["AccountError", "AccountError", "Throttled", "AccountError", "OutcomeUnknown"]

@@ -17,24 +17,24 @@ from tencentcloud.common.sign import Sign
 from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
-from smsapp.channels._verdicts import About, wait
+from smsapp.channels._verdicts import Scope, seconds_to_wait
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Callback,
     ChannelError,
-    Misconfigured,
-    News,
-    Outgoing,
+    OutboundMessage,
+    OutcomeUnknown,
     ProviderTemplate,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
-    TemplateFacts,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
     Throttled,
-    Unclear,
 )
 from smsapp.channels.http import HttpAnswer, HttpClient
-from smsapp.channels.tencent import VERDICTS, Tencent, authorization
+from smsapp.channels.tencent import ERROR_CODES, Tencent, authorization
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped
@@ -114,7 +114,7 @@ REPLY = {
     "ReplyTime": 1730000000,
     "SubscriberNumber": "13800138000",
 }
-DELIVERED = Receipt(News.DELIVERED, provider_ref="2019:8000", phone=PHONE, code="DELIVRD")
+DELIVERED = Receipt(ReceiptStatus.DELIVERED, provider_ref="2019:8000", phone=PHONE, code="DELIVRD")
 
 
 class TestTencent(HttpContract):
@@ -123,8 +123,8 @@ class TestTencent(HttpContract):
             posted([report("SUCCESS", "DELIVRD"), report("FAIL", "MBBLACK"), report("FAIL", "XX:9")]),
             [
                 DELIVERED,
-                Receipt(News.UNDELIVERED, "", "2019:8000", PHONE, Outcome.OPTED_OUT, "MBBLACK"),
-                Receipt(News.UNDELIVERED, "", "2019:8000", PHONE, Outcome.UNKNOWN, "XX:9"),
+                Receipt(ReceiptStatus.UNDELIVERED, "", "2019:8000", PHONE, Outcome.OPTED_OUT, "MBBLACK"),
+                Receipt(ReceiptStatus.UNDELIVERED, "", "2019:8000", PHONE, Outcome.UNKNOWN, "XX:9"),
             ],
         ),
         (
@@ -142,12 +142,12 @@ class TestTencent(HttpContract):
         ),
         (
             posted({"Response": {"PullSmsSendStatusSet": [pulled("SUCCESS", "DELIVRD"), pulled("FAIL", "EXPIRED")]}}),
-            [DELIVERED, Receipt(News.UNDELIVERED, "", "2019:8000", PHONE, Outcome.EXPIRED, "EXPIRED")],
+            [DELIVERED, Receipt(ReceiptStatus.UNDELIVERED, "", "2019:8000", PHONE, Outcome.EXPIRED, "EXPIRED")],
         ),
         (posted({"Response": {"PullSmsReplyStatusSet": [REPLY]}}), [Reply(PHONE, "退订", "12")]),
         (
             posted([report("SUCCESS", "DELIVRD") | {"nationcode": "852", "mobile": "91234567"}]),
-            [Receipt(News.DELIVERED, provider_ref="2019:8000", phone="+85291234567", code="DELIVRD")],
+            [Receipt(ReceiptStatus.DELIVERED, provider_ref="2019:8000", phone="+85291234567", code="DELIVRD")],
         ),
     )
 
@@ -166,19 +166,21 @@ class TestTencent(HttpContract):
     def refuses(self, request: web.Request, body: bytes, code: str) -> web.Response:
         return each(code)(request, body)
 
-    async def handed(
+    async def in_flight(
         self,
         phones: Sequence[str],
         folder: Path,
         answer: Callable[[web.Request, bytes], web.Response],
         variables: tuple[str, ...] = (),
         values: tuple[str, ...] = (),
-    ) -> tuple[list[Answer] | ChannelError, Provider]:
+    ) -> tuple[list[SubmitResult] | ChannelError, Provider]:
         async def reply(request: web.Request, body: bytes) -> web.Response:
             return answer(request, body)
 
-        template = TemplateFacts("1234", "…", SIGNATURE, variables, True)
-        what = Submission(template, [Outgoing(f"7-{n}", one, "…", values) for n, one in enumerate(phones)], "")
+        template = TemplateSnapshot("1234", "…", SIGNATURE, variables, True)
+        what = SubmitRequest(
+            template, [OutboundMessage(f"7-{n}", one, "…", values) for n, one in enumerate(phones)], ""
+        )
         async with provider(reply) as server, HttpClient(HERE) as http:
             try:
                 return await self.make(server.url, folder).send(what, http), server
@@ -189,7 +191,7 @@ class TestTencent(HttpContract):
 
     def test_the_request_is_what_sendsms_wants(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path, 2, extension="12"))
-        assert answers == [Answer(True, "2019:8001"), Answer(True, "2019:8002")]
+        assert answers == [SubmitResult(True, "2019:8001"), SubmitResult(True, "2019:8002")]
         method, path, body = server.requests[0]
         assert (method, path) == ("POST", "/")
         assert json.loads(body) == {
@@ -207,13 +209,13 @@ class TestTencent(HttpContract):
 
     def test_values_go_by_their_numbers_wherever_they_stand_in_the_text(self, tmp_path: Path) -> None:
         variables = ("2", "1", "10")
-        _, server = run(self.handed([PHONE], tmp_path, self.accepts, variables, ("two", "one", "ten")))
+        _, server = run(self.in_flight([PHONE], tmp_path, self.accepts, variables, ("two", "one", "ten")))
         assert json.loads(server.requests[0][2])["TemplateParamSet"] == ["one", "two", "ten"]
 
     def test_numbers_at_home_and_abroad_do_not_share_a_request(self, tmp_path: Path) -> None:
         phones = ["+85291230001", "+8613800130002", "+85291230003"]
-        answers, server = run(self.handed(phones, tmp_path, self.accepts))
-        assert answers == [Answer(True, f"2019:{one[-4:]}") for one in phones]
+        answers, server = run(self.in_flight(phones, tmp_path, self.accepts))
+        assert answers == [SubmitResult(True, f"2019:{one[-4:]}") for one in phones]
         assert [numbers(body) for _, _, body in server.requests] == [[phones[1]], [phones[0], phones[2]]]
 
     def test_trouble_abroad_does_not_take_back_what_was_accepted_at_home(self, tmp_path: Path) -> None:
@@ -222,10 +224,10 @@ class TestTencent(HttpContract):
         def answer(request: web.Request, body: bytes) -> web.Response:
             return error("RequestLimitExceeded") if "+85291230001" in numbers(body) else self.accepts(request, body)
 
-        answers, _ = run(self.handed(phones, tmp_path, answer))
+        answers, _ = run(self.in_flight(phones, tmp_path, answer))
         assert answers == [
-            Answer(False, outcome=Outcome.THROTTLED, code="RequestLimitExceeded"),
-            Answer(True, "2019:0002"),
+            SubmitResult(False, outcome=Outcome.THROTTLED, code="RequestLimitExceeded"),
+            SubmitResult(True, "2019:0002"),
         ]
 
     # -- signature ------------------------------------------------------------------------------------------------
@@ -286,10 +288,10 @@ class TestTencent(HttpContract):
 
         answers, _ = run(self.sent(answer, tmp_path, 4))
         assert answers == [
-            Answer(True, "2019:8001"),
-            Answer(False, outcome=Outcome.OPTED_OUT, code=codes[1]),
-            Answer(False, outcome=Outcome.FREQUENCY_LIMIT, code=codes[2]),
-            Answer(False, outcome=Outcome.UNKNOWN, code=codes[3]),
+            SubmitResult(True, "2019:8001"),
+            SubmitResult(False, outcome=Outcome.OPTED_OUT, code=codes[1]),
+            SubmitResult(False, outcome=Outcome.FREQUENCY_LIMIT, code=codes[2]),
+            SubmitResult(False, outcome=Outcome.UNKNOWN, code=codes[3]),
         ]
 
     def test_a_number_the_provider_does_not_speak_of_is_in_doubt(self, tmp_path: Path) -> None:
@@ -299,29 +301,29 @@ class TestTencent(HttpContract):
 
         answers, _ = run(self.sent(answer, tmp_path, 3))
         assert answers == [
-            Answer(True, "2019:8001"),
-            Answer(False, code="InternalError.Timeout", in_doubt=True),
-            Answer(False, in_doubt=True),
+            SubmitResult(True, "2019:8001"),
+            SubmitResult(False, code="InternalError.Timeout", unconfirmed=True),
+            SubmitResult(False, unconfirmed=True),
         ]
 
     @pytest.mark.parametrize("told", [None, [], [1, "x"], "x", [{"Code": "Ok", "PhoneNumber": "+8613999999999"}]])
     def test_an_answer_without_our_numbers_is_unclear(self, told: Any, tmp_path: Path) -> None:
         found, _ = run(self.sent(lambda *_: response(SendStatusSet=told), tmp_path, 2))
-        assert isinstance(found, Unclear)
+        assert isinstance(found, OutcomeUnknown)
 
-    @pytest.mark.parametrize("code", VERDICTS)
+    @pytest.mark.parametrize("code", ERROR_CODES)
     @pytest.mark.parametrize("whole", [False, True])
     def test_every_code_has_its_outcome_for_a_number_and_for_a_request(
         self, code: str, whole: bool, tmp_path: Path
     ) -> None:
         found, _ = run(
-            self.handed([PHONE], tmp_path, lambda *a: error(code) if whole else each(code)(*a), ("1",), ("v",))
+            self.in_flight([PHONE], tmp_path, lambda *a: error(code) if whole else each(code)(*a), ("1",), ("v",))
         )
-        verdict = VERDICTS[code]
-        if verdict.about in {About.NUMBER, About.WORDS}:
-            assert found == [Answer(False, outcome=verdict.outcome, code=code)]
+        verdict = ERROR_CODES[code]
+        if verdict.about in {Scope.NUMBER, Scope.WORDS}:
+            assert found == [SubmitResult(False, outcome=verdict.outcome, code=code)]
             return
-        kind = {About.PACE: Throttled, About.ACCOUNT: Misconfigured, About.DOUBT: Unclear}[verdict.about]
+        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
         assert isinstance(found, kind)
         assert (found.outcome, found.code) == (verdict.outcome, code)
 
@@ -329,14 +331,14 @@ class TestTencent(HttpContract):
         ("code", "kind", "outcome"),
         [
             ("RequestLimitExceeded.UinLimitExceeded", Throttled, Outcome.THROTTLED),
-            ("AuthFailure.SecretIdNotFound", Misconfigured, Outcome.CREDENTIALS),
-            ("AuthFailure.SignatureFailure", Misconfigured, Outcome.CREDENTIALS),
-            ("AuthFailure.SignatureExpire", Misconfigured, Outcome.OUR_FAULT),
-            ("UnauthorizedOperation.SmsSdkAppIdVerifyFail", Misconfigured, Outcome.CREDENTIALS),
-            ("UnauthorizedOperation.IndividualUserMarketingSmsPermissionDeny", Misconfigured, Outcome.CREDENTIALS),
-            ("MissingParameter.EmptyPhoneNumberSet", Misconfigured, Outcome.OUR_FAULT),
-            ("UnsupportedOperation", Misconfigured, Outcome.OUR_FAULT),
-            ("InternalError.Timeout", Unclear, Outcome.PROVIDER_FAULT),
+            ("AuthFailure.SecretIdNotFound", AccountError, Outcome.CREDENTIALS),
+            ("AuthFailure.SignatureFailure", AccountError, Outcome.CREDENTIALS),
+            ("AuthFailure.SignatureExpire", AccountError, Outcome.OUR_FAULT),
+            ("UnauthorizedOperation.SmsSdkAppIdVerifyFail", AccountError, Outcome.CREDENTIALS),
+            ("UnauthorizedOperation.IndividualUserMarketingSmsPermissionDeny", AccountError, Outcome.CREDENTIALS),
+            ("MissingParameter.EmptyPhoneNumberSet", AccountError, Outcome.OUR_FAULT),
+            ("UnsupportedOperation", AccountError, Outcome.OUR_FAULT),
+            ("InternalError.Timeout", OutcomeUnknown, Outcome.PROVIDER_FAULT),
         ],
     )
     def test_codes_are_also_known_by_their_family(
@@ -347,18 +349,18 @@ class TestTencent(HttpContract):
         assert (found.outcome, found.code) == (outcome, code)
 
     def test_a_text_refused_for_everybody_waits_for_a_person(self, tmp_path: Path) -> None:
-        found, _ = run(self.handed([PHONE], tmp_path, each("FailedOperation.ContainSensitiveWord")))
-        assert isinstance(found, Misconfigured)
+        found, _ = run(self.in_flight([PHONE], tmp_path, each("FailedOperation.ContainSensitiveWord")))
+        assert isinstance(found, AccountError)
         assert found.outcome is Outcome.CONTENT_REFUSED
 
     def test_an_unknown_code_for_the_request_is_kept(self, tmp_path: Path) -> None:
         found, server = run(self.sent(lambda *_: error("FailedOperation.BrandNew"), tmp_path, 2))
-        assert found == [Answer(False, outcome=Outcome.UNKNOWN, code="FailedOperation.BrandNew")] * 2
+        assert found == [SubmitResult(False, outcome=Outcome.UNKNOWN, code="FailedOperation.BrandNew")] * 2
         assert len(server.requests) == 1
 
     def test_out_of_hours_waits_until_the_morning(self, tmp_path: Path) -> None:
-        closed = VERDICTS["FailedOperation.MarketingSendTimeConstraint"]
-        assert wait(closed, HttpAnswer(200, {}, b""), MORNING - 3600) == 3600
+        closed = ERROR_CODES["FailedOperation.MarketingSendTimeConstraint"]
+        assert seconds_to_wait(closed, HttpAnswer(200, {}, b""), MORNING - 3600) == 3600
         found, _ = run(self.sent(each("FailedOperation.MarketingSendTimeConstraint"), tmp_path, 2))
         assert isinstance(found, Throttled)
         assert found.outcome is Outcome.OUTSIDE_HOURS
@@ -401,7 +403,9 @@ class TestTencent(HttpContract):
         found, _ = run(self.fetched(tmp_path, lambda _: web.Response(body=empty), pull="1"))
         assert found == []
 
-    @pytest.mark.parametrize(("answer", "kind"), [("null", Unclear), ('{"Response":{"RequestId":"x"}}', Unclear)])
+    @pytest.mark.parametrize(
+        ("answer", "kind"), [("null", OutcomeUnknown), ('{"Response":{"RequestId":"x"}}', OutcomeUnknown)]
+    )
     def test_a_page_that_says_nothing_is_an_error(self, answer: str, kind: type[ChannelError], tmp_path: Path) -> None:
         found, _ = run(self.fetched(tmp_path, lambda _: web.Response(text=answer), pull="1"))
         assert isinstance(found, kind)
@@ -419,8 +423,8 @@ class TestTencent(HttpContract):
     def test_the_account_says_what_is_left_in_its_packages(self, tmp_path: Path) -> None:
         packages = [{"PackageAmount": 1000, "CurrentUsage": 990}, {"PackageAmount": 500, "CurrentUsage": 0}, None]
         assert run(self.tried(response(SmsPackagesStatisticsSet=packages), tmp_path)) == "510"
-        assert isinstance(run(self.tried(response(), tmp_path)), Unclear)
-        assert isinstance(run(self.tried(error("AuthFailure.SecretIdNotFound"), tmp_path)), Misconfigured)
+        assert isinstance(run(self.tried(response(), tmp_path)), OutcomeUnknown)
+        assert isinstance(run(self.tried(error("AuthFailure.SecretIdNotFound"), tmp_path)), AccountError)
 
     def test_it_acknowledges_in_the_providers_words(self, tmp_path: Path) -> None:
         answer = self.make("http://127.0.0.1:1", tmp_path).acknowledgement()
@@ -478,7 +482,7 @@ class TestTencent(HttpContract):
 
     @pytest.mark.parametrize("page", [None, ["x"], [{"TemplateName": "?"}]])
     def test_a_list_that_cannot_be_read_is_an_error_and_not_a_shorter_list(self, page: Any, tmp_path: Path) -> None:
-        assert isinstance(run(self.listed(tmp_path, lambda *_: page))[0], Unclear)
+        assert isinstance(run(self.listed(tmp_path, lambda *_: page))[0], OutcomeUnknown)
 
     def test_signatures_come_with_state_and_reason(self, tmp_path: Path) -> None:
         refused = {"SignName": "青禾", "StatusCode": -1, "ReviewReply": "资质过期"}

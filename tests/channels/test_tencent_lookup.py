@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from smsapp.channels.base import Doubt, News, Outgoing, Receipt
+from smsapp.channels.base import OutboundMessage, Receipt, ReceiptStatus, UnconfirmedMessage
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PHONE, submission
@@ -17,7 +17,9 @@ from tests.channels.test_tencent import pulled, response
 from tests.channels.wire import HERE, provider, run
 
 SENT = dt.datetime(2026, 11, 1, 3, 12, 13, tzinfo=dt.UTC)
-DOUBT = Doubt(Outgoing("31-7", PHONE, "x", ()), SENT - dt.timedelta(minutes=1), SENT + dt.timedelta(minutes=1))
+DOUBT = UnconfirmedMessage(
+    OutboundMessage("31-7", PHONE, "x", ()), SENT - dt.timedelta(minutes=1), SENT + dt.timedelta(minutes=1)
+)
 
 
 def test_every_message_to_the_number_in_that_time_is_returned_with_its_id(tmp_path: Path) -> None:
@@ -37,9 +39,9 @@ def test_every_message_to_the_number_in_that_time_is_returned_with_its_id(tmp_pa
             return response(PullSmsSendStatusSet=[pulled("SUCCESS", "DELIVRD"), other])
 
         async with provider(answer) as server, HttpClient(HERE) as http:
-            return await Made().make(server.url, tmp_path).look_up(submission(1).template, [DOUBT], http)
+            return await Made().make(server.url, tmp_path).query_status(submission(1).template, [DOUBT], http)
 
     assert run(story()) == [
-        Receipt(News.DELIVERED, "31-7", "2019:8000", PHONE, None, "DELIVRD"),
-        Receipt(News.UNDELIVERED, "31-7", "2019:9000", PHONE, Outcome.OPTED_OUT, "MBBLACK"),
+        Receipt(ReceiptStatus.DELIVERED, "31-7", "2019:8000", PHONE, None, "DELIVRD"),
+        Receipt(ReceiptStatus.UNDELIVERED, "31-7", "2019:9000", PHONE, Outcome.OPTED_OUT, "MBBLACK"),
     ]

@@ -14,22 +14,22 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
-from smsapp.channels._verdicts import About
+from smsapp.channels._verdicts import Scope
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Balance,
     Callback,
     CallbackRefused,
     ChannelError,
-    Misconfigured,
-    News,
+    OutcomeUnknown,
     Receipt,
+    ReceiptStatus,
     Reply,
+    SubmitResult,
     Throttled,
-    Unclear,
 )
 from smsapp.channels.http import HttpClient
-from smsapp.channels.twilio import REPORTS, VERDICTS, Twilio, signature
+from smsapp.channels.twilio import ERROR_CODES, REPORTS, Twilio, signature
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, HttpContract, submission
 from tests.channels.wire import HERE, provider, run
@@ -138,20 +138,20 @@ def incoming(text: str, **more: str) -> Callback:
 
 class TestTwilio(HttpContract):
     receipts = (
-        (report("delivered"), [Receipt(News.DELIVERED, "7-1", MESSAGE)]),
-        (report("sent"), [Receipt(News.ACCEPTED, "7-1", MESSAGE)]),
-        (report("some-new-status"), [Receipt(News.ACCEPTED, "7-1", MESSAGE)]),
+        (report("delivered"), [Receipt(ReceiptStatus.DELIVERED, "7-1", MESSAGE)]),
+        (report("sent"), [Receipt(ReceiptStatus.ACCEPTED, "7-1", MESSAGE)]),
+        (report("some-new-status"), [Receipt(ReceiptStatus.ACCEPTED, "7-1", MESSAGE)]),
         (
             report("undelivered", "30005"),
-            [Receipt(News.UNDELIVERED, "7-1", MESSAGE, outcome=Outcome.NO_SUCH_SUBSCRIBER, code="30005")],
+            [Receipt(ReceiptStatus.UNDELIVERED, "7-1", MESSAGE, outcome=Outcome.NO_SUCH_SUBSCRIBER, code="30005")],
         ),
         (
             report("failed", "39999"),
-            [Receipt(News.UNDELIVERED, "7-1", MESSAGE, outcome=Outcome.UNKNOWN, code="39999")],
+            [Receipt(ReceiptStatus.UNDELIVERED, "7-1", MESSAGE, outcome=Outcome.UNKNOWN, code="39999")],
         ),
         (
             report("canceled"),
-            [Receipt(News.UNDELIVERED, "7-1", MESSAGE, outcome=Outcome.UNKNOWN, code="canceled")],
+            [Receipt(ReceiptStatus.UNDELIVERED, "7-1", MESSAGE, outcome=Outcome.UNKNOWN, code="canceled")],
         ),
         (report("delivered", ref=""), []),
         (incoming("Hello & 你好"), [Reply("+14155550123", "Hello & 你好", provider_ref=MESSAGE)]),
@@ -193,7 +193,7 @@ class TestTwilio(HttpContract):
 
     def test_the_request_is_the_form_twilio_wants(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(self.accepts, tmp_path))
-        assert answers == [Answer(True, MESSAGE)]
+        assert answers == [SubmitResult(True, MESSAGE)]
         assert dict(parse_qsl(server.requests[0][2].decode())) == {
             "To": "+8613800138001",
             "From": "+15017122661",
@@ -205,7 +205,7 @@ class TestTwilio(HttpContract):
     def test_a_messaging_service_and_an_api_key_may_stand_for_number_and_token(self, tmp_path: Path) -> None:
         own = {"sender": SERVICE, "api_key": "SKkey", "api_secret": f"{PASSWORD}-secret", "validity": "60"}
         answers, server = run(self.sent(self.accepts, tmp_path, **own))
-        assert answers == [Answer(True, MESSAGE)]
+        assert answers == [SubmitResult(True, MESSAGE)]
         given = dict(parse_qsl(server.requests[0][2].decode()))
         assert (given["MessagingServiceSid"], given["ValidityPeriod"]) == (SERVICE, "60")
         assert "From" not in given
@@ -235,38 +235,38 @@ class TestTwilio(HttpContract):
         class Ear:
             async def request(self, _method: str, _url: str, _headers: Any, body: bytes, **_: Any) -> Any:
                 self.body = parse_qs(body.decode())
-                raise Unclear("enough")
+                raise OutcomeUnknown("enough")
 
         ear = Ear()
-        with pytest.raises(Unclear):
+        with pytest.raises(OutcomeUnknown):
             run(self.make("https://api.twilio.com", tmp_path).send(submission(1, back), ear))  # type: ignore[arg-type]
         assert ("StatusCallback" in ear.body) is named
 
     # -- what is answered -----------------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize("code", VERDICTS)
+    @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
         found, server = run(self.sent(lambda *_: error(int(code), HTTP.get(code, 400)), tmp_path))
-        verdict = VERDICTS[code]
+        verdict = ERROR_CODES[code]
         assert len(server.requests) == 1
-        if verdict.about in {About.NUMBER, About.WORDS}:
-            assert found == [Answer(False, outcome=verdict.outcome, code=code)]
+        if verdict.about in {Scope.NUMBER, Scope.WORDS}:
+            assert found == [SubmitResult(False, outcome=verdict.outcome, code=code)]
             return
-        kind = {About.PACE: Throttled, About.ACCOUNT: Misconfigured, About.DOUBT: Unclear}[verdict.about]
+        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
         assert isinstance(found, kind)
         assert (found.outcome, found.code) == (verdict.outcome, code)
 
     @pytest.mark.parametrize("code", REPORTS)
     def test_every_code_of_a_report_has_its_outcome(self, code: str, tmp_path: Path) -> None:
         found = self.make("http://127.0.0.1:1", tmp_path).read_callback(report("undelivered", code))
-        assert found == [Receipt(News.UNDELIVERED, "7-1", MESSAGE, outcome=REPORTS[code], code=code)]
+        assert found == [Receipt(ReceiptStatus.UNDELIVERED, "7-1", MESSAGE, outcome=REPORTS[code], code=code)]
         assert REPORTS[code] is not Outcome.UNKNOWN
 
     def test_a_number_that_opted_out_is_told_from_a_wrong_one(self, tmp_path: Path) -> None:
         found = [run(self.sent(lambda *_, c=code: error(c), tmp_path))[0] for code in (21610, 21211)]
         assert found == [
-            [Answer(False, outcome=Outcome.OPTED_OUT, code="21610")],
-            [Answer(False, outcome=Outcome.BAD_NUMBER, code="21211")],
+            [SubmitResult(False, outcome=Outcome.OPTED_OUT, code="21610")],
+            [SubmitResult(False, outcome=Outcome.BAD_NUMBER, code="21211")],
         ]
 
     def test_too_many_requests_wait_as_long_as_told(self, tmp_path: Path) -> None:
@@ -276,15 +276,15 @@ class TestTwilio(HttpContract):
 
     def test_an_unknown_code_with_a_fault_is_in_doubt(self, tmp_path: Path) -> None:
         found, _ = run(self.sent(lambda *_: error(29999, 503), tmp_path))
-        assert isinstance(found, Unclear)
+        assert isinstance(found, OutcomeUnknown)
 
     def test_a_refusal_of_the_account_with_an_unknown_code_waits_for_a_person(self, tmp_path: Path) -> None:
         found, _ = run(self.sent(lambda *_: error(29999, 403), tmp_path))
-        assert isinstance(found, Misconfigured)
+        assert isinstance(found, AccountError)
 
     def test_a_message_created_as_failed_is_refused(self, tmp_path: Path) -> None:
         answers, _ = run(self.sent(lambda *_: created(status="failed", error_code=30034), tmp_path))
-        assert answers == [Answer(False, MESSAGE, Outcome.SIGNATURE_REFUSED, "30034")]
+        assert answers == [SubmitResult(False, MESSAGE, Outcome.SIGNATURE_REFUSED, "30034")]
 
     async def asked(self, answer: web.Response, folder: Path, **values: str) -> tuple[Any, Any]:
         async def reply(_request: web.Request, _body: bytes) -> web.Response:
@@ -301,9 +301,9 @@ class TestTwilio(HttpContract):
         found, server = run(self.asked(left, tmp_path))
         assert found == Balance(Decimal("12.34"), "USD")
         assert server.requests[0][:2] == ("GET", f"/2010-04-01/Accounts/{SID}/Balance.json")
-        assert isinstance(run(self.asked(web.json_response({"balance": "much"}), tmp_path))[0], Unclear)
+        assert isinstance(run(self.asked(web.json_response({"balance": "much"}), tmp_path))[0], OutcomeUnknown)
         wrong, _ = run(self.asked(error(20003, 401), tmp_path))
-        assert isinstance(wrong, Misconfigured)
+        assert isinstance(wrong, AccountError)
         assert (wrong.code, wrong.outcome) == ("20003", Outcome.CREDENTIALS)
 
     # -- signatures -----------------------------------------------------------------------------------------------
@@ -355,7 +355,7 @@ class TestTwilio(HttpContract):
         callback = Callback("GET", query, {"X-Twilio-Signature": mark}, b"", f"{ADDRESS}?{query}")
         adapter = self.make("http://127.0.0.1:1", tmp_path)
         adapter.verify_callback(callback)
-        assert adapter.read_callback(callback) == [Receipt(News.DELIVERED, "7-1", MESSAGE)]
+        assert adapter.read_callback(callback) == [Receipt(ReceiptStatus.DELIVERED, "7-1", MESSAGE)]
 
     def test_an_api_keys_secret_signs_nothing(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path, api_key="SKkey", api_secret=f"{PASSWORD}-secret")

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from smsapp.channels.base import Answer, Callback, Outgoing, Submission, TemplateFacts
+from smsapp.channels.base import Callback, OutboundMessage, SubmitRequest, SubmitResult, TemplateSnapshot
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from tests.channels.smsc import PASSWORD, SYSTEM_ID, Smsc
 from tests.channels.wire import HERE
 
-FACTS = TemplateFacts("SMS_1", "您的验证码是${code}", "青禾商城", ("code",), False)
+FACTS = TemplateSnapshot("SMS_1", "您的验证码是${code}", "青禾商城", ("code",), False)
 
 
 def made(address: str, folder: Path, **values: str) -> Smpp:
@@ -25,8 +25,8 @@ def made(address: str, folder: Path, **values: str) -> Smpp:
     return adapter
 
 
-def to(phone: str = "+8613800138000", text: str = "hello") -> Submission:
-    return Submission(FACTS, [Outgoing("7-1", phone, text, ("1",))], "")
+def to(phone: str = "+8613800138000", text: str = "hello") -> SubmitRequest:
+    return SubmitRequest(FACTS, [OutboundMessage("7-1", phone, text, ("1",))], "")
 
 
 class Inbox:
@@ -69,14 +69,14 @@ async def up(adapter: Smpp, connections: int = 1) -> None:
         await asyncio.sleep(0)
 
 
-async def sent(adapter: Smpp, http: HttpClient, *texts: str) -> list[Answer | BaseException]:
+async def sent(adapter: Smpp, http: HttpClient, *texts: str) -> list[SubmitResult | BaseException]:
     """Hand over texts at the same time, as a lane does."""
     calls = [adapter.send(to(text=text), http) for text in texts or ("hello",)]
     found = await asyncio.gather(*calls, return_exceptions=True)
     return [one[0] if isinstance(one, list) else one for one in found]
 
 
-async def one(server: Smsc, folder: Path, text: str = "hello", **values: str) -> Answer | BaseException:
+async def one(server: Smsc, folder: Path, text: str = "hello", **values: str) -> SubmitResult | BaseException:
     async with held(server, folder, **values) as (adapter, http):
         return (await sent(adapter, http, text))[0]
 

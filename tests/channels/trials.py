@@ -19,10 +19,10 @@ from smsapp.domain.errors import Refusal
 from smsapp.services import channels, clock, trials
 from smsapp.services.channels import Wanted
 from smsapp.services.trail import Actor
-from smsapp.services.trials import TrialText
+from smsapp.services.trials import TestText
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.settings import EXTENSION
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -107,12 +107,12 @@ class TrialContract(ABC):
     ) -> None:
         values = dict(zip(self.names, ("李雷", "3"), strict=True))
         trial = trials.test_send(
-            row.id, "13800138000", TrialText(template_id=template.id, values=values), BY, clock.now()
+            row.id, "13800138000", TestText(template_id=template.id, values=values), BY, clock.now()
         )
         assert trial.ok
         assert self.arrived(server) == ARRIVED
         # and the audit log tells which text it was, without the text
-        facts = current_session().query(Trail).filter_by(action="test_send").one().facts
+        facts = current_session().query(AuditEntry).filter_by(action="test_send").one().facts
         assert facts["template"] == "SMS_1"
         assert facts["digest"] == trials.digest("【青禾商城】李雷您好，您有3件商品待取。")
         assert "李雷" not in json.dumps(facts, ensure_ascii=False)
@@ -154,7 +154,7 @@ class TrialContract(ABC):
         page = client.as_("operator").post(f"/channels/{row.id}/test", number="13800138000", text="您好")
         assert "请选择" in page.said()
         with pytest.raises(Refusal, match="test_template_missing"):
-            trials.test_send(row.id, "13800138000", TrialText("您好"), BY, clock.now())
+            trials.test_send(row.id, "13800138000", TestText("您好"), BY, clock.now())
         assert not server.requests
 
     def test_the_command_sends_a_template(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from smsapp.channels.base import Misconfigured
+from smsapp.channels.base import AccountError
 from smsapp.channels.simulator import Simulator
 from smsapp.domain.outcome import Outcome
 from smsapp.services import sms_templates
@@ -115,7 +115,7 @@ def test_a_sync_says_what_changed_and_what_a_person_has_to_say(flask):
 
 def test_a_sync_of_all_channels_that_fails_at_one_has_exit_code_1(flask, monkeypatch):
     async def fails(self, http):
-        raise Misconfigured("AuthFailure", outcome=Outcome.CREDENTIALS)
+        raise AccountError("AuthFailure", outcome=Outcome.CREDENTIALS)
 
     monkeypatch.setattr(Simulator, "list_templates", fails)
     builders.channel(name="模拟", settings={"templates": LISTED})
@@ -123,7 +123,7 @@ def test_a_sync_of_all_channels_that_fails_at_one_has_exit_code_1(flask, monkeyp
     assert result.exit_code == 1
     assert "The provider does not accept the account" in result.stderr
     assert "AuthFailure" in result.stderr
-    assert json.loads(flask("sync", "--json").stdout)["error"] == "misconfigured"
+    assert json.loads(flask("sync", "--json").stdout)["error"] == "account_error"
 
 
 def test_a_channel_that_cannot_be_asked_for_templates_has_exit_code_2(flask):

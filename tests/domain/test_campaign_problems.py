@@ -11,7 +11,7 @@ from smsapp.domain.campaign import (
     MOVES,
     Action,
     DraftFacts,
-    Left,
+    ExclusionReason,
     SecondFacts,
     Status,
     may,
@@ -200,7 +200,7 @@ def test_what_the_list_offers_at_each_status(status: Status, actions: list[Actio
 
 
 def test_reasons_for_leaving_people_out_keep_their_precedence() -> None:
-    assert [left.value for left in Left] == [
+    assert [left.value for left in ExclusionReason] == [
         "no_number",
         "invalid_number",
         "untrusted_number",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
+from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 
 
 def test_a_refusal_says_every_problem() -> None:
@@ -13,6 +13,6 @@ def test_a_refusal_says_every_problem() -> None:
 
 def test_what_is_not_there_and_what_was_faster_say_what_it_is_about() -> None:
     assert NotFound("campaign").problems == (Problem("not_found", facts={"noun": "campaign"}),)
-    assert Outrun(status="sent").problems == (Problem("outrun", facts={"status": "sent"}),)
+    assert Conflict(status="sent").problems == (Problem("conflict", facts={"status": "sent"}),)
     assert issubclass(NotFound, Refusal)
-    assert issubclass(Outrun, Refusal)
+    assert issubclass(Conflict, Refusal)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from smsapp.domain import message
-from smsapp.domain.campaign import Left, Status
+from smsapp.domain.campaign import ExclusionReason, Status
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.headline import (
     CampaignFacts,
@@ -78,7 +78,7 @@ def said(status: Status, facts: RunFacts | None, *, failure: str = "", next_due_
         ),
         (
             Status.SENDING,
-            run(RunStanding.ENDING, numbers(handed=2), cancel_reason=CancelReason.ENDED),
+            run(RunStanding.ENDING, numbers(in_flight=2), cancel_reason=CancelReason.ENDED),
             {},
             (Tone.WARNING, Say.ENDING, [Say.IN_FLIGHT]),
         ),
@@ -86,7 +86,7 @@ def said(status: Status, facts: RunFacts | None, *, failure: str = "", next_due_
             Status.SENDING,
             run(
                 RunStanding.ENDING,
-                numbers(handed=2),
+                numbers(in_flight=2),
                 cancel_reason=CancelReason.RUN_FAILED,
                 failure=HoldReason.BALANCE,
             ),
@@ -115,7 +115,7 @@ def said(status: Status, facts: RunFacts | None, *, failure: str = "", next_due_
         (Status.SENT, run(RunVerdict.NOBODY, Funnel()), {}, (Tone.QUIET, Say.NOBODY, [Say.NOBODY_IN_IT])),
         (
             Status.SENT,
-            run(RunVerdict.NOBODY, Funnel(4, 0, {Left.NO_NUMBER: 4})),
+            run(RunVerdict.NOBODY, Funnel(4, 0, {ExclusionReason.NO_NUMBER: 4})),
             {},
             (Tone.QUIET, Say.NOBODY, [Say.ALL_LEFT_OUT]),
         ),
@@ -158,11 +158,11 @@ def test_a_report_begins_with_how_it_stands(
         (None, {"next_due_at": MORNING}, [{}, {"moment": MORNING, "ago": MORNING}]),
         (None, {"failure": "gone"}, [{}, {"reason": "gone"}]),
         (run(RunStanding.OPEN, Funnel()), {}, [{}, {}]),
-        (run(RunStanding.SENDING, numbers(queued=3, handed=2, refused=1)), {}, [{"done": 1, "planned": 6}]),
+        (run(RunStanding.SENDING, numbers(queued=3, in_flight=2, refused=1)), {}, [{"done": 1, "planned": 6}]),
         (
             run(
                 RunStanding.WAITING,
-                numbers(queued=3, handed=2, unconfirmed=1, delivered=4),
+                numbers(queued=3, in_flight=2, unconfirmed=1, delivered=4),
                 hold_reason="audience_grew",
                 hold_until=MORNING,
                 drift={"before": 1, "now": 9},
@@ -174,12 +174,12 @@ def test_a_report_begins_with_how_it_stands(
                 {"reason": "audience_grew"},
                 {"before": 1, "now": 9},
                 {"pinned": "person"},
-                {"handed": 2, "queued": 3, "unconfirmed": 1},
+                {"in_flight": 2, "queued": 3, "unconfirmed": 1},
                 {"moment": MORNING, "ago": MORNING},
             ],
         ),
         (
-            run(RunStanding.ENDING, numbers(handed=2), failure="balance"),
+            run(RunStanding.ENDING, numbers(in_flight=2), failure="balance"),
             {},
             [{}, {"reason": "balance"}, {"n": 2}],
         ),
@@ -192,7 +192,7 @@ def test_a_report_begins_with_how_it_stands(
         (run(RunVerdict.FAILED, numbers(refused=3)), {}, [{}, {"reason": "nothing_accepted"}]),
         (run(RunVerdict.MISSED, Funnel()), {"next_due_at": MORNING}, [{}, {"reason": "missed"}, {"moment": MORNING}]),
         (run(RunVerdict.STOPPED, numbers(cancelled=3, delivered=2)), {}, [{}, {"sent": 2, "cancelled": 3}]),
-        (run(RunVerdict.NOBODY, Funnel(4, 0, {Left.NO_NUMBER: 4})), {}, [{}, {"n": 4}]),
+        (run(RunVerdict.NOBODY, Funnel(4, 0, {ExclusionReason.NO_NUMBER: 4})), {}, [{}, {"n": 4}]),
         (run(RunVerdict.MOVED, Funnel()), {"next_due_at": MORNING}, [{}, {"moment": MORNING}]),
         (
             run(RunVerdict.SENT, numbers(accepted=4, refused=2, undelivered=3, unconfirmed=1)),

@@ -10,7 +10,7 @@ from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status, advanc
 
 LETTERS = {
     "Q": Status.QUEUED,
-    "H": Status.HANDED,
+    "H": Status.IN_FLIGHT,
     "C": Status.CANCELLED,
     "U": Status.UNCONFIRMED,
     "R": Status.REFUSED,

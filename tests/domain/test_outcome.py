@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.domain.outcome import ELSEWHERE, MEANING, RETRIABLE, Charged, Outcome
+from smsapp.domain.outcome import FAILOVER_OUTCOMES, MEANING, RETRIABLE, Charged, Outcome
 
 TABLE = {
     # outcome: (worth another try, charged, another channel may take it)
@@ -42,12 +42,14 @@ def test_what_an_outcome_means(outcome: Outcome) -> None:
     assert MEANING[outcome].retriable is retriable
     assert (outcome in RETRIABLE) is retriable
     assert MEANING[outcome].charged is Charged(charged)
-    assert (outcome in ELSEWHERE) is elsewhere
+    assert (outcome in FAILOVER_OUTCOMES) is elsewhere
 
 
 def test_nothing_goes_elsewhere_that_is_not_worth_another_try() -> None:
-    assert ELSEWHERE <= RETRIABLE
+    assert FAILOVER_OUTCOMES <= RETRIABLE
 
 
 def test_nobody_who_refused_is_written_to_again() -> None:
-    assert not {Outcome.OPTED_OUT, Outcome.BLOCKED_BY_CARRIER, Outcome.CONTENT_REFUSED} & (RETRIABLE | ELSEWHERE)
+    assert not {Outcome.OPTED_OUT, Outcome.BLOCKED_BY_CARRIER, Outcome.CONTENT_REFUSED} & (
+        RETRIABLE | FAILOVER_OUTCOMES
+    )

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import Status
 from smsapp.domain.recipients import GROUPS, Gap, Group, Place, Recipient, group, steps
 
 MESSAGES = {status: 2 ** (n + 10) for n, status in enumerate(Status)}
-EXCLUDED = {left: 2**n for n, left in enumerate(Left)}
+EXCLUDED = {left: 2**n for n, left in enumerate(ExclusionReason)}
 PLANNED, LEFT_OUT = sum(MESSAGES.values()), sum(EXCLUDED.values())
 FULL = Funnel(PLANNED + LEFT_OUT, PLANNED, EXCLUDED, MESSAGES)
 
@@ -32,7 +32,7 @@ def test_a_group_holds_as_many_people_as_its_number_says(name: str) -> None:
         ("left_out", "", GROUPS["left_out"]),
         ("nobody", "", None),
         ("nobody", "balance", None),
-        ("left_out", "opted_out", Group("left_out", left=frozenset({Left.OPTED_OUT}))),
+        ("left_out", "opted_out", Group("left_out", left=frozenset({ExclusionReason.OPTED_OUT}))),
         ("left_out", "balance", None),
         ("refused", "balance", Group("refused", frozenset({Status.REFUSED}), reason="balance")),
         ("target", "balance", Group("target", frozenset(Status), reason="balance")),
@@ -51,13 +51,13 @@ def test_the_four_numbers_and_everything_between_them() -> None:
         "delivered",
     ]
     assert target.gaps == (
-        Gap("left_out", "no_number", EXCLUDED[Left.NO_NUMBER]),
-        Gap("left_out", "invalid_number", EXCLUDED[Left.INVALID_NUMBER]),
+        Gap("left_out", "no_number", EXCLUDED[ExclusionReason.NO_NUMBER]),
+        Gap("left_out", "invalid_number", EXCLUDED[ExclusionReason.INVALID_NUMBER]),
     )
     assert effective.gaps == (
-        *(Gap("left_out", left.value, EXCLUDED[left]) for left in list(Left)[2:]),
+        *(Gap("left_out", left.value, EXCLUDED[left]) for left in list(ExclusionReason)[2:]),
         Gap("queued", "", FULL.queued, open=True),
-        Gap("handed", "", FULL.handed, open=True),
+        Gap("in_flight", "", FULL.in_flight, open=True),
         Gap("refused", "", FULL.refused),
         Gap("unconfirmed", "", FULL.unconfirmed, open=True),
         Gap("cancelled", "", FULL.cancelled),
@@ -86,7 +86,7 @@ def test_gaps_of_nobody_are_not_listed() -> None:
 
 def test_shares_are_of_the_target_and_nobody_has_none() -> None:
     assert [step.of_target for step in steps(Funnel())] == [None] * 4
-    half = Funnel(4, 2, {Left.OPTED_OUT: 2}, {Status.DELIVERED: 2})
+    half = Funnel(4, 2, {ExclusionReason.OPTED_OUT: 2}, {Status.DELIVERED: 2})
     assert [step.of_target for step in steps(half)] == [1.0, 1.0, 0.5, 0.5]
 
 
@@ -108,7 +108,7 @@ def test_what_is_no_place_is_none(text: str) -> None:
 
 def test_a_person_has_a_place_by_message_or_by_contact() -> None:
     message = Recipient(7, 3, 11, "u1", "+8613800138000", state=Status.QUEUED, answered_at=0, receipt_at=60)
-    left_out = Recipient(7, 11, 11, "u1", "", left=Left.OPTED_OUT)
+    left_out = Recipient(7, 11, 11, "u1", "", left=ExclusionReason.OPTED_OUT)
     assert message.place == Place(7, False, 3)
     assert left_out.place == Place(7, True, 11)
     assert message.answered == dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.domain.outcome import ELSEWHERE, Outcome
+from smsapp.domain.outcome import FAILOVER_OUTCOMES, Outcome
 from smsapp.domain.run import (
     ACCOUNT_HOLDS,
     HOLD_RULES,
@@ -59,7 +59,7 @@ def test_whatever_a_channel_says_of_the_account_a_person_is_needed(outcome: Outc
     assert rule.ends_the_run
 
 
-@pytest.mark.parametrize("outcome", sorted(ELSEWHERE - {Outcome.THROTTLED}))
+@pytest.mark.parametrize("outcome", sorted(FAILOVER_OUTCOMES - {Outcome.THROTTLED}))
 def test_trouble_with_the_account_keeps_its_name_and_may_go_elsewhere(outcome: Outcome) -> None:
     assert account_hold(outcome).value == outcome.value
     assert HOLD_RULES[account_hold(outcome)].may_fail_over

@@ -9,7 +9,7 @@ from smsapp.jobs import calendar, tasks
 from smsapp.store import queue
 from tests.house.source import product
 
-PLACE_OF_NAME = {"ring": 1, "ring_once": 1, "ring_at": 2}
+PLACE_OF_NAME = {"ring": 1, "enqueue_unless_waiting": 1, "enqueue_at": 2}
 
 
 def rung() -> list[tuple[str, str]]:
@@ -39,11 +39,11 @@ def test_every_task_that_is_rung_exists() -> None:
 
 
 def test_every_chore_is_a_task() -> None:
-    assert {chore.task for chore in calendar.CHORES} <= set(answering())
+    assert {chore.task for chore in calendar.PERIODIC_TASKS} <= set(answering())
 
 
 def test_every_task_is_rung_by_somebody() -> None:
-    wanted = {name for _, name in rung()} | {chore.task for chore in calendar.CHORES}
+    wanted = {name for _, name in rung()} | {chore.task for chore in calendar.PERIODIC_TASKS}
     assert set(answering()) <= wanted
 
 

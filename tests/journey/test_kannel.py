@@ -12,15 +12,15 @@ import pytest
 from aiohttp import web
 
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Callback,
-    Misconfigured,
-    News,
-    Outgoing,
+    OutboundMessage,
+    OutcomeUnknown,
     Receipt,
-    Submission,
-    TemplateFacts,
-    Unclear,
+    ReceiptStatus,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
 )
 from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
@@ -31,7 +31,7 @@ from tests.journey.kannel import PASSWORD, SENDER, USERNAME, Kannel, installed, 
 
 __all__ = ["kannel"]
 
-TEMPLATE = TemplateFacts("SMS_1", "尊敬的${name}，您的积分将于今晚24点清零，退订回T。", "青禾商城", ("name",), True)
+TEMPLATE = TemplateSnapshot("SMS_1", "尊敬的${name}，您的积分将于今晚24点清零，退订回T。", "青禾商城", ("name",), True)
 MANY = 1000
 
 
@@ -44,9 +44,9 @@ def adapter(kannel: Kannel, folder: Path, **values: str) -> Gateway:
     return Gateway(given, folder)
 
 
-def message(run: int, n: int, text: str = "") -> Outgoing:
+def message(run: int, n: int, text: str = "") -> OutboundMessage:
     name = f"会员{n:04}"
-    return Outgoing(
+    return OutboundMessage(
         f"{run}-{n}",
         f"+861390000{n:04}",
         text or f"【青禾商城】尊敬的{name}，您的积分将于今晚24点清零，退订回T。",
@@ -74,7 +74,7 @@ class Mailbox:
         """Return the receipts that settle a message, once `count` of them have come."""
 
         def settled() -> list[Receipt]:
-            return [one for one in self.news if one.news is not News.ACCEPTED]
+            return [one for one in self.news if one.news is not ReceiptStatus.ACCEPTED]
 
         async with self.changed, asyncio.timeout(30):
             await self.changed.wait_for(lambda: len(settled()) >= count)
@@ -88,13 +88,15 @@ async def mailbox(reader: Gateway) -> AsyncIterator[tuple[Mailbox, str]]:
         yield box, server.url + "/callbacks/token"
 
 
-async def sent(channel: Gateway, http: HttpClient, messages: list[Outgoing], callback_url: str = "") -> list[Answer]:
+async def sent(
+    channel: Gateway, http: HttpClient, messages: list[OutboundMessage], callback_url: str = ""
+) -> list[SubmitResult]:
     """Send one request per message, at most 50 at a time; return the answers in order."""
     slots = asyncio.Semaphore(50)
 
-    async def one(outgoing: Outgoing) -> Answer:
+    async def one(outgoing: OutboundMessage) -> SubmitResult:
         async with slots:
-            return (await channel.send(Submission(TEMPLATE, [outgoing], callback_url), http))[0]
+            return (await channel.send(SubmitRequest(TEMPLATE, [outgoing], callback_url), http))[0]
 
     return await asyncio.gather(*[one(outgoing) for outgoing in messages])
 
@@ -102,17 +104,17 @@ async def sent(channel: Gateway, http: HttpClient, messages: list[Outgoing], cal
 def test_a_thousand_chinese_texts_arrive_intact_and_every_receipt_comes_back(kannel: Kannel, tmp_path: Path) -> None:
     messages = [message(1, n) for n in range(MANY)]
 
-    async def story() -> tuple[list[Answer], list[Receipt]]:
+    async def story() -> tuple[list[SubmitResult], list[Receipt]]:
         channel = adapter(kannel, tmp_path)
         async with mailbox(channel) as (box, url), HttpClient(HERE) as http:
             answers = await sent(channel, http, messages, url)
             return answers, await box.final(MANY)
 
     answers, receipts = asyncio.run(story())
-    assert answers == [Answer(True)] * MANY
+    assert answers == [SubmitResult(True)] * MANY
     assert sorted(kannel.arrived()) == sorted((one.phone, one.text) for one in messages)
     assert Counter(one.ref for one in receipts) == Counter(one.ref for one in messages)
-    assert {one.news for one in receipts} == {News.DELIVERED}
+    assert {one.news for one in receipts} == {ReceiptStatus.DELIVERED}
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_several_numbers_in_one_request_are_told_apart_by_their_receipts(kannel:
             receipt_phone="phone",
         )
         async with mailbox(channel) as (box, url), HttpClient(HERE) as http:
-            assert await channel.send(Submission(TEMPLATE, messages, url), http) == [Answer(True, "3-1")] * 5
+            assert await channel.send(SubmitRequest(TEMPLATE, messages, url), http) == [SubmitResult(True, "3-1")] * 5
             return await box.final(5)
 
     receipts = asyncio.run(story())
@@ -158,7 +160,7 @@ def test_the_account_is_checked_without_sending_anything(kannel: Kannel, tmp_pat
     async def story() -> None:
         async with HttpClient(HERE) as http:
             await adapter(kannel, tmp_path).test_credentials(http)
-            with pytest.raises(Misconfigured) as caught:
+            with pytest.raises(AccountError) as caught:
                 await adapter(kannel, tmp_path, password="wrong").test_credentials(http)
             assert caught.value.outcome is Outcome.CREDENTIALS
 
@@ -169,7 +171,7 @@ def test_the_account_is_checked_without_sending_anything(kannel: Kannel, tmp_pat
 def test_a_wrong_password_waits_for_a_person(kannel: Kannel, tmp_path: Path) -> None:
     async def story() -> None:
         async with HttpClient(HERE) as http:
-            with pytest.raises(Misconfigured) as caught:
+            with pytest.raises(AccountError) as caught:
                 await sent(adapter(kannel, tmp_path, password="wrong"), http, [message(4, 1)])
             assert caught.value.outcome is Outcome.CREDENTIALS
 
@@ -184,7 +186,7 @@ def test_a_gateway_without_its_line_refuses_and_its_receipt_says_the_same_once(t
             answer = (await sent(channel, http, [message(5, 1)], url))[0]
             assert (answer.accepted, answer.outcome) == (False, Outcome.PROVIDER_FAULT)
             assert answer.code == "Not routable"
-            assert [(one.ref, one.news) for one in await box.final(1)] == [("5-1", News.UNDELIVERED)]
+            assert [(one.ref, one.news) for one in await box.final(1)] == [("5-1", ReceiptStatus.UNDELIVERED)]
 
     with running(installed(tmp_path)) as alone:
         asyncio.run(story(alone))
@@ -194,7 +196,7 @@ def test_a_suspended_gateway_keeps_us_waiting_and_that_is_unclear(tmp_path: Path
     async def story(alone: Kannel) -> None:
         alone.command("suspend")
         async with HttpClient(HERE) as http:
-            with pytest.raises(Unclear):
+            with pytest.raises(OutcomeUnknown):
                 await sent(adapter(alone, tmp_path, timeout="1"), http, [message(6, 1)])
 
     with running(installed(tmp_path)) as alone:

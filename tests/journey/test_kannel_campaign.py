@@ -101,6 +101,6 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
 
 def delivered(app: Flask, run_id: int) -> int:
     """Read what has come in so far and return how many messages are delivered."""
-    receipts.apply_news(clock.now())
+    receipts.apply_callbacks(clock.now())
     current_session().commit()
     return runs.funnels(current_session(), [run_id])[run_id].delivered

@@ -114,19 +114,19 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
             current_session().commit()
             await asyncio.sleep(0.05)
         for _ in range(200):  # the receipts of the last messages
-            receipts.apply_news(clock.now())
-            receipts.redo_strays(clock.now())
+            receipts.apply_callbacks(clock.now())
+            receipts.retry_unmatched(clock.now())
             current_session().commit()
             if recount(run_id)["accepted"] <= SILENT * PEOPLE // 100:
                 break
             await asyncio.sleep(0.1)
-        stopping.want()
+        stopping.request()
         await process
 
     try:
         asyncio.run(asyncio.wait_for(story(), 300))
     finally:
-        stopping.want(False)
+        stopping.request(False)
     saw = node_smsc.stop()
 
     # then the numbers add up, whatever the connection did

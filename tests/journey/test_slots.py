@@ -103,7 +103,7 @@ def until(app: Flask, holds: Callable[[], bool], what: str) -> None:
     def looked() -> bool:
         current_session().commit()
         current_session().expire_all()
-        queue.ring_once(queue.CHORES, "sweep")
+        queue.enqueue_unless_waiting(queue.PERIODIC, "sweep")
         return holds()
 
     wait_for(looked, what, PATIENCE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from smsapp.domain.errors import Outrun, Refusal
+from smsapp.domain.errors import Conflict, Refusal
 from smsapp.domain.run import RunState
 from smsapp.domain.wording import Part, woven
 from smsapp.services import approvals, frozen, sending, sms_templates
@@ -72,7 +72,7 @@ def test_a_text_that_changed_again_after_it_was_read_is_not_accepted(
     seen = template.mark
     clock.forward(minutes=1)
     reworded(campaign, clock, text="又一段")
-    with pytest.raises(Outrun):
+    with pytest.raises(Conflict):
         approvals.accept(run_id, seen, OPERATOR, clock.now)
     work(app, clock)
     assert provider.sent == {}

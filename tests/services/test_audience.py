@@ -7,7 +7,7 @@ import json
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.domain.campaign import Left, Status
+from smsapp.domain.campaign import ExclusionReason, Status
 from smsapp.domain.numbering import SPECIAL
 from smsapp.domain.trust import Origin, Source
 from smsapp.services import audience, contacts, segments
@@ -48,11 +48,11 @@ def test_everybody_is_written_to_or_left_out_for_one_reason(
     result = funnel(run_id)
     assert (result.target, result.effective, result.planned, result.accepted) == (6, 4, 1, 1)
     assert result.excluded == {
-        Left.NO_NUMBER: 1,
-        Left.INVALID_NUMBER: 1,
-        Left.OPTED_OUT: 1,
-        Left.MISSING_VALUE: 1,
-        Left.DUPLICATE_NUMBER: 1,
+        ExclusionReason.NO_NUMBER: 1,
+        ExclusionReason.INVALID_NUMBER: 1,
+        ExclusionReason.OPTED_OUT: 1,
+        ExclusionReason.MISSING_VALUE: 1,
+        ExclusionReason.DUPLICATE_NUMBER: 1,
     }
     assert (before.target, before.effective, before.planned) == (6, 4, 1)
     assert dict(before.left_out) == dict(result.excluded)
@@ -67,7 +67,7 @@ def test_a_number_is_not_a_duplicate_of_somebody_who_gets_nothing(app: Flask, cl
     template = builders.template(channel.id, text="${name}您好")
     mapping = {"name": {"property": "name", "fallback": ""}}
     found = audience.counts(builders.segment().id, channel.id, template.id, mapping, now=clock.now)
-    assert (found.planned, found.left_out) == (1, {Left.MISSING_VALUE: 1})
+    assert (found.planned, found.left_out) == (1, {ExclusionReason.MISSING_VALUE: 1})
 
 
 def test_values_are_written_as_people_write_them_and_go_out_as_text(
@@ -109,7 +109,7 @@ def test_a_value_that_is_a_trap_leaves_the_person_out(app: Flask, provider: Fake
     work(app, clock)
     # then
     assert provider.texts == {"+8613800000007": "【青禾商城】陈涛您好"}
-    assert funnel(run_id).excluded == before.left_out == {Left.UNFIT_VALUE: 2}
+    assert funnel(run_id).excluded == before.left_out == {ExclusionReason.UNFIT_VALUE: 2}
 
 
 def test_a_template_that_declares_it_takes_a_link(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
@@ -141,7 +141,7 @@ def test_the_frequency_cap_counts_what_other_campaigns_sent(
     work(app, clock)
     # then
     assert funnel(first_run).accepted == 3
-    assert funnel(second_run).excluded == {Left.FREQUENCY_CAP: 3}
+    assert funnel(second_run).excluded == {ExclusionReason.FREQUENCY_CAP: 3}
     assert funnel(third_run).accepted == 3
 
 
@@ -169,10 +169,10 @@ def test_a_channel_may_ask_for_numbers_that_somebody_trusted_has_entered(
     work(app, clock)
     # then the numbers of public keys are left out, after the unreadable one and before opt-outs, and all adds up
     result = funnel(run_id)
-    assert result.excluded == {Left.INVALID_NUMBER: 1, Left.UNTRUSTED_NUMBER: 3}
+    assert result.excluded == {ExclusionReason.INVALID_NUMBER: 1, ExclusionReason.UNTRUSTED_NUMBER: 3}
     assert (result.target, result.effective, result.planned, result.accepted) == (7, 6, 3, 3)
     assert dict(before.left_out) == dict(result.excluded)
-    assert dict(others.left_out) == {Left.INVALID_NUMBER: 1, Left.OPTED_OUT: 1}
+    assert dict(others.left_out) == {ExclusionReason.INVALID_NUMBER: 1, ExclusionReason.OPTED_OUT: 1}
     assert set(provider.texts) == {builders.phone(3), builders.phone(4), builders.phone(5)}
 
 
@@ -205,7 +205,11 @@ def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_the
     work(app, clock)
     # then each has the first reason that holds, and the numbers add up
     result = funnel(run_id)
-    assert result.excluded == {Left.INVALID_NUMBER: 1, Left.NUMBER_CLASS: 4, Left.COUNTRY: 2}
+    assert result.excluded == {
+        ExclusionReason.INVALID_NUMBER: 1,
+        ExclusionReason.NUMBER_CLASS: 4,
+        ExclusionReason.COUNTRY: 2,
+    }
     assert (result.target, result.planned) == (9, 2)
     assert dict(before.left_out) == dict(result.excluded)
     assert sorted(provider.texts) == ["+18002345678", "+8613800000001"]
@@ -215,8 +219,8 @@ def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_the
     # and a channel that allows every class and country writes to all of them, but not to who opted out
     everything = builders.channel(number_classes=[*SPECIAL])
     assert dict(audience.counts(campaign.segment_id or 0, everything.id, now=clock.now).left_out) == {
-        Left.INVALID_NUMBER: 1,
-        Left.OPTED_OUT: 1,
+        ExclusionReason.INVALID_NUMBER: 1,
+        ExclusionReason.OPTED_OUT: 1,
     }
 
 
@@ -227,7 +231,7 @@ def test_five_thousand_premium_numbers_get_nothing(app: Flask, clock: FakeClock)
         rows = [(number, "{}", json.dumps({"$phone": number})) for number in numbers]
         merge(session, rows, Source(Origin.IMPORT, 1, clock.now).as_text(), clock.now)
     counts = audience.counts(builders.segment().id, builders.channel().id, now=clock.now)
-    assert (counts.target, counts.planned, dict(counts.left_out)) == (5000, 0, {Left.NUMBER_CLASS: 5000})
+    assert (counts.target, counts.planned, dict(counts.left_out)) == (5000, 0, {ExclusionReason.NUMBER_CLASS: 5000})
 
 
 def test_the_class_of_numbers_that_are_there_already_is_read_with_them(app: Flask, clock: FakeClock) -> None:
@@ -235,4 +239,4 @@ def test_the_class_of_numbers_that_are_there_already_is_read_with_them(app: Flas
     channel = builders.channel(phone_property="mobile")
     contacts.rebuild_phones("mobile")
     counts = audience.counts(builders.segment().id, channel.id, now=clock.now)
-    assert dict(counts.left_out) == {Left.NUMBER_CLASS: 1}
+    assert dict(counts.left_out) == {ExclusionReason.NUMBER_CLASS: 1}

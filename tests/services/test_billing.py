@@ -8,13 +8,13 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import News, Receipt, Unreachable
-from smsapp.domain.message import Settle, Status
+from smsapp.channels.base import NotSent, Receipt, ReceiptStatus
+from smsapp.domain.message import Resolution, Status
 from smsapp.services import channels, doubts, sending, verify, write_back
-from smsapp.services.write_back import Carried
+from smsapp.services.write_back import InFlightBatch
 from smsapp.store import ledger
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import Answered, Claimed
+from smsapp.store.ledger import ClaimedBatch, MessageResult
 from smsapp.store.runs import Message
 from tests import builders
 from tests.engine import OPERATOR, apply, claimed, confirmed, funnel, refs, the_run
@@ -26,7 +26,7 @@ LEVELS = ("金卡", "银卡", "黑金卡尊享会员级别")
 PARTS = [1, 1, 2]
 
 
-def lost(clock: FakeClock) -> tuple[int, Claimed]:
+def lost(clock: FakeClock) -> tuple[int, ClaimedBatch]:
     """A run to three people of whom one's text is longer, its only batch in the hands of a worker that is dead."""
     for level in LEVELS:
         builders.contacts(1, level=level)
@@ -46,59 +46,64 @@ def expire(clock: FakeClock) -> None:
 
 def deliver(clock: FakeClock, run_id: int, *seqs: int) -> None:
     apply(
-        clock, *(Receipt(News.DELIVERED, ref) for n, ref in enumerate(refs(run_id), start=1) if n in seqs or not seqs)
+        clock,
+        *(
+            Receipt(ReceiptStatus.DELIVERED, ref)
+            for n, ref in enumerate(refs(run_id), start=1)
+            if n in seqs or not seqs
+        ),
     )
 
 
-def answer(batch: Claimed, clock: FakeClock, parts: int = 7) -> None:
+def answer(batch: ClaimedBatch, clock: FakeClock, parts: int = 7) -> None:
     """The dead worker's answers come after all; the number of parts they bring tells them from those counted by us."""
-    answers = [Answered(seq, Status.ACCEPTED, parts) for seq, _phone, _params in batch.rows]
+    answers = [MessageResult(seq, Status.ACCEPTED, parts) for seq, _phone, _params in batch.rows]
     with writing() as session:
-        ledger.write_back(session, [ledger.gather(batch, answers)], int(clock.now.timestamp()))
+        ledger.write_back(session, [ledger.prepare_results(batch, answers)], int(clock.now.timestamp()))
 
 
-def by_receipts_afterwards(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+def by_receipts_afterwards(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:
     expire(clock)
     deliver(clock, run_id)
 
 
-def by_receipts_before(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+def by_receipts_before(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:
     deliver(clock, run_id)
     expire(clock)
 
 
-def by_some_before_and_some_after(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+def by_some_before_and_some_after(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:
     deliver(clock, run_id, 2)
     expire(clock)
     deliver(clock, run_id)
 
 
-def by_a_person(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+def by_a_person(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:
     expire(clock)
-    doubts.decide(run_id, Settle.SENT, OPERATOR, clock.now)
+    doubts.decide(run_id, Resolution.COUNT_AS_SENT, OPERATOR, clock.now)
 
 
-def by_receipts_and_a_late_answer(clock: FakeClock, run_id: int, batch: Claimed) -> None:
+def by_receipts_and_a_late_answer(clock: FakeClock, run_id: int, batch: ClaimedBatch) -> None:
     expire(clock)
     deliver(clock, run_id)
     answer(batch, clock)
 
 
-def by_a_person_and_a_late_answer(clock: FakeClock, run_id: int, batch: Claimed) -> None:
+def by_a_person_and_a_late_answer(clock: FakeClock, run_id: int, batch: ClaimedBatch) -> None:
     by_a_person(clock, run_id, batch)
     answer(batch, clock)
 
 
-def by_receipts_for_what_was_said_not_to_have_left(clock: FakeClock, run_id: int, batch: Claimed) -> None:
+def by_receipts_for_what_was_said_not_to_have_left(clock: FakeClock, run_id: int, batch: ClaimedBatch) -> None:
     deliver(clock, run_id)
     adapter = channels.adapter(the_run(run_id).channel_id)
-    carried = Carried(batch, the_run(run_id).channel_id, adapter, troubled=False, trouble=Unreachable("refused"))
+    carried = InFlightBatch(batch, the_run(run_id).channel_id, adapter, troubled=False, trouble=NotSent("refused"))
     write_back.write_back([carried], clock.now)
 
 
-def by_receipts_of_the_first_try_while_the_second_waits(clock: FakeClock, run_id: int, _batch: Claimed) -> None:
+def by_receipts_of_the_first_try_while_the_second_waits(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:
     expire(clock)
-    doubts.decide(run_id, Settle.AGAIN, OPERATOR, clock.now)
+    doubts.decide(run_id, Resolution.RESEND, OPERATOR, clock.now)
     deliver(clock, run_id)
 
 
@@ -117,7 +122,7 @@ def by_receipts_of_the_first_try_while_the_second_waits(clock: FakeClock, run_id
     ids=lambda settled: settled.__name__,
 )
 def test_every_accepted_message_has_its_parts_and_the_run_their_sum(
-    app: Flask, clock: FakeClock, settled: Callable[[FakeClock, int, Claimed], None]
+    app: Flask, clock: FakeClock, settled: Callable[[FakeClock, int, ClaimedBatch], None]
 ) -> None:
     # given a worker that died between its calls and its write-back
     run_id, batch = lost(clock)

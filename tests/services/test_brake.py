@@ -6,7 +6,7 @@ import asyncio
 
 from flask import Flask
 
-from smsapp.channels.base import Answer, Submission, Unclear
+from smsapp.channels.base import OutcomeUnknown, SubmitRequest, SubmitResult
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.services.brake import Brake
 from smsapp.store import runs
@@ -23,9 +23,9 @@ class Silent:
         self.answers = False
         self.asked = 0
 
-    def __call__(self, submission: Submission) -> list[Answer] | Unclear | None:
+    def __call__(self, submission: SubmitRequest) -> list[SubmitResult] | OutcomeUnknown | None:
         self.asked += 1
-        return None if self.answers else Unclear("timeout")
+        return None if self.answers else OutcomeUnknown("timeout")
 
 
 def test_of_622_messages_to_a_silent_provider_about_a_batch_is_in_doubt_and_the_rest_waits(
@@ -75,7 +75,7 @@ def test_answers_between_lost_ones_keep_the_brake_off(app: Flask, provider: Fake
     builders.contacts(400)
     provider.per_request = 1
     turns = iter(range(400))
-    provider.script = lambda submission: Unclear("cut") if next(turns) % 3 else None
+    provider.script = lambda submission: OutcomeUnknown("cut") if next(turns) % 3 else None
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert (the_run(run_id).state, funnel(run_id).queued) == (RunState.DONE, 0)
@@ -118,7 +118,7 @@ def test_a_request_larger_than_the_limit_leaves_alone() -> None:
 def test_answers_that_know_nothing_count_as_lost_ones(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(300)
     provider.per_request = 1
-    provider.script = lambda submission: [Answer(False, code="500", in_doubt=True)]
+    provider.script = lambda submission: [SubmitResult(False, code="500", unconfirmed=True)]
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     held = the_run(run_id)

@@ -11,13 +11,13 @@ import redis
 from aiohttp import web
 from flask import Flask
 
-from smsapp.channels.base import Answer, Callback, Misconfigured, Submission, Throttled, Unclear
-from smsapp.channels.http import HttpClient, overheard
+from smsapp.channels.base import AccountError, Callback, OutcomeUnknown, SubmitRequest, SubmitResult, Throttled
+from smsapp.channels.http import HttpClient, RecordStatuses
 from smsapp.domain.errors import Refusal
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.services import calls, channels, receipts, trials
 from smsapp.services.trail import Actor
-from smsapp.services.trials import TrialText
+from smsapp.services.trials import TestText
 from smsapp.store import channel_health as store
 from smsapp.store import rate
 from smsapp.store.channel_health import ChannelCall
@@ -46,17 +46,17 @@ def test_a_batch_is_counted_message_by_message_and_logged_call_by_call(
     # given one message refused, one in doubt, two accepted
     builders.contacts(4)
     provider.script = lambda submission: [
-        Answer(True),
-        Answer(False, outcome=Outcome.BAD_NUMBER, code="1023 +8613800138000"),
-        Answer(False, code="X", in_doubt=True),
-        Answer(True),
+        SubmitResult(True),
+        SubmitResult(False, outcome=Outcome.BAD_NUMBER, code="1023 +8613800138000"),
+        SubmitResult(False, code="X", unconfirmed=True),
+        SubmitResult(True),
     ]
     campaign, _run = confirmed(clock.now)
     # when
     work(app, clock)
     # then
     channel_id = campaign.channel_id or 0
-    assert hours(channel_id, clock.now) == {("ok", ""): 2, ("refused", "bad_number"): 1, ("unclear", ""): 1}
+    assert hours(channel_id, clock.now) == {("ok", ""): 2, ("refused", "bad_number"): 1, ("outcome_unknown", ""): 1}
     assert logged(channel_id) == [("send", "ok", "bad_number", "1023 138****8000", 4)]
     assert store.last_success(current_session(), [channel_id]) == {channel_id: clock.now}
 
@@ -64,17 +64,17 @@ def test_a_batch_is_counted_message_by_message_and_logged_call_by_call(
 @pytest.mark.parametrize(
     ("error", "counted"),
     [
-        (Misconfigured("KEY", outcome=Outcome.CREDENTIALS), ("misconfigured", "credentials")),
+        (AccountError("KEY", outcome=Outcome.CREDENTIALS), ("account_error", "credentials")),
         (Throttled("429", outcome=Outcome.THROTTLED, retry_after=1), ("throttled", "throttled")),
-        (Unclear("cut", outcome=Outcome.NETWORK), ("unclear", "network")),
-        (Answer(False, outcome=Outcome.BALANCE, code="51"), ("refused", "balance")),
+        (OutcomeUnknown("cut", outcome=Outcome.NETWORK), ("outcome_unknown", "network")),
+        (SubmitResult(False, outcome=Outcome.BALANCE, code="51"), ("refused", "balance")),
     ],
 )
 def test_every_way_to_fail_has_its_class(
     error: Any, counted: tuple[str, str], app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(3)
-    provider.script = lambda _submission: [error] * 3 if isinstance(error, Answer) else error
+    provider.script = lambda _submission: [error] * 3 if isinstance(error, SubmitResult) else error
     campaign, _run = confirmed(clock.now)
     work(app, clock)
     assert hours(campaign.channel_id or 0, clock.now) == {counted: 3}
@@ -88,8 +88,8 @@ def test_of_a_batch_with_many_calls_the_log_keeps_a_few_and_the_troubles(
     provider.per_request = 1
     sent = iter(range(40))
 
-    def script(_submission: Submission) -> list[Answer] | None:
-        return [Answer(False, outcome=Outcome.UNKNOWN, code="4711")] if next(sent) == 0 else None
+    def script(_submission: SubmitRequest) -> list[SubmitResult] | None:
+        return [SubmitResult(False, outcome=Outcome.UNKNOWN, code="4711")] if next(sent) == 0 else None
 
     provider.script = script
     campaign, _run = confirmed(clock.now)
@@ -106,9 +106,9 @@ def test_the_statuses_of_one_task_are_overheard_and_no_others() -> None:
 
         async with provider(answer) as server, HttpClient(HERE) as http:
             await http.request("GET", f"{server.url}/201")
-            with overheard() as first:
+            with RecordStatuses() as first:
                 await http.request("GET", f"{server.url}/200")
-                with overheard() as second:
+                with RecordStatuses() as second:
                     await http.request("GET", f"{server.url}/503")
         return first, second
 
@@ -130,7 +130,7 @@ def test_the_log_keeps_its_length_per_channel_and_old_hours_go(
         for n in range(5):
             for channel_id in (1, 2):
                 store.add(session, channel_id, {("ok", ""): 1}, now - dt.timedelta(days=40 * (n == 0)))
-                calls.note(session, channel_id, None, calls.Call("send", 0, 0, Check.OK, code=str(n)), now)
+                calls.note(session, channel_id, None, calls.Call("send", 0, 0, CallResult.OK, code=str(n)), now)
     calls.forget_old(now)
     assert [line[3] for line in logged(1)] == [line[3] for line in logged(2)] == ["2", "3", "4"]
     assert sum(n for *_, n in store.hours(current_session(), 1, now - dt.timedelta(days=90))) == 4
@@ -138,7 +138,7 @@ def test_the_log_keeps_its_length_per_channel_and_old_hours_go(
 
 def test_the_rate_in_use_is_what_left_in_the_last_seconds(app: Flask, valkey: redis.Redis) -> None:
     second, _ = valkey.time()  # type: ignore[misc]
-    rate.Shared(7, 100, "a lane").ask(0, 0, [40])
+    rate.SharedRateLimiter(7, 100, "a lane").ask(0, 0, [40])
     (key,) = valkey.keys("smsapp:pace:7:*")  # type: ignore[misc]
     assert (valkey.get(key), 0 < valkey.ttl(key) <= 15) == (b"40", True)  # type: ignore[operator]
     for ago, n in ((1, 50), (5, 25), (6, 1000)):
@@ -167,14 +167,14 @@ def test_a_balance_is_kept_with_its_time_and_stays_when_the_provider_is_silent(
 
     # when the provider does not answer an hour later
     async def silent(*_: Any) -> None:
-        raise Unclear("cut", outcome=Outcome.NETWORK)
+        raise OutcomeUnknown("cut", outcome=Outcome.NETWORK)
 
     monkeypatch.setattr(channels.kinds()["simulator"], "balance", silent)
     trials.ask_balances(now + dt.timedelta(hours=1))
     # then
     current_session().expire_all()
     assert (channels.row(channel_id).balance, channels.row(channel_id).balance_at) == (Decimal("12.5"), now)
-    assert logged(channel_id) == [("balance", "ok", "", "", 0), ("balance", "unclear", "network", "cut", 0)]
+    assert logged(channel_id) == [("balance", "ok", "", "", 0), ("balance", "outcome_unknown", "network", "cut", 0)]
 
 
 def test_an_account_that_tells_no_balance_is_not_asked(app: Flask, now: dt.datetime) -> None:
@@ -188,10 +188,10 @@ def test_an_account_that_tells_no_balance_is_not_asked(app: Flask, now: dt.datet
 def test_trials_and_failed_visits_are_in_the_log(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     channel_id = simulator()
     trials.test_credentials(channel_id, BY, now)
-    trials.test_send(channel_id, "13800000101", TrialText("【演练】您好"), BY, now)
+    trials.test_send(channel_id, "13800000101", TestText("【演练】您好"), BY, now)
 
     async def refuses(*_: Any) -> Any:
-        raise Misconfigured("KEY", outcome=Outcome.CREDENTIALS)
+        raise AccountError("KEY", outcome=Outcome.CREDENTIALS)
         yield Callback("PULL", "", {}, b"")
 
     monkeypatch.setattr(channels.kinds()["simulator"], "pull", refuses)
@@ -199,7 +199,7 @@ def test_trials_and_failed_visits_are_in_the_log(app: Flask, now: dt.datetime, m
     assert logged(channel_id) == [
         ("check", "ok", "", "", 0),
         ("test", "refused", "bad_number", "SIM-BAD_NUMBER", 1),
-        ("pull", "misconfigured", "credentials", "KEY", 0),
+        ("pull", "account_error", "credentials", "KEY", 0),
     ]
     assert hours(channel_id, now) == {("refused", "bad_number"): 1}
     channels.delete(channel_id, BY, now)

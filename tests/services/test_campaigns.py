@@ -15,16 +15,16 @@ import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.campaign import MOVES, Action, Status
-from smsapp.domain.errors import NotFound, Outrun, Problem, Refusal
+from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.services import campaigns, sending, sms_templates
-from smsapp.services.campaigns import Copied, Draft, Overtaken
+from smsapp.services.campaigns import CopiedCampaign, Draft, EditConflict
 from smsapp.services.trail import Actor
 from smsapp.store import campaigns as store
 from smsapp.store import queue
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -64,7 +64,9 @@ def confirmed(draft: Draft, now: dt.datetime) -> int:
 
 
 def trail() -> list[tuple[str, str, str]]:
-    rows = current_session().execute(sa.select(Trail.by, Trail.action, Trail.noun_id).where(Trail.noun == "campaign"))
+    rows = current_session().execute(
+        sa.select(AuditEntry.by, AuditEntry.action, AuditEntry.noun_id).where(AuditEntry.noun == "campaign")
+    )
     return [tuple(row) for row in rows]
 
 
@@ -101,7 +103,7 @@ def test_of_two_windows_the_second_does_not_overwrite_the_first(now: dt.datetime
     first, second = ready(name="第一个窗口"), ready(name="第二个窗口")
     campaigns.save_draft(campaign_id, 1, first, OLGA, now)
 
-    with pytest.raises(Overtaken) as overtaken:
+    with pytest.raises(EditConflict) as overtaken:
         campaigns.save_draft(campaign_id, 1, second, OLGA, now)
 
     assert overtaken.value.saved == first
@@ -202,7 +204,7 @@ def test_a_second_confirmation_finds_it_gone(now: dt.datetime) -> None:
     draft = ready()
     campaign_id = confirmed(draft, now)
 
-    with pytest.raises(Outrun) as outrun:
+    with pytest.raises(Conflict) as outrun:
         campaigns.confirm(campaign_id, 1, mark(draft), OLGA, now)
 
     assert outrun.value.problems[0].facts == {"status": "sending"}
@@ -215,7 +217,7 @@ def test_what_was_not_reviewed_is_not_confirmed(now: dt.datetime) -> None:
     seen = mark(draft)
     campaigns.save_draft(campaign_id, 1, replace(draft, name="别的"), OLGA, now)
 
-    with pytest.raises(Overtaken):
+    with pytest.raises(EditConflict):
         campaigns.confirm(campaign_id, 1, seen, OLGA, now)
     with pytest.raises(Refusal) as refused:
         campaigns.confirm(campaign_id, 2, "an older text", OLGA, now)
@@ -300,7 +302,7 @@ def test_a_copy_of_something_past_is_moved_forward(now: dt.datetime) -> None:
 
     copied = campaigns.save_as(campaign_id, "副本", OLGA, now)
 
-    assert copied == Copied(copied.id, moved=True)
+    assert copied == CopiedCampaign(copied.id, moved=True)
     assert campaigns.draft_of(fresh(copied.id)).schedule.start == dt.date(2026, 3, 3)
 
 
@@ -354,7 +356,7 @@ def test_what_a_person_may_not_do_changes_nothing(now: dt.datetime, action: Acti
         if action is Action.DELETE:
             assert DOINGS[action](campaign.id, now) == [campaign.id]
         else:
-            with pytest.raises(Outrun) as outrun:
+            with pytest.raises(Conflict) as outrun:
                 DOINGS[action](campaign.id, now)
             assert outrun.value.problems[0].facts["status"] == status
 
@@ -422,7 +424,7 @@ def test_of_stop_and_start_exactly_one_wins(app: Flask, due: list[int]) -> None:
             assert (stopped, started, runs) == (None, None, [])
         else:
             assert campaign.status == "sending"
-            assert isinstance(stopped, Outrun)
+            assert isinstance(stopped, Conflict)
             assert runs == [started]
 
 

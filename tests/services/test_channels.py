@@ -20,9 +20,9 @@ from smsapp.domain.outcome import Outcome
 from smsapp.services import channels, contacts, opt_outs, trail, trials
 from smsapp.services.channels import Wanted
 from smsapp.services.trail import Actor
-from smsapp.services.trials import TrialText
+from smsapp.services.trials import TestText
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.settings import EXTENSION
 from tests import builders
 
@@ -64,7 +64,7 @@ def test_a_channel_keeps_its_secrets_encrypted_and_hands_them_only_to_its_adapte
     assert made.values["password"] == SECRET
     assert made.folder == app.extensions[EXTENSION].INSTANCE_DIR / "channels" / str(channel_id)
     assert len(row.callback_token) >= 43
-    lines = [(line.action, line.facts) for line in current_session().query(Trail)]
+    lines = [(line.action, line.facts) for line in current_session().query(AuditEntry)]
     assert lines == [("create", {"name": "演练", "kind": "gateway"})]
 
 
@@ -72,10 +72,10 @@ def test_an_empty_secret_is_kept_and_a_new_one_replaces_it(app: Flask, now: dt.d
     channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
     channels.edit(channel_id, wanted(values=GATEWAY | {"password": ""}), BY, now)
     assert channels.adapter(channel_id).values["password"] == SECRET
-    assert current_session().query(Trail).count() == 1, "nothing changed, so nothing is noted"
+    assert current_session().query(AuditEntry).count() == 1, "nothing changed, so nothing is noted"
     channels.edit(channel_id, wanted("新", values=GATEWAY | {"password": "other"}, rate=5), BY, now)
     assert channels.adapter(channel_id).values["password"] == "other"
-    facts = current_session().query(Trail).filter_by(action="edit").one().facts
+    facts = current_session().query(AuditEntry).filter_by(action="edit").one().facts
     assert facts == {"name": "新", "changed": ["password", "name", "rate"]}
     assert "other" not in json.dumps(facts)
 
@@ -162,28 +162,29 @@ def test_the_callback_address_is_public_or_at_least_on_this_machine(app: Flask, 
 
 def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
-    good = trials.test_send(channel_id, "138 0000 0000", TrialText("【演练】您好"), BY, now)
+    good = trials.test_send(channel_id, "138 0000 0000", TestText("【演练】您好"), BY, now)
     assert good.ok
     assert good.provider_ref.startswith("sim-test-")
-    bad = trials.test_send(channel_id, "13800000102", TrialText("【演练】您好"), BY, now)
+    bad = trials.test_send(channel_id, "13800000102", TestText("【演练】您好"), BY, now)
     assert (bad.ok, bad.result, bad.outcome) == (False, "refused", Outcome.NO_SUCH_SUBSCRIBER)
-    slow = trials.test_send(channel_id, "13800000311", TrialText("【演练】您好"), BY, now)
+    slow = trials.test_send(channel_id, "13800000311", TestText("【演练】您好"), BY, now)
     assert (slow.result, slow.code) == ("throttled", "SIM-429")
     trail = [
-        (line.action, line.facts["result"]) for line in current_session().query(Trail).filter_by(action="test_send")
+        (line.action, line.facts["result"])
+        for line in current_session().query(AuditEntry).filter_by(action="test_send")
     ]
     assert [result for _, result in trail] == ["ok", "refused", "throttled"]
-    assert "138000" not in json.dumps([line.facts for line in current_session().query(Trail)])
+    assert "138000" not in json.dumps([line.facts for line in current_session().query(AuditEntry)])
 
 
 def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
-    trials.test_send(channel_id, "13800138000", TrialText("您好"), BY, now)
+    trials.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
     opt_outs.add("13900139000", "", BY, now)
     with pytest.raises(Refusal) as caught:
-        trials.test_send(channel_id, "139 0013 9000", TrialText("您好"), BY, now)
+        trials.test_send(channel_id, "139 0013 9000", TestText("您好"), BY, now)
     assert [(one.code, one.place) for one in caught.value.problems] == [("test_number_opted_out", "number")]
-    assert [line.facts["number"] for line in current_session().query(Trail).filter_by(action="test_send")] == [
+    assert [line.facts["number"] for line in current_session().query(AuditEntry).filter_by(action="test_send")] == [
         "138****8000"
     ]
 
@@ -193,11 +194,11 @@ def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt
     olga, wei = (Actor(one.login, one.id) for one in (builders.person(), builders.person()))
     with writing() as session:
         for _ in range(trials.TESTS_PER_HOUR):
-            trail.note(session, olga, "test_send", "channel", channel_id, now)
+            trail.log_action(session, olga, "test_send", "channel", channel_id, now)
     with pytest.raises(Refusal, match="test_send_often"):
-        trials.test_send(channel_id, "13800138000", TrialText("您好"), olga, now)
-    assert trials.test_send(channel_id, "13800138000", TrialText("您好"), wei, now).ok
-    assert trials.test_send(channel_id, "13800138000", TrialText("您好"), olga, now + dt.timedelta(hours=1)).ok
+        trials.test_send(channel_id, "13800138000", TestText("您好"), olga, now)
+    assert trials.test_send(channel_id, "13800138000", TestText("您好"), wei, now).ok
+    assert trials.test_send(channel_id, "13800138000", TestText("您好"), olga, now + dt.timedelta(hours=1)).ok
 
 
 @pytest.mark.parametrize(
@@ -226,9 +227,9 @@ def test_a_check_leaves_its_result(app: Flask, now: dt.datetime) -> None:
         "gateway", wanted(values=GATEWAY | {"check_url": "https://127.0.0.1:1/?{password}"}), BY, now
     )
     trial = trials.test_credentials(channel_id, BY, now)
-    assert (trial.ok, trial.result, trial.code) == (False, "misconfigured", "address_not_allowed")
+    assert (trial.ok, trial.result, trial.code) == (False, "account_error", "address_not_allowed")
     row = channels.row(channel_id)
-    assert (row.checked_at, row.check_result) == (now, "misconfigured")
+    assert (row.checked_at, row.check_result) == (now, "account_error")
     channels.edit(channel_id, wanted(values=GATEWAY), BY, now)
     assert channels.row(channel_id).checked_at is None, "other settings have not been checked"
 
@@ -238,8 +239,8 @@ def test_a_provider_that_never_answers_does_not_keep_a_page_for_ever(
 ) -> None:
     monkeypatch.setattr(trials, "TEST_SECONDS", 0.05)
     channel_id = channels.create("simulator", wanted(values=VALUES | {"answer_seconds": "30"}), BY, now)
-    trial = trials.test_send(channel_id, "13800138000", TrialText("您好"), BY, now)
-    assert (trial.result, trial.code) == ("unclear", "timeout")
+    trial = trials.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
+    assert (trial.result, trial.code) == ("outcome_unknown", "timeout")
 
 
 def test_a_kind_that_cannot_check_says_so(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +270,7 @@ def test_what_is_gone_or_unknown_is_said(app: Flask, now: dt.datetime) -> None:
 def test_secrets_never_reach_a_log(app: Flask, now: dt.datetime, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
-    trials.test_send(channel_id, "13800138000", TrialText("您好"), BY, now)
+    trials.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
     assert SECRET not in caplog.text
     assert "13800138000" not in caplog.text
     assert SECRET not in repr(channels.row(channel_id))

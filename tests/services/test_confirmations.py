@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Answer, Misconfigured, News, Receipt, Unclear
+from smsapp.channels.base import AccountError, OutcomeUnknown, Receipt, ReceiptStatus, SubmitResult
 from smsapp.channels.base import Reply as Incoming
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.services import channels, confirmations, opt_outs, receipts, replies
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.replies import OptOut
 from smsapp.store.runs import Message
 from smsapp.store.sms_templates import SmsTemplate
@@ -34,10 +34,10 @@ def test_whom_the_provider_refuses_as_opted_out_is_on_our_list_afterwards(
 ) -> None:
     people = builders.contacts(3)
     answers = {
-        0: Answer(False, outcome=Outcome.OPTED_OUT, code="blacklist"),
-        1: Answer(False, outcome=Outcome.BAD_NUMBER),
+        0: SubmitResult(False, outcome=Outcome.OPTED_OUT, code="blacklist"),
+        1: SubmitResult(False, outcome=Outcome.BAD_NUMBER),
     }
-    provider.script = lambda submission: [answers.get(n, Answer(True)) for n in range(len(submission.messages))]
+    provider.script = lambda submission: [answers.get(n, SubmitResult(True)) for n in range(len(submission.messages))]
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     (row,) = listed()
@@ -59,7 +59,7 @@ def test_whom_a_receipt_calls_opted_out_is_on_our_list_afterwards_and_only_once(
     work(app, clock)
     opt_outs.add(people[1].phones["$phone"], "asked on the phone", OPERATOR, clock.now)
     said = [
-        Receipt(News.UNDELIVERED, f"{run_id}-{seq}", outcome=outcome)
+        Receipt(ReceiptStatus.UNDELIVERED, f"{run_id}-{seq}", outcome=outcome)
         for seq, outcome in ((1, Outcome.OPTED_OUT), (2, Outcome.OPTED_OUT), (3, Outcome.SWITCHED_OFF))
     ]
     for _again in range(2):
@@ -97,7 +97,7 @@ def test_an_opt_out_is_confirmed_once_however_often_it_is_repeated(
     assert list(provider.texts.values()) == [f"【青禾商城】{TEXT}"]
     (row,) = listed()
     assert (row.confirmation, row.confirmed_at) == ("sent", clock.now)
-    assert [line.noun_id for line in current_session().query(Trail).filter_by(noun="opt_out")] == ["138****8000"]
+    assert [line.noun_id for line in current_session().query(AuditEntry).filter_by(noun="opt_out")] == ["138****8000"]
 
 
 @pytest.mark.parametrize("text", ["谢谢", "不要退订"])
@@ -120,7 +120,8 @@ def test_nothing_is_confirmed_where_no_text_was_chosen_or_the_provider_has_answe
 
 
 @pytest.mark.parametrize(
-    ("trouble", "ends"), [(Misconfigured("key"), "failed"), (Unclear("cut"), "handed"), (RuntimeError("x"), "handed")]
+    ("trouble", "ends"),
+    [(AccountError("key"), "failed"), (OutcomeUnknown("cut"), "in_flight"), (RuntimeError("x"), "in_flight")],
 )
 def test_a_confirmation_that_fails_or_may_have_left_is_never_tried_again(
     confirming: ChannelRow, provider: FakeChannel, clock: FakeClock, trouble: Exception, ends: str

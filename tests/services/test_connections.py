@@ -15,12 +15,12 @@ from sqlalchemy.exc import OperationalError
 from config import Config
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
-from smsapp.domain.outcome import Check
+from smsapp.domain.outcome import CallResult
 from smsapp.domain.run import RunState
 from smsapp.services import answer_writer, channels, connections, health, lane, receipts, sending, stopping, trials
 from smsapp.services.connections import Holder
 from smsapp.services.trail import Actor
-from smsapp.services.trials import TrialText
+from smsapp.services.trials import TestText
 from smsapp.store import ledger
 from smsapp.store.db import current_session, writing
 from tests import builders
@@ -115,7 +115,7 @@ def delivers(link: Link, submit: Submit) -> None:
 
 
 def read_news(clock: FakeClock) -> None:
-    receipts.apply_news(clock.now)
+    receipts.apply_callbacks(clock.now)
     current_session().commit()
 
 
@@ -168,11 +168,11 @@ def test_the_process_holds_sends_and_leaves_everything_in_order_when_it_is_stopp
             run_id = campaign(channel_id, clock)
             process = asyncio.create_task(Holder(app, clock).work())
             await server.until(lambda: len(server.acknowledged) == PEOPLE)
-            stopping.want()
+            stopping.request()
             try:
                 await process
             finally:
-                stopping.want(False)
+                stopping.request(False)
             assert (UNBIND, 0) in server.others
             current_session().commit()
             assert connections.standing(channels.row(channel_id), clock.now) is None
@@ -195,7 +195,7 @@ def test_a_receipt_that_overtakes_its_answer_and_a_long_text_find_their_message(
             await here.send()
             await server.until(lambda: len(server.acknowledged) == 10)
             read_news(clock)
-            receipts.redo_strays(clock.now)
+            receipts.retry_unmatched(clock.now)
             assert funnel(run_id).delivered == 5
             assert len(server.submits) == 5 * 2
 
@@ -263,13 +263,13 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
             assert funnel(run_id).accepted == 100
             assert 10 <= funnel(run_id).unconfirmed <= 10 + 2 * 10
             current_session().commit()
-            stopping.want()
+            stopping.request()
             try:
                 for link in server.links:
                     link.cut()
                 await sender
             finally:
-                stopping.want(False)
+                stopping.request(False)
 
     told(story())
 
@@ -297,16 +297,16 @@ def test_receipts_are_applied_while_one_answer_of_their_batch_is_out(
             # when its batch is under way, all the others are delivered
             while funnel(run_id).delivered < 19:
                 read_news(clock)
-                receipts.redo_strays(clock.now)
+                receipts.retry_unmatched(clock.now)
                 current_session().commit()
                 await asyncio.sleep(0.01)
-            assert funnel(run_id).handed == 1
+            assert funnel(run_id).in_flight == 1
             # and when it comes at last, so is this one
             delivers(*late[0])
             await sender
             await server.until(lambda: len(server.acknowledged) == 20)
             read_news(clock)
-            receipts.redo_strays(clock.now)
+            receipts.retry_unmatched(clock.now)
             assert recount(run_id) == {"delivered": 20}
             assert len(server.submits) == 20
 
@@ -352,7 +352,7 @@ def test_a_refused_account_holds_the_run_until_a_person_acts(app: Flask, clock: 
             assert the_run(run_id).hold_reason == "credentials"
             assert server.submits == []
             trial = await apart(lambda: trials.test_credentials(channel_id, BY, clock.now), app)
-            assert (trial.result, trial.code) == (Check.MISCONFIGURED, "0x0000000e")
+            assert (trial.result, trial.code) == (CallResult.ACCOUNT_ERROR, "0x0000000e")
 
     told(story())
 
@@ -454,8 +454,8 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
             assert [row.id for row in connections.unheld(clock.now)] == [channel_id]
             assert health.work(clock.now).unheld_channels == ["SMSC"]
 
-            async def tested() -> trials.Trial:
-                found: trials.Trial = await apart(lambda: trials.test_credentials(channel_id, BY, clock.now), app)
+            async def tested() -> trials.TestResult:
+                found: trials.TestResult = await apart(lambda: trials.test_credentials(channel_id, BY, clock.now), app)
                 return found
 
             # without a holder the test binds itself
@@ -467,12 +467,12 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
             assert server.binds == [BIND_TRANSMITTER, BIND_TRANSCEIVER]
             # a test message needs a connection of its own, which this account does not permit
             trial = await apart(
-                lambda: trials.test_send(channel_id, "+8613800138000", TrialText("hi"), BY, clock.now), app
+                lambda: trials.test_send(channel_id, "+8613800138000", TestText("hi"), BY, clock.now), app
             )
-            assert (trial.result, trial.code) == (Check.UNREACHABLE, "bound_already")
+            assert (trial.result, trial.code) == (CallResult.NOT_SENT, "bound_already")
             server.permits = 2
             trial = await apart(
-                lambda: trials.test_send(channel_id, "+8613800138000", TrialText("hi"), BY, clock.now), app
+                lambda: trials.test_send(channel_id, "+8613800138000", TestText("hi"), BY, clock.now), app
             )
             assert trial.ok
             assert trial.provider_ref

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.campaign import Status
-from smsapp.domain.errors import Outrun
+from smsapp.domain.errors import Conflict
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.trust import Origin
 from smsapp.services import campaigns, drift, sending
@@ -95,7 +95,7 @@ def test_a_person_who_accepts_sends_to_exactly_what_was_seen_and_more_are_held_a
     assert held is not None
     # when more come after the person has looked
     strangers(400, "+86137", clock.now)
-    with pytest.raises(Outrun):
+    with pytest.raises(Conflict):
         drift.accept(run.id, "another", OPERATOR, clock.now)
     drift.accept(run.id, held.mark, OPERATOR, clock.now)
     work(app, clock)

@@ -7,36 +7,36 @@ import datetime as dt
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import News, Receipt
+from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.services import receipts, sending
 from smsapp.services.verify import verify
-from smsapp.services.write_back import Carried, write_back
+from smsapp.services.write_back import InFlightBatch, write_back
 from smsapp.store import ledger, queue
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import Answered
+from smsapp.store.ledger import MessageResult
 from smsapp.store.runs import Batch, BatchState
 from tests import builders
 from tests.engine import apply, confirmed, funnel, in_hands, recount, the_run, work
 from tests.fakes import FakeChannel, FakeClock
 
 
-def accepted(*seqs: int) -> list[Answered]:
-    return [Answered(seq, Status.ACCEPTED, 2, "", "", f"id-{seq}") for seq in seqs]
+def accepted(*seqs: int) -> list[MessageResult]:
+    return [MessageResult(seq, Status.ACCEPTED, 2, "", "", f"id-{seq}") for seq in seqs]
 
 
-def carried(people: int, provider: FakeChannel, clock: FakeClock) -> Carried:
+def carried(people: int, provider: FakeChannel, clock: FakeClock) -> InFlightBatch:
     """A batch to so many people in a worker's hands."""
     campaign, _run_id, batch = in_hands(people, clock, "w1")
     assert campaign.channel_id is not None
-    return Carried(batch, campaign.channel_id, provider, troubled=False)
+    return InFlightBatch(batch, campaign.channel_id, provider, troubled=False)
 
 
 def differences() -> list[str]:
     return [line for check in verify() if check.run_id for line in check.broken]
 
 
-def write_early(batch: Carried, clock: FakeClock) -> None:
+def write_early(batch: InFlightBatch, clock: FakeClock) -> None:
     write_back([batch.so_far()], clock.now)
     batch.written = len(batch.answers)
     current_session().commit()
@@ -52,9 +52,9 @@ def test_what_is_answered_is_written_while_the_rest_is_out_and_counts_once(
     # when these are written
     write_early(batch, clock)
     # then they count, and the others are still in the worker's hands
-    assert (funnel(run_id).accepted, funnel(run_id).handed, the_run(run_id).parts) == (3, 2, 6)
+    assert (funnel(run_id).accepted, funnel(run_id).in_flight, the_run(run_id).parts) == (3, 2, 6)
     assert recount(run_id) == {"accepted": 3, "queued": 2}
-    assert current_session().get_one(Batch, (run_id, 1)).state == BatchState.HANDED
+    assert current_session().get_one(Batch, (run_id, 1)).state == BatchState.CLAIMED
     # and when one more is answered and the last one has not left, nothing is counted or sent twice
     batch.answers += accepted(5)
     write_back([batch], clock.now)
@@ -98,9 +98,9 @@ def test_a_claim_may_take_a_part_of_a_batch_and_the_rest_stays_in_order(
             taken += ledger.claim_batches(session, [run_id], 0, "w1", until, 1, {run_id: 5})
     # then each has its own, and together they have everybody
     assert [[seq for seq, *_ in batch.rows] for batch in taken] == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12]]
-    assert (funnel(run_id).handed, funnel(run_id).queued) == (12, 0)
+    assert (funnel(run_id).in_flight, funnel(run_id).queued) == (12, 0)
     with writing() as session:
-        gathered = [ledger.gather(batch, accepted(*[seq for seq, *_ in batch.rows])) for batch in taken]
+        gathered = [ledger.prepare_results(batch, accepted(*[seq for seq, *_ in batch.rows])) for batch in taken]
         assert ledger.write_back(session, gathered, 0)
     assert (recount(run_id), differences()) == ({"accepted": 12}, [])
 
@@ -112,7 +112,7 @@ def test_a_receipt_that_is_quicker_than_its_answer_is_applied_as_soon_as_that_is
     provider.receipts_by_provider_ref = True
     batch = carried(3, provider, clock)
     run_id = batch.run_id
-    apply(clock, *[Receipt(News.DELIVERED, provider_ref=f"id-{seq}") for seq in (1, 2)])
+    apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=f"id-{seq}") for seq in (1, 2)])
     queue.queue(queue.NEWS).empty()
     # when the answers are written while the batch is under way
     batch.answers += accepted(1, 2)
@@ -120,7 +120,7 @@ def test_a_receipt_that_is_quicker_than_its_answer_is_applied_as_soon_as_that_is
     # then somebody is asked to look again, and does
     assert queue.queue(queue.NEWS).count == 1
     receipts.keep_reading(lambda: clock.now, lambda seconds: clock.forward(seconds=seconds))
-    assert (funnel(run_id).delivered, funnel(run_id).handed) == (2, 1)
+    assert (funnel(run_id).delivered, funnel(run_id).in_flight) == (2, 1)
 
 
 def test_a_job_that_reads_already_applies_quick_receipts_once_their_answers_are_there(
@@ -128,7 +128,7 @@ def test_a_job_that_reads_already_applies_quick_receipts_once_their_answers_are_
 ) -> None:
     provider.receipts_by_provider_ref = True
     batch = carried(1, provider, clock)
-    apply(clock, Receipt(News.DELIVERED, provider_ref="id-1"))
+    apply(clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="id-1"))
     batch.answers += accepted(1)
 
     def pause(seconds: float) -> None:

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import Callback, News, Receipt, Reply
+from smsapp.channels.base import Callback, Receipt, ReceiptStatus, Reply
 from smsapp.domain.outcome import Outcome
 from smsapp.services import channels, intake, receipts, stopping
 from smsapp.services.trail import Actor
@@ -23,7 +23,7 @@ from smsapp.store.db import Base, current_session, db
 from smsapp.store.replies import OptOut
 from smsapp.store.replies import Reply as Answer
 from smsapp.store.runs import Message, Run, Tally
-from smsapp.store.strays import StrayReceipt
+from smsapp.store.strays import UnmatchedReceipt
 from tests import builders
 from tests.conftest import dispose
 from tests.engine import confirmed, funnel, refs, work
@@ -63,13 +63,13 @@ def test_whoever_is_killed_between_applying_and_marking_changes_nothing(
     a, b, c, _d = refs(run_id)
     provider.callbacks = {
         b"news": [
-            Receipt(News.DELIVERED, a),
-            Receipt(News.UNDELIVERED, b, outcome=Outcome.UNKNOWN, code="X:1"),
-            Receipt(News.UNDELIVERED, c, outcome=Outcome.OPTED_OUT),
-            Receipt(News.DELIVERED, provider_ref="nobody's"),
+            Receipt(ReceiptStatus.DELIVERED, a),
+            Receipt(ReceiptStatus.UNDELIVERED, b, outcome=Outcome.UNKNOWN, code="X:1"),
+            Receipt(ReceiptStatus.UNDELIVERED, c, outcome=Outcome.OPTED_OUT),
+            Receipt(ReceiptStatus.DELIVERED, provider_ref="nobody's"),
             Reply(phone="+8613900139000", text="退订"),
         ],
-        b"more": [Receipt(News.DELIVERED, a), Reply(phone="+8613900139000", text="退订")],
+        b"more": [Receipt(ReceiptStatus.DELIVERED, a), Reply(phone="+8613900139000", text="退订")],
     }
     bring(campaign.channel_id or 0, clock, b"news", b"rubbish", b"more")
 
@@ -80,14 +80,14 @@ def test_whoever_is_killed_between_applying_and_marking_changes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(inbox, "mark_read", killed)
         with pytest.raises(Killed):
-            receipts.apply_news(clock.now)
-    touched = (Message, Tally, Run, UnknownCode, StrayReceipt, Answer, OptOut)
+            receipts.apply_callbacks(clock.now)
+    touched = (Message, Tally, Run, UnknownCode, UnmatchedReceipt, Answer, OptOut)
     applied = rows(*touched)
     assert receipts.unread_count() == 3
     assert (funnel(run_id).delivered, funnel(run_id).undelivered) == (1, 2)
     # then it is applied once more, and all is as it was
     clock.forward(seconds=7)
-    assert receipts.apply_news(clock.now) == 3
+    assert receipts.apply_callbacks(clock.now) == 3
     assert receipts.unread_count() == 0
     assert rows(*touched) == applied
     assert [len(table) for table in applied[3:]] == [1, 1, 2, 2]
@@ -192,7 +192,7 @@ def test_a_job_that_is_asked_to_stop_leaves_the_rest_to_its_successor(
     app: Flask, clock: FakeClock, channel_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receipts, "BULK", 1)
-    monkeypatch.setattr(stopping, "is_wanted", lambda: True)
+    monkeypatch.setattr(stopping, "requested", lambda: True)
     bring(channel_id, clock, b"x", b"x")
     queue.queue(queue.NEWS).empty()
 
@@ -208,10 +208,10 @@ def test_one_transaction_takes_pages_until_it_has_many_or_long_callbacks(
         monkeypatch.setattr(receipts, name, value)
     bring(channel_id, clock, *[body] * 5)
     with monkeypatch.context() as stopped:
-        stopped.setattr(stopping, "is_wanted", lambda: True)
+        stopped.setattr(stopping, "requested", lambda: True)
         receipts.keep_reading(lambda: clock.now, passing(clock))
     assert receipts.unread_count() == left
-    assert (receipts.apply_news(clock.now), receipts.unread_count()) == (left, 0)
+    assert (receipts.apply_callbacks(clock.now), receipts.unread_count()) == (left, 0)
 
 
 def test_a_flood_of_one_channel_holds_up_no_other(
@@ -226,7 +226,7 @@ def test_a_flood_of_one_channel_holds_up_no_other(
         bring(other, clock, b"x", b"x")
     assert list(inbox.waiting_channels()) == sorted([channel_id, *others])
     # when one transaction's worth is read
-    monkeypatch.setattr(stopping, "is_wanted", lambda: True)
+    monkeypatch.setattr(stopping, "requested", lambda: True)
     receipts.keep_reading(lambda: clock.now, passing(clock))
     # then all of theirs is, and the flooded channel had no more than its share
     assert list(inbox.waiting_channels()) == [channel_id]
@@ -241,16 +241,16 @@ def test_a_backlog_is_counted_for_each_channel_up_to_a_limit(app: Flask, clock: 
     bring(builders.channel().id, clock, b"x" * 100)
     assert inbox.backlog(channel_id, 10) == (3, 5)
     assert inbox.backlog(channel_id, 2)[0] == 2
-    receipts.apply_news(clock.now)
+    receipts.apply_callbacks(clock.now)
     assert inbox.backlog(channel_id, 10) == (0, 0)
 
 
 def test_of_two_jobs_one_reads(app: Flask, clock: FakeClock, channel_id: int) -> None:
     bring(channel_id, clock, b"x")
-    assert queue.attend("keep_reading")
+    assert queue.claim_polling("keep_reading")
     receipts.keep_reading(lambda: clock.now, passing(clock))
     assert receipts.unread_count() == 1
-    queue.leave("keep_reading")
+    queue.release_polling("keep_reading")
     receipts.keep_reading(lambda: clock.now, passing(clock))
     assert receipts.unread_count() == 0
 

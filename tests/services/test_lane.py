@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from smsapp.channels.base import Answer, Channel, Misconfigured, Submission, Throttled
+from smsapp.channels.base import AccountError, Channel, SubmitRequest, SubmitResult, Throttled
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
@@ -32,7 +32,7 @@ def test_a_call_that_is_cut_while_it_is_out_is_in_doubt_and_its_siblings_count(
     provider.per_request = 1
     calls = iter(range(5))
 
-    def script(submission: Submission) -> None:
+    def script(submission: SubmitRequest) -> None:
         if next(calls) == 1:
             raise asyncio.CancelledError
 
@@ -45,7 +45,7 @@ def test_a_call_that_is_cut_while_it_is_out_is_in_doubt_and_its_siblings_count(
 
 def test_an_answer_that_makes_no_sense_leaves_doubt(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(2)
-    provider.script = lambda submission: [Answer(True), "nonsense"]  # type: ignore[list-item]
+    provider.script = lambda submission: [SubmitResult(True), "nonsense"]  # type: ignore[list-item]
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert funnel(run_id).unconfirmed == 2
@@ -128,7 +128,7 @@ def test_a_write_back_the_database_refuses_once_is_repeated(
 def test_the_gravest_trouble_of_a_batch_counts(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(3)
     provider.per_request = 1
-    troubles = iter([Misconfigured("401", outcome=Outcome.CREDENTIALS), Throttled("429")])
+    troubles = iter([AccountError("401", outcome=Outcome.CREDENTIALS), Throttled("429")])
     provider.script = lambda submission: next(troubles, None)
     provider.in_flight = 3
     _campaign, run_id = confirmed(clock.now)
@@ -152,8 +152,8 @@ def test_a_run_that_is_paused_with_everything_answered_still_ends(app: Flask, cl
     campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
     with writing() as session:
-        session.execute(sa.update(runs.Batch).values(state=runs.BatchState.HANDED, lease_until=clock.now))
-        ledger.shift(session, run_id, {("queued", ""): -1, ("handed", ""): 1})
+        session.execute(sa.update(runs.Batch).values(state=runs.BatchState.CLAIMED, lease_until=clock.now))
+        ledger.add_to_tallies(session, run_id, {("queued", ""): -1, ("in_flight", ""): 1})
     sending.pause(run_id, OPERATOR, clock.now)
     clock.forward(seconds=1)
     sending.sweep(clock.now)
@@ -189,7 +189,7 @@ def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock:
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
-    there = lane.Lane(app, clock)
+    there = lane.Sender(app, clock)
     there._look_around()
     assert (list(there.works), len(there.lines)) == ([run_id], 1)
     # when the run is held
@@ -209,7 +209,7 @@ def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_
     for _ in range(2):
         _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
         sending.open_run(run_id, clock.now)
-    there = lane.Lane(app, clock)
+    there = lane.Sender(app, clock)
     there._look_around()
     huge, small = there.works.values()
     huge.batches = huge.line.batches = active_runs.OPEN_BATCHES
@@ -244,7 +244,7 @@ def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a ring that is heard, none, one while the lane freezes an audience, and then the end of the story
-    there, seen = lane.Lane(app, clock), list[str]()
+    there, seen = lane.Sender(app, clock), list[str]()
     heard = [True, False]
 
     def hears(listener: str, name: str) -> bool:
@@ -252,7 +252,7 @@ def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
         return heard.pop(0)
 
     monkeypatch.setattr(lane, "LISTEN", 0.0)
-    monkeypatch.setattr(queue, "hears", hears)
+    monkeypatch.setattr(queue, "queue_grew", hears)
     monkeypatch.setattr(there, "_look_soon", lambda: seen.append("look"))
     # when
     with pytest.raises(IndexError):
@@ -260,7 +260,7 @@ def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
     # then it looks once, and all lanes listen as one
     assert seen == ["lanes send", "look", "lanes send", "lanes send"]
     # but not one whose channels are its own
-    held = lane.Lane(app, clock, holds=lambda: [1])
+    held = lane.Sender(app, clock, holds=lambda: [1])
     seen.clear()
     with pytest.raises(IndexError):
         asyncio.run(held._listen())
@@ -270,7 +270,7 @@ def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
 def test_a_lane_that_freezes_an_audience_leaves_rings_to_the_others(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = lane.Lane(app, clock)
+    there = lane.Sender(app, clock)
     asked = list[object]()
 
     async def story() -> None:
@@ -281,21 +281,21 @@ def test_a_lane_that_freezes_an_audience_leaves_rings_to_the_others(
         listening.cancel()
 
     monkeypatch.setattr(lane, "LISTEN", 0.0)
-    monkeypatch.setattr(queue, "hears", lambda *given: asked.append(given))
+    monkeypatch.setattr(queue, "queue_grew", lambda *given: asked.append(given))
     asyncio.run(story())
     assert asked == []
 
 
 def test_of_several_that_listen_one_hears_of_a_ring_and_none_does_without_redis(app: Flask) -> None:
-    assert not queue.hears("lanes", queue.SEND)
-    queue.ring(queue.SEND, "send", 1)
-    assert [queue.hears("lanes", queue.SEND) for _ in range(2)] == [True, False]
-    assert queue.hears("one that holds its channels", queue.SEND)
+    assert not queue.queue_grew("lanes", queue.SEND)
+    queue.enqueue(queue.SEND, "send", 1)
+    assert [queue.queue_grew("lanes", queue.SEND) for _ in range(2)] == [True, False]
+    assert queue.queue_grew("one that holds its channels", queue.SEND)
     # and of the next one
-    queue.ring(queue.SEND, "send", 2)
-    assert queue.hears("lanes", queue.SEND)
+    queue.enqueue(queue.SEND, "send", 2)
+    assert queue.queue_grew("lanes", queue.SEND)
     app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere/v.sock")
-    assert not queue.hears("lanes", queue.SEND)
+    assert not queue.queue_grew("lanes", queue.SEND)
 
 
 def test_a_run_in_its_quiet_hours_is_held_before_anything_of_it_is_claimed(
@@ -309,14 +309,14 @@ def test_a_run_in_its_quiet_hours_is_held_before_anything_of_it_is_claimed(
     _second, loud = confirmed(clock.now, channel_id=channel.id)
     for run_id in (quiet, loud):
         sending.open_run(run_id, clock.now)
-    there = lane.Lane(app, clock)
+    there = lane.Sender(app, clock)
     there._look_around()
     # when it is night in Shanghai
     clock.now = dt.datetime(2026, 3, 2, 14, 30, tzinfo=dt.UTC)
     # then the other one is claimed
     assert [batch.run_id for batch in there._claim(1)] == [loud]
     assert (the_run(quiet).state, the_run(quiet).hold_reason) == (RunState.HELD, "quiet_hours")
-    assert (funnel(quiet).queued, funnel(quiet).handed, funnel(loud).handed) == (1, 0, 1)
+    assert (funnel(quiet).queued, funnel(quiet).in_flight, funnel(loud).in_flight) == (1, 0, 1)
 
 
 def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_pace_that_was_learned(
@@ -342,7 +342,7 @@ def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_p
     # and every other lane knows the pace, up to what a person has set
     known = paces.of(current_session(), [campaign.channel_id or 0])[campaign.channel_id or 0]
     assert 15 <= known.limit <= 30
-    there = lane.Lane(app, clock)
+    there = lane.Sender(app, clock)
     again = confirmed(clock.now, channel_id=campaign.channel_id)[1]
     sending.open_run(again, clock.now)
     there._look_around()
@@ -357,7 +357,7 @@ def test_what_is_refused_for_the_pace_alone_beside_others_leaves_later(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(10)
-    first = iter([[Answer(True)] * 6 + [Answer(False, outcome=Outcome.THROTTLED, code="slow")] * 4])
+    first = iter([[SubmitResult(True)] * 6 + [SubmitResult(False, outcome=Outcome.THROTTLED, code="slow")] * 4])
     provider.script = lambda submission: next(first, None)
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import News, Receipt, Unclear
-from smsapp.domain.message import Settle
+from smsapp.channels.base import OutcomeUnknown, Receipt, ReceiptStatus
+from smsapp.domain.message import Resolution
 from smsapp.domain.outcome import Outcome
 from smsapp.services import doubts, lookups, verify
 from smsapp.store import provider_refs
@@ -20,7 +20,7 @@ from tests.fakes import FakeChannel, FakeClock
 def run_id(app: Flask, provider: FakeChannel, clock: FakeClock) -> int:
     """A run with five messages in doubt, at a provider that can be asked."""
     builders.contacts(5)
-    provider.script = lambda submission: Unclear("CUT", outcome=Outcome.NETWORK)
+    provider.script = lambda submission: OutcomeUnknown("CUT", outcome=Outcome.NETWORK)
     _campaign, made = confirmed(clock.now)
     work(app, clock)
     clock.forward(minutes=5)
@@ -37,12 +37,12 @@ def test_what_the_provider_knows_is_settled_and_the_rest_stays_in_doubt(
 ) -> None:
     first, second, third = refs(run_id)[:3]
     provider.known = {
-        first: [Receipt(News.DELIVERED, first, "p1")],
-        second: [Receipt(News.UNDELIVERED, second, "p2", outcome=Outcome.SWITCHED_OFF, code="X")],
-        third: [Receipt(News.ACCEPTED, third, "p3")],
+        first: [Receipt(ReceiptStatus.DELIVERED, first, "p1")],
+        second: [Receipt(ReceiptStatus.UNDELIVERED, second, "p2", outcome=Outcome.SWITCHED_OFF, code="X")],
+        third: [Receipt(ReceiptStatus.ACCEPTED, third, "p3")],
     }
 
-    lookups.look_up(clock.now)
+    lookups.query_status(clock.now)
 
     after = funnel(run_id)
     assert (after.delivered, after.undelivered, after.awaiting, after.unconfirmed) == (1, 1, 1, 2)
@@ -55,15 +55,15 @@ def test_what_cannot_be_told_apart_is_not_guessed(run_id: int, provider: FakeCha
     provider.receipts_by_provider_ref = True
     first, second = refs(run_id)[:2]
     provider.known = {
-        first: [Receipt(News.DELIVERED, first, "other"), Receipt(News.DELIVERED, first, "this")],
-        second: [Receipt(News.DELIVERED, second, "a"), Receipt(News.DELIVERED, second, "b")],
+        first: [Receipt(ReceiptStatus.DELIVERED, first, "other"), Receipt(ReceiptStatus.DELIVERED, first, "this")],
+        second: [Receipt(ReceiptStatus.DELIVERED, second, "a"), Receipt(ReceiptStatus.DELIVERED, second, "b")],
     }
     with writing() as session:
         provider_refs.remember(
             session, the_run(run_id).channel_id, 99, [("other", "+8613800138000", 1)], int(clock.now.timestamp())
         )
 
-    lookups.look_up(clock.now)
+    lookups.query_status(clock.now)
 
     assert (funnel(run_id).delivered, funnel(run_id).unconfirmed) == (1, 4)
 
@@ -73,17 +73,17 @@ def test_a_visit_asks_so_many_and_the_next_one_goes_on_and_round(
 ) -> None:
     monkeypatch.setattr(lookups, "AT_ONCE", 3)
     for _visit in range(3):
-        lookups.look_up(clock.now)
+        lookups.query_status(clock.now)
     assert [int(ref.partition("-")[2]) for ref in provider.asked] == [1, 2, 3, 4, 5, 1, 2, 3]
 
 
 def test_what_is_young_old_or_left_is_not_asked_about(run_id: int, provider: FakeChannel, clock: FakeClock) -> None:
-    lookups.look_up(clock.now - lookups.SETTLED * 2)
+    lookups.query_status(clock.now - lookups.SETTLED * 2)
     clock.forward(days=4)
-    lookups.look_up(clock.now)
+    lookups.query_status(clock.now)
     clock.forward(days=-4)
-    doubts.decide(run_id, Settle.LEAVE, OPERATOR, clock.now)
-    lookups.look_up(clock.now)
+    doubts.decide(run_id, Resolution.KEEP, OPERATOR, clock.now)
+    lookups.query_status(clock.now)
     assert provider.asked == []
 
 
@@ -91,8 +91,8 @@ def test_a_provider_that_fails_leaves_everything_as_it_is(
     run_id: int, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_given: object) -> list[Receipt]:
-        raise Unclear("500")
+        raise OutcomeUnknown("500")
 
     monkeypatch.setattr(provider, "look_up", fails)
-    lookups.look_up(clock.now)
+    lookups.query_status(clock.now)
     assert funnel(run_id).unconfirmed == 5

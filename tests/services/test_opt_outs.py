@@ -12,7 +12,7 @@ from smsapp.domain.errors import NotFound, Refusal
 from smsapp.services import opt_outs, replies
 from smsapp.services.trail import Actor
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 
 ACTOR = Actor("olga")
 
@@ -40,7 +40,7 @@ def test_a_number_added_by_hand_is_on_the_list_once(add, now):
     assert not add("+8613800138000")
     (row,) = opt_outs.find_page()
     assert (row.phone, row.source, row.note, row.at) == ("+8613800138000", "person", "热线要求", now)
-    (line,) = current_session().query(Trail)
+    (line,) = current_session().query(AuditEntry)
     assert (line.action, line.noun, line.noun_id) == ("create", "opt_out", "138****8000")
 
 
@@ -55,7 +55,7 @@ def test_a_number_is_taken_off_only_with_a_reason(add, now):
     assert refused(opt_outs.remove, row.id, " ", ACTOR, now) == [("consent_reason_missing", "reason")]
     opt_outs.remove(row.id, "3月1日在门店重新同意", ACTOR, now)
     assert listed() == []
-    line = current_session().query(Trail).order_by(Trail.id.desc()).first()
+    line = current_session().query(AuditEntry).order_by(AuditEntry.id.desc()).first()
     assert (line.action, line.noun_id, line.facts) == ("delete", "138****8000", {"reason": "3月1日在门店重新同意"})
     with pytest.raises(NotFound):
         opt_outs.remove(row.id, "x", ACTOR, now)
@@ -96,7 +96,7 @@ def test_a_file_brings_its_numbers_and_tells_the_rows_without_one(app, add, now)
     ]
     (row, _before) = opt_outs.find_page()
     assert (row.phone, row.source, row.note) == ("+8613900139000", "import", "投诉")
-    line = current_session().query(Trail).order_by(Trail.id.desc()).first()
+    line = current_session().query(AuditEntry).order_by(AuditEntry.id.desc()).first()
     assert (line.action, line.facts) == ("import", {"added": 1, "known": 2, "refused": 2})
 
 
@@ -128,7 +128,7 @@ def test_a_long_file_is_kept_and_its_complaints_are_bounded(app, now):
 def test_a_file_that_cannot_be_read_is_refused_whole(app, now, content):
     with pytest.raises(Refusal):
         opt_outs.take_file(content, ACTOR, now)
-    assert current_session().query(Trail).count() == 0
+    assert current_session().query(AuditEntry).count() == 0
 
 
 def test_the_list_is_streamed_oldest_first(add, now):
@@ -139,7 +139,7 @@ def test_the_list_is_streamed_oldest_first(add, now):
 
 def test_who_may_not_see_numbers_looks_for_a_whole_one_or_four_digits(add):
     add("13800138000")
-    assert [row.phone for row in opt_outs.find_page(digits="138000", whole_numbers=True)] == ["+8613800138000"]
+    assert [row.phone for row in opt_outs.find_page(digits="138000", sees_full_numbers=True)] == ["+8613800138000"]
     assert opt_outs.find_page(digits="138000") == []
     for digits in ("8000", "138 0013 8000"):
         assert [row.phone for row in opt_outs.find_page(digits=digits)] == ["+8613800138000"]

@@ -13,7 +13,7 @@ from smsapp.services.preferences import FrequencyCaps
 from smsapp.services.trail import Actor
 from smsapp.store.audience import Cap
 from smsapp.store.db import db
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 
 BY = Actor("ada", None)
 
@@ -23,7 +23,7 @@ def save(now: dt.datetime, enabled: bool, per_day: int | None, per_week: int | N
 
 
 def lines() -> list[tuple[str, str, str, dict[str, object]]]:
-    found = db.session.query(Trail).order_by(Trail.id)
+    found = db.session.query(AuditEntry).order_by(AuditEntry.id)
     return [(line.by, line.noun, line.noun_id, line.facts) for line in found]
 
 

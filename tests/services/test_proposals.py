@@ -15,7 +15,7 @@ from smsapp.store import proposals as rows
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session, writing
 from smsapp.store.intake import AppKey
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.proposals import Proposal, Proposed
 from tests import builders
 
@@ -53,7 +53,7 @@ def test_an_accepted_change_is_written_as_a_persons_and_the_number_is_read(key: 
     assert contact("u1").phones == {"$phone": "+8613900139000"}
     assert contact("u1").sources == {"$phone": f"p:0:{int(now.timestamp())}", "city": "s:9:0"}
     assert waiting() == []
-    note = current_session().query(Trail).filter_by(action="accept_changes").one()
+    note = current_session().query(AuditEntry).filter_by(action="accept_changes").one()
     assert note.facts == {"rows": 1, "properties": ["$phone"]}
 
 

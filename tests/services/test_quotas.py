@@ -85,7 +85,7 @@ def test_without_redis_each_process_keeps_to_its_share(
     app: Flask, key: AppKey, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_given: object) -> None:
-        raise queue.Away
+        raise queue.QueueDown
 
     monkeypatch.setattr(quotas.quotas, "add", away)
     codes = []

@@ -9,15 +9,15 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import Answer, News, Receipt, Unclear
+from smsapp.channels.base import OutcomeUnknown, Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain import message
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.outcome import Outcome
 from smsapp.services import intake, receipts, sending, strays
 from smsapp.store import ledger, provider_refs, runs
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message
-from smsapp.store.strays import StrayReceipt
+from smsapp.store.strays import UnmatchedReceipt
 from tests import builders
 from tests.engine import (
     apply,
@@ -40,14 +40,14 @@ def test_receipts_move_messages_forward_and_never_back(app: Flask, provider: Fak
     a, b, c, _d = refs(run_id)
     apply(
         clock,
-        Receipt(News.DELIVERED, a),
-        Receipt(News.DELIVERED, a),
-        Receipt(News.UNDELIVERED, b, outcome=Outcome.SWITCHED_OFF, code="MK:1"),
-        Receipt(News.UNDELIVERED, a, outcome=Outcome.EXPIRED),
-        Receipt(News.UNDELIVERED, c, outcome=Outcome.EXPIRED),
-        Receipt(News.DELIVERED, c),
+        Receipt(ReceiptStatus.DELIVERED, a),
+        Receipt(ReceiptStatus.DELIVERED, a),
+        Receipt(ReceiptStatus.UNDELIVERED, b, outcome=Outcome.SWITCHED_OFF, code="MK:1"),
+        Receipt(ReceiptStatus.UNDELIVERED, a, outcome=Outcome.EXPIRED),
+        Receipt(ReceiptStatus.UNDELIVERED, c, outcome=Outcome.EXPIRED),
+        Receipt(ReceiptStatus.DELIVERED, c),
     )
-    apply(clock, Receipt(News.ACCEPTED, a), Receipt(News.DELIVERED, c))
+    apply(clock, Receipt(ReceiptStatus.ACCEPTED, a), Receipt(ReceiptStatus.DELIVERED, c))
     result = funnel(run_id)
     assert (result.accepted, result.delivered, result.undelivered, result.awaiting) == (4, 2, 1, 1)
     assert runs.reasons(current_session(), [run_id]) == [("undelivered", Outcome.SWITCHED_OFF, 1)]
@@ -58,11 +58,11 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
     # given a batch whose call has not come back yet
     _campaign, run_id, batch = in_hands(3, clock, "w1")
     # when the carrier is quicker
-    apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
-    assert (funnel(run_id).handed, funnel(run_id).delivered) == (2, 1)
-    answers = [ledger.Answered(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
+    apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0]))
+    assert (funnel(run_id).in_flight, funnel(run_id).delivered) == (2, 1)
+    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
     with writing() as session:
-        ledger.write_back(session, [ledger.gather(batch, answers)], 99)
+        ledger.write_back(session, [ledger.prepare_results(batch, answers)], 99)
         sending.settle(session, run_id, clock.now)
     # then
     assert (funnel(run_id).accepted, funnel(run_id).delivered, funnel(run_id).awaiting) == (3, 1, 2)
@@ -74,10 +74,10 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
 
 def test_a_late_receipt_settles_a_doubt(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(1)
-    provider.script = lambda submission: Unclear("cut")
+    provider.script = lambda submission: OutcomeUnknown("cut")
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
-    apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
+    apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0]))
     assert (funnel(run_id).unconfirmed, funnel(run_id).delivered) == (0, 1)
 
 
@@ -85,20 +85,20 @@ def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeCloc
     channel = builders.channel()
     with writing() as session:
         for stray in ("999999-1", "nonsense", ""):
-            receipts.apply_receipts(session, {channel.id: [Receipt(News.DELIVERED, stray)]}, clock.now)
-    kept = current_session().scalars(sa.select(StrayReceipt.ref)).all()
+            receipts.apply_receipts(session, {channel.id: [Receipt(ReceiptStatus.DELIVERED, stray)]}, clock.now)
+    kept = current_session().scalars(sa.select(UnmatchedReceipt.ref)).all()
     assert sorted(kept) == ["", "999999-1", "nonsense"]
 
 
 def test_a_receipt_for_nothing_of_ours_that_comes_again_is_kept_once(app: Flask, clock: FakeClock) -> None:
     channel = builders.channel()
-    twice = [Receipt(News.DELIVERED, provider_ref="x", phone="1")] * 2
+    twice = [Receipt(ReceiptStatus.DELIVERED, provider_ref="x", phone="1")] * 2
     for _ in range(2):
         with writing() as session:
-            once = Receipt(News.ACCEPTED, provider_ref="x")
+            once = Receipt(ReceiptStatus.ACCEPTED, provider_ref="x")
             receipts.apply_receipts(session, {channel.id: [*twice, once]}, clock.now)
         clock.forward(hours=1)
-    kept = current_session().execute(sa.select(StrayReceipt.news, StrayReceipt.at)).all()
+    kept = current_session().execute(sa.select(UnmatchedReceipt.news, UnmatchedReceipt.at)).all()
     assert sorted(news for news, _at in kept) == ["accepted", "delivered"]
     assert {at for _news, at in kept} == {clock.now - dt.timedelta(hours=1)}
 
@@ -107,12 +107,12 @@ def test_callbacks_are_stored_first_and_applied_once(app: Flask, provider: FakeC
     builders.contacts(1)
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
-    provider.callbacks[b"good"] = [Receipt(News.DELIVERED, refs(run_id)[0])]
+    provider.callbacks[b"good"] = [Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0])]
     channel_id = campaign.channel_id or 0
     for body in (b"good", b"rubbish", b"good"):
         intake.store(channel_id, [receipts.Callback("POST", "", {}, body)], clock.now)
     assert receipts.unread_count() == 3
-    assert receipts.apply_news(clock.now) == 3
+    assert receipts.apply_callbacks(clock.now) == 3
     assert (funnel(run_id).delivered, receipts.unread_count()) == (1, 0)
 
 
@@ -123,7 +123,7 @@ def test_receipts_that_name_only_the_providers_id_find_their_message(
     provider.receipts_by_provider_ref = True
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
-    apply(clock, *[Receipt(News.DELIVERED, provider_ref=f"p{ref}") for ref in refs(run_id)])
+    apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=f"p{ref}") for ref in refs(run_id)])
     assert funnel(run_id).delivered == 2
 
 
@@ -131,7 +131,7 @@ def test_after_three_days_a_missing_receipt_is_called_that(app: Flask, provider:
     builders.contacts(2)
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
-    apply(clock, Receipt(News.DELIVERED, refs(run_id)[0]))
+    apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0]))
     clock.forward(hours=71)
     sending.sweep(clock.now)
     assert funnel(run_id).awaiting == 1
@@ -139,7 +139,7 @@ def test_after_three_days_a_missing_receipt_is_called_that(app: Flask, provider:
     sending.sweep(clock.now)
     assert (funnel(run_id).no_receipt, funnel(run_id).accepted) == (1, 2)
     # and a receipt later than that is still welcome
-    apply(clock, Receipt(News.DELIVERED, refs(run_id)[1]))
+    apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[1]))
     assert (funnel(run_id).no_receipt, funnel(run_id).delivered) == (0, 2)
 
 
@@ -153,7 +153,7 @@ def test_exclusions_name_the_people_behind_the_numbers(app: Flask, provider: Fak
         .execute(sa.select(Exclusion.contact_id, Exclusion.reason).where(Exclusion.run_id == run_id))
         .all()
     )
-    assert [tuple(row) for row in rows] == [(nobody.id, Left.NO_NUMBER)]
+    assert [tuple(row) for row in rows] == [(nobody.id, ExclusionReason.NO_NUMBER)]
 
 
 def test_batches_end_done(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
@@ -170,18 +170,18 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
     builders.contacts(1)
     provider.receipts_by_provider_ref = True
     _campaign, run_id = confirmed(clock.now)
-    early = Receipt(News.UNDELIVERED, provider_ref=f"p{run_id}-1", outcome=Outcome.EXPIRED, code="X")
+    early = Receipt(ReceiptStatus.UNDELIVERED, provider_ref=f"p{run_id}-1", outcome=Outcome.EXPIRED, code="X")
     apply(clock, early)
     # when the answer is written, and the strays are looked through again
     work(app, clock)
     assert funnel(run_id).awaiting == 1
-    receipts.redo_strays(clock.now)
+    receipts.retry_unmatched(clock.now)
     # then
     assert (funnel(run_id).undelivered, runs.reasons(current_session(), [run_id])) == (
         1,
         [("undelivered", "expired", 1)],
     )
-    receipts.redo_strays(clock.now)
+    receipts.retry_unmatched(clock.now)
     assert funnel(run_id).undelivered == 1
 
 
@@ -194,10 +194,10 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
     provider.receipts_by_provider_ref = True
     _campaign, run_id = confirmed(clock.now)
     ids = ["nowhere-a", "nowhere-b", "nowhere-c", f"p{run_id}-1"]
-    apply(clock, *[Receipt(News.DELIVERED, provider_ref=one) for one in ids])
+    apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=one) for one in ids])
     work(app, clock)
     # when
-    receipts.redo_strays(clock.now)
+    receipts.retry_unmatched(clock.now)
     # then
     assert funnel(run_id).delivered == 1
 
@@ -211,7 +211,7 @@ def test_one_provider_cannot_move_anothers_messages(app: Flask, provider: FakeCh
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     other = builders.channel()
-    arrive(other.id, clock, Receipt(News.DELIVERED, refs(run_id)[0]))
+    arrive(other.id, clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0]))
     assert funnel(run_id).awaiting == 1
 
 
@@ -222,12 +222,12 @@ def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     first, second = refs(run_id)
-    provider.callbacks[b"poison"] = [Receipt(News.DELIVERED, first, code="bad\0\ud800code")]
-    provider.callbacks[b"good"] = [Receipt(News.DELIVERED, second)]
+    provider.callbacks[b"poison"] = [Receipt(ReceiptStatus.DELIVERED, first, code="bad\0\ud800code")]
+    provider.callbacks[b"good"] = [Receipt(ReceiptStatus.DELIVERED, second)]
     provider.callbacks[b"fault"] = [None]  # type: ignore[list-item]
     for body in (b"poison", b"fault", b"good"):
         intake.store(campaign.channel_id or 0, [receipts.Callback("POST", "", {}, body)], clock.now)
-    receipts.apply_news(clock.now)
+    receipts.apply_callbacks(clock.now)
     assert (funnel(run_id).delivered, receipts.unread_count()) == (2, 0)
     assert current_session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
 
@@ -237,7 +237,7 @@ def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
 ) -> None:
     channel = builders.channel()
     intake.store(channel.id, [receipts.Callback("POST", "", {}, b"read")], clock.now)
-    receipts.apply_news(clock.now)
+    receipts.apply_callbacks(clock.now)
     intake.store(channel.id, [receipts.Callback("POST", "", {}, b"unread")], clock.now)
     clock.forward(days=181)
     assert receipts.forget_old(clock.now) == 1
@@ -257,13 +257,17 @@ def test_a_number_that_does_not_fit_leaves_the_receipt_unmatched(
     channel_id = campaign.channel_id or 0
     # when receipts name this id and somebody else's number
     arrive(
-        channel_id, clock, Receipt(News.UNDELIVERED, provider_ref="1", phone="+8613900139999", outcome=Outcome.EXPIRED)
+        channel_id,
+        clock,
+        Receipt(ReceiptStatus.UNDELIVERED, provider_ref="1", phone="+8613900139999", outcome=Outcome.EXPIRED),
     )
     # then nothing moved, and they are there to be seen
     assert (funnel(run_id).undelivered, funnel(run_id).awaiting) == (0, 1)
     assert strays.lately(channel_id, clock.now) == 1
     # and the number as the provider writes it at home does fit
-    arrive(channel_id, clock, Receipt(News.DELIVERED, provider_ref="1", phone="+0" + phone.removeprefix("+86")))
+    arrive(
+        channel_id, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1", phone="+0" + phone.removeprefix("+86"))
+    )
     assert funnel(run_id).delivered == 1
 
 
@@ -280,7 +284,7 @@ def test_an_id_given_again_to_a_number_is_about_the_newer_message(
     _again, second = confirmed(clock.now, channel_id=campaign.channel_id)
     work(app, clock)
     (phone,) = phones(second)
-    arrive(campaign.channel_id or 0, clock, Receipt(News.DELIVERED, provider_ref="1", phone=phone))
+    arrive(campaign.channel_id or 0, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1", phone=phone))
     assert (funnel(first).delivered, funnel(second).delivered) == (0, 1)
 
 
@@ -291,14 +295,14 @@ def test_an_id_is_forgotten_after_the_time_for_receipts(app: Flask, provider: Fa
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     clock.forward(hours=73)
-    arrive(campaign.channel_id or 0, clock, Receipt(News.DELIVERED, provider_ref="1"))
+    arrive(campaign.channel_id or 0, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1"))
     assert (funnel(run_id).delivered, strays.lately(campaign.channel_id or 0, clock.now)) == (0, 1)
 
 
 def numbered() -> Script:
     """A provider whose ids are 1, 2, 3."""
     ids = count(1)
-    return lambda submission: [Answer(True, str(next(ids))) for _ in submission.messages]
+    return lambda submission: [SubmitResult(True, str(next(ids))) for _ in submission.messages]
 
 
 def phones(run_id: int) -> set[str]:

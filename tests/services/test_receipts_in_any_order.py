@@ -9,16 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import News, Receipt
+from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.services import sending
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import Answered
+from smsapp.store.ledger import MessageResult
 from smsapp.store.runs import Message
-from smsapp.store.strays import StrayReceipt
+from smsapp.store.strays import UnmatchedReceipt
 from tests import builders, engine
 from tests.engine import claimed, confirmed, funnel, recount
 from tests.fakes import FakeChannel, FakeClock
@@ -40,10 +40,11 @@ def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Rece
     arrive(campaign, clock, early)
     for batch in batches:
         answers = [
-            Answered(seq, Status.ACCEPTED, 1, code="OK", provider_ref=f"p{seq}") for seq, _phone, _params in batch.rows
+            MessageResult(seq, Status.ACCEPTED, 1, code="OK", provider_ref=f"p{seq}")
+            for seq, _phone, _params in batch.rows
         ]
         with writing() as session:
-            ledger.write_back(session, [ledger.gather(batch, answers)], int(clock.now.timestamp()))
+            ledger.write_back(session, [ledger.prepare_results(batch, answers)], int(clock.now.timestamp()))
             sending.settle(session, run_id, clock.now)
 
 
@@ -52,11 +53,11 @@ def news_of(run_id: int) -> list[Receipt]:
     found = []
     for seq in range(1, PEOPLE + 1):
         ref = f"{run_id}-{seq}"
-        found.append(Receipt(News.ACCEPTED, ref, code="ENROUTE"))
+        found.append(Receipt(ReceiptStatus.ACCEPTED, ref, code="ENROUTE"))
         if seq % 10 == 0:
-            found.append(Receipt(News.UNDELIVERED, ref, outcome=Outcome.SWITCHED_OFF, code="MK:1"))
+            found.append(Receipt(ReceiptStatus.UNDELIVERED, ref, outcome=Outcome.SWITCHED_OFF, code="MK:1"))
         if seq % 5 and seq % 7:
-            found.append(Receipt(News.DELIVERED, ref, code="DELIVRD"))
+            found.append(Receipt(ReceiptStatus.DELIVERED, ref, code="DELIVRD"))
     return found
 
 
@@ -74,7 +75,7 @@ def test_any_order_ends_in_the_same_numbers(app: Flask, provider: FakeChannel, c
     # when the receipts of one come in order, and those of the other early, shuffled, double and mixed with strangers
     sent(orderly, first, clock, [])
     arrive(orderly, clock, news_of(first))
-    mixed = news_of(second) * 2 + [Receipt(News.DELIVERED, f"{second}-{PEOPLE + n}") for n in range(1, 21)]
+    mixed = news_of(second) * 2 + [Receipt(ReceiptStatus.DELIVERED, f"{second}-{PEOPLE + n}") for n in range(1, 21)]
     random.Random(11).shuffle(mixed)
     third = len(mixed) // 3
     sent(wild, second, clock, mixed[:third])
@@ -84,7 +85,7 @@ def test_any_order_ends_in_the_same_numbers(app: Flask, provider: FakeChannel, c
     assert funnel(first) == funnel(second)
     assert codes(first) == codes(second)
     assert runs.reasons(current_session(), [first]) == runs.reasons(current_session(), [second])
-    assert current_session().scalar(sa.select(sa.func.count()).select_from(StrayReceipt)) == 20
+    assert current_session().scalar(sa.select(sa.func.count()).select_from(UnmatchedReceipt)) == 20
 
 
 def test_answers_of_several_batches_take_messages_before_numbers_as_receipts_do(app: Flask, clock: FakeClock) -> None:
@@ -93,7 +94,7 @@ def test_answers_of_several_batches_take_messages_before_numbers_as_receipts_do(
     campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
     batches = [claimed(campaign, clock, "w1") for _ in range(2)]
-    answers = [[Answered(seq, Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows] for batch in batches]
+    answers = [[MessageResult(seq, Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows] for batch in batches]
     # when they are written back together
     written: list[str] = []
 
@@ -103,7 +104,7 @@ def test_answers_of_several_batches_take_messages_before_numbers_as_receipts_do(
     with writing() as session:
         connection = session.connection()
         sa.event.listen(connection, "before_cursor_execute", listen)
-        ledger.write_back(session, [ledger.gather(*both) for both in zip(batches, answers, strict=True)], 0)
+        ledger.write_back(session, [ledger.prepare_results(*both) for both in zip(batches, answers, strict=True)], 0)
         sa.event.remove(connection, "before_cursor_execute", listen)
     # then nobody who holds messages and waits for numbers can be waited for
     assert written == ["UPDATE message"] * 2 + ["INSERT INTO tally"]

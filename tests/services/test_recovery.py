@@ -36,7 +36,7 @@ def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
     campaign, run_id, dead = in_hands(1200, clock, "dead")
     # when the others go on, and the lease runs out
     work(app, clock)
-    assert (funnel(run_id).handed, funnel(run_id).accepted) == (1000, 200)
+    assert (funnel(run_id).in_flight, funnel(run_id).accepted) == (1000, 200)
     clock.forward(seconds=61)
     sending.sweep(clock.now)
     # then nobody was written to twice and the campaign is over
@@ -44,9 +44,9 @@ def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
     assert recount(run_id) == {"unconfirmed": 1000, "accepted": 200}
     assert status(campaign) == Status.SENT
     # and if it was only slow, its answers settle the doubt
-    answers = [ledger.Answered(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in dead.rows]
+    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in dead.rows]
     with writing() as session:
-        assert not ledger.write_back(session, [ledger.gather(dead, answers)], 0)
+        assert not ledger.write_back(session, [ledger.prepare_results(dead, answers)], 0)
     assert (funnel(run_id).unconfirmed, funnel(run_id).accepted) == (0, 1200)
 
 
@@ -59,7 +59,7 @@ def test_a_lease_is_extended_while_its_worker_lives(app: Flask, clock: FakeClock
         ledger.extend_leases(session, "w1", clock.now + dt.timedelta(seconds=600))
     clock.forward(seconds=61)
     sending.sweep(clock.now)
-    assert funnel(run_id).handed == 1
+    assert funnel(run_id).in_flight == 1
 
 
 def test_a_batch_is_claimed_by_one_worker_only(app: Flask, clock: FakeClock) -> None:

@@ -16,7 +16,7 @@ from smsapp.services import channels, opt_outs, replies, unattributed
 from smsapp.services.trail import Actor
 from smsapp.store.db import current_session, writing
 from smsapp.store.freezing import ensure_partition
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.replies import Reply
 from smsapp.store.runs import Message, Run
 from tests import builders
@@ -159,7 +159,7 @@ def test_replies_are_found_by_words_and_by_number_and_page_by_page(take):
     def texts(**given):
         return [reply.text for reply in replies.find_page(**({"opt_out": None} | given))]
 
-    assert texts(words="50%", whole_numbers=True) == ["50%折扣"]
+    assert texts(words="50%", sees_full_numbers=True) == ["50%折扣"]
     assert texts(words="50%折") == ["50%折扣"]
     assert texts(words="139 0013 9000") == ["别人"]
     assert texts(words="+8613900139000") == ["别人"]
@@ -176,7 +176,7 @@ def test_a_number_in_a_text_cannot_be_found_out_by_searching(take):
     def texts(words, **given):
         return [reply.text for reply in replies.find_page(opt_out=None, words=words, **given)]
 
-    assert texts("0013", whole_numbers=True) == ["我的新号是138-0013-8000"]
+    assert texts("0013", sees_full_numbers=True) == ["我的新号是138-0013-8000"]
     assert [texts(words) for words in ("0013", "-0013-", "是138-001", "13")] == [[], [], [], []]
     assert texts("1") == ["1"]
     assert texts("新号是") == ["我的新号是138-0013-8000"]
@@ -236,7 +236,7 @@ def test_an_opt_out_whose_sender_cannot_be_read_waits_for_a_person(app, take, ch
         *(PHONE, "reply", channel.id, campaign.id),
     )
     assert unattributed.find_page() == []
-    line = current_session().scalars(sa.select(Trail).order_by(Trail.id.desc())).first()
+    line = current_session().scalars(sa.select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert (line.by, line.action, line.noun, line.facts) == ("olga", "assign", "reply", {"number": "138****8000"})
     # and it cannot be decided twice
     with pytest.raises(NotFound):
@@ -251,5 +251,5 @@ def test_a_reply_that_needs_no_number_is_dismissed_with_a_reason(app, take, now)
     unattributed.dismiss(reply.id, "运营商的余额提醒 13800138000", Actor("olga"), now)
     assert unattributed.count() == 0
     assert len(replies.find_page(opt_out=None)) == 1
-    line = current_session().scalars(sa.select(Trail).order_by(Trail.id.desc())).first()
+    line = current_session().scalars(sa.select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert (line.action, line.facts) == ("dismiss", {"reason": "运营商的余额提醒 138****8000"})

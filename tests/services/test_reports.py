@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.message import Status
@@ -18,7 +18,7 @@ from smsapp.services import reports
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.runs import Message, ReceiptBucket
 from tests import builders, ledgers
 
@@ -34,7 +34,7 @@ def everyone(campaign_id: int, run_id: int | None, name: str, reason: str = "") 
         assert wanted is not None
         after = None
         while True:
-            found, after = reports.people(campaign_id, run_id, wanted, reports.seek(""), after)
+            found, after = reports.people(campaign_id, run_id, wanted, reports.parse_phone_query(""), after)
             yield from found
             if after is None:
                 return
@@ -50,7 +50,7 @@ def test_a_run_with_people_in_every_state_adds_up(now: dt.datetime) -> None:
 
     assert broken_identities(report.funnel) == []
     excluded = sum(ledgers.EVERY_LEFT.values())
-    without_number = ledgers.EVERY_LEFT[Left.NO_NUMBER] + ledgers.EVERY_LEFT[Left.INVALID_NUMBER]
+    without_number = ledgers.EVERY_LEFT[ExclusionReason.NO_NUMBER] + ledgers.EVERY_LEFT[ExclusionReason.INVALID_NUMBER]
     assert (report.funnel.target, report.funnel.effective) == (35 + excluded, 35 + excluded - without_number)
     assert (report.funnel.accepted, report.funnel.delivered) == (22, 12)
     numbers = [step.n for step in report.steps]
@@ -74,20 +74,22 @@ def test_every_row_of_a_group_is_in_the_state_it_is_named_after() -> None:
     campaign = ledgers.campaign()
     ledgers.run(campaign)
 
-    assert {one.state for one in everyone(campaign.id, None, "handed")} == {Status.HANDED}
+    assert {one.state for one in everyone(campaign.id, None, "in_flight")} == {Status.IN_FLIGHT}
     assert {one.state for one in everyone(campaign.id, None, "queued")} == {Status.QUEUED}
-    assert {one.left for one in everyone(campaign.id, None, "left_out", Left.OPTED_OUT)} == {Left.OPTED_OUT}
+    assert {one.left for one in everyone(campaign.id, None, "left_out", ExclusionReason.OPTED_OUT)} == {
+        ExclusionReason.OPTED_OUT
+    }
     assert {one.reason for one in everyone(campaign.id, None, "undelivered", Outcome.SWITCHED_OFF)} == {"switched_off"}
 
 
 def test_a_list_longer_than_a_page_has_everybody_once() -> None:
     campaign = ledgers.campaign()
-    ledgers.run(campaign, [(Status.DELIVERED, "", "", reports.PAGE + 7)], {Left.NO_NUMBER: reports.PAGE + 3})
+    ledgers.run(campaign, [(Status.DELIVERED, "", "", reports.PAGE + 7)], {ExclusionReason.NO_NUMBER: reports.PAGE + 3})
 
     found = everyone(campaign.id, None, "target")
 
     assert [one.position for one in found if one.state is not None] == list(range(1, reports.PAGE + 8))
-    assert sum(one.left == Left.NO_NUMBER for one in found) == reports.PAGE + 3
+    assert sum(one.left == ExclusionReason.NO_NUMBER for one in found) == reports.PAGE + 3
 
 
 def test_reasons_say_whether_another_try_is_worth_it_and_who_pays(now: dt.datetime) -> None:
@@ -213,15 +215,17 @@ def test_receipts_over_hours_become_bars_of_equal_width_without_holes(now: dt.da
 
 def test_a_whole_number_is_found_among_messages_and_among_those_left_out() -> None:
     campaign = ledgers.campaign()
-    made = ledgers.run(campaign, left={Left.OPTED_OUT: 1})
+    made = ledgers.run(campaign, left={ExclusionReason.OPTED_OUT: 1})
     first = current_session().get(Message, (made.id, 1))
     assert first is not None
 
-    found, _ = reports.people(campaign.id, None, GROUPS["target"], reports.seek(first.phone.removeprefix("+86")), None)
-    left, _ = reports.people(campaign.id, None, GROUPS["target"], reports.seek("139 0000 1234"), None)
+    found, _ = reports.people(
+        campaign.id, None, GROUPS["target"], reports.parse_phone_query(first.phone.removeprefix("+86")), None
+    )
+    left, _ = reports.people(campaign.id, None, GROUPS["target"], reports.parse_phone_query("139 0000 1234"), None)
 
     assert [one.position for one in found] == [1]
-    assert [one.left for one in left] == [Left.OPTED_OUT]
+    assert [one.left for one in left] == [ExclusionReason.OPTED_OUT]
 
 
 def test_last_digits_find_everybody_whose_number_ends_so() -> None:
@@ -231,7 +235,7 @@ def test_last_digits_find_everybody_whose_number_ends_so() -> None:
     assert first is not None
 
     found, _ = reports.people(
-        campaign.id, None, GROUPS["planned"], reports.seek(first.phone[-6:], whole_numbers=True), None
+        campaign.id, None, GROUPS["planned"], reports.parse_phone_query(first.phone[-6:], sees_full_numbers=True), None
     )
 
     assert [one.phone for one in found] == [first.phone]
@@ -239,16 +243,16 @@ def test_last_digits_find_everybody_whose_number_ends_so() -> None:
 
 def test_too_few_digits_are_refused_with_what_is_needed() -> None:
     with pytest.raises(Refusal) as refused:
-        reports.seek("123")
+        reports.parse_phone_query("123")
 
     assert refused.value.problems[0].code == "phone_search_short"
 
 
 def test_who_may_not_see_numbers_gets_no_further_than_the_four_digits_that_are_shown() -> None:
-    assert reports.seek("8000").ending == "8000"
-    assert reports.seek("13800138000").phone == "+8613800138000"
+    assert reports.parse_phone_query("8000").ending == "8000"
+    assert reports.parse_phone_query("13800138000").phone == "+8613800138000"
     with pytest.raises(Refusal) as refused:
-        reports.seek("38000")
+        reports.parse_phone_query("38000")
     assert refused.value.problems[0].code == "phone_search_hidden"
 
 
@@ -281,7 +285,7 @@ def test_a_deleted_campaign_and_a_foreign_run_are_not_found(now: dt.datetime) ->
     with pytest.raises(NotFound):
         reports.report(other.id, made.id, now)
     with pytest.raises(NotFound):
-        reports.people(other.id, made.id, GROUPS["target"], reports.seek(""), None)
+        reports.people(other.id, made.id, GROUPS["target"], reports.parse_phone_query(""), None)
 
 
 def test_an_export_brings_everybody_in_order_and_leaves_a_line(
@@ -296,7 +300,7 @@ def test_an_export_brings_everybody_in_order_and_leaves_a_line(
     everybody = 35 + sum(ledgers.EVERY_LEFT.values())
     assert [len(chunk) for chunk in chunks] == [min(10, everybody - at) for at in range(0, everybody, 10)]
     assert [one.position for chunk in chunks for one in chunk if one.state is not None] == list(range(1, 36))
-    line = current_session().query(Trail).one()
+    line = current_session().query(AuditEntry).one()
     assert (line.by, line.action, line.noun_id) == ("ana", "export", str(campaign.id))
     assert line.facts == {"run": None, "group": "target", "masked": True}
     assert made.planned == 35

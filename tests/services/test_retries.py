@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Answer, News, Receipt, Submission
+from smsapp.channels.base import Receipt, ReceiptStatus, SubmitRequest, SubmitResult
 from smsapp.domain.campaign import Status
-from smsapp.domain.errors import Outrun
+from smsapp.domain.errors import Conflict
 from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS
@@ -24,7 +24,7 @@ from tests import builders
 from tests.engine import OPERATOR, apply, confirmed, daily, funnel, refs, status, the_run, waiting, work
 from tests.fakes import FakeChannel, FakeClock
 
-OFF = Receipt(News.UNDELIVERED, outcome=Outcome.SWITCHED_OFF, code="MK:0010")
+OFF = Receipt(ReceiptStatus.UNDELIVERED, outcome=Outcome.SWITCHED_OFF, code="MK:0010")
 
 
 def whole(campaign: Campaign) -> Funnel:
@@ -35,7 +35,7 @@ def whole(campaign: Campaign) -> Funnel:
     assert broken_identities(found) == []
     assert [check.broken for check in verify.verify(campaign.id) if check.broken] == []
     for name in ("target", "planned", "delivered", "undelivered", "refused", "awaiting"):
-        people, _more = reports.people(campaign.id, None, GROUPS[name], reports.seek(""), None)
+        people, _more = reports.people(campaign.id, None, GROUPS[name], reports.parse_phone_query(""), None)
         assert len(people) == getattr(found, name), name
     return found
 
@@ -43,9 +43,9 @@ def whole(campaign: Campaign) -> Funnel:
 def failing(*fates: Outcome | None) -> object:
     """What the provider answers to messages, one fate after the other: refused with this outcome, or accepted."""
 
-    def answer(submission: Submission) -> list[Answer]:
+    def answer(submission: SubmitRequest) -> list[SubmitResult]:
         return [
-            Answer(True, "x") if fate is None else Answer(False, outcome=fate, code="E")
+            SubmitResult(True, "x") if fate is None else SubmitResult(False, outcome=fate, code="E")
             for fate in fates[: len(submission.messages)]
         ]
 
@@ -59,7 +59,7 @@ def sent(app: Flask, provider: FakeChannel, clock: FakeClock) -> tuple[Campaign,
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     ref = refs(run_id)
-    apply(clock, Receipt(News.DELIVERED, ref[0]), said(OFF, ref[4]), said(OFF, ref[5]))
+    apply(clock, Receipt(ReceiptStatus.DELIVERED, ref[0]), said(OFF, ref[4]), said(OFF, ref[5]))
     provider.script = None
     provider.sent.clear()
     clock.forward(hours=1)
@@ -88,12 +88,12 @@ def test_only_what_failed_and_may_succeed_is_sent_again_and_nobody_counts_twice(
     after = whole(campaign)
     assert (after.target, after.planned) == (before.target, before.planned) == (6, 6)
     assert (after.delivered, after.awaiting, after.undelivered, after.refused) == (1, 4, 0, 1)
-    apply(clock, *(Receipt(News.DELIVERED, ref) for ref in refs(again)))
+    apply(clock, *(Receipt(ReceiptStatus.DELIVERED, ref) for ref in refs(again)))
     assert whole(campaign).delivered == 4
     # and there is nobody left to try again
     assert reports.report(campaign.id, None, clock.now).retriable == {}
     clock.forward(minutes=1)
-    with pytest.raises(Outrun):
+    with pytest.raises(Conflict):
         retries.send_again(campaign.id, run_id, OPERATOR, clock.now)
 
 
@@ -123,7 +123,7 @@ def test_a_late_receipt_for_the_first_try_leaves_every_number_true(
     again = retries.send_again(campaign.id, run_id, OPERATOR, clock.now)
     work(app, clock)
 
-    apply(clock, Receipt(News.DELIVERED, refs(run_id)[4]), Receipt(News.DELIVERED, refs(run_id)[2]))
+    apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[4]), Receipt(ReceiptStatus.DELIVERED, refs(run_id)[2]))
 
     assert (funnel(run_id).delivered, funnel(again).awaiting) == (3, 3)
     assert (whole(campaign).delivered, whole(campaign).awaiting) == (1, 4)
@@ -134,7 +134,7 @@ def test_a_receipt_before_the_new_run_is_frozen_takes_the_person_out(
 ) -> None:
     campaign, run_id = sent(app, provider, clock)
     again = retries.send_again(campaign.id, run_id, OPERATOR, clock.now)
-    apply(clock, Receipt(News.DELIVERED, refs(run_id)[4]))
+    apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[4]))
     work(app, clock)
     assert (funnel(again).target, whole(campaign).delivered) == (2, 2)
 
@@ -169,7 +169,7 @@ def test_of_several_clicks_one_makes_a_run(app: Flask, provider: FakeChannel, cl
         with app.app_context():
             try:
                 return retries.send_again(campaign_id, run_id, OPERATOR, clock.now + dt.timedelta(milliseconds=n))
-            except Outrun:
+            except Conflict:
                 return 0
 
     with ThreadPoolExecutor(4) as pool:

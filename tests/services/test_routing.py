@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import Answer, ChannelError, Misconfigured, Throttled, Unclear, Unreachable
+from smsapp.channels.base import AccountError, ChannelError, NotSent, OutcomeUnknown, SubmitResult, Throttled
 from smsapp.domain import message
 from smsapp.domain.campaign import Status
-from smsapp.domain.errors import Outrun, Refusal
+from smsapp.domain.errors import Conflict, Refusal
 from smsapp.domain.funnel import Funnel, broken_identities
-from smsapp.domain.outcome import ELSEWHERE, Outcome
+from smsapp.domain.outcome import FAILOVER_OUTCOMES, Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import fit, neutral, variables
 from smsapp.services import channels, frozen, routing, sending, verify
@@ -23,7 +23,7 @@ from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import Answered
+from smsapp.store.ledger import MessageResult
 from smsapp.store.numbers import classify
 from smsapp.store.runs import Run
 from smsapp.store.settings import settings
@@ -33,7 +33,7 @@ from tests.engine import OPERATOR, claimed, confirmed, recount, status, the_run,
 from tests.fakes import FakeChannel, FakeClock
 
 pytestmark = pytest.mark.usefixtures("valkey")
-DOWN = Unreachable("refused")
+DOWN = NotSent("refused")
 
 
 class TwoChannels:
@@ -92,7 +92,7 @@ def both(app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> TwoCh
     return TwoChannels(clock, monkeypatch)
 
 
-def after(taken: int, then: ChannelError | list[Answer]) -> Any:
+def after(taken: int, then: ChannelError | list[SubmitResult]) -> Any:
     """Take so many messages, then answer like this."""
     calls = iter(range(taken))
     return lambda _submission: None if next(calls, None) is not None else then
@@ -123,7 +123,7 @@ MOVES = {
 
 
 def test_each_outcome_says_whether_another_channel_may_take_it() -> None:
-    assert {outcome: outcome in ELSEWHERE for outcome in Outcome} == MOVES
+    assert {outcome: outcome in FAILOVER_OUTCOMES for outcome in Outcome} == MOVES
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_the_rest_of_a_run_whose_channel_is_down_leaves_through_the_second(app: 
     ("trouble", "why"),
     [
         (Throttled("429", retry_after=400), "throttled"),
-        (Misconfigured("401", outcome=Outcome.CREDENTIALS), "credentials"),
-        (Misconfigured("balance", outcome=Outcome.BALANCE), "balance"),
+        (AccountError("401", outcome=Outcome.CREDENTIALS), "credentials"),
+        (AccountError("balance", outcome=Outcome.BALANCE), "balance"),
     ],
 )
 def test_other_troubles_of_the_channel_move_it_too(
@@ -197,12 +197,12 @@ def test_within_the_patience_nothing_moves_and_a_channel_that_answers_again_keep
 def test_only_refusals_that_lie_with_the_channel_move_when_the_run_ends(app: Flask, both: TwoChannels) -> None:
     # given one answer of each sort
     answers = [
-        [Answer(False, outcome=Outcome.BAD_NUMBER)],
-        [Answer(False, outcome=Outcome.PROVIDER_FAULT)],
-        [Answer(False, outcome=Outcome.CONTENT_REFUSED)],
-        Unclear("reset"),
-        [Answer(False, outcome=Outcome.QUOTA)],
-        [Answer(True, "p1")],
+        [SubmitResult(False, outcome=Outcome.BAD_NUMBER)],
+        [SubmitResult(False, outcome=Outcome.PROVIDER_FAULT)],
+        [SubmitResult(False, outcome=Outcome.CONTENT_REFUSED)],
+        OutcomeUnknown("reset"),
+        [SubmitResult(False, outcome=Outcome.QUOTA)],
+        [SubmitResult(True, "p1")],
     ]
     script = iter(answers)
     both.first.script = lambda _submission: next(script)
@@ -223,11 +223,11 @@ def test_a_channel_that_refuses_most_loses_the_rest(
     monkeypatch.setattr(frozen, "SMALL_BATCH", 1)
     monkeypatch.setattr(frozen, "LARGE_BATCH", 1)
     sending.open_run(both.run_id, both.clock.now)
-    refusals = [Answered(seq, message.Status.REFUSED, 1, Outcome.QUOTA) for seq in range(1, 6)]
+    refusals = [MessageResult(seq, message.Status.REFUSED, 1, Outcome.QUOTA) for seq in range(1, 6)]
     for answer in refusals:
         batch = claimed(both.campaign, both.clock, "one")
         with writing() as session:
-            ledger.write_back(session, [ledger.gather(batch, [answer])], 0)
+            ledger.write_back(session, [ledger.prepare_results(batch, [answer])], 0)
     # when the setting asks for more refusals, and then for as many
     both.swept()
     kept = both.moved()
@@ -260,17 +260,17 @@ def test_what_the_second_channel_cannot_send_comes_not_back_by_itself(app: Flask
 def test_a_persons_word_keeps_the_automation_away_until_it_is_taken_back(app: Flask, both: TwoChannels) -> None:
     both.first.script = after(0, DOWN)
     work(app, both.clock)
-    routing.stay(both.run_id, OPERATOR, both.clock.now)
+    routing.pin(both.run_id, OPERATOR, both.clock.now)
     both.patience(app)
     kept = both.moved()
-    routing.let_move(both.run_id, OPERATOR, both.clock.now)
+    routing.unpin(both.run_id, OPERATOR, both.clock.now)
     both.swept()
     assert (kept, len(both.moved())) == ([], 1)
 
 
 def test_a_person_moves_a_paused_run_at_once(app: Flask, both: TwoChannels) -> None:
     sending.open_run(both.run_id, both.clock.now)
-    with pytest.raises(Outrun):
+    with pytest.raises(Conflict):
         routing.move(both.run_id, OPERATOR, both.clock.now)
     sending.pause(both.run_id, OPERATOR, both.clock.now)
     both.patience(app)
@@ -279,7 +279,7 @@ def test_a_person_moves_a_paused_run_at_once(app: Flask, both: TwoChannels) -> N
     work(app, both.clock)
     both.swept()
     assert (the_run(made).routed_by, both.second.sent.total(), status(both.campaign)) == ("ops", 6, Status.SENT)
-    with pytest.raises(Outrun):
+    with pytest.raises(Conflict):
         routing.move(both.run_id, OPERATOR, both.clock.now)
 
 
@@ -299,7 +299,7 @@ def test_a_counterpart_that_is_not_what_was_confirmed_takes_nothing_and_the_run_
     both.first.script = after(0, DOWN)
     both.patience(app)
     run = the_run(both.run_id)
-    assert (both.moved(), run.stays, run.state) == ([], why, RunState.HELD)
+    assert (both.moved(), run.pinned, run.state) == ([], why, RunState.HELD)
     with pytest.raises(Refusal):
         routing.move(both.run_id, OPERATOR, both.clock.now)
     # once it is mended the automation goes on
@@ -307,7 +307,7 @@ def test_a_counterpart_that_is_not_what_was_confirmed_takes_nothing_and_the_run_
         good = {"audit": "approved", "text": "{1}您好", "purpose": "notification"}
         session.execute(sa.update(SmsTemplate).where(SmsTemplate.id == both.there.id).values(**good))
     both.swept()
-    assert (len(both.moved()), the_run(both.run_id).stays) == (1, "")
+    assert (len(both.moved()), the_run(both.run_id).pinned) == (1, "")
 
 
 def test_a_campaign_without_a_second_channel_waits(app: Flask, both: TwoChannels) -> None:
@@ -339,7 +339,7 @@ def test_of_two_sweeps_at_once_one_moves_it(app: Flask, both: TwoChannels) -> No
     both.first.script = after(0, DOWN)
     both.patience(app)
     assert routing.look(both.moved()[0].id, both.clock.now) is None
-    with pytest.raises(Outrun):
+    with pytest.raises(Conflict):
         routing.look(both.run_id, both.clock.now)
 
 
@@ -406,7 +406,7 @@ def test_a_run_stays_if_the_second_channel_may_write_to_none_of_its_numbers(app:
     both.first.script = after(0, DOWN)
     both.patience(app)
     run = the_run(both.run_id)
-    assert (both.moved(), run.stays, run.state) == ([], "numbers_not_allowed", RunState.HELD)
+    assert (both.moved(), run.pinned, run.state) == ([], "numbers_not_allowed", RunState.HELD)
     with pytest.raises(Refusal, match="route_numbers_not_allowed"):
         routing.move(both.run_id, OPERATOR, both.clock.now)
     assert both.whole().queued == 6
@@ -421,7 +421,7 @@ def test_a_second_channel_that_asks_for_trusted_numbers_takes_over_none_of_other
     both.first.script = after(0, DOWN)
     both.patience(app)
     run = the_run(both.run_id)
-    assert (both.moved(), run.stays, run.state) == ([], "trusted_numbers", RunState.HELD)
+    assert (both.moved(), run.pinned, run.state) == ([], "trusted_numbers", RunState.HELD)
     with pytest.raises(Refusal):
         routing.move(both.run_id, OPERATOR, both.clock.now)
     with writing() as session:

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from smsapp.domain.campaign import Left, Status
+from smsapp.domain.campaign import ExclusionReason, Status
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.segment import EVERYONE, Condition, Group, Kind, Match, Operator
 from smsapp.services import segments
 from smsapp.services.trail import Actor
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.segments import SegmentMember
 from tests import builders
 
@@ -36,7 +36,11 @@ def codes(refusal: Refusal) -> list[tuple[str, str]]:
 
 
 def actions() -> list[str]:
-    return list(current_session().scalars(sa.select(Trail.action).where(Trail.noun == "segment").order_by(Trail.id)))
+    return list(
+        current_session().scalars(
+            sa.select(AuditEntry.action).where(AuditEntry.noun == "segment").order_by(AuditEntry.id)
+        )
+    )
 
 
 def test_a_dynamic_segment_follows_its_rule(now: dt.datetime) -> None:
@@ -147,8 +151,8 @@ def test_reach_is_counted_once_for_each_phone_property(now: dt.datetime) -> None
     found = {reach.channels: reach.counts for reach in segments.reach(segments.matching(IN_BEIJING, now))}
     assert set(found) == {("乙", "甲"), ("丙",)} or set(found) == {("甲", "乙"), ("丙",)}
     counts = next(counts for channels, counts in found.items() if "甲" in channels)
-    assert (counts.target, counts.planned, counts.left_out) == (4, 3, {Left.INVALID_NUMBER: 1})
-    assert found[("丙",)].left_out == {Left.NO_NUMBER: 4}
+    assert (counts.target, counts.planned, counts.left_out) == (4, 3, {ExclusionReason.INVALID_NUMBER: 1})
+    assert found[("丙",)].left_out == {ExclusionReason.NO_NUMBER: 4}
 
 
 def test_a_sample_shows_the_first_members_with_the_asked_columns(now: dt.datetime) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Answer, Misconfigured, Submission, Throttled, Unclear, Unreachable
+from smsapp.channels.base import AccountError, NotSent, OutcomeUnknown, SubmitRequest, SubmitResult, Throttled
 from smsapp.domain import message
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Refusal
@@ -55,8 +55,8 @@ def test_a_thousand_people_get_one_message_each_in_requests_the_provider_takes(
 def test_refusals_are_kept_one_by_one_with_their_reason(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(10)
 
-    def script(submission: Submission) -> list[Answer]:
-        return [Answer(False, "", Outcome.BAD_NUMBER, "E1") if n % 2 else Answer(True) for n in range(10)]
+    def script(submission: SubmitRequest) -> list[SubmitResult]:
+        return [SubmitResult(False, "", Outcome.BAD_NUMBER, "E1") if n % 2 else SubmitResult(True) for n in range(10)]
 
     provider.script = script
     campaign, run_id = confirmed(clock.now)
@@ -70,7 +70,7 @@ def test_a_run_of_which_nothing_was_accepted_has_failed_and_says_why(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(2)
-    provider.script = lambda submission: [Answer(False, "", Outcome.CONTENT_REFUSED, "X")] * 2
+    provider.script = lambda submission: [SubmitResult(False, "", Outcome.CONTENT_REFUSED, "X")] * 2
     campaign, _run_id = confirmed(clock.now)
     work(app, clock)
     assert status(campaign) == Status.FAILED
@@ -89,7 +89,7 @@ def test_a_lost_answer_leaves_its_messages_in_doubt_and_the_others_go_on(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(250)
-    calls = iter([Unclear("cut")])
+    calls = iter([OutcomeUnknown("cut")])
     provider.script = lambda submission: next(calls, None)
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
@@ -102,7 +102,7 @@ def test_a_provider_that_answers_too_little_leaves_the_rest_in_doubt(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(5)
-    provider.script = lambda submission: [Answer(True)] * 3
+    provider.script = lambda submission: [SubmitResult(True)] * 3
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert (funnel(run_id).accepted, funnel(run_id).unconfirmed) == (3, 2)
@@ -113,7 +113,7 @@ def test_an_adapter_that_fails_unexpectedly_leaves_its_messages_in_doubt(
 ) -> None:
     builders.contacts(5)
 
-    def script(submission: Submission) -> None:
+    def script(submission: SubmitRequest) -> None:
         raise KeyError("bug")
 
     provider.script = script
@@ -125,7 +125,7 @@ def test_an_adapter_that_fails_unexpectedly_leaves_its_messages_in_doubt(
 @pytest.mark.parametrize(
     ("trouble", "reason", "seconds"),
     [
-        (Unreachable("refused"), "unreachable", 2),
+        (NotSent("refused"), "unreachable", 2),
         (Throttled("429", retry_after=7), "throttled", 7),
         (Throttled("429"), "throttled", 1),
     ],
@@ -159,7 +159,7 @@ def test_what_surely_did_not_leave_is_queued_again_and_sent_once_the_hold_is_ove
 
 def test_each_failure_in_a_row_waits_longer(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(1)
-    provider.script = lambda submission: Unreachable("refused")
+    provider.script = lambda submission: NotSent("refused")
     _campaign, run_id = confirmed(clock.now)
     waits = []
     for _ in range(4):
@@ -175,7 +175,7 @@ def test_wrong_credentials_hold_the_run_until_a_person_mends_them(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(3)
-    calls = iter([Misconfigured("401", outcome=Outcome.CREDENTIALS)])
+    calls = iter([AccountError("401", outcome=Outcome.CREDENTIALS)])
     provider.script = lambda submission: next(calls, None)
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
@@ -190,7 +190,7 @@ def test_a_run_nobody_mends_within_the_grace_fails_with_the_reason(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(3)
-    provider.script = lambda submission: Misconfigured("balance", outcome=Outcome.BALANCE)
+    provider.script = lambda submission: AccountError("balance", outcome=Outcome.BALANCE)
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     clock.forward(minutes=119)
@@ -342,11 +342,11 @@ def test_what_is_in_flight_when_a_run_is_ended_is_waited_for(app: Flask, clock: 
     # when
     sending.end(run_id, OPERATOR, clock.now)
     # then the rest is cancelled, and the batch's answers still count
-    assert (funnel(run_id).handed, funnel(run_id).cancelled) == (1000, 500)
+    assert (funnel(run_id).in_flight, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.SENDING
-    answers = [ledger.Answered(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows]
+    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows]
     with writing() as session:
-        ledger.write_back(session, [ledger.gather(batch, answers)], 0)
+        ledger.write_back(session, [ledger.prepare_results(batch, answers)], 0)
         sending.settle(session, run_id, clock.now)
     assert (funnel(run_id).accepted, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.STOPPED

@@ -6,12 +6,12 @@ import datetime as dt
 
 import pytest
 
-from smsapp.domain.errors import NotFound, Outrun, Refusal
+from smsapp.domain.errors import Conflict, NotFound, Refusal
 from smsapp.domain.sms_template import Audit, Purpose, entry
 from smsapp.services import sms_templates
 from smsapp.services.trail import Actor
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from tests import builders
 
 ACTOR = Actor("olga")
@@ -28,7 +28,7 @@ def channel(app):
 
 
 def actions():
-    return [line.action for line in current_session().query(Trail).order_by(Trail.id)]
+    return [line.action for line in current_session().query(AuditEntry).order_by(AuditEntry.id)]
 
 
 def refused(call, *args):
@@ -112,7 +112,7 @@ def test_only_the_words_a_person_saw_are_approved(channel, now):
         lambda: sms_templates.refuse(made.id, "不合规", mark, ACTOR, later),
         lambda: sms_templates.edit(made.id, typed(), mark, ACTOR, later),
     ):
-        with pytest.raises(Outrun):
+        with pytest.raises(Conflict):
             decide()
     assert sms_templates.get(made.id).audit == "pending"
 

@@ -7,11 +7,11 @@ import datetime as dt
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import News, Receipt
+from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.services import intake, receipts, strays
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ProviderRef
-from smsapp.store.strays import StrayReceipt
+from smsapp.store.strays import UnmatchedReceipt
 from tests import builders
 from tests.engine import arrive, confirmed, funnel, work
 from tests.fakes import FakeChannel, FakeClock
@@ -20,7 +20,8 @@ from tests.fakes import FakeChannel, FakeClock
 def kept() -> list[tuple[str, dt.datetime]]:
     current_session().expire_all()
     return [
-        (one.provider_ref or one.ref, one.at) for one in current_session().query(StrayReceipt).order_by(StrayReceipt.id)
+        (one.provider_ref or one.ref, one.at)
+        for one in current_session().query(UnmatchedReceipt).order_by(UnmatchedReceipt.id)
     ]
 
 
@@ -33,7 +34,7 @@ def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_ot
     provider.receipts_by_provider_ref = True
     campaign, run_id = confirmed(clock.now)
     channel_id, first = campaign.channel_id or 0, clock.now
-    gone = [Receipt(News.DELIVERED, provider_ref=f"gone{n}") for n in range(3)]
+    gone = [Receipt(ReceiptStatus.DELIVERED, provider_ref=f"gone{n}") for n in range(3)]
     at = int(clock.now.timestamp())
     with writing() as session:
         for one in gone:
@@ -42,11 +43,11 @@ def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_ot
                     channel_id=channel_id, ref=one.provider_ref, phone="+8613800138000", run_id=run_id, seq=999, at=at
                 )
             )
-    arrive(channel_id, clock, *gone, Receipt(News.DELIVERED, provider_ref=f"p{run_id}-1"))
+    arrive(channel_id, clock, *gone, Receipt(ReceiptStatus.DELIVERED, provider_ref=f"p{run_id}-1"))
     work(app, clock)
     # when they are looked through again a while later
     clock.forward(minutes=5)
-    receipts.redo_strays(clock.now)
+    receipts.retry_unmatched(clock.now)
     # then the one behind them has found its message, and they are as they were
     assert funnel(run_id).delivered == 1
     assert kept() == [(one.provider_ref, first) for one in gone]
@@ -54,7 +55,12 @@ def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_ot
 
 def test_how_long_it_is_tried_again_depends_on_the_providers_id_and_the_time(app: Flask, clock: FakeClock) -> None:
     channel_id = builders.channel().id
-    arrive(channel_id, clock, Receipt(News.DELIVERED, "other-7"), Receipt(News.DELIVERED, provider_ref="x"))
+    arrive(
+        channel_id,
+        clock,
+        Receipt(ReceiptStatus.DELIVERED, "other-7"),
+        Receipt(ReceiptStatus.DELIVERED, provider_ref="x"),
+    )
     newest, oldest = strays.listing().lines
 
     assert strays.tried_until(newest, clock.now) == clock.now + receipts.YOUNG
@@ -64,9 +70,9 @@ def test_how_long_it_is_tried_again_depends_on_the_providers_id_and_the_time(app
 
 def test_an_id_the_provider_uses_a_second_time_is_young_again(app: Flask, clock: FakeClock) -> None:
     channel_id = builders.channel().id
-    arrive(channel_id, clock, Receipt(News.DELIVERED, provider_ref="1A"))
+    arrive(channel_id, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1A"))
     clock.forward(days=90)
-    arrive(channel_id, clock, Receipt(News.DELIVERED, provider_ref="1A"))
+    arrive(channel_id, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1A"))
 
     assert kept() == [("1A", clock.now)]
     assert strays.tried_until(strays.listing().lines[0], clock.now) == clock.now + receipts.YOUNG
@@ -74,10 +80,10 @@ def test_an_id_the_provider_uses_a_second_time_is_young_again(app: Flask, clock:
 
 def test_a_day_is_counted_up_to_a_bound(app: Flask, clock: FakeClock) -> None:
     channel_id, other = builders.channel().id, builders.channel().id
-    arrive(channel_id, clock, Receipt(News.DELIVERED, "old"))
+    arrive(channel_id, clock, Receipt(ReceiptStatus.DELIVERED, "old"))
     clock.forward(days=1)
-    arrive(channel_id, clock, *[Receipt(News.DELIVERED, f"new-{n}") for n in range(3)])
-    arrive(other, clock, *[Receipt(News.DELIVERED, f"new-{n}") for n in range(200)])
+    arrive(channel_id, clock, *[Receipt(ReceiptStatus.DELIVERED, f"new-{n}") for n in range(3)])
+    arrive(other, clock, *[Receipt(ReceiptStatus.DELIVERED, f"new-{n}") for n in range(200)])
 
     assert (strays.lately(channel_id, clock.now), strays.lately(other, clock.now)) == (3, strays.MOST_COUNTED + 1)
 
@@ -89,10 +95,10 @@ def test_each_channel_keeps_its_latest_ones_and_none_too_long(
     monkeypatch.setattr(strays, "MOST_KEPT", 4)
     monkeypatch.setattr(strays, "AT_ONCE", 3)
     flooded, quiet = builders.channel().id, builders.channel().id
-    arrive(quiet, clock, Receipt(News.DELIVERED, "old"))
+    arrive(quiet, clock, Receipt(ReceiptStatus.DELIVERED, "old"))
     clock.forward(days=181)
-    arrive(quiet, clock, Receipt(News.DELIVERED, "new"))
-    arrive(flooded, clock, *[Receipt(News.DELIVERED, f"f{n}") for n in range(11)])
+    arrive(quiet, clock, Receipt(ReceiptStatus.DELIVERED, "new"))
+    arrive(flooded, clock, *[Receipt(ReceiptStatus.DELIVERED, f"f{n}") for n in range(11)])
     # when
     strays.forget(clock.now)
     # then
@@ -101,8 +107,11 @@ def test_each_channel_keeps_its_latest_ones_and_none_too_long(
 
 def test_a_receipt_of_a_test_message_is_not_among_them(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     channel_id = confirmed(clock.now)[0].channel_id or 0
-    provider.callbacks[b"said"] = [Receipt(News.DELIVERED, "test-1"), Receipt(News.DELIVERED, "else-1")]
+    provider.callbacks[b"said"] = [
+        Receipt(ReceiptStatus.DELIVERED, "test-1"),
+        Receipt(ReceiptStatus.DELIVERED, "else-1"),
+    ]
     intake.store(channel_id, [receipts.Callback("POST", "", {}, b"said")], clock.now)
-    receipts.apply_news(clock.now)
+    receipts.apply_callbacks(clock.now)
 
     assert [name for name, _at in kept()] == ["else-1"]

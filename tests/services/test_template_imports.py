@@ -18,7 +18,7 @@ from smsapp.services import sms_templates, template_files, template_imports
 from smsapp.services.tables import limited
 from smsapp.services.trail import Actor
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from tests import builders
 
 ACTOR = Actor("flask templates")
@@ -124,7 +124,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(take):
     taken = take("t.csv", FILES["t.csv"], dry_run=True)
     assert counts(taken) == (3, 0, 0, 0)
     assert stored() == []
-    assert current_session().query(Trail).count() == 0
+    assert current_session().query(AuditEntry).count() == 0
 
 
 def test_the_same_file_again_changes_nothing(take):
@@ -322,7 +322,7 @@ def test_a_file_for_no_channel_is_refused(app, now):
 
 def test_an_import_is_in_the_trail_with_its_counts(take, channel):
     take("t.csv", FILES["t.csv"])
-    line = current_session().query(Trail).one()
+    line = current_session().query(AuditEntry).one()
     assert (line.action, line.noun, line.by) == ("import", "sms_template", "flask templates")
     assert line.facts == {"counts": {"added": 3, "changed": 0, "unchanged": 0, "refused": 0}}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.channels.base import Misconfigured, ProviderSignature, ProviderTemplate, Unreachable
+from smsapp.channels.base import AccountError, NotSent, ProviderSignature, ProviderTemplate
 from smsapp.channels.simulator import Simulator
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
@@ -13,7 +13,7 @@ from smsapp.services import sms_templates, template_sync
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 
@@ -55,7 +55,7 @@ def test_what_the_provider_lists_is_added_with_its_state_and_reason(channel, now
     assert (row("T2").audit, row("T2").audit_reason) == ("refused", "内容含违禁词")
     assert row("T1").source == "sync"
     assert current_session().get(ChannelRow, channel.id).templates_synced_at == now
-    assert [line.action for line in current_session().query(Trail)] == ["sync"]
+    assert [line.action for line in current_session().query(AuditEntry)] == ["sync"]
 
 
 def test_the_only_signature_of_the_account_is_taken_where_the_template_names_none(channel, now):
@@ -141,7 +141,7 @@ def test_a_failure_changes_no_template_and_is_kept_with_the_channel_until_a_sync
     sync(channel, now)
 
     async def fails(self, http):
-        raise Misconfigured("AuthFailure", outcome=Outcome.CREDENTIALS)
+        raise AccountError("AuthFailure", outcome=Outcome.CREDENTIALS)
 
     with monkeypatch.context() as patched:
         patched.setattr(Simulator, "list_templates", fails)
@@ -158,7 +158,7 @@ def test_a_failure_changes_no_template_and_is_kept_with_the_channel_until_a_sync
 
 def test_a_list_that_breaks_off_among_the_signatures_changes_nothing(channel, now, monkeypatch):
     async def fails(self, http):
-        raise Unreachable("connect", outcome=Outcome.NETWORK)
+        raise NotSent("connect", outcome=Outcome.NETWORK)
 
     monkeypatch.setattr(Simulator, "list_signatures", fails)
     assert not sync(channel, now).ok

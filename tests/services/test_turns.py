@@ -11,14 +11,14 @@ import pytest
 import redis
 
 from smsapp.services import turns
-from smsapp.services.turns import Limited, Turns
+from smsapp.services.turns import RateLimitedSlotQueue, SlotQueue
 
 
 def always() -> bool:
     return True
 
 
-def asked(given: Turns, run_id: int, served: list[int], **more: Any) -> asyncio.Task[bool]:
+def asked(given: SlotQueue, run_id: int, served: list[int], **more: Any) -> asyncio.Task[bool]:
     """Let a request of this run wait for its turn; `served` tells who had theirs."""
 
     async def wait() -> bool:
@@ -39,7 +39,7 @@ async def soon() -> None:
 def test_the_run_with_the_fewest_requests_out_is_next_and_then_they_alternate() -> None:
     async def story() -> None:
         # given four slots that a huge run has, and more of it waiting
-        given, served = Turns(4), list[int]()
+        given, served = SlotQueue(4), list[int]()
         huge = [asked(given, 1, served) for _ in range(20)]
         await soon()
         assert served == [1] * 4
@@ -67,7 +67,7 @@ def test_the_run_with_the_fewest_requests_out_is_next_and_then_they_alternate() 
 
 def test_a_run_that_is_alone_keeps_its_turn() -> None:
     async def story() -> None:
-        given, served = Turns(1), list[int]()
+        given, served = SlotQueue(1), list[int]()
         waiting = [asked(given, 1, served) for _ in range(3)]
         await soon()
         assert not given.is_wanted(1)
@@ -82,7 +82,7 @@ def test_a_run_that_is_alone_keeps_its_turn() -> None:
 
 def test_one_that_had_a_turn_goes_before_the_others_of_its_run() -> None:
     async def story() -> None:
-        given, order = Turns(0), list[str]()
+        given, order = SlotQueue(0), list[str]()
 
         async def wait(name: str, *, again: bool) -> None:
             await given.take(1, 1, always, again=again)
@@ -102,7 +102,7 @@ def test_one_that_had_a_turn_goes_before_the_others_of_its_run() -> None:
 
 def test_a_turn_is_not_lost_with_one_that_is_cut_while_it_is_given() -> None:
     async def story() -> None:
-        given, served = Turns(1), list[int]()
+        given, served = SlotQueue(1), list[int]()
         first = asked(given, 1, served)
         await soon()
         cut, other = asked(given, 1, served), asked(given, 2, served)
@@ -133,13 +133,15 @@ class Told:
         return found, 0.0
 
 
-def limited(story: Callable[[Limited, set[asyncio.Task[None]]], Coroutine[Any, Any, None]], shared: Told) -> None:
+def limited(
+    story: Callable[[RateLimitedSlotQueue, set[asyncio.Task[None]]], Coroutine[Any, Any, None]], shared: Told
+) -> None:
     """Play a story of a channel with a rate."""
     tasks: set[asyncio.Task[None]] = set()
     with ThreadPoolExecutor(1) as booth:
 
         async def play() -> None:
-            await story(Limited(10, shared, 5.0, booth, tasks), tasks)  # type: ignore[arg-type]
+            await story(RateLimitedSlotQueue(10, shared, 5.0, booth, tasks), tasks)  # type: ignore[arg-type]
             if tasks:
                 await asyncio.wait(tasks)
 
@@ -149,7 +151,7 @@ def limited(story: Callable[[Limited, set[asyncio.Task[None]]], Coroutine[Any, A
 def test_what_is_out_and_what_was_answered_is_told_once_even_if_nobody_waits() -> None:
     shared = Told(1, 2)
 
-    async def story(given: Limited, tasks: set[asyncio.Task[None]]) -> None:
+    async def story(given: RateLimitedSlotQueue, tasks: set[asyncio.Task[None]]) -> None:
         served: list[int] = []
         await asyncio.gather(*(asked(given, 1, served) for _ in range(3)))
         assert given.is_wanted(1), "every request needs its grant"
@@ -166,7 +168,7 @@ def test_what_is_out_and_what_was_answered_is_told_once_even_if_nobody_waits() -
 def test_one_that_waits_for_the_rate_is_sent_away_when_its_run_must_not_go_on() -> None:
     shared = Told(*[0] * 1000)
 
-    async def story(given: Limited, tasks: set[asyncio.Task[None]]) -> None:
+    async def story(given: RateLimitedSlotQueue, tasks: set[asyncio.Task[None]]) -> None:
         goes = iter([True, True, False])
         assert await given.take(1, 1, lambda: next(goes)) is False
         assert (given.free, given.waiting) == (10, {})
@@ -192,7 +194,7 @@ def test_a_redis_that_is_silent_is_not_asked_at_every_turn_and_the_lane_keeps_to
 
     monkeypatch.setattr(turns, "Alone", Alone)
 
-    async def story(given: Limited, tasks: set[asyncio.Task[None]]) -> None:
+    async def story(given: RateLimitedSlotQueue, tasks: set[asyncio.Task[None]]) -> None:
         await asyncio.gather(*(asked(given, 1, []) for _ in range(3)))
         assert (len(shared.told), local) == (1, [(0, 0), (1, 0), (2, 0)])
         # and when it is asked again, it is told what left meanwhile

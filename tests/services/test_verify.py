@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from smsapp.domain.message import Status
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.services import verify
 from smsapp.store.channel_health import HOUR, ChannelHour
 from smsapp.store.codes import UnknownCode
@@ -31,8 +31,8 @@ def healthy() -> Run:
     at, hour = int(made.slot.timestamp()), int(made.slot.timestamp()) // HOUR * HOUR
     answered = session.scalar(sa.select(sa.func.count()).where(Message.answered_at.is_not(None)))
     row = {"channel_id": made.channel_id, "hour": hour, "last_at": at}
-    session.add(ChannelHour(**row, result=Check.OK, reason="", n=answered))
-    session.add(ChannelHour(**row, result=Check.UNREACHABLE, reason="", n=7))
+    session.add(ChannelHour(**row, result=CallResult.OK, reason="", n=answered))
+    session.add(ChannelHour(**row, result=CallResult.NOT_SENT, reason="", n=7))
     session.add(UnknownCode(channel_id=made.channel_id, code="E42", n=2, first_at=made.slot, last_at=made.slot))
     taken = builders.kept(Import(file_name="f.csv", path="f.csv", state="done", refused=1, created_at=made.slot))
     session.add(BadRecord(at=made.slot, source=f"import:{taken.id}", reason="x", raw=""))
@@ -83,16 +83,16 @@ def put(table: type, column: str, value: object, **key: object) -> Callable[[Run
         (change(Tally, "n", -1, state="unconfirmed", reason="worker_lost"), "unconfirmed worker_lost: stored 1"),
         (change(Tally, "n", 1, state="cancelled", reason="opted_out"), "cancelled opted_out: stored 2"),
         (change(Tally, "n", 1, state="excluded", reason="no_number"), "excluded no_number: stored 2"),
-        (change(Tally, "n", 1, state="handed", reason=""), "handed: stored 4 != rows 3"),
+        (change(Tally, "n", 1, state="in_flight", reason=""), "handed: stored 4 != rows 3"),
         (change(Tally, "n", 1, state="queued", reason=""), "queued: stored 6 != rows 5"),
         (put(Batch, "state", BatchState.DONE, state=BatchState.READY), "done with messages still queued"),
-        (put(Batch, "claim", "", state=BatchState.HANDED), "handed out to nobody"),
+        (put(Batch, "claim", "", state=BatchState.CLAIMED), "handed out to nobody"),
         (put(Batch, "claim", "w", state=BatchState.READY), "claimed though it is not handed out"),
         (put(Batch, "lo", 2, no=1), "messages in no batch: 1"),
         (put(Message, "reason", "balance", seq=17), "undelivered balance: stored 0 != rows 1"),
         (change(ReceiptBucket, "n", 1, state="delivered"), "delivered receipts at"),
         (change(ReceiptBucket, "n", -1, state="undelivered"), "undelivered receipts at"),
-        (change(ChannelHour, "n", -1, result=Check.OK), "answered in hour"),
+        (change(ChannelHour, "n", -1, result=CallResult.OK), "answered in hour"),
         (change(UnknownCode, "n", -1), "code E42: stored 1 < rows 2"),
         (change(Import, "refused", -1), "refused: stored 0 < rows 1"),
         (change(builders.Segment, "size", -1, kind="static"), "size: stored 0 < rows 1"),

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from smsapp.channels.base import Answer, News, Receipt
+from smsapp.channels.base import Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain.outcome import Outcome
 from smsapp.store import codes
 from smsapp.store.db import current_session, writing
@@ -20,8 +20,8 @@ def test_answers_and_receipts_with_unknown_codes_are_counted_and_shown(
     app: Flask, provider: FakeChannel, clock: FakeClock, runner: FlaskCliRunner, client: Pages
 ) -> None:
     builders.contacts(4)
-    refused = Answer(False, outcome=Outcome.UNKNOWN, code="X:99")
-    provider.script = lambda submission: [refused, refused, Answer(True, "a"), Answer(True, "b")]
+    refused = SubmitResult(False, outcome=Outcome.UNKNOWN, code="X:99")
+    provider.script = lambda submission: [refused, refused, SubmitResult(True, "a"), SubmitResult(True, "b")]
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     begun = clock.now
@@ -29,8 +29,8 @@ def test_answers_and_receipts_with_unknown_codes_are_counted_and_shown(
     third, fourth = refs(run_id)[2:]
     apply(
         clock,
-        Receipt(News.UNDELIVERED, third, outcome=Outcome.UNKNOWN, code="X:99"),
-        Receipt(News.UNDELIVERED, fourth, outcome=Outcome.SWITCHED_OFF, code="MK:0010"),
+        Receipt(ReceiptStatus.UNDELIVERED, third, outcome=Outcome.UNKNOWN, code="X:99"),
+        Receipt(ReceiptStatus.UNDELIVERED, fourth, outcome=Outcome.SWITCHED_OFF, code="MK:0010"),
     )
 
     (found,) = codes.listed(current_session())

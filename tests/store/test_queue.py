@@ -20,53 +20,53 @@ def waiting(name: str) -> list[str]:
 
 
 def test_a_ring_waits_for_a_worker_with_its_arguments(app: Flask) -> None:
-    assert queue.ring(queue.SEND, "send", 7)
+    assert queue.enqueue(queue.SEND, "send", 7)
     (job,) = queue.queue(queue.SEND).jobs
     assert (job.func_name, job.args) == ("smsapp.jobs.tasks.send", [7])
 
 
 def test_nobody_rings_twice_or_for_what_somebody_attends_to(app: Flask) -> None:
     for _ in range(2):
-        queue.ring_once(queue.NEWS, "keep_reading")
+        queue.enqueue_unless_waiting(queue.NEWS, "keep_reading")
     assert waiting(queue.NEWS) == ["keep_reading"]
     queue.queue(queue.NEWS).empty()
-    assert queue.attend("keep_reading")
-    assert not queue.attend("keep_reading")
-    queue.ring_once(queue.NEWS, "keep_reading")
+    assert queue.claim_polling("keep_reading")
+    assert not queue.claim_polling("keep_reading")
+    queue.enqueue_unless_waiting(queue.NEWS, "keep_reading")
     assert waiting(queue.NEWS) == []
-    queue.leave("keep_reading")
-    queue.ring_once(queue.NEWS, "keep_reading")
+    queue.release_polling("keep_reading")
+    queue.enqueue_unless_waiting(queue.NEWS, "keep_reading")
     assert waiting(queue.NEWS) == ["keep_reading"]
 
 
 def test_a_later_ring_is_due_when_it_is_due(app: Flask) -> None:
     moment = dt.datetime.now(dt.UTC)
-    queue.ring_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, ring_id="due-1")
-    queue.ring_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 2, ring_id="due-2")
-    queue.timekeeper().tick()
+    queue.enqueue_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, job_id="due-1")
+    queue.enqueue_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 2, job_id="due-2")
+    queue.periodic_scheduler().tick()
     assert [list(job.args) for job in queue.queue(queue.SEND).jobs] == [[1]]
 
 
 def test_the_same_later_ring_moves_instead_of_doubling(app: Flask) -> None:
     moment = dt.datetime.now(dt.UTC)
-    queue.ring_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 1, ring_id="due-1")
-    queue.ring_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, ring_id="due-1")
-    queue.timekeeper().tick()
+    queue.enqueue_at(moment + dt.timedelta(hours=1), queue.SEND, "start", 1, job_id="due-1")
+    queue.enqueue_at(moment - dt.timedelta(seconds=1), queue.SEND, "start", 1, job_id="due-1")
+    queue.periodic_scheduler().tick()
     assert waiting(queue.SEND) == ["start"]
-    assert queue.timekeeper().count() == 0
+    assert queue.periodic_scheduler().count() == 0
 
 
 def test_a_later_ring_that_was_taken_back_leaves_nothing(app: Flask, valkey: redis.Redis) -> None:
-    queue.ring_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, ring_id="due-1")
-    queue.take_back("due-1")
-    queue.take_back("due-1")
-    assert queue.timekeeper().count() == 0
+    queue.enqueue_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, job_id="due-1")
+    queue.cancel_scheduled("due-1")
+    queue.cancel_scheduled("due-1")
+    assert queue.periodic_scheduler().count() == 0
     assert not valkey.exists(Job.key_for("due-1"))
 
 
 def test_two_schedulers_take_turns(app: Flask) -> None:
-    first, second = queue.timekeeper(), queue.timekeeper()
-    queue.ring_at(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1), queue.SEND, "start", 1, ring_id="due-1")
+    first, second = queue.periodic_scheduler(), queue.periodic_scheduler()
+    queue.enqueue_at(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1), queue.SEND, "start", 1, job_id="due-1")
     assert first.acquire_lock()
     second.tick()
     assert waiting(queue.SEND) == []
@@ -76,70 +76,76 @@ def test_two_schedulers_take_turns(app: Flask) -> None:
 
 
 def test_chores_are_added_kept_changed_and_forgotten(app: Flask) -> None:
-    assert queue.keep_chores(SWEEP) == (1, 0)
-    assert queue.keep_chores(SWEEP) == (0, 0)
+    assert queue.sync_periodic_tasks(SWEEP) == (1, 0)
+    assert queue.sync_periodic_tasks(SWEEP) == (0, 0)
     changed = {"chore-sweep-2": ("chores", "sweep", 30), "chore-news-1": ("news", "keep_reading", 5)}
-    assert queue.keep_chores(changed) == (2, 1)
-    assert {job.id: job.meta["interval"] for job in queue.timekeeper().get_jobs()} == {
+    assert queue.sync_periodic_tasks(changed) == (2, 1)
+    assert {job.id: job.meta["interval"] for job in queue.periodic_scheduler().get_jobs()} == {
         "chore-sweep-2": 30,
         "chore-news-1": 5,
     }
 
 
 def test_campaigns_due_are_no_chores(app: Flask) -> None:
-    queue.ring_at(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1), queue.SEND, "start", 1, ring_id="due-1")
-    queue.keep_chores({})
-    assert "due-1" in queue.timekeeper()
+    queue.enqueue_at(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1), queue.SEND, "start", 1, job_id="due-1")
+    queue.sync_periodic_tasks({})
+    assert "due-1" in queue.periodic_scheduler()
 
 
-def due_again(keeper: queue.Timekeeper, ring_id: str) -> None:
-    keeper.connection.zadd(keeper.scheduled_jobs_key, {ring_id: 0})
+def due_again(keeper: queue.PeriodicScheduler, job_id: str) -> None:
+    keeper.connection.zadd(keeper.scheduled_jobs_key, {job_id: 0})
 
 
 def test_rings_of_a_chore_do_not_pile_up_while_nobody_listens(app: Flask) -> None:
-    queue.keep_chores(SWEEP)
-    keeper = queue.timekeeper()
+    queue.sync_periodic_tasks(SWEEP)
+    keeper = queue.periodic_scheduler()
     for _ in range(3):
         due_again(keeper, "chore-sweep-1")
         keeper.tick()
-    assert waiting(queue.CHORES) == ["sweep"]
+    assert waiting(queue.PERIODIC) == ["sweep"]
     assert "chore-sweep-1" in keeper
 
 
 @pytest.mark.parametrize("state", [JobStatus.QUEUED, JobStatus.STARTED])
 def test_a_chore_whose_ring_died_unheard_is_rung_again(app: Flask, state: JobStatus) -> None:
-    queue.keep_chores(SWEEP)
-    keeper = queue.timekeeper()
+    queue.sync_periodic_tasks(SWEEP)
+    keeper = queue.periodic_scheduler()
     keeper.tick()
     job = queue.TaskJob.fetch("chore-sweep-1", connection=keeper.connection)
-    queue.queue(queue.CHORES).empty()
+    queue.queue(queue.PERIODIC).empty()
     job.enqueued_at = dt.datetime.now(dt.UTC) - queue.STILL_WAITING
     job.save()
     job.set_status(state)
     due_again(keeper, "chore-sweep-1")
     keeper.tick()
-    assert waiting(queue.CHORES) == ["sweep"]
+    assert waiting(queue.PERIODIC) == ["sweep"]
 
 
 def test_the_pulse_tells_who_listens(app: Flask) -> None:
-    queue.ring(queue.SEND, "send", 1)
-    queue.timekeeper().tick()
-    assert queue.pulse() == queue.Pulse(answers=True, takes_writes=True, workers=0, scheduler=True, waiting=1, failed=0)
+    queue.enqueue(queue.SEND, "send", 1)
+    queue.periodic_scheduler().tick()
+    assert queue.queue_health() == queue.QueueHealth(
+        answers=True, takes_writes=True, workers=0, scheduler=True, waiting=1, failed=0
+    )
 
 
 def test_without_redis_a_ring_is_lost_and_nothing_breaks(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
     app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere/at/all.sock")
-    assert not queue.ring(queue.SEND, "send", 1)
-    assert not queue.ring_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, ring_id="due-1")
-    queue.take_back("due-1")
-    assert queue.pulse() == queue.Pulse(answers=False)
-    assert [record.message.split()[0] for record in caplog.records] == ["ring.lost", "ring_at.lost", "take_back.lost"]
+    assert not queue.enqueue(queue.SEND, "send", 1)
+    assert not queue.enqueue_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, job_id="due-1")
+    queue.cancel_scheduled("due-1")
+    assert queue.queue_health() == queue.QueueHealth(answers=False)
+    assert [record.message.split()[0] for record in caplog.records] == [
+        "ring.lost",
+        "enqueue_at.lost",
+        "take_back.lost",
+    ]
 
 
 def test_a_full_redis_answers_but_takes_no_writes(app: Flask, valkey: redis.Redis) -> None:
     valkey.config_set("maxmemory", "1")
     try:
-        health = queue.pulse()
+        health = queue.queue_health()
     finally:
         valkey.config_set("maxmemory", "0")
     assert (health.answers, health.takes_writes) == (True, False)
@@ -151,7 +157,7 @@ def test_a_pickled_job_in_redis_is_not_read(app: Flask, valkey: redis.Redis) -> 
         _ = queue.TaskJob.fetch("planted", connection=valkey).func_name
 
 
-@pytest.mark.parametrize("name", ["os.getcwd", "smsapp.jobs.tasks.os.getcwd", "smsapp.store.queue.pulse"])
+@pytest.mark.parametrize("name", ["os.getcwd", "smsapp.jobs.tasks.os.getcwd", "smsapp.store.queue.queue_health"])
 def test_a_job_that_names_no_task_is_not_run(app: Flask, valkey: redis.Redis, name: str) -> None:
     queue.TaskJob.create(name, connection=valkey, id="planted", origin=queue.SEND).save()
     valkey.hset(Job.key_for("planted"), "success_callback_name", "os.getcwd")
@@ -162,8 +168,8 @@ def test_a_job_that_names_no_task_is_not_run(app: Flask, valkey: redis.Redis, na
 
 
 def test_a_scheduled_job_cannot_name_a_class_to_import(app: Flask) -> None:
-    queue.ring_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, ring_id="due-1")
-    keeper = queue.timekeeper()
+    queue.enqueue_at(dt.datetime.now(dt.UTC), queue.SEND, "start", 1, job_id="due-1")
+    keeper = queue.periodic_scheduler()
     job = queue.TaskJob.fetch("due-1", connection=keeper.connection)
     job.meta["queue_class_name"] = "os.getcwd"
     job.save_meta()

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from smsapp.store import rate
-from smsapp.store.rate import Alone, Shared
+from smsapp.store.rate import LocalRateLimiter, SharedRateLimiter
 
 BEGIN = 1_700_000_000.0
 """Where simulated time begins, as Redis would tell it."""
@@ -19,7 +19,9 @@ BEGIN = 1_700_000_000.0
 class Lane:
     """One lane in simulated time: asks, lets go, hears the answers, and is late with each of them."""
 
-    def __init__(self, shared: Shared, size: int, late: Callable[[], float], latency: Callable[[], float]) -> None:
+    def __init__(
+        self, shared: SharedRateLimiter, size: int, late: Callable[[], float], latency: Callable[[], float]
+    ) -> None:
         self.shared, self.size, self.late, self.latency = shared, size, late, latency
         self.out = 0
         self.answers: list[tuple[float, int]] = []
@@ -65,10 +67,10 @@ def busiest_second(moments: list[tuple[float, int]]) -> int:
 
 
 @pytest.fixture
-def lane(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], Shared]:
+def lane(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], SharedRateLimiter]:
     """Makes a lane's part in the rate of one channel."""
     monkeypatch.setattr(rate, "connection", lambda: valkey)
-    return lambda name, per_second: Shared(7, per_second, name)
+    return lambda name, per_second: SharedRateLimiter(7, per_second, name)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def lane(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[str,
     [(100, 1, 0.002, 0.001), (100, 1, 0.1, 0.05), (100, 7, 0.05, 0.3), (10, 10, 0.02, 0.02), (1000, 1, 0.01, 0.1)],
 )
 def test_no_second_sees_more_than_the_rate_whatever_is_late(
-    lane: Callable[[str, int], Shared], per_second: int, size: int, late: float, latency: float
+    lane: Callable[[str, int], SharedRateLimiter], per_second: int, size: int, late: float, latency: float
 ) -> None:
     # given four lanes that wake late and a provider that answers late, both by chance
     dice = random.Random(f"{per_second}{size}")
@@ -97,7 +99,7 @@ def test_no_second_sees_more_than_the_rate_whatever_is_late(
 
 @pytest.mark.parametrize(("per_second", "size"), [(10, 10), (100, 1), (3000, 10)])
 def test_a_provider_that_answers_at_once_gets_what_it_allows_and_no_lane_is_left_out(
-    lane: Callable[[str, int], Shared], per_second: int, size: int
+    lane: Callable[[str, int], SharedRateLimiter], per_second: int, size: int
 ) -> None:
     dice = random.Random(5)
     lanes = [Lane(lane(f"l{n}", per_second), size, lambda: 0.001, lambda: 0.001) for n in range(4)]
@@ -107,7 +109,9 @@ def test_a_provider_that_answers_at_once_gets_what_it_allows_and_no_lane_is_left
     assert min(shares) >= sum(shares) / 16
 
 
-def test_after_a_pause_only_a_few_leave_at_once_and_the_rest_evenly(lane: Callable[[str, int], Shared]) -> None:
+def test_after_a_pause_only_a_few_leave_at_once_and_the_rest_evenly(
+    lane: Callable[[str, int], SharedRateLimiter],
+) -> None:
     one, leaving, out, now = lane("a", 100), [], 0, BEGIN
     while now < BEGIN + 0.5:
         granted, wait = one.ask(out, 0, [1] * 20, now)
@@ -117,19 +121,21 @@ def test_after_a_pause_only_a_few_leave_at_once_and_the_rest_evenly(lane: Callab
     assert out == pytest.approx(60, abs=2)
 
 
-def test_what_a_dead_lane_had_out_counts_for_some_seconds_only(lane: Callable[[str, int], Shared]) -> None:
+def test_what_a_dead_lane_had_out_counts_for_some_seconds_only(lane: Callable[[str, int], SharedRateLimiter]) -> None:
     # given a lane that is granted all there is, and dies
     assert lane("dead", 10).ask(0, 0, [10], BEGIN)[0] == 1
     # then the others wait, but not for ever
     other = lane("other", 10)
-    assert other.ask(0, 0, [1], BEGIN + rate.SILENT_FOR) == (0, 1.0)
-    assert other.ask(0, 0, [1], BEGIN + rate.SILENT_FOR + 0.1)[0] == 1
+    assert other.ask(0, 0, [1], BEGIN + rate.HEARTBEAT_TIMEOUT) == (0, 1.0)
+    assert other.ask(0, 0, [1], BEGIN + rate.HEARTBEAT_TIMEOUT + 0.1)[0] == 1
     # and one that is only slow says so
     assert other.ask(10, 0, [], BEGIN + 30) == (0, 0.0)
     assert lane("third", 10).ask(0, 0, [1], BEGIN + 31)[0] == 0
 
 
-def test_an_answer_counts_for_a_second_and_those_who_wait_are_told_how_long(lane: Callable[[str, int], Shared]) -> None:
+def test_an_answer_counts_for_a_second_and_those_who_wait_are_told_how_long(
+    lane: Callable[[str, int], SharedRateLimiter],
+) -> None:
     one, other = lane("a", 10), lane("b", 10)
     assert one.ask(0, 0, [5, 5], BEGIN)[0] == 1, "evenly spaced"
     assert one.ask(5, 0, [5], BEGIN + 0.5)[0] == 1
@@ -140,7 +146,7 @@ def test_an_answer_counts_for_a_second_and_those_who_wait_are_told_how_long(lane
     assert other.ask(0, 0, [5, 5], BEGIN + 1.61)[0] == 1
 
 
-def test_a_clock_that_is_set_back_stops_nobody(lane: Callable[[str, int], Shared]) -> None:
+def test_a_clock_that_is_set_back_stops_nobody(lane: Callable[[str, int], SharedRateLimiter]) -> None:
     one = lane("a", 10)
     assert one.ask(0, 0, [5], BEGIN)[0] == 1
     one.ask(0, 5, [], BEGIN)
@@ -148,14 +154,14 @@ def test_a_clock_that_is_set_back_stops_nobody(lane: Callable[[str, int], Shared
     assert one.ask(0, 0, [5], BEGIN - 3598)[0] == 1
 
 
-def test_a_request_cut_before_the_rate_was_lowered_still_leaves(lane: Callable[[str, int], Shared]) -> None:
+def test_a_request_cut_before_the_rate_was_lowered_still_leaves(lane: Callable[[str, int], SharedRateLimiter]) -> None:
     one = lane("a", 5)
     assert one.ask(0, 0, [20], BEGIN)[0] == 1
     assert one.ask(20, 0, [20], BEGIN + 9)[0] == 0
 
 
 def test_alone_a_lane_keeps_to_its_share_from_the_second_second_on() -> None:
-    one = Alone(share=5, since=100.0)
+    one = LocalRateLimiter(share=5, since=100.0)
     assert one.ask(0, 3, [1], 100.4) == pytest.approx((0, 0.6))
     # what was answered less than a second ago counts, and what is out
     assert one.ask(1, 0, [1, 1], 101.0)[0] == 1
@@ -165,7 +171,7 @@ def test_alone_a_lane_keeps_to_its_share_from_the_second_second_on() -> None:
 
 
 def test_alone_a_request_larger_than_the_share_takes_the_time_of_several() -> None:
-    one = Alone(share=5, since=0.0)
+    one = LocalRateLimiter(share=5, since=0.0)
     assert one.ask(0, 0, [10, 10], 10.0)[0] == 1
     assert one.ask(0, 10, [10], 10.5) == pytest.approx((0, 2.0))
     assert one.ask(0, 0, [10], 12.5)[0] == 1

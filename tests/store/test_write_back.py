@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import News, Receipt
+from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.services import sending
 from smsapp.services.frozen import SMALL_BATCH
 from smsapp.store import freezing, ledger
 from smsapp.store.db import db, dialect, writing
-from smsapp.store.ledger import Answered
+from smsapp.store.ledger import MessageResult
 from smsapp.store.runs import Message
 from tests import builders
 from tests.engine import apply as take_receipts
@@ -49,12 +49,12 @@ def test_a_batch_of_a_run_that_was_frozen_a_moment_ago_is_written_back_without_r
     sending.open_run(run_id, clock.now)
     # and a batch of it, a receipt being quicker than one of its answers, and one message without any
     batch = claimed(campaign, clock, "one")
-    take_receipts(clock, Receipt(News.DELIVERED, refs(run_id)[1]))
-    answers = [Answered(seq, Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows[1:]]
+    take_receipts(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[1]))
+    answers = [MessageResult(seq, Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows[1:]]
     # when it is written back
     with writing() as session:
         before = _messages_read(session)
-        ledger.write_back(session, [ledger.gather(batch, answers)], 0)
+        ledger.write_back(session, [ledger.prepare_results(batch, answers)], 0)
         read = _messages_read(session) - before
     # then its messages are read a few times, and no others
     assert read <= 5 * len(batch.rows) < MANY
@@ -67,11 +67,11 @@ def test_messages_are_locked_by_number_whatever_became_of_them(
     # given a batch of two that are in doubt, which are stored first, and one before them that was accepted
     _campaign, run_id, batch = in_hands(3, clock, "one")
     ends = (Status.ACCEPTED, Status.UNCONFIRMED, Status.UNCONFIRMED)
-    answers = [Answered(seq, end, 1) for (seq, _phone, _params), end in zip(batch.rows, ends, strict=True)]
+    answers = [MessageResult(seq, end, 1) for (seq, _phone, _params), end in zip(batch.rows, ends, strict=True)]
 
     def store() -> None:
         with app.app_context(), writing() as session:
-            ledger.write_back(session, [ledger.gather(batch, answers)], 0)
+            ledger.write_back(session, [ledger.prepare_results(batch, answers)], 0)
 
     lane = Thread(target=store)
     if dialect() == "postgresql":  # SQLite has one writer at a time

@@ -10,13 +10,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from smsapp.channels.base import Callback, CallbackRefused, Channel, Misconfigured, Unreachable
+from smsapp.channels.base import AccountError, Callback, CallbackRefused, Channel, NotSent
 from smsapp.channels.http import HttpClient
 from smsapp.services import callback_addresses, callbacks, channels, clock, intake, receipts
 from smsapp.services.trail import Actor
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.settings import EXTENSION, settings
 from tests import builders
 from tests.fakes import FakeClock
@@ -138,7 +138,7 @@ def test_a_key_that_was_just_changed_is_believed_at_once(
 
 @pytest.mark.parametrize(
     ("trouble", "status"),
-    [(None, 200), (CallbackRefused(), 403), (Unreachable("connect"), 503), (Misconfigured("HTTP 404"), 503)],
+    [(None, 200), (CallbackRefused(), 403), (NotSent("connect"), 503), (AccountError("HTTP 404"), 503)],
 )
 def test_a_provider_may_have_to_be_asked_before_it_is_believed(
     trouble: Exception | None, status: int, http: FlaskClient, gateway: ChannelRow, monkeypatch: pytest.MonkeyPatch
@@ -150,8 +150,10 @@ def test_a_provider_may_have_to_be_asked_before_it_is_believed(
         if trouble:
             raise trouble
 
-    monkeypatch.setattr(channels.kinds()["gateway"], "asks_back", lambda _self, callback: callback.body != b"known")
-    monkeypatch.setattr(channels.kinds()["gateway"], "ask_back", ask)
+    monkeypatch.setattr(
+        channels.kinds()["gateway"], "needs_confirmation", lambda _self, callback: callback.body != b"known"
+    )
+    monkeypatch.setattr(channels.kinds()["gateway"], "confirm_callback", ask)
     assert http.post("/callbacks/tok-en", data=b"known").status_code == 200
     assert http.post("/callbacks/tok-en", data=b"new").status_code == status
     assert asked == [b"new"]
@@ -165,8 +167,8 @@ def test_a_provider_that_does_not_answer_keeps_nobody_waiting_for_long(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(callbacks, "ASK_SECONDS", 0.01)
-    monkeypatch.setattr(channels.kinds()["gateway"], "asks_back", lambda *_: True)
-    monkeypatch.setattr(channels.kinds()["gateway"], "ask_back", ask)
+    monkeypatch.setattr(channels.kinds()["gateway"], "needs_confirmation", lambda *_: True)
+    monkeypatch.setattr(channels.kinds()["gateway"], "confirm_callback", ask)
     assert http.post("/callbacks/tok-en", data=b"x").status_code == 503
     assert stored() == []
 
@@ -201,7 +203,7 @@ def test_a_channel_with_too_long_a_backlog_is_told_to_come_again_and_others_are_
     assert http.get("/callbacks/tok-en").status_code == 200, "a probe brings nothing"
     assert http.post("/callbacks/other", data=b"x").status_code == 200
     assert len(unread()) == 4
-    receipts.apply_news(clock.now())
+    receipts.apply_callbacks(clock.now())
     assert http.post("/callbacks/tok-en", data=b"x").status_code == 200
     # and so is one whose bodies are too long together
     monkeypatch.setattr(callbacks, "BACKLOG_BYTES", 1)
@@ -227,7 +229,7 @@ def test_an_old_address_is_taken_for_a_day_and_then_no_longer(
     moment.forward(hours=0.2)
     assert [http.post(f"/callbacks/{token}", data=b"x").status_code for token in ("tok-en", new)] == [404, 200]
     assert {row.channel_id for row in unread()} == {gateway.id}
-    line = current_session().query(Trail).filter_by(action="rotate_callback").one()
+    line = current_session().query(AuditEntry).filter_by(action="rotate_callback").one()
     assert (line.by, line.facts) == ("flask channels", {"name": gateway.name, "hours": 24})
 
 

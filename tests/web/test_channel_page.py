@@ -10,7 +10,7 @@ import redis
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from smsapp.domain.outcome import Check, Outcome
+from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import RunState
 from smsapp.services import calls, channels, clock
 from smsapp.services.calls import Call
@@ -34,7 +34,7 @@ def counted(row: ChannelRow, now: dt.datetime, **ago: float) -> None:
     with writing() as session:
         for counts in (
             {("ok", ""): 900, ("refused", "bad_number"): 60, ("refused", "unknown"): 1},
-            {("misconfigured", "balance"): 30, ("unreachable", "network"): 6, ("unclear", "network"): 3},
+            {("account_error", "balance"): 30, ("not_sent", "network"): 6, ("outcome_unknown", "network"): 3},
         ):
             store.add(session, row.id, counts, now - dt.timedelta(**ago))
 
@@ -89,7 +89,7 @@ def test_the_rate_in_use_is_unknown_without_redis(
     row: ChannelRow, client: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_channel_id: int) -> float:
-        raise rate.RateUnknown
+        raise rate.RateLimiterDown
 
     monkeypatch.setattr(rate, "in_use", away)
     ledgers.run(builders.campaign(status="sending", channel_id=row.id), state=RunState.SENDING)
@@ -120,7 +120,9 @@ def test_the_log_shows_what_happened_and_nothing_that_was_in_it(
 ) -> None:
     with writing() as session:
         for number in range(12):
-            call = Call("send", 0, 0.083, Check.REFUSED, 100, Outcome.BALANCE, f"{chr(65 + number)} 13800138000", 200)
+            call = Call(
+                "send", 0, 0.083, CallResult.REFUSED, 100, Outcome.BALANCE, f"{chr(65 + number)} 13800138000", 200
+            )
             calls.note(session, row.id, None, call, now)
     olga = client.as_("operator")
     page = olga.get(f"/channels/{row.id}")
@@ -184,7 +186,7 @@ def test_the_doctor_names_channels_whose_last_call_failed(
     counted(row, now, hours=1)
     assert "Channel 演练 last took a message at 2026-03-02 01:00 UTC." in runner.invoke(args=["doctor"]).output
     with writing() as session:
-        calls.note(session, row.id, None, Call("send", 0, 1, Check.MISCONFIGURED, 1, Outcome.BALANCE, "51"), now)
+        calls.note(session, row.id, None, Call("send", 0, 1, CallResult.ACCOUNT_ERROR, 1, Outcome.BALANCE, "51"), now)
     said = runner.invoke(args=["doctor"])
     assert said.exit_code == 1
-    assert "The last call through channel 演练 failed (misconfigured, balance, 51)" in said.output
+    assert "The last call through channel 演练 failed (account_error, balance, 51)" in said.output

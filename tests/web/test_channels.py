@@ -11,7 +11,7 @@ from flask import Flask
 from smsapp.services import channels, clock
 from smsapp.store.connections import Connection
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from tests import builders
 from tests.pages import Pages
 
@@ -166,7 +166,7 @@ def test_a_preset_fills_the_form_and_secrets_are_write_only(preset: str, app: Fl
     current_session().expire_all()
     assert channels.adapter(row.id).values["password"] == "topsecret"
     assert channels.adapter(row.id).values["sender"] == "10690001"
-    facts = [line.facts for line in current_session().query(Trail).filter_by(noun="channel", action="edit")]
+    facts = [line.facts for line in current_session().query(AuditEntry).filter_by(noun="channel", action="edit")]
     assert facts == [{"name": "网关", "changed": ["sender"]}]
 
 

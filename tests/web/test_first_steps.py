@@ -8,7 +8,7 @@ import gzip
 import pytest
 
 from smsapp.services import channels, clock
-from smsapp.services.trail import Actor, note
+from smsapp.services.trail import Actor, log_action
 from smsapp.store.db import current_session, writing
 from smsapp.store.replies import OptOut, Reply
 from smsapp.store.runs import Exclusion, Message
@@ -97,7 +97,7 @@ def test_the_audit_log_has_names_links_and_words(client: Pages) -> None:
     ada = client.as_("administrator", "zh_Hans")
     channel = builders.channel(name="演示通道")
     with writing() as session:
-        note(
+        log_action(
             session,
             Actor("administrator-0", ada.person_id),
             "edit",
@@ -106,7 +106,7 @@ def test_the_audit_log_has_names_links_and_words(client: Pages) -> None:
             clock.now(),
             name="演示通道",
         )
-        note(session, Actor("start"), "refuse", "sms_template", 7, clock.now(), by="link")
+        log_action(session, Actor("start"), "refuse", "sms_template", 7, clock.now(), by="link")
 
     page = ada.get("/trail")
 

@@ -10,7 +10,7 @@ from smsapp.store.db import db
 
 
 def test_everything_answers(app: Flask) -> None:
-    queue.timekeeper().tick()
+    queue.periodic_scheduler().tick()
     answer = app.test_client().get("/healthz")
     assert (answer.status_code, answer.json) == (
         200,

@@ -18,7 +18,7 @@ from smsapp.domain.optout import OptOutSource
 from smsapp.domain.segment import Condition, Group, Operator
 from smsapp.services import number_searches, opt_outs, replies
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.runs import Message
 from tests import builders, ledgers
 from tests.pages import Pages
@@ -212,7 +212,7 @@ def test_whole_numbers_are_searched_for_so_often_and_each_leaves_a_line(
     assert "一小时" in refused.said() or "一小时" in refused.get_text(" ")
     assert viewer.post("/contacts/", search="8000").rows()
     viewer.post("/campaigns/1/effect/search", 422, phone="13800138004")
-    lines = current_session().query(Trail).filter_by(action="search_number").order_by(Trail.id).all()
+    lines = current_session().query(AuditEntry).filter_by(action="search_number").order_by(AuditEntry.id).all()
     assert [line.facts["number"] for line in lines] == ["138****8000", "138****8001", "138****8002"]
     # and whoever may see numbers searches as before
     administrator = Pages(client.app).as_("administrator")
@@ -231,4 +231,4 @@ def test_lists_of_numbers_are_matched_so_often_a_day(client: Pages, monkeypatch:
     upload("一", "$phone")
     upload("二", "$phone", 422)
     upload("三", "xwho")
-    assert current_session().query(Trail).filter_by(action="upload_numbers").count() == 1
+    assert current_session().query(AuditEntry).filter_by(action="upload_numbers").count() == 1

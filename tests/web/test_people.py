@@ -12,10 +12,10 @@ from limits import parse
 
 from smsapp.domain.people import Role
 from smsapp.services import clock, people
-from smsapp.services.people import Sitting
-from smsapp.services.trail import Actor, note
+from smsapp.services.people import LoginSession
+from smsapp.services.trail import Actor, log_action
 from smsapp.store.db import db, writing
-from smsapp.store.people import EndedSession, Person, Trail
+from smsapp.store.people import AuditEntry, EndedSession, Person
 from smsapp.web import guard
 from tests.pages import Pages
 
@@ -28,7 +28,7 @@ def made(login: str = "olga", role: Role = Role.OPERATOR, password: str = PASSWO
 
 
 def actions() -> list[str]:
-    return [line.action for line in db.session.query(Trail).order_by(Trail.id)]
+    return [line.action for line in db.session.query(AuditEntry).order_by(AuditEntry.id)]
 
 
 def sign_in(client: Pages, login: str = "olga", password: str = PASSWORD, status: int = 200, url: str = "/sign-in"):
@@ -78,7 +78,7 @@ def test_a_wrong_password_and_an_unknown_login_get_the_same_answer(client: Pages
     assert wrong.select_one("#login")["value"] == "olga"
     assert wrong.select_one("#password").get("value", "") == ""
     # Both leave a line, or the time it takes would tell them apart; what was typed as an unknown login is not kept.
-    lines = db.session.query(Trail).filter_by(action="sign_in_failed").order_by(Trail.id)
+    lines = db.session.query(AuditEntry).filter_by(action="sign_in_failed").order_by(AuditEntry.id)
     assert [line.facts["login"] for line in lines] == ["olga", ""]
 
 
@@ -257,8 +257,8 @@ def test_a_session_ends_after_a_week_however_busy(client: Pages, monkeypatch: py
 def test_ended_sessions_are_forgotten_once_they_would_have_expired(client: Pages) -> None:
     person, now = made(), clock.now()
     for age in (8, 1):
-        people.sign_out(Sitting(f"s{age}", now - dt.timedelta(days=age)), Actor("olga", person.id), now)
-    people.sign_out(Sitting("s0", now), Actor("olga", person.id), now)
+        people.sign_out(LoginSession(f"s{age}", now - dt.timedelta(days=age)), Actor("olga", person.id), now)
+    people.sign_out(LoginSession("s0", now), Actor("olga", person.id), now)
     assert {row.session_id for row in db.session.query(EndedSession)} == {"s1", "s0"}
 
 
@@ -332,7 +332,7 @@ def test_the_details_of_the_trail_are_in_words(client: Pages) -> None:
     ]
     with writing() as session:
         for one in facts:
-            note(session, by, "edit", "campaign", 1, clock.now(), **one)
+            log_action(session, by, "edit", "campaign", 1, clock.now(), **one)
     assert set(ada.get("/trail").texts(".trail-facts > span")) >= {
         "Name Spring",
         "Next send 2 Mar 2026 10:00",

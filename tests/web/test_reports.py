@@ -9,14 +9,14 @@ import io
 import pytest
 from flask import Flask
 
-from smsapp.domain.campaign import Left
+from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS
 from smsapp.domain.run import RunState
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.runs import Message
 from tests import builders, ledgers
 from tests.pages import Page, Pages
@@ -48,7 +48,7 @@ def test_the_four_numbers_lead_to_exactly_the_people_they_count(client: Pages) -
 
     assert [number_at(page, f"#number-{name}") for name in ("target", "effective", "accepted", "delivered")] == [
         TARGET,
-        TARGET - ledgers.EVERY_LEFT[Left.NO_NUMBER] - ledgers.EVERY_LEFT[Left.INVALID_NUMBER],
+        TARGET - ledgers.EVERY_LEFT[ExclusionReason.NO_NUMBER] - ledgers.EVERY_LEFT[ExclusionReason.INVALID_NUMBER],
         22,
         12,
     ]
@@ -75,7 +75,7 @@ def test_every_column_of_the_funnel_adds_up_by_eye(client: Pages) -> None:
 @pytest.mark.parametrize("name", sorted(GROUPS))
 def test_each_group_can_be_looked_at(client: Pages, name: str) -> None:
     campaign = ledgers.campaign()
-    ledgers.run(campaign, left={Left.NO_NUMBER: 2})
+    ledgers.run(campaign, left={ExclusionReason.NO_NUMBER: 2})
 
     page = client.as_("viewer").get(f"/campaigns/{campaign.id}/effect", group=name)
 
@@ -88,18 +88,20 @@ def test_people_can_be_narrowed_to_one_reason(client: Pages) -> None:
     viewer = client.as_("viewer", "en")
 
     failed = viewer.get(f"/campaigns/{campaign.id}/effect", group="undelivered", reason=Outcome.SWITCHED_OFF)
-    left = viewer.get(f"/campaigns/{campaign.id}/effect", group="left_out", reason=Left.OPTED_OUT)
+    left = viewer.get(f"/campaigns/{campaign.id}/effect", group="left_out", reason=ExclusionReason.OPTED_OUT)
 
     assert len(failed.select("#people tbody tr")) == 3
     assert "Phone off or out of reach" in failed.texts("#people tbody tr")[0]
-    assert len(left.select("#people tbody tr")) == ledgers.EVERY_LEFT[Left.OPTED_OUT]
+    assert len(left.select("#people tbody tr")) == ledgers.EVERY_LEFT[ExclusionReason.OPTED_OUT]
 
 
 def test_a_reason_of_the_group_before_does_not_empty_the_next_one(client: Pages) -> None:
     campaign = ledgers.campaign()
     ledgers.run(campaign)
 
-    page = client.as_("viewer").get(f"/campaigns/{campaign.id}/effect", group="refused", reason=Left.OPTED_OUT)
+    page = client.as_("viewer").get(
+        f"/campaigns/{campaign.id}/effect", group="refused", reason=ExclusionReason.OPTED_OUT
+    )
 
     assert len(page.select("#people tbody tr")) == 2
 
@@ -269,7 +271,7 @@ def test_an_export_has_everybody_masked_for_an_operator_and_leaves_a_line(client
     assert rows[1][:4] == [rows[1][0], f"138****{number[-4:]}", "Delivered", ""]
     assert rows[1][0] == f"m-138****{number[-4:]}"
     assert number[3:] not in text
-    assert [line.action for line in current_session().query(Trail)] == ["export"]
+    assert [line.action for line in current_session().query(AuditEntry)] == ["export"]
 
 
 @pytest.mark.parametrize(("role", "masked"), [("operator", True), ("administrator", False)])

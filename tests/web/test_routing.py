@@ -113,7 +113,7 @@ def test_an_operator_moves_a_held_run_and_the_page_says_so(olga: Pages, world: W
         "zone": "Asia/Shanghai",
     }
     lots = [(Status.DELIVERED, "", "", 2), (Status.QUEUED, "", "", 3)]
-    held = {"state": RunState.HELD, "hold_reason": "unreachable", "stays": "template_withdrawn"}
+    held = {"state": RunState.HELD, "hold_reason": "unreachable", "pinned": "template_withdrawn"}
     made = ledgers.run(campaign, lots, {}, template=frozen, **held)
     before = olga.get(f"/campaigns/{campaign.id}/effect")
 

@@ -8,7 +8,7 @@ from smsapp.domain.message import Status
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.people import Trail
+from smsapp.store.people import AuditEntry
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import ledgers
@@ -30,7 +30,7 @@ def test_an_operator_pauses_a_run_and_lets_it_go_on(client: Pages) -> None:
     assert paused.select("form[action$=resume]")
     assert "It goes on" in going.said()
     assert current_session().get_one(Run, made.id, populate_existing=True).state == RunState.SENDING
-    assert [line.action for line in current_session().query(Trail).order_by(Trail.id)] == ["pause", "resume"]
+    assert [line.action for line in current_session().query(AuditEntry).order_by(AuditEntry.id)] == ["pause", "resume"]
 
 
 def test_ending_says_first_what_it_cannot_take_back(client: Pages) -> None:

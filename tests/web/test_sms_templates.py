@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from smsapp.channels.base import Misconfigured
+from smsapp.channels.base import AccountError
 from smsapp.channels.simulator import Simulator
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
@@ -191,7 +191,7 @@ def test_a_sync_says_what_changed_and_the_page_shows_when_it_was(client):
 
 def test_a_sync_that_fails_is_told_and_stays_on_the_page(client, monkeypatch):
     async def fails(self, http):
-        raise Misconfigured("AuthFailure", outcome=Outcome.CREDENTIALS)
+        raise AccountError("AuthFailure", outcome=Outcome.CREDENTIALS)
 
     monkeypatch.setattr(Simulator, "list_templates", fails)
     builders.channel(name="模拟", settings={"templates": LISTED})

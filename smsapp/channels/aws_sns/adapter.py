@@ -17,11 +17,21 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, LIMITS, RECEIPT, TIMEOUT, in_flight
-from smsapp.channels._verdicts import CODE_LENGTH, Messages, hand_over, refusal, trouble
+from smsapp.channels._settings import ACCOUNT, LIMITS, RECEIPT, TIMEOUT, max_concurrency
+from smsapp.channels._verdicts import CODE_LENGTH, Messages, as_error, call_error, submit_bisecting
 from smsapp.channels.aws_sns.codes import EVENTS, REASONS, element, verdict
-from smsapp.channels.aws_sns.notifications import CONFIRMATION, GOODBYE, NOTIFICATION, TOPIC, Notary, host
-from smsapp.channels.base import Answer, Callback, Channel, News, Receipt, Reply, Submission, TemplateFacts, is_address
+from smsapp.channels.aws_sns.notifications import CONFIRMATION, NOTIFICATION, POLLRDHUP, TOPIC, Notary, host
+from smsapp.channels.base import (
+    Callback,
+    Channel,
+    Receipt,
+    ReceiptStatus,
+    Reply,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
+    is_address,
+)
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import retry_after
 from smsapp.domain.errors import Problem
@@ -90,7 +100,7 @@ class AwsSns(Channel):
             section=LIMITS,
             whole=False,
         ),
-        in_flight("20"),
+        max_concurrency("20"),
         TIMEOUT,
     )
 
@@ -109,7 +119,7 @@ class AwsSns(Channel):
             "AWS.SNS.SMS.MaxPrice": values["max_price"],
         }
         self._timeout = values.number("timeout")
-        self.in_flight = values.whole("in_flight")
+        self.max_concurrency = values.whole("max_concurrency")
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
@@ -126,15 +136,15 @@ class AwsSns(Channel):
 
     # Sending
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over one message."""
 
-        async def request(messages: Messages) -> list[Answer]:
+        async def request(messages: Messages) -> list[SubmitResult]:
             return [await self._send(submission.template, messages, http)]
 
-        return await hand_over([[message] for message in submission.messages], request)
+        return await submit_bisecting([[message] for message in submission.messages], request)
 
-    async def _send(self, template: TemplateFacts, messages: Messages, http: HttpClient) -> Answer:
+    async def _send(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> SubmitResult:
         form = {"Action": "Publish", "PhoneNumber": messages[0].phone, "Message": messages[0].text}
         kind = "Promotional" if template.marketing else "Transactional"
         attributes = {"AWS.SNS.SMS.SMSType": kind} | self._attributes
@@ -146,9 +156,9 @@ class AwsSns(Channel):
         answer = await self._call(form, http)
         sid = element(answer, "MessageId")[:CODE_LENGTH]
         if answer.status < 300 and sid:
-            return Answer(True, sid)
+            return SubmitResult(True, sid)
         code = element(answer, "Code")
-        raise refusal(code or f"HTTP {answer.status}", verdict(code, answer), template, messages, retry_after(answer))
+        raise as_error(code or f"HTTP {answer.status}", verdict(code, answer), template, messages, retry_after(answer))
 
     async def _call(self, form: Mapping[str, str], http: HttpClient) -> HttpAnswer:
         """Return the answer to one signed call."""
@@ -162,15 +172,15 @@ class AwsSns(Channel):
         answer = await self._call({"Action": "GetSMSAttributes", "attributes.member.1": "MonthlySpendLimit"}, http)
         if answer.status >= 300 or "<GetSMSAttributesResult" not in answer.text():
             code = element(answer, "Code")
-            raise trouble(code or f"HTTP {answer.status}", verdict(code, answer), retry_after(answer))
+            raise call_error(code or f"HTTP {answer.status}", verdict(code, answer), retry_after(answer))
         return _l("The provider accepts the access key.")
 
     # News
 
-    def asks_back(self, callback: Callback) -> bool:
+    def needs_confirmation(self, callback: Callback) -> bool:
         return self._notary.wants_to_ask(callback.body)
 
-    async def ask_back(self, callback: Callback, http: HttpClient) -> None:
+    async def confirm_callback(self, callback: Callback, http: HttpClient) -> None:
         await self._notary.ask(callback.body, http)
 
     def verify_callback(self, callback: Callback) -> None:
@@ -180,7 +190,7 @@ class AwsSns(Channel):
         """Return the receipt or the reply in a notification; confirmations say nothing."""
         found = json.loads(callback.body)
         kind = found.get("Type") if isinstance(found, dict) else None
-        if kind in {CONFIRMATION, GOODBYE}:
+        if kind in {CONFIRMATION, POLLRDHUP}:
             return []
         if kind != NOTIFICATION:
             raise ValueError("not a notification")
@@ -206,11 +216,11 @@ def _logged(message: Mapping[str, Any]) -> Receipt:
     sid, said = str(notification["messageId"]), str(delivery.get("providerResponse") or "").strip()
     status = message.get("status")
     if status == "SUCCESS":
-        return Receipt(News.DELIVERED, provider_ref=sid)
+        return Receipt(ReceiptStatus.DELIVERED, provider_ref=sid)
     if status != "FAILURE":
         raise ValueError("a log entry without a status")
     outcome = REASONS.get(said.rstrip(".")) or (Outcome.OPTED_OUT if "opted out" in said else Outcome.UNKNOWN)
-    return Receipt(News.UNDELIVERED, provider_ref=sid, outcome=outcome, code=mask_inside(said)[:CODE_LENGTH])
+    return Receipt(ReceiptStatus.UNDELIVERED, provider_ref=sid, outcome=outcome, code=mask_inside(said)[:CODE_LENGTH])
 
 
 def _reported(message: Mapping[str, Any]) -> list[Receipt]:
@@ -220,11 +230,11 @@ def _reported(message: Mapping[str, Any]) -> list[Receipt]:
         return []
     if not sid:
         raise ValueError("an event that names no message")
-    meaning = EVENTS.get(code, Outcome.UNKNOWN if message.get("isFinal") is True else News.ACCEPTED)
+    meaning = EVENTS.get(code, Outcome.UNKNOWN if message.get("isFinal") is True else ReceiptStatus.ACCEPTED)
     if isinstance(meaning, Outcome):
-        return [Receipt(News.UNDELIVERED, provider_ref=sid, outcome=meaning, code=code)]
+        return [Receipt(ReceiptStatus.UNDELIVERED, provider_ref=sid, outcome=meaning, code=code)]
     if code == "TEXT_SUCCESSFUL" and message.get("isFinal") is False:
-        meaning = News.ACCEPTED
+        meaning = ReceiptStatus.ACCEPTED
     return [Receipt(meaning, provider_ref=sid, code=code)]
 
 

@@ -6,61 +6,69 @@ import re
 from html import unescape
 from typing import TYPE_CHECKING
 
-from smsapp.channels._verdicts import IN_DOUBT, SLOWER, Verdict, account, judged_alone, number, words
-from smsapp.channels.base import News
+from smsapp.channels._verdicts import (
+    IN_DOUBT,
+    SLOWER,
+    ErrorMeaning,
+    account_error,
+    classify_single,
+    recipient_error,
+    text_error,
+)
+from smsapp.channels.base import ReceiptStatus
 from smsapp.domain.outcome import Outcome
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer
 
-VERDICTS: dict[str, Verdict] = {
+ERROR_CODES: dict[str, ErrorMeaning] = {
     "Throttled": SLOWER,
     "ThrottledException": SLOWER,
     "Throttling": SLOWER,
     "ThrottlingException": SLOWER,
     "KMSThrottling": SLOWER,
     "RequestLimitExceeded": SLOWER,
-    "OptedOut": number(Outcome.OPTED_OUT),
-    "AuthorizationError": account(Outcome.CREDENTIALS),
-    "AuthorizationErrorException": account(Outcome.CREDENTIALS),
-    "AccessDenied": account(Outcome.CREDENTIALS),
-    "AccessDeniedException": account(Outcome.CREDENTIALS),
-    "InvalidClientTokenId": account(Outcome.CREDENTIALS),
-    "UnrecognizedClientException": account(Outcome.CREDENTIALS),
-    "SignatureDoesNotMatch": account(Outcome.CREDENTIALS),
-    "IncompleteSignature": account(Outcome.CREDENTIALS),
-    "MissingAuthenticationToken": account(Outcome.CREDENTIALS),
-    "InvalidSecurity": account(Outcome.CREDENTIALS),
-    "NotAuthorized": account(Outcome.CREDENTIALS),
-    "OptInRequired": account(Outcome.CREDENTIALS),
-    "ExpiredToken": account(Outcome.CREDENTIALS),
-    "UserError": account(Outcome.OUR_FAULT),
-    "RequestExpired": account(Outcome.OUR_FAULT),
-    "InvalidAction": account(Outcome.OUR_FAULT),
-    "InvalidParameterCombination": account(Outcome.OUR_FAULT),
-    "InvalidQueryParameter": account(Outcome.OUR_FAULT),
-    "MalformedQueryString": account(Outcome.OUR_FAULT),
-    "MissingAction": account(Outcome.OUR_FAULT),
-    "MissingParameter": account(Outcome.OUR_FAULT),
-    "NotFound": account(Outcome.OUR_FAULT),
+    "OptedOut": recipient_error(Outcome.OPTED_OUT),
+    "AuthorizationError": account_error(Outcome.CREDENTIALS),
+    "AuthorizationErrorException": account_error(Outcome.CREDENTIALS),
+    "AccessDenied": account_error(Outcome.CREDENTIALS),
+    "AccessDeniedException": account_error(Outcome.CREDENTIALS),
+    "InvalidClientTokenId": account_error(Outcome.CREDENTIALS),
+    "UnrecognizedClientException": account_error(Outcome.CREDENTIALS),
+    "SignatureDoesNotMatch": account_error(Outcome.CREDENTIALS),
+    "IncompleteSignature": account_error(Outcome.CREDENTIALS),
+    "MissingAuthenticationToken": account_error(Outcome.CREDENTIALS),
+    "InvalidSecurity": account_error(Outcome.CREDENTIALS),
+    "NotAuthorized": account_error(Outcome.CREDENTIALS),
+    "OptInRequired": account_error(Outcome.CREDENTIALS),
+    "ExpiredToken": account_error(Outcome.CREDENTIALS),
+    "UserError": account_error(Outcome.OUR_FAULT),
+    "RequestExpired": account_error(Outcome.OUR_FAULT),
+    "InvalidAction": account_error(Outcome.OUR_FAULT),
+    "InvalidParameterCombination": account_error(Outcome.OUR_FAULT),
+    "InvalidQueryParameter": account_error(Outcome.OUR_FAULT),
+    "MalformedQueryString": account_error(Outcome.OUR_FAULT),
+    "MissingAction": account_error(Outcome.OUR_FAULT),
+    "MissingParameter": account_error(Outcome.OUR_FAULT),
+    "NotFound": account_error(Outcome.OUR_FAULT),
     "InternalError": IN_DOUBT,
     "InternalFailure": IN_DOUBT,
     "ServiceUnavailable": IN_DOUBT,
 }
 PARAMETER = frozenset({"InvalidParameter", "InvalidParameterValue", "ValidationError", "ValidationException"})
-PARAMETERS: tuple[tuple[str, Verdict], ...] = (
+PARAMETERS: tuple[tuple[str, ErrorMeaning], ...] = (
     # what a code for any wrong parameter is about, by its explanation; the first that fits counts
-    ("opted out", number(Outcome.OPTED_OUT)),
-    ("SenderI", account(Outcome.SIGNATURE_REFUSED)),
-    ("rigination", account(Outcome.SIGNATURE_REFUSED)),
-    ("AWS.", account(Outcome.OUR_FAULT)),
-    ("PhoneNumber", number(Outcome.BAD_NUMBER)),
-    ("E164", number(Outcome.BAD_NUMBER)),
-    ("SMS message", words(Outcome.CONTENT_REFUSED)),
-    ("Message too long", words(Outcome.CONTENT_REFUSED)),
-    ("Empty message", words(Outcome.CONTENT_REFUSED)),
-    ("Message Reason", words(Outcome.CONTENT_REFUSED)),
-    ("", account(Outcome.OUR_FAULT)),
+    ("opted out", recipient_error(Outcome.OPTED_OUT)),
+    ("SenderI", account_error(Outcome.SIGNATURE_REFUSED)),
+    ("rigination", account_error(Outcome.SIGNATURE_REFUSED)),
+    ("AWS.", account_error(Outcome.OUR_FAULT)),
+    ("PhoneNumber", recipient_error(Outcome.BAD_NUMBER)),
+    ("E164", recipient_error(Outcome.BAD_NUMBER)),
+    ("SMS message", text_error(Outcome.CONTENT_REFUSED)),
+    ("Message too long", text_error(Outcome.CONTENT_REFUSED)),
+    ("Empty message", text_error(Outcome.CONTENT_REFUSED)),
+    ("Message Reason", text_error(Outcome.CONTENT_REFUSED)),
+    ("", account_error(Outcome.OUR_FAULT)),
 )
 
 REASONS: dict[str, Outcome] = {
@@ -82,14 +90,14 @@ REASONS: dict[str, Outcome] = {
     "Rate exceeded": Outcome.THROTTLED,
     "Unknown error attempting to reach phone": Outcome.PROVIDER_FAULT,
 }
-EVENTS: dict[str, News | Outcome] = {
+EVENTS: dict[str, ReceiptStatus | Outcome] = {
     # event types of AWS End User Messaging
-    "TEXT_QUEUED": News.ACCEPTED,
-    "TEXT_PENDING": News.ACCEPTED,
-    "TEXT_SENT": News.ACCEPTED,
-    "TEXT_UNKNOWN": News.ACCEPTED,
-    "TEXT_SUCCESSFUL": News.DELIVERED,
-    "TEXT_DELIVERED": News.DELIVERED,
+    "TEXT_QUEUED": ReceiptStatus.ACCEPTED,
+    "TEXT_PENDING": ReceiptStatus.ACCEPTED,
+    "TEXT_SENT": ReceiptStatus.ACCEPTED,
+    "TEXT_UNKNOWN": ReceiptStatus.ACCEPTED,
+    "TEXT_SUCCESSFUL": ReceiptStatus.DELIVERED,
+    "TEXT_DELIVERED": ReceiptStatus.DELIVERED,
     "TEXT_BLOCKED": Outcome.BLOCKED_BY_CARRIER,
     "TEXT_CARRIER_BLOCKED": Outcome.BLOCKED_BY_CARRIER,
     "TEXT_PROTECT_BLOCKED": Outcome.BLOCKED_BY_CARRIER,
@@ -108,9 +116,9 @@ def element(answer: HttpAnswer, name: str) -> str:
     return unescape(found[1]).strip() if found else ""
 
 
-def verdict(code: str, answer: HttpAnswer) -> Verdict:
+def verdict(code: str, answer: HttpAnswer) -> ErrorMeaning:
     """Return what the code of an answer means for its message."""
     if code in PARAMETER:
         told = element(answer, "Message")
         return next(meant for sign, meant in PARAMETERS if sign in told)
-    return judged_alone(code, answer, VERDICTS)
+    return classify_single(code, answer, ERROR_CODES)

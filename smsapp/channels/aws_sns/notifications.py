@@ -22,18 +22,18 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from smsapp.channels._verdicts import unreadable
-from smsapp.channels.base import CallbackRefused, Unreachable
+from smsapp.channels.base import CallbackRefused, NotSent
 from smsapp.channels.http import raise_for_status
 from smsapp.domain.outcome import Outcome
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
 
-NOTIFICATION, CONFIRMATION, GOODBYE = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
+NOTIFICATION, CONFIRMATION, POLLRDHUP = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
 SIGNED: dict[str, tuple[str, ...]] = {
     NOTIFICATION: ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
     CONFIRMATION: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
-    GOODBYE: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    POLLRDHUP: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 }
 HASHES: dict[str, hashes.HashAlgorithm] = {
     "1": hashes.SHA1(),  # noqa: S303 - what version 1 is
@@ -108,7 +108,7 @@ class Notary:
         """Fetch the certificate if it is new; confirm a subscription that is signed with it."""
         envelope = self.read(body)
         if self.monotonic() < self._silent_until or not self._asking.acquire(blocking=False):
-            raise Unreachable("asked_already", outcome=Outcome.NETWORK)
+            raise NotSent("asked_already", outcome=Outcome.NETWORK)
         try:
             if envelope["SigningCertURL"] not in self._keys:
                 await self._learn(envelope, http)

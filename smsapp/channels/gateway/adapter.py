@@ -17,18 +17,18 @@ from smsapp.channels._numbers import as_written, e164
 from smsapp.channels._setting import Values
 from smsapp.channels._settings import PLAIN_HTTP
 from smsapp.channels.base import (
+    AccountError,
     Acknowledgement,
-    Answer,
     Balance,
     Callback,
     Channel,
-    Misconfigured,
-    News,
+    OutcomeUnknown,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
+    SubmitRequest,
+    SubmitResult,
     Throttled,
-    Unclear,
     is_address,
 )
 from smsapp.channels.base import msgid as _l
@@ -129,13 +129,13 @@ class Gateway(Channel):
         self._timeout = values.number("timeout")
         self._plain_http = values.flag("plain_http")
         self._news = {
-            **dict.fromkeys(words(values["waiting_values"]), News.ACCEPTED),
-            **dict.fromkeys(words(values["undelivered_values"]), News.UNDELIVERED),
-            **dict.fromkeys(words(values["delivered_values"]), News.DELIVERED),
+            **dict.fromkeys(words(values["waiting_values"]), ReceiptStatus.ACCEPTED),
+            **dict.fromkeys(words(values["undelivered_values"]), ReceiptStatus.UNDELIVERED),
+            **dict.fromkeys(words(values["delivered_values"]), ReceiptStatus.DELIVERED),
         }
         self._outcomes = dict(_outcome(line) for line in lines(values["receipt_outcomes"]))
         self._receipt = values
-        self.in_flight = values.whole("in_flight")
+        self.max_concurrency = values.whole("max_concurrency")
         self.per_request = values.whole("per_request")
         self.equal_texts_only = self.per_request > 1
         self.receipts_by_provider_ref = self.per_request > 1 or not values["receipt_ref"]
@@ -150,7 +150,7 @@ class Gateway(Channel):
             found.append(("Authorization", "Basic " + base64.b64encode(pair).decode()))
         return [(name, Template(value, for_header, self._charset, fixed)) for name, value in found]
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Make one request; everything it carries gets the same answer, because the gateway gives only one."""
         values = self._values(submission)
         answer = await http.request(
@@ -164,10 +164,10 @@ class Gateway(Channel):
         found = self._read_answer(answer)
         if found.accepted and self.per_request > 1 and self._receipt["receipt_ref"]:
             # The receipts of all its numbers bring back the one reference this request was sent with.
-            found = Answer(True, submission.messages[0].ref)
+            found = SubmitResult(True, submission.messages[0].ref)
         return [found] * len(submission.messages)
 
-    def _values(self, submission: Submission) -> dict[str, str]:
+    def _values(self, submission: SubmitRequest) -> dict[str, str]:
         first = submission.messages[0]
         template = submission.template
         values = {
@@ -199,7 +199,7 @@ class Gateway(Channel):
     def _number(self, phone: str) -> str:
         return as_written(phone, self._number_format, self.country)
 
-    def _read_answer(self, answer: HttpAnswer) -> Answer:
+    def _read_answer(self, answer: HttpAnswer) -> SubmitResult:
         body = Body(answer)
         code = self._code.find(body) if self._code else None
         shown = (code or f"HTTP {body.status}")[:CODE_LENGTH]
@@ -209,34 +209,34 @@ class Gateway(Channel):
         if rule.verdict == "accepted":
             return self._taken(body)
         if rule.verdict == "refused":
-            return Answer(False, outcome=rule.outcome or Outcome.UNKNOWN, code=shown)
+            return SubmitResult(False, outcome=rule.outcome or Outcome.UNKNOWN, code=shown)
         if rule.verdict == "throttled":
             raise Throttled(shown, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
         if rule.verdict == "misconfigured":
-            raise Misconfigured(shown, outcome=rule.outcome or Outcome.CREDENTIALS)
-        raise Unclear(shown, outcome=rule.outcome or Outcome.UNKNOWN)
+            raise AccountError(shown, outcome=rule.outcome or Outcome.CREDENTIALS)
+        raise OutcomeUnknown(shown, outcome=rule.outcome or Outcome.UNKNOWN)
 
-    def _unruled(self, answer: HttpAnswer, body: Body, code: str | None, shown: str) -> Answer:
+    def _unruled(self, answer: HttpAnswer, body: Body, code: str | None, shown: str) -> SubmitResult:
         """Read an answer no rule speaks of: the meaning of HTTP's own words."""
         if body.status == 429:
             raise Throttled(shown, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
         if body.status in STATUSES or 300 <= body.status < 400:
-            raise Misconfigured(shown, outcome=STATUSES.get(body.status, Outcome.OUR_FAULT))
+            raise AccountError(shown, outcome=STATUSES.get(body.status, Outcome.OUR_FAULT))
         if body.status >= 500:
-            raise Unclear(shown, outcome=Outcome.PROVIDER_FAULT)
+            raise OutcomeUnknown(shown, outcome=Outcome.PROVIDER_FAULT)
         if body.status >= 400:
-            return Answer(False, outcome=Outcome.UNKNOWN, code=shown)
+            return SubmitResult(False, outcome=Outcome.UNKNOWN, code=shown)
         if self._accepted is None:
             return self._taken(body)
         found = self._accepted.find(body)
         if found is None:
-            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
         if self._accepted_values and found not in self._accepted_values:
-            return Answer(False, outcome=Outcome.UNKNOWN, code=(code or found)[:CODE_LENGTH])
+            return SubmitResult(False, outcome=Outcome.UNKNOWN, code=(code or found)[:CODE_LENGTH])
         return self._taken(body)
 
-    def _taken(self, body: Body) -> Answer:
-        return Answer(True, ((self._id.find(body) if self._id else None) or "")[:CODE_LENGTH])
+    def _taken(self, body: Body) -> SubmitResult:
+        return SubmitResult(True, ((self._id.find(body) if self._id else None) or "")[:CODE_LENGTH])
 
     @property
     def can_check(self) -> bool:
@@ -253,7 +253,7 @@ class Gateway(Channel):
             return found[:CODE_LENGTH]
         self._read_answer(answer)
         if self._check_where is not None or answer.status >= 400:
-            raise Misconfigured(f"HTTP {answer.status}", outcome=Outcome.CREDENTIALS)
+            raise AccountError(f"HTTP {answer.status}", outcome=Outcome.CREDENTIALS)
         return f"HTTP {answer.status}"
 
     async def _checked(self, http: HttpClient) -> HttpAnswer:
@@ -271,7 +271,7 @@ class Gateway(Channel):
         found = self._balance.find(Body(answer)) if self._balance else None
         if found is None:
             self._read_answer(answer)
-            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
         try:
             left = Decimal(found)
         except InvalidOperation:
@@ -313,13 +313,13 @@ class Gateway(Channel):
         if not status or not (ref or provider_ref):
             raise ValueError("no status, or nothing that names a message")
         # A status nobody described proves neither: the message goes on waiting, the word is kept.
-        news = self._news.get(status, News.ACCEPTED)
+        news = self._news.get(status, ReceiptStatus.ACCEPTED)
         code = value("receipt_code") or status
         known: Outcome | None = None
         if self._receipt["receipt_code_form"] == "smsc":
             code, known = smsc_code(code)
         outcome = None
-        if news is News.UNDELIVERED:
+        if news is ReceiptStatus.UNDELIVERED:
             outcome = self._outcomes.get(code) or self._outcomes.get(status) or known or Outcome.UNKNOWN
         if self.per_request > 1 and ref:
             ref, provider_ref = "", ref

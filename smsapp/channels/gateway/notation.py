@@ -163,7 +163,7 @@ def as_text(value: Any) -> str | None:
     return None
 
 
-VERDICTS = ("accepted", "refused", "throttled", "misconfigured", "unclear")
+RULE_RESULTS = ("accepted", "refused", "throttled", "misconfigured", "unclear")
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,14 @@ class Rule:
         left, equals, right = line.rpartition("=")
         found = RULE.fullmatch(left.strip())
         words = right.split()
-        if not equals or found is None or not left.strip() or not words or len(words) > 2 or words[0] not in VERDICTS:
+        if (
+            not equals
+            or found is None
+            or not left.strip()
+            or not words
+            or len(words) > 2
+            or words[0] not in RULE_RESULTS
+        ):
             raise ValueError(line)
         outcome = Outcome(words[1]) if len(words) == 2 else None
         pattern = found["pattern"]

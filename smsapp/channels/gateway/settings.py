@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, LIMITS, PLAIN_HTTP, RECEIPT, TIMEOUT, in_flight, per_request
-from smsapp.channels.base import Note
+from smsapp.channels._settings import ACCOUNT, LIMITS, PLAIN_HTTP, RECEIPT, TIMEOUT, max_concurrency, per_request
+from smsapp.channels.base import GuideLine
 from smsapp.channels.base import msgid as _l
 
 REQUEST, ANSWER = _l("Request"), _l("Answer")
@@ -174,20 +174,20 @@ SETTINGS = (
     _text("callback_answer", _l("What we answer to a receipt"), RECEIPT, default="OK"),
     per_request("1"),
     _text("separator", _l("Separator between numbers"), LIMITS, default=","),
-    in_flight("50"),
+    max_concurrency("50"),
     TIMEOUT,
     PLAIN_HTTP,
 )
 
 GUIDE = (
-    Note("{to}", _l("the number, or the numbers of the request")),
-    Note("{text}", _l("the whole text with its signature")),
-    Note("{unsigned_text}", _l("the text without its signature")),
-    Note("{text_hex}", _l("the whole text as hexadecimal UTF-16")),
-    Note("{signature}", _l("the signature without brackets")),
-    Note("{template_code}", _l("the template's code at the provider")),
-    Note("{ref}", _l("our reference of the message, which receipts bring back")),
-    Note("{callback_url}", _l("the address of this channel for callbacks")),
-    Note("{receipt_url}", _l("the receipt address below, filled in")),
-    Note("{username} {password} {token} {sender}", _l("the account's settings")),
+    GuideLine("{to}", _l("the number, or the numbers of the request")),
+    GuideLine("{text}", _l("the whole text with its signature")),
+    GuideLine("{unsigned_text}", _l("the text without its signature")),
+    GuideLine("{text_hex}", _l("the whole text as hexadecimal UTF-16")),
+    GuideLine("{signature}", _l("the signature without brackets")),
+    GuideLine("{template_code}", _l("the template's code at the provider")),
+    GuideLine("{ref}", _l("our reference of the message, which receipts bring back")),
+    GuideLine("{callback_url}", _l("the address of this channel for callbacks")),
+    GuideLine("{receipt_url}", _l("the receipt address below, filled in")),
+    GuideLine("{username} {password} {token} {sender}", _l("the account's settings")),
 )

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from smsapp.channels._numbers import as_written, e164
-from smsapp.channels._verdicts import About, refusal
 from smsapp.channels._verdicts import Refused as PieceRefused
+from smsapp.channels._verdicts import Scope, as_error
 from smsapp.channels.base import (
-    Answer,
+    AccountError,
     Callback,
     CallbackRefused,
     Channel,
     ChannelError,
-    Keep,
-    Misconfigured,
-    Outgoing,
+    NotSent,
+    OutboundMessage,
     Receipt,
     Reply,
-    Submission,
-    TemplateFacts,
-    Unreachable,
+    StoreCallbacks,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.smpp import receipts
@@ -84,7 +84,7 @@ class Smpp(Channel):
         self._window = values.whole("window")
         self._connections = values.whole("connections")
         self._timeout = values.number("timeout")
-        self.in_flight = self._window * self._connections
+        self.max_concurrency = self._window * self._connections
         hours = values.whole("validity")
         self._receipt = values.whole("receipt")
         envelope = Envelope(
@@ -111,7 +111,7 @@ class Smpp(Channel):
     def is_connected(self) -> bool:
         return bool(self._sessions)
 
-    async def hold(self, http: HttpClient, keep: Keep) -> None:
+    async def hold(self, http: HttpClient, keep: StoreCallbacks) -> None:
         """Keep the connections up until cancelled; then say goodbye on each."""
 
         async def keep_raw(raw: Sequence[bytes]) -> None:
@@ -155,7 +155,7 @@ class Smpp(Channel):
         self._up.set()
         try:
             await session.ended.wait()
-            self.trouble = Unreachable("closed", outcome=Outcome.NETWORK)
+            self.trouble = NotSent("closed", outcome=Outcome.NETWORK)
         finally:
             self._sessions.remove(session)
             if not self._sessions:
@@ -163,7 +163,7 @@ class Smpp(Channel):
             await session.unbind()
 
     async def _bound(self, http: HttpClient, command: Command, keep: Callable[[Sequence[bytes]], Any]) -> Session:
-        """Return a session the provider has let in; raises Unreachable or Misconfigured."""
+        """Return a session the provider has let in; raises NotSent or AccountError."""
         values = self.values
 
         def make() -> Session:
@@ -177,7 +177,7 @@ class Smpp(Channel):
         except ChannelError as error:
             # Whatever happened to the bind: no message has left.
             session.close()
-            raise Unreachable(error.code, outcome=Outcome.NETWORK) from None
+            raise NotSent(error.code, outcome=Outcome.NETWORK) from None
         except BaseException:
             session.close()
             raise
@@ -188,7 +188,7 @@ class Smpp(Channel):
 
     async def _session(self) -> Session:
         """Return the connection with most room; raises what keeps it down."""
-        if not self._sessions and not isinstance(self.trouble, Misconfigured):
+        if not self._sessions and not isinstance(self.trouble, AccountError):
             try:
                 async with asyncio.timeout(self.patience):
                     await self._up.wait()
@@ -196,19 +196,19 @@ class Smpp(Channel):
                 pass
         if self._sessions:
             return min(self._sessions, key=lambda one: one.outstanding)
-        trouble = self.trouble or Unreachable("not_connected", outcome=Outcome.NETWORK)
+        trouble = self.trouble or NotSent("not_connected", outcome=Outcome.NETWORK)
         raise type(trouble)(trouble.code, outcome=trouble.outcome)
 
     # -- sending --------------------------------------------------------------------------------------------------
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over the messages on the connection with most room."""
         return [await self._hand_over(await self._session(), one, submission) for one in submission.messages]
 
-    async def _hand_over(self, session: Session, message: Outgoing, submission: Submission) -> Answer:
+    async def _hand_over(self, session: Session, message: OutboundMessage, submission: SubmitRequest) -> SubmitResult:
         parts = self._cutter.parts(message.text)
         if len(parts) > MOST_PARTS:
-            return Answer(False, outcome=Outcome.CONTENT_REFUSED, code="too_long")
+            return SubmitResult(False, outcome=Outcome.CONTENT_REFUSED, code="too_long")
         try:
             for part in parts[:-1]:
                 await self._submit(session, message, part, submission.template, first=part is parts[0], receipt=0)
@@ -216,13 +216,20 @@ class Smpp(Channel):
                 session, message, parts[-1], submission.template, first=len(parts) == 1, receipt=self._receipt
             )
         except PieceRefused as refused:
-            return Answer(False, outcome=refused.outcome, code=refused.code)
+            return SubmitResult(False, outcome=refused.outcome, code=refused.code)
         except _PartLost as lost:
-            return Answer(False, code=lost.code, in_doubt=True)
-        return Answer(True, ref)
+            return SubmitResult(False, code=lost.code, unconfirmed=True)
+        return SubmitResult(True, ref)
 
     async def _submit(
-        self, session: Session, message: Outgoing, part: Part, template: TemplateFacts, *, first: bool, receipt: int
+        self,
+        session: Session,
+        message: OutboundMessage,
+        part: Part,
+        template: TemplateSnapshot,
+        *,
+        first: bool,
+        receipt: int,
     ) -> str:
         """Submit one part; return the provider's id of it. Of a later part every failure is `_PartLost`."""
         body = submit_body(
@@ -240,9 +247,9 @@ class Smpp(Channel):
                 self._faster()
                 return receipts.plain_id(answer.body.partition(b"\0")[0].decode("latin-1"), self._answer_base)[:80]
             found = verdict(answer.status, self._own)
-            wait = self._slower() if found.about is About.PACE else None
+            wait = self._slower() if found.about is Scope.PACE else None
             if first:
-                raise refusal(written(answer.status), found, template, [message], wait)
+                raise as_error(written(answer.status), found, template, [message], wait)
             if wait is None or again + 1 == PART_TRIES:
                 break
             await asyncio.sleep(wait)

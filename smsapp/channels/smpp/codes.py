@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smsapp.channels._verdicts import IN_DOUBT, SLOWER, UNKNOWN, Verdict, account, number, words
-from smsapp.channels.base import ChannelError, Misconfigured, News, Unreachable
+from smsapp.channels._verdicts import (
+    IN_DOUBT,
+    SLOWER,
+    UNKNOWN,
+    ErrorMeaning,
+    account_error,
+    recipient_error,
+    text_error,
+)
+from smsapp.channels.base import AccountError, ChannelError, NotSent, ReceiptStatus
 from smsapp.domain.outcome import Outcome
 
-OURS = account(Outcome.OUR_FAULT)
-SENDER = account(Outcome.SIGNATURE_REFUSED)
+OURS = account_error(Outcome.OUR_FAULT)
+SENDER = account_error(Outcome.SIGNATURE_REFUSED)
 
-SUBMITS: dict[int, Verdict] = {
+SUBMITS: dict[int, ErrorMeaning] = {
     # command_status of submit_sm_resp
-    0x01: words(Outcome.CONTENT_REFUSED),  # invalid message length
+    0x01: text_error(Outcome.CONTENT_REFUSED),  # invalid message length
     0x02: OURS,  # invalid command length
     0x03: OURS,  # invalid command
     0x04: OURS,  # not bound for this
@@ -21,12 +29,12 @@ SUBMITS: dict[int, Verdict] = {
     0x07: OURS,  # invalid registered_delivery
     0x08: IN_DOUBT,  # system error
     0x0A: SENDER,  # invalid source address
-    0x0B: number(Outcome.BAD_NUMBER),  # invalid destination address
+    0x0B: recipient_error(Outcome.BAD_NUMBER),  # invalid destination address
     0x0C: OURS,  # invalid message id
     0x14: SLOWER,  # queue full
     0x15: OURS,  # invalid service type
     0x43: OURS,  # invalid esm_class
-    0x45: number(Outcome.PROVIDER_FAULT),  # submit failed
+    0x45: recipient_error(Outcome.PROVIDER_FAULT),  # submit failed
     0x48: SENDER,  # invalid source TON
     0x49: SENDER,  # invalid source NPI
     0x50: OURS,  # invalid destination TON
@@ -36,14 +44,14 @@ SUBMITS: dict[int, Verdict] = {
     0x61: OURS,  # invalid schedule time
     0x62: OURS,  # invalid validity
     0x64: SLOWER,  # temporary application error
-    0x65: number(Outcome.PROVIDER_FAULT),  # permanent application error
-    0x66: number(Outcome.BLOCKED_BY_CARRIER),  # rejected by the application
+    0x65: recipient_error(Outcome.PROVIDER_FAULT),  # permanent application error
+    0x66: recipient_error(Outcome.BLOCKED_BY_CARRIER),  # rejected by the application
     0xC0: OURS,  # optional part of the body
     0xC1: OURS,  # optional parameter not allowed
     0xC2: OURS,  # invalid parameter length
     0xC3: OURS,  # optional parameter missing
     0xC4: OURS,  # invalid optional parameter
-    0xFE: number(Outcome.UNKNOWN),  # delivery failure
+    0xFE: recipient_error(Outcome.UNKNOWN),  # delivery failure
 }
 
 BUSY = {0x05, 0x08, 0x14, 0x58, 0x64}
@@ -55,13 +63,13 @@ STATES: dict[int, str] = {
     8: "REJECTD", 9: "SKIPPED",
 }  # fmt: skip
 
-RECEIPTS: dict[str, tuple[News, Outcome | None]] = {
-    "DELIVRD": (News.DELIVERED, None),
-    "EXPIRED": (News.UNDELIVERED, Outcome.EXPIRED),
-    "DELETED": (News.UNDELIVERED, Outcome.PROVIDER_FAULT),
-    "UNDELIV": (News.UNDELIVERED, Outcome.UNKNOWN),
-    "REJECTD": (News.UNDELIVERED, Outcome.BLOCKED_BY_CARRIER),
-    "SKIPPED": (News.UNDELIVERED, Outcome.PROVIDER_FAULT),
+RECEIPTS: dict[str, tuple[ReceiptStatus, Outcome | None]] = {
+    "DELIVRD": (ReceiptStatus.DELIVERED, None),
+    "EXPIRED": (ReceiptStatus.UNDELIVERED, Outcome.EXPIRED),
+    "DELETED": (ReceiptStatus.UNDELIVERED, Outcome.PROVIDER_FAULT),
+    "UNDELIV": (ReceiptStatus.UNDELIVERED, Outcome.UNKNOWN),
+    "REJECTD": (ReceiptStatus.UNDELIVERED, Outcome.BLOCKED_BY_CARRIER),
+    "SKIPPED": (ReceiptStatus.UNDELIVERED, Outcome.PROVIDER_FAULT),
 }
 """Every other word proves neither: ENROUTE, ACCEPTD, UNKNOWN, and whatever a vendor invents."""
 
@@ -90,20 +98,20 @@ def read_line(line: str) -> tuple[str, Outcome]:
     return code, Outcome(outcome.strip())
 
 
-def verdict(status: int, own: Mapping[str, Outcome]) -> Verdict:
+def verdict(status: int, own: Mapping[str, Outcome]) -> ErrorMeaning:
     """Return what a submit's status means; `own` is what the settings say of this provider's."""
     outcome = own.get(written(status))
     if outcome is None:
         return SUBMITS.get(status, UNKNOWN)
     if outcome is Outcome.THROTTLED:
         return SLOWER
-    return account(outcome) if outcome in ABOUT_THE_ACCOUNT else number(outcome)
+    return account_error(outcome) if outcome in ABOUT_THE_ACCOUNT else recipient_error(outcome)
 
 
 def refused_bind(status: int) -> ChannelError:
     """Return the error for a bind that was answered with this status."""
     if status == 0x05:
-        return Unreachable("bound_already", outcome=Outcome.PROVIDER_FAULT)
+        return NotSent("bound_already", outcome=Outcome.PROVIDER_FAULT)
     if status in BUSY:
-        return Unreachable(written(status), outcome=Outcome.PROVIDER_FAULT)
-    return Misconfigured(written(status), outcome=Outcome.CREDENTIALS)
+        return NotSent(written(status), outcome=Outcome.PROVIDER_FAULT)
+    return AccountError(written(status), outcome=Outcome.CREDENTIALS)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from smsapp.channels.base import News, Receipt
+from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.channels.smpp.codes import RECEIPTS, STATES, verdict, written
 from smsapp.channels.smpp.pdu import Delivered, Tag
 from smsapp.domain.outcome import Outcome
@@ -86,13 +86,13 @@ def read_receipt(delivered: Delivered, phone: str, base: int, own: Mapping[str, 
     return Receipt(news, provider_ref=plain_id(ref, base)[:80], phone=phone, outcome=outcome, code=code)
 
 
-def meaning_of(state: str, error: str, own: Mapping[str, Outcome]) -> tuple[News, Outcome | None, str]:
+def meaning_of(state: str, error: str, own: Mapping[str, Outcome]) -> tuple[ReceiptStatus, Outcome | None, str]:
     """Return the news, its outcome and the code to keep of a receipt's state and error."""
     code = f"{state}/{error}" if error.strip("0") else state
-    news, outcome = RECEIPTS.get(state, (News.ACCEPTED, None))
+    news, outcome = RECEIPTS.get(state, (ReceiptStatus.ACCEPTED, None))
     said = own.get(code) or own.get(state)
-    if said is not None and news is not News.DELIVERED:
-        news, outcome = News.UNDELIVERED, said
+    if said is not None and news is not ReceiptStatus.DELIVERED:
+        news, outcome = ReceiptStatus.UNDELIVERED, said
     return news, outcome, code[:80]
 
 

@@ -1,7 +1,7 @@
 """One connection to an SMSC: a window of submits, answers in any order, what comes in kept before it is answered.
 
-What was not written to the socket when the connection ends is `Unreachable`: it surely did not leave. What was written
-and got no answer is `Unclear`, and nobody repeats it.
+What was not written to the socket when the connection ends is `NotSent`: it surely did not leave. What was written
+and got no answer is `OutcomeUnknown`, and nobody repeats it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from smsapp.channels.base import Misconfigured, Unclear, Unreachable
+from smsapp.channels.base import AccountError, NotSent, OutcomeUnknown
 from smsapp.channels.smpp.pdu import HEADER, RESPONSE, Command, Frames, Pdu, Status, frame
 from smsapp.domain.outcome import Outcome
 
@@ -76,14 +76,14 @@ class Session(asyncio.Protocol):
     # -- asking ---------------------------------------------------------------------------------------------------
 
     async def submit(self, body: bytes) -> Pdu:
-        """Send a submit_sm when the window has room; return its answer. Raises Unreachable or Unclear."""
+        """Send a submit_sm when the window has room; return its answer. Raises NotSent or OutcomeUnknown."""
         async with self.room:
             return await self.ask(Command.SUBMIT, body)
 
     async def ask(self, command: int, body: bytes = b"") -> Pdu:
-        """Send a request; return its answer. Raises Unreachable if it surely did not leave, Unclear if it may have."""
+        """Send a request; return its answer. Raises NotSent, or OutcomeUnknown if it may have left."""
         if self._transport is None or self.ended.is_set() or self._transport.is_closing():
-            raise Unreachable("closed", outcome=Outcome.NETWORK)
+            raise NotSent("closed", outcome=Outcome.NETWORK)
         self._seq = self._seq % 0x7FFFFFFF + 1
         seq = self._seq
         waiting = self._waiting[seq] = _Waiting(self._loop.create_future(), self._loop.time())
@@ -95,13 +95,13 @@ class Session(asyncio.Protocol):
             self._waiting.pop(seq, None)
 
     async def unbind(self) -> None:
-        """Say goodbye and close; what is still out ends as `Unclear`."""
+        """Say goodbye and close; what is still out ends as `OutcomeUnknown`."""
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 if self._keeper is not None:
                     await asyncio.wait([self._keeper])
                 await self.ask(Command.UNBIND)
-        except (Unreachable, Unclear, TimeoutError):
+        except (NotSent, OutcomeUnknown, TimeoutError):
             pass
         finally:
             self.close()
@@ -203,9 +203,9 @@ class Session(asyncio.Protocol):
             if waiting.answer.done():
                 continue
             if waiting.left:
-                waiting.answer.set_exception(Unclear("cut", outcome=Outcome.NETWORK))
+                waiting.answer.set_exception(OutcomeUnknown("cut", outcome=Outcome.NETWORK))
             else:
-                waiting.answer.set_exception(Unreachable("closed", outcome=Outcome.NETWORK))
+                waiting.answer.set_exception(NotSent("closed", outcome=Outcome.NETWORK))
         self.ended.set()
 
     # -- the clock ------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class Session(asyncio.Protocol):
             if waiting.asked + self._patience > now:
                 break
             if not waiting.answer.done():
-                late = Unclear if waiting.left else Unreachable
+                late = OutcomeUnknown if waiting.left else NotSent
                 waiting.answer.set_exception(late("timeout", outcome=Outcome.NETWORK))
         silent = now - self._heard
         if self._asked_alive and silent > self._idle + self._patience:
@@ -241,10 +241,10 @@ async def connected(
 ) -> Session:
     """Return a session whose connection stands; the same addresses are allowed as for calls over HTTP.
 
-    `plain`: an unencrypted connection to a public host is meant. Raises Unreachable or Misconfigured.
+    `plain`: an unencrypted connection to a public host is meant. Raises NotSent or AccountError.
     """
     if not tls and not plain and not http.guard.is_named(host):
-        raise Misconfigured("plain_connection", outcome=Outcome.OUR_FAULT)
+        raise AccountError("plain_connection", outcome=Outcome.OUR_FAULT)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -252,7 +252,7 @@ async def connected(
             addresses = [str(sockaddr[0]) for *_, sockaddr in found]
             allowed = [one for one in addresses if http.guard.allows(host, ip_address(one.partition("%")[0]))]
             if not allowed:
-                raise Misconfigured("address_not_allowed", outcome=Outcome.OUR_FAULT)
+                raise AccountError("address_not_allowed", outcome=Outcome.OUR_FAULT)
             context = ssl.create_default_context() if tls else None
             name = host if tls else None
             for address in allowed[:-1]:
@@ -264,7 +264,7 @@ async def connected(
             _, made = await loop.create_connection(make, allowed[-1], port, ssl=context, server_hostname=name)
             return made
     except (OSError, TimeoutError) as error:
-        raise Unreachable(_code(error), outcome=Outcome.NETWORK) from None
+        raise NotSent(_code(error), outcome=Outcome.NETWORK) from None
 
 
 def _code(error: BaseException) -> str:

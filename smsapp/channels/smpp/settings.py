@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._settings import LIMITS, RECEIPT
-from smsapp.channels.base import Note
+from smsapp.channels.base import GuideLine
 from smsapp.channels.base import msgid as _l
 
 CONNECTION, TEXTS, ADDRESSES = _l("Connection"), _l("Texts"), _l("Numbers and sender")
@@ -136,11 +136,11 @@ SETTINGS = (
     ),
 )
 GUIDE = (
-    Note("0x0000000d 0x0000000e 0x0000000f", _l("user, password or system type refused, or address not released")),
-    Note("0x00000005", _l("more connections than the account permits")),
-    Note("0x0000000b", _l("the number is wrong")),
-    Note("0x00000058 0x00000014", _l("too fast: it goes on more slowly by itself")),
-    Note("DELIVRD", _l("delivered")),
-    Note("UNDELIV EXPIRED REJECTD DELETED", _l("not delivered")),
-    Note("ENROUTE ACCEPTD UNKNOWN", _l("on the way; another receipt follows")),
+    GuideLine("0x0000000d 0x0000000e 0x0000000f", _l("user, password or system type refused, or address not released")),
+    GuideLine("0x00000005", _l("more connections than the account permits")),
+    GuideLine("0x0000000b", _l("the number is wrong")),
+    GuideLine("0x00000058 0x00000014", _l("too fast: it goes on more slowly by itself")),
+    GuideLine("DELIVRD", _l("delivered")),
+    GuideLine("UNDELIV EXPIRED REJECTD DELETED", _l("not delivered")),
+    GuideLine("ENROUTE ACCEPTD UNKNOWN", _l("on the way; another receipt follows")),
 )

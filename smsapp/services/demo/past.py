@@ -90,7 +90,9 @@ def _count(session: Session, run_id: int) -> None:
         .where(Message.run_id == run_id)
         .group_by(Message.status, Message.reason)
     ).all()
-    ledger.shift(session, run_id, {(ledger.name(Status(status)), reason or ""): n for status, reason, n in found})
+    ledger.add_to_tallies(
+        session, run_id, {(ledger.tally_key(Status(status)), reason or ""): n for status, reason, n in found}
+    )
 
 
 def _chart(session: Session, run_id: int) -> None:
@@ -100,6 +102,8 @@ def _chart(session: Session, run_id: int) -> None:
         .where(Message.run_id == run_id, Message.receipt_at.is_not(None))
         .group_by(bucket, Message.status)
     ).all()
-    rows = [{"run_id": run_id, "bucket": at, "state": ledger.name(Status(status)), "n": n} for at, status, n in found]
+    rows = [
+        {"run_id": run_id, "bucket": at, "state": ledger.tally_key(Status(status)), "n": n} for at, status, n in found
+    ]
     if rows:
         session.execute(sa.insert(ReceiptBucket), rows)

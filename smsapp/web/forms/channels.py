@@ -28,7 +28,7 @@ from smsapp.domain.numbering import SPECIAL
 from smsapp.domain.sms_template import variables
 from smsapp.services import channels, contacts, trials
 from smsapp.services.channels import Wanted
-from smsapp.services.trials import TrialText
+from smsapp.services.trials import TestText
 from smsapp.web.forms import PageForm
 from smsapp.words.channels import CLASSES
 from smsapp.words.segments import property_name
@@ -135,13 +135,13 @@ class TestForm(PageForm):
     text = TextAreaField(_l("Text with its signature"), [Length(max=2000)])
     template = HiddenField()
 
-    def wanted(self, template: SmsTemplate | None) -> TrialText:
+    def wanted(self, template: SmsTemplate | None) -> TestText:
         """Return what was filled in, for the service to check."""
         if template is None:
-            return TrialText(self.text.data or "")
+            return TestText(self.text.data or "")
         names = enumerate(variables(template.text), start=1)
         values = {name: self[trials.value_place(position)].data or "" for position, name in names}
-        return TrialText(template_id=template.id, values=values)
+        return TestText(template_id=template.id, values=values)
 
     def value_fields(self) -> list[Field]:
         """Return the fields of the template's variables, in their order."""

@@ -10,18 +10,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, PLAIN_HTTP, TIMEOUT, in_flight
+from smsapp.channels._settings import ACCOUNT, PLAIN_HTTP, TIMEOUT, max_concurrency
 from smsapp.channels.base import (
-    Answer,
     Balance,
     Callback,
     CallbackRefused,
     Channel,
-    News,
+    OutcomeUnknown,
     Receipt,
+    ReceiptStatus,
     Reply,
-    Submission,
-    Unclear,
+    SubmitRequest,
+    SubmitResult,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status
@@ -43,7 +43,7 @@ class Pigeon(Channel):
     settings = (
         Setting("url", _l("Address"), Widget.URL, "https://api.pigeon.example", True, section=ACCOUNT),
         Setting("api_key", _l("API key"), Widget.SECRET, required=True, section=ACCOUNT),
-        in_flight("20"),
+        max_concurrency("20"),
         TIMEOUT,
         PLAIN_HTTP,
     )
@@ -57,15 +57,15 @@ class Pigeon(Channel):
         self._key = self.values["api_key"]
         self._timeout = float(self.values["timeout"])
         self._plain_http = self.values["plain_http"] == "1"
-        self.in_flight = int(float(self.values["in_flight"]))
+        self.max_concurrency = int(float(self.values["max_concurrency"]))
 
-    async def send(self, submission: Submission, http: HttpClient) -> list[Answer]:
+    async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over one request; a message the answer does not mention is in doubt."""
         messages = [{"ref": one.ref, "to": one.phone, "text": one.text} for one in submission.messages]
         answer = await self._call("POST", "/messages", json.dumps({"messages": messages}).encode(), http)
         results = answer.fields().get("results")
         if not isinstance(results, list) or not results:
-            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
         told = {str(one.get("ref")): one for one in results if isinstance(one, dict)}
         return [_answer(told.get(one.ref)) for one in submission.messages]
 
@@ -83,7 +83,7 @@ class Pigeon(Channel):
         """Return the grains of corn that are left."""
         left = (await self._call("GET", "/balance", None, http)).fields().get("corn")
         if not isinstance(left, int):
-            raise Unclear("unreadable", outcome=Outcome.PROVIDER_FAULT)
+            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
         return Balance(Decimal(left))
 
     def verify_callback(self, callback: Callback) -> None:
@@ -105,13 +105,13 @@ def signature(key: str, body: bytes) -> str:
     return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
 
 
-def _answer(found: dict[str, Any] | None) -> Answer:
+def _answer(found: dict[str, Any] | None) -> SubmitResult:
     code = "" if found is None else str(found.get("code", ""))
     if found is None or not code:
-        return Answer(False, in_doubt=True)
+        return SubmitResult(False, unconfirmed=True)
     if code == TAKEN:
-        return Answer(True, str(found.get("id", "")))
-    return Answer(False, outcome=CODES.get(code, Outcome.UNKNOWN), code=code)
+        return SubmitResult(True, str(found.get("id", "")))
+    return SubmitResult(False, outcome=CODES.get(code, Outcome.UNKNOWN), code=code)
 
 
 def _news(found: dict[str, Any]) -> Receipt | Reply:
@@ -120,6 +120,6 @@ def _news(found: dict[str, Any]) -> Receipt | Reply:
     if not found.get("ref") or not found.get("state"):
         raise ValueError("nothing that names a message")
     if found["state"] == "landed":
-        return Receipt(News.DELIVERED, str(found["ref"]))
+        return Receipt(ReceiptStatus.DELIVERED, str(found["ref"]))
     code = str(found.get("code", ""))
-    return Receipt(News.UNDELIVERED, str(found["ref"]), outcome=CODES.get(code, Outcome.UNKNOWN), code=code)
+    return Receipt(ReceiptStatus.UNDELIVERED, str(found["ref"]), outcome=CODES.get(code, Outcome.UNKNOWN), code=code)

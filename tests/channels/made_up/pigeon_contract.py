@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from smsapp.channels.base import Callback, News, Receipt, Reply
+from smsapp.channels.base import Callback, Receipt, ReceiptStatus, Reply
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, HttpContract, dumped
 from tests.channels.made_up.pigeon import Pigeon, signature
@@ -29,10 +29,10 @@ def results(body: bytes, code: str) -> web.Response:
 
 class TestPigeon(HttpContract):
     receipts = (
-        (called({"ref": "7-1", "state": "landed"}), [Receipt(News.DELIVERED, "7-1")]),
+        (called({"ref": "7-1", "state": "landed"}), [Receipt(ReceiptStatus.DELIVERED, "7-1")]),
         (
             called({"ref": "7-1", "state": "eaten", "code": "99"}),
-            [Receipt(News.UNDELIVERED, "7-1", outcome=Outcome.UNKNOWN, code="99")],
+            [Receipt(ReceiptStatus.UNDELIVERED, "7-1", outcome=Outcome.UNKNOWN, code="99")],
         ),
         (called({"from": PHONE, "words": "TD"}), [Reply(PHONE, "TD")]),
     )

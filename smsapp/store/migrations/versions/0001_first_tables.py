@@ -623,7 +623,7 @@ def upgrade_main() -> None:
         sa.Column("repeats", db.BigId, nullable=True),
         sa.Column("routed", sa.String(length=40), nullable=False),
         sa.Column("routed_by", sa.String(length=120), nullable=False),
-        sa.Column("stays", sa.String(length=40), nullable=False),
+        sa.Column("pinned", sa.String(length=40), nullable=False),
         sa.Column("troubled_at", db.UtcDateTime(), nullable=True),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("verdict", sa.String(length=10), nullable=False),
