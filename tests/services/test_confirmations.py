@@ -121,7 +121,7 @@ def test_nothing_is_confirmed_where_no_text_was_chosen_or_the_provider_has_answe
 
 @pytest.mark.parametrize(
     ("trouble", "ends"),
-    [(AccountError("key"), "failed"), (OutcomeUnknown("cut"), "in_flight"), (RuntimeError("x"), "in_flight")],
+    [(AccountError("key"), "failed"), (OutcomeUnknown("cut"), "unconfirmed"), (RuntimeError("x"), "unconfirmed")],
 )
 def test_a_confirmation_that_fails_or_may_have_left_is_never_tried_again(
     confirming: ChannelRow, provider: FakeChannel, clock: FakeClock, trouble: Exception, ends: str

@@ -192,7 +192,7 @@ def test_a_redis_that_is_silent_is_not_asked_at_every_turn_and_the_lane_keeps_to
         def latest(self, now: float) -> int:
             return 4
 
-    monkeypatch.setattr(turns, "Alone", Alone)
+    monkeypatch.setattr(turns, "LocalRateLimiter", Alone)
 
     async def story(given: RateLimitedSlotQueue, tasks: set[asyncio.Task[None]]) -> None:
         await asyncio.gather(*(asked(given, 1, []) for _ in range(3)))
