@@ -194,7 +194,7 @@ class Config:
     BRAKE_AFTER: int = setting(
         _number(1, 100_000), "100", "After so many messages in a row without an answer a run waits instead of going on."
     )
-    LEASE_SECONDS: int = setting(_number(5, 3600), "120", "After this time a silent sender's batch is in doubt.")
+    LEASE_SECONDS: int = setting(_number(5, 3600), "120", "After this time a silent sender's batch is unconfirmed.")
     CALLBACK_BACKLOG: int = setting(
         _number(100, 10_000_000),
         "50000",

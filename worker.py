@@ -25,8 +25,8 @@ from rq.worker import DequeueStrategy
 
 from config import Config, ConfigError
 from smsapp.factory import create_app, load
-from smsapp.jobs import calendar
-from smsapp.services import clock, connections, stopping
+from smsapp.jobs import periodic
+from smsapp.services import clock, held_connections, shutdown
 from smsapp.store import queue
 from smsapp.store.db import db
 
@@ -46,12 +46,12 @@ class JobWorker(Worker):
 
     def perform_job(self, job: Job, *args: Any, **kwargs: Any) -> bool:
         """Run in the forked child: one job, one application context, one line in the log."""
-        signal.signal(signal.SIGTERM, lambda *_: stopping.request())
+        signal.signal(signal.SIGTERM, lambda *_: shutdown.request())
         begun = time.monotonic()
         with self.app.app_context():
             done = super().perform_job(job, *args, **kwargs)
             db.session.remove()
-        routine = logging.DEBUG if job.id.startswith("chore-") else logging.INFO
+        routine = logging.DEBUG if job.id.startswith("periodic-") else logging.INFO
         log.log(
             routine if done else logging.ERROR,
             "job.%s task=%s id=%s queue=%s seconds=%.3f",
@@ -77,7 +77,7 @@ def tune_gc_for_bulk_work() -> None:
     """Have Python's garbage collector look more rarely, and never through what is loaded by now.
 
     It need not look through all that for each few thousand messages: half of a claim. Nor need it look so often: a
-    batch makes thousands of objects and no cycles, and that took a twelfth of a lane.
+    batch makes thousands of objects and no cycles, and that took a twelfth of a sender.
     """
     gc.freeze()
     gc.set_threshold(50_000, 50, 1_000)
@@ -112,7 +112,7 @@ def work(app: Flask, client: redis.Redis, names: Sequence[str]) -> int:
     worker.app = app
     log.info("worker.up name=%s queues=%s", worker.name, ",".join(names))
     try:
-        # In turn, because lanes of a large campaign ring one another: their queue is never empty.
+        # In turn, because senders of a large campaign ring one another: their queue is never empty.
         worker.work(dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
     except redis.RedisError as error:
         log.warning("worker.lost_redis error=%s", type(error).__name__)
@@ -122,8 +122,9 @@ def work(app: Flask, client: redis.Redis, names: Sequence[str]) -> int:
 
 
 def schedule(app: Flask, stop: threading.Event) -> int:
-    """Ring what is due once a second until `stop`; the chores are brought in line at start and after each outage."""
-    chores = {chore.job_id: (chore.queue, chore.task, chore.every) for chore in calendar.PERIODIC_TASKS}
+    """Ring what is due once a second until `stop`; the periodic tasks are brought in line at start and after each
+    outage."""
+    periodic_tasks = {task.job_id: (task.queue, task.task, task.every) for task in periodic.PERIODIC_TASKS}
     with app.app_context():
         keeper = queue.periodic_scheduler()
         synced = float("-inf")
@@ -131,9 +132,9 @@ def schedule(app: Flask, stop: threading.Event) -> int:
         while not stop.is_set():
             try:
                 if time.monotonic() - synced > RESYNC_SECONDS:
-                    added, removed = queue.sync_periodic_tasks(chores)
+                    added, removed = queue.sync_periodic_tasks(periodic_tasks)
                     if added or removed:
-                        log.info("scheduler.chores added=%s removed=%s", added, removed)
+                        log.info("scheduler.periodic_tasks added=%s removed=%s", added, removed)
                     synced = time.monotonic()
                 keeper.tick()
             except redis.RedisError:
@@ -146,10 +147,10 @@ def schedule(app: Flask, stop: threading.Event) -> int:
 
 def connect(app: Flask) -> int:
     """Hold connections until SIGTERM or SIGINT; calls under way are waited for, goodbyes are said."""
-    signal.signal(signal.SIGTERM, lambda *_: stopping.request())
-    signal.signal(signal.SIGINT, lambda *_: stopping.request())
+    signal.signal(signal.SIGTERM, lambda *_: shutdown.request())
+    signal.signal(signal.SIGINT, lambda *_: shutdown.request())
     log.info("connections.up")
-    connections.hold(app, clock.now)
+    held_connections.hold(app, clock.now)
     log.info("connections.down")
     return 0
 

@@ -3,9 +3,9 @@
     python -m bench.campaign [--rows 1000000] [--database sqlite|postgresql] [--workers 2] [--variants]
 
 The campaign goes through everything it goes through in production: confirm, a ring through Valkey, RQ workers in
-processes of their own, a freeze, lanes, HTTP requests to a sink in a process of its own. The bounds are measured before
-and after it on the same server. With --variants also: a sink that answers after 50 ms, and one message per request
-beside the same HTTP client alone.
+processes of their own, a freeze, senders, HTTP requests to a sink in a process of its own. The bounds are measured
+before and after it on the same server. With --variants also: a sink that answers after 50 ms, and one message per
+request beside the same HTTP client alone.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def whole(found: Stage, rows: int, database: str) -> float:
     before = bounds(found, rows)
     with sink_process() as port:
         seconds = send(found, rows, port)
-    lanes = found.lanes()
+    senders = found.senders()
     raw = middle(before, bounds(found, rows))
     took: Counter[str] = Counter()
     burnt: Counter[str] = Counter()
-    for lane in lanes:
-        took.update(lane["wall"])
-        burnt.update(lane["cpu"])
+    for sender in senders:
+        took.update(sender["wall"])
+        burnt.update(sender["cpu"])
     burnt["wire"] = burnt["loop"] - burnt["render"]
     print(f"{'step':<22}{'bound s':>9}{'ours s':>9}{'ratio':>7}{'cpu s':>8}")
     for bound in raw:
@@ -86,7 +86,7 @@ def whole(found: Stage, rows: int, database: str) -> float:
         print(f"{bound.step:<22}{bound.seconds:>9.2f}{ours:>9.2f}{ours / bound.seconds:>7.2f}{burnt[word]:>8.2f}")
     total = sum(bound.seconds for bound in raw)
     print(f"{'together':<22}{total:>9.2f}{seconds:>9.2f}{seconds / total:>7.2f}   (steps overlap)")
-    peak = max(lane["peak_mib"] for lane in lanes)
+    peak = max(sender["peak_mib"] for sender in senders)
     what = f"campaign of {rows:,}, {PER_REQUEST} per request"
     table.add(database, what, f"{seconds:.1f} s", f"sum of bounds {total:.1f} s", seconds / total, most=MOST_RATIO)
     table.add(database, "messages per second", f"{rows / seconds:,.0f}", f"{rows / total:,.0f}")
@@ -103,7 +103,7 @@ def variants(found: Stage, rows: int, database: str, rate: float) -> None:
         database, "provider answers after 50 ms", f"{slow:,.0f}/s", f"without delay {rate:,.0f}/s", share,
         least=SLOW_SHARE,
     )  # fmt: skip
-    found.lanes()
+    found.senders()
 
 
 def singles(found: Stage, rows: int, database: str) -> None:
@@ -112,7 +112,7 @@ def singles(found: Stage, rows: int, database: str) -> None:
         client, raw = bare.client(rows, port, IN_FLIGHT), bare.streams(rows, port, IN_FLIGHT)
         single = rows / send(found, rows, port, per_request=1)
         client = (client + bare.client(rows, port, IN_FLIGHT)) / 2
-    found.lanes()
+    found.senders()
     share = single / client
     table.add(
         database, "one message per request", f"{single:,.0f}/s", f"HTTP client alone {client:,.0f}/s", share,

@@ -31,9 +31,9 @@ from smsapp.store import freezing
 from smsapp.store.campaigns import Campaign, search_key
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import db
-from smsapp.store.people import Person
 from smsapp.store.runs import Run, Tally
 from smsapp.store.segments import Segment
+from smsapp.store.users import User
 from tests import servers
 
 BAR = 50.0
@@ -136,7 +136,7 @@ COUNTED = "(WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHE
 def fill(rows: int) -> None:
     with db.engine.begin() as connection:
         add = connection.execute
-        add(sa.insert(Person), [{"id": 1, "login": "ada", "name": "林悦", "role": "administrator", "created_at": NOW,
+        add(sa.insert(User), [{"id": 1, "login": "ada", "name": "林悦", "role": "administrator", "created_at": NOW,
                                  "session_mark": "mark"}])  # fmt: skip
         stamps = {"created_at": NOW, "updated_at": NOW}
         add(sa.insert(Segment), [{"id": n, "name": f"分群{n}", "kind": "static", **stamps} for n in range(1, 21)])

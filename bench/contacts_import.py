@@ -35,8 +35,8 @@ from config import Config
 from smsapp.domain import columns
 from smsapp.factory import create_app
 from smsapp.services import clock, import_rows, imports
+from smsapp.services.audit_log import Actor
 from smsapp.services.tables import reading, recognition
-from smsapp.services.trail import Actor
 from smsapp.store.db import db
 
 LEAST_RATIO, MOST_MIB = 0.5, 400

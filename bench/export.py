@@ -25,7 +25,7 @@ from config import Config
 from smsapp.domain.recipients import GROUPS, Group, Place
 from smsapp.factory import create_app
 from smsapp.services import reports
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.db import current_session, db
 from smsapp.store.freezing import ensure_partition
 from smsapp.web.reports import csv_lines

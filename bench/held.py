@@ -1,10 +1,10 @@
-"""What it costs that little is claimed for a held connection, so that little is in doubt after a kill.
+"""What it costs that little is claimed for a held connection, so that little is unconfirmed after a kill.
 
     python -m bench.held [--rows 4000] [--pairs 3] [--window 10] [--delay 0 0.02] [--database sqlite|postgresql]
 
 The same campaign leaves over the same SMSC with small claims and early write-backs, and with whole batches and none, in
 turn. What is printed is the quickest of each, and the most messages that were claimed and not written at any moment,
-which is what a kill leaves in doubt. Small claims may not take more than LIMIT of the time of whole batches.
+which is what a kill leaves unconfirmed. Small claims may not take more than LIMIT of the time of whole batches.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from bench.stage import BY, TEXT, fill, stage
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.message import Status
-from smsapp.services import answer_writer, channels, clock, connections, sending
-from smsapp.services.active_runs import ActiveChannel
+from smsapp.services import channels, clock, held_connections, result_writer, sending
+from smsapp.services.run_registry import ActiveChannel
 from smsapp.store.db import current_session, db
 from smsapp.store.ledger import tally_key
 from smsapp.store.runs import Tally
@@ -91,7 +91,7 @@ def whole_batches() -> Iterator[None]:
     """Claim whole batches and write nothing back before they are done."""
     with (
         mock.patch.object(ActiveChannel, "keep_claims_small"),
-        mock.patch.object(answer_writer, "WRITE_EVERY", math.inf),
+        mock.patch.object(result_writer, "WRITE_EVERY", math.inf),
     ):
         yield
 
@@ -113,7 +113,7 @@ def send(app: Flask, channel_id: int) -> Sent:
                     out.append(connection.scalar(in_flight) or 0)
 
     async def story() -> tuple[float, float]:
-        holder = connections.Holder(app, clock.now)
+        holder = held_connections.Holder(app, clock.now)
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
             await holder.look(http)
             while not all(held.adapter.is_connected for held in holder.held.values()):

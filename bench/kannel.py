@@ -7,8 +7,8 @@ slots, of each of the two workers), and ask for the same receipts, which Kannel 
 where a worker reads and applies them meanwhile. The load tool's are about the first campaign, whose messages are set
 back to where they wait for them: receipts of nobody cost more to keep than others to apply. Each begins when all
 receipts of what went before are applied. A campaign's time is from its confirmation to its last write-back, so it has a
-freeze in it, and lanes that are only beginning. The load tool is done in a burst, before most receipts are back; so the
-second comparison is until the last of them is applied: what both can keep up for as long as they like.
+freeze in it, and senders that are only beginning. The load tool is done in a burst, before most receipts are back; so
+the second comparison is until the last of them is applied: what both can keep up for as long as they like.
 
 Skipped, loudly, where Kannel is missing.
 """
@@ -34,7 +34,7 @@ from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
 from smsapp.domain.message import Status
 from smsapp.services import channels, clock
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.ledger import tally_key

@@ -22,12 +22,12 @@ from bench.raw.ledger import PER_CALLBACK
 from bench.stage import await_end, confirm, draft
 from smsapp.channels.base import Callback
 from smsapp.domain.outcome import Outcome
-from smsapp.services import clock, intake, receipts, verify
+from smsapp.services import callback_inbox, clock, receipts, verify
 from smsapp.store import runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.runs import Batch, BatchState, Message, Run
-from smsapp.store.strays import UnmatchedReceipt
+from smsapp.store.unmatched import UnmatchedReceipt
 from tests import builders
 
 HELD_BACK_MS = 500
@@ -69,7 +69,7 @@ def strangers(orderly: int, run_id: int, rows: int) -> list[Said]:
 def bring(channel_id: int, said: Sequence[Said]) -> None:
     """Keep callbacks with these receipts, and apply all that is kept."""
     bodies = [json.dumps(said[at : at + PER_CALLBACK]).encode() for at in range(0, len(said), PER_CALLBACK)]
-    intake.keep(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now())
+    callback_inbox.keep(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now())
     receipts.apply_callbacks(clock.now())
     current_session().commit()
 

@@ -28,7 +28,7 @@ from bench.raw import ledger as raw
 from bench.raw.ground import Ground
 from bench.stage import Stage, await_end, confirm, draft, fill, sink_process, stage
 from smsapp.channels.base import Callback
-from smsapp.services import clock, intake, receipts
+from smsapp.services import callback_inbox, clock, receipts
 from smsapp.store import runs
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
@@ -144,7 +144,7 @@ def applied(channel: ChannelRow, run_id: int, count: int) -> float:
     random.Random(5).shuffle(arrived)
     stored = raw.callbacks(run_id, arrived, raw.PER_CALLBACK)
     stored += raw.callbacks(999_999, range(1, 1001), raw.PER_CALLBACK)
-    intake.keep(channel.id, [Callback("POST", "", {}, body) for body in stored], clock.now())
+    callback_inbox.keep(channel.id, [Callback("POST", "", {}, body) for body in stored], clock.now())
     watch = table.Stopwatch()
     receipts.apply_callbacks(clock.now())
     current_session().commit()

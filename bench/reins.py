@@ -34,7 +34,7 @@ from bench.chaos.system import System, running
 from bench.stage import fill
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.services import clock, reports, sending, verify
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session
 from smsapp.store.runs import Message, Run

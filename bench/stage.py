@@ -23,7 +23,7 @@ from config import Config
 from smsapp.cli import supervision
 from smsapp.factory import create_app
 from smsapp.services import campaigns, clock, sms_templates
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, db
@@ -48,8 +48,8 @@ class Stage:
     raw_url: str
     """A scratch database on the same server, or on the same disk, for the lower bounds."""
 
-    def lanes(self) -> list[dict[str, Any]]:
-        """Return what the lanes have written down, and forget it."""
+    def senders(self) -> list[dict[str, Any]]:
+        """Return what the senders have written down, and forget it."""
         if not self.times.exists():
             return []
         found = [json.loads(line) for line in self.times.read_text().splitlines()]
@@ -60,8 +60,10 @@ class Stage:
         """Start so many worker processes, as `flask serve` does, and wait until they listen."""
         for n in range(count):
             self.processes.start(f"work-{n}", sys.executable, "-m", "bench.worker", "work")
-        # One worker is never in a lane, as in production: receipts do not wait for a campaign.
-        self.processes.start("news", sys.executable, "-m", "bench.worker", "work", "--queues", "news,uploads,chores")
+        # One worker is never in a sender, as in production: receipts do not wait for a campaign.
+        self.processes.start(
+            "news", sys.executable, "-m", "bench.worker", "work", "--queues", "receipts,uploads,periodic"
+        )
         logs = [self.processes.logs / f"work-{n}.log" for n in range(count)]
         deadline = time.monotonic() + 60
         while not all("worker.up" in log.read_text() for log in logs):

@@ -27,9 +27,9 @@ from bench import table
 from bench.raw import contacts as raw
 from bench.stage import Stage, fill, stage
 from smsapp.domain.trust import KeyKind
-from smsapp.services import clock, keys, sending
+from smsapp.services import app_keys, clock, sending
 from smsapp.services import uploads as uploads_service
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store import uploads
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session, db
@@ -269,7 +269,7 @@ def while_frozen(found: Stage, port: int, key: str, given: argparse.Namespace) -
 
 def flooded(port: int, key: str, given: argparse.Namespace) -> None:
     """Measure an ordinary app while a public key that is at its quota sends large bodies as fast as it is refused."""
-    public = keys.create("Site", KeyKind.BROWSER, Actor("bench"), clock.now()).key
+    public = app_keys.create("Site", KeyKind.BROWSER, Actor("bench"), clock.now()).key
     many = json.dumps([record(public, n, 1) for n in range(10_000)]).encode()
     large = request("/up", base64.b64encode(gzip.compress(many)))
     time.sleep(1.1)
@@ -317,7 +317,7 @@ def main() -> int:
         "UP_MB_PER_DAY": wide,
     }
     with stage(given.database, 1, **limits) as found:
-        key = keys.create("Server", KeyKind.SERVER, Actor("bench"), clock.now()).key
+        key = app_keys.create("Server", KeyKind.SERVER, Actor("bench"), clock.now()).key
         port = found.web()
         bound = events(port, key, given)
         singles(port, key, given, bound)

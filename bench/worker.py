@@ -1,6 +1,6 @@
 """The product's worker.py with a stopwatch, and with the kinds of channels that only measurements need.
 
-Each lane appends one line of JSON to the file BENCH_TIMES when it ends: wall and processor seconds of each step, the
+Each sender appends one line of JSON to the file BENCH_TIMES when it ends: wall and processor seconds of each step, the
 processor time of its event loop, and the most memory its process has held.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import smsapp.channels
 import worker
-from smsapp.services import batches, lane, sending, write_back
+from smsapp.services import rendering, results, sender, sending
 
 smsapp.channels.__path__.append(str(Path(__file__).parent / "kinds"))
 
@@ -44,7 +44,7 @@ def timed(owner: Any, name: str, step: str) -> None:
 
 
 def noted(send: Callable[..., None]) -> Callable[..., None]:
-    """Write down what a lane took when it ends."""
+    """Write down what a sender took when it ends."""
 
     @functools.wraps(send)
     def outer(*args: Any) -> None:
@@ -69,8 +69,8 @@ def noted(send: Callable[..., None]) -> Callable[..., None]:
 
 if __name__ == "__main__":
     timed(sending, "open_run", "freeze")
-    timed(lane.Sender, "_claim", "claim")
-    timed(batches, "cut", "render")
-    timed(write_back, "write_back", "write")
-    lane.send = noted(lane.send)
+    timed(sender.Sender, "_claim", "claim")
+    timed(rendering, "cut", "render")
+    timed(results, "write_back", "write")
+    sender.send = noted(sender.send)
     sys.exit(worker.main())

@@ -11,9 +11,9 @@ from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact, Property
 from smsapp.store.db import Base, current_session
-from smsapp.store.people import Person
 from smsapp.store.segments import Segment
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.users import User
 
 LONG_AGO = dt.datetime(2026, 1, 5, 1, 0, tzinfo=dt.UTC)
 _number = itertools.count(1)
@@ -27,11 +27,11 @@ def kept(row: Row) -> Row:
     return row
 
 
-def person(**given: Any) -> Person:
+def person(**given: Any) -> User:
     """An active operator who cannot sign in by password until one is set."""
     n = next(_number)
     values = {"login": f"person{n}", "name": f"运营{n}", "role": "operator", "created_at": LONG_AGO}
-    return kept(Person(**(values | given)))
+    return kept(User(**(values | given)))
 
 
 def contact(xwho: str = "", phone: str | None = None, **given: Any) -> Contact:

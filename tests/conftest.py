@@ -21,7 +21,7 @@ from flask.testing import FlaskCliRunner
 
 from config import Config
 from smsapp.factory import create_app
-from smsapp.services import lane
+from smsapp.services import sender
 from smsapp.store.db import db
 from tests import servers
 
@@ -173,8 +173,8 @@ def runner(app: Flask) -> FlaskCliRunner:
 
 @pytest.fixture(autouse=True)
 def nothing_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a lane leave held runs alone: a test's clock stands still, so it would wait for ever."""
-    monkeypatch.setattr(lane, "WAITED_OUT", dt.timedelta())
+    """Have a sender leave held runs alone: a test's clock stands still, so it would wait for ever."""
+    monkeypatch.setattr(sender, "WAITED_OUT", dt.timedelta())
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What the engine's stories share: a campaign on its way, one lane, and the numbers afterwards."""
+"""What the engine's stories share: a campaign on its way, one sender, and the numbers afterwards."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from smsapp.domain import message
 from smsapp.domain.campaign import Action, Status
 from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.schedule import Kind, Schedule
-from smsapp.services import lane, receipts, sending
-from smsapp.services.trail import Actor
+from smsapp.services import receipts, sender, sending
+from smsapp.services.audit_log import Actor
 from smsapp.store import campaigns, ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session, writing
@@ -40,8 +40,8 @@ def confirmed(now: dt.datetime, **given: Any) -> tuple[Campaign, int]:
 
 
 def work(app: Flask, clock: FakeClock) -> None:
-    """Work one lane, as a worker would; this test's session then sees what it wrote."""
-    lane.send(app, clock)
+    """Work one sender, as a worker would; this test's session then sees what it wrote."""
+    sender.send(app, clock)
     current_session().commit()
     current_session().expire_all()
 

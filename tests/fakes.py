@@ -58,10 +58,10 @@ class FakeChannel(Channel):
         return told if told is not None else [SubmitResult(True, f"p{message.ref}") for message in submission.messages]
 
     async def query_status(
-        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+        self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
-        self.asked += [doubt.message.ref for doubt in doubts]
-        return [one for doubt in doubts for one in self.known.get(doubt.message.ref, ())]
+        self.asked += [pending.message.ref for pending in unconfirmed]
+        return [one for pending in unconfirmed for one in self.known.get(pending.message.ref, ())]
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt]:
         if callback.body not in self.callbacks:

@@ -18,8 +18,8 @@ from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session
 from smsapp.store.freezing import ensure_partition
-from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
+from smsapp.store.state_changes import BUCKET_SECONDS
 from tests import builders
 
 OPENED = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)

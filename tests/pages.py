@@ -28,7 +28,7 @@ from werkzeug.test import TestResponse
 
 from smsapp.services import clock
 from smsapp.store.db import db
-from smsapp.store.people import Person
+from smsapp.store.users import User
 
 WHOLE_NUMBER = re.compile(r"(?<!\d)(?:\+?86)?1[3-9]\d{9}(?!\d)")
 NOT_FOR_READERS = (
@@ -81,14 +81,14 @@ class Pages:
         self.sees_numbers = role == "administrator"
         self.raw: FlaskClient = app.test_client()
         """For answers that are not pages (files, images)."""
-        self.person_id: int | None = None
+        self.user_id: int | None = None
 
     def as_(self, role: str, locale: str = "", sees_numbers: bool = False) -> Pages:
         """Return a client signed in as a new person of this role."""
         made = Pages(self.app, role)
         made.sees_numbers = sees_numbers or role == "administrator"
-        person = Person(
-            login=f"{role}-{len(db.session.query(Person.id).all())}",
+        person = User(
+            login=f"{role}-{len(db.session.query(User.id).all())}",
             name={"viewer": "Vera", "operator": "Olga", "administrator": "Ada"}[role],
             password_hash="unusable",
             role=role,
@@ -99,7 +99,7 @@ class Pages:
         )
         db.session.add(person)
         db.session.commit()
-        made.person_id = person.id
+        made.user_id = person.id
         with made.raw.session_transaction() as session:
             session["_user_id"] = kept(person, clock.now())
             session["_fresh"] = True
@@ -146,7 +146,7 @@ class Pages:
         return page
 
 
-def kept(person: Person, begun: dt.datetime) -> str:
+def kept(person: User, begun: dt.datetime) -> str:
     """Return what the cookie of this person keeps of a session that began then."""
     return f"{person.id}.{person.session_mark}.sitting{person.id}.{begun.timestamp():.0f}"
 

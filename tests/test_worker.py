@@ -15,7 +15,7 @@ from flask import Flask
 
 import worker
 from config import HERE, Config
-from smsapp.jobs import calendar
+from smsapp.jobs import periodic
 from smsapp.store import queue
 from tests.conftest import FERNET_KEY
 
@@ -43,7 +43,7 @@ def test_a_worker_runs_a_job_in_one_line_and_stops_when_asked(app: Flask, enviro
     try:
         line = until(process, "job.")
         assert "job.done task=sweep id=" in line
-        assert "queue=chores seconds=" in line
+        assert "queue=periodic seconds=" in line
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
@@ -73,7 +73,7 @@ def test_the_scheduler_brings_chores_in_line_and_again_after_redis_was_emptied(
     stop = Ticks(app, emptied_after=2, stopped_after=4, valkey=valkey)
     assert worker.schedule(app, stop) == 0
     assert {job.id for job in queue.periodic_scheduler().get_jobs()} == {
-        chore.job_id for chore in calendar.PERIODIC_TASKS
+        task.job_id for task in periodic.PERIODIC_TASKS
     }
 
 
@@ -133,10 +133,10 @@ def test_a_wrong_setting_is_told_in_words(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_a_changed_chore_is_another_one() -> None:
-    chores = (
-        calendar.PeriodicTask("sweep", 60),
-        calendar.PeriodicTask("sweep", 30),
-        calendar.PeriodicTask("sweep", 60, "news"),
+    periodic_tasks = (
+        periodic.PeriodicTask("sweep", 60),
+        periodic.PeriodicTask("sweep", 30),
+        periodic.PeriodicTask("sweep", 60, "news"),
     )
-    assert len({chore.job_id for chore in chores}) == 3
-    assert len({chore.job_id for chore in calendar.PERIODIC_TASKS}) == len(calendar.PERIODIC_TASKS)
+    assert len({task.job_id for task in periodic_tasks}) == 3
+    assert len({task.job_id for task in periodic.PERIODIC_TASKS}) == len(periodic.PERIODIC_TASKS)

@@ -3,7 +3,7 @@
     python -m bench.chaos [--rounds 200] [--database both|sqlite|postgresql] [--seed N] [--people 400] [--hosts auto|no]
 
 After each round: nobody was submitted twice in a run, nobody is missing, only messages that a worker held at a kill are
-in doubt, every number adds up and equals a recount of the rows; parts and cost are those of the texts that came. A
+unconfirmed, every number adds up and equals a recount of the rows; parts and cost are those of the texts that came. A
 quarter of the rounds has its two workers in two network namespaces, where those can be made; then the network of one is
 cut off now and then, too.
 
@@ -76,8 +76,8 @@ def _say(kind: str, n: int, one: Told, hosts: bool) -> None:
     where = f"{kind}{' on two hosts' if hosts else ''}"
     print(
         f"{where} round {n}: {one.seconds:5.1f} s, killed {', '.join(filter(None, one.strikes)) or 'nothing'}; "
-        f"{one.messages} messages, {one.submits} came, {one.lost} of {one.held} held in doubt, {one.troubled} troubled"
-        + "".join(f"\n    WRONG: {line}" for line in one.broken),
+        f"{one.messages} messages, {one.submits} came, {one.lost} of {one.held} held are "
+        f"unconfirmed, {one.troubled} troubled" + "".join(f"\n    WRONG: {line}" for line in one.broken),
         flush=True,
     )
 
@@ -92,7 +92,7 @@ def in_all(told: Sequence[Told], begun: float, seed: int) -> None:
     print(
         f"\n{len(told)} rounds in {(time.monotonic() - begun) / 60:.1f} min, seed {seed}: "
         f"{sum(one.messages for one in told)} messages, {sum(one.submits for one in told)} came, "
-        f"{sum(one.lost for one in told)} in doubt of {sum(one.held for one in told)} held at kills, "
+        f"{sum(one.lost for one in told)} unconfirmed of {sum(one.held for one in told)} held at kills, "
         f"{sum(one.troubled for one in told)} given trouble by the provider; "
         f"{sum(one.parts for one in told)} parts of accepted messages came, "
         f"{sum(one.billed for one in told)} are billed, "

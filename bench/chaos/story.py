@@ -190,7 +190,7 @@ def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
         elif state is Status.UNCONFIRMED and reason == ledger.WORKER_LOST:
             told.lost += 1
             if not any(lo <= seq <= hi for lo, hi in held):
-                broken.append(f"message {seq} is in doubt though nobody had it at a kill")
+                broken.append(f"message {seq} is unconfirmed though nobody had it at a kill")
         elif state is Status.UNCONFIRMED and seq not in troubled and not any(lo <= seq <= hi for lo, hi in held):
-            broken.append(f"message {seq} is in doubt ({reason}) without a reason")
+            broken.append(f"message {seq} is unconfirmed ({reason}) without a reason")
     told.broken += [f"run {run_id}: {line}" for line in broken[:10]]

@@ -26,7 +26,7 @@ from config import Config
 from smsapp.channels.gateway import Gateway
 from smsapp.factory import create_app
 from smsapp.services import channels, clock, receipts, sending
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.db import current_session, db
 from smsapp.store.runs import Batch, BatchState
 from tests.journey.kannel import free_ports, listens, wait_for

@@ -16,11 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from smsapp.channels._numbers import e164
-from smsapp.channels._seal import sign_ref, verify_ref
-from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, EXTENSION, TIMEOUT, address, max_concurrency
-from smsapp.channels._verdicts import (
+from smsapp.channels._common_settings import ACCOUNT, EXTENSION, TIMEOUT, address, max_concurrency
+from smsapp.channels._error_codes import (
     CODE_LENGTH,
     IN_DOUBT,
     SLOWER,
@@ -35,6 +32,9 @@ from smsapp.channels._verdicts import (
     text_error,
     unreadable,
 )
+from smsapp.channels._numbers import e164
+from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._signed_ref import sign_ref, verify_ref
 from smsapp.channels.base import (
     Acknowledgement,
     Callback,
@@ -321,25 +321,27 @@ class Aliyun(Channel):
         raise unreadable()
 
     async def query_status(
-        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+        self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
         """Ask for each number and day; our reference decides, else template, text and time."""
         found: list[Receipt] = []
-        for doubt in doubts:
-            number = carrier.national(doubt.message.phone)
-            for day in sorted({at.astimezone(carrier.CHINA).strftime("%Y%m%d") for at in (doubt.since, doubt.until)}):
+        for pending in unconfirmed:
+            number = carrier.national(pending.message.phone)
+            for day in sorted(
+                {at.astimezone(carrier.CHINA).strftime("%Y%m%d") for at in (pending.since, pending.until)}
+            ):
                 asked = {"PhoneNumber": number, "SendDate": day, "PageSize": str(PAGE), "CurrentPage": "1"}
                 told = _expect_ok(await self._call("QuerySendDetails", asked, {}, http)).get("SmsSendDetailDTOs")
                 items = told.get("SmsSendDetailDTO") if isinstance(told, dict) else None
                 found += [
-                    _looked_up(item, doubt)
+                    _looked_up(item, pending)
                     for item in (items if isinstance(items, list) else [])
-                    if isinstance(item, dict) and self._is_about(item, template, doubt)
+                    if isinstance(item, dict) and self._is_about(item, template, pending)
                 ]
         return found
 
-    def _is_about(self, item: Mapping[str, Any], template: TemplateSnapshot, doubt: UnconfirmedMessage) -> bool:
-        message = doubt.message
+    def _is_about(self, item: Mapping[str, Any], template: TemplateSnapshot, pending: UnconfirmedMessage) -> bool:
+        message = pending.message
         ref = verify_ref(self._secret, item.get("OutId"), message.phone)
         if ref:
             return ref == message.ref
@@ -349,7 +351,7 @@ class Aliyun(Channel):
             # Values of verification codes are shown as stars.
             and ("*" in content or content == message.text)
             # The provider tells whole seconds: one that left within the first of them seems to be older.
-            and doubt.since.replace(microsecond=0) <= _china_time(item.get("SendDate")) <= doubt.until
+            and pending.since.replace(microsecond=0) <= _china_time(item.get("SendDate")) <= pending.until
         )
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
@@ -357,7 +359,7 @@ class Aliyun(Channel):
         found = json.loads(callback.body)
         if not isinstance(found, list):
             raise ValueError("news come as a list")
-        return [news for item in found for news in self._read(item)]
+        return [status for item in found for status in self._read(item)]
 
     def _read(self, item: Any) -> list[Receipt | Reply]:
         if not isinstance(item, dict):
@@ -374,16 +376,16 @@ class Aliyun(Channel):
             raise ValueError("neither a receipt nor a reply")
         code = str(item.get("err_code") or "")[:CODE_LENGTH]
         if item["success"] in (True, "true", "True"):
-            news, outcome = ReceiptStatus.DELIVERED, None
+            status, outcome = ReceiptStatus.DELIVERED, None
         else:
-            news, outcome = ReceiptStatus.UNDELIVERED, REPORTS.get(code) or carrier.outcome(code)
+            status, outcome = ReceiptStatus.UNDELIVERED, REPORTS.get(code) or carrier.outcome(code)
         ref = verify_ref(self._secret, item.get("out_id"), phone)
         if ref:
-            return [Receipt(news, ref, phone=phone, outcome=outcome, code=code)]
+            return [Receipt(status, ref, phone=phone, outcome=outcome, code=code)]
         biz_id = str(item.get("biz_id") or "")
         if not biz_id:
             raise ValueError("a receipt that names no message")
-        return [Receipt(news, provider_ref=biz_id, phone=phone, outcome=outcome, code=code)]
+        return [Receipt(status, provider_ref=biz_id, phone=phone, outcome=outcome, code=code)]
 
     def acknowledgement(self) -> Acknowledgement:
         return Acknowledgement(content_type="application/json", body='{"code":0,"msg":"接收成功"}'.encode())
@@ -402,11 +404,11 @@ def _expect_ok(answer: HttpAnswer) -> dict[str, Any]:
 SEND_STATUS = {1: ReceiptStatus.ACCEPTED, 2: ReceiptStatus.UNDELIVERED, 3: ReceiptStatus.DELIVERED}
 
 
-def _looked_up(item: Mapping[str, Any], doubt: UnconfirmedMessage) -> Receipt:
+def _looked_up(item: Mapping[str, Any], pending: UnconfirmedMessage) -> Receipt:
     status, code = item.get("SendStatus"), str(item.get("ErrCode") or "")[:CODE_LENGTH]
-    news = SEND_STATUS.get(status if isinstance(status, int) else 0, ReceiptStatus.ACCEPTED)
-    outcome = (REPORTS.get(code) or carrier.outcome(code)) if news is ReceiptStatus.UNDELIVERED else None
-    return Receipt(news, doubt.message.ref, phone=doubt.message.phone, outcome=outcome, code=code)
+    status = SEND_STATUS.get(status if isinstance(status, int) else 0, ReceiptStatus.ACCEPTED)
+    outcome = (REPORTS.get(code) or carrier.outcome(code)) if status is ReceiptStatus.UNDELIVERED else None
+    return Receipt(status, pending.message.ref, phone=pending.message.phone, outcome=outcome, code=code)
 
 
 def _china_time(written: Any) -> dt.datetime:

@@ -161,7 +161,7 @@ class ReceiptStatus(enum.StrEnum):
 class Receipt:
     """What the carrier said later. Found by `ref`, or else by `provider_ref` (and `phone` where it covers several)."""
 
-    news: ReceiptStatus
+    status: ReceiptStatus
     ref: str = ""
     provider_ref: str = ""
     phone: str = field(default="", repr=False)
@@ -392,7 +392,7 @@ class Channel(ABC):
         raise NotImplementedError
 
     async def query_status(
-        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+        self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
         """Return what the provider knows of messages whose answer was lost, with our `ref`; raises ChannelError.
 

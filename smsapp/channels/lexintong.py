@@ -17,11 +17,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
-from smsapp.channels._numbers import e164
-from smsapp.channels._seal import sign_ref, verify_ref
-from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, EXTENSION, PLAIN_HTTP, RECEIPT, TIMEOUT, max_concurrency, per_request
-from smsapp.channels._verdicts import (
+from smsapp.channels._common_settings import (
+    ACCOUNT,
+    EXTENSION,
+    PLAIN_HTTP,
+    RECEIPT,
+    TIMEOUT,
+    max_concurrency,
+    per_request,
+)
+from smsapp.channels._error_codes import (
     CLOSED,
     CODE_LENGTH,
     IN_DOUBT,
@@ -38,6 +43,9 @@ from smsapp.channels._verdicts import (
     text_error,
     unreadable,
 )
+from smsapp.channels._numbers import e164
+from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._signed_ref import sign_ref, verify_ref
 from smsapp.channels.base import (
     Balance,
     Callback,
@@ -360,34 +368,34 @@ class Lexintong(Channel):
         codes = [word for word in said if CODE.fullmatch(word)]
         arrived = next((code for code in codes if code in carrier.ARRIVED), "")
         if arrived:
-            news, code = ReceiptStatus.DELIVERED, arrived
+            status, code = ReceiptStatus.DELIVERED, arrived
         elif codes:
-            news, code = ReceiptStatus.UNDELIVERED, codes[0]
+            status, code = ReceiptStatus.UNDELIVERED, codes[0]
         else:
             # Words nobody described prove neither: the message goes on waiting, the word is kept.
-            news, code = ReceiptStatus.ACCEPTED, next(filter(None, said), "")
+            status, code = ReceiptStatus.ACCEPTED, next(filter(None, said), "")
         for one in str(item.get("PhoneNos") or "").split(","):
-            yield self._receipt(news, str(item["MsgID"]), e164(one, self.home), code, item.get("OutId"))
+            yield self._receipt(status, str(item["MsgID"]), e164(one, self.home), code, item.get("OutId"))
 
     def _pushed(self, item: Mapping[str, str]) -> Receipt:
         if not item.get("MsgID") or not item.get("MobilePhone"):
             raise ValueError("nothing that names a message")
         sent, arrived = item.get("SendState", ""), item.get("ReportState", "")
         if arrived == "True":
-            news = ReceiptStatus.DELIVERED
+            status = ReceiptStatus.DELIVERED
         elif arrived == "False" or sent == "False":
-            news = ReceiptStatus.UNDELIVERED
+            status = ReceiptStatus.UNDELIVERED
         elif sent == "True":
-            news = ReceiptStatus.ACCEPTED
+            status = ReceiptStatus.ACCEPTED
         else:
             raise ValueError("no status")
         code = item.get("ReportResultInfo") or item.get("SendResultInfo") or ""
-        return self._receipt(news, item["MsgID"], e164(item["MobilePhone"], self.home), code, item.get("ClientMsgId"))
+        return self._receipt(status, item["MsgID"], e164(item["MobilePhone"], self.home), code, item.get("ClientMsgId"))
 
-    def _receipt(self, news: ReceiptStatus, msg_id: str, phone: str, code: str, out_id: object) -> Receipt:
+    def _receipt(self, status: ReceiptStatus, msg_id: str, phone: str, code: str, out_id: object) -> Receipt:
         ref = verify_ref(self._password, out_id, phone)
-        outcome = carrier.outcome(code) if news is ReceiptStatus.UNDELIVERED else None
-        return Receipt(news, ref, "" if ref else msg_id, phone, outcome, code[:CODE_LENGTH])
+        outcome = carrier.outcome(code) if status is ReceiptStatus.UNDELIVERED else None
+        return Receipt(status, ref, "" if ref else msg_id, phone, outcome, code[:CODE_LENGTH])
 
 
 NUMBERS = re.compile(r"(?<!\d)1\d{10}(?!\d)")

@@ -332,10 +332,10 @@ class Simulator(Channel):
         return found
 
     async def query_status(
-        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+        self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
         """Remember the messages whose answer was cut off, but for those of which nothing is ever heard."""
-        refs = json.dumps([doubt.message.ref for doubt in doubts])
+        refs = json.dumps([pending.message.ref for pending in unconfirmed])
         rows = self._file().execute("SELECT ref FROM heard WHERE ref IN (SELECT value FROM json_each(?))", (refs,))
         return [Receipt(ReceiptStatus.ACCEPTED, ref) for (ref,) in rows]
 
@@ -344,13 +344,13 @@ class Simulator(Channel):
         file = self._file()
         while True:
             rows = file.execute(
-                "SELECT id, line FROM news WHERE due <= ? ORDER BY due, id LIMIT ?", (self.clock(), PAGE)
+                "SELECT id, line FROM receipt WHERE due <= ? ORDER BY due, id LIMIT ?", (self.clock(), PAGE)
             ).fetchall()
             if not rows:
                 return
             yield Callback("PULL", "", {}, ("[" + ",".join(line for _, line in rows) + "]").encode())
             with file:
-                file.executemany("DELETE FROM news WHERE id = ?", [(row_id,) for row_id, _ in rows])
+                file.executemany("DELETE FROM receipt WHERE id = ?", [(row_id,) for row_id, _ in rows])
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Read a page of its own; nobody else can know what the simulator has to say."""
@@ -396,8 +396,8 @@ class Simulator(Channel):
         if fate.late:
             due += LATE
         lines = [
-            (due + n * 0.001, _line(ref=message.ref, phone=message.phone, news=news, outcome=outcome, code=code))
-            for n, (news, outcome, code) in enumerate(fate.receipts)
+            (due + n * 0.001, _line(ref=message.ref, phone=message.phone, status=status, outcome=outcome, code=code))
+            for n, (status, outcome, code) in enumerate(fate.receipts)
         ]
         text = fate.reply or ("TD" if draw[1] < self._opt_outs else "")
         if text:
@@ -406,7 +406,7 @@ class Simulator(Channel):
 
     def _keep(self, lines: Any) -> None:
         with self._file() as file:
-            file.executemany("INSERT INTO news (due, line) VALUES (?, ?)", lines)
+            file.executemany("INSERT INTO receipt (due, line) VALUES (?, ?)", lines)
 
     def _file(self) -> sqlite3.Connection:
         if self._kept is None:
@@ -415,8 +415,8 @@ class Simulator(Channel):
             with closing(self._kept.cursor()) as cursor:
                 cursor.execute("PRAGMA journal_mode=WAL")
                 cursor.execute("PRAGMA synchronous=NORMAL")
-                cursor.execute("CREATE TABLE IF NOT EXISTS news (id INTEGER PRIMARY KEY, due REAL, line TEXT)")
-                cursor.execute("CREATE INDEX IF NOT EXISTS news_due ON news (due, id)")
+                cursor.execute("CREATE TABLE IF NOT EXISTS receipt (id INTEGER PRIMARY KEY, due REAL, line TEXT)")
+                cursor.execute("CREATE INDEX IF NOT EXISTS receipt_due ON receipt (due, id)")
                 cursor.execute("CREATE TABLE IF NOT EXISTS heard (ref TEXT PRIMARY KEY) WITHOUT ROWID")
                 cursor.execute("CREATE TABLE IF NOT EXISTS met (ref TEXT PRIMARY KEY) WITHOUT ROWID")
         return self._kept
@@ -456,5 +456,5 @@ def _read(line: dict[str, str]) -> Receipt | Reply:
         return Reply(line["phone"], line["text"])
     outcome = Outcome(line["outcome"]) if "outcome" in line else None
     return Receipt(
-        ReceiptStatus(line["news"]), line["ref"], phone=line["phone"], outcome=outcome, code=line.get("code", "")
+        ReceiptStatus(line["status"]), line["ref"], phone=line["phone"], outcome=outcome, code=line.get("code", "")
     )

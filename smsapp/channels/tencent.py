@@ -16,9 +16,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, max_concurrency
-from smsapp.channels._verdicts import (
+from smsapp.channels._common_settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, max_concurrency
+from smsapp.channels._error_codes import (
     CLOSED,
     CODE_LENGTH,
     IN_DOUBT,
@@ -38,6 +37,7 @@ from smsapp.channels._verdicts import (
     text_error,
     unreadable,
 )
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels.base import (
     Acknowledgement,
     Balance,
@@ -371,17 +371,17 @@ class Tencent(Channel):
                     break
 
     async def query_status(
-        self, template: TemplateSnapshot, doubts: Sequence[UnconfirmedMessage], http: HttpClient
+        self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
         """Ask for each number; the provider names no text, so every message it had in that time is returned."""
         found: list[Receipt] = []
-        for doubt in doubts:
-            since, until = (int(at.timestamp()) for at in (doubt.since, doubt.until))
-            asked = {"SmsSdkAppId": self._app_id, "PhoneNumber": doubt.message.phone, "Offset": 0, "Limit": PAGE}
+        for pending in unconfirmed:
+            since, until = (int(at.timestamp()) for at in (pending.since, pending.until))
+            asked = {"SmsSdkAppId": self._app_id, "PhoneNumber": pending.message.phone, "Offset": 0, "Limit": PAGE}
             asked |= {"BeginTime": since, "EndTime": until}
             told, _ = await self._ask("PullSmsSendStatusByPhoneNumber", asked, http)
             news = _news({"Response": told})
-            found += [replace(one, ref=doubt.message.ref) for one in news if isinstance(one, Receipt)]
+            found += [replace(one, ref=pending.message.ref) for one in news if isinstance(one, Receipt)]
         return found
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
@@ -419,7 +419,7 @@ def _verdict(code: str) -> ErrorMeaning:
 
 
 def _answer(status: Mapping[str, Any] | None) -> SubmitResult:
-    """Return the answer for one number; one the provider does not speak of is in doubt."""
+    """Return the answer for one number; one the provider does not speak of is unconfirmed."""
     code = str(status.get("Code") or "")[:CODE_LENGTH] if status else ""
     if status and code == "Ok":
         return SubmitResult(True, str(status.get("SerialNo") or "")[:CODE_LENGTH])

@@ -15,9 +15,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, LIMITS, TIMEOUT, max_concurrency
-from smsapp.channels._verdicts import (
+from smsapp.channels._common_settings import ACCOUNT, LIMITS, TIMEOUT, max_concurrency
+from smsapp.channels._error_codes import (
     CODE_LENGTH,
     IN_DOUBT,
     SLOWER,
@@ -32,6 +31,7 @@ from smsapp.channels._verdicts import (
     text_error,
     unreadable,
 )
+from smsapp.channels._setting import Setting, Widget
 from smsapp.channels.base import (
     Acknowledgement,
     Balance,
@@ -352,10 +352,10 @@ class Twilio(Channel):
         if not ref:
             return []
         code = found.get("ErrorCode", "")[:CODE_LENGTH]
-        news = STATUSES.get(status, ReceiptStatus.ACCEPTED)
-        if news is not ReceiptStatus.UNDELIVERED:
-            return [Receipt(news, ref, sid, code=code)]
-        return [Receipt(news, ref, sid, outcome=REPORTS.get(code, Outcome.UNKNOWN), code=code or status)]
+        status = STATUSES.get(status, ReceiptStatus.ACCEPTED)
+        if status is not ReceiptStatus.UNDELIVERED:
+            return [Receipt(status, ref, sid, code=code)]
+        return [Receipt(status, ref, sid, outcome=REPORTS.get(code, Outcome.UNKNOWN), code=code or status)]
 
     def acknowledgement(self) -> Acknowledgement:
         """Say nothing, in the provider's own words: a plain text would be sent to the person as our reply."""

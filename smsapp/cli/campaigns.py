@@ -14,12 +14,12 @@ from smsapp.cli.output import echo, failure
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Conflict, Refusal
 from smsapp.domain.message import Resolution
-from smsapp.services import campaign_list, campaigns, clock, doubts, drift, sending
+from smsapp.labels import label, sentence
+from smsapp.labels.campaigns import in_words
+from smsapp.services import campaign_list, campaigns, clock, drift, sending, unconfirmed
+from smsapp.services.audit_log import Actor
 from smsapp.services.campaign_list import Line, Wanted
 from smsapp.services.campaign_review import DraftPreview
-from smsapp.services.trail import Actor
-from smsapp.words import label, sentence
-from smsapp.words.campaigns import in_words
 
 command = AppGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, accept, end, and what is due.")
 ACTOR = Actor("flask campaigns")
@@ -212,12 +212,12 @@ def _moment(moment: dt.datetime | None, zone: str) -> str:
 @command.command("unconfirmed")
 @click.option("--campaign", "campaign_id", type=ROW_ID, help="Only those of one campaign.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many runs at most.")
-def unconfirmed(campaign_id: int | None, limit: int) -> None:
-    """Print runs with messages in doubt, newest first: run, start (UTC), how many, causes, name.
+def list_unconfirmed(campaign_id: int | None, limit: int) -> None:
+    """Print runs with unconfirmed messages, newest first: run, start (UTC), how many, causes, name.
 
     Example: flask campaigns unconfirmed --campaign 12
     """
-    found = doubts.listing(clock.now(), campaign_id=campaign_id, limit=limit)
+    found = unconfirmed.listing(clock.now(), campaign_id=campaign_id, limit=limit)
     for one in found.lines:
         causes = ", ".join(f"{cause or 'unknown'} {n}" for cause, n in sorted(one.causes.items()))
         begun = f"{one.run.started_at:%Y-%m-%dT%H:%M:%SZ}" if one.run.started_at else "-"
@@ -229,26 +229,26 @@ def unconfirmed(campaign_id: int | None, limit: int) -> None:
 @command.command("settle")
 @click.argument("run_id", type=LONG_ID)
 @click.argument("how", type=click.Choice([str(how) for how in Resolution]))
-@click.option("--cause", default="", help="Only those in doubt for this cause.")
+@click.option("--cause", default="", help="Only those unconfirmed for this cause.")
 @click.option("--message", "seqs", multiple=True, type=ROW_ID, help="Only this message; may be given several times.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) -> None:
-    """Decide about a run's messages in doubt: sent (they count as accepted), again (sent once more), leave.
+    """Decide about a run's unconfirmed messages: sent (they count as accepted), again (sent once more), leave.
 
     Example: flask campaigns settle 31 again --cause worker_lost
     """
     try:
-        doubtful = doubts.of_run(run_id)
+        with_unconfirmed = unconfirmed.of_run(run_id)
     except Refusal:
-        raise failure(f"Nothing of run {run_id} is in doubt.") from None
-    n = len(seqs) or (doubtful.causes.get(cause, 0) if cause else doubtful.n)
+        raise failure(f"Nothing of run {run_id} is unconfirmed.") from None
+    n = len(seqs) or (with_unconfirmed.causes.get(cause, 0) if cause else with_unconfirmed.n)
     twice = " Whoever got one the first time gets it twice." if how == Resolution.RESEND else ""
     if not yes:
-        click.confirm(f"{n} messages of “{doubtful.campaign.name}”: {how}.{twice} Go on?", abort=True)
+        click.confirm(f"{n} messages of “{with_unconfirmed.campaign.name}”: {how}.{twice} Go on?", abort=True)
     try:
-        done = doubts.decide(run_id, Resolution(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
+        done = unconfirmed.decide(run_id, Resolution(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
     except Conflict:
-        raise failure("Nothing of them is in doubt any more; nothing was changed.") from None
+        raise failure("Nothing of them is unconfirmed any more; nothing was changed.") from None
     except Refusal as refusal:
         raise failure(sentence(refusal.problems[0])) from None
     echo(f"{done} messages: {how}.")

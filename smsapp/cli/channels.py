@@ -13,13 +13,13 @@ from flask_babel import gettext as _
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult
-from smsapp.services import callback_addresses, channel_health, channels, clock, sms_templates, trials
+from smsapp.labels import channels as words
+from smsapp.labels import sentence
+from smsapp.labels.channels import told
+from smsapp.services import callback_addresses, channel_health, channel_tests, channels, clock, sms_templates
+from smsapp.services.audit_log import Actor
 from smsapp.services.channel_health import Pace
-from smsapp.services.trail import Actor
-from smsapp.services.trials import TestResult, TestText
-from smsapp.words import channels as words
-from smsapp.words import sentence
-from smsapp.words.channels import told
+from smsapp.services.channel_tests import TestResult, TestText
 
 if TYPE_CHECKING:
     from smsapp.store.channels import ChannelRow
@@ -88,9 +88,9 @@ def check(name: str) -> None:
     try:
         row = channels.by_name(name)
         known = list(_known(row))  # before this check, which would count as one of the calls
-        trial = trials.test_credentials(row.id, BY, clock.now())
+        trial = channel_tests.test_credentials(row.id, BY, clock.now())
         if channels.tells_balance(row):
-            trials.ask_balance(row.id, clock.now())
+            channel_tests.ask_balance(row.id, clock.now())
             known += _balance(channels.row(row.id))
     except Refusal as refusal:
         raise _fail(refusal) from None
@@ -122,7 +122,7 @@ def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, 
         pace = channel_health.pace(row, clock.now())
         if pace.learned:
             echo(_learned(pace))
-        trial = trials.test_send(row.id, phone, wanted, BY, clock.now())
+        trial = channel_tests.test_send(row.id, phone, wanted, BY, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None
     _show(trial, _told(trial))

@@ -12,18 +12,18 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from smsapp import words
+from smsapp import labels
 from smsapp.cli.output import echo
 from smsapp.domain.columns import ImportState, Layout
 from smsapp.domain.contact import PHONE, Type, Unfit, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
+from smsapp.labels.contacts import in_words, why
 from smsapp.services import clock, import_rows, imports
+from smsapp.services.audit_log import Actor
 from smsapp.services.import_rows import KeptRow, Tally
 from smsapp.services.imports import ImportRow, Preview
 from smsapp.services.tables.formats import Choice
-from smsapp.services.trail import Actor
-from smsapp.words.contacts import in_words, why
 
 command = AppGroup("contacts", help="Contacts.")
 ACTOR = Actor("flask contacts")
@@ -76,7 +76,7 @@ def import_(
         _import(file, id_column, phone_column, maps, choice, dry_run)
     except Refusal as refusal:
         for problem in refusal.problems:
-            echo(words.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
+            echo(labels.sentence(Problem(problem.code, facts=in_words(problem.facts))), err=True)
         raise click.exceptions.Exit(UNUSABLE) from None
 
 

@@ -139,7 +139,7 @@ def _look_at_work() -> Iterator[Finding]:
         ids = ", ".join(map(str, work.late_campaigns[:10]))
         yield Mark.WRONG, f"Campaigns past their time that nobody started: {ids}; is a scheduler awake?"
     if work.unread_callbacks > MANY_WAITING // 2:
-        yield Mark.WRONG, f"{work.unread_callbacks} or more callbacks wait to be read; do workers listen on `news`?"
+        yield Mark.WRONG, f"{work.unread_callbacks} or more callbacks wait to be read; do workers listen on `receipts`?"
     for name in work.unheld_channels:
         yield Mark.WRONG, f"No process holds the connection of channel {name}; run: python worker.py connect"
     for name in work.sealed_channels:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from smsapp import words
+from smsapp import labels
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.domain.trust import KeyKind
-from smsapp.services import clock, keys
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, clock
+from smsapp.services.audit_log import Actor
 
 command = AppGroup("keys", help="AppKeys by which apps report profiles to /up.")
 ACTOR = Actor("flask keys")
@@ -33,9 +33,9 @@ def create(name: str, kind: str, properties: tuple[str, ...]) -> None:
     Example: flask keys create "Member system" --kind server
     """
     try:
-        echo(keys.create(name, KeyKind(kind), ACTOR, clock.now(), properties or None).key)
+        echo(app_keys.create(name, KeyKind(kind), ACTOR, clock.now(), properties or None).key)
     except Refusal as refusal:
-        raise failure(words.sentence(refusal.problems[0])) from None
+        raise failure(labels.sentence(refusal.problems[0])) from None
 
 
 @command.command("list")
@@ -44,7 +44,7 @@ def list_() -> None:
 
     Example: flask keys list
     """
-    for row in keys.listed():
+    for row in app_keys.listed():
         used = row.last_used_at.isoformat(timespec="minutes") if row.last_used_at else "never"
         echo(f"{row.key}  {row.kind:7}  {'active' if row.active else 'disabled':8}  {used:22}  {row.name}")
 
@@ -71,7 +71,7 @@ def enable(key: str) -> None:
 
 def _switch(key: str, active: bool) -> None:
     try:
-        row = keys.switch(keys.key_of(key).id, active, ACTOR, clock.now())
+        row = app_keys.switch(app_keys.key_of(key).id, active, ACTOR, clock.now())
     except Refusal as refusal:
-        raise failure(words.sentence(refusal.problems[0])) from None
+        raise failure(labels.sentence(refusal.problems[0])) from None
     echo(f"{row.name}: {'active' if active else 'disabled'}")

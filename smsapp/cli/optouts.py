@@ -12,9 +12,9 @@ from smsapp.cli.ids import LONG_ID
 from smsapp.cli.output import echo
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.services import clock, opt_outs, unattributed
-from smsapp.services.trail import Actor
-from smsapp.words import sentence
+from smsapp.labels import sentence
+from smsapp.services import clock, opt_outs, unattributed_replies
+from smsapp.services.audit_log import Actor
 
 command = AppGroup("optouts", help="Numbers nobody writes to, for every campaign.")
 ACTOR = Actor("flask optouts")
@@ -74,7 +74,7 @@ def waiting(full: bool) -> None:
       flask optouts waiting
       flask optouts assign 7 13800138000
     """
-    rows = unattributed.find_page(limit=unattributed.MOST_COUNTED + 1)
+    rows = unattributed_replies.find_page(limit=unattributed_replies.MOST_COUNTED + 1)
     for row in rows:
         sender, text = (row.sender, row.text) if full else map(phone.mask_inside, (row.sender, row.text))
         told = "opt-out" if row.opt_out else "reply"
@@ -94,7 +94,7 @@ def assign(reply_id: int, number: str) -> None:
       flask optouts assign 7 13800138000
     """
     try:
-        opted_out = unattributed.assign(reply_id, number, ACTOR, clock.now())
+        opted_out = unattributed_replies.assign(reply_id, number, ACTOR, clock.now())
     except NotFound:
         echo("No such reply waits.", err=True)
         raise SystemExit(1) from None
@@ -114,7 +114,7 @@ def dismiss(reply_id: int, reason: str) -> None:
       flask optouts dismiss 7 --reason "a newsletter of the carrier"
     """
     try:
-        unattributed.dismiss(reply_id, reason, ACTOR, clock.now())
+        unattributed_replies.dismiss(reply_id, reason, ACTOR, clock.now())
     except NotFound:
         echo("No such reply waits.", err=True)
         raise SystemExit(1) from None
@@ -161,7 +161,7 @@ def remove(number: str, reason: str) -> None:
 
 
 def _tell_waiting() -> None:
-    if n := unattributed.count():
+    if n := unattributed_replies.count():
         echo(f"{n} replies wait for a number; see flask optouts waiting", err=True)
 
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import click
 from flask.cli import AppGroup
 
-from smsapp import words
+from smsapp import labels
 from smsapp.cli.output import echo, failure
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Refusal
 from smsapp.domain.phone import mask_inside
 from smsapp.domain.property_change import Winner
 from smsapp.services import clock, properties
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 
 command = AppGroup("properties", help="What is known of contacts: list, rename, retype, merge, remove.")
 ACTOR = Actor("flask properties")
@@ -45,7 +45,7 @@ def show(name: str) -> None:
     try:
         row = properties.get(name)
     except Refusal as refusal:
-        raise failure(words.sentence(refusal.problems[0])) from None
+        raise failure(labels.sentence(refusal.problems[0])) from None
     echo(f"{row.name}  {row.type}  {row.label}")
     for text in properties.examples(name):
         echo(f"  {mask_inside(text)}")
@@ -126,4 +126,4 @@ def _do(what: Callable[[], object]) -> None:
     try:
         what()
     except Refusal as refusal:
-        raise failure(" ".join(words.sentence(problem) for problem in refusal.problems)) from None
+        raise failure(" ".join(labels.sentence(problem) for problem in refusal.problems)) from None

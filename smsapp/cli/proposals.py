@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from smsapp import words
+from smsapp import labels
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
-from smsapp.services import clock, keys, proposals
+from smsapp.services import app_keys, clock, proposals
+from smsapp.services.audit_log import Actor
 from smsapp.services.proposals import Chosen
-from smsapp.services.trail import Actor
 
 command = AppGroup("proposals", help="Changes of values that are set, as public AppKeys propose them.")
 ACTOR = Actor("flask proposals")
@@ -58,6 +58,6 @@ def reject(key: str, name: str) -> None:
 
 def _chosen(key: str, name: str) -> Chosen:
     try:
-        return Chosen(keys.key_of(key).id if key else None, name)
+        return Chosen(app_keys.key_of(key).id if key else None, name)
     except Refusal as refusal:
-        raise failure(words.sentence(refusal.problems[0])) from None
+        raise failure(labels.sentence(refusal.problems[0])) from None

@@ -11,9 +11,9 @@ from smsapp.cli.ids import ROW_ID
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import NotFound
 from smsapp.domain.schedule import LAST_DAY, Kind, Schedule, known_zone, next_fires
+from smsapp.labels import label
+from smsapp.labels.campaigns import in_words
 from smsapp.services import campaigns, clock
-from smsapp.words import label
-from smsapp.words.campaigns import in_words
 
 command = AppGroup("schedule", help="Schedules: when they send.")
 DATE = click.DateTime(["%Y-%m-%d"])

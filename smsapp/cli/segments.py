@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from smsapp import words
+from smsapp import labels
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.services import clock, segments
@@ -39,7 +39,7 @@ def count(name: str) -> None:
         segment = segments.named(name)
         size = segments.size(segment, now)
     except Refusal as refusal:
-        raise failure(" ".join(words.sentence(problem) for problem in refusal.problems)) from None
+        raise failure(" ".join(labels.sentence(problem) for problem in refusal.problems)) from None
     echo(f"{size:,} members")
     for reach in segments.reach(segments.members(segment, now)):
         echo(f"{reach.counts.planned:,} can be reached through {', '.join(reach.channels)}")

@@ -25,7 +25,7 @@ import click
 from config import Config
 from smsapp.cli import supervision
 from smsapp.cli.output import echo, failure
-from smsapp.services import clock, health, people
+from smsapp.services import clock, health, users
 
 PORTS_TRIED = 50
 PATIENCE = 300
@@ -180,7 +180,7 @@ def _wait_for_pages(address: str, supervisor: subprocess.Popen[bytes]) -> bool:
 
 def _welcome(address: str, logs: Path) -> None:
     echo(lead=f"\n  Open {click.style(address, bold=True)}")
-    link = people.first_link(clock.now())
+    link = users.first_link(clock.now())
     if link:
         echo("  Nobody can sign in yet. This link makes the first administrator, once, within a day:")
         echo(f"  {address}{link}")

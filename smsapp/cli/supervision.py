@@ -47,12 +47,12 @@ def configuration(config: Config, port: int, *, reload: bool = False) -> str:
     if not config.REDIS_URL:
         parts += [*_program("valkey", valkey(config), logs), "priority=1"]
     python = sys.executable
-    parts += ["", "[group:smsapp]", "programs=web,schedule,news,connect,work", "priority=2"]
+    parts += ["", "[group:smsapp]", "programs=web,schedule,receipts,connect,work", "priority=2"]
     worker = _restarted if reload else _as_it_is
     parts += _program("web", debug_web(port) if reload else web(config, port), logs)
     parts += _program("schedule", worker([python, "worker.py", "schedule"]), logs)
-    # One worker is never in a lane: receipts and imports do not wait for a campaign.
-    parts += _program("news", worker([python, "worker.py", "work", "--queues", "news,uploads,chores"]), logs)
+    # One worker is never in a sender: receipts and imports do not wait for a campaign.
+    parts += _program("receipts", worker([python, "worker.py", "work", "--queues", "receipts,uploads,periodic"]), logs)
     parts += _program("connect", worker([python, "worker.py", "connect"]), logs)
     parts += _program("work", worker([python, "worker.py", "work"]), logs, count=config.SEND_WORKERS)
     return "\n".join(parts) + "\n"

@@ -1,10 +1,10 @@
-"""flask sweep: what the scheduler's minute chore does, by hand or by cron."""
+"""flask sweep: what the scheduler's periodic task of every minute does, by hand or by cron."""
 
 from __future__ import annotations
 
 import click
 
-from smsapp.services import clock, confirmations, imports, receipts, sending
+from smsapp.services import clock, imports, opt_out_confirmations, receipts, sending
 
 
 @click.command("sweep")
@@ -20,4 +20,4 @@ def command() -> None:
     imports.sweep(clock.now())
     receipts.apply_callbacks(clock.now())
     receipts.retry_unmatched(clock.now())
-    confirmations.send_due(clock.now())
+    opt_out_confirmations.send_due(clock.now())

@@ -9,10 +9,10 @@ from flask.cli import AppGroup
 
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
-from smsapp.domain.people import Role
-from smsapp.services import clock, people
-from smsapp.services.trail import Actor
-from smsapp.words import sentence
+from smsapp.domain.roles import Role
+from smsapp.labels import sentence
+from smsapp.services import clock, users
+from smsapp.services.audit_log import Actor
 
 command = AppGroup("users", help="People who sign in.")
 
@@ -38,10 +38,10 @@ def create(login: str, role: str, name: str, ask: bool) -> None:
     """Add a person and print a one-time link by which they choose a password."""
     try:
         if ask:
-            person = people.create(login, name, Role(role), _password(), BY, clock.now())
+            person = users.create(login, name, Role(role), _password(), BY, clock.now())
             echo(f"{person.login} can sign in as {role}.")
         else:
-            person, path = people.invite(login, name, Role(role), False, BY, clock.now())
+            person, path = users.invite(login, name, Role(role), False, BY, clock.now())
             _say_link(person.login, path)
     except Refusal as refusal:
         raise _fail(refusal) from None
@@ -56,8 +56,8 @@ def _password() -> str:
 @command.command("list")
 def list_people() -> None:
     """Print one line per person: login, role, state, name."""
-    invited = people.invited(clock.now())
-    for person in people.everybody():
+    invited = users.invited(clock.now())
+    for person in users.everybody():
         state = "signed off" if not person.active else "active" if person.password_hash else "no password"
         if person.active and person.id in invited:
             state += ", link open"
@@ -69,8 +69,8 @@ def list_people() -> None:
 def link(login: str) -> None:
     """Print a new one-time link to set a password; older links stop working."""
     try:
-        person = people.by_login(login)
-        _say_link(person.login, people.make_link(person.id, BY, clock.now()))
+        person = users.by_login(login)
+        _say_link(person.login, users.make_link(person.id, BY, clock.now()))
     except Refusal as refusal:
         raise _fail(refusal) from None
 
@@ -80,7 +80,7 @@ def link(login: str) -> None:
 def disable(login: str) -> None:
     """Let a person sign in no more; open sessions end at once."""
     try:
-        person = people.disable(people.by_login(login).id, BY, clock.now())
+        person = users.disable(users.by_login(login).id, BY, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None
     echo(f"{person.login} may not sign in any more.")

@@ -22,7 +22,7 @@ class Status(enum.IntEnum):
     """Enum's own goes through Python, which shows where every message is looked up by its status."""
 
 
-def advance(current: Status, news: Status) -> Status:
+def advance(current: Status, status: Status) -> Status:
     """Return the state after this news; it never goes down in rank.
 
     A cancelled message never left the house, so nothing a provider says can change it. A receipt for a message
@@ -30,9 +30,9 @@ def advance(current: Status, news: Status) -> Status:
     (some gateways report a failed first try before the second one succeeds) and is final. A refused message stays
     refused (Kannel refuses a text and sends a failure receipt all the same) unless it was delivered after all.
     """
-    if current is Status.CANCELLED or (current is Status.REFUSED and news is not Status.DELIVERED):
+    if current is Status.CANCELLED or (current is Status.REFUSED and status is not Status.DELIVERED):
         return current
-    return max(current, news)
+    return max(current, status)
 
 
 ACCEPTED_STATES = frozenset({Status.ACCEPTED, Status.DELIVERED, Status.UNDELIVERED, Status.NO_RECEIPT})
@@ -42,7 +42,7 @@ FAILED_STATES = frozenset({Status.REFUSED, Status.UNDELIVERED})
 
 
 class Resolution(enum.StrEnum):
-    """What a person may decide about a message in doubt."""
+    """What a person may decide about a unconfirmed message."""
 
     COUNT_AS_SENT = "sent"
     RESEND = "resend"

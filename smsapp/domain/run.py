@@ -59,7 +59,8 @@ class HoldReason(enum.StrEnum):
     THROTTLED = "throttled"
     UNREACHABLE = "unreachable"
     NO_ANSWERS = "no_answers"
-    """So many answers in a row were lost that no more messages are put in doubt; one request at a time tries again."""
+    """So many answers in a row were lost that no more messages are put unconfirmed; one request at a time tries
+    again."""
     PAUSED = "paused"
     FAULT = "fault"
     TEMPLATE_CHANGED = "template_changed"

@@ -1,1 +1,1 @@
-"""The door for RQ: tasks and the calendar of chores."""
+"""The door for RQ: tasks and the calendar of periodic tasks."""

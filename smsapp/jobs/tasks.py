@@ -5,28 +5,28 @@ from __future__ import annotations
 from flask import current_app
 
 from smsapp.services import (
-    calls,
+    call_log,
+    channel_tests,
     clock,
-    confirmations,
     contacts,
     import_rows,
     imports,
-    lane,
-    lookups,
+    opt_out_confirmations,
     properties,
     receipts,
     retention,
+    sender,
     sending,
-    strays,
+    status_queries,
     template_sync,
-    trials,
+    unmatched,
     uploads,
 )
 
 
 def send(_run_id: int) -> None:
-    """Work one lane: it freezes and sends whatever run may be sent, not only the one that rang."""
-    lane.send(current_app._get_current_object(), clock.now)  # type: ignore[attr-defined]
+    """Work one sender: it freezes and sends whatever run may be sent, not only the one that rang."""
+    sender.send(current_app._get_current_object(), clock.now)  # type: ignore[attr-defined]
 
 
 def start(campaign_id: int) -> None:
@@ -58,7 +58,7 @@ def ask_providers() -> None:
 
 def query_unconfirmed() -> None:
     """Ask providers that can be asked what became of messages whose answer was lost."""
-    lookups.query_status(clock.now())
+    status_queries.query_status(clock.now())
 
 
 def import_contacts(import_id: int) -> None:
@@ -96,9 +96,9 @@ def forget_callbacks() -> None:
     receipts.forget_old(clock.now())
 
 
-def forget_strays() -> None:
+def delete_old_unmatched() -> None:
     """Remove receipts that name no message once they are old, or too many."""
-    strays.forget(clock.now())
+    unmatched.forget(clock.now())
 
 
 def forget_messages() -> None:
@@ -108,12 +108,12 @@ def forget_messages() -> None:
 
 def ask_balances() -> None:
     """Ask what is left on the accounts that tell it."""
-    trials.ask_balances(clock.now())
+    channel_tests.ask_balances(clock.now())
 
 
 def confirm_opt_outs() -> None:
     """Tell people that their opt-outs were understood."""
-    confirmations.send_due(clock.now())
+    opt_out_confirmations.send_due(clock.now())
 
 
 def sync_templates() -> None:
@@ -123,4 +123,4 @@ def sync_templates() -> None:
 
 def forget_calls() -> None:
     """Cut the logs of calls and the hours to their length."""
-    calls.forget_old(clock.now())
+    call_log.forget_old(clock.now())

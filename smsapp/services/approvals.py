@@ -18,8 +18,8 @@ from smsapp.domain.campaign import unmapped
 from smsapp.domain.errors import Conflict, Problem, Refusal
 from smsapp.domain.run import TEMPLATE_HOLDS, HoldReason, RunState
 from smsapp.domain.sms_template import Audit, full_text, is_usable, variables
-from smsapp.services import trail
-from smsapp.services.trail import Actor
+from smsapp.services import audit_log
+from smsapp.services.audit_log import Actor
 from smsapp.store import queue, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session, writing
@@ -153,7 +153,7 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
         session.flush()
         if not runs.go_on(session, run):
             raise Conflict(run=run_id)
-        trail.log_action(session, actor, "accept", "run", run_id, now, template=template.name)
+        audit_log.log_action(session, actor, "accept", "run", run_id, now, template=template.name)
     queue.enqueue(queue.SEND, "send", run_id)
 
 

@@ -24,10 +24,10 @@ from smsapp.store.audience import Audience, Cap, tallied
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import property_types, redirects
 from smsapp.store.db import current_session
-from smsapp.store.people import Preference
 from smsapp.store.segments import Segment, members
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.users import Preference
 from smsapp.store.values import Source, source_of
 
 CAPS = "frequency_caps"

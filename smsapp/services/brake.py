@@ -1,6 +1,6 @@
 """The brake of a channel: when one answer after the other is lost, few messages are out and then none.
 
-A provider that takes requests and never answers leaves each message in doubt. Until one is answered, no more than
+A provider that takes requests and never answers leaves each unconfirmed message. Until one is answered, no more than
 BRAKE_AFTER messages are out together; after so many lost answers in a row the run is held, and when it goes on, one
 request at a time tries whether there are answers again.
 """

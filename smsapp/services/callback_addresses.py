@@ -11,8 +11,8 @@ from flask import current_app
 
 from smsapp.channels.base import Channel
 from smsapp.domain.errors import NotFound
-from smsapp.services import channels, trail
-from smsapp.services.trail import Actor
+from smsapp.services import audit_log, channels
+from smsapp.services.audit_log import Actor
 from smsapp.store import channels as store
 from smsapp.store.db import current_session, writing
 
@@ -60,7 +60,7 @@ def rotate(channel_id: int, actor: Actor, now: dt.datetime, grace: dt.timedelta 
         found.old_callback_token, found.old_callback_until = found.callback_token, now + grace
         found.callback_token, found.updated_at = secrets.token_urlsafe(32), now
         hours = grace.total_seconds() / 3600
-        trail.log_action(
+        audit_log.log_action(
             session, actor, "rotate_callback", "channel", channel_id, now, name=found.name, hours=round(hours)
         )
     return channels.callback_url(found)

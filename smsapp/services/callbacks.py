@@ -14,7 +14,7 @@ from flask import current_app
 from smsapp.channels.base import Acknowledgement, Callback, CallbackRefused, Channel, ChannelError
 from smsapp.channels.http import HttpClient
 from smsapp.domain.errors import Problem, Refusal
-from smsapp.services import callback_addresses, intake
+from smsapp.services import callback_addresses, callback_inbox
 from smsapp.services.callback_addresses import CalledChannel
 from smsapp.store import inbox
 from smsapp.store.settings import settings
@@ -55,7 +55,7 @@ def take(
         raise Refusal(Problem("callback_unclear")) from None
     if query or body:
         kept = {name: value for name, value in kept.items() if _is_kept(name, adapter)}
-        intake.store(called.channel_id, [replace(callback, headers=kept)], now)
+        callback_inbox.store(called.channel_id, [replace(callback, headers=kept)], now)
     return adapter.acknowledgement()
 
 

@@ -18,9 +18,9 @@ from smsapp.store import campaign_list, recipients, runs
 from smsapp.store.campaigns import Campaign, due_between
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.people import Person
 from smsapp.store.runs import Run
 from smsapp.store.segments import Segment
+from smsapp.store.users import User
 
 Wanted = campaign_list.Wanted
 
@@ -141,10 +141,10 @@ def lines(ids: Sequence[int]) -> list[Line]:
     if not ids:
         return []
     rows = current_session().execute(
-        sa.select(Campaign, Segment.name, ChannelRow.name, Person.name)
+        sa.select(Campaign, Segment.name, ChannelRow.name, User.name)
         .outerjoin(Segment, Segment.id == Campaign.segment_id)
         .outerjoin(ChannelRow, ChannelRow.id == Campaign.channel_id)
-        .outerjoin(Person, Person.id == Campaign.created_by)
+        .outerjoin(User, User.id == Campaign.created_by)
         .where(Campaign.id.in_(ids), Campaign.deleted_at.is_(None))
         .execution_options(populate_existing=True)
     )

@@ -22,7 +22,7 @@ from smsapp.domain.forecast import Forecast
 from smsapp.domain.phone import is_domestic
 from smsapp.domain.schedule import Fire, Kind
 from smsapp.domain.sms_template import Purpose
-from smsapp.services import audience, campaigns, frozen, same_text, variables
+from smsapp.services import audience, campaigns, same_text, snapshot, variables
 from smsapp.services.audience import AudienceCounts, filled
 from smsapp.services.campaigns import Draft
 from smsapp.services.same_text import Again
@@ -319,7 +319,7 @@ class Review(DraftPreview):
     def forecast(self) -> Forecast | None:
         if self.counts is None or self.channel is None or self._begins is None:
             return None
-        hours = frozen.quiet_hours(self.template, self.channel, self.draft.schedule.zone) if self.template else None
+        hours = snapshot.quiet_hours(self.template, self.channel, self.draft.schedule.zone) if self.template else None
         return forecasts.forecast(self._begins, self.counts.planned, self.channel.rate, hours)
 
     @cached_property
@@ -327,7 +327,7 @@ class Review(DraftPreview):
         """When quiet hours let the first text leave, in the schedule's zone; None if it may leave at once."""
         if self.template is None or self.channel is None or self._begins is None:
             return None
-        hours = frozen.quiet_hours(self.template, self.channel, self.draft.schedule.zone)
+        hours = snapshot.quiet_hours(self.template, self.channel, self.draft.schedule.zone)
         until = hours.over_at(self._begins) if hours else None
         return until.astimezone(ZoneInfo(self.draft.schedule.zone)) if until else None
 
@@ -377,7 +377,7 @@ def begins(campaign: Campaign, now: dt.datetime) -> dt.datetime:
     channel = current_session().get(ChannelRow, campaign.channel_id)
     if template is None or channel is None:
         return start
-    hours = frozen.quiet_hours(template, channel, campaign.zone)
+    hours = snapshot.quiet_hours(template, channel, campaign.zone)
     return (hours.over_at(start) if hours else None) or start
 
 

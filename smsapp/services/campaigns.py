@@ -18,7 +18,7 @@ from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import fit, is_usable, neutral, variables
 from smsapp.services import approvals, audience, drift, sending, sms_templates
-from smsapp.services.trail import Actor, log_action
+from smsapp.services.audit_log import Actor, log_action
 from smsapp.store import campaigns, queue, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
@@ -108,7 +108,7 @@ def save_draft(campaign_id: int, version: int, draft: Draft, actor: Actor, now: 
             Campaign.version == version,
             **_columns(draft),
             version=version + 1,
-            updated_by=actor.person_id,
+            updated_by=actor.user_id,
             updated_at=now,
         )
         if not saved:
@@ -242,9 +242,9 @@ def _add(session: Session, draft: Draft, actor: Actor, now: dt.datetime) -> int:
         **_columns(draft),
         status=Status.DRAFT,
         grace_minutes=settings().LATE_GRACE_MINUTES,
-        created_by=actor.person_id,
+        created_by=actor.user_id,
         created_at=now,
-        updated_by=actor.person_id,
+        updated_by=actor.user_id,
         updated_at=now,
     )
     session.add(campaign)

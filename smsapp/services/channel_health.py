@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from smsapp.domain.outcome import CallResult
-from smsapp.services.calls import MOST_CALLS
+from smsapp.services.call_log import MOST_CALLS
 from smsapp.store import channel_health as store
-from smsapp.store import codes, paces, rate
+from smsapp.store import codes, paces, rate_limit
 from smsapp.store.channel_health import HOUR, ChannelCall
 from smsapp.store.channels import ChannelRow
 from smsapp.store.codes import UnknownCode
@@ -131,8 +131,8 @@ def pace(row: ChannelRow, now: dt.datetime) -> Pace:
     learned = round(min(known.rate(now), row.rate or known.rate(now))) if known else None
     if row.rate or known:
         try:
-            in_use = round(rate.in_use(row.id))
-        except rate.RateLimiterDown:
+            in_use = round(rate_limit.in_use(row.id))
+        except rate_limit.RateLimiterDown:
             in_use = None
     sending = store.sending(current_session(), row.id)
     return Pace(row.rate, in_use, sending, learned, known.since if known else None)

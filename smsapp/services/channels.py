@@ -28,8 +28,8 @@ from smsapp.channels.http import Guard, literal
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.numbering import REGIONS, SPECIAL, read_countries
-from smsapp.services import contacts, trail
-from smsapp.services.trail import Actor
+from smsapp.services import audit_log, contacts
+from smsapp.services.audit_log import Actor
 from smsapp.store import channel_health, inbox, paces
 from smsapp.store import channels as store
 from smsapp.store.channels import ChannelRow
@@ -224,7 +224,7 @@ def rotate(actor: Actor, now: dt.datetime) -> int:
         found = [one for one in store.everything() if one.secrets]
         for one in found:
             one.secrets = _fernet().rotate(one.secrets)
-        trail.log_action(session, actor, "rotate", "channel", "*", now, channels=len(found))
+        audit_log.log_action(session, actor, "rotate", "channel", "*", now, channels=len(found))
     return len(found)
 
 
@@ -269,7 +269,7 @@ def create(kind: str, wanted: Wanted, actor: Actor, now: dt.datetime) -> int:
         session.flush()
         if not phones_known:
             contacts.note_phone_property(session, made.phone_property)
-        trail.log_action(session, actor, "create", "channel", made.id, now, name=made.name, kind=kind)
+        audit_log.log_action(session, actor, "create", "channel", made.id, now, name=made.name, kind=kind)
     return made.id
 
 
@@ -298,7 +298,7 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
         if not phones_known:
             contacts.note_phone_property(session, found.phone_property)
         contacts.note_left_property(session, str(old["phone_property"]))
-        trail.log_action(session, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
+        audit_log.log_action(session, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
 
 
 def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) -> None:
@@ -307,7 +307,7 @@ def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) ->
         found = locked(session, channel_id)
         if found.active != active:
             found.active, found.updated_at = active, now
-            trail.log_action(
+            audit_log.log_action(
                 session, actor, "activate" if active else "deactivate", "channel", channel_id, now, name=found.name
             )
 
@@ -318,7 +318,7 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
         found = locked(session, channel_id)
         if store.is_used(session, channel_id):
             raise Refusal(Problem("channel_used"))
-        trail.log_action(session, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
+        audit_log.log_action(session, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
         channel_health.forget_channel(session, channel_id)
         paces.forget(session, channel_id)
         session.delete(found)

@@ -14,11 +14,11 @@ from smsapp.domain import contact as rules
 from smsapp.domain import phone
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound
-from smsapp.store import contacts, history, intake, queue, replies
+from smsapp.store import app_keys, contacts, history, queue, replies
+from smsapp.store.app_keys import BadRecord
 from smsapp.store.contacts import Contact, Property
 from smsapp.store.db import current_session, writing
 from smsapp.store.history import Contacted
-from smsapp.store.intake import BadRecord
 from smsapp.store.replies import OptOut, Reply
 from smsapp.store.settings import settings
 
@@ -127,7 +127,7 @@ def catalogue() -> list[Property]:
 
 def bad_records(source: str = "", reason: str = "", appid: str = "", before: int | None = None) -> list[BadRecord]:
     """Return refused records, newest first, at most one page and one more."""
-    return intake.bad_records(source, reason, appid, before, PAGE + 1)
+    return app_keys.bad_records(source, reason, appid, before, PAGE + 1)
 
 
 def forget_bad_records(now: dt.datetime) -> int:
@@ -135,7 +135,7 @@ def forget_bad_records(now: dt.datetime) -> int:
     removed = 0
     while True:
         with writing() as session:
-            gone = intake.forget_bad(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
+            gone = app_keys.forget_bad(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
         removed += gone
         if gone < REBUILD_CHUNK:
             return removed

@@ -22,8 +22,8 @@ from smsapp.domain.drift import Drift, Limits
 from smsapp.domain.errors import Conflict
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.trust import Origin
-from smsapp.services import audience, trail
-from smsapp.services.trail import Actor
+from smsapp.services import audience, audit_log
+from smsapp.services.audit_log import Actor
 from smsapp.store import drift as store
 from smsapp.store import queue, runs
 from smsapp.store.campaigns import Campaign
@@ -151,6 +151,6 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
         if not runs.go_on(session, run):
             raise Conflict(run=run_id)
         facts = {"before": shown.drift.before, "n": shown.drift.now}
-        trail.log_action(session, actor, "accept_audience", "run", run_id, now, **facts)
+        audit_log.log_action(session, actor, "accept_audience", "run", run_id, now, **facts)
     queue.enqueue(queue.SEND, "send", run_id)
     return shown.drift.now

@@ -12,16 +12,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.funnel import broken_identities
-from smsapp.domain.people import Role
-from smsapp.services import channel_health, channels, connections, receipts
+from smsapp.domain.roles import Role
+from smsapp.services import channel_health, channels, held_connections, receipts
 from smsapp.services.channel_health import Health
 from smsapp.store import campaigns, queue, runs, schema
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.people import Person
 from smsapp.store.queue import QueueHealth
 from smsapp.store.runs import Run
 from smsapp.store.settings import settings
+from smsapp.store.users import User
 
 LATE = dt.timedelta(minutes=3)
 """A campaign this long past its time was seen by no sweep."""
@@ -83,14 +83,14 @@ def work(now: dt.datetime) -> Work:
     session = current_session()
     recent = session.scalars(sa.select(Run.id).order_by(Run.id.desc()).limit(RUNS_LOOKED_AT)).all()
     can_administer = sa.select(sa.func.count()).where(
-        Person.role == Role.ADMINISTRATOR, Person.active, Person.password_hash != ""
+        User.role == Role.ADMINISTRATOR, User.active, User.password_hash != ""
     )
     broken = {run_id: broken_identities(funnel) for run_id, funnel in runs.funnels(session, recent).items()}
     return Work(
         administrators=session.scalar(can_administer) or 0,
         late_campaigns=list(campaigns.due(session, now - LATE)),
         unread_callbacks=receipts.unread_count(),
-        unheld_channels=[row.name for row in connections.unheld(now)],
+        unheld_channels=[row.name for row in held_connections.unheld(now)],
         sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
         channels=[(row, channel_health.health(row.id, now)) for row in channels.choices()],
         unknown_codes={

@@ -23,11 +23,11 @@ from smsapp.services import imports
 from smsapp.services.imports import Preview
 from smsapp.services.tables import reading, recognition
 from smsapp.services.tables.formats import Format
-from smsapp.store import contacts, intake
+from smsapp.store import app_keys, contacts
 from smsapp.store import imports as store
+from smsapp.store.app_keys import Bad
 from smsapp.store.db import current_session, writing
 from smsapp.store.imports import Import
-from smsapp.store.intake import Bad
 from smsapp.store.settings import settings
 
 CHUNK = 10_000
@@ -162,8 +162,8 @@ def _write(import_id: int, taken: TakenRows, position: int, now: dt.datetime, ro
         empty = [xwho for xwho, bad in taken.without_number if bad.reason == Reason.NO_NUMBER]
         numbered = contacts.with_number(session, empty) if empty else frozenset[str]()
         without = [bad for xwho, bad in taken.without_number if bad.reason != Reason.NO_NUMBER or xwho not in numbered]
-        intake.add_bad(session, refused_source(import_id), taken.bad, now, MOST_RAW)
-        intake.add_bad(session, numbers_source(import_id), without[:room], now, MOST_RAW)
+        app_keys.add_bad(session, refused_source(import_id), taken.bad, now, MOST_RAW)
+        app_keys.add_bad(session, numbers_source(import_id), without[:room], now, MOST_RAW)
         counts = {
             "rows": taken.count,
             "added": added,
@@ -236,7 +236,7 @@ def rows_without_number(import_id: int) -> Iterator[KeptRow]:
 
 def _kept_rows(source: str) -> Iterator[KeptRow]:
     after = 0
-    while page := intake.bad_rows_of(source, after, 1000):
+    while page := app_keys.bad_rows_of(source, after, 1000):
         for bad in page:
             cells = next(csv.reader(io.StringIO(bad.raw, newline="")), [])
             yield KeptRow(int(bad.facts.get("row", 0)), bad.reason, bad.facts, cells)

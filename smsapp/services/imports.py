@@ -17,10 +17,10 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.guesses import Guess
 from smsapp.domain.invisible import trimmed
-from smsapp.services import trail
+from smsapp.services import audit_log
+from smsapp.services.audit_log import Actor
 from smsapp.services.tables import limited, reading, recognition
 from smsapp.services.tables.formats import Choice, Format
-from smsapp.services.trail import Actor
 from smsapp.store import contacts, queue
 from smsapp.store import imports as store
 from smsapp.store.db import current_session, writing
@@ -88,7 +88,7 @@ def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Im
 
 
 def _refuse_over_quota(by: Actor) -> None:
-    count, size = store.waiting(by.person_id)
+    count, size = store.waiting(by.user_id)
     if count >= MOST_WAITING or size >= MOST_WAITING_MIB << 20:
         raise Refusal(Problem("uploads_waiting", "file", {"count": count, "mib": size >> 20}))
 
@@ -111,11 +111,11 @@ def register(path: Path, file_name: str, by: Actor, now: dt.datetime, choice: Ch
 
 
 def _enter(row: Import, file_name: str, by: Actor, now: dt.datetime) -> Import:
-    row.file_name, row.created_by, row.created_at = file_name[-255:] or "?", by.person_id, now
+    row.file_name, row.created_by, row.created_at = file_name[-255:] or "?", by.user_id, now
     with writing() as session:
         session.add(row)
         session.flush()
-        trail.log_action(session, by, "upload", "import", row.id, now, file=row.file_name)
+        audit_log.log_action(session, by, "upload", "import", row.id, now, file=row.file_name)
     return row
 
 
@@ -207,7 +207,7 @@ def start(
             "headings": seen.header if seen.form.header else [],
         }
         row.state = ImportState.QUEUED
-        trail.log_action(session, by, "import", "import", row.id, now, file=row.file_name)
+        audit_log.log_action(session, by, "import", "import", row.id, now, file=row.file_name)
     if ring:
         queue.enqueue(queue.PERIODIC, "import_contacts", import_id)
 
@@ -219,7 +219,7 @@ def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
         if row.state not in store.BEGUN_NOT:
             raise Refusal(Problem("import_begun"))
         session.delete(row)
-        trail.log_action(session, by, "discard", "import", import_id, now, file=row.file_name)
+        audit_log.log_action(session, by, "discard", "import", import_id, now, file=row.file_name)
     drop_file(row)
 
 

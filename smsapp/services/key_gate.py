@@ -17,8 +17,8 @@ from smsapp.domain import trust
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type
 from smsapp.services import quotas
 from smsapp.store import proposals
+from smsapp.store.app_keys import KeyRights
 from smsapp.store.contacts import StoredContact
-from smsapp.store.intake import KeyRights
 from smsapp.store.proposals import Proposed
 
 

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import phone
 from smsapp.domain.errors import Problem, Refusal
-from smsapp.services import trail
-from smsapp.services.trail import Actor
+from smsapp.services import audit_log
+from smsapp.services.audit_log import Actor
 from smsapp.store.db import writing
-from smsapp.store.people import times
 from smsapp.store.settings import settings
+from smsapp.store.users import times
 
 SEARCH, LIST = "search_number", "upload_numbers"
 SEARCHES_PER_HOUR = 60
@@ -33,7 +33,7 @@ def note_search(typed: str, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
         if _is_spent(session, actor, SEARCH, SEARCHES_PER_HOUR, now - dt.timedelta(hours=1)):
             raise Refusal(Problem("number_searches_spent", "phone", {"most": SEARCHES_PER_HOUR}))
-        trail.log_action(session, actor, SEARCH, "contact", "", now, number=phone.mask(number))
+        audit_log.log_action(session, actor, SEARCH, "contact", "", now, number=phone.mask(number))
 
 
 def check_list(session: Session, actor: Actor, now: dt.datetime) -> None:
@@ -43,4 +43,4 @@ def check_list(session: Session, actor: Actor, now: dt.datetime) -> None:
 
 
 def _is_spent(session: Session, actor: Actor, action: str, most: int, since: dt.datetime) -> bool:
-    return actor.person_id is not None and times(session, actor.person_id, action, since) >= most
+    return actor.user_id is not None and times(session, actor.user_id, action, since) >= most

@@ -16,9 +16,9 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.invisible import trimmed
 from smsapp.domain.optout import Confirmation, OptOutSource
 from smsapp.domain.storable import storable
+from smsapp.services.audit_log import Actor, log_action
 from smsapp.services.tables import limited, reading
 from smsapp.services.tables.formats import Format
-from smsapp.services.trail import Actor, log_action
 from smsapp.store import replies as store
 from smsapp.store.db import current_session as present
 from smsapp.store.db import writing
@@ -92,7 +92,7 @@ def add(typed: str, remark: str, actor: Actor, now: dt.datetime) -> bool:
 def remove(opt_out_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
     """Take a number off the list because the person agreed again; raises Refusal without a reason.
 
-    The reason stays in the trail.
+    The reason stays in the audit log.
     """
     if not reason.strip():
         raise Refusal(Problem("consent_reason_missing", "reason"))

@@ -16,14 +16,14 @@ from sqlalchemy.orm import Session
 from smsapp.domain import ark, trust
 from smsapp.domain import contact as rules
 from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
-from smsapp.domain.labels import reported_as
+from smsapp.domain.property_labels import reported_as
 from smsapp.services import plain_sets, quotas
 from smsapp.services.key_gate import KeyGate
 from smsapp.services.plain_sets import PlainSets
-from smsapp.store import contact_rows, contacts, intake, public_names, uploads
+from smsapp.store import app_keys, contact_rows, contacts, public_names, uploads
+from smsapp.store.app_keys import Bad
 from smsapp.store.contacts import Profile, StoredContact
 from smsapp.store.db import as_json, current_session, writing
-from smsapp.store.intake import Bad
 from smsapp.store.settings import settings
 from smsapp.store.uploads import Upload
 
@@ -102,7 +102,7 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
     """
     records = [record for row in rows for record in ark.parsed(row.records)]
-    rights = intake.key_rights(current_session(), {record["appid"] for record in records})
+    rights = app_keys.key_rights(current_session(), {record["appid"] for record in records})
     read = _divided(records, contacts.property_types(), KeyGate(rights, public_names.owners(current_session())))
     for row in rows:
         read.report.counted.update(row.counted)
@@ -127,7 +127,7 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
             _apply(session, read, now)
         _tell(session, read, now)
         if read.keys:
-            intake.touch_keys(session, read.keys, now)
+            app_keys.touch_keys(session, read.keys, now)
     created = read.report.created
     quotas.note_new_contacts({key.id: created[key.key] for key in rights.values() if key.key in created}, now)
     return read.report
@@ -139,7 +139,7 @@ def put_aside(row: Upload, now: dt.datetime) -> Report:
         if not (uploads.only_reader(session) and uploads.settle(session, [row])):
             return Report()
         raw = row.records.decode("utf-8", "replace")
-        intake.add_bad(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
+        app_keys.add_bad(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
     return Report(refused=1)
 
 
@@ -399,7 +399,7 @@ def _tell(session: Session, read: _Reading, now: dt.datetime) -> None:
     bad = [*read.bad, Bad(MORE, "", {"n": more})] if more > 0 else read.bad
     report.refused += report.counted.total()
     bad = [*bad, *(Bad(reason, "", {"n": n}) for reason, n in report.counted.items())]
-    intake.add_bad(session, UP, bad, now)
+    app_keys.add_bad(session, UP, bad, now)
 
 
 def _facts(losses: Sequence[Loss]) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.domain import labels, phone, property_change
+from smsapp.domain import phone, property_change, property_labels
 from smsapp.domain.contact import MAX_NAME, PRESETS, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.property_change import ASIDE, ChangeKind, ChangeState, Winner, converted
 from smsapp.domain.writing import written
-from smsapp.services import trail
-from smsapp.services.trail import Actor
+from smsapp.services import audit_log
+from smsapp.services.audit_log import Actor
 from smsapp.store import audience as people
 from smsapp.store import contacts, queue
 from smsapp.store import property_changes as store
@@ -93,7 +93,7 @@ def catalogue() -> Catalogue:
         n, some = people.held(current_session(), sa.select(Contact.id), last * place // places, SAMPLED // places)
         looked += n
         held.update(some)
-    doubles = labels.doubles(contacts.labels())
+    doubles = property_labels.doubles(contacts.labels())
     lines = [
         Line(row.name, row.label, Type(row.type), held[row.name], tuple(doubles.get(row.name, ())), len(uses(row.name)))
         for row in contacts.properties()
@@ -127,11 +127,15 @@ def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
     with writing() as session:
         row = get(name)
         others = {other: known for other, known in contacts.labels().items() if other != name}
-        same = [other for other, known in others.items() if label and labels.plain(known) == labels.plain(label)]
+        same = [
+            other
+            for other, known in others.items()
+            if label and property_labels.plain(known) == property_labels.plain(label)
+        ]
         if same:
             raise Refusal(Problem("property_label_taken", "label", {"name": same[0]}))
         row.label = label
-        trail.log_action(session, by, "edit", NOUN, None, now, name=name, text=label)
+        audit_log.log_action(session, by, "edit", NOUN, None, now, name=name, text=label)
 
 
 def preview_retype(name: str, kind: Type) -> Preview:
@@ -205,7 +209,7 @@ def _begin(kind: ChangeKind, name: str, target: str, detail: str, by: Actor, now
     if name in PRESETS:
         raise Refusal(Problem("property_preset", "name", {"name": name}))
     with writing() as session:
-        change = _queued(session, kind, name, target, detail, by.person_id, now)
+        change = _queued(session, kind, name, target, detail, by.user_id, now)
         if kind is ChangeKind.RETYPE:
             row = session.get_one(Property, name, with_for_update=True)
             contacts.add_properties(
@@ -215,13 +219,13 @@ def _begin(kind: ChangeKind, name: str, target: str, detail: str, by: Actor, now
         if kind is ChangeKind.MERGE:
             # From now on what is reported under this name goes to the one that stays.
             session.get_one(Property, name, with_for_update=True).merged_into = target
-        trail.log_action(session, by, kind.value, NOUN, None, now, name=name, to=target or detail)
+        audit_log.log_action(session, by, kind.value, NOUN, None, now, name=name, to=target or detail)
     queue.enqueue(queue.PERIODIC, "change_property", change.id)
     return change.id
 
 
 def _queued(
-    session: Session, kind: ChangeKind, name: str, target: str, detail: str, person_id: int | None, now: dt.datetime
+    session: Session, kind: ChangeKind, name: str, target: str, detail: str, user_id: int | None, now: dt.datetime
 ) -> PropertyChange:
     change = PropertyChange(
         kind=kind,
@@ -230,7 +234,7 @@ def _queued(
         detail=detail,
         state=ChangeState.QUEUED,
         last=store.last_contact(session),
-        created_by=person_id,
+        created_by=user_id,
         created_at=now,
     )
     session.add(change)

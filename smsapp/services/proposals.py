@@ -10,13 +10,13 @@ from typing import Any
 from smsapp.domain import trust
 from smsapp.domain.contact import Type, Unfit, canonical
 from smsapp.domain.trust import Origin, Source
-from smsapp.services import trail
-from smsapp.services.trail import Actor
+from smsapp.services import audit_log
+from smsapp.services.audit_log import Actor
 from smsapp.store import contacts
 from smsapp.store import proposals as rows
+from smsapp.store.app_keys import AppKey
 from smsapp.store.contacts import Contact, Profile
 from smsapp.store.db import current_session, writing
-from smsapp.store.intake import AppKey
 from smsapp.store.proposals import Proposal
 from smsapp.store.settings import settings
 
@@ -109,7 +109,7 @@ def reject(ids: Collection[int], by: Actor, now: dt.datetime) -> int:
     with writing() as session:
         rejected = rows.remove(session, ids)
         if rejected:
-            trail.log_action(session, by, "reject_changes", "contacts", "*", now, rows=rejected)
+            audit_log.log_action(session, by, "reject_changes", "contacts", "*", now, rows=rejected)
     return rejected
 
 
@@ -118,12 +118,12 @@ def reject_all(chosen: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
     with writing() as session:
         rejected = rows.remove_chosen(session, chosen, until)
         if rejected:
-            trail.log_action(session, by, "reject_changes", "contacts", chosen.name or "*", now, rows=rejected)
+            audit_log.log_action(session, by, "reject_changes", "contacts", chosen.name or "*", now, rows=rejected)
     return rejected
 
 
 def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -> None:
-    source = Source(Origin.PERSON, by.person_id or 0, now).as_text()
+    source = Source(Origin.PERSON, by.user_id or 0, now).as_text()
     types = contacts.property_types()
     with writing() as session:
         read, region = contacts.phone_properties(session), settings().DEFAULT_REGION
@@ -155,7 +155,7 @@ def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -
         rows.add(session, again, now)
         if written:
             accepted = sorted(decided.names)
-            trail.log_action(
+            audit_log.log_action(
                 session, by, "accept_changes", "contacts", "*", now, rows=len(written), properties=accepted
             )
 

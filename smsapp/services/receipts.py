@@ -26,13 +26,13 @@ from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.receipt_match import owner_of
 from smsapp.domain.storable import storable
-from smsapp.services import billing, calls, channels, intake, opt_outs, replies, stopping
-from smsapp.store import codes, inbox, news, provider_refs, queue, runs, strays
+from smsapp.services import billing, call_log, callback_inbox, channels, opt_outs, replies, shutdown
+from smsapp.store import codes, inbox, provider_refs, queue, runs, state_changes, unmatched
 from smsapp.store.db import current_session, writing
 from smsapp.store.inbox import InboxState
-from smsapp.store.news import StateChange
 from smsapp.store.settings import settings
-from smsapp.store.strays import UnmatchedReceipt
+from smsapp.store.state_changes import StateChange
+from smsapp.store.unmatched import UnmatchedReceipt
 
 log = logging.getLogger(__name__)
 Clock = Callable[[], dt.datetime]
@@ -86,7 +86,7 @@ def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> N
             retry_unmatched(now, now - QUICK)
             if read:
                 last = now
-            if stopping.requested() or now - begun >= LONGEST or now - last >= QUIET:
+            if shutdown.requested() or now - begun >= LONGEST or now - last >= QUIET:
                 break
             queue.claim_polling("keep_reading", again=True)
             if len(inbox.unread_ids(PAGE)) < PAGE:
@@ -95,7 +95,7 @@ def keep_reading(clock: Clock, pause: Callable[[float], None] = time.sleep) -> N
         # What is stored from here on is rung for; what came just before is found by the look below.
         queue.release_polling("keep_reading")
     if inbox.unread_ids(1):
-        queue.enqueue_unless_waiting(queue.NEWS, "keep_reading")
+        queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading")
 
 
 def apply_callbacks(now: dt.datetime) -> int:
@@ -120,14 +120,14 @@ def _read_bulk(now: dt.datetime) -> int:
     except OperationalError:
         raise
     except Exception:
-        log.exception("news.failed callbacks=%s", len(waiting))
+        log.exception("receipts.failed callbacks=%s", len(waiting))
     for one in waiting:
         try:
             _apply([one], now)
         except OperationalError:
             raise
         except Exception:
-            log.exception("news.put_aside inbox=%s", one.id)
+            log.exception("receipts.put_aside inbox=%s", one.id)
             with inbox.writing() as session:
                 inbox.mark_read(session, [one.id], InboxState.UNREADABLE)
     return len(waiting)
@@ -196,14 +196,14 @@ def _parse(waiting: Sequence[Waiting]) -> ParsedCallbacks:
             found.receipts[channel_id] = []
         adapter = adapters[channel_id]
         try:
-            news = adapter.read_callback(Callback(*tuple(row)[2:])) if adapter else ()
+            items = adapter.read_callback(Callback(*tuple(row)[2:])) if adapter else ()
         except Exception as error:
             # Whatever a provider sends, the callbacks behind it must not wait for ever; the raw body is kept.
             log.warning("callback.unreadable inbox=%s error=%s", row.id, type(error).__name__)
             found.unreadable.add(row.id)
             continue
         receipts = found.receipts[channel_id]
-        for position, one in enumerate(news):
+        for position, one in enumerate(items):
             if isinstance(one, Receipt):
                 receipts.append(one)
             else:
@@ -223,7 +223,7 @@ def apply_receipts(session: Session, arrived: Mapping[int, Sequence[Receipt]], n
 
     Receipts of test sends are not: they belong to no run.
     """
-    strays.keep(
+    unmatched.keep(
         session,
         [
             {
@@ -231,7 +231,7 @@ def apply_receipts(session: Session, arrived: Mapping[int, Sequence[Receipt]], n
                 "ref": storable(receipt.ref),
                 "provider_ref": storable(receipt.provider_ref),
                 "phone": receipt.phone,
-                "news": receipt.news,
+                "status": receipt.status,
                 "outcome": receipt.outcome,
                 "code": storable(receipt.code),
             }
@@ -248,13 +248,13 @@ def _apply_to_messages(
     """Apply receipts; return those (channel, receipt) that name no message of ours."""
     told, owners, unknown = _group_by_message(session, arrived, now)
     moves: dict[StateChange, list[int]] = {}
-    for run_id, stands, seqs in news.current_states(session, told):
+    for run_id, stands, seqs in state_changes.current_states(session, told):
         its = told[run_id]
         alike: dict[tuple[ReceiptStatus, Outcome | None, str], list[int]] = {}
         for seq in seqs:
             said = its.pop(seq)
             one = said[0] if len(said) == 1 else _final_receipt(stands.status, said)
-            alike.setdefault((one.news, one.outcome, one.code), []).append(seq)
+            alike.setdefault((one.status, one.outcome, one.code), []).append(seq)
         for (kind, outcome, code), together in alike.items():
             status = advance(stands.status, STATUS[kind])
             if status is not stands.status:
@@ -262,7 +262,7 @@ def _apply_to_messages(
                 moves.setdefault(StateChange(run_id, stands, status, why, storable(code)), []).extend(together)
     # What is left of them is about messages that are not there.
     unknown += [(owners[run_id], one) for run_id, its in told.items() for said in its.values() for one in said]
-    news.apply_changes(session, moves, int(now.timestamp()))
+    state_changes.apply_changes(session, moves, int(now.timestamp()))
     _bill(session, moves)
     unexplained = [(owners[m.run_id], m.code) for m, seqs in moves.items() if m.reason == Outcome.UNKNOWN for _ in seqs]
     codes.count(session, unexplained, now)
@@ -276,7 +276,7 @@ def _bill(session: Session, moves: Mapping[StateChange, Sequence[int]]) -> None:
     """Give messages their parts that a receipt calls accepted and no answer will; what is in flight has one coming."""
     unbilled: dict[int, list[int]] = {}
     for move, seqs in moves.items():
-        if news.is_accepted_by(move) and not move.known.parts and not move.known.in_flight:
+        if state_changes.is_accepted_by(move) and not move.known.parts and not move.known.in_flight:
             unbilled.setdefault(move.run_id, []).extend(seqs)
     for run_id, seqs in sorted(unbilled.items()):
         billing.bill_messages(session, run_id, seqs)
@@ -286,7 +286,7 @@ def _final_receipt(status: Status, said: Sequence[Receipt]) -> Receipt:
     """Return the receipt that moves a message of this status last of all, or any if none does."""
     last = said[0]
     for one in said:
-        after = advance(status, STATUS[one.news])
+        after = advance(status, STATUS[one.status])
         if after is not status:
             status, last = after, one
     return last
@@ -346,26 +346,26 @@ def retry_unmatched(now: dt.datetime, since: dt.datetime | None = None) -> None:
     `since`: only those that came after this moment, else all YOUNG ones.
     """
     after = 0
-    # Looking through many strays must not keep others from writing, so it is done before.
-    while ready := strays.placed(current_session(), since or now - YOUNG, after, BULK):
-        said = [(stray.channel_id, _said(stray)) for stray in ready]
+    # Looking through many unmatched must not keep others from writing, so it is done before.
+    while ready := unmatched.placed(current_session(), since or now - YOUNG, after, BULK):
+        said = [(unmatched.channel_id, _said(unmatched)) for unmatched in ready]
         arrived: dict[int, list[Receipt]] = {}
         for channel_id, receipt in said:
             arrived.setdefault(channel_id, []).append(receipt)
         with writing() as session:
             unknown = set(_apply_to_messages(session, arrived, now))
-            found = [stray.id for stray, one in zip(ready, said, strict=True) if one not in unknown]
-            strays.forget(session, found)
+            found = [unmatched.id for unmatched, one in zip(ready, said, strict=True) if one not in unknown]
+            unmatched.forget(session, found)
         after = ready[-1].id
 
 
-def _said(stray: UnmatchedReceipt) -> Receipt:
+def _said(unmatched: UnmatchedReceipt) -> Receipt:
     return Receipt(
-        ReceiptStatus(stray.news),
-        provider_ref=stray.provider_ref,
-        phone=stray.phone,
-        outcome=Outcome(stray.outcome) if stray.outcome else None,
-        code=stray.code,
+        ReceiptStatus(unmatched.status),
+        provider_ref=unmatched.provider_ref,
+        phone=unmatched.phone,
+        outcome=Outcome(unmatched.outcome) if unmatched.outcome else None,
+        code=unmatched.code,
     )
 
 
@@ -386,11 +386,11 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                 adapter = channels.adapter(channel_id)
                 current_session().commit()
                 async for page in adapter.pull(http):
-                    intake.keep(channel_id, [page], now)
+                    callback_inbox.keep(channel_id, [page], now)
             except ChannelError as trouble:
                 log.warning("pull.failed channel=%s code=%s", channel_id, trouble.code)
                 with writing() as session:
-                    calls.note(session, channel_id, adapter, calls.failed("pull", begun, trouble), now)
+                    call_log.note(session, channel_id, adapter, call_log.failed("pull", begun, trouble), now)
             except Exception:
                 # One channel's fault must not keep the others' receipts waiting.
                 log.exception("pull.fault channel=%s", channel_id)

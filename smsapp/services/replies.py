@@ -12,7 +12,7 @@ from smsapp.domain import phone
 from smsapp.domain.optout import OptOutSource, is_opt_out
 from smsapp.domain.storable import storable
 from smsapp.services import channels, opt_outs
-from smsapp.services.unattributed import ANSWERS_WITHIN
+from smsapp.services.unattributed_replies import ANSWERS_WITHIN
 from smsapp.store import replies as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.replies import Reply
@@ -36,7 +36,7 @@ def take(
     """Keep one reply and act on it, in the caller's transaction; False if it was taken before.
 
     An opt-out puts the number on the list for every campaign. Whom it answers is a guess by number, channel and time:
-    providers do not say. A reply without a readable number waits for a person (`services/unattributed.py`).
+    providers do not say. A reply without a readable number waits for a person (`services/unattributed_replies.py`).
     """
     channel = session.get(ChannelRow, channel_id)
     number = phone.normalise(reply.phone, channels.country_of(channel) if channel else settings().DEFAULT_REGION)

@@ -27,18 +27,18 @@ from smsapp.domain.run import RunStanding, RunState, RunVerdict
 from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services import approvals, audience, campaigns, drift, headlines
 from smsapp.services.approvals import Difference
-from smsapp.services.trail import Actor, log_action
-from smsapp.store import doubts, recipients, retries, runs
+from smsapp.services.audit_log import Actor, log_action
+from smsapp.store import recipients, retries, runs, unconfirmed
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
-from smsapp.store.doubts import Decision
 from smsapp.store.ledger import KEPT_UNCONFIRMED
-from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.recipients import PhoneQuery
 from smsapp.store.runs import Run
 from smsapp.store.segments import Segment
 from smsapp.store.settings import settings
+from smsapp.store.state_changes import BUCKET_SECONDS
+from smsapp.store.unconfirmed import Decision
 
 PAGE = 50
 CHUNK = 5000
@@ -51,7 +51,7 @@ EXPLAINED = FAILED_STATES | {Status.UNCONFIRMED, Status.CANCELLED}
 
 @dataclass(frozen=True)
 class Reason:
-    """Why messages were refused, not delivered, in doubt or cancelled."""
+    """Why messages were refused, not delivered, unconfirmed or cancelled."""
 
     state: Status
     code: str
@@ -382,7 +382,7 @@ class MessageStory:
     text: str = field(repr=False)
     channel: str
     decisions: Sequence[Decision]
-    """What people decided about it while it was in doubt, newest first."""
+    """What people decided about it while it was unconfirmed, newest first."""
 
     @property
     def meaning(self) -> Meaning | None:
@@ -399,14 +399,14 @@ def message(campaign_id: int, run_id: int, seq: int) -> MessageStory:
     frozen = run.template
     values = audience.filled(frozen["variables"], frozen["mapping"], found.params)
     text = full_text(frozen["signature"], compile_text(frozen["text"])(values))
-    decided = doubts.decisions(current_session(), run_id, seq)
+    decided = unconfirmed.decisions(current_session(), run_id, seq)
     return MessageStory(campaign, run, found, text, _name(ChannelRow, run.channel_id), decided)
 
 
 def export(
     campaign_id: int, run_id: int | None, group: Group, actor: Actor, now: dt.datetime, *, masked: bool
 ) -> Iterator[list[Recipient]]:
-    """Leave a line in the trail and return the people of the group in chunks, read one after the other.
+    """Leave a line in the audit log and return the people of the group in chunks, read one after the other.
 
     No transaction is open between two chunks: a slow download holds nothing up.
     """

@@ -11,9 +11,9 @@ from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import Conflict, NotFound
 from smsapp.domain.forecast import Forecast
 from smsapp.domain.run import HoldReason
-from smsapp.services import audience, campaigns, frozen, sending
+from smsapp.services import audience, campaigns, sending, snapshot
 from smsapp.services.audience import AudienceCounts
-from smsapp.services.trail import Actor, log_action
+from smsapp.services.audit_log import Actor, log_action
 from smsapp.store import campaigns as campaign_rows
 from smsapp.store import queue, retries, runs
 from smsapp.store.campaigns import Campaign
@@ -58,7 +58,7 @@ def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
     plan = audience.tried_again(run_id, campaign.channel_id, campaign.template_id, campaign.mapping, now)
     counts = audience.tally(plan)
     billed = round(counts.planned * retries.average_parts(current_session(), run_id))
-    hours = frozen.quiet_hours(template, channel, campaign.zone) if template and channel else None
+    hours = snapshot.quiet_hours(template, channel, campaign.zone) if template and channel else None
     return Review(
         campaign,
         run,

@@ -18,17 +18,17 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.phone import mask_inside
 from smsapp.domain.segment import Group, Kind
-from smsapp.services import audience, trail
+from smsapp.services import audience, audit_log
 from smsapp.services.audience import AudienceCounts
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store import contacts
 from smsapp.store import segments as rows
 from smsapp.store.audience import Audience
 from smsapp.store.channels import ChannelRow
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import Person
 from smsapp.store.segments import Segment
+from smsapp.store.users import User
 
 HOLDERS, HOLDERS_SECONDS = "smsapp.segments.holders", 60.0
 """How long it is known whether a property holds numbers: it takes a look at all its values."""
@@ -88,7 +88,7 @@ def uses(segment_id: int) -> list[rows.Use]:
 
 def creator(segment: Segment) -> str:
     """Return the name of the person who made the segment, or ""."""
-    person = current_session().get(Person, segment.created_by) if segment.created_by else None
+    person = current_session().get(User, segment.created_by) if segment.created_by else None
     return person.name if person else ""
 
 
@@ -210,7 +210,7 @@ def _keep(segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor,
         segment = prepared(session, segment_id, name, kind, rule, by, now)
         _compute(session, segment, now)
         action = "create" if segment_id is None else "edit"
-        trail.log_action(session, by, action, "segment", segment.id, now, name=segment.name, size=segment.size)
+        audit_log.log_action(session, by, action, "segment", segment.id, now, name=segment.name, size=segment.size)
     return segment
 
 
@@ -220,7 +220,7 @@ def prepared(
     """Return the new or changed segment within this transaction, its members not computed yet."""
     name = _free_name(session, name, segment_id)
     if segment_id is None:
-        segment = Segment(created_by=by.person_id, created_at=now)
+        segment = Segment(created_by=by.user_id, created_at=now)
         session.add(segment)
     else:
         segment = _locked(session, segment_id)
@@ -237,7 +237,7 @@ def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segme
             name=_free_name(session, name),
             kind=segment.kind,
             rule=segment.rule,
-            created_by=by.person_id,
+            created_by=by.user_id,
             created_at=now,
             updated_at=now,
             computed_at=segment.computed_at,
@@ -246,7 +246,7 @@ def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segme
         session.add(made)
         _flush(session)
         rows.copy_members(session, segment.id, made.id)
-        trail.log_action(session, by, "save_as", "segment", made.id, now, name=made.name, source=segment.id)
+        audit_log.log_action(session, by, "save_as", "segment", made.id, now, name=made.name, source=segment.id)
     return made
 
 
@@ -257,7 +257,7 @@ def recompute(segment_id: int, *, by: Actor, now: dt.datetime) -> Segment:
         if segment.kind == Kind.UPLOADED:
             raise Refusal(Problem("segment_upload_again", "segment"))
         _compute(session, segment, now)
-        trail.log_action(session, by, "recompute", "segment", segment.id, now, size=segment.size)
+        audit_log.log_action(session, by, "recompute", "segment", segment.id, now, size=segment.size)
     return segment
 
 
@@ -268,7 +268,7 @@ def delete(segment_id: int, *, by: Actor, now: dt.datetime) -> None:
         names = rows.needed_by(session, segment.id)
         if names:
             raise Refusal(Problem("segment_in_use", "segment", {"names": names}))
-        trail.log_action(session, by, "delete", "segment", segment.id, now, name=segment.name)
+        audit_log.log_action(session, by, "delete", "segment", segment.id, now, name=segment.name)
         rows.remove(session, segment.id)
 
 

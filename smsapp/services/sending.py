@@ -1,4 +1,4 @@
-"""A run's life: opened for its slot, its audience frozen, sent by lanes, closed; then the next slot is set.
+"""A run's life: opened for its slot, its audience frozen, sent by senders, closed; then the next slot is set.
 
 Every step is a conditional change of rows, so it may be asked for twice, or by two workers at once, or never: then the
 sweep asks for it again.
@@ -33,9 +33,9 @@ from smsapp.domain.run import (
 )
 from smsapp.domain.schedule import Schedule
 from smsapp.domain.sms_template import Purpose
-from smsapp.services import approvals, audience, billing, channels, clock, drift, frozen, routing, trail
-from smsapp.services.trail import Actor
-from smsapp.store import campaigns, freezing, ledger, news, queue, retries, runs
+from smsapp.services import approvals, audience, audit_log, billing, channels, clock, drift, failover, snapshot
+from smsapp.services.audit_log import Actor
+from smsapp.store import campaigns, freezing, ledger, queue, retries, runs, state_changes
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
@@ -146,7 +146,7 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
             plan = audience.tried_again(run.repeats, *chosen)
         else:
             plan = audience.describe(run.segment_id or 0, *chosen)
-        target, planned = freezing.freeze(session, run_id, plan, frozen.batch_size(adapter, channel.rate))
+        target, planned = freezing.freeze(session, run_id, plan, snapshot.batch_size(adapter, channel.rate))
         drift.check(session, campaign, run, plan.phone_property, target, planned)
         if run.repeats is not None:
             retries.note_where_they_were(session, run_id, run.repeats)
@@ -158,7 +158,7 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
             target=target,
             planned=planned,
             marketing=template.purpose == Purpose.MARKETING,
-            template=frozen.facts(campaign, template, channel, name, adapter),
+            template=snapshot.facts(campaign, template, channel, name, adapter),
         )
         log.info("run.frozen run=%s target=%s planned=%s", run_id, target, planned)
     return planned
@@ -194,7 +194,7 @@ def at_hand(held: Collection[int] | None) -> list[Run]:
 
 
 def is_something_left(held: Collection[int] | None, now: dt.datetime) -> bool:
-    """Say whether a lane for these channels would find something to do."""
+    """Say whether a sender for these channels would find something to do."""
     ours = at_hand(held)
     over = [run for run in ours if run.state == RunState.HELD and run.hold_until is not None and run.hold_until <= now]
     if over or any(run.state == RunState.OPEN for run in ours):
@@ -240,7 +240,7 @@ def settle(session: Session, run_id: int, now: dt.datetime) -> Closed | None:
         ledger.cancel_rest(session, run_id, CancelReason(run.cancel_reason))
     if not ledger.is_over(session, run_id):
         return None
-    onward = routing.at_the_end(session, run, now)
+    onward = failover.at_the_end(session, run, now)
     funnel = runs.funnels(session, [run_id])[run_id]
     verdict = _verdict(session, run, funnel)
     runs.move(session, run_id, RunAction.CLOSE, verdict=verdict, finished_at=now)
@@ -254,7 +254,7 @@ def _verdict(session: Session, run: Run, funnel: Funnel) -> RunVerdict:
         return RunVerdict.FAILED if run.cancel_reason == CancelReason.RUN_FAILED else RunVerdict.STOPPED
     if not funnel.planned:
         return RunVerdict.NOBODY
-    if not funnel.accepted and routing.is_moved(session, run.id):
+    if not funnel.accepted and failover.is_moved(session, run.id):
         return RunVerdict.MOVED
     return RunVerdict.SENT if numbers.succeeded(funnel) else RunVerdict.FAILED
 
@@ -311,7 +311,7 @@ def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
         if not runs.pause(session, run_id, now):
             raise Conflict(run=run_id)
-        trail.log_action(session, actor, "pause", "run", run_id, now)
+        audit_log.log_action(session, actor, "pause", "run", run_id, now)
 
 
 def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
@@ -326,13 +326,13 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
         approvals.check_resumed(session, run)
         if not runs.go_on(session, run):
             raise Conflict(run=run_id)
-        trail.log_action(session, actor, "resume", "run", run_id, now)
+        audit_log.log_action(session, actor, "resume", "run", run_id, now)
     queue.enqueue(queue.SEND, "send", run_id)
 
 
 def reroute(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Move the rest of a held run to the campaign's other channel, as `routing.move` does, and close what is over."""
-    routing.move(run_id, actor, now)
+    failover.move(run_id, actor, now)
     close_if_over(run_id, now)
 
 
@@ -345,7 +345,7 @@ def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
         ):
             raise Conflict(run=run_id)
         runs.start_unfrozen(session, run_id, now)
-        trail.log_action(session, actor, "end", "run", run_id, now)
+        audit_log.log_action(session, actor, "end", "run", run_id, now)
     close_if_over(run_id, now)
 
 
@@ -397,7 +397,7 @@ def _each(noun: str, ids: Sequence[int], step: Callable[[int], object]) -> None:
 
 def _close_without_receipt(run_id: int) -> None:
     with writing() as session:
-        news.close_without_receipt(session, run_id)
+        state_changes.close_without_receipt(session, run_id)
 
 
 def _sweep_run(run_id: int, now: dt.datetime) -> None:
@@ -406,7 +406,7 @@ def _sweep_run(run_id: int, now: dt.datetime) -> None:
     run = current_session().get(Run, run_id, populate_existing=True)
     if run is None:
         return
-    if routing.may_concern(run, current_session().get(Campaign, run.campaign_id)) and routing.look(run_id, now):
+    if failover.may_concern(run, current_session().get(Campaign, run.campaign_id)) and failover.look(run_id, now):
         close_if_over(run_id, now)
         return
     if run.state in {RunState.OPEN, RunState.SENDING}:

@@ -10,7 +10,7 @@ from smsapp.domain.bounds import LONGEST_DECLARED, Bound
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, entry_problems, problems, variables
 from smsapp.services import approvals, audience
-from smsapp.services.trail import Actor, log_action
+from smsapp.services.audit_log import Actor, log_action
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import writing

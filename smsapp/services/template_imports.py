@@ -15,8 +15,8 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Purpose, TemplateSource, entry_problems
 from smsapp.domain.template_file import Fate, Reading, Record, TemplateField, read
 from smsapp.services import template_files
+from smsapp.services.audit_log import Actor, log_action
 from smsapp.services.sms_templates import added, differences, write
-from smsapp.services.trail import Actor, log_action
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session as present

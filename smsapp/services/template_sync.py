@@ -22,10 +22,10 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.sms_template import LONGEST_NAME, Audit, Entry, Purpose, SyncFate, TemplateSource, entry
 from smsapp.domain.storable import storable
-from smsapp.services import approvals, calls, channels, trail, trials
+from smsapp.services import approvals, audit_log, call_log, channel_tests, channels
+from smsapp.services.audit_log import Actor
+from smsapp.services.channel_tests import TestResult
 from smsapp.services.sms_templates import added, differences, write
-from smsapp.services.trail import Actor
-from smsapp.services.trials import TestResult
 from smsapp.store import sms_templates as store
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import writing
@@ -113,12 +113,12 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
             listed.signatures = await made.list_signatures(http)
         return TestResult(CallResult.OK)
 
-    trial = trials.run_test(adapter, ask, SECONDS)
+    trial = channel_tests.run_test(adapter, ask, SECONDS)
     with writing() as session:
         found = channels.locked(session, channel_id)
-        calls.note(session, channel_id, adapter, trial.call("templates"), now)
+        call_log.note(session, channel_id, adapter, trial.call("templates"), now)
         if not trial.ok:
-            code = calls.scrubbed(trial.code, adapter)
+            code = call_log.scrubbed(trial.code, adapter)
             found.templates_trouble = {"at": now.isoformat(), "result": trial.result, "outcome": trial.outcome or "",
                                        "code": code}  # fmt: skip
             log.warning("templates.sync_failed channel=%s result=%s", channel_id, trial.result)
@@ -131,7 +131,7 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
         done = SyncResult(channel_id, found.name, trial, changes, unchanged, held)
         if changes:
             counts = {fate.value: n for fate, n in done.counts.items()}
-            trail.log_action(session, actor, "sync", "sms_template", channel_id, now, channel=found.name, **counts)
+            audit_log.log_action(session, actor, "sync", "sms_template", channel_id, now, channel=found.name, **counts)
     log.info("templates.synced channel=%s changed=%s held=%s", channel_id, len(changes), held)
     return done
 

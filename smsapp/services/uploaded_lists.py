@@ -17,11 +17,11 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.invisible import trimmed, visible
 from smsapp.domain.segment import EVERYONE, Kind
 from smsapp.domain.storable import storable
-from smsapp.services import number_searches, segments, trail
+from smsapp.services import audit_log, number_searches, segments
+from smsapp.services.audit_log import Actor
 from smsapp.services.segments import KnownProperty
 from smsapp.services.tables import limited, reading
 from smsapp.services.tables.formats import Format
-from smsapp.services.trail import Actor
 from smsapp.store import contacts, uploaded_lists
 from smsapp.store import segments as rows
 from smsapp.store.db import current_session, writing
@@ -90,7 +90,7 @@ def upload(
             segment.computed_at = now
             facts = {"name": segment.name, "size": segment.size}
             action = number_searches.LIST if numbers else "upload"
-            trail.log_action(session, by, action, "segment", segment.id, now, **facts)
+            audit_log.log_action(session, by, action, "segment", segment.id, now, **facts)
     return segment
 
 

@@ -23,13 +23,13 @@ from sqlalchemy.exc import OperationalError
 from smsapp.domain import ark
 from smsapp.domain.contact import KINDS, MAX_EVENT, Reason
 from smsapp.domain.quota import Measure
-from smsapp.services import profiles, stopping
+from smsapp.services import profiles, shutdown
 from smsapp.services.group_commit import GroupCommit
 from smsapp.services.profiles import BROKEN, ProfileConflict, Report
 from smsapp.services.quotas import Meter
-from smsapp.store import intake, queue, uploads
+from smsapp.store import app_keys, queue, uploads
+from smsapp.store.app_keys import KeyRights
 from smsapp.store.db import current_session
-from smsapp.store.intake import KeyRights
 from smsapp.store.settings import settings
 from smsapp.store.uploads import NewUpload, Upload
 
@@ -204,7 +204,7 @@ def _sorted_out(
             continue  # An event that is no profile operation.
         accepted.append(record)
     as_it_came = as_it_came and len(accepted) == len(records)
-    accepted += [{"appid": named.key, BROKEN: text[: intake.RAW_LENGTH]} for text in broken]
+    accepted += [{"appid": named.key, BROKEN: text[: app_keys.RAW_LENGTH]} for text in broken]
     return accepted, counted, as_it_came
 
 
@@ -235,7 +235,7 @@ def _keys(door: _Door) -> Mapping[str, KeyRights]:
     if time.monotonic() - door.keys_at > KEYS_SECONDS:
         with door.lock:
             if time.monotonic() - door.keys_at > KEYS_SECONDS:
-                door.keys = intake.key_rights(current_session())
+                door.keys = app_keys.key_rights(current_session())
                 door.keys_at = time.monotonic()
     return door.keys
 
@@ -316,7 +316,7 @@ def keep_applying(clock: Callable[[], dt.datetime], pause: Callable[[float], Non
                 break
             now = time.monotonic()
             queue.claim_polling("apply_uploads", again=True)
-            if stopping.requested() or now - begun > LONGEST or (now - begun > SLICE and queue.waits(queue.NEWS)):
+            if shutdown.requested() or now - begun > LONGEST or (now - begun > SLICE and queue.waits(queue.RECEIPTS)):
                 break
     finally:
         queue.release_polling("apply_uploads")

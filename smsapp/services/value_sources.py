@@ -10,10 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from smsapp.domain.trust import Origin, Source
+from smsapp.store.app_keys import AppKey
 from smsapp.store.db import current_session, one_of
 from smsapp.store.imports import Import
-from smsapp.store.intake import AppKey
-from smsapp.store.people import Person
+from smsapp.store.users import User
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def described(sources: Mapping[str, str]) -> dict[str, ValueSource]:
     names = {
         **dict.fromkeys((Origin.SERVER, Origin.APP, Origin.BROWSER), _names(AppKey.id, AppKey.name, keys)),
         Origin.IMPORT: _names(Import.id, Import.file_name, files),
-        Origin.PERSON: _names(Person.id, Person.name, people),
+        Origin.PERSON: _names(User.id, User.name, people),
     }
     return {
         name: ValueSource(source.origin, names[source.origin].get(source.number, ""), source.at)

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from smsapp.domain import labels, writing
+from smsapp.domain import property_labels, writing
 from smsapp.domain.campaign import personal
 from smsapp.domain.contact import Type
 from smsapp.domain.sms_template import variables
@@ -71,7 +71,7 @@ class Choice:
 
     @property
     def shown(self) -> str:
-        return labels.shown(self.name, self.label, {self.name} if self.double else ())
+        return property_labels.shown(self.name, self.label, {self.name} if self.double else ())
 
     @property
     def forms(self) -> tuple[writing.Form, ...]:
@@ -80,7 +80,7 @@ class Choice:
 
 def choices(found: Coverage | None) -> list[Choice]:
     """Return the properties that can fill a variable, in the order of names."""
-    doubles = labels.doubles(contacts.labels())
+    doubles = property_labels.doubles(contacts.labels())
     return [
         Choice(
             row.name,
@@ -100,8 +100,8 @@ def likely(variable: str, segment_id: int | None, now: dt.datetime) -> str | Non
     Of several that mean the same the one that most people of the segment have.
     """
     known = contacts.labels()
-    first = labels.names_alike(variable, known)
-    others = labels.doubles(known).get(first, []) if first else []
+    first = property_labels.names_alike(variable, known)
+    others = property_labels.doubles(known).get(first, []) if first else []
     if first is None or not others or segment_id is None:
         return first
     held = coverage(segment_id, SAMPLED + 1, now).held

@@ -48,7 +48,7 @@ class Campaign(Base):
     channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
     template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sms_template.id", ondelete="SET NULL"))
     second_channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
-    """Where messages go that the first channel surely did not send; services/routing.py."""
+    """Where messages go that the first channel surely did not send; services/failover.py."""
     second_template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sms_template.id", ondelete="SET NULL"))
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """variable -> {"property": name, "fallback": text or null} or {"fixed": text}"""
@@ -68,9 +68,9 @@ class Campaign(Base):
     """Why the last run failed: an Outcome, a HoldReason or a RunFailure; "" otherwise."""
     version: Mapped[int] = mapped_column(default=1)
     """Goes up with every saved edit; a form that began from an older one is not saved over it."""
-    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
-    updated_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
+    updated_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     updated_at: Mapped[dt.datetime]
     confirmed_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None]

@@ -187,7 +187,7 @@ def moment(when: dt.datetime) -> str:
 def turn(engine: Engine) -> Iterator[None]:
     """Wait in line for the one writer's place of a SQLite file and hold it; on PostgreSQL there is no such line.
 
-    SQLite itself has the waiting ask again after ever longer pauses, so lanes that write all the time would keep
+    SQLite itself has the waiting ask again after ever longer pauses, so senders that write all the time would keep
     everybody else out for seconds. Two locks, because one alone goes back to whoever has just let it go: the next in
     line waits for the place at the head of the line, and the rest wait for the head. Both end with their process.
     """

@@ -43,7 +43,7 @@ class Import(Base):
     without_number: Mapped[int] = mapped_column(default=0)
     """Rows that were kept and whose contact has no number that can be used."""
     lease_until: Mapped[dt.datetime | None]
-    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
     finished_at: Mapped[dt.datetime | None]
 

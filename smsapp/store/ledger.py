@@ -30,7 +30,7 @@ ROWS_AT_ONCE = 1000
 WORKER_LOST = "worker_lost"
 """Reason of messages whose worker never came back."""
 KEPT_UNCONFIRMED = "left"
-"""Reason of messages that a person decided to leave in doubt."""
+"""Reason of messages that a person decided to leave unconfirmed."""
 
 Changes = Counter[tuple[str, str]]
 """(state, reason) -> how many people more or fewer."""
@@ -297,7 +297,7 @@ def _store_batch(session: Session, gathered: PreparedResults, at: int, changes: 
         ends = int(BatchState.READY if unsent else BatchState.DONE)
         owned = session.connection().execute(_RELEASE, key | {"to_state": ends}).rowcount == 1
     queued = _lock(session, batch) if unsent or len(gathered.groups) > 1 else set[int]()
-    # Where this worker left them: a lost batch's messages are in doubt, and somebody may have left them so.
+    # Where this worker left them: a lost batch's messages are unconfirmed, and somebody may have left them so.
     origins = (
         [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, KEPT_UNCONFIRMED)]
     )
@@ -323,7 +323,7 @@ def _store_batch(session: Session, gathered: PreparedResults, at: int, changes: 
 def _lock(session: Session, batch: ClaimedBatch) -> set[int]:
     """Lock a batch's messages by number, as receipts do: groups alone are in order, one after another is not.
 
-    Returns those that are queued; a stray receipt may have moved one on.
+    Returns those that are queued; an unmatched receipt receipt may have moved one on.
     """
     between = Message.seq.between(batch.rows[0][0], batch.rows[-1][0])
     chosen = sa.select(Message.seq, Message.status).where(Message.run_id == batch.run_id, between)
@@ -340,7 +340,7 @@ def _store_answers(
     handed over as one text. Their rows are looked for between the first and the last only, because PostgreSQL knows
     nothing about a run that was frozen a moment ago: it once read a whole million for each thousand. On SQLite one
     statement for all rows, because the driver lets other threads run while a statement does, and waits for its turn
-    after each: with executemany the lane's two threads stood in each other's way a thousand times a batch.
+    after each: with executemany the sender's two threads stood in each other's way a thousand times a batch.
     """
     cursor, status, reason = session.connection(), int(group[0].status), group[0].reason or None
     if dialect() == "postgresql":

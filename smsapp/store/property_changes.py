@@ -39,7 +39,7 @@ class PropertyChange(Base):
     last: Mapped[int] = mapped_column(BigId, default=0)
     """The last contact there was when it began; progress is position out of this."""
     changed: Mapped[int] = mapped_column(default=0)
-    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
     finished_at: Mapped[dt.datetime | None]
 

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.trust import MOST_PROPOSALS
 from smsapp.store import contacts
+from smsapp.store.app_keys import AppKey
 from smsapp.store.contacts import Contact
 from smsapp.store.db import Base, BigId, Json, changed, current_session, one_of
-from smsapp.store.intake import AppKey
 
 
 class Proposal(Base):

@@ -21,9 +21,9 @@ from rq.serializers import JSONSerializer
 from rq_scheduler import Scheduler
 
 EXTENSION = "smsapp.queue"
-SEND, NEWS, UPLOADS, PERIODIC = "send", "news", "uploads", "chores"
-"""Sender lanes; receipts and replies; what apps report; imports, sweeps and everything slow."""
-QUEUES = (SEND, NEWS, UPLOADS, PERIODIC)
+SEND, RECEIPTS, UPLOADS, PERIODIC = "send", "receipts", "uploads", "periodic"
+"""Senders; receipts and replies; what apps report; imports, sweeps and everything slow."""
+QUEUES = (SEND, RECEIPTS, UPLOADS, PERIODIC)
 TASKS = "smsapp.jobs.tasks."
 TIMEOUT = 3600
 
@@ -95,7 +95,7 @@ def enqueue(name: str, task: str, *args: Any) -> bool:
     try:
         queue(name).enqueue_call(TASKS + task, args=args, result_ttl=0, failure_ttl=86_400)
     except redis.RedisError as error:
-        log.warning("ring.lost task=%s error=%s", task, type(error).__name__)
+        log.warning("enqueue.lost task=%s error=%s", task, type(error).__name__)
         return False
     return True
 
@@ -130,7 +130,7 @@ def release_polling(task: str) -> None:
     try:
         connection().delete(ATTENDED + task)
     except redis.RedisError as error:
-        log.warning("leave.lost task=%s error=%s", task, type(error).__name__)
+        log.warning("release_polling.lost task=%s error=%s", task, type(error).__name__)
 
 
 def waits(name: str) -> bool:
@@ -184,25 +184,26 @@ def cancel_scheduled(job_id: str) -> None:
     except NoSuchJobError:
         pass
     except redis.RedisError as error:
-        log.warning("take_back.lost ring=%s error=%s", job_id, type(error).__name__)
+        log.warning("cancel_scheduled.lost job=%s error=%s", job_id, type(error).__name__)
 
 
 # -- rings that come back, and who listens ----------------------------------------------------------------------------
 
 STILL_WAITING = dt.timedelta(minutes=10)
-"""A chore is not rung again while its last ring waits or runs, but for no longer: that ring may have died unheard."""
+"""A periodic task is not rung again while its last ring waits or runs, but for no longer: that ring may have died
+unheard."""
 ALIVE_KEY, ALIVE_SECONDS = "smsapp:scheduler", 15
 
 
 class PeriodicScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
-    """rq-scheduler, except that rings of one chore do not pile up while no worker listens."""
+    """rq-scheduler, except that rings of one periodic task do not pile up while no worker listens."""
 
     def get_queue_for_job(self, job: Job) -> Queue:
         """Return the job's queue; rq-scheduler would import any class that the job names."""
         return queue(job.origin)
 
     def enqueue_job(self, job: Job) -> None:
-        """Ring a scheduled job; a chore whose last ring is still under way only gets its next time."""
+        """Ring a scheduled job; a periodic task whose last ring is still under way only gets its next time."""
         every = job.meta.get("interval")
         busy = job.get_status() in {JobStatus.QUEUED, JobStatus.STARTED}
         if every and busy and job.enqueued_at and dt.datetime.now(dt.UTC) - job.enqueued_at < STILL_WAITING:
@@ -225,18 +226,18 @@ def periodic_scheduler() -> PeriodicScheduler:
     return PeriodicScheduler(queue_name=PERIODIC, connection=connection(), interval=1, job_class=TaskJob)
 
 
-def sync_periodic_tasks(chores: Mapping[str, tuple[str, str, int]]) -> tuple[int, int]:
-    """Bring the scheduler's chores in line: {ring id: (queue, task, seconds)}; return (added, removed).
+def sync_periodic_tasks(periodic_tasks: Mapping[str, tuple[str, str, int]]) -> tuple[int, int]:
+    """Bring the scheduler's periodic tasks in line: {ring id: (queue, task, seconds)}; return (added, removed).
 
-    Ids begin with "chore-" and are made from the content, so what is there under the same id is left alone.
+    Ids begin with "periodic-" and are made from the content, so what is there under the same id is left alone.
     Raises redis.RedisError.
     """
     keeper = periodic_scheduler()
-    there = {job.id for job in keeper.get_jobs() if job.id.startswith("chore-")}
-    for job_id in there - chores.keys():
+    there = {job.id for job in keeper.get_jobs() if job.id.startswith("periodic-")}
+    for job_id in there - periodic_tasks.keys():
         cancel_scheduled(job_id)
-    for job_id in chores.keys() - there:
-        name, task, every = chores[job_id]
+    for job_id in periodic_tasks.keys() - there:
+        name, task, every = periodic_tasks[job_id]
         keeper.schedule(
             dt.datetime.now(dt.UTC).replace(tzinfo=None),
             TASKS + task,
@@ -246,7 +247,7 @@ def sync_periodic_tasks(chores: Mapping[str, tuple[str, str, int]]) -> tuple[int
             result_ttl=-1,
             timeout=TIMEOUT,
         )
-    return len(chores.keys() - there), len(there - chores.keys())
+    return len(periodic_tasks.keys() - there), len(there - periodic_tasks.keys())
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import CallResult, Outcome
+from smsapp.store.app_keys import BadRecord
 from smsapp.store.channel_health import HOUR, ChannelHour
 from smsapp.store.codes import UnknownCode
 from smsapp.store.imports import Import
-from smsapp.store.intake import BadRecord
-from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import EXCLUDED, WAS, Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
 from smsapp.store.segments import Segment, SegmentMember
+from smsapp.store.state_changes import BUCKET_SECONDS
 
 ANSWERED = (CallResult.OK, CallResult.REFUSED, CallResult.OUTCOME_UNKNOWN)
 """Results after which a message has an answer; after the others it is queued again."""

@@ -91,7 +91,8 @@ class Run(Base):
     parts: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     """Billed parts of accepted messages."""
     asked: Mapped[int] = mapped_column(default=0)
-    """The message up to which the provider has been asked about doubts in this round (services/lookups.py)."""
+    """The message up to which the provider has been asked about unconfirmed in this round
+    (services/status_queries.py)."""
     opened_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]

@@ -23,8 +23,8 @@ from smsapp.domain.segment import Condition, Group, Kind, Match, Operator
 from smsapp.store.campaigns import NOT_OVER, Campaign
 from smsapp.store.contacts import Contact
 from smsapp.store.db import Base, BigId, changed, current_session, dialect, holds
-from smsapp.store.people import Person
 from smsapp.store.settings import settings
+from smsapp.store.users import User
 
 Truth = sa.ColumnElement[bool]
 
@@ -37,7 +37,7 @@ class Segment(Base):
     kind: Mapped[str] = mapped_column(sa.String(10))
     """dynamic, static, uploaded"""
     rule: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("person.id", ondelete="SET NULL"))
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
     computed_at: Mapped[dt.datetime | None]
@@ -123,8 +123,8 @@ def listed(search: str) -> list[ListedSegment]:
         .subquery()
     )
     found = (
-        sa.select(Segment, sa.func.coalesce(Person.name, ""), sa.func.coalesce(used.c.n, 0))
-        .outerjoin(Person, Person.id == Segment.created_by)
+        sa.select(Segment, sa.func.coalesce(User.name, ""), sa.func.coalesce(used.c.n, 0))
+        .outerjoin(User, User.id == Segment.created_by)
         .outerjoin(used, used.c.segment_id == Segment.id)
         .order_by(Segment.id.desc())
     )

@@ -14,9 +14,12 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.campaign import Action, Sort, Status, Tab, may
 from smsapp.domain.errors import Conflict, Problem, Refusal
-from smsapp.domain.people import Role
+from smsapp.domain.roles import Role
 from smsapp.domain.sms_template import variables
-from smsapp.services import campaign_list, campaigns, channels, clock, contacts, doubts, health, segments, setup
+from smsapp.labels import campaigns as words
+from smsapp.labels import label, sentence
+from smsapp.labels.dates import written
+from smsapp.services import campaign_list, campaigns, channels, clock, contacts, health, segments, setup, unconfirmed
 from smsapp.services import campaign_review as reviews
 from smsapp.services import sms_templates as templates
 from smsapp.services import variables as choosing
@@ -28,9 +31,6 @@ from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, put_dr
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
-from smsapp.words import campaigns as words
-from smsapp.words import label, sentence
-from smsapp.words.dates import written
 
 if TYPE_CHECKING:
     from smsapp.store.campaigns import Campaign
@@ -75,7 +75,7 @@ def index() -> Response:
         may_administer=guard.may(Role.ADMINISTRATOR),
         setup=setup.setup() if not found.lines else None,
         default_zone=campaigns.blank().schedule.zone,
-        unconfirmed=doubts.total(),
+        unconfirmed=unconfirmed.total(),
     )
 
 

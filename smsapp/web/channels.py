@@ -10,30 +10,30 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.outcome import CallResult
-from smsapp.domain.people import Role
+from smsapp.domain.roles import Role
+from smsapp.labels import channels as words
+from smsapp.labels import sentence
+from smsapp.labels import sms_templates as template_words
+from smsapp.labels.channels import told
 from smsapp.services import (
     callback_addresses,
     channel_health,
+    channel_tests,
     channels,
     clock,
-    confirmations,
-    connections,
+    held_connections,
+    opt_out_confirmations,
     sms_templates,
-    strays,
     template_sync,
-    trials,
+    unmatched,
 )
-from smsapp.services.trials import TestResult
+from smsapp.services.channel_tests import TestResult
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.channels import TestForm, channel_form, test_form
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
-from smsapp.words import channels as words
-from smsapp.words import sentence
-from smsapp.words import sms_templates as template_words
-from smsapp.words.channels import told
 
 if TYPE_CHECKING:
     from smsapp.channels.base import Channel
@@ -110,7 +110,7 @@ def edit(channel_id: int) -> Response:
 @needs(Role.OPERATOR)
 def show(channel_id: int) -> Response:
     row = channels.row(channel_id)
-    template = trials.template_of(row, request.args.get("template", type=inputs.id_))
+    template = channel_tests.template_of(row, request.args.get("template", type=inputs.id_))
     return _show(row, test_form(template, formdata=None), template)
 
 
@@ -122,7 +122,7 @@ def _show(
     status: int = 200,
 ) -> Response:
     now = clock.now()
-    held = connections.standing(row, now) if channels.needs_holder(row) else None
+    held = held_connections.standing(row, now) if channels.needs_holder(row) else None
     return page_or_piece(
         "channels/show.html",
         "channels/_pace.html",
@@ -132,19 +132,19 @@ def _show(
         health=channel_health.health(row.id, clock.now()),
         codes=channel_health.unknown_codes(row.id),
         pace=channel_health.pace(row, clock.now()),
-        strays=strays.lately(row.id, clock.now()),
-        strays_counted=strays.MOST_COUNTED,
+        unmatched=unmatched.lately(row.id, clock.now()),
+        unmatched_counted=unmatched.MOST_COUNTED,
         late_hours=channel_health.LATE_HOURS,
         tells_balance=channels.tells_balance(row),
         needs_holder=channels.needs_holder(row),
         connection=held,
-        connection_check=connections.check(held) if held else None,
+        connection_check=held_connections.check(held) if held else None,
         words=words,
         syncs=template_sync.can(row),
         signatures=sms_templates.signatures(row.id),
         sync_words=template_words,
-        confirming=confirmations.choices(row.id),
-        confirms=confirmations.chosen(row.id),
+        confirming=opt_out_confirmations.choices(row.id),
+        confirms=opt_out_confirmations.chosen(row.id),
         callback_url=channels.callback_url(row) if guard.may(Role.ADMINISTRATOR) else "",
         old_callback_until=row.old_callback_until if (row.old_callback_until or now) > now else None,
         needs_template=channels.needs_template(row),
@@ -171,7 +171,7 @@ def calls(channel_id: int) -> Response:
 def balance(channel_id: int) -> Response:
     """Ask the provider what is left on the account."""
     try:
-        trial = trials.ask_balance(channel_id, clock.now())
+        trial = channel_tests.ask_balance(channel_id, clock.now())
     except Refusal as refusal:
         _flash(refusal)
     else:
@@ -185,7 +185,9 @@ def balance(channel_id: int) -> Response:
 def confirmation(channel_id: int) -> Response:
     """Choose the text that confirms opt-outs, or none."""
     try:
-        confirmations.choose(channel_id, request.form.get("template", type=inputs.id_), guard.actor(), clock.now())
+        opt_out_confirmations.choose(
+            channel_id, request.form.get("template", type=inputs.id_), guard.actor(), clock.now()
+        )
     except Refusal as refusal:
         _flash(refusal)
     else:
@@ -207,7 +209,7 @@ def rotate_callback(channel_id: int) -> Response:
 def check(channel_id: int) -> Response:
     """Ask the provider whether the account answers."""
     try:
-        trial = trials.test_credentials(channel_id, guard.actor(), clock.now())
+        trial = channel_tests.test_credentials(channel_id, guard.actor(), clock.now())
     except Refusal as refusal:
         _flash(refusal)
     else:
@@ -233,7 +235,7 @@ def _said(trial: TestResult) -> str:
 def test(channel_id: int) -> Response:
     """Send one real message to one number."""
     row = channels.row(channel_id)
-    template = trials.template_of(row, request.form.get("template", type=inputs.id_))
+    template = channel_tests.template_of(row, request.form.get("template", type=inputs.id_))
     if template is None and channels.needs_template(row):
         flash(sentence(Problem("test_template_missing")), "danger")
         return see_other(url_for("channels.show", channel_id=channel_id))
@@ -242,7 +244,7 @@ def test(channel_id: int) -> Response:
     if form.validate_on_submit():
         try:
             wanted = form.wanted(template)
-            trial = trials.test_send(channel_id, form.number.data or "", wanted, guard.actor(), clock.now())
+            trial = channel_tests.test_send(channel_id, form.number.data or "", wanted, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:

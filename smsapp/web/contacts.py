@@ -6,7 +6,9 @@ from flask import Blueprint, Response, request, url_for
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.contact import Reason
-from smsapp.domain.people import Role
+from smsapp.domain.roles import Role
+from smsapp.labels import reports as report_words
+from smsapp.labels.contacts import why
 from smsapp.services import clock, contacts, number_searches, proposals, value_sources
 from smsapp.services.proposals import Chosen
 from smsapp.web import guard, inputs
@@ -14,8 +16,6 @@ from smsapp.web.filters import sees_full_numbers
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece
-from smsapp.words import reports as report_words
-from smsapp.words.contacts import why
 
 bp = Blueprint("contacts", __name__, url_prefix="/contacts")
 MENU = MenuLine(_l("Contacts"), "contacts.index", 20, "users")

@@ -9,7 +9,7 @@ from flask_login import current_user
 from flask_wtf.csrf import CSRFError, generate_csrf
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, TooManyRequests
 
-from smsapp import words
+from smsapp import labels
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.web import guard, refill
 from smsapp.web.language import LANGUAGES
@@ -34,7 +34,7 @@ def unsure(_error: CSRFError) -> Response:
         answer.headers["X-CSRF-Token"] = generate_csrf()
         return answer
     if (address := refill.form_page()) and (fields := refill.sent_fields()):
-        return page("people/refill.html", 400, back=refill.refill_address(address), carried=fields)
+        return page("users/refill.html", 400, back=refill.refill_address(address), carried=fields)
     return _told(
         400,
         _("This form is too old"),
@@ -69,7 +69,7 @@ def wrong_way(_error: HTTPException) -> Response:
 
 @bp.app_errorhandler(Refusal)
 def refused(refusal: Refusal) -> Response:
-    return _told(409, _("This was not done"), *(words.sentence(problem) for problem in refusal.problems))
+    return _told(409, _("This was not done"), *(labels.sentence(problem) for problem in refusal.problems))
 
 
 @bp.app_errorhandler(413)

@@ -14,26 +14,26 @@ from flask_babel import format_decimal, format_percent, format_timedelta, get_lo
 from flask_login import current_user
 from markupsafe import Markup, escape
 
-from smsapp import words
+from smsapp import labels
 from smsapp.domain import phone
-from smsapp.domain.people import sees_numbers
+from smsapp.domain.roles import sees_numbers
+from smsapp.labels import general, reports
+from smsapp.labels.dates import written, zone_name
 from smsapp.services import clock
-from smsapp.words import general, reports
-from smsapp.words.dates import written, zone_name
 
 NOTHING = "–"
 PERCENT = "0.0%"
 LEAST_SHARE = 0.0005
 """Half of the smallest percentage that is written."""
 CODES = {"audit": "Audit", "result": "CallResult", "role": "Role"}
-"""Details of the trail that hold a code, and the enum it is of."""
+"""Details of the audit log that hold a code, and the enum it is of."""
 PAGES = {
     "campaign": ("campaigns.show", "campaign_id"),
     "segment": ("segments.show", "segment_id"),
     "channel": ("channels.show", "channel_id"),
     "sms_template": ("sms_templates.show", "template_id"),
     "template": ("sms_templates.show", "template_id"),
-    "person": ("people.show", "person_id"),
+    "person": ("users.show", "user_id"),
 }
 """Where what a line of the audit log is about can be seen."""
 WORDS: dict[str, dict[str, Any]] = {"cause": reports.UNCONFIRMED, "group": reports.GROUPS}
@@ -83,7 +83,7 @@ def number(count: float | None) -> str:
 
 
 def told(value: Any, name: str = "") -> str:
-    """Return what a detail of the trail holds: a moment, a code in words, the names of fields, or as it is."""
+    """Return what a detail of the audit log holds: a moment, a code in words, the names of fields, or as it is."""
     if isinstance(value, dict):
         return str(gettext(", ")).join(f"{general.fact(key)} {told(one)}" for key, one in value.items())
     if isinstance(value, list):
@@ -94,7 +94,7 @@ def told(value: Any, name: str = "") -> str:
         return str(general.VALUES[name, value])
     if name.endswith("_at"):
         return when(dt.datetime.fromisoformat(value))
-    return words.label(value, CODES[name]) if name in CODES else str(WORDS.get(name, {}).get(value, value))
+    return labels.label(value, CODES[name]) if name in CODES else str(WORDS.get(name, {}).get(value, value))
 
 
 def percent(part: float | None, whole: float | None) -> str:
@@ -153,9 +153,9 @@ def handle(address: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", address.lower()).strip("-")
 
 
-def labels(codes: Iterable[Any], enum: str) -> str:
+def joined_labels(codes: Iterable[Any], enum: str) -> str:
     """Return several codes in words, joined as the reader's language joins them."""
-    return str(gettext(", ")).join(words.label(code, enum) for code in codes)
+    return str(gettext(", ")).join(labels.label(code, enum) for code in codes)
 
 
 def audited(line: Any) -> str:
@@ -175,8 +175,8 @@ def _time(moment: dt.datetime, text: str, title: str) -> Markup:
 FILTERS = {
     "audited": audited,
     "by": general.by,
-    "label": words.label,
-    "sentence": words.sentence,
+    "label": labels.label,
+    "sentence": labels.sentence,
     "when": when,
     "ago": ago,
     "duration": duration,
@@ -191,7 +191,7 @@ FILTERS = {
     "noun": general.noun,
     "handle": handle,
     "iso": iso,
-    "labels": labels,
+    "labels": joined_labels,
     "local": local_time,
     "written": written,
     "zone": zone_name,

@@ -16,18 +16,18 @@ from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from werkzeug.sansio.utils import host_is_trusted
 
-from smsapp.domain.people import Role, reaches
-from smsapp.services import clock, people
-from smsapp.services.people import LoginSession, SignedIn
-from smsapp.services.trail import Actor
+from smsapp.domain.roles import Role, reaches
+from smsapp.services import clock, users
+from smsapp.services.audit_log import Actor
+from smsapp.services.users import LoginSession, SignedIn
 from smsapp.web import refill, render
-from smsapp.web.forms.people import SignInForm
+from smsapp.web.forms.users import SignInForm
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SESSION_RESTS = dt.timedelta(hours=12)
-"""From the last request on; services/people.py says how long it lasts at most."""
+"""From the last request on; services/users.py says how long it lasts at most."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -152,7 +152,7 @@ def begin(who: SignedIn) -> None:
     """Start a session for this person; only the chosen language survives from what was before."""
     end()
     session.permanent = True
-    login_user(Reader(who, people.start_session(clock.now())))
+    login_user(Reader(who, users.start_session(clock.now())))
 
 
 def end() -> None:
@@ -171,13 +171,13 @@ def sign_in_first() -> Response:
     A piece of a page is answered with an error that htmx does not swap in: the page and its form stay as they are.
     """
     if render.wants_piece():
-        return render.page("people/_signed_out.html", 401)
+        return render.page("users/_signed_out.html", 401)
     page = refill.form_page()
     if request.method == "POST" and page:
         form = SignInForm(formdata=None)
-        return render.page("people/sign_in.html", 401, form=form, problems=[], back=page, carried=refill.sent_fields())
+        return render.page("users/sign_in.html", 401, form=form, problems=[], back=page, carried=refill.sent_fields())
     wanted = request.full_path.removesuffix("?") if request.method == "GET" and not refill.is_refill() else page
-    return render.see_other(url_for("people.sign_in", next=None if wanted in {"", "/"} else wanted))
+    return render.see_other(url_for("users.sign_in", next=None if wanted in {"", "/"} else wanted))
 
 
 def own_path(url: str) -> str:
@@ -192,7 +192,7 @@ def _load(kept: str) -> Reader | None:
     if found is None:
         return None
     sitting = LoginSession(found["sitting"], dt.datetime.fromtimestamp(int(found["begun"]), dt.UTC))
-    who = people.signed_in(int(found["person"]), found["mark"], sitting, address(), clock.now())
+    who = users.signed_in(int(found["person"]), found["mark"], sitting, address(), clock.now())
     return None if who is None else Reader(who, sitting)
 
 

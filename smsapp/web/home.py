@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request, url_for
 from flask_login import current_user
 
-from smsapp.services import people
+from smsapp.services import users
 from smsapp.web import guard, language, render
 
 bp = Blueprint("home", __name__)
@@ -24,5 +24,5 @@ def speak() -> Response:
     if locale in language.LANGUAGES:
         language.remember(locale)
         if current_user.is_authenticated:
-            people.speak(guard.reader().id, locale)
+            users.speak(guard.reader().id, locale)
     return render.see_other(guard.own_path(request.form.get("back", "/")))

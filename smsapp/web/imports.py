@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from flask import Blueprint, Response, flash, request, stream_with_context, url_for
 from flask_babel import gettext as _
 
-from smsapp import words
+from smsapp import labels
 from smsapp.domain import csv_text
 from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import PHONE, Type, Unfit, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
-from smsapp.domain.people import Role
+from smsapp.domain.roles import Role
+from smsapp.labels.contacts import in_words, why
 from smsapp.services import clock, import_rows, imports
 from smsapp.services.import_rows import KeptRow
 from smsapp.services.imports import ImportRow, Preview
@@ -23,7 +24,6 @@ from smsapp.web import guard
 from smsapp.web.filters import mask_numbers_in, sees_full_numbers
 from smsapp.web.guard import needs, uploads
 from smsapp.web.render import page, page_or_piece, see_other, wants_piece
-from smsapp.words.contacts import in_words, why
 
 bp = Blueprint("imports", __name__, url_prefix="/contacts/imports")
 
@@ -51,7 +51,7 @@ def upload() -> Response:
             raise Refusal(Problem("file_missing", "file"))
         row = imports.upload(file.stream, file.filename, guard.actor(), clock.now())
     except Refusal as refusal:
-        problems = [words.sentence(problem) for problem in refusal.problems]
+        problems = [labels.sentence(problem) for problem in refusal.problems]
         return page("contacts/imports.html", 422, imports=imports.listed(), problems=problems)
     return see_other(url_for(".show", import_id=row.id))
 
@@ -120,7 +120,7 @@ def without_number(import_id: int) -> Response:
 
 def _as_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
     """Answer with a file that goes back in as it is; whoever uploaded the rows gets them as they were."""
-    mine = row.created_by is not None and row.created_by == guard.actor().person_id
+    mine = row.created_by is not None and row.created_by == guard.actor().user_id
     told = ((kept, why(kept.reason, kept.facts)) for kept in rows)
     table = import_rows.table_of(row, (_("Row"), _("Reason")), told)
     if not (mine or sees_full_numbers()):
@@ -151,7 +151,7 @@ def _choice() -> Choice:
 def _columns(row: ImportRow, seen: Preview, chosen: Sequence[Guess], problems: Sequence[Problem]) -> Response:
     placed: dict[str, list[str]] = {}
     for problem in problems:
-        sentence = words.sentence(Problem(problem.code, facts=in_words(problem.facts)))
+        sentence = labels.sentence(Problem(problem.code, facts=in_words(problem.facts)))
         placed.setdefault(problem.place, []).append(sentence)
     return page_or_piece(
         "contacts/columns.html",

@@ -7,9 +7,9 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import Refusal
-from smsapp.domain.people import Role
+from smsapp.domain.roles import Role
 from smsapp.domain.trust import MOST_NEW_NAMES, KeyKind, Rule
-from smsapp.services import clock, contacts, keys, quotas
+from smsapp.services import app_keys, clock, contacts, quotas
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.keys import KeyForm, NewKeyForm
@@ -32,7 +32,7 @@ def index() -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            made = keys.create(
+            made = app_keys.create(
                 form.name.data, KeyKind(form.kind.data), guard.actor(), clock.now(), form.writable_names()
             )
         except Refusal as refusal:
@@ -41,7 +41,7 @@ def index() -> Response:
             flash(_("The AppKey was made. This is how apps use it."), "success")
             return see_other(url_for(".guide", key=made.id))
     return page(
-        "contacts/keys.html", 422 if form.is_submitted() else 200, form=form, problems=problems, keys=keys.listed()
+        "contacts/keys.html", 422 if form.is_submitted() else 200, form=form, problems=problems, keys=app_keys.listed()
     )
 
 
@@ -49,12 +49,12 @@ def index() -> Response:
 @needs(Role.ADMINISTRATOR)
 def show(key_id: int) -> Response:
     """One key: its name, the properties that it may write, and its rules for proposals."""
-    row = keys.key(key_id)
+    row = app_keys.key(key_id)
     form = KeyForm.of(row)
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            keys.change(row.id, form.name.data, form.writable_names(), form.rules(row), guard.actor(), clock.now())
+            app_keys.change(row.id, form.name.data, form.writable_names(), form.rules(row), guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -67,7 +67,7 @@ def show(key_id: int) -> Response:
         problems=problems,
         row=row,
         catalogue=contacts.catalogue(),
-        names=keys.names_of(row),
+        names=app_keys.names_of(row),
         most_new_names=MOST_NEW_NAMES,
         rules=tuple(Rule),
         usage=quotas.usage(row.id, KeyKind(row.kind), clock.now()),
@@ -78,7 +78,7 @@ def show(key_id: int) -> Response:
 @needs(Role.ADMINISTRATOR)
 def take_over(key_id: int) -> Response:
     """Vouch for the properties that a public key has brought."""
-    keys.take_over(key_id, guard.actor(), clock.now())
+    app_keys.take_over(key_id, guard.actor(), clock.now())
     flash(_("These properties are yours now. The key may bring new ones."), "success")
     return see_other(url_for(".show", key_id=key_id))
 
@@ -87,7 +87,7 @@ def take_over(key_id: int) -> Response:
 @needs(Role.ADMINISTRATOR)
 def switch(key_id: int) -> Response:
     """Let a key work, or work no more."""
-    row = keys.switch(key_id, request.form.get("active") == "1", guard.actor(), clock.now())
+    row = app_keys.switch(key_id, request.form.get("active") == "1", guard.actor(), clock.now())
     if row.active:
         flash(_("“%(name)s” works again.", name=row.name), "success")
     else:
@@ -99,10 +99,10 @@ def switch(key_id: int) -> Response:
 @needs(Role.OPERATOR)
 def guide() -> Response:
     """How each SDK is told the server's address and the AppKey."""
-    active = [row for row in keys.listed() if row.active]
+    active = [row for row in app_keys.listed() if row.active]
     wanted = request.args.get("key", type=inputs.long_id)
     sdk = request.args.get("sdk", "")
-    chosen = next((row for row in active if row.id == wanted), None) or keys.advised(
+    chosen = next((row for row in active if row.id == wanted), None) or app_keys.advised(
         active, browser=sdk in BROWSER_SDKS
     )
     sdk = sdk if sdk in SDKS else ("JavaScript" if chosen and chosen.kind == KeyKind.BROWSER else "Python")
@@ -110,7 +110,7 @@ def guide() -> Response:
         "contacts/guide.html",
         keys=active,
         chosen=chosen,
-        server=keys.server_url(request.url_root),
+        server=app_keys.server_url(request.url_root),
         sdks=SDKS,
         sdk=sdk,
         mismatch=chosen is not None and (chosen.kind == KeyKind.SERVER) is (sdk in BROWSER_SDKS),

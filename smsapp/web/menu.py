@@ -9,7 +9,7 @@ from typing import Any
 from flask import current_app, request
 from flask_login import current_user
 
-from smsapp.domain.people import Role, reaches
+from smsapp.domain.roles import Role, reaches
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import Refusal
-from smsapp.domain.people import Role
-from smsapp.services import clock, preferences
+from smsapp.domain.roles import Role
+from smsapp.services import clock, frequency_caps
 from smsapp.web import guard
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.preferences import CapsForm
@@ -26,12 +26,12 @@ MENU = MenuLine(_l("Frequency caps"), "preferences.sending", 80, "adjustments", 
 @needs(Role.ADMINISTRATOR)
 def sending() -> Response:
     """Show and change how many marketing messages one number may get."""
-    form = CapsForm(data=asdict(preferences.frequency_caps()))
+    form = CapsForm(data=asdict(frequency_caps.frequency_caps()))
     problems: list[str] = []
     if form.validate_on_submit():
         wanted = form.wanted()
         try:
-            preferences.save_frequency_caps(wanted, guard.actor(), clock.now())
+            frequency_caps.save_frequency_caps(wanted, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -42,7 +42,7 @@ def sending() -> Response:
         422 if form.is_submitted() else 200,
         form=form,
         problems=problems,
-        suggested=preferences.SUGGESTED,
-        most_per_day=preferences.MOST_PER_DAY,
-        most_per_week=preferences.MOST_PER_WEEK,
+        suggested=frequency_caps.SUGGESTED,
+        most_per_day=frequency_caps.MOST_PER_DAY,
+        most_per_week=frequency_caps.MOST_PER_WEEK,
     )

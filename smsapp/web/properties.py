@@ -8,14 +8,14 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem, Refusal
-from smsapp.domain.people import Role
 from smsapp.domain.property_change import ASIDE, ChangeKind, Winner
+from smsapp.domain.roles import Role
+from smsapp.labels import sentence
 from smsapp.services import clock, properties
 from smsapp.web import guard
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
-from smsapp.words import sentence
 
 bp = Blueprint("properties", __name__, url_prefix="/properties")
 MENU = MenuLine(_l("Contact properties"), "properties.index", 65, "tags", Role.OPERATOR, settings=True)

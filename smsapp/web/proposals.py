@@ -8,8 +8,8 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from smsapp.domain.people import Role
-from smsapp.services import clock, keys, proposals
+from smsapp.domain.roles import Role
+from smsapp.services import app_keys, clock, proposals
 from smsapp.services.proposals import Chosen, Decided
 from smsapp.web import guard, inputs
 from smsapp.web.guard import needs
@@ -44,7 +44,7 @@ def index() -> Response:
         found=proposals.page(chosen, request.args.get("before", type=inputs.long_id)),
         chosen=chosen,
         address=_address(chosen),
-        keys=[row for row in keys.listed() if not row.rights.trusted],
+        keys=[row for row in app_keys.listed() if not row.rights.trusted],
         names=proposals.names(),
         paged="before" in request.args,
         may_decide=guard.may(Role.OPERATOR),
@@ -86,7 +86,7 @@ def decide_all() -> Response:
         accepting=accepting,
         chosen=chosen,
         until=until,
-        key=keys.key(chosen.app_key_id) if chosen.app_key_id else None,
+        key=app_keys.key(chosen.app_key_id) if chosen.app_key_id else None,
         address=_address(chosen),
     )
 

@@ -8,8 +8,8 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from smsapp.domain.errors import Refusal
-from smsapp.domain.people import Role
-from smsapp.services import channels, clock, number_searches, opt_outs, replies, unattributed
+from smsapp.domain.roles import Role
+from smsapp.services import channels, clock, number_searches, opt_outs, replies, unattributed_replies
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.web import guard, inputs
 from smsapp.web.filters import number, sees_full_numbers
@@ -123,7 +123,7 @@ def remove(opt_out_id: int) -> Response:
 def waiting() -> Response:
     """List replies that wait for a person to say whose they are, newest first."""
     before = request.args.get("before", type=inputs.id_)
-    rows = unattributed.find_page(before, PAGE + 1)
+    rows = unattributed_replies.find_page(before, PAGE + 1)
     return page_or_piece(
         "replies/waiting.html",
         "replies/_waiting.html",
@@ -139,12 +139,12 @@ def waiting() -> Response:
 @needs(Role.OPERATOR)
 def assign(reply_id: int) -> Response:
     """Say whose number a reply came from; an opt-out then puts it on the list."""
-    reply = unattributed.get(reply_id)
+    reply = unattributed_replies.get(reply_id)
     form = AssignForm()
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            opted_out = unattributed.assign(reply_id, form.phone.data or "", guard.actor(), clock.now())
+            opted_out = unattributed_replies.assign(reply_id, form.phone.data or "", guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -162,12 +162,12 @@ def assign(reply_id: int) -> Response:
 @needs(Role.OPERATOR)
 def dismiss(reply_id: int) -> Response:
     """Let a reply rest without a number, with a reason for the audit log."""
-    reply = unattributed.get(reply_id)
+    reply = unattributed_replies.get(reply_id)
     form = DismissForm()
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            unattributed.dismiss(reply_id, form.reason.data or "", guard.actor(), clock.now())
+            unattributed_replies.dismiss(reply_id, form.reason.data or "", guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -195,7 +195,7 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
         "replies/index.html",
         "replies/_list.html",
         replies=found[:PAGE],
-        waiting=unattributed.count(),
+        waiting=unattributed_replies.count(),
         campaign_names=replies.campaign_names(reply.campaign_id for reply in found),
         channel_names=_channel_names(),
         show=show,

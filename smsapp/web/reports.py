@@ -19,16 +19,16 @@ from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.errors import Refusal
 from smsapp.domain.headline import Sentence
 from smsapp.domain.message import Status
-from smsapp.domain.people import Role, reaches
 from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
+from smsapp.domain.roles import Role, reaches
+from smsapp.labels import headlines, label, outcomes, sentence
+from smsapp.labels import reports as words
 from smsapp.services import campaigns, clock, number_searches, reports
 from smsapp.services.reports import Report
 from smsapp.web import guard
 from smsapp.web.filters import ago, mask_numbers_in, number, sees_full_numbers, when
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece
-from smsapp.words import headlines, label, outcomes, sentence
-from smsapp.words import reports as words
 
 bp = Blueprint("reports", __name__, url_prefix="/campaigns/<int:campaign_id>")
 bp.add_app_template_filter(format_currency, "money")

@@ -9,14 +9,14 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 
 from smsapp.domain.errors import Conflict, NotFound, Refusal
-from smsapp.domain.people import Role
-from smsapp.services import approvals, clock, drift, reports, retries, routing, sending
+from smsapp.domain.roles import Role
+from smsapp.labels import reports as words
+from smsapp.labels import sentence
+from smsapp.services import approvals, clock, drift, failover, reports, retries, sending
 from smsapp.services.reports import Report
 from smsapp.web import guard
 from smsapp.web.guard import needs
 from smsapp.web.render import page, see_other
-from smsapp.words import reports as words
-from smsapp.words import sentence
 
 bp = Blueprint("runs", __name__, url_prefix="/campaigns/<int:campaign_id>/runs/<int:run_id>")
 
@@ -62,13 +62,13 @@ def route(campaign_id: int, run_id: int) -> Response:
 @bp.post("/stay")
 @needs(Role.OPERATOR)
 def stay(campaign_id: int, run_id: int) -> Response:
-    return _done(campaign_id, run_id, routing.pin, _("It stays on its channel, whatever happens."))
+    return _done(campaign_id, run_id, failover.pin, _("It stays on its channel, whatever happens."))
 
 
 @bp.post("/let-move")
 @needs(Role.OPERATOR)
 def let_move(campaign_id: int, run_id: int) -> Response:
-    return _done(campaign_id, run_id, routing.unpin, _("It may change channels by itself again."))
+    return _done(campaign_id, run_id, failover.unpin, _("It may change channels by itself again."))
 
 
 @bp.route("/accept", methods=["GET", "POST"])

@@ -12,13 +12,14 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from werkzeug.datastructures import MultiDict
 
-from smsapp import words
+from smsapp import labels
 from smsapp.domain import phone
 from smsapp.domain import segment as rules
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.people import Role
+from smsapp.domain.roles import Role
 from smsapp.domain.segment import MAX_DEPTH, Group, Kind, Match
+from smsapp.labels import segments as said
 from smsapp.services import clock, segments, uploaded_lists
 from smsapp.services.segments import KnownProperty
 from smsapp.web import filters, guard, inputs, refill
@@ -28,7 +29,6 @@ from smsapp.web.forms.segments import ConditionDraft, GroupDraft, NameForm, Segm
 from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import announcing, page, page_or_piece, see_other, wants_piece
-from smsapp.words import segments as said
 
 if TYPE_CHECKING:
     from smsapp.store.segments import Segment
@@ -266,10 +266,10 @@ def show(segment_id: int) -> Response:
     try:
         rule = None if segment.kind == Kind.UPLOADED else rules.from_json(segment.rule)
         if rule:
-            broken = [words.sentence(problem) for problem in rules.problems(rule, _types(known))]
+            broken = [labels.sentence(problem) for problem in rules.problems(rule, _types(known))]
         found = segments.members(segment, clock.now())
     except Refusal as refusal:
-        broken = [words.sentence(problem) for problem in refusal.problems]
+        broken = [labels.sentence(problem) for problem in refusal.problems]
         return page("segments/show.html", segment=segment, rule=None, broken=broken, **_about(segment))
     asked = [one for one in known if one.name in request.args.getlist("column")]
     columns = asked or _columns_of(rule or rules.EVERYONE, known)[:COLUMNS]
@@ -304,7 +304,7 @@ def recompute(segment_id: int) -> Response:
     except NotFound:
         raise
     except Refusal as refusal:
-        flash(" ".join(words.sentence(problem) for problem in refusal.problems), "danger")
+        flash(" ".join(labels.sentence(problem) for problem in refusal.problems), "danger")
     else:
         flash(_computed(segment.size or 0), "success")
     if request.form.get("back") == "list":
@@ -339,7 +339,7 @@ def delete(segment_id: int) -> Response:
         try:
             segments.delete(segment_id, by=guard.actor(), now=clock.now())
         except Refusal as refusal:
-            problems = [words.sentence(problem) for problem in refusal.problems]
+            problems = [labels.sentence(problem) for problem in refusal.problems]
         else:
             flash(_("The segment “%(name)s” was deleted.", name=segment.name), "success")
             return see_other(url_for(".index"))
@@ -421,7 +421,7 @@ def _by_place(problems: Any) -> dict[str, list[str]]:
     placed: defaultdict[str, list[str]] = defaultdict(list)
     for problem in problems:
         if problem.place.startswith(forms.ROOT):
-            placed[problem.place].append(words.sentence(problem))
+            placed[problem.place].append(labels.sentence(problem))
     return dict(placed)
 
 

@@ -11,7 +11,7 @@ from flask_babel import ngettext
 
 from smsapp.domain.bounds import LONGEST_DECLARED, Bound
 from smsapp.domain.errors import Refusal
-from smsapp.domain.people import Role
+from smsapp.domain.roles import Role
 from smsapp.domain.sms_template import (
     SAID,
     UNSUBSCRIBE,
@@ -26,6 +26,8 @@ from smsapp.domain.sms_template import (
     variables,
 )
 from smsapp.domain.template_file import COLUMNS, Fate
+from smsapp.labels import label, sentence
+from smsapp.labels import sms_templates as words
 from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.services.template_sync import SyncResult
@@ -35,8 +37,6 @@ from smsapp.web.forms.sms_templates import DecisionForm, ImportForm, NewTemplate
 from smsapp.web.guard import needs, uploads
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
-from smsapp.words import label, sentence
-from smsapp.words import sms_templates as words
 
 bp = Blueprint("sms_templates", __name__, url_prefix="/templates")
 

@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
 from smsapp.services import clock
-from smsapp.store.people import Person
+from smsapp.store.users import User
 from tests.pages import kept
 
 FLAGS = [
@@ -71,7 +71,7 @@ def free_port() -> int:
     raise OSError("no port is free")
 
 
-def signed_in(browser: Browser, app: Flask, person: Person, address: str, locale: str, **given: Any) -> BrowserContext:
+def signed_in(browser: Browser, app: Flask, person: User, address: str, locale: str, **given: Any) -> BrowserContext:
     """Return a browser context in which this person is signed in."""
     context = browser.new_context(bypass_csp=True, locale=IN_HEADERS[locale], **({"viewport": WIDE} | given))
     serializer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from smsapp.factory import create_app
 from smsapp.store.db import db
-from smsapp.store.people import Person
+from smsapp.store.users import User
 from tests.browser import chromium, shop
 from tests.conftest import settings
 
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def filled(
     sqlite_model: list[Path], tmp_path_factory: pytest.TempPathFactory, valkey_server: str
-) -> tuple[Flask, Person]:
+) -> tuple[Flask, User]:
     """An application with something on every page, and its administrator."""
     folder = tmp_path_factory.mktemp("shop")
     for file in sqlite_model:
@@ -46,7 +46,7 @@ def filled(
 
 
 @pytest.fixture(scope="session")
-def address(filled: tuple[Flask, Person]) -> Iterator[str]:
+def address(filled: tuple[Flask, User]) -> Iterator[str]:
     """Where that application is served."""
     with chromium.serving(filled[0]) as found:
         yield found

@@ -19,19 +19,19 @@ from flask import Flask
 from config import Config
 from smsapp.factory import create_app
 from smsapp.store.db import db
-from smsapp.store.people import Person
+from smsapp.store.users import User
 from tests import servers
 from tests.browser import chromium, shop
 
 
 @contextlib.contextmanager
-def opened(instance: Path | None) -> Iterator[tuple[Flask, Person]]:
+def opened(instance: Path | None) -> Iterator[tuple[Flask, User]]:
     """Yield the application to look at, and an administrator."""
     with tempfile.TemporaryDirectory() as name:
         if instance is not None:
             app = create_app(Config.read(os.environ | {"INSTANCE_DIR": str(instance)}))
             with app.app_context():
-                yield app, db.session.query(Person).filter_by(role="administrator", active=True).first()
+                yield app, db.session.query(User).filter_by(role="administrator", active=True).first()
             return
         with servers.valkey(Path(name), "v") as redis_url:
             app = create_app(Config.read({"INSTANCE_DIR": name, "REDIS_URL": redis_url, "SECRET_KEY": "look"}))

@@ -11,12 +11,12 @@ from smsapp.domain.contact import Type
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.segment import Condition, Group, Operator
-from smsapp.services import calls, clock
-from smsapp.services.calls import Call
-from smsapp.services.trail import Actor, log_action
-from smsapp.store import channel_health, strays
+from smsapp.services import call_log, clock
+from smsapp.services.audit_log import Actor, log_action
+from smsapp.services.call_log import Call
+from smsapp.store import channel_health, unmatched
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import Person
+from smsapp.store.users import User
 from tests import builders, ledgers
 
 NOW = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)
@@ -42,7 +42,7 @@ def telephone(channel_id: int) -> None:
             Call("send", begun, 0.141, CallResult.ACCOUNT_ERROR, 100, Outcome.BALANCE, "2001", 200),
             Call("send", begun, 30.0, CallResult.OUTCOME_UNKNOWN, 100, Outcome.NETWORK, "timeout"),
         ):
-            calls.note(session, channel_id, None, call, now)
+            call_log.note(session, channel_id, None, call, now)
 
 
 def misdirect(channel_id: int) -> None:
@@ -54,10 +54,10 @@ def misdirect(channel_id: int) -> None:
         {"provider_ref": "1100000817293", "news": "undelivered", "outcome": "switched_off", "code": "MK:0001"},
     ]
     with writing() as session:
-        strays.keep(session, [blank | one for one in said], clock.now())
+        unmatched.keep(session, [blank | one for one in said], clock.now())
 
 
-def fill() -> Person:
+def fill() -> User:
     """Return the administrator of a filled shop."""
     ada = builders.person(login="ada", name="林然", role="administrator", session_mark="mark", password_hash="set")
     builders.person(login="wei@example.com", name="小伟", sees_numbers=True, password_hash="set", last_seen_at=NOW)

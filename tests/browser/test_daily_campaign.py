@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
-from smsapp.store.people import Person
+from smsapp.store.users import User
 from tests import builders
 from tests.browser import chromium
 
@@ -24,7 +24,7 @@ def script(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def page(
-    browser: Browser, filled: tuple[Flask, Person], address: str, script: bool, shop_template: tuple[int, int]
+    browser: Browser, filled: tuple[Flask, User], address: str, script: bool, shop_template: tuple[int, int]
 ) -> Iterator[Page]:
     """A page of a signed-in administrator."""
     context = chromium.signed_in(
@@ -37,7 +37,7 @@ def page(
 
 
 @pytest.fixture(scope="module")
-def shop_template(filled: tuple[Flask, Person]) -> tuple[int, int]:
+def shop_template(filled: tuple[Flask, User]) -> tuple[int, int]:
     """A channel of its own with one approved template; their ids."""
     app, _administrator = filled
     with app.app_context():

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, ConsoleMessage, expect
 
-from smsapp.store.people import Person
+from smsapp.store.users import User
 from tests.browser import chromium
 
 # A 404 page and its kind are reported by the browser as failed loads.
@@ -15,7 +15,7 @@ EXPECTED = ("Failed to load resource",)
 
 @pytest.mark.parametrize(("locale", "scheme"), [("zh_Hans", "light"), ("en", "dark")])
 def test_every_page_is_accessible_and_fits(
-    browser: Browser, filled: tuple[Flask, Person], address: str, locale: str, scheme: str
+    browser: Browser, filled: tuple[Flask, User], address: str, locale: str, scheme: str
 ) -> None:
     # Given an administrator, who may see every page
     app, administrator = filled
@@ -41,7 +41,7 @@ def test_every_page_is_accessible_and_fits(
         page.set_viewport_size(chromium.WIDE)  # type: ignore[arg-type]
     context.close()
     # Then nothing is wrong with any of them, and the walk came round
-    assert {"campaigns.index", "campaigns.new", "people.index", "people.own", "not_found"} <= walk.seen
+    assert {"campaigns.index", "campaigns.new", "users.index", "users.own", "not_found"} <= walk.seen
     assert not problems, "\n".join(problems)
 
 
@@ -60,7 +60,7 @@ def test_signing_in_works_with_and_without_javascript(browser: Browser, address:
     context.close()
 
 
-def test_the_policy_holds_without_a_breach(browser: Browser, filled: tuple[Flask, Person], address: str) -> None:
+def test_the_policy_holds_without_a_breach(browser: Browser, filled: tuple[Flask, User], address: str) -> None:
     # Given a browser that obeys the Content-Security-Policy
     app, administrator = filled
     context = browser.new_context(locale="zh-CN", viewport=chromium.WIDE)
@@ -77,7 +77,7 @@ def test_the_policy_holds_without_a_breach(browser: Browser, filled: tuple[Flask
 
 
 def test_the_menu_opens_on_a_phone_without_javascript(
-    browser: Browser, filled: tuple[Flask, Person], address: str
+    browser: Browser, filled: tuple[Flask, User], address: str
 ) -> None:
     app, administrator = filled
     context = chromium.signed_in(

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import db
-from smsapp.store.people import Person
+from smsapp.store.users import User
 from tests.browser import chromium
 
 WINDOWS = {"desk": {"width": 1280, "height": 800}, "tablet": {"width": 768, "height": 1024}, "phone": chromium.NARROW}
@@ -30,7 +30,7 @@ WIDE_TABLES = """() => [...document.querySelectorAll('.table-wrap')]
 
 
 @pytest.fixture
-def opened(browser: Browser, filled: tuple[Flask, Person], address: str) -> Iterator[Page]:
+def opened(browser: Browser, filled: tuple[Flask, User], address: str) -> Iterator[Page]:
     app, administrator = filled
     context = chromium.signed_in(
         browser, app, administrator, address, "zh_Hans", viewport=WINDOWS["desk"], reduced_motion="reduce"
@@ -41,7 +41,7 @@ def opened(browser: Browser, filled: tuple[Flask, Person], address: str) -> Iter
 
 
 @pytest.fixture
-def sent(filled: tuple[Flask, Person]) -> int:
+def sent(filled: tuple[Flask, User]) -> int:
     """A campaign that was sent."""
     with filled[0].app_context():
         return int(

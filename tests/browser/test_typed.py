@@ -8,16 +8,16 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
-from smsapp.services import clock, people
-from smsapp.services.trail import Actor
-from smsapp.store.people import Person
+from smsapp.services import clock, users
+from smsapp.services.audit_log import Actor
+from smsapp.store.users import User
 from tests.browser import chromium
 
 PASSWORD = "a sentence nobody guesses"
 
 
 @pytest.fixture
-def window(browser: Browser, filled: tuple[Flask, Person], address: str) -> Iterator[BrowserContext]:
+def window(browser: Browser, filled: tuple[Flask, User], address: str) -> Iterator[BrowserContext]:
     app, administrator = filled
     context = chromium.signed_in(browser, app, administrator, address, "zh_Hans", viewport=chromium.WIDE)
     yield context
@@ -77,13 +77,13 @@ def test_signing_out_empties_the_browsers_storage(opened: Page, address: str) ->
 
 
 def test_a_session_that_ends_leaves_the_page_and_what_was_typed_stand(
-    opened: Page, address: str, filled: tuple[Flask, Person]
+    opened: Page, address: str, filled: tuple[Flask, User]
 ) -> None:
     """Given a half-filled form, when its session ends and a piece is asked for, then the page says so and stays;
     after signing in in another tab it goes on."""
     with filled[0].app_context():
         login = "typist"
-        people.create(login, "打字员", people.Role.OPERATOR, PASSWORD, Actor("test"), clock.now())
+        users.create(login, "打字员", users.Role.OPERATOR, PASSWORD, Actor("test"), clock.now())
     opened.goto(address + "/campaigns/new")
     opened.fill("#name", "双十一召回")
     opened.context.clear_cookies()
@@ -112,7 +112,7 @@ def test_a_session_that_ends_leaves_the_page_and_what_was_typed_stand(
 
 
 def test_a_problem_has_the_focus_and_leads_to_its_field(opened: Page, address: str) -> None:
-    opened.goto(address + "/people/new")
+    opened.goto(address + "/users/new")
     opened.fill("#login", "不是登录名")
     opened.fill("#name", "王小明")
     opened.locator("main form[method=post] button").last.click()
@@ -134,7 +134,7 @@ def test_leaving_a_changed_form_by_a_link_asks_first_and_cancel_does_not(window:
         dialog.dismiss()
 
     page.on("dialog", stay)
-    page.goto(address + "/people/new")
+    page.goto(address + "/users/new")
     page.locator("#name").press_sequentially("王")
     page.locator("nav a[href='/contacts/']").first.click(no_wait_after=True)
     expect(page.locator("#name")).to_have_value("王")

@@ -42,8 +42,8 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
+from smsapp.services import callback_inbox, receipts
 from smsapp.services import channels as service
-from smsapp.services import intake, receipts
 from smsapp.store.db import current_session
 from smsapp.store.freezing import ensure_partition
 from smsapp.store.runs import Message, ProviderRef, Run, Tally
@@ -333,7 +333,7 @@ class HttpContract(Contract):
             assert list(adapter.read_callback(callback)) == list(expected)
             for one in expected:
                 if isinstance(one, Receipt):
-                    assert (one.news is ReceiptStatus.UNDELIVERED) is (one.outcome is not None)
+                    assert (one.status is ReceiptStatus.UNDELIVERED) is (one.outcome is not None)
 
     def test_receipts_name_their_message_so_that_early_and_double_ones_do_no_harm(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
@@ -356,7 +356,7 @@ class HttpContract(Contract):
             (callback, one)
             for callback, expected in self.receipts
             for one in expected
-            if isinstance(one, Receipt) and one.news is ReceiptStatus.DELIVERED
+            if isinstance(one, Receipt) and one.status is ReceiptStatus.DELIVERED
         )
         channel_id = builders.channel().id
         run_id, seq = map(int, (told.ref or "7-1").split("-"))
@@ -374,14 +374,14 @@ class HttpContract(Contract):
         )
         ensure_partition(current_session(), run_id)
         builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=told.phone or PHONE, status=Status.ACCEPTED))
-        intake.store(channel_id, [callback, callback], now)
+        callback_inbox.store(channel_id, [callback, callback], now)
         receipts.apply_callbacks(now)
         # when the answer is, and the receipt comes once more
         if not told.ref:
             where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": told.phone or PHONE}
             builders.kept(ProviderRef(**where, run_id=run_id, seq=seq, at=int(now.timestamp())))
             receipts.retry_unmatched(now)
-        intake.store(channel_id, [callback], now)
+        callback_inbox.store(channel_id, [callback], now)
         receipts.apply_callbacks(now)
         # then
         current_session().expire_all()

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from aiohttp import web
 
-from smsapp.channels._seal import sign_ref
+from smsapp.channels._signed_ref import sign_ref
 from smsapp.channels.base import OutboundMessage, Receipt, ReceiptStatus, Throttled, UnconfirmedMessage
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome

@@ -15,7 +15,7 @@ from aiohttp import web
 from botocore.config import Config
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from smsapp.channels._verdicts import Scope
+from smsapp.channels._error_codes import Scope
 from smsapp.channels.aws_sns import AwsSns
 from smsapp.channels.aws_sns.codes import ERROR_CODES, EVENTS, PARAMETER, PARAMETERS, REASONS
 from smsapp.channels.base import (

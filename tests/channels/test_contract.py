@@ -48,7 +48,7 @@ FAULTS = {
         "            return [Answer(True)] * len(messages)\n        told",
         "test_an_answer_that_says_nothing_is_unclear",
     ),
-    "an unknown code ends the lane": (
+    "an unknown code ends the sender": (
         "outcome=CODES.get(code, Outcome.UNKNOWN), code=code)\n\n\ndef _news",
         "outcome=CODES[code], code=code)\n\n\ndef _news",
         "test_an_unknown_code_is_kept_and_nothing_more_is_made_of_it",

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import web
 
-from smsapp.channels._verdicts import Scope
+from smsapp.channels._error_codes import Scope
 from smsapp.channels.base import (
     AccountError,
     Callback,

@@ -93,7 +93,7 @@ def test_every_magic_number_does_what_its_line_in_the_guide_says(digits: str, tm
     if not fate.trouble_once:
         clock.now += 60 + (LATE if fate.late else 0)
         news = heard(channel)
-        receipts = [(one.news, one.outcome, one.code) for one in news if isinstance(one, Receipt)]
+        receipts = [(one.status, one.outcome, one.code) for one in news if isinstance(one, Receipt)]
         assert receipts == list(fate.receipts if accepted or digits == "0321" else ())
         assert [one.text for one in news if isinstance(one, Reply)] == ([fate.reply] if fate.reply else [])
 
@@ -137,7 +137,7 @@ def test_it_can_be_asked_about_what_was_cut_and_is_silent_about_what_never_arriv
 
     known = run(channel.query_status(TEMPLATE, asked, HttpClient()))
 
-    assert sorted((one.ref, one.news) for one in known) == [
+    assert sorted((one.ref, one.status) for one in known) == [
         ("7-1", ReceiptStatus.ACCEPTED),
         ("7-3", ReceiptStatus.ACCEPTED),
     ]
@@ -210,7 +210,7 @@ def test_the_rates_are_kept_and_the_seed_decides_whom_they_hit(tmp_path: Path) -
         return answers, heard(channel)
 
     answers, news = story("a", "1")
-    counts = Counter(one.news for one in news if isinstance(one, Receipt))
+    counts = Counter(one.status for one in news if isinstance(one, Receipt))
     refused = [one for one in answers if not one.accepted]
     assert 330 < len(refused) < 470
     assert {one.outcome for one in refused} <= set(Outcome)

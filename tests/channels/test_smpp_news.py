@@ -116,7 +116,7 @@ def test_a_receipt_may_have_optional_parameters_only(tmp_path: Path) -> None:
         Receipt(ReceiptStatus.UNDELIVERED, provider_ref="77", phone=PHONE, outcome=Outcome.UNKNOWN, code="UNDELIV/27")
     ]
     # some forget to say that it is a receipt, some invent states
-    assert read(adapter, deliver(b"", extra=ids + tlv(0x427, b"\x02")))[0].news is ReceiptStatus.DELIVERED
+    assert read(adapter, deliver(b"", extra=ids + tlv(0x427, b"\x02")))[0].status is ReceiptStatus.DELIVERED
     assert read(adapter, deliver(b"", esm_class=4, extra=ids + tlv(0x427, b"\x63")))[0].code == "STATE-99"
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from smsapp.channels import _verdicts
-from smsapp.channels._verdicts import ErrorMeaning, Refused, Scope, as_error, call_error, submit_bisecting
+from smsapp.channels import _error_codes
+from smsapp.channels._error_codes import ErrorMeaning, Refused, Scope, as_error, call_error, submit_bisecting
 from smsapp.channels.base import (
     AccountError,
     ChannelError,
@@ -43,7 +43,7 @@ def letter_of(one: OutboundMessage) -> str:
 class Provider:
     """Takes every piece unless `rules` says otherwise: {a letter in the piece: a kind of KINDS, "n"umber or "u"nknown}.
 
-    "-" refuses this one message in an answer of its own, "d" leaves it in doubt.
+    "-" refuses this one message in an answer of its own, "d" leaves it unconfirmed.
     """
 
     def __init__(self, rules: dict[str, str]) -> None:
@@ -71,7 +71,7 @@ class Provider:
 
 
 def drawn(answers: Sequence[SubmitResult]) -> str:
-    """Return one sign for each answer: + taken, ? in doubt, else the first letter of the outcome."""
+    """Return one sign for each answer: + taken, ? unconfirmed, else the first letter of the outcome."""
     return "".join("+" if a.accepted else "?" if a.unconfirmed else str(a.outcome)[0] for a in answers)
 
 
@@ -110,7 +110,7 @@ def in_flight(pieces: str, rules: dict[str, str]) -> tuple[str, str]:
         pytest.param("ab cd", {"c": "T"}, "++tt", "ab cd", id="asked to slow down after some were taken"),
         pytest.param("ab cd ef", {"c": "M"}, "++cccc", "ab cd", id="the account is at fault after some were taken"),
         pytest.param("ab cd", {"c": "O"}, "++oo", "ab cd", id="an error that says no more is our fault"),
-        pytest.param("a b cd", {"a": "d", "b": "T"}, "?ttt", "a b", id="what is in doubt may have left"),
+        pytest.param("a b cd", {"a": "d", "b": "T"}, "?ttt", "a b", id="what is unconfirmed may have left"),
         # a cut: doubt for that piece, the others are tried
         pytest.param("ab", {"a": "?"}, "OutcomeUnknown cut", "ab", id="cut, and there is nothing else"),
         pytest.param("ab cd", {"a": "?"}, "??++", "ab cd", id="cut, and the next ones are taken"),
@@ -136,7 +136,7 @@ def test_halving_ends_at_the_most_requests_and_what_is_not_known_may_be_sent_aga
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # given at most two requests for a piece that may be halved, and only the last letter bad
-    monkeypatch.setattr(_verdicts, "MOST_REQUESTS", 3)
+    monkeypatch.setattr(_error_codes, "MOST_REQUESTS", 3)
     answers, requests = in_flight("abcdefgh", {"h": "n"})
     # then the first request is halved, the second taken, and the third says nothing of anyone
     assert (answers, requests) == ("++++pppp", "abcdefgh abcd efgh")

@@ -17,7 +17,7 @@ from tencentcloud.common.sign import Sign
 from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
-from smsapp.channels._verdicts import Scope, seconds_to_wait
+from smsapp.channels._error_codes import Scope, seconds_to_wait
 from smsapp.channels.base import (
     AccountError,
     Callback,

@@ -14,7 +14,7 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
-from smsapp.channels._verdicts import Scope
+from smsapp.channels._error_codes import Scope
 from smsapp.channels.base import (
     AccountError,
     Balance,

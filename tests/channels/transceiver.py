@@ -70,7 +70,7 @@ async def up(adapter: Smpp, connections: int = 1) -> None:
 
 
 async def sent(adapter: Smpp, http: HttpClient, *texts: str) -> list[SubmitResult | BaseException]:
-    """Hand over texts at the same time, as a lane does."""
+    """Hand over texts at the same time, as a sender does."""
     calls = [adapter.send(to(text=text), http) for text in texts or ("hello",)]
     found = await asyncio.gather(*calls, return_exceptions=True)
     return [one[0] if isinstance(one, list) else one for one in found]

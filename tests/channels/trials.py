@@ -16,15 +16,15 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from smsapp.domain.errors import Refusal
-from smsapp.services import channels, clock, trials
+from smsapp.services import channel_tests, channels, clock
+from smsapp.services.audit_log import Actor
+from smsapp.services.channel_tests import TestText
 from smsapp.services.channels import Wanted
-from smsapp.services.trail import Actor
-from smsapp.services.trials import TestText
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.people import AuditEntry
 from smsapp.store.settings import EXTENSION
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.users import AuditEntry
 from tests import builders
 from tests.channels.wire import HERE, Provider, provider
 from tests.pages import Pages
@@ -106,7 +106,7 @@ class TrialContract(ABC):
         self, row: ChannelRow, template: SmsTemplate, server: Provider
     ) -> None:
         values = dict(zip(self.names, ("李雷", "3"), strict=True))
-        trial = trials.test_send(
+        trial = channel_tests.test_send(
             row.id, "13800138000", TestText(template_id=template.id, values=values), BY, clock.now()
         )
         assert trial.ok
@@ -114,7 +114,7 @@ class TrialContract(ABC):
         # and the audit log tells which text it was, without the text
         facts = current_session().query(AuditEntry).filter_by(action="test_send").one().facts
         assert facts["template"] == "SMS_1"
-        assert facts["digest"] == trials.digest("【青禾商城】李雷您好，您有3件商品待取。")
+        assert facts["digest"] == channel_tests.digest("【青禾商城】李雷您好，您有3件商品待取。")
         assert "李雷" not in json.dumps(facts, ensure_ascii=False)
 
     def test_the_page_offers_approved_templates_and_asks_for_their_variables(
@@ -154,7 +154,7 @@ class TrialContract(ABC):
         page = client.as_("operator").post(f"/channels/{row.id}/test", number="13800138000", text="您好")
         assert "请选择" in page.said()
         with pytest.raises(Refusal, match="test_template_missing"):
-            trials.test_send(row.id, "13800138000", TestText("您好"), BY, clock.now())
+            channel_tests.test_send(row.id, "13800138000", TestText("您好"), BY, clock.now())
         assert not server.requests
 
     def test_the_command_sends_a_template(

@@ -161,7 +161,7 @@ def test_messages_in_doubt_are_listed_and_decided(runner: FlaskCliRunner) -> Non
     assert f"{made.id}  2026-03-02T02:00:00Z" in listed.output
     assert "worker_lost 3" in listed.output
     assert done.output == "3 messages: sent.\n"
-    assert (late.exit_code, late.stderr) == (1, f"Error: Nothing of run {made.id} is in doubt.\n")
+    assert (late.exit_code, late.stderr) == (1, f"Error: Nothing of run {made.id} is unconfirmed.\n")
     assert verified.exit_code == 0, verified.output
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from flask.testing import FlaskCliRunner
 
-from smsapp.services import keys
+from smsapp.services import app_keys
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session
 from smsapp.store.imports import Import
@@ -82,7 +82,7 @@ def test_a_key_is_made_listed_and_disabled(runner: FlaskCliRunner) -> None:
     made = runner.invoke(args=["keys", "create", "Shop app", "--kind", "server"])
     key = made.stdout.strip()
     assert made.exit_code == 0
-    assert [row.key for row in keys.listed()] == [key]
+    assert [row.key for row in app_keys.listed()] == [key]
     assert "never" in runner.invoke(args=["keys", "list"]).stdout
     assert runner.invoke(args=["keys", "disable", key]).stdout == "Shop app: disabled\n"
     assert f"{key}  server   disabled" in runner.invoke(args=["keys", "list"]).stdout

@@ -6,7 +6,7 @@ import pytest
 
 from smsapp.domain.contact import Type
 from smsapp.domain.guesses import guesses
-from smsapp.domain.labels import doubles, laid_to, names_alike, reported_as, shown
+from smsapp.domain.property_labels import doubles, laid_to, names_alike, reported_as, shown
 
 CATALOGUE = {
     "$name": "姓名",

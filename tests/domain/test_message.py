@@ -32,12 +32,12 @@ TABLE = {
     "F": "FFFFFFFFD",
     "D": "DDDDDDDDD",
 }
-CASES = [(state, news, after) for state, row in TABLE.items() for news, after in zip(NEWS, row, strict=True)]
+CASES = [(state, status, after) for state, row in TABLE.items() for status, after in zip(NEWS, row, strict=True)]
 
 
 @pytest.mark.parametrize(("state", "news", "after"), CASES)
-def test_every_state_after_every_piece_of_news(state: str, news: str, after: str) -> None:
-    assert advance(LETTERS[state], LETTERS[news]) is LETTERS[after]
+def test_every_state_after_every_piece_of_news(state: str, status: str, after: str) -> None:
+    assert advance(LETTERS[state], LETTERS[status]) is LETTERS[after]
 
 
 def test_the_table_names_every_state() -> None:
@@ -51,16 +51,16 @@ def test_the_order_in_which_receipts_come_changes_nothing(start: Status) -> None
     ends = set()
     for order in itertools.permutations(receipts):
         state = start
-        for news in order:
-            state = advance(state, news)
+        for status in order:
+            state = advance(state, status)
         ends.add(state)
     assert ends == {Status.CANCELLED if start is Status.CANCELLED else Status.DELIVERED}
 
 
 @pytest.mark.parametrize(("state", "news"), list(itertools.product(Status, Status)))
-def test_the_same_news_twice_is_the_same_as_once(state: Status, news: Status) -> None:
-    once = advance(state, news)
-    assert advance(once, news) is once
+def test_the_same_news_twice_is_the_same_as_once(state: Status, status: Status) -> None:
+    once = advance(state, status)
+    assert advance(once, status) is once
 
 
 def test_the_numbers_in_the_ledger_stay_what_they_are() -> None:

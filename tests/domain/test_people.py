@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.domain import people
+from smsapp.domain import roles
 from smsapp.domain.errors import Problem
-from smsapp.domain.people import Role
+from smsapp.domain.roles import Role
 
 
 def test_a_role_may_do_what_lesser_ones_may() -> None:
-    allowed = {(a, b) for a in Role for b in Role if people.reaches(a, b)}
+    allowed = {(a, b) for a in Role for b in Role if roles.reaches(a, b)}
     assert allowed == {
         (Role.VIEWER, Role.VIEWER),
         (Role.OPERATOR, Role.VIEWER),
@@ -22,28 +22,28 @@ def test_a_role_may_do_what_lesser_ones_may() -> None:
 
 
 def test_numbers_are_whole_for_administrators_and_whom_they_trust() -> None:
-    assert people.sees_numbers(Role.ADMINISTRATOR, False)
-    assert people.sees_numbers(Role.VIEWER, True)
-    assert not people.sees_numbers(Role.OPERATOR, False)
+    assert roles.sees_numbers(Role.ADMINISTRATOR, False)
+    assert roles.sees_numbers(Role.VIEWER, True)
+    assert not roles.sees_numbers(Role.OPERATOR, False)
 
 
 @pytest.mark.parametrize("login", ["wei", "wei@example.com", "a.b-c_d+e", "42", "x" * 60])
 def test_usable_logins(login: str) -> None:
-    assert people.login_problems(login) == []
+    assert roles.login_problems(login) == []
 
 
 @pytest.mark.parametrize("login", ["", "a", "Wei", "with blank", "小伟", "-wei", "x" * 61, "wei\n"])
 def test_unusable_logins(login: str) -> None:
-    assert people.login_problems(login) == [Problem("login_unusable", "login")]
+    assert roles.login_problems(login) == [Problem("login_unusable", "login")]
 
 
 def test_a_login_is_compared_without_case_and_blanks() -> None:
-    assert people.plain_login("  WEI@Example.com ") == "wei@example.com"
+    assert roles.plain_login("  WEI@Example.com ") == "wei@example.com"
 
 
 @pytest.mark.parametrize("password", ["一句只有自己知道的话很好记", "correct horse battery", "x9$kLq2!vB"])
 def test_good_passwords(password: str) -> None:
-    assert people.password_problems(password, "wei") == []
+    assert roles.password_problems(password, "wei") == []
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_good_passwords(password: str) -> None:
     ],
 )
 def test_bad_passwords_are_refused_with_the_reason(password: str, code: str) -> None:
-    assert [problem.code for problem in people.password_problems(password, "wei.yang")] == [code]
+    assert [problem.code for problem in roles.password_problems(password, "wei.yang")] == [code]
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,4 @@ def test_bad_passwords_are_refused_with_the_reason(password: str, code: str) -> 
 def test_what_is_wrong_with_a_password_is_said_with_the_limits(
     password: str, login: str, problems: list[Problem]
 ) -> None:
-    assert people.password_problems(password, login) == problems
+    assert roles.password_problems(password, login) == problems

@@ -40,7 +40,7 @@ STRANGERS = {
 ONE_FILE = {
     # module: the packages that are strangers to its room and its own subject
     "smsapp.store.queue": QUEUES,
-    "smsapp.store.rate": {"redis"},
+    "smsapp.store.rate_limit": {"redis"},
 }
 ERRORS = "sqlalchemy.exc."
 """Doors may name the errors of a database that does not answer, to say so."""

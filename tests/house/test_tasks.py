@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 
-from smsapp.jobs import calendar, tasks
+from smsapp.jobs import periodic, tasks
 from smsapp.store import queue
 from tests.house.source import product
 
@@ -39,11 +39,11 @@ def test_every_task_that_is_rung_exists() -> None:
 
 
 def test_every_chore_is_a_task() -> None:
-    assert {chore.task for chore in calendar.PERIODIC_TASKS} <= set(answering())
+    assert {task.task for task in periodic.PERIODIC_TASKS} <= set(answering())
 
 
 def test_every_task_is_rung_by_somebody() -> None:
-    wanted = {name for _, name in rung()} | {chore.task for chore in calendar.PERIODIC_TASKS}
+    wanted = {name for _, name in rung()} | {task.task for task in periodic.PERIODIC_TASKS}
     assert set(answering()) <= wanted
 
 

@@ -14,7 +14,7 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 
 from config import HERE
-from smsapp import words
+from smsapp import labels
 from smsapp.domain.headline import Say
 from smsapp.domain.run import (
     HOLD_RULES,
@@ -27,7 +27,7 @@ from smsapp.domain.run import (
     RunVerdict,
 )
 from smsapp.domain.trust import Origin
-from smsapp.words import general, headlines, reports
+from smsapp.labels import general, headlines, reports
 from tests.house.source import product
 
 KEYWORDS: dict[str, tuple[int, ...] | None] = {
@@ -89,7 +89,7 @@ def test_every_problem_has_a_sentence() -> None:
                 continue
             if isinstance(node.args[0], ast.Constant):
                 codes.add(str(node.args[0].value))
-    silent = sorted(codes - set(words.PROBLEMS))
+    silent = sorted(codes - set(labels.PROBLEMS))
     assert not silent, silent
 
 
@@ -105,7 +105,7 @@ def test_no_constant_goes_through_a_filter_that_speaks_the_readers_language() ->
 
 
 def notes() -> list[ast.Call]:
-    """Return every call that adds a line to the trail."""
+    """Return every call that adds a line to the audit log."""
     calls = [node for one in product() for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
     return [call for call in calls if ast.unparse(call.func) in {"note", "trail.note"} and len(call.args) > 4]
 

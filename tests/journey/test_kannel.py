@@ -59,14 +59,14 @@ class Mailbox:
 
     def __init__(self, reader: Gateway) -> None:
         self.reader = reader
-        self.news: list[Receipt] = []
+        self.status: list[Receipt] = []
         self.changed = asyncio.Condition()
 
     async def take(self, request: web.Request, body: bytes) -> web.Response:
         callback = Callback(request.method, request.query_string, dict(request.headers), body)
         # The server of the tests decodes the query; what was %2F comes as /, which parse_qsl reads just the same.
         async with self.changed:
-            self.news += [one for one in self.reader.read_callback(callback) if isinstance(one, Receipt)]
+            self.status += [one for one in self.reader.read_callback(callback) if isinstance(one, Receipt)]
             self.changed.notify_all()
         return web.Response(body=self.reader.acknowledgement().body)
 
@@ -74,7 +74,7 @@ class Mailbox:
         """Return the receipts that settle a message, once `count` of them have come."""
 
         def settled() -> list[Receipt]:
-            return [one for one in self.news if one.news is not ReceiptStatus.ACCEPTED]
+            return [one for one in self.status if one.status is not ReceiptStatus.ACCEPTED]
 
         async with self.changed, asyncio.timeout(30):
             await self.changed.wait_for(lambda: len(settled()) >= count)
@@ -114,7 +114,7 @@ def test_a_thousand_chinese_texts_arrive_intact_and_every_receipt_comes_back(kan
     assert answers == [SubmitResult(True)] * MANY
     assert sorted(kannel.arrived()) == sorted((one.phone, one.text) for one in messages)
     assert Counter(one.ref for one in receipts) == Counter(one.ref for one in messages)
-    assert {one.news for one in receipts} == {ReceiptStatus.DELIVERED}
+    assert {one.status for one in receipts} == {ReceiptStatus.DELIVERED}
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_gateway_without_its_line_refuses_and_its_receipt_says_the_same_once(t
             answer = (await sent(channel, http, [message(5, 1)], url))[0]
             assert (answer.accepted, answer.outcome) == (False, Outcome.PROVIDER_FAULT)
             assert answer.code == "Not routable"
-            assert [(one.ref, one.news) for one in await box.final(1)] == [("5-1", ReceiptStatus.UNDELIVERED)]
+            assert [(one.ref, one.status) for one in await box.final(1)] == [("5-1", ReceiptStatus.UNDELIVERED)]
 
     with running(installed(tmp_path)) as alone:
         asyncio.run(story(alone))

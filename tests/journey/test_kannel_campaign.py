@@ -17,11 +17,11 @@ from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
 from smsapp.domain.funnel import broken_identities
 from smsapp.factory import create_app
-from smsapp.services import channels, clock, lane, receipts, uploads
-from smsapp.services.trail import Actor
+from smsapp.services import channels, clock, receipts, sender, uploads
+from smsapp.services.audit_log import Actor
 from smsapp.store import runs
+from smsapp.store.app_keys import AppKey
 from smsapp.store.db import current_session, db
-from smsapp.store.intake import AppKey
 from tests import builders
 from tests.engine import confirmed, recount
 from tests.journey.kannel import PASSWORD, SENDER, USERNAME, Kannel, kannel, wait_for
@@ -81,7 +81,7 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
         # when a campaign is sent to everybody
         now = clock.now()
         _campaign, run_id = confirmed(now, channel_id=made, template_id=template.id, mapping=mapping)
-        lane.send(app, clock.now)
+        sender.send(app, clock.now)
         wait_for(lambda: delivered(app, run_id) == PEOPLE, "every receipt", PATIENCE)
         # then everybody was written to once, and the numbers add up
         funnel = runs.funnels(current_session(), [run_id])[run_id]

@@ -17,9 +17,9 @@ from flask import Flask
 
 from config import Config
 from smsapp.channels.smpp import Smpp
-from smsapp.services import channels, clock, connections, receipts, stopping
-from smsapp.services.connections import Holder
-from smsapp.services.trail import Actor
+from smsapp.services import channels, clock, held_connections, receipts, shutdown
+from smsapp.services.audit_log import Actor
+from smsapp.services.held_connections import Holder
 from smsapp.store.db import current_session
 from smsapp.store.replies import OptOut, Reply
 from smsapp.store.runs import Message
@@ -87,7 +87,7 @@ def config(request: pytest.FixtureRequest, node_smsc: NodeSmsc) -> Config:
 def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
     app: Flask, node_smsc: NodeSmsc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "LOOK", 0.05)
+    monkeypatch.setattr(held_connections, "LOOK", 0.05)
     monkeypatch.setattr(Smpp, "back_off", (0.1,))
     # given a channel, 2,000 people of whom twenty each end in the same two digits, and a text of two parts for all
     ids = "same" if node_smsc.base == 10 else "dec-hex"  # type: ignore[attr-defined]
@@ -120,13 +120,13 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
             if recount(run_id)["accepted"] <= SILENT * PEOPLE // 100:
                 break
             await asyncio.sleep(0.1)
-        stopping.request()
+        shutdown.request()
         await process
 
     try:
         asyncio.run(asyncio.wait_for(story(), 300))
     finally:
-        stopping.request(False)
+        shutdown.request(False)
     saw = node_smsc.stop()
 
     # then the numbers add up, whatever the connection did
@@ -136,7 +136,7 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
     states = recount(run_id)
     assert found.effective == PEOPLE == sum(states.values())
     lost = states["unconfirmed"] - expected["83"]
-    assert 1 <= lost <= WINDOW, "the cut leaves at most a window in doubt"
+    assert 1 <= lost <= WINDOW, "the cut leaves at most a window unconfirmed"
     fates = {
         "refused": expected["82"] + expected["98"],
         "undelivered": expected["92"] + expected["95"],

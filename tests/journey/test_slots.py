@@ -26,7 +26,7 @@ from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.factory import create_app
 from smsapp.services import channels, clock, sending
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store import queue, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session, db, writing
@@ -180,7 +180,7 @@ def test_every_slot_has_one_run_and_nobody_is_written_to_twice(system: Processes
             assert funnel.accepted + funnel.unconfirmed == PEOPLE
         doubted = [runs.funnels(current_session(), [run.id])[run.id].unconfirmed for run in reversed(found)]
         assert doubted[0] == doubted[2] == 0
-        # and nobody got a text twice, nor was left out without being in doubt
+        # and nobody got a text twice, nor was left out without being unconfirmed
         assert sink.counts.repeated == 0
         assert len(sink.counts.refs) >= 3 * PEOPLE - sum(doubted)
         db.session.remove()

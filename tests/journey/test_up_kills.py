@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from bench.chaos.system import System
 from smsapp.domain.trust import KeyKind
-from smsapp.services import clock, keys, uploads
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, clock, uploads
+from smsapp.services.audit_log import Actor
 from smsapp.store import uploads as store
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session
@@ -81,7 +81,7 @@ def _reported_and_killed(system: System, seed: int) -> None:
     # given apps that report without a pause
     system.start()
     with system.app.app_context():
-        key = keys.create("App", KeyKind.SERVER, Actor("test"), clock.now()).key
+        key = app_keys.create("App", KeyKind.SERVER, Actor("test"), clock.now()).key
         current_session().rollback()
     stop = threading.Event()
     apps = [App(system, key, f"person{n}", stop) for n in range(PEOPLE)]

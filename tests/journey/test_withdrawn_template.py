@@ -23,7 +23,7 @@ from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import Audit, SyncFate
 from smsapp.factory import create_app
 from smsapp.services import approvals, channels, reports, sending, sms_templates, template_sync
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.db import current_session, db
 from smsapp.store.runs import Run
 from tests import builders

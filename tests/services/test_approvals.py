@@ -8,7 +8,7 @@ from flask import Flask
 from smsapp.domain.errors import Conflict, Refusal
 from smsapp.domain.run import RunState
 from smsapp.domain.wording import Part, woven
-from smsapp.services import approvals, frozen, sending, sms_templates
+from smsapp.services import approvals, sending, sms_templates, snapshot
 from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -126,7 +126,7 @@ def test_a_run_held_for_its_template_can_be_ended_and_nothing_has_left(
 
 def under_way(app, provider, clock):
     """A run of which one of two messages has left, and the rest waits for a paused run to go on."""
-    builders.contacts(frozen.SMALL_BATCH + 1)
+    builders.contacts(snapshot.SMALL_BATCH + 1)
     provider.per_request = 1
     campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
@@ -153,7 +153,7 @@ def test_a_run_under_way_goes_on_with_the_accepted_text(app: Flask, provider: Fa
     approvals.accept(run_id, template.mark, OPERATOR, clock.now)
     work(app, clock)
     assert set(provider.texts.values()) == {f"【青禾商城】{NEW}"}
-    assert funnel(run_id).accepted == frozen.SMALL_BATCH + 1
+    assert funnel(run_id).accepted == snapshot.SMALL_BATCH + 1
 
 
 def test_a_run_under_way_cannot_take_a_text_with_other_variables(

@@ -13,8 +13,8 @@ from smsapp.domain.trust import Origin, Source
 from smsapp.services import audience, contacts, segments
 from smsapp.store.contacts import Contact, Profile, create, merge, phones_of
 from smsapp.store.db import writing
-from smsapp.store.people import Preference
 from smsapp.store.replies import OptOut
+from smsapp.store.users import Preference
 from tests import builders
 from tests.engine import (
     confirmed,

@@ -10,8 +10,8 @@ from flask import Flask
 
 from smsapp.channels.base import NotSent, Receipt, ReceiptStatus
 from smsapp.domain.message import Resolution, Status
-from smsapp.services import channels, doubts, sending, verify, write_back
-from smsapp.services.write_back import InFlightBatch
+from smsapp.services import channels, results, sending, unconfirmed, verify
+from smsapp.services.results import InFlightBatch
 from smsapp.store import ledger
 from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import ClaimedBatch, MessageResult
@@ -80,7 +80,7 @@ def by_some_before_and_some_after(clock: FakeClock, run_id: int, _batch: Claimed
 
 def by_a_person(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:
     expire(clock)
-    doubts.decide(run_id, Resolution.COUNT_AS_SENT, OPERATOR, clock.now)
+    unconfirmed.decide(run_id, Resolution.COUNT_AS_SENT, OPERATOR, clock.now)
 
 
 def by_receipts_and_a_late_answer(clock: FakeClock, run_id: int, batch: ClaimedBatch) -> None:
@@ -98,12 +98,12 @@ def by_receipts_for_what_was_said_not_to_have_left(clock: FakeClock, run_id: int
     deliver(clock, run_id)
     adapter = channels.adapter(the_run(run_id).channel_id)
     carried = InFlightBatch(batch, the_run(run_id).channel_id, adapter, troubled=False, trouble=NotSent("refused"))
-    write_back.write_back([carried], clock.now)
+    results.write_back([carried], clock.now)
 
 
 def by_receipts_of_the_first_try_while_the_second_waits(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:
     expire(clock)
-    doubts.decide(run_id, Resolution.RESEND, OPERATOR, clock.now)
+    unconfirmed.decide(run_id, Resolution.RESEND, OPERATOR, clock.now)
     deliver(clock, run_id)
 
 

@@ -1,4 +1,4 @@
-"""A provider that takes requests and never answers: few messages are put in doubt, the rest waits."""
+"""A provider that takes requests and never answers: few messages are put unconfirmed, the rest waits."""
 
 from __future__ import annotations
 

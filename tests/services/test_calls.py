@@ -15,11 +15,11 @@ from smsapp.channels.base import AccountError, Callback, OutcomeUnknown, SubmitR
 from smsapp.channels.http import HttpClient, RecordStatuses
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult, Outcome
-from smsapp.services import calls, channels, receipts, trials
-from smsapp.services.trail import Actor
-from smsapp.services.trials import TestText
+from smsapp.services import call_log, channel_tests, channels, receipts
+from smsapp.services.audit_log import Actor
+from smsapp.services.channel_tests import TestText
 from smsapp.store import channel_health as store
-from smsapp.store import rate
+from smsapp.store import rate_limit
 from smsapp.store.channel_health import ChannelCall
 from smsapp.store.db import current_session, writing
 from tests import builders
@@ -43,7 +43,7 @@ def logged(channel_id: int) -> list[tuple[Any, ...]]:
 def test_a_batch_is_counted_message_by_message_and_logged_call_by_call(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
-    # given one message refused, one in doubt, two accepted
+    # given one message refused, one unconfirmed, two accepted
     builders.contacts(4)
     provider.script = lambda submission: [
         SubmitResult(True),
@@ -96,7 +96,7 @@ def test_of_a_batch_with_many_calls_the_log_keeps_a_few_and_the_troubles(
     work(app, clock)
     assert hours(campaign.channel_id or 0, clock.now) == {("ok", ""): 39, ("refused", "unknown"): 1}
     found = logged(campaign.channel_id or 0)
-    assert found == [("send", "refused", "unknown", "4711", 1)] + [("send", "ok", "", "", 1)] * calls.MOST_KEPT
+    assert found == [("send", "refused", "unknown", "4711", 1)] + [("send", "ok", "", "", 1)] * call_log.MOST_KEPT
 
 
 def test_the_statuses_of_one_task_are_overheard_and_no_others() -> None:
@@ -119,32 +119,32 @@ def test_a_log_line_holds_no_secret_and_no_number(app: Flask, now: dt.datetime) 
     values = {one.name: one.default for one in channels.kinds()["gateway"].settings} | {"password": "sesame"}
     adapter = channels.kinds()["gateway"](values, app.instance_path)  # type: ignore[arg-type]
     code = "ERR sesame to 8613800138000"
-    assert calls.scrubbed(code, adapter) == "ERR *** to 138****8000"
+    assert call_log.scrubbed(code, adapter) == "ERR *** to 138****8000"
 
 
 def test_the_log_keeps_its_length_per_channel_and_old_hours_go(
     app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "MOST_CALLS", 3)
+    monkeypatch.setattr(call_log, "MOST_CALLS", 3)
     with writing() as session:
         for n in range(5):
             for channel_id in (1, 2):
                 store.add(session, channel_id, {("ok", ""): 1}, now - dt.timedelta(days=40 * (n == 0)))
-                calls.note(session, channel_id, None, calls.Call("send", 0, 0, CallResult.OK, code=str(n)), now)
-    calls.forget_old(now)
+                call_log.note(session, channel_id, None, call_log.Call("send", 0, 0, CallResult.OK, code=str(n)), now)
+    call_log.forget_old(now)
     assert [line[3] for line in logged(1)] == [line[3] for line in logged(2)] == ["2", "3", "4"]
     assert sum(n for *_, n in store.hours(current_session(), 1, now - dt.timedelta(days=90))) == 4
 
 
 def test_the_rate_in_use_is_what_left_in_the_last_seconds(app: Flask, valkey: redis.Redis) -> None:
     second, _ = valkey.time()  # type: ignore[misc]
-    rate.SharedRateLimiter(7, 100, "a lane").ask(0, 0, [40])
+    rate_limit.SharedRateLimiter(7, 100, "a sender").ask(0, 0, [40])
     (key,) = valkey.keys("smsapp:pace:7:*")  # type: ignore[misc]
     assert (valkey.get(key), 0 < valkey.ttl(key) <= 15) == (b"40", True)  # type: ignore[operator]
     for ago, n in ((1, 50), (5, 25), (6, 1000)):
         valkey.set(f"smsapp:pace:8:{second - ago}", n)
-    assert rate.in_use(8) in (15.0, 10.0), "10 if a second has just passed"
-    assert rate.in_use(9) == 0
+    assert rate_limit.in_use(8) in (15.0, 10.0), "10 if a second has just passed"
+    assert rate_limit.in_use(9) == 0
 
 
 def simulator(**settings: str) -> int:
@@ -160,7 +160,7 @@ def test_a_balance_is_kept_with_its_time_and_stays_when_the_provider_is_silent(
     channels.row(channel_id).balance_low = Decimal(100)
     current_session().commit()
     # when
-    trials.ask_balances(now)
+    channel_tests.ask_balances(now)
     # then
     row = channels.row(channel_id)
     assert (row.balance, row.balance_currency, row.balance_at, row.is_low) == (Decimal("12.5"), "CNY", now, True)
@@ -170,7 +170,7 @@ def test_a_balance_is_kept_with_its_time_and_stays_when_the_provider_is_silent(
         raise OutcomeUnknown("cut", outcome=Outcome.NETWORK)
 
     monkeypatch.setattr(channels.kinds()["simulator"], "balance", silent)
-    trials.ask_balances(now + dt.timedelta(hours=1))
+    channel_tests.ask_balances(now + dt.timedelta(hours=1))
     # then
     current_session().expire_all()
     assert (channels.row(channel_id).balance, channels.row(channel_id).balance_at) == (Decimal("12.5"), now)
@@ -179,16 +179,16 @@ def test_a_balance_is_kept_with_its_time_and_stays_when_the_provider_is_silent(
 
 def test_an_account_that_tells_no_balance_is_not_asked(app: Flask, now: dt.datetime) -> None:
     channel_id = simulator()
-    trials.ask_balances(now)
+    channel_tests.ask_balances(now)
     assert logged(channel_id) == []
     with pytest.raises(Refusal, match="channel_tells_no_balance"):
-        trials.ask_balance(channel_id, now)
+        channel_tests.ask_balance(channel_id, now)
 
 
 def test_trials_and_failed_visits_are_in_the_log(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     channel_id = simulator()
-    trials.test_credentials(channel_id, BY, now)
-    trials.test_send(channel_id, "13800000101", TestText("【演练】您好"), BY, now)
+    channel_tests.test_credentials(channel_id, BY, now)
+    channel_tests.test_send(channel_id, "13800000101", TestText("【演练】您好"), BY, now)
 
     async def refuses(*_: Any) -> Any:
         raise AccountError("KEY", outcome=Outcome.CREDENTIALS)

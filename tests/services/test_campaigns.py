@@ -18,15 +18,15 @@ from smsapp.domain.campaign import MOVES, Action, Status
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.services import campaigns, sending, sms_templates
+from smsapp.services.audit_log import Actor
 from smsapp.services.campaigns import CopiedCampaign, Draft, EditConflict
-from smsapp.services.trail import Actor
 from smsapp.store import campaigns as store
 from smsapp.store import queue
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import AuditEntry
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.users import AuditEntry
 from tests import builders
 
 pytestmark = pytest.mark.usefixtures("app", "valkey")
@@ -63,7 +63,7 @@ def confirmed(draft: Draft, now: dt.datetime) -> int:
     return campaign_id
 
 
-def trail() -> list[tuple[str, str, str]]:
+def audit_log() -> list[tuple[str, str, str]]:
     rows = current_session().execute(
         sa.select(AuditEntry.by, AuditEntry.action, AuditEntry.noun_id).where(AuditEntry.noun == "campaign")
     )
@@ -79,7 +79,7 @@ def test_a_draft_may_lack_everything(now: dt.datetime) -> None:
     campaign = fresh(campaign_id)
     assert (campaign.status, campaign.version, campaign.zone, campaign.recurring) == ("draft", 1, ZONE, False)
     assert campaigns.draft_of(campaign) == campaigns.blank()
-    assert trail() == [("olga", "create", str(campaign_id))]
+    assert audit_log() == [("olga", "create", str(campaign_id))]
 
 
 def test_a_saved_draft_comes_back_as_it_was(now: dt.datetime) -> None:
@@ -95,7 +95,7 @@ def test_a_saved_draft_comes_back_as_it_was(now: dt.datetime) -> None:
     assert (version, campaign.version, campaign.recurring) == (2, 2, True)
     assert campaign.name_key == "vip 召回"
     assert campaign.updated_at == now + dt.timedelta(minutes=1)
-    assert trail()[-1] == ("olga", "edit", str(campaign_id))
+    assert audit_log()[-1] == ("olga", "edit", str(campaign_id))
 
 
 def test_of_two_windows_the_second_does_not_overwrite_the_first(now: dt.datetime) -> None:
@@ -187,7 +187,7 @@ def test_confirming_now_opens_a_run_and_rings(now: dt.datetime, valkey: redis.Re
     assert (campaign.status, campaign.confirmed_at, run.slot, run.state) == ("sending", now, now, "open")
     assert campaign.confirmed_template == {"text": ANY, "signature": "青禾商城"}
     assert [job.args for job in queue.queue(queue.SEND).jobs] == [[run.id]]
-    assert trail()[-1] == ("olga", "confirm", str(campaign_id))
+    assert audit_log()[-1] == ("olga", "confirm", str(campaign_id))
 
 
 def test_confirming_for_later_waits_with_one_entry_in_the_scheduler(now: dt.datetime) -> None:
@@ -257,7 +257,7 @@ def test_stopping_takes_the_entry_back(now: dt.datetime, valkey: redis.Redis) ->
     assert (campaign.status, campaign.next_due_at) == ("stopped", None)
     assert list(queue.scheduler().get_jobs()) == []
     assert store.due(current_session(), TOMORROW_AT) == []
-    assert trail()[-1] == ("olga", "stop", str(campaign_id))
+    assert audit_log()[-1] == ("olga", "stop", str(campaign_id))
 
 
 def test_deleting_hides_the_campaign_and_keeps_its_ledger(now: dt.datetime) -> None:
@@ -281,7 +281,7 @@ def test_deleting_hides_the_campaign_and_keeps_its_ledger(now: dt.datetime) -> N
         campaigns.get(sent.id)
     assert current_session().scalars(sa.select(Run.campaign_id)).all() == [sent.id]
     assert fresh(sending_now.id).deleted_at is None
-    assert trail() == [("olga", "delete", str(sent.id))]
+    assert audit_log() == [("olga", "delete", str(sent.id))]
 
 
 def test_a_copy_is_a_new_draft_with_everything_but_the_name(now: dt.datetime) -> None:
@@ -362,7 +362,7 @@ def test_what_a_person_may_not_do_changes_nothing(now: dt.datetime, action: Acti
 
         after = fresh(campaign.id)
         assert (after.status, after.name, after.deleted_at) == before
-        assert trail() == []
+        assert audit_log() == []
 
 
 @pytest.mark.parametrize("action", DOINGS)

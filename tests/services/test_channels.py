@@ -17,13 +17,13 @@ from flask import Flask
 from smsapp.channels.base import Channel
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.outcome import Outcome
-from smsapp.services import channels, contacts, opt_outs, trail, trials
+from smsapp.services import audit_log, channel_tests, channels, contacts, opt_outs
+from smsapp.services.audit_log import Actor
+from smsapp.services.channel_tests import TestText
 from smsapp.services.channels import Wanted
-from smsapp.services.trail import Actor
-from smsapp.services.trials import TestText
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import AuditEntry
 from smsapp.store.settings import EXTENSION
+from smsapp.store.users import AuditEntry
 from tests import builders
 
 BY = Actor("tests")
@@ -162,27 +162,27 @@ def test_the_callback_address_is_public_or_at_least_on_this_machine(app: Flask, 
 
 def test_a_test_message_really_goes_through_the_adapter(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
-    good = trials.test_send(channel_id, "138 0000 0000", TestText("【演练】您好"), BY, now)
+    good = channel_tests.test_send(channel_id, "138 0000 0000", TestText("【演练】您好"), BY, now)
     assert good.ok
     assert good.provider_ref.startswith("sim-test-")
-    bad = trials.test_send(channel_id, "13800000102", TestText("【演练】您好"), BY, now)
+    bad = channel_tests.test_send(channel_id, "13800000102", TestText("【演练】您好"), BY, now)
     assert (bad.ok, bad.result, bad.outcome) == (False, "refused", Outcome.NO_SUCH_SUBSCRIBER)
-    slow = trials.test_send(channel_id, "13800000311", TestText("【演练】您好"), BY, now)
+    slow = channel_tests.test_send(channel_id, "13800000311", TestText("【演练】您好"), BY, now)
     assert (slow.result, slow.code) == ("throttled", "SIM-429")
-    trail = [
+    audit_log = [
         (line.action, line.facts["result"])
         for line in current_session().query(AuditEntry).filter_by(action="test_send")
     ]
-    assert [result for _, result in trail] == ["ok", "refused", "throttled"]
+    assert [result for _, result in audit_log] == ["ok", "refused", "throttled"]
     assert "138000" not in json.dumps([line.facts for line in current_session().query(AuditEntry)])
 
 
 def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
-    trials.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
+    channel_tests.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
     opt_outs.add("13900139000", "", BY, now)
     with pytest.raises(Refusal) as caught:
-        trials.test_send(channel_id, "139 0013 9000", TestText("您好"), BY, now)
+        channel_tests.test_send(channel_id, "139 0013 9000", TestText("您好"), BY, now)
     assert [(one.code, one.place) for one in caught.value.problems] == [("test_number_opted_out", "number")]
     assert [line.facts["number"] for line in current_session().query(AuditEntry).filter_by(action="test_send")] == [
         "138****8000"
@@ -193,12 +193,12 @@ def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt
     channel_id = channels.create("simulator", wanted(), BY, now)
     olga, wei = (Actor(one.login, one.id) for one in (builders.person(), builders.person()))
     with writing() as session:
-        for _ in range(trials.TESTS_PER_HOUR):
-            trail.log_action(session, olga, "test_send", "channel", channel_id, now)
+        for _ in range(channel_tests.TESTS_PER_HOUR):
+            audit_log.log_action(session, olga, "test_send", "channel", channel_id, now)
     with pytest.raises(Refusal, match="test_send_often"):
-        trials.test_send(channel_id, "13800138000", TestText("您好"), olga, now)
-    assert trials.test_send(channel_id, "13800138000", TestText("您好"), wei, now).ok
-    assert trials.test_send(channel_id, "13800138000", TestText("您好"), olga, now + dt.timedelta(hours=1)).ok
+        channel_tests.test_send(channel_id, "13800138000", TestText("您好"), olga, now)
+    assert channel_tests.test_send(channel_id, "13800138000", TestText("您好"), wei, now).ok
+    assert channel_tests.test_send(channel_id, "13800138000", TestText("您好"), olga, now + dt.timedelta(hours=1)).ok
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_check_leaves_its_result(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create(
         "gateway", wanted(values=GATEWAY | {"check_url": "https://127.0.0.1:1/?{password}"}), BY, now
     )
-    trial = trials.test_credentials(channel_id, BY, now)
+    trial = channel_tests.test_credentials(channel_id, BY, now)
     assert (trial.ok, trial.result, trial.code) == (False, "account_error", "address_not_allowed")
     row = channels.row(channel_id)
     assert (row.checked_at, row.check_result) == (now, "account_error")
@@ -237,16 +237,16 @@ def test_a_check_leaves_its_result(app: Flask, now: dt.datetime) -> None:
 def test_a_provider_that_never_answers_does_not_keep_a_page_for_ever(
     app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trials, "TEST_SECONDS", 0.05)
+    monkeypatch.setattr(channel_tests, "TEST_SECONDS", 0.05)
     channel_id = channels.create("simulator", wanted(values=VALUES | {"answer_seconds": "30"}), BY, now)
-    trial = trials.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
+    trial = channel_tests.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
     assert (trial.result, trial.code) == ("outcome_unknown", "timeout")
 
 
 def test_a_kind_that_cannot_check_says_so(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
     monkeypatch.delattr(channels.kinds()["simulator"], "test_credentials")
-    assert "test message" in trials.test_credentials(channel_id, BY, now).said
+    assert "test message" in channel_tests.test_credentials(channel_id, BY, now).said
 
 
 def test_what_is_gone_or_unknown_is_said(app: Flask, now: dt.datetime) -> None:
@@ -270,7 +270,7 @@ def test_what_is_gone_or_unknown_is_said(app: Flask, now: dt.datetime) -> None:
 def test_secrets_never_reach_a_log(app: Flask, now: dt.datetime, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
-    trials.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
+    channel_tests.test_send(channel_id, "13800138000", TestText("您好"), BY, now)
     assert SECRET not in caplog.text
     assert "13800138000" not in caplog.text
     assert SECRET not in repr(channels.row(channel_id))

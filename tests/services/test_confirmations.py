@@ -9,13 +9,13 @@ from smsapp.channels.base import AccountError, OutcomeUnknown, Receipt, ReceiptS
 from smsapp.channels.base import Reply as Incoming
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
-from smsapp.services import channels, confirmations, opt_outs, receipts, replies
+from smsapp.services import channels, opt_out_confirmations, opt_outs, receipts, replies
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import AuditEntry
 from smsapp.store.replies import OptOut
 from smsapp.store.runs import Message
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.users import AuditEntry
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, work
 from tests.fakes import FakeChannel, FakeClock
@@ -78,7 +78,7 @@ def confirming(app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch:
     monkeypatch.setattr(channels, "new_adapter", lambda _row: provider)
     row = builders.channel()
     template = builders.template(row.id, text=TEXT)
-    confirmations.choose(row.id, template.id, OPERATOR, clock.now)
+    opt_out_confirmations.choose(row.id, template.id, OPERATOR, clock.now)
     return row
 
 
@@ -91,9 +91,9 @@ def test_an_opt_out_is_confirmed_once_however_often_it_is_repeated(
     confirming: ChannelRow, provider: FakeChannel, clock: FakeClock
 ) -> None:
     hears(confirming, clock, "TD")
-    assert confirmations.send_due(clock.now) == 1
+    assert opt_out_confirmations.send_due(clock.now) == 1
     hears(confirming, clock, "T", position=1)
-    assert confirmations.send_due(clock.now) == 0
+    assert opt_out_confirmations.send_due(clock.now) == 0
     assert list(provider.texts.values()) == [f"【青禾商城】{TEXT}"]
     (row,) = listed()
     assert (row.confirmation, row.confirmed_at) == ("sent", clock.now)
@@ -105,18 +105,18 @@ def test_a_reply_that_is_no_opt_out_is_answered_by_nothing(
     confirming: ChannelRow, provider: FakeChannel, clock: FakeClock, text: str
 ) -> None:
     hears(confirming, clock, text)
-    assert (confirmations.send_due(clock.now), provider.sent) == (0, {})
+    assert (opt_out_confirmations.send_due(clock.now), provider.sent) == (0, {})
 
 
 def test_nothing_is_confirmed_where_no_text_was_chosen_or_the_provider_has_answered_itself(
     confirming: ChannelRow, provider: FakeChannel, clock: FakeClock
 ) -> None:
     hears(confirming, clock, "STOP", opts_out=True)
-    assert confirmations.send_due(clock.now) == 0
-    confirmations.choose(confirming.id, None, OPERATOR, clock.now)
+    assert opt_out_confirmations.send_due(clock.now) == 0
+    opt_out_confirmations.choose(confirming.id, None, OPERATOR, clock.now)
     opt_outs.remove(listed()[0].id, "asked", OPERATOR, clock.now)
     hears(confirming, clock, "TD", position=1)
-    assert (confirmations.send_due(clock.now), provider.sent) == (0, {})
+    assert (opt_out_confirmations.send_due(clock.now), provider.sent) == (0, {})
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_a_confirmation_that_fails_or_may_have_left_is_never_tried_again(
 
     provider.script = fails
     hears(confirming, clock, "TD")
-    assert confirmations.send_due(clock.now) == 0
+    assert opt_out_confirmations.send_due(clock.now) == 0
     provider.script = None
-    assert confirmations.send_due(clock.now) == 0
+    assert opt_out_confirmations.send_due(clock.now) == 0
     assert (listed()[0].confirmation, provider.sent) == (ends, {})
 
 
@@ -143,7 +143,7 @@ def test_a_text_that_is_no_longer_approved_confirms_nothing(
     hears(confirming, clock, "TD")
     current_session().query(SmsTemplate).one().audit = "withdrawn"
     current_session().commit()
-    assert confirmations.send_due(clock.now) == 0
+    assert opt_out_confirmations.send_due(clock.now) == 0
     assert (listed()[0].confirmation, provider.sent) == ("failed", {})
 
 
@@ -153,6 +153,6 @@ def test_a_marketing_text_one_with_variables_or_an_unapproved_one_cannot_confirm
 ) -> None:
     row = builders.channel()
     template = builders.template(row.id, **given)
-    assert confirmations.choices(row.id) == []
+    assert opt_out_confirmations.choices(row.id) == []
     with pytest.raises(Refusal):
-        confirmations.choose(row.id, template.id, OPERATOR, clock.now)
+        opt_out_confirmations.choose(row.id, template.id, OPERATOR, clock.now)

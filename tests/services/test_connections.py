@@ -17,10 +17,20 @@ from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.run import RunState
-from smsapp.services import answer_writer, channels, connections, health, lane, receipts, sending, stopping, trials
-from smsapp.services.connections import Holder
-from smsapp.services.trail import Actor
-from smsapp.services.trials import TestText
+from smsapp.services import (
+    channel_tests,
+    channels,
+    health,
+    held_connections,
+    receipts,
+    result_writer,
+    sender,
+    sending,
+    shutdown,
+)
+from smsapp.services.audit_log import Actor
+from smsapp.services.channel_tests import TestText
+from smsapp.services.held_connections import Holder
 from smsapp.store import ledger
 from smsapp.store.db import current_session, writing
 from tests import builders
@@ -160,7 +170,7 @@ def test_a_campaign_leaves_over_the_held_connection_and_its_receipts_come_back(a
 def test_the_process_holds_sends_and_leaves_everything_in_order_when_it_is_stopped(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "LOOK", 0.01)
+    monkeypatch.setattr(held_connections, "LOOK", 0.01)
 
     async def story() -> None:
         async with smsc(delivers) as server:
@@ -168,14 +178,14 @@ def test_the_process_holds_sends_and_leaves_everything_in_order_when_it_is_stopp
             run_id = campaign(channel_id, clock)
             process = asyncio.create_task(Holder(app, clock).work())
             await server.until(lambda: len(server.acknowledged) == PEOPLE)
-            stopping.request()
+            shutdown.request()
             try:
                 await process
             finally:
-                stopping.request(False)
+                shutdown.request(False)
             assert (UNBIND, 0) in server.others
             current_session().commit()
-            assert connections.standing(channels.row(channel_id), clock.now) is None
+            assert held_connections.standing(channels.row(channel_id), clock.now) is None
             assert funnel(run_id).accepted == PEOPLE
 
     told(story())
@@ -236,9 +246,9 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a window of ten, and an SMSC that answers the first hundred and then takes and says nothing
-    monkeypatch.setattr("smsapp.services.active_runs.MOMENT", 0)
-    monkeypatch.setattr(answer_writer, "WRITE_EVERY", 0)
-    monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
+    monkeypatch.setattr("smsapp.services.run_registry.MOMENT", 0)
+    monkeypatch.setattr(result_writer, "WRITE_EVERY", 0)
+    monkeypatch.setattr(sender, "LOOK_AROUND", 0.01)
 
     def script(link: Link, submit: Submit) -> None:
         if len(server_of[0].submits) <= 100:
@@ -263,13 +273,13 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
             assert funnel(run_id).accepted == 100
             assert 10 <= funnel(run_id).unconfirmed <= 10 + 2 * 10
             current_session().commit()
-            stopping.request()
+            shutdown.request()
             try:
                 for link in server.links:
                     link.cut()
                 await sender
             finally:
-                stopping.request(False)
+                shutdown.request(False)
 
     told(story())
 
@@ -278,8 +288,8 @@ def test_receipts_are_applied_while_one_answer_of_their_batch_is_out(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given an SMSC that keeps one answer back
-    monkeypatch.setattr(answer_writer, "WRITE_EVERY", 0)
-    monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
+    monkeypatch.setattr(result_writer, "WRITE_EVERY", 0)
+    monkeypatch.setattr(sender, "LOOK_AROUND", 0.01)
     late: list[tuple[Link, Submit]] = []
 
     def script(link: Link, submit: Submit) -> None:
@@ -351,7 +361,7 @@ def test_a_refused_account_holds_the_run_until_a_person_acts(app: Flask, clock: 
             await here.send()
             assert the_run(run_id).hold_reason == "credentials"
             assert server.submits == []
-            trial = await apart(lambda: trials.test_credentials(channel_id, BY, clock.now), app)
+            trial = await apart(lambda: channel_tests.test_credentials(channel_id, BY, clock.now), app)
             assert (trial.result, trial.code) == (CallResult.ACCOUNT_ERROR, "0x0000000e")
 
     told(story())
@@ -399,7 +409,7 @@ def test_connections_are_closed_in_time_if_the_lease_cannot_be_renewed(
                 broken.setattr(here.holder, "_take", away)
                 await here.look()
                 assert here.holder.held
-                broken.setattr(connections, "DOUBTFUL", 0)
+                broken.setattr(held_connections, "DOUBTFUL", 0)
                 await here.look()
                 assert not here.holder.held
                 await server.until(lambda: not server.links)
@@ -451,35 +461,37 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
     async def story() -> None:
         async with smsc(delivers, permits=1) as server, place(app, clock, server) as here:
             channel_id = channel(server, clock)
-            assert [row.id for row in connections.unheld(clock.now)] == [channel_id]
+            assert [row.id for row in held_connections.unheld(clock.now)] == [channel_id]
             assert health.work(clock.now).unheld_channels == ["SMSC"]
 
-            async def tested() -> trials.TestResult:
-                found: trials.TestResult = await apart(lambda: trials.test_credentials(channel_id, BY, clock.now), app)
+            async def tested() -> channel_tests.TestResult:
+                found: channel_tests.TestResult = await apart(
+                    lambda: channel_tests.test_credentials(channel_id, BY, clock.now), app
+                )
                 return found
 
             # without a holder the test binds itself
             assert (await tested()).ok
             assert server.binds == [BIND_TRANSMITTER]
             await here.up()
-            assert connections.unheld(clock.now) == []
-            assert (await tested()).said == trials.CONNECTED
+            assert held_connections.unheld(clock.now) == []
+            assert (await tested()).said == channel_tests.CONNECTED
             assert server.binds == [BIND_TRANSMITTER, BIND_TRANSCEIVER]
             # a test message needs a connection of its own, which this account does not permit
             trial = await apart(
-                lambda: trials.test_send(channel_id, "+8613800138000", TestText("hi"), BY, clock.now), app
+                lambda: channel_tests.test_send(channel_id, "+8613800138000", TestText("hi"), BY, clock.now), app
             )
             assert (trial.result, trial.code) == (CallResult.NOT_SENT, "bound_already")
             server.permits = 2
             trial = await apart(
-                lambda: trials.test_send(channel_id, "+8613800138000", TestText("hi"), BY, clock.now), app
+                lambda: channel_tests.test_send(channel_id, "+8613800138000", TestText("hi"), BY, clock.now), app
             )
             assert trial.ok
             assert trial.provider_ref
             # what is known of the old settings says nothing about the new ones
             clock.forward(seconds=1)
             channels.edit(channel_id, wanted(server, window="7"), BY, clock.now)
-            assert (await tested()).said != trials.CONNECTED
+            assert (await tested()).said != channel_tests.CONNECTED
 
     told(story())
 

@@ -13,10 +13,10 @@ from flask import Flask
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services import contacts, keys, profiles, uploads
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, contacts, profiles, uploads
+from smsapp.services.audit_log import Actor
+from smsapp.store import app_keys as stored_keys
 from smsapp.store import contacts as store
-from smsapp.store import intake
 from smsapp.store.contacts import Contact, property_types
 from smsapp.store.db import current_session, db, writing
 from smsapp.store.segments import SegmentMember
@@ -26,7 +26,7 @@ from tests.uploads import report
 
 @pytest.fixture
 def key(app: Flask, now: dt.datetime) -> str:
-    return keys.create("Shop", KeyKind.SERVER, Actor("test"), now).key
+    return app_keys.create("Shop", KeyKind.SERVER, Actor("test"), now).key
 
 
 def record(key: str, xwho: str, what: str = "$profile_set", **context: Any) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> No
 
 
 def test_a_disabled_key_reports_nothing(key: str, now: dt.datetime) -> None:
-    keys.switch(keys.key_of(key).id, False, Actor("test"), now)
+    app_keys.switch(app_keys.key_of(key).id, False, Actor("test"), now)
     told = report([record(key, "u1", age=3)], "", now)
     assert told.counted == {"unknown_appkey": 1}
     assert held("u1") is None
@@ -201,7 +201,7 @@ def test_nothing_to_keep_is_no_transaction(key: str, now: dt.datetime, monkeypat
         raise AssertionError
 
     monkeypatch.setattr(uploads.uploads, "add", touched)
-    monkeypatch.setattr(intake, "key_rights", touched)
+    monkeypatch.setattr(stored_keys, "key_rights", touched)
     sa.event.listen(db.engine, "before_cursor_execute", touched)
     try:
         for body in ([record("stranger", "u")], [record(key, "u", "$startup", a=1)], []):
@@ -276,7 +276,7 @@ def test_a_channel_asks_for_numbers_after_its_commit(app: Flask, monkeypatch: py
     with writing() as session:
         contacts.note_phone_property(session, "mobile")
         assert rung == []
-    assert rung == [("chores", "rebuild_phones", "mobile")]
+    assert rung == [("periodic", "rebuild_phones", "mobile")]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from flask import Flask
 from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.services import receipts, sending
+from smsapp.services.results import InFlightBatch, write_back
 from smsapp.services.verify import verify
-from smsapp.services.write_back import InFlightBatch, write_back
 from smsapp.store import ledger, queue
 from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import MessageResult
@@ -113,12 +113,12 @@ def test_a_receipt_that_is_quicker_than_its_answer_is_applied_as_soon_as_that_is
     batch = carried(3, provider, clock)
     run_id = batch.run_id
     apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=f"id-{seq}") for seq in (1, 2)])
-    queue.queue(queue.NEWS).empty()
+    queue.queue(queue.RECEIPTS).empty()
     # when the answers are written while the batch is under way
     batch.answers += accepted(1, 2)
     write_early(batch, clock)
     # then somebody is asked to look again, and does
-    assert queue.queue(queue.NEWS).count == 1
+    assert queue.queue(queue.RECEIPTS).count == 1
     receipts.keep_reading(lambda: clock.now, lambda seconds: clock.forward(seconds=seconds))
     assert (funnel(run_id).delivered, funnel(run_id).in_flight) == (2, 1)
 
@@ -145,7 +145,7 @@ def test_without_receipts_that_wait_nobody_is_asked_to_look(
 ) -> None:
     provider.receipts_by_provider_ref = True
     batch = carried(1, provider, clock)
-    queue.queue(queue.NEWS).empty()
+    queue.queue(queue.RECEIPTS).empty()
     batch.answers += accepted(1)
     write_early(batch, clock)
-    assert queue.queue(queue.NEWS).count == 0
+    assert queue.queue(queue.RECEIPTS).count == 0

@@ -15,9 +15,9 @@ from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.services import contacts, import_rows, imports
+from smsapp.services.audit_log import Actor
 from smsapp.services.imports import ImportRow
 from smsapp.services.tables.formats import Choice
-from smsapp.services.trail import Actor
 from smsapp.store import contacts as store
 from smsapp.store.contacts import Contact, add_properties
 from smsapp.store.db import current_session, writing
@@ -222,7 +222,7 @@ def test_a_worker_that_dies_is_followed_without_double_work(
     monkeypatch.setattr(imports.queue, "ring", lambda *args: rung.append(args))
     later = now + import_rows.LEASE + dt.timedelta(seconds=1)
     assert imports.sweep(later) == 1
-    assert rung == [("chores", "import_contacts", row.id)]
+    assert rung == [("periodic", "import_contacts", row.id)]
     import_rows.run(row.id, lambda: later)
     current_session().expire_all()
     done = imports.found(row.id)

@@ -15,15 +15,15 @@ from flask import Flask
 
 from smsapp.channels.base import Callback, Receipt, ReceiptStatus, Reply
 from smsapp.domain.outcome import Outcome
-from smsapp.services import channels, intake, receipts, stopping
-from smsapp.services.trail import Actor
+from smsapp.services import callback_inbox, channels, receipts, shutdown
+from smsapp.services.audit_log import Actor
 from smsapp.store import inbox, queue
 from smsapp.store.codes import UnknownCode
 from smsapp.store.db import Base, current_session, db
 from smsapp.store.replies import OptOut
 from smsapp.store.replies import Reply as Answer
 from smsapp.store.runs import Message, Run, Tally
-from smsapp.store.strays import UnmatchedReceipt
+from smsapp.store.unmatched import UnmatchedReceipt
 from tests import builders
 from tests.conftest import dispose
 from tests.engine import confirmed, funnel, refs, work
@@ -38,7 +38,7 @@ class Killed(BaseException):
 
 
 def bring(channel_id: int, clock: FakeClock, *bodies: bytes) -> None:
-    intake.store(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now)
+    callback_inbox.store(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now)
 
 
 def rows(*tables: type[Base]) -> list[list[tuple[object, ...]]]:
@@ -159,7 +159,7 @@ def passing(clock: FakeClock, then: Callable[[], None] = lambda: None) -> Callab
 
 
 def rung() -> int:
-    return queue.queue(queue.NEWS).count
+    return queue.queue(queue.RECEIPTS).count
 
 
 def test_what_comes_while_one_job_reads_needs_no_other_and_it_ends_when_nothing_comes(
@@ -192,9 +192,9 @@ def test_a_job_that_is_asked_to_stop_leaves_the_rest_to_its_successor(
     app: Flask, clock: FakeClock, channel_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receipts, "BULK", 1)
-    monkeypatch.setattr(stopping, "requested", lambda: True)
+    monkeypatch.setattr(shutdown, "requested", lambda: True)
     bring(channel_id, clock, b"x", b"x")
-    queue.queue(queue.NEWS).empty()
+    queue.queue(queue.RECEIPTS).empty()
 
     receipts.keep_reading(lambda: clock.now, passing(clock))
     assert (receipts.unread_count(), rung()) == (1, 1)
@@ -208,7 +208,7 @@ def test_one_transaction_takes_pages_until_it_has_many_or_long_callbacks(
         monkeypatch.setattr(receipts, name, value)
     bring(channel_id, clock, *[body] * 5)
     with monkeypatch.context() as stopped:
-        stopped.setattr(stopping, "requested", lambda: True)
+        stopped.setattr(shutdown, "requested", lambda: True)
         receipts.keep_reading(lambda: clock.now, passing(clock))
     assert receipts.unread_count() == left
     assert (receipts.apply_callbacks(clock.now), receipts.unread_count()) == (left, 0)
@@ -226,7 +226,7 @@ def test_a_flood_of_one_channel_holds_up_no_other(
         bring(other, clock, b"x", b"x")
     assert list(inbox.waiting_channels()) == sorted([channel_id, *others])
     # when one transaction's worth is read
-    monkeypatch.setattr(stopping, "requested", lambda: True)
+    monkeypatch.setattr(shutdown, "requested", lambda: True)
     receipts.keep_reading(lambda: clock.now, passing(clock))
     # then all of theirs is, and the flooded channel had no more than its share
     assert list(inbox.waiting_channels()) == [channel_id]

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from smsapp.channels.base import Callback
-from smsapp.services import intake
+from smsapp.services import callback_inbox
 from smsapp.store import inbox
 from tests import builders
 from tests.fakes import FakeClock
@@ -25,14 +25,14 @@ class Bringing:
 
     def __init__(self, app: Flask, channel_id: int, clock: FakeClock) -> None:
         self.app, self.channel_id, self.clock = app, channel_id, clock
-        self.intake = intake.opened()
-        app.extensions[intake.EXTENSION] = self.intake
+        self.intake = callback_inbox.opened()
+        app.extensions[callback_inbox.EXTENSION] = self.intake
         self.faults: dict[bytes, str] = {}
 
     def _bring(self, body: bytes) -> None:
         with self.app.app_context(), suppress(SystemExit):
             try:
-                intake.store(self.channel_id, [Callback("POST", "", {}, body)], self.clock.now)
+                callback_inbox.store(self.channel_id, [Callback("POST", "", {}, body)], self.clock.now)
             except Exception as fault:
                 self.faults[body] = str(fault)
 

@@ -1,4 +1,4 @@
-"""What a lane does when something breaks under it, and how its runs share a channel."""
+"""What a sender does when something breaks under it, and how its runs share a channel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState
-from smsapp.services import active_runs, channels, lane, sending
+from smsapp.services import channels, run_registry, sender, sending
 from smsapp.store import ledger, paces, queue, runs
 from smsapp.store.db import current_session, db, writing
 from smsapp.store.runs import Run
@@ -77,7 +77,7 @@ def test_a_channel_that_cannot_be_made_holds_its_own_run_only(
 def test_a_database_that_is_away_while_an_audience_is_frozen_is_no_fault_of_the_run(
     app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a run that another lane freezes at the same moment, so that PostgreSQL refuses this one
+    # given a run that another sender freezes at the same moment, so that PostgreSQL refuses this one
     builders.contacts(3)
     campaign, run_id = confirmed(clock.now)
 
@@ -185,11 +185,11 @@ def test_without_redis_a_lane_keeps_to_its_share_of_the_rate(
 
 
 def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock: FakeClock) -> None:
-    # given a lane that knows a run of a channel
+    # given a sender that knows a run of a channel
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
     sending.open_run(run_id, clock.now)
-    there = lane.Sender(app, clock)
+    there = sender.Sender(app, clock)
     there._look_around()
     assert (list(there.works), len(there.lines)) == ([run_id], 1)
     # when the run is held
@@ -200,19 +200,19 @@ def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock:
     assert current_session().get(Run, run_id) is not None
 
 
-def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_lane(
+def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_sender(
     app: Flask, clock: FakeClock
 ) -> None:
-    # given two runs of a channel, one of which fills the lane
+    # given two runs of a channel, one of which fills the sender
     builders.contacts(1)
     channel = builders.channel()
     for _ in range(2):
         _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
         sending.open_run(run_id, clock.now)
-    there = lane.Sender(app, clock)
+    there = sender.Sender(app, clock)
     there._look_around()
     huge, small = there.works.values()
-    huge.batches = huge.line.batches = active_runs.OPEN_BATCHES
+    huge.batches = huge.line.batches = run_registry.OPEN_BATCHES
     # then the other one may claim, until there is nothing to claim or something in hand
     assert (huge.may_claim, small.may_claim) == (False, True)
     assert [batch.run_id for batch in there._claim(1)] == [small.run_id]
@@ -223,7 +223,7 @@ def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_
     assert small.may_claim
     small.batches = 1
     assert not small.may_claim
-    # nor once the lane is finishing
+    # nor once the sender is finishing
     small.batches, small.had_its_time = 0, True
     assert not small.may_claim
 
@@ -243,24 +243,24 @@ def test_a_run_that_another_lane_is_freezing_keeps_nobody_waiting(app: Flask, cl
 def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a ring that is heard, none, one while the lane freezes an audience, and then the end of the story
-    there, seen = lane.Sender(app, clock), list[str]()
+    # given a ring that is heard, none, one while the sender freezes an audience, and then the end of the story
+    there, seen = sender.Sender(app, clock), list[str]()
     heard = [True, False]
 
     def hears(listener: str, name: str) -> bool:
         seen.append(f"{listener} {name}")
         return heard.pop(0)
 
-    monkeypatch.setattr(lane, "LISTEN", 0.0)
+    monkeypatch.setattr(sender, "LISTEN", 0.0)
     monkeypatch.setattr(queue, "queue_grew", hears)
     monkeypatch.setattr(there, "_look_soon", lambda: seen.append("look"))
     # when
     with pytest.raises(IndexError):
         asyncio.run(there._listen())
-    # then it looks once, and all lanes listen as one
-    assert seen == ["lanes send", "look", "lanes send", "lanes send"]
+    # then it looks once, and all senders listen as one
+    assert seen == ["senders send", "look", "senders send", "senders send"]
     # but not one whose channels are its own
-    held = lane.Sender(app, clock, holds=lambda: [1])
+    held = sender.Sender(app, clock, holds=lambda: [1])
     seen.clear()
     with pytest.raises(IndexError):
         asyncio.run(held._listen())
@@ -270,7 +270,7 @@ def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
 def test_a_lane_that_freezes_an_audience_leaves_rings_to_the_others(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = lane.Sender(app, clock)
+    there = sender.Sender(app, clock)
     asked = list[object]()
 
     async def story() -> None:
@@ -280,28 +280,28 @@ def test_a_lane_that_freezes_an_audience_leaves_rings_to_the_others(
             await asyncio.sleep(0)
         listening.cancel()
 
-    monkeypatch.setattr(lane, "LISTEN", 0.0)
+    monkeypatch.setattr(sender, "LISTEN", 0.0)
     monkeypatch.setattr(queue, "queue_grew", lambda *given: asked.append(given))
     asyncio.run(story())
     assert asked == []
 
 
 def test_of_several_that_listen_one_hears_of_a_ring_and_none_does_without_redis(app: Flask) -> None:
-    assert not queue.queue_grew("lanes", queue.SEND)
+    assert not queue.queue_grew("senders", queue.SEND)
     queue.enqueue(queue.SEND, "send", 1)
-    assert [queue.queue_grew("lanes", queue.SEND) for _ in range(2)] == [True, False]
+    assert [queue.queue_grew("senders", queue.SEND) for _ in range(2)] == [True, False]
     assert queue.queue_grew("one that holds its channels", queue.SEND)
     # and of the next one
     queue.enqueue(queue.SEND, "send", 2)
-    assert queue.queue_grew("lanes", queue.SEND)
+    assert queue.queue_grew("senders", queue.SEND)
     app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere/v.sock")
-    assert not queue.queue_grew("lanes", queue.SEND)
+    assert not queue.queue_grew("senders", queue.SEND)
 
 
 def test_a_run_in_its_quiet_hours_is_held_before_anything_of_it_is_claimed(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
-    # given a marketing run that one lane has taken up, and another without quiet hours
+    # given a marketing run that one sender has taken up, and another without quiet hours
     builders.contacts(1)
     channel = builders.channel(quiet_from="21:00", quiet_until="08:00")
     marketing = builders.template(channel.id, purpose="marketing")
@@ -309,7 +309,7 @@ def test_a_run_in_its_quiet_hours_is_held_before_anything_of_it_is_claimed(
     _second, loud = confirmed(clock.now, channel_id=channel.id)
     for run_id in (quiet, loud):
         sending.open_run(run_id, clock.now)
-    there = lane.Sender(app, clock)
+    there = sender.Sender(app, clock)
     there._look_around()
     # when it is night in Shanghai
     clock.now = dt.datetime(2026, 3, 2, 14, 30, tzinfo=dt.UTC)
@@ -323,8 +323,8 @@ def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_p
     app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a provider that takes thirty messages and then asks to slow down, once
-    monkeypatch.setattr(lane, "WAITED_OUT", dt.timedelta(seconds=15))
-    monkeypatch.setattr(lane, "LOOK_AROUND", 0.01)
+    monkeypatch.setattr(sender, "WAITED_OUT", dt.timedelta(seconds=15))
+    monkeypatch.setattr(sender, "LOOK_AROUND", 0.01)
     builders.contacts(60)
     provider.per_request = 1
     turns = iter(range(1000))
@@ -335,14 +335,14 @@ def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_p
         clock.forward(seconds=0.2)
         return clock.now
 
-    # when one lane works
-    lane.send(app, ticking)
+    # when one sender works
+    sender.send(app, ticking)
     # then all of it has left
     assert (the_run(run_id).state, funnel(run_id).accepted) == (RunState.DONE, 60)
-    # and every other lane knows the pace, up to what a person has set
+    # and every other sender knows the pace, up to what a person has set
     known = paces.of(current_session(), [campaign.channel_id or 0])[campaign.channel_id or 0]
     assert 15 <= known.limit <= 30
-    there = lane.Sender(app, clock)
+    there = sender.Sender(app, clock)
     again = confirmed(clock.now, channel_id=campaign.channel_id)[1]
     sending.open_run(again, clock.now)
     there._look_around()

@@ -1,4 +1,5 @@
-"""Providers that can be asked settle what was in doubt: bounded visits, nothing guessed, the same path as receipts."""
+"""Providers that can be asked settle what was unconfirmed: bounded visits, nothing guessed, the same path as
+receipts."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from flask import Flask
 from smsapp.channels.base import OutcomeUnknown, Receipt, ReceiptStatus
 from smsapp.domain.message import Resolution
 from smsapp.domain.outcome import Outcome
-from smsapp.services import doubts, lookups, verify
+from smsapp.services import status_queries, unconfirmed, verify
 from smsapp.store import provider_refs
 from smsapp.store.db import current_session, writing
 from tests import builders
@@ -18,7 +19,7 @@ from tests.fakes import FakeChannel, FakeClock
 
 @pytest.fixture
 def run_id(app: Flask, provider: FakeChannel, clock: FakeClock) -> int:
-    """A run with five messages in doubt, at a provider that can be asked."""
+    """A run with five unconfirmed messages, at a provider that can be asked."""
     builders.contacts(5)
     provider.script = lambda submission: OutcomeUnknown("CUT", outcome=Outcome.NETWORK)
     _campaign, made = confirmed(clock.now)
@@ -42,7 +43,7 @@ def test_what_the_provider_knows_is_settled_and_the_rest_stays_in_doubt(
         third: [Receipt(ReceiptStatus.ACCEPTED, third, "p3")],
     }
 
-    lookups.query_status(clock.now)
+    status_queries.query_status(clock.now)
 
     after = funnel(run_id)
     assert (after.delivered, after.undelivered, after.awaiting, after.unconfirmed) == (1, 1, 1, 2)
@@ -63,7 +64,7 @@ def test_what_cannot_be_told_apart_is_not_guessed(run_id: int, provider: FakeCha
             session, the_run(run_id).channel_id, 99, [("other", "+8613800138000", 1)], int(clock.now.timestamp())
         )
 
-    lookups.query_status(clock.now)
+    status_queries.query_status(clock.now)
 
     assert (funnel(run_id).delivered, funnel(run_id).unconfirmed) == (1, 4)
 
@@ -71,19 +72,19 @@ def test_what_cannot_be_told_apart_is_not_guessed(run_id: int, provider: FakeCha
 def test_a_visit_asks_so_many_and_the_next_one_goes_on_and_round(
     run_id: int, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookups, "AT_ONCE", 3)
+    monkeypatch.setattr(status_queries, "AT_ONCE", 3)
     for _visit in range(3):
-        lookups.query_status(clock.now)
+        status_queries.query_status(clock.now)
     assert [int(ref.partition("-")[2]) for ref in provider.asked] == [1, 2, 3, 4, 5, 1, 2, 3]
 
 
 def test_what_is_young_old_or_left_is_not_asked_about(run_id: int, provider: FakeChannel, clock: FakeClock) -> None:
-    lookups.query_status(clock.now - lookups.SETTLED * 2)
+    status_queries.query_status(clock.now - status_queries.SETTLED * 2)
     clock.forward(days=4)
-    lookups.query_status(clock.now)
+    status_queries.query_status(clock.now)
     clock.forward(days=-4)
-    doubts.decide(run_id, Resolution.KEEP, OPERATOR, clock.now)
-    lookups.query_status(clock.now)
+    unconfirmed.decide(run_id, Resolution.KEEP, OPERATOR, clock.now)
+    status_queries.query_status(clock.now)
     assert provider.asked == []
 
 
@@ -94,5 +95,5 @@ def test_a_provider_that_fails_leaves_everything_as_it_is(
         raise OutcomeUnknown("500")
 
     monkeypatch.setattr(provider, "look_up", fails)
-    lookups.query_status(clock.now)
+    status_queries.query_status(clock.now)
     assert funnel(run_id).unconfirmed == 5

@@ -10,9 +10,9 @@ import pytest
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.services import opt_outs, replies
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.db import current_session
-from smsapp.store.people import AuditEntry
+from smsapp.store.users import AuditEntry
 
 ACTOR = Actor("olga")
 

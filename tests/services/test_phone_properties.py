@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from smsapp.services import channels, contacts
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session
 from tests import builders

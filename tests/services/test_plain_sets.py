@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import keys, plain_sets
+from smsapp.services import app_keys, plain_sets
+from smsapp.services.audit_log import Actor
 from smsapp.services.plain_sets import PlainSets
-from smsapp.services.trail import Actor
+from smsapp.store.app_keys import AppKey, BadRecord
 from smsapp.store.contacts import Alias, Contact, Property
 from smsapp.store.db import current_session
-from smsapp.store.intake import AppKey, BadRecord
 from tests import builders
 from tests.uploads import report
 
@@ -96,8 +96,8 @@ def test_usual_records_beside_odd_ones_are_written_as_the_long_way_writes_them(
 ) -> None:
     chance = random.Random(seed)
     kinds = [KeyKind.SERVER, KeyKind.SERVER, KeyKind.APP]
-    named = [keys.create(f"key {n}", kind, BY, now).key for n, kind in enumerate(kinds)]
-    restricted = keys.create("narrow", KeyKind.SERVER, BY, now)
+    named = [app_keys.create(f"key {n}", kind, BY, now).key for n, kind in enumerate(kinds)]
+    restricted = app_keys.create("narrow", KeyKind.SERVER, BY, now)
     current_session().get_one(AppKey, restricted.id).properties = ["points"]
     current_session().commit()
     named.append(restricted.key)
@@ -120,7 +120,7 @@ def test_usual_records_of_hundreds_take_the_short_way(
     app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin_again()
-    key = keys.create("Shop", KeyKind.SERVER, BY, now).key
+    key = app_keys.create("Shop", KeyKind.SERVER, BY, now).key
     monkeypatch.setattr("smsapp.services.profiles._apply", None)
     records = [
         {"appid": key, "xwho": f"u{n}", "xwhat": "$profile_set", "xcontext": {"$phone": "13800138000", "points": n}}
@@ -133,7 +133,7 @@ def test_usual_records_of_hundreds_take_the_short_way(
 
 def test_a_record_about_an_id_that_is_bound_to_another_goes_there(app: Flask, now: dt.datetime) -> None:
     begin_again()
-    key = keys.create("Shop", KeyKind.SERVER, BY, now).key
+    key = app_keys.create("Shop", KeyKind.SERVER, BY, now).key
     alias = {"appid": key, "xwho": "u1", "xwhat": "$alias", "xcontext": {"$original_id": "device1"}}
     report([alias], key, now)
     report([{"appid": key, "xwho": "device1", "xwhat": "$profile_set", "xcontext": {"points": 3}}], key, now)
@@ -144,7 +144,7 @@ def test_beyond_the_quota_of_new_contacts_known_people_are_still_written(
     app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin_again()
-    key = keys.create("Shop", KeyKind.SERVER, BY, now).key
+    key = app_keys.create("Shop", KeyKind.SERVER, BY, now).key
 
     def records(count: int) -> list[dict[str, Any]]:
         frame = {"appid": key, "xwhat": "$profile_set", "xcontext": {"points": count}}

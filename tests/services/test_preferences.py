@@ -8,18 +8,18 @@ import pytest
 from flask import Flask
 
 from smsapp.domain.errors import Refusal
-from smsapp.services import audience, preferences
-from smsapp.services.preferences import FrequencyCaps
-from smsapp.services.trail import Actor
+from smsapp.services import audience, frequency_caps
+from smsapp.services.audit_log import Actor
+from smsapp.services.frequency_caps import FrequencyCaps
 from smsapp.store.audience import Cap
 from smsapp.store.db import db
-from smsapp.store.people import AuditEntry
+from smsapp.store.users import AuditEntry
 
 BY = Actor("ada", None)
 
 
 def save(now: dt.datetime, enabled: bool, per_day: int | None, per_week: int | None) -> None:
-    preferences.save_frequency_caps(FrequencyCaps(enabled, per_day, per_week), BY, now)
+    frequency_caps.save_frequency_caps(FrequencyCaps(enabled, per_day, per_week), BY, now)
 
 
 def lines() -> list[tuple[str, str, str, dict[str, object]]]:
@@ -33,7 +33,7 @@ def in_force(now: dt.datetime) -> list[Cap]:
 
 
 def test_before_anybody_saves_the_caps_are_off_and_the_usual_ones_are_suggested(app: Flask, now: dt.datetime) -> None:
-    assert preferences.frequency_caps() == FrequencyCaps(enabled=False, per_day=1, per_week=3)
+    assert frequency_caps.frequency_caps() == FrequencyCaps(enabled=False, per_day=1, per_week=3)
     assert in_force(now) == []
 
 
@@ -42,17 +42,17 @@ def test_saved_caps_decide_who_is_written_to_until_they_are_switched_off(app: Fl
     save(now, True, 2, 5)
     # then they count from midnight there, of today and of six days before
     midnight = dt.datetime(2026, 3, 1, 16, 0, tzinfo=dt.UTC)
-    assert preferences.frequency_caps() == FrequencyCaps(True, 2, 5)
+    assert frequency_caps.frequency_caps() == FrequencyCaps(True, 2, 5)
     assert in_force(now) == [Cap(midnight, 2), Cap(midnight - dt.timedelta(days=6), 5)]
     # and switched off, the numbers are remembered and none counts
     save(now, False, 2, 5)
-    assert preferences.frequency_caps() == FrequencyCaps(False, 2, 5)
+    assert frequency_caps.frequency_caps() == FrequencyCaps(False, 2, 5)
     assert in_force(now) == []
 
 
 def test_one_of_the_two_caps_is_enough(app: Flask, now: dt.datetime) -> None:
     save(now, True, None, 50)
-    assert preferences.frequency_caps() == FrequencyCaps(True, None, 50)
+    assert frequency_caps.frequency_caps() == FrequencyCaps(True, None, 50)
     assert [cap.most for cap in in_force(now)] == [50]
 
 
@@ -89,7 +89,7 @@ def test_caps_that_make_no_sense_are_refused_and_nothing_changes(
     with pytest.raises(Refusal) as refused:
         save(now, enabled, per_day, per_week)
     assert [(problem.code, problem.place) for problem in refused.value.problems] == wrong
-    assert preferences.frequency_caps() == FrequencyCaps(True, 1, 3)
+    assert frequency_caps.frequency_caps() == FrequencyCaps(True, 1, 3)
     assert len(lines()) == 1
 
 
@@ -98,4 +98,4 @@ def test_the_outermost_caps_can_be_saved(
     app: Flask, now: dt.datetime, per_day: int | None, per_week: int | None
 ) -> None:
     save(now, per_day is not None, per_day, per_week)
-    assert preferences.frequency_caps() == FrequencyCaps(per_day is not None, per_day, per_week)
+    assert frequency_caps.frequency_caps() == FrequencyCaps(per_day is not None, per_day, per_week)

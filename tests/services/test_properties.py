@@ -12,8 +12,8 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.property_change import Winner
 from smsapp.domain.trust import KeyKind
-from smsapp.services import keys, properties
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, properties
+from smsapp.services.audit_log import Actor
 from smsapp.store import contacts as store
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
@@ -43,7 +43,7 @@ def held(xwho: str) -> dict[str, object]:
 
 
 def work(clock: Callable[[], dt.datetime]) -> None:
-    """Do whatever is still to be done, as the chores would."""
+    """Do whatever is still to be done, as the periodic tasks would."""
     while unfinished := [change.id for change in properties.store.open_changes()]:
         for change_id in unfinished:
             properties.run(change_id, clock)
@@ -140,7 +140,7 @@ def test_what_is_reported_under_the_old_name_goes_to_the_one_that_stays(
     builders.known_property("nickname")
     properties.merge("nick", "nickname", Winner.SOURCE, BY, now)
     work(clock)
-    key = keys.create("server", KeyKind.SERVER, BY, now).key
+    key = app_keys.create("server", KeyKind.SERVER, BY, now).key
     record = {"appid": key, "xwho": "u1", "xwhat": "$profile_set", "xcontext": {"nick": "小明"}}
     report([record], "", now)
     assert held("u1") == {"nickname": "小明"}
@@ -148,7 +148,7 @@ def test_what_is_reported_under_the_old_name_goes_to_the_one_that_stays(
 
 def test_a_new_name_that_means_a_known_property_is_laid_to_it(app: Flask, now: dt.datetime) -> None:
     builders.known_property("$name", label="姓名")
-    key = keys.create("server", KeyKind.SERVER, BY, now).key
+    key = app_keys.create("server", KeyKind.SERVER, BY, now).key
     context = {"name": "陈涛", "mobile": "13800000001"}
     report([{"appid": key, "xwho": "u1", "xwhat": "$profile_set", "xcontext": context}], "", now)
     # then the name is, and what may be another number is not

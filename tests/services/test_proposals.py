@@ -8,15 +8,15 @@ import pytest
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import keys, proposals
+from smsapp.services import app_keys, proposals
+from smsapp.services.audit_log import Actor
 from smsapp.services.proposals import Chosen
-from smsapp.services.trail import Actor
 from smsapp.store import proposals as rows
+from smsapp.store.app_keys import AppKey
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session, writing
-from smsapp.store.intake import AppKey
-from smsapp.store.people import AuditEntry
 from smsapp.store.proposals import Proposal, Proposed
+from smsapp.store.users import AuditEntry
 from tests import builders
 
 BY = Actor("test", None)
@@ -25,7 +25,7 @@ BY = Actor("test", None)
 @pytest.fixture
 def key(app: Flask, now: dt.datetime) -> AppKey:
     builders.known_property("city")
-    return keys.create("商城网站", KeyKind.BROWSER, BY, now)
+    return app_keys.create("商城网站", KeyKind.BROWSER, BY, now)
 
 
 def propose(key: AppKey, xwho: str, name: str, old: object, new: object, now: dt.datetime) -> list[Proposed]:
@@ -108,7 +108,7 @@ def test_a_change_that_has_no_purpose_any_more_is_dropped(key: AppKey, now: dt.d
 
 def test_changes_are_chosen_by_key_and_property(key: AppKey, now: dt.datetime) -> None:
     builders.known_property("note")
-    other = keys.create("商城 App", KeyKind.APP, BY, now)
+    other = app_keys.create("商城 App", KeyKind.APP, BY, now)
     for n in range(3):
         builders.contact(f"u{n}", properties={"city": "广州", "note": "a"})
         propose(key, f"u{n}", "city", "广州", "北京", now)

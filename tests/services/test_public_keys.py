@@ -14,13 +14,13 @@ from flask import Flask
 
 from smsapp.domain import trust
 from smsapp.domain.trust import KeyKind, Rule
+from smsapp.services import app_keys, proposals
 from smsapp.services import contacts as service
-from smsapp.services import keys, proposals
+from smsapp.services.audit_log import Actor
 from smsapp.services.proposals import Chosen
-from smsapp.services.trail import Actor
+from smsapp.store.app_keys import AppKey
 from smsapp.store.contacts import Alias, Contact, Property
 from smsapp.store.db import current_session
-from smsapp.store.intake import AppKey
 from smsapp.store.proposals import Proposal
 from tests import builders
 from tests.uploads import report
@@ -31,12 +31,12 @@ SERVER_SOURCE = "s:99:1764460800"
 
 @pytest.fixture
 def browser(app: Flask, now: dt.datetime) -> AppKey:
-    return keys.create("商城网站", KeyKind.BROWSER, BY, now)
+    return app_keys.create("商城网站", KeyKind.BROWSER, BY, now)
 
 
 @pytest.fixture
 def server(app: Flask, now: dt.datetime) -> AppKey:
-    return keys.create("会员系统", KeyKind.SERVER, BY, now)
+    return app_keys.create("会员系统", KeyKind.SERVER, BY, now)
 
 
 def record(key: AppKey, xwho: str, what: str = "$profile_set", login: bool = True, **context: Any) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def source_of(key: AppKey, now: dt.datetime) -> str:
 
 @pytest.mark.parametrize("kind", [KeyKind.APP, KeyKind.BROWSER])
 def test_a_name_that_is_set_is_not_overwritten_with_phishing(app: Flask, now: dt.datetime, kind: KeyKind) -> None:
-    key = keys.create("public", kind, BY, now)
+    key = app_keys.create("public", kind, BY, now)
     member()
     phishing = "，账户异常请立即登录 http://bad.example/x 验证"
     report([record(key, "QH000005", **{"$name": phishing})], "", now)
@@ -165,7 +165,7 @@ def test_the_catalogue_is_not_filled_by_strangers(browser: AppKey, server: AppKe
     assert held("u1") is not None
     assert (held("u1") or {})["level"] == 3
     # names that a person takes over make room
-    keys.take_over(browser.id, BY, now)
+    app_keys.take_over(browser.id, BY, now)
     report([record(browser, "u9", one_more=1)], "", now)
     assert held("u9") == {"one_more": 1}
 
@@ -174,7 +174,7 @@ def test_many_public_keys_leave_room_for_the_organisation(
     browser: AppKey, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trust, "MOST_PUBLIC_NAMES", 3)
-    other = keys.create("other", KeyKind.APP, BY, now)
+    other = app_keys.create("other", KeyKind.APP, BY, now)
     report([record(browser, "u1", a1=1, a2=1), record(other, "u2", b1=1, b2=1)], "", now)
     assert current_session().query(Property).count() == 3
 
@@ -272,14 +272,14 @@ def test_a_number_is_trusted_once_a_server_says_the_same(browser: AppKey, server
 
 def test_rules_accept_and_drop_without_a_person(browser: AppKey, now: dt.datetime) -> None:
     member("u1", city="广州", note="a", level=1)
-    keys.change(browser.id, "商城网站", None, {"city": Rule.ACCEPT, "note": Rule.DROP}, BY, now)
+    app_keys.change(browser.id, "商城网站", None, {"city": Rule.ACCEPT, "note": Rule.DROP}, BY, now)
     report([record(browser, "u1", city="北京", note="b", **{"$name": "x"})], "", now)
     assert held("u1") == {"$name": "陈涛", "$phone": "13800138000", "city": "北京", "note": "a", "level": 1}
     assert waiting() == [("$name", "x")]
 
 
 def test_a_key_writes_only_the_properties_of_its_list(app: Flask, now: dt.datetime) -> None:
-    key = keys.create("newsletter", KeyKind.SERVER, BY, now, ["city"])
+    key = app_keys.create("newsletter", KeyKind.SERVER, BY, now, ["city"])
     report([record(key, "u1", city="广州", level=3)], "", now)
     assert held("u1") == {"city": "广州"}
     assert reasons() == ["not_writable"]

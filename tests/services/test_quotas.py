@@ -12,11 +12,11 @@ from flask import Flask
 
 from smsapp.domain.quota import Measure
 from smsapp.domain.trust import KeyKind
-from smsapp.services import contacts, keys, quotas, uploads
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, contacts, quotas, uploads
+from smsapp.services.audit_log import Actor
 from smsapp.services.uploads import Answer
 from smsapp.store import queue
-from smsapp.store.intake import AppKey
+from smsapp.store.app_keys import AppKey
 
 pytestmark = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
 LIMITS = {Measure.REQUESTS: 5, Measure.RECORDS: 10, Measure.NEW_CONTACTS: 3, Measure.BYTES: 5_000}
@@ -25,7 +25,7 @@ LIMITS = {Measure.REQUESTS: 5, Measure.RECORDS: 10, Measure.NEW_CONTACTS: 3, Mea
 @pytest.fixture
 def key(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> AppKey:
     monkeypatch.setattr(quotas, "public_limits", lambda: LIMITS)
-    return keys.create("Site", KeyKind.BROWSER, Actor("test"), now)
+    return app_keys.create("Site", KeyKind.BROWSER, Actor("test"), now)
 
 
 def upload(app: Flask, key: AppKey, now: dt.datetime, *xwhos: str, what: str = "$profile_set", a: Any = 1) -> Answer:
@@ -97,7 +97,7 @@ def test_without_redis_each_process_keeps_to_its_share(
 
 
 def test_a_server_key_may_bring_ten_times_as_much(app: Flask, key: AppKey, now: dt.datetime) -> None:
-    server = keys.create("Server", KeyKind.SERVER, Actor("test"), now)
+    server = app_keys.create("Server", KeyKind.SERVER, Actor("test"), now)
     codes = [upload(app, server, now, "u", what="$order").code for _ in range(51)]
     assert codes == [200] * 50 + [429]
 

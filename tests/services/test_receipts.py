@@ -13,11 +13,11 @@ from smsapp.channels.base import OutcomeUnknown, Receipt, ReceiptStatus, SubmitR
 from smsapp.domain import message
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.outcome import Outcome
-from smsapp.services import intake, receipts, sending, strays
+from smsapp.services import callback_inbox, receipts, sending, unmatched
 from smsapp.store import ledger, provider_refs, runs
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import Batch, BatchState, Exclusion, Message
-from smsapp.store.strays import UnmatchedReceipt
+from smsapp.store.unmatched import UnmatchedReceipt
 from tests import builders
 from tests.engine import (
     apply,
@@ -84,8 +84,8 @@ def test_a_late_receipt_settles_a_doubt(app: Flask, provider: FakeChannel, clock
 def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeClock) -> None:
     channel = builders.channel()
     with writing() as session:
-        for stray in ("999999-1", "nonsense", ""):
-            receipts.apply_receipts(session, {channel.id: [Receipt(ReceiptStatus.DELIVERED, stray)]}, clock.now)
+        for unmatched in ("999999-1", "nonsense", ""):
+            receipts.apply_receipts(session, {channel.id: [Receipt(ReceiptStatus.DELIVERED, unmatched)]}, clock.now)
     kept = current_session().scalars(sa.select(UnmatchedReceipt.ref)).all()
     assert sorted(kept) == ["", "999999-1", "nonsense"]
 
@@ -98,7 +98,7 @@ def test_a_receipt_for_nothing_of_ours_that_comes_again_is_kept_once(app: Flask,
             once = Receipt(ReceiptStatus.ACCEPTED, provider_ref="x")
             receipts.apply_receipts(session, {channel.id: [*twice, once]}, clock.now)
         clock.forward(hours=1)
-    kept = current_session().execute(sa.select(UnmatchedReceipt.news, UnmatchedReceipt.at)).all()
+    kept = current_session().execute(sa.select(UnmatchedReceipt.status, UnmatchedReceipt.at)).all()
     assert sorted(news for news, _at in kept) == ["accepted", "delivered"]
     assert {at for _news, at in kept} == {clock.now - dt.timedelta(hours=1)}
 
@@ -110,7 +110,7 @@ def test_callbacks_are_stored_first_and_applied_once(app: Flask, provider: FakeC
     provider.callbacks[b"good"] = [Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0])]
     channel_id = campaign.channel_id or 0
     for body in (b"good", b"rubbish", b"good"):
-        intake.store(channel_id, [receipts.Callback("POST", "", {}, body)], clock.now)
+        callback_inbox.store(channel_id, [receipts.Callback("POST", "", {}, body)], clock.now)
     assert receipts.unread_count() == 3
     assert receipts.apply_callbacks(clock.now) == 3
     assert (funnel(run_id).delivered, receipts.unread_count()) == (1, 0)
@@ -172,7 +172,7 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
     _campaign, run_id = confirmed(clock.now)
     early = Receipt(ReceiptStatus.UNDELIVERED, provider_ref=f"p{run_id}-1", outcome=Outcome.EXPIRED, code="X")
     apply(clock, early)
-    # when the answer is written, and the strays are looked through again
+    # when the answer is written, and the unmatched are looked through again
     work(app, clock)
     assert funnel(run_id).awaiting == 1
     receipts.retry_unmatched(clock.now)
@@ -188,7 +188,8 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
 def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
     app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given more strays without a message than are looked at in one go, and behind them one that has found its message
+    # given more unmatched without a message than are looked at in one go, and behind them one that has found its
+    # message
     monkeypatch.setattr(receipts, "BULK", 2)
     builders.contacts(1)
     provider.receipts_by_provider_ref = True
@@ -226,7 +227,7 @@ def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
     provider.callbacks[b"good"] = [Receipt(ReceiptStatus.DELIVERED, second)]
     provider.callbacks[b"fault"] = [None]  # type: ignore[list-item]
     for body in (b"poison", b"fault", b"good"):
-        intake.store(campaign.channel_id or 0, [receipts.Callback("POST", "", {}, body)], clock.now)
+        callback_inbox.store(campaign.channel_id or 0, [receipts.Callback("POST", "", {}, body)], clock.now)
     receipts.apply_callbacks(clock.now)
     assert (funnel(run_id).delivered, receipts.unread_count()) == (2, 0)
     assert current_session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
@@ -236,9 +237,9 @@ def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     channel = builders.channel()
-    intake.store(channel.id, [receipts.Callback("POST", "", {}, b"read")], clock.now)
+    callback_inbox.store(channel.id, [receipts.Callback("POST", "", {}, b"read")], clock.now)
     receipts.apply_callbacks(clock.now)
-    intake.store(channel.id, [receipts.Callback("POST", "", {}, b"unread")], clock.now)
+    callback_inbox.store(channel.id, [receipts.Callback("POST", "", {}, b"unread")], clock.now)
     clock.forward(days=181)
     assert receipts.forget_old(clock.now) == 1
     assert receipts.unread_count() == 1
@@ -263,7 +264,7 @@ def test_a_number_that_does_not_fit_leaves_the_receipt_unmatched(
     )
     # then nothing moved, and they are there to be seen
     assert (funnel(run_id).undelivered, funnel(run_id).awaiting) == (0, 1)
-    assert strays.lately(channel_id, clock.now) == 1
+    assert unmatched.lately(channel_id, clock.now) == 1
     # and the number as the provider writes it at home does fit
     arrive(
         channel_id, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1", phone="+0" + phone.removeprefix("+86"))
@@ -296,7 +297,7 @@ def test_an_id_is_forgotten_after_the_time_for_receipts(app: Flask, provider: Fa
     work(app, clock)
     clock.forward(hours=73)
     arrive(campaign.channel_id or 0, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1"))
-    assert (funnel(run_id).delivered, strays.lately(campaign.channel_id or 0, clock.now)) == (0, 1)
+    assert (funnel(run_id).delivered, unmatched.lately(campaign.channel_id or 0, clock.now)) == (0, 1)
 
 
 def numbered() -> Script:

@@ -18,7 +18,7 @@ from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session, writing
 from smsapp.store.ledger import MessageResult
 from smsapp.store.runs import Message
-from smsapp.store.strays import UnmatchedReceipt
+from smsapp.store.unmatched import UnmatchedReceipt
 from tests import builders, engine
 from tests.engine import claimed, confirmed, funnel, recount
 from tests.fakes import FakeChannel, FakeClock

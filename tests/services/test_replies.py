@@ -12,13 +12,13 @@ from smsapp.channels.base import Reply as Incoming
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
-from smsapp.services import channels, opt_outs, replies, unattributed
-from smsapp.services.trail import Actor
+from smsapp.services import channels, opt_outs, replies, unattributed_replies
+from smsapp.services.audit_log import Actor
 from smsapp.store.db import current_session, writing
 from smsapp.store.freezing import ensure_partition
-from smsapp.store.people import AuditEntry
 from smsapp.store.replies import Reply
 from smsapp.store.runs import Message, Run
+from smsapp.store.users import AuditEntry
 from tests import builders
 from tests.fakes import FakeClock
 
@@ -218,38 +218,38 @@ def test_a_chinese_provider_writes_chinese_numbers_whatever_the_country_of_the_p
 def test_an_opt_out_whose_sender_cannot_be_read_waits_for_a_person(app, take, channel, now):
     # given
     take("拒收R", "Bank-10690001-and-a-very-long-name")
-    (reply,) = unattributed.find_page()
+    (reply,) = unattributed_replies.find_page()
     assert (reply.phone, reply.sender, reply.opt_out, reply.waits) == (
         *("", "Bank-10690001-and-a-very-long-name", True, True),
     )
     assert opt_outs.find_page() == []
-    assert unattributed.count() == 1
+    assert unattributed_replies.count() == 1
     # when a person knows whose it is
     olga = Actor("olga")
     with pytest.raises(Refusal):
-        unattributed.assign(reply.id, "Bank", olga, now)
+        unattributed_replies.assign(reply.id, "Bank", olga, now)
     campaign = sent(channel, now - dt.timedelta(hours=2))
-    assert unattributed.assign(reply.id, "138 0013 8000", olga, now)
+    assert unattributed_replies.assign(reply.id, "138 0013 8000", olga, now)
     # then it is an opt-out like any other, and audited without the number
     (listed,) = opt_outs.find_page()
     assert (listed.phone, listed.source, listed.channel_id, listed.campaign_id) == (
         *(PHONE, "reply", channel.id, campaign.id),
     )
-    assert unattributed.find_page() == []
+    assert unattributed_replies.find_page() == []
     line = current_session().scalars(sa.select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert (line.by, line.action, line.noun, line.facts) == ("olga", "assign", "reply", {"number": "138****8000"})
     # and it cannot be decided twice
     with pytest.raises(NotFound):
-        unattributed.dismiss(reply.id, "too late", olga, now)
+        unattributed_replies.dismiss(reply.id, "too late", olga, now)
 
 
 def test_a_reply_that_needs_no_number_is_dismissed_with_a_reason(app, take, now):
     take("Your balance is 5", "BALANCE")
-    (reply,) = unattributed.find_page()
+    (reply,) = unattributed_replies.find_page()
     with pytest.raises(Refusal):
-        unattributed.dismiss(reply.id, " ", Actor("olga"), now)
-    unattributed.dismiss(reply.id, "运营商的余额提醒 13800138000", Actor("olga"), now)
-    assert unattributed.count() == 0
+        unattributed_replies.dismiss(reply.id, " ", Actor("olga"), now)
+    unattributed_replies.dismiss(reply.id, "运营商的余额提醒 13800138000", Actor("olga"), now)
+    assert unattributed_replies.count() == 0
     assert len(replies.find_page(opt_out=None)) == 1
     line = current_session().scalars(sa.select(AuditEntry).order_by(AuditEntry.id.desc())).first()
     assert (line.action, line.facts) == ("dismiss", {"reason": "运营商的余额提醒 138****8000"})

@@ -67,7 +67,7 @@ def sent(app: Flask, provider: FakeChannel, clock: FakeClock) -> tuple[Campaign,
 
 
 def said(receipt: Receipt, ref: str) -> Receipt:
-    return Receipt(receipt.news, ref, outcome=receipt.outcome, code=receipt.code)
+    return Receipt(receipt.status, ref, outcome=receipt.outcome, code=receipt.code)
 
 
 def test_only_what_failed_and_may_succeed_is_sent_again_and_nobody_counts_twice(

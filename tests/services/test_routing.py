@@ -18,7 +18,7 @@ from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.outcome import FAILOVER_OUTCOMES, Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import fit, neutral, variables
-from smsapp.services import channels, frozen, routing, sending, verify
+from smsapp.services import channels, failover, sending, snapshot, verify
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
@@ -220,8 +220,8 @@ def test_a_channel_that_refuses_most_loses_the_rest(
     app: Flask, both: TwoChannels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given so many refusals that only the last message is left, in a batch of its own
-    monkeypatch.setattr(frozen, "SMALL_BATCH", 1)
-    monkeypatch.setattr(frozen, "LARGE_BATCH", 1)
+    monkeypatch.setattr(snapshot, "SMALL_BATCH", 1)
+    monkeypatch.setattr(snapshot, "LARGE_BATCH", 1)
     sending.open_run(both.run_id, both.clock.now)
     refusals = [MessageResult(seq, message.Status.REFUSED, 1, Outcome.QUOTA) for seq in range(1, 6)]
     for answer in refusals:
@@ -232,7 +232,7 @@ def test_a_channel_that_refuses_most_loses_the_rest(
     both.swept()
     kept = both.moved()
     fewer = replace(settings(), ROUTE_AFTER_REFUSALS=5)
-    monkeypatch.setattr(routing, "settings", lambda: fewer)
+    monkeypatch.setattr(failover, "settings", lambda: fewer)
     both.swept()
     # then
     assert (kept, [(run.routed, run.planned) for run in both.moved()]) == ([], [("refused", 6)])
@@ -249,7 +249,7 @@ def test_what_the_second_channel_cannot_send_comes_not_back_by_itself(app: Flask
     assert (there.state, there.hold_reason) == (RunState.HELD, "unreachable")
     # and a person may take it back
     both.first.script = None
-    back = routing.move(there.id, OPERATOR, both.clock.now)
+    back = failover.move(there.id, OPERATOR, both.clock.now)
     work(app, both.clock)
     both.swept()
     assert (the_run(back).routed, the_run(back).routed_by) == ("person", "ops")
@@ -260,10 +260,10 @@ def test_what_the_second_channel_cannot_send_comes_not_back_by_itself(app: Flask
 def test_a_persons_word_keeps_the_automation_away_until_it_is_taken_back(app: Flask, both: TwoChannels) -> None:
     both.first.script = after(0, DOWN)
     work(app, both.clock)
-    routing.pin(both.run_id, OPERATOR, both.clock.now)
+    failover.pin(both.run_id, OPERATOR, both.clock.now)
     both.patience(app)
     kept = both.moved()
-    routing.unpin(both.run_id, OPERATOR, both.clock.now)
+    failover.unpin(both.run_id, OPERATOR, both.clock.now)
     both.swept()
     assert (kept, len(both.moved())) == ([], 1)
 
@@ -271,16 +271,16 @@ def test_a_persons_word_keeps_the_automation_away_until_it_is_taken_back(app: Fl
 def test_a_person_moves_a_paused_run_at_once(app: Flask, both: TwoChannels) -> None:
     sending.open_run(both.run_id, both.clock.now)
     with pytest.raises(Conflict):
-        routing.move(both.run_id, OPERATOR, both.clock.now)
+        failover.move(both.run_id, OPERATOR, both.clock.now)
     sending.pause(both.run_id, OPERATOR, both.clock.now)
     both.patience(app)
     assert both.moved() == []
-    made = routing.move(both.run_id, OPERATOR, both.clock.now)
+    made = failover.move(both.run_id, OPERATOR, both.clock.now)
     work(app, both.clock)
     both.swept()
     assert (the_run(made).routed_by, both.second.sent.total(), status(both.campaign)) == ("ops", 6, Status.SENT)
     with pytest.raises(Conflict):
-        routing.move(both.run_id, OPERATOR, both.clock.now)
+        failover.move(both.run_id, OPERATOR, both.clock.now)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_a_counterpart_that_is_not_what_was_confirmed_takes_nothing_and_the_run_
     run = the_run(both.run_id)
     assert (both.moved(), run.pinned, run.state) == ([], why, RunState.HELD)
     with pytest.raises(Refusal):
-        routing.move(both.run_id, OPERATOR, both.clock.now)
+        failover.move(both.run_id, OPERATOR, both.clock.now)
     # once it is mended the automation goes on
     with writing() as session:
         good = {"audit": "approved", "text": "{1}您好", "purpose": "notification"}
@@ -338,9 +338,9 @@ def test_a_batch_in_a_dead_workers_hands_stays_behind_in_doubt(app: Flask, both:
 def test_of_two_sweeps_at_once_one_moves_it(app: Flask, both: TwoChannels) -> None:
     both.first.script = after(0, DOWN)
     both.patience(app)
-    assert routing.look(both.moved()[0].id, both.clock.now) is None
+    assert failover.look(both.moved()[0].id, both.clock.now) is None
     with pytest.raises(Conflict):
-        routing.look(both.run_id, both.clock.now)
+        failover.look(both.run_id, both.clock.now)
 
 
 def test_the_switch_is_all_or_nothing(app: Flask, both: TwoChannels, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +353,7 @@ def test_the_switch_is_all_or_nothing(app: Flask, both: TwoChannels, monkeypatch
     both.clock.forward(seconds=301)
     work(app, both.clock)
     with monkeypatch.context() as patch:
-        patch.setattr("smsapp.store.routing.take_over", killed)
+        patch.setattr("smsapp.store.failover.take_over", killed)
         with pytest.raises(KeyboardInterrupt):
             sending.sweep(both.clock.now)
     assert (both.moved(), recount(both.run_id)) == ([], {"accepted": 2, "queued": 4})
@@ -408,7 +408,7 @@ def test_a_run_stays_if_the_second_channel_may_write_to_none_of_its_numbers(app:
     run = the_run(both.run_id)
     assert (both.moved(), run.pinned, run.state) == ([], "numbers_not_allowed", RunState.HELD)
     with pytest.raises(Refusal, match="route_numbers_not_allowed"):
-        routing.move(both.run_id, OPERATOR, both.clock.now)
+        failover.move(both.run_id, OPERATOR, both.clock.now)
     assert both.whole().queued == 6
 
 
@@ -423,7 +423,7 @@ def test_a_second_channel_that_asks_for_trusted_numbers_takes_over_none_of_other
     run = the_run(both.run_id)
     assert (both.moved(), run.pinned, run.state) == ([], "trusted_numbers", RunState.HELD)
     with pytest.raises(Refusal):
-        routing.move(both.run_id, OPERATOR, both.clock.now)
+        failover.move(both.run_id, OPERATOR, both.clock.now)
     with writing() as session:
         session.execute(sa.update(ChannelRow).where(ChannelRow.id == second).values(trusted_numbers=False))
     both.swept()

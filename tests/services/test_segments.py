@@ -14,10 +14,10 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.segment import EVERYONE, Condition, Group, Kind, Match, Operator
 from smsapp.services import segments
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.db import current_session
-from smsapp.store.people import AuditEntry
 from smsapp.store.segments import SegmentMember
+from smsapp.store.users import AuditEntry
 from tests import builders
 
 IN_BEIJING = Group(Match.ALL, (Condition("city", Type.STRING, Operator.EQUALS, ("北京",)),))

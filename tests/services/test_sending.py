@@ -15,7 +15,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import CancelReason, HoldReason, RunState, RunVerdict
-from smsapp.services import approvals, frozen, sending
+from smsapp.services import approvals, sending, snapshot
 from smsapp.store import ledger, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session, writing
@@ -304,7 +304,7 @@ def test_runs_take_turns_so_a_small_one_does_not_wait_behind_a_huge_one(
     provider.script = lambda submission: order.append(int(submission.messages[0].ref.split("-")[0]))
     work(app, clock)
     # the second run's first message leaves after at most two batches of the first
-    assert order.index(small_run) <= 2 * frozen.SMALL_BATCH
+    assert order.index(small_run) <= 2 * snapshot.SMALL_BATCH
     assert funnel(huge_run).accepted == funnel(small_run).accepted == 1000
 
 

@@ -9,9 +9,9 @@ import pytest
 from smsapp.domain.errors import Conflict, NotFound, Refusal
 from smsapp.domain.sms_template import Audit, Purpose, entry
 from smsapp.services import sms_templates
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.db import current_session
-from smsapp.store.people import AuditEntry
+from smsapp.store.users import AuditEntry
 from tests import builders
 
 ACTOR = Actor("olga")

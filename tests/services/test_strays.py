@@ -8,10 +8,10 @@ import pytest
 from flask import Flask
 
 from smsapp.channels.base import Receipt, ReceiptStatus
-from smsapp.services import intake, receipts, strays
+from smsapp.services import callback_inbox, receipts, unmatched
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ProviderRef
-from smsapp.store.strays import UnmatchedReceipt
+from smsapp.store.unmatched import UnmatchedReceipt
 from tests import builders
 from tests.engine import arrive, confirmed, funnel, work
 from tests.fakes import FakeChannel, FakeClock
@@ -28,7 +28,7 @@ def kept() -> list[tuple[str, dt.datetime]]:
 def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_others(
     app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given strays whose provider's ids lead to messages that are gone, more than are looked at in one go
+    # given unmatched whose provider's ids lead to messages that are gone, more than are looked at in one go
     monkeypatch.setattr(receipts, "BULK", 2)
     builders.contacts(1)
     provider.receipts_by_provider_ref = True
@@ -61,11 +61,11 @@ def test_how_long_it_is_tried_again_depends_on_the_providers_id_and_the_time(app
         Receipt(ReceiptStatus.DELIVERED, "other-7"),
         Receipt(ReceiptStatus.DELIVERED, provider_ref="x"),
     )
-    newest, oldest = strays.listing().lines
+    newest, oldest = unmatched.listing().lines
 
-    assert strays.tried_until(newest, clock.now) == clock.now + receipts.YOUNG
-    assert strays.tried_until(oldest, clock.now) is None
-    assert strays.tried_until(newest, clock.now + receipts.YOUNG) is None
+    assert unmatched.tried_until(newest, clock.now) == clock.now + receipts.YOUNG
+    assert unmatched.tried_until(oldest, clock.now) is None
+    assert unmatched.tried_until(newest, clock.now + receipts.YOUNG) is None
 
 
 def test_an_id_the_provider_uses_a_second_time_is_young_again(app: Flask, clock: FakeClock) -> None:
@@ -75,7 +75,7 @@ def test_an_id_the_provider_uses_a_second_time_is_young_again(app: Flask, clock:
     arrive(channel_id, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1A"))
 
     assert kept() == [("1A", clock.now)]
-    assert strays.tried_until(strays.listing().lines[0], clock.now) == clock.now + receipts.YOUNG
+    assert unmatched.tried_until(unmatched.listing().lines[0], clock.now) == clock.now + receipts.YOUNG
 
 
 def test_a_day_is_counted_up_to_a_bound(app: Flask, clock: FakeClock) -> None:
@@ -85,22 +85,25 @@ def test_a_day_is_counted_up_to_a_bound(app: Flask, clock: FakeClock) -> None:
     arrive(channel_id, clock, *[Receipt(ReceiptStatus.DELIVERED, f"new-{n}") for n in range(3)])
     arrive(other, clock, *[Receipt(ReceiptStatus.DELIVERED, f"new-{n}") for n in range(200)])
 
-    assert (strays.lately(channel_id, clock.now), strays.lately(other, clock.now)) == (3, strays.MOST_COUNTED + 1)
+    assert (unmatched.lately(channel_id, clock.now), unmatched.lately(other, clock.now)) == (
+        3,
+        unmatched.MOST_COUNTED + 1,
+    )
 
 
 def test_each_channel_keeps_its_latest_ones_and_none_too_long(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a channel that is flooded, and one with an old and a new stray
-    monkeypatch.setattr(strays, "MOST_KEPT", 4)
-    monkeypatch.setattr(strays, "AT_ONCE", 3)
+    # given a channel that is flooded, and one with an old and a new unmatched receipt
+    monkeypatch.setattr(unmatched, "MOST_KEPT", 4)
+    monkeypatch.setattr(unmatched, "AT_ONCE", 3)
     flooded, quiet = builders.channel().id, builders.channel().id
     arrive(quiet, clock, Receipt(ReceiptStatus.DELIVERED, "old"))
     clock.forward(days=181)
     arrive(quiet, clock, Receipt(ReceiptStatus.DELIVERED, "new"))
     arrive(flooded, clock, *[Receipt(ReceiptStatus.DELIVERED, f"f{n}") for n in range(11)])
     # when
-    strays.forget(clock.now)
+    unmatched.forget(clock.now)
     # then
     assert [name for name, _at in kept()] == ["new", "f7", "f8", "f9", "f10"]
 
@@ -111,7 +114,7 @@ def test_a_receipt_of_a_test_message_is_not_among_them(app: Flask, provider: Fak
         Receipt(ReceiptStatus.DELIVERED, "test-1"),
         Receipt(ReceiptStatus.DELIVERED, "else-1"),
     ]
-    intake.store(channel_id, [receipts.Callback("POST", "", {}, b"said")], clock.now)
+    callback_inbox.store(channel_id, [receipts.Callback("POST", "", {}, b"said")], clock.now)
     receipts.apply_callbacks(clock.now)
 
     assert [name for name, _at in kept()] == ["else-1"]

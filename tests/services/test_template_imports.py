@@ -15,10 +15,10 @@ import yaml
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.services import sms_templates, template_files, template_imports
+from smsapp.services.audit_log import Actor
 from smsapp.services.tables import limited
-from smsapp.services.trail import Actor
 from smsapp.store.db import current_session
-from smsapp.store.people import AuditEntry
+from smsapp.store.users import AuditEntry
 from tests import builders
 
 ACTOR = Actor("flask templates")

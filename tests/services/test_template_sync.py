@@ -10,11 +10,11 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose, SyncFate, entry
 from smsapp.services import sms_templates, template_sync
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.people import AuditEntry
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.users import AuditEntry
 from tests import builders
 
 ACTOR = Actor("olga")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from smsapp.services import turns
-from smsapp.services.turns import RateLimitedSlotQueue, SlotQueue
+from smsapp.services import slots
+from smsapp.services.slots import RateLimitedSlotQueue, SlotQueue
 
 
 def always() -> bool:
@@ -192,7 +192,7 @@ def test_a_redis_that_is_silent_is_not_asked_at_every_turn_and_the_lane_keeps_to
         def latest(self, now: float) -> int:
             return 4
 
-    monkeypatch.setattr(turns, "LocalRateLimiter", Alone)
+    monkeypatch.setattr(slots, "LocalRateLimiter", Alone)
 
     async def story(given: RateLimitedSlotQueue, tasks: set[asyncio.Task[None]]) -> None:
         await asyncio.gather(*(asked(given, 1, []) for _ in range(3)))

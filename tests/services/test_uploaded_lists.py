@@ -12,7 +12,7 @@ from flask import Flask
 from smsapp.domain.errors import Refusal
 from smsapp.domain.segment import EVERYONE, Kind
 from smsapp.services import segments, uploaded_lists
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.segments import Segment
 from tests import builders
 

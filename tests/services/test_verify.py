@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.services import verify
+from smsapp.store.app_keys import BadRecord
 from smsapp.store.channel_health import HOUR, ChannelHour
 from smsapp.store.codes import UnknownCode
 from smsapp.store.db import current_session
 from smsapp.store.imports import Import
-from smsapp.store.intake import BadRecord
 from smsapp.store.runs import Batch, BatchState, Message, ReceiptBucket, Run, Tally
 from smsapp.store.segments import SegmentMember
 from tests import builders, ledgers

@@ -12,7 +12,7 @@ from rq.job import Job, JobStatus
 
 from smsapp.store import queue
 
-SWEEP = {"chore-sweep-1": ("chores", "sweep", 60)}
+SWEEP = {"periodic-sweep-1": ("periodic", "sweep", 60)}
 
 
 def waiting(name: str) -> list[str]:
@@ -27,16 +27,16 @@ def test_a_ring_waits_for_a_worker_with_its_arguments(app: Flask) -> None:
 
 def test_nobody_rings_twice_or_for_what_somebody_attends_to(app: Flask) -> None:
     for _ in range(2):
-        queue.enqueue_unless_waiting(queue.NEWS, "keep_reading")
-    assert waiting(queue.NEWS) == ["keep_reading"]
-    queue.queue(queue.NEWS).empty()
+        queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading")
+    assert waiting(queue.RECEIPTS) == ["keep_reading"]
+    queue.queue(queue.RECEIPTS).empty()
     assert queue.claim_polling("keep_reading")
     assert not queue.claim_polling("keep_reading")
-    queue.enqueue_unless_waiting(queue.NEWS, "keep_reading")
-    assert waiting(queue.NEWS) == []
+    queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading")
+    assert waiting(queue.RECEIPTS) == []
     queue.release_polling("keep_reading")
-    queue.enqueue_unless_waiting(queue.NEWS, "keep_reading")
-    assert waiting(queue.NEWS) == ["keep_reading"]
+    queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading")
+    assert waiting(queue.RECEIPTS) == ["keep_reading"]
 
 
 def test_a_later_ring_is_due_when_it_is_due(app: Flask) -> None:
@@ -78,11 +78,11 @@ def test_two_schedulers_take_turns(app: Flask) -> None:
 def test_chores_are_added_kept_changed_and_forgotten(app: Flask) -> None:
     assert queue.sync_periodic_tasks(SWEEP) == (1, 0)
     assert queue.sync_periodic_tasks(SWEEP) == (0, 0)
-    changed = {"chore-sweep-2": ("chores", "sweep", 30), "chore-news-1": ("news", "keep_reading", 5)}
+    changed = {"periodic-sweep-2": ("periodic", "sweep", 30), "periodic-news-1": ("news", "keep_reading", 5)}
     assert queue.sync_periodic_tasks(changed) == (2, 1)
     assert {job.id: job.meta["interval"] for job in queue.periodic_scheduler().get_jobs()} == {
-        "chore-sweep-2": 30,
-        "chore-news-1": 5,
+        "periodic-sweep-2": 30,
+        "periodic-news-1": 5,
     }
 
 
@@ -100,10 +100,10 @@ def test_rings_of_a_chore_do_not_pile_up_while_nobody_listens(app: Flask) -> Non
     queue.sync_periodic_tasks(SWEEP)
     keeper = queue.periodic_scheduler()
     for _ in range(3):
-        due_again(keeper, "chore-sweep-1")
+        due_again(keeper, "periodic-sweep-1")
         keeper.tick()
     assert waiting(queue.PERIODIC) == ["sweep"]
-    assert "chore-sweep-1" in keeper
+    assert "periodic-sweep-1" in keeper
 
 
 @pytest.mark.parametrize("state", [JobStatus.QUEUED, JobStatus.STARTED])
@@ -111,12 +111,12 @@ def test_a_chore_whose_ring_died_unheard_is_rung_again(app: Flask, state: JobSta
     queue.sync_periodic_tasks(SWEEP)
     keeper = queue.periodic_scheduler()
     keeper.tick()
-    job = queue.TaskJob.fetch("chore-sweep-1", connection=keeper.connection)
+    job = queue.TaskJob.fetch("periodic-sweep-1", connection=keeper.connection)
     queue.queue(queue.PERIODIC).empty()
     job.enqueued_at = dt.datetime.now(dt.UTC) - queue.STILL_WAITING
     job.save()
     job.set_status(state)
-    due_again(keeper, "chore-sweep-1")
+    due_again(keeper, "periodic-sweep-1")
     keeper.tick()
     assert waiting(queue.PERIODIC) == ["sweep"]
 
@@ -136,9 +136,9 @@ def test_without_redis_a_ring_is_lost_and_nothing_breaks(app: Flask, caplog: pyt
     queue.cancel_scheduled("due-1")
     assert queue.queue_health() == queue.QueueHealth(answers=False)
     assert [record.message.split()[0] for record in caplog.records] == [
-        "ring.lost",
+        "enqueue.lost",
         "enqueue_at.lost",
-        "take_back.lost",
+        "cancel_scheduled.lost",
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.store import strays
+from smsapp.store import unmatched
 from smsapp.store.db import current_session, dialect
 from tests import builders
 
@@ -20,7 +20,7 @@ BASE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 def keep(channel_id: int, *named: tuple[str, str]) -> None:
     rows = [{"ref": ref, "provider_ref": theirs, "phone": "", "news": "delivered"} for ref, theirs in named]
-    strays.keep(
+    unmatched.keep(
         current_session(), [{"channel_id": channel_id, "outcome": None, "code": "", **row} for row in rows], BASE
     )
     current_session().commit()
@@ -28,7 +28,7 @@ def keep(channel_id: int, *named: tuple[str, str]) -> None:
 
 def found(**asked: Any) -> list[tuple[str, str]]:
     given = {"channel_id": None, "ref": "", "before": None, "limit": 10} | asked
-    return [(one.ref, one.provider_ref) for one in strays.page(current_session(), **given)]
+    return [(one.ref, one.provider_ref) for one in unmatched.page(current_session(), **given)]
 
 
 def test_newest_come_first_and_an_id_of_either_side_is_found_exactly() -> None:
@@ -40,19 +40,19 @@ def test_newest_come_first_and_an_id_of_either_side_is_found_exactly() -> None:
     assert found(ref="7-1") == [("7-1", "b"), ("7-1", "7-1"), ("", "7-1"), ("7-1", "")]
     assert found(ref="7-1", channel_id=one, limit=2) == [("7-1", "7-1"), ("", "7-1")]
     assert found(ref="7-") == found(ref="%") == []
-    third = strays.page(current_session(), channel_id=one, ref="", before=None, limit=2)[-1]
+    third = unmatched.page(current_session(), channel_id=one, ref="", before=None, limit=2)[-1]
     assert found(channel_id=one, before=third.id) == [("", "7-1"), ("7-1", "")]
 
 
 ASKED: dict[str, Callable[[Session], Any]] = {
-    "all": lambda session: strays.page(session, channel_id=None, ref="", before=9, limit=51),
-    "channel": lambda session: strays.page(session, channel_id=1, ref="", before=9, limit=51),
-    "id": lambda session: strays.page(session, channel_id=None, ref="7-1", before=9, limit=51),
-    "id and channel": lambda session: strays.page(session, channel_id=1, ref="7-1", before=None, limit=51),
-    "lately": lambda session: strays.seen(session, 1, 101),
-    "placed": lambda session: strays.placed(session, BASE, 0, 500),
-    "old": lambda session: strays.forget_old(session, BASE, 5000),
-    "beyond": lambda session: strays.forget_beyond(session, 1, 20_000, 5000),
+    "all": lambda session: unmatched.page(session, channel_id=None, ref="", before=9, limit=51),
+    "channel": lambda session: unmatched.page(session, channel_id=1, ref="", before=9, limit=51),
+    "id": lambda session: unmatched.page(session, channel_id=None, ref="7-1", before=9, limit=51),
+    "id and channel": lambda session: unmatched.page(session, channel_id=1, ref="7-1", before=None, limit=51),
+    "lately": lambda session: unmatched.seen(session, 1, 101),
+    "placed": lambda session: unmatched.placed(session, BASE, 0, 500),
+    "old": lambda session: unmatched.forget_old(session, BASE, 5000),
+    "beyond": lambda session: unmatched.forget_beyond(session, 1, 20_000, 5000),
 }
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.services import sending
-from smsapp.services.frozen import SMALL_BATCH
+from smsapp.services.snapshot import SMALL_BATCH
 from smsapp.store import freezing, ledger
 from smsapp.store.db import db, dialect, writing
 from smsapp.store.ledger import MessageResult
@@ -64,7 +64,7 @@ def test_a_batch_of_a_run_that_was_frozen_a_moment_ago_is_written_back_without_r
 def test_messages_are_locked_by_number_whatever_became_of_them(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
-    # given a batch of two that are in doubt, which are stored first, and one before them that was accepted
+    # given a batch of two that are unconfirmed, which are stored first, and one before them that was accepted
     _campaign, run_id, batch = in_hands(3, clock, "one")
     ends = (Status.ACCEPTED, Status.UNCONFIRMED, Status.UNCONFIRMED)
     answers = [MessageResult(seq, end, 1) for (seq, _phone, _params), end in zip(batch.rows, ends, strict=True)]
@@ -73,19 +73,19 @@ def test_messages_are_locked_by_number_whatever_became_of_them(
         with app.app_context(), writing() as session:
             ledger.write_back(session, [ledger.prepare_results(batch, answers)], 0)
 
-    lane = Thread(target=store)
+    sender = Thread(target=store)
     if dialect() == "postgresql":  # SQLite has one writer at a time
         # and somebody who applies a receipt of the first message
         with db.engine.connect() as other:
             its = sa.select(Message.seq).where(Message.run_id == run_id)
             other.execute(its.where(Message.seq == 1).with_for_update())
-            lane.start()
+            sender.start()
             waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            while lane.is_alive() and not other.scalar(waits):
+            while sender.is_alive() and not other.scalar(waits):
                 pass
             # then nobody has locked the second one yet
             assert other.execute(its.where(Message.seq == 2).with_for_update(nowait=True)).all() == [(2,)]
     else:
-        lane.start()
-    lane.join()
+        sender.start()
+    sender.join()
     assert (funnel(run_id).unconfirmed, funnel(run_id).accepted) == (2, 1)

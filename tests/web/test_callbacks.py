@@ -12,12 +12,12 @@ from flask.testing import FlaskClient, FlaskCliRunner
 
 from smsapp.channels.base import AccountError, Callback, CallbackRefused, Channel, NotSent
 from smsapp.channels.http import HttpClient
-from smsapp.services import callback_addresses, callbacks, channels, clock, intake, receipts
-from smsapp.services.trail import Actor
+from smsapp.services import callback_addresses, callback_inbox, callbacks, channels, clock, receipts
+from smsapp.services.audit_log import Actor
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import AuditEntry
 from smsapp.store.settings import EXTENSION, settings
+from smsapp.store.users import AuditEntry
 from tests import builders
 from tests.fakes import FakeClock
 from tests.inboxes import unread
@@ -179,7 +179,7 @@ def test_what_could_not_be_stored_is_not_acknowledged(
     def breaks(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(intake, "store", breaks)
+    monkeypatch.setattr(callback_inbox, "store", breaks)
     assert http.post("/callbacks/tok-en", data=b"x").status_code == 503
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from smsapp.domain.campaign import Status
 from smsapp.services import campaigns, clock, sms_templates
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Property
 from smsapp.store.db import current_session

@@ -12,10 +12,10 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import RunState
-from smsapp.services import calls, channels, clock
-from smsapp.services.calls import Call
+from smsapp.services import call_log, channels, clock
+from smsapp.services.call_log import Call
 from smsapp.store import channel_health as store
-from smsapp.store import rate
+from smsapp.store import rate_limit
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import current_session, writing
 from tests import builders, ledgers
@@ -89,9 +89,9 @@ def test_the_rate_in_use_is_unknown_without_redis(
     row: ChannelRow, client: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_channel_id: int) -> float:
-        raise rate.RateLimiterDown
+        raise rate_limit.RateLimiterDown
 
-    monkeypatch.setattr(rate, "in_use", away)
+    monkeypatch.setattr(rate_limit, "in_use", away)
     ledgers.run(builders.campaign(status="sending", channel_id=row.id), state=RunState.SENDING)
     assert "1 个推送任务正在推送" in client.as_("operator").get(f"/channels/{row.id}").get_text()
 
@@ -123,7 +123,7 @@ def test_the_log_shows_what_happened_and_nothing_that_was_in_it(
             call = Call(
                 "send", 0, 0.083, CallResult.REFUSED, 100, Outcome.BALANCE, f"{chr(65 + number)} 13800138000", 200
             )
-            calls.note(session, row.id, None, call, now)
+            call_log.note(session, row.id, None, call, now)
     olga = client.as_("operator")
     page = olga.get(f"/channels/{row.id}")
     assert len(page.select('a[href$="/calls"]')) == 1
@@ -186,7 +186,9 @@ def test_the_doctor_names_channels_whose_last_call_failed(
     counted(row, now, hours=1)
     assert "Channel 演练 last took a message at 2026-03-02 01:00 UTC." in runner.invoke(args=["doctor"]).output
     with writing() as session:
-        calls.note(session, row.id, None, Call("send", 0, 1, CallResult.ACCOUNT_ERROR, 1, Outcome.BALANCE, "51"), now)
+        call_log.note(
+            session, row.id, None, Call("send", 0, 1, CallResult.ACCOUNT_ERROR, 1, Outcome.BALANCE, "51"), now
+        )
     said = runner.invoke(args=["doctor"])
     assert said.exit_code == 1
     assert "The last call through channel 演练 failed (account_error, balance, 51)" in said.output

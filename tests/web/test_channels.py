@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.services import channels, clock
-from smsapp.store.connections import Connection
 from smsapp.store.db import current_session
-from smsapp.store.people import AuditEntry
+from smsapp.store.held_connections import Connection
+from smsapp.store.users import AuditEntry
 from tests import builders
 from tests.pages import Pages
 

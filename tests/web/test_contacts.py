@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import clock, keys
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, clock
+from smsapp.services.audit_log import Actor
 from smsapp.store.db import current_session
 from tests import builders
 from tests.uploads import report
@@ -50,7 +50,7 @@ def test_a_contact_that_is_gone_is_not_found(client: Any) -> None:
 
 
 def test_refused_records_are_shown_with_their_reason(client: Any) -> None:
-    key = keys.create("Shop", KeyKind.SERVER, Actor("test"), clock.now()).key
+    key = app_keys.create("Shop", KeyKind.SERVER, Actor("test"), clock.now()).key
     context = {"a b": "13800138000"}
     report([{"appid": key, "xwho": "u", "xwhat": "$profile_set", "xcontext": context}], "", clock.now())
     page = client.as_("operator").get("/contacts/refused?reason=bad_name")
@@ -60,7 +60,7 @@ def test_refused_records_are_shown_with_their_reason(client: Any) -> None:
 
 
 def test_every_lost_property_of_a_record_is_named_and_numbers_in_it_are_masked(client: Any) -> None:
-    key = keys.create("Shop", KeyKind.SERVER, Actor("test"), clock.now()).key
+    key = app_keys.create("Shop", KeyKind.SERVER, Actor("test"), clock.now()).key
     builders.known_property("points", "number")
     builders.known_property("vip", "bool")
     context = {"nickname": "陈涛", "points": "13800138001", "vip": "13900139002"}
@@ -129,18 +129,18 @@ def test_large_bodies_are_for_uploads_of_those_who_may(client: Any) -> None:
 def test_an_administrator_makes_and_disables_a_key(client: Any) -> None:
     administrator = client.as_("administrator")
     page = administrator.post("/keys/", name="Shop", kind="browser", scope="all")
-    [row] = keys.listed()
+    [row] = app_keys.listed()
     assert row.key in str(page)
     administrator.post("/keys/", status=422, name="Shop", kind="server", scope="all")
     administrator.post(f"/keys/{row.id}/switch", active="0")
     current_session().expire_all()
-    assert not keys.key(row.id).active
+    assert not app_keys.key(row.id).active
 
 
 @pytest.mark.parametrize("sdk", ["JavaScript", "Python", "Java", "PHP", "Go", "Node", "HTTP"])
 def test_the_guide_shows_address_and_key_for_each_sdk(client: Any, sdk: str) -> None:
     kind = KeyKind.BROWSER if sdk == "JavaScript" else KeyKind.SERVER
-    made = keys.create("Shop", kind, Actor("test"), clock.now())
+    made = app_keys.create("Shop", kind, Actor("test"), clock.now())
     page = client.as_("operator").get(f"/keys/guide?sdk={sdk}")
     assert made.key in page.select_one("pre").get_text()
 

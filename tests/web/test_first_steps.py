@@ -8,7 +8,7 @@ import gzip
 import pytest
 
 from smsapp.services import channels, clock
-from smsapp.services.trail import Actor, log_action
+from smsapp.services.audit_log import Actor, log_action
 from smsapp.store.db import current_session, writing
 from smsapp.store.replies import OptOut, Reply
 from smsapp.store.runs import Exclusion, Message
@@ -53,7 +53,7 @@ def test_the_first_visitor_reads_where_the_link_is(client: Pages) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/people", "/people/", "/campaigns", "/campaigns/", "/trail/", "/segments", "/account/"]
+    "path", ["/users", "/users/", "/campaigns", "/campaigns/", "/trail/", "/segments", "/account/"]
 )
 def test_a_page_is_found_with_and_without_a_slash(client: Pages, path: str) -> None:
     client.as_("administrator").get(path)
@@ -99,7 +99,7 @@ def test_the_audit_log_has_names_links_and_words(client: Pages) -> None:
     with writing() as session:
         log_action(
             session,
-            Actor("administrator-0", ada.person_id),
+            Actor("administrator-0", ada.user_id),
             "edit",
             "channel",
             channel.id,
@@ -115,7 +115,7 @@ def test_the_audit_log_has_names_links_and_words(client: Pages) -> None:
     assert "标记为审核不通过" in rows[0]
     assert "一次性链接" in rows[0]
     assert page.select_one(f'a[href="/channels/{channel.id}"]').get_text(strip=True) == "发送通道 演示通道"
-    assert page.select_one(f'a[href="/people/{ada.person_id}"]').get_text(strip=True) == "Ada"
+    assert page.select_one(f'a[href="/users/{ada.user_id}"]').get_text(strip=True) == "Ada"
 
 
 def test_the_page_of_a_person_tells_what_was_sent_what_was_not_and_what_came_back(client: Pages) -> None:

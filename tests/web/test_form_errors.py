@@ -14,8 +14,8 @@ from bs4 import Tag
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import channels, clock, keys
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, channels, clock
+from smsapp.services.audit_log import Actor
 from smsapp.store.replies import OptOut, Reply
 from tests import builders
 from tests.pages import Page, Pages
@@ -24,12 +24,11 @@ NOW = builders.LONG_AGO
 WITHOUT_FIELDS = {
     "callbacks.take",  # for providers
     "up.up",  # for apps
-    "people.sign_in",  # nobody is signed in there: tests/web/test_people.py
-    "people.welcome",  # likewise, and its token is used up
+    "users.sign_in",  # nobody is signed in there: tests/web/test_people.py
+    "users.welcome",  # likewise, and its token is used up
     "runs.accept_audience",  # likewise: tests/web/test_runs.py
     "runs.accept",  # only for a run that is held: tests/web/test_approvals.py
     "unconfirmed.decide",  # only while there are unconfirmed messages: tests/web/test_unconfirmed.py
-    "doubts.decide",
 }
 """Pages that this walk does not open, each with the reason."""
 TYPED = {"text", "search", "number", "tel", "url", "date", "time", "email", "password", ""}
@@ -89,14 +88,14 @@ def addresses(app: Flask) -> dict[str, Any]:
     reply = builders.kept(
         Reply(channel_id=channel.id, phone="", text="TD", sender="x", waits=True, received_at=NOW, opt_out=True)
     )
-    key = keys.create("App", KeyKind.SERVER, Actor("test"), clock.now())
+    key = app_keys.create("App", KeyKind.SERVER, Actor("test"), clock.now())
     return {
         "campaign_id": builders.campaign(channel_id=channel.id, template_id=template.id, segment_id=segment.id).id,
         "waiting_id": waiting.id,
         "channel_id": channel.id,
         "template_id": template.id,
         "segment_id": segment.id,
-        "person_id": builders.person().id,
+        "user_id": builders.person().id,
         "opt_out_id": opt_out.id,
         "reply_id": reply.id,
         "key_id": key.id,

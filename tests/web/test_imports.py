@@ -11,8 +11,8 @@ from flask import Flask
 
 from smsapp.domain.columns import ImportState
 from smsapp.services import clock, import_rows, imports
+from smsapp.services.audit_log import Actor
 from smsapp.services.tables.formats import Choice
-from smsapp.services.trail import Actor
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session
 

@@ -9,13 +9,13 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services import clock, keys
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, clock
+from smsapp.services.audit_log import Actor
 from smsapp.store import contacts
 from smsapp.store import proposals as rows
+from smsapp.store.app_keys import AppKey
 from smsapp.store.contacts import Contact, Property
 from smsapp.store.db import current_session, writing
-from smsapp.store.intake import AppKey
 from smsapp.store.proposals import Proposal, Proposed
 from tests import builders
 from tests.uploads import report
@@ -24,7 +24,7 @@ BY = Actor("test")
 
 
 def made(kind: KeyKind = KeyKind.BROWSER) -> AppKey:
-    return keys.create(f"{kind} key", kind, BY, clock.now())
+    return app_keys.create(f"{kind} key", kind, BY, clock.now())
 
 
 def test_a_new_key_needs_a_kind_and_may_be_for_some_properties_only(client: Any) -> None:
@@ -32,7 +32,7 @@ def test_a_new_key_needs_a_kind_and_may_be_for_some_properties_only(client: Any)
     page = administrator.post("/keys/", status=422, name="网站", scope="all")
     assert page.select(".field-errors")
     administrator.post("/keys/", name="网站", kind="browser", scope="listed", properties="$phone\nnickname")
-    [row] = keys.listed()
+    [row] = app_keys.listed()
     assert (row.kind, row.properties) == ("browser", ["$phone", "nickname"])
 
 
@@ -41,7 +41,7 @@ def test_a_name_that_no_property_can_have_is_told_beside_the_field(client: Any) 
     administrator.get("/keys/")
     page = administrator.post("/keys/", status=422, name="网站", kind="app", scope="listed", properties="1st")
     assert "1st" in page.get_text()
-    assert keys.listed() == []
+    assert app_keys.listed() == []
 
 
 def test_rules_of_a_public_key_are_made_and_taken_back(client: Any) -> None:
@@ -52,10 +52,10 @@ def test_rules_of_a_public_key_are_made_and_taken_back(client: Any) -> None:
     fields = {"name": "网站", "scope": "all", "new_rule_name": "city", "new_rule": "accept"}
     administrator.post(f"/keys/{row.id}", **fields)
     current_session().expire_all()
-    assert keys.key(row.id).rules == {"city": "accept"}
+    assert app_keys.key(row.id).rules == {"city": "accept"}
     administrator.post(f"/keys/{row.id}", name="网站", scope="all", **{"rule.city": "ask"})
     current_session().expire_all()
-    assert keys.key(row.id).rules == {}
+    assert app_keys.key(row.id).rules == {}
 
 
 def test_names_that_a_public_key_brought_are_shown_and_taken_over(client: Any) -> None:

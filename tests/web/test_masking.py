@@ -18,8 +18,8 @@ from smsapp.domain.optout import OptOutSource
 from smsapp.domain.segment import Condition, Group, Operator
 from smsapp.services import number_searches, opt_outs, replies
 from smsapp.store.db import current_session, writing
-from smsapp.store.people import AuditEntry
 from smsapp.store.runs import Message
+from smsapp.store.users import AuditEntry
 from tests import builders, ledgers
 from tests.pages import Pages
 

@@ -1,4 +1,4 @@
-"""Signing in, roles, links, the people page and the trail, as people do it."""
+"""Signing in, roles, links, the people page and the audit log, as people do it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from flask import Flask
 from limits import parse
 
-from smsapp.domain.people import Role
-from smsapp.services import clock, people
-from smsapp.services.people import LoginSession
-from smsapp.services.trail import Actor, log_action
+from smsapp.domain.roles import Role
+from smsapp.services import clock, users
+from smsapp.services.audit_log import Actor, log_action
+from smsapp.services.users import LoginSession
 from smsapp.store.db import db, writing
-from smsapp.store.people import AuditEntry, EndedSession, Person
+from smsapp.store.users import AuditEntry, EndedSession, User
 from smsapp.web import guard
 from tests.pages import Pages
 
@@ -23,8 +23,8 @@ BY = Actor("test")
 PASSWORD = "a sentence nobody guesses"
 
 
-def made(login: str = "olga", role: Role = Role.OPERATOR, password: str = PASSWORD) -> Person:
-    return people.create(login, "Olga", role, password, BY, clock.now())
+def made(login: str = "olga", role: Role = Role.OPERATOR, password: str = PASSWORD) -> User:
+    return users.create(login, "Olga", role, password, BY, clock.now())
 
 
 def actions() -> list[str]:
@@ -103,7 +103,7 @@ def test_guessing_from_elsewhere_does_not_keep_the_owner_out(client: Pages) -> N
 
 def test_guessing_one_login_from_everywhere_has_an_end(client: Pages) -> None:
     made()
-    guard.limiter.limiter.hit(parse("300 per hour"), "smsapp", "login:olga", "people.sign_in", cost=300)
+    guard.limiter.limiter.hit(parse("300 per hour"), "smsapp", "login:olga", "users.sign_in", cost=300)
     sign_in(client, status=429)
     assert sign_in(client, login="wei", status=422)
 
@@ -120,7 +120,7 @@ def test_signing_in_works_while_redis_is_away(client: Pages, monkeypatch: pytest
 def test_a_disabled_person_is_out_at_once(client: Pages) -> None:
     person = made()
     sign_in(client, url="/sign-in?next=/account")
-    people.disable(person.id, BY, clock.now())
+    users.disable(person.id, BY, clock.now())
     assert client.get("/account").find("h1").text == "登录"
     sign_in(client, status=422)
 
@@ -128,10 +128,10 @@ def test_a_disabled_person_is_out_at_once(client: Pages) -> None:
 def test_an_old_form_of_an_ended_session_asks_to_sign_in_and_changes_nothing(client: Pages) -> None:
     person = made()
     sign_in(client, url="/sign-in?next=/account")
-    people.sign_out_everywhere(person.id, BY, clock.now())
+    users.sign_out_everywhere(person.id, BY, clock.now())
     page = client.raw.post("/account", data={"name": "New"}, follow_redirects=True)
     assert "没有" in page.text
-    assert db.session.get(Person, person.id).name == "Olga"
+    assert db.session.get(User, person.id).name == "Olga"
 
 
 def test_a_form_without_a_token_is_refused_in_words(client: Pages) -> None:
@@ -143,44 +143,44 @@ def test_a_form_without_a_token_is_refused_in_words(client: Pages) -> None:
 
 def test_one_time_links_work_once(client: Pages) -> None:
     # Given nobody has a password
-    link = people.first_link(clock.now())
+    link = users.first_link(clock.now())
     assert link is not None
     # When the first administrator opens the newest link
-    newest = people.first_link(clock.now())
+    newest = users.first_link(clock.now())
     assert newest != link
     client.get(link, status=404)
     short = client.post(newest, status=422, login="ada", name="Ada", password="short")
     assert short.select_one("#name")["value"] == "Ada"
     client.post(newest, follow=False, status=303, login="Ada", name="Ada", password=PASSWORD)
     # Then they are signed in, the link is spent, and no other is made
-    assert client.get("/people").find("h1")
+    assert client.get("/users").find("h1")
     Pages(client.app).get(newest, status=404)
-    assert people.first_link(clock.now()) is None
+    assert users.first_link(clock.now()) is None
 
 
 def test_a_link_is_good_for_a_day(client: Pages) -> None:
-    link = people.first_link(clock.now() - dt.timedelta(hours=24))
+    link = users.first_link(clock.now() - dt.timedelta(hours=24))
     client.get(link, status=404)
 
 
 def test_an_administrator_invites_a_person_who_then_signs_in(client: Pages) -> None:
     ada = client.as_("administrator")
-    page = ada.post("/people/new", login="Wei", name="小伟", role="operator", sees_numbers="y")
+    page = ada.post("/users/new", login="Wei", name="小伟", role="operator", sees_numbers="y")
     link = page.select_one("#link")["value"].removeprefix("http://localhost")
     guest = Pages(client.app)
     assert "wei" in guest.get(link).text
     guest.post(link, follow=False, status=303, login="root", name="小伟", password=PASSWORD)
     # The login of an invitation is the administrator's choice.
-    assert people.by_login("wei").sees_numbers
-    assert "小伟" in ada.get("/people").text
-    taken = ada.post("/people/new", status=422, login="wei", name="Other", role="viewer")
+    assert users.by_login("wei").sees_numbers
+    assert "小伟" in ada.get("/users").text
+    taken = ada.post("/users/new", status=422, login="wei", name="Other", role="viewer")
     assert taken.select_one("#login-error")
     assert taken.select_one("#name")["value"] == "Other"
 
 
 def test_the_last_administrator_stays(client: Pages) -> None:
     ada = client.as_("administrator")
-    url = f"/people/{ada.person_id}"
+    url = f"/users/{ada.user_id}"
     page = ada.post(url, status=422, name="Ada", role="viewer", active="y")
     assert page.select_one("#role-error")
     page = ada.post(url, status=422, name="Ada", role="administrator")
@@ -188,7 +188,7 @@ def test_the_last_administrator_stays(client: Pages) -> None:
     # With a second one, the first may go
     client.as_("administrator")
     ada.post(url, status=403, name="Ada", role="viewer", active="y")
-    assert db.session.get(Person, ada.person_id).role == "viewer"
+    assert db.session.get(User, ada.user_id).role == "viewer"
 
 
 def test_a_new_password_ends_the_other_sessions(client: Pages) -> None:
@@ -257,8 +257,8 @@ def test_a_session_ends_after_a_week_however_busy(client: Pages, monkeypatch: py
 def test_ended_sessions_are_forgotten_once_they_would_have_expired(client: Pages) -> None:
     person, now = made(), clock.now()
     for age in (8, 1):
-        people.sign_out(LoginSession(f"s{age}", now - dt.timedelta(days=age)), Actor("olga", person.id), now)
-    people.sign_out(LoginSession("s0", now), Actor("olga", person.id), now)
+        users.sign_out(LoginSession(f"s{age}", now - dt.timedelta(days=age)), Actor("olga", person.id), now)
+    users.sign_out(LoginSession("s0", now), Actor("olga", person.id), now)
     assert {row.session_id for row in db.session.query(EndedSession)} == {"s1", "s0"}
 
 
@@ -273,16 +273,16 @@ def test_a_cookie_of_another_make_signs_nobody_in(client: Pages, kept: str) -> N
 @pytest.mark.parametrize("how", ["password", "everywhere"])
 def test_older_one_time_links_end_with_the_sessions(client: Pages, how: str) -> None:
     person = made()
-    link = people.make_link(person.id, BY, clock.now())
+    link = users.make_link(person.id, BY, clock.now())
     client.get(link)
     if how == "password":
-        people.change_password(person.id, PASSWORD, "another good sentence", Actor("test"), clock.now())
+        users.change_password(person.id, PASSWORD, "another good sentence", Actor("test"), clock.now())
     else:
-        people.sign_out_everywhere(person.id, BY, clock.now())
+        users.sign_out_everywhere(person.id, BY, clock.now())
     client.get(link, status=404)
 
 
-@pytest.mark.parametrize("url", ["/people", "/people/new", "/trail"])
+@pytest.mark.parametrize("url", ["/users", "/users/new", "/trail"])
 def test_people_and_trail_are_for_administrators(client: Pages, url: str) -> None:
     client.as_("operator").get(url, status=403)
     client.as_("administrator").get(url)
@@ -296,7 +296,7 @@ def test_the_menu_speaks_the_language_of_its_reader(client: Pages) -> None:
     assert olga.get("/account").html["lang"] == "zh-Hans"
     page = olga.post("/language", locale="en", back="/account")
     assert page.html["lang"] == "en"
-    assert db.session.get(Person, olga.person_id).locale == "en"
+    assert db.session.get(User, olga.user_id).locale == "en"
     assert olga.post("/language", locale="xx", back="https://evil.example", follow=False, status=303)
 
 
@@ -311,8 +311,8 @@ def test_ones_own_name_and_language_are_changed(client: Pages) -> None:
 def test_the_trail_is_paged_and_filtered(client: Pages) -> None:
     ada = client.as_("administrator")
     for number in range(60):
-        people.invite(f"guest{number}", "Guest", Role.VIEWER, False, Actor("ada", ada.person_id), clock.now())
-    page = ada.get("/trail", person=str(ada.person_id))
+        users.invite(f"guest{number}", "Guest", Role.VIEWER, False, Actor("ada", ada.user_id), clock.now())
+    page = ada.get("/trail", person=str(ada.user_id))
     assert len(page.rows()) == 50
     older = ada.get(page.select_one("a[rel=next]")["href"])
     assert len(older.rows()) == 10
@@ -324,7 +324,7 @@ def test_the_trail_is_paged_and_filtered(client: Pages) -> None:
 
 def test_the_details_of_the_trail_are_in_words(client: Pages) -> None:
     ada = client.as_("administrator", "en")
-    by = Actor("ada", ada.person_id)
+    by = Actor("ada", ada.user_id)
     facts: list[dict[str, Any]] = [
         {"name": "Spring", "next_due_at": "2026-03-02T02:00:00+00:00", "result": "ok"},
         {"changed": ["rate", "phone_property", "api_key"], "role": "viewer", "sees_numbers": False},
@@ -333,7 +333,7 @@ def test_the_details_of_the_trail_are_in_words(client: Pages) -> None:
     with writing() as session:
         for one in facts:
             log_action(session, by, "edit", "campaign", 1, clock.now(), **one)
-    assert set(ada.get("/trail").texts(".trail-facts > span")) >= {
+    assert set(ada.get("/trail").texts(".audit-facts > span")) >= {
         "Name Spring",
         "Next send 2 Mar 2026 10:00",
         "Result answers",
@@ -361,7 +361,7 @@ def test_a_fault_is_told_without_asking_the_database(
     def broken() -> None:
         raise RuntimeError("the database is gone")
 
-    monkeypatch.setitem(app.view_functions, "people.own", broken)
+    monkeypatch.setitem(app.view_functions, "users.own", broken)
     app.config["PROPAGATE_EXCEPTIONS"] = False
     page = client.as_("operator").get("/account", status=500)
     assert "gone" not in page.text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from smsapp.services import preferences
-from smsapp.services.preferences import FrequencyCaps
+from smsapp.services import frequency_caps
+from smsapp.services.frequency_caps import FrequencyCaps
 from tests.pages import Page, Pages
 
 URL = "/settings/sending"
@@ -26,7 +26,7 @@ def test_saved_caps_are_shown_again_and_are_in_the_trail(client: Pages) -> None:
     page = ada.post(URL, enabled="y", per_day="2", per_week="")
     assert "The frequency caps are on." in page.said()
     assert typed(page) == (True, "2", "")
-    assert preferences.frequency_caps() == FrequencyCaps(True, 2, None)
+    assert frequency_caps.frequency_caps() == FrequencyCaps(True, 2, None)
     assert "Setting frequency_caps" in ada.get("/trail").rows()[0]
     page = ada.post(URL, per_day="2", per_week="")
     assert "The frequency caps are off." in page.said()
@@ -46,7 +46,7 @@ def test_bad_numbers_stay_as_typed_beside_what_is_wrong_with_them(client: Pages)
     assert page.texts("#per_week-error li") == ["Write a number from 1 to 50 per seven days, or leave it empty."]
     page = ada.post(URL, status=422, enabled="y", per_day="", per_week="")
     assert page.texts("#per_day-error li") == ["To switch the caps on, write at least one of the two numbers."]
-    assert preferences.frequency_caps() == preferences.SUGGESTED
+    assert frequency_caps.frequency_caps() == frequency_caps.SUGGESTED
 
 
 def test_an_operator_neither_sees_nor_changes_the_caps(client: Pages) -> None:
@@ -54,4 +54,4 @@ def test_an_operator_neither_sees_nor_changes_the_caps(client: Pages) -> None:
     assert olga.get("/account").texts(f'a[href="{URL}"]') == []
     olga.get(URL, status=403)
     olga.post(URL, status=403, enabled="y", per_day="1", per_week="3")
-    assert preferences.frequency_caps() == preferences.SUGGESTED
+    assert frequency_caps.frequency_caps() == frequency_caps.SUGGESTED

@@ -7,8 +7,8 @@ from typing import Any
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import clock, keys
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, clock
+from smsapp.services.audit_log import Actor
 from smsapp.store import proposals as rows
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session, writing
@@ -17,7 +17,9 @@ from tests import builders
 
 
 def propose(xwho: str = "u1", name: str = "$phone", old: object = "13800138000", new: object = "13900139000") -> int:
-    key = next(iter(keys.listed()), None) or keys.create("商城网站", KeyKind.BROWSER, Actor("test"), clock.now())
+    key = next(iter(app_keys.listed()), None) or app_keys.create(
+        "商城网站", KeyKind.BROWSER, Actor("test"), clock.now()
+    )
     with writing() as session:
         rows.add(session, [Proposed(xwho, key.id, name, old, new)], clock.now())
     return int(current_session().query(Proposal.id).order_by(Proposal.id.desc()).limit(1).scalar())

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from smsapp.services import channels, clock, people
-from smsapp.services.trail import Actor
+from smsapp.services import channels, clock, users
+from smsapp.services.audit_log import Actor
 from smsapp.store.campaigns import Campaign
 from smsapp.store.contacts import Property
 from smsapp.store.db import current_session
@@ -19,7 +19,7 @@ PASSWORD = "a sentence nobody guesses"
 
 @pytest.fixture
 def olga() -> str:
-    return people.create("olga", "Olga", people.Role.ADMINISTRATOR, PASSWORD, Actor("test"), clock.now()).login
+    return users.create("olga", "Olga", users.Role.ADMINISTRATOR, PASSWORD, Actor("test"), clock.now()).login
 
 
 def with_secret() -> str:

@@ -16,8 +16,8 @@ from smsapp.domain.recipients import GROUPS
 from smsapp.domain.run import RunState
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session
-from smsapp.store.people import AuditEntry
 from smsapp.store.runs import Message
+from smsapp.store.users import AuditEntry
 from tests import builders, ledgers
 from tests.pages import Page, Pages
 

@@ -8,9 +8,9 @@ from smsapp.domain.message import Status
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.store.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.people import AuditEntry
 from smsapp.store.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.users import AuditEntry
 from tests import ledgers
 from tests.pages import Pages
 

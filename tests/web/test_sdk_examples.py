@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services import clock, contacts, keys, uploads
-from smsapp.services.trail import Actor
+from smsapp.services import app_keys, clock, contacts, uploads
+from smsapp.services.audit_log import Actor
 from smsapp.store.contacts import Contact, add_properties
 from smsapp.store.db import current_session, writing
 from smsapp.web.keys import SDKS
@@ -60,7 +60,7 @@ def test_what_an_example_sends_is_kept(sdk: str, kind: KeyKind, app: Flask, clie
     app.extensions.pop(uploads.EXTENSION, None)
     with writing() as session:
         add_properties(session, DEMO, clock.now())
-    key = keys.create("Shop", kind, Actor("test"), clock.now()).key
+    key = app_keys.create("Shop", kind, Actor("test"), clock.now()).key
     page = client.as_("administrator").get(f"/keys/guide?key={key}&sdk={sdk}")
     example = page.select_one("pre.record").get_text()
     assert key in example or sdk == "HTTP"

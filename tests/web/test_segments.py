@@ -12,7 +12,7 @@ from flask import Flask
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Kind, Match, Operator
 from smsapp.services import segments, uploaded_lists
-from smsapp.services.trail import Actor
+from smsapp.services.audit_log import Actor
 from smsapp.store.segments import Segment
 from tests import builders
 from tests.pages import Page, Pages

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from smsapp.services import clock
-from smsapp.store import strays
+from smsapp.store import unmatched
 from smsapp.store.channels import ChannelRow
 from smsapp.store.db import writing
 from tests import builders
@@ -27,7 +27,7 @@ def row(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> Channe
 
 def keep(row: ChannelRow, at: dt.datetime, *said: dict[str, Any]) -> None:
     with writing() as session:
-        strays.keep(session, [BLANK | {"channel_id": row.id} | one for one in said], at)
+        unmatched.keep(session, [BLANK | {"channel_id": row.id} | one for one in said], at)
 
 
 def test_each_says_what_came_whom_it_is_about_and_how_long_its_message_is_looked_for(
@@ -38,7 +38,7 @@ def test_each_says_what_came_whom_it_is_about_and_how_long_its_message_is_looked
     failed = {"news": "undelivered", "outcome": "switched_off", "code": "MK:1"}
     keep(row, now, {"provider_ref": "new-1", "phone": "+8613800138000"} | failed)
 
-    page = client.as_("viewer", "en").get("/strays/")
+    page = client.as_("viewer", "en").get("/receipts/unmatched/")
 
     newest, ours, oldest = page.rows()
     assert newest == [
@@ -53,7 +53,7 @@ def test_each_says_what_came_whom_it_is_about_and_how_long_its_message_is_looked
     assert ours[2:] == ["order-138****8000", "–", "–", "Accepted", "none of ours"]
     assert oldest[3:] == ["old-1", "–", "Delivered", "none of ours"]
     assert "180 days" in page.texts(".flash-info")[0]
-    seen = client.as_("administrator", "en").get("/strays/").rows()
+    seen = client.as_("administrator", "en").get("/receipts/unmatched/").rows()
     assert seen[0][4] == "+8613800138000"
 
 
@@ -65,11 +65,11 @@ def test_they_are_found_by_channel_and_by_the_exact_id_of_either_side(
     keep(other, now, {"ref": "7-1"})
     viewer = client.as_("viewer", "en")
 
-    assert [line[1] for line in viewer.get("/strays/", channel=other.id).rows()] == ["另一个"]
-    assert len(viewer.post("/strays/", q=" 7-1 ").rows()) == 3
-    assert len(viewer.post("/strays/", q="7-1", channel=row.id).rows()) == 2
-    assert len(viewer.post("/strays/", q="", channel=row.id).rows()) == 3
-    nothing = viewer.post("/strays/", q="7")
+    assert [line[1] for line in viewer.get("/receipts/unmatched/", channel=other.id).rows()] == ["另一个"]
+    assert len(viewer.post("/receipts/unmatched/", q=" 7-1 ").rows()) == 3
+    assert len(viewer.post("/receipts/unmatched/", q="7-1", channel=row.id).rows()) == 2
+    assert len(viewer.post("/receipts/unmatched/", q="", channel=row.id).rows()) == 3
+    nothing = viewer.post("/receipts/unmatched/", q="7")
     assert "No such receipt is here." in nothing.texts(".empty-state")[0]
 
 
@@ -79,17 +79,17 @@ def test_a_long_list_goes_on_behind_the_last_one_also_when_it_is_searched(
     keep(row, now, *[{"ref": "same", "code": str(n)} for n in range(60)])
     viewer = client.as_("viewer")
 
-    first = viewer.get("/strays/", channel=row.id)
+    first = viewer.get("/receipts/unmatched/", channel=row.id)
     second = viewer.get(first.select_one("a[rel=next]")["href"])  # type: ignore[index]
-    found = viewer.post("/strays/", q="same", channel=row.id)
+    found = viewer.post("/receipts/unmatched/", q="same", channel=row.id)
     fields = {one["name"]: one["value"] for one in found.select("form.pager input:not([name=csrf_token])")}
 
     assert (len(first.rows()), len(second.rows())) == (50, 10)
-    assert len(viewer.post("/strays/", **fields).rows()) == 10
+    assert len(viewer.post("/receipts/unmatched/", **fields).rows()) == 10
 
 
 def test_without_any_the_page_says_what_it_is_for(row: ChannelRow, client: Pages) -> None:
-    page = client.as_("viewer", "en").get("/strays/")
+    page = client.as_("viewer", "en").get("/receipts/unmatched/")
 
     assert "Every receipt has found its message." in page.texts(".empty-state")[0]
     assert "it is listed here" in page.texts(".empty-state")[0]
@@ -97,7 +97,7 @@ def test_without_any_the_page_says_what_it_is_for(row: ChannelRow, client: Pages
 
 def test_the_channels_page_counts_a_days_and_leads_there(row: ChannelRow, client: Pages, now: dt.datetime) -> None:
     operator = client.as_("operator", "en")
-    link = f'a[href="/strays/?channel={row.id}"]'
+    link = f'a[href="/receipts/unmatched/?channel={row.id}"]'
 
     assert operator.get(f"/channels/{row.id}").texts(link) == ["none in 24 hours"]
     keep(row, now - dt.timedelta(days=2), {"ref": "old"})
@@ -105,4 +105,4 @@ def test_the_channels_page_counts_a_days_and_leads_there(row: ChannelRow, client
     assert operator.get(f"/channels/{row.id}").texts(link) == ["2 in 24 hours"]
     keep(row, now, *[{"ref": f"c{n}"} for n in range(120)])
     assert operator.get(f"/channels/{row.id}").texts(link) == ["more than 100 in 24 hours"]
-    assert operator.get("/doubts/").select_one('a[href="/strays/"]')
+    assert operator.get("/unconfirmed/").select_one('a[href="/receipts/unmatched/"]')

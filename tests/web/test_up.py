@@ -14,9 +14,9 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from smsapp.services import clock, contacts, uploads
+from smsapp.store.app_keys import AppKey
 from smsapp.store.contacts import Contact
 from smsapp.store.db import current_session
-from smsapp.store.intake import AppKey
 from tests.domain.test_ark import PYTHON_SDK
 
 KEY = "demo-appkey"

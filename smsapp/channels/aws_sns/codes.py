@@ -6,7 +6,7 @@ import re
 from html import unescape
 from typing import TYPE_CHECKING
 
-from smsapp.channels._verdicts import (
+from smsapp.channels._error_codes import (
     IN_DOUBT,
     SLOWER,
     ErrorMeaning,

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from smsapp.channels._verdicts import unreadable
+from smsapp.channels._error_codes import unreadable
 from smsapp.channels.base import CallbackRefused, NotSent
 from smsapp.channels.http import raise_for_status
 from smsapp.domain.outcome import Outcome

@@ -13,9 +13,9 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from smsapp.channels._common_settings import PLAIN_HTTP
 from smsapp.channels._numbers import as_written, e164
 from smsapp.channels._setting import Values
-from smsapp.channels._settings import PLAIN_HTTP
 from smsapp.channels.base import (
     AccountError,
     Acknowledgement,
@@ -287,14 +287,14 @@ class Gateway(Channel):
         if self._receipt["receipt_list"]:
             found = walk(found, STEP.findall(self._receipt["receipt_list"].removeprefix("$")))
         items = found if isinstance(found, list) else [found]
-        news: list[Receipt | Reply] = []
+        status: list[Receipt | Reply] = []
         for item in items:
             if not isinstance(item, dict):
                 raise ValueError("a receipt is a JSON object")
-            news.extend(
+            status.extend(
                 self._read_one(lambda path, item=item: as_text(walk(item, STEP.findall(path.removeprefix("$")))))
             )
-        return news
+        return status
 
     def _read_one(self, get: Any) -> list[Receipt | Reply]:
         def value(setting: str) -> str:
@@ -313,17 +313,17 @@ class Gateway(Channel):
         if not status or not (ref or provider_ref):
             raise ValueError("no status, or nothing that names a message")
         # A status nobody described proves neither: the message goes on waiting, the word is kept.
-        news = self._news.get(status, ReceiptStatus.ACCEPTED)
+        status = self._news.get(status, ReceiptStatus.ACCEPTED)
         code = value("receipt_code") or status
         known: Outcome | None = None
         if self._receipt["receipt_code_form"] == "smsc":
             code, known = smsc_code(code)
         outcome = None
-        if news is ReceiptStatus.UNDELIVERED:
+        if status is ReceiptStatus.UNDELIVERED:
             outcome = self._outcomes.get(code) or self._outcomes.get(status) or known or Outcome.UNKNOWN
         if self.per_request > 1 and ref:
             ref, provider_ref = "", ref
-        return [Receipt(news, ref, provider_ref, phone, outcome, code[:CODE_LENGTH])]
+        return [Receipt(status, ref, provider_ref, phone, outcome, code[:CODE_LENGTH])]
 
     def acknowledgement(self) -> Acknowledgement:
         return Acknowledgement(body=self._receipt["callback_answer"].encode())

@@ -1,7 +1,8 @@
 """An account at an SMSC. One process holds its connections and sends over them; others open one for a test only.
 
 A long text leaves part by part, the next one when the one before was taken. The receipt is asked for the last part
-only: one message, one receipt. If a later part is refused or lost, the message is in doubt, because a part of it left.
+only: one message, one receipt. If a later part is refused or lost, the message is unconfirmed, because a part of it
+left.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from smsapp.channels._error_codes import Refused as PieceRefused
+from smsapp.channels._error_codes import Scope, as_error
 from smsapp.channels._numbers import as_written, e164
-from smsapp.channels._verdicts import Refused as PieceRefused
-from smsapp.channels._verdicts import Scope, as_error
 from smsapp.channels.base import (
     AccountError,
     Callback,

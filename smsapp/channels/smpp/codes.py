@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smsapp.channels._verdicts import (
+from smsapp.channels._error_codes import (
     IN_DOUBT,
     SLOWER,
     UNKNOWN,

@@ -82,18 +82,18 @@ def read_receipt(delivered: Delivered, phone: str, base: int, own: Mapping[str, 
     error = fields.get("err", "")
     if not error and len(extras.get(Tag.NETWORK_ERROR, b"")) == 3:
         error = str(int.from_bytes(extras[Tag.NETWORK_ERROR][1:], "big"))
-    news, outcome, code = meaning_of(state, error, own)
-    return Receipt(news, provider_ref=plain_id(ref, base)[:80], phone=phone, outcome=outcome, code=code)
+    status, outcome, code = meaning_of(state, error, own)
+    return Receipt(status, provider_ref=plain_id(ref, base)[:80], phone=phone, outcome=outcome, code=code)
 
 
 def meaning_of(state: str, error: str, own: Mapping[str, Outcome]) -> tuple[ReceiptStatus, Outcome | None, str]:
     """Return the news, its outcome and the code to keep of a receipt's state and error."""
     code = f"{state}/{error}" if error.strip("0") else state
-    news, outcome = RECEIPTS.get(state, (ReceiptStatus.ACCEPTED, None))
+    status, outcome = RECEIPTS.get(state, (ReceiptStatus.ACCEPTED, None))
     said = own.get(code) or own.get(state)
-    if said is not None and news is not ReceiptStatus.DELIVERED:
-        news, outcome = ReceiptStatus.UNDELIVERED, said
-    return news, outcome, code[:80]
+    if said is not None and status is not ReceiptStatus.DELIVERED:
+        status, outcome = ReceiptStatus.UNDELIVERED, said
+    return status, outcome, code[:80]
 
 
 def smsc_code(text: str) -> tuple[str, Outcome | None]:

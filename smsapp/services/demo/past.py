@@ -12,8 +12,8 @@ from smsapp.domain.outcome import Outcome
 from smsapp.services import sending
 from smsapp.store import ledger
 from smsapp.store.db import current_session, writing
-from smsapp.store.news import BUCKET_SECONDS
 from smsapp.store.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
+from smsapp.store.state_changes import BUCKET_SECONDS
 
 Fates = tuple[tuple[int, Status, str | None], ...]
 """(share in thousandths, what became of it, why); whatever is left over was delivered."""

@@ -19,10 +19,10 @@ from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.segment import Condition, Group, Match, Operator
 from smsapp.domain.sms_template import Audit, Purpose, entry, full_text, parts
 from smsapp.domain.trust import KeyKind, Source, of_key
-from smsapp.services import campaigns, channels, keys, replies, segments, sending, sms_templates
+from smsapp.services import app_keys, campaigns, channels, replies, segments, sending, sms_templates
+from smsapp.services.audit_log import Actor
 from smsapp.services.campaigns import Draft
 from smsapp.services.demo import crowd, past
-from smsapp.services.trail import Actor
 from smsapp.store import contacts, runs
 from smsapp.store.campaigns import Campaign
 from smsapp.store.channels import ChannelRow
@@ -85,9 +85,9 @@ class Shop:
 
 def _add_keys(then: dt.datetime) -> int:
     """Make an AppKey of each kind; return the number of the server's."""
-    server = keys.create("会员系统", KeyKind.SERVER, BY, then)
-    keys.create("商城 App", KeyKind.APP, BY, then)
-    keys.create("商城网站", KeyKind.BROWSER, BY, then)
+    server = app_keys.create("会员系统", KeyKind.SERVER, BY, then)
+    app_keys.create("商城 App", KeyKind.APP, BY, then)
+    app_keys.create("商城网站", KeyKind.BROWSER, BY, then)
     return server.id
 
 

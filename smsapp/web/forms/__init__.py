@@ -6,7 +6,7 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 
-from smsapp import words
+from smsapp import labels
 from smsapp.domain.errors import Refusal
 from smsapp.web import refill
 
@@ -24,7 +24,7 @@ def put_problems(form: FlaskForm, refusal: Refusal) -> list[str]:
     for problem in refusal.problems:
         field = form._fields.get(problem.place)
         if field is None:
-            homeless.append(words.sentence(problem))
+            homeless.append(labels.sentence(problem))
         else:
-            field.errors = [*field.errors, words.sentence(problem)]
+            field.errors = [*field.errors, labels.sentence(problem)]
     return homeless

@@ -27,11 +27,11 @@ from smsapp.domain.errors import Problem
 from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
 from smsapp.domain.sms_template import measure
 from smsapp.domain.writing import Form
+from smsapp.labels import campaigns as words
+from smsapp.labels import label, sentence
 from smsapp.services.campaigns import Draft
 from smsapp.web import inputs
 from smsapp.web.forms import PageForm
-from smsapp.words import campaigns as words
-from smsapp.words import label, sentence
 
 FIXED = "="
 """The choice "a fixed text" among the properties; no property is called like this."""

@@ -26,12 +26,12 @@ from wtforms.widgets import CheckboxInput, ListWidget
 
 from smsapp.domain.numbering import SPECIAL
 from smsapp.domain.sms_template import variables
-from smsapp.services import channels, contacts, trials
+from smsapp.labels.channels import CLASSES
+from smsapp.labels.segments import property_name
+from smsapp.services import channel_tests, channels, contacts
+from smsapp.services.channel_tests import TestText
 from smsapp.services.channels import Wanted
-from smsapp.services.trials import TestText
 from smsapp.web.forms import PageForm
-from smsapp.words.channels import CLASSES
-from smsapp.words.segments import property_name
 
 if TYPE_CHECKING:
     from smsapp.channels._setting import Setting
@@ -140,17 +140,17 @@ class TestForm(PageForm):
         if template is None:
             return TestText(self.text.data or "")
         names = enumerate(variables(template.text), start=1)
-        values = {name: self[trials.value_place(position)].data or "" for position, name in names}
+        values = {name: self[channel_tests.value_place(position)].data or "" for position, name in names}
         return TestText(template_id=template.id, values=values)
 
     def value_fields(self) -> list[Field]:
         """Return the fields of the template's variables, in their order."""
-        return [field for field in self if field.name.startswith(trials.value_place(0)[:-1])]
+        return [field for field in self if field.name.startswith(channel_tests.value_place(0)[:-1])]
 
 
 def test_form(template: SmsTemplate | None, **given: Any) -> TestForm:
     """Return the form of a test message, with a field per variable of this template."""
     names = enumerate(variables(template.text), start=1) if template else ()
-    fields = {trials.value_place(position): StringField(name, [Length(max=500)]) for position, name in names}
+    fields = {channel_tests.value_place(position): StringField(name, [Length(max=500)]) for position, name in names}
     made: TestForm = type("FilledTestForm", (TestForm,), fields)(**given)
     return made

@@ -8,9 +8,9 @@ from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaF
 from wtforms.validators import InputRequired
 
 from smsapp.domain.sms_template import SAID, Audit, Entry, Purpose, entry
+from smsapp.labels.sms_templates import LABELS
 from smsapp.web import inputs
 from smsapp.web.forms import PageForm
-from smsapp.words.sms_templates import LABELS
 
 
 class TemplateForm(PageForm):

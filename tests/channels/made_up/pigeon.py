@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from smsapp.channels._common_settings import ACCOUNT, PLAIN_HTTP, TIMEOUT, max_concurrency
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._settings import ACCOUNT, PLAIN_HTTP, TIMEOUT, max_concurrency
 from smsapp.channels.base import (
     Balance,
     Callback,
@@ -60,7 +60,7 @@ class Pigeon(Channel):
         self.max_concurrency = int(float(self.values["max_concurrency"]))
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over one request; a message the answer does not mention is in doubt."""
+        """Hand over one request; a message the answer does not mention is unconfirmed."""
         messages = [{"ref": one.ref, "to": one.phone, "text": one.text} for one in submission.messages]
         answer = await self._call("POST", "/messages", json.dumps({"messages": messages}).encode(), http)
         results = answer.fields().get("results")

@@ -245,7 +245,7 @@ def upgrade_main() -> None:
         )
 
     op.create_table(
-        "person",
+        "app_user",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("login", sa.String(length=120), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
@@ -257,8 +257,8 @@ def upgrade_main() -> None:
         sa.Column("session_mark", sa.String(length=32), nullable=False),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("last_seen_at", db.UtcDateTime(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
-        sa.UniqueConstraint("login", name=op.f("uq_person_login")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_app_user")),
+        sa.UniqueConstraint("login", name=op.f("uq_app_user_login")),
     )
     op.create_table(
         "preference",
@@ -340,7 +340,7 @@ def upgrade_main() -> None:
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("finished_at", db.UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
-            ["created_by"], ["person.id"], name=op.f("fk_property_change_created_by"), ondelete="SET NULL"
+            ["created_by"], ["app_user.id"], name=op.f("fk_property_change_created_by"), ondelete="SET NULL"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_property_change")),
     )
@@ -365,15 +365,15 @@ def upgrade_main() -> None:
         sa.Column("created_by", sa.Integer(), nullable=True),
         sa.Column("created_at", db.UtcDateTime(), nullable=False),
         sa.Column("finished_at", db.UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["created_by"], ["person.id"], name=op.f("fk_import_created_by"), ondelete="SET NULL"),
+        sa.ForeignKeyConstraint(["created_by"], ["app_user.id"], name=op.f("fk_import_created_by"), ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_import")),
     )
     op.create_table(
         "login_link",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
-        sa.Column("person_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
         sa.Column("expires_at", db.UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_login_link_person_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["app_user.id"], name=op.f("fk_login_link_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_login_link")),
     )
     op.create_table(
@@ -387,7 +387,7 @@ def upgrade_main() -> None:
         sa.Column("updated_at", db.UtcDateTime(), nullable=False),
         sa.Column("computed_at", db.UtcDateTime(), nullable=True),
         sa.Column("size", sa.Integer(), nullable=True),
-        sa.ForeignKeyConstraint(["created_by"], ["person.id"], name=op.f("fk_segment_created_by"), ondelete="SET NULL"),
+        sa.ForeignKeyConstraint(["created_by"], ["app_user.id"], name=op.f("fk_segment_created_by"), ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_segment")),
         sa.UniqueConstraint("name", name=op.f("uq_segment_name")),
     )
@@ -433,7 +433,7 @@ def upgrade_main() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "stray_receipt",
+        "unmatched_receipt",
         sa.Column("id", db.BigId, nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
         sa.Column("at", db.UtcDateTime(), nullable=False),
@@ -441,40 +441,40 @@ def upgrade_main() -> None:
         sa.Column("provider_ref", sa.String(length=80), nullable=False),
         sa.Column("phone", sa.String(length=16), nullable=False),
         sa.Column("outcome", sa.String(length=40), nullable=True),
-        sa.Column("news", sa.String(length=12), nullable=False),
+        sa.Column("status", sa.String(length=12), nullable=False),
         sa.Column("code", sa.String(length=80), nullable=False),
         sa.ForeignKeyConstraint(
             ["channel_id"], ["channel.id"], name=op.f("fk_stray_receipt_channel_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stray_receipt")),
     )
-    with op.batch_alter_table("stray_receipt", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_stray_receipt_at"), ["at"], unique=False)
-        batch_op.create_index("ix_stray_receipt_channel_id_id", ["channel_id", "id"], unique=False)
-        batch_op.create_index("ix_stray_receipt_provider_ref_id", ["provider_ref", "id"], unique=False)
-        batch_op.create_index("ix_stray_receipt_ref_id", ["ref", "id"], unique=False)
+    with op.batch_alter_table("unmatched_receipt", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_unmatched_receipt_at"), ["at"], unique=False)
+        batch_op.create_index("ix_unmatched_receipt_channel_id_id", ["channel_id", "id"], unique=False)
+        batch_op.create_index("ix_unmatched_receipt_provider_ref_id", ["provider_ref", "id"], unique=False)
+        batch_op.create_index("ix_unmatched_receipt_ref_id", ["ref", "id"], unique=False)
         batch_op.create_index(
-            "ix_stray_receipt_same", ["channel_id", "provider_ref", "ref", "phone", "news", "code"], unique=True
+            "ix_unmatched_receipt_same", ["channel_id", "provider_ref", "ref", "phone", "status", "code"], unique=True
         )
 
     op.create_table(
-        "trail",
+        "audit_entry",
         sa.Column("id", db.BigId, nullable=False),
         sa.Column("at", db.UtcDateTime(), nullable=False),
-        sa.Column("person_id", sa.Integer(), nullable=True),
+        sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column("by", sa.String(length=120), nullable=False),
         sa.Column("address", sa.String(length=45), nullable=False),
         sa.Column("action", sa.String(length=40), nullable=False),
         sa.Column("noun", sa.String(length=40), nullable=False),
         sa.Column("noun_id", sa.String(length=64), nullable=False),
         sa.Column("facts", db.Json, nullable=False),
-        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_trail_person_id"), ondelete="SET NULL"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_trail")),
+        sa.ForeignKeyConstraint(["user_id"], ["app_user.id"], name=op.f("fk_audit_entry_user_id"), ondelete="SET NULL"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entry")),
     )
-    with op.batch_alter_table("trail", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_trail_action"), ["action"], unique=False)
-        batch_op.create_index(batch_op.f("ix_trail_at"), ["at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_trail_person_id"), ["person_id"], unique=False)
+    with op.batch_alter_table("audit_entry", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_audit_entry_action"), ["action"], unique=False)
+        batch_op.create_index(batch_op.f("ix_audit_entry_at"), ["at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_audit_entry_user_id"), ["user_id"], unique=False)
 
     op.create_table(
         "campaign",
@@ -508,7 +508,7 @@ def upgrade_main() -> None:
             ["channel_id"], ["channel.id"], name=op.f("fk_campaign_channel_id"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
-            ["created_by"], ["person.id"], name=op.f("fk_campaign_created_by"), ondelete="SET NULL"
+            ["created_by"], ["app_user.id"], name=op.f("fk_campaign_created_by"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
             ["second_channel_id"], ["channel.id"], name=op.f("fk_campaign_second_channel_id"), ondelete="SET NULL"
@@ -526,7 +526,7 @@ def upgrade_main() -> None:
             ["template_id"], ["sms_template.id"], name=op.f("fk_campaign_template_id"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
-            ["updated_by"], ["person.id"], name=op.f("fk_campaign_updated_by"), ondelete="SET NULL"
+            ["updated_by"], ["app_user.id"], name=op.f("fk_campaign_updated_by"), ondelete="SET NULL"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_campaign")),
     )
@@ -823,20 +823,20 @@ def downgrade_main() -> None:
         )
 
     op.drop_table("campaign")
-    with op.batch_alter_table("trail", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_trail_person_id"))
-        batch_op.drop_index(batch_op.f("ix_trail_at"))
-        batch_op.drop_index(batch_op.f("ix_trail_action"))
+    with op.batch_alter_table("audit_entry", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_audit_entry_user_id"))
+        batch_op.drop_index(batch_op.f("ix_audit_entry_at"))
+        batch_op.drop_index(batch_op.f("ix_audit_entry_action"))
 
-    op.drop_table("trail")
-    with op.batch_alter_table("stray_receipt", schema=None) as batch_op:
-        batch_op.drop_index("ix_stray_receipt_ref_id")
-        batch_op.drop_index("ix_stray_receipt_provider_ref_id")
-        batch_op.drop_index("ix_stray_receipt_channel_id_id")
-        batch_op.drop_index("ix_stray_receipt_same")
-        batch_op.drop_index(batch_op.f("ix_stray_receipt_at"))
+    op.drop_table("audit_entry")
+    with op.batch_alter_table("unmatched_receipt", schema=None) as batch_op:
+        batch_op.drop_index("ix_unmatched_receipt_ref_id")
+        batch_op.drop_index("ix_unmatched_receipt_provider_ref_id")
+        batch_op.drop_index("ix_unmatched_receipt_channel_id_id")
+        batch_op.drop_index("ix_unmatched_receipt_same")
+        batch_op.drop_index(batch_op.f("ix_unmatched_receipt_at"))
 
-    op.drop_table("stray_receipt")
+    op.drop_table("unmatched_receipt")
     op.drop_table("special_number")
     op.drop_table("signature")
     op.drop_table("sms_template")
@@ -851,7 +851,7 @@ def downgrade_main() -> None:
     op.drop_table("proposal")
     op.drop_table("property")
     op.drop_table("preference")
-    op.drop_table("person")
+    op.drop_table("app_user")
     with op.batch_alter_table("opt_out", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_opt_out_due",

@@ -1,0 +1,218 @@
+"""Words of campaigns: their statuses, what a draft lacks, and a schedule as a sentence."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from babel.dates import get_day_names
+from flask_babel import format_decimal, get_locale, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from smsapp.domain import message
+from smsapp.domain.campaign import Action, Sort, Status, Tab
+from smsapp.domain.schedule import LAST_DAY, Kind, Note, Schedule
+from smsapp.domain.writing import Form
+from smsapp.labels.dates import written_date
+
+PROBLEMS = {
+    "date_too_far": _l("Choose a date before the year %(year)s."),
+    "name_missing": _l("Give the campaign a name, so that it can be found again."),
+    "name_too_long": _l("The name of a campaign has at most %(most)s characters."),
+    "segment_missing": _l("Choose whom to write to."),
+    "segment_gone": _l("This segment has been deleted. Choose another one."),
+    "channel_missing": _l("Choose a channel to send through."),
+    "channel_gone": _l("This channel has been deleted. Choose another one."),
+    "channel_inactive": _l("This channel is switched off. Choose another one, or switch it on in the settings."),
+    "template_missing": _l("Choose an approved template."),
+    "template_gone": _l("This template has been deleted. Choose another one."),
+    "template_of_another_channel": _l("This template belongs to another channel. Choose one of the chosen channel."),
+    "template_not_approved": _l("This template is not approved (any more). Choose another one."),
+    "second_channel_same": _l("The second channel is the first one. Choose another one, or none."),
+    "second_channel_inactive": _l("The second channel is switched off. Choose another one, or none."),
+    "second_template_missing": _l("Choose the template on the second channel that says the same."),
+    "second_template_not_approved": _l("The template on the second channel is not approved (any more)."),
+    "second_variables_differ": _l(
+        "The template on the second channel has other variables, or has them in another order."
+    ),
+    "second_trusts_less": _l(
+        "The second channel takes only numbers from server keys, files and people, and the first one takes all. "
+        "Choose another second channel, or set both alike."
+    ),
+    "second_purpose_differs": _l("The two templates have different purposes. Choose two of the same purpose."),
+    "template_changed_since_review": _l("The template's text has changed since you looked at it. Read it again."),
+    "variable_unmapped": _l("Say what the variable %(variable)s is filled with."),
+    "variable_lacks_values": _l(
+        "The variable %(variable)s has no value for %(n)s people. Choose another property, or give a fallback."
+    ),
+    "variable_values_unfit": _l(
+        "%(n)s people have a value that may not fill the variable %(variable)s: it is too long, or holds a link, "
+        "a contact detail or a line break. Choose another property, or declare it on the template's page."
+    ),
+    "variable_value_too_long": _l(
+        "The text for the variable %(variable)s is longer than %(longest)s characters, which is all it takes."
+    ),
+    "variable_value_line_break": _l("The text for the variable %(variable)s must not have line breaks."),
+    "variable_value_signature": _l("The text for the variable %(variable)s must not have brackets 【】."),
+    "variable_value_link": _l(
+        "The text for the variable %(variable)s holds a link. Declare it on the template's page if that is meant."
+    ),
+    "variable_value_contact": _l(
+        "The text for the variable %(variable)s holds a phone number, an email address or a chat account. "
+        "Declare it on the template's page if that is meant."
+    ),
+    "zone_unknown": _l("There is no time zone “%(zone)s”."),
+    "date_missing": _l("Choose the date to send on."),
+    "date_unreadable": _l("This is not a date. Write it like 2026-12-31."),
+    "start_missing": _l("Choose the date from which to send."),
+    "time_missing": _l("Choose the time of day to send at."),
+    "time_unreadable": _l("This is not a time of day. Write it like 09:30 or 09:30:15."),
+    "weekdays_missing": _l("Choose at least one day of the week."),
+    "monthdays_missing": _l("Choose at least one day of the month."),
+    "end_before_start": _l("The end lies before the start. Choose a later end, or none."),
+    "date_in_the_past": _l("This moment has passed already. Choose a later one."),
+    "schedule_over": _l("Between start and end no send is left. Choose other days or a later end."),
+    "nobody_to_write_to": _l("At present nobody in this segment would get the message."),
+    "begins_after_quiet_hours": _l(
+        "It is due within the channel's quiet hours for marketing texts: it will begin when they are over."
+    ),
+    "pauses_in_quiet_hours": _l("It will not be through before the quiet hours: it pauses and goes on afterwards."),
+    "same_text_lately": _l("%(n)s of these people were sent this very text within the last %(days)s days, in:"),
+    "same_text_lately_about": _l(
+        "About %(n)s of these people were sent this very text within the last %(days)s days, in:"
+    ),
+    "other_for_this_segment": _l("The same segment also gets “%(name)s” within a day of it."),
+    "others_for_this_segment": _l(
+        "The same segment also gets “%(name)s” within a day of it; in all %(n)s such campaigns are waiting."
+    ),
+    "draft_overtaken": _l("Somebody saved this draft in the meantime. Nothing was overwritten."),
+}
+
+LABELS = {
+    Status.DRAFT: _l("Draft"),
+    Status.WAITING: _l("Waiting"),
+    Status.SENDING: _l("Sending"),
+    Status.SENT: _l("Sent"),
+    Status.FAILED: _l("Failed"),
+    Status.STOPPED: _l("Stopped"),
+    Action.EDIT: _l("Edit"),
+    Action.STOP: _l("Stop"),
+    Action.DELETE: _l("Delete"),
+    Tab.ALL: _l("All"),
+    Tab.SINGLE: _l("Single campaigns"),
+    Tab.RECURRING: _l("Recurring campaigns"),
+    Sort.NEWEST: _l("Newest first"),
+    Sort.NAME: _l("By name"),
+    Sort.DUE: _l("Next due first"),
+    Kind.NOW: _l("Immediately"),
+    Kind.ONCE: _l("At a set time"),
+    Kind.DAILY: _l("Daily"),
+    Kind.WEEKLY: _l("Weekly"),
+    Kind.MONTHLY: _l("Monthly"),
+    Note.MOVED: _l("This local time does not exist: clocks go forward. It is sent at the first moment after."),
+    Note.FIRST_OF_TWO: _l("This local time comes twice: clocks go back. It is sent the first time only."),
+    Note.LAST_DAY: _l("The month has no such day: it is sent on its last day."),
+}
+
+FORMS = {
+    Form.DATE_AND_TIME: "2026-03-01 09:30",
+    Form.DATE: "2026-03-01",
+    Form.TIME: "09:30",
+    Form.DATE_ZH: "2026年3月1日",
+    Form.DAY_ZH: "3月1日",
+    Form.DAY_AND_TIME_ZH: "3月1日09:30",
+    Form.DATE_EN: "Mar 1, 2026",
+    Form.DAY_EN: "Mar 1",
+    Form.YES_NO_ZH: "是 / 否",
+    Form.HAS_ZH: "有 / 无",
+    Form.YES_NO_EN: "yes / no",
+    Form.COMMAS_ZH: "甲、乙",
+    Form.COMMAS_EN: "A, B",
+}
+"""Examples of how values are written; they stand in texts, so they are the same in every language of the pages."""
+
+PARTS = {
+    "name": _l("Campaign name"),
+    "segment_id": _l("Target users"),
+    "channel_id": _l("Channel"),
+    "template_id": _l("SMS template"),
+    "mapping": _l("Variables"),
+    "schedule": _l("Send time"),
+    "second_channel_id": _l("Second channel"),
+    "second_template_id": _l("Template on the second channel"),
+}
+"""The parts of a draft, by the names of services/campaigns.py Draft."""
+
+
+LOSSES = {
+    message.Status.REFUSED: lambda n: ngettext("%(n)s failed", "%(n)s failed", n, n=format_decimal(n)),
+    message.Status.UNDELIVERED: lambda n: ngettext(
+        "%(n)s not delivered", "%(n)s not delivered", n, n=format_decimal(n)
+    ),
+    message.Status.UNCONFIRMED: lambda n: _("%(n)s unconfirmed", n=format_decimal(n)),
+}
+"""How many messages of a campaign were refused by the channel, not delivered, or are unconfirmed."""
+
+
+def loss(line: tuple[message.Status, int]) -> str:
+    """Return how many messages went no further, and how that is called: 38 failed."""
+    state, n = line
+    return str(LOSSES[state](n))
+
+
+def clock_time(time: dt.time) -> str:
+    """Return a time of day; its seconds only if there are any."""
+    return time.strftime("%H:%M:%S" if time.second else "%H:%M")
+
+
+def weekday(day: int) -> str:
+    """Return the short name of an ISO weekday within a sentence: 一, Mon."""
+    if get_locale().language == "zh":
+        return str(get_day_names("narrow", "stand-alone", get_locale())[day - 1])
+    return weekday_name(day)
+
+
+def weekday_name(day: int) -> str:
+    """Return the name of an ISO weekday as it stands alone: 周一, Mon."""
+    return str(get_day_names("abbreviated", "stand-alone", get_locale())[day - 1])
+
+
+def in_words(schedule: Schedule, *, start: bool = False) -> str:
+    """Return the schedule as a sentence: 每周一、四 09:30，至 2026-12-31. What is not chosen yet is a dash."""
+    time = clock_time(schedule.time) if schedule.time else "–"
+    if schedule.kind is Kind.NOW:
+        said = _("Immediately")
+    elif schedule.kind is Kind.ONCE and not schedule.start and not schedule.time:
+        said = _("Time not chosen yet")
+    elif schedule.kind is Kind.ONCE:
+        said = _("%(date)s at %(time)s", date=written_date(schedule.start) if schedule.start else "–", time=time)
+    elif schedule.kind is Kind.DAILY:
+        said = _("Every day at %(time)s", time=time)
+    elif schedule.kind is Kind.WEEKLY:
+        days = _(", ").join(weekday(day) for day in sorted(schedule.weekdays)) or "–"
+        said = _("Every %(days)s at %(time)s", days=days, time=time)
+    else:
+        said = _monthly(schedule, time)
+    if start and schedule.recurring and schedule.start:
+        said = _("%(said)s, from %(date)s", said=said, date=written_date(schedule.start))
+    if schedule.end:
+        said = _("%(said)s, until %(date)s", said=said, date=written_date(schedule.end))
+    return str(said)
+
+
+def _monthly(schedule: Schedule, time: str) -> str:
+    numbers = [str(day) for day in sorted(schedule.monthdays) if day != LAST_DAY]
+    days = _(", ").join(numbers)
+    if LAST_DAY not in schedule.monthdays:
+        said = ngettext(
+            "Every month on day %(days)s at %(time)s",
+            "Every month on days %(days)s at %(time)s",
+            len(numbers),
+            days=days or "–",
+            time=time,
+        )
+    elif numbers:
+        said = _("Every month on day %(days)s and the last at %(time)s", days=days, time=time)
+    else:
+        said = _("On the last day of every month at %(time)s", time=time)
+    return str(said)

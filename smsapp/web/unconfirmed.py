@@ -1,0 +1,136 @@
+"""unconfirmed Messages over all campaigns, and the page on which a person decides about them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from smsapp.domain.errors import Conflict, NotFound, Refusal
+from smsapp.domain.message import Resolution
+from smsapp.domain.roles import Role
+from smsapp.labels import reports as words
+from smsapp.labels import sentence
+from smsapp.services import channels, clock, unconfirmed
+from smsapp.web import guard, inputs
+from smsapp.web.filters import number
+from smsapp.web.guard import needs
+from smsapp.web.render import page, page_or_piece, see_other
+
+bp = Blueprint("unconfirmed", __name__, url_prefix="/unconfirmed")
+
+AGES = {"hour": dt.timedelta(hours=1), "day": dt.timedelta(days=1), "week": dt.timedelta(days=7)}
+
+
+@bp.get("/")
+def index() -> Response:
+    """List the runs with unconfirmed messages, newest first."""
+    campaign_id = request.args.get("campaign", type=inputs.id_)
+    channel_id = request.args.get("channel", type=inputs.id_)
+    age = request.args.get("age", "")
+    before = request.args.get("before", type=inputs.id_)
+    found = unconfirmed.listing(
+        clock.now(), campaign_id=campaign_id, channel_id=channel_id, older_than=AGES.get(age), before=before
+    )
+    kept: dict[str, Any] = {"campaign": campaign_id, "channel": channel_id, "age": age if age in AGES else None}
+    return page_or_piece(
+        "unconfirmed/index.html",
+        "unconfirmed/_list.html",
+        lines=found.lines,
+        words=words,
+        kept=kept,
+        ages=AGES,
+        channels=channels.everything(),
+        older=url_for(".index", before=found.older, **kept) if found.older else "",
+        newer=url_for(".index", **kept) if before else "",
+    )
+
+
+@bp.get("/<int:run_id>")
+def show(run_id: int) -> Response:
+    """List one run's unconfirmed messages."""
+    try:
+        with_unconfirmed = unconfirmed.of_run(run_id)
+    except NotFound:
+        return _nothing_left()
+    cause = request.args.get("cause", "")
+    cause = cause if cause in with_unconfirmed.causes else ""
+    after = request.args.get("after", 0, type=inputs.id_)
+    people, following = unconfirmed.people(run_id, cause, after)
+    return page_or_piece(
+        "unconfirmed/show.html",
+        "unconfirmed/_people.html",
+        with_unconfirmed=with_unconfirmed,
+        people=people,
+        cause=cause,
+        n=with_unconfirmed.causes[cause] if cause else with_unconfirmed.n,
+        words=words,
+        ways=Resolution,
+        may_decide=guard.may(Role.OPERATOR),
+        older=url_for(".show", run_id=run_id, cause=cause or None, after=following) if following else "",
+        newer=url_for(".show", run_id=run_id, cause=cause or None) if after else "",
+    )
+
+
+@bp.route("/<int:run_id>/decide", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def decide(run_id: int) -> Response:
+    """Say what a decision means, then carry it out, for the ticked messages or for all of the run."""
+    asked = request.values
+    if asked.get("how") not in set(Resolution):
+        abort(404)
+    how, cause = Resolution(asked["how"]), asked.get("cause", "")
+    seqs = None if asked.get("all") else asked.getlist("seq", type=inputs.id_)
+    try:
+        with_unconfirmed = unconfirmed.of_run(run_id)
+    except NotFound:
+        return _nothing_left()
+    back = url_for(".show", run_id=run_id, cause=cause or None)
+    if seqs is not None and not seqs:
+        flash(_("Tick the messages to resolve, or resolve all of them."), "warning")
+        return see_other(back)
+    n = len(seqs) if seqs is not None else with_unconfirmed.causes.get(cause, 0) if cause else with_unconfirmed.n
+    if request.method == "GET":
+        return page(
+            "unconfirmed/decide.html",
+            with_unconfirmed=with_unconfirmed,
+            how=how,
+            cause=cause,
+            seqs=seqs,
+            n=n,
+            back=back,
+            words=words,
+        )
+    try:
+        done = unconfirmed.decide(
+            run_id,
+            how,
+            guard.actor(),
+            clock.now(),
+            cause=cause,
+            seqs=seqs,
+            seen=asked.get("seen", type=inputs.id_),
+        )
+    except Conflict:
+        flash(_("Meanwhile something else is known about them; nothing was changed. Here is how it stands."), "warning")
+    except Refusal as refusal:
+        flash(sentence(refusal.problems[0]), "danger")
+    else:
+        flash(_done(how, done), "success")
+    return see_other(back)
+
+
+def _done(how: Resolution, n: int) -> str:
+    if how is Resolution.COUNT_AS_SENT:
+        return str(ngettext("One message counts as sent.", "%(n)s messages count as sent.", n, n=number(n)))
+    if how is Resolution.RESEND:
+        return str(ngettext("One message is sent again.", "%(n)s messages are sent again.", n, n=number(n)))
+    return str(ngettext("One message stays unconfirmed.", "%(n)s messages stay unconfirmed.", n, n=number(n)))
+
+
+def _nothing_left() -> Response:
+    flash(_("Nothing of this run is unconfirmed any more."), "info")
+    return see_other(url_for(".index"))
