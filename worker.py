@@ -26,7 +26,8 @@ from rq.worker import DequeueStrategy
 from config import Config, ConfigError
 from smsapp.factory import create_app, load
 from smsapp.jobs import periodic
-from smsapp.services import clock, held_connections, shutdown
+from smsapp.services.platform import clock, shutdown
+from smsapp.services.sending import held_connections
 from smsapp.store import queue
 from smsapp.store.db import db
 

@@ -21,9 +21,9 @@ from bench.raw.__main__ import campaign as raw_campaign
 from bench.raw.ground import Ground
 from bench.stage import Stage, await_end, confirm, draft, fill, sink_process, stage
 from smsapp.domain.funnel import broken_identities
-from smsapp.store import runs
 from smsapp.store.db import current_session
-from smsapp.store.runs import Run
+from smsapp.store.runs import runs
+from smsapp.store.runs.runs import Run
 from tests import builders
 
 PER_REQUEST, IN_FLIGHT = 100, 50

@@ -27,12 +27,12 @@ from bench import table
 from config import Config
 from smsapp.domain.campaign import Status
 from smsapp.factory import create_app
-from smsapp.store import freezing
-from smsapp.store.campaigns import Campaign, search_key
-from smsapp.store.channels import ChannelRow
+from smsapp.store.campaigns.campaigns import Campaign, search_key
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import db
-from smsapp.store.runs import Run, Tally
-from smsapp.store.segments import Segment
+from smsapp.store.runs import freezing
+from smsapp.store.runs.runs import Run, Tally
 from smsapp.store.users import User
 from tests import servers
 

@@ -34,8 +34,9 @@ from bench import table
 from config import Config
 from smsapp.domain import columns
 from smsapp.factory import create_app
-from smsapp.services import clock, import_rows, imports
-from smsapp.services.audit_log import Actor
+from smsapp.services.contacts import import_rows, imports
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import reading, recognition
 from smsapp.store.db import db
 

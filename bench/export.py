@@ -24,10 +24,10 @@ from bench import table
 from config import Config
 from smsapp.domain.recipients import GROUPS, Group, Place
 from smsapp.factory import create_app
-from smsapp.services import reports
-from smsapp.services.audit_log import Actor
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.reports import reports
 from smsapp.store.db import current_session, db
-from smsapp.store.freezing import ensure_partition
+from smsapp.store.runs.freezing import ensure_partition
 from smsapp.web.reports import csv_lines
 from tests import ledgers, servers
 

@@ -33,12 +33,13 @@ from bench.stage import TEXT, await_end, confirm, draft, fill, stage
 from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
 from smsapp.domain.message import Status
-from smsapp.services import channels, clock
-from smsapp.services.audit_log import Actor
-from smsapp.store.channels import ChannelRow
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.ledger import tally_key
-from smsapp.store.runs import Message, Tally
+from smsapp.store.runs.ledger import tally_key
+from smsapp.store.runs.runs import Message, Tally
 from tests.journey.kannel import BEARERBOX, FAKESMSC, PASSWORD, SENDER, SMSBOX, USERNAME, Kannel, free_ports, running
 
 IN_FLIGHT, WORKERS, LEAST = 50, 2, 0.90

@@ -22,12 +22,14 @@ from bench.raw.ledger import PER_CALLBACK
 from bench.stage import await_end, confirm, draft
 from smsapp.channels.base import Callback
 from smsapp.domain.outcome import Outcome
-from smsapp.services import callback_inbox, clock, receipts, verify
-from smsapp.store import runs
-from smsapp.store.channels import ChannelRow
+from smsapp.services.platform import clock
+from smsapp.services.receipts import callback_inbox, consumer
+from smsapp.services.reports import verify
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.runs import Batch, BatchState, Message, Run
-from smsapp.store.unmatched import UnmatchedReceipt
+from smsapp.store.receipts.unmatched import UnmatchedReceipt
+from smsapp.store.runs import runs
+from smsapp.store.runs.runs import Batch, BatchState, Message, Run
 from tests import builders
 
 HELD_BACK_MS = 500
@@ -70,7 +72,7 @@ def bring(channel_id: int, said: Sequence[Said]) -> None:
     """Keep callbacks with these receipts, and apply all that is kept."""
     bodies = [json.dumps(said[at : at + PER_CALLBACK]).encode() for at in range(0, len(said), PER_CALLBACK)]
     callback_inbox.keep(channel_id, [Callback("POST", "", {}, body) for body in bodies], clock.now())
-    receipts.apply_callbacks(clock.now())
+    consumer.apply_callbacks(clock.now())
     current_session().commit()
 
 

@@ -29,9 +29,9 @@ from aiohttp import web
 from bench import table
 from bench.stage import confirm, draft, fill, stage
 from smsapp.domain.message import Status
-from smsapp.store import paces
+from smsapp.store.channels import paces
 from smsapp.store.db import current_session
-from smsapp.store.runs import Run, Tally
+from smsapp.store.runs.runs import Run, Tally
 from tests import builders
 from tests.channels.contract import HttpContract
 

@@ -28,11 +28,12 @@ from bench.raw import ledger as raw
 from bench.raw.ground import Ground
 from bench.stage import Stage, await_end, confirm, draft, fill, sink_process, stage
 from smsapp.channels.base import Callback
-from smsapp.services import callback_inbox, clock, receipts
-from smsapp.store import runs
-from smsapp.store.channels import ChannelRow
+from smsapp.services.platform import clock
+from smsapp.services.receipts import callback_inbox, consumer
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.runs import Run
+from smsapp.store.runs import runs
+from smsapp.store.runs.runs import Run
 from tests import builders
 
 PER_CALLBACK, CONNECTIONS = 10, 16
@@ -103,9 +104,9 @@ def taken(found: Stage, channel: ChannelRow, run_id: int, port: int, given: argp
 def drained() -> None:
     """Wait until the worker has read what came in."""
     deadline = time.monotonic() + 120
-    while receipts.unread_count(1) and time.monotonic() < deadline:
+    while consumer.unread_count(1) and time.monotonic() < deadline:
         current_session().commit()
-        receipts.apply_callbacks(clock.now())
+        consumer.apply_callbacks(clock.now())
         time.sleep(0.05)
     current_session().commit()
 
@@ -146,7 +147,7 @@ def applied(channel: ChannelRow, run_id: int, count: int) -> float:
     stored += raw.callbacks(999_999, range(1, 1001), raw.PER_CALLBACK)
     callback_inbox.keep(channel.id, [Callback("POST", "", {}, body) for body in stored], clock.now())
     watch = table.Stopwatch()
-    receipts.apply_callbacks(clock.now())
+    consumer.apply_callbacks(clock.now())
     current_session().commit()
     # More came than the bound was given: what came twice and what was nobody's.
     seconds = watch.seconds() * count / (len(arrived) + 1000)

@@ -23,8 +23,8 @@ from config import Config
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Match, Operator
 from smsapp.factory import create_app
-from smsapp.services import segments
-from smsapp.store.contacts import Contact
+from smsapp.services.contacts import segments
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import db
 from tests import servers
 

@@ -22,12 +22,14 @@ from bench.raw.__main__ import sink_process
 from config import Config
 from smsapp.cli import supervision
 from smsapp.factory import create_app
-from smsapp.services import campaigns, clock, sms_templates
-from smsapp.services.audit_log import Actor
-from smsapp.store.campaigns import Campaign
-from smsapp.store.channels import ChannelRow
+from smsapp.services.campaigns import campaigns
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.templates import sms_templates
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, db
-from smsapp.store.runs import Run
+from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders, servers
 from tests.journey.kannel import free_ports, listens, wait_for

@@ -27,11 +27,13 @@ from bench import table
 from bench.raw import contacts as raw
 from bench.stage import Stage, fill, stage
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, clock, sending
-from smsapp.services import uploads as uploads_service
-from smsapp.services.audit_log import Actor
-from smsapp.store import uploads
-from smsapp.store.contacts import Contact
+from smsapp.services.apps import app_keys
+from smsapp.services.apps import uploads as uploads_service
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.sending import lifecycle
+from smsapp.store.apps import uploads
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session, db
 from tests import builders
 from tests.engine import confirmed
@@ -242,7 +244,7 @@ def while_frozen(found: Stage, port: int, key: str, given: argparse.Namespace) -
     def freeze() -> None:
         for engine in db.engines.values():
             engine.dispose(close=False)
-        sending.open_run(run_id, clock.now())
+        lifecycle.open_run(run_id, clock.now())
 
     bodies = [request(f"/up?appid={key}", json.dumps([record(key, n, 7)]).encode()) for n in range(PACE * 60)]
     asyncio.run(_open(port, bodies[: PACE * 3], PACE))

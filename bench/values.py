@@ -21,11 +21,11 @@ from bench import stage
 from config import Config
 from smsapp.domain.bounds import Bound
 from smsapp.factory import create_app
-from smsapp.store import freezing, runs
-from smsapp.store.audience import Audience
-from smsapp.store.contacts import Contact
+from smsapp.store.contacts.audience import Audience
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.values import Source
 from smsapp.store.db import current_session, db
-from smsapp.store.values import Source
+from smsapp.store.runs import freezing, runs
 from tests import builders, servers
 
 MOST = 1.5

@@ -19,7 +19,7 @@ from typing import Any
 
 import smsapp.channels
 import worker
-from smsapp.services import rendering, results, sender, sending
+from smsapp.services.sending import lifecycle, rendering, results, sender
 
 smsapp.channels.__path__.append(str(Path(__file__).parent / "kinds"))
 
@@ -68,7 +68,7 @@ def noted(send: Callable[..., None]) -> Callable[..., None]:
 
 
 if __name__ == "__main__":
-    timed(sending, "open_run", "freeze")
+    timed(lifecycle, "open_run", "freeze")
     timed(sender.Sender, "_claim", "claim")
     timed(rendering, "cut", "render")
     timed(results, "write_back", "write")

@@ -16,10 +16,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from config import HERE, Config
 from smsapp import cli, web
 from smsapp.cli.output import command_locale
-from smsapp.services import channels
-from smsapp.store import inbox, queue
+from smsapp.services.channels import channels
+from smsapp.store import queue
 from smsapp.store import settings as kept
 from smsapp.store.db import as_json, db, prepare_engine
+from smsapp.store.receipts import inbox
 from smsapp.web import guard, inputs, language, refill, render
 
 LARGEST_FORM = 2 * 1024 * 1024

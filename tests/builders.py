@@ -7,11 +7,11 @@ import itertools
 from typing import Any, TypeVar
 
 from smsapp.domain.campaign import Status
-from smsapp.store.campaigns import Campaign
-from smsapp.store.channels import ChannelRow
-from smsapp.store.contacts import Contact, Property
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts.contacts import Contact, Property
+from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import Base, current_session
-from smsapp.store.segments import Segment
 from smsapp.store.sms_templates import SmsTemplate
 from smsapp.store.users import User
 

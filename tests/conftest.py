@@ -21,7 +21,7 @@ from flask.testing import FlaskCliRunner
 
 from config import Config
 from smsapp.factory import create_app
-from smsapp.services import sender
+from smsapp.services.sending import sender
 from smsapp.store.db import db
 from tests import servers
 

@@ -13,13 +13,15 @@ from smsapp.domain import message
 from smsapp.domain.campaign import Action, Status
 from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.schedule import Kind, Schedule
-from smsapp.services import receipts, sender, sending
-from smsapp.services.audit_log import Actor
-from smsapp.store import campaigns, ledger, runs
-from smsapp.store.campaigns import Campaign
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import consumer
+from smsapp.services.sending import lifecycle, sender
+from smsapp.store.campaigns import campaigns
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import ClaimedBatch
-from smsapp.store.runs import Message, Run
+from smsapp.store.runs import ledger, runs
+from smsapp.store.runs.ledger import ClaimedBatch
+from smsapp.store.runs.runs import Message, Run
 from tests import builders
 from tests.fakes import FakeClock
 
@@ -106,7 +108,7 @@ def refs(run_id: int) -> list[str]:
 def arrive(channel_id: int, clock: FakeClock, *said: Receipt) -> None:
     """Apply receipts that this channel brings."""
     with writing() as session:
-        receipts.apply_receipts(session, {channel_id: said}, clock.now)
+        consumer.apply_receipts(session, {channel_id: said}, clock.now)
 
 
 def apply(clock: FakeClock, *news: Receipt) -> None:
@@ -129,7 +131,7 @@ def in_hands(people: int, clock: FakeClock, by: str) -> tuple[Campaign, int, Cla
     """A campaign to so many new people, its run, and its first batch in the hands of this worker."""
     builders.contacts(people)
     campaign, run_id = confirmed(clock.now)
-    sending.open_run(run_id, clock.now)
+    lifecycle.open_run(run_id, clock.now)
     return campaign, run_id, claimed(campaign, clock, by)
 
 

@@ -21,7 +21,7 @@ from smsapp.channels.base import (
     UnconfirmedMessage,
 )
 from smsapp.channels.http import HttpClient
-from smsapp.services import channels
+from smsapp.services.channels import channels
 
 Script = Callable[[SubmitRequest], list[SubmitResult] | ChannelError | None]
 """What to do with a submission: answers, an error to raise, or None for "all accepted"."""

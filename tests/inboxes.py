@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from smsapp.store import inbox
+from smsapp.store.receipts import inbox
 
 
 def unread(limit: int = 10) -> list[Any]:

@@ -14,12 +14,12 @@ from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
-from smsapp.store.campaigns import Campaign
-from smsapp.store.contacts import Contact
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
-from smsapp.store.freezing import ensure_partition
-from smsapp.store.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
-from smsapp.store.state_changes import BUCKET_SECONDS
+from smsapp.store.receipts.state_changes import BUCKET_SECONDS
+from smsapp.store.runs.freezing import ensure_partition
+from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
 from tests import builders
 
 OPENED = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)

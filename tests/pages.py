@@ -26,7 +26,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 from werkzeug.test import TestResponse
 
-from smsapp.services import clock
+from smsapp.services.platform import clock
 from smsapp.store.db import db
 from smsapp.store.users import User
 

@@ -14,7 +14,7 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.segment import Group, Match, Param, Unit
-from smsapp.services import segments
+from smsapp.services.contacts import segments
 from tests import builders
 from tests.pages import Pages
 

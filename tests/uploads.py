@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from flask import current_app
 
-from smsapp.services import uploads
-from smsapp.services.profiles import Report
+from smsapp.services.apps import uploads
+from smsapp.services.apps.profiles import Report
 
 
 def report(records: Sequence[object], appid: str, now: dt.datetime) -> Report:

@@ -30,7 +30,7 @@ from bench.chaos.servers import two_hosts
 from bench.chaos.story import LEVELS, PRICE, TEXT, Told, play
 from bench.chaos.system import running
 from smsapp.cli.reports import command as reports_command
-from smsapp.store.channels import ChannelRow
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from tests import builders
 

@@ -14,12 +14,15 @@ import sqlalchemy as sa
 from bench.chaos.system import AWAY, System
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.message import ACCEPTED_STATES, Status
-from smsapp.services import approvals, clock, reports, sending, verify
-from smsapp.services import receipts as inbox
-from smsapp.store import ledger
-from smsapp.store.campaigns import Campaign
+from smsapp.services.platform import clock
+from smsapp.services.receipts import consumer as inbox
+from smsapp.services.reports import reports, verify
+from smsapp.services.sending import lifecycle
+from smsapp.services.templates import approvals
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.runs import Message, Run
+from smsapp.store.runs import ledger
+from smsapp.store.runs.runs import Message, Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 
@@ -67,7 +70,7 @@ def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime, **given: A
         confirmed_template=approvals.confirmed_words(template),
         **given,
     )
-    sending.ring_when_due(made.id, due)
+    lifecycle.ring_when_due(made.id, due)
     return made.id
 
 

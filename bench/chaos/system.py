@@ -25,10 +25,13 @@ from bench.chaos.servers import NAMESPACES, NETWORK, Postgres, cut_off, kill_fam
 from config import Config
 from smsapp.channels.gateway import Gateway
 from smsapp.factory import create_app
-from smsapp.services import channels, clock, receipts, sending
-from smsapp.services.audit_log import Actor
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import consumer
+from smsapp.services.sending import lifecycle
 from smsapp.store.db import current_session, db
-from smsapp.store.runs import Batch, BatchState
+from smsapp.store.runs.runs import Batch, BatchState
 from tests.journey.kannel import free_ports, listens, wait_for
 from tests.journey.processes import PATIENCE, Processes, family
 
@@ -188,9 +191,9 @@ class System:
                 # Who is cut off goes on claiming as long as the database file is at hand.
                 self.note_held()
             with self.app.app_context(), contextlib.suppress(*AWAY):
-                sending.sweep(clock.now())
-                receipts.apply_callbacks(clock.now())
-                receipts.retry_unmatched(clock.now())
+                lifecycle.sweep(clock.now())
+                consumer.apply_callbacks(clock.now())
+                consumer.retry_unmatched(clock.now())
 
     def _ended(self, name: str) -> bool:
         return any(one.pid == self.up[name] and one.poll() is not None for one in self.processes.running)

@@ -16,10 +16,13 @@ from smsapp.domain.errors import Conflict, Refusal
 from smsapp.domain.message import Resolution
 from smsapp.labels import label, sentence
 from smsapp.labels.campaigns import in_words
-from smsapp.services import campaign_list, campaigns, clock, drift, sending, unconfirmed
-from smsapp.services.audit_log import Actor
-from smsapp.services.campaign_list import Line, Wanted
-from smsapp.services.campaign_review import DraftPreview
+from smsapp.services.campaigns import campaign_list, campaigns
+from smsapp.services.campaigns.campaign_list import Line, Wanted
+from smsapp.services.campaigns.campaign_review import DraftPreview
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import unconfirmed
+from smsapp.services.sending import drift, lifecycle
 
 command = AppGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, accept, end, and what is due.")
 ACTOR = Actor("flask campaigns")
@@ -112,7 +115,7 @@ def pause(campaign_id: int) -> None:
 
     Example: flask campaigns pause 12
     """
-    _to_each_run(campaign_id, sending.pause, "paused")
+    _to_each_run(campaign_id, lifecycle.pause, "paused")
 
 
 @command.command("resume")
@@ -122,7 +125,7 @@ def resume(campaign_id: int) -> None:
 
     Example: flask campaigns resume 12
     """
-    _to_each_run(campaign_id, sending.resume, "going on")
+    _to_each_run(campaign_id, lifecycle.resume, "going on")
 
 
 @command.command("end")
@@ -135,14 +138,14 @@ def end(campaign_id: int, yes: bool) -> None:
     """
     if not yes:
         click.confirm("What is cancelled cannot be resumed. End it?", abort=True)
-    _to_each_run(campaign_id, sending.end, "ended")
+    _to_each_run(campaign_id, lifecycle.end, "ended")
 
 
 def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
     """Do it to the campaign's runs that go on, and print how they stand."""
     status = _line(campaign_id).campaign.status
     try:
-        sending.to_each_run(campaign_id, act, ACTOR, clock.now())
+        lifecycle.to_each_run(campaign_id, act, ACTOR, clock.now())
     except Conflict:
         raise failure(f"Campaign {campaign_id} ({status}) cannot be {done} now.") from None
     except Refusal as refusal:

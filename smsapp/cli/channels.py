@@ -16,13 +16,16 @@ from smsapp.domain.outcome import CallResult
 from smsapp.labels import channels as words
 from smsapp.labels import sentence
 from smsapp.labels.channels import told
-from smsapp.services import callback_addresses, channel_health, channel_tests, channels, clock, sms_templates
-from smsapp.services.audit_log import Actor
-from smsapp.services.channel_health import Pace
-from smsapp.services.channel_tests import TestResult, TestText
+from smsapp.services.channels import callback_addresses, channel_health, channels
+from smsapp.services.channels.channel_health import Pace
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.sending import channel_tests
+from smsapp.services.sending.channel_tests import TestResult, TestText
+from smsapp.services.templates import sms_templates
 
 if TYPE_CHECKING:
-    from smsapp.store.channels import ChannelRow
+    from smsapp.store.channels.channels import ChannelRow
 
 command = AppGroup("channels", help="Accounts at providers.")
 

@@ -19,10 +19,11 @@ from smsapp.domain.contact import PHONE, Type, Unfit, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
 from smsapp.labels.contacts import in_words, why
-from smsapp.services import clock, import_rows, imports
-from smsapp.services.audit_log import Actor
-from smsapp.services.import_rows import KeptRow, Tally
-from smsapp.services.imports import ImportRow, Preview
+from smsapp.services.contacts import import_rows, imports
+from smsapp.services.contacts.import_rows import KeptRow, Tally
+from smsapp.services.contacts.imports import ImportRow, Preview
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables.formats import Choice
 
 command = AppGroup("contacts", help="Contacts.")

@@ -7,8 +7,8 @@ import logging
 import click
 
 from smsapp.cli.output import echo
-from smsapp.services import clock
 from smsapp.services.demo import shop
+from smsapp.services.platform import clock
 
 
 @click.command("demo")

@@ -13,8 +13,9 @@ import click
 
 from config import Config
 from smsapp.cli.output import echo
-from smsapp.services import clock, health
-from smsapp.services.channel_health import LATE_HOURS, Health
+from smsapp.services import health
+from smsapp.services.channels.channel_health import LATE_HOURS, Health
+from smsapp.services.platform import clock
 
 LITTLE_SPACE = 1 << 30
 MANY_WAITING = 1000

@@ -9,8 +9,9 @@ from smsapp import labels
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, clock
-from smsapp.services.audit_log import Actor
+from smsapp.services.apps import app_keys
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
 
 command = AppGroup("keys", help="AppKeys by which apps report profiles to /up.")
 ACTOR = Actor("flask keys")

@@ -13,8 +13,10 @@ from smsapp.cli.output import echo
 from smsapp.domain import phone
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.labels import sentence
-from smsapp.services import clock, opt_outs, unattributed_replies
-from smsapp.services.audit_log import Actor
+from smsapp.services.contacts import opt_outs
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import unattributed_replies
 
 command = AppGroup("optouts", help="Numbers nobody writes to, for every campaign.")
 ACTOR = Actor("flask optouts")

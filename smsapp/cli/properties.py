@@ -13,8 +13,9 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import Refusal
 from smsapp.domain.phone import mask_inside
 from smsapp.domain.property_change import Winner
-from smsapp.services import clock, properties
-from smsapp.services.audit_log import Actor
+from smsapp.services.contacts import properties
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
 
 command = AppGroup("properties", help="What is known of contacts: list, rename, retype, merge, remove.")
 ACTOR = Actor("flask properties")

@@ -8,9 +8,11 @@ from flask.cli import AppGroup
 from smsapp import labels
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
-from smsapp.services import app_keys, clock, proposals
-from smsapp.services.audit_log import Actor
-from smsapp.services.proposals import Chosen
+from smsapp.services.apps import app_keys
+from smsapp.services.contacts import proposals
+from smsapp.services.contacts.proposals import Chosen
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
 
 command = AppGroup("proposals", help="Changes of values that are set, as public AppKeys propose them.")
 ACTOR = Actor("flask proposals")

@@ -12,9 +12,10 @@ from flask.cli import AppGroup
 from smsapp.cli.ids import ROW_ID
 from smsapp.cli.output import echo
 from smsapp.domain.errors import NotFound
-from smsapp.services import clock, reports
-from smsapp.services import verify as verification
-from smsapp.services.reports import Report
+from smsapp.services.platform import clock
+from smsapp.services.reports import reports
+from smsapp.services.reports import verify as verification
+from smsapp.services.reports.reports import Report
 
 command = AppGroup("reports", help="Show what became of campaigns; check that the numbers are true.")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from smsapp.cli.output import echo
-from smsapp.services import clock, retention
+from smsapp.services.platform import clock
+from smsapp.services.sending import retention
 
 
 @click.command("retention")

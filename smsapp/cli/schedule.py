@@ -13,7 +13,8 @@ from smsapp.domain.errors import NotFound
 from smsapp.domain.schedule import LAST_DAY, Kind, Schedule, known_zone, next_fires
 from smsapp.labels import label
 from smsapp.labels.campaigns import in_words
-from smsapp.services import campaigns, clock
+from smsapp.services.campaigns import campaigns
+from smsapp.services.platform import clock
 
 command = AppGroup("schedule", help="Schedules: when they send.")
 DATE = click.DateTime(["%Y-%m-%d"])

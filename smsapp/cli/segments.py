@@ -8,7 +8,8 @@ from flask.cli import AppGroup
 from smsapp import labels
 from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
-from smsapp.services import clock, segments
+from smsapp.services.contacts import segments
+from smsapp.services.platform import clock
 
 command = AppGroup("segments", help="Saved sets of contacts that campaigns are sent to.")
 

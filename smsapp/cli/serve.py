@@ -25,7 +25,8 @@ import click
 from config import Config
 from smsapp.cli import supervision
 from smsapp.cli.output import echo, failure
-from smsapp.services import clock, health, users
+from smsapp.services import health
+from smsapp.services.platform import clock, users
 
 PORTS_TRIED = 50
 PATIENCE = 300

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
-from smsapp.services import clock, imports, opt_out_confirmations, receipts, sending
+from smsapp.services.contacts import imports
+from smsapp.services.platform import clock
+from smsapp.services.receipts import consumer, opt_out_confirmations
+from smsapp.services.sending import lifecycle
 
 
 @click.command("sweep")
@@ -16,8 +19,8 @@ def command() -> None:
     \b
     Example: * * * * * flask sweep
     """
-    sending.sweep(clock.now())
+    lifecycle.sweep(clock.now())
     imports.sweep(clock.now())
-    receipts.apply_callbacks(clock.now())
-    receipts.retry_unmatched(clock.now())
+    consumer.apply_callbacks(clock.now())
+    consumer.retry_unmatched(clock.now())
     opt_out_confirmations.send_due(clock.now())

@@ -15,10 +15,12 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
-from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
-from smsapp.services.audit_log import Actor
-from smsapp.services.template_imports import ImportResult
-from smsapp.services.template_sync import SyncResult
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.templates import sms_templates, template_imports, template_sync
+from smsapp.services.templates.template_imports import ImportResult
+from smsapp.services.templates.template_sync import SyncResult
 
 command = AppGroup("templates", help="SMS templates: texts that the provider of a channel has approved.")
 ACTOR = Actor("flask templates")

@@ -11,8 +11,8 @@ from smsapp.cli.output import echo, failure
 from smsapp.domain.errors import Refusal
 from smsapp.domain.roles import Role
 from smsapp.labels import sentence
-from smsapp.services import clock, users
-from smsapp.services.audit_log import Actor
+from smsapp.services.platform import clock, users
+from smsapp.services.platform.audit_log import Actor
 
 command = AppGroup("users", help="People who sign in.")
 

@@ -1,6 +1,7 @@
 """How a property's value is written in a text: dates as people write them, words for yes and no, lists joined.
 
-`store/values.py` says the same in SQL, because a run's values are made by one statement; a test compares the two.
+`store/contacts/values.py` says the same in SQL, because a run's values are made by one statement; a test compares the
+two.
 """
 
 from __future__ import annotations

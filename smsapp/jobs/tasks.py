@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from flask import current_app
 
-from smsapp.services import (
-    call_log,
-    channel_tests,
-    clock,
-    contacts,
-    import_rows,
-    imports,
-    opt_out_confirmations,
-    properties,
-    receipts,
-    retention,
-    sender,
-    sending,
-    status_queries,
-    template_sync,
-    unmatched,
-    uploads,
-)
+from smsapp.services.apps import uploads
+from smsapp.services.channels import call_log
+from smsapp.services.contacts import contacts, import_rows, imports, properties
+from smsapp.services.platform import clock
+from smsapp.services.receipts import consumer, opt_out_confirmations, status_queries, unmatched
+from smsapp.services.sending import channel_tests, lifecycle, retention, sender
+from smsapp.services.templates import template_sync
 
 
 def send(_run_id: int) -> None:
@@ -31,19 +20,19 @@ def send(_run_id: int) -> None:
 
 def start(campaign_id: int) -> None:
     """Open the run of a campaign whose time has come."""
-    sending.start(campaign_id, clock.now())
+    lifecycle.start(campaign_id, clock.now())
 
 
 def sweep() -> None:
     """Put right whatever Redis lost and whoever died left behind."""
-    sending.sweep(clock.now())
-    receipts.retry_unmatched(clock.now())
+    lifecycle.sweep(clock.now())
+    consumer.retry_unmatched(clock.now())
     imports.sweep(clock.now())
 
 
 def keep_reading() -> None:
     """Read stored callbacks, and those that come meanwhile."""
-    receipts.keep_reading(clock.now)
+    consumer.keep_reading(clock.now)
 
 
 def apply_uploads() -> None:
@@ -53,7 +42,7 @@ def apply_uploads() -> None:
 
 def ask_providers() -> None:
     """Fetch what waits at providers that have to be asked."""
-    receipts.ask_providers(clock.now())
+    consumer.ask_providers(clock.now())
 
 
 def query_unconfirmed() -> None:
@@ -93,7 +82,7 @@ def forget_bad_records() -> None:
 
 def forget_callbacks() -> None:
     """Remove callbacks that are older than they need to be."""
-    receipts.forget_old(clock.now())
+    consumer.forget_old(clock.now())
 
 
 def delete_old_unmatched() -> None:

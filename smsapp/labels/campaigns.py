@@ -141,7 +141,7 @@ PARTS = {
     "second_channel_id": _l("Second channel"),
     "second_template_id": _l("Template on the second channel"),
 }
-"""The parts of a draft, by the names of services/campaigns.py Draft."""
+"""The parts of a draft, by the names of services/campaigns/campaigns.py Draft."""
 
 
 LOSSES = {

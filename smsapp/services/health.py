@@ -13,13 +13,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from smsapp.domain.errors import Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.roles import Role
-from smsapp.services import channel_health, channels, held_connections, receipts
-from smsapp.services.channel_health import Health
-from smsapp.store import campaigns, queue, runs, schema
-from smsapp.store.channels import ChannelRow
+from smsapp.services.channels import channel_health, channels
+from smsapp.services.channels.channel_health import Health
+from smsapp.services.receipts import consumer
+from smsapp.services.sending import held_connections
+from smsapp.store import queue, schema
+from smsapp.store.campaigns import campaigns
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.queue import QueueHealth
-from smsapp.store.runs import Run
+from smsapp.store.runs import runs
+from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.users import User
 
@@ -89,7 +93,7 @@ def work(now: dt.datetime) -> Work:
     return Work(
         administrators=session.scalar(can_administer) or 0,
         late_campaigns=list(campaigns.due(session, now - LATE)),
-        unread_callbacks=receipts.unread_count(),
+        unread_callbacks=consumer.unread_count(),
         unheld_channels=[row.name for row in held_connections.unheld(now)],
         sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
         channels=[(row, channel_health.health(row.id, now)) for row in channels.choices()],

@@ -8,8 +8,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from smsapp.store import inbox
 from smsapp.store.db import Base, db
+from smsapp.store.receipts import inbox
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PARTS = {"main": Base.metadata, "inbox": inbox.metadata}

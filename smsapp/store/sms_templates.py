@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.sms_template import Audit, Purpose
-from smsapp.store.campaigns import NOT_OVER, Campaign
+from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
 from smsapp.store.db import Base, current_session, one_of
 
 

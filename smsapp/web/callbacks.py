@@ -9,7 +9,8 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.services import callbacks, clock
+from smsapp.services.platform import clock
+from smsapp.services.receipts import callbacks
 from smsapp.web.guard import public
 
 bp = Blueprint("callbacks", __name__)

@@ -19,13 +19,18 @@ from smsapp.domain.sms_template import variables
 from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
 from smsapp.labels.dates import written
-from smsapp.services import campaign_list, campaigns, channels, clock, contacts, health, segments, setup, unconfirmed
-from smsapp.services import campaign_review as reviews
-from smsapp.services import sms_templates as templates
-from smsapp.services import variables as choosing
-from smsapp.services.campaign_list import Line, Wanted
-from smsapp.services.campaign_review import DraftPreview
-from smsapp.services.campaigns import Draft, EditConflict
+from smsapp.services import health
+from smsapp.services.campaigns import campaign_list, campaigns
+from smsapp.services.campaigns import campaign_review as reviews
+from smsapp.services.campaigns import variables as choosing
+from smsapp.services.campaigns.campaign_list import Line, Wanted
+from smsapp.services.campaigns.campaign_review import DraftPreview
+from smsapp.services.campaigns.campaigns import Draft, EditConflict
+from smsapp.services.channels import channels
+from smsapp.services.contacts import contacts, segments
+from smsapp.services.platform import clock, setup
+from smsapp.services.receipts import unconfirmed
+from smsapp.services.templates import sms_templates as templates
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms.campaigns import COMMON_ZONES, CampaignForm, offer, put_draft_problems, read_mapping
 from smsapp.web.guard import needs
@@ -33,7 +38,7 @@ from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 
 if TYPE_CHECKING:
-    from smsapp.store.campaigns import Campaign
+    from smsapp.store.campaigns.campaigns import Campaign
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 bp.add_app_template_filter(words.in_words, "in_words")

@@ -15,19 +15,12 @@ from smsapp.labels import channels as words
 from smsapp.labels import sentence
 from smsapp.labels import sms_templates as template_words
 from smsapp.labels.channels import told
-from smsapp.services import (
-    callback_addresses,
-    channel_health,
-    channel_tests,
-    channels,
-    clock,
-    held_connections,
-    opt_out_confirmations,
-    sms_templates,
-    template_sync,
-    unmatched,
-)
-from smsapp.services.channel_tests import TestResult
+from smsapp.services.channels import callback_addresses, channel_health, channels
+from smsapp.services.platform import clock
+from smsapp.services.receipts import opt_out_confirmations, unmatched
+from smsapp.services.sending import channel_tests, held_connections
+from smsapp.services.sending.channel_tests import TestResult
+from smsapp.services.templates import sms_templates, template_sync
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.channels import TestForm, channel_form, test_form
@@ -37,7 +30,7 @@ from smsapp.web.render import page, page_or_piece, see_other
 
 if TYPE_CHECKING:
     from smsapp.channels.base import Channel
-    from smsapp.store.channels import ChannelRow
+    from smsapp.store.channels.channels import ChannelRow
     from smsapp.store.sms_templates import SmsTemplate
 
 bp = Blueprint("channels", __name__, url_prefix="/channels")

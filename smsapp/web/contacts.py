@@ -9,8 +9,9 @@ from smsapp.domain.contact import Reason
 from smsapp.domain.roles import Role
 from smsapp.labels import reports as report_words
 from smsapp.labels.contacts import why
-from smsapp.services import clock, contacts, number_searches, proposals, value_sources
-from smsapp.services.proposals import Chosen
+from smsapp.services.contacts import contacts, number_searches, proposals, value_sources
+from smsapp.services.contacts.proposals import Chosen
+from smsapp.services.platform import clock
 from smsapp.web import guard, inputs
 from smsapp.web.filters import sees_full_numbers
 from smsapp.web.guard import needs

@@ -19,7 +19,7 @@ from smsapp.domain import phone
 from smsapp.domain.roles import sees_numbers
 from smsapp.labels import general, reports
 from smsapp.labels.dates import written, zone_name
-from smsapp.services import clock
+from smsapp.services.platform import clock
 
 NOTHING = "–"
 PERCENT = "0.0%"

@@ -17,9 +17,9 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from werkzeug.sansio.utils import host_is_trusted
 
 from smsapp.domain.roles import Role, reaches
-from smsapp.services import clock, users
-from smsapp.services.audit_log import Actor
-from smsapp.services.users import LoginSession, SignedIn
+from smsapp.services.platform import clock, users
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.platform.users import LoginSession, SignedIn
 from smsapp.web import refill, render
 from smsapp.web.forms.users import SignInForm
 
@@ -27,7 +27,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SESSION_RESTS = dt.timedelta(hours=12)
-"""From the last request on; services/users.py says how long it lasts at most."""
+"""From the last request on; services/platform/users.py says how long it lasts at most."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request, url_for
 from flask_login import current_user
 
-from smsapp.services import users
+from smsapp.services.platform import users
 from smsapp.web import guard, language, render
 
 bp = Blueprint("home", __name__)

@@ -16,9 +16,10 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
 from smsapp.domain.roles import Role
 from smsapp.labels.contacts import in_words, why
-from smsapp.services import clock, import_rows, imports
-from smsapp.services.import_rows import KeptRow
-from smsapp.services.imports import ImportRow, Preview
+from smsapp.services.contacts import import_rows, imports
+from smsapp.services.contacts.import_rows import KeptRow
+from smsapp.services.contacts.imports import ImportRow, Preview
+from smsapp.services.platform import clock
 from smsapp.services.tables.formats import DELIMITERS, ENCODINGS, Choice
 from smsapp.web import guard
 from smsapp.web.filters import mask_numbers_in, sees_full_numbers

@@ -9,7 +9,9 @@ from flask_babel import lazy_gettext as _l
 from smsapp.domain.errors import Refusal
 from smsapp.domain.roles import Role
 from smsapp.domain.trust import MOST_NEW_NAMES, KeyKind, Rule
-from smsapp.services import app_keys, clock, contacts, quotas
+from smsapp.services.apps import app_keys, quotas
+from smsapp.services.contacts import contacts
+from smsapp.services.platform import clock
 from smsapp.web import guard, inputs
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.keys import KeyForm, NewKeyForm

@@ -10,7 +10,8 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.roles import Role
-from smsapp.services import clock, frequency_caps
+from smsapp.services.contacts import frequency_caps
+from smsapp.services.platform import clock
 from smsapp.web import guard
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.preferences import CapsForm

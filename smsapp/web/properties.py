@@ -11,7 +11,8 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.property_change import ASIDE, ChangeKind, Winner
 from smsapp.domain.roles import Role
 from smsapp.labels import sentence
-from smsapp.services import clock, properties
+from smsapp.services.contacts import properties
+from smsapp.services.platform import clock
 from smsapp.web import guard
 from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine

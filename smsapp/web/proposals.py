@@ -9,8 +9,10 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from smsapp.domain.roles import Role
-from smsapp.services import app_keys, clock, proposals
-from smsapp.services.proposals import Chosen, Decided
+from smsapp.services.apps import app_keys
+from smsapp.services.contacts import proposals
+from smsapp.services.contacts.proposals import Chosen, Decided
+from smsapp.services.platform import clock
 from smsapp.web import guard, inputs
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece, see_other

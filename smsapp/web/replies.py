@@ -9,7 +9,10 @@ from flask_babel import ngettext
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.roles import Role
-from smsapp.services import channels, clock, number_searches, opt_outs, replies, unattributed_replies
+from smsapp.services.channels import channels
+from smsapp.services.contacts import number_searches, opt_outs
+from smsapp.services.platform import clock
+from smsapp.services.receipts import replies, unattributed_replies
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.web import guard, inputs
 from smsapp.web.filters import number, sees_full_numbers

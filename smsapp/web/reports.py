@@ -23,8 +23,11 @@ from smsapp.domain.recipients import GROUPS, Group, Place, Recipient, group
 from smsapp.domain.roles import Role, reaches
 from smsapp.labels import headlines, label, outcomes, sentence
 from smsapp.labels import reports as words
-from smsapp.services import campaigns, clock, number_searches, reports
-from smsapp.services.reports import Report
+from smsapp.services.campaigns import campaigns
+from smsapp.services.contacts import number_searches
+from smsapp.services.platform import clock
+from smsapp.services.reports import reports
+from smsapp.services.reports.reports import Report
 from smsapp.web import guard
 from smsapp.web.filters import ago, mask_numbers_in, number, sees_full_numbers, when
 from smsapp.web.guard import needs

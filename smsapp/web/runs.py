@@ -12,8 +12,11 @@ from smsapp.domain.errors import Conflict, NotFound, Refusal
 from smsapp.domain.roles import Role
 from smsapp.labels import reports as words
 from smsapp.labels import sentence
-from smsapp.services import approvals, clock, drift, failover, reports, retries, sending
-from smsapp.services.reports import Report
+from smsapp.services.platform import clock
+from smsapp.services.reports import reports
+from smsapp.services.reports.reports import Report
+from smsapp.services.sending import drift, failover, lifecycle, retries
+from smsapp.services.templates import approvals
 from smsapp.web import guard
 from smsapp.web.guard import needs
 from smsapp.web.render import page, see_other
@@ -43,20 +46,22 @@ def _done(campaign_id: int, run_id: int, act: Callable[..., Any], said: str) -> 
 @bp.post("/pause")
 @needs(Role.OPERATOR)
 def pause(campaign_id: int, run_id: int) -> Response:
-    return _done(campaign_id, run_id, sending.pause, _("Paused. What is at the provider already cannot be held back."))
+    return _done(
+        campaign_id, run_id, lifecycle.pause, _("Paused. What is at the provider already cannot be held back.")
+    )
 
 
 @bp.post("/resume")
 @needs(Role.OPERATOR)
 def resume(campaign_id: int, run_id: int) -> Response:
-    return _done(campaign_id, run_id, sending.resume, _("It goes on with exactly what has not been sent."))
+    return _done(campaign_id, run_id, lifecycle.resume, _("It goes on with exactly what has not been sent."))
 
 
 @bp.post("/route")
 @needs(Role.OPERATOR)
 def route(campaign_id: int, run_id: int) -> Response:
     """Move the rest of a held run to the campaign's other channel."""
-    return _done(campaign_id, run_id, sending.reroute, _("The rest goes on through the other channel."))
+    return _done(campaign_id, run_id, lifecycle.reroute, _("The rest goes on through the other channel."))
 
 
 @bp.post("/stay")
@@ -109,7 +114,7 @@ def ask_to_end(campaign_id: int, run_id: int) -> Response:
 @bp.post("/end")
 @needs(Role.OPERATOR)
 def end(campaign_id: int, run_id: int) -> Response:
-    return _done(campaign_id, run_id, sending.end, _("Ended. What had not left is cancelled."))
+    return _done(campaign_id, run_id, lifecycle.end, _("Ended. What had not left is cancelled."))
 
 
 @bp.get("/again")

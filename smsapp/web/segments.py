@@ -20,8 +20,9 @@ from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.roles import Role
 from smsapp.domain.segment import MAX_DEPTH, Group, Kind, Match
 from smsapp.labels import segments as said
-from smsapp.services import clock, segments, uploaded_lists
-from smsapp.services.segments import KnownProperty
+from smsapp.services.contacts import segments, uploaded_lists
+from smsapp.services.contacts.segments import KnownProperty
+from smsapp.services.platform import clock
 from smsapp.web import filters, guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms import segments as forms
@@ -31,7 +32,7 @@ from smsapp.web.menu import MenuLine
 from smsapp.web.render import announcing, page, page_or_piece, see_other, wants_piece
 
 if TYPE_CHECKING:
-    from smsapp.store.segments import Segment
+    from smsapp.store.contacts.segments import Segment
 
 bp = Blueprint("segments", __name__, url_prefix="/segments")
 MENU = MenuLine(_l("Segments"), "segments.index", 30, "users-group")

@@ -28,9 +28,11 @@ from smsapp.domain.sms_template import (
 from smsapp.domain.template_file import COLUMNS, Fate
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
-from smsapp.services import channels, clock, sms_templates, template_imports, template_sync
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
 from smsapp.services.tables.limited import MOST_BYTES
-from smsapp.services.template_sync import SyncResult
+from smsapp.services.templates import sms_templates, template_imports, template_sync
+from smsapp.services.templates.template_sync import SyncResult
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.sms_templates import DecisionForm, ImportForm, NewTemplateForm, TemplateForm

@@ -14,7 +14,9 @@ from smsapp.domain.message import Resolution
 from smsapp.domain.roles import Role
 from smsapp.labels import reports as words
 from smsapp.labels import sentence
-from smsapp.services import channels, clock, unconfirmed
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.services.receipts import unconfirmed
 from smsapp.web import guard, inputs
 from smsapp.web.filters import number
 from smsapp.web.guard import needs

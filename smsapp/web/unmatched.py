@@ -6,7 +6,9 @@ from flask import Blueprint, Response, request, url_for
 
 from smsapp.domain.roles import Role
 from smsapp.labels import reports as words
-from smsapp.services import channels, clock, unmatched
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.services.receipts import unmatched
 from smsapp.web import inputs
 from smsapp.web.guard import needs
 from smsapp.web.render import page_or_piece

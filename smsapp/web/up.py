@@ -14,8 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from smsapp.domain import ark
-from smsapp.services import clock, uploads
-from smsapp.services.uploads import Answer
+from smsapp.services.apps import uploads
+from smsapp.services.apps.uploads import Answer
+from smsapp.services.platform import clock
 from smsapp.web.guard import public
 
 bp = Blueprint("up", __name__)

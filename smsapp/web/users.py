@@ -11,7 +11,7 @@ from flask_login import current_user
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.roles import Role, plain_login
 from smsapp.labels import sentence
-from smsapp.services import clock, users
+from smsapp.services.platform import clock, users
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
 from smsapp.web.forms.users import ChangeForm, InviteForm, OwnForm, PasswordForm, SignInForm, WelcomeForm

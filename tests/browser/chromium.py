@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
-from smsapp.services import clock
+from smsapp.services.platform import clock
 from smsapp.store.users import User
 from tests.pages import kept
 

@@ -11,11 +11,13 @@ from smsapp.domain.contact import Type
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.segment import Condition, Group, Operator
-from smsapp.services import call_log, clock
-from smsapp.services.audit_log import Actor, log_action
-from smsapp.services.call_log import Call
-from smsapp.store import channel_health, unmatched
+from smsapp.services.channels import call_log
+from smsapp.services.channels.call_log import Call
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.store.channels import channel_health
 from smsapp.store.db import current_session, writing
+from smsapp.store.receipts import unmatched
 from smsapp.store.users import User
 from tests import builders, ledgers
 

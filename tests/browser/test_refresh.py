@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
-from smsapp.store.campaigns import Campaign
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import db
 from smsapp.store.users import User
 from tests.browser import chromium

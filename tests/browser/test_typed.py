@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
-from smsapp.services import clock, users
-from smsapp.services.audit_log import Actor
+from smsapp.services.platform import clock, users
+from smsapp.services.platform.audit_log import Actor
 from smsapp.store.users import User
 from tests.browser import chromium
 

@@ -42,11 +42,11 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
-from smsapp.services import callback_inbox, receipts
-from smsapp.services import channels as service
+from smsapp.services.channels import channels as service
+from smsapp.services.receipts import callback_inbox, consumer
 from smsapp.store.db import current_session
-from smsapp.store.freezing import ensure_partition
-from smsapp.store.runs import Message, ProviderRef, Run, Tally
+from smsapp.store.runs.freezing import ensure_partition
+from smsapp.store.runs.runs import Message, ProviderRef, Run, Tally
 from tests import builders
 from tests.channels.wire import HERE, Line, Provider, closed_port, listening, provider, run
 
@@ -375,14 +375,14 @@ class HttpContract(Contract):
         ensure_partition(current_session(), run_id)
         builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=told.phone or PHONE, status=Status.ACCEPTED))
         callback_inbox.store(channel_id, [callback, callback], now)
-        receipts.apply_callbacks(now)
+        consumer.apply_callbacks(now)
         # when the answer is, and the receipt comes once more
         if not told.ref:
             where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": told.phone or PHONE}
             builders.kept(ProviderRef(**where, run_id=run_id, seq=seq, at=int(now.timestamp())))
-            receipts.retry_unmatched(now)
+            consumer.retry_unmatched(now)
         callback_inbox.store(channel_id, [callback], now)
-        receipts.apply_callbacks(now)
+        consumer.apply_callbacks(now)
         # then
         current_session().expire_all()
         assert current_session().get_one(Message, (run_id, seq)).status == Status.DELIVERED

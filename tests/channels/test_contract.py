@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smsapp import channels as adapters
-from smsapp.services import channels
+from smsapp.services.channels import channels
 from tests.channels import contract
 
 MADE_UP = Path(__file__).parent / "made_up"

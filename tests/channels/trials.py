@@ -16,11 +16,13 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from smsapp.domain.errors import Refusal
-from smsapp.services import channel_tests, channels, clock
-from smsapp.services.audit_log import Actor
-from smsapp.services.channel_tests import TestText
-from smsapp.services.channels import Wanted
-from smsapp.store.channels import ChannelRow
+from smsapp.services.channels import channels
+from smsapp.services.channels.channels import Wanted
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.sending import channel_tests
+from smsapp.services.sending.channel_tests import TestText
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.settings import EXTENSION
 from smsapp.store.sms_templates import SmsTemplate

@@ -10,9 +10,9 @@ from flask.testing import FlaskCliRunner
 from smsapp.domain.campaign import Status
 from smsapp.domain.message import Status as MessageStatus
 from smsapp.domain.run import HoldReason, RunState
-from smsapp.store.campaigns import Campaign
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.runs import Run
+from smsapp.store.runs.runs import Run
 from tests import builders, ledgers
 
 AUDIENCE = {"target": 350, "planned": 350, "prefixes": {"+86138": 50, "+979": 300}}

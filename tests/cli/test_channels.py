@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from smsapp.services import channel_health, channels
+from smsapp.services.channels import channel_health, channels
 from tests import builders
 
 

@@ -9,10 +9,10 @@ import pytest
 from click.testing import Result
 from flask.testing import FlaskCliRunner
 
-from smsapp.services import app_keys
-from smsapp.store.contacts import Contact
+from smsapp.services.apps import app_keys
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.imports import Import
 from smsapp.store.db import current_session
-from smsapp.store.imports import Import
 
 Call = Callable[..., Result]
 

@@ -11,9 +11,10 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from config import Config
-from smsapp.store import inbox, queue
+from smsapp.store import queue
 from smsapp.store.db import current_session, db
-from smsapp.store.runs import Run
+from smsapp.store.receipts import inbox
+from smsapp.store.runs.runs import Run
 from tests import builders
 
 

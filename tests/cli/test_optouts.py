@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from smsapp.channels.base import Reply as Incoming
-from smsapp.services import opt_outs, replies
+from smsapp.services.contacts import opt_outs
+from smsapp.services.receipts import replies
 from smsapp.store.db import writing
 from tests import builders
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask.testing import FlaskCliRunner
 
-from smsapp.store.contacts import Contact
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from tests import builders
 

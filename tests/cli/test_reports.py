@@ -7,7 +7,7 @@ import json
 from flask.testing import FlaskCliRunner
 
 from smsapp.store.db import current_session
-from smsapp.store.runs import Tally
+from smsapp.store.runs.runs import Tally
 from tests import ledgers
 
 

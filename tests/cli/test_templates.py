@@ -9,7 +9,7 @@ import pytest
 from smsapp.channels.base import AccountError
 from smsapp.channels.simulator import Simulator
 from smsapp.domain.outcome import Outcome
-from smsapp.services import sms_templates
+from smsapp.services.templates import sms_templates
 from tests import builders
 
 GOOD = "code,name,text,signature,purpose,status\nSMS_1,发货,您的订单已发货。,青禾商城,notification,approved\n"

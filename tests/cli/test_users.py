@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask.testing import FlaskCliRunner
 
 from smsapp.domain.roles import Role
-from smsapp.services import clock, users
+from smsapp.services.platform import clock, users
 
 
 def test_a_person_is_made_with_a_link_that_sets_the_password(runner: FlaskCliRunner) -> None:

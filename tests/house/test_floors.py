@@ -129,7 +129,7 @@ def test_only_doors_read_the_clock() -> None:
     for source in rooms():
         if room(source.module) not in {"domain", "store", "services", "words"}:
             continue
-        if source.module in {"smsapp.services.clock", "smsapp.store.queue"}:
+        if source.module in {"smsapp.services.platform.clock", "smsapp.store.queue"}:
             continue  # the clock itself, and the scheduler, which is one
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call):

@@ -17,11 +17,15 @@ from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
 from smsapp.domain.funnel import broken_identities
 from smsapp.factory import create_app
-from smsapp.services import channels, clock, receipts, sender, uploads
-from smsapp.services.audit_log import Actor
-from smsapp.store import runs
-from smsapp.store.app_keys import AppKey
+from smsapp.services.apps import uploads
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import consumer
+from smsapp.services.sending import sender
+from smsapp.store.apps.app_keys import AppKey
 from smsapp.store.db import current_session, db
+from smsapp.store.runs import runs
 from tests import builders
 from tests.engine import confirmed, recount
 from tests.journey.kannel import PASSWORD, SENDER, USERNAME, Kannel, kannel, wait_for
@@ -101,6 +105,6 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
 
 def delivered(app: Flask, run_id: int) -> int:
     """Read what has come in so far and return how many messages are delivered."""
-    receipts.apply_callbacks(clock.now())
+    consumer.apply_callbacks(clock.now())
     current_session().commit()
     return runs.funnels(current_session(), [run_id])[run_id].delivered

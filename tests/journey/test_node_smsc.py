@@ -17,12 +17,15 @@ from flask import Flask
 
 from config import Config
 from smsapp.channels.smpp import Smpp
-from smsapp.services import channels, clock, held_connections, receipts, shutdown
-from smsapp.services.audit_log import Actor
-from smsapp.services.held_connections import Holder
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock, shutdown
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import consumer
+from smsapp.services.sending import held_connections
+from smsapp.services.sending.held_connections import Holder
+from smsapp.store.contacts.replies import OptOut, Reply
 from smsapp.store.db import current_session
-from smsapp.store.replies import OptOut, Reply
-from smsapp.store.runs import Message
+from smsapp.store.runs.runs import Message
 from tests import builders
 from tests.channels.wire import HERE
 from tests.engine import confirmed, funnel, recount, the_run
@@ -114,8 +117,8 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
             current_session().commit()
             await asyncio.sleep(0.05)
         for _ in range(200):  # the receipts of the last messages
-            receipts.apply_callbacks(clock.now())
-            receipts.retry_unmatched(clock.now())
+            consumer.apply_callbacks(clock.now())
+            consumer.retry_unmatched(clock.now())
             current_session().commit()
             if recount(run_id)["accepted"] <= SILENT * PEOPLE // 100:
                 break

@@ -15,10 +15,11 @@ from sqlalchemy.exc import DBAPIError
 
 from bench.chaos.system import System
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, clock, uploads
-from smsapp.services.audit_log import Actor
-from smsapp.store import uploads as store
-from smsapp.store.contacts import Contact
+from smsapp.services.apps import app_keys, uploads
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.apps import uploads as store
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from tests.conftest import DATABASES
 

@@ -22,10 +22,13 @@ from smsapp.channels.http import HttpClient
 from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import Audit, SyncFate
 from smsapp.factory import create_app
-from smsapp.services import approvals, channels, reports, sending, sms_templates, template_sync
-from smsapp.services.audit_log import Actor
+from smsapp.services.channels import channels
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.reports import reports
+from smsapp.services.sending import lifecycle
+from smsapp.services.templates import approvals, sms_templates, template_sync
 from smsapp.store.db import current_session, db
-from smsapp.store.runs import Run
+from smsapp.store.runs.runs import Run
 from tests import builders
 from tests.channels.wire import HERE, Provider, provider, run
 from tests.engine import confirmed, funnel, the_run, work
@@ -159,4 +162,4 @@ def test_a_campaign_whose_template_is_withdrawn_before_its_slot_is_held_and_sent
         # then everybody gets it
         assert funnel(run_id).accepted == 3
         assert len(account.sent) == 1
-        assert sending.at_hand(None) == []
+        assert lifecycle.at_hand(None) == []

@@ -10,10 +10,10 @@ from flask import Flask
 from smsapp.domain.campaign import ExclusionReason, Status
 from smsapp.domain.numbering import SPECIAL
 from smsapp.domain.trust import Origin, Source
-from smsapp.services import audience, contacts, segments
-from smsapp.store.contacts import Contact, Profile, create, merge, phones_of
+from smsapp.services.contacts import audience, contacts, segments
+from smsapp.store.contacts.contacts import Contact, Profile, create, merge, phones_of
+from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import writing
-from smsapp.store.replies import OptOut
 from smsapp.store.users import Preference
 from tests import builders
 from tests.engine import (

@@ -10,12 +10,15 @@ from flask import Flask
 
 from smsapp.channels.base import NotSent, Receipt, ReceiptStatus
 from smsapp.domain.message import Resolution, Status
-from smsapp.services import channels, results, sending, unconfirmed, verify
-from smsapp.services.results import InFlightBatch
-from smsapp.store import ledger
+from smsapp.services.channels import channels
+from smsapp.services.receipts import unconfirmed
+from smsapp.services.reports import verify
+from smsapp.services.sending import lifecycle, results
+from smsapp.services.sending.results import InFlightBatch
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import ClaimedBatch, MessageResult
-from smsapp.store.runs import Message
+from smsapp.store.runs import ledger
+from smsapp.store.runs.ledger import ClaimedBatch, MessageResult
+from smsapp.store.runs.runs import Message
 from tests import builders
 from tests.engine import OPERATOR, apply, claimed, confirmed, funnel, refs, the_run
 from tests.fakes import FakeClock
@@ -35,13 +38,13 @@ def lost(clock: FakeClock) -> tuple[int, ClaimedBatch]:
     template = builders.template(channel.id, text=LONG)
     mapping = {"level": {"property": "level"}}
     campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
-    sending.open_run(run_id, clock.now)
+    lifecycle.open_run(run_id, clock.now)
     return run_id, claimed(campaign, clock, "dead")
 
 
 def expire(clock: FakeClock) -> None:
     clock.forward(seconds=61)
-    sending.sweep(clock.now)
+    lifecycle.sweep(clock.now)
 
 
 def deliver(clock: FakeClock, run_id: int, *seqs: int) -> None:

@@ -8,9 +8,9 @@ from flask import Flask
 
 from smsapp.channels.base import OutcomeUnknown, SubmitRequest, SubmitResult
 from smsapp.domain.run import HoldReason, RunState
-from smsapp.services.brake import Brake
-from smsapp.store import runs
+from smsapp.services.sending.brake import Brake
 from smsapp.store.db import current_session
+from smsapp.store.runs import runs
 from tests import builders
 from tests.engine import confirmed, funnel, the_run, work
 from tests.fakes import FakeChannel, FakeClock

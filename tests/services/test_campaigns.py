@@ -17,14 +17,16 @@ from flask import Flask
 from smsapp.domain.campaign import MOVES, Action, Status
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
-from smsapp.services import campaigns, sending, sms_templates
-from smsapp.services.audit_log import Actor
-from smsapp.services.campaigns import CopiedCampaign, Draft, EditConflict
-from smsapp.store import campaigns as store
+from smsapp.services.campaigns import campaigns
+from smsapp.services.campaigns.campaigns import CopiedCampaign, Draft, EditConflict
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.sending import lifecycle
+from smsapp.services.templates import sms_templates
 from smsapp.store import queue
-from smsapp.store.campaigns import Campaign
+from smsapp.store.campaigns import campaigns as store
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import Run
+from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from smsapp.store.users import AuditEntry
 from tests import builders
@@ -415,7 +417,7 @@ def test_of_stop_and_start_exactly_one_wins(app: Flask, due: list[int]) -> None:
         stopped, started = together(
             app,
             lambda one=campaign_id: campaigns.stop(one, OLGA, TOMORROW_AT),
-            lambda one=campaign_id: sending.start(one, TOMORROW_AT),
+            lambda one=campaign_id: lifecycle.start(one, TOMORROW_AT),
         )
 
         campaign = fresh(campaign_id)

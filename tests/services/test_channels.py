@@ -17,10 +17,13 @@ from flask import Flask
 from smsapp.channels.base import Channel
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.outcome import Outcome
-from smsapp.services import audit_log, channel_tests, channels, contacts, opt_outs
-from smsapp.services.audit_log import Actor
-from smsapp.services.channel_tests import TestText
-from smsapp.services.channels import Wanted
+from smsapp.services.channels import channels
+from smsapp.services.channels.channels import Wanted
+from smsapp.services.contacts import contacts, opt_outs
+from smsapp.services.platform import audit_log
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.sending import channel_tests
+from smsapp.services.sending.channel_tests import TestText
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import EXTENSION
 from smsapp.store.users import AuditEntry

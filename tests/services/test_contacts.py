@@ -13,13 +13,14 @@ from flask import Flask
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, contacts, profiles, uploads
-from smsapp.services.audit_log import Actor
-from smsapp.store import app_keys as stored_keys
-from smsapp.store import contacts as store
-from smsapp.store.contacts import Contact, property_types
+from smsapp.services.apps import app_keys, profiles, uploads
+from smsapp.services.contacts import contacts
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.apps import app_keys as stored_keys
+from smsapp.store.contacts import contacts as store
+from smsapp.store.contacts.contacts import Contact, property_types
+from smsapp.store.contacts.segments import SegmentMember
 from smsapp.store.db import current_session, db, writing
-from smsapp.store.segments import SegmentMember
 from tests import builders
 from tests.uploads import report
 

@@ -13,13 +13,13 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.contact import PHONE
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.phone import normalise
-from smsapp.services import campaigns
+from smsapp.services.campaigns import campaigns
 from smsapp.services.demo import crowd, shop
-from smsapp.store import runs
-from smsapp.store.campaigns import Campaign
-from smsapp.store.contacts import Contact
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
-from smsapp.store.runs import Message, ReceiptBucket, Run
+from smsapp.store.runs import runs
+from smsapp.store.runs.runs import Message, ReceiptBucket, Run
 from tests import builders
 
 

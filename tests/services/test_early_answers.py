@@ -9,13 +9,15 @@ from flask import Flask
 
 from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
-from smsapp.services import receipts, sending
-from smsapp.services.results import InFlightBatch, write_back
-from smsapp.services.verify import verify
-from smsapp.store import ledger, queue
+from smsapp.services.receipts import consumer
+from smsapp.services.reports.verify import verify
+from smsapp.services.sending import lifecycle
+from smsapp.services.sending.results import InFlightBatch, write_back
+from smsapp.store import queue
 from smsapp.store.db import current_session, writing
-from smsapp.store.ledger import MessageResult
-from smsapp.store.runs import Batch, BatchState
+from smsapp.store.runs import ledger
+from smsapp.store.runs.ledger import MessageResult
+from smsapp.store.runs.runs import Batch, BatchState
 from tests import builders
 from tests.engine import apply, confirmed, funnel, in_hands, recount, the_run, work
 from tests.fakes import FakeChannel, FakeClock
@@ -73,7 +75,7 @@ def test_a_worker_that_dies_leaves_in_doubt_only_what_was_not_written(
     batch.answers += accepted(1, 2, 3)
     write_early(batch, clock)
     clock.forward(seconds=61)
-    sending.sweep(clock.now)
+    lifecycle.sweep(clock.now)
     assert (funnel(batch.run_id).accepted, funnel(batch.run_id).unconfirmed) == (3, 2)
     # and if it was only slow, its last answers settle the doubt
     batch.answers += accepted(4, 5)
@@ -89,7 +91,7 @@ def test_a_claim_may_take_a_part_of_a_batch_and_the_rest_stays_in_order(
     # given twelve people in one batch
     builders.contacts(12)
     _campaign, run_id = confirmed(clock.now)
-    sending.open_run(run_id, clock.now)
+    lifecycle.open_run(run_id, clock.now)
     # when claims take five of them at most
     taken = []
     for _ in range(4):
@@ -119,7 +121,7 @@ def test_a_receipt_that_is_quicker_than_its_answer_is_applied_as_soon_as_that_is
     write_early(batch, clock)
     # then somebody is asked to look again, and does
     assert queue.queue(queue.RECEIPTS).count == 1
-    receipts.keep_reading(lambda: clock.now, lambda seconds: clock.forward(seconds=seconds))
+    consumer.keep_reading(lambda: clock.now, lambda seconds: clock.forward(seconds=seconds))
     assert (funnel(run_id).delivered, funnel(run_id).in_flight) == (2, 1)
 
 
@@ -136,7 +138,7 @@ def test_a_job_that_reads_already_applies_quick_receipts_once_their_answers_are_
         if batch.written == 0:
             write_early(batch, clock)
 
-    receipts.keep_reading(lambda: clock.now, pause)
+    consumer.keep_reading(lambda: clock.now, pause)
     assert funnel(batch.run_id).delivered == 1
 
 

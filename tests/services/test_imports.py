@@ -14,12 +14,12 @@ from smsapp.domain import columns
 from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.services import contacts, import_rows, imports
-from smsapp.services.audit_log import Actor
-from smsapp.services.imports import ImportRow
+from smsapp.services.contacts import contacts, import_rows, imports
+from smsapp.services.contacts.imports import ImportRow
+from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables.formats import Choice
-from smsapp.store import contacts as store
-from smsapp.store.contacts import Contact, add_properties
+from smsapp.store.contacts import contacts as store
+from smsapp.store.contacts.contacts import Contact, add_properties
 from smsapp.store.db import current_session, writing
 
 BY = Actor("test")

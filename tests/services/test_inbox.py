@@ -15,15 +15,18 @@ from flask import Flask
 
 from smsapp.channels.base import Callback, Receipt, ReceiptStatus, Reply
 from smsapp.domain.outcome import Outcome
-from smsapp.services import callback_inbox, channels, receipts, shutdown
-from smsapp.services.audit_log import Actor
-from smsapp.store import inbox, queue
-from smsapp.store.codes import UnknownCode
+from smsapp.services.channels import channels
+from smsapp.services.platform import shutdown
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import callback_inbox, consumer
+from smsapp.store import queue
+from smsapp.store.contacts.replies import OptOut
+from smsapp.store.contacts.replies import Reply as Answer
 from smsapp.store.db import Base, current_session, db
-from smsapp.store.replies import OptOut
-from smsapp.store.replies import Reply as Answer
-from smsapp.store.runs import Message, Run, Tally
-from smsapp.store.unmatched import UnmatchedReceipt
+from smsapp.store.receipts import inbox
+from smsapp.store.receipts.codes import UnknownCode
+from smsapp.store.receipts.unmatched import UnmatchedReceipt
+from smsapp.store.runs.runs import Message, Run, Tally
 from tests import builders
 from tests.conftest import dispose
 from tests.engine import confirmed, funnel, refs, work
@@ -80,15 +83,15 @@ def test_whoever_is_killed_between_applying_and_marking_changes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(inbox, "mark_read", killed)
         with pytest.raises(Killed):
-            receipts.apply_callbacks(clock.now)
+            consumer.apply_callbacks(clock.now)
     touched = (Message, Tally, Run, UnknownCode, UnmatchedReceipt, Answer, OptOut)
     applied = rows(*touched)
-    assert receipts.unread_count() == 3
+    assert consumer.unread_count() == 3
     assert (funnel(run_id).delivered, funnel(run_id).undelivered) == (1, 2)
     # then it is applied once more, and all is as it was
     clock.forward(seconds=7)
-    assert receipts.apply_callbacks(clock.now) == 3
-    assert receipts.unread_count() == 0
+    assert consumer.apply_callbacks(clock.now) == 3
+    assert consumer.unread_count() == 0
     assert rows(*touched) == applied
     assert [len(table) for table in applied[3:]] == [1, 1, 2, 2]
 
@@ -171,19 +174,19 @@ def test_what_comes_while_one_job_reads_needs_no_other_and_it_ends_when_nothing_
         if coming:
             bring(channel_id, clock, coming.pop())
 
-    receipts.keep_reading(lambda: clock.now, passing(clock, comes))
+    consumer.keep_reading(lambda: clock.now, passing(clock, comes))
 
-    assert (receipts.unread_count(), rung()) == (0, 0)
-    assert clock.now - begun == 5 * dt.timedelta(seconds=receipts.LOOK) + receipts.QUIET
+    assert (consumer.unread_count(), rung()) == (0, 0)
+    assert clock.now - begun == 5 * dt.timedelta(seconds=consumer.LOOK) + consumer.QUIET
     bring(channel_id, clock, b"x")
     assert rung() == 1
 
 
 def test_a_stream_without_end_is_read_by_one_job_after_the_other(app: Flask, clock: FakeClock, channel_id: int) -> None:
     begun = clock.now
-    receipts.keep_reading(lambda: clock.now, passing(clock, lambda: bring(channel_id, clock, b"x")))
+    consumer.keep_reading(lambda: clock.now, passing(clock, lambda: bring(channel_id, clock, b"x")))
 
-    assert receipts.LONGEST <= clock.now - begun < receipts.LONGEST * 1.1
+    assert consumer.LONGEST <= clock.now - begun < consumer.LONGEST * 1.1
     bring(channel_id, clock, b"x", b"x")
     assert rung() == 1
 
@@ -191,13 +194,13 @@ def test_a_stream_without_end_is_read_by_one_job_after_the_other(app: Flask, clo
 def test_a_job_that_is_asked_to_stop_leaves_the_rest_to_its_successor(
     app: Flask, clock: FakeClock, channel_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receipts, "BULK", 1)
+    monkeypatch.setattr(consumer, "BULK", 1)
     monkeypatch.setattr(shutdown, "requested", lambda: True)
     bring(channel_id, clock, b"x", b"x")
     queue.queue(queue.RECEIPTS).empty()
 
-    receipts.keep_reading(lambda: clock.now, passing(clock))
-    assert (receipts.unread_count(), rung()) == (1, 1)
+    consumer.keep_reading(lambda: clock.now, passing(clock))
+    assert (consumer.unread_count(), rung()) == (1, 1)
 
 
 @pytest.mark.parametrize(("body", "left"), [(b"x", 1), (b"a long one", 3)])
@@ -205,13 +208,13 @@ def test_one_transaction_takes_pages_until_it_has_many_or_long_callbacks(
     app: Flask, clock: FakeClock, channel_id: int, monkeypatch: pytest.MonkeyPatch, body: bytes, left: int
 ) -> None:
     for name, value in (("PAGE", 2), ("BULK", 4), ("LONG", 10)):
-        monkeypatch.setattr(receipts, name, value)
+        monkeypatch.setattr(consumer, name, value)
     bring(channel_id, clock, *[body] * 5)
     with monkeypatch.context() as stopped:
         stopped.setattr(shutdown, "requested", lambda: True)
-        receipts.keep_reading(lambda: clock.now, passing(clock))
-    assert receipts.unread_count() == left
-    assert (receipts.apply_callbacks(clock.now), receipts.unread_count()) == (left, 0)
+        consumer.keep_reading(lambda: clock.now, passing(clock))
+    assert consumer.unread_count() == left
+    assert (consumer.apply_callbacks(clock.now), consumer.unread_count()) == (left, 0)
 
 
 def test_a_flood_of_one_channel_holds_up_no_other(
@@ -219,7 +222,7 @@ def test_a_flood_of_one_channel_holds_up_no_other(
 ) -> None:
     # given a channel that is flooded, and two others whose callbacks came later
     for name, value in (("PAGE", 6), ("BULK", 6)):
-        monkeypatch.setattr(receipts, name, value)
+        monkeypatch.setattr(consumer, name, value)
     others = [builders.channel().id, builders.channel().id]
     bring(channel_id, clock, *[b"x"] * 50)
     for other in others:
@@ -227,13 +230,13 @@ def test_a_flood_of_one_channel_holds_up_no_other(
     assert list(inbox.waiting_channels()) == sorted([channel_id, *others])
     # when one transaction's worth is read
     monkeypatch.setattr(shutdown, "requested", lambda: True)
-    receipts.keep_reading(lambda: clock.now, passing(clock))
+    consumer.keep_reading(lambda: clock.now, passing(clock))
     # then all of theirs is, and the flooded channel had no more than its share
     assert list(inbox.waiting_channels()) == [channel_id]
-    assert receipts.unread_count() == 48
+    assert consumer.unread_count() == 48
     # and what the others leave of later ones is the flooded channel's
-    receipts.keep_reading(lambda: clock.now, passing(clock))
-    assert receipts.unread_count() == 42
+    consumer.keep_reading(lambda: clock.now, passing(clock))
+    assert consumer.unread_count() == 42
 
 
 def test_a_backlog_is_counted_for_each_channel_up_to_a_limit(app: Flask, clock: FakeClock, channel_id: int) -> None:
@@ -241,22 +244,22 @@ def test_a_backlog_is_counted_for_each_channel_up_to_a_limit(app: Flask, clock: 
     bring(builders.channel().id, clock, b"x" * 100)
     assert inbox.backlog(channel_id, 10) == (3, 5)
     assert inbox.backlog(channel_id, 2)[0] == 2
-    receipts.apply_callbacks(clock.now)
+    consumer.apply_callbacks(clock.now)
     assert inbox.backlog(channel_id, 10) == (0, 0)
 
 
 def test_of_two_jobs_one_reads(app: Flask, clock: FakeClock, channel_id: int) -> None:
     bring(channel_id, clock, b"x")
     assert queue.claim_polling("keep_reading")
-    receipts.keep_reading(lambda: clock.now, passing(clock))
-    assert receipts.unread_count() == 1
+    consumer.keep_reading(lambda: clock.now, passing(clock))
+    assert consumer.unread_count() == 1
     queue.release_polling("keep_reading")
-    receipts.keep_reading(lambda: clock.now, passing(clock))
-    assert receipts.unread_count() == 0
+    consumer.keep_reading(lambda: clock.now, passing(clock))
+    assert consumer.unread_count() == 0
 
 
 def test_without_redis_callbacks_are_read_all_the_same(app: Flask, clock: FakeClock, channel_id: int) -> None:
     app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere.sock")
     bring(channel_id, clock, b"x")
-    receipts.keep_reading(lambda: clock.now, passing(clock))
-    assert receipts.unread_count() == 0
+    consumer.keep_reading(lambda: clock.now, passing(clock))
+    assert consumer.unread_count() == 0

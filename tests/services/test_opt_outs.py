@@ -9,8 +9,9 @@ import openpyxl
 import pytest
 
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.services import opt_outs, replies
-from smsapp.services.audit_log import Actor
+from smsapp.services.contacts import opt_outs
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import replies
 from smsapp.store.db import current_session
 from smsapp.store.users import AuditEntry
 

@@ -7,9 +7,10 @@ import datetime as dt
 import pytest
 from flask import Flask
 
-from smsapp.services import channels, contacts
-from smsapp.services.audit_log import Actor
-from smsapp.store.contacts import Contact
+from smsapp.services.channels import channels
+from smsapp.services.contacts import contacts
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Pages

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, plain_sets
-from smsapp.services.audit_log import Actor
-from smsapp.services.plain_sets import PlainSets
-from smsapp.store.app_keys import AppKey, BadRecord
-from smsapp.store.contacts import Alias, Contact, Property
+from smsapp.services.apps import app_keys, plain_sets
+from smsapp.services.apps.plain_sets import PlainSets
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.apps.app_keys import AppKey, BadRecord
+from smsapp.store.contacts.contacts import Alias, Contact, Property
 from smsapp.store.db import current_session
 from tests import builders
 from tests.uploads import report
@@ -121,7 +121,7 @@ def test_usual_records_of_hundreds_take_the_short_way(
 ) -> None:
     begin_again()
     key = app_keys.create("Shop", KeyKind.SERVER, BY, now).key
-    monkeypatch.setattr("smsapp.services.profiles._apply", None)
+    monkeypatch.setattr("smsapp.services.apps.profiles._apply", None)
     records = [
         {"appid": key, "xwho": f"u{n}", "xwhat": "$profile_set", "xcontext": {"$phone": "13800138000", "points": n}}
         for n in range(300)
@@ -151,7 +151,7 @@ def test_beyond_the_quota_of_new_contacts_known_people_are_still_written(
         return [frame | {"xwho": f"u{n}"} for n in range(count)]
 
     report(records(2), key, now)
-    monkeypatch.setattr("smsapp.services.quotas.room_for_contacts", lambda kinds, _now: dict.fromkeys(kinds, 1))
+    monkeypatch.setattr("smsapp.services.apps.quotas.room_for_contacts", lambda kinds, _now: dict.fromkeys(kinds, 1))
     result = report(records(4), key, now)
     assert (result.kept, result.refused) == (3, 1)
     assert {row.xwho: row.properties["points"] for row in current_session().query(Contact)} == {

@@ -12,15 +12,16 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.property_change import Winner
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, properties
-from smsapp.services.audit_log import Actor
-from smsapp.store import contacts as store
-from smsapp.store.campaigns import Campaign
-from smsapp.store.channels import ChannelRow
-from smsapp.store.contacts import Contact
+from smsapp.services.apps import app_keys
+from smsapp.services.contacts import properties
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts import contacts as store
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_changes import PropertyChange
+from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session
-from smsapp.store.property_changes import PropertyChange
-from smsapp.store.segments import Segment
 from tests import builders
 from tests.uploads import report
 

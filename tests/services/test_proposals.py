@@ -8,14 +8,15 @@ import pytest
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, proposals
-from smsapp.services.audit_log import Actor
-from smsapp.services.proposals import Chosen
-from smsapp.store import proposals as rows
-from smsapp.store.app_keys import AppKey
-from smsapp.store.contacts import Contact
+from smsapp.services.apps import app_keys
+from smsapp.services.contacts import proposals
+from smsapp.services.contacts.proposals import Chosen
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.apps.app_keys import AppKey
+from smsapp.store.contacts import proposals as rows
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.proposals import Proposal, Proposed
 from smsapp.store.db import current_session, writing
-from smsapp.store.proposals import Proposal, Proposed
 from smsapp.store.users import AuditEntry
 from tests import builders
 

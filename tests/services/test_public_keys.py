@@ -14,14 +14,15 @@ from flask import Flask
 
 from smsapp.domain import trust
 from smsapp.domain.trust import KeyKind, Rule
-from smsapp.services import app_keys, proposals
-from smsapp.services import contacts as service
-from smsapp.services.audit_log import Actor
-from smsapp.services.proposals import Chosen
-from smsapp.store.app_keys import AppKey
-from smsapp.store.contacts import Alias, Contact, Property
+from smsapp.services.apps import app_keys
+from smsapp.services.contacts import contacts as service
+from smsapp.services.contacts import proposals
+from smsapp.services.contacts.proposals import Chosen
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.apps.app_keys import AppKey
+from smsapp.store.contacts.contacts import Alias, Contact, Property
+from smsapp.store.contacts.proposals import Proposal
 from smsapp.store.db import current_session
-from smsapp.store.proposals import Proposal
 from tests import builders
 from tests.uploads import report
 
@@ -291,7 +292,7 @@ def test_a_key_writes_only_the_properties_of_its_list(app: Flask, now: dt.dateti
 def test_proposals_beyond_the_limit_of_a_key_are_told(
     browser: AppKey, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smsapp.store.proposals.MOST_PROPOSALS", 1)
+    monkeypatch.setattr("smsapp.store.contacts.proposals.MOST_PROPOSALS", 1)
     member("u1")
     member("u2")
     report([record(browser, f"u{n}", **{"$name": "x"}) for n in (1, 2)], "", now)

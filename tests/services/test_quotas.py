@@ -12,11 +12,12 @@ from flask import Flask
 
 from smsapp.domain.quota import Measure
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, contacts, quotas, uploads
-from smsapp.services.audit_log import Actor
-from smsapp.services.uploads import Answer
+from smsapp.services.apps import app_keys, quotas, uploads
+from smsapp.services.apps.uploads import Answer
+from smsapp.services.contacts import contacts
+from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
-from smsapp.store.app_keys import AppKey
+from smsapp.store.apps.app_keys import AppKey
 
 pytestmark = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
 LIMITS = {Measure.REQUESTS: 5, Measure.RECORDS: 10, Measure.NEW_CONTACTS: 3, Measure.BYTES: 5_000}

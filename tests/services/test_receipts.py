@@ -13,11 +13,12 @@ from smsapp.channels.base import OutcomeUnknown, Receipt, ReceiptStatus, SubmitR
 from smsapp.domain import message
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.outcome import Outcome
-from smsapp.services import callback_inbox, receipts, sending, unmatched
-from smsapp.store import ledger, provider_refs, runs
+from smsapp.services.receipts import callback_inbox, consumer, unmatched
+from smsapp.services.sending import lifecycle
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import Batch, BatchState, Exclusion, Message
-from smsapp.store.unmatched import UnmatchedReceipt
+from smsapp.store.receipts.unmatched import UnmatchedReceipt
+from smsapp.store.runs import ledger, provider_refs, runs
+from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message
 from tests import builders
 from tests.engine import (
     apply,
@@ -63,7 +64,7 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
     answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
     with writing() as session:
         ledger.write_back(session, [ledger.prepare_results(batch, answers)], 99)
-        sending.settle(session, run_id, clock.now)
+        lifecycle.settle(session, run_id, clock.now)
     # then
     assert (funnel(run_id).accepted, funnel(run_id).delivered, funnel(run_id).awaiting) == (3, 1, 2)
     assert recount(run_id) == {"accepted": 2, "delivered": 1}
@@ -85,7 +86,7 @@ def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeCloc
     channel = builders.channel()
     with writing() as session:
         for unmatched in ("999999-1", "nonsense", ""):
-            receipts.apply_receipts(session, {channel.id: [Receipt(ReceiptStatus.DELIVERED, unmatched)]}, clock.now)
+            consumer.apply_receipts(session, {channel.id: [Receipt(ReceiptStatus.DELIVERED, unmatched)]}, clock.now)
     kept = current_session().scalars(sa.select(UnmatchedReceipt.ref)).all()
     assert sorted(kept) == ["", "999999-1", "nonsense"]
 
@@ -96,7 +97,7 @@ def test_a_receipt_for_nothing_of_ours_that_comes_again_is_kept_once(app: Flask,
     for _ in range(2):
         with writing() as session:
             once = Receipt(ReceiptStatus.ACCEPTED, provider_ref="x")
-            receipts.apply_receipts(session, {channel.id: [*twice, once]}, clock.now)
+            consumer.apply_receipts(session, {channel.id: [*twice, once]}, clock.now)
         clock.forward(hours=1)
     kept = current_session().execute(sa.select(UnmatchedReceipt.status, UnmatchedReceipt.at)).all()
     assert sorted(news for news, _at in kept) == ["accepted", "delivered"]
@@ -110,10 +111,10 @@ def test_callbacks_are_stored_first_and_applied_once(app: Flask, provider: FakeC
     provider.callbacks[b"good"] = [Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0])]
     channel_id = campaign.channel_id or 0
     for body in (b"good", b"rubbish", b"good"):
-        callback_inbox.store(channel_id, [receipts.Callback("POST", "", {}, body)], clock.now)
-    assert receipts.unread_count() == 3
-    assert receipts.apply_callbacks(clock.now) == 3
-    assert (funnel(run_id).delivered, receipts.unread_count()) == (1, 0)
+        callback_inbox.store(channel_id, [consumer.Callback("POST", "", {}, body)], clock.now)
+    assert consumer.unread_count() == 3
+    assert consumer.apply_callbacks(clock.now) == 3
+    assert (funnel(run_id).delivered, consumer.unread_count()) == (1, 0)
 
 
 def test_receipts_that_name_only_the_providers_id_find_their_message(
@@ -133,10 +134,10 @@ def test_after_three_days_a_missing_receipt_is_called_that(app: Flask, provider:
     work(app, clock)
     apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0]))
     clock.forward(hours=71)
-    sending.sweep(clock.now)
+    lifecycle.sweep(clock.now)
     assert funnel(run_id).awaiting == 1
     clock.forward(hours=2)
-    sending.sweep(clock.now)
+    lifecycle.sweep(clock.now)
     assert (funnel(run_id).no_receipt, funnel(run_id).accepted) == (1, 2)
     # and a receipt later than that is still welcome
     apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[1]))
@@ -175,13 +176,13 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
     # when the answer is written, and the unmatched are looked through again
     work(app, clock)
     assert funnel(run_id).awaiting == 1
-    receipts.retry_unmatched(clock.now)
+    consumer.retry_unmatched(clock.now)
     # then
     assert (funnel(run_id).undelivered, runs.reasons(current_session(), [run_id])) == (
         1,
         [("undelivered", "expired", 1)],
     )
-    receipts.retry_unmatched(clock.now)
+    consumer.retry_unmatched(clock.now)
     assert funnel(run_id).undelivered == 1
 
 
@@ -190,7 +191,7 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
 ) -> None:
     # given more unmatched without a message than are looked at in one go, and behind them one that has found its
     # message
-    monkeypatch.setattr(receipts, "BULK", 2)
+    monkeypatch.setattr(consumer, "BULK", 2)
     builders.contacts(1)
     provider.receipts_by_provider_ref = True
     _campaign, run_id = confirmed(clock.now)
@@ -198,7 +199,7 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
     apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=one) for one in ids])
     work(app, clock)
     # when
-    receipts.retry_unmatched(clock.now)
+    consumer.retry_unmatched(clock.now)
     # then
     assert funnel(run_id).delivered == 1
 
@@ -227,9 +228,9 @@ def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
     provider.callbacks[b"good"] = [Receipt(ReceiptStatus.DELIVERED, second)]
     provider.callbacks[b"fault"] = [None]  # type: ignore[list-item]
     for body in (b"poison", b"fault", b"good"):
-        callback_inbox.store(campaign.channel_id or 0, [receipts.Callback("POST", "", {}, body)], clock.now)
-    receipts.apply_callbacks(clock.now)
-    assert (funnel(run_id).delivered, receipts.unread_count()) == (2, 0)
+        callback_inbox.store(campaign.channel_id or 0, [consumer.Callback("POST", "", {}, body)], clock.now)
+    consumer.apply_callbacks(clock.now)
+    assert (funnel(run_id).delivered, consumer.unread_count()) == (2, 0)
     assert current_session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
 
 
@@ -237,12 +238,12 @@ def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     channel = builders.channel()
-    callback_inbox.store(channel.id, [receipts.Callback("POST", "", {}, b"read")], clock.now)
-    receipts.apply_callbacks(clock.now)
-    callback_inbox.store(channel.id, [receipts.Callback("POST", "", {}, b"unread")], clock.now)
+    callback_inbox.store(channel.id, [consumer.Callback("POST", "", {}, b"read")], clock.now)
+    consumer.apply_callbacks(clock.now)
+    callback_inbox.store(channel.id, [consumer.Callback("POST", "", {}, b"unread")], clock.now)
     clock.forward(days=181)
-    assert receipts.forget_old(clock.now) == 1
-    assert receipts.unread_count() == 1
+    assert consumer.forget_old(clock.now) == 1
+    assert consumer.unread_count() == 1
 
 
 def test_a_number_that_does_not_fit_leaves_the_receipt_unmatched(

@@ -12,12 +12,14 @@ from smsapp.channels.base import Reply as Incoming
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
-from smsapp.services import channels, opt_outs, replies, unattributed_replies
-from smsapp.services.audit_log import Actor
+from smsapp.services.channels import channels
+from smsapp.services.contacts import opt_outs
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import replies, unattributed_replies
+from smsapp.store.contacts.replies import Reply
 from smsapp.store.db import current_session, writing
-from smsapp.store.freezing import ensure_partition
-from smsapp.store.replies import Reply
-from smsapp.store.runs import Message, Run
+from smsapp.store.runs.freezing import ensure_partition
+from smsapp.store.runs.runs import Message, Run
 from smsapp.store.users import AuditEntry
 from tests import builders
 from tests.fakes import FakeClock
@@ -130,7 +132,7 @@ def test_a_reply_after_a_month_answers_nothing(take, channel, now):
 
 
 def test_many_runs_are_looked_through_newest_first(take, channel, now, monkeypatch):
-    monkeypatch.setattr("smsapp.store.replies.AT_ONCE", 2)
+    monkeypatch.setattr("smsapp.store.contacts.replies.AT_ONCE", 2)
     oldest = sent(channel, now - dt.timedelta(days=5))
     for hours in range(1, 5):
         sent(channel, now - dt.timedelta(hours=hours), phone=f"+861390013900{hours}")

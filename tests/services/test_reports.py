@@ -14,11 +14,11 @@ from smsapp.domain.message import Status
 from smsapp.domain.outcome import Charged, Outcome
 from smsapp.domain.recipients import GROUPS, Recipient, group
 from smsapp.domain.run import RunState
-from smsapp.services import reports
-from smsapp.services.audit_log import Actor
-from smsapp.store.channels import ChannelRow
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.reports import reports
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.runs import Message, ReceiptBucket
+from smsapp.store.runs.runs import Message, ReceiptBucket
 from smsapp.store.users import AuditEntry
 from tests import builders, ledgers
 

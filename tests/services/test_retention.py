@@ -10,11 +10,13 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from smsapp.domain.run import RunState
-from smsapp.services import clock, reports, retention, verify
-from smsapp.store import runs
+from smsapp.services.platform import clock
+from smsapp.services.reports import reports, verify
+from smsapp.services.sending import retention
 from smsapp.store.db import current_session, dialect
-from smsapp.store.freezing import RUNS_PER_PARTITION
-from smsapp.store.runs import Batch, Exclusion, Message, ProviderRef, Run
+from smsapp.store.runs import runs
+from smsapp.store.runs.freezing import RUNS_PER_PARTITION
+from smsapp.store.runs.runs import Batch, Exclusion, Message, ProviderRef, Run
 from tests import ledgers
 
 OVER = {"state": RunState.DONE, "verdict": "sent"}

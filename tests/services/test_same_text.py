@@ -10,11 +10,12 @@ from flask import Flask
 
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
-from smsapp.services import audience, campaign_review, same_text
-from smsapp.services.same_text import Again
-from smsapp.store.campaigns import Campaign
+from smsapp.services.campaigns import campaign_review, same_text
+from smsapp.services.campaigns.same_text import Again
+from smsapp.services.contacts import audience
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.runs import Message, Run
+from smsapp.store.runs.runs import Message, Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders, ledgers
 

@@ -13,10 +13,10 @@ from smsapp.domain.campaign import ExclusionReason, Status
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.segment import EVERYONE, Condition, Group, Kind, Match, Operator
-from smsapp.services import segments
-from smsapp.services.audit_log import Actor
+from smsapp.services.contacts import segments
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.contacts.segments import SegmentMember
 from smsapp.store.db import current_session
-from smsapp.store.segments import SegmentMember
 from smsapp.store.users import AuditEntry
 from tests import builders
 

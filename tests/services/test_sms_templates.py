@@ -8,8 +8,8 @@ import pytest
 
 from smsapp.domain.errors import Conflict, NotFound, Refusal
 from smsapp.domain.sms_template import Audit, Purpose, entry
-from smsapp.services import sms_templates
-from smsapp.services.audit_log import Actor
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.templates import sms_templates
 from smsapp.store.db import current_session
 from smsapp.store.users import AuditEntry
 from tests import builders

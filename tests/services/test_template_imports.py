@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.services import sms_templates, template_files, template_imports
-from smsapp.services.audit_log import Actor
+from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import limited
+from smsapp.services.templates import sms_templates, template_files, template_imports
 from smsapp.store.db import current_session
 from smsapp.store.users import AuditEntry
 from tests import builders

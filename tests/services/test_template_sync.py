@@ -9,9 +9,9 @@ from smsapp.channels.simulator import Simulator
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose, SyncFate, entry
-from smsapp.services import sms_templates, template_sync
-from smsapp.services.audit_log import Actor
-from smsapp.store.channels import ChannelRow
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.templates import sms_templates, template_sync
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
 from smsapp.store.users import AuditEntry

@@ -11,9 +11,9 @@ from flask import Flask
 
 from smsapp.domain.errors import Refusal
 from smsapp.domain.segment import EVERYONE, Kind
-from smsapp.services import segments, uploaded_lists
-from smsapp.services.audit_log import Actor
-from smsapp.store.segments import Segment
+from smsapp.services.contacts import segments, uploaded_lists
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.contacts.segments import Segment
 from tests import builders
 
 BY = Actor("tests")

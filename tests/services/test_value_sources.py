@@ -8,8 +8,8 @@ from flask import Flask
 
 from smsapp.domain import trust
 from smsapp.domain.trust import KeyKind, Origin, Source
-from smsapp.store import contacts
-from smsapp.store.contacts import Contact
+from smsapp.store.contacts import contacts
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import as_json, current_session, writing
 from tests import builders
 

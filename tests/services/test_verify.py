@@ -10,14 +10,14 @@ import sqlalchemy as sa
 
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import CallResult, Outcome
-from smsapp.services import verify
-from smsapp.store.app_keys import BadRecord
-from smsapp.store.channel_health import HOUR, ChannelHour
-from smsapp.store.codes import UnknownCode
+from smsapp.services.reports import verify
+from smsapp.store.apps.app_keys import BadRecord
+from smsapp.store.channels.channel_health import HOUR, ChannelHour
+from smsapp.store.contacts.imports import Import
+from smsapp.store.contacts.segments import SegmentMember
 from smsapp.store.db import current_session
-from smsapp.store.imports import Import
-from smsapp.store.runs import Batch, BatchState, Message, ReceiptBucket, Run, Tally
-from smsapp.store.segments import SegmentMember
+from smsapp.store.receipts.codes import UnknownCode
+from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run, Tally
 from tests import builders, ledgers
 
 pytestmark = pytest.mark.usefixtures("app")

@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from smsapp.domain.campaign import Sort, Status, Tab
-from smsapp.store.campaign_list import Wanted, counts, page
-from smsapp.store.campaigns import Campaign
+from smsapp.store.campaigns.campaign_list import Wanted, counts, page
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, dialect
 from tests import builders
 

@@ -8,8 +8,8 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.channels.base import Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain.outcome import Outcome
-from smsapp.store import codes
 from smsapp.store.db import current_session, writing
+from smsapp.store.receipts import codes
 from tests import builders
 from tests.engine import apply, confirmed, refs, the_run, work
 from tests.fakes import FakeChannel, FakeClock

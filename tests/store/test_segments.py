@@ -12,8 +12,8 @@ from flask import Flask
 
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import NEGATIVE, OPERATORS, Condition, Group, Match, Operator, Param
-from smsapp.store import segments
-from smsapp.store.contacts import Contact
+from smsapp.store.contacts import segments
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from tests import builders
 

@@ -11,9 +11,9 @@ from flask import Flask
 from smsapp.domain.bounds import Bound, faults
 from smsapp.domain.contact import Type
 from smsapp.domain.writing import FORMS, Form, form_of, written
-from smsapp.store.contacts import Contact
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.values import Source
 from smsapp.store.db import current_session
-from smsapp.store.values import Source
 from tests import builders
 from tests.domain.test_bounds import FINE, TRAPS
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from smsapp.store.campaigns import Campaign
-from smsapp.store.channels import ChannelRow
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders

@@ -12,9 +12,11 @@ from flask.testing import FlaskClient, FlaskCliRunner
 
 from smsapp.channels.base import AccountError, Callback, CallbackRefused, Channel, NotSent
 from smsapp.channels.http import HttpClient
-from smsapp.services import callback_addresses, callback_inbox, callbacks, channels, clock, receipts
-from smsapp.services.audit_log import Actor
-from smsapp.store.channels import ChannelRow
+from smsapp.services.channels import callback_addresses, channels
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import callback_inbox, callbacks, consumer
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import EXTENSION, settings
 from smsapp.store.users import AuditEntry
@@ -203,7 +205,7 @@ def test_a_channel_with_too_long_a_backlog_is_told_to_come_again_and_others_are_
     assert http.get("/callbacks/tok-en").status_code == 200, "a probe brings nothing"
     assert http.post("/callbacks/other", data=b"x").status_code == 200
     assert len(unread()) == 4
-    receipts.apply_callbacks(clock.now())
+    consumer.apply_callbacks(clock.now())
     assert http.post("/callbacks/tok-en", data=b"x").status_code == 200
     # and so is one whose bodies are too long together
     monkeypatch.setattr(callbacks, "BACKLOG_BYTES", 1)

@@ -10,12 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from smsapp.domain.campaign import Status
-from smsapp.services import campaigns, clock, sms_templates
-from smsapp.services.audit_log import Actor
-from smsapp.store.campaigns import Campaign
-from smsapp.store.contacts import Property
+from smsapp.services.campaigns import campaigns
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.templates import sms_templates
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.contacts.contacts import Property
 from smsapp.store.db import current_session
-from smsapp.store.runs import Run
+from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.pages import Page, Pages

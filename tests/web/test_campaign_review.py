@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from smsapp.domain.campaign import Status
 from smsapp.domain.message import Status as MessageStatus
 from smsapp.domain.run import RunState
-from smsapp.services import channels, clock, sending
-from smsapp.store.channels import ChannelRow
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.services.sending import lifecycle
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import Run
+from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders, ledgers
 from tests.pages import Pages
@@ -82,7 +84,7 @@ def test_the_same_text_to_the_same_people_again_is_warned_of_with_links(client: 
     first = stored().id
     assert "内容相同的短信" not in review.get_text()
     olga.post(f"/campaigns/{first}/review", **shown_to_confirm(review))
-    sending.open_run(run_of(first), clock.now())
+    lifecycle.open_run(run_of(first), clock.now())
 
     again = olga.post("/campaigns/new", do="review", **world.fields(name="又一次"))
 
@@ -110,7 +112,9 @@ def test_the_page_of_a_sent_campaign_shows_what_was_confirmed_and_does_not_count
         run.started_at = run.finished_at = run.opened_at
         session.get_one(SmsTemplate, world.template.id).text = "${name}，今天的新文字。"
     builders.contacts(30)
-    monkeypatch.setattr("smsapp.services.audience.counts", lambda *_given, **_named: pytest.fail("counted again"))
+    monkeypatch.setattr(
+        "smsapp.services.contacts.audience.counts", lambda *_given, **_named: pytest.fail("counted again")
+    )
 
     page = olga.get(f"/campaigns/{sent.id}")
 

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from smsapp.domain.campaign import Status
-from smsapp.services import clock
-from smsapp.store.campaigns import Campaign
+from smsapp.services.platform import clock
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.runs import Run, Tally
+from smsapp.store.runs.runs import Run, Tally
 from tests import builders
 from tests.pages import Page, Pages
 

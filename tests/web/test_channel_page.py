@@ -12,11 +12,12 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import RunState
-from smsapp.services import call_log, channels, clock
-from smsapp.services.call_log import Call
-from smsapp.store import channel_health as store
+from smsapp.services.channels import call_log, channels
+from smsapp.services.channels.call_log import Call
+from smsapp.services.platform import clock
 from smsapp.store import rate_limit
-from smsapp.store.channels import ChannelRow
+from smsapp.store.channels import channel_health as store
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, writing
 from tests import builders, ledgers
 from tests.pages import Pages

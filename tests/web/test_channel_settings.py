@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from smsapp.services import channels
+from smsapp.services.channels import channels
 from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Pages

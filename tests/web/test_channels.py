@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.services import channels, clock
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.store.channels.held_connections import Connection
 from smsapp.store.db import current_session
-from smsapp.store.held_connections import Connection
 from smsapp.store.users import AuditEntry
 from tests import builders
 from tests.pages import Pages

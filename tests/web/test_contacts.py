@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, clock
-from smsapp.services.audit_log import Actor
+from smsapp.services.apps import app_keys
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
 from smsapp.store.db import current_session
 from tests import builders
 from tests.uploads import report

@@ -7,11 +7,12 @@ import gzip
 
 import pytest
 
-from smsapp.services import channels, clock
-from smsapp.services.audit_log import Actor, log_action
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.store.contacts.replies import OptOut, Reply
 from smsapp.store.db import current_session, writing
-from smsapp.store.replies import OptOut, Reply
-from smsapp.store.runs import Exclusion, Message
+from smsapp.store.runs.runs import Exclusion, Message
 from tests import builders, ledgers
 from tests.pages import Pages
 

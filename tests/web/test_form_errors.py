@@ -14,9 +14,11 @@ from bs4 import Tag
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, channels, clock
-from smsapp.services.audit_log import Actor
-from smsapp.store.replies import OptOut, Reply
+from smsapp.services.apps import app_keys
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.contacts.replies import OptOut, Reply
 from tests import builders
 from tests.pages import Page, Pages
 
@@ -24,7 +26,7 @@ NOW = builders.LONG_AGO
 WITHOUT_FIELDS = {
     "callbacks.take",  # for providers
     "up.up",  # for apps
-    "users.sign_in",  # nobody is signed in there: tests/web/test_people.py
+    "users.sign_in",  # nobody is signed in there: tests/web/test_users.py
     "users.welcome",  # likewise, and its token is used up
     "runs.accept_audience",  # likewise: tests/web/test_runs.py
     "runs.accept",  # only for a run that is held: tests/web/test_approvals.py

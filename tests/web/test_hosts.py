@@ -8,8 +8,8 @@ from werkzeug.sansio.utils import host_is_trusted
 
 from config import Config
 from smsapp.factory import create_app
-from smsapp.services import clock, users
-from smsapp.services.audit_log import Actor
+from smsapp.services.platform import clock, users
+from smsapp.services.platform.audit_log import Actor
 from tests import builders
 from tests.conftest import settings
 from tests.pages import Pages

@@ -10,10 +10,11 @@ import pytest
 from flask import Flask
 
 from smsapp.domain.columns import ImportState
-from smsapp.services import clock, import_rows, imports
-from smsapp.services.audit_log import Actor
+from smsapp.services.contacts import import_rows, imports
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables.formats import Choice
-from smsapp.store.contacts import Contact
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 
 HEAD = "会员号,手机号,姓名\n"

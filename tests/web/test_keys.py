@@ -9,14 +9,15 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, clock
-from smsapp.services.audit_log import Actor
-from smsapp.store import contacts
-from smsapp.store import proposals as rows
-from smsapp.store.app_keys import AppKey
-from smsapp.store.contacts import Contact, Property
+from smsapp.services.apps import app_keys
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.apps.app_keys import AppKey
+from smsapp.store.contacts import contacts
+from smsapp.store.contacts import proposals as rows
+from smsapp.store.contacts.contacts import Contact, Property
+from smsapp.store.contacts.proposals import Proposal, Proposed
 from smsapp.store.db import current_session, writing
-from smsapp.store.proposals import Proposal, Proposed
 from tests import builders
 from tests.uploads import report
 

@@ -16,9 +16,10 @@ from smsapp.domain.contact import Type
 from smsapp.domain.message import Status
 from smsapp.domain.optout import OptOutSource
 from smsapp.domain.segment import Condition, Group, Operator
-from smsapp.services import number_searches, opt_outs, replies
+from smsapp.services.contacts import number_searches, opt_outs
+from smsapp.services.receipts import replies
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import Message
+from smsapp.store.runs.runs import Message
 from smsapp.store.users import AuditEntry
 from tests import builders, ledgers
 from tests.pages import Pages

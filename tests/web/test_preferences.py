@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from smsapp.services import frequency_caps
-from smsapp.services.frequency_caps import FrequencyCaps
+from smsapp.services.contacts import frequency_caps
+from smsapp.services.contacts.frequency_caps import FrequencyCaps
 from tests.pages import Page, Pages
 
 URL = "/settings/sending"

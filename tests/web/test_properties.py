@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from smsapp.services import clock, properties
-from smsapp.store.contacts import Contact
+from smsapp.services.contacts import properties
+from smsapp.services.platform import clock
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Pages

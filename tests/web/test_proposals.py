@@ -7,12 +7,13 @@ from typing import Any
 from flask import Flask
 
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, clock
-from smsapp.services.audit_log import Actor
-from smsapp.store import proposals as rows
-from smsapp.store.contacts import Contact
+from smsapp.services.apps import app_keys
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.contacts import proposals as rows
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.proposals import Proposal, Proposed
 from smsapp.store.db import current_session, writing
-from smsapp.store.proposals import Proposal, Proposed
 from tests import builders
 
 

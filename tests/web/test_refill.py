@@ -6,10 +6,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from smsapp.services import channels, clock, users
-from smsapp.services.audit_log import Actor
-from smsapp.store.campaigns import Campaign
-from smsapp.store.contacts import Property
+from smsapp.services.channels import channels
+from smsapp.services.platform import clock, users
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.contacts.contacts import Property
 from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Page, Pages

@@ -7,7 +7,8 @@ import io
 import pytest
 
 from smsapp.channels.base import Reply as Incoming
-from smsapp.services import opt_outs, replies
+from smsapp.services.contacts import opt_outs
+from smsapp.services.receipts import replies
 from smsapp.store.db import writing
 from tests import builders
 

@@ -14,9 +14,9 @@ from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS
 from smsapp.domain.run import RunState
-from smsapp.store.contacts import Contact
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
-from smsapp.store.runs import Message
+from smsapp.store.runs.runs import Message
 from smsapp.store.users import AuditEntry
 from tests import builders, ledgers
 from tests.pages import Page, Pages

@@ -6,9 +6,9 @@ import pytest
 
 from smsapp.domain.message import Status
 from smsapp.domain.run import HoldReason, RunState
-from smsapp.store.campaigns import Campaign
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.runs import Run
+from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from smsapp.store.users import AuditEntry
 from tests import ledgers

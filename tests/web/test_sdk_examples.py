@@ -15,9 +15,11 @@ from flask.testing import FlaskClient
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services import app_keys, clock, contacts, uploads
-from smsapp.services.audit_log import Actor
-from smsapp.store.contacts import Contact, add_properties
+from smsapp.services.apps import app_keys, uploads
+from smsapp.services.contacts import contacts
+from smsapp.services.platform import clock
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.contacts.contacts import Contact, add_properties
 from smsapp.store.db import current_session, writing
 from smsapp.web.keys import SDKS
 

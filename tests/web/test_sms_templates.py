@@ -10,7 +10,7 @@ from smsapp.channels.base import AccountError
 from smsapp.channels.simulator import Simulator
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
-from smsapp.services import sms_templates
+from smsapp.services.templates import sms_templates
 from smsapp.store.db import current_session, writing
 from smsapp.store.sms_templates import keep_signatures
 from tests import builders

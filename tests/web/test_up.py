@@ -13,9 +13,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from smsapp.services import clock, contacts, uploads
-from smsapp.store.app_keys import AppKey
-from smsapp.store.contacts import Contact
+from smsapp.services.apps import uploads
+from smsapp.services.contacts import contacts
+from smsapp.services.platform import clock
+from smsapp.store.apps.app_keys import AppKey
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from tests.domain.test_ark import PYTHON_SDK
 

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
-from smsapp.services import sending
-from smsapp.store import ledger
+from smsapp.services.sending import lifecycle
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
-from smsapp.store.state_changes import BUCKET_SECONDS
+from smsapp.store.receipts.state_changes import BUCKET_SECONDS
+from smsapp.store.runs import ledger
+from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
 Fates = tuple[tuple[int, Status, str | None], ...]
 """(share in thousandths, what became of it, why); whatever is left over was delivered."""
@@ -38,7 +38,7 @@ LAST_RECEIPT = 5400
 
 def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
     """Freeze the run's audience at `now`, let every message come to its end, close the run."""
-    sending.open_run(run_id, now)
+    lifecycle.open_run(run_id, now)
     begun = int(now.timestamp())
     with writing() as session:
         _answer(session, run_id, fates, parts, begun)
@@ -46,7 +46,7 @@ def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
         _count(session, run_id)
         _chart(session, run_id)
     planned = current_session().scalar(sa.select(Run.planned).where(Run.id == run_id)) or 0
-    sending.close_if_over(run_id, now + dt.timedelta(seconds=planned // PER_SECOND + 2))
+    lifecycle.close_if_over(run_id, now + dt.timedelta(seconds=planned // PER_SECOND + 2))
 
 
 def _answer(session: Session, run_id: int, fates: Fates, parts: int, begun: int) -> None:

@@ -19,16 +19,23 @@ from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.segment import Condition, Group, Match, Operator
 from smsapp.domain.sms_template import Audit, Purpose, entry, full_text, parts
 from smsapp.domain.trust import KeyKind, Source, of_key
-from smsapp.services import app_keys, campaigns, channels, replies, segments, sending, sms_templates
-from smsapp.services.audit_log import Actor
-from smsapp.services.campaigns import Draft
+from smsapp.services.apps import app_keys
+from smsapp.services.campaigns import campaigns
+from smsapp.services.campaigns.campaigns import Draft
+from smsapp.services.channels import channels
+from smsapp.services.contacts import segments
 from smsapp.services.demo import crowd, past
-from smsapp.store import contacts, runs
-from smsapp.store.campaigns import Campaign
-from smsapp.store.channels import ChannelRow
-from smsapp.store.contacts import Contact
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts import replies
+from smsapp.services.sending import lifecycle
+from smsapp.services.templates import sms_templates
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts import contacts
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import as_json, current_session, writing
-from smsapp.store.runs import Message
+from smsapp.store.runs import runs
+from smsapp.store.runs.runs import Message
 
 BY = Actor("flask demo")
 PEOPLE = 20_000
@@ -270,7 +277,7 @@ def _tell_weekly(shop: Shop, now: dt.datetime) -> None:
     weekly = Schedule(Kind.WEEKLY, ZONE, first.time(), first.date(), weekdays=(first.isoweekday(),))
     campaign_id = _confirm(shop.draft("每周会员日提醒", "金卡与黑金会员", "QH-1001", weekly), _local(now, -28, 14))
     while (due := campaigns.get(campaign_id).next_due_at) is not None and due < now:
-        run_id = sending.start(campaign_id, due)
+        run_id = lifecycle.start(campaign_id, due)
         if run_id is None:
             break
         past.play(run_id, past.USUAL, _parts("QH-1001"), due)

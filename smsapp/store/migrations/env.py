@@ -12,9 +12,9 @@ from smsapp import store
 from smsapp.store import schema
 from smsapp.store.db import BigId, Json, UtcDateTime
 
-for found in pkgutil.iter_modules(store.__path__):
-    if not found.ispkg:
-        importlib.import_module(f"smsapp.store.{found.name}")
+for found in pkgutil.walk_packages(store.__path__, "smsapp.store."):
+    if not found.ispkg and ".migrations" not in found.name:
+        importlib.import_module(found.name)
 
 
 def render_item(kind: str, item: object, _context: object) -> str | bool:

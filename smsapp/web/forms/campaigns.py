@@ -29,7 +29,7 @@ from smsapp.domain.sms_template import measure
 from smsapp.domain.writing import Form
 from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
-from smsapp.services.campaigns import Draft
+from smsapp.services.campaigns.campaigns import Draft
 from smsapp.web import inputs
 from smsapp.web.forms import PageForm
 

@@ -28,9 +28,11 @@ from smsapp.domain.numbering import SPECIAL
 from smsapp.domain.sms_template import variables
 from smsapp.labels.channels import CLASSES
 from smsapp.labels.segments import property_name
-from smsapp.services import channel_tests, channels, contacts
-from smsapp.services.channel_tests import TestText
-from smsapp.services.channels import Wanted
+from smsapp.services.channels import channels
+from smsapp.services.channels.channels import Wanted
+from smsapp.services.contacts import contacts
+from smsapp.services.sending import channel_tests
+from smsapp.services.sending.channel_tests import TestText
 from smsapp.web.forms import PageForm
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from wtforms import RadioField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from smsapp.domain.trust import KeyKind, Rule
-from smsapp.services.app_keys import MOST_NAME, KeyRow
+from smsapp.services.apps.app_keys import MOST_NAME, KeyRow
 from smsapp.web.forms import PageForm
 
 ALL, LISTED = "all", "listed"

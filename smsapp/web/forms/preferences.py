@@ -7,7 +7,7 @@ from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, IntegerField
 from wtforms.validators import Optional
 
-from smsapp.services.frequency_caps import FrequencyCaps
+from smsapp.services.contacts.frequency_caps import FrequencyCaps
 from smsapp.web.forms import PageForm
 
 

@@ -1,0 +1,1 @@
+"""What apps report to /up: keys, quotas, uploads, and how they become contacts."""

@@ -1,0 +1,121 @@
+"""AppKeys: by which the organisation's apps may report profiles."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+
+from smsapp.domain.contact import Unfit, property_name
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.trust import KeyKind, Rule
+from smsapp.services.platform import audit_log
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.apps import app_keys
+from smsapp.store.apps.app_keys import AppKey
+from smsapp.store.contacts import public_names
+from smsapp.store.db import writing
+from smsapp.store.settings import settings
+
+MOST_NAME = 120
+
+KeyRow = AppKey
+
+
+def listed() -> list[AppKey]:
+    """Return all keys, the oldest first."""
+    return app_keys.app_keys()
+
+
+def key(key_id: int) -> AppKey:
+    """Return the key; raise NotFound."""
+    row = app_keys.app_key(key_id)
+    if row is None:
+        raise NotFound("app_key")
+    return row
+
+
+def key_of(text: str) -> AppKey:
+    """Return the key that apps show as `text`; raise NotFound."""
+    row = next((row for row in app_keys.app_keys() if row.key == text), None)
+    if row is None:
+        raise NotFound("app_key")
+    return row
+
+
+def create(name: str, kind: KeyKind, by: Actor, now: dt.datetime, properties: Collection[str] | None = None) -> AppKey:
+    """Make a key that works at once; two keys must not have the same name.
+
+    `properties` are the names that it may write; None = all. Raises Refusal.
+    """
+    made = AppKey(key=secrets.token_hex(16), kind=kind, active=True, created_at=now, rules={})
+    with writing() as session:
+        _describe(made, name, properties)
+        session.add(made)
+        audit_log.log_action(session, by, "create", "app_key", made.name, now, kind=kind.value)
+    return made
+
+
+def change(
+    key_id: int, name: str, properties: Collection[str] | None, rules: Mapping[str, Rule], by: Actor, now: dt.datetime
+) -> AppKey:
+    """Give a key another name, other properties that it may write, other rules; raise Refusal."""
+    with writing() as session:
+        row = key(key_id)
+        _describe(row, name, properties)
+        row.rules = {name: rule.value for name, rule in sorted(rules.items())} if row.kind != KeyKind.SERVER else {}
+        audit_log.log_action(
+            session, by, "change", "app_key", row.name, now, properties=row.properties, rules=row.rules
+        )
+    return row
+
+
+def _describe(row: AppKey, name: str, properties: Collection[str] | None) -> None:
+    name = name.strip()
+    if not name or len(name) > MOST_NAME:
+        raise Refusal(Problem("key_name", "name", {"most": MOST_NAME}))
+    if any(other.name == name and other.id != row.id for other in app_keys.app_keys()):
+        raise Refusal(Problem("key_exists", "name", {"name": name}))
+    row.name = name
+    row.properties = None if properties is None else [_property(raw) for raw in dict.fromkeys(properties)]
+
+
+def _property(raw: str) -> str:
+    try:
+        return property_name(raw.strip())
+    except Unfit:
+        raise Refusal(Problem("key_property", "properties", {"name": raw.strip()[:40]})) from None
+
+
+def switch(key_id: int, active: bool, by: Actor, now: dt.datetime) -> AppKey:
+    """Let a key work, or work no more; records reported with a disabled key go to the error list."""
+    with writing() as session:
+        row = key(key_id)
+        if row.active is not active:
+            row.active = active
+            audit_log.log_action(session, by, "enable" if active else "disable", "app_key", row.name, now)
+    return row
+
+
+def names_of(row: AppKey) -> list[str]:
+    """Return the properties that a public key was first to report and that nobody has taken over."""
+    return public_names.of_key(row.id)
+
+
+def take_over(key_id: int, by: Actor, now: dt.datetime) -> None:
+    """Vouch for the properties that a public key has brought: they count no longer against what it may add."""
+    with writing() as session:
+        row = key(key_id)
+        public_names.take_over(session, row.id)
+        audit_log.log_action(session, by, "take_over", "app_key", row.name, now)
+
+
+def advised(active: Sequence[AppKey], *, browser: bool) -> AppKey | None:
+    """Return the key to show first: a browser key for an SDK of browsers, else a server key; None if there is none."""
+    wanted = KeyKind.BROWSER if browser else KeyKind.SERVER
+    return next((row for row in active if row.kind == wanted), active[0] if active else None)
+
+
+def server_url(seen: str) -> str:
+    """Return the address that SDKs are configured with: PUBLIC_URL, or `seen`, where this page was asked for."""
+    return settings().PUBLIC_URL or seen.rstrip("/")

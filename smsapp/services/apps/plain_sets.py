@@ -1,0 +1,305 @@
+"""The usual records, read and written by column: a key that may do everything sets properties that are known.
+
+They are read by the rules of `domain/contact.py`: what a rule would change, leave out or refuse is no usual record
+and goes the long way of `services/apps/profiles.py`, and so do all other records about the same person. Where this one
+may be used, both ways write the same (tests/services/test_plain_sets.py).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
+
+import orjson
+from sqlalchemy.orm import Session
+
+from smsapp.domain import contact as rules
+from smsapp.domain import trust
+from smsapp.domain.contact import KINDS, LIBRARY_FIELDS, MAX_ID, MAX_NUMBER, MAX_PROPERTIES, MAX_TEXT, Kind, Type, Unfit
+from smsapp.store.contacts import contact_rows, contacts
+from smsapp.store.contacts.contact_rows import HeldRow, Row5
+from smsapp.store.db import as_json
+
+Records = Sequence[dict[str, Any]]
+Column = Sequence[Any]
+
+MOST_TIME = 10**16
+"""xwhen is below: see domain/contact.py."""
+SMALLEST = 8
+"""A group of so many records that cannot be read by column is not divided again."""
+NOT_CHECKED = frozenset({1, "1"})
+"""$debug of a record that is to be checked only."""
+
+
+@dataclass
+class PlainSets:
+    """What usual records set, by user id; each of these people is in no other record."""
+
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    """The AppKey that reported it."""
+    count: int = 0
+
+
+def divided(records: Records, types: Mapping[str, Type], free: Collection[str]) -> tuple[PlainSets, Records]:
+    """Return what usual records set, and the other records in the order they came.
+
+    `free` are the keys that may do everything. Of `types`, the known properties, leave out those that need a longer
+    look. If an id is bound to another (ALIAS), all records go the long way.
+    """
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for at, record in enumerate(records):
+        context, what = record.get("xcontext"), record.get("xwhat")
+        if context.__class__ is dict and what.__class__ is str and record["appid"] in free:
+            kind = KINDS.get(what)
+            if kind is Kind.SET:
+                groups.setdefault(tuple(context), []).append(at)
+            elif kind is Kind.ALIAS:
+                return PlainSets(), records
+    read: list[dict[str, Any] | None] = [None] * len(records)
+    for shape, places in groups.items():
+        names = _names(shape, types)
+        if names is not None:
+            _read(records, places, names, types, read)
+    rest = [record for record, values in zip(records, read, strict=True) if values is None]
+    if any(KINDS.get(str(record.get("xwhat"))) is Kind.ALIAS for record in rest):
+        return PlainSets(), records
+    return _by_person(records, read, rest)
+
+
+def _by_person(records: Records, read: Sequence[dict[str, Any] | None], rest: Records) -> tuple[PlainSets, Records]:
+    """Put together what is set of each person; whoever is in one of the other records has all of them there."""
+    others = _people(rest)
+    plain = PlainSets()
+    values_of, key_of = plain.values, plain.keys
+    for record, values in zip(records, read, strict=True):
+        if values is not None:
+            xwho, key = record["xwho"], record["appid"]
+            if key_of.setdefault(xwho, key) != key:
+                others.add(xwho)
+            earlier = values_of.get(xwho)
+            values_of[xwho] = values if earlier is None else earlier | values
+    plain.count = len(records) - len(rest)
+    if not others.isdisjoint(key_of):
+        for xwho in others & key_of.keys():
+            del values_of[xwho], key_of[xwho]
+        is_rest = [values is None or record["xwho"] in others for record, values in zip(records, read, strict=True)]
+        rest = [record for record, other in zip(records, is_rest, strict=True) if other]
+        plain.count = len(records) - len(rest)
+    return plain, rest
+
+
+def _people(records: Records) -> set[str]:
+    people = set()
+    for record in records:
+        try:
+            people.add(rules.user_id(record.get("xwho")))
+        except Unfit:
+            continue
+    return people
+
+
+# Reading
+
+
+def _names(shape: Sequence[str], types: Mapping[str, Type]) -> dict[str, str] | None:
+    """Return {key of xcontext: property} of a record of these keys; None if not all of them are known."""
+    names = {raw: raw.lower() for raw in shape if raw.lower() not in LIBRARY_FIELDS}
+    properties = set(names.values())
+    is_usual = types.keys() >= properties and len(properties) == len(names) <= MAX_PROPERTIES
+    return names if is_usual and all(map(str.isascii, names)) else None
+
+
+def _read(
+    records: Records,
+    places: Sequence[int],
+    names: Mapping[str, str],
+    types: Mapping[str, Type],
+    read: list[dict[str, Any] | None],
+) -> None:
+    """Enter the values of these records, which have the same keys, into `read`; those that are not usual stay out."""
+    some = [records[at] for at in places]
+    values = _values(some, names, types)
+    if values is not None:
+        for at, row in zip(places, values, strict=True):
+            read[at] = row
+    elif len(places) > SMALLEST:
+        half = len(places) // 2
+        _read(records, places[:half], names, types, read)
+        _read(records, places[half:], names, types, read)
+
+
+def _values(some: Records, names: Mapping[str, str], types: Mapping[str, Type]) -> list[dict[str, Any]] | None:
+    """Return what is to be kept of each record; None if one of them is not usual."""
+    contexts = [record["xcontext"] for record in some]
+    if not _have_usual_frames(some, contexts):
+        return None
+    columns: list[Column] = []
+    for raw, name in names.items():
+        column = _READERS.get(types[name], _nothing)(list(map(itemgetter(raw), contexts)), name)
+        if column is None:
+            return None
+        columns.append(column)
+    targets = tuple(names.values())
+    if not targets:
+        return [{} for _ in some]
+    return [dict(zip(targets, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _have_usual_frames(some: Records, contexts: Sequence[dict[str, Any]]) -> bool:
+    """Say whether user ids can be kept as they are, times can be read, and $debug and $is_login ask for nothing."""
+    ids = [record.get("xwho") for record in some]
+    if set(map(type, ids)) != {str}:
+        return False
+    together = "".join(ids)  # type: ignore[arg-type]
+    lengths = set(map(len, ids))  # type: ignore[arg-type]
+    if not (together.isascii() and together.isprintable()) or " " in together or min(lengths) < 1:
+        return False
+    times = [record.get("xwhen", 0) for record in some]
+    if max(lengths) > MAX_ID or set(map(type, times)) != {int} or min(times) < 0 or max(times) >= MOST_TIME:
+        return False
+    if "$debug" in contexts[0]:
+        modes = [context["$debug"] for context in contexts]
+        if not set(map(type, modes)) <= {int, str, bool} or set(modes) & NOT_CHECKED:
+            return False
+    return "$is_login" not in contexts[0] or all(context["$is_login"] is True for context in contexts)
+
+
+def _texts(column: Column, _name: str) -> Column | None:
+    if set(map(type, column)) != {str} or max(map(len, column)) > MAX_TEXT:
+        return None
+    together = "".join(column)
+    if together.isprintable() or (together.isascii() and "\x00" not in together):
+        return column
+    return None
+
+
+def _numbers(column: Column, name: str) -> Column | None:
+    kinds = set(map(type, column))
+    if kinds == {int}:
+        return column if min(column) >= -MAX_NUMBER and max(column) <= MAX_NUMBER else None
+    if not kinds <= {int, float}:
+        return None
+    try:
+        return [rules.number(name, value) for value in column]
+    except Unfit:
+        return None
+
+
+def _switches(column: Column, _name: str) -> Column | None:
+    return column if set(map(type, column)) == {bool} else None
+
+
+def _moments(column: Column, _name: str) -> Column | None:
+    if set(map(type, column)) != {str}:
+        return None
+    moments = [rules.moment(text) for text in column]
+    return None if None in moments else moments
+
+
+def _nothing(_column: Column, _name: str) -> Column | None:
+    return None
+
+
+_READERS: Mapping[Type, Callable[[Column, str], Column | None]] = {
+    Type.STRING: _texts,
+    Type.NUMBER: _numbers,
+    Type.BOOL: _switches,
+    Type.DATETIME: _moments,
+}
+"""How the column of a property is read; None = not all of it is usual."""
+
+
+# Writing
+
+
+def write(
+    session: Session,
+    plain: PlainSets,
+    held: Mapping[str, HeldRow],
+    sources: Mapping[str, str],
+    region: str,
+    now: dt.datetime,
+) -> tuple[int, int]:
+    """Write what is new or changed; return how many contacts should have been new, and how many were.
+
+    `held` is what the contacts hold that exist, locked; `sources` the source of each AppKey's values.
+    """
+    traces = _Traces(sources)
+    fresh: list[tuple[str, Mapping[str, Any], str]] = []
+    changed: list[tuple[str, Mapping[str, Any], str]] = []
+    key_of = plain.keys
+    for xwho, values in plain.values.items():
+        row = held.get(xwho)
+        if row is None:
+            if values:
+                fresh.append((xwho, values, traces.of_new(values, key_of[xwho])))
+            continue
+        before, written, anonymous = row
+        after = {**before, **values}
+        new = tuple([name for name, value in values.items() if before.get(name) != value])
+        text, differs = traces.after(written, key_of[xwho], tuple(values), new, before, after)
+        if new or differs or anonymous:
+            changed.append((xwho, after, text))
+    contact_rows.replace_rows(session, _rows(session, changed, region), now)
+    fresh.sort(key=itemgetter(0))
+    return len(fresh), contact_rows.create_rows(session, _rows(session, fresh, region), now)
+
+
+def new_contacts(plain: PlainSets, held: Collection[str]) -> Counter[str]:
+    """Return how many contacts each AppKey would create."""
+    return Counter(plain.keys[xwho] for xwho, values in plain.values.items() if values and xwho not in held)
+
+
+class _Traces:
+    """Sources of contacts as JSON: those of many are the same, and so are made once."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self._sources = sources
+        self._new: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._after: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], tuple[str, bool]] = {}
+
+    def of_new(self, values: Mapping[str, Any], key: str) -> str:
+        """Return the sources of a new contact's values."""
+        made = (key, tuple(values))
+        text = self._new.get(made)
+        if text is None:
+            text = self._new[made] = as_json(dict.fromkeys(values, self._sources[key]))
+        return text
+
+    def after(
+        self,
+        text: str,
+        key: str,
+        names: tuple[str, ...],
+        new: tuple[str, ...],
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+    ) -> tuple[str, bool]:
+        """Return the sources of a contact of which `names` were written, and whether they are others than before.
+
+        `new` are those of the names whose value is another one; the contact has no source of what it does not hold.
+        """
+        made = (text, key, names, new)
+        known = self._after.get(made)
+        if known is None:
+            earlier = json.loads(text)
+            later = trust.traced(earlier, dict.fromkeys(names, self._sources[key]), before, after)
+            known = self._after[made] = (as_json(later), later != earlier)
+        return known
+
+
+def _rows(session: Session, people: Sequence[tuple[str, Mapping[str, Any], str]], region: str) -> list[Row5]:
+    """Return rows of contacts (user id, properties, sources), with their phones read by column."""
+    if not people:
+        return []
+    phones = contacts.phone_texts(session, [held for _, held, _ in people], region)
+    return [
+        (xwho, orjson.dumps(held).decode(), numbers, sources, False)
+        for (xwho, held, sources), numbers in zip(people, phones, strict=True)
+    ]

@@ -1,0 +1,414 @@
+"""Profiles that apps report: what stored uploads ask for, applied in order and in bulk.
+
+Reading (what a record asks for) is done before the transaction; only what depends on what contacts hold is done in it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from smsapp.domain import ark, trust
+from smsapp.domain import contact as rules
+from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
+from smsapp.domain.property_labels import reported_as
+from smsapp.services.apps import plain_sets, quotas
+from smsapp.services.apps.key_gate import KeyGate
+from smsapp.services.apps.plain_sets import PlainSets
+from smsapp.store.apps import app_keys, uploads
+from smsapp.store.apps.app_keys import Bad
+from smsapp.store.apps.uploads import Upload
+from smsapp.store.contacts import contact_rows, contacts, public_names
+from smsapp.store.contacts.contacts import Profile, StoredContact
+from smsapp.store.db import as_json, current_session, writing
+from smsapp.store.settings import settings
+
+UP = "up"
+"""Where a refused record came from: the upload protocol."""
+BROKEN = "$broken"
+"""In a stored record: the text of one that is no JSON."""
+MOST_KEPT = 1000
+"""So many refused records of one transaction are kept one by one; the others are counted."""
+MOST_LOSSES = 20
+"""So many of a record's lost properties are named."""
+NOBODY = StoredContact({})
+MORE = "more"
+"""The reason of the one line that counts them."""
+
+
+@dataclass
+class Report:
+    """What became of the records of some uploads."""
+
+    kept: int = 0
+    ignored: int = 0
+    """Records that asked to be checked only."""
+    refused: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+    """Of the refused: those that are only counted, by reason."""
+    left_out: int = 0
+    """Kept without some of their properties."""
+    created: Counter[str] = field(default_factory=Counter)
+    """New contacts by AppKey."""
+
+    def add(self, other: Report) -> None:
+        """Add what became of others."""
+        self.kept += other.kept
+        self.ignored += other.ignored
+        self.refused += other.refused
+        self.left_out += other.left_out
+        self.counted.update(other.counted)
+        self.created.update(other.created)
+
+
+@dataclass
+class _Reading:
+    """Records, read with what was known about properties at that moment."""
+
+    types: dict[str, Type]
+    wanted: list[tuple[Operation, str, Any]] = field(default_factory=list)
+    """Operation, AppKey, record as it came."""
+    fresh: dict[str, Type] = field(default_factory=dict)
+    bad: list[Bad] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    gate: KeyGate = field(default_factory=lambda: KeyGate({}, {}))
+    room: dict[str, int] = field(default_factory=dict)
+    """{AppKey: contacts that it may create}"""
+    report: Report = field(default_factory=Report)
+    plain: PlainSets = field(default_factory=PlainSets)
+    """The usual records, which are not in `wanted`."""
+    rest: Sequence[dict[str, Any]] = ()
+    """The other records."""
+
+    def again(self, read: _Reading, plain: PlainSets | None = None) -> _Reading:
+        """Return what was read another time, with what does not depend on that."""
+        read.report.counted, read.room, read.rest = self.report.counted, self.room, self.rest
+        read.plain = self.plain if plain is None else plain
+        read.keys |= self.keys
+        return read
+
+
+class ProfileConflict(Exception):
+    """Somebody else has applied these uploads, or created one of their contacts, meanwhile: nothing was changed."""
+
+
+def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
+    """Apply stored uploads in one transaction, in order; None if another process is at it.
+
+    Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
+    """
+    records = [record for row in rows for record in ark.parsed(row.records)]
+    rights = app_keys.key_rights(current_session(), {record["appid"] for record in records})
+    read = _divided(records, contacts.property_types(), KeyGate(rights, public_names.owners(current_session())))
+    for row in rows:
+        read.report.counted.update(row.counted)
+    room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
+    read.room = {key.key: room[key.id] for key in rights.values()}
+    with writing() as session:
+        if not uploads.only_reader(session):
+            return None
+        if not uploads.settle(session, rows):
+            raise ProfileConflict
+        known = contacts.add_properties(session, read.fresh, now, public=read.gate.brought)
+        if known != read.fresh:
+            # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
+            full = read.fresh.keys() - known.keys()
+            types = {name: kind for name, kind in read.types.items() if name not in full}
+            read = read.again(_read(read.rest, types | known, KeyGate(rights, public_names.owners(session)), full))
+        public_names.vouch(session, read.gate.vouched)
+        if not _write_plain(session, read, now):
+            anew = _read(records, read.types, KeyGate(rights, public_names.owners(session)))
+            read = read.again(anew, plain=PlainSets())
+        if read.wanted:
+            _apply(session, read, now)
+        _tell(session, read, now)
+        if read.keys:
+            app_keys.touch_keys(session, read.keys, now)
+    created = read.report.created
+    quotas.note_new_contacts({key.id: created[key.key] for key in rights.values() if key.key in created}, now)
+    return read.report
+
+
+def put_aside(row: Upload, now: dt.datetime) -> Report:
+    """Keep an upload that cannot be applied among the refused records, whatever is wrong with it."""
+    with writing() as session:
+        if not (uploads.only_reader(session) and uploads.settle(session, [row])):
+            return Report()
+        raw = row.records.decode("utf-8", "replace")
+        app_keys.add_bad(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
+    return Report(refused=1)
+
+
+def _divided(records: Sequence[dict[str, Any]], types: Mapping[str, Type], gate: KeyGate) -> _Reading:
+    """Read the usual records by column and the others one by one."""
+    free = {key for key in {record["appid"] for record in records} if gate.is_free(key)}
+    usual = {name: kind for name, kind in types.items() if not gate.is_public_name(name)}
+    plain, rest = plain_sets.divided(records, usual, free)
+    read = _read(rest, types, gate)
+    read.plain, read.rest = plain, rest
+    read.keys |= set(plain.keys.values())
+    return read
+
+
+def _read(
+    records: Sequence[dict[str, Any]], types: Mapping[str, Type], gate: KeyGate, full: Collection[str] = ()
+) -> _Reading:
+    """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
+    read = _Reading(dict(types), gate=gate)
+    known, wanted = read.types, read.wanted
+    meant: dict[str, str | None] = dict(contacts.redirects())
+    for record in records:
+        key = record["appid"]
+        read.keys.add(key)
+        try:
+            if BROKEN in record:
+                raise Unfit(Reason.BROKEN)
+            asked = gate.operation(_laid(record, known, meant), key, known)
+        except Unfit as unfit:
+            _refuse(read, record, unfit, key)
+            continue
+        if asked is None or not asked.kept:
+            read.report.ignored += 1
+            if asked is not None and asked.losses:
+                wanted.append((asked, key, record))
+            continue
+        if not asked.types.keys() <= known.keys():
+            if full:
+                asked = _without_full(asked, full)
+            for name in asked.types.keys() - known.keys():
+                known[name] = read.fresh[name] = asked.types[name]
+        wanted.append((asked, key, record))
+    if gate.vouched:
+        read.wanted = [(gate.as_vouched(asked), key, record) for asked, key, record in wanted]
+    return read
+
+
+def _laid(record: dict[str, Any], known: Mapping[str, Type], meant: dict[str, str | None]) -> dict[str, Any]:
+    """Return the record with each new name that means a known property under that property's name.
+
+    `meant` remembers what names mean; it begins with those of properties that were merged into others.
+    """
+    context = record.get("xcontext")
+    if not isinstance(context, dict) or not (new := context.keys() - known.keys() - rules.LIBRARY_FIELDS):
+        return record
+    names = {name: name.lower() for name in new if isinstance(name, str)}
+    unknown = {name for name in names.values() if name not in known}
+    if not unknown <= meant.keys():
+        labels = contacts.labels()
+        meant |= {name: reported_as(name, labels) for name in unknown - meant.keys()}
+    laid = {raw: target for raw, name in names.items() if (target := meant.get(name)) and target not in context}
+    if not laid:
+        return record
+    return record | {"xcontext": {laid.get(name, name): value for name, value in context.items()}}
+
+
+def _without_full(asked: Operation, full: Collection[str]) -> Operation:
+    """Return the operation without properties for which the catalogue has no room."""
+    facts = {"limit": rules.MAX_CATALOGUE}
+    asked.losses += [
+        Loss(Reason.TOO_MANY_NAMES, name, rules.excerpt(asked.values[name]), {"name": name, **facts})
+        for name in sorted(asked.types.keys() & set(full))
+    ]
+    return rules.without(asked, full)
+
+
+def _refuse(read: _Reading, record: dict[str, Any], unfit: Unfit, key: str) -> None:
+    read.report.refused += 1
+    if len(read.bad) < MOST_KEPT:
+        raw = record.get(BROKEN)
+        read.bad.append(Bad(unfit.reason, str(raw) if raw is not None else as_json(record), unfit.facts, key))
+
+
+@dataclass
+class _Change:
+    """What becomes of the contacts of some records."""
+
+    before: Mapping[str, StoredContact]
+    held: dict[str, Properties]
+    written: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    """{user id: {property: source of what was written}}"""
+    registered: set[str] = field(default_factory=set)
+    """Ids about which something was reported that did not call the person anonymous."""
+    gone: dict[str, str] = field(default_factory=dict)
+    """{anonymous id: the contact that takes over what it held}"""
+
+    def note(self, xwho: str, asked: Operation, source: str) -> None:
+        """Note who writes the values of an operation, before it is carried out."""
+        held = self.held.get(xwho) if asked.kind is Kind.SET_ONCE else None
+        names = asked.values if not held else asked.values.keys() - held.keys()
+        self.written[xwho].update(dict.fromkeys(names, source))
+
+
+def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
+    """Write what usual records set; return False, with nothing written, if it takes a look at each of them."""
+    plain = read.plain
+    if not plain.values:
+        return True
+    if contacts.bound(session, plain.values):
+        return False
+    # All locks at once, in one order; those of the other records are held until their turn.
+    held = contact_rows.lock_rows(session, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted})
+    created = plain_sets.new_contacts(plain, held.keys())
+    if any(n > read.room.get(key, n) for key, n in created.items()):
+        return False
+    sources = {key: read.gate.source(key, now) for key in read.keys}
+    wanted, really = plain_sets.write(session, plain, held, sources, settings().DEFAULT_REGION, now)
+    if really < wanted:
+        raise ProfileConflict
+    read.report.kept += plain.count
+    for key, n in created.items():
+        read.report.created[key] += n
+        read.room[key] = read.room.get(key, n) - n
+    return True
+
+
+def _apply(session: Session, read: _Reading, now: dt.datetime) -> None:
+    """Carry out the operations in order on what the contacts hold, then write each changed contact once."""
+    gate = read.gate
+    aliases = [asked for asked, _, _ in read.wanted if asked.kind is Kind.ALIAS]
+    ids = {asked.xwho for asked, _, _ in read.wanted} | {asked.original_id for asked in aliases}
+    known = contacts.bound(session, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
+    public = contacts.public_bindings(session, known)
+    before = contacts.lock(session, {known.get(xwho, xwho) for xwho in ids} | public)
+    fresh: dict[str, str] = {}
+    if aliases:
+        allowed = gate.aliases([(asked, key) for asked, key, _ in read.wanted], known, before)
+        fresh = _bind(session, allowed, known, public, now)
+    change = _Change(before, {xwho: contact.properties for xwho, contact in before.items()})
+    held = change.held
+    sources = {key: gate.source(key, now) for key in read.keys}
+    free = {key: gate.is_free(key) for key in read.keys}
+    for asked, key, record in read.wanted:
+        if not asked.kept:
+            continue
+        xwho = known.get(asked.xwho, asked.xwho)
+        if asked.xwho in public and not trust.leads_on(asked, binding_trusted=False):
+            xwho = asked.xwho
+        properties = held.get(xwho)
+        through = asked if free[key] else gate.let_through(asked, key, xwho, properties)
+        after = rules.applied(properties or {}, through) if through is not None else {}
+        if properties is None and after and not _may_create(read, key):
+            _refuse(read, record, Unfit(Reason.QUOTA, limit=gate.most_contacts(key)), key)
+            continue
+        read.report.kept += 1
+        if not asked.anonymous:
+            change.registered.add(xwho)
+        if through is None:
+            continue
+        if through.values:
+            change.note(xwho, through, sources[key])
+        anonymous = through.original_id
+        if anonymous and anonymous not in known and fresh.get(anonymous) == asked.xwho:
+            known[anonymous] = xwho
+            after = _take_over(change, anonymous, xwho, after)
+        if after and through.kind is not Kind.DELETE:
+            held[xwho] = after
+        else:
+            # Nothing is known of this person (any more): there is no empty contact.
+            held.pop(xwho, None)
+            if properties is not None and through.kind is not Kind.DELETE:
+                held[xwho] = after
+    _write(session, change, now)
+    gate.propose(session, now)
+
+
+def _may_create(read: _Reading, key: str) -> bool:
+    """Say whether one more contact fits into the quota of this key, and count it."""
+    room = read.room.get(key, 1)
+    if room <= 0:
+        return False
+    read.room[key] = room - 1
+    read.report.created[key] += 1
+    return True
+
+
+def _take_over(change: _Change, anonymous: str, xwho: str, after: Properties) -> Properties:
+    """Return what a person holds who was known under an anonymous id; the values keep their sources."""
+    change.gone[anonymous] = xwho
+    theirs = change.held.pop(anonymous, {})
+    traces = {**change.before.get(anonymous, NOBODY).sources, **change.written.pop(anonymous, {})}
+    taken = theirs.keys() - after.keys()
+    change.written[xwho].update({name: traces[name] for name in taken if name in traces})
+    return rules.merged(after, theirs)
+
+
+def _bind(
+    session: Session,
+    allowed: Sequence[tuple[Operation, bool]],
+    known: Mapping[str, str],
+    public: set[str],
+    now: dt.datetime,
+) -> dict[str, str]:
+    """Bind anonymous ids to registered ones, one to one, where neither side is bound yet; return the new bindings.
+
+    Those of public keys are added to `public`.
+    """
+    taken = {*known, *known.values()}
+    wanted: dict[str, str] = {}
+    for operation, trusted in allowed:
+        if operation.original_id != operation.xwho and not taken & {operation.original_id, operation.xwho}:
+            wanted[operation.original_id] = operation.xwho
+            taken |= {operation.original_id, operation.xwho}
+            if not trusted:
+                public.add(operation.original_id)
+    if not wanted:
+        return wanted
+    contacts.bind(session, wanted, public, now)
+    really = contacts.bound(session, wanted)
+    return {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
+
+
+def _write(session: Session, change: _Change, now: dt.datetime) -> None:
+    """Write the contacts that are new or changed, and remove those of which nothing is left."""
+    names, region = contacts.phone_properties(session), settings().DEFAULT_REGION
+    before, profiles = change.before, []
+    for xwho, properties in change.held.items():
+        contact = before.get(xwho, NOBODY)
+        written = change.written.get(xwho)
+        sources = trust.traced(contact.sources, written, contact.properties, properties) if written else contact.sources
+        anonymous = contact.anonymous and xwho not in change.registered
+        if properties != contact.properties or sources != contact.sources or anonymous is not contact.anonymous:
+            sources = {name: text for name, text in sources.items() if name in properties}
+            numbers = contacts.phones_of(properties, names, region)
+            profiles.append(Profile(xwho, properties, numbers, sources, anonymous))
+    fresh = [profile for profile in profiles if profile.xwho not in before and profile.xwho not in change.gone]
+    if contacts.create(session, fresh, now) < len(fresh):
+        raise ProfileConflict
+    kept = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
+    contacts.replace(session, kept, now)
+    contacts.absorb(session, change.gone)
+    # An id that was bound by a public key and reported as registered since is a contact of its own.
+    contacts.create(session, [profile for profile in profiles if profile.xwho in change.gone], now)
+    contacts.remove(session, before.keys() - change.held.keys() - change.gone.keys())
+
+
+def _tell(session: Session, read: _Reading, now: dt.datetime) -> None:
+    """Keep what was refused or left out, with the reason."""
+    report = read.report
+    for asked, key, record in read.wanted:
+        if asked.losses:
+            report.left_out += asked.kept
+            if len(read.bad) < MOST_KEPT:
+                read.bad.append(Bad(asked.losses[0].reason, as_json(record), _facts(asked.losses), key))
+    told = len(read.bad)
+    more = report.refused + report.left_out - told
+    bad = [*read.bad, Bad(MORE, "", {"n": more})] if more > 0 else read.bad
+    report.refused += report.counted.total()
+    bad = [*bad, *(Bad(reason, "", {"n": n}) for reason, n in report.counted.items())]
+    app_keys.add_bad(session, UP, bad, now)
+
+
+def _facts(losses: Sequence[Loss]) -> dict[str, Any]:
+    """Return the facts of a record whose first loss gives the reason, and of which the others are listed."""
+    first, *others = losses[:MOST_LOSSES]
+    facts = {"name": first.name, "value": first.value, **first.facts}
+    if others:
+        facts["others"] = [
+            {"name": loss.name, "reason": loss.reason.value, "value": loss.value, **loss.facts} for loss in others
+        ]
+    return facts

@@ -1,0 +1,379 @@
+"""Uploads of apps, from a request's body to contacts: checked, stored, acknowledged, and applied later in bulk.
+
+SDKs send every event here, one a request. What is no profile operation touches no database. What is one is stored
+together with what comes at the same moment; a job applies it within a second.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import current_app
+from sqlalchemy.exc import OperationalError
+
+from smsapp.domain import ark
+from smsapp.domain.contact import KINDS, MAX_EVENT, Reason
+from smsapp.domain.quota import Measure
+from smsapp.services.apps import profiles
+from smsapp.services.apps.profiles import BROKEN, ProfileConflict, Report
+from smsapp.services.apps.quotas import Meter
+from smsapp.services.platform import shutdown
+from smsapp.services.platform.group_commit import GroupCommit
+from smsapp.store import queue
+from smsapp.store.apps import app_keys, uploads
+from smsapp.store.apps.app_keys import KeyRights
+from smsapp.store.apps.uploads import NewUpload, Upload
+from smsapp.store.db import current_session
+from smsapp.store.settings import settings
+
+EXTENSION = "smsapp.uploads"
+KEYS_SECONDS = 1.0
+"""How long a process believes what it knows about AppKeys."""
+COUNTED_SECONDS = 60.0
+"""How often a process tells how many records it refused without keeping them."""
+RING_SECONDS = 0.25
+"""How long a process believes that a job applies uploads."""
+MOST_LARGE = 2
+"""Large bodies that a process works on at once."""
+LARGE_WAIT = 5.0
+"""Seconds a large body waits for its turn."""
+ROW_BYTES = 200_000
+"""Bytes of records from which on the next ones go into another row."""
+BULK_BYTES = 800_000
+"""Bytes of records applied in one transaction: some three thousand records, which hold up other writers for a tenth of
+a second at most."""
+LONGEST, SLICE, QUIET, LOOK = 20.0, 1.0, 1.0, 0.2
+"""Seconds a job applies at most; after which it ends if receipts wait; without uploads after which it ends; between two
+looks, in which uploads gather."""
+TRIES = 5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an SDK is told: a code of the protocol, and a sentence unless it is 200."""
+
+    code: int = 200
+    text: str = ""
+    status: int = 200
+    retry_after: int = 0
+
+
+TAKEN = Answer()
+STRANGER = Answer(400, "The AppKey (appid) is unknown or disabled.")
+BUSY = Answer(503, "Too many large requests at once. Try again.", 503, 1)
+
+
+@dataclass
+class _Door:
+    """What a web process knows between two requests."""
+
+    commit: GroupCommit[_Accepted]
+    keys: Mapping[str, KeyRights] = field(default_factory=dict)
+    keys_at: float = float("-inf")
+    counted: Counter[str] = field(default_factory=Counter)
+    counted_at: float = float("-inf")
+    rung_at: float = float("-inf")
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    meter: Meter = field(default_factory=Meter)
+    large: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MOST_LARGE))
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """The profile records of one request, as JSON in the order they came, one or many with commas between them."""
+
+    at: dt.datetime
+    records: Sequence[bytes]
+    counted: Mapping[str, int] = field(default_factory=dict)
+
+
+def largest_body() -> int:
+    """Return the most bytes of an upload as it comes."""
+    return settings().UP_MAX_MB * 2**20
+
+
+def take(body: bytes, appid: str, now: dt.datetime) -> Answer:
+    """Take the body of one upload; when this returns `TAKEN`, what is worth keeping is stored.
+
+    `appid` is the AppKey of the address; it counts for records that name none. Raises ark.Unreadable for a body that
+    cannot be read, and what the database does.
+    """
+    door = _door()
+    keys = _keys(door)
+    named = keys.get(appid)
+
+    def begin(piece: bytes) -> None:
+        nonlocal named
+        if named is None:
+            named = keys.get(ark.named_key(piece, keys))
+            _ask_quota(door, named, ONE_REQUEST, now)
+
+    try:
+        with _turn_of_large(door) as large:
+            plain = ark.unfold(body, settings().UP_MAX_INFLATED_MB * 2**20, large, begin)
+            named = named or keys.get(ark.named_key(plain, keys))
+            if named is None:
+                _count(door, Counter({Reason.BAD_APPID: 1}), now)
+                return STRANGER
+            records, broken = ark.records(plain)
+            accepted, counted, as_it_came = _sorted_out(records, broken, appid, named, keys)
+            for key, n in Counter(record["appid"] for record in accepted).items():
+                size = len(plain) * n // (len(records) + len(broken))
+                _ask_quota(door, keys[key], {Measure.RECORDS: n, Measure.BYTES: size}, now)
+            if accepted:
+                texts = [_inside(plain)] if as_it_came else [_json(record).encode() for record in accepted]
+                door.commit.store([_Accepted(now, texts)])
+            if counted:
+                _count(door, counted, now)
+    except _Refused as refused:
+        return refused.answer
+    return STRANGER if records and counted[Reason.BAD_APPID] == len(records) else TAKEN
+
+
+def refusal(appid: str, now: dt.datetime) -> Answer | None:
+    """Return what is answered to a request whose address names a key that has used up a quota, unread; else None.
+
+    The request is counted.
+    """
+    door = _door()
+    try:
+        _ask_quota(door, _keys(door).get(appid), ONE_REQUEST, now)
+    except _Refused as refused:
+        return refused.answer
+    return None
+
+
+def _ask_quota(door: _Door, key: KeyRights | None, amounts: Mapping[Measure, int], now: dt.datetime) -> None:
+    """Count what a key brings; raise _Refused if it has used up one of its quotas."""
+    if key is None:
+        return
+    exceeded = door.meter.exceeded(key.id, key.rights.kind, amounts, now)
+    if exceeded is not None:
+        text = f"The AppKey has used up its quota of {exceeded.limit} {_QUOTAS[exceeded.measure]}."
+        raise _Refused(Answer(429, text, 429, exceeded.seconds))
+
+
+_QUOTAS = {
+    Measure.REQUESTS: "requests a minute",
+    Measure.RECORDS: "records a day",
+    Measure.NEW_CONTACTS: "new contacts a day",
+    Measure.BYTES: "bytes a day",
+}
+ONE_REQUEST = {Measure.REQUESTS: 1}
+
+
+class _Refused(Exception):
+    """This request is not taken now."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.code)
+
+
+def _sorted_out(
+    records: Sequence[Any], broken: Sequence[str], appid: str, named: KeyRights, keys: Mapping[str, KeyRights]
+) -> tuple[list[dict[str, Any]], Counter[str], bool]:
+    """Return the records that are worth keeping, each with its key, the number of the others by reason, and
+    whether the body holds the former as they are and nothing else."""
+    accepted: list[dict[str, Any]] = []
+    as_it_came = not broken
+    counted: Counter[str] = Counter()
+    for record in records:
+        if not isinstance(record, dict):
+            counted[Reason.NO_OBJECT] += 1
+            continue
+        key = record.get("appid")
+        if not key or not isinstance(key, str):
+            key = str(key or appid)
+            record["appid"] = key
+            as_it_came = False
+        if key not in keys:
+            counted[Reason.BAD_APPID] += 1
+            continue
+        what = record.get("xwhat")
+        if isinstance(what, str) and what not in KINDS and 0 < len(what) <= MAX_EVENT:
+            continue  # An event that is no profile operation.
+        accepted.append(record)
+    as_it_came = as_it_came and len(accepted) == len(records)
+    accepted += [{"appid": named.key, BROKEN: text[: app_keys.RAW_LENGTH]} for text in broken]
+    return accepted, counted, as_it_came
+
+
+def _inside(plain: bytearray) -> bytes:
+    """Return the records of a body that was read, without the brackets around them."""
+    text = bytes(plain).removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\x00")
+    return text[1:-1] if text.startswith(b"[") else text
+
+
+# Escaped, so that half a surrogate pair is stored like everything else.
+_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def _door() -> _Door:
+    door: _Door | None = current_app.extensions.get(EXTENSION)
+    if door is None:
+        door = current_app.extensions[EXTENSION] = _opened()
+    return door
+
+
+def _opened() -> _Door:
+    door = _Door(GroupCommit(_store, lambda: _ring(door)))
+    return door
+
+
+def _keys(door: _Door) -> Mapping[str, KeyRights]:
+    """Return the active AppKeys as they were at most a second ago."""
+    if time.monotonic() - door.keys_at > KEYS_SECONDS:
+        with door.lock:
+            if time.monotonic() - door.keys_at > KEYS_SECONDS:
+                door.keys = app_keys.key_rights(current_session())
+                door.keys_at = time.monotonic()
+    return door.keys
+
+
+@contextmanager
+def _turn_of_large(door: _Door) -> Iterator[Callable[[], None]]:
+    """Yield what is to be called once a body turns out to be large: it waits for one of the few places."""
+    has_place = False
+
+    def wait() -> None:
+        nonlocal has_place
+        has_place = door.large.acquire(timeout=LARGE_WAIT)
+        if not has_place:
+            raise _Refused(BUSY)
+
+    try:
+        yield wait
+    finally:
+        if has_place:
+            door.large.release()
+
+
+def _count(door: _Door, counted: Mapping[str, int], now: dt.datetime) -> None:
+    """Note what anybody may send: nothing of it is kept but its number, told once a minute by each process."""
+    with door.lock:
+        door.counted.update(counted)
+        if time.monotonic() - door.counted_at < COUNTED_SECONDS:
+            return
+        door.counted_at = time.monotonic()
+        told, door.counted = dict(door.counted), Counter()
+    door.commit.store([_Accepted(now, [], told)])
+
+
+def _store(accepted: list[_Accepted]) -> None:
+    """Store the records of several requests, in the order they came."""
+    counted = sum((Counter(one.counted) for one in accepted), Counter[str]())
+    rows: list[NewUpload] = []
+    texts: list[bytes] = []
+    size = 0
+    for text in (text for one in accepted for text in one.records):
+        texts.append(text)
+        size += len(text)
+        if size >= ROW_BYTES:
+            rows.append(NewUpload(accepted[0].at, b"[%b]" % b",".join(texts), {}))
+            texts, size = [], 0
+    if texts:
+        rows.append(NewUpload(accepted[0].at, b"[%b]" % b",".join(texts), {}))
+    if counted:
+        rows.append(NewUpload(accepted[0].at, b"[]", dict(counted)))
+    uploads.add(rows)
+
+
+def _ring(door: _Door) -> None:
+    """Ask for uploads to be applied, unless a job did so a moment ago: it looks again before it ends."""
+    if time.monotonic() - door.rung_at > RING_SECONDS:
+        door.rung_at = time.monotonic()
+        queue.enqueue_unless_waiting(queue.UPLOADS, "apply_uploads")
+
+
+# Applying
+
+
+def keep_applying(clock: Callable[[], dt.datetime], pause: Callable[[float], None] = time.sleep) -> None:
+    """Apply what is stored and what comes while we look; return once nothing has come for a while, or after LONGEST.
+
+    Somebody else at it is left alone. If receipts wait for a worker, it is theirs after a moment.
+    """
+    if not queue.claim_polling("apply_uploads"):
+        return
+    begun = last = time.monotonic()
+    try:
+        while True:
+            if apply_some(clock()) is not None:
+                last = time.monotonic()
+            elif time.monotonic() - last < QUIET:
+                pause(LOOK)
+            else:
+                break
+            now = time.monotonic()
+            queue.claim_polling("apply_uploads", again=True)
+            if shutdown.requested() or now - begun > LONGEST or (now - begun > SLICE and queue.waits(queue.RECEIPTS)):
+                break
+    finally:
+        queue.release_polling("apply_uploads")
+    # Processes that believed us at work do not ring; what they have stored is found by the look below.
+    pause(RING_SECONDS)
+    if uploads.waiting(1):
+        queue.enqueue_unless_waiting(queue.UPLOADS, "apply_uploads")
+
+
+def apply_waiting(now: dt.datetime) -> Report:
+    """Apply every stored upload; return what became of them."""
+    total = Report()
+    while (report := apply_some(now)) is not None:
+        total.add(report)
+    return total
+
+
+def apply_some(now: dt.datetime) -> Report | None:
+    """Apply the oldest uploads in one transaction; None if none wait or another process is at it.
+
+    Uploads that cannot be applied together are tried one by one, and one that cannot be applied at all is put aside
+    record by record: the ones behind it must not wait for ever.
+    """
+    rows = uploads.waiting(BULK_BYTES)
+    if not rows:
+        return None
+    try:
+        return _apply(rows, now)
+    except OperationalError:
+        raise
+    except Exception:
+        log.exception("uploads.failed rows=%s", len(rows))
+    total = Report()
+    for row in rows:
+        try:
+            report = _apply([row], now)
+        except OperationalError:
+            raise
+        except Exception:
+            log.exception("uploads.put_aside row=%s", row.id)
+            report = profiles.put_aside(row, now)
+        total.add(report or Report())
+    return total
+
+
+def _apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
+    for _ in range(TRIES):
+        try:
+            report = profiles.apply(rows, now)
+        except ProfileConflict:
+            rows = uploads.waiting(BULK_BYTES)
+            if not rows:
+                return None
+        else:
+            if report is not None:
+                uploads.remove_applied(rows[-1].id)
+            return report
+    return None

@@ -1,0 +1,1 @@
+"""Campaigns: drafted, listed, reviewed, confirmed, stopped."""

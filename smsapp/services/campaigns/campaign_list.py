@@ -1,0 +1,210 @@
+"""The list of campaigns as a person reads it: each row with its numbers, what it may become, and what comes next."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from smsapp.domain import message
+from smsapp.domain import schedule as schedules
+from smsapp.domain.campaign import Action, Status, Tab, offered
+from smsapp.domain.funnel import Funnel
+from smsapp.domain.run import RunStanding, RunState, RunVerdict, standing
+from smsapp.domain.schedule import Fire, Schedule
+from smsapp.store.campaigns import campaign_list
+from smsapp.store.campaigns.campaigns import Campaign, due_between
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts.segments import Segment
+from smsapp.store.db import current_session
+from smsapp.store.runs import recipients, runs
+from smsapp.store.runs.runs import Run
+from smsapp.store.users import User
+
+Wanted = campaign_list.Wanted
+
+PAGE = 25
+AHEAD = dt.timedelta(hours=48)
+OVERDUE = dt.timedelta(days=30)
+SHOWN_AHEAD = 6
+BUSY, QUIET, RECEIPTS = 2, 10, 15
+"""Seconds until it is worth asking again: while texts leave, while a run is held, while receipts come in."""
+RECEIPTS_WATCHED = dt.timedelta(hours=1)
+"""After a run has been over for this long its row no longer asks for receipts by itself."""
+LONGEST_WAIT = 12 * 3600
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the list."""
+
+    campaign: Campaign
+    segment: str
+    channel: str
+    creator: str
+    funnel: Funnel | None
+    """All runs added up; None before the first one."""
+    run: Run | None
+    """The run that goes on, if one does."""
+    pace: float | None
+    """Messages per second lately, while sending."""
+    last: Run | None = None
+    """The newest sending, over or not: when it began and ended."""
+    sendings: int = 1
+    """How many sendings the numbers add up: of a recurring campaign they count a person once for each."""
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule.from_json({"zone": self.campaign.zone} | self.campaign.schedule)
+
+    @property
+    def offered(self) -> list[Action]:
+        return offered(Status(self.campaign.status))
+
+    @property
+    def held(self) -> str:
+        """Why the run does not go on just now; "" if it does."""
+        return self.run.hold_reason if self.run is not None and self.run.state == RunState.HELD else ""
+
+    @property
+    def standing(self) -> RunStanding | RunVerdict | None:
+        """How the run that is held stands, or that there was nobody to write to; None where the status says it all."""
+        if self.run is not None and self.run.state == RunState.HELD:
+            return standing(self.run.state, self.run.hold_reason, self.run.verdict)
+        is_sent = self.campaign.status == Status.SENT
+        return RunVerdict.NOBODY if is_sent and self.funnel is not None and not self.funnel.planned else None
+
+    @property
+    def losses(self) -> list[tuple[message.Status, int]]:
+        """Messages that were refused, not delivered or are unconfirmed: shown, so that "sent" does not hide them."""
+        states = (message.Status.REFUSED, message.Status.UNDELIVERED, message.Status.UNCONFIRMED)
+        return [(state, n) for state in states if (n := self.funnel.count(state))] if self.funnel else []
+
+    def ends_at(self, now: dt.datetime) -> dt.datetime | None:
+        """Return when the run will be through at its present pace."""
+        if self.run is None or self.funnel is None or not self.pace:
+            return None
+        return now + dt.timedelta(seconds=self.funnel.open / self.pace)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """One fire within the next hours."""
+
+    campaign: Campaign
+    fire: Fire
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of the list under its filters."""
+
+    lines: Sequence[Line]
+    newer: int
+    """The campaign in front of which the previous page ends, or 0."""
+    older: int
+    """The campaign behind which the next page begins, or 0."""
+    counts: Mapping[tuple[bool, str], int]
+    ahead: Sequence[Ahead]
+    more_ahead: bool
+    refresh: int | None
+    """Seconds until it is worth asking again; None while nothing can change by itself."""
+
+    def status_count(self, status: Status | None, tab: Tab) -> int:
+        """Return how many campaigns of the tab have this status; None counts every status of it."""
+        return sum(
+            n
+            for (recurring, one), n in self.counts.items()
+            if (tab is Tab.ALL or recurring is (tab is Tab.RECURRING)) and status in (None, one)
+        )
+
+
+def listing(wanted: Wanted, now: dt.datetime, *, after: int = 0, before: int = 0, limit: int = PAGE) -> Listing:
+    """Return the page behind the campaign `after`, or in front of `before`, or the first one."""
+    page = campaign_list.page(current_session(), wanted, after=after, before=before, limit=limit)
+    rows = lines(page.ids)
+    ahead = upcoming(now, AHEAD, SHOWN_AHEAD + 1)
+    return Listing(
+        lines=rows,
+        newer=page.ids[0] if page.newer and page.ids else 0,
+        older=page.ids[-1] if page.older and page.ids else 0,
+        counts=campaign_list.counts(current_session(), wanted),
+        ahead=ahead[:SHOWN_AHEAD],
+        more_ahead=len(ahead) > SHOWN_AHEAD,
+        refresh=_refresh(rows, now),
+    )
+
+
+def lines(ids: Sequence[int]) -> list[Line]:
+    """Return the rows of these campaigns in this order; those that are gone are left out."""
+    if not ids:
+        return []
+    rows = current_session().execute(
+        sa.select(Campaign, Segment.name, ChannelRow.name, User.name)
+        .outerjoin(Segment, Segment.id == Campaign.segment_id)
+        .outerjoin(ChannelRow, ChannelRow.id == Campaign.channel_id)
+        .outerjoin(User, User.id == Campaign.created_by)
+        .where(Campaign.id.in_(ids), Campaign.deleted_at.is_(None))
+        .execution_options(populate_existing=True)
+    )
+    found = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
+    funnels = runs.campaign_funnels(current_session(), ids)
+    going = {run.campaign_id: run for run in campaign_list.going(current_session(), ids)}
+    latest = {run.campaign_id: run for run in campaign_list.latest(current_session(), ids)}
+    sendings = campaign_list.sendings(
+        current_session(), [id_ for id_ in ids if id_ in found and found[id_][0].recurring]
+    )
+    made = []
+    for campaign_id in ids:
+        if campaign_id not in found:
+            continue
+        campaign, segment, channel, creator = found[campaign_id]
+        run = going.get(campaign_id)
+        pace = recipients.pace(current_session(), run.id) if run and run.state == RunState.SENDING else None
+        names = (segment or "", channel or "", creator or "")
+        made.append(
+            Line(
+                campaign,
+                *names,
+                funnels.get(campaign_id),
+                run,
+                pace,
+                latest.get(campaign_id),
+                sendings.get(campaign_id, 1),
+            )
+        )
+    return made
+
+
+def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[Ahead]:
+    """Return the first `most` fires of waiting campaigns within the span; those that should have begun come first."""
+    found: list[Ahead] = []
+    # The earliest fires belong to the campaigns that are due first, so no more than `most` of them have to be read.
+    for campaign in due_between(current_session(), now - OVERDUE, now + span, most):
+        if campaign.next_due_at is not None:
+            schedule = Schedule.from_json(campaign.schedule)
+            before = campaign.next_due_at - dt.timedelta(seconds=1)
+            found.extend(Ahead(campaign, fire) for fire in schedules.fires_until(schedule, before, now + span))
+    return sorted(found, key=lambda one: (one.fire.at, one.campaign.id))[:most]
+
+
+def _refresh(rows: Sequence[Line], now: dt.datetime) -> int | None:
+    wishes = [wish for one in rows if (wish := _wish(one, now)) is not None]
+    finished = campaign_list.finished_since(
+        current_session(),
+        [one.campaign.id for one in rows if one.funnel and one.funnel.awaiting],
+        now - RECEIPTS_WATCHED,
+    )
+    return min([*wishes, *([RECEIPTS] if finished else [])], default=None)
+
+
+def _wish(one: Line, now: dt.datetime) -> int | None:
+    if one.campaign.status == Status.SENDING:
+        return QUIET if one.held else BUSY
+    if one.campaign.status == Status.WAITING and one.campaign.next_due_at is not None:
+        left = (one.campaign.next_due_at - now).total_seconds()
+        # Overdue for long means that nothing starts campaigns at the moment; asking faster does not help.
+        return min(max(BUSY, int(left) + 1), LONGEST_WAIT) if left > -60 else QUIET
+    return None

@@ -1,0 +1,44 @@
+"""The same words to the same people again: what a review warns of, whether or not frequency caps are on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smsapp.store.campaigns import same_text as store
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.contacts.audience import Audience
+from smsapp.store.db import current_session
+from smsapp.store.sms_templates import SmsTemplate
+
+LATELY = dt.timedelta(days=7)
+MOST_RUNS = 20
+MOST_ASKED = 20_000
+"""People whose messages are looked for; of a larger audience a sample of about so many is asked."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """People of an audience who were sent the very text of a template lately."""
+
+    n: int
+    sampled: bool
+    """Whether `n` is an estimate."""
+    campaigns: Sequence[Campaign]
+    """What they got it in, the newest first; deleted ones among them."""
+
+
+def sent_lately(
+    audience: Audience, planned: int, template: SmsTemplate, now: dt.datetime, but: int | None = None
+) -> Again | None:
+    """Return who of an audience of `planned` messages got this text within LATELY; None if nobody did.
+
+    Runs of the campaign `but` do not count: a recurring one repeats its text.
+    """
+    run_ids = store.runs_with(current_session(), template.text, template.signature, now - LATELY, but, MOST_RUNS)
+    if not run_ids or not planned:
+        return None
+    every = -(-planned // MOST_ASKED)
+    n, campaigns = store.written_to(current_session(), audience, run_ids, every)
+    return Again(min(n * every, planned), every > 1, campaigns) if n else None

@@ -1,0 +1,1 @@
+"""Channels: accounts at providers, their calls and their health."""

@@ -1,0 +1,281 @@
+"""The rows of an uploaded file of contacts: taken in chunk by chunk by a worker or a command, the bad ones kept."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import gc
+import io
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smsapp.domain import columns
+from smsapp.domain.columns import BadRow, ImportState, Layout, Row
+from smsapp.domain.contact import Reason
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.guesses import NOTE_MARK
+from smsapp.domain.trust import Origin, Source
+from smsapp.services.contacts import imports
+from smsapp.services.contacts.imports import Preview
+from smsapp.services.tables import reading, recognition
+from smsapp.services.tables.formats import Format
+from smsapp.store.apps import app_keys
+from smsapp.store.apps.app_keys import Bad
+from smsapp.store.contacts import contacts
+from smsapp.store.contacts import imports as store
+from smsapp.store.contacts.imports import Import
+from smsapp.store.db import current_session, writing
+from smsapp.store.settings import settings
+
+CHUNK = 10_000
+"""Rows of one transaction."""
+PIECE = 1000
+"""Rows read and converted together: of ten times as many the cells leave the processor's cache: a sixth slower."""
+LEASE = dt.timedelta(seconds=60)
+MOST_RAW = 1 << 16
+"""Characters kept of a refused row: the file of refused rows goes back in as it is."""
+MOST_NOTED = 10_000
+"""Rows without a usable number that are kept to be shown; all are counted."""
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], dt.datetime]
+
+
+@dataclass
+class Tally:
+    """How far a check has come."""
+
+    rows: int = 0
+    refused: int = 0
+    without_number: int = 0
+    read_bytes: int = 0
+
+
+@dataclass
+class TakenRows:
+    """Rows on their way into one transaction."""
+
+    count: int = 0
+    read_bytes: int = 0
+    fit: list[tuple[str, str, str]] = field(default_factory=list)
+    """As `store/contacts.merge` takes them."""
+    bad: list[Bad] = field(default_factory=list)
+    without_number: list[tuple[str, Bad]] = field(default_factory=list)
+    """(user id, the row as it stands)"""
+
+
+def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = None) -> None:
+    """Take the rows of a file that are not in yet; nothing happens if another worker is at it.
+
+    Each chunk's rows, refused rows and position are one transaction: a worker that dies loses nothing and the next one
+    does nothing twice. `tell` is called after each chunk.
+    """
+    now = clock()
+    with writing() as session:
+        if not store.claim_import(session, import_id, now, now + LEASE):
+            return
+    row = imports.found(import_id)
+    current_session().refresh(row)
+    try:
+        with _collector_at_rest():
+            failure = _run(row, clock, tell)
+    except Refusal as refusal:
+        failure = refusal.problems[0].code
+    except FileNotFoundError:
+        failure = "file_gone"
+    if failure == "import_outrun":
+        log.warning("import.outrun import=%d", import_id)
+        return
+    with writing() as session:
+        store.end_import(session, import_id, ImportState.FAILED if failure else ImportState.DONE, clock(), failure)
+    current_session().refresh(row)
+    imports.drop_file(row)
+    log.info("import.ended import=%d failure=%s rows=%d refused=%d", row.id, failure, row.position, row.refused)
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the cycle collector from looking at millions of cells that hold no cycles: a quarter of the whole time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:
+    form, width = Format.from_json(row.format), row.mapping["width"]
+    layout = Layout.from_json(row.mapping).renamed(contacts.redirects())
+    now = clock()
+    with writing() as session:
+        types = {one.name: one.type for one in layout.columns}
+        labels = {one.name: one.label for one in layout.columns}
+        really = contacts.add_properties(session, types, now, labels)
+        if really != types:
+            return "property_type_changed" if really.keys() == types.keys() else "property_without_room"
+    position, noted = row.position, row.without_number
+    recognition.refuse_endless_text(imports.path_of(row), form)
+    pieces = reading.chunks(imports.path_of(row), form, position, PIECE)
+    while (taken := _take(pieces, layout, form, width, position)).count:
+        counts = _write(row.id, taken, position, clock(), max(0, MOST_NOTED - noted))
+        if not counts:
+            return "import_outrun"
+        position += taken.count
+        noted += counts["without_number"]
+        if tell is not None:
+            current_session().refresh(row)
+            tell(row)
+    return ""
+
+
+def _take(
+    pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int
+) -> TakenRows:
+    """Read and convert one chunk; nothing is left of the file at its end."""
+    phones = layout.phones(contacts.phone_properties(current_session()))
+    taken = TakenRows()
+    for rows, taken.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
+        piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
+        taken.bad += [_as_it_stands(form, position + taken.count, rows, bad) for bad in piece.bad]
+        taken.without_number += [
+            (xwho, _as_it_stands(form, position + taken.count, rows, bad)) for xwho, bad in piece.without_number
+        ]
+        taken.fit += piece.rows
+        taken.count += len(rows)
+    return taken
+
+
+def _write(import_id: int, taken: TakenRows, position: int, now: dt.datetime, room: int) -> dict[str, int]:
+    """Write one chunk and return its counts; {} if another worker has written it.
+
+    Of the rows without a usable number at most `room` are kept.
+    """
+    with writing() as session:
+        added = contacts.merge(session, taken.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
+        # An empty cell changes nothing, so that a contact may have had a number before.
+        empty = [xwho for xwho, bad in taken.without_number if bad.reason == Reason.NO_NUMBER]
+        numbered = contacts.with_number(session, empty) if empty else frozenset[str]()
+        without = [bad for xwho, bad in taken.without_number if bad.reason != Reason.NO_NUMBER or xwho not in numbered]
+        app_keys.add_bad(session, refused_source(import_id), taken.bad, now, MOST_RAW)
+        app_keys.add_bad(session, numbers_source(import_id), without[:room], now, MOST_RAW)
+        counts = {
+            "rows": taken.count,
+            "added": added,
+            "changed": len(taken.fit) - added,
+            "refused": len(taken.bad),
+            "without_number": len(without),
+        }
+        if not store.advance_import(session, import_id, position, now + LEASE, counts, taken.read_bytes):
+            session.rollback()
+            return {}
+    return counts
+
+
+def _as_it_stands(form: Format, position: int, rows: Sequence[Row], bad: BadRow) -> Bad:
+    raw = io.StringIO()
+    csv.writer(raw, lineterminator="").writerow([cell.replace(columns.FORMULA, "=") for cell in rows[bad.at]])
+    return Bad(bad.reason, raw.getvalue(), {**bad.facts, "row": reading.row_number(form, position + bad.at)})
+
+
+def check(
+    path: Path, seen: Preview, layout: Layout | None, tally: Tally, tell: Callable[[Tally], None], most: int
+) -> Iterator[Bad]:
+    """Read the whole file, write nothing: yield the first `most` rows that would be refused, count all in `tally`."""
+    width = len(seen.header)
+    wrong = columns.problems(layout, seen.known, width)
+    if layout is None or wrong:
+        raise Refusal(*wrong)
+    phones = layout.phones(contacts.phone_properties(current_session()))
+    recognition.refuse_endless_text(path, seen.form)
+    for rows, tally.read_bytes in reading.chunks(path, seen.form, 0, CHUNK):
+        chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
+        for bad in chunk.bad[: max(0, most - tally.refused)]:
+            yield _as_it_stands(seen.form, tally.rows, rows, bad)
+        tally.rows += len(rows)
+        tally.refused += len(chunk.bad)
+        tally.without_number += len(chunk.without_number)
+        tell(tally)
+
+
+# Rows that were refused, or have no number
+
+
+def refused_source(import_id: int) -> str:
+    return f"import:{import_id}"
+
+
+def numbers_source(import_id: int) -> str:
+    return f"numbers:{import_id}"
+
+
+@dataclass(frozen=True)
+class KeptRow:
+    """A row as it stands in the file, and why it is told."""
+
+    number: int
+    reason: str
+    facts: dict[str, object]
+    cells: list[str]
+
+
+def refused_rows(import_id: int) -> Iterator[KeptRow]:
+    """Yield every refused row of an import, in the file's order."""
+    return _kept_rows(refused_source(import_id))
+
+
+def rows_without_number(import_id: int) -> Iterator[KeptRow]:
+    """Yield the rows, at most MOST_NOTED, that were kept without a usable number."""
+    return _kept_rows(numbers_source(import_id))
+
+
+def _kept_rows(source: str) -> Iterator[KeptRow]:
+    after = 0
+    while page := app_keys.bad_rows_of(source, after, 1000):
+        for bad in page:
+            cells = next(csv.reader(io.StringIO(bad.raw, newline="")), [])
+            yield KeptRow(int(bad.facts.get("row", 0)), bad.reason, bad.facts, cells)
+        after = page[-1].id
+        current_session().expunge_all()
+
+
+def headings_of(row: Import) -> list[str]:
+    """Return the headings of the file, or, where it had none, those by which its columns are recognised again."""
+    if headings := row.mapping.get("headings"):
+        return list(headings)
+    if "columns" not in row.mapping:
+        return []
+    layout = Layout.from_json(row.mapping)
+    names = [NOTE_MARK] * row.mapping["width"]
+    names[layout.id] = "xwho"
+    for column in layout.columns:
+        names[column.index] = column.name
+    return names
+
+
+def table_of(row: Import, notes: tuple[str, str], rows: Iterator[tuple[KeptRow, str]]) -> Iterator[Sequence[object]]:
+    """Yield the rows of a file that goes back in as it is: the file's own columns behind two that are left out then.
+
+    `notes` are the headings of those two, the row's number and the reason; `rows` come with the reason in words.
+    """
+    yield [*[f"{NOTE_MARK} {note}" for note in notes], *headings_of(row)]
+    for kept, reason in rows:
+        yield [kept.number, reason, *kept.cells]
+
+
+def has_phone(row: Import) -> bool:
+    """Return whether a column of the file holds the phone of some channel."""
+    return "columns" in row.mapping and bool(
+        Layout.from_json(row.mapping).phones(contacts.phone_properties(current_session()))
+    )
+
+
+def unready(row: Import) -> Problem | None:
+    """Return why an import broke off, None if it did not."""
+    return Problem(row.failure, facts=row.preview.get("facts", {})) if row.failure else None

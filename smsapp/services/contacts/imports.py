@@ -1,0 +1,248 @@
+"""Files of contacts: uploaded, recognised by a worker, looked at, mapped, and handed to a worker to be taken in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from smsapp.domain import columns, guesses
+from smsapp.domain.columns import ImportState, Layout
+from smsapp.domain.contact import Type
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.guesses import Guess
+from smsapp.domain.invisible import trimmed
+from smsapp.services.platform import audit_log
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.tables import limited, reading, recognition
+from smsapp.services.tables.formats import Choice, Format
+from smsapp.store import queue
+from smsapp.store.contacts import contacts
+from smsapp.store.contacts import imports as store
+from smsapp.store.contacts.imports import Import
+from smsapp.store.db import current_session, writing
+from smsapp.store.settings import settings
+
+SHOWN = 5
+FORGOTTEN_DAYS = 2
+"""How long a file waits that was uploaded and never imported."""
+MOST_WAITING, MOST_WAITING_MIB = 10, 1024
+"""Files a person may have uploaded and not started, and how large they may be together."""
+RECOGNITION_LEASE = dt.timedelta(minutes=5)
+UNCHANGED = Choice()
+
+log = logging.getLogger(__name__)
+
+ImportRow = Import
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The beginning of a file: headings, first rows (of equal width), and what each column probably is."""
+
+    form: Format
+    header: list[str]
+    rows: list[list[str]]
+    guesses: list[Guess]
+    known: dict[str, Type]
+    top: list[list[str]]
+    """The file's first rows as they stand, to choose the headings among."""
+
+
+def listed() -> list[Import]:
+    """Return the newest imports first."""
+    return store.imports()
+
+
+def found(import_id: int) -> Import:
+    """Return the import; raise NotFound."""
+    row = store.import_(import_id)
+    if row is None:
+        raise NotFound("import")
+    return row
+
+
+def path_of(row: Import) -> Path:
+    return settings().INSTANCE_DIR / "uploads" / row.path
+
+
+def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Import:
+    """Keep an uploaded file, to be recognised by a worker; raise Refusal if too many of this person's files wait."""
+    _refuse_over_quota(by)
+    folder = settings().INSTANCE_DIR / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"contacts-{secrets.token_hex(12)}"
+    try:
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        row = _enter(Import(path=path.name, state=ImportState.RECEIVED, size=path.stat().st_size), file_name, by, now)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    queue.enqueue(queue.PERIODIC, "recognise_import", row.id)
+    return row
+
+
+def _refuse_over_quota(by: Actor) -> None:
+    count, size = store.waiting(by.user_id)
+    if count >= MOST_WAITING or size >= MOST_WAITING_MIB << 20:
+        raise Refusal(Problem("uploads_waiting", "file", {"count": count, "mib": size >> 20}))
+
+
+def register(path: Path, file_name: str, by: Actor, now: dt.datetime, choice: Choice = UNCHANGED) -> Import:
+    """Enter a file of this machine that a command names, recognised at once; raise Refusal if it is no table."""
+    recognised = recognition.recognise(path)
+    return _enter(
+        Import(
+            path=str(path),
+            format=recognition.rechosen(path, recognised, choice).as_json(),
+            preview={"rows": reading.sample(path, recognised)},
+            state=ImportState.UPLOADED,
+            size=path.stat().st_size,
+        ),
+        file_name,
+        by,
+        now,
+    )
+
+
+def _enter(row: Import, file_name: str, by: Actor, now: dt.datetime) -> Import:
+    row.file_name, row.created_by, row.created_at = file_name[-255:] or "?", by.user_id, now
+    with writing() as session:
+        session.add(row)
+        session.flush()
+        audit_log.log_action(session, by, "upload", "import", row.id, now, file=row.file_name)
+    return row
+
+
+def recognise(import_id: int, now: dt.datetime) -> None:
+    """Find out what an uploaded file is and keep its first rows; nothing happens if another worker is at it.
+
+    A file that is no table ends as FAILED, and is removed.
+    """
+    with writing() as session:
+        if not store.claim_recognition(session, import_id, now, now + RECOGNITION_LEASE):
+            return
+    row = found(import_id)
+    path, state, failure = path_of(row), ImportState.UPLOADED, ""
+    form, preview = dict[str, object](), dict[str, object]()
+    try:
+        recognised, rows = limited.recognise(path)
+        form, preview = recognised.as_json(), {"rows": rows}
+    except Refusal as refusal:
+        problem = refusal.problems[0]
+        state, failure, preview = ImportState.FAILED, problem.code, {"facts": dict(problem.facts)}
+    with writing() as session:
+        done = store.end_recognition(session, import_id, state, form=form, preview=preview, failure=failure)
+    current_session().expire_all()
+    if failure and done:
+        path.unlink(missing_ok=True)
+    log.info("import.recognised import=%d failure=%s", import_id, failure)
+
+
+def preview(row: Import, choice: Choice = UNCHANGED) -> Preview:
+    """Return the beginning of the file as it was kept, or read anew as a person chose; raise Refusal for a bad choice.
+
+    Whatever is chosen, no more than the file's first million bytes are read.
+    """
+    recognised = Format.from_json(row.format)
+    form = recognition.rechosen(path_of(row), recognised, choice)
+    if (form.encoding, form.delimiter) == (recognised.encoding, recognised.delimiter):
+        return _look(row.preview["rows"], form)
+    rows = reading.sample(path_of(row), form)
+    if choice.heading_row is None:
+        form = recognition.with_headings(form, rows)
+    return _look(rows, form)
+
+
+def look(path: Path, choice: Choice = UNCHANGED) -> Preview:
+    """Return the beginning of a file that is not entered as an import; raise Refusal if it is no table."""
+    form = recognition.rechosen(path, recognition.recognise(path), choice)
+    rows = reading.sample(path, form)
+    return _look(rows, form if choice.heading_row is not None else recognition.with_headings(form, rows))
+
+
+def _look(rows: Sequence[Sequence[str]], form: Format) -> Preview:
+    known = contacts.property_types()
+    headings, below = reading.parted(rows, form)
+    guessed = guesses.guesses(headings, below, known, contacts.labels())
+    width = len(headings)
+    shown = [[*cells, *[""] * (width - len(cells))] for cells in below[:SHOWN]]
+    return Preview(form, headings, shown, guessed, known, [list(row) for row in rows[:SHOWN]])
+
+
+def layout_of(guessed: Sequence[Guess], header: Sequence[str]) -> Layout | None:
+    """Return what was guessed as a layout; None if no column can be the user id."""
+    ids = [i for i, guess in enumerate(guessed) if guess.role in {"id", "id_phone"}]
+    held = tuple(
+        columns.Column(i, guess.name, guess.type, trimmed(header[i])[:125])
+        for i, guess in enumerate(guessed)
+        if guess.role in {"property", "phone", "id_phone"}
+    )
+    return Layout(ids[0], held) if ids else None
+
+
+def start(
+    import_id: int, layout: Layout | None, choice: Choice, by: Actor, now: dt.datetime, *, ring: bool = True
+) -> None:
+    """Hand an uploaded file with its layout to a worker; raise Refusal if the layout does not do."""
+    row = found(import_id)
+    if row.state != ImportState.UPLOADED:
+        raise Refusal(Problem("import_begun"))
+    seen = preview(row, choice)
+    with writing() as session:
+        current_session().refresh(row)
+        if row.state != ImportState.UPLOADED:
+            raise Refusal(Problem("import_begun"))
+        wrong = columns.problems(layout, contacts.property_types(), len(seen.header))
+        if layout is None or wrong:
+            raise Refusal(*wrong)
+        row.format = seen.form.as_json()
+        row.mapping = layout.as_json() | {
+            "width": len(seen.header),
+            "headings": seen.header if seen.form.header else [],
+        }
+        row.state = ImportState.QUEUED
+        audit_log.log_action(session, by, "import", "import", row.id, now, file=row.file_name)
+    if ring:
+        queue.enqueue(queue.PERIODIC, "import_contacts", import_id)
+
+
+def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
+    """Remove an uploaded file that was not begun."""
+    with writing() as session:
+        row = found(import_id)
+        if row.state not in store.BEGUN_NOT:
+            raise Refusal(Problem("import_begun"))
+        session.delete(row)
+        audit_log.log_action(session, by, "discard", "import", import_id, now, file=row.file_name)
+    drop_file(row)
+
+
+def sweep(now: dt.datetime) -> int:
+    """Ring again for imports whose worker fell silent, and forget old uploads nobody began; return how many rings."""
+    stranded = store.stranded_imports(now)
+    for import_id in stranded:
+        queue.enqueue(queue.PERIODIC, "import_contacts", import_id)
+    unrecognised = store.stranded_recognitions(now)
+    for import_id in unrecognised:
+        queue.enqueue(queue.PERIODIC, "recognise_import", import_id)
+    old = store.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
+    if old:
+        with writing() as session:
+            for row in old:
+                session.delete(row)
+        for row in old:
+            drop_file(row)
+    return len(stranded) + len(unrecognised)
+
+
+def drop_file(row: Import) -> None:
+    """Remove our own copy of a file; a file that a command named stays where it is."""
+    if not Path(row.path).is_absolute():
+        path_of(row).unlink(missing_ok=True)

@@ -1,0 +1,215 @@
+"""The list of numbers nobody writes to: how they get on it, and how a person takes one off."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openpyxl.utils import get_column_letter
+from sqlalchemy.orm import Session
+
+from smsapp.domain import phone
+from smsapp.domain.columns import FORMULA, BrokenRow, Row, whole_number
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.invisible import trimmed
+from smsapp.domain.optout import Confirmation, OptOutSource
+from smsapp.domain.storable import storable
+from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.services.tables import limited, reading
+from smsapp.services.tables.formats import Format
+from smsapp.store.contacts import replies as store
+from smsapp.store.contacts.replies import OptOut
+from smsapp.store.db import current_session as present
+from smsapp.store.db import writing
+from smsapp.store.settings import settings
+
+NOUN = "opt_out"
+PHONE_HEADERS = frozenset({"手机号", "手机号码", "手机", "号码", "电话", "phone", "phonenumber", "mobile", "number"})
+NOTE_HEADERS = frozenset({"备注", "原因", "note", "reason"})
+LONGEST_NOTE = 255
+MOST_COMPLAINTS = 1000
+
+everyone = store.stream_opt_outs
+
+
+@dataclass
+class OptOutFile:
+    """What an import of numbers did."""
+
+    added: int = 0
+    known: int = 0
+    """Already on the list, or twice in the file."""
+    refused: int = 0
+    complaints: list[tuple[int, Problem]] = field(default_factory=list)
+    """Row number and what is wrong, at most MOST_COMPLAINTS of them."""
+
+
+def record(
+    session: Session,
+    number: str,
+    source: OptOutSource,
+    now: dt.datetime,
+    *,
+    remark: str = "",
+    channel_id: int | None = None,
+    campaign_id: int | None = None,
+    confirm: bool = False,
+) -> bool:
+    """Put a number (E.164) on the list, in the caller's transaction; False if it is there already.
+
+    With `confirm` a new entry is to be confirmed to its person by a text, once.
+    """
+    row = _row(number, source, now, remark, channel_id, campaign_id)
+    row["confirmation"] = Confirmation.DUE if confirm else Confirmation.NONE
+    return store.add_opt_outs(session, [row]) == 1
+
+
+def record_told(session: Session, keys: Sequence[tuple[int, int]], now: dt.datetime) -> int:
+    """Put on the list whom the provider says to have opted out there, in the caller's transaction; return how many.
+
+    `keys` are (run, seq) of the messages it would not deliver for that.
+    """
+    rows = {
+        found.phone: _row(found.phone, OptOutSource.PROVIDER, now, "", found.channel_id, found.campaign_id)
+        for found in store.recipients(session, keys)
+    }
+    # By number, so that two workers wait for each other in one order.
+    return store.add_opt_outs(session, [rows[number] for number in sorted(rows)])
+
+
+def add(typed: str, remark: str, actor: Actor, now: dt.datetime) -> bool:
+    """Put a number on the list by hand; False if it is there already. Raises Refusal if it is no number."""
+    number = _number(typed)
+    with writing() as session:
+        new = record(session, number, OptOutSource.PERSON, now, remark=remark.strip()[:LONGEST_NOTE])
+        if new:
+            log_action(session, actor, "create", NOUN, phone.mask(number), now)
+    return new
+
+
+def remove(opt_out_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
+    """Take a number off the list because the person agreed again; raises Refusal without a reason.
+
+    The reason stays in the audit log.
+    """
+    if not reason.strip():
+        raise Refusal(Problem("consent_reason_missing", "reason"))
+    with writing() as session:
+        found = session.get(OptOut, opt_out_id)
+        if found is None:
+            raise NotFound(NOUN)
+        log_action(session, actor, "delete", NOUN, phone.mask(found.phone), now, reason=reason.strip()[:LONGEST_NOTE])
+        session.delete(found)
+
+
+def get(opt_out_id: int) -> OptOut:
+    found = present().get(OptOut, opt_out_id)
+    if found is None:
+        raise NotFound(NOUN)
+    return found
+
+
+def find(typed: str) -> OptOut:
+    """Return the entry of a number; raises NotFound, or Refusal if it is no number."""
+    found = store.opt_outs(phone=_number(typed), limit=1)
+    if not found:
+        raise NotFound(NOUN)
+    return found[0]
+
+
+def find_page(
+    *, digits: str = "", before: int | None = None, limit: int = 50, sees_full_numbers: bool = False
+) -> list[OptOut]:
+    """Return one page of the list, newest first. `digits` is a whole number or its last digits.
+
+    Without the right to see whole numbers, more than the last four digits find nobody.
+    """
+    digits = digits.strip()
+    number = phone.normalise(digits, settings().DEFAULT_REGION)
+    ending = "" if number else "".join(filter(str.isdigit, digits))
+    hidden = len(ending) > phone.SHOWN and not sees_full_numbers
+    if hidden or (digits and not number and not ending):
+        return []
+    return store.opt_outs(phone=number, ending=ending, before=before, limit=limit)
+
+
+def take_file(content: bytes, actor: Actor, now: dt.datetime) -> OptOutFile:
+    """Put the numbers of a CSV, text or XLSX file on the list; rows without a readable number are told, not kept.
+
+    The number is in the column called 手机号 or phone, else in the first; 备注 or note is kept with it. Raises Refusal
+    if the file cannot be read at all.
+    """
+    done = OptOutFile()
+    rows: dict[str, dict[str, object]] = {}
+    with limited.small_table(content) as (path, form):
+        for number, remark in _numbers(path, form, done):
+            if number in rows:
+                done.known += 1
+            else:
+                rows[number] = _row(number, OptOutSource.IMPORT, now, remark)
+    if not rows and not done.refused:
+        raise Refusal(Problem("file_only_headings", "file"))
+    with writing() as session:
+        done.added = store.add_opt_outs(session, list(rows.values()))
+        done.known += len(rows) - done.added
+        log_action(session, actor, "import", NOUN, "", now, added=done.added, known=done.known, refused=done.refused)
+    return done
+
+
+def _numbers(path: Path, form: Format, done: OptOutFile) -> Iterator[tuple[str, str]]:
+    """Yield (number, remark) of each good row and count the others as refused."""
+    region = settings().DEFAULT_REGION
+    headings = reading.parted(reading.sample(path, form), form)[0]
+    names = ["".join(trimmed(heading).split()).casefold() for heading in headings]
+    place = next((index for index, name in enumerate(names) if name in PHONE_HEADERS), 0)
+    remark_place = next((index for index, name in enumerate(names) if name in NOTE_HEADERS), -1)
+    for row_number, cells in reading.numbered(path, form):
+        raw = trimmed(cells[place]) if place < len(cells) else ""
+        number = "" if isinstance(cells, BrokenRow) else phone.normalise(whole_number(raw), region)
+        if number:
+            remark = trimmed(cells[remark_place]) if 0 <= remark_place < len(cells) else ""
+            yield number, storable(remark, LONGEST_NOTE)
+        else:
+            _complain(done, row_number, _problem(row_number, cells, place, raw))
+
+
+def _problem(row_number: int, cells: Row, place: int, raw: str) -> Problem:
+    if isinstance(cells, BrokenRow):
+        return Problem("record_bad_quotes", "phone")
+    if raw == FORMULA:
+        return Problem("sheet_formula", "phone", {"cell": f"{get_column_letter(place + 1)}{row_number}"})
+    return Problem("number_unreadable" if raw else "number_missing", "phone")
+
+
+def _complain(done: OptOutFile, row_number: int, problem: Problem) -> None:
+    done.refused += 1
+    if len(done.complaints) < MOST_COMPLAINTS:
+        done.complaints.append((row_number, problem))
+
+
+def _number(typed: str) -> str:
+    number = phone.normalise(typed, settings().DEFAULT_REGION)
+    if not number:
+        raise Refusal(Problem("number_unreadable" if typed.strip() else "number_missing", "phone"))
+    return number
+
+
+def _row(
+    number: str,
+    source: OptOutSource,
+    now: dt.datetime,
+    remark: str = "",
+    channel_id: int | None = None,
+    campaign_id: int | None = None,
+) -> dict[str, object]:
+    return {
+        "phone": number,
+        "source": source,
+        "note": remark,
+        "channel_id": channel_id,
+        "campaign_id": campaign_id,
+        "at": now,
+        "confirmation": Confirmation.NONE,
+    }

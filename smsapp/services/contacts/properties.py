@@ -1,0 +1,313 @@
+"""The catalogue of properties: what each is, who has it, what names it, and how it is changed for all contacts.
+
+A change of type, a merge and a removal are jobs: chunks of CHUNK contacts, each a transaction, taken up again where
+they were cut off.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain import phone, property_change, property_labels
+from smsapp.domain.contact import MAX_NAME, PRESETS, Type
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.property_change import ASIDE, ChangeKind, ChangeState, Winner, converted
+from smsapp.domain.writing import written
+from smsapp.services.platform import audit_log
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store import queue
+from smsapp.store.contacts import audience as people
+from smsapp.store.contacts import contacts
+from smsapp.store.contacts import property_changes as store
+from smsapp.store.contacts.contacts import Contact, Property
+from smsapp.store.contacts.property_changes import PropertyChange
+from smsapp.store.db import current_session, writing
+from smsapp.store.settings import settings
+
+NOUN = "property"
+CHUNK = 2000
+SAMPLED = 10_000
+"""Contacts looked at for the list and for a preview; of more than that it says so."""
+PLACES = 4
+EXAMPLES = 5
+
+Clock = Callable[[], dt.datetime]
+uses = store.uses
+newest = store.newest
+
+
+@dataclass(frozen=True)
+class Line:
+    """A property in the list."""
+
+    name: str
+    label: str
+    type: Type
+    held: int
+    """How many of the contacts looked at have a value."""
+    doubles: tuple[str, ...]
+    """Other properties that mean the same."""
+    used: int
+    """Segments, campaigns and channels that name it."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    lines: list[Line]
+    looked: int
+    whole: bool
+    """True if these were all contacts."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a change would do, by the contacts looked at."""
+
+    held: int
+    looked: int
+    whole: bool
+    fit: int = 0
+    """RETYPE: values that can be converted. MERGE: contacts that have both."""
+    conflicts: int = 0
+    """MERGE: contacts with two different values."""
+    examples: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    """RETYPE: (value, "") that cannot be converted; MERGE: two different values. Whole: the door masks them."""
+
+
+def catalogue() -> Catalogue:
+    """Return all properties with how many people have a value of each."""
+    total = current_session().scalar(
+        sa.select(sa.func.count()).select_from(sa.select(Contact.id).limit(SAMPLED + 1).subquery())
+    )
+    whole = (total or 0) <= SAMPLED
+    last = 0 if whole else store.last_contact(current_session())
+    places = 1 if whole else PLACES
+    looked, held = 0, Counter[str]()
+    for place in range(places):
+        n, some = people.held(current_session(), sa.select(Contact.id), last * place // places, SAMPLED // places)
+        looked += n
+        held.update(some)
+    doubles = property_labels.doubles(contacts.labels())
+    lines = [
+        Line(row.name, row.label, Type(row.type), held[row.name], tuple(doubles.get(row.name, ())), len(uses(row.name)))
+        for row in contacts.properties()
+    ]
+    return Catalogue(lines, looked, whole)
+
+
+def get(name: str) -> Property:
+    """Return the property; raises NotFound."""
+    found = current_session().get(Property, name)
+    if found is None or found.merged_into is not None:
+        raise NotFound(NOUN)
+    return found
+
+
+def examples(name: str) -> list[str]:
+    """Return values as they are written in a text, whole: the door masks them."""
+    return list(dict.fromkeys(written(value, None) for value in store.sample(name, EXAMPLES)))
+
+
+def busy(name: str) -> PropertyChange | None:
+    """Return the change that is going on with this property, or None."""
+    return next((change for change in store.open_changes() if name in (change.name, change.target)), None)
+
+
+def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
+    """Give a property another label; raises Refusal for one that another property has."""
+    label = label.strip()
+    if len(label) > MAX_NAME:
+        raise Refusal(Problem("property_label_long", "label", {"most": MAX_NAME}))
+    with writing() as session:
+        row = get(name)
+        others = {other: known for other, known in contacts.labels().items() if other != name}
+        same = [
+            other
+            for other, known in others.items()
+            if label and property_labels.plain(known) == property_labels.plain(label)
+        ]
+        if same:
+            raise Refusal(Problem("property_label_taken", "label", {"name": same[0]}))
+        row.label = label
+        audit_log.log_action(session, by, "edit", NOUN, None, now, name=name, text=label)
+
+
+def preview_retype(name: str, kind: Type) -> Preview:
+    """Return how many values would convert, and examples of those that would not."""
+    values = store.sample(get(name).name, SAMPLED)
+    kept = [value for value in values if converted(value, kind) is None]
+    shown = list(dict.fromkeys(written(value, None) for value in kept))[:EXAMPLES]
+    whole = len(values) < SAMPLED
+    return Preview(len(values), len(values), whole, len(values) - len(kept), examples=[(text, "") for text in shown])
+
+
+def preview_merge(name: str, target: str) -> Preview:
+    """Return how many contacts have both, with two different values, and examples of these."""
+    get(name), get(target)
+    pairs = store.conflicts(name, target, EXAMPLES)
+    return Preview(
+        store.count(name),
+        store.count(name),
+        True,
+        store.count(name, target),
+        store.count_conflicts(name, target),
+        [(written(one, None), written(other, None)) for one, other in pairs],
+    )
+
+
+def preview_removal(name: str) -> Preview:
+    """Return how many contacts have a value."""
+    n = store.count(get(name).name)
+    return Preview(n, n, True)
+
+
+def retype(name: str, kind: Type, by: Actor, now: dt.datetime) -> int:
+    """Begin to convert all values; those that cannot be are kept as text under a name of their own. Raises Refusal."""
+    row = get(name)
+    if row.type == kind:
+        raise Refusal(Problem("property_type_same", "type"))
+    _refuse_used(name, {"segment"} if kind is Type.STRING else {"segment", "channel"})
+    return _begin(ChangeKind.RETYPE, name, "", kind.value, by, now)
+
+
+def merge(name: str, target: str, wins: Winner, by: Actor, now: dt.datetime) -> int:
+    """Begin to lay `name` into `target`; what names it follows once all values are there. Raises Refusal."""
+    source, into = get(name), get(target)
+    if name == target:
+        raise Refusal(Problem("property_merge_itself", "target"))
+    if source.type != into.type:
+        raise Refusal(Problem("property_merge_types", "target", {"name": target, "type": into.type}))
+    return _begin(ChangeKind.MERGE, name, target, wins.value, by, now)
+
+
+def remove(name: str, by: Actor, now: dt.datetime) -> int:
+    """Begin to remove a property and all its values; raises Refusal while something names it."""
+    get(name)
+    _refuse_used(name, {"segment", "campaign", "channel"})
+    return _begin(ChangeKind.REMOVE, name, "", "", by, now)
+
+
+def _refuse_used(name: str, nouns: set[str]) -> None:
+    if name in PRESETS:
+        raise Refusal(Problem("property_preset", "name", {"name": name}))
+    found = [use for use in uses(name) if use.noun in nouns]
+    if found:
+        names = "、".join(use.name or f"#{use.id}" for use in found[:5])
+        raise Refusal(Problem("property_used", "name", {"n": len(found), "names": names}))
+
+
+def _begin(kind: ChangeKind, name: str, target: str, detail: str, by: Actor, now: dt.datetime) -> int:
+    for one in (name, target):
+        if one and busy(one) is not None:
+            raise Refusal(Problem("property_busy", "name", {"name": one}))
+    if name in PRESETS:
+        raise Refusal(Problem("property_preset", "name", {"name": name}))
+    with writing() as session:
+        change = _queued(session, kind, name, target, detail, by.user_id, now)
+        if kind is ChangeKind.RETYPE:
+            row = session.get_one(Property, name, with_for_update=True)
+            contacts.add_properties(
+                session, {name + ASIDE: Type.STRING}, now, {name + ASIDE: row.label and f"{row.label} *"}
+            )
+            row.type = detail
+        if kind is ChangeKind.MERGE:
+            # From now on what is reported under this name goes to the one that stays.
+            session.get_one(Property, name, with_for_update=True).merged_into = target
+        audit_log.log_action(session, by, kind.value, NOUN, None, now, name=name, to=target or detail)
+    queue.enqueue(queue.PERIODIC, "change_property", change.id)
+    return change.id
+
+
+def _queued(
+    session: Session, kind: ChangeKind, name: str, target: str, detail: str, user_id: int | None, now: dt.datetime
+) -> PropertyChange:
+    change = PropertyChange(
+        kind=kind,
+        name=name,
+        target=target,
+        detail=detail,
+        state=ChangeState.QUEUED,
+        last=store.last_contact(session),
+        created_by=user_id,
+        created_at=now,
+    )
+    session.add(change)
+    session.flush()
+    return change
+
+
+def run(change_id: int, clock: Clock) -> None:
+    """Work through all contacts, a chunk per transaction; of two workers each takes the next chunk in turn."""
+    while True:
+        now = clock()
+        with writing() as session:
+            change = store.locked(session, change_id)
+            if change is None:
+                return
+            last, changed = store.rewrite(session, [change.name], change.position, CHUNK, _step(session, change))
+            change.changed += changed
+            change.position = last or change.position
+            after = _finish(session, change, now) if not last else None
+        if not last:
+            if after is not None:
+                queue.enqueue(queue.PERIODIC, "change_property", after)
+            return
+
+
+def _step(session: Session, change: PropertyChange) -> Callable[[Any], tuple[Any, Any, Any]]:
+    read = contacts.phone_properties(session)
+    if change.name in read:
+        read |= {change.target}
+    region = settings().DEFAULT_REGION
+
+    def step(row: Any) -> tuple[Any, Any, Any]:
+        held = row.properties
+        after = _after(change, held)
+        touched: Sequence[str] = [name for name in {*held, *after} if held.get(name) != after.get(name)]
+        numbers = {name: number for name, number in row.phones.items() if name not in touched}
+        for name in touched:
+            if name in read and after.get(name) not in (None, ""):
+                numbers[name] = phone.normalise(after[name], region)
+        sources = {name: origin for name, origin in row.sources.items() if name in after}
+        if change.name in row.sources:
+            sources |= {name: row.sources[change.name] for name in touched if name in after}
+        return after, numbers, sources
+
+    return step
+
+
+def _after(change: PropertyChange, held: dict[str, Any]) -> dict[str, Any]:
+    if change.kind == ChangeKind.RETYPE:
+        return property_change.retyped(held, change.name, Type(change.detail))
+    if change.kind == ChangeKind.MERGE:
+        merged = property_change.merged(held, change.name, change.target, Winner(change.detail))
+        # The old value stays until everything names the new one.
+        return merged | ({change.name: held[change.name]} if change.name in held else {})
+    return property_change.removed(held, change.name)
+
+
+def _finish(session: Session, change: PropertyChange, now: dt.datetime) -> int | None:
+    """End a change; return the one that follows it, if one does."""
+    change.state, change.finished_at = ChangeState.DONE, now
+    row = session.get(Property, change.name)
+    if change.kind == ChangeKind.MERGE:
+        store.follow(session, change.name, change.target)
+        return _queued(session, ChangeKind.REMOVE, change.name, "", "", change.created_by, now).id
+    if change.kind == ChangeKind.REMOVE and row is not None and row.merged_into is None:
+        session.delete(row)
+    return None
+
+
+def sweep() -> int:
+    """Ring again for changes that are not done; return how many."""
+    unfinished = store.open_changes()
+    for change in unfinished:
+        queue.enqueue(queue.PERIODIC, "change_property", change.id)
+    return len(unfinished)

@@ -1,0 +1,311 @@
+"""Segments are made, changed, counted and looked at; a static one is computed when a person says so."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from smsapp.domain import segment as rules
+from smsapp.domain.contact import Type
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.phone import mask_inside
+from smsapp.domain.segment import Group, Kind
+from smsapp.services.contacts import audience
+from smsapp.services.contacts.audience import AudienceCounts
+from smsapp.services.platform import audit_log
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts import contacts
+from smsapp.store.contacts import segments as rows
+from smsapp.store.contacts.audience import Audience
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.segments import Segment
+from smsapp.store.db import current_session, writing
+from smsapp.store.users import User
+
+HOLDERS, HOLDERS_SECONDS = "smsapp.segments.holders", 60.0
+"""How long it is known whether a property holds numbers: it takes a look at all its values."""
+MAX_NAME = 120
+SAMPLE = 50
+
+
+@dataclass(frozen=True)
+class KnownProperty:
+    """A property of the catalogue; `label` is what people call it, or empty."""
+
+    name: str
+    type: Type
+    label: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """One contact of a sample; `values` are raw, in the order of the asked columns."""
+
+    contact_id: int
+    xwho: str
+    values: tuple[Any, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What would become of a segment's members through each channel that reads numbers in the same way."""
+
+    phone_property: str
+    channels: tuple[str, ...]
+    counts: AudienceCounts
+
+
+def get(segment_id: int) -> Segment:
+    """Return the segment; raises NotFound."""
+    found = current_session().get(Segment, segment_id)
+    if found is None:
+        raise NotFound("segment")
+    return found
+
+
+def choices() -> list[Segment]:
+    """Return all segments in the order of their names, for a drop-down."""
+    return list(current_session().scalars(sa.select(Segment).order_by(Segment.name)))
+
+
+def listing(search: str = "") -> list[rows.ListedSegment]:
+    """Return all segments, newest first, with their makers and the campaigns that use them."""
+    return rows.listed(search)
+
+
+def uses(segment_id: int) -> list[rows.Use]:
+    """Return the newest campaigns that were or will be sent to this segment."""
+    return rows.uses(segment_id)
+
+
+def creator(segment: Segment) -> str:
+    """Return the name of the person who made the segment, or ""."""
+    person = current_session().get(User, segment.created_by) if segment.created_by else None
+    return person.name if person else ""
+
+
+def named(name: str) -> Segment:
+    """Return the segment of this name; raises NotFound."""
+    found = current_session().scalar(sa.select(Segment).where(Segment.name == name.strip()))
+    if found is None:
+        raise NotFound("segment")
+    return found
+
+
+def catalogue() -> list[KnownProperty]:
+    """Return the properties a condition may ask for, in the order of names."""
+    labels = {known.name: known.label for known in contacts.properties()}
+    return [KnownProperty(name, kind, labels.get(name, "")) for name, kind in sorted(contacts.property_types().items())]
+
+
+# Looking
+
+
+def count(rule: Group, now: dt.datetime) -> int:
+    """Return how many contacts the rule holds for."""
+    return current_session().execute(rows.counting(rows.matching(rule, now))).scalar_one()
+
+
+def size(segment: Segment, now: dt.datetime) -> int:
+    """Return how many members the segment has now."""
+    return current_session().execute(rows.counting(rows.members(segment, now))).scalar_one()
+
+
+def sample(found: sa.Select[int], columns: Sequence[str], limit: int = SAMPLE) -> list[Member]:
+    """Return the first members in the order of ids, with the values of these properties."""
+    people = current_session().execute(
+        sa.select(Contact.id, Contact.xwho, Contact.properties)
+        .where(Contact.id.in_(found.order_by(sa.literal_column("1")).limit(limit)))
+        .order_by(Contact.id)
+    )
+    return [Member(id_, xwho, tuple(held.get(name) for name in columns)) for id_, xwho, held in people]
+
+
+def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
+    return rows.members(segment, now)
+
+
+def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
+    return rows.matching(rule, now)
+
+
+def reach(found: sa.Select[int]) -> list[Reach]:
+    """Count these contacts by what would become of them, once for all active channels that read numbers alike."""
+    alike: dict[tuple[object, ...], list[ChannelRow]] = {}
+    for channel in current_session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)):
+        kinds = (tuple(channel.countries), tuple(channel.number_classes))
+        alike.setdefault((channel.phone_property, channel.trusted_numbers, kinds), []).append(channel)
+    return [
+        Reach(
+            channels[0].phone_property,
+            tuple(channel.name for channel in channels),
+            audience.tally(
+                Audience(
+                    members=found,
+                    phone_property=channels[0].phone_property,
+                    trusted_numbers=channels[0].trusted_numbers,
+                    countries=channels[0].countries,
+                    number_classes=channels[0].number_classes,
+                )
+            ),
+        )
+        for channels in alike.values()
+    ]
+
+
+def phone_properties() -> set[str]:
+    """Return the properties whose values are masked for most readers."""
+    return contacts.phone_properties(current_session())
+
+
+def holds_numbers(name: str) -> bool:
+    """Return whether values of this property look like phone numbers, whatever it is meant for; known for a while."""
+    known: dict[str, tuple[bool, float]] = current_app.extensions.setdefault(HOLDERS, {})
+    holds, until = known.get(name, (False, 0.0))
+    if time.monotonic() > until:
+        kind = contacts.property_types().get(name)
+        holds = kind is not None and rows.holds_numbers(name, kind)
+        known[name] = (holds, time.monotonic() + HOLDERS_SECONDS)
+    return holds
+
+
+def suggestions(name: str, *, sees_full_numbers: bool = False) -> list[str]:
+    """Return values this property often has, from a sample of contacts, the most frequent first; none of a phone.
+
+    Without the right to see whole numbers no value that holds one is among them.
+    """
+    kind = contacts.property_types().get(name)
+    if kind not in (Type.STRING, Type.LIST) or name in phone_properties():
+        return []
+    values = rows.frequent_values(name, kind)
+    return [value for value in values if sees_full_numbers or mask_inside(value) == value]
+
+
+# Changing
+
+
+def create(name: str, kind: Kind, rule: Group, *, by: Actor, now: dt.datetime) -> Segment:
+    """Keep a new segment made by a rule and compute it; raises Refusal."""
+    return _keep(None, name, kind, rule, by, now)
+
+
+def edit(segment_id: int, name: str, kind: Kind, rule: Group, *, by: Actor, now: dt.datetime) -> Segment:
+    """Change a segment and compute it anew; raises Refusal. One that was uploaded is one made by a rule from now on."""
+    return _keep(segment_id, name, kind, rule, by, now)
+
+
+def _keep(segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime) -> Segment:
+    problems = rules.problems(rule, contacts.property_types())
+    if problems:
+        raise Refusal(*problems)
+    with writing() as session:
+        segment = prepared(session, segment_id, name, kind, rule, by, now)
+        _compute(session, segment, now)
+        action = "create" if segment_id is None else "edit"
+        audit_log.log_action(session, by, action, "segment", segment.id, now, name=segment.name, size=segment.size)
+    return segment
+
+
+def prepared(
+    session: Session, segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime
+) -> Segment:
+    """Return the new or changed segment within this transaction, its members not computed yet."""
+    name = _free_name(session, name, segment_id)
+    if segment_id is None:
+        segment = Segment(created_by=by.user_id, created_at=now)
+        session.add(segment)
+    else:
+        segment = _locked(session, segment_id)
+    segment.name, segment.kind, segment.rule, segment.updated_at = name, kind, rule.as_json(), now
+    _flush(session)
+    return segment
+
+
+def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segment:
+    """Keep a copy of the segment under another name, an uploaded or static one with its members as they are."""
+    with writing() as session:
+        segment = _locked(session, segment_id)
+        made = Segment(
+            name=_free_name(session, name),
+            kind=segment.kind,
+            rule=segment.rule,
+            created_by=by.user_id,
+            created_at=now,
+            updated_at=now,
+            computed_at=segment.computed_at,
+            size=segment.size,
+        )
+        session.add(made)
+        _flush(session)
+        rows.copy_members(session, segment.id, made.id)
+        audit_log.log_action(session, by, "save_as", "segment", made.id, now, name=made.name, source=segment.id)
+    return made
+
+
+def recompute(segment_id: int, *, by: Actor, now: dt.datetime) -> Segment:
+    """Take a static segment's members anew, count a dynamic one's; an uploaded one is as its file was."""
+    with writing() as session:
+        segment = _locked(session, segment_id)
+        if segment.kind == Kind.UPLOADED:
+            raise Refusal(Problem("segment_upload_again", "segment"))
+        _compute(session, segment, now)
+        audit_log.log_action(session, by, "recompute", "segment", segment.id, now, size=segment.size)
+    return segment
+
+
+def delete(segment_id: int, *, by: Actor, now: dt.datetime) -> None:
+    """Remove the segment; raises Refusal with the names of the campaigns that still need it."""
+    with writing() as session:
+        segment = _locked(session, segment_id)
+        names = rows.needed_by(session, segment.id)
+        if names:
+            raise Refusal(Problem("segment_in_use", "segment", {"names": names}))
+        audit_log.log_action(session, by, "delete", "segment", segment.id, now, name=segment.name)
+        rows.remove(session, segment.id)
+
+
+def _compute(session: Session, segment: Segment, now: dt.datetime) -> None:
+    if segment.kind == Kind.STATIC:
+        segment.size = rows.fill(session, segment.id, rows.matching(rules.from_json(segment.rule), now))
+    else:
+        rows.empty(session, segment.id)
+        segment.size = session.execute(rows.counting(rows.members(segment, now))).scalar_one()
+    segment.computed_at = now
+
+
+def _locked(session: Session, segment_id: int) -> Segment:
+    found = session.get(Segment, segment_id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise NotFound("segment")
+    return found
+
+
+def _free_name(session: Session, name: str, own_id: int | None = None) -> str:
+    name = name.strip()
+    if not name:
+        raise Refusal(Problem("segment_name_missing", "name"))
+    if len(name) > MAX_NAME:
+        raise Refusal(Problem("segment_name_too_long", "name", {"limit": MAX_NAME}))
+    taken = sa.select(Segment.id).where(Segment.name == name)
+    if own_id is not None:
+        taken = taken.where(Segment.id != own_id)
+    if session.scalar(taken) is not None:
+        raise Refusal(Problem("segment_name_taken", "name", {"name": name}))
+    return name
+
+
+def _flush(session: Session) -> None:
+    try:
+        session.flush()
+    except IntegrityError as error:
+        # Somebody took the name between the question and the answer.
+        raise Refusal(Problem("segment_name_taken", "name")) from error

@@ -1,0 +1,129 @@
+"""Segments out of a file: a list of user ids, phone numbers or values of another property."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from smsapp.domain import phone
+from smsapp.domain.columns import is_blank, whole_number
+from smsapp.domain.contact import MAX_ID, Type
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.invisible import trimmed, visible
+from smsapp.domain.segment import EVERYONE, Kind
+from smsapp.domain.storable import storable
+from smsapp.services.contacts import number_searches, segments
+from smsapp.services.contacts.segments import KnownProperty
+from smsapp.services.platform import audit_log
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.tables import limited, reading
+from smsapp.services.tables.formats import Format
+from smsapp.store.contacts import contacts, uploaded_lists
+from smsapp.store.contacts import segments as rows
+from smsapp.store.contacts.segments import Segment
+from smsapp.store.contacts.uploaded_lists import Line
+from smsapp.store.db import current_session, writing
+from smsapp.store.settings import settings
+
+USER_ID = "xwho"
+MAX_LINES = 1_000_000
+KEPT_UNMATCHED = 1000
+CHUNK = 10_000
+MATCHABLE = (Type.STRING, Type.NUMBER)
+
+
+def matchable() -> list[KnownProperty]:
+    """Return the properties a list can be matched with, besides the user id."""
+    return [known for known in segments.catalogue() if known.type in MATCHABLE]
+
+
+def upload(
+    name: str,
+    property: str,
+    stream: BinaryIO,
+    file_name: str,
+    segment_id: int | None,
+    *,
+    by: Actor,
+    now: dt.datetime,
+    sees_full_numbers: bool = False,
+) -> Segment:
+    """Keep the contacts this file lists as a segment: a new one, or in the place of what `segment_id` held.
+
+    CSV, TXT or XLSX; the column headed by the property's name, else the first. Of lines that find nobody the first
+    thousand are kept to be shown. Raises Refusal; then nothing was changed. Without the right to see whole numbers only
+    so many lists a day are matched by numbers: what a list finds tells them.
+    """
+    if property != USER_ID and property not in {known.name for known in matchable()}:
+        raise Refusal(Problem("segment_property_not_text", "property"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "list"
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        with limited.table(path) as (table, form), writing() as session:
+            read = _Lines(table, form, property)
+            numbers = read.phone or segments.holds_numbers(property)
+            if numbers and not sees_full_numbers:
+                number_searches.check_list(session, by, now)
+            segment = segments.prepared(session, segment_id, name, Kind.UPLOADED, EVERYONE, by, now)
+            found = uploaded_lists.match(session, iter(read), property, phone=read.phone)
+            staged = uploaded_lists.staged(session, KEPT_UNMATCHED)
+            if not read.count:
+                raise Refusal(Problem("file_only_headings", "file"))
+            segment.size = rows.fill(session, segment.id, found)
+            uploaded_lists.forget(session)
+            segment.rule = {
+                "source": {
+                    "file": file_name[-255:],
+                    "property": property,
+                    "lines": read.count,
+                    "doubles": read.count - staged.values,
+                    "matched": staged.matched,
+                    "unmatched": staged.values - staged.matched,
+                    "first_unmatched": staged.unmatched,
+                }
+            }
+            segment.computed_at = now
+            facts = {"name": segment.name, "size": segment.size}
+            action = number_searches.LIST if numbers else "upload"
+            audit_log.log_action(session, by, action, "segment", segment.id, now, **facts)
+    return segment
+
+
+class _Lines:
+    """The lines of the file that hold anything; `count` is how many there were, after reading."""
+
+    def __init__(self, path: Path, form: Format, property: str) -> None:
+        self.count = 0
+        self.ids = property == USER_ID
+        self.phone = property in contacts.phone_properties(current_session())
+        wanted = {property} | {known.label for known in segments.catalogue() if known.name == property and known.label}
+        rows = enumerate(reading.sample(path, form), 1)
+        begin, row = next((number, row) for number, row in rows if number >= form.heading_row and not is_blank(row))
+        first = [trimmed(cell) for cell in row]
+        self._column = next((i for i, cell in enumerate(first) if cell.lower() in wanted), 0)
+        cell = first[self._column]
+        # The first line of a list may be a heading or already a value ("Beijing"): the latter unless it surely is none.
+        no_value = len(first) > 1 or (self.phone and not self._number(cell))
+        heading = cell.lower() in wanted or (form.header and no_value)
+        self._path, self._form = path, replace(form, heading_row=begin if heading else 0)
+
+    def __iter__(self) -> Iterator[Line]:
+        for number, row in reading.numbered(self._path, self._form, CHUNK):
+            raw = storable(trimmed(row[self._column]), MAX_ID) if len(row) > self._column else ""
+            if not raw:
+                continue
+            self.count += 1
+            if self.count > MAX_LINES:
+                raise Refusal(Problem("segment_file_too_long", "file", {"limit": MAX_LINES}))
+            value = (self._number(raw) or raw) if self.phone else visible(raw) if self.ids else raw
+            yield Line(number, value, raw)
+
+    @staticmethod
+    def _number(raw: str) -> str:
+        return phone.normalise(whole_number(raw), settings().DEFAULT_REGION)

@@ -1,0 +1,1 @@
+"""What every service may use: users, audit log, clock, shutdown, group commit."""

@@ -1,0 +1,37 @@
+"""What has to be there before the first campaign, in the order in which it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from smsapp.domain.sms_template import Audit
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.segments import Segment
+from smsapp.store.db import current_session
+from smsapp.store.sms_templates import SmsTemplate
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Which of the steps are done."""
+
+    channel: bool
+    contacts: bool
+    segment: bool
+    template: bool
+
+
+def setup() -> Setup:
+    """Look whether there is one of each."""
+    found = current_session().execute(
+        sa.select(
+            sa.exists().where(ChannelRow.active),
+            sa.select(Contact.id).limit(1).exists(),
+            sa.select(Segment.id).limit(1).exists(),
+            sa.exists().where(SmsTemplate.audit == Audit.APPROVED),
+        )
+    )
+    return Setup(*map(bool, found.one()))

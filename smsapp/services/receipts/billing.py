@@ -1,0 +1,59 @@
+"""Billed parts of messages that were settled without an answer: by a receipt, a query to the provider, or a person.
+
+An answer brings a message's parts with it. Where none came, they are counted from what was frozen with the run, so that
+every accepted message has parts, and a run's parts are the sum of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain.message import ACCEPTED_STATES
+from smsapp.domain.phone import is_domestic
+from smsapp.domain.sms_template import compile_text, full_text, parts_of_all
+from smsapp.services.contacts.audience import filled_all
+from smsapp.store.db import one_of
+from smsapp.store.runs import billed_parts
+from smsapp.store.runs.runs import Message, Run
+
+
+def parts_of(snapshot: Mapping[str, Any], rows: Sequence[tuple[str, str | None]]) -> list[int]:
+    """Return the billed parts of messages (phone, params) of a run with this snapshot (`run.template`), in order."""
+    render = compile_text(full_text(snapshot["signature"], snapshot["text"]))
+    everybody = filled_all(snapshot["variables"], snapshot["mapping"], [params for _phone, params in rows])
+    return parts_of_all([render(values) for values in everybody], [is_domestic(phone) for phone, _params in rows])
+
+
+def fill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> int:
+    """Give those messages of a run that lack them their parts; return the sum for those the channel has accepted."""
+    snapshot = session.scalar(sa.select(Run.template).where(Run.id == run_id))
+    accepted, after = 0, 0
+    while rows := billed_parts.lacking(session, run_id, after, *which):
+        billed = parts_of(snapshot or {}, [(phone, params) for _seq, _status, phone, params in rows])
+        seqs: dict[int, list[int]] = {}
+        for (seq, status, _phone, _params), n in zip(rows, billed, strict=True):
+            seqs.setdefault(n, []).append(seq)
+            accepted += n if status in ACCEPTED_STATES else 0
+        billed_parts.store(session, run_id, seqs)
+        after = rows[-1][0]
+    return accepted
+
+
+def bill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> None:
+    """Give those accepted messages of a run that lack them their parts, and count these into the run's."""
+    billed_parts.add(session, run_id, fill(session, run_id, Message.status.in_(sorted(ACCEPTED_STATES)), *which))
+
+
+def bill_messages(session: Session, run_id: int, seqs: Iterable[int]) -> None:
+    """As `bill`, for the messages of these numbers."""
+    bill(session, run_id, one_of(Message.seq, sorted(seqs)))
+
+
+def after_lost_batches(session: Session, run_id: int, ranges: Sequence[tuple[int, int]]) -> None:
+    """Give the messages (first, last) of batches that were never answered their parts, and bill what was accepted."""
+    for first, last in ranges:
+        billed_parts.add(session, run_id, fill(session, run_id, Message.seq.between(first, last)))

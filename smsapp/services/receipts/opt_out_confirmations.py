@@ -1,0 +1,104 @@
+"""The text that tells a person that an opt-out was understood: off unless a channel names one, and sent once at most.
+
+It is claimed before the call, so whoever dies on the way leaves it unsent rather than sent twice. An answer to it
+starts nothing: the number is on the list, and only a new entry is confirmed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import secrets
+
+from smsapp.channels.base import OutboundMessage, SubmitRequest, TemplateSnapshot
+from smsapp.domain import phone
+from smsapp.domain.errors import Problem, Refusal
+from smsapp.domain.optout import Confirmation
+from smsapp.domain.outcome import CallResult
+from smsapp.domain.sms_template import Purpose, full_text, is_usable, variables
+from smsapp.services.channels import call_log, channels
+from smsapp.services.platform import audit_log
+from smsapp.services.platform.audit_log import Actor
+from smsapp.services.receipts.consumer import TEST_REF
+from smsapp.services.sending import channel_tests
+from smsapp.services.templates import sms_templates
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts import replies as store
+from smsapp.store.contacts.replies import OptOut
+from smsapp.store.db import current_session, writing
+from smsapp.store.sms_templates import SmsTemplate
+
+log = logging.getLogger(__name__)
+
+CHORE = Actor("opt-out confirmation")
+AT_ONCE = 100
+"""Most confirmations of one call; the next one takes the others."""
+
+
+def choices(channel_id: int) -> list[SmsTemplate]:
+    """Return the templates that can confirm an opt-out: approved, no marketing, nothing to fill in."""
+    return [row for row in sms_templates.choices(channel_id) if _fits(row, channel_id)]
+
+
+def _fits(row: SmsTemplate | None, channel_id: int) -> bool:
+    if row is None or row.channel_id != channel_id or not is_usable(row.audit, row.purpose):
+        return False
+    return row.purpose != Purpose.MARKETING and not variables(row.text)
+
+
+def choose(channel_id: int, template_id: int | None, actor: Actor, now: dt.datetime) -> None:
+    """Confirm opt-outs by this template from now on, or by none; raises Refusal if it cannot be one."""
+    with writing() as session:
+        found = channels.locked(session, channel_id)
+        template = session.get(SmsTemplate, template_id) if template_id is not None else None
+        if template_id is not None and not _fits(template, channel_id):
+            raise Refusal(Problem("confirmation_unfit", "template"))
+        if found.opt_out_template_id != template_id:
+            found.opt_out_template_id = template_id
+            told = template.name if template else ""
+            audit_log.log_action(session, actor, "edit", "channel", channel_id, now, name=found.name, confirmation=told)
+
+
+def send_due(now: dt.datetime) -> int:
+    """Send the confirmations that are due; return how many the providers took."""
+    taken = 0
+    for opt_out_id in store.due_confirmations(AT_ONCE):
+        try:
+            taken += _send(opt_out_id, now)
+        except Exception:
+            # Claimed already, so it is not tried again; the others must not wait for it.
+            log.exception("confirmation.fault opt_out=%s", opt_out_id)
+    return taken
+
+
+def _send(opt_out_id: int, now: dt.datetime) -> bool:
+    with writing() as session:
+        if not store.move_confirmation(session, opt_out_id, Confirmation.DUE, Confirmation.UNCONFIRMED, now):
+            return False
+        entry = session.get(OptOut, opt_out_id, populate_existing=True)
+        row = session.get(ChannelRow, entry.channel_id) if entry and entry.channel_id else None
+        template = session.get(SmsTemplate, row.opt_out_template_id) if row and row.opt_out_template_id else None
+        if entry is None or row is None or not row.active or template is None or not _fits(template, row.id):
+            store.move_confirmation(session, opt_out_id, Confirmation.UNCONFIRMED, Confirmation.FAILED, now)
+            return False
+        text = full_text(template.signature, template.text)
+        facts = TemplateSnapshot(template.code, template.text, template.signature, (), False)
+        message = OutboundMessage(f"{TEST_REF}{secrets.token_hex(8)}", entry.phone, text, ())
+        submission = SubmitRequest(facts, [message], channels.callback_url(row))
+        masked, channel_id = phone.mask(entry.phone), row.id
+    adapter = channels.new_adapter(channels.row(channel_id))
+    trial = channel_tests.send_one(adapter, submission)
+    ends = Confirmation.SENT if trial.ok else Confirmation.FAILED
+    if trial.result is CallResult.OUTCOME_UNKNOWN:
+        ends = Confirmation.UNCONFIRMED
+    with writing() as session:
+        store.move_confirmation(session, opt_out_id, Confirmation.UNCONFIRMED, ends, now)
+        call_log.note(session, channel_id, adapter, trial.call("confirm", 1), now)
+        audit_log.log_action(session, CHORE, "send", "opt_out", masked, now, result=trial.result)
+    return trial.ok
+
+
+def chosen(channel_id: int) -> SmsTemplate | None:
+    """Return the template chosen to confirm this channel's opt-outs, even if it cannot be sent now."""
+    row = current_session().get(ChannelRow, channel_id)
+    return current_session().get(SmsTemplate, row.opt_out_template_id) if row and row.opt_out_template_id else None

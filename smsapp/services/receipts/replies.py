@@ -1,0 +1,105 @@
+"""What people text back: kept, understood, and laid to the campaign they answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+from sqlalchemy.orm import Session
+
+from smsapp.channels.base import Reply as Incoming
+from smsapp.domain import phone
+from smsapp.domain.optout import OptOutSource, is_opt_out
+from smsapp.domain.storable import storable
+from smsapp.services.channels import channels
+from smsapp.services.contacts import opt_outs
+from smsapp.services.receipts.unattributed_replies import ANSWERS_WITHIN
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts import replies as store
+from smsapp.store.contacts.replies import Reply
+from smsapp.store.settings import settings
+
+log = logging.getLogger(__name__)
+LONGEST_SENDER = 80
+
+opted_out = store.opted_out
+campaign_names = store.campaign_names
+
+
+LONGEST, CUT = 5000, " […]"
+"""Characters of a reply that are kept: more than a phone sends in one text, whose most are 255 parts in theory and
+some ten in practice; and what stands at the end of one that had more."""
+
+
+def take(
+    session: Session, channel_id: int, inbox_id: int | None, position: int, reply: Incoming, now: dt.datetime
+) -> bool:
+    """Keep one reply and act on it, in the caller's transaction; False if it was taken before.
+
+    An opt-out puts the number on the list for every campaign. Whom it answers is a guess by number, channel and time:
+    providers do not say. A reply without a readable number waits for a person
+    (`services/receipts/unattributed_replies.py`).
+    """
+    channel = session.get(ChannelRow, channel_id)
+    number = phone.normalise(reply.phone, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
+    campaign_id = store.likely_campaign(channel_id, number, now - ANSWERS_WITHIN) if number else None
+    refuses = reply.opts_out or is_opt_out(reply.text)
+    new = store.add_reply(
+        session,
+        {
+            "inbox_id": inbox_id,
+            "position": position,
+            "channel_id": channel_id,
+            "campaign_id": campaign_id,
+            "phone": number,
+            "sender": "" if number else storable(reply.phone)[:LONGEST_SENDER],
+            "waits": not number,
+            # PostgreSQL takes no NUL in a text.
+            "text": _bounded(reply.text.replace("\0", "")),
+            "opt_out": refuses,
+            "received_at": now,
+        },
+    )
+    if new and not number:
+        log.warning("reply.unattributed channel=%s opt_out=%s", channel_id, refuses)
+    if new and refuses and number:
+        opt_outs.record(
+            session,
+            number,
+            OptOutSource.REPLY,
+            now,
+            channel_id=channel_id,
+            campaign_id=campaign_id,
+            # A provider that took it for an opt-out has answered by itself, and lets no further text through.
+            confirm=channel is not None and channel.opt_out_template_id is not None and not reply.opts_out,
+        )
+    return new
+
+
+def _bounded(text: str) -> str:
+    """Return the text as it is kept: one no phone can have written is cut, with a mark."""
+    return text if len(text) <= LONGEST else text[: LONGEST - len(CUT)] + CUT
+
+
+def find_page(
+    *,
+    opt_out: bool | None,
+    words: str = "",
+    before: int | None = None,
+    limit: int = 50,
+    sees_full_numbers: bool = False,
+) -> list[Reply]:
+    """Return one page of replies, newest first. `words` may be part of a text or a whole number.
+
+    Without the right to see whole numbers, digits find only texts that say just that: a part could be of a number.
+    """
+    words = words.strip()
+    number = phone.normalise(words, settings().DEFAULT_REGION)
+    return store.replies(
+        opt_out=opt_out,
+        phone=number,
+        words="" if number else words,
+        whole=not sees_full_numbers and phone.reveals(words),
+        before=before,
+        limit=limit,
+    )

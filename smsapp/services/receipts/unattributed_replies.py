@@ -1,0 +1,85 @@
+"""Replies from whose sender no number could be read: each waits until a person says whose it is, or dismisses it."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from smsapp.domain import phone
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.optout import OptOutSource
+from smsapp.services.channels import channels
+from smsapp.services.contacts import opt_outs
+from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts import replies as store
+from smsapp.store.contacts.replies import Reply
+from smsapp.store.db import current_session, writing
+from smsapp.store.settings import settings
+
+NOUN = "reply"
+ANSWERS_WITHIN = dt.timedelta(days=30)
+"""A reply is laid to a campaign that wrote to the number this long ago at most."""
+MOST_COUNTED = 99
+"""The notice says how many wait, and "more than" this."""
+LONGEST_REASON = 255
+
+
+def count() -> int:
+    """Return how many replies wait, MOST_COUNTED + 1 at most."""
+    return len(store.waiting(current_session(), None, MOST_COUNTED + 1))
+
+
+def find_page(before: int | None = None, limit: int = 50) -> list[Reply]:
+    """Return one page of waiting replies, newest first."""
+    return store.waiting(current_session(), before, limit)
+
+
+def get(reply_id: int) -> Reply:
+    """Return a reply that waits; raises NotFound."""
+    reply = current_session().get(Reply, reply_id)
+    if reply is None or not reply.waits:
+        raise NotFound(NOUN)
+    return reply
+
+
+def assign(reply_id: int, typed: str, actor: Actor, now: dt.datetime) -> bool:
+    """Lay a waiting reply to a number; return whether the number is on the opt-out list because of it.
+
+    `typed` is read with the channel's country. Raises Refusal if it is no number, NotFound if the reply does not wait.
+    """
+    with writing() as session:
+        reply = store.waiting_reply(session, reply_id)
+        if reply is None:
+            raise NotFound(NOUN)
+        channel = session.get(ChannelRow, reply.channel_id) if reply.channel_id else None
+        number = phone.normalise(typed, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
+        if not number:
+            raise Refusal(Problem("number_unreadable" if typed.strip() else "number_missing", "phone"))
+        reply.phone, reply.waits = number, False
+        if channel is not None:
+            reply.campaign_id = store.likely_campaign(channel.id, number, reply.received_at - ANSWERS_WITHIN)
+        if reply.opt_out:
+            opt_outs.record(
+                session,
+                number,
+                OptOutSource.REPLY,
+                now,
+                channel_id=reply.channel_id,
+                campaign_id=reply.campaign_id,
+            )
+        log_action(session, actor, "assign", NOUN, reply_id, now, number=phone.mask(number))
+        return reply.opt_out
+
+
+def dismiss(reply_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
+    """Let a waiting reply rest without a number; raises Refusal without a reason, which stays in the audit log."""
+    if not reason.strip():
+        raise Refusal(Problem("dismissal_reason_missing", "reason"))
+    with writing() as session:
+        reply = store.waiting_reply(session, reply_id)
+        if reply is None:
+            raise NotFound(NOUN)
+        reply.waits = False
+        log_action(
+            session, actor, "dismiss", NOUN, reply_id, now, reason=phone.mask_inside(reason.strip())[:LONGEST_REASON]
+        )

@@ -1,0 +1,1 @@
+"""Runs: opened, frozen, sent, held, moved, repeated and closed."""

@@ -1,0 +1,195 @@
+"""A run whose channel fails goes on through the campaign's second channel: as a run of its own, which repeats it.
+
+Only what surely did not leave moves: messages nobody has claimed, and refusals that lie with the channel. What is
+unconfirmed or in flight never does. The run there keeps to its own channel's words, hours, rate and price, and to the
+numbers that were frozen at the start, whatever property its channel reads. Numbers that channel may not write to (its
+countries and classes) stay behind, cancelled with a reason of their own; if it may write to none, the run stays.
+
+The automation moves a run once and never back; a person's word, in either direction, stands above it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from smsapp.channels.base import Channel
+from smsapp.domain.errors import Conflict, Problem, Refusal
+from smsapp.domain.run import HOLD_RULES, FailoverReason, HoldReason, PinReason, RunState
+from smsapp.domain.sms_template import Purpose, fit, variables
+from smsapp.services.channels import channels
+from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.services.sending import snapshot
+from smsapp.services.templates import approvals
+from smsapp.store import queue
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.db import writing
+from smsapp.store.runs import failover
+from smsapp.store.runs.failover import Reach
+from smsapp.store.runs.runs import Run
+from smsapp.store.settings import settings
+from smsapp.store.sms_templates import SmsTemplate
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """The other channel, ready to take messages over."""
+
+    channel: ChannelRow
+    template: SmsTemplate
+    adapter: Channel
+
+
+def look(run_id: int, now: dt.datetime) -> int | None:
+    """Move the rest of a run whose channel has failed for long enough; return the run that took over, if one did."""
+    with writing() as session:
+        run, campaign = _locked(session, run_id)
+        why = _why(session, run, campaign, now)
+        made = _move(session, run, campaign, why, "", now) if why else None
+    if made is not None:
+        queue.enqueue(queue.SEND, "send", made)
+    return made
+
+
+def may_concern(run: Run, campaign: Campaign | None) -> bool:
+    """Say whether the automation may move this run at all; no transaction is needed to ask."""
+    return (
+        campaign is not None
+        and campaign.second_channel_id is not None
+        and run.started_at is not None
+        and run.finished_at is None
+        and run.state in {RunState.SENDING, RunState.HELD}
+        and not run.routed
+        and run.pinned != PinReason.PERSON
+    )
+
+
+def at_the_end(session: Session, run: Run, now: dt.datetime) -> int | None:
+    """Let a run that is about to close pass on what its channel refused; return the run that took over, if one did."""
+    campaign = session.get(Campaign, run.campaign_id)
+    if campaign is None or not may_concern(run, campaign) or not failover.refusals(session, run.id)[0]:
+        return None
+    return _move(session, run, campaign, FailoverReason.REFUSED, "", now)
+
+
+is_moved = failover.is_moved
+
+
+def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
+    """Move the rest of a held run to the campaign's other channel, there or back; return the run that took over.
+
+    Raises Outrun if it is not held or nothing is left to move, Refusal if the other channel cannot take it.
+    """
+    with writing() as session:
+        run, campaign = _locked(session, run_id)
+        if run.state != RunState.HELD or run.started_at is None:
+            raise Conflict(run=run_id)
+        way = _way(session, run, campaign)
+        if isinstance(way, PinReason):
+            raise Refusal(Problem(f"route_{way}"))
+        made = _move(session, run, campaign, FailoverReason.PERSON, actor.name, now)
+        if made is None:
+            if run.pinned == PinReason.NUMBERS_NOT_ALLOWED:
+                raise Refusal(Problem(f"route_{PinReason.NUMBERS_NOT_ALLOWED}"))
+            raise Conflict(run=run_id)
+        log_action(session, actor, "route", "run", run_id, now, to=made, channel=way.channel.name)
+    queue.enqueue(queue.SEND, "send", made)
+    return made
+
+
+def pin(run_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Keep the automation from moving this run; raises Outrun if it is over or stays already."""
+    _say(run_id, PinReason.PERSON, "route_stay", actor, now)
+
+
+def unpin(run_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Let the automation decide about this run again."""
+    _say(run_id, "", "route_free", actor, now)
+
+
+def _say(run_id: int, why: str, action: str, actor: Actor, now: dt.datetime) -> None:
+    with writing() as session:
+        if not failover.pin(session, run_id, why):
+            raise Conflict(run=run_id)
+        log_action(session, actor, action, "run", run_id, now)
+
+
+def _locked(session: Session, run_id: int) -> tuple[Run, Campaign]:
+    run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+    campaign = session.get(Campaign, run.campaign_id, populate_existing=True) if run else None
+    if run is None or campaign is None or run.finished_at is not None:
+        raise Conflict(run=run_id)
+    return run, campaign
+
+
+def _why(session: Session, run: Run, campaign: Campaign, now: dt.datetime) -> str:
+    """Return why the automation moves this run now; "" if it does not."""
+    if not may_concern(run, campaign):
+        return ""
+    if run.state == RunState.HELD:
+        patience = dt.timedelta(seconds=settings().ROUTE_AFTER_SECONDS)
+        over = run.troubled_at is not None and run.troubled_at + patience <= now
+        return run.hold_reason if over and HOLD_RULES[HoldReason(run.hold_reason)].may_fail_over else ""
+    refused, took = failover.refusals(session, run.id)
+    return FailoverReason.REFUSED if refused >= settings().ROUTE_AFTER_REFUSALS and refused > took else ""
+
+
+def _move(session: Session, run: Run, campaign: Campaign, why: str, by: str, now: dt.datetime) -> int | None:
+    """Move what can be moved, if the other channel is ready for it and there is anything; else note why not."""
+    way = _way(session, run, campaign)
+    reach = None if isinstance(way, PinReason) else Reach(way.channel.countries, way.channel.number_classes)
+    if reach is not None and failover.is_out_of_reach(session, run.id, reach):
+        way = PinReason.NUMBERS_NOT_ALLOWED
+    if isinstance(way, PinReason) or reach is None:
+        if failover.pin(session, run.id, str(way)):
+            log.warning("run.pinned run=%s reason=%s", run.id, way)
+        return None
+    if not failover.reclaim_movable(session, run.id, reach):
+        return None
+    made = failover.open_run(session, run, way.channel.id, why, by, now)
+    n = failover.take_over(session, run.id, made.id, snapshot.batch_size(way.adapter, way.channel.rate), reach)
+    made.target = made.planned = n
+    made.template = snapshot.elsewhere(run.template, way.template, way.channel, way.adapter)
+    run.pinned = run.pinned if run.pinned == PinReason.PERSON else ""
+    session.flush()
+    log.warning("run.routed run=%s to=%s channel=%s reason=%s n=%s", run.id, made.id, way.channel.id, why, n)
+    return made.id
+
+
+def _way(session: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
+    """Return the way to the campaign's other channel, or what it lacks."""
+    there = run.channel_id != campaign.second_channel_id
+    channel_id, template_id, words = (
+        (campaign.second_channel_id, campaign.second_template_id, campaign.confirmed_second)
+        if there
+        else (campaign.channel_id, campaign.template_id, campaign.confirmed_template)
+    )
+    channel = session.get(ChannelRow, channel_id, populate_existing=True) if channel_id else None
+    template = session.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
+    if channel is None or not channel.active:
+        return PinReason.CHANNEL_INACTIVE
+    changed = approvals.change(words, template)
+    if template is None or changed:
+        return PinReason(changed or HoldReason.TEMPLATE_WITHDRAWN)
+    if not _takes_its_place(run, template):
+        return PinReason.TEMPLATE_CHANGED
+    frozen_for = session.get(ChannelRow, run.channel_id)
+    if there and channel.trusted_numbers and frozen_for is not None and not frozen_for.trusted_numbers:
+        return PinReason.TRUSTED_NUMBERS
+    try:
+        return _Way(channel, template, channels.adapter(channel.id))
+    except Refusal:
+        return PinReason.CHANNEL_UNUSABLE
+
+
+def _takes_its_place(run: Run, template: SmsTemplate) -> bool:
+    facts: dict[str, Any] = run.template
+    marketing = template.purpose == Purpose.MARKETING
+    return fit(facts["variables"], variables(template.text)) and marketing == facts["marketing"]

@@ -1,0 +1,88 @@
+"""A claimed batch: cut into the requests that carry it, and their answers paired with its rows again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smsapp.channels.base import Channel, OutboundMessage, OutcomeUnknown, SubmitResult, TemplateSnapshot
+from smsapp.domain.message import Status
+from smsapp.domain.outcome import Outcome
+from smsapp.domain.phone import is_domestic
+from smsapp.domain.sms_template import parts_of_all
+from smsapp.domain.storable import storable_all
+from smsapp.services.contacts.audience import filled_all
+from smsapp.store.runs.ledger import ClaimedBatch, MessageResult
+
+NO_ANSWER, PROVIDER_FAULT = "no_answer", "provider_fault"
+"""Why messages are unconfirmed: the answer was lost, or the provider itself did not know."""
+
+
+@dataclass
+class Request:
+    """What one provider call carries, with the rows it came from."""
+
+    rows: list[tuple[int, int]]
+    """(seq, parts)"""
+    messages: list[OutboundMessage]
+
+    def answered(self, answers: Sequence[SubmitResult]) -> Iterator[MessageResult]:
+        """Pair answers with rows; a message the provider did not mention is unconfirmed."""
+        codes = storable_all([answer.code for answer in answers])
+        refs = storable_all([answer.provider_ref for answer in answers])
+        for (seq, billed), answer, code, ref in zip(self.rows, answers, codes, refs, strict=False):
+            if answer.accepted:
+                yield MessageResult(seq, Status.ACCEPTED, billed, "", code, ref)
+            elif answer.unconfirmed:
+                yield MessageResult(seq, Status.UNCONFIRMED, billed, PROVIDER_FAULT if code else NO_ANSWER, code, ref)
+            else:
+                why = str(answer.outcome or Outcome.UNKNOWN)
+                yield MessageResult(seq, Status.REFUSED, billed, why, code, ref)
+        for seq, billed in self.rows[len(answers) :]:
+            yield MessageResult(seq, Status.UNCONFIRMED, billed, NO_ANSWER)
+
+    def unclear(self, error: OutcomeUnknown) -> Iterator[MessageResult]:
+        """Return what the messages are in after an answer that says neither yes nor no."""
+        theirs = error.outcome is Outcome.PROVIDER_FAULT
+        return self.unconfirmed(error.code, PROVIDER_FAULT if theirs else NO_ANSWER)
+
+    def unconfirmed(self, code: str, why: str = NO_ANSWER) -> Iterator[MessageResult]:
+        for seq, billed in self.rows:
+            yield MessageResult(seq, Status.UNCONFIRMED, billed, why, code)
+
+
+def cut(
+    batch: ClaimedBatch,
+    adapter: Channel,
+    template: TemplateSnapshot,
+    mapping: Mapping[str, Any],
+    render: Callable[[Sequence[str]], str],
+    rate: int | None,
+) -> list[Request]:
+    """Render a batch's messages and cut them into requests the provider takes, none above a second's worth."""
+    most = adapter.max_messages_for(template)
+    most = min(most, rate or most)
+    everybody = filled_all(template.variables, mapping, [params for _seq, _phone, params in batch.rows])
+    texts = [render(values) for values in everybody]
+    billed = parts_of_all(texts, [is_domestic(phone) for _seq, phone, _params in batch.rows])
+    rows = [(row[0], n) for row, n in zip(batch.rows, billed, strict=True)]
+    messages = [
+        OutboundMessage(f"{batch.run_id}-{seq}", phone, text, values)
+        for (seq, phone, _params), text, values in zip(batch.rows, texts, everybody, strict=True)
+    ]
+    if adapter.equal_texts_only:
+        return _cut_by_text(rows, messages, most)
+    return [Request(rows[at : at + most], messages[at : at + most]) for at in range(0, len(rows), most)]
+
+
+def _cut_by_text(rows: Sequence[tuple[int, int]], messages: Sequence[OutboundMessage], most: int) -> list[Request]:
+    groups: dict[str, Request] = {}
+    full: list[Request] = []
+    for row, message in zip(rows, messages, strict=True):
+        request = groups.setdefault(message.text, Request([], []))
+        request.rows.append(row)
+        request.messages.append(message)
+        if len(request.rows) >= most:
+            full.append(groups.pop(message.text))
+    return full + list(groups.values())

@@ -1,0 +1,1 @@
+"""SMS templates: typed in, imported, read from the provider, approved."""

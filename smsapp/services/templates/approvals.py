@@ -1,0 +1,177 @@
+"""What a campaign was confirmed with and what its template is now: compared, shown, and accepted by a person.
+
+Nothing leaves with words that are not the ones confirmed, or that the provider does not approve any more.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain import wording
+from smsapp.domain.campaign import unmapped
+from smsapp.domain.errors import Conflict, Problem, Refusal
+from smsapp.domain.run import TEMPLATE_HOLDS, HoldReason, RunState
+from smsapp.domain.sms_template import Audit, full_text, is_usable, variables
+from smsapp.services.platform import audit_log
+from smsapp.services.platform.audit_log import Actor
+from smsapp.store import queue
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.db import current_session, writing
+from smsapp.store.runs import runs
+from smsapp.store.runs.runs import Run
+from smsapp.store.sms_templates import SmsTemplate
+
+log = logging.getLogger(__name__)
+
+
+def confirmed_words(template: SmsTemplate) -> dict[str, Any]:
+    """Return what a campaign keeps of the template it was confirmed with: a run with other words is held."""
+    return {"text": template.text, "signature": template.signature}
+
+
+def change(confirmed: dict[str, Any] | None, template: SmsTemplate | None) -> HoldReason | None:
+    """Return why a run with these words must not go on, or None."""
+    if template is None or not is_usable(template.audit, template.purpose):
+        return HoldReason.TEMPLATE_WITHDRAWN
+    return None if confirmed == confirmed_words(template) else HoldReason.TEMPLATE_CHANGED
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What was confirmed beside what the template is now."""
+
+    before: str
+    now: str
+    """"" if the template is gone."""
+    pieces: list[wording.Piece]
+    """The two texts woven into one."""
+    audit: str
+    """The state now; "" if the template is gone."""
+    reason: str
+    template_id: int | None
+    mark: str
+    """Names the state of the template that a person who accepts has seen."""
+    problems: list[Problem]
+    """What keeps the new words from being accepted."""
+
+    @property
+    def is_reworded(self) -> bool:
+        return self.before != self.now
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing differs any more: the run may simply go on."""
+        return not self.is_reworded and not self.problems
+
+
+def difference(run: Run) -> Difference | None:
+    """Return what has changed under a run that is held for its template; None for any other run."""
+    if run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:
+        return None
+    campaign = current_session().get(Campaign, run.campaign_id, populate_existing=True)
+    template = _template(current_session(), campaign)
+    words = _words_of(run, campaign)
+    before = full_text(words.get("signature", ""), words.get("text", ""))
+    now = full_text(template.signature, template.text) if template else ""
+    return Difference(
+        before=before,
+        now=now,
+        pieces=wording.woven(before, now) if template else [],
+        audit=template.audit if template else "",
+        reason=template.audit_reason if template else "",
+        template_id=template.id if template else None,
+        mark=template.mark if template else "",
+        problems=_problems(run, campaign, template),
+    )
+
+
+def _template(session: Session, campaign: Campaign | None) -> SmsTemplate | None:
+    if campaign is None or campaign.template_id is None:
+        return None
+    return session.get(SmsTemplate, campaign.template_id, populate_existing=True)
+
+
+def _words_of(run: Run, campaign: Campaign | None) -> dict[str, Any]:
+    """Return the words the run would be sent with: its own once its audience is frozen, else the campaign's."""
+    if run.started_at is not None:
+        return {"text": run.template["text"], "signature": run.template["signature"]}
+    return (campaign.confirmed_template if campaign else None) or {}
+
+
+def _problems(run: Run, campaign: Campaign | None, template: SmsTemplate | None) -> list[Problem]:
+    if campaign is None or template is None:
+        return [Problem("template_gone", "template")]
+    if template.audit != Audit.APPROVED:
+        return [Problem("template_not_approved_now", "template")]
+    if not is_usable(template.audit, template.purpose):
+        return [Problem("template_purpose_unsaid", "template")]
+    names = variables(template.text)
+    if run.started_at is not None and list(names) != list(run.template["variables"]):
+        # Everybody's values were copied in when the audience was frozen, in the order of the old text.
+        return [Problem("template_variables_changed", "template")]
+    return [Problem("variable_unmapped", "template", {"variable": name}) for name in unmapped(names, campaign.mapping)]
+
+
+def check_resumed(session: Session, run: Run) -> None:
+    """Raise Refusal if a run held for its template still differs from it: its new words have to be accepted."""
+    if run.hold_reason not in TEMPLATE_HOLDS:
+        return
+    campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
+    template = _template(session, campaign)
+    problems = _problems(run, campaign, template)
+    if not problems and template is not None and _words_of(run, campaign) != confirmed_words(template):
+        problems = [Problem("template_to_accept", "template")]
+    if problems:
+        raise Refusal(*problems)
+
+
+def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
+    """Let a run that is held for its template go on with the present words, which a person has read.
+
+    `mark` is the one of the words read. Raises Outrun if the run or the template has moved on, Refusal with what keeps
+    these words from being sent.
+    """
+    with writing() as session:
+        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+        if run is None or run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:
+            raise Conflict(run=run_id)
+        campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
+        template = _template(session, campaign)
+        problems = _problems(run, campaign, template)
+        if problems or campaign is None or template is None:
+            raise Refusal(*problems)
+        if template.mark != mark:
+            raise Conflict(run=run_id)
+        campaign.confirmed_template = confirmed_words(template)
+        if run.started_at is not None:
+            run.template = {**run.template, **confirmed_words(template), "code": template.code, "name": template.name}
+        session.flush()
+        if not runs.go_on(session, run):
+            raise Conflict(run=run_id)
+        audit_log.log_action(session, actor, "accept", "run", run_id, now, template=template.name)
+    queue.enqueue(queue.SEND, "send", run_id)
+
+
+def hold_running(session: Session, channel_id: int, now: dt.datetime) -> int:
+    """Hold the channel's runs being sent with what is not the approved text any more; return how many.
+
+    What the next batch would find out at the provider is found out here.
+    """
+    going = sa.select(Run, Campaign, SmsTemplate).join(Campaign, Campaign.id == Run.campaign_id)
+    going = going.join(SmsTemplate, SmsTemplate.id == Campaign.template_id)
+    going = going.where(Run.finished_at.is_(None), Run.state == RunState.SENDING, Run.started_at.is_not(None))
+    going = going.where(Run.channel_id == channel_id, SmsTemplate.channel_id == channel_id)
+    held = 0
+    for run, campaign, template in session.execute(going).all():
+        its_own = run.template.get("code") == template.code
+        why = change(_words_of(run, campaign), template) if its_own else None
+        if why and runs.hold(session, run.id, why, None, now, Run.state == RunState.SENDING):
+            log.warning("run.held run=%s reason=%s", run.id, why)
+            held += 1
+    return held

@@ -1,0 +1,239 @@
+"""SMS templates: typed in or imported, approved or refused, chosen by campaigns."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+
+from smsapp.domain.bounds import LONGEST_DECLARED, Bound
+from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
+from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, entry_problems, problems, variables
+from smsapp.services.contacts import audience
+from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.services.templates import approvals
+from smsapp.store import sms_templates as store
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.db import writing
+from smsapp.store.settings import settings
+from smsapp.store.sms_templates import SmsTemplate
+
+NOUN = "sms_template"
+
+TELLS_OTHERWISE = "unsubscribe_out_of_place"
+
+FIELDS = tuple(item.name for item in dataclasses.fields(Entry))
+
+find_page = store.listed
+counts = store.audit_counts
+choices = store.approved
+purposeless = store.purposeless
+users = store.users
+signatures = store.signatures
+
+
+def get(template_id: int) -> SmsTemplate:
+    """Return the template; raises NotFound."""
+    found = store.find(template_id)
+    if found is None:
+        raise NotFound(NOUN)
+    return found
+
+
+def seen(template: SmsTemplate) -> str:
+    """Return the mark of this state of the template: a decision or edit that began from an older one is not taken."""
+    return template.mark
+
+
+def check_days() -> int:
+    """Return after how many days an approval should be compared with the provider again."""
+    return settings().TEMPLATE_CHECK_DAYS
+
+
+def unchecked_before(now: dt.datetime) -> dt.datetime:
+    """Return the moment before which an approval was compared too long ago: withdrawals come without a word."""
+    return now - dt.timedelta(days=check_days())
+
+
+def unchecked_days(template: SmsTemplate, now: dt.datetime) -> int:
+    """Return for how many days nobody has compared an approval with the provider, once it is worth a reminder; or 0."""
+    last = template.checked_at or template.created_at
+    return (now - last).days if template.audit == Audit.APPROVED and last < unchecked_before(now) else 0
+
+
+def stale(now: dt.datetime, channel_id: int | None = None) -> int:
+    """Return how many approvals have not been compared with the provider for too long."""
+    return store.unchecked_since(unchecked_before(now), channel_id)
+
+
+def signature_problem(channel_id: int, signature: str) -> Problem | None:
+    """Return what the provider's list of signatures, if it gave one, has against this one."""
+    listed = {one.name: one for one in store.signatures(channel_id)}
+    if not listed:
+        return None
+    if not signature:
+        return Problem("signature_needed", "signature", warning=True)
+    found = listed.get(signature)
+    if found is None:
+        return Problem("signature_not_listed", "signature", {"signature": signature}, warning=True)
+    if found.audit == Audit.APPROVED:
+        return None
+    facts = {"signature": signature, "reason": found.audit_reason}
+    return Problem("signature_not_approved", "signature", facts, warning=True)
+
+
+def say_purpose(template_id: int, purpose: Purpose, mark: str, actor: Actor, now: dt.datetime) -> None:
+    """Keep what a person says a text is for; a sync does not change it. Raises Refusal if the text says otherwise."""
+    with writing() as session:
+        template = _locked(template_id, mark)
+        against = [one for one in problems(template.text, template.signature, purpose) if one.code == TELLS_OTHERWISE]
+        if purpose is Purpose.UNSAID:
+            against.append(Problem("template_purpose_unsaid", "purpose"))
+        _refuse(against)
+        template.purpose, template.updated_at = purpose, now
+        log_action(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["purpose"])
+
+
+def declare(template_id: int, allowed: Mapping[str, Bound], mark: str, actor: Actor, now: dt.datetime) -> None:
+    """Keep what people say may fill the template's variables; raises Refusal for a length that cannot be.
+
+    Campaigns that were reviewed before are reviewed again; those that wait follow it.
+    """
+    with writing() as session:
+        template = _locked(template_id, mark)
+        names = variables(template.text)
+        limits = {"most": LONGEST_DECLARED}
+        _refuse(
+            [
+                Problem("variable_longest", f"longest-{name}", limits | {"variable": name})
+                for name in names
+                if name in allowed and not 1 <= allowed[name].longest <= LONGEST_DECLARED
+            ]
+        )
+        template.allowed = {name: allowed[name].as_json() for name in names if name in allowed}
+        template.updated_at = now
+        log_action(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=["variables"])
+
+
+def bounds(template: SmsTemplate) -> dict[str, Bound]:
+    """Return what may fill each variable of the template."""
+    return {name: audience.bound_of(template, name) for name in variables(template.text)}
+
+
+def create(channel_id: int, typed: Entry, audit: Audit, actor: Actor, now: dt.datetime) -> SmsTemplate:
+    """Store a new template of the channel and return it; raises Refusal with every problem of the entry."""
+    _refuse(_errors(typed))
+    with writing() as session:
+        if session.get(ChannelRow, channel_id) is None:
+            raise Refusal(Problem("template_channel_missing", "channel"))
+        if store.by_code(channel_id, [typed.code]):
+            raise Refusal(Problem("template_code_taken", "code", {"code": typed.code}))
+        made = added(channel_id, typed, audit, "", TemplateSource.MANUAL, now)
+        session.add(made)
+        session.flush()
+        log_action(session, actor, "create", NOUN, made.id, now, name=made.name, audit=audit)
+    return made
+
+
+def edit(template_id: int, typed: Entry, mark: str, actor: Actor, now: dt.datetime) -> bool:
+    """Store the changed entry; True if the template now waits for approval, its words no longer being those approved.
+
+    `mark` is `seen` of what the person began from. Campaigns that wait with the old words are held when they are due.
+    """
+    _refuse(_errors(typed))
+    with writing() as session:
+        template = _locked(template_id, mark)
+        if typed.code != template.code and store.by_code(template.channel_id, [typed.code]):
+            raise Refusal(Problem("template_code_taken", "code", {"code": typed.code}))
+        changed = differences(template, typed)
+        reworded = not set(changed) <= {"name"}
+        if changed:
+            write(template, typed, now)
+        if reworded:
+            template.audit, template.audit_reason, template.checked_at = Audit.PENDING, "", now
+        if changed:
+            log_action(session, actor, "edit", NOUN, template_id, now, name=template.name, changed=changed)
+    return reworded
+
+
+def approve(template_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
+    """Let campaigns choose the template: the provider has approved exactly the words the person saw.
+
+    Approving an approved one again says that it was compared with the provider today.
+    """
+    _decide(template_id, mark, Audit.APPROVED, "", actor, now)
+
+
+def refuse(template_id: int, reason: str, mark: str, actor: Actor, now: dt.datetime) -> None:
+    """Keep the template from being chosen, with the provider's reason; raises Refusal without one.
+
+    Runs being sent with it are held.
+    """
+    if not reason.strip():
+        raise Refusal(Problem("refusal_reason_missing", "reason"))
+    _decide(template_id, mark, Audit.REFUSED, reason.strip(), actor, now)
+
+
+def _decide(template_id: int, mark: str, audit: Audit, reason: str, actor: Actor, now: dt.datetime) -> None:
+    with writing() as session:
+        template = _locked(template_id, mark)
+        template.audit, template.audit_reason = audit, reason
+        template.checked_at = template.updated_at = now
+        session.flush()
+        approvals.hold_running(session, template.channel_id, now)
+        done = "approve" if audit is Audit.APPROVED else "refuse"
+        log_action(session, actor, done, NOUN, template_id, now, name=template.name)
+
+
+def delete(template_id: int, actor: Actor, now: dt.datetime) -> None:
+    """Remove the template; refused while a campaign that is not over uses it."""
+    with writing() as session:
+        template = store.locked(template_id)
+        if template is None:
+            raise NotFound(NOUN)
+        used_by = store.users(template_id)
+        if used_by:
+            names = ", ".join(campaign.name or f"#{campaign.id}" for campaign in used_by[:3])
+            raise Refusal(Problem("template_in_use", "", {"count": len(used_by), "names": names}))
+        log_action(session, actor, "delete", NOUN, template_id, now, name=template.name, code=template.code)
+        session.delete(template)
+
+
+def _errors(typed: Entry) -> list[Problem]:
+    return [problem for problem in entry_problems(typed) if not problem.warning]
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise Refusal(*problems)
+
+
+def _locked(template_id: int, mark: str) -> SmsTemplate:
+    template = store.locked(template_id)
+    if template is None:
+        raise NotFound(NOUN)
+    if seen(template) != mark:
+        raise Conflict(noun=NOUN)
+    return template
+
+
+def added(
+    channel_id: int, typed: Entry, audit: Audit, reason: str, source: TemplateSource, now: dt.datetime
+) -> SmsTemplate:
+    """Return a new row, not yet in a session."""
+    row = SmsTemplate(
+        channel_id=channel_id, audit=audit, audit_reason=reason, source=source, created_at=now, checked_at=now
+    )
+    write(row, typed, now)
+    return row
+
+
+def differences(template: SmsTemplate, typed: Entry) -> list[str]:
+    """Return the names of the fields in which the entry differs from the stored template."""
+    return [name for name in FIELDS if getattr(template, name) != getattr(typed, name)]
+
+
+def write(template: SmsTemplate, typed: Entry, now: dt.datetime) -> None:
+    for name in FIELDS:
+        setattr(template, name, getattr(typed, name))
+    template.updated_at = now

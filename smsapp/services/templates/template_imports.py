@@ -1,0 +1,203 @@
+"""Files of SMS templates on their way in: what each row becomes, tried first if asked, kept in one transaction."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.sms_template import Audit, Purpose, TemplateSource, entry_problems
+from smsapp.domain.template_file import Fate, Reading, Record, TemplateField, read
+from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.services.templates import template_files
+from smsapp.services.templates.sms_templates import added, differences, write
+from smsapp.store import sms_templates as store
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.db import current_session as present
+from smsapp.store.db import writing
+from smsapp.store.settings import settings
+from smsapp.store.sms_templates import SmsTemplate
+
+STASHED_FOR = dt.timedelta(days=1)
+TOKEN = re.compile(r"[0-9a-f]{32}\.(?:csv|txt|tsv|xlsx|json|yaml|yml)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What becomes of one record; problems say why it is refused, or warn."""
+
+    number: int
+    code: str
+    name: str
+    fate: Fate
+    problems: tuple[Problem, ...] = ()
+    changed: tuple[str, ...] = ()
+    """The fields that get another value."""
+    audit: str = ""
+    """The audit state afterwards."""
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import did, or would do."""
+
+    rows: list[Row]
+    column_problems: list[tuple[int, Problem]]
+    """What is wrong with the columns, with the row that shows it; those columns are left out."""
+
+    @property
+    def counts(self) -> dict[Fate, int]:
+        return {fate: sum(row.fate is fate for row in self.rows) for fate in Fate}
+
+    @property
+    def clean(self) -> bool:
+        """Nothing in the file was left out."""
+        return not self.column_problems and not any(row.fate is Fate.REFUSED for row in self.rows)
+
+
+def take_file(
+    channel_id: int, name: str, content: bytes, actor: Actor, now: dt.datetime, *, dry_run: bool = False
+) -> ImportResult:
+    """Add and change the templates of a channel as the file says; with `dry_run` only say what would happen.
+
+    Known by provider code, so the same file again changes nothing. Good rows are kept beside bad ones; what the file
+    has no column for stays as it is. Changed words without a word on their audit wait for approval. Raises Refusal if
+    the file as a whole cannot be used.
+    """
+    sheet = template_files.read(name, content)
+    if dry_run:
+        _require(present().get(ChannelRow, channel_id))
+        return _take(channel_id, sheet, now, keep=False)
+    with writing() as session:
+        _require(session.get(ChannelRow, channel_id))
+        taken = _take(channel_id, sheet, now, keep=True)
+        log_action(session, actor, "import", "sms_template", channel_id, now, counts=taken.counts)
+    return taken
+
+
+def stash(name: str, content: bytes, now: dt.datetime) -> str:
+    """Keep an uploaded file until a person has seen what it would do; return the token that finds it again.
+
+    Files that nobody came back for within STASHED_FOR go.
+    """
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if old.stat().st_mtime < (now - STASHED_FOR).timestamp():
+            old.unlink(missing_ok=True)
+    token = secrets.token_hex(16) + "." + template_files.kind(name, content).removeprefix(".")
+    (folder / token).write_bytes(content)
+    return token
+
+
+def stashed(token: str) -> bytes:
+    """Return the content of a stashed file; raises NotFound."""
+    if not TOKEN.fullmatch(token):
+        raise NotFound("file")
+    try:
+        return (_folder() / token).read_bytes()
+    except FileNotFoundError:
+        raise NotFound("file") from None
+
+
+def drop(token: str) -> None:
+    """Forget a stashed file."""
+    if TOKEN.fullmatch(token):
+        (_folder() / token).unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    return settings().INSTANCE_DIR / "uploads" / "templates"
+
+
+def _require(channel: ChannelRow | None) -> None:
+    if channel is None:
+        raise Refusal(Problem("template_channel_missing", "channel"))
+
+
+def _take(channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, keep: bool) -> ImportResult:
+    readings = [read(record, with_code=sheet.with_code) for record in sheet.records]
+    known = store.by_code(channel_id, {reading.entry.code for reading in readings if reading.entry})
+    first_row: dict[str, int] = {}
+    rows = []
+    for record, as_written in zip(sheet.records, readings, strict=True):
+        reading = _completed(record, as_written, known)
+        problems = _problems(reading, first_row)
+        if reading.entry is None or any(not problem.warning for problem in problems):
+            code = reading.entry.code if reading.entry else record.values.get("code", "")
+            rows.append(Row(record.row, code, record.values.get("name", ""), Fate.REFUSED, problems))
+            continue
+        first_row[reading.entry.code] = record.row
+        rows.append(_keep_one(channel_id, record, reading, problems, known.get(reading.entry.code), now, keep))
+    return ImportResult(rows, sheet.problems)
+
+
+def _completed(record: Record, reading: Reading, known: Mapping[str, SmsTemplate]) -> Reading:
+    """Return the reading with what the file does not say taken from the template that is there already."""
+    typed = reading.entry
+    template = known.get(typed.code) if typed else None
+    if typed is None or template is None:
+        return reading
+    kept: dict[str, Any] = {}
+    if not record.values.get("name"):
+        kept["name"] = template.name
+    if not record.values.get("purpose"):
+        kept["purpose"] = Purpose(template.purpose)
+    if "signature" not in record.values and not typed.signature:
+        kept["signature"] = template.signature
+    return dataclasses.replace(reading, entry=dataclasses.replace(typed, **kept))
+
+
+def _problems(reading: Reading, first_row: dict[str, int]) -> tuple[Problem, ...]:
+    if reading.entry is None:
+        return reading.problems
+    before = first_row.get(reading.entry.code)
+    if before is not None:
+        return (Problem("template_code_twice", "code", {"code": reading.entry.code, "row": before}),)
+    return tuple(entry_problems(reading.entry))
+
+
+def _keep_one(
+    channel_id: int,
+    record: Record,
+    reading: Reading,
+    problems: tuple[Problem, ...],
+    template: SmsTemplate | None,
+    now: dt.datetime,
+    keep: bool,
+) -> Row:
+    typed = reading.entry
+    assert typed is not None
+    reason = reading.reason if reading.audit is Audit.REFUSED else ""
+    if template is None:
+        audit = reading.audit or Audit.PENDING
+        if keep:
+            present().add(added(channel_id, typed, audit, reason, TemplateSource.IMPORT, now))
+        return Row(record.row, typed.code, typed.name, Fate.ADDED, problems, audit=audit)
+    changed = differences(template, typed)
+    audit, reason = _audit_after(template, reading, reason, reworded=not set(changed) <= {"name"})
+    if (audit, reason) != (template.audit, template.audit_reason):
+        changed.append(TemplateField.AUDIT)
+    if keep:
+        if reading.audit is not None:
+            template.checked_at = now
+        if changed:
+            write(template, typed, now)
+            template.audit, template.audit_reason, template.source = audit, reason, TemplateSource.IMPORT
+    return Row(
+        record.row, typed.code, typed.name, Fate.CHANGED if changed else Fate.UNCHANGED, problems, tuple(changed), audit
+    )
+
+
+def _audit_after(template: SmsTemplate, reading: Reading, reason: str, *, reworded: bool) -> tuple[Audit, str]:
+    if reading.audit is not None:
+        return reading.audit, reason
+    if reworded:
+        return Audit.PENDING, ""
+    return Audit(template.audit), template.audit_reason

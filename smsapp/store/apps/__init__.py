@@ -1,0 +1,1 @@
+"""Tables and queries of AppKeys and of what apps report."""

@@ -1,0 +1,144 @@
+"""Campaigns: what is sent to whom, through what, when; and the one way their status changes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column, validates
+
+from smsapp.domain.campaign import MOVES, Action, Status
+from smsapp.store.db import Base
+
+
+def search_key(name: str) -> str:
+    """Return the name as it is searched and sorted: full-width and half-width, capital and small letters are one."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _listing(name: str, *columns: str) -> sa.Index:
+    kept = sa.text("deleted_at IS NULL")
+    return sa.Index(f"ix_campaign_{name}", *columns, "deleted_at", sqlite_where=kept, postgresql_where=kept)
+
+
+class Campaign(Base):
+    __tablename__ = "campaign"
+    # Each order of the list has an index that holds all it is filtered by, so the table is read for one page only.
+    # `deleted_at` is among the columns because SQLite otherwise goes back to the table for it.
+    __table_args__ = (
+        _listing("newest", "created_at", "id", "status", "recurring", "channel_id", "name_key"),
+        _listing("status", "status", "created_at", "id", "recurring", "channel_id", "name_key"),
+        _listing("name", "name_key", "id", "status", "recurring", "channel_id", "created_at"),
+        # Counts are read in the order they are grouped by: a narrow index for all, a wide one under a search.
+        _listing("counts", "recurring", "status", "channel_id"),
+        _listing("counts_found", "recurring", "status", "channel_id", "created_at", "name_key"),
+        _listing("due", "next_due_at", "id", "status", "recurring", "channel_id", "created_at", "name_key"),
+        sa.Index("ix_campaign_waiting", "status", "next_due_at", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(120), default="")
+    name_key: Mapped[str] = mapped_column(sa.String(400), default="")
+    """`search_key` of the name."""
+    status: Mapped[str] = mapped_column(sa.String(10))
+    segment_id: Mapped[int | None] = mapped_column(sa.ForeignKey("segment.id", ondelete="SET NULL"))
+    channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
+    template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sms_template.id", ondelete="SET NULL"))
+    second_channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
+    """Where messages go that the first channel surely did not send; services/sending/failover.py."""
+    second_template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sms_template.id", ondelete="SET NULL"))
+    mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """variable -> {"property": name, "fallback": text or null} or {"fixed": text}"""
+    schedule: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """domain/schedule.py Schedule.as_json()"""
+    recurring: Mapped[bool] = mapped_column(default=False)
+    zone: Mapped[str] = mapped_column(sa.String(60))
+    grace_minutes: Mapped[int]
+    next_due_at: Mapped[dt.datetime | None]
+    confirmed_template: Mapped[dict[str, Any] | None]
+    """{"text", "signature"} as confirmed; compared with the template when a run opens."""
+    confirmed_second: Mapped[dict[str, Any] | None]
+    """The same of the counterpart on the second channel."""
+    reviewed: Mapped[dict[str, Any] | None]
+    """{"confirmed", "previous"}: domain/drift.py Audience.as_json() at the confirmation, and of the last run."""
+    failure: Mapped[str] = mapped_column(sa.String(40), default="")
+    """Why the last run failed: an Outcome, a HoldReason or a RunFailure; "" otherwise."""
+    version: Mapped[int] = mapped_column(default=1)
+    """Goes up with every saved edit; a form that began from an older one is not saved over it."""
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
+    created_at: Mapped[dt.datetime]
+    updated_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
+    updated_at: Mapped[dt.datetime]
+    confirmed_at: Mapped[dt.datetime | None]
+    deleted_at: Mapped[dt.datetime | None]
+    """A deleted campaign leaves the pages; its ledger stays for frequency caps and audit."""
+
+    @validates("name")
+    def _keep_key(self, _column: str, name: str) -> str:
+        self.name_key = search_key(name)
+        return name
+
+    def __repr__(self) -> str:
+        return f"<Campaign {self.id} {self.status}>"
+
+
+NOT_OVER = (Campaign.status.in_([Status.DRAFT, Status.WAITING, Status.SENDING]), Campaign.deleted_at.is_(None))
+"""The conditions on campaigns that will still ask for their segment and their template."""
+
+
+def move(
+    session: Session, campaign_id: int, action: Action, *conditions: sa.ColumnElement[bool], **values: Any
+) -> bool:
+    """Take the campaign through `action`, if it is (still) where the action begins and the conditions hold.
+
+    One UPDATE, so of two that want the same campaign exactly one gets True. `values` are set with it; DELETE,
+    which leaves the status as it is, wants `deleted_at` among them.
+    """
+    begins, ends = MOVES[action]
+    if ends is not None:
+        values["status"] = ends
+    if "name" in values:
+        values["name_key"] = search_key(values["name"])
+    statement = (
+        sa.update(Campaign)
+        .where(Campaign.id == campaign_id, Campaign.status.in_(begins), Campaign.deleted_at.is_(None), *conditions)
+        .values(**values)
+        .returning(Campaign.id)
+    )
+    return session.execute(statement).first() is not None
+
+
+def found(session: Session, campaign_id: int) -> Campaign | None:
+    """Return the campaign as the database has it now, unless it is deleted."""
+    statement = sa.select(Campaign).where(Campaign.id == campaign_id, Campaign.deleted_at.is_(None))
+    return session.scalar(statement.execution_options(populate_existing=True))
+
+
+def due(session: Session, now: dt.datetime, limit: int = 500) -> Sequence[int]:
+    """Return the ids of waiting campaigns whose time has come, the longest overdue first."""
+    statement = (
+        sa.select(Campaign.id)
+        .where(Campaign.status == Status.WAITING, Campaign.next_due_at <= now, Campaign.deleted_at.is_(None))
+        .order_by(Campaign.next_due_at, Campaign.id)
+        .limit(limit)
+    )
+    return session.scalars(statement).all()
+
+
+def due_between(session: Session, since: dt.datetime, until: dt.datetime, limit: int) -> Sequence[Campaign]:
+    """Return waiting campaigns with their next fire in [since, until), in the order they are due."""
+    statement = (
+        sa.select(Campaign)
+        .where(
+            Campaign.status == Status.WAITING,
+            Campaign.next_due_at >= since,
+            Campaign.next_due_at < until,
+            Campaign.deleted_at.is_(None),
+        )
+        .order_by(Campaign.next_due_at, Campaign.id)
+        .limit(limit)
+    )
+    return session.scalars(statement).all()

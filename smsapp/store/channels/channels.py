@@ -1,0 +1,122 @@
+"""Channels: configured accounts at providers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from smsapp.store.db import Base, UtcDateTime, current_session
+
+
+class ChannelRow(Base):
+    """One configured account. Secrets are a Fernet token of a JSON object; they never leave
+    `services/channels/channels.py`."""
+
+    __tablename__ = "channel"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(120), unique=True)
+    kind: Mapped[str] = mapped_column(sa.String(40))
+    settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    secrets: Mapped[bytes] = mapped_column(sa.LargeBinary, default=b"")
+    callback_token: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    old_callback_token: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
+    """The one before, which is taken until `old_callback_until`."""
+    old_callback_until: Mapped[dt.datetime | None]
+    phone_property: Mapped[str] = mapped_column(sa.String(125), default="$phone")
+    country: Mapped[str] = mapped_column(sa.String(2), default="")
+    """Region code of the country whose national numbers the provider writes; "" = DEFAULT_REGION."""
+    countries: Mapped[list[Any]] = mapped_column(default=list)
+    """Region codes of the countries it may write to; none = every country."""
+    number_classes: Mapped[list[Any]] = mapped_column(default=list)
+    """Classes (domain/numbering.py) it may write to beside mobile numbers."""
+    trusted_numbers: Mapped[bool] = mapped_column(default=False)
+    """Only numbers that a server key, a file or a person has entered are written to."""
+    rate: Mapped[int | None]
+    """Messages per second over all workers; None = as fast as the provider takes them."""
+    quiet_from: Mapped[str] = mapped_column(sa.String(5), default="21:00")
+    quiet_until: Mapped[str] = mapped_column(sa.String(5), default="08:00")
+    """Local times between which marketing texts wait; equal = no quiet hours."""
+    price: Mapped[Decimal | None] = mapped_column(sa.Numeric(12, 6))
+    """Per billed part, in `currency`."""
+    currency: Mapped[str] = mapped_column(sa.String(3), default="CNY")
+    active: Mapped[bool] = mapped_column(default=True)
+    checked_at: Mapped[dt.datetime | None]
+    check_result: Mapped[str] = mapped_column(sa.String(255), default="")
+    balance: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 4))
+    """What the account had left at `balance_at`: money, or messages if `balance_currency` is ""; None = no limit."""
+    balance_currency: Mapped[str] = mapped_column(sa.String(3), default="")
+    balance_at: Mapped[dt.datetime | None]
+    balance_low: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 4))
+    """Below this people are warned."""
+    templates_synced_at: Mapped[dt.datetime | None]
+    """When the provider last listed its templates."""
+    templates_trouble: Mapped[dict[str, Any] | None]
+    """What came of a sync since then that failed: at, result, outcome, code."""
+    opt_out_template_id: Mapped[int | None]
+    """The text that confirms an opt-out; None = none is sent."""
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+
+    @property
+    def is_low(self) -> bool:
+        """Say whether the account had less left than the limit for warnings."""
+        return self.balance is not None and self.balance_low is not None and self.balance < self.balance_low
+
+    def __repr__(self) -> str:
+        return f"<ChannelRow {self.id} {self.kind}>"
+
+
+def everything() -> list[ChannelRow]:
+    """Return all channels, active ones first, by name."""
+    return list(current_session().scalars(sa.select(ChannelRow).order_by(ChannelRow.active.desc(), ChannelRow.name)))
+
+
+def active() -> list[ChannelRow]:
+    """Return the channels a campaign may choose, by name."""
+    return list(current_session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)))
+
+
+def of_kinds(kinds: Collection[str]) -> set[int]:
+    """Return the ids of all channels of these kinds."""
+    return set(current_session().scalars(sa.select(ChannelRow.id).where(ChannelRow.kind.in_(kinds))))
+
+
+_TOKEN = sa.bindparam("token", type_=sa.String)
+_NOW = sa.bindparam("now", type_=UtcDateTime)
+_BY_TOKEN = sa.select(ChannelRow).where(
+    sa.or_(
+        ChannelRow.callback_token == _TOKEN,
+        sa.and_(ChannelRow.old_callback_token == _TOKEN, ChannelRow.old_callback_until > _NOW),
+    )
+)
+
+
+def by_token(token: str, now: dt.datetime) -> ChannelRow | None:
+    """Return the channel whose callback address ends in this token, or did so until a while ago."""
+    return current_session().scalar(_BY_TOKEN, {"token": token, "now": now})
+
+
+def by_name(name: str) -> ChannelRow | None:
+    return current_session().scalar(sa.select(ChannelRow).where(ChannelRow.name == name))
+
+
+def reads_property(session: Session, name: str) -> bool:
+    """Say whether a channel reads its phones from this property."""
+    return session.scalar(sa.select(sa.exists().where(ChannelRow.phone_property == name))) or False
+
+
+def is_used(session: Session, channel_id: int) -> bool:
+    """Say whether any row of any table points at this channel."""
+    for table in Base.metadata.sorted_tables:
+        for key in table.foreign_keys:
+            if key.column is ChannelRow.__table__.c.id and session.scalar(
+                sa.select(sa.exists().where(key.parent == channel_id))
+            ):
+                return True
+    return False

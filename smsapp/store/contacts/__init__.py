@@ -1,0 +1,1 @@
+"""Tables and queries of contacts, segments and opt-outs."""

@@ -1,0 +1,187 @@
+"""Changes of properties of all contacts: which there are, how far they have come, and what names a property."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from smsapp.domain.property_change import ChangeState
+from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.segments import Segment
+from smsapp.store.db import Base, BigId, current_session
+
+Held = dict[str, Any]
+
+
+class PropertyChange(Base):
+    """One change, done by a worker in chunks in the order of contact ids."""
+
+    __tablename__ = "property_change"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(10))
+    """domain/property_change.py ChangeKind"""
+    name: Mapped[str] = mapped_column(sa.String(125))
+    target: Mapped[str] = mapped_column(sa.String(125), default="")
+    """MERGE: the property that stays."""
+    detail: Mapped[str] = mapped_column(sa.String(10), default="")
+    """MERGE: Winner; RETYPE: the new type."""
+    state: Mapped[str] = mapped_column(sa.String(10))
+    position: Mapped[int] = mapped_column(BigId, default=0)
+    """The last contact that was looked at."""
+    last: Mapped[int] = mapped_column(BigId, default=0)
+    """The last contact there was when it began; progress is position out of this."""
+    changed: Mapped[int] = mapped_column(default=0)
+    created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
+    created_at: Mapped[dt.datetime]
+    finished_at: Mapped[dt.datetime | None]
+
+    def __repr__(self) -> str:
+        return f"<PropertyChange {self.id}>"
+
+
+@dataclass(frozen=True)
+class Use:
+    """Something that names a property: noun "segment", "campaign" or "channel"."""
+
+    noun: str
+    id: int
+    name: str
+
+
+def uses(name: str) -> list[Use]:
+    """Return the segments, the campaigns that are not over, and the channels that name this property."""
+    channels = current_session().execute(
+        sa.select(ChannelRow.id, ChannelRow.name).where(ChannelRow.phone_property == name).order_by(ChannelRow.name)
+    )
+    segments = current_session().execute(sa.select(Segment.id, Segment.name, Segment.rule).order_by(Segment.name))
+    campaigns = current_session().execute(sa.select(Campaign.id, Campaign.name, Campaign.mapping).where(*NOT_OVER))
+    return [
+        *(Use("segment", id_, title) for id_, title, rule in segments if _asks(rule, name)),
+        *(
+            Use("campaign", id_, title)
+            for id_, title, mapping in campaigns
+            if any(source.get("property") == name for source in mapping.values())
+        ),
+        *(Use("channel", id_, title) for id_, title in channels),
+    ]
+
+
+def _asks(rule: Any, name: str) -> bool:
+    if not isinstance(rule, dict):
+        return False
+    return rule.get("property") == name or any(_asks(child, name) for child in rule.get("children", []))
+
+
+def follow(session: Session, name: str, target: str) -> None:
+    """Have everything that names `name` name `target`."""
+    for segment in session.scalars(sa.select(Segment).with_for_update()):
+        if _asks(segment.rule, name):
+            segment.rule = _renamed(segment.rule, name, target)
+    for campaign in session.scalars(sa.select(Campaign).where(*NOT_OVER).with_for_update()):
+        if any(source.get("property") == name for source in campaign.mapping.values()):
+            campaign.mapping = {
+                variable: source | {"property": target} if source.get("property") == name else source
+                for variable, source in campaign.mapping.items()
+            }
+            campaign.version += 1
+    session.flush()
+    session.execute(sa.update(ChannelRow).where(ChannelRow.phone_property == name).values(phone_property=target))
+
+
+def _renamed(rule: dict[str, Any], name: str, target: str) -> dict[str, Any]:
+    if rule.get("property") == name:
+        return rule | {"property": target}
+    return rule | {"children": [_renamed(child, name, target) for child in rule.get("children", [])]}
+
+
+def open_changes() -> list[PropertyChange]:
+    """Return those that are not done, in the order in which they were asked for."""
+    unfinished = sa.select(PropertyChange).where(PropertyChange.state != ChangeState.DONE)
+    return list(current_session().scalars(unfinished.order_by(PropertyChange.id)))
+
+
+def newest(limit: int = 20) -> list[PropertyChange]:
+    return list(current_session().scalars(sa.select(PropertyChange).order_by(PropertyChange.id.desc()).limit(limit)))
+
+
+def locked(session: Session, change_id: int) -> PropertyChange | None:
+    """Return the change for this transaction alone, if there is anything left to do."""
+    change = session.get(PropertyChange, change_id, with_for_update=True, populate_existing=True)
+    if change is None or change.state == ChangeState.DONE:
+        return None
+    change.state = ChangeState.RUNNING
+    return change
+
+
+def last_contact(session: Session) -> int:
+    return session.scalar(sa.select(sa.func.max(Contact.id))) or 0
+
+
+def rewrite(
+    session: Session, names: Sequence[str], after: int, limit: int, change: Callable[[Any], tuple[Held, Held, Held]]
+) -> tuple[int, int]:
+    """Give the next contacts that have one of these properties what `change` makes of (properties, phones, sources).
+
+    Return (the last contact id that was looked at, or 0 if there was none; how many changed).
+    """
+    chosen = sa.select(Contact.id, Contact.properties, Contact.phones, Contact.sources).where(Contact.id > after)
+    rows = session.execute(chosen.order_by(Contact.id).limit(limit).with_for_update()).all()
+    values = []
+    for row in rows:
+        if not any(name in row.properties or name in row.phones for name in names):
+            continue
+        properties, phones, sources = change(row)
+        values.append({"key": row.id, "held": properties, "numbers": phones, "origins": sources})
+    if values:
+        table = Contact.__table__
+        new = {"properties": "held", "phones": "numbers", "sources": "origins"}
+        statement = sa.update(Contact).where(table.c.id == sa.bindparam("key"))
+        binds = {column: sa.bindparam(name, type_=table.c[column].type) for column, name in new.items()}
+        session.connection().execute(statement.values(**binds), values)
+    return (rows[-1].id if rows else 0), len(values)
+
+
+def sample(name: str, limit: int) -> list[Any]:
+    """Return values of a property, of the newest contacts that have one."""
+    rows = current_session().scalars(
+        sa.select(Contact.properties).where(has(name)).order_by(Contact.id.desc()).limit(limit)
+    )
+    return [held[name] for held in rows]
+
+
+def has(name: str) -> sa.ColumnElement[bool]:
+    """Return whether a contact has a value of this property."""
+    text = Contact.properties[name].as_string()
+    return sa.and_(text.is_not(None), text.not_in(("", "[]")))
+
+
+def count(name: str, other: str = "") -> int:
+    """Return how many contacts have a value of this property, and of the other one if one is named."""
+    query = sa.select(sa.func.count()).select_from(Contact).where(has(name))
+    return current_session().scalar(query.where(has(other)) if other else query) or 0
+
+
+def conflicts(name: str, other: str, limit: int) -> list[tuple[Any, Any]]:
+    """Return pairs of values of contacts that have two different ones."""
+    differ = Contact.properties[name].as_string() != Contact.properties[other].as_string()
+    rows = current_session().scalars(
+        sa.select(Contact.properties).where(has(name), has(other), differ).order_by(Contact.id.desc()).limit(limit)
+    )
+    return [(held[name], held[other]) for held in rows]
+
+
+def count_conflicts(name: str, other: str) -> int:
+    """Return how many contacts have two different values."""
+    differ = Contact.properties[name].as_string() != Contact.properties[other].as_string()
+    return (
+        current_session().scalar(sa.select(sa.func.count()).select_from(Contact).where(has(name), has(other), differ))
+        or 0
+    )

@@ -1,0 +1,97 @@
+"""Lines of an uploaded list, matched with contacts set by set: staged in tables that vanish with the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.db import BigId, upsert
+
+CHUNK = 10_000
+
+_temporary: Mapping[str, Any] = {"prefixes": ["TEMPORARY"], "postgresql_on_commit": "DROP", "sqlite_with_rowid": False}
+_apart = sa.MetaData()
+"""Not the product's metadata: these tables are in no migration."""
+
+_line = sa.Table(
+    "uploaded_line",
+    _apart,
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("raw", sa.Text, nullable=False),
+    **_temporary,
+)
+_hit = sa.Table(
+    "uploaded_hit",
+    _apart,
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("contact_id", BigId, primary_key=True),
+    **_temporary,
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the file: its number there, what is compared, and what was written."""
+
+    number: int
+    value: str
+    raw: str
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a list came to: different values, those found among the contacts, and the first that were not."""
+
+    values: int
+    matched: int
+    unmatched: list[tuple[int, str]]
+
+
+def match(session: Session, lines: Iterable[Line], name: str, *, phone: bool) -> sa.Select[int]:
+    """Stage these lines and compare them with user ids ("xwho"), numbers of a phone property, or another property.
+
+    Returns the select of the contacts that were found; `staged` then tells how it went. Both hold until the
+    transaction ends, or `forget` is called.
+    """
+    _apart.create_all(session.connection(), checkfirst=False)
+    waiting = iter(lines)
+    while chunk := list(islice(waiting, CHUNK)):
+        rows = [{"value": line.value, "number": line.number, "raw": line.raw} for line in chunk]
+        session.execute(upsert(_line).on_conflict_do_nothing(), rows)
+    held = _held(name, phone)
+    pairs = sa.select(_line.c.value, Contact.id).join_from(Contact, _line, _line.c.value == held)
+    session.execute(sa.insert(_hit).from_select(["value", "contact_id"], pairs))
+    return sa.select(_hit.c.contact_id).distinct()
+
+
+def staged(session: Session, shown: int) -> Staged:
+    """Return how the matching went, with the first `shown` lines that found nobody."""
+    missing = sa.select(_line.c.value).except_(sa.select(_hit.c.value)).subquery()
+    first = (
+        sa.select(_line.c.number, _line.c.raw)
+        .join(missing, missing.c.value == _line.c.value)
+        .order_by(_line.c.number)
+        .limit(shown)
+    )
+    values = session.scalar(sa.select(sa.func.count()).select_from(_line)) or 0
+    matched = session.scalar(sa.select(sa.func.count(sa.distinct(_hit.c.value)))) or 0
+    return Staged(values, matched, [(number, raw) for number, raw in session.execute(first)])
+
+
+def forget(session: Session) -> None:
+    """Drop what was staged; on PostgreSQL the end of the transaction would do it, on SQLite nothing else does."""
+    _apart.drop_all(session.connection(), checkfirst=False)
+
+
+def _held(name: str, phone: bool) -> sa.ColumnElement[Any]:
+    if name == "xwho":
+        return Contact.xwho.expression
+    held = Contact.phones if phone else Contact.properties
+    return sa.cast(held[name].as_string(), sa.Text)

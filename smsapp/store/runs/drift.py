@@ -1,0 +1,52 @@
+"""Whose numbers an audience or a run has: counted by their first characters, and by where they came from."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain.drift import LEADING
+from smsapp.store.contacts import audience as audiences
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.runs.runs import Message
+
+
+def of_audience(session: Session, audience: audiences.Audience) -> tuple[int, dict[str, int]]:
+    """Return how many people an audience has, and messages by the LEADING first characters of their numbers."""
+    people = audiences.people(audience).subquery("people")
+    leading = sa.func.substr(people.c.phone, 1, LEADING).label("number_start")
+    written_to = people.c.reason.is_(None).label("written_to")
+    rows = session.execute(
+        sa.select(written_to, leading, sa.func.count(), sa.func.count(people.c.phone.distinct())).group_by(
+            written_to, leading
+        )
+    ).all()
+    return sum(n for _, _, n, _ in rows), {start: n for written, start, _, n in rows if written and start}
+
+
+def of_run(session: Session, run_id: int) -> dict[str, int]:
+    """Return a run's messages by the LEADING first characters of their numbers."""
+    leading = sa.func.substr(Message.phone, 1, LEADING).label("number_start")
+    rows = session.execute(
+        sa.select(leading, sa.func.count()).where(Message.run_id == run_id).group_by(sa.text("number_start"))
+    )
+    return {start: n for start, n in rows}  # noqa: C416 a Row is no pair to mypy
+
+
+def origins(
+    session: Session, run_id: int, phone_property: str, since: dt.datetime
+) -> list[tuple[bool, bool, str, int]]:
+    """Return (contact is newer than `since`, was changed since, first letter of the number's source, messages)."""
+    newer = (Contact.created_at > since).label("newer")
+    changed = (Contact.updated_at > since).label("changed")
+    letter = sa.func.substr(sa.func.coalesce(Contact.sources[phone_property].as_string(), ""), 1, 1).label("letter")
+    rows = session.execute(
+        sa.select(newer, changed, letter, sa.func.count())
+        .select_from(Message)
+        .join(Contact, Contact.id == Message.contact_id)
+        .where(Message.run_id == run_id)
+        .group_by(sa.text("newer"), sa.text("changed"), sa.text("letter"))
+    )
+    return [(bool(new), bool(moved), origin, n) for new, moved, origin, n in rows]

@@ -1,0 +1,130 @@
+"""Messages that go on through another channel: a run of its own there, which repeats the one they came from."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.domain.outcome import FAILOVER_OUTCOMES
+from smsapp.domain.run import CancelReason, RunState
+from smsapp.store.contacts.numbers import is_abroad, is_special
+from smsapp.store.db import changed
+from smsapp.store.runs.freezing import cut_into_batches, ensure_partition
+from smsapp.store.runs.ledger import add_to_tallies, cancel_rest, tally_key
+from smsapp.store.runs.retries import note_where_they_were, repeated
+from smsapp.store.runs.runs import Message, Run, Tally
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The numbers a channel may write to: region codes (none = every country), classes beside mobile numbers."""
+
+    countries: Sequence[str]
+    number_classes: Collection[str]
+
+    def covers_message(self) -> sa.ColumnElement[bool]:
+        """Return the condition that the channel may write to the message's number."""
+        number = Message.__table__.c.phone
+        abroad = is_abroad(number, self.countries) if self.countries else sa.false()
+        return sa.not_(sa.or_(is_special(number, self.number_classes), abroad))
+
+
+_TAKEN_BACK = sa.and_(Message.status == Status.CANCELLED, Message.reason == CancelReason.REROUTED)
+_REFUSED = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(FAILOVER_OUTCOMES)))
+
+
+def _movable(run_id: int, reach: Reach) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions on a run's messages that surely did not leave, that nobody has taken over yet, and that the
+    other channel may send."""
+    free = sa.or_(_TAKEN_BACK, _REFUSED)
+    return [Message.run_id == run_id, free, ~repeated(run_id), reach.covers_message()]
+
+
+def is_out_of_reach(session: Session, run_id: int, reach: Reach) -> bool:
+    """Say whether messages of this run wait or could go elsewhere, and the other channel may send none of them."""
+    free = sa.or_(Message.status == Status.QUEUED, _TAKEN_BACK, _REFUSED)
+    chosen = sa.select(reach.covers_message()).where(Message.run_id == run_id, free, ~repeated(run_id)).distinct()
+    return {bool(covered) for covered in session.scalars(chosen)} == {False}
+
+
+def refusals(session: Session, run_id: int) -> tuple[int, int]:
+    """Return how many messages the channel refused for reasons that lie with it, and how many it took."""
+    lies_there = sa.and_(Tally.state == tally_key(Status.REFUSED), Tally.reason.in_(sorted(FAILOVER_OUTCOMES)))
+    took = Tally.state.in_([tally_key(status) for status in ACCEPTED_STATES])
+    counted = sa.select(
+        sa.func.coalesce(sa.func.sum(sa.case((lies_there, Tally.n), else_=0)), 0),
+        sa.func.coalesce(sa.func.sum(sa.case((took, Tally.n), else_=0)), 0),
+    ).where(Tally.run_id == run_id)
+    refused, accepted = session.execute(counted).one()
+    return int(refused), int(accepted)
+
+
+def is_moved(session: Session, run_id: int) -> bool:
+    """Say whether another run has taken messages over from this one."""
+    return bool(session.scalar(sa.select(sa.exists().where(Run.repeats == run_id, Run.routed != ""))))
+
+
+def reclaim_movable(session: Session, run_id: int, reach: Reach) -> bool:
+    """Take back what nobody has claimed, and hold still what was refused; True if anything can go elsewhere.
+
+    What is in flight stays, and so does whatever is unconfirmed.
+    """
+    cancel_rest(session, run_id, CancelReason.REROUTED)
+    locked = sa.select(Message.seq).where(*_movable(run_id, reach)).order_by(Message.seq).with_for_update(of=Message)
+    return bool(session.scalar(sa.select(sa.func.count()).select_from(locked.subquery())))
+
+
+def open_run(session: Session, first: Run, channel_id: int, why: str, by: str, now: dt.datetime) -> Run:
+    """Return a new run that takes messages of `first` to this channel; its slot is this moment."""
+    later = sa.select(sa.func.max(Run.slot)).where(Run.campaign_id == first.campaign_id, Run.slot >= now)
+    last = session.scalar(later)
+    made = Run(
+        campaign_id=first.campaign_id,
+        slot=now if last is None else last + dt.timedelta(microseconds=1),
+        repeats=first.id,
+        routed=why,
+        routed_by=by,
+        state=RunState.SENDING,
+        channel_id=channel_id,
+        segment_id=first.segment_id,
+        marketing=first.marketing,
+        opened_at=now,
+        started_at=now,
+    )
+    session.add(made)
+    session.flush()
+    ensure_partition(session, made.id)
+    return made
+
+
+def take_over(session: Session, first: int, run_id: int, batch_size: int, reach: Reach) -> int:
+    """Write the messages that can leave `first` into this run, with batches and tallies; return how many.
+
+    What was taken back and is out of reach stays where it is, cancelled for a reason of its own.
+    """
+    seq = sa.func.row_number().over(order_by=Message.seq)
+    chosen = sa.select(
+        sa.literal(run_id), seq, Message.contact_id, Message.phone, Message.params, sa.literal(int(Status.QUEUED))
+    ).where(*_movable(first, reach))
+    columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
+    n = changed(session, sa.insert(Message).from_select(columns, chosen))
+    add_to_tallies(session, run_id, {(tally_key(Status.QUEUED), ""): n})
+    note_where_they_were(session, run_id, first)
+    cut_into_batches(session, run_id, n, batch_size)
+    left = sa.update(Message).where(Message.run_id == first, _TAKEN_BACK, ~repeated(first))
+    out_of_reach = changed(session, left.values(reason=CancelReason.NOT_ALLOWED_ELSEWHERE))
+    before, after = CancelReason.REROUTED, CancelReason.NOT_ALLOWED_ELSEWHERE
+    cancelled = tally_key(Status.CANCELLED)
+    add_to_tallies(session, first, {(cancelled, before): -out_of_reach, (cancelled, after): out_of_reach})
+    return n
+
+
+def pin(session: Session, run_id: int, why: str) -> bool:
+    """Note why the automation leaves a run that is not over on its channel; a person's word stands until taken back."""
+    statement = sa.update(Run).where(Run.id == run_id, Run.finished_at.is_(None), Run.pinned != why)
+    return changed(session, statement.values(pinned=why)) == 1

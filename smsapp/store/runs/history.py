@@ -1,0 +1,55 @@
+"""What was sent to one person, and what was not and why: bounded by the newest runs, found by their indexes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain.message import Status
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.runs.runs import Exclusion, Message, Run
+
+NEWEST_RUNS = 500
+"""So many runs are looked through; older ones are in the reports of their campaigns."""
+
+
+@dataclass(frozen=True)
+class Contacted:
+    """One run that meant this person."""
+
+    campaign_id: int
+    campaign: str
+    run_id: int
+    slot: dt.datetime
+    seq: int | None
+    """The message's place in its run; None if there is none."""
+    status: Status | None
+    reason: str
+    """Why the message failed, or why there is none."""
+
+
+def of_person(session: Session, contact_id: int, phones: Collection[str], most: int) -> list[Contacted]:
+    """Return the newest runs with a message to one of these numbers, or without one for this contact."""
+    newest = sa.select(Run.id).order_by(Run.id.desc()).limit(NEWEST_RUNS).scalar_subquery()
+    sent = sa.select(
+        Message.run_id, Message.seq.label("seq"), Message.status.label("status"), Message.reason.label("reason")
+    ).where(Message.run_id.in_(newest), Message.phone.in_(phones))
+    left_out = sa.select(Exclusion.run_id, sa.null(), sa.null(), Exclusion.reason).where(
+        Exclusion.run_id.in_(newest), Exclusion.contact_id == contact_id
+    )
+    both = sa.union_all(sent, left_out).subquery()
+    rows = session.execute(
+        sa.select(Campaign.id, Campaign.name, both.c.run_id, Run.slot, both.c.seq, both.c.status, both.c.reason)
+        .join(Run, Run.id == both.c.run_id)
+        .join(Campaign, Campaign.id == Run.campaign_id)
+        .order_by(both.c.run_id.desc(), both.c.seq)
+        .limit(most)
+    )
+    return [
+        Contacted(campaign_id, name, run_id, slot, seq, None if status is None else Status(status), reason)
+        for campaign_id, name, run_id, slot, seq, status, reason in rows
+    ]

@@ -1,0 +1,43 @@
+"""Providers' own ids of messages: for kinds whose receipts do not bring our reference back, where an id leads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.store.db import one_of, upsert
+from smsapp.store.runs.runs import ProviderRef
+
+
+def remember(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]], at: int) -> None:
+    """Keep where the provider's ids (ref, phone, seq) lead, for kinds whose receipts name nothing else.
+
+    An id that the same number had before belongs to the newer message.
+    """
+    where = {"channel_id": channel_id, "run_id": run_id, "at": at}
+    rows = [where | {"ref": ref, "phone": phone, "seq": seq} for ref, phone, seq in refs]
+    if rows:
+        session.connection().execute(_newest(), rows)
+
+
+def _newest() -> Any:
+    new = upsert(ProviderRef)
+    newer = {name: new.excluded[name] for name in ("run_id", "seq", "at")}
+    keys = ("channel_id", "ref", "phone")
+    return new.on_conflict_do_update(index_elements=keys, set_=newer, where=ProviderRef.at <= new.excluded.at)
+
+
+def owners(session: Session, channel_id: int, refs: Sequence[str], since: int) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return ref -> phone -> (run, seq) for ids the provider gave at `since` (Unix seconds) or later."""
+    rows = session.execute(
+        sa.select(ProviderRef.ref, ProviderRef.phone, ProviderRef.run_id, ProviderRef.seq).where(
+            ProviderRef.channel_id == channel_id, one_of(ProviderRef.ref, refs), ProviderRef.at >= since
+        )
+    )
+    owners: dict[str, dict[str, tuple[int, int]]] = {}
+    for ref, phone, run_id, seq in rows:
+        owners.setdefault(ref, {})[phone] = (run_id, seq)
+    return owners

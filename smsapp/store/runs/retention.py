@@ -1,0 +1,79 @@
+"""What is forgotten: the single messages of old runs. Their tallies, runs and campaigns stay.
+
+On PostgreSQL a partition goes as a whole, once all of its runs are old; on SQLite rows go some thousand at a time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.store.db import changed, dialect
+from smsapp.store.runs.freezing import RUNS_PER_PARTITION
+from smsapp.store.runs.runs import Batch, Exclusion, Message, ProviderRef, Run
+
+
+def old_runs(session: Session, before: dt.datetime, limit: int) -> Sequence[int]:
+    """Return runs that ended before this moment and still have their messages, oldest first.
+
+    On PostgreSQL: only those whose partition can go, because every run of it is old and no new one can come into it.
+    """
+    old = sa.select(Run.id).where(Run.forgotten_at.is_(None), Run.finished_at < before)
+    if dialect() == "postgresql":
+        partition = Run.id // RUNS_PER_PARTITION
+        first_young = sa.select(sa.func.min(Run.id)).where(sa.or_(Run.finished_at.is_(None), Run.finished_at >= before))
+        newest = sa.select(sa.func.max(Run.id))
+        bound = sa.func.coalesce(first_young.scalar_subquery(), newest.scalar_subquery())
+        old = old.where(partition < bound // RUNS_PER_PARTITION)
+    return session.scalars(old.order_by(Run.id).limit(limit)).all()
+
+
+def forget_some(session: Session, run_id: int, limit: int) -> int:
+    """Remove up to `limit` messages or exclusions of a run, with what leads to them; return how many went."""
+    some = sa.select(Message.seq).where(Message.run_id == run_id).order_by(Message.seq).limit(limit)
+    _forget_refs(session, run_id, some)
+    gone = changed(session, sa.delete(Message).where(Message.run_id == run_id, Message.seq.in_(some)))
+    if gone:
+        return gone
+    people = sa.select(Exclusion.contact_id).where(Exclusion.run_id == run_id).limit(limit)
+    return changed(session, sa.delete(Exclusion).where(Exclusion.run_id == run_id, Exclusion.contact_id.in_(people)))
+
+
+def forget_refs_between(session: Session, run_id: int, lo: int, hi: int) -> int:
+    """Remove what leads from a provider's ids to these messages; return how many messages there were."""
+    some = sa.select(Message.seq).where(Message.run_id == run_id, Message.seq.between(lo, hi))
+    _forget_refs(session, run_id, some)
+    return session.scalar(sa.select(sa.func.count()).select_from(some.subquery())) or 0
+
+
+def _forget_refs(session: Session, run_id: int, some: sa.Select[int]) -> None:
+    channel = sa.select(Run.channel_id).where(Run.id == run_id).scalar_subquery()
+    refs = sa.select(Message.provider_ref).where(
+        Message.run_id == run_id, Message.seq.in_(some), Message.provider_ref.is_not(None)
+    )
+    changed(
+        session,
+        sa.delete(ProviderRef).where(
+            ProviderRef.channel_id == channel, ProviderRef.ref.in_(refs), ProviderRef.run_id == run_id
+        ),
+    )
+
+
+def drop_partition(session: Session, run_id: int) -> None:
+    """Drop the partition with this run's messages and exclusions; nothing happens if it is gone."""
+    low = run_id // RUNS_PER_PARTITION * RUNS_PER_PARTITION
+    session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('smsapp.partition'))"))
+    for table in ("message", "exclusion"):
+        part = f"{table}_{low}"
+        if session.scalar(sa.text("SELECT to_regclass(:part)"), {"part": part}) is not None:
+            session.execute(sa.text(f"ALTER TABLE {table} DETACH PARTITION {part}"))
+            session.execute(sa.text(f"DROP TABLE {part}"))
+
+
+def note_forgotten(session: Session, run_ids: Sequence[int], now: dt.datetime) -> None:
+    """Say of these runs that their single messages are gone; their batches go, too."""
+    changed(session, sa.delete(Batch).where(Batch.run_id.in_(run_ids)))
+    changed(session, sa.update(Run).where(Run.id.in_(run_ids)).values(forgotten_at=now))

@@ -1,0 +1,117 @@
+"""Runs that repeat another one: who is tried again, and where these people were in the run that is repeated.
+
+A failed message is tried again at most once from where it failed: the run that repeats it has the person's later state,
+which takes the place of the earlier one in everything that adds up a campaign's runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from smsapp.domain.message import FAILED_STATES, Status
+from smsapp.domain.outcome import RETRIABLE
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.runs.ledger import Changes, add_to_tallies, tally_key
+from smsapp.store.runs.runs import WAS, Message, Run, Tally
+
+
+def left(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
+    """Return how many failed messages of each run can be tried again and have not been, from the tallies."""
+    failed = [tally_key(status) for status in FAILED_STATES]
+    worth = Tally.reason.in_(sorted(RETRIABLE))
+    found: Counter[int] = Counter()
+    here = sa.select(Tally.run_id, sa.func.sum(Tally.n)).where(
+        Tally.run_id.in_(run_ids), Tally.state.in_(failed), worth
+    )
+    for run_id, n in session.execute(here.group_by(Tally.run_id)):
+        found[run_id] += int(n)
+    tried = (
+        sa.select(Run.repeats, sa.func.sum(Tally.n))
+        .join(Tally, Tally.run_id == Run.id)
+        .where(Run.repeats.in_(run_ids), Tally.state.in_([WAS + state for state in failed]), worth)
+    )
+    for first, n in session.execute(tried.group_by(Run.repeats)):
+        found[first or 0] -= int(n)
+    return {run_id: n for run_id, n in found.items() if n > 0}
+
+
+def repeating(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
+    """Return run -> the run it repeats, for those among these runs and those that repeat one of them."""
+    chosen = sa.select(Run.id, Run.repeats).where(
+        Run.repeats.is_not(None), sa.or_(Run.id.in_(run_ids), Run.repeats.in_(run_ids))
+    )
+    return {run_id: first for run_id, first in session.execute(chosen) if first is not None}
+
+
+def average_parts(session: Session, run_id: int) -> float:
+    """Return what a message that can be tried again was billed as, on average."""
+    average = sa.select(sa.func.avg(sa.func.coalesce(Message.parts, 1))).where(*candidates(run_id))
+    return float(session.scalar(average) or 1)
+
+
+def repeated(run_id: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that a message of this run has been tried again by another one."""
+    later, repeating = aliased(Message), aliased(Run)
+    return sa.exists(
+        sa.select(later.seq)
+        .select_from(later)
+        .join(repeating, repeating.id == later.run_id)
+        .where(repeating.repeats == run_id, later.phone == Message.phone)
+        .correlate(Message)
+    )
+
+
+def candidates(run_id: int) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions on a run's messages that can be tried again: failed, worth it, not tried again yet."""
+    return [
+        Message.run_id == run_id,
+        Message.status.in_(sorted(FAILED_STATES)),
+        Message.reason.in_(sorted(RETRIABLE)),
+        ~repeated(run_id),
+    ]
+
+
+def members(run_id: int, phone_property: str) -> sa.Select[Any]:
+    """Return a SELECT of the contacts of these messages, as far as they still have the number that was tried."""
+    tried = sa.exists().where(
+        *candidates(run_id),
+        Message.contact_id == Contact.id,
+        Message.phone == Contact.phones[phone_property].as_string(),
+    )
+    return sa.select(Contact.id).where(Contact.id.in_(sa.select(Message.contact_id).where(*candidates(run_id))), tried)
+
+
+def hold_still(session: Session, run_id: int) -> None:
+    """Lock the messages that can be tried again: a receipt that comes now waits until the new run is frozen."""
+    locked = sa.select(Message.seq).where(*candidates(run_id)).order_by(Message.seq).with_for_update(of=Message)
+    session.execute(sa.select(sa.func.count()).select_from(locked.subquery())).one()
+
+
+def note_where_they_were(session: Session, run_id: int, first: int) -> None:
+    """Write into the run's tallies where its people are in the run it repeats."""
+    add_to_tallies(session, run_id, where_they_are(session, run_id, first))
+
+
+def where_they_are(session: Session, run_id: int, first: int) -> Changes:
+    """Return (WAS + state, reason) -> people of this run, by where they are in the run it repeats; counted by rows."""
+    before, again = aliased(Message), aliased(Message)
+    reason = sa.func.coalesce(before.reason, "").label("why")
+    rows = session.execute(
+        sa.select(before.status, reason, sa.func.count())
+        .select_from(again)
+        .join(before, sa.and_(before.run_id == first, before.phone == again.phone))
+        .where(again.run_id == run_id)
+        .group_by(before.status, sa.text("why"))
+    )
+    return Counter({(WAS + tally_key(Status(status)), why): n for status, why, n in rows})
+
+
+def tallied(session: Session, run_id: int) -> Changes:
+    """Return what the tallies say of the same."""
+    chosen = sa.select(Tally.state, Tally.reason, Tally.n).where(Tally.run_id == run_id, Tally.state.startswith(WAS))
+    return Counter({(state, why): n for state, why, n in session.execute(chosen)})
