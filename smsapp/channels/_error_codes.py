@@ -1,4 +1,4 @@
-"""What a provider's error code means for a request, and how a request is halved to find the message it is about."""
+"""The meaning of a provider's error codes for a request, and bisecting a request to find the message at fault."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 
 CODE_LENGTH = 80
 MOST_REQUESTS = 200
-"""How many requests one submission may become while it is halved."""
+"""Most requests one submission may become while it is bisected."""
 
 Messages = Sequence[OutboundMessage]
 
 
 class Scope(enum.Enum):
-    """What a refusal is about."""
+    """The scope of a refusal."""
 
     NUMBER = "number"
-    """One of the numbers: the others are innocent."""
+    """One of the numbers; the others can be sent."""
     WORDS = "words"
-    """The text: one recipient's values, or the template if the texts are all the same."""
+    """The text: one recipient's values, or the template if all texts are equal."""
     PACE = "pace"
-    """Speed or hours: nothing was taken, later it will be."""
+    """Speed or hours: nothing was accepted, a later try will be."""
     ACCOUNT = "account"
-    """Key, balance, signature, template, our own fault: nothing was taken, a person is needed."""
+    """Key, balance, signature, template, our own fault: nothing was accepted, a person has to act."""
     DOUBT = "doubt"
-    """The provider does not know itself whether it took the messages."""
+    """The provider itself does not know whether it accepted the messages."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,21 @@ UNKNOWN = ErrorMeaning(Scope.NUMBER, Outcome.UNKNOWN)
 
 
 Prefixes = Sequence[tuple[str, ErrorMeaning]]
-"""What codes mean that begin alike; the first that fits counts."""
+"""(prefix, meaning) of codes; the first prefix that matches counts."""
 
 
 def meaning(code: str, verdicts: Mapping[str, ErrorMeaning], families: Prefixes = ()) -> ErrorMeaning | None:
-    """Return what a code means by a provider's tables; None if nobody described it."""
+    """Return the meaning of a code in a provider's tables; None if they do not have it."""
     return verdicts.get(code) or next((verdict for begin, verdict in families if code.startswith(begin)), None)
 
 
 def classify(
     code: str, answer: HttpAnswer, verdicts: Mapping[str, ErrorMeaning], families: Prefixes = ()
 ) -> ErrorMeaning:
-    """Return what a code other than success means; raises what the HTTP status says if the tables do not."""
-    found = meaning(code, verdicts, families)
-    if found is not None:
-        return found
+    """Return the meaning of a code other than success; for an unknown code raises the error of the HTTP status."""
+    verdict = meaning(code, verdicts, families)
+    if verdict is not None:
+        return verdict
     raise_for_status(answer, code[:CODE_LENGTH])
     if not code:
         raise unreadable()
@@ -94,26 +94,26 @@ def classify(
 
 
 def classify_single(code: str, answer: HttpAnswer, verdicts: Mapping[str, ErrorMeaning]) -> ErrorMeaning:
-    """Return what a code means where a request carries one message: a 400 nobody described is about that one."""
+    """As `judged`, for requests with one message: an unknown code with HTTP status 400 is about that message."""
     if code and answer.status == 400 and code not in verdicts:
         return UNKNOWN
     return classify(code, answer, verdicts)
 
 
 def unreadable() -> OutcomeUnknown:
-    """Return the error for an answer that does not say what this provider says."""
+    """Return the error for an answer that is not in this provider's format."""
     return OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
 
 
 def seconds_to_wait(verdict: ErrorMeaning, answer: HttpAnswer, now: float) -> float | None:
-    """Return the seconds to wait after this verdict: till the hours for marketing, or as the provider asks."""
+    """Return the seconds to wait after this verdict: until the hours for marketing, or as the provider asks."""
     if verdict is CLOSED:
         return carrier.seconds_until_open(dt.datetime.fromtimestamp(now, dt.UTC))
     return retry_after(answer)
 
 
 class Refused(Exception):
-    """The provider took none of the request's messages, for a reason that may lie in some of them only."""
+    """The provider accepted none of the request's messages, for a reason that may lie in some of them only."""
 
     def __init__(self, code: str, outcome: Outcome) -> None:
         self.code = code
@@ -124,7 +124,7 @@ class Refused(Exception):
 def as_error(
     code: str, verdict: ErrorMeaning, template: TemplateSnapshot, messages: Messages, retry_after: float | None = None
 ) -> Refused | ChannelError:
-    """Return what a request refused as a whole with this code means for its messages."""
+    """Return the error for a request that was refused as a whole with this code: Refused if it can be bisected."""
     code = code[:CODE_LENGTH]
     about = verdict.about
     if about is Scope.WORDS:
@@ -137,7 +137,7 @@ def as_error(
 
 
 def call_error(code: str, verdict: ErrorMeaning, retry_after: float | None = None) -> ChannelError:
-    """Return the error for a call that is about no message in particular."""
+    """Return the error for a call as a whole."""
     code = code[:CODE_LENGTH]
     if verdict.about is Scope.PACE:
         return Throttled(code, outcome=verdict.outcome, retry_after=retry_after)
@@ -151,44 +151,44 @@ async def submit_bisecting(
 ) -> list[SubmitResult]:
     """Make one request per piece, in order, and return the answers of all messages in the order of the pieces.
 
-    A piece that is `Refused` is halved and tried again, so that only the messages the refusal is about are refused. An
-    error is raised only as long as it holds for every message; once something was accepted, messages that surely did
-    not leave are refused with the error's reason, and those that may have left are unconfirmed.
+    A piece that is `Refused` is halved and tried again, so that only the messages at fault are refused. An error is
+    raised only while it holds for every message; once something was accepted, messages that surely did not leave are
+    refused with the error's reason, and those that may have left are unconfirmed.
     """
-    waiting = deque(pieces)
+    queue = deque(pieces)
     answers: list[SubmitResult] = []
-    left = False
-    made = 0
-    while waiting:
-        piece = waiting.popleft()
-        made += 1
+    any_sent = False
+    requests = 0
+    while queue:
+        piece = queue.popleft()
+        requests += 1
         try:
-            found = await request(piece)
+            piece_answers = await request(piece)
         except Refused as refused:
-            found = _refusals(piece, refused, made)
-            if not found:
+            piece_answers = _refusals(piece, refused, requests)
+            if not piece_answers:
                 middle = len(piece) // 2
-                waiting.extendleft((piece[middle:], piece[:middle]))
+                queue.extendleft((piece[middle:], piece[:middle]))
                 continue
         except OutcomeUnknown as error:
-            if not waiting and not answers:
+            if not queue and not answers:
                 raise
-            found = [SubmitResult(False, code=error.code, unconfirmed=True)] * len(piece)
+            piece_answers = [SubmitResult(False, code=error.code, unconfirmed=True)] * len(piece)
         except ChannelError as error:
-            if not left:
+            if not any_sent:
                 raise
-            rest = len(piece) + sum(len(other) for other in waiting)
-            return answers + [SubmitResult(False, outcome=error.outcome or Outcome.OUR_FAULT, code=error.code)] * rest
-        left = left or any(answer.accepted or answer.unconfirmed for answer in found)
-        answers += found
+            unsent = len(piece) + sum(len(other) for other in queue)
+            return answers + [SubmitResult(False, outcome=error.outcome or Outcome.OUR_FAULT, code=error.code)] * unsent
+        any_sent = any_sent or any(answer.accepted or answer.unconfirmed for answer in piece_answers)
+        answers += piece_answers
     return answers
 
 
-def _refusals(piece: Messages, refused: Refused, made: int) -> list[SubmitResult]:
-    """Return the answers of a refused piece, or none if halving it can tell more."""
+def _refusals(piece: Messages, refused: Refused, requests: int) -> list[SubmitResult]:
+    """Return the answers of a refused piece, or [] if it is to be halved further."""
     if len(piece) == 1 or refused.outcome is Outcome.UNKNOWN:
         return [SubmitResult(False, outcome=refused.outcome, code=refused.code)] * len(piece)
-    if made < MOST_REQUESTS:
+    if requests < MOST_REQUESTS:
         return []
-    # Which of these it was about is not known; whoever sends them again finds out.
+    # Which of these messages is at fault stays unknown until they are sent again.
     return [SubmitResult(False, outcome=Outcome.PROVIDER_FAULT, code=refused.code)] * len(piece)

@@ -29,14 +29,14 @@ def calling_code(country: str) -> str:
     return f"+{phonenumbers.country_code_for_region(country)}"
 
 
-def e164(written: object, country: str, ton: int = 0) -> str:
+def e164(raw: object, country: str, ton: int = 0) -> str:
     """Return a number a provider wrote as E.164; "" if none can be read.
 
     `country` is the region code ("CN") whose national numbers the provider writes without their country. With nothing
     to tell them apart a national number of the channel's country comes before a foreign one: 15122345678 is a mobile
     number in China and one in Texas.
     """
-    text = str(written or "").strip()
+    text = str(raw or "").strip()
     is_marked = text.startswith(("+", "＋", "00"))
     national = "" if ton == INTERNATIONAL and not is_marked else phone.normalise(text, country)
     if national or is_marked or ton == NATIONAL:

@@ -1,4 +1,4 @@
-"""One setting of a channel kind: how the form draws it, what is right for it, and its value read with its type."""
+"""One setting of a channel kind: its widget in the form, its validation, and its typed value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Number = TypeVar("Number", int, float)
 
 
 class Widget(enum.StrEnum):
-    """How the settings form draws a field."""
+    """The kind of field in the settings form."""
 
     TEXT = "text"
     SECRET = "secret"  # noqa: S105 - the name of a widget
@@ -28,7 +28,7 @@ class Widget(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a channel kind; labels, hints, sections and choices are English msgids, translated at the door."""
+    """One setting of a channel kind; labels, hints, sections and choices are English msgids, for the pages."""
 
     name: str
     label: str
@@ -42,33 +42,33 @@ class Setting:
     section: str = ""
     """Heading the form puts above this setting; settings of one section stand next to each other."""
     whole: bool = True
-    """A number has no fraction."""
+    """The number must be an integer."""
     pattern: str = ""
-    """Regular expression of a text: the whole of it, if it is not empty."""
+    """Regular expression that the whole text must match, if it is not empty."""
     example: str = ""
-    """A text of this pattern, for the error."""
+    """A text that matches, for the error message."""
 
     @property
     def secret(self) -> bool:
         return self.widget is Widget.SECRET
 
-    def problem(self, given: str) -> Problem | None:
-        """Return what is wrong with this text; what is fine here can be read by `Values`."""
-        if not given:
+    def problem(self, text: str) -> Problem | None:
+        """Return the problem of this text; None means that `Values` can read it."""
+        if not text:
             return Problem("setting_missing", self.name) if self.required else None
         if self.widget is Widget.NUMBER:
-            return self._number_problem(given)
-        if self.widget is Widget.CHOICE and given not in dict(self.choices):
+            return self._number_problem(text)
+        if self.widget is Widget.CHOICE and text not in dict(self.choices):
             return Problem("setting_choice", self.name)
-        if self.widget is Widget.FLAG and given != "1":
+        if self.widget is Widget.FLAG and text != "1":
             return Problem("setting_choice", self.name)
-        if self.pattern and not re.fullmatch(self.pattern, given):
+        if self.pattern and not re.fullmatch(self.pattern, text):
             return Problem("setting_pattern", self.name, {"example": self.example})
         return None
 
-    def _number_problem(self, given: str) -> Problem | None:
+    def _number_problem(self, text: str) -> Problem | None:
         try:
-            number = read_whole(given) if self.whole else read_number(given)
+            number = read_whole(text) if self.whole else read_number(text)
         except ValueError:
             return Problem("setting_whole_number" if self.whole else "setting_number", self.name)
         low, high = self.low, self.high

@@ -1,7 +1,7 @@
 """Alibaba Cloud SMS (阿里云短信, dysmsapi 2017-05-25): the provider fills in templates; signed with ACS3-HMAC-SHA256.
 
-One request carries a thousand numbers with the same values (SendSms) or a hundred with values of their own
-(SendBatchSms). It is taken or refused as a whole and has one id, so a receipt names the request and the number.
+One request carries up to 1,000 numbers with the same values (SendSms) or 100 with different ones (SendBatchSms). It is
+accepted or refused as a whole and has one id, so a receipt names the request's id and the number.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 VERSION = "2017-05-25"
 ALGORITHM = "ACS3-HMAC-SHA256"
 SAME, OWN = 1000, 100
-"""Most numbers of one request: with the same values, and with values of their own."""
+"""Most numbers of one request: with the same values, and with different ones."""
 
 ERROR_CODES: dict[str, ErrorMeaning] = {
     "isv.MOBILE_NUMBER_ILLEGAL": recipient_error(Outcome.BAD_NUMBER),
@@ -175,7 +175,7 @@ def authorization(path: str, query: str, headers: Mapping[str, str], body_hash: 
 
 
 class Aliyun(Channel):
-    """One request for a thousand equal texts or a hundred different ones; receipts name its id and the number."""
+    """One request carries up to 1,000 equal texts or 100 different ones; receipts name its id and the number."""
 
     kind = "aliyun"
     home = "CN"
@@ -204,8 +204,8 @@ class Aliyun(Channel):
 
     clock: Callable[[], float] = staticmethod(time.time)
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         values = self.values
         self._key_id, self._secret = values["access_key_id"], values["access_key_secret"]
         self._extension = values["extension"]
@@ -214,11 +214,11 @@ class Aliyun(Channel):
         self.max_concurrency = values.whole("max_concurrency")
 
     def max_messages_for(self, template: TemplateSnapshot) -> int:
-        """Return a thousand where nobody has values of his own."""
+        """Return 1,000 for a template without variables, else 100."""
         return OWN if template.variables else SAME
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over one request; one refused for its numbers or values is halved until it is clear which."""
+        """Send one request; one that is refused for its numbers or values is halved to find the messages at fault."""
         template = submission.template
 
         async def request(messages: Messages) -> list[SubmitResult]:
@@ -233,10 +233,10 @@ class Aliyun(Channel):
             answer = await self._call(
                 "SendBatchSms", {"TemplateCode": template.code}, self._own(template, messages), http
             )
-        found = answer.fields()
-        code = str(found.get("Code") or "")
+        fields = answer.fields()
+        code = str(fields.get("Code") or "")
         if code == "OK":
-            return [SubmitResult(True, str(found.get("BizId") or "")[:CODE_LENGTH])] * len(messages)
+            return [SubmitResult(True, str(fields.get("BizId") or "")[:CODE_LENGTH])] * len(messages)
         verdict = classify(code, answer, ERROR_CODES, ERROR_CODE_PREFIXES)
         raise as_error(code or f"HTTP {answer.status}", verdict, template, messages, retry_after(answer))
 
@@ -269,7 +269,7 @@ class Aliyun(Channel):
     ) -> HttpAnswer:
         """Return the answer to one signed call."""
         parts = urlsplit(self._url)
-        path, asked, body = parts.path or "/", joined(query), joined(form).encode()
+        path, query_string, body = parts.path or "/", joined(query), joined(form).encode()
         body_hash = hashlib.sha256(body).hexdigest()
         headers = {
             "host": parts.netloc,
@@ -281,27 +281,27 @@ class Aliyun(Channel):
         }
         if form:
             headers["content-type"] = "application/x-www-form-urlencoded"
-        signed = authorization(path, asked, headers, body_hash, self._key_id, self._secret)
+        signed = authorization(path, query_string, headers, body_hash, self._key_id, self._secret)
         return await http.request(
             "POST",
-            f"{parts.scheme}://{parts.netloc}{path}?{asked}",
+            f"{parts.scheme}://{parts.netloc}{path}?{query_string}",
             {**headers, "accept": "application/json", "authorization": signed},
             body,
             timeout=self._timeout,
         )
 
     async def test_credentials(self, http: HttpClient) -> str:
-        """Ask for one template: proves the key and its right to use SMS, and costs nothing."""
+        """List one template: checks the key and its permission to use SMS; costs nothing."""
         answer = await self._call("QuerySmsTemplateList", {"PageIndex": "1", "PageSize": "1"}, {}, http)
         _expect_ok(answer)
         return _l("The provider accepts the access key.")
 
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
         """Return all templates, fifty to a page."""
-        found: dict[str, ProviderTemplate] = {}
-        for one in map(_template, await self._everything("QuerySmsTemplateList", "SmsTemplateList", http)):
-            found.setdefault(one.code, one)
-        return list(found.values())
+        templates: dict[str, ProviderTemplate] = {}
+        for template in map(_template, await self._everything("QuerySmsTemplateList", "SmsTemplateList", http)):
+            templates.setdefault(template.code, template)
+        return list(templates.values())
 
     async def list_signatures(self, http: HttpClient) -> list[ProviderSignature]:
         """Return all signatures, fifty to a page."""
@@ -309,36 +309,36 @@ class Aliyun(Channel):
 
     async def _everything(self, action: str, name: str, http: HttpClient) -> list[Any]:
         """Return the items of all pages."""
-        found: list[Any] = []
+        all_items: list[Any] = []
         for page in range(1, PAGES + 1):
-            asked = {"PageIndex": str(page), "PageSize": str(PAGE)}
-            items = _expect_ok(await self._call(action, asked, {}, http)).get(name)
+            query = {"PageIndex": str(page), "PageSize": str(PAGE)}
+            items = _expect_ok(await self._call(action, query, {}, http)).get(name)
             if not isinstance(items, list):
                 break
-            found += items
+            all_items += items
             if len(items) < PAGE:
-                return found
+                return all_items
         raise unreadable()
 
     async def query_status(
         self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
-        """Ask for each number and day; our reference decides, else template, text and time."""
-        found: list[Receipt] = []
+        """Query each number and day; match by our reference, or else by template, text and time."""
+        receipts: list[Receipt] = []
         for pending in unconfirmed:
             number = carrier.national(pending.message.phone)
             for day in sorted(
                 {at.astimezone(carrier.CHINA).strftime("%Y%m%d") for at in (pending.since, pending.until)}
             ):
-                asked = {"PhoneNumber": number, "SendDate": day, "PageSize": str(PAGE), "CurrentPage": "1"}
-                told = _expect_ok(await self._call("QuerySendDetails", asked, {}, http)).get("SmsSendDetailDTOs")
-                items = told.get("SmsSendDetailDTO") if isinstance(told, dict) else None
-                found += [
+                query = {"PhoneNumber": number, "SendDate": day, "PageSize": str(PAGE), "CurrentPage": "1"}
+                details = _expect_ok(await self._call("QuerySendDetails", query, {}, http)).get("SmsSendDetailDTOs")
+                items = details.get("SmsSendDetailDTO") if isinstance(details, dict) else None
+                receipts += [
                     _looked_up(item, pending)
                     for item in (items if isinstance(items, list) else [])
                     if isinstance(item, dict) and self._is_about(item, template, pending)
                 ]
-        return found
+        return receipts
 
     def _is_about(self, item: Mapping[str, Any], template: TemplateSnapshot, pending: UnconfirmedMessage) -> bool:
         message = pending.message
@@ -350,24 +350,24 @@ class Aliyun(Channel):
             item.get("TemplateCode") == template.code
             # Values of verification codes are shown as stars.
             and ("*" in content or content == message.text)
-            # The provider tells whole seconds: one that left within the first of them seems to be older.
+            # The provider returns whole seconds, so a message sent within the first of them seems older.
             and pending.since.replace(microsecond=0) <= _china_time(item.get("SendDate")) <= pending.until
         )
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
-        """Return the receipts (SmsReport) or replies (SmsUp) in a pushed list; news of templates say nothing here."""
-        found = json.loads(callback.body)
-        if not isinstance(found, list):
+        """Return the receipts (SmsReport) or replies (SmsUp) in a pushed list; template notices are ignored."""
+        items = json.loads(callback.body)
+        if not isinstance(items, list):
             raise ValueError("news come as a list")
-        return [status for item in found for status in self._read(item)]
+        return [status for item in items for status in self._read(item)]
 
     def _read(self, item: Any) -> list[Receipt | Reply]:
         if not isinstance(item, dict):
             raise ValueError("an item of news is a JSON object")
         if "template_status" in item:
             return []
-        written = str(item.get("phone_number") or "").strip()
-        phone = e164(written, self.home) or written
+        raw_phone = str(item.get("phone_number") or "").strip()
+        phone = e164(raw_phone, self.home) or raw_phone
         if not phone:
             raise ValueError("news without a number")
         if "content" in item:
@@ -392,13 +392,13 @@ class Aliyun(Channel):
 
 
 def _expect_ok(answer: HttpAnswer) -> dict[str, Any]:
-    """Return what a call about no message said; raises ChannelError if it did not say OK."""
-    found = answer.fields()
-    code = str(found.get("Code") or "")
+    """Return the fields of the answer to a call that is not about messages; raises ChannelError unless "Code" is OK."""
+    fields = answer.fields()
+    code = str(fields.get("Code") or "")
     if code != "OK":
         verdict = classify(code, answer, ERROR_CODES, ERROR_CODE_PREFIXES)
         raise call_error(code or f"HTTP {answer.status}", verdict, retry_after(answer))
-    return found
+    return fields
 
 
 SEND_STATUS = {1: ReceiptStatus.ACCEPTED, 2: ReceiptStatus.UNDELIVERED, 3: ReceiptStatus.DELIVERED}
@@ -411,9 +411,9 @@ def _looked_up(item: Mapping[str, Any], pending: UnconfirmedMessage) -> Receipt:
     return Receipt(status, pending.message.ref, phone=pending.message.phone, outcome=outcome, code=code)
 
 
-def _china_time(written: Any) -> dt.datetime:
+def _china_time(raw: Any) -> dt.datetime:
     try:
-        return dt.datetime.strptime(str(written), "%Y-%m-%d %H:%M:%S").replace(tzinfo=carrier.CHINA)
+        return dt.datetime.strptime(str(raw), "%Y-%m-%d %H:%M:%S").replace(tzinfo=carrier.CHINA)
     except ValueError:
         return dt.datetime.min.replace(tzinfo=dt.UTC)
 
@@ -446,8 +446,8 @@ def _audit(item: dict[str, Any]) -> Audit:
 
 def _reason(item: dict[str, Any]) -> str:
     reason = item.get("Reason")
-    said = [reason.get("RejectInfo"), reason.get("RejectSubInfo")] if isinstance(reason, dict) else [reason]
-    return " ".join(str(one).strip() for one in said if one and one != "NO REASON")
+    parts = [reason.get("RejectInfo"), reason.get("RejectSubInfo")] if isinstance(reason, dict) else [reason]
+    return " ".join(str(part).strip() for part in parts if part and part != "NO REASON")
 
 
 def filled(template: TemplateSnapshot, message: OutboundMessage) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""The contract between the product and a provider: our words in, our words out.
+"""The contract between the product and a provider's adapter, in the product's own types.
 
-An adapter says what it needs (`settings`), sends (`send`), and reads callbacks (`read_callback`); what it cannot do it
-leaves out. It never touches the database and never decides what a status means to a campaign.
+An adapter declares what it needs (`settings`), sends (`send`) and parses callbacks (`read_callback`); it leaves out
+what it cannot do. It never accesses the database and never decides what a status means for a campaign.
 
-News come back on one path. A provider that calls us is stored raw, acknowledged, and read later by `read_callback`. A
-provider that wants to be asked (`pulls = True`) is asked by `pull`, which yields the same thing, raw pages shaped as
-callbacks with the method "PULL"; each is stored before the next is asked for:
+Receipts and replies arrive on one path. A provider's callback is stored raw, acknowledged, and parsed later by
+`read_callback`. A provider that has to be polled (`pulls = True`) is polled by `pull`, which yields raw pages as
+callbacks with the method "PULL"; each is stored before the next is fetched:
 
     async for callback in adapter.pull(http):
         store(channel_id, callback, now)
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def msgid(text: str) -> str:
-    """Return the text as it is: marks an English label for the translators; the door translates it.
+    """Return the text unchanged: marks an English label for extraction; the pages translate it.
 
     Imported as `_l`, the name the extraction looks for.
     """
@@ -42,7 +42,7 @@ def msgid(text: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Say whether this is an http(s) address whose host is written out."""
+    """Return whether this is an http(s) address whose host has no placeholder."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -52,7 +52,7 @@ def is_address(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of values that fills the form of a kind; every field stays editable."""
+    """A named set of values that fills the settings form of a kind; every field stays editable."""
 
     name: str
     label: str
@@ -61,16 +61,16 @@ class Preset:
 
 @dataclass(frozen=True)
 class GuideLine:
-    """One line of the guide beside the form: a term as it is typed, and an English msgid that says what it does."""
+    """One line of the guide beside the form: a term as it is typed, and its meaning as an English msgid."""
 
     term: str
     meaning: str
     outcome: Outcome | None = None
 
 
-@dataclass(slots=True)  # not frozen: that makes a million of them cost a second more
+@dataclass(slots=True)  # not frozen, which would slow down construction
 class OutboundMessage:
-    """One text for one number. `ref` is our own id of the message ("run-seq"), unique for ever.
+    """One text for one number. `ref` is our own id of the message ("run-seq"); it is never used again.
 
     `phone` is E.164. `text` is the whole text as the phone shows it, the signature included. `values` are the values
     of the template's variables, in their order, for providers that fill in the text themselves.
@@ -84,7 +84,7 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class TemplateSnapshot:
-    """The approved template all messages of a submission are made from."""
+    """The approved template of all messages of a submission."""
 
     code: str
     text: str
@@ -102,7 +102,7 @@ class ProviderTemplate:
     text: str
     audit: Audit
     purpose: Purpose | None = None
-    """None if the provider does not say; a person has to."""
+    """None if the provider does not say; then a person has to."""
     signature: str = ""
     reason: str = ""
 
@@ -118,7 +118,7 @@ class ProviderSignature:
 
 @dataclass(slots=True)  # not frozen, as OutboundMessage
 class SubmitRequest:
-    """What one request to the provider carries: at most `Channel.per_request` messages of one template."""
+    """The content of one request to the provider: at most `Channel.per_request` messages of one template."""
 
     template: TemplateSnapshot
     messages: Sequence[OutboundMessage]
@@ -128,21 +128,21 @@ class SubmitRequest:
 
 @dataclass(slots=True)  # not frozen, as OutboundMessage
 class SubmitResult:
-    """What the provider said at once about one message. `provider_ref` is its id of it, if it gave one."""
+    """The provider's immediate answer for one message. `provider_ref` is the provider's id of it, or ""."""
 
     accepted: bool
     provider_ref: str = ""
     outcome: Outcome | None = None
     """Why it was refused; None when accepted."""
     code: str = ""
-    """The provider's own code, kept as it came."""
+    """The provider's own code, unchanged."""
     unconfirmed: bool = False
-    """True if the provider said of others, but not of this one, whether it was taken; `accepted` is False then."""
+    """True if the answer does not say whether this message was accepted; `accepted` is False then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What is left on the account: money in `currency` (three letters), or messages if that is ""."""
+    """The balance of the account: money in `currency` (three letters), or messages if that is ""."""
 
     amount: Decimal
     currency: str = ""
@@ -154,12 +154,12 @@ class ReceiptStatus(enum.StrEnum):
     ACCEPTED = "accepted"
 
     __hash__ = str.__hash__
-    """Enum's own goes through Python, which shows where every receipt is looked up by its news."""
+    """Enum's own hash runs in Python, which is slow where every receipt is looked up by its status."""
 
 
-@dataclass(slots=True, unsafe_hash=True)  # not frozen, as OutboundMessage; nobody changes one
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, as OutboundMessage; never changed
 class Receipt:
-    """What the carrier said later. Found by `ref`, or else by `provider_ref` (and `phone` where it covers several)."""
+    """A delivery receipt. Names its message by `ref`, or by `provider_ref` (and `phone` if an id has several)."""
 
     status: ReceiptStatus
     ref: str = ""
@@ -171,7 +171,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class UnconfirmedMessage:
-    """A message whose answer was lost: what would have been sent, and between which moments it may have left."""
+    """An unconfirmed message, whose answer was lost: what was to be sent, and when it may have left (since..until)."""
 
     message: OutboundMessage
     since: dt.datetime
@@ -180,19 +180,19 @@ class UnconfirmedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a person texted back. `phone` is E.164, or as the provider wrote it where no number can be read."""
+    """A text that a person sent back. `phone` is E.164, or as the provider wrote it if no number can be read."""
 
     phone: str = field(repr=False)
     text: str = field(repr=False)
     extension: str = ""
     provider_ref: str = ""
     opts_out: bool = False
-    """True if the provider took it for an opt-out, whatever the words were."""
+    """True if the provider treated it as an opt-out, whatever the text was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """An HTTP request a provider sent us, as stored in the inbox; method "PULL" is a page that we asked for."""
+    """An HTTP request from a provider, as stored in the inbox; method "PULL" is a page that we fetched."""
 
     method: str
     query: str = field(repr=False)
@@ -203,7 +203,7 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What the provider wants to hear when its callback has been stored."""
+    """The HTTP answer the provider expects once its callback has been stored."""
 
     status: int = 200
     content_type: str = "text/plain; charset=utf-8"
@@ -211,10 +211,10 @@ class Acknowledgement:
 
 
 class ChannelError(Exception):
-    """The call as a whole did not work; the subclass says what becomes of its messages.
+    """The call failed as a whole; the subclass decides what becomes of its messages.
 
-    The text never holds secrets or phone numbers: `outcome` and `code` are what is shown to people. `retry_after` is
-    seconds from now.
+    The text never holds secrets or phone numbers: people are shown `outcome` and `code`. `retry_after` is in seconds
+    from now.
     """
 
     result: ClassVar[CallResult]
@@ -228,31 +228,31 @@ class ChannelError(Exception):
 
 
 class NotSent(ChannelError):
-    """Surely nothing left the house (name not found, connection refused): the messages are queued again."""
+    """Surely nothing was sent (name not found, connection refused): the messages are queued again."""
 
     result = CallResult.NOT_SENT
 
 
 class Throttled(ChannelError):
-    """The provider asks to slow down and took nothing: queued again, the attempt does not count."""
+    """The provider asks to slow down and accepted nothing: messages are queued again, the attempt does not count."""
 
     result = CallResult.THROTTLED
 
 
 class AccountError(ChannelError):
-    """Key, balance, signature or template: queued again, the run is held until a person acts."""
+    """Key, balance, signature or template is wrong: the messages are queued again, the run is held for a person."""
 
     result = CallResult.ACCOUNT_ERROR
 
 
 class OutcomeUnknown(ChannelError):
-    """Cut or timed out after sending, 5xx, unreadable: the messages may have left, nobody sends them again."""
+    """Cut or timed out after sending, 5xx, unreadable: the messages may have left and are not sent again."""
 
     result = CallResult.OUTCOME_UNKNOWN
 
 
 StoreCallbacks = Callable[[Sequence[Callback]], Awaitable[None]]
-"""Keeps what a provider said; once it returns the provider may hear that it arrived."""
+"""Stores callbacks; once it returns they may be acknowledged to the provider."""
 
 
 class CallbackRefused(Exception):
@@ -260,7 +260,7 @@ class CallbackRefused(Exception):
 
 
 class Channel(ABC):
-    """One configured account at a provider. Our words in, our words out; the provider's own code is kept."""
+    """One configured account at a provider: takes and returns the product's types; keeps the provider's own codes."""
 
     kind: ClassVar[str]
     label: ClassVar[str]
@@ -271,59 +271,59 @@ class Channel(ABC):
     presets: ClassVar[tuple[Preset, ...]] = ()
     guide: ClassVar[tuple[GuideLine, ...]] = ()
     callback_steps: ClassVar[tuple[str, ...]] = ()
-    """What to do at the provider, so that receipts and replies come to the callback address; English msgids."""
+    """Steps at the provider that make receipts and replies come to the callback address; English msgids."""
     home: ClassVar[str] = ""
-    """Region code of the country whose numbers the provider writes without it; "" = the channel's own setting."""
+    """Region code of the country whose numbers the provider writes nationally; "" = the channel's own setting."""
     worldwide: ClassVar[bool] = False
-    """True for providers that write to every country; new channels of others begin with their own country alone."""
+    """True for providers that send to every country; new channels of others begin with their own country alone."""
     country: str = "CN"
-    """The same for this account: set by whoever makes it."""
+    """As `home`, for this account: set by whoever constructs it."""
     per_request: int = 1
     """Most messages one request may carry; the account's settings may change it."""
     equal_texts_only: bool = False
     """True if one request can carry only messages with the same text."""
     needs_template: bool = False
-    """True if the provider takes no free text: it fills in a template that it has approved, known by its code."""
+    """True if the provider takes no free text but fills in a template that it has approved, named by its code."""
     longest_value: ClassVar[int | None] = None
-    """Most characters the provider takes in a template's variable; a template's page can say what an account has."""
+    """Most characters the provider takes in a template's variable; a template can declare another limit."""
     max_concurrency: int = 50
     """Most requests that may wait for an answer at the same time, per worker."""
     plain_setting: ClassVar[str] = ""
     """Name of the flag that permits an unencrypted address of a public host."""
     documented_rate: ClassVar[int | None] = None
-    """Messages a second the provider's documents permit every account; the form of a new channel begins with it."""
+    """Messages per second the provider's documents permit every account: the default rate of a new channel."""
     quiet_hours_exempt: ClassVar[bool] = False
-    """True for rehearsals: nobody's phone rings."""
+    """True for simulators: nothing is really sent."""
     receipts_by_provider_ref: bool = False
-    """True if receipts do not bring our `ref` back, so that the ledger has to keep an index of provider ids."""
+    """True if receipts do not name our `ref`, so that the ledger has to index the provider's ids."""
     lists_templates: bool = False
-    """True if the provider can be asked for its templates; the account's settings may change it."""
+    """True if `list_templates` works; the account's settings may change it."""
     lists_signatures: bool = False
-    """True if the provider can be asked for its signatures, too."""
+    """True if `list_signatures` works; the account's settings may change it."""
     can_query_status: ClassVar[bool] = False
-    """True if the provider can be asked what became of a message of which it gave us no id."""
+    """True if the status of a message can be queried without the provider's id of it."""
     callback_headers: ClassVar[frozenset[str]] = frozenset()
-    """Names of X-* headers, in lower case, that `read_callback` needs; others are not kept."""
+    """Names of X-* headers, in lower case, that `read_callback` needs; others are not stored."""
     polls: ClassVar[bool] = False
-    """True if receipts and replies wait at the provider until `pull` asks for them."""
+    """True if receipts and replies wait at the provider until `pull` fetches them."""
     shows_callback: ClassVar[bool] = True
-    """Whether the provider has to be told the channel's callback address."""
+    """Whether the callback address has to be entered at the provider."""
     holds_connection: ClassVar[bool] = False
     """True if one process keeps a connection to the provider open and alone sends over it (`worker.py connect`)."""
     parts_note: ClassVar[str] = ""
-    """How the parts that leave differ from those that are counted, for the channel's page; an English msgid."""
+    """How the parts that are sent differ from those that are counted, for the channel's page; an English msgid."""
     trouble: ChannelError | None = None
-    """What keeps the held connection down."""
+    """The error that keeps the held connection down."""
     tells_balance: bool = False
-    """True if `balance` can be asked; the account's settings may change it."""
+    """True if `balance` works; the account's settings may change it."""
 
     def __init__(self, values: Mapping[str, str], folder: Path) -> None:
-        """`values` holds a text per setting, secrets included, already checked by `check`; others have their default.
+        """`values` holds a text per setting, secrets included, already checked by `check`; the rest have their default.
 
-        Raises ValueError for one that cannot be read all the same. `folder` belongs to this channel alone: what must
-        outlive a process is kept there. It exists once somebody makes it.
+        Raises ValueError for a value that cannot be read. `folder` belongs to this channel alone, for data that must
+        outlive a process; the adapter creates it when needed.
         """
-        self.values = Values({one.name: one.default for one in self.settings} | dict(values))
+        self.values = Values({setting.name: setting.default for setting in self.settings} | dict(values))
         self.folder = folder
 
     def __repr__(self) -> str:
@@ -331,15 +331,14 @@ class Channel(ABC):
 
     @abstractmethod
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over one request; return one answer per message, in order.
+        """Send one request; return one answer per message, in order.
 
-        Raises a ChannelError that says what becomes of the messages as a whole: NotSent, Throttled,
-        AccountError or OutcomeUnknown.
+        Raises a ChannelError that holds for all messages: NotSent, Throttled, AccountError or OutcomeUnknown.
         """
 
     @classmethod
     def called(cls, name: str, values: Mapping[str, str]) -> bool:
-        """Say whether the address in this setting is called, as the settings are."""
+        """Return whether the address in setting `name` is called under these settings."""
         return True
 
     def max_messages_for(self, template: TemplateSnapshot) -> int:
@@ -348,74 +347,75 @@ class Channel(ABC):
 
     @property
     def can_check(self) -> bool:
-        """Whether this account can be tried without sending a message."""
+        """Whether this account can be checked without sending a message."""
         return type(self).test_credentials is not Channel.test_credentials
 
     async def test_credentials(self, http: HttpClient) -> str:
-        """Return one line that shows the account answers (a balance, a name); raises ChannelError. Sends no SMS."""
+        """Return one line that shows that the account works (a balance, a name); raises ChannelError. Sends no SMS."""
         return msgid("This kind of channel cannot check an account; send a test message.")
 
     async def balance(self, http: HttpClient) -> Balance | None:
-        """Return what is left on the account, or None if it has no limit; raises ChannelError."""
+        """Return the balance of the account, or None if it has no limit; raises ChannelError."""
         raise NotImplementedError
 
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
-        """Return all templates of the account, whatever their state; raises ChannelError rather than a part of them."""
+        """Return all templates of the account, whatever their state, never a part of them; raises ChannelError."""
         raise NotImplementedError
 
     async def list_signatures(self, http: HttpClient) -> list[ProviderSignature]:
-        """Return all signatures of the account, whatever their state; raises ChannelError rather than a part."""
+        """Return all signatures of the account, whatever their state, never a part of them; raises ChannelError."""
         raise NotImplementedError
 
     @property
     def is_connected(self) -> bool:
-        """Say whether the held connection stands."""
+        """Return whether the held connection is up."""
         return False
 
     async def hold(self, http: HttpClient, keep: StoreCallbacks) -> None:
-        """Keep the connection up until cancelled, `trouble` saying why it is down if it is. Never gives up.
+        """Keep the connection up until cancelled, reconnecting for ever; `trouble` is the error while it is down.
 
-        What comes in is acknowledged when `keep` has returned, and asked for again if it raised.
+        Incoming messages are acknowledged once `keep` has returned; if it raises, the provider is asked to repeat them.
         """
         raise NotImplementedError
 
     @asynccontextmanager
     async def opened(self, http: HttpClient) -> AsyncIterator[None]:
-        """Keep open what `send` needs beside `http`, for one test; a held connection is another process's."""
+        """Open what `send` needs besides `http`, for one test: a held connection belongs to another process."""
         yield
 
     def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
-        """Yield page after page of what waits at the provider, raw; ends when nothing waits. Raises ChannelError.
+        """Yield raw pages of the receipts and replies that wait at the provider until none do; raises ChannelError.
 
-        A page counts as taken when the next one is asked for, so store it first. A page may come twice.
+        Asking for the next page acknowledges the last one, so store it first. A page may come twice.
         """
         raise NotImplementedError
 
     async def query_status(
         self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
-        """Return what the provider knows of messages whose answer was lost, with our `ref`; raises ChannelError.
+        """Return receipts, with our `ref`, for the unconfirmed messages that the provider knows; raises ChannelError.
 
-        Nothing for what it does not know; several receipts for one message, with their `provider_ref`, where it cannot
-        tell its messages to a number apart: the caller knows which of them are others.
+        If it cannot tell its messages to a number apart, it returns several receipts for one message, with their
+        `provider_ref`; the caller drops those that belong to other messages.
         """
         raise NotImplementedError
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
-        """Return the receipts and replies in a stored callback; raises ValueError if it cannot be read."""
+        """Return the receipts and replies in a stored callback; raises ValueError if it cannot be parsed."""
         return ()
 
     def verify_callback(self, callback: Callback) -> None:  # noqa: B027 - most providers sign nothing
         """Raise CallbackRefused if the provider signs its callbacks and this signature is wrong."""
 
     def needs_confirmation(self, callback: Callback) -> bool:
-        """Say whether this callback can be judged only once the provider has been asked something; costs nothing."""
+        """Return whether `confirm_callback` has to call the provider before this callback can be verified; makes no
+        call."""
         return False
 
     async def confirm_callback(self, callback: Callback, http: HttpClient) -> None:  # noqa: B027 - few have to ask
-        """Fetch what `verify_callback` needs, confirm what has to be confirmed; CallbackRefused, or ChannelError.
+        """Fetch what `verify_callback` needs, confirm a subscription; raises CallbackRefused or ChannelError.
 
-        The provider is waiting meanwhile, so `http` gives up after a few seconds; after an error it calls again.
+        The provider waits meanwhile, so `http` times out after a few seconds; after an error the provider calls again.
         """
 
     def acknowledgement(self) -> Acknowledgement:
@@ -423,10 +423,10 @@ class Channel(ABC):
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
-        """Return what is wrong with these settings, `place` naming the setting; an empty list means fine.
+        """Return the problems of these settings, with the setting's name as `place`; [] if there are none.
 
-        Covers addresses and the kind's own rules; `Setting.problem` has looked at each one alone, and may have found
-        it wrong.
+        Checks addresses and the kind's own rules. `Setting.problem` has checked each setting alone and may have found
+        problems, so values may be invalid here.
         """
-        addresses = [one.name for one in cls.settings if one.widget is Widget.URL]
+        addresses = [setting.name for setting in cls.settings if setting.widget is Widget.URL]
         return [Problem("gateway_address", name) for name in addresses if not is_address(values.get(name, ""))]

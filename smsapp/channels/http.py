@@ -1,11 +1,11 @@
-"""The one HTTP client all adapters share: it is exact about the border between *surely not sent* and *maybe*.
+"""The one HTTP client all adapters share. It separates *surely not sent* from *possibly sent*.
 
-`NotSent` is raised only while not a single byte of the request can have left: the address was not found or not
-allowed to answer, the connection was refused or timed out, TLS failed, no connection became free, or the kept-alive
-connection turned out to be closed before we wrote. From the moment bytes are handed to the socket every failure is
-`OutcomeUnknown`. No request is ever repeated after that moment, whatever its method: a GET sends an SMS, too.
+`NotSent` is raised only while no byte of the request can have left: the address was not found or not allowed, the
+connection was refused or timed out, TLS failed, no connection became free, or the kept-alive connection was closed
+before we wrote. Once bytes are handed to the socket every failure is `OutcomeUnknown`. No request is ever repeated
+after that moment, whatever its method, because on some gateways a GET sends an SMS.
 
-Addresses, headers and bodies hold passwords and numbers, so nothing of them is in an error, a repr or a log line.
+Addresses, headers and bodies hold passwords and numbers, so errors, reprs and log lines contain nothing of them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from smsapp.domain.outcome import Outcome
 
 MIB = 1024 * 1024
 STALE_TRIES = 3
-"""How many connections closed by the other side in the last moment are put aside before we give up."""
+"""Connections that the other side has just closed are skipped so many times before the call fails."""
 WATCH = 0.05
-"""Seconds between looks at which calls take too long."""
+"""Seconds between checks for calls that take too long."""
 POLLRDHUP = getattr(select, "POLLRDHUP", 0)
-"""Linux tells of the other side's FIN; a broken connection is reported everywhere, without asking."""
+"""Poll flag for the other side's FIN, on Linux only; a broken connection is reported everywhere without it."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -54,24 +54,24 @@ class HttpAnswer:
         return f"<HttpAnswer {self.status} {len(self.body)} bytes>"
 
     def text(self) -> str:
-        """Return the body as UTF-8; what is not UTF-8 is replaced."""
+        """Return the body decoded as UTF-8; invalid bytes are replaced."""
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Return the body read as JSON; raises ValueError."""
+        """Return the body parsed as JSON; raises ValueError."""
         return json.loads(self.body)
 
     def fields(self) -> dict[str, Any]:
-        """Return the body read as a JSON object; an empty one if it is anything else."""
+        """Return the body parsed as a JSON object; {} if it is anything else."""
         try:
-            found = self.json()
+            parsed = self.json()
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return parsed if isinstance(parsed, dict) else {}
 
 
 STATUSES: dict[int, Outcome] = {
-    # what makes a channel wait for a person, whatever the provider writes beside it
+    # statuses after which the run is held until a person acts, whatever the body says
     401: Outcome.CREDENTIALS,
     402: Outcome.BALANCE,
     403: Outcome.CREDENTIALS,
@@ -84,7 +84,7 @@ STATUSES: dict[int, Outcome] = {
 
 
 def retry_after(answer: HttpAnswer) -> float | None:
-    """Return the seconds a provider asks to wait, at most an hour; None if it does not say."""
+    """Return the seconds in the Retry-After header, 0..3600; None if there is no number."""
     try:
         return min(max(float(answer.headers.get("Retry-After", "")), 0.0), 3600.0)
     except ValueError:
@@ -92,7 +92,7 @@ def retry_after(answer: HttpAnswer) -> float | None:
 
 
 def raise_for_status(answer: HttpAnswer, code: str = "") -> None:
-    """Raise what the status alone says, unless it is 2xx: for answers whose body tells no more than `code`."""
+    """Raise the ChannelError for the status unless it is 2xx: for answers whose body says nothing beyond `code`."""
     code = code or f"HTTP {answer.status}"
     if answer.status == 429:
         raise Throttled(code, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
@@ -103,7 +103,7 @@ def raise_for_status(answer: HttpAnswer, code: str = "") -> None:
 
 
 class Guard:
-    """Which addresses the product may call: public ones, and the private ones the settings name.
+    """Decides which addresses the product may call: public ones, and the private ones the settings name.
 
     `allowed` holds host names ("kannel.lan"), addresses or networks ("10.1.0.0/16").
     """
@@ -118,14 +118,14 @@ class Guard:
                 self.names.add(word.lower().rstrip("."))
 
     def is_named(self, host: str) -> bool:
-        """Say whether the settings name this host, or this literal address, as a private one that may be called."""
+        """Return whether the settings allow this host, or this literal address, as a private one."""
         if host.lower().rstrip(".") in self.names:
             return True
         address = literal(host)
         return address is not None and any(address in network for network in self.networks)
 
     def allows(self, host: str, address: Address) -> bool:
-        """Say whether a connection to `address`, found under the name `host`, may be made."""
+        """Return whether a connection may be made to `address`, to which the name `host` resolved."""
         for inner in (address, *_inside(address)):
             if any(inner in network for network in self.networks):
                 continue
@@ -137,7 +137,7 @@ class Guard:
 
 
 def literal(host: str) -> Address | None:
-    """Return the address a host part spells out, or None if it is a name."""
+    """Return the IP address in the host part of a URL, or None if it is a name."""
     try:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
@@ -145,10 +145,10 @@ def literal(host: str) -> Address | None:
 
 
 def _inside(address: Address) -> list[Address]:
-    """Return the IPv4 addresses an IPv6 address carries inside: mapped, compatible, translated, 6to4, NAT64."""
+    """Return the IPv4 addresses embedded in an IPv6 address: mapped, compatible, translated, 6to4, NAT64."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
-    inner: list[Address] = [one for one in (address.ipv4_mapped, address.sixtofour) if one is not None]
+    inner: list[Address] = [ipv4 for ipv4 in (address.ipv4_mapped, address.sixtofour) if ipv4 is not None]
     if any(address in network for network in IPV4_AT_THE_END) and int(address) > 1:  # not :: and ::1
         inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return inner
@@ -162,11 +162,11 @@ IPV4_AT_THE_END = (
 )
 """NAT64, its local prefix, IPv4-compatible and SIIT: the last 32 bits are an IPv4 address."""
 LOCAL = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("fec0::/10"))
-"""Networks of a site, which `is_global` takes for public ones."""
+"""Site-local networks for which `is_global` returns True."""
 
 
 class _Resolver(AbstractResolver):
-    """Looks names up and hands out only allowed addresses; the connection goes to exactly these."""
+    """Resolves names to allowed addresses only; the connection goes to exactly these."""
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
@@ -175,8 +175,12 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await self.inner.resolve(host, port, family)
-        allowed = [one for one in found if self.guard.allows(host, ipaddress.ip_address(one["host"].partition("%")[0]))]
+        results = await self.inner.resolve(host, port, family)
+        allowed = [
+            result
+            for result in results
+            if self.guard.allows(host, ipaddress.ip_address(result["host"].partition("%")[0]))
+        ]
         if not allowed:
             raise AccountError("address_not_allowed", outcome=Outcome.OUR_FAULT)
         return allowed
@@ -186,11 +190,11 @@ class _Resolver(AbstractResolver):
 
 
 class _Stale(Exception):
-    """The connection we were given was closed by the other side before we wrote."""
+    """The other side closed the pooled connection before we wrote."""
 
 
 class _Attempt:
-    """One call: remembers whether bytes may have left, and when it has to be over."""
+    """One call: whether bytes may have left (`left`), and the loop time of its deadline (`until`)."""
 
     __slots__ = ("cancelling", "left", "overdue", "task", "until")
 
@@ -201,29 +205,29 @@ class _Attempt:
         self.left = self.overdue = False
 
     def fail(self, error: BaseException) -> NoReturn:
-        """Raise what this failure means for the messages of the request."""
+        """Raise the ChannelError for this failure: OutcomeUnknown if bytes may have left, else NotSent."""
         code = _code(error)
         if self.left:
             raise OutcomeUnknown(code, outcome=Outcome.NETWORK) from None
         raise NotSent(code, outcome=Outcome.NETWORK) from None
 
     def cut(self) -> None:
-        """End the call, which has taken too long, as asyncio.timeout does."""
+        """Cancel the call after its deadline, as asyncio.timeout does."""
         self.overdue = True
         self.task.cancel()
 
     @property
     def was_cut(self) -> bool:
-        """Say whether the call was cut and nobody else wants its task to end."""
+        """Return whether the deadline cancelled the call and nothing else has cancelled its task."""
         return self.overdue and self.task.cancelling() - 1 <= self.cancelling
 
 
 _attempt: ContextVar[_Attempt] = ContextVar("attempt")
-"""The call this task makes. aiohttp's middlewares would do as well, and cost each call two coroutines more."""
+"""The call of the current task. An aiohttp middleware would cost two more coroutines per call."""
 
 
 class _Request(aiohttp.ClientRequest):
-    """Notes the moment before the first byte is written; never writes into a connection that is closed already."""
+    """Sets `left` just before the first byte is written; never writes into a closed connection."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         transport = conn.transport
@@ -234,7 +238,7 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _Response(aiohttp.ClientResponse):
-    """Tells failures in our own words from inside aiohttp's loop, because that loop repeats on its own errors."""
+    """Raises our own errors inside aiohttp's loop, because that loop retries after aiohttp's errors."""
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         try:
@@ -244,21 +248,21 @@ class _Response(aiohttp.ClientResponse):
 
 
 def _said_goodbye(transport: asyncio.Transport) -> bool:
-    """Say whether the other side has closed the connection without the event loop having seen it yet."""
+    """Return whether the other side has closed the connection and the event loop has not noticed it yet."""
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), POLLRDHUP)
     return bool(poll.poll(0))
 
 
 class _Watch:
-    """Cuts calls that take too long: one look at all of them, because a timer for each took a twelfth of a call."""
+    """Cancels calls after their deadline. One timer checks all calls, because one timer per call costs more."""
 
     def __init__(self) -> None:
         self.calls: set[_Attempt] = set()
         self.next: asyncio.TimerHandle | None = None
 
     def begin(self, seconds: float) -> _Attempt:
-        """Return the call this task begins to make."""
+        """Register and return a call of the current task with this time limit in seconds."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a call is made by a task")
@@ -270,7 +274,7 @@ class _Watch:
         return attempt
 
     def end(self, attempt: _Attempt) -> None:
-        """Forget a call that is over."""
+        """Unregister a call that is over."""
         self.calls.discard(attempt)
         if attempt.overdue:
             attempt.task.uncancel()
@@ -284,7 +288,7 @@ class _Watch:
 
 
 def _code(error: BaseException) -> str:
-    """Return a short word for a failure; never its text, which holds addresses."""
+    """Return the code of a failure; never its text, which holds addresses."""
     for kind, word in CODES:
         if isinstance(error, kind):
             return word
@@ -307,23 +311,23 @@ _statuses: ContextVar[list[int] | None] = ContextVar("statuses", default=None)
 
 
 class RecordStatuses:
-    """Yields the list into which the status of every answer to a request of this task is written meanwhile."""
+    """Context manager: yields the list to which this task's requests append the HTTP status of every answer."""
 
     token: Token[list[int] | None]
 
     def __enter__(self) -> list[int]:
-        heard: list[int] = []
-        self.token = _statuses.set(heard)
-        return heard
+        statuses: list[int] = []
+        self.token = _statuses.set(statuses)
+        return statuses
 
     def __exit__(self, *_: object) -> None:
         _statuses.reset(self.token)
 
 
 class HttpClient:
-    """Keeps connections open and calls providers through them. Use as `async with HttpClient(...) as http`.
+    """Calls providers over pooled connections. Use as `async with HttpClient(...) as http`.
 
-    `allowed_private`: the private hosts and networks that may be called (and without TLS); `connections`: most of them
+    `allowed_private`: private hosts and networks that may be called, also without TLS; `connections`: most connections
     open at the same time; `timeout`, `connect_timeout`: seconds; `largest_answer`, `largest_request`: bytes.
     """
 
@@ -380,11 +384,11 @@ class HttpClient:
         timeout: float | None = None,
         plain_http: bool = False,
     ) -> HttpAnswer:
-        """Return the provider's answer, whatever its status; a redirect is an answer like any other.
+        """Return the provider's answer, whatever its status; redirects are returned, not followed.
 
-        `url` is sent as it stands, so its parts must be percent-encoded. `plain_http` permits http:// to a public host.
-        Raises NotSent if surely nothing left, OutcomeUnknown if the request may have arrived but no whole answer came,
-        AccountError if the address is none that may be called.
+        `url` is sent unchanged, so its parts must be percent-encoded. `plain_http` permits http:// to a public host.
+        Raises NotSent if surely nothing left, OutcomeUnknown if the request may have arrived but no complete answer
+        came, AccountError if the address may not be called or the request is too large.
         """
         if self._session is None:
             raise RuntimeError("HttpClient is used outside of `async with`")
@@ -395,9 +399,9 @@ class HttpClient:
         _attempt.set(attempt)
         try:
             response = await self._begun(self._session, method, target, headers, body)
-            heard = _statuses.get()
-            if heard is not None:
-                heard.append(response.status)
+            statuses = _statuses.get()
+            if statuses is not None:
+                statuses.append(response.status)
             return HttpAnswer(response.status, response.headers, await self._body(response))
         except ChannelError:
             raise
@@ -418,7 +422,7 @@ class HttpClient:
         headers: Mapping[str, str] | None,
         body: bytes | None,
     ) -> aiohttp.ClientResponse:
-        """Return the head of the answer; connections closed in the last moment are put aside."""
+        """Return the response with its headers read; connections that were just closed are skipped."""
         for _ in range(STALE_TRIES):
             try:
                 return await session.request(method, url, headers=headers, data=body, allow_redirects=False)
@@ -444,7 +448,7 @@ class HttpClient:
         return b"".join(pieces)
 
     def _checked(self, url: str, plain_http: bool) -> URL:
-        """Return the address as it will be called; raises AccountError. Names are checked when they are looked up."""
+        """Return the URL that will be called; raises AccountError. Host names are checked when they are resolved."""
         try:
             target = URL(url, encoded=True)
             end = url.find("/", len("https://"))  # everything up to the host is before it

@@ -1,7 +1,7 @@
-"""乐信通 (微网通联, lmobile.cn / 51welink.com): whole texts with their signature, in a list of numbers.
+"""乐信通 (微网通联, lmobile.cn / 51welink.com): one whole text with its signature to a list of numbers.
 
-The new interface takes JSON with a signed key; the old one, kept as a setting, takes a form with the plain password. A
-request is taken or refused as a whole and has one id. Receipts and replies are fetched, receipts may also be pushed.
+The new interface takes JSON with a signed key; the old one, chosen by a setting, takes a form with the plain password.
+A request is accepted or refused as a whole and has one id. Receipts and replies are pulled; receipts may be pushed.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 
 NEW, OLD = "new", "old"
 PAGES = 100
-"""Most pages of each kind one visit fetches; the rest waits for the next one."""
+"""Most pages of each kind that one `pull` fetches; the next one fetches the rest."""
 TAKEN = frozenset({"succ", "0"})
 BAD_NUMBERS = "1023"
 LONGEST_OUT_ID = 32
@@ -110,8 +110,8 @@ ERROR_CODES: dict[str, ErrorMeaning] = {
 
 
 def access_key(account_id: str, password: str, random: int, timestamp: int, first_number: str = "") -> str:
-    """Return the AccessKey of a request; sending signs the first number as well, asking does not."""
-    # MD5 is the provider's choice; the key is only as good as the encrypted connection it travels in.
+    """Return the AccessKey of a request; send requests also sign the first number, queries do not."""
+    # MD5 is the provider's choice; the key is only as safe as the encrypted connection.
     digest = hashlib.md5(f"{password}SMmsEncryptKey".encode(), usedforsecurity=False).hexdigest().upper()
     numbers = f"&PhoneNos={first_number}" if first_number else ""
     signed = f"AccountId={account_id}{numbers}&Password={digest}&Random={random}&Timestamp={timestamp}"
@@ -119,7 +119,7 @@ def access_key(account_id: str, password: str, random: int, timestamp: int, firs
 
 
 class Lexintong(Channel):
-    """One request for a list of numbers with one text; receipts name its id and the number."""
+    """One request carries one text to a list of numbers; receipts name its id and the number."""
 
     kind = "lexintong"
     home = "CN"
@@ -180,8 +180,8 @@ class Lexintong(Channel):
 
     clock: Callable[[], float] = staticmethod(time.time)
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         values = self.values
         self._account, self._password = values["account"], values["password"]
         self._product = values.whole("product")
@@ -196,32 +196,32 @@ class Lexintong(Channel):
 
     @classmethod
     def called(cls, name: str, values: Mapping[str, str]) -> bool:
-        """Say that only the address of the chosen interface is called."""
+        """Return whether `name` is the address of the chosen interface; the other one is not called."""
         return (name == "old_url") is (values.get("interface") == OLD)
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over one request; numbers the provider names as bad are left out, and the others sent again."""
+        """Send one request; if the provider names bad numbers, the others are sent again without them."""
         return await self._send_all(submission.template, submission.messages, http)
 
     async def _send_all(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
-        async def request(some: Messages) -> list[SubmitResult]:
-            return await self._send(template, some, http)
+        async def request(part: Messages) -> list[SubmitResult]:
+            return await self._send(template, part, http)
 
         return await submit_bisecting([messages], request)
 
     async def _send(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
         numbers = [carrier.national(message.phone) for message in messages]
         if self._is_old:
-            code, told, ref, answer = await self._submit_old(numbers, messages[0].text, http)
+            code, explanation, ref, answer = await self._submit_old(numbers, messages[0].text, http)
         else:
-            code, told, ref, answer = await self._submit(numbers, messages, http)
+            code, explanation, ref, answer = await self._submit(numbers, messages, http)
         if code in TAKEN:
             return [SubmitResult(True, ref)] * len(messages)
         verdict = _verdict(code, answer)
         if verdict.about is Scope.DOUBT and ref:
             return [SubmitResult(False, ref, code=code, unconfirmed=True)] * len(messages)
-        named = set(NUMBERS.findall(told)) if code == BAD_NUMBERS else set()
-        good = [message for message in messages if carrier.national(message.phone) not in named]
+        bad_numbers = set(NUMBERS.findall(explanation)) if code == BAD_NUMBERS else set()
+        good = [message for message in messages if carrier.national(message.phone) not in bad_numbers]
         if good and len(good) < len(messages):
             return await self._without(good, ref, template, messages, http)
         raise as_error(code, verdict, template, messages, self._wait(code, answer))
@@ -229,7 +229,7 @@ class Lexintong(Channel):
     async def _without(
         self, good: Messages, ref: str, template: TemplateSnapshot, messages: Messages, http: HttpClient
     ) -> list[SubmitResult]:
-        """Return the answers when some numbers were named as bad: the others are sent again, if surely none left."""
+        """Return the answers when some numbers were bad; `good` messages are sent again if surely none left."""
         if ref:
             again = [SubmitResult(False, ref, code=BAD_NUMBERS, unconfirmed=True)] * len(good)
         else:
@@ -241,7 +241,7 @@ class Lexintong(Channel):
     async def _submit(
         self, numbers: list[str], messages: Messages, http: HttpClient
     ) -> tuple[str, str, str, HttpAnswer]:
-        """Return code, explanation and id the new interface gave, and its whole answer."""
+        """Send through the new interface; return its code, explanation and id, and the whole answer."""
         values: dict[str, Any] = {
             **self._signed(numbers[0]),
             "ProductId": self._product,
@@ -250,16 +250,16 @@ class Lexintong(Channel):
         }
         if self._extension:
             values["ExtendNo"] = self._extension
-        mark = sign_ref(self._password, messages[0].ref, messages[0].phone)
-        if len(messages) == 1 and len(mark) <= LONGEST_OUT_ID:
-            values["OutId"] = mark
+        sealed_ref = sign_ref(self._password, messages[0].ref, messages[0].phone)
+        if len(messages) == 1 and len(sealed_ref) <= LONGEST_OUT_ID:
+            values["OutId"] = sealed_ref
         answer = await self._post("/EncryptionSubmit/SendSms.ashx", values, http)
-        found = answer.fields()
-        code = str(found.get("Result") if found.get("Result") is not None else "")
-        return code, str(found.get("Reason") or ""), _id(found.get("MsgId")), answer
+        fields = answer.fields()
+        code = str(fields.get("Result") if fields.get("Result") is not None else "")
+        return code, str(fields.get("Reason") or ""), _id(fields.get("MsgId")), answer
 
     async def _submit_old(self, numbers: list[str], text: str, http: HttpClient) -> tuple[str, str, str, HttpAnswer]:
-        """Return code, explanation and id the old interface gave, and its whole answer."""
+        """Send through the old interface; return its code, explanation and id, and the whole answer."""
         form = {
             "sname": self._account,
             "spwd": self._password,
@@ -277,8 +277,8 @@ class Lexintong(Channel):
             plain_http=self._plain_http,
         )
         body = answer.text()
-        code, told, ref = (_element(body, name) for name in ("State", "MsgState", "MsgID"))
-        return code, told, _id(ref), answer
+        code, explanation, ref = (_element(body, name) for name in ("State", "MsgState", "MsgID"))
+        return code, explanation, _id(ref), answer
 
     def _signed(self, first_number: str = "") -> dict[str, Any]:
         at, random = int(self.clock()), 1 + secrets.randbelow(2**31 - 1)
@@ -304,57 +304,57 @@ class Lexintong(Channel):
         return str((await self.balance(http)).amount)
 
     async def balance(self, http: HttpClient) -> Balance:
-        """Return how many messages are left; only the old interface can be asked, with the account's own password."""
+        """Return how many messages are left; only the old interface has this query, with the account's password."""
         values = {"sname": self._account, "spwd": self._password, "sprdid": str(self._product)}
         answer = await self._post("/json/Query/GetRemain", values, http)
-        found = answer.fields()
-        code = str(found.get("State", ""))
+        fields = answer.fields()
+        code = str(fields.get("State", ""))
         if code != "0":
             raise self._trouble(code, answer)
-        left = str(found.get("Remain", ""))
-        if not left.isdecimal():
+        remaining = str(fields.get("Remain", ""))
+        if not remaining.isdecimal():
             raise unreadable()
-        return Balance(Decimal(left))
+        return Balance(Decimal(remaining))
 
     def _trouble(self, code: str, answer: HttpAnswer) -> ChannelError:
         return call_error(code, _verdict(code, answer), self._wait(code, answer))
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
-        """Yield receipts, then replies, until none are left or a page comes twice."""
+        """Yield pages of receipts, then of replies, until none are left or a page repeats."""
         if not self._fetches:
             return
         for path, name, more in (
             ("/EncryptionQuery/GetReport.ashx", "ReportInfos", {"OutId": "", "ReportTime": ""}),
             ("/EncryptionQuery/GetMo.ashx", "MoInfos", {}),
         ):
-            last: Any = None
+            previous: Any = None
             for _ in range(PAGES):
                 answer = await self._post(path, {**self._signed(), **more}, http)
-                found = answer.fields()
-                code = str(found.get("Result") if found.get("Result") is not None else "")
-                waiting = found.get(name)
-                if not waiting and code not in TAKEN:
+                fields = answer.fields()
+                code = str(fields.get("Result") if fields.get("Result") is not None else "")
+                items = fields.get(name)
+                if not items and code not in TAKEN:
                     _verdict(code, answer)
                     if code in ERROR_CODES:
                         raise self._trouble(code, answer)
-                if not waiting or waiting == last:
+                if not items or items == previous:
                     break
                 yield Callback("PULL", "", {}, answer.body)
-                last = waiting
+                previous = items
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
-        """Return what a fetched page or a pushed receipt says; raises ValueError."""
+        """Return the receipts and replies of a pulled page, or a pushed receipt; raises ValueError."""
         if callback.method == "PULL":
             return list(self._page(json.loads(callback.body)))
         body = callback.body.decode("utf-8", "replace")
         return [self._pushed(dict(parse_qsl(callback.query) + parse_qsl(body)))]
 
-    def _page(self, found: Any) -> Iterator[Receipt | Reply]:
-        if not isinstance(found, dict):
+    def _page(self, page: Any) -> Iterator[Receipt | Reply]:
+        if not isinstance(page, dict):
             raise ValueError("a page is a JSON object")
-        for item in found.get("ReportInfos") or ():
+        for item in page.get("ReportInfos") or ():
             yield from self._fetched(item)
-        for item in found.get("MoInfos") or ():
+        for item in page.get("MoInfos") or ():
             if not isinstance(item, dict) or not item.get("PhoneNos"):
                 raise ValueError("a reply without a number")
             sender = str(item["PhoneNos"])
@@ -364,18 +364,18 @@ class Lexintong(Channel):
     def _fetched(self, item: Any) -> Iterator[Receipt]:
         if not isinstance(item, dict) or not item.get("MsgID"):
             raise ValueError("nothing that names a message")
-        said = [str(item.get(name) or "").strip() for name in ("ReportCode", "ReportDesc", "SourceCode")]
-        codes = [word for word in said if CODE.fullmatch(word)]
-        arrived = next((code for code in codes if code in carrier.ARRIVED), "")
-        if arrived:
-            status, code = ReceiptStatus.DELIVERED, arrived
+        reported = [str(item.get(name) or "").strip() for name in ("ReportCode", "ReportDesc", "SourceCode")]
+        codes = [text for text in reported if CODE.fullmatch(text)]
+        arrival_code = next((code for code in codes if code in carrier.ARRIVED), "")
+        if arrival_code:
+            status, code = ReceiptStatus.DELIVERED, arrival_code
         elif codes:
             status, code = ReceiptStatus.UNDELIVERED, codes[0]
         else:
-            # Words nobody described prove neither: the message goes on waiting, the word is kept.
-            status, code = ReceiptStatus.ACCEPTED, next(filter(None, said), "")
-        for one in str(item.get("PhoneNos") or "").split(","):
-            yield self._receipt(status, str(item["MsgID"]), e164(one, self.home), code, item.get("OutId"))
+            # Undocumented words prove neither outcome: the message stays accepted and the word is kept as its code.
+            status, code = ReceiptStatus.ACCEPTED, next(filter(None, reported), "")
+        for phone in str(item.get("PhoneNos") or "").split(","):
+            yield self._receipt(status, str(item["MsgID"]), e164(phone, self.home), code, item.get("OutId"))
 
     def _pushed(self, item: Mapping[str, str]) -> Receipt:
         if not item.get("MsgID") or not item.get("MobilePhone"):
@@ -400,25 +400,25 @@ class Lexintong(Channel):
 
 NUMBERS = re.compile(r"(?<!\d)1\d{10}(?!\d)")
 CODE = re.compile(r"(?=.*[A-Z])[A-Z0-9:_-]+")
-"""What carriers' codes look like: DELIVRD, MK:0001."""
+"""Matches carriers' codes, such as DELIVRD and MK:0001."""
 
 
 def _element(xml: str, name: str) -> str:
-    """Return the text of an element of the old interface's flat answer; no XML parser meets a stranger's document."""
-    found = re.search(rf"<{name}>([^<]*)</{name}>", xml)
-    return found[1].strip() if found else ""
+    """Return the text of an element of the old interface's flat answer, without an XML parser for foreign input."""
+    match = re.search(rf"<{name}>([^<]*)</{name}>", xml)
+    return match[1].strip() if match else ""
 
 
-def _id(found: object) -> str:
-    """Return the id of a request; "" if there is none, or zero."""
-    return "" if found in {None, 0, "0"} else str(found)[:CODE_LENGTH]
+def _id(raw: object) -> str:
+    """Return the id of a request as text; "" if it is missing or zero."""
+    return "" if raw in {None, 0, "0"} else str(raw)[:CODE_LENGTH]
 
 
 def _verdict(code: str, answer: HttpAnswer) -> ErrorMeaning:
-    """Return what a code other than success means; raises what the HTTP status says if there is none."""
-    found = ERROR_CODES.get(code)
-    if found is not None:
-        return found
+    """Return the meaning of a code other than success; for an unknown code raises the error of the HTTP status."""
+    verdict = ERROR_CODES.get(code)
+    if verdict is not None:
+        return verdict
     raise_for_status(answer, code[:CODE_LENGTH])
     if not code:
         raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)

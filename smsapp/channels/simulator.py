@@ -1,8 +1,8 @@
-"""A provider without phones: rehearses every outcome, by magic numbers and by set rates. Nothing leaves the house.
+"""A simulated provider: produces every outcome, by magic numbers and by configured rates. Nothing is sent anywhere.
 
-What it decides about a message depends on the number, on the seed and on our reference only, so the same message gets
-the same fate in every process and in every test. What the carrier "says later" is kept in a small file of the channel's
-own until `pull` asks for it: it survives a worker's death, as a real provider's memory does.
+The fate of a message depends only on its number, the seed and our reference, so it is the same in every process and
+every test. Receipts and replies are stored in an SQLite file of the channel until `pull` fetches them, so they survive
+the death of a worker, as they would at a real provider.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
 
 MAGIC = "+861380000"
-"""Numbers that begin like this do what their last four digits say."""
+"""The last four digits of a number with this prefix select its fate in FATES."""
 LATE = 3600.0
 PAGE = 1000
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What happens to one message: how the call ends, what is answered, what is said later."""
+    """What happens to one message: how the call ends, the answer, the receipts and the reply."""
 
     meaning: str
     refused: Outcome | None = None
@@ -67,7 +67,7 @@ class Fate:
     reply: str = ""
     trouble: Callable[[], ChannelError] | None = None
     trouble_once: bool = False
-    """The trouble passes: the same message is accepted when it is tried again."""
+    """Raise `trouble` on the first try only; the same message is accepted when it is tried again."""
 
 
 DELIVERED = (ReceiptStatus.DELIVERED, None, "DELIVRD")
@@ -122,12 +122,12 @@ FATES: dict[str, Fate] = {
     "0008": Fate(
         _l("buffered on the way, then delivered"), receipts=((ReceiptStatus.ACCEPTED, None, "ENROUTE"), DELIVERED)
     ),
-    **{f"{100 + n:04}": Fate(_l("refused:"), refused=one, receipts=()) for n, one in enumerate(Outcome, 1)},
+    **{f"{100 + n:04}": Fate(_l("refused:"), refused=outcome, receipts=()) for n, outcome in enumerate(Outcome, 1)},
     **{
         f"{200 + n:04}": Fate(
-            _l("accepted, undelivered:"), receipts=((ReceiptStatus.UNDELIVERED, one, f"SIM-{one.upper()}"),)
+            _l("accepted, undelivered:"), receipts=((ReceiptStatus.UNDELIVERED, outcome, f"SIM-{outcome.upper()}"),)
         )
-        for n, one in enumerate(Outcome, 1)
+        for n, outcome in enumerate(Outcome, 1)
     },
     **{f"030{digit}": Fate(once, trouble=make, trouble_once=True) for digit, once, _, make in TROUBLES},
     **{f"031{digit}": Fate(always, trouble=make, receipts=()) for digit, _, always, make in TROUBLES},
@@ -142,7 +142,7 @@ FATES: dict[str, Fate] = {
 }
 
 FAILURES = (
-    # what fails by rate: refusals at once, and receipts; in the proportions one sees in China
+    # outcomes of undelivered receipts and their weights, in the proportions seen in China
     (Outcome.SWITCHED_OFF, 45),
     (Outcome.NO_SUCH_SUBSCRIBER, 25),
     (Outcome.BLOCKED_BY_CARRIER, 15),
@@ -150,7 +150,7 @@ FAILURES = (
     (Outcome.UNKNOWN, 5),
 )
 REFUSALS = (
-    # without OPTED_OUT: such a number goes on our own list, and a rehearsal puts nobody there by chance
+    # outcomes of refusals and their weights; without OPTED_OUT, which would put numbers on our opt-out list by chance
     (Outcome.BAD_NUMBER, 40),
     (Outcome.FREQUENCY_LIMIT, 30),
     (Outcome.BLOCKED_BY_CARRIER, 20),
@@ -165,7 +165,7 @@ def _percent(name: str, label: str, default: str, section: str, hint: str = "") 
 
 
 class Simulator(Channel):
-    """Every outcome on request; receipts and replies wait in its file until they are pulled."""
+    """Produces every outcome on request; receipts and replies are stored in its file until they are pulled."""
 
     kind = "simulator"
     worldwide = True
@@ -272,8 +272,8 @@ class Simulator(Channel):
 
     clock: Callable[[], float] = staticmethod(time.time)
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         values = self.values
         self.tells_balance = bool(values["balance"])
         self.lists_templates = bool(values["templates"])
@@ -290,17 +290,17 @@ class Simulator(Channel):
         self._kept: sqlite3.Connection | None = None
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Decide every message's fate; a number with trouble makes the whole request end like that."""
+        """Decide every message's fate; the first one with a `trouble` makes the whole request raise it."""
         now = self.clock()
         fated = [(message, *self._fate(message)) for message in submission.messages]
-        trouble = next((found for message, fate, _ in fated if (found := self._trouble(message, fate))), None)
-        heard = trouble is None or isinstance(trouble, OutcomeUnknown)
-        if heard:
+        trouble = next((error for message, fate, _ in fated if (error := self._trouble(message, fate))), None)
+        arrived = trouble is None or isinstance(trouble, OutcomeUnknown)
+        if arrived:
             self._keep(line for message, fate, draw in fated for line in self._news(message, fate, draw, now))
         if isinstance(trouble, OutcomeUnknown):
             with self._file() as file:
-                heard_of = [(message.ref,) for message, fate, _ in fated if fate.receipts]
-                file.executemany("INSERT OR IGNORE INTO heard (ref) VALUES (?)", heard_of)
+                refs = [(message.ref,) for message, fate, _ in fated if fate.receipts]
+                file.executemany("INSERT OR IGNORE INTO heard (ref) VALUES (?)", refs)
         if self.answer_seconds:
             await asyncio.sleep(self.answer_seconds)
         if trouble is not None:
@@ -322,25 +322,25 @@ class Simulator(Channel):
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
-        """Return the lines of templates that cannot be read."""
-        found = super().check(values)
+        """Return a problem for each line of templates that cannot be parsed."""
+        problems = super().check(values)
         for line in values.get("templates", "").splitlines():
             try:
                 _template(line or "x | approved | | x")
             except ValueError:
-                found.append(Problem("simulator_template", "templates", {"line": line[:60]}))
-        return found
+                problems.append(Problem("simulator_template", "templates", {"line": line[:60]}))
+        return problems
 
     async def query_status(
         self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
-        """Remember the messages whose answer was cut off, but for those of which nothing is ever heard."""
+        """Return a receipt for each message whose answer was cut off, except those that never get a receipt."""
         refs = json.dumps([pending.message.ref for pending in unconfirmed])
         rows = self._file().execute("SELECT ref FROM heard WHERE ref IN (SELECT value FROM json_each(?))", (refs,))
         return [Receipt(ReceiptStatus.ACCEPTED, ref) for (ref,) in rows]
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
-        """Yield what is due, a thousand lines to a page; a page is forgotten when the next one is asked for."""
+        """Yield the receipts and replies that are due, 1,000 per page; reading on deletes the page before."""
         file = self._file()
         while True:
             rows = file.execute(
@@ -353,13 +353,13 @@ class Simulator(Channel):
                 file.executemany("DELETE FROM receipt WHERE id = ?", [(row_id,) for row_id, _ in rows])
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
-        """Read a page of its own; nobody else can know what the simulator has to say."""
+        """Return the receipts and replies of a pulled page; raises ValueError for any other callback."""
         if callback.method != "PULL":
             raise ValueError("the simulator is asked, it never calls")
         return [_read(line) for line in json.loads(callback.body)]
 
     def _fate(self, message: OutboundMessage) -> tuple[Fate, tuple[float, float]]:
-        """Return the fate and two numbers in 0..1: when the receipt comes, and whether a reply does."""
+        """Return the fate and two numbers in 0..1 that decide when the receipt comes and whether a reply comes."""
         digest = hashlib.blake2b(message.ref.encode(), key=self.seed[:64], digest_size=12).digest()
         first = int.from_bytes(digest[:4]) / 2**32
         second = int.from_bytes(digest[4:8]) / 2**32
@@ -369,11 +369,11 @@ class Simulator(Channel):
         if first < self._refused:
             return Fate("", refused=_pick(REFUSALS, second), receipts=()), (second, 1.0)
         # The rates below are shares of what was accepted.
-        left = (first - self._refused) / ((1 - self._refused) or 1)
-        if left < self._undelivered:
+        share = (first - self._refused) / ((1 - self._refused) or 1)
+        if share < self._undelivered:
             reason = _pick(FAILURES, third)
             return Fate("", receipts=((ReceiptStatus.UNDELIVERED, reason, f"SIM-{reason.upper()}"),)), (second, 1.0)
-        if left < self._undelivered + self._silent:
+        if share < self._undelivered + self._silent:
             return FATES["0004"], (second, 1.0)
         return NORMAL, (second, third)
 
@@ -382,8 +382,8 @@ class Simulator(Channel):
             return None
         if fate.trouble_once:
             with self._file() as file:
-                met = file.execute("INSERT OR IGNORE INTO met (ref) VALUES (?)", (message.ref,)).rowcount
-            if not met:
+                inserted = file.execute("INSERT OR IGNORE INTO met (ref) VALUES (?)", (message.ref,)).rowcount
+            if not inserted:
                 return None
         return fate.trouble()
 
@@ -423,13 +423,13 @@ class Simulator(Channel):
 
 
 def _template(line: str) -> ProviderTemplate:
-    """Return the template of a line; raises ValueError."""
+    """Return the template described by a line; raises ValueError."""
     code, state, purpose, text = (part.strip() for part in line.split("|", 3))
     audit, _colon, reason = state.partition(":")
     if not (code and text):
         raise ValueError("a template has a code and a text")
-    said = Purpose(purpose) if purpose else None
-    return ProviderTemplate(code, code, text, Audit(audit.strip()), said, reason=reason.strip())
+    parsed_purpose = Purpose(purpose) if purpose else None
+    return ProviderTemplate(code, code, text, Audit(audit.strip()), parsed_purpose, reason=reason.strip())
 
 
 def _answer(message: OutboundMessage, fate: Fate) -> SubmitResult:
@@ -439,7 +439,7 @@ def _answer(message: OutboundMessage, fate: Fate) -> SubmitResult:
 
 
 def _pick(choices: tuple[tuple[Outcome, int], ...], draw: float) -> Outcome:
-    """Return one of the outcomes, by weights that add up to 100."""
+    """Return the outcome that `draw` (0..1) selects by weights that add up to 100."""
     for outcome, weight in choices:
         draw -= weight / 100
         if draw < 0:

@@ -1,6 +1,6 @@
-"""Tencent Cloud SMS (腾讯云短信, 2021-01-11): two hundred numbers of one text a request, signed with TC3-HMAC-SHA256.
+"""Tencent Cloud SMS (腾讯云短信, 2021-01-11): up to 200 numbers with one text per request, signed with TC3-HMAC-SHA256.
 
-The answer speaks of every number; each has an id of its own (SerialNo), which its receipt brings back.
+The answer has a status and an id (SerialNo) for every number; the number's receipt names that id.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ if TYPE_CHECKING:
 VERSION = "2021-01-11"
 ALGORITHM = "TC3-HMAC-SHA256"
 PAGE = 100
-"""Most receipts or replies one pull brings."""
+"""Most receipts or replies in one page."""
 PAGES = 100
-"""Most pages of each kind one visit fetches; the rest waits for the next one."""
+"""Most pages of each kind that one `pull` fetches; the next one fetches the rest."""
 
 ERROR_CODES: dict[str, ErrorMeaning] = {
     "FailedOperation.PhoneNumberInBlacklist": recipient_error(Outcome.OPTED_OUT),
@@ -157,7 +157,7 @@ def authorization(host: str, path: str, body: bytes, at: int, key_id: str, secre
 
 
 class Tencent(Channel):
-    """One request for two hundred numbers with the same values; every number has an answer and an id of its own."""
+    """One request carries up to 200 numbers with the same values; every number has its own answer and id."""
 
     kind = "tencent"
     home = "CN"
@@ -206,8 +206,8 @@ class Tencent(Channel):
 
     clock: Callable[[], float] = staticmethod(time.time)
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         values = self.values
         self._key_id, self._secret, self._app_id = values["secret_id"], values["secret_key"], values["app_id"]
         self._region, self._extension = values["region"], values["extension"]
@@ -217,7 +217,7 @@ class Tencent(Channel):
         self.max_concurrency = values.whole("max_concurrency")
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over one request; numbers inside and outside of China may not share one and make two."""
+        """Send one request, or two: numbers inside and outside of China may not share one."""
         template = submission.template
         at_home = [message for message in submission.messages if phone.is_domestic(message.phone)]
         abroad = [message for message in submission.messages if not phone.is_domestic(message.phone)]
@@ -249,19 +249,19 @@ class Tencent(Channel):
         code = _error(response)
         if code:
             raise self._refusal(code, answer, template, messages)
-        told = response.get("SendStatusSet")
-        statuses = {_digits(one.get("PhoneNumber")): one for one in told or () if isinstance(one, dict)}
-        found = [statuses.get(message.phone[1:]) for message in messages]
-        if not any(found):
+        items = response.get("SendStatusSet")
+        by_number = {_digits(item.get("PhoneNumber")): item for item in items or () if isinstance(item, dict)}
+        statuses = [by_number.get(message.phone[1:]) for message in messages]
+        if not any(statuses):
             raise unreadable()
-        codes = {str(status.get("Code") or "") if status else "" for status in found}
+        codes = {str(status.get("Code") or "") if status else "" for status in statuses}
         if len(codes) == 1 and codes.isdisjoint({"", "Ok"}):
-            # What all are refused for may be the account's fault, or the hour's, and then the run has to wait.
+            # A code that all numbers share may be about the account or the hour; then the run has to wait.
             (code,) = codes
             everybody = self._refusal(code, answer, template, messages)
             if isinstance(everybody, ChannelError):
                 raise everybody
-        return [_answer(status) for status in found]
+        return [_answer(status) for status in statuses]
 
     def _refusal(
         self, code: str, answer: HttpAnswer, template: TemplateSnapshot, messages: Messages
@@ -292,7 +292,7 @@ class Tencent(Channel):
         )
 
     async def _ask(self, action: str, values: Mapping[str, Any], http: HttpClient) -> tuple[dict[str, Any], bytes]:
-        """Return what a call about no message said, and its raw body; raises ChannelError."""
+        """Return the response of a call that is not about messages, and its raw body; raises ChannelError."""
         answer = await self._call(action, values, http)
         response = _response(answer)
         code = _error(response)
@@ -305,7 +305,7 @@ class Tencent(Channel):
         return str((await self.balance(http)).amount)
 
     async def balance(self, http: HttpClient) -> Balance:
-        """Ask for the packages of the application; return how many messages are left in them."""
+        """Return how many messages are left in the packages of the application."""
         today = dt.datetime.fromtimestamp(self.clock(), carrier.CHINA)
         response, _ = await self._ask(
             "SmsPackagesStatistics",
@@ -321,38 +321,38 @@ class Tencent(Channel):
         packages = response.get("SmsPackagesStatisticsSet")
         if not isinstance(packages, list):
             raise unreadable()
-        left = sum(max(_count(one, "PackageAmount") - _count(one, "CurrentUsage"), 0) for one in packages)
-        return Balance(Decimal(left))
+        remaining = sum(max(_count(item, "PackageAmount") - _count(item, "CurrentUsage"), 0) for item in packages)
+        return Balance(Decimal(remaining))
 
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
-        """Return all templates, those for China and those for abroad; the provider does not say what they are for."""
-        found: dict[str, ProviderTemplate] = {}
-        listed = await self._everything("DescribeSmsTemplateList", "DescribeTemplateStatusSet", http)
-        for one in map(_template, listed):
-            found.setdefault(one.code, one)
-        return list(found.values())
+        """Return all templates, those for China and those for abroad; the provider names no purpose."""
+        templates: dict[str, ProviderTemplate] = {}
+        items = await self._everything("DescribeSmsTemplateList", "DescribeTemplateStatusSet", http)
+        for template in map(_template, items):
+            templates.setdefault(template.code, template)
+        return list(templates.values())
 
     async def list_signatures(self, http: HttpClient) -> list[ProviderSignature]:
         """Return all signatures, those for China and those for abroad."""
-        listed = await self._everything("DescribeSmsSignList", "DescribeSignListStatusSet", http)
-        return [_signature(item) for item in listed]
+        items = await self._everything("DescribeSmsSignList", "DescribeSignListStatusSet", http)
+        return [_signature(item) for item in items]
 
     async def _everything(self, action: str, name: str, http: HttpClient) -> list[Any]:
         """Return the items of all pages, those for China and those for abroad."""
-        found: list[Any] = []
+        all_items: list[Any] = []
         for international in (0, 1):
             for page in range(PAGES + 1):
-                asked = {"International": international, "Limit": PAGE, "Offset": page * PAGE}
-                items = (await self._ask(action, asked, http))[0].get(name)
+                values = {"International": international, "Limit": PAGE, "Offset": page * PAGE}
+                items = (await self._ask(action, values, http))[0].get(name)
                 if not isinstance(items, list) or page == PAGES:
                     raise unreadable()
-                found += items
+                all_items += items
                 if len(items) < PAGE:
                     break
-        return found
+        return all_items
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
-        """Yield receipts, then replies, a hundred to a page, if the settings say that the provider keeps them."""
+        """Yield pages of 100 receipts, then of 100 replies, if the setting "pull" is on."""
         if not self._pulls:
             return
         for action, name in (
@@ -361,31 +361,31 @@ class Tencent(Channel):
         ):
             for _ in range(PAGES):
                 response, body = await self._ask(action, {"SmsSdkAppId": self._app_id, "Limit": PAGE}, http)
-                found = response.get(name)
-                if not isinstance(found, list):
+                items = response.get(name)
+                if not isinstance(items, list):
                     raise unreadable()
-                if not found:
+                if not items:
                     break
                 yield Callback("PULL", "", {}, body)
-                if len(found) < PAGE:
+                if len(items) < PAGE:
                     break
 
     async def query_status(
         self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
-        """Ask for each number; the provider names no text, so every message it had in that time is returned."""
-        found: list[Receipt] = []
+        """Query each number; the provider returns no texts, so every message of the number in that time is returned."""
+        receipts: list[Receipt] = []
         for pending in unconfirmed:
             since, until = (int(at.timestamp()) for at in (pending.since, pending.until))
-            asked = {"SmsSdkAppId": self._app_id, "PhoneNumber": pending.message.phone, "Offset": 0, "Limit": PAGE}
-            asked |= {"BeginTime": since, "EndTime": until}
-            told, _ = await self._ask("PullSmsSendStatusByPhoneNumber", asked, http)
-            news = _news({"Response": told})
-            found += [replace(one, ref=pending.message.ref) for one in news if isinstance(one, Receipt)]
-        return found
+            values = {"SmsSdkAppId": self._app_id, "PhoneNumber": pending.message.phone, "Offset": 0, "Limit": PAGE}
+            values |= {"BeginTime": since, "EndTime": until}
+            response, _ = await self._ask("PullSmsSendStatusByPhoneNumber", values, http)
+            news = _news({"Response": response})
+            receipts += [replace(receipt, ref=pending.message.ref) for receipt in news if isinstance(receipt, Receipt)]
+        return receipts
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
-        """Return what a pushed list of receipts, a pushed reply, or a pulled page of either says."""
+        """Return the receipts or replies in a pushed list of receipts, a pushed reply, or a pulled page of either."""
         return list(_news(json.loads(callback.body)))
 
     def acknowledgement(self) -> Acknowledgement:
@@ -393,16 +393,16 @@ class Tencent(Channel):
 
 
 def in_number_order(variables: Sequence[str], values: Sequence[str]) -> list[str]:
-    """Return the values of {1}, {2}, … in the order of their numbers, wherever they stand in the text."""
+    """Return the values of {1}, {2}, … in the order of their numbers, not of their places in the text."""
     pairs = zip(variables, values, strict=True)
     return [value for _, value in sorted(pairs, key=lambda pair: int(pair[0]) if pair[0].isdigit() else 0)]
 
 
 def _response(answer: HttpAnswer) -> dict[str, Any]:
-    """Return what stands in "Response"; raises ChannelError if nothing does."""
-    found = answer.fields().get("Response")
-    if isinstance(found, dict) and found:
-        return found
+    """Return the object under "Response"; raises ChannelError if there is none or it is empty."""
+    response = answer.fields().get("Response")
+    if isinstance(response, dict) and response:
+        return response
     raise_for_status(answer)
     raise unreadable()
 
@@ -419,7 +419,7 @@ def _verdict(code: str) -> ErrorMeaning:
 
 
 def _answer(status: Mapping[str, Any] | None) -> SubmitResult:
-    """Return the answer for one number; one the provider does not speak of is unconfirmed."""
+    """Return the answer for one number; a number without a status is unconfirmed."""
     code = str(status.get("Code") or "")[:CODE_LENGTH] if status else ""
     if status and code == "Ok":
         return SubmitResult(True, str(status.get("SerialNo") or "")[:CODE_LENGTH])
@@ -434,8 +434,8 @@ def _digits(raw: object) -> str:
 
 
 def _count(package: object, name: str) -> int:
-    found = package.get(name) if isinstance(package, dict) else 0
-    return found if isinstance(found, int) else 0
+    count = package.get(name) if isinstance(package, dict) else 0
+    return count if isinstance(count, int) else 0
 
 
 def _template(item: Any) -> ProviderTemplate:
@@ -459,15 +459,15 @@ def _signature(item: Any) -> ProviderSignature:
     return ProviderSignature(str(item["SignName"]), audit, reason)
 
 
-def _news(found: Any) -> Iterator[Receipt | Reply]:
-    if isinstance(found, dict) and isinstance(found.get("Response"), dict):
-        response = found["Response"]
+def _news(body: Any) -> Iterator[Receipt | Reply]:
+    if isinstance(body, dict) and isinstance(body.get("Response"), dict):
+        response = body["Response"]
         for item in response.get("PullSmsSendStatusSet") or ():
             yield _receipt(item, "ReportStatus", "Description", "SerialNo", "CountryCode", "SubscriberNumber")
         for item in response.get("PullSmsReplyStatusSet") or ():
             yield _reply(item, "ReplyContent", "ExtendCode", "CountryCode", "SubscriberNumber")
         return
-    for item in found if isinstance(found, list) else [found]:
+    for item in body if isinstance(body, list) else [body]:
         if isinstance(item, dict) and "text" in item:
             yield _reply(item, "text", "extend", "nationcode", "mobile")
         else:
@@ -478,13 +478,13 @@ def _receipt(item: Any, status: str, code: str, sid: str, country: str, mobile: 
     if not isinstance(item, dict) or not item.get(sid) or not item.get(status):
         raise ValueError("no status, or nothing that names a message")
     arrived = item[status] == "SUCCESS"
-    said = str(item.get(code) or item[status])[:CODE_LENGTH]
+    reported_code = str(item.get(code) or item[status])[:CODE_LENGTH]
     return Receipt(
         ReceiptStatus.DELIVERED if arrived else ReceiptStatus.UNDELIVERED,
         provider_ref=str(item[sid]),
         phone=_e164(item, country, mobile),
-        outcome=None if arrived else carrier.outcome(said),
-        code=said,
+        outcome=None if arrived else carrier.outcome(reported_code),
+        code=reported_code,
     )
 
 

@@ -1,7 +1,7 @@
-"""Twilio Programmable Messaging (API 2010-04-01): a form per message, answered and reported one by one.
+"""Twilio Programmable Messaging (API 2010-04-01): one form per message, each with its own answer and receipts.
 
-Each message names the callback address with our reference in it. Twilio signs its calls over that very address, so a
-receipt finds its message even where the answer was lost, and nobody else can write one.
+Each message names the callback address with our reference in it. Twilio signs its calls over that address, so a receipt
+names its message even if the answer was lost, and nobody else can forge one.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient
 
 ERROR_CODES: dict[str, ErrorMeaning] = {
-    # what the API answers; every request is about one number
+    # error codes in the API's answers; every request is about one number
     "20429": SLOWER,
     "14107": SLOWER,
     "21611": SLOWER,
@@ -110,7 +110,7 @@ ERROR_CODES: dict[str, ErrorMeaning] = {
 }
 
 REPORTS: dict[str, Outcome] = {
-    # what status callbacks bring as ErrorCode
+    # ErrorCode of status callbacks
     "30001": Outcome.THROTTLED,
     "30002": Outcome.CREDENTIALS,
     "30003": Outcome.SWITCHED_OFF,
@@ -150,7 +150,7 @@ STATUSES: dict[str, ReceiptStatus] = {
     "failed": ReceiptStatus.UNDELIVERED,
     "canceled": ReceiptStatus.UNDELIVERED,
 }
-"""Every other status means that it is under way."""
+"""Every other status means that the message is on its way."""
 
 SERVICE = re.compile("MG[0-9a-fA-F]{32}")
 REF = "ref"
@@ -159,14 +159,14 @@ Fields = Iterable[tuple[str, str]]
 
 
 def signature(token: str, address: str, fields: Fields) -> str:
-    """Return what Twilio writes into X-Twilio-Signature: over the whole address and the sorted fields of the form."""
+    """Return the value of X-Twilio-Signature: computed over the whole address and the sorted fields of the form."""
     text = address + "".join(name + value for name, value in sorted(set(fields)))
     # SHA-1 is the provider's choice.
     return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
 
 
 def spellings(address: str) -> set[str]:
-    """Return the address with and without its port: Twilio signs now the one, now the other."""
+    """Return the address with and without its port: Twilio signs either of them."""
     parts = urlsplit(address)
     host = parts.netloc.partition(":")[0]
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -174,14 +174,14 @@ def spellings(address: str) -> set[str]:
 
 
 def is_here(address: str) -> bool:
-    """Say whether only this machine or its network can call this address."""
+    """Return whether only this machine or its network can call this address."""
     host = urlsplit(address).hostname or ""
-    found = literal(host)
-    return host == "localhost" or (found is not None and not found.is_global)
+    ip = literal(host)
+    return host == "localhost" or (ip is not None and not ip.is_global)
 
 
 class Twilio(Channel):
-    """One request per message; status callbacks and incoming messages come signed to the callback address."""
+    """One request carries one message; status callbacks and replies come signed to the callback address."""
 
     kind = "twilio"
     worldwide = True
@@ -251,8 +251,8 @@ class Twilio(Channel):
         TIMEOUT,
     )
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         values = self.values
         self._sid, self._token = values["account_sid"], values["auth_token"]
         user, password = values["api_key"] or self._sid, values["api_secret"] or self._token
@@ -265,14 +265,14 @@ class Twilio(Channel):
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
-        """An API key comes with its secret, and the secret with its key."""
+        """Return the base's problems, and one if an API key is without its secret or the other way round."""
         pair = ("api_key", "api_secret")
         filled = [name for name in pair if values.get(name)]
         missing = [Problem("setting_missing", name) for name in pair if filled and name not in filled]
         return super().check(values) + missing
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over one message."""
+        """Send one request per message."""
 
         async def request(messages: Messages) -> list[SubmitResult]:
             return [await self._send(submission, messages, http)]
@@ -283,89 +283,92 @@ class Twilio(Channel):
         message = messages[0]
         form = {"To": message.phone, "Body": message.text, "ValidityPeriod": self._validity}
         form["MessagingServiceSid" if SERVICE.fullmatch(self._sender) else "From"] = self._sender
-        back = submission.callback_url
-        if back and (not is_here(back) or is_here(self._url)):
+        callback_url = submission.callback_url
+        if callback_url and (not is_here(callback_url) or is_here(self._url)):
             # Twilio refuses messages that name an address it cannot call.
-            form["StatusCallback"] = f"{back}?{REF}={quote(message.ref)}"
+            form["StatusCallback"] = f"{callback_url}?{REF}={quote(message.ref)}"
         answer = await self._call("POST", "Messages.json", http, urlencode(form).encode())
-        found = answer.fields()
-        sid = str(found.get("sid") or "")[:CODE_LENGTH]
+        fields = answer.fields()
+        sid = str(fields.get("sid") or "")[:CODE_LENGTH]
         if answer.status < 300 and sid:
-            code = str(found.get("error_code") or "")[:CODE_LENGTH]
-            if STATUSES.get(str(found.get("status"))) is not ReceiptStatus.UNDELIVERED:
+            code = str(fields.get("error_code") or "")[:CODE_LENGTH]
+            if STATUSES.get(str(fields.get("status"))) is not ReceiptStatus.UNDELIVERED:
                 return SubmitResult(True, sid)
             return SubmitResult(False, sid, REPORTS.get(code, Outcome.UNKNOWN), code)
         code = _code(answer)
         verdict = classify_single(code, answer, ERROR_CODES)
         raise as_error(code or f"HTTP {answer.status}", verdict, submission.template, messages, retry_after(answer))
 
-    async def _call(self, method: str, what: str, http: HttpClient, body: bytes | None = None) -> HttpAnswer:
+    async def _call(self, method: str, resource: str, http: HttpClient, body: bytes | None = None) -> HttpAnswer:
         headers = {"Authorization": self._authorization, "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = FORM
-        address = f"{self._url}/2010-04-01/Accounts/{quote(self._sid, safe='')}/{what}"
+        address = f"{self._url}/2010-04-01/Accounts/{quote(self._sid, safe='')}/{resource}"
         return await http.request(method, address, headers, body, timeout=self._timeout)
 
     async def test_credentials(self, http: HttpClient) -> str:
-        left = await self.balance(http)
-        return f"{left.amount} {left.currency}"
+        balance = await self.balance(http)
+        return f"{balance.amount} {balance.currency}"
 
     async def balance(self, http: HttpClient) -> Balance:
-        """Return what is left on the account."""
+        """Return the balance of the account."""
         answer = await self._call("GET", "Balance.json", http)
-        found = answer.fields()
-        if answer.status >= 300 or "balance" not in found:
+        fields = answer.fields()
+        if answer.status >= 300 or "balance" not in fields:
             code = _code(answer)
             raise call_error(
                 code or f"HTTP {answer.status}", classify_single(code, answer, ERROR_CODES), retry_after(answer)
             )
         try:
-            amount = Decimal(str(found["balance"]))
+            amount = Decimal(str(fields["balance"]))
         except InvalidOperation:
             raise unreadable() from None
         if not amount.is_finite():
             raise unreadable()
-        return Balance(amount, str(found.get("currency") or ""))
+        return Balance(amount, str(fields.get("currency") or ""))
 
     def verify_callback(self, callback: Callback) -> None:
-        """Compare the signature with ours over the address that the provider was given."""
+        """Raise CallbackRefused unless the signature is the one over the callback address given to the provider."""
         headers = {name.lower(): value for name, value in callback.headers.items()}
-        given = headers.get("x-twilio-signature", "").encode()
+        received = headers.get("x-twilio-signature", "").encode()
         fields = _fields(callback)
-        if not any(hmac.compare_digest(signature(self._token, one, fields).encode(), given) for one in _all(callback)):
+        if not any(
+            hmac.compare_digest(signature(self._token, address, fields).encode(), received)
+            for address in _all(callback)
+        ):
             raise CallbackRefused
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
-        """Return the receipt or the reply in the fields; a receipt without a reference of ours is not about us."""
+        """Return the receipt or the reply in the fields; a receipt without our reference is ignored."""
         query = dict(parse_qsl(callback.query))
-        found = query | dict(_fields(callback))
-        sid = found.get("MessageSid") or found.get("SmsSid") or ""
-        status = found.get("MessageStatus") or found.get("SmsStatus") or ""
+        fields = query | dict(_fields(callback))
+        sid = fields.get("MessageSid") or fields.get("SmsSid") or ""
+        status = fields.get("MessageStatus") or fields.get("SmsStatus") or ""
         if not sid or not status:
             raise ValueError("neither a receipt nor a reply")
         if status in {"received", "receiving"}:
-            if not found.get("From"):
+            if not fields.get("From"):
                 raise ValueError("a reply without a number")
-            stops = found.get("OptOutType", "").upper() == "STOP"
-            return [Reply(found["From"], found.get("Body", ""), provider_ref=sid, opts_out=stops)]
+            stops = fields.get("OptOutType", "").upper() == "STOP"
+            return [Reply(fields["From"], fields.get("Body", ""), provider_ref=sid, opts_out=stops)]
         ref = query.get(REF, "")
         if not ref:
             return []
-        code = found.get("ErrorCode", "")[:CODE_LENGTH]
+        code = fields.get("ErrorCode", "")[:CODE_LENGTH]
         status = STATUSES.get(status, ReceiptStatus.ACCEPTED)
         if status is not ReceiptStatus.UNDELIVERED:
             return [Receipt(status, ref, sid, code=code)]
         return [Receipt(status, ref, sid, outcome=REPORTS.get(code, Outcome.UNKNOWN), code=code or status)]
 
     def acknowledgement(self) -> Acknowledgement:
-        """Say nothing, in the provider's own words: a plain text would be sent to the person as our reply."""
+        """Return an empty TwiML response: Twilio would send a plain text to the person as our reply."""
         return Acknowledgement(content_type="text/xml; charset=utf-8", body=b"<Response></Response>")
 
 
 def _code(answer: HttpAnswer) -> str:
     """Return the provider's own code in an answer; "" if it has none."""
-    found = answer.fields().get("code")
-    return str(found)[:CODE_LENGTH] if isinstance(found, int | str) else ""
+    code = answer.fields().get("code")
+    return str(code)[:CODE_LENGTH] if isinstance(code, int | str) else ""
 
 
 def _fields(callback: Callback) -> list[tuple[str, str]]:

@@ -1,1 +1,1 @@
-"""Rules and words. No Flask, no SQLAlchemy, no Redis, no clock, no network."""
+"""Business rules and vocabulary. No Flask, no SQLAlchemy, no Redis, no clock, no network."""

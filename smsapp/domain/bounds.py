@@ -1,8 +1,8 @@
-"""What may fill a variable: at most so many characters, and nothing that a stranger could make a trap of.
+"""Limits for the values of variables: their length, and no content that a stranger could abuse for fraud.
 
-A value that a public key reported goes out under the organisation's signature, so links, contact details and line
-breaks need a template whose variable is declared for them. The expressions are read by Python and by PostgreSQL alike,
-so they name their characters instead of using classes like \\d, and no backslash.
+A value that a public key reported is sent under the organisation's signature, so links, contact details and line breaks
+need a template whose variable declares them. Python and PostgreSQL both read the expressions, so they list characters
+instead of using classes like \\d, and have no backslash.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST = 60
-"""Characters of a value where the provider sets no limit and the template says nothing."""
+"""Most characters of a value if neither the provider nor the template sets a limit."""
 LONGEST_DECLARED = 300
 
 
 class Fault(enum.StrEnum):
-    """What keeps a value from filling a variable."""
+    """Why a value may not fill a variable."""
 
     TOO_LONG = "value_too_long"
     LINE_BREAK = "value_line_break"
@@ -31,7 +31,7 @@ class Fault(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Bound:
-    """What one variable of a template takes."""
+    """The values that one variable of a template takes."""
 
     longest: int = LONGEST
     links: bool = False
@@ -42,17 +42,17 @@ class Bound:
         return {"longest": self.longest, "links": self.links, "contacts": self.contacts, "lines": self.lines}
 
 
-def declared(kept: Mapping[str, Any] | None, longest: int | None) -> Bound:
-    """Return the bound that a template declares for a variable; `longest` is the provider's limit, None = it has none.
+def declared(data: Mapping[str, Any] | None, longest: int | None) -> Bound:
+    """Return the bound that a template declares for a variable; `longest` is the provider's limit, None = no limit.
 
-    A template may allow more than the provider's usual limit: accounts differ.
+    A template may allow more than the provider's usual limit, because accounts differ.
     """
-    kept = kept or {}
+    data = data or {}
     return Bound(
-        int(kept.get("longest") or longest or LONGEST),
-        bool(kept.get("links")),
-        bool(kept.get("contacts")),
-        bool(kept.get("lines")),
+        int(data.get("longest") or longest or LONGEST),
+        bool(data.get("links")),
+        bool(data.get("contacts")),
+        bool(data.get("lines")),
     )
 
 
@@ -90,30 +90,30 @@ MARKS = f".．。｡/／:：@＠{BRACKETS}{LINES}"
 WORDY = "信扣鹅加qQvVxXwW零〇一二三四五六七八九幺"
 FIGURES = "0123456789０１２３４５６７８９"
 FEWEST_FIGURES = 7
-"""Nothing is forbidden in a text without any of MARKS that is shorter than FEWEST_FIGURES, or that has nothing
-of WORDY nor so many FIGURES: most values need not be matched."""
+"""A text without any of MARKS cannot match if it is shorter than FEWEST_FIGURES, or has none of WORDY and fewer
+FIGURES: most values need not be matched."""
 
 
 def forbidden(bound: Bound) -> str:
-    """Return the expression no value may match, without regard to case."""
+    """Return the expression that no value may match, regardless of case."""
     marks = BRACKETS if bound.lines else BRACKETS + LINES
     return "|".join([f"[{marks}]", *([] if bound.links else [LINK]), *([] if bound.contacts else [CONTACT])])
 
 
 def faults(value: str, bound: Bound) -> list[Fault]:
-    """Return what keeps this value from filling the variable."""
-    found = []
+    """Return the faults of this value for a variable with this bound."""
+    value_faults = []
     if len(value) > bound.longest:
-        found.append(Fault.TOO_LONG)
+        value_faults.append(Fault.TOO_LONG)
     if not bound.lines and any(letter in value for letter in LINES):
-        found.append(Fault.LINE_BREAK)
+        value_faults.append(Fault.LINE_BREAK)
     if any(letter in value for letter in BRACKETS):
-        found.append(Fault.SIGNATURE)
+        value_faults.append(Fault.SIGNATURE)
     if not bound.links and _LINK.search(value):
-        found.append(Fault.LINK)
+        value_faults.append(Fault.LINK)
     if not bound.contacts and _CONTACT.search(value):
-        found.append(Fault.CONTACT)
-    return found
+        value_faults.append(Fault.CONTACT)
+    return value_faults
 
 
 _LINK = re.compile(f"(?i){LINK}")

@@ -1,4 +1,4 @@
-"""A campaign's statuses, the moves between them, and what a draft still lacks."""
+"""A campaign's statuses, the actions that change them, and the problems of a draft."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Action(enum.StrEnum):
 
 
 MOVES: dict[Action, tuple[frozenset[Status], Status | None]] = {
-    # action: (where it may begin, where it ends; None = the campaign is gone)
+    # action: (statuses it is allowed in, the new status; None = the campaign is deleted)
     Action.EDIT: (frozenset({Status.DRAFT}), Status.DRAFT),
     Action.LAUNCH: (frozenset({Status.DRAFT}), Status.SENDING),
     Action.SCHEDULE: (frozenset({Status.DRAFT}), Status.WAITING),
@@ -49,16 +49,16 @@ MOVES: dict[Action, tuple[frozenset[Status], Status | None]] = {
 }
 
 IN_THE_LIST = (Action.EDIT, Action.STOP, Action.DELETE)
-"""Moves a person may ask for from a row of the list; save as and effect change nothing and are offered beside them."""
+"""Actions offered in a row of the list; "save as" and "effect" change nothing and are offered beside them."""
 
 
 def may(action: Action, status: Status) -> bool:
-    """Say whether the action may begin at this status."""
+    """Return whether the action is allowed in this status."""
     return status in MOVES[action][0]
 
 
 def offered(status: Status) -> list[Action]:
-    """Return what a person may do now; the list draws one button for each."""
+    """Return the actions a person may take now; the list draws one button for each."""
     return [action for action in IN_THE_LIST if may(action, status)]
 
 
@@ -82,28 +82,28 @@ class Sort(enum.StrEnum):
 
 
 class ExclusionReason(enum.StrEnum):
-    """Why a targeted contact gets no message, in the order of precedence: the first that holds counts."""
+    """Why a targeted contact gets no message, by precedence: the first reason that holds counts."""
 
     NO_NUMBER = "no_number"
     INVALID_NUMBER = "invalid_number"
     UNTRUSTED_NUMBER = "untrusted_number"
-    """A public AppKey has reported the number, and the channel asks for numbers that somebody trusted has entered."""
+    """A public AppKey has reported the number, and the channel requires numbers from trusted sources."""
     NUMBER_CLASS = "number_class"
     """Not a mobile number, and of no other class the channel allows."""
     COUNTRY = "country"
-    """A number of a country to which the channel does not write."""
+    """A number of a country to which the channel does not send."""
     OPTED_OUT = "opted_out"
     FREQUENCY_CAP = "frequency_cap"
     MISSING_VALUE = "missing_value"
     UNFIT_VALUE = "unfit_value"
     """A value that may not fill its variable (`domain/bounds.py`): too long, a link, a contact detail, a line break."""
     DUPLICATE_NUMBER = "duplicate_number"
-    """Another contact with the same number gets the message. Last, so that this is always true."""
+    """Another contact with the same number gets the message. Last, so that the other one really gets it."""
 
 
 @dataclass(frozen=True)
 class SecondFacts:
-    """What `problems` needs to know of the channel that may take over, and of its template."""
+    """The data of the failover channel and its template for `problems`."""
 
     same_channel: bool
     active: bool
@@ -114,12 +114,12 @@ class SecondFacts:
     """The variables can take the same values in the same order."""
     same_purpose: bool = False
     asks_for_trusted_numbers: bool = False
-    """It asks for trusted numbers, and the first channel does not: what was frozen for that one is not for it."""
+    """It requires trusted numbers and the first channel does not, so it cannot take over that one's messages."""
 
 
 @dataclass(frozen=True)
 class DraftFacts:
-    """What `problems` needs to know of a draft; None = not chosen, or gone meanwhile."""
+    """The data of a draft for `problems`; None = not chosen, or deleted meanwhile."""
 
     name: str
     segment_id: int | None
@@ -137,7 +137,7 @@ class DraftFacts:
 
 
 def unmapped(names: Iterable[str], mapping: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return those of a template's variables that nobody has said what they are filled with."""
+    """Return the template's variables that are mapped to neither a property nor a fixed text."""
     sources = {name: mapping.get(name, {}) for name in names}
     return [name for name, source in sources.items() if not (source.get("property") or source.get("fixed"))]
 
@@ -148,27 +148,27 @@ def personal(names: Iterable[str], mapping: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def problems(draft: DraftFacts) -> list[Problem]:
-    """Return what still keeps this draft from going out, in the order of the form's sections."""
-    found: list[Problem] = []
+    """Return what prevents this draft from being launched, in the order of the form's sections."""
+    problems: list[Problem] = []
     if not draft.name.strip():
-        found.append(Problem("name_missing", "name"))
+        problems.append(Problem("name_missing", "name"))
     if draft.segment_id is None:
-        found.append(Problem("segment_missing", "segment"))
+        problems.append(Problem("segment_missing", "segment"))
     if draft.channel_id is None:
-        found.append(Problem("channel_missing", "channel"))
+        problems.append(Problem("channel_missing", "channel"))
     elif not draft.channel_active:
-        found.append(Problem("channel_inactive", "channel"))
+        problems.append(Problem("channel_inactive", "channel"))
     if draft.template_id is None:
-        found.append(Problem("template_missing", "template"))
+        problems.append(Problem("template_missing", "template"))
     elif not draft.template_of_channel:
-        found.append(Problem("template_of_another_channel", "template"))
+        problems.append(Problem("template_of_another_channel", "template"))
     elif not draft.template_approved:
-        found.append(Problem("template_not_approved", "template"))
-    found.extend(Problem("variable_unmapped", "template", {"variable": name}) for name in draft.unmapped)
-    found.extend(draft.unfit)
-    found.extend(_second_problems(draft.second) if draft.second else ())
-    found.extend(draft.schedule_problems)
-    return found
+        problems.append(Problem("template_not_approved", "template"))
+    problems.extend(Problem("variable_unmapped", "template", {"variable": name}) for name in draft.unmapped)
+    problems.extend(draft.unfit)
+    problems.extend(_second_problems(draft.second) if draft.second else ())
+    problems.extend(draft.schedule_problems)
+    return problems
 
 
 def _second_problems(second: SecondFacts) -> list[Problem]:
@@ -180,11 +180,11 @@ def _second_problems(second: SecondFacts) -> list[Problem]:
         return [Problem("second_template_missing", "template")]
     if not second.approved:
         return [Problem("second_template_not_approved", "template")]
-    found = []
+    problems = []
     if not second.fits:
-        found.append(Problem("second_variables_differ", "template"))
+        problems.append(Problem("second_variables_differ", "template"))
     if not second.same_purpose:
-        found.append(Problem("second_purpose_differs", "template"))
+        problems.append(Problem("second_purpose_differs", "template"))
     if second.asks_for_trusted_numbers:
-        found.append(Problem("second_trusts_less", "channel"))
-    return found
+        problems.append(Problem("second_trusts_less", "channel"))
+    return problems

@@ -1,4 +1,4 @@
-"""What China's carriers report, whichever provider passes it on, and when they take marketing texts."""
+"""The codes of China's carriers, whichever provider passes them on, and their hours for marketing texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smsapp.domain.outcome import Outcome
 ARRIVED = frozenset({"DELIVRD", "DELIVERED"})
 CHINA = dt.timezone(dt.timedelta(hours=8))
 OPENS, CLOSES = 8, 22
-"""Marketing texts leave between these hours, Chinese time."""
+"""Marketing texts are accepted between these hours, Chinese time."""
 ASK_AGAIN = 600.0
 """Seconds to wait when a provider says that it is out of hours although the usual hours say otherwise."""
 
@@ -36,15 +36,15 @@ OUTCOMES: dict[str, Outcome] = {
 
 
 def outcome(code: str) -> Outcome:
-    """Return why a message did not arrive; Outcome.UNKNOWN for codes nobody described."""
-    found = OUTCOMES.get(code.strip().upper())
-    if found is not None:
-        return found
+    """Return why a message did not arrive; Outcome.UNKNOWN for an unknown code."""
+    known_outcome = OUTCOMES.get(code.strip().upper())
+    if known_outcome is not None:
+        return known_outcome
     return Outcome.PROVIDER_FAULT if code.upper().startswith("NP:") else Outcome.UNKNOWN
 
 
 def seconds_until_open(now: dt.datetime) -> float:
-    """Return how long to wait after "outside the hours for marketing"; `now` is aware."""
+    """Return the seconds to wait after a refusal for being outside the hours for marketing; `now` is aware."""
     here = now.astimezone(CHINA)
     if OPENS <= here.hour < CLOSES:
         return ASK_AGAIN
@@ -53,5 +53,5 @@ def seconds_until_open(now: dt.datetime) -> float:
 
 
 def national(phone: str) -> str:
-    """Return a number as Chinese providers write it: eleven digits in China, else digits with the country's code."""
+    """Return a number as Chinese providers write it: eleven digits in China, else digits with the country code."""
     return phone[3:] if phone.startswith("+86") else phone[1:]

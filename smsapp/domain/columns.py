@@ -1,6 +1,6 @@
-"""The columns of an uploaded table as contacts: what each column means, and its cells as typed JSON.
+"""The columns of an uploaded table as contacts: the meaning of each column, and its cells as typed JSON.
 
-A file may have millions of rows, so a chunk is read column by column with as little Python per cell as possible; the
+A file may have millions of rows, so a chunk is read column by column with as little Python per cell as possible. The
 result is ready for the database: (user id, properties as JSON, phones as JSON).
 """
 
@@ -37,21 +37,21 @@ from smsapp.domain.invisible import is_clean, trimmed, visible
 
 
 class BrokenRow(tuple[str, ...]):
-    """The cells, as far as they can be told, of a row whose quotation marks are wrong: shown, never kept."""
+    """The cells, as far as they can be recognised, of a row whose quotation marks are wrong: shown, never stored."""
 
 
 Row = Sequence[str]
-"""The cells of a row as text; [] for an empty line, a BrokenRow for one that cannot be read."""
+"""The cells of a row as text; [] for an empty line, a BrokenRow for one that cannot be parsed."""
 
 UNREADABLE = "\ufffd"
-"""What decoding leaves where the bytes are no text in the file's encoding."""
+"""Replaces bytes that are invalid in the file's encoding."""
 FORMULA = "\x00="
 """Stands for a cell that holds a formula without a result."""
 SEAM = "\x00"
-"""Between the cells of a column that is looked at as one text: no cell that can be kept holds it."""
+"""Separates the cells of a column that is checked as one text: no cell that can be kept contains it."""
 
 EXPONENT = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+|[0-9][.,][0-9]+[eE][0-9]+")
-"""How Excel and many programs write a long number: as an id it is destroyed, and different ids become the same."""
+"""A long number as Excel and many programs write it: an id loses digits, and different ids become equal."""
 _MAYBE_EXPONENT = re.compile("[0-9][eE][+0-9]")
 MOST_SHOWN = 6
 """Digits that Excel shows of a number it writes with an exponent."""
@@ -70,12 +70,12 @@ BOOLS = {
 
 
 class ImportState(enum.StrEnum):
-    """Where a file of contacts is on its way in."""
+    """The progress of a file of contacts."""
 
     RECEIVED = "received"
-    """Stored; nobody has looked yet what it is."""
+    """Stored; its format is not recognised yet."""
     UPLOADED = "uploaded"
-    """Recognised; it waits for a person to say what its columns mean."""
+    """Recognised; a person has to say what its columns mean."""
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
@@ -94,7 +94,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which column is the user id, and which columns become properties; the others are ignored.
+    """The index of the column with the user id, and the columns that become properties; the others are ignored.
 
     A column may be both: then it holds phones, and the number in E.164 is the user id.
     """
@@ -104,27 +104,32 @@ class Layout:
 
     def as_json(self) -> dict[str, Any]:
         columns = [
-            {"index": one.index, "name": one.name, "type": one.type.value, "label": one.label} for one in self.columns
+            {"index": column.index, "name": column.name, "type": column.type.value, "label": column.label}
+            for column in self.columns
         ]
         return {"id": self.id, "columns": columns}
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Layout:
-        columns = (Column(one["index"], one["name"], Type(one["type"]), one["label"]) for one in kept["columns"])
-        return cls(kept["id"], tuple(columns))
+    def from_json(cls, data: Mapping[str, Any]) -> Layout:
+        columns = (
+            Column(column["index"], column["name"], Type(column["type"]), column["label"]) for column in data["columns"]
+        )
+        return cls(data["id"], tuple(columns))
 
     def renamed(self, names: Mapping[str, str]) -> Layout:
-        """Return the layout with each column under the property that took its own one over."""
-        return replace(self, columns=tuple(replace(one, name=names.get(one.name, one.name)) for one in self.columns))
+        """Return the layout with renamed columns; `names`: property -> the property it was merged into."""
+        return replace(
+            self, columns=tuple(replace(column, name=names.get(column.name, column.name)) for column in self.columns)
+        )
 
     def phones(self, used: Collection[str]) -> tuple[Column, ...]:
-        """Return the columns that hold a phone of some channel."""
+        """Return the columns whose property is among `used`, the phone properties of channels."""
         return tuple(column for column in self.columns if column.name in used)
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was not kept: its place in the chunk, the reason, and its facts."""
+    """A row that was not kept: its index in the chunk, the reason, and the reason's facts."""
 
     at: int
     reason: Reason
@@ -133,72 +138,71 @@ class BadRow:
 
 @dataclass
 class Chunk:
-    """What became of some rows of a file."""
+    """The result of reading some rows of a file."""
 
     rows: list[tuple[str, str, str]] = field(default_factory=list)
     """(user id, properties as JSON, phones as JSON), in the file's order"""
     bad: list[BadRow] = field(default_factory=list)
     without_number: list[tuple[str, BadRow]] = field(default_factory=list)
-    """(user id, row) of rows that are kept although no phone in them can be used: NO_NUMBER (nothing is there) or
-    BAD_NUMBER."""
+    """(user id, row) of rows that are kept without a usable phone: NO_NUMBER (the cells are empty) or BAD_NUMBER."""
 
 
-def problems(layout: Layout | None, known: Mapping[str, Type], width: int) -> list[Problem]:
-    """Return what keeps the file from being imported with this layout, each at the column's place "column-3"."""
+def problems(layout: Layout | None, types: Mapping[str, Type], width: int) -> list[Problem]:
+    """Return the problems of importing a file of `width` columns with this layout; their places are "column-3"."""
     if layout is None or not 0 <= layout.id < width:
         return [Problem("import_without_id", "id")]
-    found: list[Problem] = []
+    problems: list[Problem] = []
     if len(layout.columns) > MAX_PROPERTIES:
-        found.append(Problem("import_too_wide", "columns", {"limit": MAX_PROPERTIES}))
-    room = max(0, MAX_CATALOGUE - len(known))
-    if len({column.name for column in layout.columns} - known.keys()) > room:
-        found.append(Problem("catalogue_full", "columns", {"limit": MAX_CATALOGUE, "room": room}))
+        problems.append(Problem("import_too_wide", "columns", {"limit": MAX_PROPERTIES}))
+    room = max(0, MAX_CATALOGUE - len(types))
+    if len({column.name for column in layout.columns} - types.keys()) > room:
+        problems.append(Problem("catalogue_full", "columns", {"limit": MAX_CATALOGUE, "room": room}))
     seen: set[str] = set()
     for column in layout.columns:
         place = f"column-{column.index}"
         try:
             name = property_name(column.name)
         except Unfit:
-            found.append(Problem("property_name", place, {"name": column.name[:40]}))
+            problems.append(Problem("property_name", place, {"name": column.name[:40]}))
             continue
         if name in seen:
-            found.append(Problem("property_twice", place, {"name": name}))
+            problems.append(Problem("property_twice", place, {"name": name}))
         seen.add(name)
-        if known.get(name, column.type) is not column.type:
-            found.append(Problem("property_type", place, {"name": name, "type": known[name].value}))
-    return found
+        if types.get(name, column.type) is not column.type:
+            problems.append(Problem("property_type", place, {"name": name, "type": types[name].value}))
+    return problems
 
 
 def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Column], region: str) -> Chunk:
-    """Return the rows as contacts and the bad ones with their reasons; empty cells say nothing about a property."""
+    """Return the rows as contacts, and the bad ones with their reasons; empty cells set no property."""
     chunk = Chunk()
     at, cells = _even(rows, width, chunk.bad)
     if not cells:
         return chunk
     columns: list[tuple[str, ...]] = list(zip(*cells, strict=True))
     bad: dict[int, Unfit] = {}
-    texts: dict[int, Sequence[str]] = {one.index: _texts(columns[one.index]) for one in layout.columns}
-    for one in phones:
-        texts[one.index] = sees_full_numbers(texts[one.index])
-    ids = [] if any(one.index == layout.id for one in phones) else _ids(columns[layout.id], bad)
-    held = [_fragments(one, texts[one.index], bad) for one in layout.columns]
-    properties = _objects([(one.name, _QUOTES[one.type]) for one in layout.columns], held, len(cells))
-    numbers = [phone.normalise_all(texts[one.index], region) for one in phones]
-    for one, e164 in zip(phones, numbers, strict=True):
-        if one.index == layout.id:
+    texts: dict[int, Sequence[str]] = {column.index: _texts(columns[column.index]) for column in layout.columns}
+    for column in phones:
+        texts[column.index] = sees_full_numbers(texts[column.index])
+    ids = [] if any(column.index == layout.id for column in phones) else _ids(columns[layout.id], bad)
+    fragments = [_fragments(column, texts[column.index], bad) for column in layout.columns]
+    properties = _objects([(column.name, _QUOTES[column.type]) for column in layout.columns], fragments, len(cells))
+    numbers = [phone.normalise_all(texts[column.index], region) for column in phones]
+    for column, e164 in zip(phones, numbers, strict=True):
+        if column.index == layout.id:
             ids = _ids([number or "" for number in e164], bad)
     quoted = [[f'"{number}"' if number is not None else "" for number in e164] for e164 in numbers]
-    found = zip(ids, properties, _objects([(one.name, "") for one in phones], quoted, len(cells)), strict=True)
+    contacts = zip(ids, properties, _objects([(column.name, "") for column in phones], quoted, len(cells)), strict=True)
     if bad:
-        chunk.rows = [row for i, row in enumerate(found) if i not in bad]
+        chunk.rows = [row for i, row in enumerate(contacts) if i not in bad]
         chunk.bad += [
             BadRow(at[i], unfit.reason, unfit.facts)
             for i, unfit in bad.items()
             if unfit.reason is not Reason.BAD_ID or not is_blank(cells[i])
         ]
-        chunk.bad.sort(key=lambda one: one.at)
+        chunk.bad.sort(key=lambda row: row.at)
     else:
-        chunk.rows = list(found)
+        chunk.rows = list(contacts)
     if not any(map(all, numbers)) and not all(map(any, zip(*numbers, strict=True))):
         chunk.without_number = [
             (ids[i], BadRow(at[i], Reason.NO_NUMBER if set(read) == {None} else Reason.BAD_NUMBER, {}))
@@ -209,14 +213,14 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
 
 
 def is_blank(row: Row) -> bool:
-    """Return whether nothing stands in the row."""
+    """Return whether all cells of the row are blank."""
     return not any(cell and not cell.isspace() for cell in row)
 
 
 def sees_full_numbers(texts: Sequence[str]) -> Sequence[str]:
-    """Return numbers that a program wrote as fractions or with an exponent as they are dialled.
+    """Return numbers that a program wrote with a fraction or an exponent as plain digits.
 
-    13800138006.0 and 1.3800138007E10 are whole; of 1.38E+10 the digits are lost, so it stays as it is.
+    13800138006.0 and 1.3800138007E10 are whole; 1.38E+10 has lost digits, so it stays unchanged.
     """
     joined = SEAM.join(texts)
     if "." not in joined and "," not in joined and "E" not in joined and "e" not in joined:
@@ -232,7 +236,7 @@ def whole_number(text: str) -> str:
     if match is None:
         return text
     digits, exponent = match[1] + match[2], int(match[3])
-    # Excel shows six digits; programs that write such a number exactly write all of them, but for zeros at the end.
+    # Excel shows six digits; programs that write the number exactly write all digits except zeros at the end.
     return digits.ljust(exponent + 1, "0") if MOST_SHOWN < len(digits) <= exponent + 1 else text
 
 
@@ -242,7 +246,7 @@ def _texts(cells: Sequence[str]) -> list[str]:
 
 
 def _even(rows: Sequence[Row], width: int, bad: list[BadRow]) -> tuple[Sequence[int], Sequence[Sequence[str]]]:
-    """Return the places and cells of rows of exactly `width` cells: short ones are filled up, empty ones left out."""
+    """Return the indexes and cells of the rows, all of `width` cells: short rows are padded, empty ones left out."""
     if BrokenRow not in set(map(type, rows)) and set(map(len, rows)) == {width}:
         return range(len(rows)), rows
     at: list[int] = []
@@ -277,14 +281,14 @@ def _ids(cells: Sequence[str], bad: dict[int, Unfit]) -> list[str]:
 
 
 def _clean(texts: Sequence[str], joined: str) -> bool:
-    """Return whether all of them can be kept, and `joined`, they with seams between them, comes apart at the seams."""
+    """Return whether all texts can be kept; `joined` is the texts with a SEAM between them."""
     return joined.count(SEAM) < len(texts) and UNREADABLE not in joined
 
 
 def _fragments(column: Column, texts: Sequence[str], bad: dict[int, Unfit]) -> Sequence[str]:
-    """Return each cell as JSON without its quotes, "" for an empty one; enter rows that hold something else into `bad`.
+    """Return each cell as JSON without its quotes, "" for an empty one; add rows whose cell has another type to `bad`.
 
-    A look at all cells as one text costs a third of a look at each.
+    Checks all cells as one text first, which is faster than checking each cell (bench/contacts_import.py).
     """
     fit, joined = _CELLS[column.type], SEAM.join(texts)
     if _clean(texts, joined):
@@ -305,9 +309,9 @@ def _fragments(column: Column, texts: Sequence[str], bad: dict[int, Unfit]) -> S
 
 
 def _objects(names: Sequence[tuple[str, str]], columns: Sequence[Sequence[str]], count: int) -> list[str]:
-    """Return one JSON object per row from (name, quote around each value) and its column; an empty value is left out.
+    """Return one JSON object per row from (name, quote around each value) and its column; empty values are left out.
 
-    Joining pieces takes two thirds of the time that filling a template does.
+    Joining pieces is faster than filling a template (bench/contacts_import.py).
     """
     if not columns:
         return ["{}"] * count
@@ -326,12 +330,12 @@ def _objects(names: Sequence[tuple[str, str]], columns: Sequence[Sequence[str]],
     ]
 
 
-# Cells of one type as JSON without quotes. Each takes a whole column, as texts and as one text with a SEAM between
-# them, and raises Unfit if any cell does not fit.
+# Functions that return cells of one type as JSON without quotes. Each takes a column, as texts and as one text with a
+# SEAM between them, and raises Unfit if any cell does not fit.
 
 
 def _column_of(cell: str) -> Callable[[str], re.Match[str] | None]:
-    """Return what matches a column whose cells are like this, or empty."""
+    """Return a function that matches a joined column whose cells all match the expression `cell` or are empty."""
     return re.compile(f"(?:{cell})?(?:{SEAM}(?:{cell})?)*+").fullmatch
 
 
@@ -373,7 +377,7 @@ _iso_moments = _column_of("[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]
 def _datetimes(texts: Sequence[str], joined: str, name: str) -> Sequence[str]:
     if _iso_moments(joined):
         try:
-            # The usual form; parsing all of them in C only proves that they exist.
+            # The usual form; parsing in C only checks that the dates exist.
             deque(map(dt.datetime.fromisoformat, filter(None, texts)), maxlen=0)
             return joined.replace(" ", "T").split(SEAM)
         except ValueError:
@@ -388,19 +392,19 @@ def _datetime(text: str, name: str) -> str:
             return f"{text[:10]}T{text[11:] or '00:00:00'}"
         except ValueError:
             pass
-    found = as_moment(text)
-    if found is None:
+    iso = as_moment(text)
+    if iso is None:
         raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.DATETIME.value, found=Type.STRING.value)
-    return found
+    return iso
 
 
 def as_moment(text: str) -> str | None:
-    """Return `moment` of a date as people write it (2024/5/26, 2024年5月26日 18:53), None if it is none."""
+    """Return `moment` of a date as people write it (2024/5/26, 2024年5月26日 18:53); None for other text."""
     match = _DAY.match(text)
     if match is None:
         return None
-    day, rest = match[0].translate(DATE_MARKS), text[match.end() :].strip()
-    return moment(day + (rest if rest[:1] in ("", "T") else f" {rest}"))
+    day, time = match[0].translate(DATE_MARKS), text[match.end() :].strip()
+    return moment(day + (time if time[:1] in ("", "T") else f" {time}"))
 
 
 def _lists(texts: Sequence[str], _joined: str, name: str) -> Sequence[str]:

@@ -1,7 +1,7 @@
-"""What a contact may hold and what a reported record does to it: typed properties and the seven profile operations.
+"""A contact's typed properties, and how a reported record changes them: the seven profile operations.
 
-The semantics are those of the Ark documentation ("数据格式", "RESTful API"), the limits those its SDKs keep to.
-Everything here is pure: values in, canonical values out, or `Unfit` with a reason as a code.
+The semantics are those of the Ark documentation ("数据格式", "RESTful API"), the limits those of its SDKs.
+All functions are pure: values in, canonical values out, or `Unfit` with a reason as a code.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ MAX_ID = 254
 MAX_NAME = 125
 MAX_PROPERTIES = 300
 MAX_CATALOGUE = 1000
-"""Different properties of all contacts together: pages offer them all."""
+"""Most different properties of all contacts together, because pages list them all."""
 MAX_TEXT = 8_193
-"""Characters of a text: SDKs cut at 8,192 and put a "$" behind."""
+"""Characters of a text: SDKs cut at 8,192 and append a "$"."""
 MAX_ITEMS = 100
 MAX_ITEM = 255
-"""Characters of an entry of a set."""
+"""Characters of an item of a list."""
 MAX_NUMBER = 9e14
 MAX_EVENT = 99
 SHOWN = 60
-"""Characters of a value that could not be kept which are shown."""
+"""Characters shown of a value that could not be kept."""
 DECIMALS = 3
 
 PHONE = "$phone"
@@ -47,7 +47,7 @@ LIBRARY_FIELDS = frozenset(
         "$session_id",
     }
 )
-"""What SDKs say about themselves in every record; not properties of the person."""
+"""Fields in which SDKs describe themselves in every record; not properties of the person."""
 
 _NAME = re.compile(r"(?:[^\W\d_]|\$)[\w$]*")
 _DATETIME = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.\d{1,6})?)?)?")
@@ -68,7 +68,7 @@ class Type(enum.StrEnum):
 
 _TYPES: Mapping[type, Type] = {bool: Type.BOOL, int: Type.NUMBER, float: Type.NUMBER, str: Type.STRING, list: Type.LIST}
 PRESETS: Mapping[str, Type] = {PHONE: Type.STRING, "$email": Type.STRING}
-"""Properties whose type is agreed before any value was seen."""
+"""Properties whose type is fixed before any value was seen."""
 
 
 class Kind(enum.StrEnum):
@@ -92,7 +92,7 @@ class Reason(enum.StrEnum):
     QUOTA = "quota"
     """The key has created as many contacts today as it may."""
     BROKEN = "broken_json"
-    """Its text is no JSON; the records around it were read."""
+    """The text is not JSON; the records around it were read."""
     BAD_RECORD = "bad_record"
     """An object, but not one with xwho, xwhat and xcontext."""
     NO_OBJECT = "no_object"
@@ -113,9 +113,9 @@ class Reason(enum.StrEnum):
     NOT_WRITABLE = "not_writable"
     """The key may not write this property; the record's other properties were kept."""
     PUBLIC_KEY = "public_key"
-    """A public key cannot do this to what is there; the record's other properties were kept."""
+    """A public key cannot do this to an existing value; the record's other properties were kept."""
     PROPOSALS_FULL = "proposals_full"
-    """So many proposals of this key wait for a decision that no more are taken."""
+    """The key has as many undecided proposals as it may."""
     TOO_MANY_ITEMS = "too_many_items"
     OUT_OF_RANGE = "out_of_range"
     TOO_MANY_CELLS = "too_many_cells"
@@ -145,7 +145,7 @@ class Loss:
     reason: Reason
     name: str
     value: str = ""
-    """The beginning of the value, for people."""
+    """The beginning of the value, for display."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -157,15 +157,15 @@ class Operation:
     xwho: str
     values: Properties = field(default_factory=dict)
     types: Mapping[str, Type] = field(default_factory=dict)
-    """The types of values whose property is not known yet."""
+    """Types of values whose property is not in the catalogue yet."""
     original_id: str = ""
     """ALIAS only: the anonymous id."""
     anonymous: bool = False
-    """The SDK says that the person had not signed in ($is_login false): xwho is an id of the browser or the device."""
+    """The person had not signed in ($is_login false): xwho is an id of the browser or the device."""
     kept: bool = True
     """False if the SDK asked to check the record without storing it ($debug 1)."""
     losses: list[Loss] = field(default_factory=list)
-    """What of the record was left out."""
+    """Properties of the record that were left out."""
 
 
 def property_name(raw: object) -> str:
@@ -187,22 +187,22 @@ def user_id(raw: object) -> str:
         raw = str(raw)
     if not isinstance(raw, str):
         raise Unfit(Reason.BAD_ID)
-    found = visible(raw)
-    if not found or len(found) > MAX_ID:
+    identifier = visible(raw)
+    if not identifier or len(identifier) > MAX_ID:
         raise Unfit(Reason.BAD_ID, limit=MAX_ID)
-    _storable(found, "xwho")
-    return found
+    _storable(identifier, "xwho")
+    return identifier
 
 
 def moment(text: str) -> str | None:
-    """Return "YYYY-MM-DDTHH:MM:SS" for a date or a date with a time as people and SDKs write it; None if it is neither.
+    """Return "YYYY-MM-DDTHH:MM:SS" for a date, or a date with a time, as people and SDKs write it; None for other text.
 
     It is wall time as reported: no zone is read or added, fractions of a second are dropped.
     """
-    found = _DATETIME.fullmatch(text)
-    if found is None:
+    match = _DATETIME.fullmatch(text)
+    if match is None:
         return None
-    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
     try:
         return dt.datetime(year, month, day, hour, minute, second).isoformat()  # noqa: DTZ001 wall time on purpose
     except ValueError:
@@ -249,7 +249,7 @@ def number(name: str, value: float) -> int | float:
 
 
 def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
-    """Return what a reported record asks for; None if it is an event that is no profile operation.
+    """Return the profile operation in a reported record; None if it is another event.
 
     `types` are the known types of properties. A property that cannot be kept is left out and listed in `losses`;
     raises Unfit if nothing of the record can be kept.
@@ -262,79 +262,78 @@ def operation(record: object, types: Mapping[str, Type]) -> Operation | None:
     kind = KINDS.get(what)
     if kind is None:
         return None
-    asked = Operation(kind, user_id(record.get("xwho")))
+    op = Operation(kind, user_id(record.get("xwho")))
     if not _is_time(record.get("xwhen")):
-        asked.losses.append(Loss(Reason.BAD_TIME, "xwhen", excerpt(record["xwhen"])))
+        op.losses.append(Loss(Reason.BAD_TIME, "xwhen", excerpt(record["xwhen"])))
     context = record.get("xcontext")
     if context is None:
         context = {}
     if not isinstance(context, dict):
         raise Unfit(Reason.BAD_RECORD)
     if "$debug" in context:
-        asked.kept = context["$debug"] not in (1, "1")
+        op.kept = context["$debug"] not in (1, "1")
     if kind is Kind.ALIAS:
-        asked.original_id = user_id(context.get("$original_id"))
-        return asked
+        op.original_id = user_id(context.get("$original_id"))
+        return op
     if context.get("$is_login", True) is not True:
-        asked.anonymous = str(context["$is_login"]).lower() in {"false", "0"}
+        op.anonymous = str(context["$is_login"]).lower() in {"false", "0"}
     if kind is not Kind.DELETE:
-        _read_operands(asked, context, types)
-    return asked
+        _read_operands(op, context, types)
+    return op
 
 
 def excerpt(value: object) -> str:
-    """Return the beginning of a value for people who look for it."""
+    """Return the beginning of a value, for display."""
     if isinstance(value, dict):
         return "{...}"
     return str(value[:MAX_ITEMS] if isinstance(value, list) else value)[:SHOWN]
 
 
-def without(asked: Operation, names: Collection[str]) -> Operation:
+def without(op: Operation, names: Collection[str]) -> Operation:
     """Return the operation without these properties."""
     return replace(
-        asked,
-        values={name: value for name, value in asked.values.items() if name not in names},
-        types={name: kind for name, kind in asked.types.items() if name not in names},
+        op,
+        values={name: value for name, value in op.values.items() if name not in names},
+        types={name: kind for name, kind in op.types.items() if name not in names},
     )
 
 
-def applied(properties: Mapping[str, Any], asked: Operation) -> Properties:
-    """Return the properties after the operation; the given ones are not changed.
+def applied(properties: Mapping[str, Any], op: Operation) -> Properties:
+    """Return the properties after the operation `op`; `properties` is not changed.
 
-    A property whose sum or set cannot be kept stays as it is and is added to `asked.losses`. ALIAS changes nothing
-    here: who a person is lives outside of the properties (see `merged`). After DELETE nothing is left, not even the
-    contact.
+    A property whose sum or list cannot be kept stays as it is and is added to `op.losses`. ALIAS changes no properties:
+    ids are kept elsewhere (see `merged`). DELETE returns {}; the caller removes the contact.
     """
-    match asked.kind:
+    match op.kind:
         case Kind.SET:
-            return {**properties, **asked.values}
+            return {**properties, **op.values}
         case Kind.SET_ONCE:
-            return {**asked.values, **properties}
+            return {**op.values, **properties}
         case Kind.UNSET:
-            return {name: value for name, value in properties.items() if name not in asked.values}
+            return {name: value for name, value in properties.items() if name not in op.values}
         case Kind.DELETE:
             return {}
         case Kind.ALIAS:
             return dict(properties)
     after = dict(properties)
-    combine = _sum if asked.kind is Kind.INCREMENT else _union
-    for name, value in asked.values.items():
+    combine = _sum if op.kind is Kind.INCREMENT else _union
+    for name, value in op.values.items():
         try:
             after[name] = combine(name, properties.get(name), value)
         except Unfit as unfit:
-            asked.losses.append(_loss(unfit, name, value))
+            op.losses.append(_loss(unfit, name, value))
     return after
 
 
 def merged(registered: Mapping[str, Any], anonymous: Mapping[str, Any]) -> Properties:
-    """Return one profile for a person known under two ids: what was said of the registered id wins."""
+    """Return one profile for a person known under two ids; values of the registered id win."""
     return {**anonymous, **registered}
 
 
-def _read_operands(asked: Operation, context: Mapping[str, object], types: Mapping[str, Type]) -> None:
-    """Fill in values, types and losses from what a record says."""
-    values, kind = asked.values, asked.kind
-    found: dict[str, Type] = {}
+def _read_operands(op: Operation, context: Mapping[str, object], types: Mapping[str, Type]) -> None:
+    """Fill in `op.values`, `op.types` and `op.losses` from a record's context."""
+    values, kind = op.values, op.kind
+    new_types: dict[str, Type] = {}
     is_set = kind is Kind.SET or kind is Kind.SET_ONCE
     for raw, value in context.items():
         try:
@@ -352,14 +351,14 @@ def _read_operands(asked: Operation, context: Mapping[str, object], types: Mappi
             elif value is not None:
                 of, values[name] = _operand(kind, name, value, expected)
                 if expected is None:
-                    found[name] = of
+                    new_types[name] = of
         except Unfit as unfit:
-            asked.losses.append(_loss(unfit, raw, value))
-    asked.types = found
+            op.losses.append(_loss(unfit, raw, value))
+    op.types = new_types
 
 
 def _is_plain(value: object, expected: Type) -> bool:
-    """Say whether a value may be kept just as it is: for nearly all of them, which so cost next to nothing."""
+    """Return whether a value may be kept unchanged: a fast check that holds for nearly all values."""
     of = value.__class__
     if of is str:
         return (
@@ -379,7 +378,7 @@ def _loss(unfit: Unfit, name: str, value: object) -> Loss:
 
 @lru_cache(maxsize=4096)
 def _reported_name(raw: str) -> str:
-    """Return the name of a reported property, "" for what an SDK says about itself; raise Unfit if it cannot be one."""
+    """Return the name of a reported property, "" for a library field; raise Unfit if it cannot be a name."""
     name = property_name(raw)
     if not name.isascii():
         raise Unfit(Reason.BAD_NAME, name=name[:40])
@@ -414,14 +413,14 @@ def _union(name: str, old: Any, add: Any) -> list[str]:
     return items
 
 
-def _held_type(held: object) -> str:
-    return next((kind.value for of, kind in _TYPES.items() if isinstance(held, of)), Type.STRING.value)
+def _held_type(value: object) -> str:
+    return next((kind.value for of, kind in _TYPES.items() if isinstance(value, of)), Type.STRING.value)
 
 
-def _expect(name: str, found: Type, expected: Type | None) -> Type:
-    if expected is not None and expected is not found:
-        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=expected.value, found=found.value)
-    return found
+def _expect(name: str, actual: Type, expected: Type | None) -> Type:
+    if expected is not None and expected is not actual:
+        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=expected.value, found=actual.value)
+    return actual
 
 
 def _items(name: str, value: Sequence[object]) -> list[str]:
@@ -443,7 +442,7 @@ def _text(name: str, value: str, limit: int = MAX_TEXT) -> str:
 
 
 def _storable(value: str, name: str) -> None:
-    """Refuse half a surrogate pair and U+0000, which neither database's JSON stores."""
+    """Raise Unfit for a lone surrogate or U+0000, which neither database's JSON stores."""
     if "\x00" in value:
         raise Unfit(Reason.BAD_TEXT, name=name)
     if not value.isascii():
@@ -454,7 +453,7 @@ def _storable(value: str, name: str) -> None:
 
 
 def _is_time(raw: object) -> bool:
-    """Say whether xwhen can be read. Profiles do not depend on it, so a missing one is no reason to tell anybody."""
+    """Return whether xwhen is readable or missing; profiles do not depend on it, so a missing one is not reported."""
     if raw is None or (isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) <= 16):
         return True
     return isinstance(raw, int | float) and not isinstance(raw, bool) and 0 <= raw < 10**16

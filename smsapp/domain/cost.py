@@ -1,4 +1,4 @@
-"""What billed parts cost."""
+"""The cost of billed parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class Cost:
-    """So many billed parts and their price; `amount` is None where the channel has (or had) no price."""
+    """Billed parts and their price in `currency`; `amount` is None if the channel has (or had) no price."""
 
     parts: int
     amount: Decimal | None

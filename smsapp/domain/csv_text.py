@@ -1,4 +1,4 @@
-"""The cells of CSV files: written so that spreadsheet programs open them as they are meant, and read back the same."""
+"""The cells of CSV files: escaped so that spreadsheet programs show them unchanged, and unescaped when read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from smsapp.domain.invisible import INVISIBLE
 
 MARK = "\ufeff"
-"""At the start of the file; without it Excel takes UTF-8 for the local code page."""
+"""Starts the file; without it Excel reads UTF-8 as the local code page."""
 PIECE = 1 << 15
-"""Characters of a piece of a stream."""
+"""Characters after which a stream yields a piece."""
 
 _RUN = rf"[\s{INVISIBLE}]*[=+\-@＝＋－＠]|[\t\r\n]"
-"""The beginning of what a spreadsheet program may calculate; spaces and invisible characters in front do not help."""
+"""The beginning of what a spreadsheet program may evaluate, also after spaces and invisible characters."""
 _FORMULA = re.compile(rf"'*(?:{_RUN})")
 _PROTECTED = re.compile(rf"''*(?:{_RUN})")
 _HARMLESS = re.compile(rf"[^\s{INVISIBLE}=+\-@＝＋－＠']").match
@@ -25,9 +25,9 @@ _UNUSUAL = re.compile(rf"""=\"|#[NRVDSC]|'(?:{_RUN}|')""")
 
 
 def safe(cell: object) -> object:
-    """Return a cell that no spreadsheet calculates: an apostrophe is put before what would begin a formula.
+    """Return a cell that no spreadsheet evaluates: an apostrophe is put before the beginning of a formula.
 
-    `plain` takes it away again. A cell that begins with apostrophes and a formula gets one more.
+    `plain` removes it again. A cell that begins with apostrophes and a formula gets one more.
     """
     if not isinstance(cell, str) or _HARMLESS(cell) or _FORMULA.match(cell) is None:
         return cell
@@ -35,14 +35,14 @@ def safe(cell: object) -> object:
 
 
 def is_unusual(text: str) -> bool:
-    """Return whether `plain` may change a cell of this text (a part of a file): a quick look before a slow one."""
+    """Return whether `plain` may change a cell of this text (a part of a file): a fast check before the slow one."""
     return ("=" in text or "#" in text or "'" in text) and _UNUSUAL.search(text) is not None
 
 
 def plain(cell: str) -> str:
-    """Return what a cell of a CSV file holds.
+    """Return the value of a cell of a CSV file.
 
-    ="0138" is the text 0138, an error like #N/A is no value, and the apostrophe that `safe` put in front goes.
+    ="0138" is the text 0138, an error like #N/A is "", and the apostrophe that `safe` added is removed.
     """
     start = cell[:1]
     if start == "'" and _PROTECTED.match(cell):

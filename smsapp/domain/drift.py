@@ -1,7 +1,7 @@
-"""Whether the people a run would write to are still those that a person has reviewed.
+"""Compares the audience of a run with the audience that a person has reviewed.
 
-An audience is compared by how many messages it takes and by where its numbers are: country and first three digits
-behind the country's code, which tell mobile ranges, areas and premium services apart.
+Audiences are compared by the number of messages and by the prefixes of their numbers: country code and the next three
+digits, which distinguish mobile ranges, areas and premium services.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import phonenumbers
 
 AREA_DIGITS = 3
 LEADING = 1 + 3 + AREA_DIGITS
-"""So many first characters of a number in E.164, its "+" included, hold the longest country code and its area."""
+"""First characters of a number in E.164, its "+" included, that contain the longest country code and the area."""
 _CODES = frozenset(str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
 
 @dataclass(frozen=True)
 class Audience:
-    """Who would be written to: people targeted, messages planned, and messages by prefix ("+86138")."""
+    """The size of an audience: people targeted, messages planned, and messages by prefix ("+86138")."""
 
     target: int
     planned: int
@@ -35,14 +35,14 @@ class Audience:
         return cls(raw["target"], raw["planned"], raw["prefixes"])
 
     def joined(self, other: Audience) -> Audience:
-        """Return what is known after both: the larger numbers, the prefixes of either."""
+        """Return the larger counts of both, and the prefixes of either."""
         prefixes = {**other.prefixes, **self.prefixes}
         return Audience(max(self.target, other.target), max(self.planned, other.planned), prefixes)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What may differ without a person: both `percent` and `fewest` messages more, `elsewhere` to new prefixes."""
+    """The drift allowed without a person: `percent` or `fewest` more messages, `elsewhere` messages to new prefixes."""
 
     percent: int
     fewest: int
@@ -51,14 +51,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Drift:
-    """How an audience differs from the one that was reviewed, by more than is allowed."""
+    """The difference between an audience and the reviewed one, if it exceeds the limits."""
 
     before: int
     now: int
     countries: Mapping[str, int]
-    """Country code ("+375") -> messages, for countries that were not there."""
+    """Country code ("+375") -> messages, for new countries."""
     prefixes: Mapping[str, int]
-    """The same for prefixes within countries that were there."""
+    """Prefix -> messages, for new prefixes within known countries."""
 
     @property
     def more(self) -> int:
@@ -66,7 +66,7 @@ class Drift:
 
     @property
     def elsewhere(self) -> int:
-        """Messages to countries or prefixes that were not there."""
+        """Messages to new countries or prefixes."""
         return sum(self.countries.values()) + sum(self.prefixes.values())
 
 
@@ -77,25 +77,25 @@ def country_code(number: str) -> str:
 
 
 def by_prefix(leading: Mapping[str, int]) -> dict[str, int]:
-    """Return messages by prefix, from messages by the LEADING first characters of their numbers."""
-    found: Counter[str] = Counter()
+    """Return prefix -> messages, from the LEADING first characters of numbers -> messages."""
+    totals: Counter[str] = Counter()
     for start, n in leading.items():
-        found[start[: len(country_code(start)) + AREA_DIGITS]] += n
-    return dict(found)
+        totals[start[: len(country_code(start)) + AREA_DIGITS]] += n
+    return dict(totals)
 
 
 def drift(reviewed: Audience, now: Audience, limits: Limits) -> Drift | None:
-    """Return how the audience has drifted from the reviewed one; None if it is within the limits."""
-    known = {country_code(prefix) for prefix in reviewed.prefixes}
-    new = {prefix: n for prefix, n in now.prefixes.items() if prefix not in reviewed.prefixes}
+    """Return the drift of the audience from the reviewed one; None if it is within the limits."""
+    countries_before = {country_code(prefix) for prefix in reviewed.prefixes}
+    new_prefixes = {prefix: n for prefix, n in now.prefixes.items() if prefix not in reviewed.prefixes}
     countries: Counter[str] = Counter()
     prefixes: dict[str, int] = {}
-    for prefix, n in new.items():
+    for prefix, n in new_prefixes.items():
         country = country_code(prefix)
-        if country in known:
+        if country in countries_before:
             prefixes[prefix] = n
         else:
             countries[country] += n
-    found = Drift(reviewed.planned, now.planned, dict(countries), prefixes)
-    grown = found.more > limits.fewest and found.more * 100 > reviewed.planned * limits.percent
-    return found if grown or found.elsewhere > limits.elsewhere else None
+    drift = Drift(reviewed.planned, now.planned, dict(countries), prefixes)
+    grown = drift.more > limits.fewest and drift.more * 100 > reviewed.planned * limits.percent
+    return drift if grown or drift.elsewhere > limits.elsewhere else None

@@ -1,4 +1,4 @@
-"""What can go wrong, as codes with parameters. The sentence is made at the door, in the reader's language."""
+"""Errors as codes with parameters. The pages and the CLI turn them into sentences in the reader's language."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to mend: a code, the place it belongs to (a form section or field), and its parameters."""
+    """One problem: a code, the place it belongs to (a form section or field), and its parameters."""
 
     code: str
     place: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     warning: bool = False
-    """True for advice that stops nothing."""
+    """True for advice that prevents nothing."""
 
 
 class Refusal(Exception):
-    """The product will not do this; `problems` says why. Nothing was changed."""
+    """The request is refused; `problems` says why. Nothing was changed."""
 
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems
@@ -26,14 +26,14 @@ class Refusal(Exception):
 
 
 class NotFound(Refusal):
-    """There is no such thing (any more)."""
+    """The object does not exist (any more)."""
 
     def __init__(self, noun: str) -> None:
         super().__init__(Problem("not_found", facts={"noun": noun}))
 
 
 class Conflict(Refusal):
-    """Somebody else was first: the row is no longer in the state this action begins at."""
+    """Somebody else was first: the row is no longer in a state in which this action is allowed."""
 
     def __init__(self, **facts: Any) -> None:
         super().__init__(Problem("conflict", facts=facts))

@@ -1,4 +1,4 @@
-"""When a run will begin and end at its channel's rate, nights included."""
+"""Forecasts when a run begins and ends at its channel's rate, with quiet hours."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from zoneinfo import ZoneInfo
 from smsapp.domain.quiet import QuietHours
 
 MOST_PAUSES = 366
-"""Beyond a year of nights nobody reads the end of a forecast."""
+"""A forecast stops after a year of quiet hours."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """`begins` is when the first text leaves; `ends` is None if the channel has no rate to reckon with."""
+    """`begins` is when the first text leaves; `ends` is None if the channel has no rate."""
 
     begins: dt.datetime
     ends: dt.datetime | None
     waits: bool
-    """True if quiet hours keep it from beginning at once."""
+    """True if quiet hours delay the beginning."""
     pauses: int
     """How often quiet hours interrupt it."""
 
 
 def forecast(start: dt.datetime, messages: int, rate: int | None, quiet: QuietHours | None) -> Forecast:
-    """Return when `messages` texts, `rate` a second, leave if the run starts at `start` (aware UTC)."""
+    """Return the forecast for `messages` texts at `rate` per second if the run starts at `start` (aware UTC)."""
     begins = _allowed(start, quiet)
     if rate is None:
         return Forecast(begins, None, begins > start, 0)
-    at, left, pauses = begins, dt.timedelta(seconds=messages / rate), 0
+    at, remaining, pauses = begins, dt.timedelta(seconds=messages / rate), 0
     while quiet is not None and pauses < MOST_PAUSES:
         until = _next_quiet(at, quiet)
-        if until is None or at + left <= until:
+        if until is None or at + remaining <= until:
             break
-        left -= until - at
+        remaining -= until - at
         at = _allowed(until, quiet)
         pauses += 1
-    return Forecast(begins, at + left, begins > start, pauses)
+    return Forecast(begins, at + remaining, begins > start, pauses)
 
 
 def _allowed(at: dt.datetime, quiet: QuietHours | None) -> dt.datetime:

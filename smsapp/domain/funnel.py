@@ -1,4 +1,4 @@
-"""The four numbers of a campaign, everything between them, and the identities that hold at every moment.
+"""The four numbers of a campaign, the numbers between them, and the identities that always hold.
 
 target = excluded + planned
 effective = target - no_number - invalid_number
@@ -82,7 +82,7 @@ class Funnel:
 
     @property
     def open(self) -> int:
-        """Messages the run still has to deal with itself."""
+        """Messages that are queued or in flight."""
         return self.queued + self.in_flight
 
     def __add__(self, other: Funnel) -> Funnel:
@@ -100,24 +100,24 @@ class Funnel:
 def total(funnels: Iterable[Funnel]) -> Funnel:
     """Return the sum, for a campaign with several runs."""
     result = Funnel()
-    for one in funnels:
-        result = result + one
+    for funnel in funnels:
+        result = result + funnel
     return result
 
 
 def broken_identities(funnel: Funnel) -> list[str]:
-    """Return the identities that do not hold, in words; an empty list is the only good answer."""
+    """Return descriptions of the identities that do not hold; [] if all do."""
     broken = []
     if funnel.target != funnel.left_out + funnel.planned:
         broken.append(f"target {funnel.target} != excluded {funnel.left_out} + planned {funnel.planned}")
-    kept = sum(funnel.messages.values())
-    if funnel.planned != kept:
-        broken.append(f"planned {funnel.planned} != messages {kept}")
+    messages = sum(funnel.messages.values())
+    if funnel.planned != messages:
+        broken.append(f"planned {funnel.planned} != messages {messages}")
     if min([funnel.target, funnel.planned, *funnel.excluded.values(), *funnel.messages.values()]) < 0:
         broken.append("a count is negative")
     return broken
 
 
 def succeeded(funnel: Funnel) -> bool:
-    """Say whether a run that is over was a success: the channel took something, or there was nothing to send."""
+    """Return whether a finished run succeeded: something was accepted or may have been, or nothing was planned."""
     return funnel.accepted > 0 or funnel.planned == 0 or funnel.unconfirmed > 0

@@ -1,4 +1,4 @@
-"""What the columns of an uploaded table probably are, from their headings and first values."""
+"""Guesses what the columns of an uploaded table are, from their headings and first values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smsapp.domain.property_labels import MEANINGS, laid_to, meaning
 
 @dataclass(frozen=True)
 class Guess:
-    """What a column probably is: role "id", "phone", "id_phone", "property" or "ignore"."""
+    """The guess for a column: role "id", "phone", "id_phone", "property" or "ignore", property name and type."""
 
     role: str
     name: str
@@ -23,7 +23,7 @@ class Guess:
 
 
 NOTE_MARK = "✗"
-"""Before the headings of our own notes in files of refused rows: such a column is left out."""
+"""Prefix of the headings of our notes in files of refused rows; such columns are ignored."""
 IDS = frozenset(
     {
         "xwho",
@@ -73,55 +73,55 @@ PHONES = frozenset(
 def guesses(
     header: Sequence[str],
     samples: Sequence[Sequence[str]],
-    known: Mapping[str, Type],
+    types: Mapping[str, Type],
     labels: Mapping[str, str] | None = None,
 ) -> list[Guess]:
-    """Return what each column probably is, from its heading and its first values.
+    """Return a guess for each column from its heading and its first values (`samples`, row by row).
 
-    A column whose heading means a property that is there already (`labels` holds what each is called) becomes that one.
+    A column whose heading means an existing property (`types`, `labels`: by property name) becomes that property.
     """
-    catalogue = dict.fromkeys(known, "") | dict(labels or {})
-    found: list[Guess] = []
+    catalogue = dict.fromkeys(types, "") | dict(labels or {})
+    columns: list[Guess] = []
     roles: set[str] = set()
     names: set[str] = set()
     for index, heading in enumerate(header):
         values = [text for row in samples if index < len(row) and (text := trimmed(row[index]))]
         plain = trimmed(heading).lower().replace(" ", "_")
         if plain.startswith(NOTE_MARK):
-            found.append(Guess("ignore", f"column_{index + 1}", Type.STRING))
+            columns.append(Guess("ignore", f"column_{index + 1}", Type.STRING))
             continue
         if plain in IDS and "id" not in roles:
             roles.add("id")
-            found.append(Guess("id", "", Type.STRING))
+            columns.append(Guess("id", "", Type.STRING))
             continue
         if "phone" not in roles and (plain in PHONES or (not plain and _mostly_phones(values))):
             roles.add("phone")
-            found.append(Guess("phone", PHONE, Type.STRING))
+            columns.append(Guess("phone", PHONE, Type.STRING))
             continue
-        meant = meaning(heading)
-        wanted = laid_to(heading, catalogue) or (meant if meant in MEANINGS else plain)
-        name = _free_name(plain if wanted in names else wanted, index, names)
+        meaning_key = meaning(heading)
+        name_wanted = laid_to(heading, catalogue) or (meaning_key if meaning_key in MEANINGS else plain)
+        name = _free_name(plain if name_wanted in names else name_wanted, index, names)
         names.add(name)
-        found.append(Guess("property" if plain or values else "ignore", name, known.get(name) or _type_of(values)))
+        columns.append(Guess("property" if plain or values else "ignore", name, types.get(name) or _type_of(values)))
     if "id" not in roles:
-        _guess_id(found)
-    return found
+        _guess_id(columns)
+    return columns
 
 
-def _guess_id(found: list[Guess]) -> None:
-    """Without a column that looks like an id: the phone is the id of a list of phones, else nothing is guessed."""
-    for index, guess in enumerate(found):
+def _guess_id(columns: list[Guess]) -> None:
+    """Make the phone column, if there is one, the id as well: for tables without a column that looks like an id."""
+    for index, guess in enumerate(columns):
         if guess.role == "phone":
-            found[index] = Guess("id_phone", PHONE, Type.STRING)
+            columns[index] = Guess("id_phone", PHONE, Type.STRING)
             return
 
 
-def _free_name(wanted: str, index: int, taken: Collection[str]) -> str:
+def _free_name(name_hint: str, index: int, names: Collection[str]) -> str:
     try:
-        name = property_name(re.sub(r"[^\w$]+", "_", wanted).strip("_"))
+        name = property_name(re.sub(r"[^\w$]+", "_", name_hint).strip("_"))
     except Unfit:
         name = f"column_{index + 1}"
-    return name if name not in taken else f"{name}_{index + 1}"
+    return name if name not in names else f"{name}_{index + 1}"
 
 
 def _mostly_phones(values: Sequence[str]) -> bool:
@@ -129,7 +129,7 @@ def _mostly_phones(values: Sequence[str]) -> bool:
 
 
 def _type_of(values: Sequence[str]) -> Type:
-    """Return the narrowest type that all these values have; digits with a leading zero, or very many, are text."""
+    """Return the narrowest type that fits all values; digits with a leading zero, or more than 15, are text."""
     if not values:
         return Type.STRING
     if all(PLAIN_NUMBER.fullmatch(value) or (NUMBER.fullmatch(value) and value[:1] != "0") for value in values):

@@ -1,4 +1,4 @@
-"""What a report says first: how the campaign or its latest run stands, in a tone, a title and a few sentences.
+"""The headline of a report: the state of the campaign or its latest run as a tone, a title and a few sentences.
 
 Codes and facts only; words/headlines.py has the sentences. Facts are numbers, moments (aware UTC) and codes.
 """
@@ -15,11 +15,11 @@ from smsapp.domain.funnel import Funnel
 from smsapp.domain.run import CancelReason, HoldReason, RunFailure, RunStanding, RunVerdict
 
 MANY_FAILED = 4
-"""A success of which more than one message in so many failed is shown as a warning."""
+"""A finished run is shown as a warning if more than one message in so many failed."""
 
 
 class Tone(enum.StrEnum):
-    """How a headline looks; the names of the page's notes."""
+    """The look of a headline; the names of the page's notes."""
 
     INFO = "info"
     SUCCESS = "success"
@@ -83,12 +83,12 @@ class Headline:
     title: Sentence
     details: tuple[Sentence, ...] = ()
     shows_progress: bool = False
-    """The run is being sent: the page draws how far it has come."""
+    """The run is being sent: the page draws its progress."""
 
 
 @dataclass(frozen=True)
 class CampaignFacts:
-    """What a headline needs to know of the campaign."""
+    """The campaign's data for a headline."""
 
     status: Status
     failure: str
@@ -97,7 +97,7 @@ class CampaignFacts:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a headline needs to know of the run that goes on, or else the latest one."""
+    """The data for a headline of the unfinished run, or else of the latest one."""
 
     standing: RunStanding | RunVerdict
     hold_reason: str
@@ -110,17 +110,17 @@ class RunFacts:
     """{"before", "now", "more", "elsewhere"} of a run that is held because its audience grew; else empty."""
 
 
-def headline(campaign: CampaignFacts, run: RunFacts | None, shown: Funnel, *, only_run: bool) -> Headline:
-    """Return what to say first. `shown` are the numbers of the report; `only_run` = it is about one run alone."""
+def headline(campaign: CampaignFacts, run: RunFacts | None, numbers: Funnel, *, only_run: bool) -> Headline:
+    """Return the headline. `numbers` are those of the report; `only_run`: the report is about one run alone."""
     if run is None:
         return _before(campaign)
     if isinstance(run.standing, RunStanding):
         return _under_way(run, run.standing)
-    return _over(campaign, run, run.standing, run.funnel if run.standing in _OF_THE_RUN else shown, only_run=only_run)
+    return _over(campaign, run, run.standing, run.funnel if run.standing in _OF_THE_RUN else numbers, only_run=only_run)
 
 
 _OF_THE_RUN = (RunVerdict.NOBODY, RunVerdict.FAILED, RunVerdict.STOPPED)
-"""Verdicts that speak of the numbers of their run; the others of all that is shown."""
+"""Verdicts whose sentences use the numbers of their run; the others use those of the report."""
 
 
 def _before(campaign: CampaignFacts) -> Headline:
@@ -202,25 +202,25 @@ def _because(reason: str) -> Sentence:
 
 
 def _what_became(numbers: Funnel) -> tuple[Sentence, ...]:
-    """Say what is still awaited, and what failed: what was refused apart from what was sent and did not arrive."""
-    found = []
+    """Return sentences about awaited receipts and failures, counting refused and undelivered messages separately."""
+    sentences = []
     if numbers.awaiting:
-        found.append(Sentence(Say.AWAITED, {"n": numbers.awaiting}))
+        sentences.append(Sentence(Say.AWAITED, {"n": numbers.awaiting}))
     if numbers.refused and numbers.undelivered:
         both = {"refused": numbers.refused, "undelivered": numbers.undelivered}
-        found.append(Sentence(Say.REFUSED_AND_UNDELIVERED, both))
+        sentences.append(Sentence(Say.REFUSED_AND_UNDELIVERED, both))
     elif numbers.refused:
-        found.append(Sentence(Say.REFUSED, {"n": numbers.refused}))
+        sentences.append(Sentence(Say.REFUSED, {"n": numbers.refused}))
     elif numbers.undelivered:
-        found.append(Sentence(Say.UNDELIVERED, {"n": numbers.undelivered}))
-    return tuple(found) or (() if numbers.unconfirmed else (Sentence(Say.ALL_ANSWERED),))
+        sentences.append(Sentence(Say.UNDELIVERED, {"n": numbers.undelivered}))
+    return tuple(sentences) or (() if numbers.unconfirmed else (Sentence(Say.ALL_ANSWERED),))
 
 
 WAITS_FOR_A_PERSON = frozenset({RunStanding.PAUSED, RunStanding.BLOCKED})
 
 
 class Offer(enum.StrEnum):
-    """What a person may do to a run that goes on; the page draws a button for each."""
+    """An action that a person may take on an unfinished run; the page draws a button for each."""
 
     ACCEPT_TEXT = "accept_text"
     ACCEPT_AUDIENCE = "accept_audience"
@@ -234,7 +234,7 @@ class Offer(enum.StrEnum):
 
 @dataclass(frozen=True)
 class OfferFacts:
-    """What `offers` needs to know of the run and its campaign."""
+    """The data of the run and its campaign for `offers`."""
 
     standing: RunStanding | RunVerdict
     hold_reason: str
@@ -243,20 +243,20 @@ class OfferFacts:
     was_moved: bool
     is_pinned_by_person: bool
     text_differs: bool
-    """What was confirmed is not what the template is now."""
+    """The template has changed since it was confirmed."""
     text_can_be_accepted: bool
 
 
 def offers(run: OfferFacts) -> list[Offer]:
-    """Return what a person may do now, in the order of the buttons."""
+    """Return the actions a person may take now, in the order of the buttons."""
     if not isinstance(run.standing, RunStanding) or run.standing is RunStanding.ENDING:
         return []
     is_held = run.standing in {*WAITS_FOR_A_PERSON, RunStanding.WAITING}
-    found = [_first_offer(run, is_held=is_held)]
+    candidates = [_first_offer(run, is_held=is_held)]
     if run.has_second_channel and run.is_frozen:
-        found += [Offer.MOVE] if is_held else []
-        found += [] if run.was_moved else [Offer.UNPIN if run.is_pinned_by_person else Offer.PIN]
-    return [*(offer for offer in found if offer is not None), Offer.END]
+        candidates += [Offer.MOVE] if is_held else []
+        candidates += [] if run.was_moved else [Offer.UNPIN if run.is_pinned_by_person else Offer.PIN]
+    return [*(offer for offer in candidates if offer is not None), Offer.END]
 
 
 def _first_offer(run: OfferFacts, *, is_held: bool) -> Offer | None:

@@ -1,4 +1,4 @@
-"""Characters that nobody sees and that copying, chat programs and web pages leave in texts."""
+"""Invisible characters that copying, chat programs and web pages leave in texts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
 )
-"""As the inside of a class of a regular expression: marks of width, direction and order, byte-order marks."""
+"""The inside of a character class of a regular expression: marks of width, direction and order, byte-order marks."""
 
 _ANY = re.compile(f"[{INVISIBLE}]")
 _AT_THE_ENDS = re.compile(rf"\A[\s{INVISIBLE}]+|[\s{INVISIBLE}]+\Z")
 
 
 def visible(text: str) -> str:
-    """Return the text without its invisible characters and the spaces around it: ids that look alike are one."""
+    """Return the text without invisible characters and surrounding spaces, so that ids that look alike are equal."""
     return text.strip() if text.isascii() else _ANY.sub("", text).strip()
 
 
@@ -25,5 +25,5 @@ def trimmed(text: str) -> str:
 
 
 def is_clean(text: str) -> bool:
-    """Return whether no invisible character is in the text."""
+    """Return whether the text has no invisible character."""
     return text.isascii() or _ANY.search(text) is None

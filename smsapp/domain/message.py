@@ -1,4 +1,4 @@
-"""One contact's text within one run: its states, and which news may change them."""
+"""One contact's text within one run: its states, and which receipts may change them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Status(enum.IntEnum):
     DELIVERED = 8
 
     __hash__ = int.__hash__
-    """Enum's own goes through Python, which shows where every message is looked up by its status."""
+    """Enum's own hash runs in Python, which is slow where every message is looked up by its status."""
 
 
 def advance(current: Status, status: Status) -> Status:
-    """Return the state after this news; it never goes down in rank.
+    """Return the state after a receipt with status `status`; the state never goes down in rank.
 
-    A cancelled message never left the house, so nothing a provider says can change it. A receipt for a message
-    that is still queued or in flight is early, not wrong. A carrier's *delivered* beats an earlier *undelivered*
-    (some gateways report a failed first try before the second one succeeds) and is final. A refused message stays
-    refused (Kannel refuses a text and sends a failure receipt all the same) unless it was delivered after all.
+    A cancelled message was never sent, so no receipt can change it. A receipt for a message that is still queued or in
+    flight is early, not wrong. *Delivered* replaces an earlier *undelivered* (some gateways report a failed first try
+    before the second one succeeds) and is final. A refused message stays refused (Kannel refuses a text and still
+    sends a failure receipt) unless it was delivered after all.
     """
     if current is Status.CANCELLED or (current is Status.REFUSED and status is not Status.DELIVERED):
         return current
@@ -36,13 +36,13 @@ def advance(current: Status, status: Status) -> Status:
 
 
 ACCEPTED_STATES = frozenset({Status.ACCEPTED, Status.DELIVERED, Status.UNDELIVERED, Status.NO_RECEIPT})
-"""The channel took the message, whatever became of it later."""
+"""The channel accepted the message, whatever happened later."""
 FAILED_STATES = frozenset({Status.REFUSED, Status.UNDELIVERED})
-"""Surely not with the person; the only states that are tried again without somebody deciding it."""
+"""Surely not received; the only states that are retried without a person's decision."""
 
 
 class Resolution(enum.StrEnum):
-    """What a person may decide about a unconfirmed message."""
+    """A person's decision about an unconfirmed message."""
 
     COUNT_AS_SENT = "sent"
     RESEND = "resend"

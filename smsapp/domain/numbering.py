@@ -1,4 +1,4 @@
-"""What sort of number an E.164 number is, and which country it belongs to."""
+"""The class and the country of an E.164 number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from phonenumbers import PhoneNumberType
 
 
 class NumberClass(enum.StrEnum):
-    """What sort of number it is: only mobile numbers get texts unless a channel says otherwise."""
+    """The class of a number: only mobile numbers get texts unless a channel allows other classes."""
 
     MOBILE = "mobile"
     PREMIUM = "premium"
@@ -22,7 +22,7 @@ class NumberClass(enum.StrEnum):
     VOIP = "voip"
     PAGER = "pager"
     OTHER = "other"
-    """Personal numbers, voice mail, company numbers, and what the numbering plan does not tell."""
+    """Personal numbers, voice mail, company numbers, and numbers whose class the numbering plan does not define."""
 
 
 SPECIAL = tuple(sorted(set(NumberClass) - {NumberClass.MOBILE}))
@@ -30,7 +30,7 @@ SPECIAL = tuple(sorted(set(NumberClass) - {NumberClass.MOBILE}))
 
 _CLASSES = {
     PhoneNumberType.MOBILE: NumberClass.MOBILE,
-    # Countries that do not tell them apart, as the United States.
+    # Countries without separate ranges for the two, such as the United States.
     PhoneNumberType.FIXED_LINE_OR_MOBILE: NumberClass.MOBILE,
     PhoneNumberType.PREMIUM_RATE: NumberClass.PREMIUM,
     PhoneNumberType.SHARED_COST: NumberClass.SHARED_COST,
@@ -48,7 +48,7 @@ _BEYOND = (
     ("+86174", NumberClass.SATELLITE),
     ("+861619", NumberClass.SATELLITE),
 )
-"""Numbers of no country, which libphonenumber takes for mobile ones, and China's satellite numbers (MIIT, 2023)."""
+"""Numbers of no country, which libphonenumber classifies as mobile, and China's satellite numbers (MIIT, 2023)."""
 _BEYOND_PREFIXES = tuple(prefix for prefix, _ in _BEYOND)
 _ORDINARY = re.compile(r"\+86(?!1349|174|1619)1[3-9][0-9]{9}")
 
@@ -63,16 +63,16 @@ COUNTRIES: dict[str, str] = {
     **{f"+1{area}": region for region, areas in _ISLANDS.items() for area in areas.split()},
     **{"+76": "KZ", "+77": "KZ"},
 }
-"""Region code by the digits with which its numbers begin; the longest prefix counts. "001" are services of no country.
+"""Prefix of a country's numbers -> region code; the longest prefix counts. "001" are services of no country.
 
-Countries that share a calling code and cannot be told apart have one region: US stands for Canada, too.
+Countries that share a calling code without separate prefixes have one region: US stands for Canada, too.
 """
 REGIONS = frozenset(COUNTRIES.values())
 _LONGEST = max(map(len, COUNTRIES))
 
 
 def number_class(e164: str) -> NumberClass:
-    """Return the class of a number that `phone.normalise` has read."""
+    """Return the class of a number in the form of `phone.normalise`."""
     if _ORDINARY.fullmatch(e164):
         return NumberClass.MOBILE
     if e164.startswith(_BEYOND_PREFIXES):
@@ -85,7 +85,7 @@ def number_class(e164: str) -> NumberClass:
 
 
 def is_ordinary(e164: str) -> bool:
-    """Return whether this is a mainland mobile number for sure; nearly all are, and it costs next to nothing."""
+    """Return whether this is surely a mainland mobile number, as nearly all are; a fast check."""
     return _ORDINARY.fullmatch(e164) is not None
 
 
@@ -97,12 +97,12 @@ def country(e164: str) -> str:
 def prefixes(countries: Collection[str]) -> tuple[list[str], list[str]]:
     """Return (prefixes of these countries' numbers, longer prefixes among them that belong to other countries)."""
     own = [prefix for prefix, region in COUNTRIES.items() if region in countries]
-    others = (prefix for prefix, region in COUNTRIES.items() if region not in countries)
-    return own, [prefix for prefix in others if any(prefix.startswith(one) for one in own)]
+    foreign = (prefix for prefix, region in COUNTRIES.items() if region not in countries)
+    return own, [prefix for prefix in foreign if any(prefix.startswith(begin) for begin in own)]
 
 
 def read_countries(text: str) -> tuple[list[str], list[str]]:
-    """Return (region codes in a text such as "CN HK +1", words that name no country)."""
+    """Return (region codes in a text such as "CN HK +1", words that are no country)."""
     regions: set[str] = set()
     unknown: list[str] = []
     for word in re.split(r"[\s,，、;；]+", text.strip()):
@@ -119,6 +119,6 @@ def read_countries(text: str) -> tuple[list[str], list[str]]:
 
 
 def is_allowed(e164: str, countries: Sequence[str], classes: Collection[str]) -> bool:
-    """Return whether a channel with these settings may write to a number; no countries = every country."""
+    """Return whether a channel with these settings may send to a number; no countries = every country."""
     kind = number_class(e164)
     return (kind is NumberClass.MOBILE or kind in classes) and (not countries or country(e164) in countries)

@@ -1,4 +1,4 @@
-"""Which replies mean "do not write to me again"."""
+"""Recognises replies that are opt-outs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 
 
 class OptOutSource(enum.StrEnum):
-    """Who put a number on the list."""
+    """How a number was added to the opt-out list."""
 
     REPLY = "reply"
     PROVIDER = "provider"
@@ -17,23 +17,23 @@ class OptOutSource(enum.StrEnum):
 
 
 class Confirmation(enum.StrEnum):
-    """What became of the text that tells a person that the opt-out was understood; there is one at most."""
+    """The state of the text that confirms an opt-out to the person; at most one is sent."""
 
     NONE = ""
     DUE = "due"
     UNCONFIRMED = "unconfirmed"
-    """It left, or may have: nobody sends it again."""
+    """It was sent, or may have been: it is not sent again."""
     SENT = "sent"
     FAILED = "failed"
 
 
 CHINA = ("r", "t", "td", "n", "qx", "退订", "退訂", "退定", "拒收", "取消", "取消订阅", "取消訂閱")
-"""What carriers and providers in China ask people to text; 退定 is the usual slip for 退订."""
+"""Words that carriers and providers in China ask people to text; 退定 is a common misspelling of 退订."""
 ABROAD = (
     *("stop", "stopall", "unsubscribe", "unsub", "cancel", "end", "quit", "revoke", "optout", "remove", "removeme"),
     *("arret", "arrêt"),
 )
-"""What carriers elsewhere act on by themselves."""
+"""Words on which carriers elsewhere act by themselves."""
 
 _WORD = "|".join(sorted((*CHINA, *ABROAD), key=len, reverse=True))
 _REFUSE = "退订|退訂|退定|拒收"
@@ -45,15 +45,17 @@ _WHOLE = re.compile(
     f"|(?:请|我要)?(?:{_REFUSE})(?:短信)?"
 )
 _DROPPED = frozenset({"Cc", "Cf", "Mn", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "Sk", "So", "Zl", "Zp", "Zs"})
-"""Unicode categories without a say: punctuation, spaces, invisible marks, emoji. Not letters, digits or + < =."""
+"""Unicode categories that are ignored: punctuation, spaces, invisible marks, emoji. Not letters, digits or + < =."""
 
 
 def is_opt_out(text: str) -> bool:
-    """Return whether this reply, as a whole, asks not to be written to again.
+    """Return whether the whole reply is an opt-out.
 
-    Compared after NFKC (full-width letters), without case, punctuation, spaces and emoji; never a part of a sentence:
-    "不要退订" and "T恤还有吗" are conversation.
+    Compared after NFKC (full-width letters), ignoring case, punctuation, spaces and emoji; never a part of a sentence:
+    "不要退订" and "T恤还有吗" are no opt-outs.
     """
     letters = unicodedata.normalize("NFKC", text).casefold()
-    said = "".join(letter for letter in letters if letter != "~" and unicodedata.category(letter) not in _DROPPED)
-    return _WHOLE.fullmatch(said) is not None
+    significant = "".join(
+        letter for letter in letters if letter != "~" and unicodedata.category(letter) not in _DROPPED
+    )
+    return _WHOLE.fullmatch(significant) is not None

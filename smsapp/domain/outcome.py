@@ -1,4 +1,4 @@
-"""Why a message was refused or not delivered: one vocabulary for all providers, with what a person needs to know."""
+"""Why a message was refused or not delivered: one vocabulary for all providers, and its meaning for people."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Meaning:
-    """What an outcome means for a person: worth another try, and whether the provider usually charges for it."""
+    """Whether an outcome is worth another try, and whether the provider usually charges for it."""
 
     retriable: bool
     charged: Charged
@@ -83,11 +83,11 @@ FAILOVER_OUTCOMES = frozenset(
         Outcome.PROVIDER_FAULT,
     }
 )
-"""Refusals that lie with the account or its provider, not with the person or the text: another channel may take it."""
+"""Refusals caused by the account or its provider, not by the person or the text: another channel may accept it."""
 
 
 class CallResult(enum.StrEnum):
-    """What came of trying out an account or one message."""
+    """The result of testing an account or of one call."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -96,7 +96,7 @@ class CallResult(enum.StrEnum):
     ACCOUNT_ERROR = "account_error"
     OUTCOME_UNKNOWN = "outcome_unknown"
     UNTESTED = "untested"
-    """There is no way to try it without sending a message."""
+    """It cannot be tested without sending a message."""
 
     __hash__ = str.__hash__
-    """Enum's own goes through Python, which shows where every call is counted."""
+    """Enum's own hash runs in Python, which is slow where every call is counted."""

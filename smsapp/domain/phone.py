@@ -1,6 +1,6 @@
-"""What is a sendable number: one reading of whatever people, apps and spreadsheets write; and what of it is shown.
+"""Reads phone numbers from whatever people, apps and spreadsheets write, and masks them for display.
 
-Mainland mobile numbers (nearly all of them) take one regular expression; everything else asks libphonenumber.
+Mainland mobile numbers (nearly all of them) take one regular expression; everything else goes to libphonenumber.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ INVISIBLE = (
     r"\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U00013438\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"
     r"\U000e0000-\U000e0fff"
 )
-"""Characters that show nothing and take no room, as ranges: controls, format characters, fillers, variation marks."""
+"""Ranges of characters that are invisible: controls, format characters, fillers, variation marks."""
 _BREAKS = r"\x0a-\x0d\x85\u2028-\u2029"
 SPACES = rf" \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000{_BREAKS}"
 MARKS = r"\-‐‑‒–—―−－﹣﹘⸺⸻〜.．·•_()（）\[\]［］【】〔〕/'’"
-"""What people write between the figures of a number."""
+"""Characters that people write between the figures of a number."""
 _ODD_FIGURES = (
     r"\xb2-\xb3\xb9\u1369-\u1371\u19da\u2070\u2074-\u2079\u2080-\u2089\u2460-\u2468\u2474-\u247c\u2488-\u2490\u24ea"
     r"\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792"
 )
-"""Raised, lowered and circled figures: people can read them, so they are masked; no number is read from them."""
+"""Superscript, subscript and circled figures: people can read them, so they are masked, but never read as numbers."""
 
 _MAINLAND = re.compile(r"(?:(?:\+{0,2}(?:00)?)86)?0?(1[3-9][0-9]{9})")
 _MAINLAND_ABROAD = re.compile(r"(?:\+{1,2}(?:00)?|00)860?(1[3-9][0-9]{9})")
@@ -39,10 +39,9 @@ _LATIN = str.maketrans("０１２３４５６７８９＋﹢．", "0123456789++.
 _BETWEEN = rf"[{SPACES.replace(_BREAKS, '')}{MARKS}]"
 _DAY = r"(?:19|20)\d\d(?P<{0}>[-/.])(?:0?[1-9]|1[0-2])(?P={0})(?:0?[1-9]|[12]\d|3[01])(?!\d)"
 _ALONE = rf"(?!{_BETWEEN}{{1,3}}(?!{_DAY.format('then')}|\d{{7}})\d)"
-"""What follows does not go on with a few digits, as the second half of a number would."""
+"""Not followed by a few more digits, as the first half of a number would be."""
 _INSIDE = re.compile(
-    # What has many digits and is no number: a date, with its time; a date without separators; an amount; a code as
-    # programs write it.
+    # Many digits that are no phone number: a date, with its time; a date without separators; an amount; a hex code.
     rf"(?P<plain>(?<!\d)(?:{_DAY.format('day')}(?:[T ]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?|{_ALONE})"
     rf"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!{_BETWEEN}{{0,3}}\d)"
     rf"|\d{{1,7}}\.\d\d?(?!{_BETWEEN}{{0,3}}\d)"
@@ -61,15 +60,15 @@ _ODD = re.compile(f"[{INVISIBLE}{_ODD_FIGURES}＋﹢]|[{SPACES}]{{2}}")
 LONGEST_WRITTEN = 17
 """Digits of the longest number with its 00."""
 SHOWN = 4
-"""So many last digits of a number everybody sees, and may look for."""
+"""The last digits of a number that everybody may see and search for."""
 
 
 def normalise(raw: object, region: str = "CN") -> str:
     """Return the number as E.164 ("+8613800138000"), or "" if no number can be read.
 
     `raw` may be text or a whole number (spreadsheets hold phones as numbers). `region` is the country whose national
-    numbers need no prefix. Numbers of mainland China must be mobile numbers: a landline takes no SMS. What a program
-    has rounded (1.38E+10) is no number.
+    numbers need no prefix. Numbers of mainland China must be mobile numbers: a landline takes no SMS. A rounded number
+    (1.38E+10) cannot be read.
     """
     if isinstance(raw, str):
         text = raw
@@ -82,17 +81,17 @@ def normalise(raw: object, region: str = "CN") -> str:
     else:
         return ""
     mainland = _MAINLAND if region == "CN" else _MAINLAND_ABROAD
-    found = mainland.fullmatch(text)
-    if found is None:
+    match = mainland.fullmatch(text)
+    if match is None:
         text = _undressed(text)
-        found = mainland.fullmatch(text)
-    if found is not None:
-        return "+86" + found[1]
+        match = mainland.fullmatch(text)
+    if match is not None:
+        return "+86" + match[1]
     return _foreign(text, region)
 
 
 def normalise_all(texts: Sequence[str], region: str = "CN") -> list[str | None]:
-    """Return `normalise` of each text, None for an empty one; a column of mainland numbers costs next to nothing."""
+    """Return `normalise` of each text, None for an empty one; fast for a column of mainland numbers."""
     joined = ",".join(texts)
     if region == "CN" and joined.count(",") < len(texts) and _ALL_MAINLAND.fullmatch(joined):
         return ["+86" + text for text in texts]
@@ -100,18 +99,18 @@ def normalise_all(texts: Sequence[str], region: str = "CN") -> list[str | None]:
 
 
 def _undressed(text: str) -> str:
-    """Return the text without what stands between figures, its figures of any script as 0 to 9.
+    """Return the text without separators, its figures of any script as 0 to 9.
 
-    A number that went through a spreadsheet as a decimal (13800138006.0, 1.3800138006E10) becomes whole again; one
-    that has lost digits on the way becomes "".
+    A number that a spreadsheet wrote as a decimal (13800138006.0, 1.3800138006E10) becomes plain digits; one that has
+    lost digits becomes "".
     """
     text = _NOISE.sub("", text)
     if not text.isascii():
         text = "".join(str(unicodedata.decimal(figure, figure)) for figure in text.translate(_LATIN))
     if power := _POWER.fullmatch(text):
         first, fraction, exponent = power[1], power[2], int(power[3])
-        whole = len(fraction) >= exponent and not fraction[exponent:].strip("0")
-        return first + fraction[:exponent] if whole else ""
+        is_whole = len(fraction) >= exponent and not fraction[exponent:].strip("0")
+        return first + fraction[:exponent] if is_whole else ""
     if point := _POINT.fullmatch(text):
         return "" if point[2].strip("0") else point[1]
     return text.replace(".", "")
@@ -139,7 +138,7 @@ def is_domestic(e164: str) -> bool:
 
 
 def mask(e164: str) -> str:
-    """Return the number for people who may not see it whole: "138****8000", "+4479****3456"."""
+    """Return the masked number, such as "138****8000" or "+4479****3456"; "" for ""."""
     if not e164:
         return ""
     if is_domestic(e164) and len(e164) == 14:
@@ -150,26 +149,26 @@ def mask(e164: str) -> str:
 
 
 def mask_inside(text: str) -> str:
-    """Return a text in which whatever looks like a number is masked: for texts and records shown as they came.
+    """Return the text with everything that looks like a phone number masked: for raw texts and records.
 
     That is eight digits or more with spaces or the usual marks between them, and a mobile number with anything between
-    its figures; dates, amounts, codes and shorter figures stay as they are.
+    its figures; dates, amounts, codes and shorter figures stay unchanged.
     """
     if not _MANY_DIGITS.match(text):
         return text
     seen, places = _as_seen(text) if _ODD.search(text) else (text, range(len(text)))
-    shown: list[str] = []
+    pieces: list[str] = []
     done = 0
     for begin, end, masked in _masks(seen):
-        shown += (text[done : places[begin]], masked)
+        pieces += (text[done : places[begin]], masked)
         done = places[end - 1] + 1
-    return "".join((*shown, text[done:]))
+    return "".join((*pieces, text[done:]))
 
 
 def _as_seen(text: str) -> tuple[str, Sequence[int]]:
-    """Return the text as a reader sees it, and the place in `text` of each of its characters.
+    """Return the text as a reader sees it, and the index in `text` of each of its characters.
 
-    What is invisible is gone, spaces in a row are one, and figures of any form are 0 to 9.
+    Invisible characters are dropped, runs of spaces become one, and figures of any form become 0 to 9.
     """
     seen: list[str] = []
     places: list[int] = []
@@ -197,7 +196,7 @@ def _one_space(blanks: str) -> str:
 
 
 def _masks(seen: str) -> list[tuple[int, int, str]]:
-    """Return (begin, end, what is shown instead) of everything in the text that must be masked, in order."""
+    """Return (begin, end, replacement) of everything in the text that must be masked, in order."""
     masks: list[tuple[int, int, str]] = []
     done = 0
     for begin, end, number in (*_scattered(seen), (len(seen), len(seen), "")):
@@ -212,7 +211,8 @@ def _masks(seen: str) -> list[tuple[int, int, str]]:
 def _scattered(seen: str) -> list[tuple[int, int, str]]:
     """Return (begin, end, number) of numbers whose groups of figures have anything between them.
 
-    Letters, colons, line breaks and the like join groups only if that makes a whole number, and never out of a date.
+    Groups with letters, colons, line breaks and the like between them count only if they make a complete number, and
+    never across a date.
     """
     groups = list(_FIGURES.finditer(seen))
     if len(groups) < 2:
@@ -222,16 +222,16 @@ def _scattered(seen: str) -> list[tuple[int, int, str]]:
     for first, group in enumerate(groups):
         if group.start() < done:
             continue
-        written, end, pure = group[0], group.end(), True
+        figures, end, pure = group[0], group.end(), True
         for following in groups[first + 1 :]:
             between = seen[end : following.start()]
-            written += following[0]
+            figures += following[0]
             dropped = _PURE.fullmatch(between) is not None
-            if following[0][0] == "+" or len(written) > LONGEST_WRITTEN + 1 or not (dropped or _may_join(between)):
+            if following[0][0] == "+" or len(figures) > LONGEST_WRITTEN + 1 or not (dropped or _may_join(between)):
                 break
             pure = pure and dropped
             end = following.end()
-            number = _number_of(written)
+            number = _number_of(figures)
             if number and (pure or not _has_date(seen, group.start(), end)):
                 scattered.append((group.start(), end, number))
                 done = end
@@ -240,7 +240,7 @@ def _scattered(seen: str) -> list[tuple[int, int, str]]:
 
 
 def _has_date(seen: str, begin: int, end: int) -> bool:
-    """Return whether a date or an amount lies here, at least with a part of it."""
+    """Return whether a date or an amount overlaps begin..end."""
     plain = (match for match in _INSIDE.finditer(seen) if match["plain"] and "x" not in match[0].lower())
     return any(match.start() < end and begin < match.end() for match in plain)
 
@@ -249,27 +249,27 @@ def _may_join(between: str) -> bool:
     return len(between) <= 3 and sum(letter.isalpha() for letter in between) <= 1
 
 
-def _number_of(written: str) -> str:
-    """Return the number that these figures are, "" if they are a mobile number of no country for sure."""
-    if len(written) > 8 and (written.startswith(("+", "00")) or _WRITTEN_MOBILE.fullmatch(written)):
-        return normalise(written)
+def _number_of(figures: str) -> str:
+    """Return the number that these figures surely are, in E.164; "" if that is not sure."""
+    if len(figures) > 8 and (figures.startswith(("+", "00")) or _WRITTEN_MOBILE.fullmatch(figures)):
+        return normalise(figures)
     return ""
 
 
-def _masked(written: str) -> str:
-    number = normalise(written)
+def _masked(figures: str) -> str:
+    number = normalise(figures)
     if number:
         return mask(number)
-    digits = "".join(filter(str.isdigit, written))
+    digits = "".join(filter(str.isdigit, figures))
     first, last = (3, 4) if len(digits) >= 11 else (2, 2)
-    return f"{'+' if written[0] == '+' else ''}{digits[:first]}****{digits[-last:]}"
+    return f"{'+' if figures[0] == '+' else ''}{digits[:first]}****{digits[-last:]}"
 
 
 def reveals(part: str) -> bool:
-    """Return whether finding texts that hold this part tells more digits of a number than its mask shows.
+    """Return whether a search for this part could reveal more digits of a number than its mask shows.
 
-    Whoever may not see numbers could otherwise find one out digit by digit. Up to four digits next to a letter tell
-    nothing: they stand at the end of a number, or in none.
+    Otherwise people who may not see numbers could find one out digit by digit. Up to four digits next to a letter
+    reveal nothing: they are the end of a number, or in none.
     """
     digits = sum(letter.isdigit() for letter in part)
     return digits > SHOWN or (digits > 0 and not any(letter.isalpha() for letter in part))

@@ -1,6 +1,6 @@
-"""What a person does to a property of all contacts: it gets another type, is merged into another one, or is removed.
+"""Changes of a property of all contacts: another type, a merge into another property, or removal.
 
-Each is pure and may be done twice: a job that was cut off begins its chunk again.
+All functions are pure and idempotent, because an interrupted job repeats its chunk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from smsapp.domain.contact import MAX_ITEMS, Type, Unfit, Value, moment, number
 from smsapp.domain.writing import Form, written
 
 ASIDE = "_old"
-"""Ends the name of the property that keeps values which cannot be converted."""
+"""Suffix of the property that keeps values which cannot be converted."""
 _ITEM_ENDS = re.compile(r"[,;|、，；]")
 
 
@@ -32,14 +32,14 @@ class ChangeState(enum.StrEnum):
 
 
 class Winner(enum.StrEnum):
-    """Whose value stays where a contact has both."""
+    """The property whose value stays if a contact has both."""
 
     TARGET = "target"
     SOURCE = "source"
 
 
 def converted(value: Any, kind: Type) -> Value | None:
-    """Return the value as one of this type; None if it cannot be."""
+    """Return the value converted to this type; None if that is impossible."""
     if value in ("", None, []):
         return None
     try:
@@ -48,23 +48,23 @@ def converted(value: Any, kind: Type) -> Value | None:
         return None
 
 
-def retyped(held: Mapping[str, Any], name: str, kind: Type) -> dict[str, Any]:
-    """Return what a contact holds after a change of type; what cannot be converted is kept under another name."""
-    after = dict(held)
+def retyped(properties: Mapping[str, Any], name: str, kind: Type) -> dict[str, Any]:
+    """Return a contact's properties after a change of type; an unconvertible value is kept under name + ASIDE."""
+    after = dict(properties)
     if name not in after:
         return after
     value = after.pop(name)
-    fresh = converted(value, kind)
-    if fresh is not None:
-        after[name] = fresh
+    new_value = converted(value, kind)
+    if new_value is not None:
+        after[name] = new_value
     elif value not in ("", None, []):
         after[name + ASIDE] = written(value, None)
     return after
 
 
-def merged(held: Mapping[str, Any], source: str, target: str, wins: Winner) -> dict[str, Any]:
-    """Return what a contact holds after `source` went into `target`."""
-    after = dict(held)
+def merged(properties: Mapping[str, Any], source: str, target: str, wins: Winner) -> dict[str, Any]:
+    """Return a contact's properties after `source` was merged into `target`."""
+    after = dict(properties)
     if source not in after:
         return after
     value = after.pop(source)
@@ -73,20 +73,22 @@ def merged(held: Mapping[str, Any], source: str, target: str, wins: Winner) -> d
     return after
 
 
-def removed(held: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return what a contact holds without the property."""
-    return {key: value for key, value in held.items() if key != name}
+def removed(properties: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a contact's properties without this one."""
+    return {key: value for key, value in properties.items() if key != name}
 
 
-def moved(sources: Mapping[str, Any], held: Mapping[str, Any], after: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return where each value came from: one that went to another name takes its source along."""
-    found = dict(sources)
-    origin = found.pop(name, None)
+def moved(
+    sources: Mapping[str, Any], properties: Mapping[str, Any], after: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """Return the sources of the values; a value that moved to another name takes its source along."""
+    new_sources = dict(sources)
+    origin = new_sources.pop(name, None)
     if origin is not None:
         for key in after:
-            if key == name or (after[key] != held.get(key) and key != name):
-                found[key] = origin
-    return found
+            if key == name or (after[key] != properties.get(key) and key != name):
+                new_sources[key] = origin
+    return new_sources
 
 
 def _to_string(value: Any) -> str:
@@ -114,10 +116,10 @@ def _to_bool(value: Any) -> bool:
 
 
 def _to_moment(value: Any) -> str:
-    found = moment(value.translate(DATE_MARKS).strip()) if isinstance(value, str) else None
-    if found is None:
+    text = moment(value.translate(DATE_MARKS).strip()) if isinstance(value, str) else None
+    if text is None:
         raise ValueError(value)
-    return found
+    return text
 
 
 def _to_list(value: Any) -> list[str]:

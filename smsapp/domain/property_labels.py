@@ -1,7 +1,7 @@
-"""What people call a property: one meaning has one property, whatever column or app names it.
+"""Labels of properties: one meaning has one property, whatever a column or an app calls it.
 
-`$name`, `name`, a column 姓名 and a column “Full Name” mean the same, so they share one property: the first that was
-there. Case, width, spaces and invisible characters do not count.
+`$name`, `name`, a column 姓名 and a column “Full Name” mean the same, so they share one property: the first that
+existed. Case, width, spaces and invisible characters are ignored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from smsapp.domain.contact import PHONE
 
 MEANINGS: Mapping[str, tuple[str, ...]] = {
-    # property: what it is called, in both languages; the first word of each is the label of the preset
+    # property: its labels in both languages; the first of each language is the label of the preset
     "$phone": ("手机号", "Phone number", "手机", "手机号码", "phone", "mobile"),
     "$email": ("邮箱", "Email", "电子邮箱", "电子邮件", "e-mail"),
     "name": ("姓名", "Name", "名字", "客户姓名", "用户姓名", "full name"),
@@ -28,42 +28,44 @@ MEANINGS: Mapping[str, tuple[str, ...]] = {
     "registered_at": ("注册时间", "Registered at"),
     "tags": ("标签", "Tags"),
 }
-"""Only words that leave no doubt: a column of another name stays a property of its own."""
+"""Only unambiguous labels: a column with another name becomes a property of its own."""
 
 
 def plain(text: str) -> str:
-    """Return a label or a name in the form in which two of one meaning are equal."""
+    """Return a label or a name normalised for comparison."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(filter(str.isalnum, folded))
 
 
-_MEANT = {plain(word): meant for meant, words in MEANINGS.items() for word in (meant, *words)}
+_MEANT = {plain(word): name for name, words in MEANINGS.items() for word in (name, *words)}
 
 
 def meaning(text: str) -> str:
-    """Return what a label, a heading or a property's name stands for."""
+    """Return the property in MEANINGS that a label, heading or name stands for, or else its plain form."""
     return _MEANT.get(plain(text), plain(text))
 
 
 def laid_to(heading: str, catalogue: Mapping[str, str]) -> str | None:
     """Return the property that a heading or a reported name belongs to; None if there is none yet.
 
-    `catalogue` holds the label of each property ("" = it has none). A property of that very name comes first, then one
-    whose label says so, then one that means the same.
+    `catalogue`: property -> label ("" = none). A property with that name comes first, then one with that label, then
+    one with the same meaning.
     """
     name = heading.strip().casefold()
     if name in catalogue:
         return name
-    wanted = plain(heading)
-    if not wanted:
+    key = plain(heading)
+    if not key:
         return None
-    labelled = [known for known, label in catalogue.items() if label and plain(label) == wanted]
-    alike = labelled or [known for known, label in catalogue.items() if _means(known, label, meaning(heading))]
+    labelled = [candidate for candidate, label in catalogue.items() if label and plain(label) == key]
+    alike = labelled or [
+        candidate for candidate, label in catalogue.items() if _means(candidate, label, meaning(heading))
+    ]
     return min(alike, key=_rank, default=None)
 
 
-def _means(name: str, label: str, wanted: str) -> bool:
-    return meaning(label) == wanted if label else meaning(name) == wanted
+def _means(name: str, label: str, key: str) -> bool:
+    return meaning(label) == key if label else meaning(name) == key
 
 
 def _rank(name: str) -> tuple[bool, str]:
@@ -71,38 +73,35 @@ def _rank(name: str) -> tuple[bool, str]:
 
 
 def doubles(catalogue: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return, for each property that has another of its meaning beside it, those others."""
+    """Return {property: other properties with the same meaning}, for properties that have any."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name, label in catalogue.items():
         groups[meaning(label or name)].append(name)
     return {
         name: [other for other in group if other != name]
-        for meant, group in groups.items()
-        if meant and len(group) > 1
+        for key, group in groups.items()
+        if key and len(group) > 1
         for name in group
     }
 
 
 def shown(name: str, label: str, ambiguous: Collection[str] = ()) -> str:
-    """Return what a property is called where it can be chosen: its label, the technical name beside it if need be."""
+    """Return a property's name for choices: its label, with the technical name if that is ambiguous."""
     if not label:
         return name
     return f"{label} ({name})" if name in ambiguous else label
 
 
 def names_alike(variable: str, catalogue: Mapping[str, str]) -> str | None:
-    """Return the property that a template's variable is filled with unless somebody says otherwise; None if none fits.
-
-    A variable that is only a number says nothing.
-    """
+    """Return the property that fills a template's variable by default; None if none fits or it is a number."""
     return None if variable.isdigit() else laid_to(variable, catalogue)
 
 
 def reported_as(name: str, catalogue: Mapping[str, str]) -> str | None:
-    """Return the property that a name which is new to the catalogue means, by its letters alone; never the phone.
+    """Return the existing property with the same plain name or label as a reported name; None if there is none.
 
-    What an app calls `mobile` may be another number than the one that is written to.
+    Never the phone: an app's `mobile` may be another number than the one that messages go to.
     """
-    wanted = plain(name)
-    alike = [known for known, label in catalogue.items() if wanted and wanted in (plain(known), plain(label))]
-    return min((known for known in alike if known != PHONE), key=_rank, default=None)
+    key = plain(name)
+    alike = [existing for existing, label in catalogue.items() if key and key in (plain(existing), plain(label))]
+    return min((existing for existing in alike if existing != PHONE), key=_rank, default=None)

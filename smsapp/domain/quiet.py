@@ -1,4 +1,4 @@
-"""Quiet hours: the local times between which marketing texts wait."""
+"""Quiet hours: the local times between which marketing texts are not sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class QuietHours:
     zone: str
 
     def over_at(self, now: dt.datetime) -> dt.datetime | None:
-        """Return None if texts may leave now, else the moment (aware UTC) from which they may."""
+        """Return None if texts may be sent now, else the moment (aware UTC) from which they may."""
         if self.begin == self.end:
             return None
         local = now.astimezone(ZoneInfo(self.zone))
@@ -28,7 +28,7 @@ class QuietHours:
             return None
         date = local.date() if time < self.end else local.date() + dt.timedelta(days=1)
         over = dt.datetime.combine(date, self.end, ZoneInfo(self.zone)).astimezone(dt.UTC)
-        # An end that falls into the hour a clock change repeats may lie just behind us.
+        # An end in the hour that a clock change repeats may be just past.
         return over if over > now else now + dt.timedelta(minutes=1)
 
 

@@ -1,4 +1,4 @@
-"""What an AppKey may bring: how much of what, in which time."""
+"""Quotas of an AppKey: how much it may report in which time."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from zoneinfo import ZoneInfo
 from smsapp.domain.trust import KeyKind
 
 SERVER_TIMES = 10
-"""A server key may bring so many times what a public key may."""
+"""Factor from the limits of a public key to those of a server key."""
 
 
 class Measure(enum.StrEnum):
-    """What is counted."""
+    """The unit that is counted."""
 
     REQUESTS = "requests"
-    """In a minute, whatever they bring."""
+    """Requests of any kind per minute."""
     RECORDS = "records"
-    """Profile records in a day."""
+    """Profile records per day."""
     NEW_CONTACTS = "new_contacts"
-    """Contacts in a day that nobody had reported before."""
+    """Contacts per day that nobody had reported before."""
     BYTES = "bytes"
-    """Bytes of unfolded requests with profile records in a day."""
+    """Bytes of decompressed requests with profile records per day."""
 
 
 Limits = Mapping[Measure, int]
@@ -36,7 +36,7 @@ def limits(kind: KeyKind, public: Limits) -> Limits:
 
 
 def window(measure: Measure, now: dt.datetime, zone: str) -> tuple[str, int]:
-    """Return the name of the minute or the day that is counted, and the seconds until it is over."""
+    """Return the name of the minute or day that is counted, and the seconds until it ends."""
     if measure is Measure.REQUESTS:
         return f"{now:%H%M}", 60 - now.second
     local = now.astimezone(ZoneInfo(zone))

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def joined(ranges: Iterable[Any]) -> list[tuple[int, int]]:
-    """Return the ranges (lo, hi), sorted, those that touch made one."""
+    """Return the ranges (lo, hi), sorted, with adjacent and overlapping ones joined."""
     result: list[tuple[int, int]] = []
     for lo, hi in sorted((lo, hi) for lo, hi in ranges):
         if result and lo <= result[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Which message a receipt is about, if it names the provider's id: the id decides together with the number."""
+"""Matches receipts with a provider's id to messages: by the id together with the number."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TypeVar
 Owner = TypeVar("Owner")
 
 SHORTEST_NATIONAL = 7
-"""Digits a number has at least for its end to tell whose it is."""
+"""Fewest digits of a number that may be matched by its end."""
 
 
 def same_number(named: str, phone: str) -> bool:
-    """Say whether a receipt that names a number means this phone (E.164).
+    """Return whether the number `named` in a receipt is this phone (E.164).
 
-    Providers write it with or without country code, plus sign and the zero in front, whatever they were sent.
+    Providers write it with or without country code, plus sign and leading zero, whatever they were sent.
     """
     if named == phone:
         return True
-    digits, ours = named.lstrip("+0"), phone.lstrip("+")
-    return len(digits) >= SHORTEST_NATIONAL and (ours.endswith(digits) or digits.endswith(ours))
+    digits, own_digits = named.lstrip("+0"), phone.lstrip("+")
+    return len(digits) >= SHORTEST_NATIONAL and (own_digits.endswith(digits) or digits.endswith(own_digits))
 
 
 def owner_of(owners: Mapping[str, Owner], named: str) -> Owner | None:
-    """Return the message (owners: phone -> message) of a provider's id that a receipt is about; None if unclear.
+    """Return the message that a receipt is about, of those with its provider id (phone -> message); None if unclear.
 
-    `named` is the number in the receipt; "" if it has none, and then only an id of one message says which.
+    `named` is the number in the receipt; with "" the id must have exactly one message.
     """
     if named in owners:
         return owners[named]

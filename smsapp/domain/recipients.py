@@ -1,4 +1,4 @@
-"""Which people stand behind each number of the funnel, and a place in a list of them to go on from."""
+"""The people counted by each number of the funnel, and the cursor of a list of them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ class Group:
     but: str = ""
 
     def size(self, funnel: Funnel) -> int:
-        """Return how many people the funnel counts in this group; a `reason` is not looked at."""
-        return sum(funnel.count(state) for state in self.states) + sum(
-            funnel.excluded.get(left, 0) for left in self.left
-        )
+        """Return how many people the funnel counts in this group; `reason` is ignored."""
+        return sum(funnel.count(state) for state in self.states) + sum(funnel.excluded.get(why, 0) for why in self.left)
 
 
 EVERY_STATE = frozenset(Status)
@@ -60,14 +58,14 @@ GROUPS: dict[str, Group] = {
 def group(name: str, reason: str = "") -> Group | None:
     """Return the group of this name, narrowed to one reason (a Left for those left out, else an Outcome).
 
-    None if there is no such group, or if it knows no such reason.
+    None if there is no such group, or if the group has no such reason.
     """
-    found = GROUPS.get(name)
-    if found is None or not reason:
-        return found
-    if found.left and not found.states:
+    full_group = GROUPS.get(name)
+    if full_group is None or not reason:
+        return full_group
+    if full_group.left and not full_group.states:
         return Group(name, left=frozenset({ExclusionReason(reason)})) if reason in EVERY_LEFT else None
-    return Group(name, found.states, reason=reason)
+    return Group(name, full_group.states, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class Gap:
     reason: str
     n: int
     open: bool = False
-    """True while the run or a receipt can still move them on."""
+    """True while the run or a receipt can still change their state."""
 
 
 @dataclass(frozen=True)
@@ -88,24 +86,28 @@ class Step:
     group: str
     n: int
     before: int
-    """The step before it; for the first one its own number."""
+    """The number of the step before; for the first step its own."""
     target: int
     gaps: tuple[Gap, ...] = ()
 
     @property
     def of_target(self) -> float | None:
-        """Share of the target, 0..1; None if that is empty."""
+        """Share of the target, 0..1; None if the target is 0."""
         return self.n / self.target if self.target else None
 
 
 def steps(funnel: Funnel) -> list[Step]:
-    """Return the four numbers and everything between them; gaps of nobody are not listed."""
+    """Return the four numbers with the gaps between them; empty gaps are left out."""
     target, effective, accepted = funnel.target, funnel.effective, funnel.accepted
     unusable = [
-        Gap("left_out", left, funnel.excluded.get(left, 0)) for left in ExclusionReason if left in NO_USABLE_NUMBER
+        Gap("left_out", reason, funnel.excluded.get(reason, 0))
+        for reason in ExclusionReason
+        if reason in NO_USABLE_NUMBER
     ]
     unsent = [
-        Gap("left_out", left, funnel.excluded.get(left, 0)) for left in ExclusionReason if left not in NO_USABLE_NUMBER
+        Gap("left_out", reason, funnel.excluded.get(reason, 0))
+        for reason in ExclusionReason
+        if reason not in NO_USABLE_NUMBER
     ] + [
         Gap("queued", "", funnel.queued, open=True),
         Gap("in_flight", "", funnel.in_flight, open=True),
@@ -119,13 +121,13 @@ def steps(funnel: Funnel) -> list[Step]:
         Gap("no_receipt", "", funnel.no_receipt),
     ]
 
-    def some(gaps: list[Gap]) -> tuple[Gap, ...]:
+    def nonempty(gaps: list[Gap]) -> tuple[Gap, ...]:
         return tuple(gap for gap in gaps if gap.n)
 
     return [
-        Step("target", target, target, target, some(unusable)),
-        Step("effective", effective, target, target, some(unsent)),
-        Step("accepted", accepted, effective, target, some(unheard)),
+        Step("target", target, target, target, nonempty(unusable)),
+        Step("effective", effective, target, target, nonempty(unsent)),
+        Step("accepted", accepted, effective, target, nonempty(unheard)),
         Step("delivered", funnel.delivered, accepted, target),
     ]
 
@@ -135,9 +137,9 @@ _PLACE = re.compile(r"(\d{1,18})-(m(?=\d{1,9}$)|x)(\d{1,18})", re.ASCII)
 
 @dataclass(frozen=True)
 class Place:
-    """A place in the list of a campaign's people: after this message, or this excluded contact, of this run.
+    """A cursor in the list of a campaign's people: after this message, or this excluded contact, of this run.
 
-    The list has the newest run first; within a run its messages by number, then those left out by contact id.
+    The list has the newest run first; within a run its messages by seq, then excluded people by contact id.
     """
 
     run_id: int
@@ -149,9 +151,9 @@ class Place:
 
     @classmethod
     def read(cls, text: str) -> Place | None:
-        """Return the place written in an address; None if there is none to be read."""
-        found = _PLACE.fullmatch(text)
-        return None if found is None else cls(int(found[1]), found[2] == "x", int(found[3]))
+        """Return the place written in an address; None if it cannot be parsed."""
+        match = _PLACE.fullmatch(text)
+        return None if match is None else cls(int(match[1]), match[2] == "x", int(match[3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +162,12 @@ class Recipient:
 
     run_id: int
     position: int
-    """The message's number in the run; the contact's id where there is no message."""
+    """The message's seq in the run; the contact's id if there is no message."""
     contact_id: int
     xwho: str
     """"" if the contact has been deleted since."""
     phone: str = field(repr=False)
-    """E.164; for people left out what is known of their number now, possibly ""."""
+    """E.164; for excluded people their number now, possibly ""."""
     state: Status | None = None
     left: str = ""
     reason: str = ""

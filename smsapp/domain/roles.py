@@ -1,4 +1,4 @@
-"""People and their roles: who may do what, and what a login and a password must be like."""
+"""Roles of people and their permissions, and the rules for logins and passwords."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Role(enum.StrEnum):
 
 
 RANKS = tuple(Role)
-"""From the least to the most; a role may do everything that those before it may."""
+"""In ascending order; a role may do everything that those before it may."""
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 200
 MEASURED = 72
 """Characters that zxcvbn reads at most."""
 LEAST_SCORE = 2
-"""zxcvbn's 0 to 4: below 2 a password is among the first million guesses."""
+"""Of zxcvbn's scores 0 to 4; below 2 a password is among the first million guesses."""
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,59}")
 
 
 def reaches(role: Role, needed: Role) -> bool:
-    """Return whether a person with `role` may do what asks for `needed`."""
+    """Return whether a person with `role` may do what requires `needed`."""
     return RANKS.index(role) >= RANKS.index(needed)
 
 
@@ -37,18 +37,18 @@ def sees_numbers(role: Role, granted: bool) -> bool:
     return granted or role is Role.ADMINISTRATOR
 
 
-def plain_login(typed: str) -> str:
-    """Return a login as it is stored and compared: without case and blanks around it."""
-    return typed.strip().lower()
+def plain_login(login: str) -> str:
+    """Return a login as it is stored and compared: in lower case, without blanks around it."""
+    return login.strip().lower()
 
 
 def login_problems(login: str) -> list[Problem]:
-    """Return what keeps this from being a login; `login` is in its plain form."""
+    """Return the problems of a login in its plain form."""
     return [] if _LOGIN.fullmatch(login) else [Problem("login_unusable", "login")]
 
 
 def password_problems(password: str, login: str) -> list[Problem]:
-    """Return what keeps this from being a password: length is asked for, not a mix of signs (NIST SP 800-63B)."""
+    """Return the problems of a password: it must be long, not a mix of characters (NIST SP 800-63B)."""
     if len(password) < SHORTEST_PASSWORD:
         return [Problem("password_short", "password", {"least": SHORTEST_PASSWORD})]
     if len(password) > LONGEST_PASSWORD:

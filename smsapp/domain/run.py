@@ -1,4 +1,4 @@
-"""A run's states, the moves between them, and why it is held, ended, moved to another channel or counted as failed."""
+"""A run's states, the actions that change them, and why it is held, ended, failed over or counted as failed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from smsapp.domain.outcome import FAILOVER_OUTCOMES, Outcome
 
 class RunState(enum.StrEnum):
     OPEN = "open"
-    """Made for its slot; the audience is not frozen yet."""
+    """Created for its slot; the audience is not frozen yet."""
     SENDING = "sending"
     HELD = "held"
-    """Waits for `hold_until`, or for a person if that is empty; `hold_reason` says why."""
+    """Held until `hold_until`, or until a person acts if that is empty; `hold_reason` says why."""
     ENDING = "ending"
-    """Nothing more is claimed; what is in flight is waited for, the rest is cancelled for `cancel_reason`."""
+    """Nothing more is claimed; after the messages in flight the rest is cancelled for `cancel_reason`."""
     DONE = "done"
     MISSED = "missed"
 
@@ -25,7 +25,7 @@ class RunAction(enum.StrEnum):
     """The audience is frozen; messages may be claimed."""
     HOLD = "hold"
     PAUSE = "pause"
-    """A person holds it, also while it is held for something that ends by itself."""
+    """A person holds it, also while it is held for a reason that ends by itself."""
     RESUME = "resume"
     RESTART = "restart"
     """As RESUME, for a run whose audience was not frozen when it was held."""
@@ -39,7 +39,7 @@ class RunAction(enum.StrEnum):
 
 
 RUN_MOVES: dict[RunAction, tuple[frozenset[RunState], RunState]] = {
-    # action: (where it may begin, where it ends)
+    # action: (states it is allowed in, the new state)
     RunAction.FREEZE: (frozenset({RunState.OPEN}), RunState.SENDING),
     RunAction.HOLD: (frozenset({RunState.OPEN, RunState.SENDING}), RunState.HELD),
     RunAction.PAUSE: (frozenset({RunState.OPEN, RunState.SENDING, RunState.HELD}), RunState.HELD),
@@ -53,14 +53,13 @@ RUN_MOVES: dict[RunAction, tuple[frozenset[RunState], RunState]] = {
 
 
 class HoldReason(enum.StrEnum):
-    """Why a run waits. Those with an Outcome's name are what the channel said of the account."""
+    """Why a run is held. Those with an Outcome's name come from the channel and are about the account."""
 
     QUIET_HOURS = "quiet_hours"
     THROTTLED = "throttled"
     UNREACHABLE = "unreachable"
     NO_ANSWERS = "no_answers"
-    """So many answers in a row were lost that no more messages are put unconfirmed; one request at a time tries
-    again."""
+    """Too many consecutive answers were lost; one request at a time tries again, so that few become unconfirmed."""
     PAUSED = "paused"
     FAULT = "fault"
     TEMPLATE_CHANGED = "template_changed"
@@ -68,7 +67,7 @@ class HoldReason(enum.StrEnum):
     CHANNEL_INACTIVE = "channel_inactive"
     SEGMENT_GONE = "segment_gone"
     GONE = "gone"
-    """The campaign, its template or its channel is not there any more."""
+    """The campaign, its template or its channel does not exist any more."""
     AUDIENCE_GREW = "audience_grew"
     """More people, or other countries or prefixes, than a person has reviewed."""
     CREDENTIALS = "credentials"
@@ -83,12 +82,12 @@ class HoldReason(enum.StrEnum):
 
 @dataclass(frozen=True)
 class HoldRule:
-    """What follows from a hold."""
+    """The consequences of a hold."""
 
     ends_by_itself: bool
-    """The run goes on at `hold_until`; otherwise a person has to act."""
+    """The run resumes at `hold_until`; otherwise a person has to act."""
     may_fail_over: bool = False
-    """Nothing of the run can have left meanwhile, and another channel may do better."""
+    """Nothing can have been sent meanwhile, and another channel may work."""
     ends_the_run: bool = False
     """The run is given up if nobody acts within the campaign's grace and nothing was accepted."""
 
@@ -107,7 +106,7 @@ ACCOUNT_HOLDS = (
     HoldReason.PROVIDER_FAULT,
     HoldReason.OUR_FAULT,
 )
-"""What the channel says of the account; each has the name of an Outcome."""
+"""Reasons from the channel about the account; each has the name of an Outcome."""
 
 _PERSON = HoldRule(ends_by_itself=False, ends_the_run=True)
 
@@ -131,13 +130,13 @@ HOLD_RULES: dict[HoldReason, HoldRule] = {
 }
 
 TEMPLATE_HOLDS = frozenset({HoldReason.TEMPLATE_CHANGED, HoldReason.TEMPLATE_WITHDRAWN})
-"""Holds that end only once the template fits again or a person has accepted its words."""
+"""Holds that end only once the template fits again or a person has accepted its text."""
 
 
 def account_hold(outcome: Outcome | None) -> HoldReason:
-    """Return why a run is held whose channel took nothing because of the account.
+    """Return the hold reason of a run whose channel accepted nothing because of the account.
 
-    Outcomes that say nothing of an account (a gateway's rules may name any) are a fault of the channel's settings.
+    Outcomes that are not about an account (a gateway's rules may name any) count as a fault of the channel's settings.
     """
     if outcome is None:
         return HoldReason.CREDENTIALS
@@ -149,24 +148,24 @@ class RunVerdict(enum.StrEnum):
 
     SENT = "sent"
     NOBODY = "nobody"
-    """Nobody was to be written to."""
+    """No messages were planned."""
     FAILED = "failed"
     STOPPED = "stopped"
     """A person ended it."""
     MISSED = "missed"
     MOVED = "moved"
-    """All of it went on through another channel."""
+    """All messages failed over to another channel."""
 
 
 class RunFailure(enum.StrEnum):
-    """Why a run failed, beside the reasons for which it is held or its messages are refused."""
+    """Why a run failed, besides HoldReason and Outcome."""
 
     NOTHING_ACCEPTED = "nothing_accepted"
     MISSED = "missed"
 
 
 class CancelReason(enum.StrEnum):
-    """Why a message was cancelled: it never left."""
+    """Why a message was cancelled; it was never sent."""
 
     OPTED_OUT = "opted_out"
     ENDED = "ended"
@@ -176,11 +175,11 @@ class CancelReason(enum.StrEnum):
     REROUTED = "rerouted"
     """Another run took the message over."""
     NOT_ALLOWED_ELSEWHERE = "not_allowed_elsewhere"
-    """The run went on through another channel, which may not write to this number."""
+    """The run failed over to another channel, which may not send to this number."""
 
 
 class FailoverReason(enum.StrEnum):
-    """Why messages moved to the other channel, beside the holds that may fail over."""
+    """Why messages failed over to the other channel, besides the holds that may fail over."""
 
     PERSON = "person"
     REFUSED = "refused"
@@ -193,29 +192,29 @@ class PinReason(enum.StrEnum):
     CHANNEL_INACTIVE = "channel_inactive"
     CHANNEL_UNUSABLE = "channel_unusable"
     TRUSTED_NUMBERS = "trusted_numbers"
-    """The other channel asks for numbers of trusted sources, and this one does not."""
+    """The other channel requires numbers from trusted sources, and this one does not."""
     NUMBERS_NOT_ALLOWED = "numbers_not_allowed"
-    """The other channel may write to none of the numbers."""
+    """The other channel may send to none of the numbers."""
     TEMPLATE_WITHDRAWN = "template_withdrawn"
     TEMPLATE_CHANGED = "template_changed"
 
 
 class RunStanding(enum.StrEnum):
-    """How a run that goes on looks to a person: its state, and whom it waits for while it is held."""
+    """The state of an unfinished run as shown to a person, including whether a held one waits for a person."""
 
     OPEN = "open"
     SENDING = "sending"
     PAUSED = "paused"
     """A person holds it."""
     WAITING = "waiting"
-    """It goes on by itself."""
+    """It resumes by itself."""
     BLOCKED = "blocked"
     """A person has to act."""
     ENDING = "ending"
 
 
 def standing(state: str, hold_reason: str, verdict: str) -> RunStanding | RunVerdict:
-    """Return how a run looks to a person, or how it ended."""
+    """Return the state of a run as shown to a person, or its verdict."""
     if verdict:
         return RunVerdict(verdict)
     if state != RunState.HELD:

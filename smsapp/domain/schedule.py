@@ -1,8 +1,8 @@
 """When a campaign is due: calendar arithmetic in the campaign's zone. No clock, no Redis; moments are aware UTC.
 
-A local time that does not exist (clocks go forward) is due at the first moment after the gap; one that comes twice
-(clocks go back) is due the first time only. A whole date that a zone skipped (Apia had no 30 December 2011) is not a
-date there, so a recurring schedule has no fire for it.
+A local time that does not exist (clocks go forward) is due at the first moment after the gap; one that occurs twice
+(clocks go back) is due the first time only. A recurring schedule has no fire on a date that its zone skipped (Apia had
+no 30 December 2011).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RECURRING = frozenset({Kind.DAILY, Kind.WEEKLY, Kind.MONTHLY})
 
 
 class Note(enum.StrEnum):
-    """What is unusual about a fire."""
+    """An unusual fact about a fire."""
 
     MOVED = "moved_by_clock_change"
     """The local time does not exist on that date; this is the first moment after the gap."""
@@ -50,7 +50,7 @@ class Note(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a person chose. A draft's schedule may lack anything; `problems` says what."""
+    """The schedule a person chose. In a draft anything may be missing; `problems` says what."""
 
     kind: Kind = Kind.NOW
     zone: str = "UTC"
@@ -59,11 +59,11 @@ class Schedule:
     start: dt.date | None = None
     """The date of a single send; the first possible date of a recurring one."""
     end: dt.date | None = None
-    """The last possible local date, included; None = without end."""
+    """The last possible local date, included; None = no end."""
     weekdays: tuple[int, ...] = ()
     """ISO: Monday is 1, Sunday is 7."""
     monthdays: tuple[int, ...] = ()
-    """1..31 and LAST_DAY; a day that a month lacks is its last day."""
+    """1..31 and LAST_DAY; a day that a month does not have means its last day."""
 
     @property
     def recurring(self) -> bool:
@@ -82,7 +82,7 @@ class Schedule:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Schedule:
-        """Return the schedule that `as_json` wrote; what is missing in `raw` is not chosen yet."""
+        """Return the schedule that `as_json` wrote; keys missing in `raw` are not chosen yet."""
         return cls(
             kind=Kind(raw.get("kind", Kind.NOW)),
             zone=raw.get("zone", "UTC"),
@@ -96,17 +96,17 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Fire:
-    """One due moment: in UTC, as a clock on the wall shows it in the schedule's zone, and what is unusual about it."""
+    """One due moment: in UTC (`at`), in the schedule's zone (`local`), and unusual facts about it."""
 
     at: dt.datetime
     local: dt.datetime
     date: dt.date
-    """The local date it is due for; `local` may be on the next one if clocks jump over midnight."""
+    """The local date it is for; `local` may be on the next one if clocks jump over midnight."""
     notes: tuple[Note, ...] = ()
 
 
 def known_zone(name: str) -> bool:
-    """Say whether this is a zone of the IANA database."""
+    """Return whether this is a zone of the IANA database."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -115,31 +115,31 @@ def known_zone(name: str) -> bool:
 
 
 IMPOSSIBLE = frozenset({"date_too_far", "end_before_start", "date_in_the_past", "schedule_over"})
-"""Problems of what has been chosen, as opposed to what is still missing: worth saying while somebody chooses."""
+"""Problems of chosen values, not of missing ones: shown while a person is still choosing."""
 
 
 def problems(schedule: Schedule, now: dt.datetime) -> list[Problem]:
-    """Return what keeps this schedule from being confirmed at `now`; all belong to the section "schedule"."""
+    """Return what prevents confirming this schedule at `now`; the place of each problem is "schedule"."""
     if not known_zone(schedule.zone):
         return [Problem("zone_unknown", "schedule", {"zone": schedule.zone})]
     if schedule.kind is Kind.NOW:
         return []
-    found: list[Problem] = []
+    problems: list[Problem] = []
     if schedule.start is None:
-        found.append(Problem("start_missing" if schedule.recurring else "date_missing", "schedule"))
+        problems.append(Problem("start_missing" if schedule.recurring else "date_missing", "schedule"))
     if schedule.time is None:
-        found.append(Problem("time_missing", "schedule"))
+        problems.append(Problem("time_missing", "schedule"))
     if schedule.kind is Kind.WEEKLY and not schedule.weekdays:
-        found.append(Problem("weekdays_missing", "schedule"))
+        problems.append(Problem("weekdays_missing", "schedule"))
     if schedule.kind is Kind.MONTHLY and not schedule.monthdays:
-        found.append(Problem("monthdays_missing", "schedule"))
+        problems.append(Problem("monthdays_missing", "schedule"))
     if schedule.recurring and schedule.start and schedule.end and schedule.end < schedule.start:
-        found.append(Problem("end_before_start", "schedule"))
+        problems.append(Problem("end_before_start", "schedule"))
     if any(date is not None and date >= HORIZON for date in (schedule.start, schedule.end)):
         return [Problem("date_too_far", "schedule", {"year": HORIZON.year})]
-    if not found and next_due(schedule, now) is None:
-        found.append(Problem("schedule_over" if schedule.recurring else "date_in_the_past", "schedule"))
-    return found
+    if not problems and next_due(schedule, now) is None:
+        problems.append(Problem("schedule_over" if schedule.recurring else "date_in_the_past", "schedule"))
+    return problems
 
 
 def next_due(schedule: Schedule, after: dt.datetime) -> dt.datetime | None:
@@ -159,10 +159,10 @@ def fires_until(schedule: Schedule, after: dt.datetime, until: dt.datetime) -> I
 
 
 def moved_forward(schedule: Schedule, now: dt.datetime) -> Schedule:
-    """Return the schedule with dates of the past brought forward, for a copy; the same one if none is past.
+    """Return the schedule with past dates moved forward, for a copy; the same one if none is past.
 
-    A single send moves on by whole weeks, so the weekday stays. A recurring one starts today; an end that has
-    passed moves along, so the time between stays.
+    A single send moves by whole weeks, so the weekday stays. A recurring one starts today; an end in the past moves by
+    the same time.
     """
     if schedule.kind is Kind.NOW or schedule.start is None:
         return schedule
@@ -194,7 +194,7 @@ def _fires(schedule: Schedule, after: dt.datetime) -> Iterator[Fire]:
 
 
 def _due_dates(schedule: Schedule, first: dt.date) -> Iterator[tuple[dt.date, bool]]:
-    """Yield due local dates in order, each once, and whether it stands in for a day that its month lacks."""
+    """Yield (due local date, whether it replaces a day that its month does not have), in order, each date once."""
     if schedule.kind is Kind.ONCE:
         if schedule.start is not None and first <= schedule.start < HORIZON:
             yield schedule.start, False
@@ -226,8 +226,10 @@ def _moment(date: dt.date, time: dt.time, zone: ZoneInfo) -> tuple[dt.datetime, 
     # In a gap fold=1 reads the wall with the offset after it and so lands before it; fold=0 lands after it (PEP 495).
     seconds = range(int(second.timestamp()), int(first.timestamp()) + 1)
     offset = second.astimezone(zone).utcoffset()
-    gone = bisect_left(seconds, True, key=lambda at: dt.datetime.fromtimestamp(at, zone).utcoffset() != offset)
-    return dt.datetime.fromtimestamp(seconds[gone], dt.UTC), Note.MOVED
+    first_after_gap = bisect_left(
+        seconds, True, key=lambda at: dt.datetime.fromtimestamp(at, zone).utcoffset() != offset
+    )
+    return dt.datetime.fromtimestamp(seconds[first_after_gap], dt.UTC), Note.MOVED
 
 
 def _exists(date: dt.date, zone: ZoneInfo) -> bool:

@@ -1,12 +1,12 @@
-"""A segment's rule: conditions on typed properties, in groups; which operators there are, and what each one means.
+"""A segment's rule: conditions on typed properties, in groups; the operators and their meaning.
 
-Every condition is true or false for every contact, never unknown. One sentence decides what a missing value means:
-**a negative operator is exactly what its positive one is not** (`NEGATIVE`), so "city is not Beijing" and "city has no
-value" hold for a contact without a city, and every other operator is false without a value. A group "none" is likewise
-exactly what the group "any" is not. An empty string and an empty list are no value.
+Every condition is true or false for every contact, never unknown. **A negative operator is exactly the negation of its
+positive one** (`NEGATIVE`), so "city is not Beijing" and "city has no value" hold for a contact without a city; every
+other operator is false without a value. A group "none" is likewise the negation of the group "any". An empty string and
+an empty list are no value.
 
-Strings are compared as they are stored: upper and lower case differ. Dates are wall time in the product's zone;
-relative ones count from `now`.
+Strings are compared as stored: upper and lower case differ. Dates are wall time in the product's zone; relative ones
+count from `now`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_CONDITIONS = 100
 MAX_TEXTS = 500
 MAX_TEXT = 1024
 MAX_COUNT = {"day": 36_500, "hour": 24 * 3650}
-"""The largest N of "within the last N days": a hundred years, so that the sum stays a date."""
+"""The largest N of "within the last N days": a hundred years, so that the result stays a valid date."""
 
 
 class Kind(enum.StrEnum):
@@ -82,7 +82,7 @@ class Operator(enum.StrEnum):
 
 
 class Param(enum.StrEnum):
-    """What a person fills in for an operator, and how it is kept in JSON."""
+    """A parameter that a person fills in for an operator, and its form in JSON."""
 
     TEXT = "text"
     TEXTS = "texts"
@@ -159,7 +159,7 @@ Value = str | int | float | tuple[str, ...]
 
 @dataclass(frozen=True)
 class Condition:
-    """One property compared; `params` are typed as `OPERATORS[type][operator]` says."""
+    """A comparison of one property; the types of `params` are `OPERATORS[type][operator]`."""
 
     property: str
     type: Type
@@ -193,8 +193,8 @@ EVERYONE = Group()
 
 
 def from_json(raw: Any, place: str = "rule") -> Group:
-    """Return the rule kept as JSON; raise Refusal with every problem, each at the path of its group or condition
-    ("rule.0.2" is the third child of the first child)."""
+    """Return the rule stored as JSON; raise Refusal with all problems, each with the path of its group or condition as
+    place ("rule.0.2" is the third child of the first child)."""
     problems: list[Problem] = []
     rule = _read_group(raw, place, problems)
     if problems:
@@ -203,94 +203,94 @@ def from_json(raw: Any, place: str = "rule") -> Group:
 
 
 def problems(rule: Group, types: Mapping[str, Type], place: str = "rule") -> list[Problem]:
-    """Return what keeps this rule from being used: too deep, too long, an empty group, or a property that is not in
-    the catalogue (any more) with that type."""
-    found: list[Problem] = []
+    """Return the problems of this rule: too deep, too long, an empty group, or a property that is not in the catalogue
+    (any more) with that type."""
+    problems: list[Problem] = []
     if sum(1 for _ in rule.conditions()) > MAX_CONDITIONS:
-        found.append(Problem("segment_too_many_conditions", place, {"limit": MAX_CONDITIONS}))
+        problems.append(Problem("segment_too_many_conditions", place, {"limit": MAX_CONDITIONS}))
     if not rule.children and rule.match is not Match.ALL:
-        found.append(Problem("segment_group_empty", place))
-    _check_group(rule, types, place, 1, found)
-    return found
+        problems.append(Problem("segment_group_empty", place))
+    _check_group(rule, types, place, 1, problems)
+    return problems
 
 
-def _check_group(group: Group, types: Mapping[str, Type], place: str, depth: int, found: list[Problem]) -> None:
+def _check_group(group: Group, types: Mapping[str, Type], place: str, depth: int, problems: list[Problem]) -> None:
     if depth > MAX_DEPTH:
-        found.append(Problem("segment_too_deep", place, {"limit": MAX_DEPTH}))
+        problems.append(Problem("segment_too_deep", place, {"limit": MAX_DEPTH}))
         return
     for number, child in enumerate(group.children):
         here = f"{place}.{number}"
         if isinstance(child, Group):
             if not child.children:
-                found.append(Problem("segment_group_empty", here))
-            _check_group(child, types, here, depth + 1, found)
+                problems.append(Problem("segment_group_empty", here))
+            _check_group(child, types, here, depth + 1, problems)
         elif child.property not in types:
-            found.append(Problem("segment_property_unknown", here, {"property": child.property}))
+            problems.append(Problem("segment_property_unknown", here, {"property": child.property}))
         elif types[child.property] is not child.type:
-            found.append(Problem("segment_property_type", here, {"property": child.property}))
+            problems.append(Problem("segment_property_type", here, {"property": child.property}))
 
 
-def _read_group(raw: Any, place: str, found: list[Problem], depth: int = 1) -> Group:
+def _read_group(raw: Any, place: str, problems: list[Problem], depth: int = 1) -> Group:
     if not isinstance(raw, dict) or not isinstance(raw.get("children", []), list):
-        found.append(Problem("segment_rule_unreadable", place))
+        problems.append(Problem("segment_rule_unreadable", place))
         return EVERYONE
     try:
         match = Match(raw.get("match", Match.ALL))
     except ValueError:
-        found.append(Problem("segment_rule_unreadable", place))
+        problems.append(Problem("segment_rule_unreadable", place))
         return EVERYONE
     if depth > MAX_DEPTH:
-        # Read no further: what nests without end must not end in a RecursionError.
-        found.append(Problem("segment_too_deep", place, {"limit": MAX_DEPTH}))
+        # Stop here: deep nesting must not end in a RecursionError.
+        problems.append(Problem("segment_too_deep", place, {"limit": MAX_DEPTH}))
         return EVERYONE
     children: list[Condition | Group] = []
     for number, child in enumerate(raw.get("children", [])):
         here = f"{place}.{number}"
         if isinstance(child, dict) and "property" in child:
-            condition = _read_stored(child, here, found)
+            condition = _read_stored(child, here, problems)
             if condition:
                 children.append(condition)
         else:
-            children.append(_read_group(child, here, found, depth + 1))
+            children.append(_read_group(child, here, problems, depth + 1))
     return Group(match, tuple(children))
 
 
-def _read_stored(raw: dict[str, Any], place: str, found: list[Problem]) -> Condition | None:
+def _read_stored(raw: dict[str, Any], place: str, problems: list[Problem]) -> Condition | None:
     try:
         kind = Type(raw["type"])
         operator = Operator(raw["operator"])
         params = raw.get("params", [])
-        wanted = OPERATORS[kind][operator]
-        if not isinstance(raw["property"], str) or not isinstance(params, list) or len(params) != len(wanted):
+        expected = OPERATORS[kind][operator]
+        if not isinstance(raw["property"], str) or not isinstance(params, list) or len(params) != len(expected):
             raise ValueError
     except (KeyError, ValueError):
-        found.append(Problem("segment_rule_unreadable", place))
+        problems.append(Problem("segment_rule_unreadable", place))
         return None
-    return read_condition(raw["property"], kind, operator, params, place, found)
+    return read_condition(raw["property"], kind, operator, params, place, problems)
 
 
 def read_condition(
-    name: str, kind: Type, operator: Operator, raw: Sequence[Any], place: str, found: list[Problem]
+    name: str, kind: Type, operator: Operator, raw: Sequence[Any], place: str, problems: list[Problem]
 ) -> Condition | None:
-    """Return the condition whose parameters are `raw` (as typed in a form, or as kept in JSON), or None and why in
-    `found`. The operator must be one of the type's."""
-    before = len(found)
+    """Return the condition with the parameters `raw` (as typed in a form, or as stored in JSON); None if they are
+    invalid, with the reasons added to `problems`. The operator must be one of the type's."""
+    count_before = len(problems)
     params = [
-        _read_param(param, raw[number] if number < len(raw) else "", place, found)
+        _read_param(param, raw[number] if number < len(raw) else "", place, problems)
         for number, param in enumerate(OPERATORS[kind][operator])
     ]
-    if len(found) == before:
-        _check_params(operator, params, place, found)
-    if len(found) > before:
+    if len(problems) == count_before:
+        _check_params(operator, params, place, problems)
+    if len(problems) > count_before:
         return None
     return Condition(name, kind, operator, tuple(params))
 
 
-def _read_param(param: Param, raw: Any, place: str, found: list[Problem]) -> Value:
+def _read_param(param: Param, raw: Any, place: str, problems: list[Problem]) -> Value:
     try:
         return READERS[param](raw)
     except ValueError as error:
-        found.append(Problem(str(error), place, LIMITS.get(str(error), {})))
+        problems.append(Problem(str(error), place, LIMITS.get(str(error), {})))
         return ""
 
 
@@ -309,7 +309,7 @@ def _text(raw: Any) -> str:
 
 
 def _texts(raw: Any) -> tuple[str, ...]:
-    """A list, or one value a line as typed in a form. Order is kept, doubles are not."""
+    """Return the texts of a list, or of the lines typed in a form, in order and without duplicates."""
     lines = raw.splitlines() if isinstance(raw, str) else raw
     if not isinstance(lines, list):
         raise ValueError("segment_rule_unreadable")
@@ -331,7 +331,7 @@ def _number(raw: Any) -> int | float:
             raise ValueError("segment_number_unreadable") from None
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise ValueError("segment_rule_unreadable")
-    # In this order: a whole number of any length is compared, but is no float.
+    # In this order: an int of any size can be compared, but isfinite would overflow.
     if abs(raw) > MAX_NUMBER or not math.isfinite(raw):
         raise ValueError("segment_number_unreadable")
     return int(raw) if raw == int(raw) else raw
@@ -375,27 +375,27 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
-def _check_params(operator: Operator, params: Sequence[Any], place: str, found: list[Problem]) -> None:
+def _check_params(operator: Operator, params: Sequence[Any], place: str, problems: list[Problem]) -> None:
     if operator in (Operator.BETWEEN, Operator.DAYS, Operator.BETWEEN_AGO) and params[0] > params[1]:
-        found.append(Problem("segment_range_reversed", place))
+        problems.append(Problem("segment_range_reversed", place))
     if params and isinstance(params[-1], Unit) and max(params[:-1]) > MAX_COUNT[params[-1]]:
-        found.append(Problem("segment_count_unreadable", place, {"limit": MAX_COUNT[params[-1]]}))
+        problems.append(Problem("segment_count_unreadable", place, {"limit": MAX_COUNT[params[-1]]}))
     if operator is Operator.ANNIVERSARY and params[0] > 365:
-        found.append(Problem("segment_count_unreadable", place, {"limit": 365}))
+        problems.append(Problem("segment_count_unreadable", place, {"limit": 365}))
 
 
 @dataclass(frozen=True)
 class Span:
-    """Stored wall times from `start` (included) to `end` (left out); None = no bound on that side."""
+    """Stored wall times from `start` (included) to `end` (excluded); None = no bound on that side."""
 
     start: str | None
     end: str | None
 
 
 def span(condition: Condition, local: dt.datetime) -> Span:
-    """Return the stored times a datetime condition holds for; `local` is now as wall time, without a zone.
+    """Return the stored times that match a datetime condition; `local` is now as wall time, without a zone.
 
-    A stored time is cut to whole seconds, so "up to now" ends with the second after it.
+    Stored times are cut to whole seconds, so "up to now" ends with the next second.
     """
     params: tuple[Any, ...] = condition.params
     local = local.replace(microsecond=0)
@@ -423,8 +423,7 @@ def span(condition: Condition, local: dt.datetime) -> Span:
 
 
 def anniversary(condition: Condition, local: dt.datetime) -> tuple[str, ...]:
-    """Return the "MM-DD" that a birthday so many days ahead of `local` has; on 28 February of a common year those of
-    29 February are due as well."""
+    """Return the "MM-DD" of birthdays so many days after `local`; for 28 February of a common year also 29 February."""
     days: Any = condition.params[0]
     day = local.date() + dt.timedelta(days=days)
     due = (day.strftime("%m-%d"),)

@@ -1,4 +1,4 @@
-"""An SMS template's text: its variables, its compiled form, what it costs, and what providers will not take."""
+"""An SMS template's text: its variables, its compiled form, its billed parts, and what providers refuse."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Purpose(enum.StrEnum):
     NOTIFICATION = "notification"
     VERIFICATION = "verification"
     UNSAID = "unsaid"
-    """The provider does not tell; nobody can use the template before a person has."""
+    """The provider does not say; the template cannot be used until a person has said it."""
 
 
 SAID = tuple(purpose for purpose in Purpose if purpose is not Purpose.UNSAID)
 
 
 class Audit(enum.StrEnum):
-    """What the provider's reviewers decided; only approved texts can be sent."""
+    """The decision of the provider's reviewers; only approved texts can be sent."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -36,19 +36,19 @@ class Audit(enum.StrEnum):
 
 
 def is_usable(audit: str, purpose: str) -> bool:
-    """Say whether campaigns may send this: the provider approved it, and what it is for is known."""
+    """Return whether campaigns may send this: the provider approved it, and its purpose is known."""
     return audit == Audit.APPROVED and purpose != Purpose.UNSAID
 
 
 class Style(enum.StrEnum):
-    """How variables are written: `${name}` or `{1}`."""
+    """The notation of variables: `${name}` or `{1}`."""
 
     NAMED = "named"
     NUMBERED = "numbered"
 
 
 class TemplateSource(enum.StrEnum):
-    """Who brought a template in."""
+    """How a template was added."""
 
     MANUAL = "manual"
     IMPORT = "import"
@@ -66,7 +66,7 @@ class SyncFate(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """What a person types, or a file holds, of one template. Make it with `entry`, which tidies."""
+    """One template as typed by a person or read from a file. Construct it with `entry`, which normalises it."""
 
     code: str
     name: str
@@ -76,29 +76,29 @@ class Entry:
 
 
 def entry(*, code: str = "", name: str, text: str, signature: str = "", purpose: Purpose) -> Entry:
-    """Return the entry with its signature taken out of its brackets, or out of the text it was pasted with.
+    """Return the entry with its signature taken out of its brackets, or out of the text.
 
-    Consoles show 【signature】 before the text, some behind it. An entry without a code of the provider gets one made
-    from its words, so that the same file imported again meets the same templates.
+    Consoles show 【signature】 before the text, some after it. An entry without a provider's code gets one that is a
+    hash of its signature and text, so that importing the same file again matches the same templates.
     """
     signature = signature.strip().strip("【】").strip()
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    for found in (_SIGNED_BEFORE.match(text), _SIGNED_BEHIND.search(text)):
-        if found and signature in {"", found[1].strip()}:
-            signature, text = found[1].strip(), (text[: found.start()] + text[found.end() :]).strip()
+    for match in (_SIGNED_BEFORE.match(text), _SIGNED_BEHIND.search(text)):
+        if match and signature in {"", match[1].strip()}:
+            signature, text = match[1].strip(), (text[: match.start()] + text[match.end() :]).strip()
             break
-    made = hashlib.sha256(full_text(signature, text).encode("utf-8", "replace")).hexdigest()[:10]
-    return Entry(code.strip() or f"own-{made}", name.strip(), text, signature, purpose)
+    digest = hashlib.sha256(full_text(signature, text).encode("utf-8", "replace")).hexdigest()[:10]
+    return Entry(code.strip() or f"own-{digest}", name.strip(), text, signature, purpose)
 
 
 VARIABLE = re.compile(r"\$\{(\w{1,40})\}|\{([1-9]\d?)\}")
 _ATTEMPT = re.compile(r"\$?\{[^{}\n]{0,40}\}|\$\{[^{}\n]{0,12}")
-"""What was meant as a variable and is none."""
+"""Text that looks like a variable and is not one."""
 _BRACE = re.compile(r"[^{}\n]{0,8}([{}])[^{}\n]{0,8}")
 LONGEST_TEXT = 500
 LONGEST_NAME = 120
 UNSUBSCRIBE = "拒收请回复R"
-"""The one form that all Chinese carriers accept today; it counts to the length like any other words."""
+"""The one wording that all Chinese carriers accept today; it counts towards the length."""
 
 _UNSUBSCRIBE_NOW = re.compile(r"拒收请回复r(?![a-z])")
 _UNSUBSCRIBE_BEFORE = re.compile(r"(?:退订|拒收)请?回复?[a-z]{1,2}(?![a-z])|回复?[a-z]{1,2}(?:退订|拒收)")
@@ -111,44 +111,44 @@ _SIGNATURE = re.compile(r"[^\W_]{2,12}")
 
 def variables(text: str) -> tuple[str, ...]:
     """Return the names of the variables, `${name}` and `{1}`, in order of first appearance, each once."""
-    return tuple(dict.fromkeys(found[1] or found[2] for found in VARIABLE.finditer(text)))
+    return tuple(dict.fromkeys(match[1] or match[2] for match in VARIABLE.finditer(text)))
 
 
 def neutral(text: str) -> str:
     """Return the text with its variables numbered in order of appearance, so that `${name}` and `{1}` are alike."""
     plain = unicodedata.normalize("NFKC", text)
     places = {name: f"{{{number}}}" for number, name in enumerate(variables(plain), start=1)}
-    return VARIABLE.sub(lambda found: places[found[1] or found[2]], plain).strip()
+    return VARIABLE.sub(lambda match: places[match[1] or match[2]], plain).strip()
 
 
 def fit(first: Sequence[str], second: Sequence[str]) -> bool:
-    """Say whether these variables can take the same values in the same order; a number fits any name."""
+    """Return whether these variables can take the same values in the same order; a number fits any name."""
     return len(first) == len(second) and all(
-        one.casefold() == other.casefold() or one.isdigit() or other.isdigit()
-        for one, other in zip(first, second, strict=True)
+        name.casefold() == other.casefold() or name.isdigit() or other.isdigit()
+        for name, other in zip(first, second, strict=True)
     )
 
 
 def compile_text(text: str) -> Callable[[Sequence[str]], str]:
     """Return a function from the values, in the order of `variables(text)`, to the finished text.
 
-    The text is taken apart once; a call then costs less than a microsecond, because a run makes it for every message.
+    The text is parsed only once, because a run calls the function for every message.
     """
     names = {name: index for index, name in enumerate(variables(text))}
     if not names:
         return lambda values: text
-    picked = itemgetter(*(names[found[1] or found[2]] for found in VARIABLE.finditer(text)))
+    values_of = itemgetter(*(names[match[1] or match[2]] for match in VARIABLE.finditer(text)))
     pattern = VARIABLE.sub("%s", text.replace("%", "%%"))
-    return lambda values: pattern % picked(values)
+    return lambda values: pattern % values_of(values)
 
 
 def full_text(signature: str, text: str) -> str:
-    """Return what arrives on the handset: 【signature】 and the text."""
+    """Return the text as it arrives on the handset: 【signature】 and the text."""
     return f"【{signature}】{text}" if signature else text
 
 
 GSM_EXTENSION = "^{}[]~\\|€\f"
-"""Characters of GSM-7 that take an escape and so count twice."""
+"""Characters of GSM-7 that need an escape and so count twice."""
 GSM_BASIC = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
     "¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -166,9 +166,9 @@ def characters(text: str) -> int:
 def parts(text: str, domestic: bool) -> int:
     """Return how many billed parts a finished text takes, signature included; 0 for no text.
 
-    Chinese carriers bill 70 and then 67 characters a part even if the text is plain ASCII. Elsewhere a text within
-    GSM-7 has 160 and then 153, any other 70 and 67 UTF-16 units. An escape pair or an emoji is never cut in two,
-    so a part may end one short.
+    Chinese carriers bill one part up to 70 characters, then parts of 67, even if the text is ASCII. Elsewhere a GSM-7
+    text has 160, then 153 septets per part, any other 70, then 67 UTF-16 units. An escape pair or an emoji is never
+    split, so a part may be one unit shorter.
     """
     if not text:
         return 0
@@ -186,12 +186,12 @@ def parts(text: str, domestic: bool) -> int:
 
 
 def _without_pairs(units: int) -> int:
-    """Return the parts of this many UTF-16 units that may be cut anywhere."""
+    """Return the number of parts of so many UTF-16 units that may be split anywhere."""
     return 1 if units <= 70 else -(-units // 67)
 
 
 def parts_of_all(texts: Sequence[str], domestic: Sequence[bool]) -> list[int]:
-    """Return what `parts` returns for each text: all of them are searched for pairs at once, four times as fast."""
+    """Return `parts` of each text; faster, because all texts are searched for surrogate pairs at once."""
     together = "".join(texts)
     pairs = characters(together) != len(together)
     return [
@@ -202,44 +202,44 @@ def parts_of_all(texts: Sequence[str], domestic: Sequence[bool]) -> list[int]:
 
 @dataclass(frozen=True)
 class Measure:
-    """What a template costs before its values are filled in."""
+    """The size of a template before its values are filled in."""
 
     characters: int
     """With 【signature】, without the variables."""
     parts: int
     parts_abroad: int
     room: int
-    """How many characters the values may have together before a Chinese number costs another part."""
+    """Characters the values may have together before a message to a Chinese number takes another part."""
 
 
 def measure(signature: str, text: str) -> Measure:
     """Return the length and the billed parts of a template whose variables are all empty."""
-    bare = full_text(signature, VARIABLE.sub("", text))
-    length, cost = characters(bare), parts(bare, domestic=True)
-    return Measure(length, cost, parts(bare, domestic=False), (70 if cost <= 1 else 67 * cost) - length)
+    fixed_text = full_text(signature, VARIABLE.sub("", text))
+    length, cost = characters(fixed_text), parts(fixed_text, domestic=True)
+    return Measure(length, cost, parts(fixed_text, domestic=False), (70 if cost <= 1 else 67 * cost) - length)
 
 
 def pieces(text: str) -> list[tuple[str, str]]:
-    """Return the text taken apart for display: pairs of plain text and the variable behind it, "" behind the last."""
-    found, end = [], 0
+    """Return the text split for display: pairs of plain text and the variable after it, "" after the last."""
+    pairs, end = [], 0
     for match in VARIABLE.finditer(text):
-        found.append((text[end : match.start()], match[0]))
+        pairs.append((text[end : match.start()], match[0]))
         end = match.end()
-    return [*found, (text[end:], "")]
+    return [*pairs, (text[end:], "")]
 
 
 def _gsm_extended(text: str) -> int | None:
     """Return how many characters of a GSM-7 text need an escape, or None if it is not within GSM-7."""
     if text.isascii():
-        rest = text.encode().translate(None, _BASIC_BYTES)
-        return None if rest.translate(None, _EXTENSION_BYTES) else len(rest)
+        extended = text.encode().translate(None, _BASIC_BYTES)
+        return None if extended.translate(None, _EXTENSION_BYTES) else len(extended)
     if _GSM.fullmatch(text) is None:
         return None
     return sum(map(text.count, GSM_EXTENSION))
 
 
 def _split(widths: Iterable[int], room: int) -> int:
-    """Return how many parts of `room` units hold characters of these widths, none of them cut."""
+    """Return how many parts of `room` units hold characters of these widths without splitting one."""
     count, used = 1, 0
     for width in widths:
         used += width
@@ -248,72 +248,74 @@ def _split(widths: Iterable[int], room: int) -> int:
     return count
 
 
-def entry_problems(typed: Entry, style: Style | None = None) -> list[Problem]:
-    """Return what keeps this entry from being stored, and warnings, in the order of the form's fields."""
-    found = []
-    if not typed.name:
-        found.append(Problem("template_name_missing", "name"))
-    for place, value in (("code", typed.code), ("name", typed.name)):
+def entry_problems(draft: Entry, style: Style | None = None) -> list[Problem]:
+    """Return the problems and warnings of this entry, in the order of the form's fields."""
+    field_problems = []
+    if not draft.name:
+        field_problems.append(Problem("template_name_missing", "name"))
+    for place, value in (("code", draft.code), ("name", draft.name)):
         if len(value) > LONGEST_NAME:
-            found.append(Problem("template_value_too_long", place, {"length": len(value), "most": LONGEST_NAME}))
-    return found + problems(typed.text, typed.signature, typed.purpose, style)
+            field_problems.append(
+                Problem("template_value_too_long", place, {"length": len(value), "most": LONGEST_NAME})
+            )
+    return field_problems + problems(draft.text, draft.signature, draft.purpose, style)
 
 
 def problems(text: str, signature: str, purpose: Purpose, style: Style | None = None) -> list[Problem]:
-    """Return what carriers and providers will object to; `style` is the one the channel demands, if it does.
+    """Return what carriers and providers object to; `style` is the notation the channel demands, or None.
 
-    Warnings do not keep a template from being saved: they are habits that one provider or another refuses.
+    Warnings do not prevent saving: they name what some providers refuse.
     """
-    found = [*_text_problems(text), *_variable_problems(text, style), *_purpose_problems(text, purpose)]
+    all_problems = [*_text_problems(text), *_variable_problems(text, style), *_purpose_problems(text, purpose)]
     length = characters(full_text(signature, text))
     if length > LONGEST_TEXT:
-        found.append(Problem("template_text_too_long", "text", {"length": length, "most": LONGEST_TEXT}))
+        all_problems.append(Problem("template_text_too_long", "text", {"length": length, "most": LONGEST_TEXT}))
     if not signature:
-        found.append(Problem("signature_missing", "signature", warning=True))
+        all_problems.append(Problem("signature_missing", "signature", warning=True))
     elif _SIGNATURE.fullmatch(signature) is None:
-        found.append(Problem("signature_unusable", "signature"))
-    return found
+        all_problems.append(Problem("signature_unusable", "signature"))
+    return all_problems
 
 
 def _text_problems(text: str) -> list[Problem]:
     if not text.strip():
         return [Problem("template_text_missing", "text")]
-    found = []
+    problems = []
     if "【" in text or "】" in text:
-        found.append(Problem("brackets_in_text", "text"))
-    rest = VARIABLE.sub("\n", text)
-    found += [Problem("brace_unclear", "text", {"near": attempt[0]}) for attempt in _ATTEMPT.finditer(rest)]
-    alone = _BRACE.finditer(_ATTEMPT.sub("\n", rest))
-    return found + [Problem("brace_alone", "text", {"brace": one[1], "near": one[0].strip()}) for one in alone]
+        problems.append(Problem("brackets_in_text", "text"))
+    remaining = VARIABLE.sub("\n", text)
+    problems += [Problem("brace_unclear", "text", {"near": attempt[0]}) for attempt in _ATTEMPT.finditer(remaining)]
+    alone = _BRACE.finditer(_ATTEMPT.sub("\n", remaining))
+    return problems + [Problem("brace_alone", "text", {"brace": match[1], "near": match[0].strip()}) for match in alone]
 
 
 def _variable_problems(text: str, style: Style | None) -> list[Problem]:
-    found = []
+    problems = []
     named = {match[1] for match in VARIABLE.finditer(text) if match[1]}
     numbered = {int(match[2]) for match in VARIABLE.finditer(text) if match[2]}
     if named and numbered:
-        found.append(Problem("variables_mixed", "text"))
+        problems.append(Problem("variables_mixed", "text"))
     elif named and style is Style.NUMBERED:
-        found.append(Problem("variables_must_be_numbered", "text"))
+        problems.append(Problem("variables_must_be_numbered", "text"))
     elif numbered and style is Style.NAMED:
-        found.append(Problem("variables_must_be_named", "text"))
+        problems.append(Problem("variables_must_be_named", "text"))
     gaps = set(range(1, max(numbered, default=0) + 1)) - numbered
     if gaps:
         missing = ", ".join(f"{{{number}}}" for number in sorted(gaps))
-        found.append(Problem("variable_numbers_gap", "text", {"missing": missing}))
+        problems.append(Problem("variable_numbers_gap", "text", {"missing": missing}))
     matches = list(VARIABLE.finditer(text))
-    for left, right in pairwise(matches):
-        if left.end() == right.start():
-            found.append(Problem("variables_adjacent", "text", {"first": left[0], "second": right[0]}))
+    for first, second in pairwise(matches):
+        if first.end() == second.start():
+            problems.append(Problem("variables_adjacent", "text", {"first": first[0], "second": second[0]}))
     if matches and not VARIABLE.sub("", text).strip():
-        found.append(Problem("text_only_variable", "text"))
-    written = [match[0] for match in matches]
-    repeated = dict.fromkeys(name for name in written if written.count(name) > 1)
-    return found + [Problem("variable_repeated", "text", {"variable": name}, warning=True) for name in repeated]
+        problems.append(Problem("text_only_variable", "text"))
+    uses = [match[0] for match in matches]
+    repeated = dict.fromkeys(name for name in uses if uses.count(name) > 1)
+    return problems + [Problem("variable_repeated", "text", {"variable": name}, warning=True) for name in repeated]
 
 
 def asks_to_unsubscribe(text: str) -> bool:
-    """Return whether the text tells how to refuse further ones, as marketing must and nothing else may."""
+    """Return whether the text says how to unsubscribe, which marketing texts must do and no others may."""
     plain = _plain(text)
     return bool(_UNSUBSCRIBE_NOW.search(plain) or _UNSUBSCRIBE_BEFORE.search(plain))
 

@@ -1,4 +1,4 @@
-"""What the columns and words of a file of SMS templates mean, in Chinese and English."""
+"""The meaning of columns and words in a file of SMS templates, in Chinese and English."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "status": ("审核状态", "status", "状态", "audit", "audit status", "template status"),
     "reason": ("原因", "reason", "审核原因", "驳回原因", "audit reason"),
 }
-"""Our column -> how files call it; the first two are what we call it ourselves, in Chinese and English."""
+"""Our column -> its names in files; the first two are our own, in Chinese and English."""
 
 PURPOSES: dict[Purpose, tuple[str, ...]] = {
     Purpose.MARKETING: ("marketing", "营销", "推广", "营销短信", "推广短信", "会员营销", "promotion", "promotional"),
@@ -39,7 +39,7 @@ AUDITS: dict[Audit, tuple[str, ...]] = {
 
 
 class Fate(enum.StrEnum):
-    """What becomes of a row."""
+    """The result for a row."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -48,7 +48,7 @@ class Fate(enum.StrEnum):
 
 
 class TemplateField(enum.StrEnum):
-    """What an import can change of a template."""
+    """The fields of a template that an import can change."""
 
     CODE = "code"
     NAME = "name"
@@ -60,17 +60,17 @@ class TemplateField(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Record:
-    """One row of a file: its number as a spreadsheet counts, and what its known columns hold."""
+    """One row of a file: its number as a spreadsheet counts, and the cells of its known columns."""
 
     row: int
     values: Mapping[str, str]
     problems: tuple[Problem, ...] = ()
-    """Why the row could not be read as it stands."""
+    """Why the row could not be read."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a record means; `entry` is None if it cannot be kept. `audit` None = the file does not say."""
+    """The template in a record; `entry` is None if it cannot be kept, `audit` is None if the file does not say it."""
 
     entry: Entry | None
     audit: Audit | None
@@ -93,56 +93,56 @@ _AUDIT_OF = _keys({audit.value: aliases for audit, aliases in AUDITS.items()})
 
 
 def column(header: str) -> str | None:
-    """Return which of our columns a header names, or None."""
+    """Return the column of ours that a header names, or None."""
     return _COLUMN_OF.get(_key(header))
 
 
 def header_problems(headers: Iterable[str]) -> list[Problem]:
-    """Return what is wrong with these headers: unknown ones and two for the same column are left out."""
-    found, seen = [], set()
+    """Return the problems of these headers: unknown columns, and two headers for the same column."""
+    problems, seen = [], set()
     for header in headers:
         meaning = column(header)
         if meaning in seen:
-            found.append(Problem("template_column_twice", header, {"column": header}))
+            problems.append(Problem("template_column_twice", header, {"column": header}))
         elif meaning is not None:
             seen.add(meaning)
         elif _key(header):
             near = difflib.get_close_matches(_key(header), _COLUMN_OF, n=1, cutoff=0.7)
             facts = {"column": header, "known": ", ".join(COLUMNS)}
-            found.append(
+            problems.append(
                 Problem("template_column_misspelt", header, facts | {"near": _COLUMN_OF[near[0]]})
                 if near
                 else Problem("template_column_unknown", header, facts)
             )
-    return found
+    return problems
 
 
 def read(record: Record, *, with_code: bool) -> Reading:
-    """Return what a record means; `with_code` is true if the file has a column of codes, so an empty one is a slip."""
-    values, found = record.values, list(record.problems)
+    """Return the template in a record; `with_code`: the file has a column of codes, so an empty code is a problem."""
+    values, problems = record.values, list(record.problems)
     text, reason = values.get("text", ""), values.get("reason", "").strip()
-    if with_code and not found and not values.get("code", "").strip():
-        found.append(Problem("template_code_missing", "code"))
-    purpose = _meaning(values, "purpose", _PURPOSE_OF, found)
-    audit = _meaning(values, "status", _AUDIT_OF, found)
-    if found:
-        return Reading(None, None, reason, tuple(found))
-    # Carriers make marketing texts say how to refuse and forbid it in all others, so the words tell.
-    guessed = Purpose.MARKETING if asks_to_unsubscribe(text) else Purpose.NOTIFICATION
-    kept = entry(
+    if with_code and not problems and not values.get("code", "").strip():
+        problems.append(Problem("template_code_missing", "code"))
+    purpose = _meaning(values, "purpose", _PURPOSE_OF, problems)
+    audit = _meaning(values, "status", _AUDIT_OF, problems)
+    if problems:
+        return Reading(None, None, reason, tuple(problems))
+    # Carriers require unsubscribe words in marketing texts and forbid them in all others, so the words decide.
+    default_purpose = Purpose.MARKETING if asks_to_unsubscribe(text) else Purpose.NOTIFICATION
+    draft = entry(
         code=values.get("code", ""),
         name=values.get("name", "") or values.get("code", "") or text.strip()[:20],
         text=text,
         signature=values.get("signature", ""),
-        purpose=Purpose(purpose) if purpose else guessed,
+        purpose=Purpose(purpose) if purpose else default_purpose,
     )
-    return Reading(kept, Audit(audit) if audit else None, reason)
+    return Reading(draft, Audit(audit) if audit else None, reason)
 
 
-def _meaning(values: Mapping[str, str], name: str, words: Mapping[str, str], found: list[Problem]) -> str:
-    """Return the meaning of a cell, "" for an empty one; a word nobody knows becomes a problem."""
+def _meaning(values: Mapping[str, str], name: str, words: Mapping[str, str], problems: list[Problem]) -> str:
+    """Return the meaning of a cell, "" for an empty one; an unknown word is added to `problems`."""
     word = values.get(name, "").strip()
     meaning = words.get(_key(word), "") if word else ""
     if word and not meaning:
-        found.append(Problem(f"template_{name}_unknown", name, {"word": word[:40]}))
+        problems.append(Problem(f"template_{name}_unknown", name, {"word": word[:40]}))
     return meaning

@@ -1,4 +1,4 @@
-"""Two wordings of one text, woven together so that a reader sees what was taken out and what was put in."""
+"""A diff of two texts for display: which pieces were removed and which were added."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Piece = tuple[Part, str]
 
 
 def woven(before: str, after: str) -> list[Piece]:
-    """Return both texts as one row of pieces: those without IN are the text before, those without OUT the one after."""
-    found: list[Piece] = []
-    for what, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if what == "equal":
-            found.append((Part.SAME, before[a:b]))
+    """Return both texts as one list of pieces: without IN they are the text before, without OUT the text after."""
+    pieces: list[Piece] = []
+    for operation, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if operation == "equal":
+            pieces.append((Part.SAME, before[a:b]))
             continue
-        found += [piece for piece in ((Part.OUT, before[a:b]), (Part.IN, after[c:d])) if piece[1]]
-    return found
+        pieces += [piece for piece in ((Part.OUT, before[a:b]), (Part.IN, after[c:d])) if piece[1]]
+    return pieces

@@ -1,6 +1,6 @@
-"""How a property's value is written in a text: dates as people write them, words for yes and no, lists joined.
+"""Formats a property's value for a text: dates as people write them, words for yes and no, joined lists.
 
-`store/contacts/values.py` says the same in SQL, because a run's values are made by one statement; a test compares the
+`store/contacts/values.py` does the same in SQL, because one statement makes all values of a run; a test compares the
 two.
 """
 
@@ -16,7 +16,7 @@ from smsapp.domain.contact import Type
 
 
 class Form(enum.StrEnum):
-    """How values of one type are written; each example is the same moment, 2026-03-01 09:30."""
+    """The format of values of one type; each example is the same moment, 2026-03-01 09:30."""
 
     DATE_AND_TIME = "date_and_time"
     """2026-03-01 09:30; the date alone where the value has no time."""
@@ -63,7 +63,7 @@ FORMS: Mapping[Type, tuple[Form, ...]] = {
     Type.BOOL: tuple(WORDS),
     Type.LIST: tuple(SEPARATORS),
 }
-"""What can be chosen for a type; text and numbers are written in one way only."""
+"""The forms a person can choose for a type; text and numbers have one form only."""
 
 MONTHS = "01Jan02Feb03Mar04Apr05May06Jun07Jul08Aug09Sep10Oct11Nov12Dec"
 MIDNIGHT = "T00:00:00"
@@ -73,9 +73,9 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 
 
 def form_of(source: Mapping[str, Any], kind: Type, text: str) -> Form | None:
-    """Return how a mapped property is written: as chosen in the mapping, or as suits the template's language.
+    """Return the form of a mapped property: the one chosen in the mapping, or by the language of the template's `text`.
 
-    `text` is the template's; None for types that are written in one way.
+    None for types that have one form only.
     """
     forms = FORMS.get(kind, ())
     if source.get("form") in forms:
@@ -91,7 +91,7 @@ def form_of(source: Mapping[str, Any], kind: Type, text: str) -> Form | None:
 
 
 def written(value: Any, form: Form | None) -> str:
-    """Return the value as it stands in a text; "" for none."""
+    """Return the value as text in this form; "" for None."""
     if value is None:
         return ""
     if isinstance(value, bool):

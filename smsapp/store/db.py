@@ -23,14 +23,14 @@ SQLITE_PRAGMAS = (
     "busy_timeout=30000",
     "foreign_keys=ON",
     "cache_size=-65536",
-    # What does not fit into the cache goes to a file: sorting an audience would otherwise take memory for all of it.
+    # Temporary data beyond the cache goes to a file: sorting an audience would otherwise keep all of it in memory.
     "temp_store=FILE",
-    # 64 MiB between checkpoints: bulk writes otherwise spend a tenth of their time copying pages back.
+    # 64 MiB between checkpoints, so that bulk writes spend less time copying pages back.
     "wal_autocheckpoint=16384",
 )
 
 BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""SQLite fills in a primary key only if its type is exactly INTEGER."""
+"""SQLite generates a primary key only if its type is exactly INTEGER."""
 
 Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
@@ -39,7 +39,7 @@ def _no_json(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-# json.dumps makes such an encoder for every value, which takes longer than a small value does.
+# json.dumps creates such an encoder for every value, which takes longer than encoding a small value.
 _encode = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
     None,
     _no_json,
@@ -54,8 +54,8 @@ _encode = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
 
 
 def as_json(value: Any) -> str:
-    """Return JSON without spaces and with letters as they are: SQLite does not find a key that is written \\uXXXX, and
-    Chinese text stays half as long, which every scan of the contacts feels."""
+    """Return JSON without spaces and without escaped letters: SQLite does not find a key that is written \\uXXXX, and
+    Chinese text is half as long, which speeds up scans of the contacts."""
     return "".join(_encode(value, 0))
 
 
@@ -110,14 +110,14 @@ def dialect() -> str:
 
 
 def upsert(table: Any) -> Any:
-    """Return an INSERT that knows ON CONFLICT, for the database in use."""
+    """Return an INSERT with ON CONFLICT support for the database in use."""
     return postgresql.insert(table) if dialect() == "postgresql" else sqlite.insert(table)
 
 
 def add_up(session: Session, table: Any, rows: Sequence[Mapping[str, Any]], latest: tuple[str, ...] = ()) -> None:
     """Add each row's `n` to the row of the same key, or insert it; the columns in `latest` take the new value.
 
-    One statement for each row, made once: a VALUES list of changing length is put together anew every time.
+    Executes one cached statement per row: a VALUES list of changing length would be compiled anew every time.
     """
     if rows:
         session.connection().execute(_adding_up(dialect(), table, latest), rows)
@@ -131,50 +131,50 @@ def _adding_up(_dialect: str, table: Any, latest: tuple[str, ...]) -> Any:
 
 
 def as_array(numbers: Collection[Any]) -> str:
-    """Return whole numbers as PostgreSQL writes an array: the driver takes longer to hand over a list than a query."""
+    """Return integers as the text of a PostgreSQL array: the driver is slow at passing a list."""
     return f"{{{','.join(map(str, numbers))}}}"
 
 
 def one_of(
     column: sa.ColumnElement[Any] | orm.InstrumentedAttribute[Any], values: Collection[str] | Collection[int]
 ) -> sa.ColumnElement[bool]:
-    """Return `column IN values`, texts or whole numbers, with one bound parameter, however many values there are."""
+    """Return `column IN values` (texts or integers) with one bound parameter, however many values there are."""
     if dialect() == "postgresql":
-        whole = isinstance(column.type, sa.Integer)
-        given: Any = as_array(values) if whole else list(values)
-        array = sa.bindparam(None, given, sa.Text if whole else postgresql.ARRAY(sa.Text))
-        listing = sa.cast(array, postgresql.ARRAY(column.type)) if whole else array
-        found: sa.ColumnElement[bool] = column == sa.any_(listing)
-        return found
+        is_integer = isinstance(column.type, sa.Integer)
+        bound_value: Any = as_array(values) if is_integer else list(values)
+        array = sa.bindparam(None, bound_value, sa.Text if is_integer else postgresql.ARRAY(sa.Text))
+        listing = sa.cast(array, postgresql.ARRAY(column.type)) if is_integer else array
+        is_among: sa.ColumnElement[bool] = column == sa.any_(listing)
+        return is_among
     each = sa.func.json_each(sa.bindparam(None, as_json(list(values)), sa.Text)).table_valued("value")
-    listed: sa.ColumnElement[bool] = column.in_(sa.select(each.c.value))
-    return listed
+    condition: sa.ColumnElement[bool] = column.in_(sa.select(each.c.value))
+    return condition
 
 
 def list_of(column: sa.ColumnElement[int]) -> sa.ColumnElement[list[int]]:
-    """Return the whole numbers of a group as one list: one value of the driver's, however many there are."""
+    """Return the integers of a group as one list: one value for the driver, however many there are."""
     together = sa.func.json_agg if dialect() == "postgresql" else sa.func.json_group_array
-    found: sa.ColumnElement[list[int]] = together(column, type_=sa.JSON)
-    return found
+    items: sa.ColumnElement[list[int]] = together(column, type_=sa.JSON)
+    return items
 
 
 def holds(text: sa.ColumnElement[Any] | Any, part: str) -> sa.ColumnElement[bool]:
-    """Return whether `part` occurs in `text`, every character of it a letter.
+    """Return the condition that `part` occurs literally in `text`.
 
-    Not LIKE: it would need escaping, on SQLite it takes a for A, and on PostgreSQL it costs up to four times as much.
+    Not LIKE: it would need escaping, ignores case on SQLite, and is slower on PostgreSQL.
     """
     position = sa.func.strpos if dialect() == "postgresql" else sa.func.instr
-    found: sa.ColumnElement[bool] = position(text, part) > 0
-    return found
+    condition: sa.ColumnElement[bool] = position(text, part) > 0
+    return condition
 
 
 def changed(session: Session, statement: Any) -> int:
-    """Run an UPDATE, DELETE or INSERT .. SELECT past the ORM and its bookkeeping; return how many rows it changed."""
+    """Run an UPDATE, DELETE or INSERT .. SELECT without the ORM's bookkeeping; return how many rows it changed."""
     return session.connection().execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
 
 def driver(connection: sa.Connection) -> Any:
-    """Return the driver's own connection, inside the transaction that SQLAlchemy has begun."""
+    """Return the driver's connection, inside the transaction that SQLAlchemy has begun."""
     return connection.connection.driver_connection
 
 
@@ -185,11 +185,11 @@ def moment(when: dt.datetime) -> str:
 
 @contextmanager
 def turn(engine: Engine) -> Iterator[None]:
-    """Wait in line for the one writer's place of a SQLite file and hold it; on PostgreSQL there is no such line.
+    """Hold the fair writer lock of a SQLite file; on PostgreSQL do nothing.
 
-    SQLite itself has the waiting ask again after ever longer pauses, so senders that write all the time would keep
-    everybody else out for seconds. Two locks, because one alone goes back to whoever has just let it go: the next in
-    line waits for the place at the head of the line, and the rest wait for the head. Both end with their process.
+    SQLite's own waiting polls at ever longer intervals, so senders that write all the time would keep others out for
+    seconds. Two file locks, because a single one tends to return to the process that just released it: the next writer
+    waits for `place` while holding `head`, all others wait for `head`. Both end with their process.
     """
     file = engine.url.database
     if engine.dialect.name == "postgresql" or not file or file == ":memory:":
@@ -210,8 +210,8 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
     otherwise fail at once ("database is locked") if another process wrote in between, whatever the busy timeout.
     Reads made before in the same context are ended first, so that they cannot hold an old snapshot.
 
-    `frozen`: all statements see the database as it was at the first one (on SQLite they always do). PostgreSQL then
-    refuses to change what somebody else changed meanwhile: the caller tries again later.
+    `frozen`: all statements see the database as of the first one (on SQLite they always do). PostgreSQL then fails to
+    change rows that another transaction changed meanwhile: the caller tries again later.
     """
     session = current_session()
     if session.new or session.dirty or session.deleted:

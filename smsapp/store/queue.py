@@ -1,7 +1,7 @@
-"""The only file that knows RQ, rq-scheduler and Redis: ring a task now, later or again and again, take a ring back.
+"""The only file that uses RQ and rq-scheduler: enqueue a task now, later or periodically, cancel a scheduled one.
 
-A ring may be lost or come twice; the rows decide. So a Redis that does not answer is logged, never raised: the sweep
-finds the work in the database.
+A job may be lost or run twice; the database rows decide what is done. So a Redis that does not answer is logged, never
+raised: the sweep finds the work in the database.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rq_scheduler import Scheduler
 
 EXTENSION = "smsapp.queue"
 SEND, RECEIPTS, UPLOADS, PERIODIC = "send", "receipts", "uploads", "periodic"
-"""Senders; receipts and replies; what apps report; imports, sweeps and everything slow."""
+"""Senders; receipts and replies; records from apps; imports, sweeps and everything slow."""
 QUEUES = (SEND, RECEIPTS, UPLOADS, PERIODIC)
 TASKS = "smsapp.jobs.tasks."
 TIMEOUT = 3600
@@ -30,15 +30,15 @@ TIMEOUT = 3600
 QueueDown = redis.RedisError
 """Redis does not answer."""
 WRITE_PROBE, WRITE_PROBE_SECONDS = "smsapp:write-probe", 60
-"""A key that is set to see whether Redis takes writes: a full or read-only one still answers a ping."""
+"""A key that is set to check whether Redis takes writes: a full or read-only one still answers a ping."""
 
 log = logging.getLogger(__name__)
 
 
 class TaskJob(Job):
-    """A job as JSON that can name nothing but a task of this product.
+    """A job in JSON that can only name a task of this product.
 
-    RQ's own jobs are pickles with the path of any function: whoever could write to Redis could run code here.
+    RQ's own jobs are pickles with the path of any function, so whoever can write to Redis could run any code.
     """
 
     def __init__(self, id: str | None = None, connection: redis.Redis | None = None, serializer: Any = None) -> None:
@@ -46,7 +46,7 @@ class TaskJob(Job):
 
     @property
     def func(self) -> Callable[..., Any] | None:
-        """Return the task; raise ValueError if the job names anything else."""
+        """The task function; raises ValueError if the job names anything else."""
         name = self.func_name or ""
         if not name.startswith(TASKS) or not name.removeprefix(TASKS).isidentifier() or self.instance is not None:
             raise ValueError("a job names a function that is no task")
@@ -54,21 +54,21 @@ class TaskJob(Job):
 
     @property
     def success_callback(self) -> None:
-        """Return nothing: tasks have no callbacks, so a job in Redis cannot bring one."""
+        """None: tasks have no callbacks, so a job in Redis cannot name one."""
 
     @property
     def failure_callback(self) -> None:
-        """Return nothing, as `success_callback`."""
+        """None, as `success_callback`."""
 
     @property
     def stopped_callback(self) -> None:
-        """Return nothing, as `success_callback`."""
+        """None, as `success_callback`."""
 
 
 def connect(url: str, patience: float | None = None) -> redis.Redis:
-    """Return a client that fails fast instead of making a page wait for a dead Redis.
+    """Return a client that fails fast, so that a page does not wait for a dead Redis.
 
-    `patience`: seconds to wait for an answer; None for a worker, whose blocking wait for work is its life.
+    `patience`: seconds to wait for an answer; None for a worker, which waits for jobs in a blocking call.
     """
     return redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=patience, health_check_interval=30)
 
@@ -91,7 +91,7 @@ def scheduler() -> Scheduler:
 
 
 def enqueue(name: str, task: str, *args: Any) -> bool:
-    """Ask a worker to run `smsapp.jobs.tasks.<task>` soon; False if Redis did not take it."""
+    """Enqueue `smsapp.jobs.tasks.<task>`; return False if Redis did not take it."""
     try:
         queue(name).enqueue_call(TASKS + task, args=args, result_ttl=0, failure_ttl=86_400)
     except redis.RedisError as error:
@@ -101,9 +101,9 @@ def enqueue(name: str, task: str, *args: Any) -> bool:
 
 
 def enqueue_unless_waiting(name: str, task: str, *args: Any) -> bool:
-    """Ring unless a ring of this queue waits already, or somebody attends to this task: they find this work too."""
+    """Enqueue unless a job of this queue waits or a process is polling for this task: either finds this work too."""
     try:
-        # One look for both: the list of an empty queue does not exist.
+        # One call for both: the list of an empty queue does not exist.
         if connection().exists(Queue.redis_queue_namespace_prefix + name, ATTENDED + task):
             return True
     except redis.RedisError:
@@ -115,9 +115,9 @@ ATTENDED, ATTENDED_SECONDS = "smsapp:attended:", 5
 
 
 def claim_polling(task: str, *, again: bool = False) -> bool:
-    """Say that nobody needs to ring for this task for some seconds; False if somebody else has said so.
+    """Claim polling for a task for ATTENDED_SECONDS, so that it is not enqueued; False if another process has it.
 
-    `again` goes on with what we have said. Without Redis everybody attends.
+    `again` extends our own claim. Without Redis every process gets True.
     """
     try:
         return bool(connection().set(ATTENDED + task, "1", ex=ATTENDED_SECONDS, nx=not again))
@@ -126,7 +126,7 @@ def claim_polling(task: str, *, again: bool = False) -> bool:
 
 
 def release_polling(task: str) -> None:
-    """From now on this task has to be rung for."""
+    """Release the claim to poll for a task: it has to be enqueued again."""
     try:
         connection().delete(ATTENDED + task)
     except redis.RedisError as error:
@@ -134,7 +134,7 @@ def release_polling(task: str) -> None:
 
 
 def waits(name: str) -> bool:
-    """Say whether a ring of this queue waits for a worker; False if Redis does not answer."""
+    """Return whether a job of this queue waits for a worker; False if Redis does not answer."""
     try:
         return queue(name).count > 0
     except redis.RedisError:
@@ -145,20 +145,20 @@ HEARD, HEARD_SECONDS = "smsapp:heard:", 60
 
 
 def queue_grew(listener: str, name: str) -> bool:
-    """Say whether more rings of this queue wait than when last asked; of several with one name one listener hears it.
+    """Return whether more jobs of this queue wait than at the last call; of listeners with one name one gets True.
 
     False if Redis does not answer.
     """
     try:
-        waiting = queue(name).count
-        known = connection().set(f"{HEARD}{name}:{listener}", waiting, ex=HEARD_SECONDS, get=True)
+        count = queue(name).count
+        previous = connection().set(f"{HEARD}{name}:{listener}", count, ex=HEARD_SECONDS, get=True)
     except redis.RedisError:
         return False
-    return waiting > int(known or 0)
+    return count > int(previous or 0)
 
 
 def enqueue_at(when: dt.datetime, name: str, task: str, *args: Any, job_id: str) -> bool:
-    """Ask rq-scheduler to ring then; the same `job_id` again moves the entry, it does not double."""
+    """Schedule a task for `when`; calling again with the same `job_id` moves the entry."""
     try:
         # rq-scheduler compares naive UTC.
         scheduler().schedule(
@@ -177,7 +177,7 @@ def enqueue_at(when: dt.datetime, name: str, task: str, *args: Any, job_id: str)
 
 
 def cancel_scheduled(job_id: str) -> None:
-    """Remove a later ring; nothing happens if there is none. The job's own key goes too."""
+    """Cancel a scheduled job, if there is one, and delete the job's own key."""
     try:
         scheduler().cancel(job_id)
         TaskJob.fetch(job_id, connection=connection()).delete()
@@ -187,23 +187,22 @@ def cancel_scheduled(job_id: str) -> None:
         log.warning("cancel_scheduled.lost job=%s error=%s", job_id, type(error).__name__)
 
 
-# -- rings that come back, and who listens ----------------------------------------------------------------------------
+# -- periodic tasks, and the queue's health ---------------------------------------------------------------------------
 
 STILL_WAITING = dt.timedelta(minutes=10)
-"""A periodic task is not rung again while its last ring waits or runs, but for no longer: that ring may have died
-unheard."""
+"""A periodic task is not enqueued again while its last job waits or runs, but for no longer: the job may be dead."""
 ALIVE_KEY, ALIVE_SECONDS = "smsapp:scheduler", 15
 
 
 class PeriodicScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
-    """rq-scheduler, except that rings of one periodic task do not pile up while no worker listens."""
+    """rq-scheduler, except that jobs of one periodic task do not pile up while no worker runs."""
 
     def get_queue_for_job(self, job: Job) -> Queue:
-        """Return the job's queue; rq-scheduler would import any class that the job names."""
+        """Return the job's queue; rq-scheduler's own method imports any class that the job names."""
         return queue(job.origin)
 
     def enqueue_job(self, job: Job) -> None:
-        """Ring a scheduled job; a periodic task whose last ring is still under way only gets its next time."""
+        """Enqueue a scheduled job; a periodic task whose last job waits or runs only gets its next time."""
         every = job.meta.get("interval")
         busy = job.get_status() in {JobStatus.QUEUED, JobStatus.STARTED}
         if every and busy and job.enqueued_at and dt.datetime.now(dt.UTC) - job.enqueued_at < STILL_WAITING:
@@ -213,7 +212,7 @@ class PeriodicScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no
         super().enqueue_job(job)
 
     def tick(self) -> None:
-        """Ring everything that is due and show that this scheduler lives. Two schedulers take turns by a lock."""
+        """Enqueue everything that is due and refresh the scheduler's heartbeat. Two schedulers take turns by a lock."""
         self.connection.set(ALIVE_KEY, "1", ex=ALIVE_SECONDS)
         if self.acquire_lock():
             try:
@@ -227,9 +226,9 @@ def periodic_scheduler() -> PeriodicScheduler:
 
 
 def sync_periodic_tasks(periodic_tasks: Mapping[str, tuple[str, str, int]]) -> tuple[int, int]:
-    """Bring the scheduler's periodic tasks in line: {ring id: (queue, task, seconds)}; return (added, removed).
+    """Make these the scheduler's periodic tasks, {job id: (queue, task, seconds)}; return (added, removed).
 
-    Ids begin with "periodic-" and are made from the content, so what is there under the same id is left alone.
+    Ids begin with "periodic-" and are derived from the content, so an entry with the same id is left alone.
     Raises redis.RedisError.
     """
     keeper = periodic_scheduler()
@@ -252,15 +251,15 @@ def sync_periodic_tasks(periodic_tasks: Mapping[str, tuple[str, str, int]]) -> t
 
 @dataclass(frozen=True)
 class QueueHealth:
-    """What answers behind the queue."""
+    """The health of the queue: Redis, the workers and the scheduler."""
 
     answers: bool
     takes_writes: bool = False
-    """Redis stores what it is given: not full, not a read-only replica."""
+    """Redis takes writes: it is not full and not a read-only replica."""
     workers: int = 0
     scheduler: bool = False
     waiting: int = 0
-    """Rings in all queues that no worker has taken yet."""
+    """Jobs in all queues that no worker has taken yet."""
     failed: int = 0
     """Jobs that ended with an exception within the last day."""
 
@@ -273,7 +272,7 @@ def _takes_writes(client: redis.Redis) -> bool:
 
 
 def queue_health() -> QueueHealth:
-    """Return who listens. Never raises for a Redis that does not answer."""
+    """Return the health of the queue; never raises if Redis does not answer."""
     try:
         client = connection()
         queues = [queue(name) for name in QUEUES]
@@ -282,8 +281,8 @@ def queue_health() -> QueueHealth:
             takes_writes=_takes_writes(client),
             workers=Worker.count(connection=client),
             scheduler=bool(client.exists(ALIVE_KEY)),
-            waiting=sum(one.count for one in queues),
-            failed=sum(one.failed_job_registry.count for one in queues),
+            waiting=sum(each.count for each in queues),
+            failed=sum(each.failed_job_registry.count for each in queues),
         )
     except redis.RedisError:
         return QueueHealth(answers=False)

@@ -1,9 +1,9 @@
-"""A channel's rate, shared by all workers on all hosts: one Lua call grants requests, none beyond the rate.
+"""A channel's rate limiter, shared by all workers on all hosts: one Lua call grants requests, none beyond the rate.
 
-Nobody knows when the provider counts a message, only that it is somewhere between the moment it may leave and the
-moment its answer is here. So a message counts from its grant until a second after its answer, and a request is granted
-only if it and all that count are no more than the rate. Whatever a worker is late with: of the messages that a provider
-counts within one second, the one granted last was granted beside all the others.
+The provider counts a message at an unknown moment between its grant and its answer. So a message counts from its grant
+until a second after its answer, and a request is granted only if its messages and all that count do not exceed the
+rate. This holds however late a worker is: of the messages that a provider counts within one second, the one granted
+last was granted while all the others counted.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import redis
 from smsapp.store.queue import QueueDown, connection
 
 BURST = 0.1
-"""Seconds' worth of messages that may leave at once after a pause; else they are evenly spaced. The rate holds anyway,
-but workers wake late, and what they are late with must not be lost."""
+"""Seconds' worth of messages that may be sent at once after a pause; otherwise they are evenly spaced. The rate holds
+anyway; the burst makes up for workers that wake late."""
 HEARTBEAT_TIMEOUT = 10.0
-"""Seconds after which the requests of a sender that says nothing no longer count: it is dead."""
+"""Heartbeat timeout in seconds, after which a sender's requests no longer count: it is dead."""
 HEARTBEAT = 2.0
-"""Seconds a sender that has requests out is silent at most."""
+"""Most seconds between heartbeats of a sender with requests in flight."""
 ASK_AGAIN, ASK_AGAIN_TIMED_OUT = 1.0, 10.0
-"""Seconds before a Redis that did not answer is asked again: on a dead line every question takes seconds itself."""
+"""Seconds until the next call after an error, and after a timeout: with a dead connection every call takes seconds."""
 LOOKED_BACK = 5
 """Whole seconds over which the rate in use is measured."""
 
@@ -40,8 +40,8 @@ local function whole(n) return string.format('%.0f', n) end
 local kept = redis.call('HMGET', state, 'recent', 'next', 'first', 'its_count', 'its_end')
 local recent, next = tonumber(kept[1] or 0), math.min(tonumber(kept[2] or 0), now + second)
 
--- What was answered, "when count" by hundredths of a second rounded up, the oldest first. It counts for a second; what
--- lies in the future was written before the clock was set back.
+-- Answered messages, "when count" by hundredths of a second rounded up, the oldest first. They count for a second;
+-- entries in the future were written before the clock was set back.
 local last = redis.call('LINDEX', answered, -1)
 if not last then recent = 0 end
 if done > 0 then
@@ -61,7 +61,7 @@ while true do
   recent = recent - count
 end
 
--- What is out, sender by sender: "said when, count". This sender says it anew.
+-- Messages in flight by sender: "heartbeat, count". This sender's entry is written below.
 local held, senders = 0, redis.call('HGETALL', out)
 for i = 1, #senders, 2 do
   local said, count = string.match(senders[i + 1], '(%d+) (%d+)')
@@ -72,7 +72,7 @@ for i = 1, #senders, 2 do
   end
 end
 
--- Room is kept for a sender that found none, or others might take it for ever, most of all from large requests: of
+-- Room is reserved for a sender that found none, or others might take it for ever, above all from large requests: of
 -- those that ask, for the one that was served the longest ago.
 local function since(one) return tonumber(redis.call('ZSCORE', served, one) or 0) end
 local first, reserved, ahead = kept[3], 0, tonumber(kept[5] or 0) - now
@@ -85,7 +85,7 @@ for i = 8, #ARGV do
   local count = tonumber(ARGV[i])
   local over = held + mine + recent + reserved + math.min(count, rate) - rate
   if over > 0 then
-    -- Until enough answers are a second old; what is out now will count for a second at least.
+    -- Wait until enough answers are a second old; messages in flight now count for a second at least.
     wait = second
     for _, entry in ipairs(redis.call('LRANGE', answered, 0, -1)) do
       local when, there = string.match(entry, '(%d+) (%d+)')
@@ -124,7 +124,7 @@ return {granted, whole(wait)}
 
 
 class SharedRateLimiter:
-    """One sender's part in a channel's rate, which all senders share through Redis; made in an application context."""
+    """One sender's access to a channel's rate limiter in Redis; construct it in an application context."""
 
     def __init__(self, channel_id: int, rate: float, sender: str) -> None:
         self.script = connection().register_script(GRANT)
@@ -133,10 +133,10 @@ class SharedRateLimiter:
         self.sender, self.rate = sender, rate
 
     def ask(self, out: int, answered: int, sizes: Sequence[int], now: float = 0.0) -> tuple[int, float]:
-        """Say what is out and what was answered since the last time; ask for requests of these sizes, in this order.
+        """Report messages in flight (`out`) and answered since the last call; ask for requests of these sizes.
 
-        Returns how many of them may leave now, and the seconds after which to ask for the rest. `now`: as Redis would
-        tell it. Raises RateLimiterDown if there is nobody to ask.
+        Returns how many of them may be sent now, and the seconds after which to ask for the rest. `now`: Unix seconds
+        instead of Redis's clock. Raises RateLimiterDown if Redis does not answer.
         """
         fixed = (round(now * 1e6), round(HEARTBEAT_TIMEOUT * 1e6), round(BURST * 1e6))
         granted, wait = self.script(keys=self.keys, args=[self.sender, self.rate, out, answered, *fixed, *sizes])
@@ -145,19 +145,19 @@ class SharedRateLimiter:
 
 @dataclass
 class LocalRateLimiter:
-    """What a sender keeps to while nobody can be asked: its share of the rate, counted in the same way.
+    """A sender's local limiter while Redis does not answer: its share of the rate, counted in the same way.
 
-    Nothing leaves in the first second, for that one may be full already. A request larger than the share takes the time
-    of as many shares.
+    Nothing is granted in the first second, which may be full already. A request larger than the share takes as many
+    seconds as it has shares.
     """
 
     share: float
     since: float
     recent: deque[tuple[float, int]] = field(default_factory=deque)
-    """When how many messages were answered."""
+    """(time, messages answered)"""
 
     def ask(self, out: int, answered: int, sizes: Sequence[int], now: float) -> tuple[int, float]:
-        """Answer as Shared does."""
+        """As `Shared.ask`; `now` in seconds of the clock of `since`."""
         if answered:
             self.recent.append((now, answered))
         size = max(sizes, default=1)
@@ -175,17 +175,17 @@ class LocalRateLimiter:
         return granted, 0.0
 
     def latest(self, now: float, span: float = 1.0) -> int:
-        """Return how many messages were answered within so many seconds."""
+        """Return how many messages were answered within the last `span` seconds."""
         return sum(count for at, count in self.recent if at + span > now)
 
 
 def _pace(channel_id: int) -> str:
-    """Return what the keys begin with that count a channel's departures second by second."""
+    """Return the prefix of the keys that count a channel's granted messages second by second."""
     return f"smsapp:pace:{channel_id}:"
 
 
 def in_use(channel_id: int) -> float:
-    """Return the messages per second that left lately, over all workers. Raises RateLimiterDown."""
+    """Return the messages per second sent lately by all workers; raises RateLimiterDown if Redis does not answer."""
     second, _ = connection().time()
     counts = connection().mget([f"{_pace(channel_id)}{second - ago}" for ago in range(1, LOOKED_BACK + 1)])
     return sum(int(count or 0) for count in counts) / LOOKED_BACK
@@ -195,5 +195,5 @@ RateLimiterDown = QueueDown
 
 
 def ask_again(error: RateLimiterDown) -> float:
-    """Return the seconds until the next question after one that failed."""
+    """Return the seconds until the next call after one that failed."""
     return ASK_AGAIN_TIMED_OUT if isinstance(error, redis.TimeoutError) else ASK_AGAIN

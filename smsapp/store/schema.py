@@ -1,4 +1,4 @@
-"""Which version the database's schema has, and which one this code wants."""
+"""The schema's revision in the database, and the revision this code needs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from smsapp.store.receipts import inbox
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PARTS = {"main": Base.metadata, "inbox": inbox.metadata}
-"""The tables in two parts, each of which a migration upgrades by a function of its own."""
+"""The tables in two parts; a migration has one upgrade function for each."""
 
 
 def databases() -> list[tuple[sa.Engine, list[str]]]:
-    """Return each database with the parts it holds: on SQLite the inbox is a file of its own."""
+    """Return each database with its parts: on SQLite the inbox is a separate file."""
     if inbox.engine() is db.engine:
         return [(db.engine, ["main", "inbox"])]
     return [(db.engine, ["main"]), (inbox.engine(), ["inbox"])]
@@ -32,9 +32,9 @@ def wanted() -> str:
 def found() -> str:
     """Return the revision of the database; "" if it is empty. Raises SQLAlchemyError if it does not answer.
 
-    Of two files the one that is behind is told.
+    Of two files the one with another revision than `wanted` counts.
     """
-    return next((one for engine, _ in databases() if (one := _found(engine)) != wanted()), wanted())
+    return next((revision for engine, _ in databases() if (revision := _found(engine)) != wanted()), wanted())
 
 
 def _found(engine: sa.Engine) -> str:

@@ -15,7 +15,7 @@ EXTENSION = "smsapp.settings"
 
 
 def settings() -> Config:
-    """Return the settings of the present application."""
+    """Return the settings of the current application."""
     config: Config = current_app.extensions[EXTENSION]
     return config
 
@@ -23,7 +23,7 @@ def settings() -> Config:
 def kept_secret(path: Path, make: str) -> str:
     """Return the secret in this file, generating it on first use; readable by its owner only.
 
-    Two processes that start at the same moment agree: the file is created exclusively, the loser reads.
+    Two processes that start at the same moment agree: the file is created exclusively, the second one reads it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

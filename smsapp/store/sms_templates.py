@@ -21,7 +21,7 @@ class SmsTemplate(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id", ondelete="CASCADE"))
     code: Mapped[str] = mapped_column(sa.String(120))
-    """The provider's id of it; for providers without one, ours."""
+    """The provider's id of the template; for providers without one, ours."""
     name: Mapped[str] = mapped_column(sa.String(120))
     text: Mapped[str] = mapped_column(sa.Text)
     """As approved, without the signature."""
@@ -35,17 +35,17 @@ class SmsTemplate(Base):
     source: Mapped[str] = mapped_column(sa.String(10))
     """manual, import, sync"""
     provider_said: Mapped[dict[str, Any] | None]
-    """Name, signature and kind as the provider listed them last: until it changes them, what a person set stays."""
+    """Name, signature and kind as the provider listed them last: until it changes them, a person's values stay."""
     allowed: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """What people declared of its variables: {name: {"longest", "links", "contacts", "lines"}} (domain/bounds.py)."""
+    """Declared bounds of variables: {name: {"longest", "links", "contacts", "lines"}} (domain/bounds.py)."""
     checked_at: Mapped[dt.datetime | None]
-    """When a person, a file or the provider last said what the audit state is."""
+    """When a person, a file or the provider last confirmed the audit state."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
 
     @property
     def mark(self) -> str:
-        """Return the mark of this state: whoever decides about an older one has not seen it."""
+        """The version of this row: a decision about an older one is refused."""
         return self.updated_at.isoformat()
 
     def __repr__(self) -> str:
@@ -67,14 +67,14 @@ class Signature(Base):
 
 
 def signatures(channel_id: int) -> list[Signature]:
-    """Return what the provider listed, approved ones first."""
+    """Return the signatures the provider listed, approved ones first."""
     rank = sa.case((Signature.audit == Audit.APPROVED, 0), else_=1)
-    chosen = sa.select(Signature).where(Signature.channel_id == channel_id).order_by(rank, Signature.name)
-    return list(current_session().scalars(chosen))
+    query = sa.select(Signature).where(Signature.channel_id == channel_id).order_by(rank, Signature.name)
+    return list(current_session().scalars(query))
 
 
 def keep_signatures(session: Session, channel_id: int, rows: Sequence[dict[str, Any]]) -> None:
-    """Put these in the place of what was listed before."""
+    """Replace the stored signatures of a channel by these."""
     session.execute(sa.delete(Signature).where(Signature.channel_id == channel_id))
     if rows:
         session.execute(sa.insert(Signature), [{"channel_id": channel_id, **row} for row in rows])
@@ -82,9 +82,9 @@ def keep_signatures(session: Session, channel_id: int, rows: Sequence[dict[str, 
 
 def of_channel(session: Session, channel_id: int) -> dict[str, SmsTemplate]:
     """Return all templates of a channel by code, locked until the transaction ends."""
-    chosen = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id).order_by(SmsTemplate.id)
-    found = session.scalars(chosen.with_for_update().execution_options(populate_existing=True))
-    return {row.code: row for row in found}
+    query = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id).order_by(SmsTemplate.id)
+    rows = session.scalars(query.with_for_update().execution_options(populate_existing=True))
+    return {row.code: row for row in rows}
 
 
 def find(template_id: int) -> SmsTemplate | None:
@@ -92,18 +92,18 @@ def find(template_id: int) -> SmsTemplate | None:
 
 
 def locked(template_id: int) -> SmsTemplate | None:
-    """Return the row as it is now; nobody else changes it before the transaction ends."""
+    """Return the row, reloaded and locked until the transaction ends."""
     return current_session().get(SmsTemplate, template_id, with_for_update=True, populate_existing=True)
 
 
 def by_code(channel_id: int, codes: Collection[str]) -> dict[str, SmsTemplate]:
     """Return the templates of a channel that have one of these codes."""
-    chosen = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, one_of(SmsTemplate.code, codes))
-    return {row.code: row for row in current_session().scalars(chosen)}
+    query = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, one_of(SmsTemplate.code, codes))
+    return {row.code: row for row in current_session().scalars(query)}
 
 
 def approved(channel_id: int) -> list[SmsTemplate]:
-    """Return what campaigns of this channel can choose, newest first."""
+    """Return the templates that campaigns of this channel can choose, newest first."""
     return list(
         current_session().scalars(
             sa.select(SmsTemplate)
@@ -118,10 +118,10 @@ def approved(channel_id: int) -> list[SmsTemplate]:
 
 
 def purposeless(channel_id: int, limit: int = 20) -> list[SmsTemplate]:
-    """Return the approved templates that campaigns cannot choose, because nobody has said what they are for."""
+    """Return the approved templates that campaigns cannot choose, because their purpose is unknown."""
     unsaid = SmsTemplate.audit == Audit.APPROVED, SmsTemplate.purpose == Purpose.UNSAID
-    chosen = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, *unsaid)
-    return list(current_session().scalars(chosen.order_by(SmsTemplate.id.desc()).limit(limit)))
+    query = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, *unsaid)
+    return list(current_session().scalars(query.order_by(SmsTemplate.id.desc()).limit(limit)))
 
 
 def matching(channel_id: int | None, words: str) -> sa.ColumnElement[bool]:
@@ -143,7 +143,7 @@ def listed(
 ) -> list[SmsTemplate]:
     """Return one page of templates, newest first; `before` is the last id of the page before.
 
-    With `unchecked` only the approved ones nobody has compared with the provider since then.
+    With `unchecked` only approved ones whose audit state was not confirmed since then.
     """
     query = sa.select(SmsTemplate).where(matching(channel_id, words)).order_by(SmsTemplate.id.desc()).limit(limit)
     if unchecked is not None:
@@ -176,7 +176,7 @@ def users(template_id: int) -> list[Campaign]:
 
 
 def unchecked_since(moment: dt.datetime, channel_id: int | None = None) -> int:
-    """Return how many approved templates nobody has compared with the provider since then."""
+    """Return how many approved templates have had no confirmation of their audit state since then."""
     query = sa.select(sa.func.count()).where(matching(channel_id, ""), _unchecked(moment))
     return current_session().scalar(query) or 0
 

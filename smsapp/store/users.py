@@ -1,4 +1,4 @@
-"""People who sign in, their one-time links, and the audit log of who did what."""
+"""People who sign in, their one-time links, and the audit log."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LoginLink(Base):
 
 
 class EndedSession(Base):
-    """A session its person signed out of: until it would have expired anyway, a copy of its cookie is worth nothing."""
+    """A session that was signed out: until it expires, copies of its cookie are refused."""
 
     __tablename__ = "ended_session"
 
@@ -51,7 +51,7 @@ class EndedSession(Base):
 
 
 class AuditEntry(Base):
-    """One line of the audit log: who did what to what, when."""
+    """One entry of the audit log: who did what to what, when."""
 
     __tablename__ = "audit_entry"
 
@@ -61,7 +61,7 @@ class AuditEntry(Base):
     by: Mapped[str] = mapped_column(sa.String(120))
     """The person's login, or the command or job that acted."""
     address: Mapped[str] = mapped_column(sa.String(45), default="")
-    """Where the request came from; "" for commands and jobs."""
+    """IP address of the request; "" for commands and jobs."""
     action: Mapped[str] = mapped_column(sa.String(40), index=True)
     noun: Mapped[str] = mapped_column(sa.String(40))
     noun_id: Mapped[str] = mapped_column(sa.String(64))
@@ -69,7 +69,7 @@ class AuditEntry(Base):
 
 
 class Preference(Base):
-    """A product-wide setting an administrator changes in the pages (frequency caps and the like)."""
+    """A product-wide setting that an administrator changes in the pages, such as frequency caps."""
 
     __tablename__ = "preference"
 
@@ -87,56 +87,56 @@ def everybody(session: Session) -> list[User]:
 
 
 def any_password(session: Session) -> bool:
-    """Return whether anybody can sign in with a password yet."""
+    """Return whether any person has a password."""
     return session.scalar(sa.select(sa.exists().where(User.password_hash != ""))) or False
 
 
 def lock_administrators(session: Session, role: str) -> list[int]:
-    """Return the ids of the active people of this role, locked, so that two demotions at once cannot remove both."""
-    found = sa.select(User.id).where(User.role == role, User.active).order_by(User.id).with_for_update()
-    return list(session.scalars(found))
+    """Return the ids of the active people with this role, locked, so that concurrent demotions cannot remove all."""
+    query = sa.select(User.id).where(User.role == role, User.active).order_by(User.id).with_for_update()
+    return list(session.scalars(query))
 
 
 def person_of_link(session: Session, token_hash: str, now: dt.datetime) -> User | None:
-    """Return the person of a link that can still be used."""
-    found = sa.select(User).join(LoginLink).where(LoginLink.token_hash == token_hash, LoginLink.expires_at > now)
-    return session.scalar(found.where(User.active))
+    """Return the active person of a link that is still valid."""
+    query = sa.select(User).join(LoginLink).where(LoginLink.token_hash == token_hash, LoginLink.expires_at > now)
+    return session.scalar(query.where(User.active))
 
 
 def spend_link(session: Session, token_hash: str, now: dt.datetime) -> bool:
-    """Remove a link; False if it is gone or too old: of two people who use it at once only one wins."""
-    spent = sa.delete(LoginLink).where(LoginLink.token_hash == token_hash, LoginLink.expires_at > now)
-    return changed(session, spent) == 1
+    """Delete a link; return False if it is gone or expired: of two concurrent uses only one succeeds."""
+    statement = sa.delete(LoginLink).where(LoginLink.token_hash == token_hash, LoginLink.expires_at > now)
+    return changed(session, statement) == 1
 
 
 def drop_links(session: Session, user_id: int, now: dt.datetime) -> None:
-    """Remove this person's links, and everybody's that are too old."""
+    """Delete this person's links, and all expired ones."""
     session.execute(sa.delete(LoginLink).where(sa.or_(LoginLink.user_id == user_id, LoginLink.expires_at <= now)))
 
 
 def end_session(session: Session, session_id: str, expires_at: dt.datetime, now: dt.datetime) -> None:
-    """Remember that this session was ended, and forget those that would have expired by now."""
+    """Store that this session was ended, and delete expired entries."""
     session.execute(sa.delete(EndedSession).where(EndedSession.expires_at <= now))
     session.merge(EndedSession(session_id=session_id, expires_at=expires_at))
 
 
 def invited(session: Session, now: dt.datetime) -> set[int]:
-    """Return the ids of people with a link that can still be used."""
+    """Return the ids of people with a valid link."""
     return set(session.scalars(sa.select(LoginLink.user_id).where(LoginLink.expires_at > now)))
 
 
 def audit_log(
     session: Session, user_id: int | None = None, action: str = "", before: int | None = None, limit: int = 50
 ) -> list[AuditEntry]:
-    """Return lines of the audit log, newest first, older than line `before`."""
-    found = sa.select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+    """Return entries of the audit log, newest first, below the id `before`."""
+    query = sa.select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
     if user_id is not None:
-        found = found.where(AuditEntry.user_id == user_id)
+        query = query.where(AuditEntry.user_id == user_id)
     if action:
-        found = found.where(AuditEntry.action == action)
+        query = query.where(AuditEntry.action == action)
     if before is not None:
-        found = found.where(AuditEntry.id < before)
-    return list(session.scalars(found))
+        query = query.where(AuditEntry.id < before)
+    return list(session.scalars(query))
 
 
 def times(session: Session, user_id: int, action: str, since: dt.datetime) -> int:
@@ -148,7 +148,7 @@ def times(session: Session, user_id: int, action: str, since: dt.datetime) -> in
 
 
 def audit_actions(session: Session) -> list[str]:
-    """Return the actions that occur in the audit log, by a walk along the index instead of a scan."""
+    """Return the actions that occur in the audit log, by index look-ups instead of a scan."""
     first = sa.select(sa.func.min(AuditEntry.action).label("action")).cte("steps", recursive=True)
     following = sa.select(sa.func.min(AuditEntry.action)).where(AuditEntry.action > first.c.action).scalar_subquery()
     steps = first.union_all(sa.select(following).where(first.c.action.is_not(None)))

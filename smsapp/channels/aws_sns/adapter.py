@@ -1,7 +1,7 @@
-"""Amazon SNS (API 2010-03-31): one signed request per message; news come as signed notifications of a topic.
+"""Amazon SNS (API 2010-03-31): one signed request per message; receipts come as signed notifications of a topic.
 
-SNS calls no address about a text message by itself. What it writes about deliveries (CloudWatch Logs), what AWS End
-User Messaging reports, and replies to its numbers are published to a topic to which this channel is subscribed.
+SNS itself calls no address about text messages. Its delivery log (CloudWatch Logs), the events of AWS End User
+Messaging and replies to its numbers are published to a topic to which this channel is subscribed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FORM = "application/x-www-form-urlencoded; charset=utf-8"
 
 
 class AwsSns(Channel):
-    """One request per message; the id in its answer is what receipts name."""
+    """One request carries one message; receipts name the id in its answer."""
 
     kind = "aws_sns"
     worldwide = True
@@ -104,8 +104,8 @@ class AwsSns(Channel):
         TIMEOUT,
     )
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         values = self.values
         self._region = values["region"]
         partition = "aws-cn" if self._region.startswith("cn-") else "aws"
@@ -123,7 +123,7 @@ class AwsSns(Channel):
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
-        """The region becomes part of the address, and the topics decide whom we believe, so both are read strictly."""
+        """Return the problems; region and topics are checked strictly: they form the address and grant trust."""
         problems = []
         if values.get("url") and not is_address(values["url"]):
             problems.append(Problem("gateway_address", "url"))
@@ -137,7 +137,7 @@ class AwsSns(Channel):
     # Sending
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over one message."""
+        """Send one request per message."""
 
         async def request(messages: Messages) -> list[SubmitResult]:
             return [await self._send(submission.template, messages, http)]
@@ -168,7 +168,7 @@ class AwsSns(Channel):
         return await http.request("POST", self._url, dict(request.headers.items()), body, timeout=self._timeout)
 
     async def test_credentials(self, http: HttpClient) -> str:
-        """Ask for the account's settings of text messages: proves the key, and costs nothing."""
+        """Read the account's SMS settings: checks the key and costs nothing."""
         answer = await self._call({"Action": "GetSMSAttributes", "attributes.member.1": "MonthlySpendLimit"}, http)
         if answer.status >= 300 or "<GetSMSAttributesResult" not in answer.text():
             code = element(answer, "Code")
@@ -187,14 +187,14 @@ class AwsSns(Channel):
         self._notary.check(callback.body)
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
-        """Return the receipt or the reply in a notification; confirmations say nothing."""
-        found = json.loads(callback.body)
-        kind = found.get("Type") if isinstance(found, dict) else None
+        """Return the receipts or the reply in a notification; confirmations hold none."""
+        envelope = json.loads(callback.body)
+        kind = envelope.get("Type") if isinstance(envelope, dict) else None
         if kind in {CONFIRMATION, POLLRDHUP}:
             return []
         if kind != NOTIFICATION:
             raise ValueError("not a notification")
-        message = json.loads(str(found.get("Message") or ""))
+        message = json.loads(str(envelope.get("Message") or ""))
         if isinstance(message, dict) and isinstance(message.get("detail"), dict):
             message = message["detail"]  # as EventBridge wraps it
         if not isinstance(message, dict):
@@ -209,22 +209,24 @@ class AwsSns(Channel):
 
 
 def _logged(message: Mapping[str, Any]) -> Receipt:
-    """Return what an entry of the delivery log says."""
+    """Return the receipt in an entry of the delivery log."""
     notification, delivery = message.get("notification"), message.get("delivery")
     if not isinstance(notification, dict) or not notification.get("messageId") or not isinstance(delivery, dict):
         raise ValueError("a log entry that names no message")
-    sid, said = str(notification["messageId"]), str(delivery.get("providerResponse") or "").strip()
+    sid, response = str(notification["messageId"]), str(delivery.get("providerResponse") or "").strip()
     status = message.get("status")
     if status == "SUCCESS":
         return Receipt(ReceiptStatus.DELIVERED, provider_ref=sid)
     if status != "FAILURE":
         raise ValueError("a log entry without a status")
-    outcome = REASONS.get(said.rstrip(".")) or (Outcome.OPTED_OUT if "opted out" in said else Outcome.UNKNOWN)
-    return Receipt(ReceiptStatus.UNDELIVERED, provider_ref=sid, outcome=outcome, code=mask_inside(said)[:CODE_LENGTH])
+    outcome = REASONS.get(response.rstrip(".")) or (Outcome.OPTED_OUT if "opted out" in response else Outcome.UNKNOWN)
+    return Receipt(
+        ReceiptStatus.UNDELIVERED, provider_ref=sid, outcome=outcome, code=mask_inside(response)[:CODE_LENGTH]
+    )
 
 
 def _reported(message: Mapping[str, Any]) -> list[Receipt]:
-    """Return what an event says; events about calls and pictures say nothing to us."""
+    """Return the receipt in an event; [] for events about calls and pictures."""
     code, sid = str(message["eventType"])[:CODE_LENGTH], str(message.get("messageId") or "")
     if not code.startswith("TEXT_"):
         return []

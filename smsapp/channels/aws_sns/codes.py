@@ -1,4 +1,4 @@
-"""What Amazon SNS and AWS End User Messaging say about a message, in our words."""
+"""Codes and texts of Amazon SNS and AWS End User Messaging, mapped to outcomes."""
 
 from __future__ import annotations
 
@@ -112,13 +112,13 @@ EVENTS: dict[str, ReceiptStatus | Outcome] = {
 
 def element(answer: HttpAnswer, name: str) -> str:
     """Return the text of the first element of this name; "" if there is none."""
-    found = re.search(rf"<{name}>([^<]*)</{name}>", answer.text())
-    return unescape(found[1]).strip() if found else ""
+    match = re.search(rf"<{name}>([^<]*)</{name}>", answer.text())
+    return unescape(match[1]).strip() if match else ""
 
 
 def verdict(code: str, answer: HttpAnswer) -> ErrorMeaning:
-    """Return what the code of an answer means for its message."""
+    """Return the meaning of an answer's code for its message."""
     if code in PARAMETER:
-        told = element(answer, "Message")
-        return next(meant for sign, meant in PARAMETERS if sign in told)
+        text = element(answer, "Message")
+        return next(meaning for sign, meaning in PARAMETERS if sign in text)
     return classify_single(code, answer, ERROR_CODES)

@@ -1,7 +1,7 @@
-"""Which notifications are to be believed: those of our topics, signed by SNS in the topic's own region.
+"""Verification of notifications: they must be of our topics and signed by SNS in the topic's own region.
 
 The certificate is fetched once, while the notification waits: never from an address the notification could choose, by
-one thread at a time, for a few seconds at most. After a failure nothing is asked for a while; SNS calls again.
+one thread at a time, for a few seconds at most. After a failure no request is made for PAUSE seconds; SNS calls again.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
 TOPIC = re.compile(r"arn:(aws[a-z-]*):sns:([a-z0-9-]+):([0-9]{12}):([A-Za-z0-9_.-]{1,256})")
 CERTIFICATE = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]{1,64}\.pem")
 DOMAINS = {"aws-cn": "amazonaws.com.cn"}
-"""Where the partitions' endpoints lie that are not in the usual domain."""
+"""Domains of the endpoints of partitions that are not in the usual domain."""
 USUAL = "amazonaws.com"
 MOST_KEYS = 20
 """Certificates kept in memory; SNS changes its own about once a year."""
 PAUSE = 10.0
-"""Seconds in which nothing is asked after a question that was not answered."""
+"""Seconds without requests after one that failed."""
 
 Envelope = Mapping[str, str]
 
@@ -58,18 +58,18 @@ def host(partition: str, region: str) -> str:
 
 
 def canonical(envelope: Envelope) -> bytes:
-    """Return what SNS signs of a notification: names and values, each on a line of its own, in this order."""
+    """Return the text that SNS signs: the names and values of SIGNED, each on its own line, in this order."""
     names = (name for name in SIGNED[envelope["Type"]] if name in envelope)
     return "".join(f"{name}\n{envelope[name]}\n" for name in names).encode()
 
 
 class Notary:
-    """Tells genuine notifications from others. `endpoint` (ending in a slash) stands for all regions in a rehearsal."""
+    """Verifies notifications. `endpoint` (ending in a slash) replaces all regions if it is not an AWS address."""
 
     monotonic: Callable[[], float] = staticmethod(time.monotonic)
 
     def __init__(self, topics: Iterable[str], endpoint: str) -> None:
-        self._hosts = {found[0]: host(found[1], found[2]) for found in map(TOPIC.fullmatch, topics) if found}
+        self._hosts = {match[0]: host(match[1], match[2]) for match in map(TOPIC.fullmatch, topics) if match}
         self._endpoint = endpoint
         self._is_rehearsal = not (urlsplit(endpoint).hostname or "").endswith((f".{USUAL}", *DOMAINS.values()))
         self._keys: dict[str, RSAPublicKey] = {}
@@ -77,17 +77,17 @@ class Notary:
         self._silent_until = 0.0
 
     def read(self, body: bytes) -> Envelope:
-        """Return the notification, if it names a topic of ours and a certificate of its SNS; raises CallbackRefused."""
+        """Return the notification if it names our topic and a certificate of its SNS; raises CallbackRefused."""
         try:
-            found = json.loads(body)
+            fields = json.loads(body)
         except (ValueError, RecursionError):
             raise CallbackRefused from None
-        if not isinstance(found, dict):
+        if not isinstance(fields, dict):
             raise CallbackRefused
-        if str(found.get("Type")) not in SIGNED or str(found.get("TopicArn")) not in self._hosts:
+        if str(fields.get("Type")) not in SIGNED or str(fields.get("TopicArn")) not in self._hosts:
             raise CallbackRefused
-        names = {*SIGNED[str(found["Type"])], "SigningCertURL", "SignatureVersion", "Signature"}
-        envelope = {name: value for name, value in found.items() if name in names and isinstance(value, str)}
+        names = {*SIGNED[str(fields["Type"])], "SigningCertURL", "SignatureVersion", "Signature"}
+        envelope = {name: value for name, value in fields.items() if name in names and isinstance(value, str)}
         if names - {"Subject"} - envelope.keys() or envelope["SignatureVersion"] not in HASHES:
             raise CallbackRefused
         begin = f"https://{self._hosts[envelope['TopicArn']]}/"
@@ -97,7 +97,7 @@ class Notary:
         return envelope
 
     def wants_to_ask(self, body: bytes) -> bool:
-        """Say whether `ask` has something to do before `check` can decide."""
+        """Return whether `ask` has to run before `check` can decide."""
         try:
             envelope = self.read(body)
         except CallbackRefused:
@@ -132,8 +132,8 @@ class Notary:
         if key is None:
             raise CallbackRefused
         try:
-            given = base64.b64decode(envelope["Signature"], validate=True)
-            key.verify(given, canonical(envelope), PKCS1v15(), HASHES[envelope["SignatureVersion"]])
+            signature = base64.b64decode(envelope["Signature"], validate=True)
+            key.verify(signature, canonical(envelope), PKCS1v15(), HASHES[envelope["SignatureVersion"]])
         except (ValueError, InvalidSignature):
             raise CallbackRefused from None
 
@@ -153,8 +153,8 @@ class Notary:
 
     async def _confirm(self, envelope: Envelope, http: HttpClient) -> None:
         """Call ConfirmSubscription; the address in the notification is not used."""
-        asked = {"Action": "ConfirmSubscription", "TopicArn": envelope["TopicArn"], "Token": envelope["Token"]}
-        raise_for_status(await http.request("GET", f"{self._near(envelope)}?{urlencode(asked)}"))
+        query = {"Action": "ConfirmSubscription", "TopicArn": envelope["TopicArn"], "Token": envelope["Token"]}
+        raise_for_status(await http.request("GET", f"{self._near(envelope)}?{urlencode(query)}"))
 
     def _near(self, envelope: Envelope) -> str:
         return self._endpoint if self._is_rehearsal else f"https://{self._hosts[envelope['TopicArn']]}/"

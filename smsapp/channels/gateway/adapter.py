@@ -1,7 +1,7 @@
-"""Any gateway that speaks HTTP: what to call, how to read its answer and its receipts, written down in the settings.
+"""Any HTTP gateway: the settings describe the request, how to read the answer, and how to read receipts.
 
-Presets fill the form for Kannel and Jasmin. A gateway says one thing per request, so a request carries one text, to one
-number or to several.
+Presets fill the form for Kannel and Jasmin. A gateway gives one answer per request, so a request carries one text, to
+one number or to several.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ CODE_LENGTH = 80
 MOST_FIELDS = 1000
 """Parameters of one callback that are read."""
 UCS2 = {"8", "\x08"}
-"""SMPP's data coding of 16-bit text, as a figure and as Jasmin writes it."""
+"""SMPP's data coding of 16-bit text, as a digit and as Jasmin writes it."""
 
 BODIES: dict[str, tuple[Encode, str]] = {
     # body format: how values are written into it, and the content type
@@ -84,7 +84,7 @@ PLACEHOLDERS = (*FIXED, *PER_REQUEST, "receipt_url")
 
 
 class Gateway(Channel):
-    """One request for one text; the settings say how."""
+    """One request carries one text, as the settings describe."""
 
     kind = "gateway"
     label = _l("HTTP gateway")
@@ -102,8 +102,8 @@ class Gateway(Channel):
         _l("Kannel: as get-url of an sms-service. Jasmin: as an HTTP connector with a route for incoming messages."),
     )
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         values = self.values
         self._method = values["method"]
         self._charset = values["charset"]
@@ -141,17 +141,17 @@ class Gateway(Channel):
         self.receipts_by_provider_ref = self.per_request > 1 or not values["receipt_ref"]
 
     def _read_headers(self, values: Values, content_type: str, fixed: Mapping[str, str]) -> list[tuple[str, Template]]:
-        found = [_header(line) for line in lines(values["headers"])]
-        names = {name.lower() for name, _ in found}
+        headers = [_header(line) for line in lines(values["headers"])]
+        names = {name.lower() for name, _ in headers}
         if content_type and "content-type" not in names:
-            found.append(("Content-Type", f"{content_type}; charset={self._charset}"))
+            headers.append(("Content-Type", f"{content_type}; charset={self._charset}"))
         if values.flag("basic_auth"):
             pair = f"{values['username']}:{values['password']}".encode()
-            found.append(("Authorization", "Basic " + base64.b64encode(pair).decode()))
-        return [(name, Template(value, for_header, self._charset, fixed)) for name, value in found]
+            headers.append(("Authorization", "Basic " + base64.b64encode(pair).decode()))
+        return [(name, Template(value, for_header, self._charset, fixed)) for name, value in headers]
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Make one request; everything it carries gets the same answer, because the gateway gives only one."""
+        """Send one request; all its messages get the same answer, because the gateway gives only one."""
         values = self._values(submission)
         answer = await http.request(
             self._method,
@@ -161,19 +161,19 @@ class Gateway(Channel):
             timeout=self._timeout,
             plain_http=self._plain_http,
         )
-        found = self._read_answer(answer)
-        if found.accepted and self.per_request > 1 and self._receipt["receipt_ref"]:
-            # The receipts of all its numbers bring back the one reference this request was sent with.
-            found = SubmitResult(True, submission.messages[0].ref)
-        return [found] * len(submission.messages)
+        result = self._read_answer(answer)
+        if result.accepted and self.per_request > 1 and self._receipt["receipt_ref"]:
+            # The receipts of all its numbers name the one reference this request was sent with.
+            result = SubmitResult(True, submission.messages[0].ref)
+        return [result] * len(submission.messages)
 
     def _values(self, submission: SubmitRequest) -> dict[str, str]:
-        first = submission.messages[0]
+        first_message = submission.messages[0]
         template = submission.template
         values = {
             "to": self._separator.join([self._number(message.phone) for message in submission.messages]),
-            "text": first.text,
-            "ref": first.ref,
+            "text": first_message.text,
+            "ref": first_message.ref,
             "callback_url": submission.callback_url,
             "signature": template.signature,
             "template_code": template.code,
@@ -181,13 +181,13 @@ class Gateway(Channel):
         if "receipt_url" in self._needed:
             values["receipt_url"] = self._receipt_address(values)
         if "unsigned_text" in self._needed:
-            values["unsigned_text"] = first.text.removeprefix(f"【{template.signature}】")
+            values["unsigned_text"] = first_message.text.removeprefix(f"【{template.signature}】")
         if "text_hex" in self._needed:
-            values["text_hex"] = first.text.encode("utf-16-be", "replace").hex()
+            values["text_hex"] = first_message.text.encode("utf-16-be", "replace").hex()
         return values
 
     def _receipt_address(self, values: Mapping[str, str]) -> str:
-        """Return the address for receipts, with everything but our own address encoded; "" if we have none."""
+        """Return the address for receipts, with everything but our own address encoded; "" without a callback_url."""
         address = values["callback_url"]
         if not address:
             return ""
@@ -202,37 +202,37 @@ class Gateway(Channel):
     def _read_answer(self, answer: HttpAnswer) -> SubmitResult:
         body = Body(answer)
         code = self._code.find(body) if self._code else None
-        shown = (code or f"HTTP {body.status}")[:CODE_LENGTH]
+        code_text = (code or f"HTTP {body.status}")[:CODE_LENGTH]
         rule = next((rule for rule in self._rules if rule.fits(body, code)), None)
         if rule is None:
-            return self._unruled(answer, body, code, shown)
+            return self._unruled(answer, body, code, code_text)
         if rule.verdict == "accepted":
             return self._taken(body)
         if rule.verdict == "refused":
-            return SubmitResult(False, outcome=rule.outcome or Outcome.UNKNOWN, code=shown)
+            return SubmitResult(False, outcome=rule.outcome or Outcome.UNKNOWN, code=code_text)
         if rule.verdict == "throttled":
-            raise Throttled(shown, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
+            raise Throttled(code_text, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
         if rule.verdict == "misconfigured":
-            raise AccountError(shown, outcome=rule.outcome or Outcome.CREDENTIALS)
-        raise OutcomeUnknown(shown, outcome=rule.outcome or Outcome.UNKNOWN)
+            raise AccountError(code_text, outcome=rule.outcome or Outcome.CREDENTIALS)
+        raise OutcomeUnknown(code_text, outcome=rule.outcome or Outcome.UNKNOWN)
 
-    def _unruled(self, answer: HttpAnswer, body: Body, code: str | None, shown: str) -> SubmitResult:
-        """Read an answer no rule speaks of: the meaning of HTTP's own words."""
+    def _unruled(self, answer: HttpAnswer, body: Body, code: str | None, code_text: str) -> SubmitResult:
+        """Read an answer that no rule matches, by its HTTP status and the sign of acceptance."""
         if body.status == 429:
-            raise Throttled(shown, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
+            raise Throttled(code_text, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
         if body.status in STATUSES or 300 <= body.status < 400:
-            raise AccountError(shown, outcome=STATUSES.get(body.status, Outcome.OUR_FAULT))
+            raise AccountError(code_text, outcome=STATUSES.get(body.status, Outcome.OUR_FAULT))
         if body.status >= 500:
-            raise OutcomeUnknown(shown, outcome=Outcome.PROVIDER_FAULT)
+            raise OutcomeUnknown(code_text, outcome=Outcome.PROVIDER_FAULT)
         if body.status >= 400:
-            return SubmitResult(False, outcome=Outcome.UNKNOWN, code=shown)
+            return SubmitResult(False, outcome=Outcome.UNKNOWN, code=code_text)
         if self._accepted is None:
             return self._taken(body)
-        found = self._accepted.find(body)
-        if found is None:
+        value = self._accepted.find(body)
+        if value is None:
             raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
-        if self._accepted_values and found not in self._accepted_values:
-            return SubmitResult(False, outcome=Outcome.UNKNOWN, code=(code or found)[:CODE_LENGTH])
+        if self._accepted_values and value not in self._accepted_values:
+            return SubmitResult(False, outcome=Outcome.UNKNOWN, code=(code or value)[:CODE_LENGTH])
         return self._taken(body)
 
     def _taken(self, body: Body) -> SubmitResult:
@@ -243,14 +243,14 @@ class Gateway(Channel):
         return bool(self._check_url)
 
     async def test_credentials(self, http: HttpClient) -> str:
-        """Call the checking address; return what the gateway said, or "" if it only said yes."""
+        """Call the checking address; return the value at `check_where`, or the HTTP status."""
         if not self._check_url:
             return _l("This gateway cannot check the account; verify it with a test message.")
         answer = await self._checked(http)
         body = Body(answer)
-        found = self._check_where.find(body) if self._check_where else None
-        if found is not None:
-            return found[:CODE_LENGTH]
+        value = self._check_where.find(body) if self._check_where else None
+        if value is not None:
+            return value[:CODE_LENGTH]
         self._read_answer(answer)
         if self._check_where is not None or answer.status >= 400:
             raise AccountError(f"HTTP {answer.status}", outcome=Outcome.CREDENTIALS)
@@ -266,27 +266,27 @@ class Gateway(Channel):
         )
 
     async def balance(self, http: HttpClient) -> Balance | None:
-        """Return the number in the checking address's answer; any other word there means that nothing limits it."""
+        """Return the number in the checking address's answer; None for any other word, which means no limit."""
         answer = await self._checked(http)
-        found = self._balance.find(Body(answer)) if self._balance else None
-        if found is None:
+        text = self._balance.find(Body(answer)) if self._balance else None
+        if text is None:
             self._read_answer(answer)
             raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
         try:
-            left = Decimal(found)
+            amount = Decimal(text)
         except InvalidOperation:
             return None
         currency = self.values["balance_currency"].upper()[:3]
-        return Balance(left, currency) if left.is_finite() else None
+        return Balance(amount, currency) if amount.is_finite() else None
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
-        """Return the receipt or reply in the parameters, or those in a JSON body; raises ValueError."""
+        """Return the receipt or reply in the parameters, or all in a JSON body; raises ValueError."""
         if self._receipt["receipt_format"] == "parameters":
             return self._read_one(dict(_parameters(callback, self._charset)).get)
-        found = json.loads(callback.body)
+        parsed = json.loads(callback.body)
         if self._receipt["receipt_list"]:
-            found = walk(found, STEP.findall(self._receipt["receipt_list"].removeprefix("$")))
-        items = found if isinstance(found, list) else [found]
+            parsed = walk(parsed, STEP.findall(self._receipt["receipt_list"].removeprefix("$")))
+        items = parsed if isinstance(parsed, list) else [parsed]
         status: list[Receipt | Reply] = []
         for item in items:
             if not isinstance(item, dict):
@@ -312,15 +312,15 @@ class Gateway(Channel):
         ref, provider_ref = value("receipt_ref"), value("receipt_id")
         if not status or not (ref or provider_ref):
             raise ValueError("no status, or nothing that names a message")
-        # A status nobody described proves neither: the message goes on waiting, the word is kept.
+        # An undescribed status proves neither outcome: the message stays accepted and the word is kept as its code.
         status = self._news.get(status, ReceiptStatus.ACCEPTED)
         code = value("receipt_code") or status
-        known: Outcome | None = None
+        smsc_outcome: Outcome | None = None
         if self._receipt["receipt_code_form"] == "smsc":
-            code, known = smsc_code(code)
+            code, smsc_outcome = smsc_code(code)
         outcome = None
         if status is ReceiptStatus.UNDELIVERED:
-            outcome = self._outcomes.get(code) or self._outcomes.get(status) or known or Outcome.UNKNOWN
+            outcome = self._outcomes.get(code) or self._outcomes.get(status) or smsc_outcome or Outcome.UNKNOWN
         if self.per_request > 1 and ref:
             ref, provider_ref = "", ref
         return [Receipt(status, ref, provider_ref, phone, outcome, code[:CODE_LENGTH])]
@@ -330,7 +330,7 @@ class Gateway(Channel):
 
     @classmethod
     def called(cls, name: str, values: Mapping[str, str]) -> bool:
-        """Say that receipt addresses are the gateway's to call, not ours."""
+        """Return whether we call this address; the receipt address is called by the gateway."""
         return name in {"url", "check_url"}
 
     @classmethod
@@ -339,8 +339,8 @@ class Gateway(Channel):
         for name in ("url", "headers", "body", "receipt_url", "check_url"):
             allowed = {"check_url": FIXED, "receipt_url": PER_REQUEST}.get(name, PLACEHOLDERS)
             problems += [
-                Problem("gateway_placeholder", name, {"placeholder": "{" + found + "}"})
-                for found in unknown_placeholders(values.get(name, ""), allowed)
+                Problem("gateway_placeholder", name, {"placeholder": "{" + placeholder + "}"})
+                for placeholder in unknown_placeholders(values.get(name, ""), allowed)
             ]
         for name in ("url", "check_url"):
             if values.get(name) and not is_address(values[name]):
@@ -388,8 +388,8 @@ def _outcome(line: str) -> tuple[str, Outcome]:
 
 def _parameters(callback: Callback, charset: str) -> list[tuple[str, str]]:
     """Return query and form parameters together."""
-    how: dict[str, Any] = {"keep_blank_values": True, "encoding": charset, "errors": "replace"}
-    found = parse_qsl(callback.query, max_num_fields=MOST_FIELDS, **how)
+    options: dict[str, Any] = {"keep_blank_values": True, "encoding": charset, "errors": "replace"}
+    parameters = parse_qsl(callback.query, max_num_fields=MOST_FIELDS, **options)
     if callback.body:
-        found += parse_qsl(callback.body.decode(charset, "replace"), max_num_fields=MOST_FIELDS, **how)
-    return found
+        parameters += parse_qsl(callback.body.decode(charset, "replace"), max_num_fields=MOST_FIELDS, **options)
+    return parameters

@@ -1,7 +1,7 @@
-"""What an operator writes to describe a foreign gateway: templates with {placeholders}, places in an answer, rules.
+"""The notation in which an operator describes a gateway: templates with {placeholders}, places in an answer, rules.
 
 A *place* is a JSON path ($.data.0.id) or a regular expression between slashes (/Success "(.+?)"/; its first group is
-the value, or the whole match). A *rule* is a line: what the answer looks like = what it means, for example
+the value, or the whole match). A *rule* is a line: condition on the answer = meaning, for example
 
     403 /Authorization failed/ = misconfigured credentials
     4xx code:1003 = refused bad_number
@@ -26,7 +26,7 @@ LINE_BREAKS = re.compile(r"[\r\n\0]+")
 
 
 def for_url(value: str, charset: str) -> str:
-    """Percent-encode as urllib's quote does, in a tenth of its time: a Chinese text is one run, not 200 bytes."""
+    """Percent-encode as urllib's quote does, but faster: a Chinese text is one run, not 200 bytes."""
     return UNSAFE.sub(lambda run: "%" + run[0].encode(charset, "replace").hex("%").upper(), value)
 
 
@@ -35,7 +35,7 @@ def for_form(value: str, charset: str) -> str:
 
 
 def for_json(value: str, charset: str) -> str:
-    """Return the inside of a JSON string: the template has the quotation marks."""
+    """Return the value as the inside of a JSON string; the template has the quotation marks."""
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
@@ -55,12 +55,12 @@ Encode = Callable[[str, str], str]
 
 
 class Template:
-    """A text with {placeholders}, cut once; `fill` encodes the values as their place needs it."""
+    """A text with {placeholders}, parsed once; `fill` inserts the encoded values."""
 
     def __init__(
         self, text: str, encode: Encode, charset: str = "utf-8", fixed: Mapping[str, str] | None = None
     ) -> None:
-        """`fixed` are values that are the same for every message; they are filled in here."""
+        """`fixed` are values that are the same for every message; they are inserted here."""
         self._encode = encode
         self._charset = charset
         self._pieces: list[str] = []
@@ -79,19 +79,19 @@ class Template:
         self.names = frozenset(self._names)
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """Return the text with the values in it; every name must be there."""
+        """Return the text with the values inserted; raises KeyError if a name is missing."""
         encode, charset = self._encode, self._charset
         filled = [piece + encode(values[name], charset) for piece, name in zip(self._pieces, self._names, strict=True)]
         return "".join(filled) + self._last
 
 
-def unknown_placeholders(text: str, known: Collection[str]) -> list[str]:
-    """Return the placeholders in the text that nobody fills in."""
-    return [name for name in dict.fromkeys(PLACEHOLDER.findall(text)) if name not in known]
+def unknown_placeholders(text: str, names: Collection[str]) -> list[str]:
+    """Return the placeholders in the text that are not among `names`."""
+    return [name for name in dict.fromkeys(PLACEHOLDER.findall(text)) if name not in names]
 
 
 class Body:
-    """An answer's body, read as text or JSON at most once."""
+    """An answer's body, decoded and parsed at most once."""
 
     def __init__(self, answer: HttpAnswer) -> None:
         self.status = answer.status
@@ -100,7 +100,7 @@ class Body:
 
     @property
     def json(self) -> Any:
-        """The body read as JSON; None if it is none."""
+        """The body parsed as JSON; None if it is not JSON."""
         if self._json is Body:
             try:
                 self._json = json.loads(self.text)
@@ -110,7 +110,7 @@ class Body:
 
 
 class Place:
-    """Where a value stands; raises ValueError if the operator's notation cannot be read."""
+    """The place of a value in an answer; raises ValueError if the notation cannot be parsed."""
 
     def __init__(self, notation: str) -> None:
         self.pattern: re.Pattern[str] | None = None
@@ -125,13 +125,13 @@ class Place:
                 raise ValueError(notation)
 
     def find(self, body: Body) -> str | None:
-        """Return the value as text; None if it is not there."""
+        """Return the value as text; None if it is missing."""
         if self.pattern is None:
             return as_text(walk(body.json, self.steps))
-        found = self.pattern.search(body.text)
-        if found is None:
+        match = self.pattern.search(body.text)
+        if match is None:
             return None
-        return found.group(1) if self.pattern.groups and found.group(1) is not None else found.group(0)
+        return match.group(1) if self.pattern.groups and match.group(1) is not None else match.group(0)
 
 
 def expression(text: str) -> re.Pattern[str]:
@@ -143,7 +143,7 @@ def expression(text: str) -> re.Pattern[str]:
 
 
 def walk(value: Any, steps: list[str]) -> Any:
-    """Return what stands at the end of the steps through objects and lists; None if the way ends before."""
+    """Return the value at the end of the steps through objects and lists; None if a step is missing."""
     for step in steps:
         if isinstance(value, dict):
             value = value.get(step)
@@ -168,7 +168,7 @@ RULE_RESULTS = ("accepted", "refused", "throttled", "misconfigured", "unclear")
 
 @dataclass(frozen=True)
 class Rule:
-    """One line: an answer with this status, code and text means `verdict`, and `outcome` where it has one."""
+    """One line: an answer with this status, code and text means `verdict`, with `outcome` if it is not None."""
 
     statuses: frozenset[int]
     code: str
@@ -179,23 +179,23 @@ class Rule:
     @classmethod
     def read(cls, line: str) -> Rule:
         """Return the rule an operator wrote; raises ValueError."""
-        left, equals, right = line.rpartition("=")
-        found = RULE.fullmatch(left.strip())
-        words = right.split()
+        condition, equals, meaning = line.rpartition("=")
+        match = RULE.fullmatch(condition.strip())
+        words = meaning.split()
         if (
             not equals
-            or found is None
-            or not left.strip()
+            or match is None
+            or not condition.strip()
             or not words
             or len(words) > 2
             or words[0] not in RULE_RESULTS
         ):
             raise ValueError(line)
         outcome = Outcome(words[1]) if len(words) == 2 else None
-        pattern = found["pattern"]
+        pattern = match["pattern"]
         return cls(
-            _statuses(found["status"] or "xxx"),
-            found["code"] or "",
+            _statuses(match["status"] or "xxx"),
+            match["code"] or "",
             None if pattern is None else expression(pattern),
             words[0],
             outcome,
@@ -210,16 +210,16 @@ class Rule:
 
 
 def _statuses(pattern: str) -> frozenset[int]:
-    """Return the statuses a rule speaks of: of 4xx a hundred."""
-    wanted = re.compile(pattern.replace("x", "."))
-    return frozenset(status for status in range(1000) if wanted.fullmatch(f"{status:03}"))
+    """Return the statuses that match a pattern: 4xx matches a hundred."""
+    regex = re.compile(pattern.replace("x", "."))
+    return frozenset(status for status in range(1000) if regex.fullmatch(f"{status:03}"))
 
 
 RULE = re.compile(r"(?P<status>[1-5][\dx]{2})?\s*(?:code:(?P<code>\S+))?\s*(?:/(?P<pattern>.+)/)?")
 
 
 def lines(text: str) -> list[str]:
-    """Return the lines that say something: without blank ones and # comments."""
+    """Return the stripped lines without blank ones and # comments."""
     return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 

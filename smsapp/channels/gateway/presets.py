@@ -1,4 +1,4 @@
-"""Filled-in forms for gateways that many people run."""
+"""Presets of the settings form for widely used gateways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the form of a gateway asks for, and the placeholders its templates may hold."""
+"""The settings of a gateway, and the guide to the placeholders of its templates."""
 
 from __future__ import annotations
 

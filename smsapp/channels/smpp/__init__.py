@@ -1,4 +1,4 @@
-"""SMPP 3.4: a connection that is held, over which texts leave and receipts come back."""
+"""SMPP 3.4: sends texts and gets receipts over a held connection."""
 
 from smsapp.channels.smpp.adapter import Smpp
 

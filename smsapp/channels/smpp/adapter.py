@@ -1,8 +1,7 @@
 """An account at an SMSC. One process holds its connections and sends over them; others open one for a test only.
 
-A long text leaves part by part, the next one when the one before was taken. The receipt is asked for the last part
-only: one message, one receipt. If a later part is refused or lost, the message is unconfirmed, because a part of it
-left.
+A long text is sent part by part, each after the one before was accepted. A receipt is requested for the last part only:
+one message, one receipt. If a later part is refused or lost, the message is unconfirmed, because a part of it left.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
 
 DELIVER = "DELIVER"
-"""Method of the callbacks that hold a deliver_sm as it came."""
+"""Method of the callbacks that hold a raw deliver_sm."""
 BASES = {"same": (0, 0), "hex-dec": (16, 10), "dec-hex": (10, 16)}
-"""Setting -> base of ids in answers, in receipts."""
+"""Setting -> (base of ids in answers, base of ids in receipts)."""
 LONGEST_PAUSE = 30.0
 PART_TRIES = 10
-"""How often the later part of a text is tried while the provider asks to slow down: the earlier ones have left."""
+"""Most tries of a later part of a text while the provider asks to slow down: the earlier parts have left."""
 
 
 class Smpp(Channel):
@@ -73,12 +72,12 @@ class Smpp(Channel):
 
     clock: Callable[[], float] = staticmethod(time.time)
     back_off: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
-    """Seconds between tries to connect; a connection that stood for the last of them begins anew."""
+    """Seconds between tries to connect; a connection that was up for longer than the last value resets the back-off."""
     patience: float = 5.0
-    """Seconds a message waits for a connection that is just being made."""
+    """Seconds a message waits for a connection."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         values = self.values
         parts = urlsplit(values["address"].strip())
         self._host, self._port, self._tls = parts.hostname or "", parts.port or 0, parts.scheme == "smpps"
@@ -113,10 +112,10 @@ class Smpp(Channel):
         return bool(self._sessions)
 
     async def hold(self, http: HttpClient, keep: StoreCallbacks) -> None:
-        """Keep the connections up until cancelled; then say goodbye on each."""
+        """Keep the connections up until cancelled; then unbind each."""
 
         async def keep_raw(raw: Sequence[bytes]) -> None:
-            await keep([Callback(DELIVER, "", {}, one) for one in raw])
+            await keep([Callback(DELIVER, "", {}, pdu) for pdu in raw])
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self._connections):
@@ -124,7 +123,7 @@ class Smpp(Channel):
 
     @contextlib.asynccontextmanager
     async def opened(self, http: HttpClient) -> AsyncIterator[None]:
-        """Keep a connection of its own open for a test, as transmitter, so that no receipt goes astray on it."""
+        """Open a separate connection for a test, as transmitter, so that no receipts arrive on it."""
         session = await self._bound(http, Command.BIND_TRANSMITTER, _keep_nothing)
         self._sessions.append(session)
         try:
@@ -142,15 +141,15 @@ class Smpp(Channel):
             except ChannelError as trouble:
                 self.trouble = trouble
             else:
-                begun = loop.time()
+                connected_at = loop.time()
                 await self._stand(session)
-                if loop.time() - begun > self.back_off[-1]:
+                if loop.time() - connected_at > self.back_off[-1]:
                     failures = 0
             await asyncio.sleep(self.back_off[min(failures, len(self.back_off) - 1)])
             failures += 1
 
     async def _stand(self, session: Session) -> None:
-        """Let messages go over this session until it ends."""
+        """Use this session for sending until it ends."""
         self.trouble = None
         self._sessions.append(session)
         self._up.set()
@@ -164,7 +163,7 @@ class Smpp(Channel):
             await session.unbind()
 
     async def _bound(self, http: HttpClient, command: Command, keep: Callable[[Sequence[bytes]], Any]) -> Session:
-        """Return a session the provider has let in; raises NotSent or AccountError."""
+        """Return a bound session; raises NotSent or AccountError."""
         values = self.values
 
         def make() -> Session:
@@ -176,7 +175,7 @@ class Smpp(Channel):
         try:
             answer = await session.ask(command, body)
         except ChannelError as error:
-            # Whatever happened to the bind: no message has left.
+            # Whatever happened to the bind, no message has left.
             session.close()
             raise NotSent(error.code, outcome=Outcome.NETWORK) from None
         except BaseException:
@@ -188,7 +187,7 @@ class Smpp(Channel):
         return session
 
     async def _session(self) -> Session:
-        """Return the connection with most room; raises what keeps it down."""
+        """Return the session with the fewest outstanding requests; raises the error that keeps the connection down."""
         if not self._sessions and not isinstance(self.trouble, AccountError):
             try:
                 async with asyncio.timeout(self.patience):
@@ -196,15 +195,15 @@ class Smpp(Channel):
             except TimeoutError:
                 pass
         if self._sessions:
-            return min(self._sessions, key=lambda one: one.outstanding)
+            return min(self._sessions, key=lambda session: session.outstanding)
         trouble = self.trouble or NotSent("not_connected", outcome=Outcome.NETWORK)
         raise type(trouble)(trouble.code, outcome=trouble.outcome)
 
     # -- sending --------------------------------------------------------------------------------------------------
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over the messages on the connection with most room."""
-        return [await self._hand_over(await self._session(), one, submission) for one in submission.messages]
+        """Send each message over the session with the fewest outstanding requests."""
+        return [await self._hand_over(await self._session(), message, submission) for message in submission.messages]
 
     async def _hand_over(self, session: Session, message: OutboundMessage, submission: SubmitRequest) -> SubmitResult:
         parts = self._cutter.parts(message.text)
@@ -232,12 +231,12 @@ class Smpp(Channel):
         first: bool,
         receipt: int,
     ) -> str:
-        """Submit one part; return the provider's id of it. Of a later part every failure is `_PartLost`."""
+        """Submit one part; return the provider's id of it. Every failure of a later part is `_PartLost`."""
         body = submit_body(
             self._before, self._number(message.phone), self._between, part.esm_class, receipt, part.coding,
             part.octets, part.extra,
         )  # fmt: skip
-        for again in range(PART_TRIES):
+        for attempt in range(PART_TRIES):
             try:
                 answer = await session.submit(body)
             except ChannelError as error:
@@ -247,17 +246,17 @@ class Smpp(Channel):
             if answer.status == Status.OK:
                 self._faster()
                 return receipts.plain_id(answer.body.partition(b"\0")[0].decode("latin-1"), self._answer_base)[:80]
-            found = verdict(answer.status, self._own)
-            wait = self._slower() if found.about is Scope.PACE else None
+            meaning = verdict(answer.status, self._own)
+            wait = self._slower() if meaning.about is Scope.PACE else None
             if first:
-                raise as_error(written(answer.status), found, template, [message], wait)
-            if wait is None or again + 1 == PART_TRIES:
+                raise as_error(written(answer.status), meaning, template, [message], wait)
+            if wait is None or attempt + 1 == PART_TRIES:
                 break
             await asyncio.sleep(wait)
         raise _PartLost(written(answer.status))
 
     def _slower(self) -> float:
-        """Return how many seconds to wait: twice as long as last time if it was in vain."""
+        """Return the seconds to wait; a new wait is twice the last one, up to LONGEST_PAUSE."""
         now = asyncio.get_running_loop().time()
         if now >= self._pause_over:
             self._pause = min(self._pause * 2 or 1.0, LONGEST_PAUSE)
@@ -272,7 +271,7 @@ class Smpp(Channel):
         return as_written(phone, self.values["number_format"], self.country)
 
     async def test_credentials(self, http: HttpClient) -> str:
-        """Bind for a moment."""
+        """Bind and unbind."""
         async with self.opened(http):
             pass
         return _l("The account was let in.")
@@ -280,11 +279,11 @@ class Smpp(Channel):
     # -- what comes back ------------------------------------------------------------------------------------------
 
     def verify_callback(self, callback: Callback) -> None:
-        """Refuse every HTTP request: this provider speaks over its connection only."""
+        """Refuse every HTTP request: this provider sends everything over its connection."""
         raise CallbackRefused
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
-        """Return the receipt or reply in a deliver_sm; a part of a reply says nothing until the last one has come."""
+        """Return the receipt or reply in a deliver_sm; [] for a part of a reply until its last part has come."""
         if callback.method != DELIVER or len(callback.body) < HEADER.size:
             raise ValueError("no deliver_sm")
         delivered = read_deliver(callback.body[HEADER.size :])
@@ -300,15 +299,15 @@ class Smpp(Channel):
         return [] if text is None else [Reply(phone, text)]
 
     def _about(self, delivered: Delivered) -> str:
-        """Return the number a receipt is about: its source, unless that is our own sender, as some leave it."""
-        ours = self.values["source"].lstrip("+")
-        if ours and delivered.source.lstrip("+") == ours:
+        """Return the number a receipt is about: its source, or its destination if the source is our own sender."""
+        own_number = self.values["source"].lstrip("+")
+        if own_number and delivered.source.lstrip("+") == own_number:
             return e164(delivered.destination, self.country, delivered.destination_ton)
         return e164(delivered.source, self.country, delivered.source_ton)
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
-        """Return what is wrong with the address and with the lines about codes."""
+        """Return the problems of the address and of the lines in `own_codes`."""
         problems = []
         if not _is_address(values.get("address", "")):
             problems.append(Problem("connection_address", "address"))
@@ -322,7 +321,7 @@ class Smpp(Channel):
 
 
 class _PartLost(Exception):
-    """A later part of a text did not surely arrive; the earlier ones have left."""
+    """A later part of a text was refused or lost; the earlier ones have left."""
 
     def __init__(self, code: str) -> None:
         self.code = code

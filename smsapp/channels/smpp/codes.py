@@ -1,4 +1,4 @@
-"""What an SMSC's codes mean: statuses of answers, states of receipts."""
+"""The meaning of an SMSC's codes: statuses of answers, states of receipts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SUBMITS: dict[int, ErrorMeaning] = {
 }
 
 BUSY = {0x05, 0x08, 0x14, 0x58, 0x64}
-"""Refusals of a bind that pass by themselves: still bound, system error, queue full, throttled, temporary."""
+"""Temporary refusals of a bind: still bound, system error, queue full, throttled, temporary error."""
 
 STATES: dict[int, str] = {
     # message_state in an optional parameter -> the word in the text of a receipt
@@ -71,7 +71,7 @@ RECEIPTS: dict[str, tuple[ReceiptStatus, Outcome | None]] = {
     "REJECTD": (ReceiptStatus.UNDELIVERED, Outcome.BLOCKED_BY_CARRIER),
     "SKIPPED": (ReceiptStatus.UNDELIVERED, Outcome.PROVIDER_FAULT),
 }
-"""Every other word proves neither: ENROUTE, ACCEPTD, UNKNOWN, and whatever a vendor invents."""
+"""All other states prove neither outcome: ENROUTE, ACCEPTD, UNKNOWN and a vendor's own."""
 
 ABOUT_THE_ACCOUNT = {
     Outcome.CREDENTIALS,
@@ -88,7 +88,7 @@ def written(status: int) -> str:
 
 
 def read_line(line: str) -> tuple[str, Outcome]:
-    """Return what a line of the settings says, such as `0x411 = balance` or `UNDELIV/027 = switched_off`."""
+    """Return (code, outcome) of a line of the settings, such as `0x411 = balance` or `UNDELIV/027 = switched_off`."""
     code, equals, outcome = line.rpartition("=")
     code = code.strip()
     if not equals or not code:
@@ -99,7 +99,7 @@ def read_line(line: str) -> tuple[str, Outcome]:
 
 
 def verdict(status: int, own: Mapping[str, Outcome]) -> ErrorMeaning:
-    """Return what a submit's status means; `own` is what the settings say of this provider's."""
+    """Return the meaning of a submit's status; `own` maps this provider's codes to outcomes, from the settings."""
     outcome = own.get(written(status))
     if outcome is None:
         return SUBMITS.get(status, UNKNOWN)

@@ -1,4 +1,4 @@
-"""SMPP 3.4 on the wire: frames, and the few requests this product makes and takes."""
+"""SMPP 3.4 encoding: frames, and the few PDUs this product sends and receives."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 HEADER = struct.Struct(">IIII")
 RESPONSE = 0x80000000
-"""The bit that makes a request's command its answer's."""
+"""Bit of the command id that marks an answer."""
 LONGEST = 70_000
-"""Bytes of a frame: a message_payload has 64 KiB at most. More is no SMPP."""
+"""Most bytes of a frame: a message_payload has at most 64 KiB."""
 VERSION = 0x34
 
 
@@ -27,12 +27,12 @@ class Command(IntEnum):
 
 
 class Status(IntEnum):
-    """The statuses this product says itself."""
+    """The statuses this product sends."""
 
     OK = 0
     UNKNOWN_COMMAND = 0x03
     TEMPORARY = 0x64
-    """Not kept: please bring it again."""
+    """Not stored; the SMSC should deliver it again."""
 
 
 class Tag(IntEnum):
@@ -48,7 +48,7 @@ class Tag(IntEnum):
 
 
 HAS_UDH = 0x40
-"""Bit of esm_class: the text begins with a header for the phone."""
+"""Bit of esm_class: the text begins with a user data header (UDH)."""
 
 
 class Pdu(NamedTuple):
@@ -63,30 +63,30 @@ def frame(command: int, status: int, seq: int, body: bytes = b"") -> bytes:
 
 
 class Frames:
-    """Cuts what comes in into PDUs, wherever the pieces end."""
+    """Splits the incoming byte stream into PDUs."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, received: bytes) -> list[Pdu]:
-        """Return the PDUs that are complete now; raises ValueError for what is no SMPP."""
+        """Return the PDUs that are complete now; raises ValueError for an impossible length."""
         buffer = self._rest + received if self._rest else received
         at, end = 0, len(buffer)
-        found = []
+        pdus = []
         while end - at >= 16:
             length, command, status, seq = HEADER.unpack_from(buffer, at)
             if not 16 <= length <= LONGEST:
                 raise ValueError("no frame of SMPP")
             if end - at < length:
                 break
-            found.append(Pdu(command, status, seq, buffer[at + 16 : at + length]))
+            pdus.append(Pdu(command, status, seq, buffer[at + 16 : at + length]))
             at += length
         self._rest = buffer[at:]
-        return found
+        return pdus
 
 
 def c_string(text: str) -> bytes:
-    """Return the text as SMPP ends it; what is not Latin-1 becomes a question mark."""
+    """Return the text as a NUL-terminated string; characters beyond Latin-1 become question marks."""
     return text.replace("\0", "").encode("latin-1", "replace") + b"\0"
 
 
@@ -95,13 +95,13 @@ def tlv(tag: int, value: bytes) -> bytes:
 
 
 def bind_body(system_id: str, password: str, system_type: str, address_range: str) -> bytes:
-    who = c_string(system_id) + c_string(password) + c_string(system_type)
-    return who + bytes((VERSION, 0, 0)) + c_string(address_range)
+    credentials = c_string(system_id) + c_string(password) + c_string(system_type)
+    return credentials + bytes((VERSION, 0, 0)) + c_string(address_range)
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """What all submits of a channel share."""
+    """The fields that all submits of a channel share."""
 
     service_type: str
     source: str
@@ -112,19 +112,19 @@ class Envelope:
     validity: str
 
     def before(self) -> bytes:
-        """Return what stands before the number; the same for every message."""
+        """Return the bytes before the number, the same for every message."""
         source = bytes((self.source_ton, self.source_npi)) + c_string(self.source)
         return c_string(self.service_type) + source + bytes((self.destination_ton, self.destination_npi))
 
     def between(self) -> bytes:
-        """Return what stands between esm_class and registered_delivery: protocol, priority, schedule, validity."""
+        """Return the bytes between esm_class and registered_delivery: protocol, priority, schedule, validity."""
         return b"\0\0\0" + c_string(self.validity)
 
 
 def submit_body(
     before: bytes, number: str, between: bytes, esm_class: int, receipt: int, coding: int, text: bytes, extra: bytes
 ) -> bytes:
-    """Return the body of a submit_sm; `text` has at most 254 bytes, longer ones go into `extra`."""
+    """Return the body of a submit_sm; `text` has at most 254 bytes, a longer one goes into `extra`."""
     options = bytes((receipt, 0, coding, 0, len(text)))
     return before + c_string(number) + bytes((esm_class,)) + between + options + text + extra
 
@@ -141,13 +141,13 @@ class Delivered:
     esm_class: int
     coding: int
     text: bytes
-    """Without the header for the phone."""
+    """Without the user data header."""
     header: bytes
     extras: Mapping[int, bytes]
 
 
 def read_deliver(body: bytes) -> Delivered:
-    """Return what a deliver_sm says; raises ValueError if it is cut short or ill-formed."""
+    """Return the fields of a deliver_sm; raises ValueError if it is truncated or malformed."""
     try:
         at = body.index(0) + 3
         source_ton = body[at - 2]

@@ -1,4 +1,4 @@
-"""What an SMSC delivers to us: receipts, as text or as optional parameters, and replies, whole or in parts."""
+"""Parsing what an SMSC delivers: receipts, as text or as optional parameters, and replies, whole or in parts."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from smsapp.channels.smpp.pdu import Delivered, Tag
 from smsapp.domain.outcome import Outcome
 
 KIND = 0x3C
-"""Bits of esm_class that say what a deliver_sm is: 0 a text, 0x04 a receipt, 0x20 news on the way."""
+"""Bits of esm_class with the type of a deliver_sm: 0 a text, 0x04 a receipt, 0x20 an intermediate notification."""
 IS_RECEIPT = {0x04, 0x20}
 IS_TEXT = 0x00
 NAME = rb"(?:id|sub|dlvrd|submit date|done date|stat|err|text):"
 FIELD = re.compile(rb"\b(id|stat|err):\s*(?!" + NAME + rb")([^\s\0]+)", re.IGNORECASE)
 ENDS_FIELDS = re.compile(rb"\btext:", re.IGNORECASE)
-"""What follows is the beginning of the message, whatever it looks like."""
+"""After this comes the beginning of the message's text, which must not be parsed as fields."""
 HEX = re.compile(r"[0-9A-Fa-f]+")
 NACK = re.compile(r"NACK/(0x[0-9a-f]{1,8}|\d{1,10})(?![0-9a-z])", re.IGNORECASE)
-"""How a gateway tells that an SMSC refused a message, with the status as it came."""
+"""A gateway's report that an SMSC refused a message, with the SMSC's status."""
 ITS_PARTS = "SELECT number, text FROM part WHERE phone = ? AND ref = ? AND total = ?"
 PARTS_KEPT = 2 * 24 * 3600.0
-"""Seconds parts of a reply wait for the missing ones."""
+"""Seconds for which parts of a reply are kept until the missing ones come."""
 
 
 def is_receipt(delivered: Delivered) -> bool:
@@ -38,16 +38,16 @@ def is_text(delivered: Delivered) -> bool:
 
 
 def place_of(delivered: Delivered) -> tuple[int, int, int] | None:
-    """Return (reference, total, number) that optional parameters tell of a part; None if there are none."""
+    """Return (reference, total, number) of a part from the optional parameters; None if they are missing."""
     ref, total, number = (delivered.extras.get(tag) for tag in (Tag.SAR_REF, Tag.SAR_TOTAL, Tag.SAR_NUMBER))
     return (int.from_bytes(ref, "big"), total[0], number[0]) if ref and total and number else None
 
 
 def plain_id(raw: str, base: int = 0) -> str:
-    """Return a message id in the form in which answers and receipts are compared.
+    """Return a message id normalised, so that ids of answers and receipts can be compared.
 
-    `base`: 10 or 16 if this side writes it as such a number and the other side does not; 0 leaves it as it is, except
-    for leading zeros and the case of hexadecimal digits.
+    `base`: 10 or 16 if this side writes ids in that base and the other side does not; 0 changes only leading zeros and
+    the case of hexadecimal digits.
     """
     raw = raw.strip()
     if base:
@@ -59,7 +59,7 @@ def plain_id(raw: str, base: int = 0) -> str:
 
 
 def fields_of(text: bytes) -> dict[str, str]:
-    """Return id, stat and err of a receipt's text, as far as they are there; the text may be UCS-2."""
+    """Return those of id, stat and err that a receipt's text has; the text may be UCS-2."""
     if b"\0" in text[:2] or text[:2] in {b"\xfe\xff", b"\xff\xfe"}:
         text = text.replace(b"\0", b"")  # the fields are ASCII
     text = ENDS_FIELDS.split(text, 1)[0]
@@ -67,9 +67,9 @@ def fields_of(text: bytes) -> dict[str, str]:
 
 
 def read_receipt(delivered: Delivered, phone: str, base: int, own: Mapping[str, Outcome]) -> Receipt:
-    """Return what a receipt says; the text counts before the optional parameters. Raises ValueError if it says nothing.
+    """Return the receipt; its text precedes the optional parameters. Raises ValueError without id or state.
 
-    `phone` is the number it is about; `own` is what the settings say about this provider's words.
+    `phone` is the number it is about; `own` maps this provider's codes to outcomes, from the settings.
     """
     fields = fields_of(delivered.text)
     extras = delivered.extras
@@ -87,23 +87,23 @@ def read_receipt(delivered: Delivered, phone: str, base: int, own: Mapping[str, 
 
 
 def meaning_of(state: str, error: str, own: Mapping[str, Outcome]) -> tuple[ReceiptStatus, Outcome | None, str]:
-    """Return the news, its outcome and the code to keep of a receipt's state and error."""
+    """Return (status, outcome, code to keep) for a receipt's state and error."""
     code = f"{state}/{error}" if error.strip("0") else state
     status, outcome = RECEIPTS.get(state, (ReceiptStatus.ACCEPTED, None))
-    said = own.get(code) or own.get(state)
-    if said is not None and status is not ReceiptStatus.DELIVERED:
-        status, outcome = ReceiptStatus.UNDELIVERED, said
+    own_outcome = own.get(code) or own.get(state)
+    if own_outcome is not None and status is not ReceiptStatus.DELIVERED:
+        status, outcome = ReceiptStatus.UNDELIVERED, own_outcome
     return status, outcome, code[:80]
 
 
 def smsc_code(text: str) -> tuple[str, Outcome | None]:
-    """Return the code and its outcome of what a gateway hands on of an SMSC: a receipt's text or a refusal.
+    """Return (code, outcome) of an SMSC's receipt text or refusal that a gateway passed on.
 
-    Any other text is its own code, of which nothing is known.
+    Any other text is returned as the code, with None.
     """
-    refused = NACK.match(text)
-    if refused:
-        status = int(refused[1], 16 if refused[1].lower().startswith("0x") else 10)
+    match = NACK.match(text)
+    if match:
+        status = int(match[1], 16 if match[1].lower().startswith("0x") else 10)
         return written(status), verdict(status, {}).outcome
     fields = fields_of(text.encode("latin-1", "replace"))
     if "stat" not in fields:
@@ -113,26 +113,26 @@ def smsc_code(text: str) -> tuple[str, Outcome | None]:
 
 
 class Drawer:
-    """Parts of replies that wait for the others, in a file of the channel's own; the inbox brings each on its own."""
+    """Stores parts of replies in an SQLite file of the channel until all have come; callbacks hold one part each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: sqlite3.Connection | None = None
 
     def put(self, phone: str, place: tuple[int, int, int], text: str, now: float) -> str | None:
-        """Keep a part; return the whole text if this one completes it (again: the same part may be read twice)."""
+        """Store a part; return the whole text if all parts are there, also when the same part is read twice."""
         ref, total, number = place
         key = (phone, ref, total)
         with self._opened() as file:
             file.execute("DELETE FROM part WHERE at < ?", (now - PARTS_KEPT,))
-            known = dict(file.execute(ITS_PARTS, key))
-            if known.get(number, text) != text:
-                # The phone has begun to count anew: what is here belongs to an older text.
+            texts = dict(file.execute(ITS_PARTS, key))
+            if texts.get(number, text) != text:
+                # The phone reuses the reference: the stored parts belong to an older text.
                 file.execute("DELETE FROM part WHERE phone = ? AND ref = ? AND total = ?", key)
-                known = {}
+                texts = {}
             file.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?)", (*key, number, text, now))
-        known[number] = text
-        return "".join(known[one] for one in sorted(known)) if len(known) == total else None
+        texts[number] = text
+        return "".join(texts[index] for index in sorted(texts)) if len(texts) == total else None
 
     def _opened(self) -> sqlite3.Connection:
         if self._file is None:

@@ -1,7 +1,7 @@
-"""One connection to an SMSC: a window of submits, answers in any order, what comes in kept before it is answered.
+"""One connection to an SMSC: a window of submits, answers in any order, deliveries stored before they are acknowledged.
 
-What was not written to the socket when the connection ends is `NotSent`: it surely did not leave. What was written
-and got no answer is `OutcomeUnknown`, and nobody repeats it.
+When the connection ends, a request that was not written to the socket raises `NotSent`: it surely did not leave. A
+request that was written and got no answer raises `OutcomeUnknown` and is not repeated.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 10.0
 GOODBYE_SECONDS = 2.0
 KEPT_AT_ONCE = 500
-"""How many deliveries are kept in one go, that is in one transaction."""
+"""Most deliveries stored in one transaction."""
 FULL = 2000
-"""Deliveries waiting to be kept; beyond that nothing more is read until they are."""
+"""Reading pauses while more than so many deliveries wait to be stored."""
 
 Keep = Callable[[Sequence[bytes]], Awaitable[None]]
-"""Keeps PDUs as they came; once it returns they may be acknowledged."""
+"""Stores raw PDUs; once it returns they may be acknowledged."""
 
 
 class _Waiting:
-    """A request whose answer is waited for. `left` once it was handed to the socket."""
+    """A request without an answer yet. `left`: it was handed to the socket; `asked`: loop time of the request."""
 
     __slots__ = ("answer", "asked", "left")
 
-    def __init__(self, answer: asyncio.Future[Pdu], asked: float) -> None:
+    def __init__(self, answer: asyncio.Future[Pdu], at: float) -> None:
         self.answer = answer
-        self.asked = asked
+        self.asked = at
         self.left = False
 
 
 class Session(asyncio.Protocol):
-    """See the module. `window`: most submits without an answer; `patience`: seconds an answer may take; `idle`: seconds
-    of silence after which the other side is asked whether it lives."""
+    """See the module. `window`: most submits without an answer; `patience`: seconds until an answer times out; `idle`:
+    seconds of silence after which an enquire_link is sent."""
 
     def __init__(self, keep: Keep, *, window: int, patience: float, idle: float) -> None:
         self.room = asyncio.Semaphore(window)
@@ -76,7 +76,7 @@ class Session(asyncio.Protocol):
     # -- asking ---------------------------------------------------------------------------------------------------
 
     async def submit(self, body: bytes) -> Pdu:
-        """Send a submit_sm when the window has room; return its answer. Raises NotSent or OutcomeUnknown."""
+        """Send a submit_sm once the window has room; return its answer. Raises NotSent or OutcomeUnknown."""
         async with self.room:
             return await self.ask(Command.SUBMIT, body)
 
@@ -86,16 +86,16 @@ class Session(asyncio.Protocol):
             raise NotSent("closed", outcome=Outcome.NETWORK)
         self._seq = self._seq % 0x7FFFFFFF + 1
         seq = self._seq
-        waiting = self._waiting[seq] = _Waiting(self._loop.create_future(), self._loop.time())
-        self._leaving.append(waiting)
+        request = self._waiting[seq] = _Waiting(self._loop.create_future(), self._loop.time())
+        self._leaving.append(request)
         self._write(frame(command, 0, seq, body))
         try:
-            return await waiting.answer
+            return await request.answer
         finally:
             self._waiting.pop(seq, None)
 
     async def unbind(self) -> None:
-        """Say goodbye and close; what is still out ends as `OutcomeUnknown`."""
+        """Unbind and close; requests without an answer raise `OutcomeUnknown`."""
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 if self._keeper is not None:
@@ -110,7 +110,7 @@ class Session(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    # -- writing: everything of one turn of the loop leaves in one piece ------------------------------------------
+    # -- writing: everything of one loop iteration is written at once ---------------------------------------------
 
     def _write(self, raw: bytes) -> None:
         self._out.append(raw)
@@ -122,8 +122,8 @@ class Session(asyncio.Protocol):
         self._flushing = False
         if self._choked or self._transport is None or self._transport.is_closing() or not self._out:
             return
-        for waiting in self._leaving:
-            waiting.left = True
+        for request in self._leaving:
+            request.left = True
         self._leaving.clear()
         raw = b"".join(self._out)
         self._out.clear()
@@ -136,31 +136,31 @@ class Session(asyncio.Protocol):
         self._choked = False
         self._flush()
 
-    # -- hearing --------------------------------------------------------------------------------------------------
+    # -- reading --------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        found = transport.get_extra_info("socket")
-        if found is not None:
-            # Two small writes in a row would otherwise wait for each other's acknowledgement, 40 ms a time.
-            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            # Otherwise Nagle's algorithm delays the second of two small writes by up to 40 ms.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._look_at_the_clock()
 
     def data_received(self, received: bytes) -> None:
         self._heard = self._loop.time()
         self._asked_alive = False
         try:
-            found = self._frames.feed(received)
+            pdus = self._frames.feed(received)
         except ValueError:
             log.warning("smpp.frame")
             self._abort()
             return
-        for pdu in found:
+        for pdu in pdus:
             if pdu.command & RESPONSE:
-                waiting = self._waiting.pop(pdu.seq, None)
-                if waiting is not None and not waiting.answer.done():
-                    waiting.answer.set_result(pdu)
+                request = self._waiting.pop(pdu.seq, None)
+                if request is not None and not request.answer.done():
+                    request.answer.set_result(pdu)
             elif pdu.command == Command.DELIVER:
                 self._arrived.append(pdu)
             else:
@@ -181,16 +181,16 @@ class Session(asyncio.Protocol):
             self._write(frame(Command.NACK, Status.UNKNOWN_COMMAND, pdu.seq))
 
     async def _keep_arrived(self) -> None:
-        """Keep what was delivered, then acknowledge it; what cannot be kept is asked for again."""
+        """Store the deliveries, then acknowledge them; if storing fails, answer TEMPORARY so that they are repeated."""
         while self._arrived:
-            taken, self._arrived = self._arrived[:KEPT_AT_ONCE], self._arrived[KEPT_AT_ONCE:]
+            pdus, self._arrived = self._arrived[:KEPT_AT_ONCE], self._arrived[KEPT_AT_ONCE:]
             status = Status.OK
             try:
-                await self._keep([HEADER.pack(16 + len(pdu.body), *pdu[:3]) + pdu.body for pdu in taken])
+                await self._keep([HEADER.pack(16 + len(pdu.body), *pdu[:3]) + pdu.body for pdu in pdus])
             except Exception:
-                log.exception("smpp.not_kept deliveries=%s", len(taken))
+                log.exception("smpp.not_kept deliveries=%s", len(pdus))
                 status = Status.TEMPORARY
-            for pdu in taken:
+            for pdu in pdus:
                 self._write(frame(pdu.command | RESPONSE, status, pdu.seq, b"\0"))
             if len(self._arrived) <= FULL and self._transport is not None and not self._transport.is_reading():
                 self._transport.resume_reading()
@@ -199,32 +199,32 @@ class Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        for waiting in self._waiting.values():
-            if waiting.answer.done():
+        for request in self._waiting.values():
+            if request.answer.done():
                 continue
-            if waiting.left:
-                waiting.answer.set_exception(OutcomeUnknown("cut", outcome=Outcome.NETWORK))
+            if request.left:
+                request.answer.set_exception(OutcomeUnknown("cut", outcome=Outcome.NETWORK))
             else:
-                waiting.answer.set_exception(NotSent("closed", outcome=Outcome.NETWORK))
+                request.answer.set_exception(NotSent("closed", outcome=Outcome.NETWORK))
         self.ended.set()
 
     # -- the clock ------------------------------------------------------------------------------------------------
 
     def _look_at_the_clock(self) -> None:
-        """Give up answers that take too long, ask whether the other side lives, end a connection that does not."""
+        """Time out late answers, send enquire_link on a silent connection, abort one that stays silent."""
         now = self._loop.time()
-        for waiting in list(self._waiting.values()):
-            if waiting.asked + self._patience > now:
+        for request in list(self._waiting.values()):
+            if request.asked + self._patience > now:
                 break
-            if not waiting.answer.done():
-                late = OutcomeUnknown if waiting.left else NotSent
-                waiting.answer.set_exception(late("timeout", outcome=Outcome.NETWORK))
-        silent = now - self._heard
-        if self._asked_alive and silent > self._idle + self._patience:
-            log.warning("smpp.dead seconds=%.0f", silent)
+            if not request.answer.done():
+                error = OutcomeUnknown if request.left else NotSent
+                request.answer.set_exception(error("timeout", outcome=Outcome.NETWORK))
+        seconds_silent = now - self._heard
+        if self._asked_alive and seconds_silent > self._idle + self._patience:
+            log.warning("smpp.dead seconds=%.0f", seconds_silent)
             self._abort()
             return
-        if not self._asked_alive and silent > self._idle:
+        if not self._asked_alive and seconds_silent > self._idle:
             self._asked_alive = True
             self._seq = self._seq % 0x7FFFFFFF + 1
             self._write(frame(Command.ENQUIRE, 0, self._seq))
@@ -239,36 +239,38 @@ class Session(asyncio.Protocol):
 async def connected(
     http: HttpClient, host: str, port: int, tls: bool, plain: bool, make: Callable[[], Session]
 ) -> Session:
-    """Return a session whose connection stands; the same addresses are allowed as for calls over HTTP.
+    """Return a session with an open connection; the same addresses are allowed as for calls over HTTP.
 
-    `plain`: an unencrypted connection to a public host is meant. Raises NotSent or AccountError.
+    `plain` permits an unencrypted connection to a public host. Raises NotSent or AccountError.
     """
     if not tls and not plain and not http.guard.is_named(host):
         raise AccountError("plain_connection", outcome=Outcome.OUR_FAULT)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses = [str(sockaddr[0]) for *_, sockaddr in found]
-            allowed = [one for one in addresses if http.guard.allows(host, ip_address(one.partition("%")[0]))]
+            infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [str(sockaddr[0]) for *_, sockaddr in infos]
+            allowed = [
+                address for address in addresses if http.guard.allows(host, ip_address(address.partition("%")[0]))
+            ]
             if not allowed:
                 raise AccountError("address_not_allowed", outcome=Outcome.OUR_FAULT)
             context = ssl.create_default_context() if tls else None
             name = host if tls else None
             for address in allowed[:-1]:
                 try:
-                    _, made = await loop.create_connection(make, address, port, ssl=context, server_hostname=name)
+                    _, session = await loop.create_connection(make, address, port, ssl=context, server_hostname=name)
                 except OSError:
                     continue
-                return made
-            _, made = await loop.create_connection(make, allowed[-1], port, ssl=context, server_hostname=name)
-            return made
+                return session
+            _, session = await loop.create_connection(make, allowed[-1], port, ssl=context, server_hostname=name)
+            return session
     except (OSError, TimeoutError) as error:
         raise NotSent(_code(error), outcome=Outcome.NETWORK) from None
 
 
 def _code(error: BaseException) -> str:
-    """Return a short word for a connection that could not be made."""
+    """Return the code of a failure to connect."""
     for kind, word in (
         (socket.gaierror, "name_not_found"),
         (ssl.SSLCertVerificationError, "tls_certificate"),

@@ -1,4 +1,4 @@
-"""What the form of an SMPP channel asks for."""
+"""The settings of an SMPP channel."""
 
 from __future__ import annotations
 

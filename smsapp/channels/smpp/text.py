@@ -1,4 +1,4 @@
-"""A text as octets for the air and back: GSM-7, Latin-1, UCS-2, and parts that cut no character in two."""
+"""Encoding and decoding texts: GSM-7, Latin-1, UCS-2, and splitting into parts without cutting a character."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from smsapp.domain.sms_template import GSM_BASIC
 
 ESCAPE = 0x1B
 BASIC = GSM_BASIC[:ESCAPE] + chr(ESCAPE) + GSM_BASIC[ESCAPE:]
-"""The GSM 03.38 default alphabet, each character at its code."""
+"""The GSM 03.38 default alphabet, indexed by code."""
 EXTENSION = {
     0x0A: "\f", 0x14: "^", 0x28: "{", 0x29: "}", 0x2F: "\\", 0x3C: "[", 0x3D: "~", 0x3E: "]", 0x40: "|", 0x65: "€",
 }  # fmt: skip
-"""What a code means behind an escape."""
+"""Character of each code after an escape."""
 TO_GSM = {ord(letter): chr(code) for code, letter in enumerate(BASIC) if code != ESCAPE}
 TO_GSM |= {ord(letter): f"\x1b{chr(code)}" for code, letter in EXTENSION.items()}
 WITHIN_GSM = re.compile("[" + re.escape("".join(map(chr, TO_GSM))) + "]*")
@@ -31,7 +31,7 @@ MOST_PARTS = 255
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One submit: octets and what says how they belong together."""
+    """The content of one submit: the octets, and how parts are joined (esm_class, UDH or optional parameters)."""
 
     esm_class: int
     coding: int
@@ -40,7 +40,7 @@ class Part:
 
 
 def to_gsm(text: str) -> bytes | None:
-    """Return the text in GSM-7, one septet in each octet; None if it has a character beyond."""
+    """Return the text in GSM-7, one septet per octet; None if it has other characters."""
     if WITHIN_GSM.fullmatch(text) is None:
         return None
     return text.translate(TO_GSM).encode("latin-1")
@@ -48,20 +48,20 @@ def to_gsm(text: str) -> bytes | None:
 
 def from_gsm(octets: bytes) -> str:
     """Return the text of unpacked septets; octets beyond 7 bits are read as Latin-1, an unknown escape as a space."""
-    found = []
+    characters = []
     codes = iter(octets)
     for code in codes:
         if code == ESCAPE:
-            found.append(EXTENSION.get(next(codes, 0), " "))
+            characters.append(EXTENSION.get(next(codes, 0), " "))
         else:
-            found.append(BASIC[code] if code < len(BASIC) else chr(code))
-    return "".join(found)
+            characters.append(BASIC[code] if code < len(BASIC) else chr(code))
+    return "".join(characters)
 
 
 def decoded(octets: bytes, coding: int, alphabet: str) -> str:
-    """Return the text of a deliver_sm; `alphabet` says what data_coding 0 means at this provider: gsm or latin1."""
+    """Return the text of a deliver_sm; `alphabet` is this provider's meaning of data_coding 0: gsm or latin1."""
     if coding >= 0x10:
-        # A GSM data coding scheme put there as it is: message classes, flash texts.
+        # A GSM data coding scheme: message classes, flash texts.
         group = coding & 0x0C
         coding = UCS_2 if coding < 0x40 and group == 0x08 else LATIN_1 if group == 0x04 else DEFAULT
     codec = CODINGS.get(coding)
@@ -71,9 +71,9 @@ def decoded(octets: bytes, coding: int, alphabet: str) -> str:
 
 
 class Cutter:
-    """Makes parts out of texts, the way a channel's settings say.
+    """Splits texts into parts as a channel's settings say.
 
-    `alphabet`: gsm, or latin1 where the provider takes that for data_coding 0. `how`: udh8, udh16, sar or payload.
+    `alphabet`: gsm, or latin1 if the provider reads data_coding 0 as that. `how`: udh8, udh16, sar or payload.
     """
 
     def __init__(self, alphabet: str, how: str) -> None:
@@ -82,9 +82,9 @@ class Cutter:
         self._numbers = itertools.count(secrets.randbelow(1 << 16))
 
     def parts(self, text: str) -> list[Part]:
-        """Return the parts of a text: of GSM-7 160 septets or 153 each, of anything else 70 or 67 UTF-16 units.
+        """Return the parts of a text: GSM-7 in one part of 160 septets or parts of 153, others 70 or 67 UTF-16 units.
 
-        No escape and no surrogate pair is cut in two, so a part may end one short.
+        No escape and no surrogate pair is split, so a part may be one unit shorter.
         """
         gsm = to_gsm(text) if self.alphabet == "gsm" or _is_latin(text) else None
         octets = text.encode("utf-16-be", "replace") if gsm is None else gsm
@@ -99,7 +99,7 @@ class Cutter:
         return [*self._joined(pieces, coding)]
 
     def _written(self, octets: bytes, coding: int) -> bytes:
-        """Return the octets as the provider wants them; the parts were measured in GSM-7."""
+        """Return the octets in the provider's alphabet; the parts were measured in GSM-7."""
         if coding == DEFAULT and self.alphabet == "latin1":
             return from_gsm(octets).encode("latin-1", "replace")
         return octets
@@ -141,7 +141,7 @@ def _cut(octets: bytes, room: int, coding: int) -> Iterator[bytes]:
 
 
 def place_in(header: bytes) -> tuple[int, int, int] | None:
-    """Return (reference, total, number) that a header for the phone tells of a part; None if it is no part."""
+    """Return (reference, total, number) of a part from its user data header; None if it is not a part."""
     at = 0
     while at + 2 <= len(header):
         element, size = header[at], header[at + 1]

@@ -1,4 +1,4 @@
-"""How contacts come in: keys of reporting apps, and records and rows that could not be kept."""
+"""AppKeys of reporting apps, and records and rows that could not be kept."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from smsapp.domain.trust import KeyKind, Rights, Rule
 from smsapp.store.db import Base, BigId, changed, current_session, one_of
 
 RAW_LENGTH = 4000
-"""So much of a record that could not be kept is shown."""
+"""Characters stored of a record that could not be kept."""
 
 
 class BadRecord(Base):
-    """A reported or imported record that was not kept, with the reason; the good ones beside it were."""
+    """A reported or imported record that was not kept, with the reason."""
 
     __tablename__ = "bad_record"
     __table_args__ = (sa.Index("ix_bad_record_source_id", "source", "id"),)
@@ -35,7 +35,7 @@ class BadRecord(Base):
 
 
 class AppKey(Base):
-    """A key by which the organisation's apps report profiles."""
+    """A key with which the organisation's apps report profiles."""
 
     __tablename__ = "app_key"
 
@@ -43,10 +43,10 @@ class AppKey(Base):
     key: Mapped[str] = mapped_column(sa.String(64), unique=True)
     name: Mapped[str] = mapped_column(sa.String(120))
     kind: Mapped[str] = mapped_column(sa.String(10), default=KeyKind.SERVER)
-    """domain/trust.py KeyKind; it never changes: values keep who wrote them."""
+    """domain/trust.py KeyKind; never changed, because values store their source."""
     active: Mapped[bool] = mapped_column(default=True)
     properties: Mapped[list[Any] | None]
-    """Names of the properties that it may write; NULL = all."""
+    """Names of the properties it may write; NULL = all."""
     rules: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """{property: domain/trust.py Rule}"""
     created_at: Mapped[dt.datetime]
@@ -54,7 +54,7 @@ class AppKey(Base):
 
     @property
     def rights(self) -> Rights:
-        """What it may do."""
+        """The key's rights."""
         return _rights(self.kind, self.properties, self.rules)
 
     def __repr__(self) -> str:
@@ -63,7 +63,7 @@ class AppKey(Base):
 
 @dataclass(frozen=True, slots=True)
 class KeyRights:
-    """An active key as the upload protocol needs it."""
+    """A key and its rights, for the upload protocol."""
 
     id: int
     key: str
@@ -77,7 +77,7 @@ def _rights(kind: str, properties: Sequence[str] | None, rules: Mapping[str, str
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """What could not be kept, before it has a row."""
+    """A refused record, before it has a row."""
 
     reason: str
     raw: str
@@ -89,7 +89,7 @@ class Bad:
 
 
 def add_bad(session: Session, source: str, bad: Sequence[Bad], now: dt.datetime, longest: int = RAW_LENGTH) -> None:
-    """Keep what was refused, so that a person can see and mend it; of each at most `longest` characters."""
+    """Store refused records for people to correct, of each at most `longest` characters."""
     if not bad:
         return
     rows = [
@@ -117,9 +117,9 @@ def bad_records(
         query = query.where(BadRecord.source.not_like("numbers:%"))
     if before is not None:
         query = query.where(BadRecord.id < before)
-    for column, wanted in ((BadRecord.source, source), (BadRecord.reason, reason), (BadRecord.appid, appid)):
-        if wanted:
-            query = query.where(column == wanted)
+    for column, value in ((BadRecord.source, source), (BadRecord.reason, reason), (BadRecord.appid, appid)):
+        if value:
+            query = query.where(column == value)
     return list(current_session().scalars(query))
 
 
@@ -130,7 +130,7 @@ def bad_rows_of(source: str, after: int, limit: int) -> list[BadRecord]:
 
 
 def forget_bad(session: Session, older_than: dt.datetime, limit: int) -> int:
-    """Remove up to `limit` refused records from before that moment; return how many went."""
+    """Delete up to `limit` refused records from before that moment; return how many."""
     old = sa.select(BadRecord.id).where(BadRecord.at < older_than).limit(limit)
     return changed(session, sa.delete(BadRecord).where(BadRecord.id.in_(old)))
 
@@ -148,14 +148,14 @@ def app_key(key_id: int) -> AppKey | None:
 
 
 def key_rights(session: Session, keys: Collection[str] | None = None) -> dict[str, KeyRights]:
-    """Return {key: what it may do} of all active keys, or of these, active or not."""
+    """Return {key: its rights} of all active keys, or of these, active or not."""
     columns = (AppKey.id, AppKey.key, AppKey.kind, AppKey.properties, AppKey.rules)
-    wanted = AppKey.active if keys is None else one_of(AppKey.key, keys)
-    rows = session.execute(sa.select(*columns).where(wanted))
+    condition = AppKey.active if keys is None else one_of(AppKey.key, keys)
+    rows = session.execute(sa.select(*columns).where(condition))
     return {key: KeyRights(id_, key, _rights(kind, names, rules)) for id_, key, kind, names, rules in rows}
 
 
 def touch_keys(session: Session, keys: Collection[str], now: dt.datetime) -> None:
-    """Note that these keys are in use, to the minute: not a write for every request."""
+    """Update the last use of these keys, at most once a minute, to avoid a write for every request."""
     stale = sa.or_(AppKey.last_used_at.is_(None), AppKey.last_used_at < now - dt.timedelta(minutes=1))
     changed(session, sa.update(AppKey).where(AppKey.key.in_(keys), stale).values(last_used_at=now))

@@ -19,12 +19,12 @@ from smsapp.store.runs.runs import Run
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which campaigns to list; what is empty does not narrow."""
+    """The filters and the order of the list; empty ones do not filter."""
 
     tab: Tab = Tab.ALL
     status: Status | None = None
     keyword: str = ""
-    """A part of the name; every character of it is a letter, also % and _."""
+    """A part of the name, compared literally, also % and _."""
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     """Created in [since, until)."""
@@ -34,7 +34,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Page:
-    """Ids of one page in order, and whether there are more on either side."""
+    """The ids of one page in order, and whether there are newer and older ones."""
 
     ids: Sequence[int]
     newer: bool
@@ -43,7 +43,7 @@ class Page:
 
 @dataclass(frozen=True)
 class _Leg:
-    """A stretch of an order that one index serves: rows that meet `condition`, by `columns`, which end with the id."""
+    """A section of an order that one index serves: rows that meet `condition`, by `columns`, the last being the id."""
 
     columns: tuple[InstrumentedAttribute[Any], ...]
     descending: bool
@@ -53,8 +53,8 @@ class _Leg:
 ORDERS: dict[Sort, tuple[_Leg, ...]] = {
     Sort.NEWEST: (_Leg((Campaign.created_at, Campaign.id), descending=True),),
     Sort.NAME: (_Leg((Campaign.name_key, Campaign.id), descending=False),),
-    # Those that are not due any more come after those that are: two legs, because no index of either database
-    # serves NULLS LAST together with a keyset.
+    # Campaigns without a due time come last: two legs, because no index of either database serves NULLS LAST together
+    # with a keyset.
     Sort.DUE: (
         _Leg((Campaign.next_due_at, Campaign.id), descending=False, condition=Campaign.next_due_at.is_not(None)),
         _Leg((Campaign.id,), descending=True, condition=Campaign.next_due_at.is_(None)),
@@ -62,48 +62,50 @@ ORDERS: dict[Sort, tuple[_Leg, ...]] = {
 }
 
 
-def counts(session: Session, wanted: Wanted) -> dict[tuple[bool, str], int]:
+def counts(session: Session, filters: Wanted) -> dict[tuple[bool, str], int]:
     """Return (recurring, status) -> campaigns, under every filter except tab and status: one grouped query."""
     statement = (
         sa.select(Campaign.recurring, Campaign.status, sa.func.count())
-        .where(Campaign.deleted_at.is_(None), *_narrowing(wanted))
+        .where(Campaign.deleted_at.is_(None), *_narrowing(filters))
         .group_by(Campaign.recurring, Campaign.status)
     )
     return {(recurring, status): n for recurring, status, n in session.execute(statement)}
 
 
-def page(session: Session, wanted: Wanted, *, after: int = 0, before: int = 0, limit: int = 25) -> Page:
-    """Return the page behind the campaign `after`, or the one in front of `before`; without either the first one.
+def page(session: Session, filters: Wanted, *, after: int = 0, before: int = 0, limit: int = 25) -> Page:
+    """Return the page after the campaign `after`, or the one before `before`; without either the first one.
 
-    A campaign that is deleted meanwhile keeps its place, so a shared address goes on working.
+    A deleted campaign keeps its place, so that links with its id keep working.
     """
     backwards = bool(before)
     anchor = session.get(Campaign, before or after) if before or after else None
-    legs = ORDERS[wanted.sort]
+    legs = ORDERS[filters.sort]
     standing = _standing(legs, anchor) if anchor is not None else (len(legs) - 1 if backwards else 0)
-    found: list[int] = []
+    page_ids: list[int] = []
     for index in range(standing, -1, -1) if backwards else range(standing, len(legs)):
-        if len(found) > limit:
+        if len(page_ids) > limit:
             break
         leg = legs[index]
         start = anchor if index == standing else None
-        statement = _leg(leg, wanted, start, backwards=backwards).limit(limit + 1 - len(found))
-        found.extend(session.scalars(statement))
-    more, ids = len(found) > limit, found[:limit]
+        statement = _leg(leg, filters, start, backwards=backwards).limit(limit + 1 - len(page_ids))
+        page_ids.extend(session.scalars(statement))
+    has_more, ids = len(page_ids) > limit, page_ids[:limit]
     if backwards:
-        return Page(ids[::-1], newer=more, older=anchor is not None)
-    return Page(ids, newer=anchor is not None, older=more)
+        return Page(ids[::-1], newer=has_more, older=anchor is not None)
+    return Page(ids, newer=anchor is not None, older=has_more)
 
 
 def _standing(legs: Sequence[_Leg], anchor: Campaign) -> int:
-    """Return the leg the anchor is on."""
+    """Return the index of the leg that contains the anchor."""
     return 0 if len(legs) == 1 or anchor.next_due_at is not None else 1
 
 
-def _leg(leg: _Leg, wanted: Wanted, start: Campaign | None, *, backwards: bool) -> sa.Select[int]:
+def _leg(leg: _Leg, filters: Wanted, start: Campaign | None, *, backwards: bool) -> sa.Select[int]:
     place = sa.tuple_(*leg.columns)
     falling = leg.descending is not backwards
-    statement = sa.select(Campaign.id).where(Campaign.deleted_at.is_(None), *_narrowing(wanted), *_standing_in(wanted))
+    statement = sa.select(Campaign.id).where(
+        Campaign.deleted_at.is_(None), *_narrowing(filters), *_standing_in(filters)
+    )
     if leg.condition is not None:
         statement = statement.where(leg.condition)
     if start is not None:
@@ -112,49 +114,49 @@ def _leg(leg: _Leg, wanted: Wanted, start: Campaign | None, *, backwards: bool) 
     return statement.order_by(*(column.desc() if falling else column.asc() for column in leg.columns))
 
 
-def _narrowing(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
-    if wanted.keyword:
-        found.append(holds(Campaign.name_key, search_key(wanted.keyword)))
-    if wanted.since is not None:
-        found.append(Campaign.created_at >= wanted.since)
-    if wanted.until is not None:
-        found.append(Campaign.created_at < wanted.until)
-    if wanted.channel_id is not None:
-        found.append(Campaign.channel_id == wanted.channel_id)
-    return found
+def _narrowing(filters: Wanted) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if filters.keyword:
+        conditions.append(holds(Campaign.name_key, search_key(filters.keyword)))
+    if filters.since is not None:
+        conditions.append(Campaign.created_at >= filters.since)
+    if filters.until is not None:
+        conditions.append(Campaign.created_at < filters.until)
+    if filters.channel_id is not None:
+        conditions.append(Campaign.channel_id == filters.channel_id)
+    return conditions
 
 
-def _standing_in(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
-    if wanted.tab is not Tab.ALL:
-        # Behind coalesce, lest SQLite takes an index that begins with it, finds most of the table and sorts that.
-        found.append(sa.func.coalesce(Campaign.recurring, sa.false()) == (wanted.tab is Tab.RECURRING))
-    if wanted.status is not None:
-        found.append(Campaign.status == wanted.status)
-    return found
+def _standing_in(filters: Wanted) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if filters.tab is not Tab.ALL:
+        # In coalesce, so that SQLite does not choose an index that begins with it and sort most of the table.
+        conditions.append(sa.func.coalesce(Campaign.recurring, sa.false()) == (filters.tab is Tab.RECURRING))
+    if filters.status is not None:
+        conditions.append(Campaign.status == filters.status)
+    return conditions
 
 
 def going(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
-    """Return the runs of these campaigns that are not over."""
+    """Return the unfinished runs of these campaigns."""
     statement = sa.select(Run).where(Run.campaign_id.in_(campaign_ids), Run.finished_at.is_(None))
     return session.scalars(statement.execution_options(populate_existing=True)).all()
 
 
 def latest(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
-    """Return the newest first sending of each of these campaigns."""
+    """Return the newest run of each of these campaigns, not counting runs that repeat another one."""
     newest = sa.select(sa.func.max(Run.id)).where(Run.campaign_id.in_(campaign_ids), Run.repeats.is_(None))
     return session.scalars(sa.select(Run).where(Run.id.in_(newest.group_by(Run.campaign_id)))).all()
 
 
 def sendings(session: Session, campaign_ids: Sequence[int]) -> dict[int, int]:
-    """Return how many times each of these campaigns was sent; runs that repeat one and missed ones do not count."""
+    """Return {campaign id: number of runs}; runs that repeat another one and missed ones do not count."""
     took_place = sa.and_(Run.repeats.is_(None), Run.state != RunState.MISSED)
-    counted = sa.select(Run.campaign_id, sa.func.count()).where(Run.campaign_id.in_(campaign_ids), took_place)
-    return {campaign: n for campaign, n in session.execute(counted.group_by(Run.campaign_id))}  # noqa: C416
+    query = sa.select(Run.campaign_id, sa.func.count()).where(Run.campaign_id.in_(campaign_ids), took_place)
+    return {campaign: n for campaign, n in session.execute(query.group_by(Run.campaign_id))}  # noqa: C416
 
 
 def finished_since(session: Session, campaign_ids: Sequence[int], since: dt.datetime) -> bool:
-    """Say whether a run of one of these campaigns ended at this moment or later."""
+    """Return whether a run of one of these campaigns finished at this moment or later."""
     statement = sa.select(Run.id).where(Run.campaign_id.in_(campaign_ids), Run.finished_at >= since).limit(1)
     return bool(campaign_ids) and session.scalar(statement) is not None

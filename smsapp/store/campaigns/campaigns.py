@@ -1,4 +1,4 @@
-"""Campaigns: what is sent to whom, through what, when; and the one way their status changes."""
+"""Campaigns: what is sent to whom, through which channel, when; and `move`, the only way to change their status."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from smsapp.store.db import Base
 
 
 def search_key(name: str) -> str:
-    """Return the name as it is searched and sorted: full-width and half-width, capital and small letters are one."""
+    """Return the name normalised for search and sorting: full-width = half-width, upper case = lower case."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _listing(name: str, *columns: str) -> sa.Index:
-    kept = sa.text("deleted_at IS NULL")
-    return sa.Index(f"ix_campaign_{name}", *columns, "deleted_at", sqlite_where=kept, postgresql_where=kept)
+    condition = sa.text("deleted_at IS NULL")
+    return sa.Index(f"ix_campaign_{name}", *columns, "deleted_at", sqlite_where=condition, postgresql_where=condition)
 
 
 class Campaign(Base):
     __tablename__ = "campaign"
-    # Each order of the list has an index that holds all it is filtered by, so the table is read for one page only.
-    # `deleted_at` is among the columns because SQLite otherwise goes back to the table for it.
+    # Each order of the list has an index with all filtered columns, so the table is read for one page only.
+    # `deleted_at` is among the columns because SQLite would otherwise read it from the table.
     __table_args__ = (
         _listing("newest", "created_at", "id", "status", "recurring", "channel_id", "name_key"),
         _listing("status", "status", "created_at", "id", "recurring", "channel_id", "name_key"),
@@ -48,7 +48,7 @@ class Campaign(Base):
     channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
     template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sms_template.id", ondelete="SET NULL"))
     second_channel_id: Mapped[int | None] = mapped_column(sa.ForeignKey("channel.id", ondelete="SET NULL"))
-    """Where messages go that the first channel surely did not send; services/sending/failover.py."""
+    """Failover channel for messages that the first channel surely did not send; services/sending/failover.py."""
     second_template_id: Mapped[int | None] = mapped_column(sa.ForeignKey("sms_template.id", ondelete="SET NULL"))
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """variable -> {"property": name, "fallback": text or null} or {"fixed": text}"""
@@ -67,14 +67,14 @@ class Campaign(Base):
     failure: Mapped[str] = mapped_column(sa.String(40), default="")
     """Why the last run failed: an Outcome, a HoldReason or a RunFailure; "" otherwise."""
     version: Mapped[int] = mapped_column(default=1)
-    """Goes up with every saved edit; a form that began from an older one is not saved over it."""
+    """Incremented by every saved edit; a form based on an older version is refused."""
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
     updated_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     updated_at: Mapped[dt.datetime]
     confirmed_at: Mapped[dt.datetime | None]
     deleted_at: Mapped[dt.datetime | None]
-    """A deleted campaign leaves the pages; its ledger stays for frequency caps and audit."""
+    """A deleted campaign is not shown; its ledger stays for frequency caps and audit."""
 
     @validates("name")
     def _keep_key(self, _column: str, name: str) -> str:
@@ -86,16 +86,16 @@ class Campaign(Base):
 
 
 NOT_OVER = (Campaign.status.in_([Status.DRAFT, Status.WAITING, Status.SENDING]), Campaign.deleted_at.is_(None))
-"""The conditions on campaigns that will still ask for their segment and their template."""
+"""The conditions on campaigns that still need their segment and their template."""
 
 
 def move(
     session: Session, campaign_id: int, action: Action, *conditions: sa.ColumnElement[bool], **values: Any
 ) -> bool:
-    """Take the campaign through `action`, if it is (still) where the action begins and the conditions hold.
+    """Apply `action` to the campaign, and set `values`, if its status allows the action and the conditions hold.
 
-    One UPDATE, so of two that want the same campaign exactly one gets True. `values` are set with it; DELETE,
-    which leaves the status as it is, wants `deleted_at` among them.
+    One UPDATE, so of two concurrent calls for the same campaign exactly one returns True. DELETE does not change the
+    status; it needs `deleted_at` among `values`.
     """
     begins, ends = MOVES[action]
     if ends is not None:
@@ -112,13 +112,13 @@ def move(
 
 
 def found(session: Session, campaign_id: int) -> Campaign | None:
-    """Return the campaign as the database has it now, unless it is deleted."""
+    """Return the campaign, reloaded from the database; None if it is deleted."""
     statement = sa.select(Campaign).where(Campaign.id == campaign_id, Campaign.deleted_at.is_(None))
     return session.scalar(statement.execution_options(populate_existing=True))
 
 
 def due(session: Session, now: dt.datetime, limit: int = 500) -> Sequence[int]:
-    """Return the ids of waiting campaigns whose time has come, the longest overdue first."""
+    """Return the ids of waiting campaigns that are due, the longest overdue first."""
     statement = (
         sa.select(Campaign.id)
         .where(Campaign.status == Status.WAITING, Campaign.next_due_at <= now, Campaign.deleted_at.is_(None))
@@ -129,7 +129,7 @@ def due(session: Session, now: dt.datetime, limit: int = 500) -> Sequence[int]:
 
 
 def due_between(session: Session, since: dt.datetime, until: dt.datetime, limit: int) -> Sequence[Campaign]:
-    """Return waiting campaigns with their next fire in [since, until), in the order they are due."""
+    """Return waiting campaigns with their next fire in [since, until), in the order of due times."""
     statement = (
         sa.select(Campaign)
         .where(

@@ -1,4 +1,4 @@
-"""Who of an audience was sent a text lately: set-based, over the newest runs that wrote these very words."""
+"""Which people of an audience were sent the same text lately: set-based, over the newest runs with that text."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ from smsapp.store.contacts import audience as audiences
 from smsapp.store.runs.runs import Message, Run
 
 NEWEST_RUNS = 500
-"""Only so many runs are looked at, the newest, so that years of sending cost nothing."""
+"""Most runs that are searched, the newest ones, so that the cost does not grow with the years."""
 DID_NOT_GET_IT = (*audiences.NOT_WRITTEN_TO, Status.UNDELIVERED)
 
 
 def runs_with(
     session: Session, text: str, signature: str, since: dt.datetime, but: int | None, most: int
 ) -> Sequence[int]:
-    """Return at most `most` runs since then that had this text and signature, but none of the campaign `but`."""
+    """Return ids of up to `most` runs since then with this text and signature, except those of campaign `but`."""
     newest = sa.select(Run.id).order_by(Run.id.desc()).limit(NEWEST_RUNS)
     same = (Run.template["text"].as_string() == text, Run.template["signature"].as_string() == signature)
-    chosen = sa.select(Run.id).where(Run.id.in_(newest.scalar_subquery()), Run.started_at >= since, *same)
+    query = sa.select(Run.id).where(Run.id.in_(newest.scalar_subquery()), Run.started_at >= since, *same)
     if but is not None:
-        chosen = chosen.where(Run.campaign_id != but)
-    return session.scalars(chosen.order_by(Run.id.desc()).limit(most)).all()
+        query = query.where(Run.campaign_id != but)
+    return session.scalars(query.order_by(Run.id.desc()).limit(most)).all()
 
 
 def written_to(
     session: Session, audience: audiences.Audience, run_ids: Sequence[int], every: int
 ) -> tuple[int, list[Campaign]]:
-    """Return how many numbers of an audience got a message in these runs, or still may, and in which campaigns.
+    """Return how many numbers of an audience got a message in these runs, or still may, and the campaigns.
 
-    Of the contacts only every `every`th is asked, by id, and what is counted is a share of the whole.
+    Only every `every`-th contact, by id, is counted, so the result is a sample.
     """
     people = audiences.people(audience).subquery("people")
-    asked = [people.c.reason.is_(None)] + ([people.c.contact_id % every == 0] if every > 1 else [])
+    conditions = [people.c.reason.is_(None)] + ([people.c.contact_id % every == 0] if every > 1 else [])
     got = sa.and_(
         Message.run_id.in_(run_ids),
         Message.phone == people.c.phone,
         Message.status.not_in([int(status) for status in DID_NOT_GET_IT]),
     )
-    pairs = sa.select(Message.run_id, people.c.phone).select_from(people).join(Message, got).where(*asked).cte("pairs")
+    pairs = (
+        sa.select(Message.run_id, people.c.phone).select_from(people).join(Message, got).where(*conditions).cte("pairs")
+    )
     n = session.scalar(sa.select(sa.func.count(pairs.c.phone.distinct()))) or 0
     if not n:
         return 0, []

@@ -1,6 +1,6 @@
-"""How a channel does: what became of its messages hour by hour, and its latest calls.
+"""The health of a channel: results of its messages by hour, and its latest calls.
 
-Neither table points at the channel by a foreign key: a test message is no reason to keep a channel for ever.
+Neither table has a foreign key to the channel, so that their rows do not prevent deleting it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOUR = 3600
 
 
 class ChannelHour(Base):
-    """How many messages ended how: `hour` is Unix seconds cut to the hour, `last_at` when it happened last."""
+    """Messages by hour and result: `hour` is Unix seconds cut to the hour, `last_at` Unix seconds of the latest one."""
 
     __tablename__ = "channel_hour"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -38,7 +38,7 @@ class ChannelHour(Base):
 
 
 class ChannelCall(Base):
-    """One call to a provider, without anything that was in it."""
+    """One call to a provider, without its content."""
 
     __tablename__ = "channel_call"
     __table_args__ = (sa.Index("ix_channel_call_channel_id_id", "channel_id", "id"),)
@@ -73,48 +73,48 @@ _CALL = sa.insert(ChannelCall)
 
 
 def keep(session: Session, calls: Sequence[Mapping[str, Any]]) -> None:
-    """Write calls into the log: one statement."""
+    """Insert calls into the log with one statement."""
     if calls:
         session.connection().execute(_CALL, [*calls])
 
 
 def calls(session: Session, channel_id: int, most: int) -> Sequence[ChannelCall]:
     """Return the latest calls, newest first."""
-    chosen = sa.select(ChannelCall).where(ChannelCall.channel_id == channel_id)
-    return session.scalars(chosen.order_by(ChannelCall.id.desc()).limit(most)).all()
+    query = sa.select(ChannelCall).where(ChannelCall.channel_id == channel_id)
+    return session.scalars(query.order_by(ChannelCall.id.desc()).limit(most)).all()
 
 
 def hours(session: Session, channel_id: int, since: dt.datetime) -> list[tuple[int, str, str, int]]:
     """Return (hour, result, reason, messages) since then, in order."""
-    chosen = sa.select(ChannelHour.hour, ChannelHour.result, ChannelHour.reason, ChannelHour.n).where(
+    query = sa.select(ChannelHour.hour, ChannelHour.result, ChannelHour.reason, ChannelHour.n).where(
         ChannelHour.channel_id == channel_id, ChannelHour.hour >= int(since.timestamp())
     )
-    return [(hour, result, reason, n) for hour, result, reason, n in session.execute(chosen.order_by(ChannelHour.hour))]
+    return [(hour, result, reason, n) for hour, result, reason, n in session.execute(query.order_by(ChannelHour.hour))]
 
 
 def last_success(session: Session, channel_ids: Sequence[int]) -> dict[int, dt.datetime]:
-    """Return when each channel last took a message; one that never did, or not lately, is absent."""
-    chosen = (
+    """Return {channel id: when it last accepted a message}; channels without a recent one are absent."""
+    query = (
         sa.select(ChannelHour.channel_id, sa.func.max(ChannelHour.last_at))
         .where(ChannelHour.channel_id.in_(channel_ids), ChannelHour.result == CallResult.OK)
         .group_by(ChannelHour.channel_id)
     )
-    return {one: dt.datetime.fromtimestamp(at, dt.UTC) for one, at in session.execute(chosen)}
+    return {channel: dt.datetime.fromtimestamp(at, dt.UTC) for channel, at in session.execute(query)}
 
 
 def forget_channel(session: Session, channel_id: int) -> None:
-    """Remove what is known of a channel that is deleted."""
+    """Delete the rows of a channel that is deleted."""
     for table in (ChannelHour, ChannelCall):
         changed(session, sa.delete(table).where(table.channel_id == channel_id))
 
 
 def forget_hours(session: Session, before: dt.datetime) -> int:
-    """Remove the hours before this moment; return how many rows."""
+    """Delete the hours before this moment; return how many rows."""
     return changed(session, sa.delete(ChannelHour).where(ChannelHour.hour < int(before.timestamp())))
 
 
 def forget_calls(session: Session, most: int) -> int:
-    """Leave each channel its latest `most` calls; return how many were removed."""
+    """Delete all but the latest `most` calls of each channel; return how many."""
     newer = sa.orm.aliased(ChannelCall)
     bound = (
         sa.select(newer.id)
@@ -126,13 +126,13 @@ def forget_calls(session: Session, most: int) -> int:
     )
     channels = session.scalars(sa.select(ChannelCall.channel_id).distinct()).all()
     return sum(
-        changed(session, sa.delete(ChannelCall).where(ChannelCall.channel_id == one, ChannelCall.id < bound))
-        for one in channels
+        changed(session, sa.delete(ChannelCall).where(ChannelCall.channel_id == channel_id, ChannelCall.id < bound))
+        for channel_id in channels
     )
 
 
 def missing_receipts(session: Session, channel_id: int, before: dt.datetime, since: dt.datetime) -> tuple[int, int]:
-    """Return (messages still without a receipt, messages whose receipt is given up) of runs that ended in between."""
+    """Return (accepted, no_receipt) messages of runs that finished in since..before."""
     counts = session.execute(
         sa.select(Tally.state, sa.func.sum(Tally.n))
         .join(Run, Run.id == Tally.run_id)
@@ -140,8 +140,8 @@ def missing_receipts(session: Session, channel_id: int, before: dt.datetime, sin
         .where(Tally.state.in_(["accepted", "no_receipt"]))
         .group_by(Tally.state)
     ).all()
-    found = {state: int(n) for state, n in counts}
-    return found.get("accepted", 0), found.get("no_receipt", 0)
+    by_state = {state: int(n) for state, n in counts}
+    return by_state.get("accepted", 0), by_state.get("no_receipt", 0)
 
 
 def sending(session: Session, channel_id: int) -> list[tuple[int, str]]:
@@ -152,4 +152,6 @@ def sending(session: Session, channel_id: int) -> list[tuple[int, str]]:
         Run.state == RunState.SENDING,
         Run.channel_id == channel_id,
     )
-    return [(one, name) for one, name in session.execute(sa.select(Campaign.id, Campaign.name).where(mine))]
+    return [
+        (campaign_id, name) for campaign_id, name in session.execute(sa.select(Campaign.id, Campaign.name).where(mine))
+    ]

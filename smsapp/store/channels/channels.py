@@ -26,22 +26,22 @@ class ChannelRow(Base):
     secrets: Mapped[bytes] = mapped_column(sa.LargeBinary, default=b"")
     callback_token: Mapped[str] = mapped_column(sa.String(64), unique=True)
     old_callback_token: Mapped[str | None] = mapped_column(sa.String(64), unique=True)
-    """The one before, which is taken until `old_callback_until`."""
+    """The previous token, which is accepted until `old_callback_until`."""
     old_callback_until: Mapped[dt.datetime | None]
     phone_property: Mapped[str] = mapped_column(sa.String(125), default="$phone")
     country: Mapped[str] = mapped_column(sa.String(2), default="")
     """Region code of the country whose national numbers the provider writes; "" = DEFAULT_REGION."""
     countries: Mapped[list[Any]] = mapped_column(default=list)
-    """Region codes of the countries it may write to; none = every country."""
+    """Region codes of the countries it may send to; empty = every country."""
     number_classes: Mapped[list[Any]] = mapped_column(default=list)
-    """Classes (domain/numbering.py) it may write to beside mobile numbers."""
+    """Classes (domain/numbering.py) it may send to, besides mobile numbers."""
     trusted_numbers: Mapped[bool] = mapped_column(default=False)
-    """Only numbers that a server key, a file or a person has entered are written to."""
+    """Send only to numbers that a server key, a file or a person has entered."""
     rate: Mapped[int | None]
     """Messages per second over all workers; None = as fast as the provider takes them."""
     quiet_from: Mapped[str] = mapped_column(sa.String(5), default="21:00")
     quiet_until: Mapped[str] = mapped_column(sa.String(5), default="08:00")
-    """Local times between which marketing texts wait; equal = no quiet hours."""
+    """Local times between which marketing texts are not sent; equal = no quiet hours."""
     price: Mapped[Decimal | None] = mapped_column(sa.Numeric(12, 6))
     """Per billed part, in `currency`."""
     currency: Mapped[str] = mapped_column(sa.String(3), default="CNY")
@@ -49,23 +49,23 @@ class ChannelRow(Base):
     checked_at: Mapped[dt.datetime | None]
     check_result: Mapped[str] = mapped_column(sa.String(255), default="")
     balance: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 4))
-    """What the account had left at `balance_at`: money, or messages if `balance_currency` is ""; None = no limit."""
+    """The balance at `balance_at`: money, or messages if `balance_currency` is ""; None = no limit."""
     balance_currency: Mapped[str] = mapped_column(sa.String(3), default="")
     balance_at: Mapped[dt.datetime | None]
     balance_low: Mapped[Decimal | None] = mapped_column(sa.Numeric(18, 4))
-    """Below this people are warned."""
+    """People are warned below this balance."""
     templates_synced_at: Mapped[dt.datetime | None]
     """When the provider last listed its templates."""
     templates_trouble: Mapped[dict[str, Any] | None]
-    """What came of a sync since then that failed: at, result, outcome, code."""
+    """The latest failed sync since then: at, result, outcome, code."""
     opt_out_template_id: Mapped[int | None]
-    """The text that confirms an opt-out; None = none is sent."""
+    """The template that confirms an opt-out; None = no confirmation is sent."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
 
     @property
     def is_low(self) -> bool:
-        """Say whether the account had less left than the limit for warnings."""
+        """Whether the balance is below the limit for warnings."""
         return self.balance is not None and self.balance_low is not None and self.balance < self.balance_low
 
     def __repr__(self) -> str:
@@ -98,7 +98,7 @@ _BY_TOKEN = sa.select(ChannelRow).where(
 
 
 def by_token(token: str, now: dt.datetime) -> ChannelRow | None:
-    """Return the channel whose callback address ends in this token, or did so until a while ago."""
+    """Return the channel with this callback token, or with this previous one that is still accepted."""
     return current_session().scalar(_BY_TOKEN, {"token": token, "now": now})
 
 
@@ -107,12 +107,12 @@ def by_name(name: str) -> ChannelRow | None:
 
 
 def reads_property(session: Session, name: str) -> bool:
-    """Say whether a channel reads its phones from this property."""
+    """Return whether a channel reads its phones from this property."""
     return session.scalar(sa.select(sa.exists().where(ChannelRow.phone_property == name))) or False
 
 
 def is_used(session: Session, channel_id: int) -> bool:
-    """Say whether any row of any table points at this channel."""
+    """Return whether any row of any table references this channel."""
     for table in Base.metadata.sorted_tables:
         for key in table.foreign_keys:
             if key.column is ChannelRow.__table__.c.id and session.scalar(

@@ -1,6 +1,6 @@
-"""Who holds the connection of which channel: one process at a time, by a lease in the database.
+"""Which process holds the connection of a channel: one at a time, by a lease in the database.
 
-No foreign key to the channel: that its connection was held is no reason to keep a channel for ever.
+No foreign key to the channel, so that a row does not prevent deleting it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from smsapp.store.db import Base, changed, upsert
 
 
 class Connection(Base):
-    """A channel's connection in one process's hands, until the lease is over."""
+    """A lease of a channel's connection by one process, until `until`."""
 
     __tablename__ = "connection"
 
@@ -23,7 +23,7 @@ class Connection(Base):
     holder: Mapped[str] = mapped_column(sa.String(16))
     until: Mapped[dt.datetime]
     made_for: Mapped[dt.datetime]
-    """When the channel had been changed last: what is said here is about those settings."""
+    """The channel's `updated_at` when the connection was made: the state is about those settings."""
     up: Mapped[bool]
     outcome: Mapped[str] = mapped_column(sa.String(40), default="")
     code: Mapped[str] = mapped_column(sa.String(80), default="")
@@ -42,7 +42,7 @@ def take(
     outcome: str,
     code: str,
 ) -> bool:
-    """Take a channel's connection or keep it, and say how it stands; False if somebody else has it."""
+    """Take or extend the lease of a channel's connection and store its state; False if another process has it."""
     row = {"holder": holder, "until": until, "made_for": made_for, "up": up, "outcome": outcome, "code": code}
     new = upsert(Connection).values(channel_id=channel_id, **row)
     mine = sa.or_(Connection.holder == holder, Connection.until < now)
@@ -50,12 +50,14 @@ def take(
     return changed(session, statement) == 1
 
 
-def give_up(session: Session, holder: str, kept: Collection[int] = ()) -> None:
-    """Let others take what this process holds, except the connections that it keeps."""
-    changed(session, sa.delete(Connection).where(Connection.holder == holder, Connection.channel_id.not_in([*kept])))
+def give_up(session: Session, holder: str, channel_ids: Collection[int] = ()) -> None:
+    """Delete the leases of this process, except those of `channel_ids`."""
+    changed(
+        session, sa.delete(Connection).where(Connection.holder == holder, Connection.channel_id.not_in([*channel_ids]))
+    )
 
 
 def standing(session: Session, channel_id: int, now: dt.datetime) -> Connection | None:
-    """Return how a channel's connection stands; None if no process holds it."""
-    found = session.get(Connection, channel_id, populate_existing=True)
-    return found if found is not None and found.until >= now else None
+    """Return the state of a channel's connection; None if no process holds it."""
+    row = session.get(Connection, channel_id, populate_existing=True)
+    return row if row is not None and row.until >= now else None

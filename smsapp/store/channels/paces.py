@@ -1,4 +1,4 @@
-"""The pace learned of each channel, shared by all senders and kept for the next one."""
+"""The learned pace of each channel, stored and shared by all senders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smsapp.store.db import Base, changed, upsert
 
 
 class ChannelPace(Base):
-    """What `domain/pace.py` has learned of a channel; no row: nothing yet."""
+    """The `domain/pace.py` Pace of a channel; no row: nothing learned yet."""
 
     __tablename__ = "channel_pace"
 
@@ -30,18 +30,23 @@ class ChannelPace(Base):
 
 
 def of(session: Session, channel_ids: Iterable[int]) -> dict[int, Pace]:
-    """Return what was learned of these channels, as the database has it now."""
-    chosen = sa.select(ChannelPace).where(ChannelPace.channel_id.in_([*channel_ids]))
-    rows = session.scalars(chosen.execution_options(populate_existing=True))
+    """Return {channel id: pace}, reloaded from the database; channels without one are absent."""
+    query = sa.select(ChannelPace).where(ChannelPace.channel_id.in_([*channel_ids]))
+    rows = session.scalars(query.execution_options(populate_existing=True))
     return {row.channel_id: row.pace for row in rows}
 
 
 def slow_down(
-    session: Session, channel_id: int, taken: float, refused: float, now: dt.datetime, retry_after: float | None = None
+    session: Session,
+    channel_id: int,
+    accepted: float,
+    refused: float,
+    now: dt.datetime,
+    retry_after: float | None = None,
 ) -> Pace:
-    """Note that the provider has asked to slow down and return the pace from now on, as `slower` does."""
+    """Store and return the pace after the provider has asked to slow down, computed by `slower`."""
     row = session.get(ChannelPace, channel_id, with_for_update=True, populate_existing=True)
-    pace = rules.slower(row.pace if row else None, taken, refused, now, retry_after)
+    pace = rules.slower(row.pace if row else None, accepted, refused, now, retry_after)
     if row is None:
         session.execute(upsert(ChannelPace).values(_columns(channel_id, pace)).on_conflict_do_nothing())
     elif pace != row.pace:
@@ -49,16 +54,16 @@ def slow_down(
     return pace
 
 
-def speed_up(session: Session, channel_id: int, known: Pace, used: float, now: dt.datetime) -> None:
-    """Note that so many messages a second have left, unless another sender has noted something else meanwhile."""
-    pace = rules.faster(known, used, now)
-    if pace != known:
-        same = (ChannelPace.channel_id == channel_id, ChannelPace.since == known.since)
+def speed_up(session: Session, channel_id: int, previous: Pace, used: float, now: dt.datetime) -> None:
+    """Store the pace after `used` messages per second were sent, unless another sender has changed it meanwhile."""
+    pace = rules.faster(previous, used, now)
+    if pace != previous:
+        same = (ChannelPace.channel_id == channel_id, ChannelPace.since == previous.since)
         changed(session, sa.update(ChannelPace).where(*same).values(_columns(channel_id, pace)))
 
 
 def forget(session: Session, channel_id: int) -> None:
-    """Begin anew: the settings have changed, or the channel goes."""
+    """Delete the pace of a channel: its settings have changed, or it is deleted."""
     changed(session, sa.delete(ChannelPace).where(ChannelPace.channel_id == channel_id))
 
 

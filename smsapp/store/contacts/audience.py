@@ -1,4 +1,4 @@
-"""Who would be written to and who is left out, as one SELECT: counts, previews and the freeze all ask this.
+"""Who gets a message and who is excluded, as one SELECT that counts, previews and the freeze all use.
 
 The reasons are those of `domain/campaign.Left`, in that order; the first that holds counts.
 """
@@ -42,29 +42,29 @@ class Audience:
     members: sa.Select[Any]
     phone_property: str
     trusted_numbers: bool = False
-    """Numbers that public AppKeys have reported are not written to."""
+    """Exclude numbers that public AppKeys have reported."""
     values: Sequence[Source] = ()
-    """What fills the template's variables that differ from person to person, in the template's order."""
+    """Sources of the template's variables that differ from person to person, in the template's order."""
     caps: Sequence[Cap] = ()
     countries: Sequence[str] = ()
-    """Region codes the channel may write to; none = every country."""
+    """Region codes the channel may send to; empty = every country."""
     number_classes: Sequence[str] = ()
-    """Classes of numbers it may write to beside mobile ones."""
+    """Classes of numbers the channel may send to, besides mobile ones."""
 
 
 def people(audience: Audience) -> sa.Select[Any]:
-    """Return a SELECT of (contact_id, phone, params, reason) over all members; reason NULL = is written to.
+    """Return a SELECT of (contact_id, phone, params, reason) over all members; reason NULL = gets a message.
 
-    All reasons but the last, DUPLICATE_NUMBER: whether a number is somebody else's too is not seen in one row. Of
-    several people with one number and no other reason the one with the lowest id gets the message.
+    It has all reasons but DUPLICATE_NUMBER, which one row cannot show: of several people with one number and no other
+    reason the one with the lowest id gets the message.
     """
     texts = [source.written.label(f"text_{place}") for place, source in enumerate(audience.values)]
     number = Contact.phones[audience.phone_property].as_string().label("phone")
     public = _reported_in_public(audience).label("public")
-    asked = sa.select(Contact.id.label("contact_id"), number, public, *texts).where(_belongs(audience.members))
+    query = sa.select(Contact.id.label("contact_id"), number, public, *texts).where(_belongs(audience.members))
     if dialect() == "sqlite":
-        asked = asked.offset(0)  # or it would work out a text again wherever it is named
-    base = asked.subquery("base")
+        query = query.offset(0)  # otherwise SQLite computes a text again wherever it is named
+    base = query.subquery("base")
     filled = [(source, base.c[f"text_{place}"]) for place, source in enumerate(audience.values)]
     values = [source.value(text) for source, text in filled]
     incomplete = sa.or_(sa.false(), *(value.is_(None) for value in values))
@@ -80,15 +80,17 @@ def people(audience: Audience) -> sa.Select[Any]:
         (incomplete, ExclusionReason.MISSING_VALUE),
         (unfit, ExclusionReason.UNFIT_VALUE),
     ]
-    reason = sa.case(*((condition, sa.literal(str(left))) for condition, left in reasons), else_=None)
+    reason = sa.case(*((condition, sa.literal(str(why))) for condition, why in reasons), else_=None)
     return sa.select(base.c.contact_id, base.c.phone, _array(values).label("params"), reason.label("reason"))
 
 
 def tallied(session: Session, audience: Audience) -> dict[ExclusionReason | None, int]:
-    """Return how many people there are for each reason; None = to be written to."""
-    found = people(audience).subquery("people")
+    """Return {reason: number of people}; the key None counts those who get a message."""
+    everyone = people(audience).subquery("people")
     rows = session.execute(
-        sa.select(found.c.reason, sa.func.count(), sa.func.count(found.c.phone.distinct())).group_by(found.c.reason)
+        sa.select(everyone.c.reason, sa.func.count(), sa.func.count(everyone.c.phone.distinct())).group_by(
+            everyone.c.reason
+        )
     )
     result: dict[ExclusionReason | None, int] = {}
     for reason, everybody, numbers in rows:
@@ -101,7 +103,7 @@ def tallied(session: Session, audience: Audience) -> dict[ExclusionReason | None
 
 
 def _reported_in_public(audience: Audience) -> sa.ColumnElement[bool]:
-    """Return the condition that a public AppKey has reported the number; false where nobody asks."""
+    """Return the condition that a public AppKey has reported the number; false unless `trusted_numbers` is set."""
     if not audience.trusted_numbers:
         return sa.false()
     source = sa.func.substr(Contact.sources[audience.phone_property].as_string(), 1, 1)
@@ -109,13 +111,13 @@ def _reported_in_public(audience: Audience) -> sa.ColumnElement[bool]:
 
 
 def lacking(session: Session, audience: Audience) -> list[tuple[int, int]]:
-    """Return, for each of the audience's values, how many people with a usable number have none, and an unfit one."""
+    """Return (people without the value, with an unfit one) for each of the values, of people with a number."""
     texts = [source.written.label(f"text_{place}") for place, source in enumerate(audience.values)]
     if not texts:
         return []
     number = Contact.phones[audience.phone_property].as_string()
-    asked = sa.select(*texts).where(_belongs(audience.members), number.is_not(None), number != "")
-    base = (asked.offset(0) if dialect() == "sqlite" else asked).subquery("base")
+    query = sa.select(*texts).where(_belongs(audience.members), number.is_not(None), number != "")
+    base = (query.offset(0) if dialect() == "sqlite" else query).subquery("base")
     columns = []
     for place, source in enumerate(audience.values):
         text = base.c[f"text_{place}"]
@@ -129,44 +131,44 @@ def _times(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
 
 
 def standouts(session: Session, audience: Audience, place: int, people: int, most: int) -> dict[str, list[str]]:
-    """Return values at this place that a person should see before they go out: "longest", with "figures", and "unfit".
+    """Return values at index `place` for a person to check: the "longest", those with "figures", and "unfit" ones.
 
-    They come from the newest `people` members; of each kind at most `most`.
+    They come from the newest `people` members; at most `most` of each kind.
     """
     source = audience.values[place]
-    asked = sa.select(source.written.label("text")).where(_belongs(audience.members))
-    base = asked.order_by(Contact.id.desc()).limit(people).subquery("base")
+    query = sa.select(source.written.label("text")).where(_belongs(audience.members))
+    base = query.order_by(Contact.id.desc()).limit(people).subquery("base")
     text = base.c.text
     unfit = source.unfit(text)
     length = sa.func.length(text)
-    chosen = sa.select(text).where(text.is_not(None)).group_by(text).order_by(length.desc(), text).limit(most)
-    fit = chosen.where(sa.not_(unfit))
+    values_query = sa.select(text).where(text.is_not(None)).group_by(text).order_by(length.desc(), text).limit(most)
+    fit = values_query.where(sa.not_(unfit))
     return {
         "longest": list(session.scalars(fit)),
         "figures": list(session.scalars(fit.where(many_figures(text)))),
-        "unfit": list(session.scalars(chosen.where(unfit))),
+        "unfit": list(session.scalars(values_query.where(unfit))),
     }
 
 
 def held(session: Session, members: sa.Select[Any], start: int, most: int) -> tuple[int, dict[str, int]]:
-    """Return how many of the first `most` members from contact id `start` on there are, and how many of them have a
-    value of each property."""
+    """Look at up to `most` members from contact id `start` on; return how many these are, and {property: how many of
+    them have a value}."""
     ids = members.subquery()
     contact_id = next(iter(ids.c))
-    some = sa.select(contact_id).where(contact_id >= start).order_by(contact_id).limit(most)
-    chosen = sa.select(Contact.properties).where(Contact.id.in_(some)).subquery()
-    looked = session.scalar(sa.select(sa.func.count()).select_from(chosen)) or 0
+    first_ids = sa.select(contact_id).where(contact_id >= start).order_by(contact_id).limit(most)
+    contacts = sa.select(Contact.properties).where(Contact.id.in_(first_ids)).subquery()
+    checked = session.scalar(sa.select(sa.func.count()).select_from(contacts)) or 0
     if dialect() == "postgresql":
-        each = sa.func.jsonb_each_text(chosen.c.properties).table_valued("key", "value")
+        each = sa.func.jsonb_each_text(contacts.c.properties).table_valued("key", "value")
     else:
-        each = sa.func.json_each(sa.type_coerce(chosen.c.properties, sa.Text)).table_valued("key", "value")
-    counted = sa.select(each.c.key, sa.func.count()).select_from(chosen.join(each, sa.true()))
-    rows = session.execute(counted.where(each.c.value.not_in(("", "[]"))).group_by(each.c.key))
-    return looked, {row[0]: row[1] for row in rows}
+        each = sa.func.json_each(sa.type_coerce(contacts.c.properties, sa.Text)).table_valued("key", "value")
+    query = sa.select(each.c.key, sa.func.count()).select_from(contacts.join(each, sa.true()))
+    rows = session.execute(query.where(each.c.value.not_in(("", "[]"))).group_by(each.c.key))
+    return checked, {row[0]: row[1] for row in rows}
 
 
 def _belongs(members: sa.Select[Any]) -> sa.ColumnElement[bool]:
-    """Return the condition that a contact is a member; a rule over contacts is asked as it is, not by way of ids."""
+    """Return the condition that a contact is a member; the rule of a select over contacts is used without its ids."""
     if members.get_final_froms() != [Contact.__table__]:
         return Contact.id.in_(members)
     return sa.true() if members.whereclause is None else members.whereclause

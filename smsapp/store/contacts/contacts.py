@@ -1,6 +1,6 @@
-"""Contacts, their typed properties, and who they are under other ids.
+"""Contacts, their typed properties, and their aliases (other ids).
 
-Contacts come by the million: they are read and written in bulk with plain SQL, never as one object per contact.
+There are millions of contacts, so they are read and written in bulk with plain SQL, never as one object per contact.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Row = tuple[str, str, str]
 """User id, and as JSON: properties and phones."""
 
 NAMES = ("name", "nickname", "$name", "姓名")
-"""Properties that a search by name looks into."""
+"""Properties that a search by name reads."""
 
 
 class Contact(Base):
-    """A person known by a user id. `phones` holds what `domain/phone.py` made of every phone property in use:
-    {property: "+8613800138000"}, or {property: ""} where a value is there but no number can be read from it."""
+    """A person known by a user id. `phones` holds the number read by `domain/phone.py` from every phone property in
+    use: {property: "+8613800138000"}, or {property: ""} if there is a value but no number can be read from it."""
 
     __tablename__ = "contact"
 
@@ -43,7 +43,7 @@ class Contact(Base):
     sources: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Where each value came from: {property: domain/trust.py Source.as_text}."""
     anonymous: Mapped[bool] = mapped_column(default=False)
-    """Everything that was reported about it said that the person had not signed in."""
+    """Every report about it said that the person had not signed in."""
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
 
@@ -52,7 +52,7 @@ class Contact(Base):
 
 
 class Alias(Base):
-    """An anonymous id that turned out to be a registered one: one to one, and the first binding wins."""
+    """Binds an anonymous id to a registered one: one to one, and the first binding wins."""
 
     __tablename__ = "alias"
 
@@ -74,15 +74,15 @@ class Property(Base):
     """One of domain/contact.py Type: string, number, bool, datetime, list."""
     label: Mapped[str] = mapped_column(sa.String(125), default="")
     app_key_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_key.id", ondelete="SET NULL"))
-    """The public key that was first to report it; NULL = a server key, a file or a person vouches for it."""
+    """The public key that was first to report it; NULL = a server key, a file or a person has vouched for it."""
     merged_into: Mapped[str | None] = mapped_column(sa.String(125))
-    """The property that took it over: what is still reported under this name goes there. It is offered nowhere."""
+    """The property it was merged into: values reported under this name go there. It is offered nowhere."""
     created_at: Mapped[dt.datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A contact as it is written: everything it holds, not a difference."""
+    """A contact as it is written: all its values, not a difference."""
 
     xwho: str
     properties: Mapping[str, Any]
@@ -92,7 +92,7 @@ class Profile:
 
 
 class StoredContact(NamedTuple):
-    """What a contact holds before it is changed."""
+    """The values of a contact before it is changed."""
 
     properties: Properties
     sources: Mapping[str, str] = {}
@@ -103,25 +103,25 @@ class StoredContact(NamedTuple):
 
 
 def property_types() -> dict[str, Type]:
-    """Return the known properties with their types; the presets are always among them."""
+    """Return {name: type} of the known properties, the presets included."""
     rows = current_session().execute(sa.select(Property.name, Property.type).where(Property.merged_into.is_(None)))
     return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
 
 
 def labels() -> dict[str, str]:
-    """Return what people call each known property ("" = nothing), the presets included."""
+    """Return {name: label} of the known properties ("" = no label), the presets included."""
     rows = current_session().execute(sa.select(Property.name, Property.label).where(Property.merged_into.is_(None)))
     return dict.fromkeys(PRESETS, "") | {row.name: row.label for row in rows}
 
 
 def properties() -> list[Property]:
-    """Return the catalogue in the order of names."""
-    chosen = sa.select(Property).where(Property.merged_into.is_(None))
-    return list(current_session().scalars(chosen.order_by(Property.name)))
+    """Return all properties that are not merged into another one, by name."""
+    query = sa.select(Property).where(Property.merged_into.is_(None))
+    return list(current_session().scalars(query.order_by(Property.name)))
 
 
 def redirects() -> dict[str, str]:
-    """Return {name: the property that took it over}."""
+    """Return {name: the property it was merged into}."""
     rows = current_session().execute(
         sa.select(Property.name, Property.merged_into).where(Property.merged_into.is_not(None))
     )
@@ -135,21 +135,21 @@ def add_properties(
     labels: Mapping[str, str] | None = None,
     public: Mapping[str, int] | None = None,
 ) -> dict[str, Type]:
-    """Enter properties that are not in the catalogue yet; return what their types really are.
+    """Insert properties that are not in the catalogue yet; return {name: stored type}.
 
-    `public` holds the number of the public key that brings a property; the caller vouches for all others.
-    Somebody else may have entered one at the same moment with another type: the first one counts. Those for which
-    there is no room any more are missing from the answer.
+    `public`: name -> id of the public key that reported it; the caller vouches for all others. If another transaction
+    inserts a property at the same moment with another type, the first one counts. Properties for which the catalogue
+    has no room are missing from the result.
     """
     if not types:
         return {}
     labels, public = labels or {}, public or {}
-    known = set(session.scalars(sa.select(Property.name)))
-    if dialect() == "postgresql" and not types.keys() <= known and len(known) < MAX_CATALOGUE:
-        # Otherwise two transactions that see room for one more would both take it.
+    existing = set(session.scalars(sa.select(Property.name)))
+    if dialect() == "postgresql" and not types.keys() <= existing and len(existing) < MAX_CATALOGUE:
+        # Otherwise two transactions that both see room for one more would exceed the limit.
         session.execute(sa.text("LOCK TABLE property IN SHARE ROW EXCLUSIVE MODE"))
-        known = set(session.scalars(sa.select(Property.name)))
-    fresh = sorted(types.keys() - known)[: max(0, MAX_CATALOGUE - len(known))]
+        existing = set(session.scalars(sa.select(Property.name)))
+    new_names = sorted(types.keys() - existing)[: max(0, MAX_CATALOGUE - len(existing))]
     rows = [
         {
             "name": name,
@@ -158,36 +158,36 @@ def add_properties(
             "app_key_id": public.get(name),
             "created_at": now,
         }
-        for name in fresh
+        for name in new_names
     ]
     if rows:
         session.execute(upsert(Property).on_conflict_do_nothing(), rows)
-    vouched = (one_of(Property.name, types.keys() - public.keys()), Property.app_key_id.is_not(None))
-    changed(session, sa.update(Property).where(*vouched).values(app_key_id=None))
-    kept = session.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
-    return {name: Type(kind) for name, kind in kept}
+    trusted = (one_of(Property.name, types.keys() - public.keys()), Property.app_key_id.is_not(None))
+    changed(session, sa.update(Property).where(*trusted).values(app_key_id=None))
+    stored = session.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
+    return {name: Type(kind) for name, kind in stored}
 
 
 def phone_properties(session: Session) -> set[str]:
-    """Return the properties that hold a phone for some channel; the preset one always."""
+    """Return the properties that some channel reads phones from, and the preset one."""
     return {PHONE, *session.scalars(sa.select(ChannelRow.phone_property).distinct())}
 
 
-def phones_of(held: Mapping[str, Any], names: Iterable[str], region: str) -> dict[str, str]:
+def phones_of(properties: Mapping[str, Any], names: Iterable[str], region: str) -> dict[str, str]:
     """Return Contact.phones for these properties: the number, "" if there is a value but no number in it."""
-    return {name: phone.normalise(held[name], region) for name in names if held.get(name) not in (None, "")}
+    return {name: phone.normalise(properties[name], region) for name in names if properties.get(name) not in (None, "")}
 
 
 def phone_texts(session: Session, people: Sequence[Mapping[str, Any]], region: str) -> list[str]:
     """Return Contact.phones as JSON for the properties of each person, read column by column."""
     columns: list[list[str]] = []
     for name in sorted(phone_properties(session)):
-        values = [held.get(name, "") for held in people]
+        values = [properties.get(name, "") for properties in people]
         if set(map(type, values)) == {str}:
             numbers = phone.normalise_all(values, region)
         else:
             numbers = [phones_of({name: value}, (name,), region).get(name) for value in values]
-        # A number is a sign and figures: nothing to escape.
+        # A number is "+" and digits: nothing to escape.
         key = as_json(name)
         columns.append(["" if number is None else f'{key}:"{number}"' for number in numbers])
     if len(columns) == 1:
@@ -199,37 +199,37 @@ def phone_texts(session: Session, people: Sequence[Mapping[str, Any]], region: s
 
 
 def lock(session: Session, xwhos: Collection[str]) -> dict[str, StoredContact]:
-    """Return what those contacts hold that exist, safe from other writers until the transaction ends."""
+    """Return the values of those contacts that exist, locked until the transaction ends."""
     rows = lock_rows(session, xwhos)
     traces = json.loads(f"[{','.join(sources for _, sources, _ in rows.values())}]")
     return {
-        xwho: StoredContact(held, sources, anonymous)
-        for (xwho, (held, _, anonymous)), sources in zip(rows.items(), traces, strict=True)
+        xwho: StoredContact(properties, sources, anonymous)
+        for (xwho, (properties, _, anonymous)), sources in zip(rows.items(), traces, strict=True)
     }
 
 
 def create(session: Session, profiles: Sequence[Profile], now: dt.datetime) -> int:
-    """Add contacts; return how many were new. On PostgreSQL somebody else may add one of them at the same moment."""
+    """Insert contacts; return how many were new: on PostgreSQL another transaction may insert one of them first."""
     return create_rows(session, _rows(sorted(profiles, key=lambda profile: profile.xwho)), now)
 
 
 def replace(session: Session, profiles: Sequence[Profile], now: dt.datetime) -> None:
-    """Make these profiles the whole truth about contacts that exist; each user id occurs once."""
+    """Overwrite existing contacts with these profiles; each user id occurs once."""
     replace_rows(session, _rows(profiles), now)
 
 
 def remove(session: Session, xwhos: Collection[str]) -> None:
-    """Remove contacts of which nothing is known any more; they leave their segments."""
+    """Delete contacts that have no values any more, also from their segments."""
     if xwhos:
         changed(session, sa.delete(Contact).where(one_of(Contact.xwho, xwhos)))
 
 
 def merge(session: Session, rows: Sequence[Row], source: str, now: dt.datetime) -> int:
-    """Lay rows over the contacts; return how many are new.
+    """Merge rows into the contacts; return how many are new.
 
-    `source` (domain/trust.py Source.as_text) is kept beside every value that a row has; whoever writes so is trusted,
-    and the contacts are registered ones. What a row does not name stays as it is. Of several
-    rows with one id the later one wins, property by property.
+    `source` (domain/trust.py Source.as_text) is stored beside every value of a row; it is a trusted one, and the
+    contacts count as registered. Properties that a row does not name stay. Of several rows with one id the later one
+    wins, property by property.
     """
     if not rows:
         return 0
@@ -237,7 +237,7 @@ def merge(session: Session, rows: Sequence[Row], source: str, now: dt.datetime) 
     if dialect() == "postgresql":
         return sum(_merge_postgresql(session, wave, source, now) for wave in _waves(rows))
     driver = driver_of(session)
-    # A row id is given to new rows only and always counts up, so the highest one tells how many there were.
+    # Only new rows get an id and ids are consecutive, so the highest id before and after gives the number of new rows.
     before = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
     in_groups(session, _MERGE_SQLITE, rows, now, source)
     after = driver.execute("SELECT coalesce(max(id), 0) FROM contact").fetchone()[0]
@@ -245,7 +245,7 @@ def merge(session: Session, rows: Sequence[Row], source: str, now: dt.datetime) 
 
 
 def bound(session: Session, ids: Collection[str], registered: Collection[str] = ()) -> dict[str, str]:
-    """Return the bindings {anonymous id: registered id} of these anonymous ids, and those of these registered ones."""
+    """Return {anonymous id: registered id} for these anonymous ids, and for these registered ones."""
     sides = one_of(Alias.anonymous_id, ids)
     if registered:
         sides = sa.or_(sides, one_of(Alias.xwho, registered))
@@ -253,7 +253,7 @@ def bound(session: Session, ids: Collection[str], registered: Collection[str] = 
 
 
 def public_bindings(session: Session, anonymous_ids: Collection[str]) -> set[str]:
-    """Return those of these anonymous ids that a public key has bound."""
+    """Return the anonymous ids among these that a public key has bound."""
     if not anonymous_ids:
         return set()
     query = sa.select(Alias.anonymous_id).where(one_of(Alias.anonymous_id, anonymous_ids), sa.not_(Alias.trusted))
@@ -261,7 +261,7 @@ def public_bindings(session: Session, anonymous_ids: Collection[str]) -> set[str
 
 
 def bind(session: Session, aliases: Mapping[str, str], public: Collection[str], now: dt.datetime) -> None:
-    """Keep new bindings {anonymous id: registered id}; where either side is bound already nothing changes.
+    """Store new bindings {anonymous id: registered id}; if either side is bound already nothing changes.
 
     `public` are the anonymous ids that a public key binds.
     """
@@ -272,24 +272,24 @@ def bind(session: Session, aliases: Mapping[str, str], public: Collection[str], 
     session.execute(upsert(Alias).on_conflict_do_nothing(), rows)
 
 
-def absorb(session: Session, gone: Mapping[str, str]) -> None:
-    """Remove contacts that turned out to be others {user id: the one that stays}, which take over their segments."""
-    if not gone:
+def absorb(session: Session, successors: Mapping[str, str]) -> None:
+    """Delete contacts that are other ones {user id: user id that stays}; those take over their segments."""
+    if not successors:
         return
-    ids = ids_of(session, {*gone, *gone.values()})
-    pairs = [{"old": ids[old], "new": ids[new]} for old, new in gone.items() if old in ids]
+    ids = ids_of(session, {*successors, *successors.values()})
+    pairs = [{"old": ids[old], "new": ids[new]} for old, new in successors.items() if old in ids]
     if pairs:
         session.execute(_ADOPT, pairs)
-    changed(session, sa.delete(Contact).where(one_of(Contact.xwho, gone.keys())))
+    changed(session, sa.delete(Contact).where(one_of(Contact.xwho, successors.keys())))
 
 
 def ids_of(session: Session, xwhos: Collection[str]) -> dict[str, int]:
-    """Return {user id: contact id} of those that exist."""
+    """Return {user id: contact id} of the contacts that exist."""
     return _pairs(session, sa.select(Contact.xwho, Contact.id).where(one_of(Contact.xwho, xwhos)))
 
 
 def with_number(session: Session, xwhos: Collection[str]) -> set[str]:
-    """Return those of these user ids whose contact has a usable number of some channel."""
+    """Return the user ids among these whose contact has a usable number for some channel."""
     usable = [
         sa.func.coalesce(Contact.phones[name].as_string(), "") != "" for name in sorted(phone_properties(session))
     ]
@@ -297,15 +297,15 @@ def with_number(session: Session, xwhos: Collection[str]) -> set[str]:
 
 
 def phones_after(session: Session, name: str, after: int, limit: int) -> list[tuple[int, Any]]:
-    """Return (contact id, value of the property) of the next contacts in id order, for a rebuild of phones."""
+    """Return (contact id, value of the property) of the next contacts after an id, to rebuild their phones."""
     rows = session.execute(
         sa.select(Contact.id, Contact.properties).where(Contact.id > after).order_by(Contact.id).limit(limit)
     )
-    return [(id_, held.get(name)) for id_, held in rows]
+    return [(id_, properties.get(name)) for id_, properties in rows]
 
 
 def set_phones(session: Session, name: str, numbers: Sequence[tuple[int, str | None]]) -> None:
-    """Write what was read from one phone property: (contact id, number or None if there is no value)."""
+    """Store the numbers read from one phone property: (contact id, number or None if there is no value)."""
     classify(session, (number for _, number in numbers))
     if dialect() == "postgresql":
         ids, values = [id_ for id_, _ in numbers], [number for _, number in numbers]
@@ -319,10 +319,10 @@ def set_phones(session: Session, name: str, numbers: Sequence[tuple[int, str | N
 
 
 def listed(search: str, region: str, before: int | None, limit: int, *, sees_full_numbers: bool) -> list[Contact]:
-    """Return contacts, newest first, that fit the search, below the id `before`.
+    """Return contacts that match the search, newest first, below the id `before`.
 
     The search is a whole number, a user id or its beginning, a name or a part of it, or the last digits of a number.
-    Without the right to see whole numbers, digits find a whole number, a whole user id or the last four digits only.
+    Without the right to see whole numbers, digits match a whole number, a whole user id or the last four digits only.
     """
     query = sa.select(Contact).order_by(Contact.id.desc()).limit(limit)
     if before is not None:
@@ -338,22 +338,22 @@ def contact(contact_id: int) -> Contact | None:
 
 
 def anonymous_ids(xwho: str) -> list[str]:
-    """Return the anonymous ids under which this contact was known."""
+    """Return the anonymous ids bound to this contact."""
     return list(current_session().scalars(sa.select(Alias.anonymous_id).where(Alias.xwho == xwho)))
 
 
 def _fits(search: str, region: str, sees_full_numbers: bool) -> sa.ColumnElement[bool]:
     number = phone.normalise(search, region)
-    held = [Contact.phones[name].as_string() for name in phone_properties(current_session())]
+    phone_columns = [Contact.phones[name].as_string() for name in phone_properties(current_session())]
     if number:
-        return sa.or_(Contact.xwho == search, *(column == number for column in held))
+        return sa.or_(Contact.xwho == search, *(column == number for column in phone_columns))
     fits: list[sa.ColumnElement[bool]] = [Contact.xwho == search]
     if sees_full_numbers or not phone.reveals(search):
         fits = [_begins(search)]
         fits += [Contact.properties[name].as_string().contains(search, autoescape=True) for name in NAMES]
     ending = search if search.isascii() and search.isdigit() and len(search) >= phone.SHOWN else ""
     if ending and (sees_full_numbers or len(ending) == phone.SHOWN):
-        fits += [column.endswith(ending) for column in held]
+        fits += [column.endswith(ending) for column in phone_columns]
     return sa.or_(*fits)
 
 
@@ -404,7 +404,7 @@ def _rows(profiles: Sequence[Profile]) -> list[Row5]:
 
 
 def _waves(rows: Sequence[Row]) -> list[Sequence[Row]]:
-    """Cut rows so that no user id occurs twice in one statement, in the order in which they came."""
+    """Split rows into lists in which no user id occurs twice; rows of one user id keep their order."""
     if len({row[0] for row in rows}) == len(rows):
         return [rows]
     waves: list[list[Row]] = []

@@ -1,4 +1,4 @@
-"""Uploaded files of contacts on their way in."""
+"""Imports: uploaded files of contacts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from smsapp.domain.columns import ImportState
 from smsapp.store.db import Base, changed, current_session
 
 BEGUN_NOT = (ImportState.RECEIVED, ImportState.UPLOADED)
-"""States of files that nobody has started."""
+"""States of files whose import has not been started."""
 
 
 class Import(Base):
-    """An uploaded file of contacts on its way in. `position` rows are committed: a restart goes on after them."""
+    """The import of an uploaded file of contacts. `position` rows are committed: a restart continues after them."""
 
     __tablename__ = "import"
 
@@ -28,7 +28,7 @@ class Import(Base):
     format: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """services/tables/formats.py Format.as_json(), as recognised, and as chosen once it was started"""
     preview: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """{"rows": the first rows as they stand}; of a file that is no table {"facts": those of the failure}"""
+    """{"rows": the first raw rows}; of a file that is no table {"facts": those of the failure}"""
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """domain/columns.py Layout.as_json(), with the file's "width" and "headings" """
     state: Mapped[str] = mapped_column(sa.String(20))
@@ -41,7 +41,7 @@ class Import(Base):
     changed: Mapped[int] = mapped_column(default=0)
     refused: Mapped[int] = mapped_column(default=0)
     without_number: Mapped[int] = mapped_column(default=0)
-    """Rows that were kept and whose contact has no number that can be used."""
+    """Rows that were kept without a usable number."""
     lease_until: Mapped[dt.datetime | None]
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
@@ -58,7 +58,7 @@ def import_(import_id: int) -> Import | None:
 
 
 def waiting(created_by: int | None) -> tuple[int, int]:
-    """Return how many files of a person nobody has started, and how many bytes they are together."""
+    """Return (number, total bytes) of a person's files whose import has not been started."""
     mine = Import.created_by.is_(None) if created_by is None else Import.created_by == created_by
     totals = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Import.size), 0))
     count, size = current_session().execute(totals.where(mine, Import.state.in_(BEGUN_NOT))).one()
@@ -66,7 +66,7 @@ def waiting(created_by: int | None) -> tuple[int, int]:
 
 
 def claim_recognition(session: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
-    """Take a file that is to be recognised and that no worker holds."""
+    """Take the lease of a file that is to be recognised; return False if another worker holds it."""
     free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
     claimed = sa.update(Import).where(Import.id == import_id, Import.state == ImportState.RECEIVED, free)
     return changed(session, claimed.values(lease_until=until)) == 1
@@ -81,24 +81,24 @@ def end_recognition(
     preview: Mapping[str, Any],
     failure: str = "",
 ) -> bool:
-    """Enter what a file was recognised as; False if it is gone, or somebody else has done it."""
+    """Store what a file was recognised as; return False if it is gone or was recognised already."""
     ended = sa.update(Import).where(Import.id == import_id, Import.state == ImportState.RECEIVED)
     values = {"state": state, "format": form, "preview": preview, "failure": failure, "lease_until": None}
     return changed(session, ended.values(**values)) == 1
 
 
 def claim_import(session: Session, import_id: int, now: dt.datetime, until: dt.datetime) -> bool:
-    """Take an import that nobody works on; False if it is done, unknown, or held by a worker that is alive."""
-    taken = sa.update(Import).where(Import.id == import_id, *_unattended(now))
-    return changed(session, taken.values(state=ImportState.RUNNING, lease_until=until)) == 1
+    """Take the lease of an import; return False if it is done, unknown, or leased by another worker."""
+    statement = sa.update(Import).where(Import.id == import_id, *_unattended(now))
+    return changed(session, statement.values(state=ImportState.RUNNING, lease_until=until)) == 1
 
 
 def advance_import(
     session: Session, import_id: int, position: int, until: dt.datetime, counts: Mapping[str, int], read_bytes: int
 ) -> bool:
-    """Note a chunk that begins at row `position`; False if another worker was there first."""
+    """Store the counts of a chunk that begins at row `position`; return False if another worker was first."""
     here = (Import.id == import_id, Import.state == ImportState.RUNNING, Import.position == position)
-    moved = (
+    statement = (
         sa.update(Import)
         .where(*here)
         .values(
@@ -111,7 +111,7 @@ def advance_import(
             lease_until=until,
         )
     )
-    return changed(session, moved) == 1
+    return changed(session, statement) == 1
 
 
 def end_import(session: Session, import_id: int, state: ImportState, now: dt.datetime, failure: str = "") -> None:
@@ -120,23 +120,23 @@ def end_import(session: Session, import_id: int, state: ImportState, now: dt.dat
 
 
 def stranded_imports(now: dt.datetime) -> list[int]:
-    """Return imports that wait for a worker or whose worker fell silent: the sweep rings for them."""
+    """Return ids of imports that wait for a worker or whose lease has expired; the sweep enqueues them."""
     return list(current_session().scalars(sa.select(Import.id).where(*_unattended(now))))
 
 
 def stranded_recognitions(now: dt.datetime) -> list[int]:
-    """Return files that wait to be recognised and that no worker holds."""
+    """Return ids of files that wait to be recognised and that no worker holds."""
     free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
     return list(current_session().scalars(sa.select(Import.id).where(Import.state == ImportState.RECEIVED, free)))
 
 
 def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions that an import is to be worked on and no worker that is alive holds it."""
+    """Return the conditions that an import is to be worked on and not leased."""
     free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
     return Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), free
 
 
 def forgotten_uploads(before: dt.datetime) -> list[Import]:
-    """Return files that were uploaded before that moment and never begun."""
+    """Return imports that were uploaded before that moment and never started."""
     query = sa.select(Import).where(Import.state.in_(BEGUN_NOT), Import.created_at < before)
     return list(current_session().scalars(query))

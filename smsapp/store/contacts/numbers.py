@@ -1,4 +1,4 @@
-"""Numbers that are no mobile numbers: kept once each, when they are read, so that an audience can leave them out."""
+"""Numbers that are not mobile: stored once each when they are read, so that an audience can exclude them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AT_ONCE = 500
 
 
 class SpecialNumber(Base):
-    """The class of a number that is not mobile. A number without a row is a mobile one."""
+    """The class of a number that is not mobile. A number without a row is mobile."""
 
     __tablename__ = "special_number"
 
@@ -28,27 +28,27 @@ class SpecialNumber(Base):
 
 
 def classify(session: Session, numbers: Iterable[str | None]) -> None:
-    """Keep the class of those of these numbers (E.164) that are not mobile, in the caller's transaction."""
+    """Store the class of each of these numbers (E.164) that is not mobile, in the caller's transaction."""
     unusual = sorted({number for number in numbers if number and not numbering.is_ordinary(number)})
     classes = ((number, numbering.number_class(number)) for number in unusual)
     rows = [{"phone": number, "number_class": kind} for number, kind in classes if kind is not NumberClass.MOBILE]
     for start in range(0, len(rows), AT_ONCE):
         statement = upsert(SpecialNumber).values(rows[start : start + AT_ONCE])
-        kept = statement.on_conflict_do_update(
+        upserted = statement.on_conflict_do_update(
             index_elements=["phone"], set_={"number_class": statement.excluded.number_class}
         )
-        session.execute(kept)
+        session.execute(upserted)
 
 
 def is_special(phone: sa.ColumnElement[Any], allowed: Collection[str]) -> sa.ColumnElement[bool]:
-    """Return the condition that a number is of a class that is not mobile and not among the allowed ones."""
+    """Return the condition that a number's class is neither mobile nor among the allowed ones."""
     rows = sa.exists().where(SpecialNumber.phone == phone)
     return rows.where(SpecialNumber.number_class.not_in(sorted(allowed))) if allowed else rows
 
 
 def is_abroad(phone: sa.ColumnElement[Any], countries: Sequence[str]) -> sa.ColumnElement[bool]:
     """Return the condition that a number belongs to none of these countries."""
-    own, others = numbering.prefixes(countries)
+    own, foreign = numbering.prefixes(countries)
     within = sa.or_(sa.false(), *(phone.startswith(prefix) for prefix in own))
-    beyond = sa.or_(sa.false(), *(phone.startswith(prefix) for prefix in others))
+    beyond = sa.or_(sa.false(), *(phone.startswith(prefix) for prefix in foreign))
     return sa.or_(sa.not_(within), beyond)

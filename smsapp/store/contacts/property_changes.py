@@ -1,4 +1,4 @@
-"""Changes of properties of all contacts: which there are, how far they have come, and what names a property."""
+"""Changes of properties of all contacts, their progress, and the objects that name a property."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Held = dict[str, Any]
 
 
 class PropertyChange(Base):
-    """One change, done by a worker in chunks in the order of contact ids."""
+    """One change, which a worker carries out in chunks in the order of contact ids."""
 
     __tablename__ = "property_change"
 
@@ -35,9 +35,9 @@ class PropertyChange(Base):
     """MERGE: Winner; RETYPE: the new type."""
     state: Mapped[str] = mapped_column(sa.String(10))
     position: Mapped[int] = mapped_column(BigId, default=0)
-    """The last contact that was looked at."""
+    """Id of the last contact that was processed."""
     last: Mapped[int] = mapped_column(BigId, default=0)
-    """The last contact there was when it began; progress is position out of this."""
+    """Id of the last contact when the change began; progress is position / last."""
     changed: Mapped[int] = mapped_column(default=0)
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
@@ -49,7 +49,7 @@ class PropertyChange(Base):
 
 @dataclass(frozen=True)
 class Use:
-    """Something that names a property: noun "segment", "campaign" or "channel"."""
+    """An object that names a property; `noun` is "segment", "campaign" or "channel"."""
 
     noun: str
     id: int
@@ -81,7 +81,7 @@ def _asks(rule: Any, name: str) -> bool:
 
 
 def follow(session: Session, name: str, target: str) -> None:
-    """Have everything that names `name` name `target`."""
+    """Replace property `name` by `target` in segments, in campaigns that are not over, and in channels."""
     for segment in session.scalars(sa.select(Segment).with_for_update()):
         if _asks(segment.rule, name):
             segment.rule = _renamed(segment.rule, name, target)
@@ -103,7 +103,7 @@ def _renamed(rule: dict[str, Any], name: str, target: str) -> dict[str, Any]:
 
 
 def open_changes() -> list[PropertyChange]:
-    """Return those that are not done, in the order in which they were asked for."""
+    """Return the changes that are not done, oldest first."""
     unfinished = sa.select(PropertyChange).where(PropertyChange.state != ChangeState.DONE)
     return list(current_session().scalars(unfinished.order_by(PropertyChange.id)))
 
@@ -113,7 +113,7 @@ def newest(limit: int = 20) -> list[PropertyChange]:
 
 
 def locked(session: Session, change_id: int) -> PropertyChange | None:
-    """Return the change for this transaction alone, if there is anything left to do."""
+    """Return the change, locked and set to RUNNING; None if it does not exist or is done."""
     change = session.get(PropertyChange, change_id, with_for_update=True, populate_existing=True)
     if change is None or change.state == ChangeState.DONE:
         return None
@@ -128,12 +128,12 @@ def last_contact(session: Session) -> int:
 def rewrite(
     session: Session, names: Sequence[str], after: int, limit: int, change: Callable[[Any], tuple[Held, Held, Held]]
 ) -> tuple[int, int]:
-    """Give the next contacts that have one of these properties what `change` makes of (properties, phones, sources).
+    """Apply `change`, row -> (properties, phones, sources), to the next contacts that have one of these properties.
 
-    Return (the last contact id that was looked at, or 0 if there was none; how many changed).
+    Return (id of the last contact that was read, or 0 if there was none; how many changed).
     """
-    chosen = sa.select(Contact.id, Contact.properties, Contact.phones, Contact.sources).where(Contact.id > after)
-    rows = session.execute(chosen.order_by(Contact.id).limit(limit).with_for_update()).all()
+    query = sa.select(Contact.id, Contact.properties, Contact.phones, Contact.sources).where(Contact.id > after)
+    rows = session.execute(query.order_by(Contact.id).limit(limit).with_for_update()).all()
     values = []
     for row in rows:
         if not any(name in row.properties or name in row.phones for name in names):
@@ -150,36 +150,36 @@ def rewrite(
 
 
 def sample(name: str, limit: int) -> list[Any]:
-    """Return values of a property, of the newest contacts that have one."""
+    """Return the values of a property of the newest contacts that have one."""
     rows = current_session().scalars(
         sa.select(Contact.properties).where(has(name)).order_by(Contact.id.desc()).limit(limit)
     )
-    return [held[name] for held in rows]
+    return [properties[name] for properties in rows]
 
 
 def has(name: str) -> sa.ColumnElement[bool]:
-    """Return whether a contact has a value of this property."""
+    """Return the condition that a contact has a value of this property."""
     text = Contact.properties[name].as_string()
     return sa.and_(text.is_not(None), text.not_in(("", "[]")))
 
 
 def count(name: str, other: str = "") -> int:
-    """Return how many contacts have a value of this property, and of the other one if one is named."""
+    """Return how many contacts have a value of this property, and also of `other` if it is not ""."""
     query = sa.select(sa.func.count()).select_from(Contact).where(has(name))
     return current_session().scalar(query.where(has(other)) if other else query) or 0
 
 
 def conflicts(name: str, other: str, limit: int) -> list[tuple[Any, Any]]:
-    """Return pairs of values of contacts that have two different ones."""
+    """Return (value, other value) of the newest contacts with two different values."""
     differ = Contact.properties[name].as_string() != Contact.properties[other].as_string()
     rows = current_session().scalars(
         sa.select(Contact.properties).where(has(name), has(other), differ).order_by(Contact.id.desc()).limit(limit)
     )
-    return [(held[name], held[other]) for held in rows]
+    return [(properties[name], properties[other]) for properties in rows]
 
 
 def count_conflicts(name: str, other: str) -> int:
-    """Return how many contacts have two different values."""
+    """Return how many contacts have different values of the two properties."""
     differ = Contact.properties[name].as_string() != Contact.properties[other].as_string()
     return (
         current_session().scalar(sa.select(sa.func.count()).select_from(Contact).where(has(name), has(other), differ))

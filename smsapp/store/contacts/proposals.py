@@ -1,7 +1,7 @@
-"""Proposals: what public AppKeys would have written over values that are set, until a person or a rule decides.
+"""Proposals: values that public AppKeys reported for properties that are set, until a person or a rule decides.
 
-A row is never changed: another value from the same key takes its place under a new id, so that an id names exactly
-what a person has seen.
+A row is never changed: another value from the same key replaces it under a new id, so that an id names exactly what a
+person has seen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from smsapp.store.db import Base, BigId, Json, changed, current_session, one_of
 
 
 class Proposal(Base):
-    """A value that a public key proposes for a property that is set; one of a key for a contact's property."""
+    """A value that a public key proposes for a property that is set; at most one per contact, key and property."""
 
     __tablename__ = "proposal"
     __table_args__ = (
@@ -37,7 +37,7 @@ class Proposal(Base):
     app_key_id: Mapped[int] = mapped_column(sa.ForeignKey("app_key.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(sa.String(125))
     old: Mapped[Any] = mapped_column(Json, nullable=True)
-    """What the contact held when this was proposed."""
+    """The contact's value when this was proposed."""
     new: Mapped[Any] = mapped_column(Json, nullable=True)
 
     def __repr__(self) -> str:
@@ -57,7 +57,7 @@ class Proposed:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which proposals: of one key, for one property, of one contact; None or "" = all."""
+    """A filter of proposals by key, property and contact; None or "" = all."""
 
     app_key_id: int | None = None
     name: str = ""
@@ -66,26 +66,26 @@ class Chosen:
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         """Return the conditions on `Proposal`."""
         return [
-            column == wanted
-            for column, wanted in (
+            column == value
+            for column, value in (
                 (Proposal.app_key_id, self.app_key_id),
                 (Proposal.name, self.name or None),
                 (Proposal.contact_id, self.contact_id),
             )
-            if wanted is not None
+            if value is not None
         ]
 
 
 def add(session: Session, proposed: Sequence[Proposed], now: dt.datetime) -> list[Proposed]:
-    """Enter proposals about contacts that exist; return those for which their key has no room any more.
+    """Insert proposals about existing contacts; return those for which their key has no room any more.
 
-    Of several for one contact's property the last one counts. The contacts have to be locked (`contacts.lock`).
+    Of several for one contact, key and property the last one counts. Lock the contacts first (`contacts.lock`).
     """
     if not proposed:
         return []
     ids = contacts.ids_of(session, {row.xwho for row in proposed})
     latest = {(ids[row.xwho], row.app_key_id, row.name): row for row in proposed if row.xwho in ids}
-    waiting = {
+    existing = {
         (contact_id, app_key_id, name): (id_, new)
         for id_, contact_id, app_key_id, name, new in session.execute(
             sa.select(Proposal.id, Proposal.contact_id, Proposal.app_key_id, Proposal.name, Proposal.new).where(
@@ -97,9 +97,9 @@ def add(session: Session, proposed: Sequence[Proposed], now: dt.datetime) -> lis
     rows: list[dict[str, Any]] = []
     without_room: list[Proposed] = []
     room: dict[int, int] = {}
-    for place, row in latest.items():
-        if place in waiting:
-            id_, new = waiting[place]
+    for key, row in latest.items():
+        if key in existing:
+            id_, new = existing[key]
             if new == row.new:
                 continue
             replaced.append(id_)
@@ -110,7 +110,7 @@ def add(session: Session, proposed: Sequence[Proposed], now: dt.datetime) -> lis
                 without_room.append(row)
                 continue
             room[row.app_key_id] -= 1
-        contact_id, app_key_id, name = place
+        contact_id, app_key_id, name = key
         rows.append(
             {
                 "at": now,
@@ -128,8 +128,8 @@ def add(session: Session, proposed: Sequence[Proposed], now: dt.datetime) -> lis
 
 
 def _count(session: Session, app_key_id: int) -> int:
-    some = sa.select(Proposal.id).where(Proposal.app_key_id == app_key_id).limit(MOST_PROPOSALS).subquery()
-    return session.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+    capped = sa.select(Proposal.id).where(Proposal.app_key_id == app_key_id).limit(MOST_PROPOSALS).subquery()
+    return session.scalar(sa.select(sa.func.count()).select_from(capped)) or 0
 
 
 def remove(session: Session, ids: Collection[int]) -> int:
@@ -137,18 +137,18 @@ def remove(session: Session, ids: Collection[int]) -> int:
     return changed(session, sa.delete(Proposal).where(one_of(Proposal.id, ids))) if ids else 0
 
 
-def remove_chosen(session: Session, chosen: Chosen, until: int) -> int:
-    """Remove all that are chosen and have no id above `until`; return how many there were."""
-    return changed(session, sa.delete(Proposal).where(*chosen.conditions(), Proposal.id <= until))
+def remove_chosen(session: Session, selection: Chosen, until: int) -> int:
+    """Remove the chosen proposals with an id up to `until`; return how many there were."""
+    return changed(session, sa.delete(Proposal).where(*selection.conditions(), Proposal.id <= until))
 
 
-def listed(chosen: Chosen, before: int | None, limit: int) -> list[tuple[Proposal, Contact, AppKey]]:
+def listed(selection: Chosen, before: int | None, limit: int) -> list[tuple[Proposal, Contact, AppKey]]:
     """Return proposals below the id `before`, newest first, with their contacts and keys."""
     query = (
         sa.select(Proposal, Contact, AppKey)
         .join(Contact, Contact.id == Proposal.contact_id)
         .join(AppKey, AppKey.id == Proposal.app_key_id)
-        .where(*chosen.conditions())
+        .where(*selection.conditions())
         .order_by(Proposal.id.desc())
         .limit(limit)
     )
@@ -157,24 +157,24 @@ def listed(chosen: Chosen, before: int | None, limit: int) -> list[tuple[Proposa
     return [(proposal, contact, key) for proposal, contact, key in current_session().execute(query)]
 
 
-def ids_of(session: Session, chosen: Chosen, until: int, limit: int) -> list[int]:
-    """Return the oldest ids that are chosen, none above `until`."""
-    query = sa.select(Proposal.id).where(*chosen.conditions(), Proposal.id <= until)
+def ids_of(session: Session, selection: Chosen, until: int, limit: int) -> list[int]:
+    """Return up to `limit` ids of the chosen proposals, oldest first, none above `until`."""
+    query = sa.select(Proposal.id).where(*selection.conditions(), Proposal.id <= until)
     return list(session.scalars(query.order_by(Proposal.id).limit(limit)))
 
 
 def names() -> list[str]:
-    """Return the properties for which proposals wait."""
+    """Return the names of properties with undecided proposals."""
     return list(current_session().scalars(sa.select(Proposal.name).distinct().order_by(Proposal.name)))
 
 
 def is_any() -> bool:
-    """Say whether any proposal waits."""
+    """Return whether there is any undecided proposal."""
     return current_session().scalar(sa.select(sa.exists().select_from(Proposal))) or False
 
 
 def subjects(session: Session, ids: Collection[int]) -> Sequence[sa.Row[Any]]:
-    """Return those of these proposals that still wait, each with what its contact holds, the contacts locked.
+    """Return the undecided proposals among these, each with its contact's values; the contacts are locked.
 
     Columns: name, old, new, app_key_id, contact_id, xwho, properties, sources.
     """

@@ -1,4 +1,4 @@
-"""Properties that only public AppKeys have reported, until somebody trusted vouches for them."""
+"""Properties that only public AppKeys have reported, until a trusted source vouches for them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _FORGET_POSTGRESQL = sa.text(
 
 
 def owners(session: Session) -> dict[str, int]:
-    """Return {property: number of the public key that was first to report it} of those nobody vouches for."""
+    """Return {property: id of the public key that was first to report it}, for properties without a vouching source."""
     query = sa.select(Property.name, Property.app_key_id).where(Property.app_key_id.is_not(None))
     return {name: app_key_id for name, app_key_id in session.execute(query) if app_key_id is not None}
 
 
 def vouch(session: Session, types: Mapping[str, Type]) -> None:
-    """Make properties of public keys trusted ones, of these types; values of another type, all of them public, go."""
+    """Make properties of public keys trusted, with these types; a new type deletes their values, all of them public."""
     if not types:
         return
     public = sa.select(Property.name, Property.type).where(
@@ -44,7 +44,7 @@ def vouch(session: Session, types: Mapping[str, Type]) -> None:
 
 
 def of_key(app_key_id: int) -> list[str]:
-    """Return the properties that this public key was first to report, as long as nobody vouches for them."""
+    """Return the names of properties that this public key was first to report and that nobody vouches for."""
     return list(
         current_session().scalars(
             sa.select(Property.name).where(Property.app_key_id == app_key_id).order_by(Property.name)

@@ -54,7 +54,7 @@ class SegmentMember(Base):
 
 
 def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
-    """Return the select of the segment's contact ids: a dynamic one's rule as of `now`, the stored members of another.
+    """Return the select of the segment's contact ids: by the rule as of `now` if dynamic, else the stored members.
 
     Raises Refusal if the stored rule cannot be read.
     """
@@ -64,23 +64,23 @@ def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
 
 
 def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
-    """Return the select of the ids of contacts this rule holds for as of `now` (aware)."""
+    """Return the select of the ids of contacts that match this rule as of `now` (aware)."""
     local = now.astimezone(ZoneInfo(settings().DEFAULT_ZONE)).replace(tzinfo=None)
     dialects: dict[str, Values] = {"sqlite": SqliteValues(), "postgresql": PostgresValues()}
-    found = sa.select(Contact.id)
-    return found.where(_group(rule, dialects[dialect()], local)) if rule.children else found
+    query = sa.select(Contact.id)
+    return query.where(_group(rule, dialects[dialect()], local)) if rule.children else query
 
 
-def counting(found: sa.Select[int]) -> sa.Select[int]:
-    """Return the select that counts these ids: one pass, without a subquery."""
-    return found.with_only_columns(sa.func.count(), maintain_column_froms=True)
+def counting(query: sa.Select[int]) -> sa.Select[int]:
+    """Return the select that counts these ids, without a subquery."""
+    return query.with_only_columns(sa.func.count(), maintain_column_froms=True)
 
 
-def fill(session: Session, segment_id: int, found: sa.Select[int]) -> int:
-    """Make these contacts the members of a static segment; return how many they are."""
+def fill(session: Session, segment_id: int, query: sa.Select[int]) -> int:
+    """Replace the members of a static segment by these contacts; return how many there are."""
     empty(session, segment_id)
-    chosen = found.add_columns(sa.literal(segment_id, sa.Integer()))
-    return changed(session, sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], chosen))
+    rows = query.add_columns(sa.literal(segment_id, sa.Integer()))
+    return changed(session, sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], rows))
 
 
 def empty(session: Session, segment_id: int) -> None:
@@ -88,9 +88,9 @@ def empty(session: Session, segment_id: int) -> None:
 
 
 def copy_members(session: Session, source_id: int, target_id: int) -> None:
-    held = sa.select(SegmentMember.contact_id, sa.literal(target_id, sa.Integer()))
-    held = held.where(SegmentMember.segment_id == source_id)
-    session.execute(sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], held))
+    rows = sa.select(SegmentMember.contact_id, sa.literal(target_id, sa.Integer()))
+    rows = rows.where(SegmentMember.segment_id == source_id)
+    session.execute(sa.insert(SegmentMember).from_select(["contact_id", "segment_id"], rows))
 
 
 def remove(session: Session, segment_id: int) -> None:
@@ -99,9 +99,9 @@ def remove(session: Session, segment_id: int) -> None:
 
 
 def needed_by(session: Session, segment_id: int) -> list[str]:
-    """Return the names of campaigns that will still ask who is in the segment."""
-    found = sa.select(Campaign.name).where(*NOT_OVER, Campaign.segment_id == segment_id).order_by(Campaign.id)
-    return list(session.scalars(found))
+    """Return the names of campaigns that will still read the segment's members."""
+    query = sa.select(Campaign.name).where(*NOT_OVER, Campaign.segment_id == segment_id).order_by(Campaign.id)
+    return list(session.scalars(query))
 
 
 @dataclass(frozen=True)
@@ -122,16 +122,16 @@ def listed(search: str) -> list[ListedSegment]:
         .group_by(Campaign.segment_id)
         .subquery()
     )
-    found = (
+    query = (
         sa.select(Segment, sa.func.coalesce(User.name, ""), sa.func.coalesce(used.c.n, 0))
         .outerjoin(User, User.id == Segment.created_by)
         .outerjoin(used, used.c.segment_id == Segment.id)
         .order_by(Segment.id.desc())
     )
     if search.strip():
-        found = found.where(Segment.name.icontains(search.strip(), autoescape=True))
+        query = query.where(Segment.name.icontains(search.strip(), autoescape=True))
     return [
-        ListedSegment(segment, creator, campaigns) for segment, creator, campaigns in current_session().execute(found)
+        ListedSegment(segment, creator, campaigns) for segment, creator, campaigns in current_session().execute(query)
     ]
 
 
@@ -146,38 +146,36 @@ class Use:
 
 def uses(segment_id: int, limit: int = 20) -> list[Use]:
     """Return the newest campaigns of a segment."""
-    found = (
+    query = (
         sa.select(Campaign.id, Campaign.name, Campaign.status)
         .where(Campaign.segment_id == segment_id, Campaign.deleted_at.is_(None))
         .order_by(Campaign.id.desc())
         .limit(limit)
     )
-    return [Use(*row) for row in current_session().execute(found)]
+    return [Use(*row) for row in current_session().execute(query)]
 
 
 def frequent_values(name: str, kind: Type, among: int = 2000, most: int = 20) -> list[str]:
     """Return the most frequent values of a string or list property among the newest contacts."""
     newest = sa.select(Contact.properties).order_by(Contact.id.desc()).limit(among)
-    held = [properties.get(name) for properties in current_session().scalars(newest)]
-    values = Counter(
-        chain.from_iterable(held_one if kind is Type.LIST else [held_one] for held_one in held if held_one)
-    )
+    stored = [properties.get(name) for properties in current_session().scalars(newest)]
+    values = Counter(chain.from_iterable(value if kind is Type.LIST else [value] for value in stored if value))
     return [value for value, _ in values.most_common(most)]
 
 
 def holds_numbers(name: str, kind: Type) -> bool:
-    """Return whether a value of this property looks like a phone number, in any notation: the rule of the masks.
+    """Return whether a value of this property looks like a phone number, in any notation, as masking decides it.
 
-    Reads values until one does; the caller remembers the answer for a while.
+    Reads values until one does; the caller caches the result.
     """
     if kind not in (Type.STRING, Type.LIST, Type.NUMBER):
         return False
     dialects: dict[str, Values] = {"sqlite": SqliteValues(), "postgresql": PostgresValues()}
     text = dialects[dialect()].text(name)
-    found = sa.select(text).where(text.is_not(None))
+    query = sa.select(text).where(text.is_not(None))
     if dialect() == "postgresql":
-        found = found.where(text.op("~")("([^0-9０-９]*[0-9０-９]){8}"))
-    values = current_session().scalars(found.execution_options(yield_per=2000))
+        query = query.where(text.op("~")("([^0-9０-９]*[0-9０-９]){8}"))
+    values = current_session().scalars(query.execution_options(yield_per=2000))
     try:
         if kind is Type.NUMBER:
             return any(phone.normalise(value) for value in values)
@@ -201,7 +199,7 @@ def _group(group: Group, values: Values, local: dt.datetime) -> Truth:
 
 
 def _not(truth: Truth) -> Truth:
-    """Return a condition that holds exactly where `truth` does not, unknown included."""
+    """Return a condition that is true exactly where `truth` is false or NULL."""
     return truth.self_group().is_not(sa.true())
 
 
@@ -217,23 +215,23 @@ def _condition(condition: Condition, values: Values, local: dt.datetime) -> Trut
 
 
 def _string(condition: Condition, values: Values) -> Truth:
-    first = cast("str", condition.params[0])
+    param = cast("str", condition.params[0])
     text = values.text(condition.property)
     match condition.operator:
         case Operator.EQUALS:
-            return text == first
+            return text == param
         case Operator.ONE_OF:
-            return text.in_(first)
+            return text.in_(param)
         case Operator.CONTAINS:
-            return holds(text, first)
+            return holds(text, param)
         case Operator.STARTS_WITH:
-            return sa.func.substr(text, 1, len(first)) == first
+            return sa.func.substr(text, 1, len(param)) == param
     raise ValueError(condition.operator)
 
 
 def _number(condition: Condition, values: Values) -> Truth:
     number = values.number(condition.property)
-    # By way of text 0.1 stays 0.1: PostgreSQL compares JSON numbers exactly, SQLite as doubles read from the same text.
+    # Converted through text so that 0.1 stays 0.1: PostgreSQL compares JSON numbers exactly, SQLite as doubles.
     low, *high = [sa.literal(Decimal(repr(param)), sa.Numeric()) for param in condition.params]
     match condition.operator:
         case Operator.EQUALS:
@@ -268,14 +266,14 @@ def _datetime(condition: Condition, text: sa.ColumnElement[str], local: dt.datet
 
 
 def _list(condition: Condition, values: Values) -> Truth:
-    wanted: tuple[Any, ...] = condition.params[0]  # type: ignore[assignment]
+    items: tuple[Any, ...] = condition.params[0]  # type: ignore[assignment]
     match condition.operator:
         case Operator.CONTAINS_ANY:
-            return values.any_listed(condition.property, wanted)
+            return values.any_listed(condition.property, items)
         case Operator.CONTAINS_ALL:
-            return values.all_listed(condition.property, wanted)
+            return values.all_listed(condition.property, items)
         case Operator.SAME_SET:
-            return values.same_set(condition.property, wanted)
+            return values.same_set(condition.property, items)
     raise ValueError(condition.operator)
 
 
@@ -288,15 +286,15 @@ _COMPARED: dict[Type, Callable[[Condition, Values], Truth]] = {
 
 
 class Values(Protocol):
-    """How one database reads typed values out of the properties; NULL where there is none."""
+    """How one database reads typed values from the properties; NULL for a missing value."""
 
     def text(self, name: str) -> sa.ColumnElement[str]: ...
     def number(self, name: str) -> sa.ColumnElement[Any]: ...
     def truth(self, name: str, value: bool) -> Truth: ...
     def present(self, name: str, kind: Type) -> Truth: ...
-    def any_listed(self, name: str, wanted: tuple[str, ...]) -> Truth: ...
-    def all_listed(self, name: str, wanted: tuple[str, ...]) -> Truth: ...
-    def same_set(self, name: str, wanted: tuple[str, ...]) -> Truth: ...
+    def any_listed(self, name: str, items: tuple[str, ...]) -> Truth: ...
+    def all_listed(self, name: str, items: tuple[str, ...]) -> Truth: ...
+    def same_set(self, name: str, items: tuple[str, ...]) -> Truth: ...
 
 
 class SqliteValues:
@@ -315,22 +313,22 @@ class SqliteValues:
     def present(self, name: str, kind: Type) -> Truth:
         if kind is Type.LIST:
             return self._at(_path(name) + "[0]", sa.String()).is_not(None)
-        found = self.text(name)
-        return found != "" if kind is Type.STRING else found.is_not(None)
+        text = self.text(name)
+        return text != "" if kind is Type.STRING else text.is_not(None)
 
-    def any_listed(self, name: str, wanted: tuple[str, ...]) -> Truth:
-        each = self._each(name)
-        return sa.exists().where(each.c.value.in_(wanted)).correlate(Contact)
+    def any_listed(self, name: str, items: tuple[str, ...]) -> Truth:
+        rows = self._each(name)
+        return sa.exists().where(rows.c.value.in_(items)).correlate(Contact)
 
-    def all_listed(self, name: str, wanted: tuple[str, ...]) -> Truth:
-        each = self._each(name)
-        found = sa.select(sa.func.count(each.c.value.distinct())).where(each.c.value.in_(wanted))
-        return found.correlate(Contact).scalar_subquery() == len(wanted)
+    def all_listed(self, name: str, items: tuple[str, ...]) -> Truth:
+        rows = self._each(name)
+        matches = sa.select(sa.func.count(rows.c.value.distinct())).where(rows.c.value.in_(items))
+        return matches.correlate(Contact).scalar_subquery() == len(items)
 
-    def same_set(self, name: str, wanted: tuple[str, ...]) -> Truth:
-        each = self._each(name)
-        other = sa.exists().where(each.c.value.not_in(wanted)).correlate(Contact)
-        return sa.and_(self.all_listed(name, wanted), ~other).self_group()
+    def same_set(self, name: str, items: tuple[str, ...]) -> Truth:
+        rows = self._each(name)
+        other = sa.exists().where(rows.c.value.not_in(items)).correlate(Contact)
+        return sa.and_(self.all_listed(name, items), ~other).self_group()
 
     def _each(self, name: str) -> sa.TableValuedAlias:
         return sa.func.json_each(sa.type_coerce(Contact.properties, sa.String()), _path(name)).table_valued("value")
@@ -345,14 +343,14 @@ class PostgresValues:
         return sa.type_coerce(Contact.properties, postgresql.JSONB())[name]
 
     def text(self, name: str) -> sa.ColumnElement[str]:
-        # Compared byte by byte, as SQLite does; a dictionary's order is no use for equality and stored times.
-        found: sa.ColumnElement[str] = self._json(name).astext.collate("C")
-        return found
+        # Compared byte by byte, as on SQLite; equality and stored times need no linguistic collation.
+        column: sa.ColumnElement[str] = self._json(name).astext.collate("C")
+        return column
 
     def number(self, name: str) -> sa.ColumnElement[Any]:
-        # A cast of anything but a number would fail the whole statement.
-        found = self._json(name)
-        return sa.case((sa.func.jsonb_typeof(found) == "number", sa.cast(found, sa.Numeric())))
+        # Casting anything but a number would fail the whole statement.
+        value = self._json(name)
+        return sa.case((sa.func.jsonb_typeof(value) == "number", sa.cast(value, sa.Numeric())))
 
     def truth(self, name: str, value: bool) -> Truth:
         return self.text(name) == str(value).lower()
@@ -361,19 +359,19 @@ class PostgresValues:
         if kind is Type.LIST:
             first: sa.ColumnElement[str] = self._json(name)[0].astext
             return first.is_not(None)
-        found = self.text(name)
-        return found != "" if kind is Type.STRING else found.is_not(None)
+        text = self.text(name)
+        return text != "" if kind is Type.STRING else text.is_not(None)
 
-    def any_listed(self, name: str, wanted: tuple[str, ...]) -> Truth:
-        return self._listed(name, "?|", postgresql.array(wanted, type_=sa.Text()))
+    def any_listed(self, name: str, items: tuple[str, ...]) -> Truth:
+        return self._listed(name, "?|", postgresql.array(items, type_=sa.Text()))
 
-    def all_listed(self, name: str, wanted: tuple[str, ...]) -> Truth:
-        return self._listed(name, "?&", postgresql.array(wanted, type_=sa.Text()))
+    def all_listed(self, name: str, items: tuple[str, ...]) -> Truth:
+        return self._listed(name, "?&", postgresql.array(items, type_=sa.Text()))
 
-    def same_set(self, name: str, wanted: tuple[str, ...]) -> Truth:
-        only = sa.cast(sa.literal(json.dumps(wanted), sa.Text()), postgresql.JSONB())
-        return sa.and_(self.all_listed(name, wanted), self._listed(name, "<@", only)).self_group()
+    def same_set(self, name: str, items: tuple[str, ...]) -> Truth:
+        only = sa.cast(sa.literal(json.dumps(items), sa.Text()), postgresql.JSONB())
+        return sa.and_(self.all_listed(name, items), self._listed(name, "<@", only)).self_group()
 
-    def _listed(self, name: str, operator: str, wanted: sa.ColumnElement[Any]) -> Truth:
-        found: Truth = self._json(name).op(operator, is_comparison=True)(wanted)
-        return found
+    def _listed(self, name: str, operator: str, operand: sa.ColumnElement[Any]) -> Truth:
+        truth: Truth = self._json(name).op(operator, is_comparison=True)(operand)
+        return truth

@@ -1,4 +1,4 @@
-"""Lines of an uploaded list, matched with contacts set by set: staged in tables that vanish with the transaction."""
+"""Matches the lines of an uploaded list with contacts, in temporary tables of the transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK = 10_000
 
 _temporary: Mapping[str, Any] = {"prefixes": ["TEMPORARY"], "postgresql_on_commit": "DROP", "sqlite_with_rowid": False}
 _apart = sa.MetaData()
-"""Not the product's metadata: these tables are in no migration."""
+"""Separate metadata: these tables are in no migration."""
 
 _line = sa.Table(
     "uploaded_line",
@@ -38,7 +38,7 @@ _hit = sa.Table(
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the file: its number there, what is compared, and what was written."""
+    """One line of the file: its number, the value to compare, and the raw text."""
 
     number: int
     value: str
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Staged:
-    """What a list came to: different values, those found among the contacts, and the first that were not."""
+    """The result of matching: distinct values, values that match a contact, and the first (number, raw) that do not."""
 
     values: int
     matched: int
@@ -57,28 +57,28 @@ class Staged:
 def match(session: Session, lines: Iterable[Line], name: str, *, phone: bool) -> sa.Select[int]:
     """Stage these lines and compare them with user ids ("xwho"), numbers of a phone property, or another property.
 
-    Returns the select of the contacts that were found; `staged` then tells how it went. Both hold until the
-    transaction ends, or `forget` is called.
+    Returns the select of the ids of matching contacts; `staged` then returns the result. Both are valid until the
+    transaction ends or `forget` is called.
     """
     _apart.create_all(session.connection(), checkfirst=False)
     waiting = iter(lines)
     while chunk := list(islice(waiting, CHUNK)):
         rows = [{"value": line.value, "number": line.number, "raw": line.raw} for line in chunk]
         session.execute(upsert(_line).on_conflict_do_nothing(), rows)
-    held = _held(name, phone)
-    pairs = sa.select(_line.c.value, Contact.id).join_from(Contact, _line, _line.c.value == held)
+    column = _held(name, phone)
+    pairs = sa.select(_line.c.value, Contact.id).join_from(Contact, _line, _line.c.value == column)
     session.execute(sa.insert(_hit).from_select(["value", "contact_id"], pairs))
     return sa.select(_hit.c.contact_id).distinct()
 
 
-def staged(session: Session, shown: int) -> Staged:
-    """Return how the matching went, with the first `shown` lines that found nobody."""
+def staged(session: Session, limit: int) -> Staged:
+    """Return the result of matching, with the first `limit` lines that match nobody."""
     missing = sa.select(_line.c.value).except_(sa.select(_hit.c.value)).subquery()
     first = (
         sa.select(_line.c.number, _line.c.raw)
         .join(missing, missing.c.value == _line.c.value)
         .order_by(_line.c.number)
-        .limit(shown)
+        .limit(limit)
     )
     values = session.scalar(sa.select(sa.func.count()).select_from(_line)) or 0
     matched = session.scalar(sa.select(sa.func.count(sa.distinct(_hit.c.value)))) or 0
@@ -86,12 +86,12 @@ def staged(session: Session, shown: int) -> Staged:
 
 
 def forget(session: Session) -> None:
-    """Drop what was staged; on PostgreSQL the end of the transaction would do it, on SQLite nothing else does."""
+    """Drop the temporary tables; on PostgreSQL the end of the transaction also does, on SQLite nothing else does."""
     _apart.drop_all(session.connection(), checkfirst=False)
 
 
 def _held(name: str, phone: bool) -> sa.ColumnElement[Any]:
     if name == "xwho":
         return Contact.xwho.expression
-    held = Contact.phones if phone else Contact.properties
-    return sa.cast(held[name].as_string(), sa.Text)
+    column = Contact.phones if phone else Contact.properties
+    return sa.cast(column[name].as_string(), sa.Text)

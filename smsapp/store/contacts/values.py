@@ -1,6 +1,6 @@
-"""The values that fill a template's variables, as SQL: written as `domain/writing.py` says, and those that may not.
+"""The values of a template's variables as SQL, formatted as in `domain/writing.py`, and which of them are forbidden.
 
-A run's values are made by one INSERT .. SELECT, so what a person sees before is made by the same expressions.
+One INSERT .. SELECT makes a run's values; previews use the same expressions.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ Text = sa.ColumnElement[str]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a variable's value comes from, and what may fill it."""
+    """The source of a variable's value, and its bound."""
 
     name: str
-    """The property's."""
+    """Name of the property."""
     form: Form | None = None
     """None: as text."""
     number: bool = False
     fallback: str = ""
     bound: Bound | None = None
-    """None: nothing is refused."""
+    """None: every value is allowed."""
 
     @property
     def written(self) -> Text:
-        """The property as text, or NULL."""
+        """The property as formatted text; NULL if there is none."""
         return sa.func.nullif(_written(self.name, self.form, self.number), "")
 
     def value(self, text: Text) -> Text:
-        """Return what fills the variable where the property is written as `text`: that, the fallback, or NULL."""
+        """Return the variable's value for a property with this formatted `text`: that, the fallback, or NULL."""
         return sa.func.coalesce(text, self.fallback) if self.fallback else text
 
     def unfit(self, text: Text) -> sa.ColumnElement[bool]:
-        """Return whether this text may not fill the variable; a fallback is looked at when a person types it."""
+        """Return the condition that this text may not fill the variable; fallbacks are checked when they are typed."""
         if self.bound is None:
             return sa.false()
         matches = text.regexp_match(f"(?i){bounds.forbidden(self.bound)}")
@@ -53,12 +53,12 @@ class Source:
 
 
 def as_text(name: str) -> Text:
-    """Return a property as the database makes text of it."""
+    """Return a property as the database converts it to text."""
     return sa.cast(Contact.properties[name].as_string(), sa.Text)
 
 
 def _is_odd(text: Text) -> sa.ColumnElement[bool]:
-    """Return whether a text is worth a match of `bounds.forbidden`, which costs three times as much as all the rest."""
+    """Return the condition that a text may match `bounds.forbidden`: a cheap check before an expensive one."""
     if dialect() == "postgresql":
         marked = text.op("~", is_comparison=True)(f"[{bounds.MARKS}]")
         wordy = text.op("~", is_comparison=True)(f"[{bounds.WORDY}]")
@@ -70,10 +70,10 @@ def _is_odd(text: Text) -> sa.ColumnElement[bool]:
 
 
 def many_figures(text: Text) -> sa.ColumnElement[bool]:
-    """Return whether a text has so many figures that it could hold a number to call."""
+    """Return the condition that a text has enough figures to contain a phone number."""
     if dialect() == "postgresql":
-        others = sa.func.length(sa.func.translate(text, bounds.FIGURES, ""))
-        enough: sa.ColumnElement[bool] = sa.func.length(text) - others >= bounds.FEWEST_FIGURES
+        without_figures = sa.func.length(sa.func.translate(text, bounds.FIGURES, ""))
+        enough: sa.ColumnElement[bool] = sa.func.length(text) - without_figures >= bounds.FEWEST_FIGURES
         return enough
     return text.op("GLOB", is_comparison=True)("*".join(["", *["[0-9０-９]"] * bounds.FEWEST_FIGURES, ""]))
 
@@ -96,7 +96,7 @@ def _number(name: str, text: Text) -> Text:
     if dialect() == "postgresql":
         plain = text
     else:
-        # SQLite would write what it has read with 15 digits; this is what was stored.
+        # SQLite would format the number with 15 digits; this is the stored text.
         stored: Text = sa.type_coerce(Contact.properties, sa.Text).op("->", return_type=sa.Text())(_path(name))
         plain = sa.case((stored.like("%e%"), sa.func.printf("%.3f", stored)), (stored.like('"%'), text), else_=stored)
     return sa.case((plain.like("%.%"), sa.func.rtrim(sa.func.rtrim(plain, "0"), ".")), else_=plain)
@@ -113,7 +113,7 @@ def _moment(text: Text, form: Form) -> Text:
     months = sa.literal(MONTHS, sa.Text)
     name = sa.func.substr(months, position(months, _part(text, 6, 2)) + 2, 3, type_=sa.Text)
     midnight = _part(text, 11, len(MIDNIGHT)) == MIDNIGHT
-    whole: Mapping[Form, Callable[[], Text]] = {
+    forms: Mapping[Form, Callable[[], Text]] = {
         Form.DATE: lambda: date,
         Form.TIME: lambda: time,
         Form.DATE_ZH: lambda: _part(text, 1, 4) + "年" + month + "月" + day + "日",
@@ -123,7 +123,7 @@ def _moment(text: Text, form: Form) -> Text:
         Form.DAY_EN: lambda: name + " " + day,
         Form.DATE_AND_TIME: lambda: sa.case((midnight, date), else_=date + " " + time),
     }
-    return whole[form]()
+    return forms[form]()
 
 
 def _part(text: Text, start: int, length: int) -> Text:
@@ -145,5 +145,5 @@ def _joined(name: str, text: Text, separator: str) -> Text:
 
 
 def source_of(mapped: Mapping[str, Any], kind: Type, form: Form | None, bound: Bound | None) -> Source:
-    """Return the source that a mapping names: {"property": .., "fallback": ..}."""
+    """Return the source for a mapping {"property": .., "fallback": ..}."""
     return Source(mapped["property"], form, kind is Type.NUMBER, mapped.get("fallback") or "", bound)

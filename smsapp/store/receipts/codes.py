@@ -1,4 +1,4 @@
-"""Providers' codes that no table describes: counted per channel, so that somebody notices and describes them."""
+"""Providers' unknown codes: counted per channel, so that people notice and describe them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.store.db import Base, upsert
 
 MOST = 200
-"""Most codes kept of one channel; from then on new ones are counted together as OTHERS."""
+"""Most codes stored per channel; further ones are counted together as OTHERS."""
 OTHERS = "…"
 
 
@@ -27,20 +27,20 @@ class UnknownCode(Base):
     last_at: Mapped[dt.datetime]
 
 
-def count(session: Session, found: Iterable[tuple[int, str]], now: dt.datetime) -> None:
-    """Count these codes (channel, code) that nobody has described; one statement, whatever their number."""
-    counted = Counter((channel_id, code) for channel_id, code in found if code)
+def count(session: Session, codes: Iterable[tuple[int, str]], now: dt.datetime) -> None:
+    """Count these unknown codes, (channel id, code), with one UPSERT."""
+    counted = Counter((channel_id, code) for channel_id, code in codes if code)
     if not counted:
         return
     channels = {channel_id for channel_id, _code in counted}
-    known = sa.select(UnknownCode.channel_id, UnknownCode.code).where(UnknownCode.channel_id.in_(channels))
-    kept = {(channel_id, code) for channel_id, code in session.execute(known)}
-    room = {channel_id: MOST - sum(one == channel_id for one, _code in kept) for channel_id in channels}
+    query = sa.select(UnknownCode.channel_id, UnknownCode.code).where(UnknownCode.channel_id.in_(channels))
+    existing = {(channel_id, code) for channel_id, code in session.execute(query)}
+    room = {channel_id: MOST - sum(channel == channel_id for channel, _code in existing) for channel_id in channels}
     totals: Counter[tuple[int, str]] = Counter()
     for (channel_id, code), n in sorted(counted.items()):
-        if (channel_id, code) not in kept:
+        if (channel_id, code) not in existing:
             room[channel_id] -= 1
-        totals[channel_id, code if room[channel_id] >= 0 or (channel_id, code) in kept else OTHERS] += n
+        totals[channel_id, code if room[channel_id] >= 0 or (channel_id, code) in existing else OTHERS] += n
     rows = [
         {"channel_id": channel_id, "code": code, "n": n, "first_at": now, "last_at": now}
         for (channel_id, code), n in sorted(totals.items())
@@ -55,8 +55,8 @@ def count(session: Session, found: Iterable[tuple[int, str]], now: dt.datetime) 
 
 
 def listed(session: Session, channel_id: int | None = None) -> Sequence[UnknownCode]:
-    """Return the codes of this channel, or of all, the latest first."""
-    chosen = sa.select(UnknownCode).order_by(UnknownCode.last_at.desc(), UnknownCode.channel_id, UnknownCode.code)
+    """Return the unknown codes of this channel, or of all, the latest first."""
+    query = sa.select(UnknownCode).order_by(UnknownCode.last_at.desc(), UnknownCode.channel_id, UnknownCode.code)
     if channel_id is not None:
-        chosen = chosen.where(UnknownCode.channel_id == channel_id)
-    return session.scalars(chosen.execution_options(populate_existing=True)).all()
+        query = query.where(UnknownCode.channel_id == channel_id)
+    return session.scalars(query.execution_options(populate_existing=True)).all()

@@ -1,4 +1,4 @@
-"""What carriers say later, written to the ledger in bulk: where messages stand, and their moves from there."""
+"""Applies receipts to the ledger in bulk: the present states of messages, and their changes."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ BUCKET_SECONDS = 60
 
 
 class MessageState(NamedTuple):
-    """Where messages stand; `in_flight` tells queued ones in a worker's hands from those that wait."""
+    """The present state of messages; `in_flight` distinguishes queued ones that are in flight."""
 
     status: Status
     reason: str
     in_flight: bool
     parts: int = 0
-    """What the answer said it is billed as; 0 while there is none."""
+    """Billed parts; 0 while there is no answer."""
 
 
 def current_states(
-    session: Session, wanted: Mapping[int, Collection[int]]
+    session: Session, seqs_by_run: Mapping[int, Collection[int]]
 ) -> list[tuple[int, MessageState, list[int]]]:
-    """Return where these messages (run -> seqs) stand, those of a run that stand alike together: (run, where, seqs).
+    """Return the present states of these messages (run -> seqs) as (run, state, seqs), grouped by run and state.
 
-    They stay locked until the transaction ends. Unknown ones are absent.
+    They stay locked until the transaction ends. Unknown messages are absent.
     """
-    if not wanted:
+    if not seqs_by_run:
         return []
     if dialect() == "postgresql":
-        _lock_runs_in_doubt(session, wanted)
-    found = []
-    for run_id, seqs in sorted(wanted.items()):
-        # Rows are few: a number for each message and nothing else comes from the database and is read in one go.
-        for status, reason, parts, alike in session.connection().execute(_standing(run_id, seqs)).all():
-            stands = MessageState(Status(status), reason or "", False, parts or 0)
-            if stands.status is not Status.QUEUED:
-                found.append((run_id, stands, alike))
+        _lock_runs_in_doubt(session, seqs_by_run)
+    groups = []
+    for run_id, seqs in sorted(seqs_by_run.items()):
+        # Few rows: the seqs of a state come as one list.
+        for status, reason, parts, group in session.connection().execute(_standing(run_id, seqs)).all():
+            state = MessageState(Status(status), reason or "", False, parts or 0)
+            if state.status is not Status.QUEUED:
+                groups.append((run_id, state, group))
                 continue
             claimed_batches = _in_flight(session, run_id)
-            in_flight = {seq for seq in alike if any(lo <= seq <= hi for lo, hi in claimed_batches)}
-            found.append((run_id, stands._replace(in_flight=True), sorted(in_flight)))
-            found.append((run_id, stands, [seq for seq in alike if seq not in in_flight]))
-    return found
+            in_flight = {seq for seq in group if any(lo <= seq <= hi for lo, hi in claimed_batches)}
+            groups.append((run_id, state._replace(in_flight=True), sorted(in_flight)))
+            groups.append((run_id, state, [seq for seq in group if seq not in in_flight]))
+    return groups
 
 
 def _standing(run_id: int, seqs: Collection[int]) -> sa.Select[Any]:
-    """Return (status, reason, parts, list of seqs) of these messages, and lock them in their order."""
+    """Return the SELECT of (status, reason, parts, list of seqs) of these messages; it locks them by seq."""
     its = sa.select(Message.seq, Message.status, Message.reason, Message.parts).where(
         Message.run_id == run_id, one_of(Message.seq, sorted(seqs))
     )
@@ -66,19 +66,19 @@ def _standing(run_id: int, seqs: Collection[int]) -> sa.Select[Any]:
 
 
 def _in_flight(session: Session, run_id: int) -> list[tuple[int, int]]:
-    """Return the ranges (lo, hi) of a run's messages that are in workers' hands."""
+    """Return the ranges (lo, hi) of a run's messages in claimed batches."""
     in_flight = sa.select(Batch.lo, Batch.hi).where(Batch.state == BatchState.CLAIMED, Batch.run_id == run_id)
     return [(lo, hi) for lo, hi in session.execute(in_flight)]
 
 
 def _lock_runs_in_doubt(session: Session, run_ids: Collection[int]) -> None:
-    """Lock the runs whose billed parts may change: before their messages, as a write-back does."""
+    """Lock the runs whose billed parts may change, before their messages, as a write-back does."""
     unconfirmed = sa.exists().where(Tally.run_id == Run.id, Tally.state == tally_key(Status.UNCONFIRMED), Tally.n > 0)
     session.execute(sa.select(Run.id).where(Run.id.in_(run_ids), unconfirmed).order_by(Run.id).with_for_update())
 
 
 class StateChange(NamedTuple):
-    """The way of messages of a run from `known` to `status`, with the carrier's reason and code."""
+    """A change of messages of a run from `known` to `status`, with the carrier's reason and code."""
 
     run_id: int
     known: MessageState
@@ -88,12 +88,12 @@ class StateChange(NamedTuple):
 
 
 def is_accepted_by(move: StateChange) -> bool:
-    """Say whether it is only by this that the messages count as accepted."""
+    """Return whether the messages become accepted by this change."""
     return move.known.status not in ACCEPTED_STATES and move.status in ACCEPTED_STATES
 
 
 def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], at: int) -> None:
-    """Write what these messages (seqs) move to, with their tallies and the chart's buckets.
+    """Store these changes (change -> seqs) at `at` (Unix seconds), with the tallies and the chart's buckets.
 
     The rows are locked since `where_they_stand`.
     """
@@ -104,26 +104,26 @@ def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], 
     buckets: Counter[tuple[int, str]] = Counter()
     billed: Counter[int] = Counter()
     for move, seqs in moves.items():
-        run_id, known, status, reason, code = move
+        run_id, state, status, reason, code = move
         ends.setdefault((run_id, status, reason, code), []).extend(seqs)
-        mine = changes.setdefault(run_id, Counter())
-        mine[tally_key(Status.IN_FLIGHT if known.in_flight else known.status), known.reason] -= len(seqs)
-        mine[tally_key(status), reason] += len(seqs)
+        run_changes = changes.setdefault(run_id, Counter())
+        run_changes[tally_key(Status.IN_FLIGHT if state.in_flight else state.status), state.reason] -= len(seqs)
+        run_changes[tally_key(status), reason] += len(seqs)
         buckets[run_id, tally_key(status)] += len(seqs)
         if is_accepted_by(move):
-            billed[run_id] += known.parts * len(seqs)
+            billed[run_id] += state.parts * len(seqs)
     for (run_id, status, reason, code), seqs in sorted(ends.items()):
-        moved = sa.update(Message).where(Message.run_id == run_id, one_of(Message.seq, seqs))
+        statement = sa.update(Message).where(Message.run_id == run_id, one_of(Message.seq, seqs))
         changed(
             session,
-            moved.values(status=int(status), reason=reason or None, code=code or Message.code, receipt_at=at),
+            statement.values(status=int(status), reason=reason or None, code=code or Message.code, receipt_at=at),
         )
-    for run_id, mine in _carried_on(session, moves).items():
-        changes.setdefault(run_id, Counter()).update(mine)
+    for run_id, run_changes in _carried_on(session, moves).items():
+        changes.setdefault(run_id, Counter()).update(run_changes)
     for run_id in sorted(changes):
         add_to_tallies(session, run_id, changes[run_id])
-    for run_id, more in sorted(billed.items()):
-        billed_parts.add(session, run_id, more)
+    for run_id, parts in sorted(billed.items()):
+        billed_parts.add(session, run_id, parts)
     bucket = at // BUCKET_SECONDS * BUCKET_SECONDS
     add_up(
         session,
@@ -136,7 +136,7 @@ def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], 
 
 
 def _carried_on(session: Session, moves: Mapping[StateChange, Sequence[int]]) -> dict[int, Changes]:
-    """Return what changes for runs that repeat these messages: where their people are in the run they repeat."""
+    """Return the changes of WAS tallies in the runs that repeat these messages, by run."""
     failed = {
         (move.run_id, seq): move for move, seqs in moves.items() if move.known.status in FAILED_STATES for seq in seqs
     }
@@ -148,30 +148,30 @@ def _carried_on(session: Session, moves: Mapping[StateChange, Sequence[int]]) ->
     if not repeating:
         return {}
     changes: dict[int, Changes] = {}
-    again = aliased(Message)
-    for run_id, first in sorted(repeating.items()):
-        found = session.execute(
+    repetition = aliased(Message)
+    for run_id, original in sorted(repeating.items()):
+        rows = session.execute(
             sa.select(Message.seq)
-            .join(again, sa.and_(again.run_id == run_id, again.phone == Message.phone))
-            .where(Message.run_id == first, Message.seq.in_([seq for run, seq in failed if run == first]))
+            .join(repetition, sa.and_(repetition.run_id == run_id, repetition.phone == Message.phone))
+            .where(Message.run_id == original, Message.seq.in_([seq for run, seq in failed if run == original]))
         )
-        for (seq,) in found:
-            move = failed[first or 0, seq]
-            mine = changes.setdefault(run_id, Counter())
-            mine[WAS + tally_key(move.known.status), move.known.reason] -= 1
-            mine[WAS + tally_key(move.status), move.reason] += 1
+        for (seq,) in rows:
+            move = failed[original or 0, seq]
+            run_changes = changes.setdefault(run_id, Counter())
+            run_changes[WAS + tally_key(move.known.status), move.known.reason] -= 1
+            run_changes[WAS + tally_key(move.status), move.reason] += 1
     return changes
 
 
 def close_without_receipt(session: Session, run_id: int) -> int:
-    """Call every message that still waits for its receipt "no receipt"; return how many."""
-    moved = changed(
+    """Set every message that is still ACCEPTED to NO_RECEIPT; return how many."""
+    updated = changed(
         session,
         sa.update(Message)
         .where(Message.run_id == run_id, Message.status == Status.ACCEPTED)
         .values(status=int(Status.NO_RECEIPT)),
     )
     add_to_tallies(
-        session, run_id, {(tally_key(Status.ACCEPTED), ""): -moved, (tally_key(Status.NO_RECEIPT), ""): moved}
+        session, run_id, {(tally_key(Status.ACCEPTED), ""): -updated, (tally_key(Status.NO_RECEIPT), ""): updated}
     )
-    return moved
+    return updated

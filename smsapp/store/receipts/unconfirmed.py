@@ -1,6 +1,6 @@
-"""unconfirmed Messages: which runs have some, and what a person decides about them, each decision at most once.
+"""Unconfirmed messages: which runs have some, and people's decisions about them, each carried out at most once.
 
-A doubt is open until it is settled by a receipt, by asking the provider, or by a person; LEFT is a person's word, too.
+A message is undecided until a receipt, a status query or a person settles it; LEFT is a person's decision, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from smsapp.store.runs.runs import Batch, BatchState, Message, Run, Tally
 
 
 class Decision(Base):
-    """Who decided what about a unconfirmed message; a message may come into doubt again and be decided again."""
+    """A person's decision about an unconfirmed message; a message may become unconfirmed and be decided again."""
 
     __tablename__ = "decision"
     __table_args__ = (sa.Index("ix_decision_message", "run_id", "seq"),)
@@ -40,7 +40,7 @@ class Decision(Base):
 
 @dataclass(frozen=True)
 class RunWithUnconfirmed:
-    """A run with unconfirmed messages: how many for each cause."""
+    """A run with undecided messages; `causes`: cause -> number of messages."""
 
     run: Run
     campaign: Campaign
@@ -72,8 +72,7 @@ def page(
     run_id: int | None = None,
     limit: int,
 ) -> list[RunWithUnconfirmed]:
-    """Return runs with unconfirmed messages, newest first, below the run `before`; only those that began in this
-    time."""
+    """Return runs with undecided messages, newest first, below the run id `before`, started in since..until."""
     with_doubts = (
         sa.select(Run.id)
         .join(Tally, Tally.run_id == Run.id)
@@ -97,9 +96,9 @@ def page(
         with_doubts = with_doubts.where(Run.started_at <= until)
     ids = list(session.scalars(with_doubts))
     causes: dict[int, dict[str, int]] = {}
-    counted = sa.select(Tally.run_id, Tally.reason, Tally.n).where(*_open(), Tally.run_id.in_(ids))
-    for one, reason, n in session.execute(counted):
-        causes.setdefault(one, {})[reason] = n
+    query = sa.select(Tally.run_id, Tally.reason, Tally.n).where(*_open(), Tally.run_id.in_(ids))
+    for id_, reason, n in session.execute(query):
+        causes.setdefault(id_, {})[reason] = n
     rows = session.execute(
         sa.select(Run, Campaign, ChannelRow.name)
         .join(Campaign, Campaign.id == Run.campaign_id)
@@ -112,42 +111,42 @@ def page(
 
 
 def total(session: Session) -> int:
-    """Return how many messages of all campaigns wait for a decision, from the tallies."""
-    counted = (
+    """Return the number of undecided messages of all campaigns, from the tallies."""
+    query = (
         sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0))
         .join(Run, Run.id == Tally.run_id)
         .join(Campaign, Campaign.id == Run.campaign_id)
         .where(*_open(), Campaign.deleted_at.is_(None))
     )
-    return int(session.scalar(counted) or 0)
+    return int(session.scalar(query) or 0)
 
 
 def open_messages(run_id: int, cause: str = "", seqs: Sequence[int] | None = None) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions on a run's messages whose doubt is open."""
-    found = [
+    """Return the conditions on a run's undecided messages, with this cause and these seqs if given."""
+    conditions = [
         Message.run_id == run_id,
         Message.status == Status.UNCONFIRMED,
         sa.func.coalesce(Message.reason, "") != KEPT_UNCONFIRMED,
     ]
     if cause:
-        found.append(Message.reason == cause)
+        conditions.append(Message.reason == cause)
     if seqs is not None:
-        found.append(Message.seq.in_(seqs))
-    return found
+        conditions.append(Message.seq.in_(seqs))
+    return conditions
 
 
 def settle(
     session: Session, run_id: int, how: Resolution, cause: str, seqs: Sequence[int] | None, by: str, now: dt.datetime
 ) -> int:
-    """Carry a decision out, for these messages or all open ones; return how many it was carried out for.
+    """Carry out a decision for these messages, or for all undecided ones; return for how many.
 
-    The run's row is locked, so of two people who decide at once the second one finds nothing open. What is to be sent
-    again is queued in the batch it was in, which is opened again; a batch that is out at this moment is passed over.
+    The run's row is locked, so of two people who decide at once the second one finds nothing undecided. Messages to
+    send again are queued in their batch, which becomes ready again; batches that are claimed now are skipped.
     """
-    chosen = open_messages(run_id, cause, seqs)
+    conditions = open_messages(run_id, cause, seqs)
     if how is Resolution.RESEND:
-        chosen.append(_in_a_batch_at_rest(session, run_id, chosen))
-    noted = sa.select(
+        conditions.append(_in_a_batch_at_rest(session, run_id, conditions))
+    log_rows = sa.select(
         Message.run_id,
         Message.seq,
         sa.literal(now, Decision.at.type),
@@ -155,16 +154,16 @@ def settle(
         sa.literal(str(how)),
         sa.func.coalesce(Message.reason, ""),
     )
-    noted = noted.where(*chosen).order_by(Message.seq).with_for_update(of=Message)
+    log_rows = log_rows.where(*conditions).order_by(Message.seq).with_for_update(of=Message)
     into = ["run_id", "seq", "at", "by", "settled", "cause"]
-    if not changed(session, sa.insert(Decision).from_select(into, noted)):
+    if not changed(session, sa.insert(Decision).from_select(into, log_rows)):
         return 0
     changes: Changes = Counter()
-    moved = 0
+    settled = 0
     why = sa.func.coalesce(Message.reason, "")
-    causes = sa.select(why.label("why"), sa.func.coalesce(sa.func.sum(Message.parts), 0)).where(*chosen)
+    causes = sa.select(why.label("why"), sa.func.coalesce(sa.func.sum(Message.parts), 0)).where(*conditions)
     for reason, billed in session.execute(causes.group_by(sa.text("why"))).all():
-        n = changed(session, sa.update(Message).where(*chosen, why == reason).values(**_becomes(how)))
+        n = changed(session, sa.update(Message).where(*conditions, why == reason).values(**_becomes(how)))
         status = {
             Resolution.COUNT_AS_SENT: Status.ACCEPTED,
             Resolution.RESEND: Status.QUEUED,
@@ -172,13 +171,13 @@ def settle(
         }[how]
         changes[tally_key(Status.UNCONFIRMED), reason] -= n
         changes[tally_key(status), KEPT_UNCONFIRMED if how is Resolution.KEEP else ""] += n
-        moved += n
+        settled += n
         if how is Resolution.COUNT_AS_SENT:
             billed_parts.add(session, run_id, int(billed or 0))
     if how is Resolution.RESEND:
         _open_batches(session, run_id)
     add_to_tallies(session, run_id, changes)
-    return moved
+    return settled
 
 
 def _becomes(how: Resolution) -> dict[str, object]:
@@ -186,17 +185,17 @@ def _becomes(how: Resolution) -> dict[str, object]:
         return {"reason": KEPT_UNCONFIRMED}
     if how is Resolution.COUNT_AS_SENT:
         return {"status": int(Status.ACCEPTED), "reason": None}
-    # As if it had never been handed over; what the first answer said is in the log of decisions only.
+    # As if it had never been sent; of the first answer only the cause remains, in the decision.
     fresh = dict.fromkeys(("reason", "parts", "code", "provider_ref", "answered_at"))
     return {"status": int(Status.QUEUED), **fresh}
 
 
 def _in_a_batch_at_rest(
-    session: Session, run_id: int, chosen: Sequence[sa.ColumnElement[bool]]
+    session: Session, run_id: int, conditions: Sequence[sa.ColumnElement[bool]]
 ) -> sa.ColumnElement[bool]:
-    """Return the condition that a message's batch is in nobody's hands, and lock these batches so that it stays so."""
+    """Return the condition that a message's batch is not claimed, and lock these batches so that they stay so."""
     of_batch = (Batch.run_id == run_id, Batch.state != BatchState.CLAIMED)
-    has_some = sa.exists().where(*chosen, Message.seq.between(Batch.lo, Batch.hi))
+    has_some = sa.exists().where(*conditions, Message.seq.between(Batch.lo, Batch.hi))
     locked = sa.select(Batch.no).where(*of_batch, has_some).order_by(Batch.no).with_for_update(of=Batch)
     numbers = list(session.scalars(locked))
     return sa.exists().where(*of_batch, Message.seq.between(Batch.lo, Batch.hi), Batch.no.in_(numbers))
@@ -211,6 +210,6 @@ def _open_batches(session: Session, run_id: int) -> None:
 
 
 def decisions(session: Session, run_id: int, seq: int) -> Sequence[Decision]:
-    """Return what people decided about one message, newest first."""
-    chosen = sa.select(Decision).where(Decision.run_id == run_id, Decision.seq == seq)
-    return session.scalars(chosen.order_by(Decision.id.desc())).all()
+    """Return the decisions about one message, newest first."""
+    query = sa.select(Decision).where(Decision.run_id == run_id, Decision.seq == seq)
+    return session.scalars(query.order_by(Decision.id.desc())).all()

@@ -1,4 +1,4 @@
-"""Receipts that name no message of ours: kept as columns, for later or for a person."""
+"""Unmatched receipts, which name no message of ours: stored to be retried later or shown to a person."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smsapp.store.runs.runs import ProviderRef
 
 
 class UnmatchedReceipt(Base):
-    """A receipt that names no message of ours; `at` is when it came (last), so it grows with the id."""
+    """An unmatched receipt; `at` is when it last came, so it grows with the id."""
 
     __tablename__ = "unmatched_receipt"
     __table_args__ = (
@@ -38,15 +38,15 @@ class UnmatchedReceipt(Base):
 
 
 SAME = ("channel_id", "provider_ref", "ref", "phone", "status", "code")
-"""What makes two unmatched the same one."""
+"""Columns by which two unmatched receipts are the same."""
 _REPLACED = sa.delete(UnmatchedReceipt).where(*(getattr(UnmatchedReceipt, name) == sa.bindparam(name) for name in SAME))
 
 
 def keep(session: Session, unmatched: Sequence[dict[str, Any]], now: dt.datetime) -> None:
-    """Keep receipts that name no message of ours.
+    """Store unmatched receipts.
 
-    One that comes again takes the place of the one before, so that applying twice leaves no double, and so that a
-    provider may use an id a second time: the new one is young and tried again.
+    One that comes again replaces the one before, so that applying twice leaves no duplicate, and so that a provider may
+    reuse an id: the new receipt has a new time and is retried.
     """
     if not unmatched:
         return
@@ -56,7 +56,7 @@ def keep(session: Session, unmatched: Sequence[dict[str, Any]], now: dt.datetime
 
 
 def has_some(session: Session, channel_ids: Iterable[int], since: dt.datetime) -> bool:
-    """Say whether the latest unmatched receipt of any of these channels came after this moment."""
+    """Return whether the latest unmatched receipt of any of these channels came after this moment."""
     latest = sa.select(UnmatchedReceipt.at).order_by(UnmatchedReceipt.id.desc()).limit(1)
     ats = (
         session.scalar(latest.where(UnmatchedReceipt.channel_id == channel_id)) for channel_id in sorted(channel_ids)
@@ -65,18 +65,18 @@ def has_some(session: Session, channel_ids: Iterable[int], since: dt.datetime) -
 
 
 def placed(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[UnmatchedReceipt]:
-    """Return unmatched that came after this moment and behind this id whose provider's id leads to a message by now."""
+    """Return unmatched receipts since this moment, above the id `after`, whose provider's id now maps to a message."""
     leads = sa.exists().where(
         ProviderRef.channel_id == UnmatchedReceipt.channel_id,
         ProviderRef.ref == UnmatchedReceipt.provider_ref,
         _may_be_same(ProviderRef.phone, UnmatchedReceipt.phone),
     )
-    chosen = sa.select(UnmatchedReceipt).where(UnmatchedReceipt.at > since, UnmatchedReceipt.provider_ref != "", leads)
-    return session.scalars(chosen.where(UnmatchedReceipt.id > after).order_by(UnmatchedReceipt.id).limit(limit)).all()
+    query = sa.select(UnmatchedReceipt).where(UnmatchedReceipt.at > since, UnmatchedReceipt.provider_ref != "", leads)
+    return session.scalars(query.where(UnmatchedReceipt.id > after).order_by(UnmatchedReceipt.id).limit(limit)).all()
 
 
 def _may_be_same(phone: Any, named: Any) -> Any:
-    """Return the condition that a named number may be this phone, which `domain/receipt_match.py` then decides."""
+    """Return the condition that `named` may be this phone; `domain/receipt_match.py` decides."""
     ends_alike = (phone.like("%" + sa.func.substr(named, 2)), named.like("%" + sa.func.substr(phone, 2)))
     return sa.or_(phone == named, named == "", *ends_alike)
 
@@ -84,26 +84,26 @@ def _may_be_same(phone: Any, named: Any) -> Any:
 def page(
     session: Session, *, channel_id: int | None, ref: str, before: int | None, limit: int
 ) -> Sequence[UnmatchedReceipt]:
-    """Return unmatched below the id `before`, newest first; only this channel's, only those with this very id.
+    """Return unmatched receipts below the id `before`, newest first; filtered by channel and exact `ref` if given.
 
-    `ref` is our reference or the provider's id. Each is looked for alone: it has an index of its own in this order.
+    `ref` is our reference or the provider's id. Each is searched separately, because each has its own index.
     """
-    chosen = sa.select(UnmatchedReceipt).order_by(UnmatchedReceipt.id.desc()).limit(limit)
+    query = sa.select(UnmatchedReceipt).order_by(UnmatchedReceipt.id.desc()).limit(limit)
     if channel_id is not None:
-        chosen = chosen.where(UnmatchedReceipt.channel_id == channel_id)
+        query = query.where(UnmatchedReceipt.channel_id == channel_id)
     if before is not None:
-        chosen = chosen.where(UnmatchedReceipt.id < before)
+        query = query.where(UnmatchedReceipt.id < before)
     if not ref:
-        return session.scalars(chosen).all()
+        return session.scalars(query).all()
     sides = (UnmatchedReceipt.ref, UnmatchedReceipt.provider_ref)
-    found = {one.id: one for side in sides for one in session.scalars(chosen.where(side == ref))}
-    return [found[one] for one in sorted(found, reverse=True)[:limit]]
+    unmatched = {unmatched.id: unmatched for side in sides for unmatched in session.scalars(query.where(side == ref))}
+    return [unmatched[id_] for id_ in sorted(unmatched, reverse=True)[:limit]]
 
 
 def seen(session: Session, channel_id: int, most: int) -> Sequence[dt.datetime]:
-    """Return when the channel's latest unmatched came, newest first."""
-    chosen = sa.select(UnmatchedReceipt.at).where(UnmatchedReceipt.channel_id == channel_id)
-    return session.scalars(chosen.order_by(UnmatchedReceipt.id.desc()).limit(most)).all()
+    """Return when the channel's latest unmatched receipts came, newest first."""
+    query = sa.select(UnmatchedReceipt.at).where(UnmatchedReceipt.channel_id == channel_id)
+    return session.scalars(query.order_by(UnmatchedReceipt.id.desc()).limit(most)).all()
 
 
 def forget(session: Session, ids: Sequence[int]) -> None:
@@ -112,13 +112,13 @@ def forget(session: Session, ids: Sequence[int]) -> None:
 
 
 def forget_old(session: Session, before: dt.datetime, limit: int) -> int:
-    """Remove up to `limit` unmatched older than this moment; return how many went."""
+    """Delete up to `limit` unmatched receipts older than this moment; return how many."""
     old = sa.select(UnmatchedReceipt.id).where(UnmatchedReceipt.at < before).order_by(UnmatchedReceipt.at).limit(limit)
     return changed(session, sa.delete(UnmatchedReceipt).where(UnmatchedReceipt.id.in_(old)))
 
 
 def forget_beyond(session: Session, channel_id: int, most: int, limit: int) -> int:
-    """Remove up to `limit` of the channel's unmatched that are older than its latest `most`; return how many went."""
+    """Delete up to `limit` of the channel's unmatched receipts beyond its latest `most`; return how many."""
     mine = sa.select(UnmatchedReceipt.id).where(UnmatchedReceipt.channel_id == channel_id)
     bound = mine.order_by(UnmatchedReceipt.id.desc()).offset(most).limit(1).scalar_subquery()
     beyond = mine.where(UnmatchedReceipt.id <= bound).order_by(UnmatchedReceipt.id).limit(limit)

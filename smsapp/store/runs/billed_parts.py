@@ -1,4 +1,4 @@
-"""Billed parts: of messages that have none yet, and of a run, which are the sum over its accepted messages."""
+"""Billed parts: of messages without any yet, and of a run, the sum over its accepted messages."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from smsapp.store.db import changed, one_of
 from smsapp.store.runs.runs import Message, Run
 
 AT_ONCE = 5000
-"""Messages whose parts are counted in one go."""
+"""Most messages returned by one call of `lacking`."""
 _ADD = sa.update(Run).where(Run.id == sa.bindparam("run")).values(parts=Run.parts + sa.bindparam("more"))
 
 
 def add(session: Session, run_id: int, more: int) -> None:
-    """Count so many billed parts more into the run."""
+    """Add `more` billed parts to the run."""
     if more:
         session.connection().execute(_ADD, {"run": run_id, "more": more})
 
@@ -24,16 +24,16 @@ def add(session: Session, run_id: int, more: int) -> None:
 def lacking(
     session: Session, run_id: int, after: int, *which: sa.ColumnElement[bool]
 ) -> list[tuple[int, int, str, str | None]]:
-    """Return (seq, status, phone, params) of the next messages behind number `after` that have no parts."""
-    chosen = sa.select(Message.seq, Message.status, Message.phone, Message.params).where(
+    """Return (seq, status, phone, params) of the next messages after seq `after` that have no parts."""
+    query = sa.select(Message.seq, Message.status, Message.phone, Message.params).where(
         Message.run_id == run_id, Message.seq > after, Message.parts.is_(None), *which
     )
-    rows = session.connection().execute(chosen.order_by(Message.seq).limit(AT_ONCE))
+    rows = session.connection().execute(query.order_by(Message.seq).limit(AT_ONCE))
     return [(seq, status, phone, params) for seq, status, phone, params in rows]
 
 
 def store(session: Session, run_id: int, seqs: Mapping[int, Sequence[int]]) -> None:
-    """Store the parts (parts -> numbers of messages) of messages that have none."""
-    for n, alike in sorted(seqs.items()):
-        without = sa.update(Message).where(Message.run_id == run_id, one_of(Message.seq, alike))
-        changed(session, without.where(Message.parts.is_(None)).values(parts=n))
+    """Store the parts of messages that have none; `seqs`: parts -> seqs."""
+    for n, numbers in sorted(seqs.items()):
+        statement = sa.update(Message).where(Message.run_id == run_id, one_of(Message.seq, numbers))
+        changed(session, statement.where(Message.parts.is_(None)).values(parts=n))

@@ -1,4 +1,4 @@
-"""Whose numbers an audience or a run has: counted by their first characters, and by where they came from."""
+"""Counts the numbers of an audience or a run by their first characters, and by their sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smsapp.store.runs.runs import Message
 
 
 def of_audience(session: Session, audience: audiences.Audience) -> tuple[int, dict[str, int]]:
-    """Return how many people an audience has, and messages by the LEADING first characters of their numbers."""
+    """Return (people in an audience, first LEADING characters of numbers -> messages)."""
     people = audiences.people(audience).subquery("people")
     leading = sa.func.substr(people.c.phone, 1, LEADING).label("number_start")
     written_to = people.c.reason.is_(None).label("written_to")
@@ -27,7 +27,7 @@ def of_audience(session: Session, audience: audiences.Audience) -> tuple[int, di
 
 
 def of_run(session: Session, run_id: int) -> dict[str, int]:
-    """Return a run's messages by the LEADING first characters of their numbers."""
+    """Return first LEADING characters of numbers -> messages of a run."""
     leading = sa.func.substr(Message.phone, 1, LEADING).label("number_start")
     rows = session.execute(
         sa.select(leading, sa.func.count()).where(Message.run_id == run_id).group_by(sa.text("number_start"))
@@ -49,4 +49,4 @@ def origins(
         .where(Message.run_id == run_id)
         .group_by(sa.text("newer"), sa.text("changed"), sa.text("letter"))
     )
-    return [(bool(new), bool(moved), origin, n) for new, moved, origin, n in rows]
+    return [(bool(new), bool(is_changed), origin, n) for new, is_changed, origin, n in rows]

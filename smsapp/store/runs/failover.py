@@ -1,4 +1,4 @@
-"""Messages that go on through another channel: a run of its own there, which repeats the one they came from."""
+"""Failover of messages to another channel, in a run there that repeats the first one."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from smsapp.store.runs.runs import Message, Run, Tally
 
 @dataclass(frozen=True)
 class Reach:
-    """The numbers a channel may write to: region codes (none = every country), classes beside mobile numbers."""
+    """The numbers a channel may send to: region codes (empty = every country), classes besides mobile numbers."""
 
     countries: Sequence[str]
     number_classes: Collection[str]
 
     def covers_message(self) -> sa.ColumnElement[bool]:
-        """Return the condition that the channel may write to the message's number."""
+        """Return the condition that the channel may send to the message's number."""
         number = Message.__table__.c.phone
         abroad = is_abroad(number, self.countries) if self.countries else sa.false()
         return sa.not_(sa.or_(is_special(number, self.number_classes), abroad))
@@ -39,40 +39,40 @@ _REFUSED = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(F
 
 
 def _movable(run_id: int, reach: Reach) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions on a run's messages that surely did not leave, that nobody has taken over yet, and that the
+    """Return the conditions on a run's messages that surely were not sent, that no run has taken over yet, and that the
     other channel may send."""
     free = sa.or_(_TAKEN_BACK, _REFUSED)
     return [Message.run_id == run_id, free, ~repeated(run_id), reach.covers_message()]
 
 
 def is_out_of_reach(session: Session, run_id: int, reach: Reach) -> bool:
-    """Say whether messages of this run wait or could go elsewhere, and the other channel may send none of them."""
+    """Return whether this run has messages that are queued or could fail over, and the other channel may send none."""
     free = sa.or_(Message.status == Status.QUEUED, _TAKEN_BACK, _REFUSED)
-    chosen = sa.select(reach.covers_message()).where(Message.run_id == run_id, free, ~repeated(run_id)).distinct()
-    return {bool(covered) for covered in session.scalars(chosen)} == {False}
+    query = sa.select(reach.covers_message()).where(Message.run_id == run_id, free, ~repeated(run_id)).distinct()
+    return {bool(covered) for covered in session.scalars(query)} == {False}
 
 
 def refusals(session: Session, run_id: int) -> tuple[int, int]:
-    """Return how many messages the channel refused for reasons that lie with it, and how many it took."""
-    lies_there = sa.and_(Tally.state == tally_key(Status.REFUSED), Tally.reason.in_(sorted(FAILOVER_OUTCOMES)))
-    took = Tally.state.in_([tally_key(status) for status in ACCEPTED_STATES])
-    counted = sa.select(
-        sa.func.coalesce(sa.func.sum(sa.case((lies_there, Tally.n), else_=0)), 0),
-        sa.func.coalesce(sa.func.sum(sa.case((took, Tally.n), else_=0)), 0),
+    """Return (messages refused for reasons that lie with the channel, messages accepted) of a run."""
+    is_channel_fault = sa.and_(Tally.state == tally_key(Status.REFUSED), Tally.reason.in_(sorted(FAILOVER_OUTCOMES)))
+    accepted_state = Tally.state.in_([tally_key(status) for status in ACCEPTED_STATES])
+    query = sa.select(
+        sa.func.coalesce(sa.func.sum(sa.case((is_channel_fault, Tally.n), else_=0)), 0),
+        sa.func.coalesce(sa.func.sum(sa.case((accepted_state, Tally.n), else_=0)), 0),
     ).where(Tally.run_id == run_id)
-    refused, accepted = session.execute(counted).one()
+    refused, accepted = session.execute(query).one()
     return int(refused), int(accepted)
 
 
 def is_moved(session: Session, run_id: int) -> bool:
-    """Say whether another run has taken messages over from this one."""
+    """Return whether messages of this run failed over to another run."""
     return bool(session.scalar(sa.select(sa.exists().where(Run.repeats == run_id, Run.routed != ""))))
 
 
 def reclaim_movable(session: Session, run_id: int, reach: Reach) -> bool:
-    """Take back what nobody has claimed, and hold still what was refused; True if anything can go elsewhere.
+    """Cancel a run's unclaimed messages and lock all that can fail over; return whether there are any.
 
-    What is in flight stays, and so does whatever is unconfirmed.
+    Messages in flight and unconfirmed ones are not changed.
     """
     cancel_rest(session, run_id, CancelReason.REROUTED)
     locked = sa.select(Message.seq).where(*_movable(run_id, reach)).order_by(Message.seq).with_for_update(of=Message)
@@ -80,10 +80,10 @@ def reclaim_movable(session: Session, run_id: int, reach: Reach) -> bool:
 
 
 def open_run(session: Session, first: Run, channel_id: int, why: str, by: str, now: dt.datetime) -> Run:
-    """Return a new run that takes messages of `first` to this channel; its slot is this moment."""
+    """Insert and return a run that sends messages of `first` through this channel; its slot is `now` or later."""
     later = sa.select(sa.func.max(Run.slot)).where(Run.campaign_id == first.campaign_id, Run.slot >= now)
     last = session.scalar(later)
-    made = Run(
+    run = Run(
         campaign_id=first.campaign_id,
         slot=now if last is None else last + dt.timedelta(microseconds=1),
         repeats=first.id,
@@ -96,28 +96,28 @@ def open_run(session: Session, first: Run, channel_id: int, why: str, by: str, n
         opened_at=now,
         started_at=now,
     )
-    session.add(made)
+    session.add(run)
     session.flush()
-    ensure_partition(session, made.id)
-    return made
+    ensure_partition(session, run.id)
+    return run
 
 
 def take_over(session: Session, first: int, run_id: int, batch_size: int, reach: Reach) -> int:
-    """Write the messages that can leave `first` into this run, with batches and tallies; return how many.
+    """Copy the messages of `first` that can fail over into this run, with batches and tallies; return how many.
 
-    What was taken back and is out of reach stays where it is, cancelled for a reason of its own.
+    Cancelled messages that the other channel may not send stay in `first` and get a reason of their own.
     """
     seq = sa.func.row_number().over(order_by=Message.seq)
-    chosen = sa.select(
+    query = sa.select(
         sa.literal(run_id), seq, Message.contact_id, Message.phone, Message.params, sa.literal(int(Status.QUEUED))
     ).where(*_movable(first, reach))
     columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
-    n = changed(session, sa.insert(Message).from_select(columns, chosen))
+    n = changed(session, sa.insert(Message).from_select(columns, query))
     add_to_tallies(session, run_id, {(tally_key(Status.QUEUED), ""): n})
     note_where_they_were(session, run_id, first)
     cut_into_batches(session, run_id, n, batch_size)
-    left = sa.update(Message).where(Message.run_id == first, _TAKEN_BACK, ~repeated(first))
-    out_of_reach = changed(session, left.values(reason=CancelReason.NOT_ALLOWED_ELSEWHERE))
+    statement = sa.update(Message).where(Message.run_id == first, _TAKEN_BACK, ~repeated(first))
+    out_of_reach = changed(session, statement.values(reason=CancelReason.NOT_ALLOWED_ELSEWHERE))
     before, after = CancelReason.REROUTED, CancelReason.NOT_ALLOWED_ELSEWHERE
     cancelled = tally_key(Status.CANCELLED)
     add_to_tallies(session, first, {(cancelled, before): -out_of_reach, (cancelled, after): out_of_reach})
@@ -125,6 +125,6 @@ def take_over(session: Session, first: int, run_id: int, batch_size: int, reach:
 
 
 def pin(session: Session, run_id: int, why: str) -> bool:
-    """Note why the automation leaves a run that is not over on its channel; a person's word stands until taken back."""
+    """Store why an unfinished run stays on its channel, a person's reason until unpinned; return whether it changed."""
     statement = sa.update(Run).where(Run.id == run_id, Run.finished_at.is_(None), Run.pinned != why)
     return changed(session, statement.values(pinned=why)) == 1

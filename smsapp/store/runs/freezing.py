@@ -1,6 +1,6 @@
-"""The first step of a run: who is written to, and who is not and why, becomes rows, by INSERT .. SELECT.
+"""The first step of a run: messages and exclusions are inserted by INSERT .. SELECT.
 
-Nobody passes through Python on the way: as objects they would take five to ten times as long.
+No row passes through Python, which would be several times slower.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Exclusion, Messa
 
 RUNS_PER_PARTITION = 1000
 FILL = {"message": 40, "exclusion": 100}
-"""Per cent of a page that PostgreSQL fills when rows come in. A message grows with its answer and its receipt: where
-the page has room for that, no index has to be touched, and a write-back takes an eighth of the time."""
+"""Table -> per cent of a page that PostgreSQL fills with inserted rows. A message grows with its answer and its
+receipt: if the page has room for that, no index is updated, and a write-back is much faster."""
 MANY = 10_000
-"""Messages from which on PostgreSQL is made to look at what came in."""
+"""Fewest messages of a run after which PostgreSQL's statistics are updated."""
 
 
 def _partition(run_id: int) -> int:
-    """Return the first run of this run's partition, by which the partition is named."""
+    """Return the first run id of this run's partition, which names the partition."""
     return run_id // RUNS_PER_PARTITION * RUNS_PER_PARTITION
 
 
 def ensure_partition(session: Session, run_id: int) -> None:
-    """Make room for this run's rows on PostgreSQL, RUNS_PER_PARTITION runs to a partition; nothing to do on SQLite.
+    """Create this run's partitions on PostgreSQL, each for RUNS_PER_PARTITION runs; do nothing on SQLite.
 
-    Attached rather than created in place: CREATE TABLE .. PARTITION OF would wait for, and block, every reader.
+    They are created and then attached: CREATE TABLE .. PARTITION OF would wait for, and block, every reader.
     """
     if dialect() != "postgresql":
         return
@@ -53,35 +53,37 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     """Write the run's messages, exclusions, batches and tallies; return (target, planned).
 
     Messages are numbered in the order of their phones: the unique index then grows at its end only, and of several
-    people with one number the first is kept. The others leave a gap in the numbers.
+    people with one number the first is kept. The others leave a gap in the seqs.
     """
-    # Before the messages: who is to be tried again is asked of messages, too.
+    # Before the messages are inserted: the members of a retry are selected from messages, too.
     target = session.scalar(sa.select(sa.func.count()).select_from(audience.members.subquery("members"))) or 0
     people = audiences.people(audience).subquery("people")
     fit = sa.select(people.c.contact_id, people.c.phone, people.c.params).where(people.c.reason.is_(None))
-    # One message to a number. To try each row costs PostgreSQL half as much again, to compare them costs SQLite so.
+    # One message per number. DISTINCT ON is faster on PostgreSQL, ON CONFLICT on SQLite.
     if dialect() == "postgresql":
         fit = fit.ext(distinct_on(people.c.phone)).order_by(people.c.phone, people.c.contact_id)
-    one = fit.subquery("one").c
-    seq = sa.func.row_number().over(order_by=(one.phone, one.contact_id))
-    chosen = sa.select(sa.literal(run_id), seq, one.contact_id, one.phone, one.params, sa.literal(int(Status.QUEUED)))
-    chosen = chosen.where(sa.true())  # or SQLite would take ON CONFLICT for the condition of a join
-    new = upsert(Message).from_select(["run_id", "seq", "contact_id", "phone", "params", "status"], chosen)
+    unique = fit.subquery("one").c
+    seq = sa.func.row_number().over(order_by=(unique.phone, unique.contact_id))
+    query = sa.select(
+        sa.literal(run_id), seq, unique.contact_id, unique.phone, unique.params, sa.literal(int(Status.QUEUED))
+    )
+    query = query.where(sa.true())  # otherwise SQLite would parse ON CONFLICT as the condition of a join
+    new = upsert(Message).from_select(["run_id", "seq", "contact_id", "phone", "params", "status"], query)
     planned = changed(session, new if dialect() == "postgresql" else new.on_conflict_do_nothing())
-    last = session.scalar(sa.select(sa.func.max(Message.seq)).where(Message.run_id == run_id)) or 0
-    left = _exclude(session, run_id, audience) if planned < target else {}
-    changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in left.items()})
+    highest = session.scalar(sa.select(sa.func.max(Message.seq)).where(Message.run_id == run_id)) or 0
+    exclusions = _exclude(session, run_id, audience) if planned < target else {}
+    changes: Changes = Counter({(EXCLUDED, reason): n for reason, n in exclusions.items()})
     changes[tally_key(Status.QUEUED), ""] = planned
     add_to_tallies(session, run_id, changes)
-    cut_into_batches(session, run_id, last, batch_size)
+    cut_into_batches(session, run_id, highest, batch_size)
     if planned >= MANY and dialect() == "postgresql":
-        # To its statistics a run it has not seen is empty, so it reads all of it for each batch, and for each receipt.
+        # Without statistics of the run PostgreSQL would read all of it for each batch and for each receipt.
         session.execute(sa.text(f"ANALYZE message_{_partition(run_id)} (run_id, seq)"))
     return target, planned
 
 
 def cut_into_batches(session: Session, run_id: int, last: int, batch_size: int) -> None:
-    """Make messages 1..last of a run ready to be claimed."""
+    """Insert batches that are ready to be claimed for messages 1..last of a run."""
     batches = [
         {"run_id": run_id, "no": lo, "lo": lo, "hi": min(lo + batch_size - 1, last), "state": BatchState.READY,
          "claim": "", "attempts": 0}
@@ -92,15 +94,15 @@ def cut_into_batches(session: Session, run_id: int, last: int, batch_size: int) 
 
 
 def _exclude(session: Session, run_id: int, audience: audiences.Audience) -> dict[str, int]:
-    """Write down who gets no message and why, the messages being there already; return people by reason."""
+    """Insert the exclusions of a run after its messages; return {reason: people}."""
     people = audiences.people(audience).subquery("people")
     written_to = sa.exists().where(
         Message.run_id == run_id, Message.phone == people.c.phone, Message.contact_id == people.c.contact_id
     )
     reason = sa.func.coalesce(people.c.reason, sa.literal(str(ExclusionReason.DUPLICATE_NUMBER)))
-    others = sa.select(sa.literal(run_id), people.c.contact_id, reason).where(
+    query = sa.select(sa.literal(run_id), people.c.contact_id, reason).where(
         sa.or_(people.c.reason.is_not(None), sa.not_(written_to))
     )
-    changed(session, sa.insert(Exclusion).from_select(["run_id", "contact_id", "reason"], others))
-    counted = sa.select(Exclusion.reason, sa.func.count()).where(Exclusion.run_id == run_id).group_by(Exclusion.reason)
-    return {reason: n for reason, n in session.execute(counted)}  # noqa: C416 a Row is no pair to mypy
+    changed(session, sa.insert(Exclusion).from_select(["run_id", "contact_id", "reason"], query))
+    counts = sa.select(Exclusion.reason, sa.func.count()).where(Exclusion.run_id == run_id).group_by(Exclusion.reason)
+    return {reason: n for reason, n in session.execute(counts)}  # noqa: C416 a Row is no pair to mypy

@@ -1,4 +1,4 @@
-"""What was sent to one person, and what was not and why: bounded by the newest runs, found by their indexes."""
+"""Messages to one person, and exclusions with their reasons: in the newest runs only, found by indexes."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.runs.runs import Exclusion, Message, Run
 
 NEWEST_RUNS = 500
-"""So many runs are looked through; older ones are in the reports of their campaigns."""
+"""Most runs that are searched; older ones are in the reports of their campaigns."""
 
 
 @dataclass(frozen=True)
 class Contacted:
-    """One run that meant this person."""
+    """One run that targeted this person."""
 
     campaign_id: int
     campaign: str
     run_id: int
     slot: dt.datetime
     seq: int | None
-    """The message's place in its run; None if there is none."""
+    """The message's seq in its run; None if there is no message."""
     status: Status | None
     reason: str
-    """Why the message failed, or why there is none."""
+    """Why the message failed, or why the person was excluded."""
 
 
 def of_person(session: Session, contact_id: int, phones: Collection[str], most: int) -> list[Contacted]:
-    """Return the newest runs with a message to one of these numbers, or without one for this contact."""
+    """Return the newest runs with a message to one of these numbers, or with an exclusion of this contact."""
     newest = sa.select(Run.id).order_by(Run.id.desc()).limit(NEWEST_RUNS).scalar_subquery()
     sent = sa.select(
         Message.run_id, Message.seq.label("seq"), Message.status.label("status"), Message.reason.label("reason")

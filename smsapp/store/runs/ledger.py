@@ -1,7 +1,8 @@
-"""The hot path's statements: claim a batch, write answers back. (`store/runs/freezing.py` makes what is claimed.)
+"""The statements of the sending path: claim a batch, write its answers back. (`store/runs/freezing.py` makes the
+batches.)
 
-Everything here is one statement per batch or per thousand rows, never per message. Each function changes rows and the
-tallies that count them together; the caller's transaction makes that one step.
+Each is one statement per batch or per thousand rows, never per message. Every function changes rows together with the
+tallies that count them; the caller's transaction makes both one step.
 """
 
 from __future__ import annotations
@@ -29,21 +30,21 @@ from smsapp.store.runs.runs import Batch, BatchState, Message, Run, Tally, chann
 ROWS_AT_ONCE = 1000
 """Rows one UPDATE of SQLite takes, four parameters each; it allows 32,766."""
 WORKER_LOST = "worker_lost"
-"""Reason of messages whose worker never came back."""
+"""Reason of messages whose worker let its lease expire."""
 KEPT_UNCONFIRMED = "left"
 """Reason of messages that a person decided to leave unconfirmed."""
 
 Changes = Counter[tuple[str, str]]
-"""(state, reason) -> how many people more or fewer."""
+"""(state, reason) -> change in the number of people."""
 
 
 def tally_key(status: Status) -> str:
-    """Return the tally's word for a status."""
+    """Return the `state` under which tallies count a status."""
     return status.name.lower()
 
 
 def add_to_tallies(session: Session, run_id: int, changes: Mapping[tuple[str, str], int]) -> None:
-    """Change a run's tallies; always in the same transaction as the rows they count."""
+    """Add the changes to a run's tallies; always in the same transaction as the rows they count."""
     # Sorted, so that two workers lock the rows in the same order.
     rows = [{"run_id": run_id, "state": s, "reason": r, "n": n} for (s, r), n in sorted(changes.items()) if n]
     add_up(session, Tally, rows)
@@ -54,7 +55,7 @@ def add_to_tallies(session: Session, run_id: int, changes: Mapping[tuple[str, st
 
 @dataclass(frozen=True, slots=True)
 class ClaimedBatch:
-    """A batch in one worker's hands: rows are (seq, phone, params) of its messages that are still to be sent."""
+    """A batch that a worker has claimed; `rows` are (seq, phone, params) of its messages still to be sent."""
 
     run_id: int
     no: int
@@ -75,7 +76,7 @@ _RUN = (
     .limit(1)
     .scalar_subquery()
 )
-# In a CTE, which PostgreSQL evaluates once: a subquery that skips what is locked might find others each time.
+# In a CTE, which PostgreSQL evaluates once: a subquery with SKIP LOCKED might return other rows each time.
 _NEXT = (
     sa.select(Batch.run_id, Batch.no)
     .where(Batch.state == BatchState.READY, Batch.run_id == _RUN)
@@ -84,7 +85,7 @@ _NEXT = (
     .with_for_update(skip_locked=True)
     .cte("next")
 )
-# Put together once: making a statement like these anew for every batch takes longer than running it.
+# Built once: building such a statement for every batch takes longer than running it.
 _TAKE = (
     sa.update(Batch)
     .where(sa.tuple_(Batch.run_id, Batch.no).in_(sa.select(_NEXT.c.run_id, _NEXT.c.no)))
@@ -121,12 +122,12 @@ def claim_batches(
     most: int = 1,
     sizes: Mapping[int, int] | None = None,
 ) -> list[ClaimedBatch]:
-    """Hand out the next batches, `most` of them at most, of one of these runs that is sending, the runs taking turns.
+    """Claim up to `most` next batches of one of these runs that is sending: the next after `after_run`, in turn.
 
-    `sizes`: run -> the messages of a batch that are handed out at most; the rest of it becomes a batch of its own.
-    Numbers that opted out since the freeze are cancelled here, in the transaction that claims.
+    `sizes`: run -> the most messages of a claimed batch; the rest of the batch becomes a new batch. Messages to numbers
+    that opted out since the freeze are cancelled in this transaction.
     """
-    taken = session.connection().execute(
+    rows = session.connection().execute(
         _TAKE,
         {
             "runs": list(run_ids),
@@ -138,7 +139,7 @@ def claim_batches(
     ).all()  # fmt: skip
     changes: Changes = Counter()
     claimed = []
-    for no, run_id, lo, hi, attempts in sorted(taken):
+    for no, run_id, lo, hi, attempts in sorted(rows):
         size = sizes.get(run_id) if sizes else None
         end = min(hi, lo + size - 1) if size else hi
         if end < hi:
@@ -150,27 +151,27 @@ def claim_batches(
 
 
 def _cut_off(session: Session, run_id: int, no: int, end: int, hi: int, attempts: int) -> None:
-    """End a batch with the message `end`; those up to `hi` become a batch that is ready."""
+    """Shorten a batch to end with message `end`; the messages up to `hi` become a new batch that is ready."""
     connection = session.connection()
     connection.execute(_SHORTEN, {"run": run_id, "at_no": no, "to_hi": end})
-    rest = {"run_id": run_id, "no": end + 1, "lo": end + 1, "hi": hi, "attempts": attempts}
-    connection.execute(sa.insert(Batch), {**rest, "state": int(BatchState.READY), "claim": ""})
+    row = {"run_id": run_id, "no": end + 1, "lo": end + 1, "hi": hi, "attempts": attempts}
+    connection.execute(sa.insert(Batch), {**row, "state": int(BatchState.READY), "claim": ""})
 
 
 def _unsent(
     session: Session, run_id: int, lo: int, hi: int, attempts: int, changes: Changes
 ) -> list[tuple[int, str, str | None]]:
-    """Return what is still to be sent of a batch that was just claimed, and count it as handed."""
-    # Queued again after a call: the odd one may be getting a receipt at this moment.
+    """Return the rows still to be sent of a batch that was just claimed, and count them as in flight."""
+    # In a batch that was queued again after a call, a message may be getting a receipt at this moment.
     messages = _UNSENT if attempts == 1 else _UNSENT.with_for_update(of=Message)
-    found = session.connection().execute(messages, {"run": run_id, "lo": lo, "hi": hi}).all()
-    rows = [(seq, phone, params) for seq, phone, params, out in found if not out]
-    changes[tally_key(Status.QUEUED), ""] -= len(found)
+    queued = session.connection().execute(messages, {"run": run_id, "lo": lo, "hi": hi}).all()
+    rows = [(seq, phone, params) for seq, phone, params, opted_out in queued if not opted_out]
+    changes[tally_key(Status.QUEUED), ""] -= len(queued)
     changes[tally_key(Status.IN_FLIGHT), ""] += len(rows)
-    if len(rows) < len(found):
-        gone = [seq for seq, _phone, _params, out in found if out]
-        _set_where_queued(session, run_id, [(seq, Status.CANCELLED, CancelReason.OPTED_OUT) for seq in gone])
-        changes[tally_key(Status.CANCELLED), CancelReason.OPTED_OUT] += len(gone)
+    if len(rows) < len(queued):
+        opted_out_seqs = [seq for seq, _phone, _params, opted_out in queued if opted_out]
+        _set_where_queued(session, run_id, [(seq, Status.CANCELLED, CancelReason.OPTED_OUT) for seq in opted_out_seqs])
+        changes[tally_key(Status.CANCELLED), CancelReason.OPTED_OUT] += len(opted_out_seqs)
     return rows
 
 
@@ -184,7 +185,7 @@ def _set_where_queued(session: Session, run_id: int, rows: Sequence[tuple[int, S
 
 
 def extend_leases(session: Session, claim: str, until: dt.datetime) -> None:
-    """Say that the worker with this claim is alive."""
+    """Extend the leases of all batches with this claim to `until`."""
     changed(
         session,
         sa.update(Batch).where(Batch.state == BatchState.CLAIMED, Batch.claim == claim).values(lease_until=until),
@@ -194,9 +195,9 @@ def extend_leases(session: Session, claim: str, until: dt.datetime) -> None:
 # -- writing back -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)  # not frozen: that makes a million of them cost a second more
+@dataclass(slots=True)  # not frozen, which would slow down construction
 class MessageResult:
-    """What became of one message at once; status is ACCEPTED, REFUSED or UNCONFIRMED."""
+    """The result of the call for one message; status is ACCEPTED, REFUSED or UNCONFIRMED."""
 
     seq: int
     status: Status
@@ -209,8 +210,8 @@ class MessageResult:
 _LOCK_RUNS = (
     sa.select(Run.id).where(Run.id.in_(sa.bindparam("runs", expanding=True))).order_by(Run.id).with_for_update()
 )
-# PostgreSQL takes the thousand queued messages of a batch for one, as long as few others are queued, and would compare
-# each of them with each of a thousand answers: a million times a batch.
+# While few other messages are queued, PostgreSQL estimates a batch's thousand queued messages as one row, and a nested
+# loop would compare each of them with each of a thousand answers: a million comparisons per batch.
 _JOIN_AS_SETS, _JOIN_FREELY = (sa.text(f"SET LOCAL enable_nestloop = {state}") for state in ("off", "on"))
 _OWNED = (
     Batch.run_id == sa.bindparam("run"),
@@ -224,31 +225,31 @@ _RELEASE = sa.update(Batch).where(*_OWNED).values(state=sa.bindparam("to_state")
 
 @dataclass(slots=True)
 class PreparedResults:
-    """A batch's answers, put in order before anybody has to wait for the transaction that stores them."""
+    """A batch's answers, grouped and sorted before the transaction that stores them begins."""
 
     batch: ClaimedBatch
     answers: Sequence[MessageResult]
     groups: list[tuple[Status, str, list[MessageResult]]]
-    """(status, reason, its answers in the order of their messages)"""
+    """(status, reason, answers in the order of seq)"""
     unsent: list[int]
-    """Messages that have not left."""
+    """Seqs of messages that have not left."""
     under_way: bool
-    """More answers are to come: the batch stays in the worker's hands."""
+    """More answers are to come: the batch stays claimed."""
 
 
 def prepare_results(
     batch: ClaimedBatch,
     answers: Sequence[MessageResult],
-    written: Sequence[MessageResult] = (),
+    stored: Sequence[MessageResult] = (),
     *,
     under_way: bool = False,
 ) -> PreparedResults:
-    """Return what there is to be written back: these answers; `written` are those that have been written before."""
+    """Return these answers grouped for write_back; `stored` are the batch's answers that were written back before."""
     unsent: list[int] = []
     if not under_way:
-        answered = {answer.seq for some in (answers, written) for answer in some}
-        unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered]
-    # The many first, because hashing a Status once for each of them shows.
+        answered_seqs = {answer.seq for results in (answers, stored) for answer in results}
+        unsent = [seq for seq, _phone, _params in batch.rows if seq not in answered_seqs]
+    # The most frequent group is built without hashing a Status for each message.
     accepted = [answer for answer in answers if answer.status is Status.ACCEPTED and not answer.reason]
     groups = {(Status.ACCEPTED, ""): accepted} if accepted else {}
     for answer in answers if len(accepted) < len(answers) else ():
@@ -256,40 +257,43 @@ def prepare_results(
             groups.setdefault((answer.status, answer.reason), []).append(answer)
     for group in groups.values():
         group.sort(key=attrgetter("seq"))
-    in_order = [(*key, group) for key, group in sorted(groups.items(), key=itemgetter(0))]
-    return PreparedResults(batch, answers, in_order, unsent, under_way)
+    ordered = [(*key, group) for key, group in sorted(groups.items(), key=itemgetter(0))]
+    return PreparedResults(batch, answers, ordered, unsent, under_way)
 
 
-def write_back(session: Session, some: Sequence[PreparedResults], at: int) -> bool:
-    """Store batches' answers, their tallies and their states; messages without an answer are queued again.
+def write_back(session: Session, batches: Sequence[PreparedResults], at: int) -> bool:
+    """Store batches' answers, tallies and states (`at`: Unix seconds); messages without an answer are queued again.
 
-    Returns False if a lease was lost meanwhile: the sweep has called the messages unconfirmed and closed the batch,
-    and the answers settle them from there.
+    Returns False if a lease was lost meanwhile: the sweep has set the messages to UNCONFIRMED and closed the batch, and
+    the answers then change them from that state.
     """
-    connection, some = session.connection(), sorted(some, key=lambda one: (one.batch.run_id, one.batch.no))
-    changes: dict[int, Changes] = {one.batch.run_id: Counter() for one in some}
+    connection = session.connection()
+    batches = sorted(batches, key=lambda gathered: (gathered.batch.run_id, gathered.batch.no))
+    changes: dict[int, Changes] = {gathered.batch.run_id: Counter() for gathered in batches}
     billed: Counter[int] = Counter()
-    # Runs, then messages, then tallies, as in sending.settle and where receipts are applied: two that wait for each
-    # other in another order would deadlock.
+    # Locks runs, then messages, then tallies, as sending.settle and the applying of receipts do: another order could
+    # deadlock.
     if dialect() == "postgresql":
         connection.execute(_LOCK_RUNS, {"runs": [*changes]})
         connection.execute(_JOIN_AS_SETS)
-    owned = [_store_batch(session, one, at, changes[one.batch.run_id], billed) for one in some]
+    owned = [_store_batch(session, gathered, at, changes[gathered.batch.run_id], billed) for gathered in batches]
     if dialect() == "postgresql":
         connection.execute(_JOIN_FREELY)
     for run_id, its_changes in changes.items():
         add_to_tallies(session, run_id, its_changes)
         billed_parts.add(session, run_id, billed[run_id])
-    unknown = [(one.batch.run_id, a.code) for one in some for a in one.answers if a.reason == Outcome.UNKNOWN]
+    unknown = [
+        (gathered.batch.run_id, a.code) for gathered in batches for a in gathered.answers if a.reason == Outcome.UNKNOWN
+    ]
     if unknown:
         owners = channel_of(session, changes)
-        counted = [(owners[run_id], code) for run_id, code in unknown]
-        codes.count(session, counted, dt.datetime.fromtimestamp(at, dt.UTC))
+        channel_codes = [(owners[run_id], code) for run_id, code in unknown]
+        codes.count(session, channel_codes, dt.datetime.fromtimestamp(at, dt.UTC))
     return all(owned)
 
 
 def _store_batch(session: Session, gathered: PreparedResults, at: int, changes: Changes, billed: Counter[int]) -> bool:
-    """Store one batch's answers and its state, and count what that changes; False if its lease was lost."""
+    """Store one batch's answers and its state; add to `changes` and `billed`; return False if its lease was lost."""
     batch, unsent = gathered.batch, gathered.unsent
     key = {"run": batch.run_id, "at_no": batch.no, "by": batch.claim}
     if gathered.under_way:
@@ -298,50 +302,50 @@ def _store_batch(session: Session, gathered: PreparedResults, at: int, changes: 
         ends = int(BatchState.READY if unsent else BatchState.DONE)
         owned = session.connection().execute(_RELEASE, key | {"to_state": ends}).rowcount == 1
     queued = _lock(session, batch) if unsent or len(gathered.groups) > 1 else set[int]()
-    # Where this worker left them: a lost batch's messages are unconfirmed, and somebody may have left them so.
+    # (status, reason) the messages have now: those of a lost batch are unconfirmed, maybe by a person's decision.
     origins = (
         [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, KEPT_UNCONFIRMED)]
     )
     counted_as = tally_key(Status.IN_FLIGHT if owned else Status.UNCONFIRMED)
     for status, reason, group in gathered.groups:
-        moved = 0
+        updated = 0
         for begins, why in origins:
             stored = _store_answers(session, batch.run_id, begins, why, group, at)
             changes[counted_as, why] -= stored
-            moved += stored
-        changes[tally_key(status), reason] += moved
-        if moved < len(group):
-            billed[batch.run_id] += _complete_overtaken(session, batch.run_id, group, at, some_moved=moved > 0)
+            updated += stored
+        changes[tally_key(status), reason] += updated
+        if updated < len(group):
+            billed[batch.run_id] += _complete_overtaken(session, batch.run_id, group, at, any_stored=updated > 0)
         elif status is Status.ACCEPTED:
             billed[batch.run_id] += sum(answer.parts for answer in group)
     if owned and unsent:
-        still = len(queued.intersection(unsent))
-        changes[tally_key(Status.IN_FLIGHT), ""] -= still
-        changes[tally_key(Status.QUEUED), ""] += still
+        still_queued = len(queued.intersection(unsent))
+        changes[tally_key(Status.IN_FLIGHT), ""] -= still_queued
+        changes[tally_key(Status.QUEUED), ""] += still_queued
     return owned
 
 
 def _lock(session: Session, batch: ClaimedBatch) -> set[int]:
-    """Lock a batch's messages by number, as receipts do: groups alone are in order, one after another is not.
+    """Lock a batch's messages in the order of seq, as receipts do: locking group after group is in another order.
 
-    Returns those that are queued; an unmatched receipt receipt may have moved one on.
+    Returns the seqs that are queued; a receipt that came early may have changed the others.
     """
     between = Message.seq.between(batch.rows[0][0], batch.rows[-1][0])
-    chosen = sa.select(Message.seq, Message.status).where(Message.run_id == batch.run_id, between)
-    rows = session.connection().execute(chosen.order_by(Message.seq).with_for_update())
+    query = sa.select(Message.seq, Message.status).where(Message.run_id == batch.run_id, between)
+    rows = session.connection().execute(query.order_by(Message.seq).with_for_update())
     return {seq for seq, status in rows if status == Status.QUEUED}
 
 
 def _store_answers(
     session: Session, run_id: int, begins: Status, why: str, group: Sequence[MessageResult], at: int
 ) -> int:
-    """Move these messages if they are still where the worker left them; return how many were.
+    """Store the answers of those messages that still have status `begins` and reason `why`; return how many.
 
-    Driver SQL: SQLAlchemy's own executemany costs twice as much here, and on PostgreSQL lists are faster still, each
-    handed over as one text. Their rows are looked for between the first and the last only, because PostgreSQL knows
-    nothing about a run that was frozen a moment ago: it once read a whole million for each thousand. On SQLite one
-    statement for all rows, because the driver lets other threads run while a statement does, and waits for its turn
-    after each: with executemany the sender's two threads stood in each other's way a thousand times a batch.
+    Driver SQL, because SQLAlchemy's executemany is slower here. On PostgreSQL each list is one
+    text parameter, and rows are searched between the first and the last seq only: the statistics do not know a run that
+    was just frozen, and PostgreSQL would read the whole run for each batch. On SQLite all rows go in one statement,
+    because the driver releases the GIL for every statement and executemany would make the sender's two threads wait for
+    each other a thousand times a batch.
     """
     cursor, status, reason = session.connection(), int(group[0].status), group[0].reason or None
     if dialect() == "postgresql":
@@ -367,37 +371,39 @@ def _store_answers(
                 why,
             ),
         ).rowcount
-    moved = 0
+    updated = 0
     for begin in range(0, len(group), ROWS_AT_ONCE):
-        some = group[begin : begin + ROWS_AT_ONCE]
-        given = [value for a in some for value in (a.seq, a.parts, a.code or None, a.provider_ref or None)]
-        moved += cursor.exec_driver_sql(
+        chunk = group[begin : begin + ROWS_AT_ONCE]
+        parameters = [value for a in chunk for value in (a.seq, a.parts, a.code or None, a.provider_ref or None)]
+        updated += cursor.exec_driver_sql(
             "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = v.column2, code = v.column3,"  # noqa: S608
-            f" provider_ref = v.column4 FROM (VALUES {', '.join(['(?, ?, ?, ?)'] * len(some))}) v"
+            f" provider_ref = v.column4 FROM (VALUES {', '.join(['(?, ?, ?, ?)'] * len(chunk))}) v"
             " WHERE message.run_id = ? AND message.seq = v.column1 AND message.status = ?"
             " AND coalesce(message.reason, '') = ?",
-            (status, reason, at, *given, run_id, int(begins), why),
+            (status, reason, at, *parameters, run_id, int(begins), why),
         ).rowcount
-    return moved
+    return updated
 
 
 def _complete_overtaken(
-    session: Session, run_id: int, group: Sequence[MessageResult], at: int, *, some_moved: bool
+    session: Session, run_id: int, group: Sequence[MessageResult], at: int, *, any_stored: bool
 ) -> int:
-    """Add what the answer knew to messages whose receipt was quicker; return the parts of all it is about now.
+    """Add the answers' parts, ids and codes to messages whose receipt came first; return the parts to bill now.
 
-    A write-back that is repeated because its commit was not heard of counts none a second time.
+    A write-back that is repeated, because its commit was not confirmed, bills no message a second time.
     """
-    # All between the first and the last, as in _store_answers: for a list of numbers the whole run was read.
+    # All between the first and the last, as in _store_answers: a list of seqs made PostgreSQL read the whole run.
     between = Message.seq.between(group[0].seq, group[-1].seq)
-    stands = sa.select(Message.seq, Message.status, Message.answered_at, Message.parts)
-    rows = session.connection().execute(stands.where(Message.run_id == run_id, between)).all()
-    late = {seq for seq, status, answered, _parts in rows if answered is None and status in ACCEPTED_STATES}
-    # What services/receipts/billing.py has counted already is not billed again.
+    query = sa.select(Message.seq, Message.status, Message.answered_at, Message.parts)
+    rows = session.connection().execute(query.where(Message.run_id == run_id, between)).all()
+    late = {seq for seq, status, answered_at, _parts in rows if answered_at is None and status in ACCEPTED_STATES}
+    # Messages with parts were billed by services/receipts/billing.py already.
     unbilled = {seq for seq, _status, _answered, parts in rows if seq in late and parts is None}
-    took: Collection[int] = ()
-    if some_moved:
-        took = {seq for seq, status, answered, _parts in rows if (status, answered) == (Status.ACCEPTED, at)}
+    just_stored: Collection[int] = ()
+    if any_stored:
+        just_stored = {
+            seq for seq, status, answered_at, _parts in rows if (status, answered_at) == (Status.ACCEPTED, at)
+        }
     overtaken = [a for a in group if a.seq in late]
     if overtaken:
         session.connection().execute(
@@ -406,7 +412,7 @@ def _complete_overtaken(
             .values(
                 parts=sa.func.coalesce(Message.parts, sa.bindparam("its_parts")),
                 provider_ref=sa.bindparam("its_ref"),
-                # The code that stays is the last one that changed something, and the answer's where none did.
+                # Keep the code of the receipt that changed the status; without one take the answer's.
                 code=sa.func.coalesce(
                     sa.case((Message.status != Status.ACCEPTED, Message.code)), sa.bindparam("its_code")
                 ),
@@ -417,19 +423,19 @@ def _complete_overtaken(
                 for a in overtaken
             ],
         )
-    return sum(a.parts for a in group if a.seq in unbilled or a.seq in took)
+    return sum(a.parts for a in group if a.seq in unbilled or a.seq in just_stored)
 
 
 def is_ready(session: Session, run_ids: Sequence[int]) -> bool:
-    """Say whether any of these runs is being sent and has a batch to claim."""
-    waiting = sa.exists().where(
+    """Return whether any of these runs is being sent and has a batch to claim."""
+    condition = sa.exists().where(
         Run.id.in_(run_ids), Run.state == RunState.SENDING, Run.id == Batch.run_id, Batch.state == BatchState.READY
     )
-    return bool(session.scalar(sa.select(waiting)))
+    return bool(session.scalar(sa.select(condition)))
 
 
 def is_much_left(session: Session, run_id: int, batches: int) -> bool:
-    """Say whether more than so many of a run's batches wait to be claimed."""
+    """Return whether more than `batches` batches of a run wait to be claimed."""
     ready = sa.select(Batch.no).where(Batch.run_id == run_id, Batch.state == BatchState.READY)
     return session.execute(ready.offset(batches).limit(1)).first() is not None
 
@@ -444,18 +450,18 @@ _MAY_BE_OVER = sa.select(Run.id).where(
 
 
 def may_be_over(session: Session, run_id: int) -> bool:
-    """Say whether it is worth asking if this run is over: cheap, because it is asked after every batch."""
+    """Return whether this run may be over; a cheap check after every batch, before the full one."""
     return session.connection().execute(_MAY_BE_OVER, {"run": run_id}).first() is not None
 
 
 def is_over(session: Session, run_id: int) -> bool:
-    """Say whether no batch of this run has work left."""
-    left = Batch.state.in_([BatchState.READY, BatchState.CLAIMED])
-    return not session.scalar(sa.select(sa.exists().where(Batch.run_id == run_id, left)))
+    """Return whether no batch of this run is ready or claimed."""
+    unfinished = Batch.state.in_([BatchState.READY, BatchState.CLAIMED])
+    return not session.scalar(sa.select(sa.exists().where(Batch.run_id == run_id, unfinished)))
 
 
 def cancel_rest(session: Session, run_id: int, why: CancelReason) -> int:
-    """Cancel everything of a run that nobody has claimed; return how many messages. What is in flight stays."""
+    """Cancel the messages of a run's unclaimed batches; return how many. Messages in flight are not changed."""
     ready = session.execute(
         sa.update(Batch)
         .where(Batch.run_id == run_id, Batch.state == BatchState.READY)
@@ -467,18 +473,18 @@ def cancel_rest(session: Session, run_id: int, why: CancelReason) -> int:
 
 
 def expire_leases(session: Session, now: dt.datetime) -> dict[int, list[tuple[int, int]]]:
-    """Call unconfirmed what a silent worker had claimed; return run -> the messages (first, last) of such batches.
+    """Set messages of batches with an expired lease to UNCONFIRMED; return run -> ranges (first, last) of their seqs.
 
-    They may or may not have left: they are never sent again by themselves. The runs are locked.
+    The messages may have left, so they are never sent again automatically. The runs are locked.
     """
-    silent = (Batch.state == BatchState.CLAIMED, Batch.lease_until < now)
-    run_ids = session.scalars(sa.select(Batch.run_id).where(*silent).distinct()).all()
+    expired = (Batch.state == BatchState.CLAIMED, Batch.lease_until < now)
+    run_ids = session.scalars(sa.select(Batch.run_id).where(*expired).distinct()).all()
     if not run_ids:
         return {}
     session.connection().execute(_LOCK_RUNS, {"runs": [*run_ids]})
     lost = session.execute(
         sa.update(Batch)
-        .where(*silent, Batch.run_id.in_(run_ids))
+        .where(*expired, Batch.run_id.in_(run_ids))
         .values(state=BatchState.DONE, claim="", lease_until=None)
         .returning(Batch.run_id, Batch.lo, Batch.hi),
         execution_options={"synchronize_session": False},
@@ -494,13 +500,13 @@ def expire_leases(session: Session, now: dt.datetime) -> dict[int, list[tuple[in
 def _close_queued(
     session: Session, run_id: int, ranges: Sequence[Any], status: Status, why: str, counted_as: Status
 ) -> int:
-    moved = 0
+    updated = 0
     for lo, hi in joined(ranges):
-        moved += changed(
+        updated += changed(
             session,
             sa.update(Message)
             .where(Message.run_id == run_id, Message.seq.between(lo, hi), Message.status == Status.QUEUED)
             .values(status=int(status), reason=why),
         )
-    add_to_tallies(session, run_id, {(tally_key(counted_as), ""): -moved, (tally_key(status), why): moved})
-    return moved
+    add_to_tallies(session, run_id, {(tally_key(counted_as), ""): -updated, (tally_key(status), why): updated})
+    return updated

@@ -1,4 +1,4 @@
-"""Providers' own ids of messages: for kinds whose receipts do not bring our reference back, where an id leads."""
+"""Maps providers' own ids to messages, for kinds whose receipts do not name our reference."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from smsapp.store.runs.runs import ProviderRef
 
 
 def remember(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]], at: int) -> None:
-    """Keep where the provider's ids (ref, phone, seq) lead, for kinds whose receipts name nothing else.
+    """Store the provider's ids, (ref, phone, seq), of messages of a run; `at` in Unix seconds.
 
-    An id that the same number had before belongs to the newer message.
+    An id that the same number had before then belongs to the newer message.
     """
     where = {"channel_id": channel_id, "run_id": run_id, "at": at}
     rows = [where | {"ref": ref, "phone": phone, "seq": seq} for ref, phone, seq in refs]

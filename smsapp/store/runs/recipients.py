@@ -1,4 +1,4 @@
-"""The people of a run, one by one: messages and exclusions, by keyset, found by number, counted anew."""
+"""The people of a run, one by one: messages and exclusions, in keyset pages, optionally by number; and its pace."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, Receip
 
 @dataclass(frozen=True, slots=True)
 class PhoneQuery:
-    """The number a person looks for: whole (E.164), or its last digits."""
+    """A search for a number: whole (E.164), or its last digits."""
 
     phone: str = field(default="", repr=False)
     ending: str = field(default="", repr=False)
 
     def among(self, column: sa.SQLColumnExpression[Any]) -> list[sa.ColumnElement[bool]]:
-        """Return the conditions on this column; the whole number can use an index, an ending reads the run."""
+        """Return the conditions on this column; a whole number can use an index, an ending scans the run."""
         if self.phone:
             return [column == self.phone]
         return [column.like(f"%{self.ending}")] if self.ending else []
@@ -33,7 +33,7 @@ class PhoneQuery:
 
 ANYBODY = PhoneQuery()
 PACE_SPANS = (0, *(unit * 10**power for power in range(1, 6) for unit in (1, 2, 5)))
-"""How many messages before the newest answer the pace looks at when it was answered."""
+"""Distances in messages before the newest answer at which `pace` reads the time of the answer."""
 
 
 def _in_flight() -> sa.ColumnElement[bool]:
@@ -50,16 +50,16 @@ STATE_NOW = sa.case(
 
 
 def _in_states(session: Session, states: frozenset[Status], run_id: int) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions for these states. HANDED is not stored: it is QUEUED, in a batch that is out.
+    """Return the conditions for these states. HANDED is not stored: it is QUEUED in a claimed batch.
 
-    A group asks for both of them, for neither, or for exactly one.
+    A group has both of them, neither, or exactly one.
     """
     if states >= EVERY_STATE:
         return []
     if states == {Status.QUEUED}:
         return [Message.status == Status.QUEUED, ~_in_flight()]
     if states == {Status.IN_FLIGHT}:
-        # Few batches are out at any moment: do not ask every waiting message whether it is in one of them.
+        # Few batches are claimed at any moment: do not check for every queued message whether it is in one of them.
         out = sa.select(sa.func.min(Batch.lo), sa.func.max(Batch.hi)).where(
             Batch.run_id == run_id, Batch.state == BatchState.CLAIMED
         )
@@ -69,25 +69,25 @@ def _in_states(session: Session, states: frozenset[Status], run_id: int) -> list
 
 
 def _messages(
-    session: Session, run_id: int, group: Group, sought: PhoneQuery, after: int, limit: int, *, last_try: bool = False
+    session: Session, run_id: int, group: Group, query: PhoneQuery, after: int, limit: int, *, last_try: bool = False
 ) -> list[Recipient]:
     if not group.states:
         return []
-    where = [Message.run_id == run_id, Message.seq > after]
-    where += [*_in_states(session, group.states, run_id), *sought.among(Message.phone)]
+    conditions = [Message.run_id == run_id, Message.seq > after]
+    conditions += [*_in_states(session, group.states, run_id), *query.among(Message.phone)]
     if group.reason:
-        where.append(Message.reason == group.reason)
+        conditions.append(Message.reason == group.reason)
     if last_try:
-        where.append(~retries.repeated(run_id))
+        conditions.append(~retries.repeated(run_id))
     if group.but:
-        where.append(sa.func.coalesce(Message.reason, "") != group.but)
+        conditions.append(sa.func.coalesce(Message.reason, "") != group.but)
     rows = session.execute(
         sa.select(
             Message.seq, Message.contact_id, Contact.xwho, Message.phone, STATE_NOW, Message.reason, Message.code,
             Message.parts, Message.provider_ref, Message.answered_at, Message.receipt_at, Message.params,
         )
         .outerjoin_from(Message, Contact, Contact.id == Message.contact_id)
-        .where(*where)
+        .where(*conditions)
         .order_by(Message.seq)
         .limit(limit)
     )  # fmt: skip
@@ -99,7 +99,7 @@ def _messages(
 
 
 def _left_out(
-    session: Session, run_id: int, group: Group, sought: PhoneQuery, after: int, limit: int
+    session: Session, run_id: int, group: Group, query: PhoneQuery, after: int, limit: int
 ) -> list[Recipient]:
     if not group.left:
         return []
@@ -114,7 +114,7 @@ def _left_out(
             Exclusion.run_id == run_id,
             Exclusion.contact_id > after,
             Exclusion.reason.in_(sorted(group.left)),
-            *sought.among(phone),
+            *query.among(phone),
         )
         .order_by(Exclusion.contact_id)
         .limit(limit)
@@ -129,39 +129,39 @@ def page(
     session: Session,
     run_ids: Sequence[int],
     group: Group,
-    sought: PhoneQuery = ANYBODY,
+    query: PhoneQuery = ANYBODY,
     after: Place | None = None,
     limit: int = 50,
     *,
     merged: bool = False,
 ) -> list[Recipient]:
-    """Return the next people of these runs, in the order of `run_ids`, at most `limit` of them.
+    """Return the next people of these runs, in the order of `run_ids`, at most `limit`.
 
-    `merged`: a person who was tried again stands where the last try has left them, and nowhere else.
+    `merged`: a person who was retried is listed once, with the state of the last try.
     """
     repeating = retries.repeating(session, run_ids) if merged else {}
     firsts = set(repeating.values())
-    found: list[Recipient] = []
-    left = list(run_ids)
+    people: list[Recipient] = []
+    remaining = list(run_ids)
     if after is not None:
-        left = left[left.index(after.run_id) :] if after.run_id in left else []
-    for run_id in left:
+        remaining = remaining[remaining.index(after.run_id) :] if after.run_id in remaining else []
+    for run_id in remaining:
         here = after if after is not None and after.run_id == run_id else Place(run_id)
         if not here.excluded:
-            most, tried = limit - len(found), run_id in firsts
-            found += _messages(session, run_id, group, sought, here.position, most, last_try=tried)
-        if len(found) < limit and run_id not in repeating:
+            most, tried = limit - len(people), run_id in firsts
+            people += _messages(session, run_id, group, query, here.position, most, last_try=tried)
+        if len(people) < limit and run_id not in repeating:
             position = here.position if here.excluded else 0
-            found += _left_out(session, run_id, group, sought, position, limit - len(found))
-        if len(found) >= limit:
+            people += _left_out(session, run_id, group, query, position, limit - len(people))
+        if len(people) >= limit:
             break
-    return found
+    return people
 
 
 def message(session: Session, run_id: int, seq: int) -> Recipient | None:
-    """Return one message of a run."""
-    found = _messages(session, run_id, Group("", EVERY_STATE), ANYBODY, seq - 1, 1)
-    return found[0] if found and found[0].position == seq else None
+    """Return one message of a run; None if there is none."""
+    messages = _messages(session, run_id, Group("", EVERY_STATE), ANYBODY, seq - 1, 1)
+    return messages[0] if messages and messages[0].position == seq else None
 
 
 def receipts_over_time(session: Session, run_ids: Sequence[int]) -> list[tuple[int, str, int]]:
@@ -176,10 +176,10 @@ def receipts_over_time(session: Session, run_ids: Sequence[int]) -> list[tuple[i
 
 
 def pace(session: Session, run_id: int) -> float | None:
-    """Return the messages answered per second lately; None before there is anything to measure.
+    """Return the messages answered per second lately; None if nothing can be measured yet.
 
-    It goes back from the end of the newest finished batch to the first message that was answered ten seconds or more
-    before: a handful of look-ups by key, whatever the size of the run. Earlier holds do not spoil it.
+    Measured from the end of the newest finished batch back to the first message that was answered ten seconds or more
+    before: a few look-ups by key, whatever the size of the run. Earlier holds have no effect.
     """
     done = sa.select(Batch.hi).where(Batch.run_id == run_id, Batch.state == BatchState.DONE)
     last = session.scalar(done.order_by(Batch.no.desc()).limit(1))

@@ -1,6 +1,6 @@
-"""What is forgotten: the single messages of old runs. Their tallies, runs and campaigns stay.
+"""Deletes the messages of old runs. Their tallies, runs and campaigns stay.
 
-On PostgreSQL a partition goes as a whole, once all of its runs are old; on SQLite rows go some thousand at a time.
+On PostgreSQL whole partitions are dropped, once all of their runs are old; on SQLite rows are deleted in chunks.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from smsapp.store.runs.runs import Batch, Exclusion, Message, ProviderRef, Run
 
 
 def old_runs(session: Session, before: dt.datetime, limit: int) -> Sequence[int]:
-    """Return runs that ended before this moment and still have their messages, oldest first.
+    """Return ids of runs that finished before this moment and still have their messages, oldest first.
 
-    On PostgreSQL: only those whose partition can go, because every run of it is old and no new one can come into it.
+    On PostgreSQL only those whose partition can be dropped: every run of it is old, and no new one can be added.
     """
     old = sa.select(Run.id).where(Run.forgotten_at.is_(None), Run.finished_at < before)
     if dialect() == "postgresql":
@@ -32,27 +32,27 @@ def old_runs(session: Session, before: dt.datetime, limit: int) -> Sequence[int]
 
 
 def forget_some(session: Session, run_id: int, limit: int) -> int:
-    """Remove up to `limit` messages or exclusions of a run, with what leads to them; return how many went."""
-    some = sa.select(Message.seq).where(Message.run_id == run_id).order_by(Message.seq).limit(limit)
-    _forget_refs(session, run_id, some)
-    gone = changed(session, sa.delete(Message).where(Message.run_id == run_id, Message.seq.in_(some)))
-    if gone:
-        return gone
+    """Delete up to `limit` messages or exclusions of a run, with their provider refs; return how many."""
+    seqs = sa.select(Message.seq).where(Message.run_id == run_id).order_by(Message.seq).limit(limit)
+    _forget_refs(session, run_id, seqs)
+    removed = changed(session, sa.delete(Message).where(Message.run_id == run_id, Message.seq.in_(seqs)))
+    if removed:
+        return removed
     people = sa.select(Exclusion.contact_id).where(Exclusion.run_id == run_id).limit(limit)
     return changed(session, sa.delete(Exclusion).where(Exclusion.run_id == run_id, Exclusion.contact_id.in_(people)))
 
 
 def forget_refs_between(session: Session, run_id: int, lo: int, hi: int) -> int:
-    """Remove what leads from a provider's ids to these messages; return how many messages there were."""
-    some = sa.select(Message.seq).where(Message.run_id == run_id, Message.seq.between(lo, hi))
-    _forget_refs(session, run_id, some)
-    return session.scalar(sa.select(sa.func.count()).select_from(some.subquery())) or 0
+    """Delete the provider refs of messages lo..hi of a run; return how many messages there are."""
+    seqs = sa.select(Message.seq).where(Message.run_id == run_id, Message.seq.between(lo, hi))
+    _forget_refs(session, run_id, seqs)
+    return session.scalar(sa.select(sa.func.count()).select_from(seqs.subquery())) or 0
 
 
-def _forget_refs(session: Session, run_id: int, some: sa.Select[int]) -> None:
+def _forget_refs(session: Session, run_id: int, seqs: sa.Select[int]) -> None:
     channel = sa.select(Run.channel_id).where(Run.id == run_id).scalar_subquery()
     refs = sa.select(Message.provider_ref).where(
-        Message.run_id == run_id, Message.seq.in_(some), Message.provider_ref.is_not(None)
+        Message.run_id == run_id, Message.seq.in_(seqs), Message.provider_ref.is_not(None)
     )
     changed(
         session,
@@ -63,7 +63,7 @@ def _forget_refs(session: Session, run_id: int, some: sa.Select[int]) -> None:
 
 
 def drop_partition(session: Session, run_id: int) -> None:
-    """Drop the partition with this run's messages and exclusions; nothing happens if it is gone."""
+    """Drop the partitions with this run's messages and exclusions, if they exist."""
     low = run_id // RUNS_PER_PARTITION * RUNS_PER_PARTITION
     session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('smsapp.partition'))"))
     for table in ("message", "exclusion"):
@@ -74,6 +74,6 @@ def drop_partition(session: Session, run_id: int) -> None:
 
 
 def note_forgotten(session: Session, run_ids: Sequence[int], now: dt.datetime) -> None:
-    """Say of these runs that their single messages are gone; their batches go, too."""
+    """Set `forgotten_at` of these runs and delete their batches."""
     changed(session, sa.delete(Batch).where(Batch.run_id.in_(run_ids)))
     changed(session, sa.update(Run).where(Run.id.in_(run_ids)).values(forgotten_at=now))

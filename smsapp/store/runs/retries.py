@@ -1,7 +1,7 @@
-"""Runs that repeat another one: who is tried again, and where these people were in the run that is repeated.
+"""Runs that repeat another one: who is retried, and the states of these people in the repeated run.
 
-A failed message is tried again at most once from where it failed: the run that repeats it has the person's later state,
-which takes the place of the earlier one in everything that adds up a campaign's runs.
+A failed message of a run is retried at most once: the run that repeats it has the person's later state, which replaces
+the earlier one in all sums over a campaign's runs.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ from smsapp.store.runs.runs import WAS, Message, Run, Tally
 
 
 def left(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
-    """Return how many failed messages of each run can be tried again and have not been, from the tallies."""
+    """Return {run id: failed messages that can be retried and have not been}, from the tallies."""
     failed = [tally_key(status) for status in FAILED_STATES]
     worth = Tally.reason.in_(sorted(RETRIABLE))
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     here = sa.select(Tally.run_id, sa.func.sum(Tally.n)).where(
         Tally.run_id.in_(run_ids), Tally.state.in_(failed), worth
     )
     for run_id, n in session.execute(here.group_by(Tally.run_id)):
-        found[run_id] += int(n)
+        counts[run_id] += int(n)
     tried = (
         sa.select(Run.repeats, sa.func.sum(Tally.n))
         .join(Tally, Tally.run_id == Run.id)
         .where(Run.repeats.in_(run_ids), Tally.state.in_([WAS + state for state in failed]), worth)
     )
     for first, n in session.execute(tried.group_by(Run.repeats)):
-        found[first or 0] -= int(n)
-    return {run_id: n for run_id, n in found.items() if n > 0}
+        counts[first or 0] -= int(n)
+    return {run_id: n for run_id, n in counts.items() if n > 0}
 
 
 def repeating(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
-    """Return run -> the run it repeats, for those among these runs and those that repeat one of them."""
-    chosen = sa.select(Run.id, Run.repeats).where(
+    """Return run id -> id of the run it repeats, for these runs and for runs that repeat one of them."""
+    query = sa.select(Run.id, Run.repeats).where(
         Run.repeats.is_not(None), sa.or_(Run.id.in_(run_ids), Run.repeats.in_(run_ids))
     )
-    return {run_id: first for run_id, first in session.execute(chosen) if first is not None}
+    return {run_id: first for run_id, first in session.execute(query) if first is not None}
 
 
 def average_parts(session: Session, run_id: int) -> float:
-    """Return what a message that can be tried again was billed as, on average."""
+    """Return the average billed parts of the messages that can be retried; 1 if there are none."""
     average = sa.select(sa.func.avg(sa.func.coalesce(Message.parts, 1))).where(*candidates(run_id))
     return float(session.scalar(average) or 1)
 
 
 def repeated(run_id: Any) -> sa.ColumnElement[bool]:
-    """Return the condition that a message of this run has been tried again by another one."""
+    """Return the condition that another run has retried a message of this run."""
     later, repeating = aliased(Message), aliased(Run)
     return sa.exists(
         sa.select(later.seq)
@@ -67,7 +67,7 @@ def repeated(run_id: Any) -> sa.ColumnElement[bool]:
 
 
 def candidates(run_id: int) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions on a run's messages that can be tried again: failed, worth it, not tried again yet."""
+    """Return the conditions on a run's messages that can be retried: failed, retriable, not retried yet."""
     return [
         Message.run_id == run_id,
         Message.status.in_(sorted(FAILED_STATES)),
@@ -77,7 +77,7 @@ def candidates(run_id: int) -> list[sa.ColumnElement[bool]]:
 
 
 def members(run_id: int, phone_property: str) -> sa.Select[Any]:
-    """Return a SELECT of the contacts of these messages, as far as they still have the number that was tried."""
+    """Return a SELECT of the ids of the contacts of these messages that still have the same number."""
     tried = sa.exists().where(
         *candidates(run_id),
         Message.contact_id == Contact.id,
@@ -87,18 +87,18 @@ def members(run_id: int, phone_property: str) -> sa.Select[Any]:
 
 
 def hold_still(session: Session, run_id: int) -> None:
-    """Lock the messages that can be tried again: a receipt that comes now waits until the new run is frozen."""
+    """Lock the messages that can be retried, so that receipts wait until the new run is frozen."""
     locked = sa.select(Message.seq).where(*candidates(run_id)).order_by(Message.seq).with_for_update(of=Message)
     session.execute(sa.select(sa.func.count()).select_from(locked.subquery())).one()
 
 
 def note_where_they_were(session: Session, run_id: int, first: int) -> None:
-    """Write into the run's tallies where its people are in the run it repeats."""
+    """Add to the run's tallies the states (WAS) of its people in the run it repeats."""
     add_to_tallies(session, run_id, where_they_are(session, run_id, first))
 
 
 def where_they_are(session: Session, run_id: int, first: int) -> Changes:
-    """Return (WAS + state, reason) -> people of this run, by where they are in the run it repeats; counted by rows."""
+    """Return (WAS + state, reason) -> people of this run, by their state in the run it repeats; counted from rows."""
     before, again = aliased(Message), aliased(Message)
     reason = sa.func.coalesce(before.reason, "").label("why")
     rows = session.execute(
@@ -112,6 +112,6 @@ def where_they_are(session: Session, run_id: int, first: int) -> Changes:
 
 
 def tallied(session: Session, run_id: int) -> Changes:
-    """Return what the tallies say of the same."""
-    chosen = sa.select(Tally.state, Tally.reason, Tally.n).where(Tally.run_id == run_id, Tally.state.startswith(WAS))
-    return Counter({(state, why): n for state, why, n in session.execute(chosen)})
+    """Return the same from the tallies."""
+    query = sa.select(Tally.state, Tally.reason, Tally.n).where(Tally.run_id == run_id, Tally.state.startswith(WAS))
+    return Counter({(state, why): n for state, why, n in session.execute(query)})

@@ -56,48 +56,49 @@ class Run(Base):
     slot: Mapped[dt.datetime]
     """The due moment this run is for; unique per campaign, so two schedulers make one run."""
     repeats: Mapped[int | None] = mapped_column(BigId, sa.ForeignKey("run.id"))
-    """The run whose failed messages this one tries again, its slot being the moment somebody asked for it."""
+    """The run whose failed messages this one retries; then `slot` is the moment of the request."""
     routed: Mapped[str] = mapped_column(sa.String(40), default="")
-    """Why the messages came here from the channel of the run this one repeats: a HoldReason or a FailoverReason."""
+    """Why the messages failed over from the channel of the repeated run: a HoldReason or a FailoverReason."""
     routed_by: Mapped[str] = mapped_column(sa.String(120), default="")
-    """Who decided that; "" = the automation."""
+    """Who decided the failover; "" = the automation."""
     pinned: Mapped[str] = mapped_column(sa.String(40), default="")
     """Why the automation leaves this run on its channel: a PinReason, or ""."""
     troubled_at: Mapped[dt.datetime | None]
-    """Since when the channel has taken nothing; empty once it takes something, or something else holds the run."""
+    """Since when the channel has accepted nothing; NULL once it accepts something, or another reason holds the run."""
     state: Mapped[str] = mapped_column(sa.String(10))
     """A RunState; changed by `move` only."""
     verdict: Mapped[str] = mapped_column(sa.String(10), default="")
-    """A RunVerdict; "" while it goes on."""
+    """A RunVerdict; "" until it has ended."""
     hold_reason: Mapped[str] = mapped_column(sa.String(40), default="")
     """A HoldReason while it is held, else ""."""
     cancel_reason: Mapped[str] = mapped_column(sa.String(40), default="")
-    """The CancelReason of what had not left when the run was ended or given up; "" for any other run."""
+    """The CancelReason of the messages still queued when the run was ended or given up; "" for any other run."""
     failure: Mapped[str] = mapped_column(sa.String(40), default="")
     """The HoldReason for which the run was given up; "" for any other run."""
     drift: Mapped[dict[str, Any] | None]
-    """How its audience differs from the reviewed one, while it is held for that; services/sending/drift.py."""
+    """The difference between its audience and the reviewed one, while it is held for that;
+    services/sending/drift.py."""
     hold_until: Mapped[dt.datetime | None]
     held_at: Mapped[dt.datetime | None]
     failures: Mapped[int] = mapped_column(default=0)
-    """Calls in a row that reached nobody; drives the back-off."""
+    """Consecutive calls that reached nobody; determines the back-off."""
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id"))
     segment_id: Mapped[int | None]
     template: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """What was frozen: code, name, text, signature, variables, marketing, mapping, segment name, price, currency."""
+    """The snapshot: code, name, text, signature, variables, marketing, mapping, segment name, price, currency."""
     marketing: Mapped[bool] = mapped_column(default=False)
     target: Mapped[int] = mapped_column(default=0)
     planned: Mapped[int] = mapped_column(default=0)
     parts: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     """Billed parts of accepted messages."""
     asked: Mapped[int] = mapped_column(default=0)
-    """The message up to which the provider has been asked about unconfirmed in this round
+    """The seq up to which unconfirmed messages have been queried in this round
     (services/receipts/status_queries.py)."""
     opened_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
     forgotten_at: Mapped[dt.datetime | None]
-    """When its single messages were removed; its numbers stay."""
+    """When its messages were deleted; its tallies stay."""
 
 
 class Batch(Base):
@@ -106,13 +107,13 @@ class Batch(Base):
 
     run_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("run.id"), primary_key=True)
     no: Mapped[int] = mapped_column(primary_key=True)
-    """Its first message, so that a part of it can become a batch of its own and all stay in order."""
+    """Seq of its first message, so that a part split off keeps the order."""
     lo: Mapped[int]
     hi: Mapped[int]
-    """Messages lo..hi, both included; only those still QUEUED are the batch's work."""
+    """Seqs lo..hi, both included; only messages still QUEUED are to be sent."""
     state: Mapped[int] = mapped_column(sa.SmallInteger, default=BatchState.READY)
     claim: Mapped[str] = mapped_column(sa.String(32), default="")
-    """Who holds it; a write-back under another claim changes nothing."""
+    """Id of the worker's claim; a write-back under another claim changes nothing."""
     lease_until: Mapped[dt.datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
 
@@ -131,7 +132,7 @@ class Message(Base):
     """domain/message.py Status. HANDED is never stored: a QUEUED message whose batch is HANDED is in flight."""
     parts: Mapped[int | None] = mapped_column(sa.SmallInteger)
     reason: Mapped[str | None] = mapped_column(sa.String(40))
-    """An Outcome for REFUSED and UNDELIVERED; who or what decided for CANCELLED."""
+    """An Outcome for REFUSED and UNDELIVERED; a CancelReason for CANCELLED."""
     code: Mapped[str | None] = mapped_column(sa.String(80))
     provider_ref: Mapped[str | None] = mapped_column(sa.String(80))
     answered_at: Mapped[int | None] = mapped_column(sa.BigInteger)
@@ -149,15 +150,15 @@ class Exclusion(Base):
 
 
 class Tally(Base):
-    """How many people of a run are where: changed in the same transaction as the rows it counts.
+    """The number of people of a run per (state, reason): changed in the same transaction as the rows it counts.
 
-    state "excluded" with a Left reason, or the name of a message status with its reason ("" where it has none). A run
-    that repeats another one also counts where its people are in that one: WAS before the name of that status.
+    `state` is "excluded" with a Left reason, or the name of a message status with its reason ("" if it has none). A run
+    that repeats another one also counts its people's states in that one, with the prefix WAS.
     """
 
     __tablename__ = "tally"
     __table_args__ = (
-        # Not on n as well: an index on what changes would make every write-back dearer on PostgreSQL.
+        # Without n: an index on a column that changes would slow down every write-back on PostgreSQL.
         sa.Index(
             "ix_tally_unconfirmed",
             "run_id",
@@ -186,7 +187,7 @@ class ReceiptBucket(Base):
 
 
 class ProviderRef(Base):
-    """Where a provider's own id leads, for kinds whose receipts do not bring our reference back."""
+    """Maps a provider's own id to its message, for kinds whose receipts do not name our reference."""
 
     __tablename__ = "provider_ref"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -194,44 +195,44 @@ class ProviderRef(Base):
     channel_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     ref: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
     phone: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
-    """The message's number: an id names a message together with it, because providers use ids again."""
+    """The message's number: only id and number together name a message, because providers reuse ids."""
     run_id: Mapped[int] = mapped_column(BigId)
     seq: Mapped[int]
     at: Mapped[int] = mapped_column(sa.BigInteger)
-    """When the provider gave the message this id, in Unix seconds."""
+    """Unix seconds at which the provider gave the message this id."""
 
 
 def add_run(
     session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime, repeats: int | None = None
 ) -> int | None:
-    """Open the run of this campaign for this slot; return its id, or None if somebody has opened it already."""
+    """Insert the run of this campaign for this slot; return its id, or None if there is one already."""
     new = _new(campaign, slot, now, state=RunState.OPEN, repeats=repeats)
-    made: int | None = session.execute(new.returning(Run.id)).scalar_one_or_none()
-    return made
+    run_id: int | None = session.execute(new.returning(Run.id)).scalar_one_or_none()
+    return run_id
 
 
 def add_missed(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.datetime) -> None:
-    """Record that nothing was sent for this slot because it was noticed too late."""
+    """Insert a run in state MISSED for a slot that was noticed too late; nothing is sent for it."""
     session.execute(_new(campaign, slot, now, state=RunState.MISSED, verdict=RunVerdict.MISSED, finished_at=now))
 
 
 def _new(campaign: Campaign, slot: dt.datetime, now: dt.datetime, **values: Any) -> Any:
-    """Return the INSERT of this campaign's run for this slot; nothing happens if there is one."""
+    """Return the INSERT of this campaign's run for this slot; it does nothing if there is one."""
     choices = {"channel_id": campaign.channel_id, "segment_id": campaign.segment_id}
     new = upsert(Run).values(campaign_id=campaign.id, slot=slot, opened_at=now, template={}, **choices, **values)
     return new.on_conflict_do_nothing()
 
 
 def move(session: Session, run_id: int, action: RunAction, *conditions: sa.ColumnElement[bool], **values: Any) -> bool:
-    """Take the run through `action`, if it is (still) where the action begins and the conditions hold.
+    """Apply `action` to the run, and set `values`, if its state allows the action and the conditions hold.
 
-    One UPDATE, so of two that want the same run exactly one gets True. `values` are set with it.
+    One UPDATE, so of two concurrent calls for the same run exactly one returns True.
     """
     return move_all(session, action, Run.id == run_id, *conditions, **values) == 1
 
 
 def move_all(session: Session, action: RunAction, *conditions: sa.ColumnElement[bool], **values: Any) -> int:
-    """Take every run for which the conditions hold through `action`; return how many."""
+    """Apply `action` to every run whose state allows it and for which the conditions hold; return how many."""
     begins, ends = RUN_MOVES[action]
     statement = sa.update(Run).where(Run.state.in_(begins), *conditions)
     return changed(session, statement.values(state=ends, **values))
@@ -247,36 +248,36 @@ def hold(
     failures: int = 0,
     troubled_at: dt.datetime | None = None,
 ) -> bool:
-    """Hold a run that goes on, for a reason; without `until` a person has to act."""
-    held: dict[str, Any] = {"hold_reason": reason, "hold_until": until, "held_at": now}
-    return move(session, run_id, RunAction.HOLD, *conditions, **held, failures=failures, troubled_at=troubled_at)
+    """Hold a run that is open or sending; without `until` it is held until a person acts."""
+    values: dict[str, Any] = {"hold_reason": reason, "hold_until": until, "held_at": now}
+    return move(session, run_id, RunAction.HOLD, *conditions, **values, failures=failures, troubled_at=troubled_at)
 
 
 UNHELD: dict[str, Any] = {"hold_reason": "", "hold_until": None, "held_at": None, "failures": 0, "troubled_at": None}
-"""What a run forgets of its hold and its troubles when it goes on."""
+"""Values that clear a run's hold and its failures."""
 
 
 def go_on(session: Session, run: Run) -> bool:
-    """Let a held run go on where it stood, its troubles forgotten; False if it is not held any more."""
+    """Resume a held run and clear its failures; return False if it is not held any more."""
     return move(session, run.id, RunAction.RESTART if run.started_at is None else RunAction.RESUME, **UNHELD)
 
 
 def pause(session: Session, run_id: int, now: dt.datetime) -> bool:
-    """Hold a run until a person resumes it, unless it waits for a person already."""
+    """Hold a run until a person resumes it; return False if it already waits for a person."""
     goes_on = sa.or_(Run.state != RunState.HELD, Run.hold_until.is_not(None))
-    held = {"hold_reason": HoldReason.PAUSED, "hold_until": None, "held_at": now, "troubled_at": None}
-    return move(session, run_id, RunAction.PAUSE, goes_on, **held)
+    values = {"hold_reason": HoldReason.PAUSED, "hold_until": None, "held_at": now, "troubled_at": None}
+    return move(session, run_id, RunAction.PAUSE, goes_on, **values)
 
 
 def wake(session: Session, now: dt.datetime) -> int:
-    """Let every run go on whose hold is over; return how many. Failures stay counted until a call succeeds."""
+    """Resume every run whose hold is over; return how many. Failures stay counted until a call succeeds."""
     over, unheld = Run.hold_until <= now, {"hold_reason": "", "hold_until": None}
     unfrozen = move_all(session, RunAction.RESTART, over, Run.started_at.is_(None), **unheld)
     return unfrozen + move_all(session, RunAction.RESUME, over, Run.started_at.is_not(None), **unheld)
 
 
 def start_unfrozen(session: Session, run_id: int, now: dt.datetime) -> None:
-    """Let a run that is to end before its audience was frozen count as started with nobody in it."""
+    """Set `started_at` of a run that ends before its audience was frozen: it counts as started with nobody in it."""
     changed(session, sa.update(Run).where(Run.id == run_id, Run.started_at.is_(None)).values(started_at=now))
 
 
@@ -289,33 +290,32 @@ def latest(session: Session, campaign_id: int) -> Run | None:
 
 
 def others_go_on(session: Session, run: Run) -> bool:
-    """Say whether another run of the same campaign is not over."""
-    others = sa.exists().where(Run.campaign_id == run.campaign_id, Run.id != run.id, Run.finished_at.is_(None))
-    return bool(session.scalar(sa.select(others)))
+    """Return whether another run of the same campaign is not finished."""
+    other_run = sa.exists().where(Run.campaign_id == run.campaign_id, Run.id != run.id, Run.finished_at.is_(None))
+    return bool(session.scalar(sa.select(other_run)))
 
 
 def last_slot(session: Session, campaign_id: int) -> dt.datetime | None:
-    """Return the last due moment of the campaign that has become a run; those that repeat a run have none."""
-    chosen = sa.select(sa.func.max(Run.slot)).where(Run.campaign_id == campaign_id, Run.repeats.is_(None))
-    return session.scalar(chosen)
+    """Return the latest slot for which the campaign has a run; runs that repeat another one do not count."""
+    query = sa.select(sa.func.max(Run.slot)).where(Run.campaign_id == campaign_id, Run.repeats.is_(None))
+    return session.scalar(query)
 
 
 def of_campaign(session: Session, campaign_id: int) -> Sequence[Run]:
-    """Return a campaign's runs as the database has them now, newest first."""
-    chosen = sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc())
-    return session.scalars(chosen.execution_options(populate_existing=True)).all()
+    """Return a campaign's runs, reloaded from the database, newest first."""
+    query = sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc())
+    return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
-    """Return the funnel of each run, read from the tallies; the one query behind list, report, export and API."""
+    """Return {run id: funnel} from the tallies; list, report, export and API all use this query."""
     return _funnels(session, Run.id, Run.id.in_(run_ids))
 
 
 def campaign_funnels(session: Session, campaign_ids: Sequence[int]) -> dict[int, Funnel]:
-    """Return the funnel of each campaign, all its runs added up; campaigns without a run are left out.
+    """Return {campaign id: funnel}, all runs added up; campaigns without a run are left out.
 
-    A run that repeats another one adds nobody: its people were targeted there, and where they are now takes the place
-    of where they were.
+    A run that repeats another one adds nobody to the target: its people's new states replace their states in that run.
     """
     return _funnels(session, Run.campaign_id, Run.campaign_id.in_(campaign_ids), merged=True)
 
@@ -340,23 +340,23 @@ def _funnels(session: Session, key: Any, which: Any, *, merged: bool = False) ->
     ).all()
     excluded: dict[int, dict[str, int]] = {}
     messages: dict[int, Counter[Status]] = {}
-    for one, state, reason, n in counts:
+    for key_id, state, reason, n in counts:
         if state == EXCLUDED:
-            excluded.setdefault(one, {})[reason] = int(n)
+            excluded.setdefault(key_id, {})[reason] = int(n)
         elif not state.startswith(WAS):
-            messages.setdefault(one, Counter())[Status[state.upper()]] += int(n)
+            messages.setdefault(key_id, Counter())[Status[state.upper()]] += int(n)
         elif merged:
-            messages.setdefault(one, Counter())[Status[state.removeprefix(WAS).upper()]] -= int(n)
+            messages.setdefault(key_id, Counter())[Status[state.removeprefix(WAS).upper()]] -= int(n)
     return {
-        one: Funnel(int(target), int(planned), excluded.get(one, {}), messages.get(one, {}), int(parts))
-        for one, target, planned, parts in totals
+        key_id: Funnel(int(target), int(planned), excluded.get(key_id, {}), messages.get(key_id, {}), int(parts))
+        for key_id, target, planned, parts in totals
     }
 
 
 def reasons(session: Session, run_ids: Sequence[int], *, merged: bool = False) -> list[tuple[str, str, int]]:
-    """Return (state, reason, people) for everything that has a reason, most frequent first.
+    """Return (state, reason, people) for every tally with a reason, most frequent first.
 
-    `merged`: as campaign_funnels count, for all runs of a campaign.
+    `merged`: for all runs of a campaign, counted as in campaign_funnels.
     """
     rows = session.execute(
         sa.select(Tally.state, Tally.reason, sa.func.sum(Tally.n))
@@ -365,26 +365,26 @@ def reasons(session: Session, run_ids: Sequence[int], *, merged: bool = False) -
         .where(sa.or_(Run.repeats.is_(None), Tally.state != EXCLUDED) if merged else sa.true())
         .group_by(Tally.state, Tally.reason)
     )
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for state, reason, n in rows:
         if not state.startswith(WAS):
-            found[state, reason] += int(n)
+            counts[state, reason] += int(n)
         elif merged:
-            found[state.removeprefix(WAS), reason] -= int(n)
-    counted = [(state, reason, n) for (state, reason), n in found.items() if n > 0]
-    return sorted(counted, key=lambda line: (-line[2], line[0], line[1]))
+            counts[state.removeprefix(WAS), reason] -= int(n)
+    lines = [(state, reason, n) for (state, reason), n in counts.items() if n > 0]
+    return sorted(lines, key=lambda line: (-line[2], line[0], line[1]))
 
 
 def waiting_for_receipts(session: Session, finished_before: dt.datetime) -> Sequence[int]:
-    """Return the runs that ended before this moment and still have messages without a receipt."""
-    waiting = sa.exists().where(Tally.run_id == Run.id, Tally.state == "accepted", Tally.n > 0)
-    return session.scalars(sa.select(Run.id).where(Run.finished_at < finished_before, waiting)).all()
+    """Return the ids of runs that finished before this moment and still have messages without a receipt."""
+    has_waiting = sa.exists().where(Tally.run_id == Run.id, Tally.state == "accepted", Tally.n > 0)
+    return session.scalars(sa.select(Run.id).where(Run.finished_at < finished_before, has_waiting)).all()
 
 
 def channel_of(session: Session, run_ids: Iterable[int]) -> dict[int, int]:
-    """Return the channel of each of these runs; unknown ones are absent."""
-    chosen = sa.select(Run.id, Run.channel_id).where(Run.id.in_([*run_ids]))
-    return dict(iter(session.execute(chosen)))
+    """Return {run id: channel id}; unknown runs are absent."""
+    query = sa.select(Run.id, Run.channel_id).where(Run.id.in_([*run_ids]))
+    return dict(iter(session.execute(query)))
 
 
 _FORGIVE = (
@@ -395,5 +395,5 @@ _FORGIVE = (
 
 
 def note_success(session: Session, run_id: int) -> None:
-    """Forget earlier calls that reached nobody: the channel answers again."""
+    """Clear the run's failures: the channel accepts messages again."""
     session.connection().execute(_FORGIVE, {"run": run_id})
