@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from smsapp.channels._common_settings import ACCOUNT, EXTENSION, TIMEOUT, address, max_concurrency
 from smsapp.channels._error_codes import (
     CODE_LENGTH,
     IN_DOUBT,
@@ -34,6 +33,7 @@ from smsapp.channels._error_codes import (
 )
 from smsapp.channels._numbers import e164
 from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._shared_settings import ACCOUNT, EXTENSION, TIMEOUT, address, max_concurrency
 from smsapp.channels._signed_ref import sign_ref, verify_ref
 from smsapp.channels.base import (
     Acknowledgement,

@@ -17,15 +17,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
-from smsapp.channels._common_settings import (
-    ACCOUNT,
-    EXTENSION,
-    PLAIN_HTTP,
-    RECEIPT,
-    TIMEOUT,
-    max_concurrency,
-    per_request,
-)
 from smsapp.channels._error_codes import (
     CLOSED,
     CODE_LENGTH,
@@ -45,6 +36,15 @@ from smsapp.channels._error_codes import (
 )
 from smsapp.channels._numbers import e164
 from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._shared_settings import (
+    ACCOUNT,
+    EXTENSION,
+    PLAIN_HTTP,
+    RECEIPT,
+    TIMEOUT,
+    max_concurrency,
+    per_request,
+)
 from smsapp.channels._signed_ref import sign_ref, verify_ref
 from smsapp.channels.base import (
     Balance,

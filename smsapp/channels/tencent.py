@@ -16,7 +16,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from smsapp.channels._common_settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, max_concurrency
 from smsapp.channels._error_codes import (
     CLOSED,
     CODE_LENGTH,
@@ -38,6 +37,7 @@ from smsapp.channels._error_codes import (
     unreadable,
 )
 from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._shared_settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, max_concurrency
 from smsapp.channels.base import (
     Acknowledgement,
     Balance,

@@ -15,7 +15,6 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from smsapp.channels._common_settings import ACCOUNT, LIMITS, TIMEOUT, max_concurrency
 from smsapp.channels._error_codes import (
     CODE_LENGTH,
     IN_DOUBT,
@@ -32,6 +31,7 @@ from smsapp.channels._error_codes import (
     unreadable,
 )
 from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._shared_settings import ACCOUNT, LIMITS, TIMEOUT, max_concurrency
 from smsapp.channels.base import (
     Acknowledgement,
     Balance,

@@ -1,4 +1,4 @@
-"""Services ring tasks by name; a name nobody answers to would be a job that fails at night."""
+"""Services enqueue tasks by name; a name nobody answers to would be a job that fails at night."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from smsapp.jobs import periodic, tasks
 from smsapp.store import queue
 from tests.house.source import product
 
-PLACE_OF_NAME = {"ring": 1, "enqueue_unless_waiting": 1, "enqueue_at": 2}
+PLACE_OF_NAME = {"enqueue": 1, "enqueue_unless_waiting": 1, "enqueue_at": 2}
 
 
-def rung() -> list[tuple[str, str]]:
-    """Return (where, task name) of every ring in the product."""
+def enqueued() -> list[tuple[str, str]]:
+    """Return (where, task name) of every enqueued task of the product."""
     found = []
     for source in product():
         for node in ast.walk(source.tree):
@@ -33,17 +33,17 @@ def answering() -> dict[str, object]:
     }
 
 
-def test_every_task_that_is_rung_exists() -> None:
-    missing = [f"{where} rings {name}" for where, name in rung() if name not in answering()]
+def test_every_task_that_is_enqueued_exists() -> None:
+    missing = [f"{where} enqueues {name}" for where, name in enqueued() if name not in answering()]
     assert not missing, missing
 
 
-def test_every_chore_is_a_task() -> None:
+def test_every_periodic_task_is_a_task() -> None:
     assert {task.task for task in periodic.PERIODIC_TASKS} <= set(answering())
 
 
-def test_every_task_is_rung_by_somebody() -> None:
-    wanted = {name for _, name in rung()} | {task.task for task in periodic.PERIODIC_TASKS}
+def test_every_task_is_enqueued_by_somebody() -> None:
+    wanted = {name for _, name in enqueued()} | {task.task for task in periodic.PERIODIC_TASKS}
     assert set(answering()) <= wanted
 
 

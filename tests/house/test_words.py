@@ -104,21 +104,27 @@ def test_no_constant_goes_through_a_filter_that_speaks_the_readers_language() ->
     assert not found, found
 
 
-def notes() -> list[ast.Call]:
+def log_entries() -> list[ast.Call]:
     """Return every call that adds a line to the audit log."""
     calls = [node for one in product() for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
-    return [call for call in calls if ast.unparse(call.func) in {"note", "trail.note"} and len(call.args) > 4]
+    return [
+        call
+        for call in calls
+        if ast.unparse(call.func) in {"log_action", "audit_log.log_action"} and len(call.args) > 4
+    ]
 
 
-def test_every_detail_of_the_trail_has_a_word() -> None:
-    named = {keyword.arg for call in notes() for keyword in call.keywords if keyword.arg}
+def test_every_detail_of_the_audit_log_has_a_word() -> None:
+    named = {keyword.arg for call in log_entries() for keyword in call.keywords if keyword.arg}
     assert len(named) > 10
     assert not named - general.FACTS.keys()
 
 
-def test_every_action_of_the_trail_has_a_word() -> None:
-    noted = [call.args[2] for call in notes()]
-    choices = [choice for one in noted for choice in ((one.body, one.orelse) if isinstance(one, ast.IfExp) else (one,))]
+def test_every_action_of_the_audit_log_has_a_word() -> None:
+    logged = [call.args[2] for call in log_entries()]
+    choices = [
+        choice for one in logged for choice in ((one.body, one.orelse) if isinstance(one, ast.IfExp) else (one,))
+    ]
     actions = {choice.value for choice in choices if isinstance(choice, ast.Constant)}
     assert len(actions) > 20
     assert not actions - general.DONE.keys()

@@ -19,7 +19,7 @@ BASE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 def keep(channel_id: int, *named: tuple[str, str]) -> None:
-    rows = [{"ref": ref, "provider_ref": theirs, "phone": "", "news": "delivered"} for ref, theirs in named]
+    rows = [{"ref": ref, "provider_ref": theirs, "phone": "", "status": "delivered"} for ref, theirs in named]
     unmatched.keep(
         current_session(), [{"channel_id": channel_id, "outcome": None, "code": "", **row} for row in rows], BASE
     )

@@ -16,9 +16,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from smsapp.channels._common_settings import ACCOUNT, LIMITS, RECEIPT, TIMEOUT, max_concurrency
 from smsapp.channels._error_codes import CODE_LENGTH, Messages, as_error, call_error, submit_bisecting
 from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._shared_settings import ACCOUNT, LIMITS, RECEIPT, TIMEOUT, max_concurrency
 from smsapp.channels.aws_sns.codes import EVENTS, REASONS, element, verdict
 from smsapp.channels.aws_sns.notifications import CONFIRMATION, NOTIFICATION, POLLRDHUP, TOPIC, Notary, host
 from smsapp.channels.base import (

@@ -13,9 +13,9 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from smsapp.channels._common_settings import PLAIN_HTTP
 from smsapp.channels._numbers import as_written, e164
 from smsapp.channels._setting import Values
+from smsapp.channels._shared_settings import PLAIN_HTTP
 from smsapp.channels.base import (
     AccountError,
     Acknowledgement,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from smsapp.channels._common_settings import ACCOUNT, LIMITS, PLAIN_HTTP, RECEIPT, TIMEOUT, max_concurrency, per_request
 from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._shared_settings import ACCOUNT, LIMITS, PLAIN_HTTP, RECEIPT, TIMEOUT, max_concurrency, per_request
 from smsapp.channels.base import GuideLine
 from smsapp.channels.base import msgid as _l
 

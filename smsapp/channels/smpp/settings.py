@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from smsapp.channels._common_settings import LIMITS, RECEIPT
 from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._shared_settings import LIMITS, RECEIPT
 from smsapp.channels.base import GuideLine
 from smsapp.channels.base import msgid as _l
 

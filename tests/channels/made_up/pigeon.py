@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from smsapp.channels._common_settings import ACCOUNT, PLAIN_HTTP, TIMEOUT, max_concurrency
 from smsapp.channels._setting import Setting, Widget
+from smsapp.channels._shared_settings import ACCOUNT, PLAIN_HTTP, TIMEOUT, max_concurrency
 from smsapp.channels.base import (
     Balance,
     Callback,
