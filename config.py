@@ -245,9 +245,9 @@ class Config:
 
     @property
     def valkey_socket(self) -> Path:
-        """Where the embedded Valkey listens: in the instance folder, unless the path is too long for a socket.
+        """Return the socket of the embedded Valkey: in the instance folder if its path is short enough.
 
-        Then it is a folder of its own, made at the first call.
+        Otherwise in a temporary folder that the first call creates.
         """
         socket = self.INSTANCE_DIR / "valkey.sock"
         if len(os.fsencode(socket)) <= LONGEST_SOCKET:
@@ -256,7 +256,7 @@ class Config:
 
 
 def _private_folder(link: Path) -> Path:
-    """Return a folder with a short path that nobody else can enter; `link` leads to it for all processes alike."""
+    """Return a folder with a short path that only this user can enter; the symlink `link` names it to all processes."""
     link.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
@@ -266,17 +266,17 @@ def _private_folder(link: Path) -> Path:
             link.unlink()
         except FileNotFoundError:
             pass
-        made = tempfile.mkdtemp(prefix="smsapp-")
+        new_folder = tempfile.mkdtemp(prefix="smsapp-")
         try:
-            os.symlink(made, link)
+            os.symlink(new_folder, link)
         except FileExistsError:
-            os.rmdir(made)
+            os.rmdir(new_folder)
 
 
 def _is_private(folder: Path) -> bool:
-    """Say whether this is a folder, ours, and closed to everybody else; in a shared place it may be a trap by now."""
+    """Return whether this is a folder of this user that nobody else can enter; somebody may have replaced it."""
     try:
-        found = folder.lstat()
+        status = folder.lstat()
     except FileNotFoundError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077

@@ -1,4 +1,4 @@
-"""The processes behind the pages: `python worker.py work` runs jobs, `python worker.py schedule` rings them on time,
+"""The processes behind the pages: `python worker.py work` runs jobs, `python worker.py schedule` enqueues them on time,
 `python worker.py connect` holds the connections of channels that need one and sends over them."""
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ log = logging.getLogger("worker")
 
 
 class JobWorker(Worker):
-    """An RQ worker whose jobs run in an application context and hear of a coming stop."""
+    """An RQ worker whose jobs run in an application context and are told of a shutdown."""
 
     app: Flask
     max_connection_wait_time = LONGEST_PAUSE
 
     def perform_job(self, job: Job, *args: Any, **kwargs: Any) -> bool:
-        """Run in the forked child: one job, one application context, one line in the log."""
+        """Run one job in the forked child, in an application context of its own; log one line about it."""
         signal.signal(signal.SIGTERM, lambda *_: shutdown.request())
         begun = time.monotonic()
         with self.app.app_context():
@@ -65,7 +65,7 @@ class JobWorker(Worker):
         return done
 
     def handle_warm_shutdown_request(self) -> None:
-        """Pass the request on to the job under way; end it if it does not come to an end in time."""
+        """Pass the request on to the running job (SIGTERM); kill the job after GRACE_SECONDS."""
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
         if self.horse_pid:
             os.kill(self.horse_pid, signal.SIGTERM)
@@ -75,45 +75,45 @@ class JobWorker(Worker):
 
 
 def tune_gc_for_bulk_work() -> None:
-    """Have Python's garbage collector look more rarely, and never through what is loaded by now.
+    """Exempt what is loaded by now from garbage collection, and collect more rarely.
 
-    It need not look through all that for each few thousand messages: half of a claim. Nor need it look so often: a
-    batch makes thousands of objects and no cycles, and that took a twelfth of a sender.
+    Otherwise all loaded modules are scanned once per few thousand messages. A batch makes thousands of objects and no
+    cycles.
     """
     gc.freeze()
     gc.set_threshold(50_000, 50, 1_000)
 
 
 def wait_for_redis(client: redis.Redis, stop: threading.Event) -> bool:
-    """Return True when Redis answers, or False if a stop was asked for first; says so once, not at every try."""
+    """Return True when Redis answers, False if `stop` is set first; log the waiting once, not at every attempt."""
     pause = 0.25
-    told = False
+    warned = False
     while not stop.is_set():
         try:
             client.ping()
         except redis.RedisError as error:
-            if not told:
+            if not warned:
                 log.warning("redis.waiting error=%s", type(error).__name__)
-                told = True
+                warned = True
             stop.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         else:
-            if told:
+            if warned:
                 log.warning("redis.back")
             return True
     return False
 
 
 def work(app: Flask, client: redis.Redis, names: Sequence[str]) -> int:
-    """Run jobs of these queues, in turn, until a signal says stop; return the exit code."""
-    # Otherwise RQ tells each job's description and result lifespan besides our own line.
+    """Run jobs of these queues, round robin, until SIGTERM or SIGINT; return the exit code."""
+    # Otherwise RQ logs each job's description and result lifespan besides our own line.
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     wait_for_redis(client, threading.Event())
     worker = JobWorker(names, connection=client, job_class=queue.TaskJob, serializer=JSONSerializer)
     worker.app = app
     log.info("worker.up name=%s queues=%s", worker.name, ",".join(names))
     try:
-        # In turn, because senders of a large campaign ring one another: their queue is never empty.
+        # Round robin, because senders of a large campaign enqueue one another: their queue is never empty.
         worker.work(dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
     except redis.RedisError as error:
         log.warning("worker.lost_redis error=%s", type(error).__name__)
@@ -123,8 +123,7 @@ def work(app: Flask, client: redis.Redis, names: Sequence[str]) -> int:
 
 
 def schedule(app: Flask, stop: threading.Event) -> int:
-    """Ring what is due once a second until `stop`; the periodic tasks are brought in line at start and after each
-    outage."""
+    """Enqueue what is due once a second until `stop`; sync the periodic tasks at start and after each outage."""
     periodic_tasks = {task.job_id: (task.queue, task.task, task.every) for task in periodic.PERIODIC_TASKS}
     with app.app_context():
         keeper = queue.periodic_scheduler()
@@ -147,7 +146,7 @@ def schedule(app: Flask, stop: threading.Event) -> int:
 
 
 def connect(app: Flask) -> int:
-    """Hold connections until SIGTERM or SIGINT; calls under way are waited for, goodbyes are said."""
+    """Hold connections until SIGTERM or SIGINT; then finish open calls and unbind."""
     signal.signal(signal.SIGTERM, lambda *_: shutdown.request())
     signal.signal(signal.SIGINT, lambda *_: shutdown.request())
     log.info("connections.up")
@@ -161,8 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("role", choices=("work", "schedule", "connect"))
     parser.add_argument("--queues", default=",".join(queue.QUEUES), help="for `work`: which, comma-separated")
-    given = parser.parse_args(arguments)
-    names = given.queues.split(",")
+    options = parser.parse_args(arguments)
+    names = options.queues.split(",")
     if unknown := set(names) - set(queue.QUEUES):
         parser.error(f"no such queue: {', '.join(sorted(unknown))}; there are {', '.join(queue.QUEUES)}")
     try:
@@ -171,13 +170,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     app = create_app(config)
-    if given.role == "work":
-        # Loaded once here, not again in each forked child.
+    if options.role == "work":
+        # Load once here, not in each forked child.
         importlib.import_module(queue.TASKS.removesuffix("."))
         load()
         tune_gc_for_bulk_work()
         return work(app, queue.connect(config.redis_url), names)
-    if given.role == "connect":
+    if options.role == "connect":
         return connect(app)
     stop = threading.Event()
 

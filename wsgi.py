@@ -11,5 +11,5 @@ try:
 except ConfigError as error:
     sys.exit(str(error))
 load()
-# The collector never looks through what is loaded by now, and forked processes share its memory.
+# What is loaded by now is exempt from garbage collection, so forked processes share its memory.
 gc.freeze()

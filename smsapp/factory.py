@@ -1,4 +1,4 @@
-"""Wiring: one application from one Config. The only module besides wsgi.py and worker.py that sees every floor."""
+"""Wiring: one application from one Config. The only module besides wsgi.py and worker.py that imports every layer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def create_app(config: Config | None = None) -> Flask:
     """Return an application that serves pages, runs commands and gives jobs their context."""
     config = config or Config.read(os.environ)
     logging.basicConfig(level=config.LOG_LEVEL, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # Databases, keys, uploads and logs are nobody else's business.
+    # Databases, keys, uploads and logs are readable by this user only.
     os.umask(0o077)
     config.INSTANCE_DIR.mkdir(parents=True, exist_ok=True)
     if config.INSTANCE_DIR.stat().st_uid == os.getuid():
@@ -50,7 +50,7 @@ def create_app(config: Config | None = None) -> Flask:
         SQLALCHEMY_DATABASE_URI=config.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=ENGINES,
         SQLALCHEMY_BINDS=inbox.binds(config.database_url, ENGINES),
-        # With the prefix browsers refuse it from a neighbouring subdomain, and without https.
+        # Browsers refuse a cookie with this prefix from another subdomain and without https.
         SESSION_COOKIE_NAME="__Host-smsapp" if config.SECURE_COOKIES else "smsapp",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -72,24 +72,24 @@ def create_app(config: Config | None = None) -> Flask:
     migrate.init_app(app, db)
     queue.init_app(app, config.redis_url)
     language.init_app(app, command_locale)
-    # Before CSRF, which reads the whole body: that is for those who may send one.
+    # Before CSRF, which reads the whole body: the guard first checks who may send one.
     guard.init_app(app, config.redis_url)
     csrf.init_app(app)
     render.init_app(app)
     refill.init_app(app)
     app.request_class = inputs.plain(app.request_class)
-    for found in pkgutil.iter_modules(web.__path__):
-        module = importlib.import_module(f"smsapp.web.{found.name}")
+    for module_info in pkgutil.iter_modules(web.__path__):
+        module = importlib.import_module(f"smsapp.web.{module_info.name}")
         if hasattr(module, "bp"):
             app.register_blueprint(module.bp)
-    for found in pkgutil.iter_modules(cli.__path__):
-        module = importlib.import_module(f"smsapp.cli.{found.name}")
+    for module_info in pkgutil.iter_modules(cli.__path__):
+        module = importlib.import_module(f"smsapp.cli.{module_info.name}")
         if hasattr(module, "command"):
             app.cli.add_command(module.command)
     return app
 
 
 def load() -> None:
-    """Load what the first request or job would load while somebody waits; before the processes are forked."""
+    """Load, before the processes are forked, what the first request or job would otherwise load."""
     configure_mappers()
     channels.kinds()

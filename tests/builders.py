@@ -27,21 +27,21 @@ def kept(row: Row) -> Row:
     return row
 
 
-def person(**given: Any) -> User:
+def person(**columns: Any) -> User:
     """An active operator who cannot sign in by password until one is set."""
     n = next(_number)
     values = {"login": f"person{n}", "name": f"运营{n}", "role": "operator", "created_at": LONG_AGO}
-    return kept(User(**(values | given)))
+    return kept(User(**(values | columns)))
 
 
-def contact(xwho: str = "", phone: str | None = None, **given: Any) -> Contact:
+def contact(xwho: str = "", phone: str | None = None, **columns: Any) -> Contact:
     """A contact whose `$phone` is `phone` (E.164; "" = a value from which no number can be read; None = no value)."""
     n = next(_number)
     if phone is not None:
-        given["properties"] = {"$phone": phone or "nonsense"} | given.get("properties", {})
-        given["phones"] = {"$phone": phone} | given.get("phones", {})
+        columns["properties"] = {"$phone": phone or "nonsense"} | columns.get("properties", {})
+        columns["phones"] = {"$phone": phone} | columns.get("phones", {})
     values = {"xwho": xwho or f"user{n}", "created_at": LONG_AGO, "updated_at": LONG_AGO}
-    return kept(Contact(**(values | given)))
+    return kept(Contact(**(values | columns)))
 
 
 def phone(n: int) -> str:
@@ -51,11 +51,11 @@ def phone(n: int) -> str:
 
 def contacts(count: int, **properties: Any) -> list[Contact]:
     """`count` contacts with different valid numbers."""
-    made = []
+    rows = []
     for _ in range(count):
         n = next(_number)
         number = phone(n)
-        made.append(
+        rows.append(
             Contact(
                 xwho=f"user{n}",
                 properties={"$phone": number} | properties,
@@ -64,24 +64,24 @@ def contacts(count: int, **properties: Any) -> list[Contact]:
                 updated_at=LONG_AGO,
             )
         )
-    current_session().add_all(made)
+    current_session().add_all(rows)
     current_session().commit()
-    return made
+    return rows
 
 
-def known_property(name: str, type: str = "string", **given: Any) -> Property:
+def known_property(name: str, type: str = "string", **columns: Any) -> Property:
     """A property the product has seen before."""
-    return kept(Property(**({"name": name, "type": type, "created_at": LONG_AGO} | given)))
+    return kept(Property(**({"name": name, "type": type, "created_at": LONG_AGO} | columns)))
 
 
-def segment(**given: Any) -> Segment:
+def segment(**columns: Any) -> Segment:
     """A dynamic segment without a condition: everybody."""
     n = next(_number)
     values: dict[str, Any] = {"name": f"分群{n}", "kind": "dynamic", "rule": {}}
-    return kept(Segment(**(values | {"created_at": LONG_AGO, "updated_at": LONG_AGO} | given)))
+    return kept(Segment(**(values | {"created_at": LONG_AGO, "updated_at": LONG_AGO} | columns)))
 
 
-def channel(**given: Any) -> ChannelRow:
+def channel(**columns: Any) -> ChannelRow:
     """An active simulator without quiet hours."""
     n = next(_number)
     values: dict[str, Any] = {
@@ -93,10 +93,10 @@ def channel(**given: Any) -> ChannelRow:
         "created_at": LONG_AGO,
         "updated_at": LONG_AGO,
     }
-    return kept(ChannelRow(**(values | given)))
+    return kept(ChannelRow(**(values | columns)))
 
 
-def template(channel_id: int, **given: Any) -> SmsTemplate:
+def template(channel_id: int, **columns: Any) -> SmsTemplate:
     """An approved notification without variables."""
     n = next(_number)
     values: dict[str, Any] = {
@@ -111,18 +111,18 @@ def template(channel_id: int, **given: Any) -> SmsTemplate:
         "created_at": LONG_AGO,
         "updated_at": LONG_AGO,
     }
-    return kept(SmsTemplate(**(values | given)))
+    return kept(SmsTemplate(**(values | columns)))
 
 
-def campaign(**given: Any) -> Campaign:
+def campaign(**columns: Any) -> Campaign:
     """A draft that is ready to go out at once; what is not given is made: segment, channel, approved template."""
     n = next(_number)
-    if "segment_id" not in given:
-        given["segment_id"] = segment().id
-    if "channel_id" not in given:
-        given["channel_id"] = channel().id
-    if "template_id" not in given and given["channel_id"] is not None:
-        given["template_id"] = template(given["channel_id"]).id
+    if "segment_id" not in columns:
+        columns["segment_id"] = segment().id
+    if "channel_id" not in columns:
+        columns["channel_id"] = channel().id
+    if "template_id" not in columns and columns["channel_id"] is not None:
+        columns["template_id"] = template(columns["channel_id"]).id
     values: dict[str, Any] = {
         "name": f"短信{n}",
         "status": Status.DRAFT,
@@ -132,4 +132,4 @@ def campaign(**given: Any) -> Campaign:
         "created_at": LONG_AGO,
         "updated_at": LONG_AGO,
     }
-    return kept(Campaign(**(values | given)))
+    return kept(Campaign(**(values | columns)))

@@ -72,10 +72,10 @@ def valkey(valkey_server: str) -> Iterator[redis.Redis]:
     client.close()
 
 
-def settings(folder: Path, **given: Any) -> Config:
+def settings(folder: Path, **overrides: Any) -> Config:
     """Return settings that depend on nothing in this machine's environment."""
     fixed = {"SECRET_KEY": "only for tests", "ENCRYPTION_KEY": FERNET_KEY, "INSTANCE_DIR": str(folder)}
-    return Config.read(fixed | {name: str(value) for name, value in given.items()})
+    return Config.read(fixed | {name: str(value) for name, value in overrides.items()})
 
 
 def migrate(config: Config) -> None:
@@ -131,8 +131,8 @@ def postgresql_config(request: pytest.FixtureRequest, tmp_path: Path, worker_id:
 @pytest.fixture(params=DATABASES)
 def config(request: pytest.FixtureRequest, valkey: redis.Redis) -> Config:
     """Settings of an application whose database is empty and migrated: the test runs once per kind of database."""
-    found: Config = request.getfixturevalue(f"{request.param}_config")
-    return found
+    database_config: Config = request.getfixturevalue(f"{request.param}_config")
+    return database_config
 
 
 def requests_apart(app: Flask) -> Callable[..., Any]:
@@ -156,11 +156,11 @@ def requests_apart(app: Flask) -> Callable[..., Any]:
 @pytest.fixture
 def app(config: Config) -> Iterator[Flask]:
     """The application, with its context pushed."""
-    made = create_app(config)
-    made.testing = True
-    made.wsgi_app = requests_apart(made)  # type: ignore[method-assign]
-    with made.app_context():
-        yield made
+    application = create_app(config)
+    application.testing = True
+    application.wsgi_app = requests_apart(application)  # type: ignore[method-assign]
+    with application.app_context():
+        yield application
         db.session.remove()
         dispose()
 
@@ -173,7 +173,7 @@ def runner(app: Flask) -> FlaskCliRunner:
 
 @pytest.fixture(autouse=True)
 def nothing_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a sender leave held runs alone: a test's clock stands still, so it would wait for ever."""
+    """Keep a sender from waiting for held runs: a test's clock stands still, so it would wait forever."""
     monkeypatch.setattr(sender, "WAITED_OUT", dt.timedelta())
 
 

@@ -1,4 +1,4 @@
-"""What the engine's stories share: a campaign on its way, one sender, and the numbers afterwards."""
+"""Shared by tests of sending: a campaign being sent, one sender, and the numbers afterwards."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tests.fakes import FakeClock
 OPERATOR = Actor("ops")
 
 
-def confirmed(now: dt.datetime, **given: Any) -> tuple[Campaign, int]:
+def confirmed(now: dt.datetime, **columns: Any) -> tuple[Campaign, int]:
     """A campaign that is sending, with an open run for this moment."""
-    campaign = builders.campaign(**given)
+    campaign = builders.campaign(**columns)
     template = current_session().get(builders.SmsTemplate, campaign.template_id)
     assert template is not None
     with writing() as session:
@@ -42,7 +42,7 @@ def confirmed(now: dt.datetime, **given: Any) -> tuple[Campaign, int]:
 
 
 def work(app: Flask, clock: FakeClock) -> None:
-    """Work one sender, as a worker would; this test's session then sees what it wrote."""
+    """Run one sender, as a worker would; this test's session then sees what it wrote."""
     sender.send(app, clock)
     current_session().commit()
     current_session().expire_all()
@@ -50,9 +50,9 @@ def work(app: Flask, clock: FakeClock) -> None:
 
 def funnel(run_id: int) -> Funnel:
     current_session().expire_all()
-    found = runs.funnels(current_session(), [run_id])[run_id]
-    assert broken_identities(found) == []
-    return found
+    counts = runs.funnels(current_session(), [run_id])[run_id]
+    assert broken_identities(counts) == []
+    return counts
 
 
 def recount(run_id: int) -> dict[str, int]:
@@ -79,9 +79,9 @@ def status(campaign: Campaign) -> str:
 
 
 def the_run(run_id: int) -> Run:
-    found = current_session().get(Run, run_id, populate_existing=True)
-    assert found is not None
-    return found
+    run = current_session().get(Run, run_id, populate_existing=True)
+    assert run is not None
+    return run
 
 
 def waiting(now: dt.datetime, schedule: Schedule, due: dt.datetime) -> Campaign:
@@ -95,9 +95,9 @@ def waiting(now: dt.datetime, schedule: Schedule, due: dt.datetime) -> Campaign:
     return campaign
 
 
-def daily(now: dt.datetime, **given: Any) -> Schedule:
+def daily(now: dt.datetime, **overrides: Any) -> Schedule:
     values: dict[str, Any] = {"kind": Kind.DAILY, "zone": "Asia/Shanghai", "time": dt.time(10), "start": now.date()}
-    return Schedule(**(values | given))
+    return Schedule(**(values | overrides))
 
 
 def refs(run_id: int) -> list[str]:
@@ -105,10 +105,10 @@ def refs(run_id: int) -> list[str]:
     return [f"{run_id}-{seq}" for seq in rows]
 
 
-def arrive(channel_id: int, clock: FakeClock, *said: Receipt) -> None:
+def arrive(channel_id: int, clock: FakeClock, *new_receipts: Receipt) -> None:
     """Apply receipts that this channel brings."""
     with writing() as session:
-        consumer.apply_receipts(session, {channel_id: said}, clock.now)
+        consumer.apply_receipts(session, {channel_id: new_receipts}, clock.now)
 
 
 def apply(clock: FakeClock, *news: Receipt) -> None:
@@ -119,16 +119,16 @@ def apply(clock: FakeClock, *news: Receipt) -> None:
 
 
 def claimed(campaign: Campaign, clock: FakeClock, by: str) -> ClaimedBatch:
-    """A batch of the campaign's runs in the hands of this worker, for a minute."""
+    """Claim a batch of the campaign's runs for this worker, for a minute."""
     with writing() as session:
         until = clock.now + dt.timedelta(seconds=60)
-        ours = session.scalars(sa.select(Run.id).where(Run.campaign_id == campaign.id)).all()
-        (found,) = ledger.claim_batches(session, ours, 0, by, until)
-    return found
+        run_ids = session.scalars(sa.select(Run.id).where(Run.campaign_id == campaign.id)).all()
+        (batch,) = ledger.claim_batches(session, run_ids, 0, by, until)
+    return batch
 
 
 def in_hands(people: int, clock: FakeClock, by: str) -> tuple[Campaign, int, ClaimedBatch]:
-    """A campaign to so many new people, its run, and its first batch in the hands of this worker."""
+    """Return a campaign to so many new people, its run, and its first batch, claimed by this worker."""
     builders.contacts(people)
     campaign, run_id = confirmed(clock.now)
     lifecycle.open_run(run_id, clock.now)

@@ -44,24 +44,26 @@ class FakeChannel(Channel):
         self.numbers: Counter[str] = Counter()
         self.asked: list[str] = []
         self.known: dict[str, Sequence[Receipt]] = {}
-        """What it says of a message whose answer was lost."""
+        """Its answers to status queries, by reference."""
         self.callbacks: dict[bytes, Sequence[Receipt]] = {}
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        told = self.script(submission) if self.script else None
-        if isinstance(told, ChannelError):
-            raise told
+        result = self.script(submission) if self.script else None
+        if isinstance(result, ChannelError):
+            raise result
         for message in submission.messages:
             self.sent[message.ref] += 1
             self.numbers[message.phone] += 1
             self.texts[message.phone] = message.text
-        return told if told is not None else [SubmitResult(True, f"p{message.ref}") for message in submission.messages]
+        return (
+            result if result is not None else [SubmitResult(True, f"p{message.ref}") for message in submission.messages]
+        )
 
     async def query_status(
         self, template: TemplateSnapshot, unconfirmed: Sequence[UnconfirmedMessage], http: HttpClient
     ) -> list[Receipt]:
         self.asked += [pending.message.ref for pending in unconfirmed]
-        return [one for pending in unconfirmed for one in self.known.get(pending.message.ref, ())]
+        return [receipt for pending in unconfirmed for receipt in self.known.get(pending.message.ref, ())]
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt]:
         if callback.body not in self.callbacks:

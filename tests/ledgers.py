@@ -49,7 +49,7 @@ EVERY_STATE: tuple[Lot, ...] = (
     (Status.IN_FLIGHT, "", "", 3),
     (Status.QUEUED, "", "", 5),
 )
-EVERY_LEFT: dict[ExclusionReason, int] = {left: n for n, left in enumerate(ExclusionReason, start=1)}
+EVERY_LEFT: dict[ExclusionReason, int] = {reason: n for n, reason in enumerate(ExclusionReason, start=1)}
 
 
 def run(
@@ -57,7 +57,7 @@ def run(
     lots: Sequence[Lot] = EVERY_STATE,
     left: dict[ExclusionReason, int] | None = None,
     slot: dt.datetime = OPENED,
-    **given: Any,
+    **columns: Any,
 ) -> Run:
     """Return a run with these messages, one batch per lot, and contacts excluded for these reasons (default: all)."""
     left = EVERY_LEFT if left is None else left
@@ -76,33 +76,33 @@ def run(
         "opened_at": slot,
         "started_at": slot,
     }
-    made = builders.kept(Run(**(values | given)))
+    row = builders.kept(Run(**(values | columns)))
     session = current_session()
-    ensure_partition(session, made.id)
+    ensure_partition(session, row.id)
     people = builders.contacts(planned)
     seq = 0
     for status, reason, code, n in lots:
         state = {Status.QUEUED: BatchState.READY, Status.IN_FLIGHT: BatchState.CLAIMED}.get(status, BatchState.DONE)
-        batch = Batch(run_id=made.id, no=seq + 1, lo=seq + 1, hi=seq + n, state=state)
+        batch = Batch(run_id=row.id, no=seq + 1, lo=seq + 1, hi=seq + n, state=state)
         if state == BatchState.CLAIMED:
             batch.claim, batch.lease_until = "worker", slot + dt.timedelta(hours=1)
         session.add(batch)
         for _ in range(n):
-            session.add(_message(made, seq + 1, people[seq], status, reason, code))
+            session.add(_message(row, seq + 1, people[seq], status, reason, code))
             seq += 1
-    _count(session, made, lots, left)
+    _count(session, row, lots, left)
     for reason, n in left.items():
-        session.add_all(Exclusion(run_id=made.id, contact_id=_left_out(reason).id, reason=reason) for _ in range(n))
+        session.add_all(Exclusion(run_id=row.id, contact_id=_left_out(reason).id, reason=reason) for _ in range(n))
     session.commit()
-    return made
+    return row
 
 
-def _message(made: Run, seq: int, person: Contact, status: Status, reason: str, code: str) -> Message:
+def _message(run: Run, seq: int, person: Contact, status: Status, reason: str, code: str) -> Message:
     answered = status in ACCEPTED_STATES or status is Status.REFUSED
     heard = status in {Status.DELIVERED, Status.UNDELIVERED}
-    at = int(made.slot.timestamp()) + seq
+    at = int(run.slot.timestamp()) + seq
     return Message(
-        run_id=made.id,
+        run_id=run.id,
         seq=seq,
         contact_id=person.id,
         phone=person.phones["$phone"],
@@ -122,21 +122,21 @@ def _left_out(reason: ExclusionReason) -> Contact:
     return builders.contact(phone=number)
 
 
-def _count(session: Session, made: Run, lots: Sequence[Lot], left: dict[ExclusionReason, int]) -> None:
+def _count(session: Session, run: Run, lots: Sequence[Lot], excluded: dict[ExclusionReason, int]) -> None:
     tallies: Counter[tuple[str, str]] = Counter()
     for status, reason, _code, n in lots:
         tallies[status.name.lower(), reason] += n
-    for why, n in left.items():
+    for why, n in excluded.items():
         tallies["excluded", why] += n
-    session.add_all(Tally(run_id=made.id, state=state, reason=why, n=n) for (state, why), n in tallies.items())
-    heard = int(made.slot.timestamp()) + 60
+    session.add_all(Tally(run_id=run.id, state=state, reason=why, n=n) for (state, why), n in tallies.items())
+    heard = int(run.slot.timestamp()) + 60
     start = heard - heard % BUCKET_SECONDS
     for state in ("delivered", "undelivered"):
-        n = sum(count for (known, _), count in tallies.items() if known == state)
+        n = sum(count for (tally_state, _), count in tallies.items() if tally_state == state)
         if n:
-            session.add(ReceiptBucket(run_id=made.id, bucket=start, state=state, n=n))
+            session.add(ReceiptBucket(run_id=run.id, bucket=start, state=state, n=n))
 
 
-def campaign(**given: Any) -> Campaign:
+def campaign(**columns: Any) -> Campaign:
     """A campaign that is being sent, its contacts known by `$phone`."""
-    return builders.campaign(**({"status": "sending", "name": "三月会员回馈"} | given))
+    return builders.campaign(**({"status": "sending", "name": "三月会员回馈"} | columns))

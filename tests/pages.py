@@ -1,4 +1,4 @@
-"""The strict page client: every page a test opens is checked for what no page may get wrong.
+"""The strict page client: every page a test opens is checked for faults.
 
 `page = client.as_("operator").get("/segments/")` returns a `Page` (a BeautifulSoup with `.response`). Checked each
 time: the status, valid HTML, language, title, exactly one h1 and no skipped heading, unique ids, a label for every
@@ -57,11 +57,11 @@ class Page(BeautifulSoup):
 
     def said(self) -> str:
         """Return what the page tells the reader: flashes, problem boxes and errors beside fields."""
-        return " ".join(_text(found) for found in self.select(".flash, .field-errors, [data-error]"))
+        return " ".join(_text(element) for element in self.select(".flash, .field-errors, [data-error]"))
 
     def texts(self, selector: str) -> list[str]:
         """Return the text of every element found, with single blanks."""
-        return [_text(found) for found in self.select(selector)]
+        return [_text(element) for element in self.select(selector)]
 
     def rows(self) -> list[list[str]]:
         """Return the cells of every table row, as text."""
@@ -73,7 +73,7 @@ def _text(element: Tag) -> str:
 
 
 class Pages:
-    """A browser without JavaScript that is hard to please."""
+    """A client without JavaScript that checks every page it opens."""
 
     def __init__(self, app: Flask, role: str | None = None) -> None:
         self.app = app
@@ -85,8 +85,8 @@ class Pages:
 
     def as_(self, role: str, locale: str = "", sees_numbers: bool = False) -> Pages:
         """Return a client signed in as a new person of this role."""
-        made = Pages(self.app, role)
-        made.sees_numbers = sees_numbers or role == "administrator"
+        pages = Pages(self.app, role)
+        pages.sees_numbers = sees_numbers or role == "administrator"
         person = User(
             login=f"{role}-{len(db.session.query(User.id).all())}",
             name={"viewer": "Vera", "operator": "Olga", "administrator": "Ada"}[role],
@@ -99,11 +99,11 @@ class Pages:
         )
         db.session.add(person)
         db.session.commit()
-        made.user_id = person.id
-        with made.raw.session_transaction() as session:
+        pages.user_id = person.id
+        with pages.raw.session_transaction() as session:
             session["_user_id"] = kept(person, clock.now())
             session["_fresh"] = True
-        return made
+        return pages
 
     def get(self, url: str, status: int = 200, htmx: bool = False, follow: bool = True, **query: Any) -> Page:
         """Open a page (or the piece of it that htmx asks for) and check it."""
@@ -147,7 +147,7 @@ class Pages:
 
 
 def kept(person: User, begun: dt.datetime) -> str:
-    """Return what the cookie of this person keeps of a session that began then."""
+    """Return the id in the cookie of this person's session that began then."""
     return f"{person.id}.{person.session_mark}.sitting{person.id}.{begun.timestamp():.0f}"
 
 
@@ -158,60 +158,66 @@ def _headers(htmx: bool) -> dict[str, str]:
 def check(page: Page, app: Flask, path: str, sees_numbers: bool) -> list[str]:
     """Return everything that is wrong with this page or piece."""
     text = page.response.get_data(as_text=True)
-    whole = "<html" in text[:500].lower()
-    found = [*_markup(text, whole), *_headings(page, whole), *_controls(page), *_references(page, whole)]
-    found += [*_refreshed(page), *_rows(page)]
-    found += [*_errors(page), *_forms(page), *_addresses(page, app, path), *_inline(page), *_headers_of(page.response)]
-    return found + _secrets(page, app, sees_numbers)
+    is_page = "<html" in text[:500].lower()
+    problems = [*_markup(text, is_page), *_headings(page, is_page), *_controls(page), *_references(page, is_page)]
+    problems += [*_refreshed(page), *_rows(page)]
+    problems += [
+        *_errors(page),
+        *_forms(page),
+        *_addresses(page, app, path),
+        *_inline(page),
+        *_headers_of(page.response),
+    ]
+    return problems + _secrets(page, app, sees_numbers)
 
 
-def _markup(text: str, whole: bool) -> list[str]:
+def _markup(text: str, is_page: bool) -> list[str]:
     parser = html5lib.HTMLParser()
-    if whole:
+    if is_page:
         parser.parse(text)
     else:
         parser.parseFragment(text, container="tbody" if text.lstrip().startswith("<tr") else "div")
     return [f"HTML at line {place[0]}: {code} {facts}" for place, code, facts in parser.errors]
 
 
-def _headings(page: Page, whole: bool) -> list[str]:
-    found = []
-    if whole:
+def _headings(page: Page, is_page: bool) -> list[str]:
+    problems = []
+    if is_page:
         html, title = page.find("html"), page.find("title")
         if html.get("lang") not in {"zh-Hans", "en"}:
-            found.append(f"lang is {html.get('lang')!r}")
+            problems.append(f"lang is {html.get('lang')!r}")
         if title is None or len(_text(title).strip(" –").split("–")) < 1 or _text(title).startswith("–"):
-            found.append("no title")
+            problems.append("no title")
         if len(page.find_all("h1")) != 1:
-            found.append(f"{len(page.find_all('h1'))} h1")
+            problems.append(f"{len(page.find_all('h1'))} h1")
         if page.find("main") is None:
-            found.append("no <main>")
+            problems.append("no <main>")
     levels = [int(heading.name[1]) for heading in page.find_all(re.compile("^h[1-6]$"))]
     jumps = [pair for pair in itertools.pairwise(levels) if pair[1] > pair[0] + 1]
-    found += [f"h{before} is followed by h{after}" for before, after in jumps]
-    found += [f"empty {heading.name}" for heading in page.find_all(re.compile("^h[1-6]$")) if not _text(heading)]
-    return found
+    problems += [f"h{before} is followed by h{after}" for before, after in jumps]
+    problems += [f"empty {heading.name}" for heading in page.find_all(re.compile("^h[1-6]$")) if not _text(heading)]
+    return problems
 
 
 def _controls(page: Page) -> list[str]:
-    found = []
+    problems = []
     labelled = {label["for"] for label in page.find_all("label") if label.get("for") and _text(label)}
     for control in page.select(CONTROLS):
         around = control.find_parent("label")
         named = control.get("aria-label") or control.get("aria-labelledby") or control.get("id") in labelled
         if not (named or (around is not None and _text(around))):
-            found.append(f"no label: {str(control)[:120]}")
+            problems.append(f"no label: {str(control)[:120]}")
     for clickable in page.select("a[href], button, summary"):
         picture = clickable.select_one("[aria-label], img[alt]:not([alt=''])")
         if not (_text(clickable) or clickable.get("aria-label") or picture):
-            found.append(f"no name: {str(clickable)[:120]}")
-    found += [f"no alt: {str(image)[:120]}" for image in page.find_all("img") if image.get("alt") is None]
-    found += [f"no scope: {str(cell)[:120]}" for cell in page.select("thead th") if not cell.get("scope")]
-    return found
+            problems.append(f"no name: {str(clickable)[:120]}")
+    problems += [f"no alt: {str(image)[:120]}" for image in page.find_all("img") if image.get("alt") is None]
+    problems += [f"no scope: {str(cell)[:120]}" for cell in page.select("thead th") if not cell.get("scope")]
+    return problems
 
 
 def _refreshed(page: Page) -> list[str]:
-    """Return what loses the focus when its piece is refreshed: htmx finds it again by its id alone."""
+    """Return controls that lose the focus when their piece is refreshed: htmx restores it by id."""
     return [
         f"no id, though it is refreshed: {str(element)[:140]}"
         for piece in page.select("[data-hx-trigger*='every '], [data-hx-trigger^='load delay']")
@@ -221,7 +227,7 @@ def _refreshed(page: Page) -> list[str]:
 
 
 def _rows(page: Page) -> list[str]:
-    """Return links in rows that are called the same and lead to different places: a screen reader lists them alone."""
+    """Return links in rows with equal names and different addresses: a screen reader lists links without their row."""
     leads: dict[str, set[str]] = {}
     for link in page.select("tbody tr a[href]"):
         # What a cell of this kind shows (a number, a state) has its name from the row; actions have to say theirs.
@@ -230,132 +236,134 @@ def _rows(page: Page) -> list[str]:
     return [f"{len(urls)} links are called {name!r}" for name, urls in leads.items() if len(urls) > 1]
 
 
-def _references(page: Page, whole: bool) -> list[str]:
+def _references(page: Page, is_page: bool) -> list[str]:
     ids = [element["id"] for element in page.find_all(id=True)]
-    found = [f"id {name!r} occurs {ids.count(name)} times" for name in set(ids) if ids.count(name) > 1]
+    problems = [f"id {name!r} occurs {ids.count(name)} times" for name in set(ids) if ids.count(name) > 1]
     for element in page.find_all(True):
         for attribute in ("for", "aria-describedby", "aria-labelledby", "aria-controls", "list"):
             names = str(element.get(attribute) or "").split()
             missing = [name for name in names if name not in ids]
-            found += [f"{attribute}={name!r} leads nowhere: {str(element)[:100]}" for name in missing]
+            problems += [f"{attribute}={name!r} leads nowhere: {str(element)[:100]}" for name in missing]
         target = element.get("data-hx-target") or element.get("hx-target") or ""
-        if whole and target.startswith("#") and target[1:] not in ids:
-            found.append(f"htmx target {target} is not in the page")
-    return found
+        if is_page and target.startswith("#") and target[1:] not in ids:
+            problems.append(f"htmx target {target} is not in the page")
+    return problems
 
 
 def _errors(page: Page) -> list[str]:
-    """Every error is told in a box that has the focus, linked to its control, and read out at the control."""
-    found = []
+    """Return errors that are not in a focused box, linked to their control and described at the control."""
+    problems = []
     ids = {element["id"]: element for element in page.find_all(id=True)}
     boxes = page.select(".problems")
-    found += [f"no focus on the box of problems: {str(box)[:120]}" for box in boxes if not box.has_attr("autofocus")]
+    problems += [f"no focus on the box of problems: {str(box)[:120]}" for box in boxes if not box.has_attr("autofocus")]
     invalid = page.select("[aria-invalid=true]")
     for control in invalid:
         described = [ids[name] for name in str(control.get("aria-describedby") or "").split() if name in ids]
         if not any("field-errors" in element.get("class", []) for element in described):
-            found.append(f"its error is not read out: {str(control)[:120]}")
+            problems.append(f"its error is not read out: {str(control)[:120]}")
     for errors in page.select("ul.field-errors[id]"):
         if not any(errors["id"] in str(control.get("aria-describedby") or "").split() for control in invalid):
-            found.append(f"an error at no control: {_text(errors)[:120]}")
+            problems.append(f"an error at no control: {_text(errors)[:120]}")
     for link in page.select(".problems a[href^='#']"):
         target = ids.get(link["href"][1:])
         if target is None or target.name not in {"input", "select", "textarea"}:
-            found.append(f"a problem is linked to no control: {link['href']}")
+            problems.append(f"a problem is linked to no control: {link['href']}")
         elif target.get("aria-invalid") != "true":
-            found.append(f"a problem is linked to a control that is not marked: {link['href']}")
+            problems.append(f"a problem is linked to a control that is not marked: {link['href']}")
     sentences = [_text(item) for item in page.select(".problems li")]
-    found += [f"told twice: {sentence}" for sentence in set(sentences) if sentences.count(sentence) > 1]
-    return found
+    problems += [f"told twice: {sentence}" for sentence in set(sentences) if sentences.count(sentence) > 1]
+    return problems
 
 
 def _forms(page: Page) -> list[str]:
-    found = []
+    problems = []
     for form in page.find_all("form"):
         token = form.select_one("input[name=csrf_token]")
         method = str(form.get("method", "get")).lower()
         if method == "post" and (token is None or not token.get("value")):
-            found.append(f"no CSRF token in the form to {form.get('action')!r}")
+            problems.append(f"no CSRF token in the form to {form.get('action')!r}")
         if method == "get" and token is not None:
-            found.append(f"a CSRF token would appear in the address of {form.get('action')!r}")
+            problems.append(f"a CSRF token would appear in the address of {form.get('action')!r}")
         if form.select_one("input[type=file]") and form.get("enctype") != "multipart/form-data":
-            found.append(f"a file cannot be sent by the form to {form.get('action')!r}")
+            problems.append(f"a file cannot be sent by the form to {form.get('action')!r}")
         if not form.select_one("button:not([type=button]), input[type=submit]"):
-            found.append(f"no button to send the form to {form.get('action')!r} without JavaScript")
-    return found
+            problems.append(f"no button to send the form to {form.get('action')!r} without JavaScript")
+    return problems
 
 
 def _addresses(page: Page, app: Flask, path: str) -> list[str]:
-    wanted: list[tuple[str, str]] = []
+    targets: list[tuple[str, str]] = []
     for element in page.find_all(True):
         if element.name == "a" and element.get("href"):
-            wanted.append(("GET", element["href"]))
+            targets.append(("GET", element["href"]))
         if element.name == "form":
-            wanted.append((str(element.get("method", "get")).upper(), element.get("action") or path))
+            targets.append((str(element.get("method", "get")).upper(), element.get("action") or path))
         if element.name in {"button", "input"} and element.get("formaction"):
-            wanted.append(("POST", element["formaction"]))
+            targets.append(("POST", element["formaction"]))
         for verb in HX_VERBS:
             url = element.get(f"data-hx-{verb}") or element.get(f"hx-{verb}")
             if url is not None:
-                wanted.append((verb.upper(), url or path))
-    found = []
+                targets.append((verb.upper(), url or path))
+    problems = []
     routes = app.url_map.bind("localhost")
-    for method, url in wanted:
+    for method, url in targets:
         parts = urlsplit(urljoin("http://localhost" + path, url))
         if parts.scheme not in {"http", "https"} or parts.netloc != "localhost" or url.startswith("#"):
             continue
         if WHOLE_NUMBER.search(url):
-            found.append("a whole phone number is in an address")
+            problems.append("a whole phone number is in an address")
         try:
             routes.match(parts.path, method=method)
         except RequestRedirect:
             pass
         except MethodNotAllowed:
-            found.append(f"{method} {url} is not allowed there")
+            problems.append(f"{method} {url} is not allowed there")
         except HTTPException:
-            found.append(f"{method} {url} leads nowhere")
-    return found
+            problems.append(f"{method} {url} leads nowhere")
+    return problems
 
 
 def _inline(page: Page) -> list[str]:
-    found = ["a <style> element" for _style in page.find_all("style")]
-    found += [f"an inline script: {str(script)[:80]}" for script in page.find_all("script") if not script.get("src")]
+    problems = ["a <style> element" for _style in page.find_all("style")]
+    problems += [f"an inline script: {str(script)[:80]}" for script in page.find_all("script") if not script.get("src")]
     for element in page.find_all(True):
         for name, value in element.attrs.items():
             if name == "style" or name.startswith("on"):
-                found.append(f"{name}= on {str(element)[:80]}")
+                problems.append(f"{name}= on {str(element)[:80]}")
             if "hx-on" in name or (name.endswith("hx-vals") and str(value).startswith(("js:", "javascript:"))):
-                found.append(f"{name}= needs eval: {str(element)[:80]}")
+                problems.append(f"{name}= needs eval: {str(element)[:80]}")
             if name.endswith("hx-trigger") and "[" in re.sub(r"from:[^,]*", "", str(value)):
-                found.append(f"a filter in {name}= needs eval: {value}")
+                problems.append(f"a filter in {name}= needs eval: {value}")
             if name.endswith(("hx-headers", "hx-vals")) and not str(value).startswith(("js:", "javascript:")):
                 json.loads(str(value))
     for element in page.select("script[src], link[href], img[src]"):
         source = str(element.get("src") or element.get("href"))
         if urlsplit(source).netloc:
-            found.append(f"loaded from elsewhere: {source}")
-    return found
+            problems.append(f"loaded from elsewhere: {source}")
+    return problems
 
 
 def _headers_of(response: TestResponse) -> list[str]:
-    found = []
+    problems = []
     policy = response.headers.get("Content-Security-Policy", "")
     if "default-src 'none'" not in policy or "unsafe" in policy:
-        found.append(f"Content-Security-Policy is {policy!r}")
+        problems.append(f"Content-Security-Policy is {policy!r}")
     if response.headers.get("X-Content-Type-Options") != "nosniff":
-        found.append("no nosniff")
+        problems.append("no nosniff")
     if "no-store" not in response.headers.get("Cache-Control", ""):
-        found.append("a person's page may be kept in a cache")
-    return found
+        problems.append("a person's page may be kept in a cache")
+    return problems
 
 
 def _secrets(page: Page, app: Flask, sees_numbers: bool) -> list[str]:
     text = page.response.get_data(as_text=True)
-    found = [f"{mark!r} is in the page" for mark in (*NOT_FOR_READERS, str(app.config["SECRET_KEY"])) if mark in text]
-    found += ["a cell says None" for cell in page.select("td, dd") if _text(cell) == "None"]
+    problems = [
+        f"{mark!r} is in the page" for mark in (*NOT_FOR_READERS, str(app.config["SECRET_KEY"])) if mark in text
+    ]
+    problems += ["a cell says None" for cell in page.select("td, dd") if _text(cell) == "None"]
     if not sees_numbers and WHOLE_NUMBER.search(page.get_text(" ")):
-        found.append("a whole phone number is shown to somebody who may not see it")
-    return found
+        problems.append("a whole phone number is shown to somebody who may not see it")
+    return problems
 
 
 @pytest.fixture

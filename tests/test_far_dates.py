@@ -47,9 +47,9 @@ def test_a_schedule_at_the_end_of_time_has_a_problem_or_a_next_moment(kind: Kind
 @pytest.mark.parametrize("far", FAR)
 def test_the_form_of_a_campaign_says_what_is_wrong_with_a_date(client: Pages, far: str) -> None:
     olga = client.as_("operator", "en")
-    given = {"name": "远", "time": "00:00", "zone": "Asia/Shanghai", "start": far, "end": far, "do": "review"}
+    fields = {"name": "远", "time": "00:00", "zone": "Asia/Shanghai", "start": far, "end": far, "do": "review"}
     for kind in ("once", "recurring"):
-        answer = olga.raw.post("/campaigns/new", data=given | {"kind": kind, "csrf_token": olga.token()})
+        answer = olga.raw.post("/campaigns/new", data=fields | {"kind": kind, "csrf_token": olga.token()})
         assert answer.status_code < 500
 
 
@@ -58,11 +58,11 @@ def test_a_condition_on_a_date_at_the_end_of_time_has_a_problem_or_a_count(app: 
     builders.known_property("joined", Type.DATETIME)
     for n, day in enumerate((FIRST, LAST)):
         builders.contact(f"u{n}", builders.phone(n), properties={"joined": f"{day}T23:59:59"})
-    for operator, wanted in rules.OPERATORS[Type.DATETIME].items():
+    for operator, params in rules.OPERATORS[Type.DATETIME].items():
         for far in (*FAR, *HUGE, "36500"):
-            typed = [Unit.DAY if param is Param.UNIT else far for param in wanted]
+            texts = [Unit.DAY if param is Param.UNIT else far for param in params]
             problems: list[Problem] = []
-            condition = rules.read_condition("joined", Type.DATETIME, operator, typed, "rule.0", problems)
+            condition = rules.read_condition("joined", Type.DATETIME, operator, texts, "rule.0", problems)
             if condition is None:
                 assert problems
             else:

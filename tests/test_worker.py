@@ -22,8 +22,8 @@ from tests.conftest import FERNET_KEY
 
 @pytest.fixture
 def environment(config: Config) -> dict[str, str]:
-    given = {"INSTANCE_DIR": str(config.INSTANCE_DIR), "DATABASE_URL": config.DATABASE_URL, "LOG_LEVEL": "INFO"}
-    return os.environ | given | {"REDIS_URL": config.REDIS_URL, "SECRET_KEY": "x", "ENCRYPTION_KEY": FERNET_KEY}
+    variables = {"INSTANCE_DIR": str(config.INSTANCE_DIR), "DATABASE_URL": config.DATABASE_URL, "LOG_LEVEL": "INFO"}
+    return os.environ | variables | {"REDIS_URL": config.REDIS_URL, "SECRET_KEY": "x", "ENCRYPTION_KEY": FERNET_KEY}
 
 
 def until(process: subprocess.Popen[str], word: str) -> str:
@@ -61,8 +61,8 @@ def test_the_process_that_holds_connections_comes_up_without_any_and_stops_when_
         until(process, "connections.up")
     finally:
         process.send_signal(signal.SIGTERM)
-        _, rest = process.communicate(timeout=60)
-    assert "connections.down" in rest
+        _, log_text = process.communicate(timeout=60)
+    assert "connections.down" in log_text
     assert process.returncode == 0
 
 

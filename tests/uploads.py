@@ -1,4 +1,4 @@
-"""Reporting as apps do, and what they report applied at once instead of a moment later."""
+"""Report profiles as apps do and apply them at once."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The door for the command line: one module per noun."""
+"""The command line: one module per noun."""

@@ -38,11 +38,11 @@ def list_(status: str | None, keyword: str, limit: int) -> None:
 
     Example: flask campaigns list --status waiting
     """
-    wanted = Wanted(status=Status(status) if status else None, keyword=keyword)
-    found = campaign_list.listing(wanted, clock.now(), limit=limit)
-    for line in found.lines:
+    filters = Wanted(status=Status(status) if status else None, keyword=keyword)
+    listing = campaign_list.listing(filters, clock.now(), limit=limit)
+    for line in listing.lines:
         echo(_row(line))
-    if found.older:
+    if listing.older:
         echo(f"There are more; these are the newest {limit}.", err=True)
 
 
@@ -79,13 +79,15 @@ def show(campaign_id: int) -> None:
             ("left out", funnel.left_out),
             ("not sent yet", funnel.open),
         ]
-    held = drift.held(line.run) if line.run else None
-    if held is not None:
-        facts += [("reviewed", held.drift.before), ("now", held.drift.now)]
+    drift_hold = drift.held(line.run) if line.run else None
+    if drift_hold is not None:
+        facts += [("reviewed", drift_hold.drift.before), ("now", drift_hold.drift.now)]
         facts += [
-            (f"new {prefix}", n) for part in (held.drift.countries, held.drift.prefixes) for prefix, n in part.items()
+            (f"new {prefix}", n)
+            for part in (drift_hold.drift.countries, drift_hold.drift.prefixes)
+            for prefix, n in part.items()
         ]
-        facts.append(("accept with", f"flask campaigns accept {campaign.id} --mark {held.mark}"))
+        facts.append(("accept with", f"flask campaigns accept {campaign.id} --mark {drift_hold.mark}"))
     for problem in campaigns.problems(campaigns.draft_of(campaign), clock.now()) if "edit" in line.offered else ():
         facts.append(("lacks", sentence(problem)))
     for name, value in facts:
@@ -170,13 +172,16 @@ def accept(campaign_id: int, mark: str | None, yes: bool) -> None:
     Example: flask campaigns accept 12 --mark 4f1d3c0a9b8e7d6c
     """
     run = _line(campaign_id).run
-    held = drift.held(run) if run else None
-    if run is None or held is None:
+    drift_hold = drift.held(run) if run else None
+    if run is None or drift_hold is None:
         raise failure(f"Campaign {campaign_id} is not held because of its audience.")
     if not yes:
-        click.confirm(f"{held.drift.before} messages were reviewed, {held.drift.now} would be sent. Go on?", abort=True)
+        click.confirm(
+            f"{drift_hold.drift.before} messages were reviewed, {drift_hold.drift.now} would be sent. Go on?",
+            abort=True,
+        )
     try:
-        accepted = drift.accept(run.id, mark or held.mark, ACTOR, clock.now())
+        accepted = drift.accept(run.id, mark or drift_hold.mark, ACTOR, clock.now())
     except Conflict:
         raise failure("Its audience is another one by now; look again with `flask campaigns show`.") from None
     echo(f"Campaign {campaign_id} goes on with {accepted:,} messages.")
@@ -189,23 +194,23 @@ def due(hours: int) -> None:
 
     Example: flask campaigns due --hours 24
     """
-    for one in campaign_list.upcoming(clock.now(), dt.timedelta(hours=hours), MOST):
-        echo(f"{one.fire.at:%Y-%m-%dT%H:%M:%SZ}  {one.campaign.id:>8}  {one.campaign.name}")
+    for send in campaign_list.upcoming(clock.now(), dt.timedelta(hours=hours), MOST):
+        echo(f"{send.fire.at:%Y-%m-%dT%H:%M:%SZ}  {send.campaign.id:>8}  {send.campaign.name}")
 
 
 def _line(campaign_id: int) -> Line:
-    found = campaign_list.lines([campaign_id])
-    if not found:
+    lines = campaign_list.lines([campaign_id])
+    if not lines:
         raise failure(f"There is no campaign {campaign_id}.")
-    return found[0]
+    return lines[0]
 
 
 def _row(line: Line) -> str:
     campaign, funnel = line.campaign, line.funnel
     numbers = (funnel.target, funnel.accepted, funnel.delivered) if funnel else ("-",) * 3
     due_at = f"{campaign.next_due_at:%Y-%m-%dT%H:%M:%SZ}" if campaign.next_due_at else "-"
-    counted = "  ".join(f"{number:>9}" for number in numbers)
-    return f"{campaign.id:>8}  {campaign.status:8}  {due_at:20}  {counted}  {campaign.name}"
+    columns = "  ".join(f"{number:>9}" for number in numbers)
+    return f"{campaign.id:>8}  {campaign.status:8}  {due_at:20}  {columns}  {campaign.name}"
 
 
 def _moment(moment: dt.datetime | None, zone: str) -> str:
@@ -220,12 +225,12 @@ def list_unconfirmed(campaign_id: int | None, limit: int) -> None:
 
     Example: flask campaigns unconfirmed --campaign 12
     """
-    found = unconfirmed.listing(clock.now(), campaign_id=campaign_id, limit=limit)
-    for one in found.lines:
-        causes = ", ".join(f"{cause or 'unknown'} {n}" for cause, n in sorted(one.causes.items()))
-        begun = f"{one.run.started_at:%Y-%m-%dT%H:%M:%SZ}" if one.run.started_at else "-"
-        echo(f"{one.run.id:>8}  {begun:20}  {one.n:>9}  {causes}  {one.campaign.name}")
-    if found.older:
+    listing = unconfirmed.listing(clock.now(), campaign_id=campaign_id, limit=limit)
+    for line in listing.lines:
+        causes = ", ".join(f"{cause or 'unknown'} {n}" for cause, n in sorted(line.causes.items()))
+        begun = f"{line.run.started_at:%Y-%m-%dT%H:%M:%SZ}" if line.run.started_at else "-"
+        echo(f"{line.run.id:>8}  {begun:20}  {line.n:>9}  {causes}  {line.campaign.name}")
+    if listing.older:
         echo(f"There are more; these are the newest {limit} runs.", err=True)
 
 
@@ -236,7 +241,7 @@ def list_unconfirmed(campaign_id: int | None, limit: int) -> None:
 @click.option("--message", "seqs", multiple=True, type=ROW_ID, help="Only this message; may be given several times.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) -> None:
-    """Decide about a run's unconfirmed messages: sent (they count as accepted), again (sent once more), leave.
+    """Resolve a run's unconfirmed messages: sent (they count as accepted), again (sent once more), leave.
 
     Example: flask campaigns settle 31 again --cause worker_lost
     """
@@ -249,9 +254,9 @@ def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) 
     if not yes:
         click.confirm(f"{n} messages of “{with_unconfirmed.campaign.name}”: {how}.{twice} Go on?", abort=True)
     try:
-        done = unconfirmed.decide(run_id, Resolution(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
+        count = unconfirmed.decide(run_id, Resolution(how), ACTOR, clock.now(), cause=cause, seqs=seqs or None)
     except Conflict:
         raise failure("Nothing of them is unconfirmed any more; nothing was changed.") from None
     except Refusal as refusal:
         raise failure(sentence(refusal.problems[0])) from None
-    echo(f"{done} messages: {how}.")
+    echo(f"{count} messages: {how}.")

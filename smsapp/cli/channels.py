@@ -48,12 +48,12 @@ def _show(trial: TestResult, good: str) -> None:
 
 def _known(row: ChannelRow) -> Iterator[str]:
     """Yield the essentials of the channel's page, a line each."""
-    known, pace = channel_health.health(row.id, clock.now()), channel_health.pace(row, clock.now())
-    success = known.last_success.astimezone().isoformat(" ", "seconds") if known.last_success else "none in 30 days"
+    health, pace = channel_health.health(row.id, clock.now()), channel_health.pace(row, clock.now())
+    success = health.last_success.astimezone().isoformat(" ", "seconds") if health.last_success else "none in 30 days"
     yield f"last success: {success}"
-    for (result, reason), n in known.day.most_common():
+    for (result, reason), n in health.day.most_common():
         yield f"24 hours: {n} {words.failure(result, reason) if result != CallResult.OK else _('Accepted')}"
-    yield f"receipts missing: {known.waiting} (accepted more than {channel_health.LATE_HOURS} hours ago)"
+    yield f"receipts missing: {health.waiting} (accepted more than {channel_health.LATE_HOURS} hours ago)"
     shared = f"{len(pace.campaigns)} campaigns sending"
     if pace.learned:
         yield _learned(pace)
@@ -90,14 +90,14 @@ def check(name: str) -> None:
     """
     try:
         row = channels.by_name(name)
-        known = list(_known(row))  # before this check, which would count as one of the calls
+        lines = list(_known(row))  # before this check, which would count as one of the calls
         trial = channel_tests.test_credentials(row.id, BY, clock.now())
         if channels.tells_balance(row):
             channel_tests.ask_balance(row.id, clock.now())
-            known += _balance(channels.row(row.id))
+            lines += _balance(channels.row(row.id))
     except Refusal as refusal:
         raise _fail(refusal) from None
-    for line in known:
+    for line in lines:
         echo(line)
     _show(trial, f"{_('The account answers.')} {_(trial.said) if trial.said else ''}".strip())
 
@@ -121,11 +121,11 @@ def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, 
     """
     try:
         row = channels.by_name(name)
-        wanted = TestText(text) if code is None else _template(row, code, values)
+        trial_text = TestText(text) if code is None else _template(row, code, values)
         pace = channel_health.pace(row, clock.now())
         if pace.learned:
             echo(_learned(pace))
-        trial = channel_tests.test_send(row.id, phone, wanted, BY, clock.now())
+        trial = channel_tests.test_send(row.id, phone, trial_text, BY, clock.now())
     except Refusal as refusal:
         raise _fail(refusal) from None
     _show(trial, _told(trial))
@@ -133,7 +133,7 @@ def test(name: str, phone: str, text: str, code: str | None, values: tuple[str, 
 
 def _template(row: ChannelRow, code: str, values: tuple[str, ...]) -> TestText:
     """Return the test by a template; raises Refusal for an unknown code or a value that is not NAME=TEXT."""
-    template = next((one for one in sms_templates.choices(row.id) if one.code == code), None)
+    template = next((choice for choice in sms_templates.choices(row.id) if choice.code == code), None)
     if template is None:
         raise Refusal(Problem("test_template_missing", "template"))
     pairs = [value.partition("=") for value in values]

@@ -89,16 +89,16 @@ def _import(
     choice: Choice,
     dry_run: bool,
 ) -> None:
-    seen = imports.look(file, choice)
-    chosen = _chosen(seen, id_column, phone_column, maps)
-    layout = imports.layout_of(chosen, seen.header)
-    for i, guess in enumerate(chosen):
-        echo(f"{seen.header[i] or i + 1}: {_meaning(guess)}", err=True)
+    preview = imports.look(file, choice)
+    guesses = _chosen(preview, id_column, phone_column, maps)
+    layout = imports.layout_of(guesses, preview.header)
+    for i, guess in enumerate(guesses):
+        echo(f"{preview.header[i] or i + 1}: {_meaning(guess)}", err=True)
     if dry_run:
-        _check(file, seen, layout)
+        _check(file, preview, layout)
         return
     row = imports.register(file.resolve(), file.name, ACTOR, clock.now(), choice)
-    imports.start(row.id, layout, Choice(heading_row=seen.form.heading_row), ACTOR, clock.now(), ring=False)
+    imports.start(row.id, layout, Choice(heading_row=preview.form.heading_row), ACTOR, clock.now(), ring=False)
     with click.progressbar(length=max(1, row.size), label="Importing", file=sys.stderr) as bar:
         import_rows.run(row.id, clock.now, _moving(bar))
     row = imports.found(row.id)
@@ -124,13 +124,13 @@ def _list_rows(rows: Iterator[KeptRow], count: int) -> None:
         echo(f"  … and {count - SHOWN_ROWS} more; the import's page has them.", err=True)
 
 
-def _check(file: Path, seen: Preview, layout: Layout | None) -> None:
+def _check(file: Path, preview: Preview, layout: Layout | None) -> None:
     tally = Tally()
     size = max(1, file.stat().st_size)
     with click.progressbar(length=size, label="Checking", file=sys.stderr) as bar:
-        bad = list(import_rows.check(file, seen, layout, tally, _moving(bar), SHOWN_ROWS))
-    for one in bad:
-        echo(f"  row {one.facts['row']}: {why(one.reason, one.facts)}", err=True)
+        bad = list(import_rows.check(file, preview, layout, tally, _moving(bar), SHOWN_ROWS))
+    for row in bad:
+        echo(f"  row {row.facts['row']}: {why(row.reason, row.facts)}", err=True)
     echo(f"{tally.rows} rows: {tally.rows - tally.refused} can be kept, {tally.refused} refused. Nothing was written.")
     if tally.without_number:
         echo(f"{tally.without_number} rows hold no usable phone number.")
@@ -145,28 +145,28 @@ def _moving(bar: Any) -> Callable[[ImportRow | Tally], None]:
     return move
 
 
-def _chosen(seen: Preview, id_column: str | None, phone_column: str | None, maps: tuple[str, ...]) -> list[Guess]:
+def _chosen(preview: Preview, id_column: str | None, phone_column: str | None, maps: tuple[str, ...]) -> list[Guess]:
     """Return the guesses with what the options say instead."""
-    chosen = list(seen.guesses)
+    guesses = list(preview.guesses)
     named = {word for word in (id_column, phone_column) if word}
     for word in named:
-        index = _index(seen, word)
-        both = id_column and phone_column and _index(seen, id_column) == _index(seen, phone_column)
+        index = _index(preview, word)
+        both = id_column and phone_column and _index(preview, id_column) == _index(preview, phone_column)
         role = "id_phone" if both else "id" if word == id_column else "phone"
-        for i, guess in enumerate(chosen):
+        for i, guess in enumerate(guesses):
             if i != index and guess.role in {role, "id_phone"}:
-                chosen[i] = replace(guess, role="ignore")
-        chosen[index] = Guess(role, PHONE, Type.STRING)
+                guesses[i] = replace(guess, role="ignore")
+        guesses[index] = Guess(role, PHONE, Type.STRING)
     for word in maps:
         column, equals, meaning = word.partition("=")
         if not equals:
             raise Refusal(Problem("map_unreadable", facts={"map": word}))
-        index = _index(seen, column)
-        chosen[index] = _property(chosen[index], meaning, seen)
-    return chosen
+        index = _index(preview, column)
+        guesses[index] = _property(guesses[index], meaning, preview)
+    return guesses
 
 
-def _property(guess: Guess, meaning: str, seen: Preview) -> Guess:
+def _property(guess: Guess, meaning: str, preview: Preview) -> Guess:
     name, _colon, kind = meaning.partition(":")
     if name == "-":
         return replace(guess, role="ignore")
@@ -176,11 +176,11 @@ def _property(guess: Guess, meaning: str, seen: Preview) -> Guess:
         raise Refusal(Problem("property_name")) from None
     if kind and kind not in set(Type):
         raise Refusal(Problem("map_type", facts={"type": kind, "types": ", ".join(Type)}))
-    return Guess("property", name, Type(kind) if kind else seen.known.get(name, guess.type))
+    return Guess("property", name, Type(kind) if kind else preview.known.get(name, guess.type))
 
 
-def _index(seen: Preview, word: str) -> int:
-    headings = [heading.strip() for heading in seen.header]
+def _index(preview: Preview, word: str) -> int:
+    headings = [heading.strip() for heading in preview.header]
     if word in headings:
         return headings.index(word)
     if word.isascii() and word.isdigit() and 1 <= int(word) <= len(headings):

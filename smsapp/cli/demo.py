@@ -23,7 +23,7 @@ def command() -> None:
     if not shop.is_empty():
         echo("There is something here already; no demo data was added.")
         return
-    # Nobody listens yet, and nobody has to: the sweep finds what the demo leaves waiting.
+    # A failed enqueue is not worth a warning here: the sweep finds what the demo leaves waiting.
     logging.getLogger("smsapp").setLevel(logging.ERROR)
     with click.progressbar(length=shop.PEOPLE, label="Inventing people") as bar:
         shop.fill(clock.now(), bar.update)

@@ -39,10 +39,10 @@ def command() -> None:
     Example: flask doctor
     """
     config = Config.read(os.environ)
-    found = [*look_at_settings(config), *look_at_servers(config)]
-    for mark, sentence in found:
+    findings = [*look_at_settings(config), *look_at_servers(config)]
+    for mark, sentence in findings:
         echo(sentence, lead=click.style(f"{mark.value:>5}", fg=COLOURS[mark]) + "  ")
-    wrong = sum(mark is Mark.WRONG for mark, _ in found)
+    wrong = sum(mark is Mark.WRONG for mark, _ in findings)
     echo()
     echo("Everything that was looked at is in order." if not wrong else f"{wrong} to put right.")
     if wrong:
@@ -50,9 +50,9 @@ def command() -> None:
 
 
 def look_at_settings(config: Config) -> Iterator[Finding]:
-    """Yield what the settings alone say. Values are not printed: some are secret."""
-    given = [item.name for item in dataclasses.fields(Config) if item.name in os.environ]
-    yield Mark.GOOD, f"Settings from the environment: {', '.join(given) or 'none'}; the others have their defaults."
+    """Yield findings about the settings alone. Values are not printed: some are secret."""
+    names = [item.name for item in dataclasses.fields(Config) if item.name in os.environ]
+    yield Mark.GOOD, f"Settings from the environment: {', '.join(names) or 'none'}; the others have their defaults."
     folder = config.INSTANCE_DIR
     if os.access(folder, os.W_OK):
         space = health.free_space()
@@ -73,7 +73,7 @@ def look_at_settings(config: Config) -> Iterator[Finding]:
 
 
 def look_at_servers(config: Config) -> Iterator[Finding]:
-    """Yield what the database, Redis and the rows say."""
+    """Yield findings about the database, Redis and the stored rows."""
     database = health.database()
     if not database.answers:
         yield Mark.WRONG, f"The database does not answer ({database.trouble}); look at DATABASE_URL."
@@ -146,10 +146,10 @@ def _look_at_work() -> Iterator[Finding]:
     for name in work.sealed_channels:
         yield Mark.WRONG, f"The secrets of channel {name} do not open with the present ENCRYPTION_KEY."
     for name, codes in work.unknown_codes.items():
-        told = ", ".join(f"{code} ({n})" for code, n in codes[:10])
-        yield Mark.NOTE, f"Channel {name} has reported codes without a known meaning: {told}; its page has them all."
-    for row, known in work.channels:
-        yield from _look_at_channel(row.name, row.is_low, known)
+        text = ", ".join(f"{code} ({n})" for code, n in codes[:10])
+        yield Mark.NOTE, f"Channel {name} has reported codes without a known meaning: {text}; its page has them all."
+    for row, channel_health in work.channels:
+        yield from _look_at_channel(row.name, row.is_low, channel_health)
         if trouble := row.templates_trouble:
             why = _why(trouble["result"], trouble["outcome"], trouble["code"])
             yield Mark.NOTE, f"The templates of channel {row.name} could not be compared ({why}); see its page."
@@ -159,22 +159,22 @@ def _look_at_work() -> Iterator[Finding]:
         yield Mark.GOOD, "The numbers of the latest runs add up."
 
 
-def _look_at_channel(name: str, is_low: bool, known: Health) -> Iterator[Finding]:
+def _look_at_channel(name: str, is_low: bool, channel_health: Health) -> Iterator[Finding]:
     """Yield what operators should know before they send through this channel."""
-    if known.trouble:
-        why = _why(known.trouble.result, known.trouble.outcome, known.trouble.code)
+    if channel_health.trouble:
+        why = _why(channel_health.trouble.result, channel_health.trouble.outcome, channel_health.trouble.code)
         yield Mark.WRONG, f"The last call through channel {name} failed ({why}); see its page."
     if is_low:
         yield Mark.NOTE, f"The account of channel {name} has little left; top it up."
-    if known.waiting:
+    if channel_health.waiting:
         yield (
             Mark.NOTE,
-            f"{known.waiting} messages of channel {name} were accepted more than {LATE_HOURS} hours ago and have no "
-            "receipt; does the provider know the callback address?",
+            f"{channel_health.waiting} messages of channel {name} were accepted more than {LATE_HOURS} hours ago and "
+            "have no receipt; does the provider know the callback address?",
         )
-    if known.last_success and not known.trouble:
-        yield Mark.GOOD, f"Channel {name} last took a message at {known.last_success:%Y-%m-%d %H:%M} UTC."
+    if channel_health.last_success and not channel_health.trouble:
+        yield Mark.GOOD, f"Channel {name} last took a message at {channel_health.last_success:%Y-%m-%d %H:%M} UTC."
 
 
-def _why(*said: str) -> str:
-    return ", ".join(filter(None, said))
+def _why(*parts: str) -> str:
+    return ", ".join(filter(None, parts))

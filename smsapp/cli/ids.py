@@ -1,4 +1,4 @@
-"""Ids as commands take them: a number that no id column holds is refused with its range, not by the database."""
+"""Ids as arguments of commands: a number outside the id columns' range is a usage error, not a database error."""
 
 from __future__ import annotations
 

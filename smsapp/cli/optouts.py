@@ -1,4 +1,4 @@
-"""flask optouts: the list of numbers nobody writes to."""
+"""flask optouts: the opt-out list, numbers that get no messages."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def import_(file: Path) -> None:
       flask optouts import blacklist.csv
     """
     try:
-        done = opt_outs.take_file(file.read_bytes(), ACTOR, clock.now())
+        result = opt_outs.take_file(file.read_bytes(), ACTOR, clock.now())
     except Refusal as refusal:
         _fail(refusal, 2)
-    for row, problem in done.complaints:
+    for row, problem in result.complaints:
         echo(f"row {row}: {sentence(problem)}", err=True)
-    echo(f"{done.added} added, {done.known} known already, {done.refused} refused")
-    raise SystemExit(1 if done.refused else 0)
+    echo(f"{result.added} added, {result.known} known already, {result.refused} refused")
+    raise SystemExit(1 if result.refused else 0)
 
 
 @command.command("list")
@@ -79,9 +79,9 @@ def waiting(full: bool) -> None:
     rows = unattributed_replies.find_page(limit=unattributed_replies.MOST_COUNTED + 1)
     for row in rows:
         sender, text = (row.sender, row.text) if full else map(phone.mask_inside, (row.sender, row.text))
-        told = "opt-out" if row.opt_out else "reply"
+        kind = "opt-out" if row.opt_out else "reply"
         text = " ".join(text.split())
-        echo(f"{row.id}\t{row.received_at.isoformat(timespec='seconds')}\t{told}\t{sender}\t{text}")
+        echo(f"{row.id}\t{row.received_at.isoformat(timespec='seconds')}\t{kind}\t{sender}\t{text}")
     raise SystemExit(1 if rows else 0)
 
 

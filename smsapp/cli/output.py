@@ -1,4 +1,4 @@
-"""What a command prints: no text from outside may steer the terminal it is printed on."""
+"""Output of commands: text from outside cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u
 
 
 def visible(text: str) -> str:
-    r"""Return the text with what steers a terminal written out, as \u001b; JSON stays JSON."""
+    r"""Return the text with characters that control a terminal escaped, as \u001b; JSON stays JSON."""
     return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

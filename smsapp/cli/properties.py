@@ -27,13 +27,13 @@ def list_() -> None:
 
     Example: flask properties list
     """
-    found = properties.catalogue()
-    for line in found.lines:
-        share = f"{100 * line.held / found.looked:.1f} %" if found.looked else "-"
+    catalogue = properties.catalogue()
+    for line in catalogue.lines:
+        share = f"{100 * line.held / catalogue.looked:.1f} %" if catalogue.looked else "-"
         doubles = f"  (same as {', '.join(line.doubles)})" if line.doubles else ""
         echo(f"{line.name:24}  {line.type:8}  {share:>7}  {line.used:3}  {line.label}{doubles}")
-    if not found.whole:
-        echo(f"Shares are those of {found.looked} contacts from several places.")
+    if not catalogue.whole:
+        echo(f"Shares are those of {catalogue.looked} contacts from several places.")
 
 
 @command.command("show")
@@ -76,9 +76,9 @@ def retype(name: str, type_: str, yes: bool) -> None:
     """
 
     def do() -> None:
-        seen = properties.preview_retype(name, Type(type_))
-        echo(f"{seen.fit} of {seen.held} values can be converted.")
-        for text, _other in seen.examples:
+        preview = properties.preview_retype(name, Type(type_))
+        echo(f"{preview.fit} of {preview.held} values can be converted.")
+        for text, _other in preview.examples:
             echo(f"  not: {mask_inside(text)}")
         if yes:
             properties.run(properties.retype(name, Type(type_), ACTOR, clock.now()), clock.now)
@@ -89,7 +89,7 @@ def retype(name: str, type_: str, yes: bool) -> None:
 @command.command("merge")
 @click.argument("name")
 @click.argument("target")
-@click.option("--wins", type=click.Choice([one.value for one in Winner]), default="target", show_default=True)
+@click.option("--wins", type=click.Choice([winner.value for winner in Winner]), default="target", show_default=True)
 @click.option("--yes", is_flag=True, help="Do it; without, only what would happen is printed.")
 def merge(name: str, target: str, wins: str, yes: bool) -> None:
     """Lay a property into another one; what names it follows.
@@ -98,8 +98,9 @@ def merge(name: str, target: str, wins: str, yes: bool) -> None:
     """
 
     def do() -> None:
-        seen = properties.preview_merge(name, target)
-        echo(f"{seen.held} contacts have a value, {seen.fit} have both, {seen.conflicts} have two different ones.")
+        preview = properties.preview_merge(name, target)
+        counts = f"{preview.fit} have both, {preview.conflicts} have two different ones"
+        echo(f"{preview.held} contacts have a value, {counts}.")
         if yes:
             properties.run(properties.merge(name, target, Winner(wins), ACTOR, clock.now()), clock.now)
 

@@ -27,10 +27,9 @@ def list_(key: str, name: str) -> None:
     Example: flask proposals list --property city
     """
     for row in proposals.page(_chosen(key, name)).rows:
-        one = row.proposal
-        echo(
-            f"{one.id:8}  {one.at.isoformat(timespec='minutes')}  {one.name:24}  {row.key.name:24}  {row.contact.xwho}"
-        )
+        proposal = row.proposal
+        moment = proposal.at.isoformat(timespec="minutes")
+        echo(f"{proposal.id:8}  {moment}  {proposal.name:24}  {row.key.name:24}  {row.contact.xwho}")
 
 
 @command.command("accept")
@@ -41,9 +40,9 @@ def accept(key: str, name: str) -> None:
 
     Example: flask proposals accept --property city
     """
-    chosen = _chosen(key, name)
-    decided = proposals.accept_all(chosen, proposals.latest(chosen), ACTOR, clock.now())
-    echo(f"{decided.accepted} accepted, {decided.overtaken} changed meanwhile, {decided.dropped} without purpose")
+    filters = _chosen(key, name)
+    result = proposals.accept_all(filters, proposals.latest(filters), ACTOR, clock.now())
+    echo(f"{result.accepted} accepted, {result.overtaken} changed meanwhile, {result.dropped} without purpose")
 
 
 @command.command("reject")
@@ -54,8 +53,8 @@ def reject(key: str, name: str) -> None:
 
     Example: flask proposals reject --key 5f2b7c9e...
     """
-    chosen = _chosen(key, name)
-    echo(f"{proposals.reject_all(chosen, proposals.latest(chosen), ACTOR, clock.now())} rejected")
+    filters = _chosen(key, name)
+    echo(f"{proposals.reject_all(filters, proposals.latest(filters), ACTOR, clock.now())} rejected")
 
 
 def _chosen(key: str, name: str) -> Chosen:

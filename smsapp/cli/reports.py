@@ -56,8 +56,8 @@ def _as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _share(n: int, whole: int) -> str:
-    return f"{n / whole:6.1%}" if whole else "      "
+def _share(n: int, total: int) -> str:
+    return f"{n / total:6.1%}" if total else "      "
 
 
 def _print(report: Report) -> None:
@@ -71,9 +71,9 @@ def _print(report: Report) -> None:
     for cost in report.costs:
         price = "no price" if cost.amount is None else f"{cost.amount:,.2f} {cost.currency}"
         echo(f"{cost.parts:,} billed parts, {price}")
-    for one in report.runs:
-        numbers = " > ".join(f"{step.n:,}" for step in one.steps)
-        echo(f"run {one.run.id}  {one.run.slot:%Y-%m-%d %H:%M} UTC  {one.run.verdict or one.run.state}  {numbers}")
+    for row in report.runs:
+        numbers = " > ".join(f"{step.n:,}" for step in row.steps)
+        echo(f"run {row.run.id}  {row.run.slot:%Y-%m-%d %H:%M} UTC  {row.run.verdict or row.run.state}  {numbers}")
 
 
 @command.command()

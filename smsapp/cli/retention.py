@@ -12,7 +12,7 @@ from smsapp.services.sending import retention
 @click.command("retention")
 @click.option("--months", type=click.IntRange(1, 240), help="Keep so many months; default: the setting MESSAGE_MONTHS.")
 def command(months: int | None) -> None:
-    """Remove the messages and exclusions of runs that ended long ago; a periodic task does the same four times a day.
+    """Remove the messages and exclusions of runs that ended long ago; a periodic task does so four times a day.
 
     Campaigns, runs and their numbers stay. On PostgreSQL whole partitions of 1,000 runs go, once all of them are old.
 

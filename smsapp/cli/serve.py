@@ -61,7 +61,7 @@ def command(*, reload: bool) -> None:
 
 
 def _only_one(config: Config) -> IO[str]:
-    """Return the open lock file of the instance folder; refuses if another `flask serve` holds it."""
+    """Return the open lock file of the instance folder; raise ClickException if another `flask serve` holds it."""
     file = (config.INSTANCE_DIR / "serve.lock").open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,7 +79,7 @@ def _only_one(config: Config) -> IO[str]:
 
 
 def _end_orphan(pid_file: Path) -> None:
-    """End a Valkey that a killed supervisor left behind: two on the same files would spoil them."""
+    """End a Valkey that a killed supervisor left behind: two on the same files would corrupt them."""
     try:
         pid = int(pid_file.read_text())
         name = Path(f"/proc/{pid}/comm").read_text()
@@ -93,7 +93,7 @@ def _end_orphan(pid_file: Path) -> None:
 
 
 def _free_port(config: Config) -> int:
-    """Return PORT, or the next one nobody listens on; 0 asks the system for any."""
+    """Return PORT or the next free port; PORT 0 lets the system choose."""
     last = min(config.PORT + PORTS_TRIED, 65535)
     for port in range(config.PORT, last + 1):
         try:
@@ -149,7 +149,7 @@ def _serve(config: Config, port: int, *, reload: bool) -> int:
 
 
 def _tied_to_parent() -> Callable[[], None] | None:
-    """Return what makes the supervisor stop in good order even if this process is killed (Linux only)."""
+    """Return a `preexec_fn`: the supervisor gets SIGTERM when this process dies. None if this is not Linux."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
@@ -164,7 +164,7 @@ def _reachable(host: str) -> str:
 
 def _wait_for_pages(address: str, supervisor: subprocess.Popen[bytes]) -> bool:
     """Return True when pages, Redis, a worker and the scheduler answer; False if the supervisor ends or time is up."""
-    # Not through a proxy of the environment: this is our own machine.
+    # Not through a proxy of the environment: the address is local.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + PATIENCE
     while supervisor.poll() is None and time.monotonic() < deadline:

@@ -13,25 +13,25 @@ from config import HERE, Config
 
 WEB_THREADS = 8
 KEEP_ALIVE = 75
-"""Seconds a connection may rest, longer than those who bring receipts let it: a callback that comes as we close it is
-lost, and Kannel tries each only once."""
+"""Seconds an idle connection stays open, longer than at providers: a callback that is sent while we close it is lost,
+and Kannel tries each only once."""
 LONGEST_ADDRESS = 8190
-"""Bytes of a request's first line, the most that gunicorn bounds: without a bound, reading a long one is quadratic."""
+"""Bytes of a request line, gunicorn's largest limit: without a limit, reading a long one takes quadratic time."""
 LOOPBACK = "127.0.0.1"
 LOGS = "logs"
 """In the instance folder."""
 LOG_BYTES, LOG_FILES = 10_000_000, 3
 LONGEST_STOP = 40
-"""Seconds any program gets to end by itself; worker.py leaves a job 25 of them to put its work in order."""
+"""Seconds a program has to stop by itself; worker.py gives a running job 25 of them."""
 LONGEST_RELOAD = 30
-"""Seconds a worker gets to end by itself when the code has changed."""
+"""Seconds a worker has to stop by itself when the code has changed."""
 
 
 def configuration(config: Config, port: int, *, reload: bool = False) -> str:
-    """Return the text of supervisord's configuration file: Valkey begins first, ends last; the others go together.
+    """Return the text of supervisord's configuration file: Valkey starts first and stops last; the others go together.
 
     `reload`: pages come from Flask's own server with its debugger, and changes of the code restart every process.
-    supervisord must run in the instance folder: it reads the paths of log files twice, so that no % can stand in them.
+    supervisord must run in the instance folder: paths of log files are relative, because it expands % in them twice.
     """
     logs = Path(LOGS)
     parts = [
@@ -51,7 +51,7 @@ def configuration(config: Config, port: int, *, reload: bool = False) -> str:
     worker = _restarted if reload else _as_it_is
     parts += _program("web", debug_web(port) if reload else web(config, port), logs)
     parts += _program("schedule", worker([python, "worker.py", "schedule"]), logs)
-    # One worker is never in a sender: receipts and imports do not wait for a campaign.
+    # One worker never sends: receipts and imports do not wait for a campaign.
     parts += _program("receipts", worker([python, "worker.py", "work", "--queues", "receipts,uploads,periodic"]), logs)
     parts += _program("connect", worker([python, "worker.py", "connect"]), logs)
     parts += _program("work", worker([python, "worker.py", "work"]), logs, count=config.SEND_WORKERS)
@@ -145,5 +145,5 @@ def _program(name: str, command: Sequence[str], logs: Path, *, count: int = 1) -
 
 
 def _plain(text: object) -> str:
-    """Return the text as supervisord reads it back: % begins an expansion there."""
+    """Return the text with % escaped, which begins an expansion in supervisord's file."""
     return str(text).replace("%", "%%")

@@ -1,4 +1,4 @@
-"""flask sweep: what the scheduler's periodic task of every minute does, by hand or by cron."""
+"""flask sweep: the scheduler's task of every minute, by hand or by cron."""
 
 from __future__ import annotations
 

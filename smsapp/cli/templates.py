@@ -52,16 +52,16 @@ def import_(file: Path, channel_name: str, dry_run: bool, as_json: bool) -> None
     channel_id = _channel_id(channel_name, as_json)
     try:
         content = file.read_bytes()
-        taken = template_imports.take_file(channel_id, file.name, content, ACTOR, clock.now(), dry_run=dry_run)
+        result = template_imports.take_file(channel_id, file.name, content, ACTOR, clock.now(), dry_run=dry_run)
     except Refusal as refusal:
         _unusable([sentence(problem) for problem in refusal.problems], as_json)
     except OSError as error:
         _unusable([f"{file}: {error.strerror}"], as_json)
     if as_json:
-        echo(json.dumps(_as_json(taken, dry_run), ensure_ascii=False))
+        echo(json.dumps(_as_json(result, dry_run), ensure_ascii=False))
     else:
-        _print(taken, dry_run)
-    raise SystemExit(0 if taken.clean else SOME_REFUSED)
+        _print(result, dry_run)
+    raise SystemExit(0 if result.clean else SOME_REFUSED)
 
 
 @command.command("sync")
@@ -82,45 +82,50 @@ def sync(channel_name: str | None, as_json: bool) -> None:
     """
     if channel_name:
         try:
-            done = [template_sync.sync(_channel_id(channel_name, as_json), ACTOR, clock.now())]
+            results = [template_sync.sync(_channel_id(channel_name, as_json), ACTOR, clock.now())]
         except Refusal as refusal:
             _unusable([sentence(problem) for problem in refusal.problems], as_json)
     else:
-        done = template_sync.sync_all(clock.now(), ACTOR)
-    for one in done:
+        results = template_sync.sync_all(clock.now(), ACTOR)
+    for result in results:
         if as_json:
-            echo(json.dumps(_sync_as_json(one), ensure_ascii=False))
+            echo(json.dumps(_sync_as_json(result), ensure_ascii=False))
         else:
-            _print_sync(one)
-    if not done and not as_json:
+            _print_sync(result)
+    if not results and not as_json:
         echo("No active channel's provider can be asked for its templates.")
-    raise SystemExit(0 if all(one.ok for one in done) else 1)
+    raise SystemExit(0 if all(result.ok for result in results) else 1)
 
 
-def _print_sync(one: SyncResult) -> None:
-    if not one.ok:
-        why = words.sync_trouble(one.trial.result, one.trial.outcome or "", one.trial.code)
-        echo(f"{one.channel}: {why}", err=True)
+def _print_sync(result: SyncResult) -> None:
+    if not result.ok:
+        why = words.sync_trouble(result.trial.result, result.trial.outcome or "", result.trial.code)
+        echo(f"{result.channel}: {why}", err=True)
         return
-    for change in one.changes:
+    for change in result.changes:
         fields = f" ({words.changed_fields(change.fields)})" if change.fields else ""
         reason = f": {change.reason}" if change.reason else ""
-        echo(f"{one.channel}: {change.code} {change.name}: {label(change.fate, 'SyncFate')}{fields},"
+        echo(f"{result.channel}: {change.code} {change.name}: {label(change.fate, 'SyncFate')}{fields},"
                    f" {label(change.audit, 'Audit')}{reason}")  # fmt: skip
         if change.purpose == Purpose.UNSAID and change.audit == Audit.APPROVED:
-            echo(f"{one.channel}: {change.code}: {sentence(Problem('template_purpose_unsaid', 'purpose'))}")
-    held = f" (runs held: {one.held})" if one.held else ""
-    echo(f"{one.channel}: {words.changes_told(one.counts)}{held}")
+            echo(f"{result.channel}: {change.code}: {sentence(Problem('template_purpose_unsaid', 'purpose'))}")
+    note = f" (runs held: {result.held})" if result.held else ""
+    echo(f"{result.channel}: {words.changes_told(result.counts)}{note}")
 
 
-def _sync_as_json(one: SyncResult) -> dict[str, Any]:
-    if not one.ok:
-        return {"channel": one.channel, "error": one.trial.result, "outcome": one.trial.outcome, "code": one.trial.code}
-    changes = [dataclasses.asdict(change) for change in one.changes]
+def _sync_as_json(result: SyncResult) -> dict[str, Any]:
+    if not result.ok:
+        return {
+            "channel": result.channel,
+            "error": result.trial.result,
+            "outcome": result.trial.outcome,
+            "code": result.trial.code,
+        }
+    changes = [dataclasses.asdict(change) for change in result.changes]
     return {
-        "channel": one.channel,
-        **{fate.value: n for fate, n in one.counts.items()},
-        "held": one.held,
+        "channel": result.channel,
+        **{fate.value: n for fate, n in result.counts.items()},
+        "held": result.held,
         "changes": changes,
     }
 
@@ -139,23 +144,23 @@ def list_(channel_name: str | None, audit: str | None, search: str, as_json: boo
     """
     channel_id = _channel_id(channel_name, as_json) if channel_name else None
     before: int | None = None
-    while found := sms_templates.find_page(channel_id, Audit(audit) if audit else None, search, before, 500):
-        for row in found:
+    while rows := sms_templates.find_page(channel_id, Audit(audit) if audit else None, search, before, 500):
+        for row in rows:
             if as_json:
                 names = ("id", "channel_id", "code", "name", "text", "signature", "purpose", "audit", "audit_reason")
                 echo(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False))
             else:
                 signed = f"【{row.signature}】" if row.signature else ""
                 echo(f"{row.id}\t{row.audit}\t{row.purpose}\t{row.code}\t{row.name}\t{signed}{row.text!r}")
-        before = found[-1].id
+        before = rows[-1].id
 
 
 def _channel_id(name: str, as_json: bool) -> int:
     try:
         return channels.by_name(name).id
     except NotFound:
-        known = ", ".join(row.name for row in channels.everything()) or "none yet"
-        _unusable([f"There is no channel called {name!r}. Channels: {known}."], as_json)
+        names = ", ".join(row.name for row in channels.everything()) or "none yet"
+        _unusable([f"There is no channel called {name!r}. Channels: {names}."], as_json)
 
 
 def _unusable(sentences: list[str], as_json: bool) -> NoReturn:
@@ -167,23 +172,24 @@ def _unusable(sentences: list[str], as_json: bool) -> NoReturn:
     raise SystemExit(UNUSABLE)
 
 
-def _print(taken: ImportResult, dry_run: bool) -> None:
-    for number, problem in taken.column_problems:
+def _print(result: ImportResult, dry_run: bool) -> None:
+    for number, problem in result.column_problems:
         echo(f"row {number}: {sentence(problem)}", err=True)
-    for row in taken.rows:
+    for row in result.rows:
         for problem in row.problems:
             kind = "warning" if problem.warning else label(row.fate)
             echo(f"row {row.number}: {row.code or row.name or '?'}: {kind}: {sentence(problem)}", err=True)
-    told = ", ".join(f"{count} {fate}" for fate, count in taken.counts.items())
-    echo(f"{'Dry run, nothing was changed: ' if dry_run else ''}{told}")
+    counts = ", ".join(f"{count} {fate}" for fate, count in result.counts.items())
+    echo(f"{'Dry run, nothing was changed: ' if dry_run else ''}{counts}")
 
 
-def _as_json(taken: ImportResult, dry_run: bool) -> dict[str, Any]:
+def _as_json(result: ImportResult, dry_run: bool) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
-        **{fate.value: count for fate, count in taken.counts.items()},
+        **{fate.value: count for fate, count in result.counts.items()},
         "columns": [
-            {"row": number, "code": found.code, "message": sentence(found)} for number, found in taken.column_problems
+            {"row": number, "code": problem.code, "message": sentence(problem)}
+            for number, problem in result.column_problems
         ],
         "rows": [
             {
@@ -195,14 +201,14 @@ def _as_json(taken: ImportResult, dry_run: bool) -> dict[str, Any]:
                 "changed": list(row.changed),
                 "problems": [
                     {
-                        "code": found.code,
-                        "field": found.place,
-                        "severity": "warning" if found.warning else "error",
-                        "message": sentence(found),
+                        "code": problem.code,
+                        "field": problem.place,
+                        "severity": "warning" if problem.warning else "error",
+                        "message": sentence(problem),
                     }
-                    for found in row.problems
+                    for problem in row.problems
                 ],
             }
-            for row in taken.rows
+            for row in result.rows
         ],
     }

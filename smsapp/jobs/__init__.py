@@ -1,1 +1,1 @@
-"""The door for RQ: tasks and the calendar of periodic tasks."""
+"""Entry points for RQ: tasks, and the list of periodic tasks."""

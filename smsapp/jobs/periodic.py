@@ -1,4 +1,4 @@
-"""Chores that come back: what is rung how often. The scheduler brings its entries in line with this list at start."""
+"""Periodic tasks and their intervals. The scheduler syncs its entries with this list at start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """A task rung every `every` seconds on a queue; missed rings are not made up for."""
+    """A task that is enqueued every `every` seconds; missed times are not made up for."""
 
     task: str
     every: int
@@ -16,8 +16,7 @@ class PeriodicTask:
 
     @property
     def job_id(self) -> str:
-        """An id made from the content: a changed periodic task is another one, and the old one is recognised as
-        forgotten."""
+        """An id derived from the content: a changed entry gets another id, the old one is recognised as obsolete."""
         content = f"{self.task} {self.every} {self.queue}"
         return f"periodic-{self.task}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
@@ -25,7 +24,7 @@ class PeriodicTask:
 PERIODIC_TASKS = (
     PeriodicTask("sweep", every=60),
     PeriodicTask("sweep_properties", every=60),
-    # Every callback rings it; this is for the ring that got lost.
+    # Every callback enqueues it; this covers an enqueue that was lost.
     PeriodicTask("keep_reading", every=5, queue="receipts"),
     PeriodicTask("apply_uploads", every=5, queue="uploads"),
     PeriodicTask("ask_providers", every=10, queue="receipts"),

@@ -1,4 +1,4 @@
-"""What RQ runs, by dotted name: three lines each. A job carries ids only and may come twice or never."""
+"""Tasks that RQ runs by dotted name, three lines each. A job carries only ids and may run twice or never."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smsapp.services.templates import template_sync
 
 
 def send(_run_id: int) -> None:
-    """Work one sender: it freezes and sends whatever run may be sent, not only the one that rang."""
+    """Run one sender: it freezes and sends any run that may be sent, not only the one that enqueued it."""
     sender.send(current_app._get_current_object(), clock.now)  # type: ignore[attr-defined]
 
 
@@ -24,14 +24,14 @@ def start(campaign_id: int) -> None:
 
 
 def sweep() -> None:
-    """Put right whatever Redis lost and whoever died left behind."""
+    """Resume what Redis has lost or a dead process has left unfinished."""
     lifecycle.sweep(clock.now())
     consumer.retry_unmatched(clock.now())
     imports.sweep(clock.now())
 
 
 def keep_reading() -> None:
-    """Read stored callbacks, and those that come meanwhile."""
+    """Read stored callbacks, also those that arrive meanwhile."""
     consumer.keep_reading(clock.now)
 
 
@@ -41,32 +41,32 @@ def apply_uploads() -> None:
 
 
 def ask_providers() -> None:
-    """Fetch what waits at providers that have to be asked."""
+    """Fetch what waits at providers that must be polled."""
     consumer.ask_providers(clock.now())
 
 
 def query_unconfirmed() -> None:
-    """Ask providers that can be asked what became of messages whose answer was lost."""
+    """Query the status of unconfirmed messages at providers that support it."""
     status_queries.query_status(clock.now())
 
 
 def import_contacts(import_id: int) -> None:
-    """Take the rows of an uploaded file that are not in yet."""
+    """Import the rows of an uploaded file that are not imported yet."""
     import_rows.run(import_id, clock.now)
 
 
 def recognise_import(import_id: int) -> None:
-    """Find out what an uploaded file is."""
+    """Recognise the format of an uploaded file."""
     imports.recognise(import_id, clock.now())
 
 
 def rebuild_phones(name: str) -> None:
-    """Read the numbers of a phone property anew."""
+    """Parse the numbers of a phone property again."""
     contacts.rebuild_phones(name)
 
 
 def sweep_properties() -> None:
-    """Ring again for changes of properties that are not done."""
+    """Enqueue unfinished changes of properties again."""
     properties.sweep()
 
 
@@ -81,27 +81,27 @@ def forget_bad_records() -> None:
 
 
 def forget_callbacks() -> None:
-    """Remove callbacks that are older than they need to be."""
+    """Remove callbacks past their retention."""
     consumer.forget_old(clock.now())
 
 
 def delete_old_unmatched() -> None:
-    """Remove receipts that name no message once they are old, or too many."""
+    """Remove unmatched receipts that are old, or too many."""
     unmatched.forget(clock.now())
 
 
 def forget_messages() -> None:
-    """Remove single messages that are older than they need to be."""
+    """Remove single messages past their retention."""
     retention.forget_messages(clock.now())
 
 
 def ask_balances() -> None:
-    """Ask what is left on the accounts that tell it."""
+    """Query the balances of accounts whose provider reports them."""
     channel_tests.ask_balances(clock.now())
 
 
 def confirm_opt_outs() -> None:
-    """Tell people that their opt-outs were understood."""
+    """Send the confirmations of opt-outs that are due."""
     opt_out_confirmations.send_due(clock.now())
 
 
@@ -111,5 +111,5 @@ def sync_templates() -> None:
 
 
 def forget_calls() -> None:
-    """Cut the logs of calls and the hours to their length."""
+    """Trim the logs of calls and the hourly counts."""
     call_log.forget_old(clock.now())

@@ -1,4 +1,4 @@
-"""Codes as sentences in the reader's language: one module per area, discovered. For doors only.
+"""Codes as sentences in the reader's language: one module per area, discovered. Only web, cli and jobs use it.
 
 A module may hold `PROBLEMS` (problem code -> lazy sentence with %(name)s parameters) and `LABELS` (enum member or plain
 code -> lazy word). Everything is translated with Flask-Babel; the msgids are English.
@@ -19,8 +19,8 @@ PROBLEMS: dict[str, Any] = {}
 LABELS: dict[tuple[str, str], Any] = {}
 """By (enum, value): a template and a message are both "refused", in different words. The enum of a plain code is ""."""
 
-for found in pkgutil.iter_modules(__path__):
-    module = importlib.import_module(f"{__name__}.{found.name}")
+for module_info in pkgutil.iter_modules(__path__):
+    module = importlib.import_module(f"{__name__}.{module_info.name}")
     PROBLEMS.update(getattr(module, "PROBLEMS", {}))
     for code, word in getattr(module, "LABELS", {}).items():
         LABELS[type(code).__name__ if isinstance(code, Enum) else "", str(code)] = word
@@ -43,7 +43,7 @@ def label(code: Any, of: str = "") -> str:
     A column's plain text takes the name of its enum (`row.audit | label("Audit")`); without it any enum's word will do.
     """
     of = of or (type(code).__name__ if isinstance(code, Enum) else "")
-    found = LABELS.get((of, str(code)))
-    if found is None:
-        found = next((word for (_, value), word in LABELS.items() if value == str(code)), None)
-    return str(code) if found is None else str(found)
+    word = LABELS.get((of, str(code)))
+    if word is None:
+        word = next((word for (_, value), word in LABELS.items() if value == str(code)), None)
+    return str(code) if word is None else str(word)

@@ -181,30 +181,30 @@ def in_words(schedule: Schedule, *, start: bool = False) -> str:
     """Return the schedule as a sentence: 每周一、四 09:30，至 2026-12-31. What is not chosen yet is a dash."""
     time = clock_time(schedule.time) if schedule.time else "–"
     if schedule.kind is Kind.NOW:
-        said = _("Immediately")
+        sentence = _("Immediately")
     elif schedule.kind is Kind.ONCE and not schedule.start and not schedule.time:
-        said = _("Time not chosen yet")
+        sentence = _("Time not chosen yet")
     elif schedule.kind is Kind.ONCE:
-        said = _("%(date)s at %(time)s", date=written_date(schedule.start) if schedule.start else "–", time=time)
+        sentence = _("%(date)s at %(time)s", date=written_date(schedule.start) if schedule.start else "–", time=time)
     elif schedule.kind is Kind.DAILY:
-        said = _("Every day at %(time)s", time=time)
+        sentence = _("Every day at %(time)s", time=time)
     elif schedule.kind is Kind.WEEKLY:
         days = _(", ").join(weekday(day) for day in sorted(schedule.weekdays)) or "–"
-        said = _("Every %(days)s at %(time)s", days=days, time=time)
+        sentence = _("Every %(days)s at %(time)s", days=days, time=time)
     else:
-        said = _monthly(schedule, time)
+        sentence = _monthly(schedule, time)
     if start and schedule.recurring and schedule.start:
-        said = _("%(said)s, from %(date)s", said=said, date=written_date(schedule.start))
+        sentence = _("%(said)s, from %(date)s", said=sentence, date=written_date(schedule.start))
     if schedule.end:
-        said = _("%(said)s, until %(date)s", said=said, date=written_date(schedule.end))
-    return str(said)
+        sentence = _("%(said)s, until %(date)s", said=sentence, date=written_date(schedule.end))
+    return str(sentence)
 
 
 def _monthly(schedule: Schedule, time: str) -> str:
     numbers = [str(day) for day in sorted(schedule.monthdays) if day != LAST_DAY]
     days = _(", ").join(numbers)
     if LAST_DAY not in schedule.monthdays:
-        said = ngettext(
+        sentence = ngettext(
             "Every month on day %(days)s at %(time)s",
             "Every month on days %(days)s at %(time)s",
             len(numbers),
@@ -212,7 +212,7 @@ def _monthly(schedule: Schedule, time: str) -> str:
             time=time,
         )
     elif numbers:
-        said = _("Every month on day %(days)s and the last at %(time)s", days=days, time=time)
+        sentence = _("Every month on day %(days)s and the last at %(time)s", days=days, time=time)
     else:
-        said = _("On the last day of every month at %(time)s", time=time)
-    return str(said)
+        sentence = _("On the last day of every month at %(time)s", time=time)
+    return str(sentence)

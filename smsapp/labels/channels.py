@@ -1,4 +1,4 @@
-"""Words of channels, their settings and their trials."""
+"""Words of channels, their settings and their tests."""
 
 from __future__ import annotations
 
@@ -189,12 +189,12 @@ def left(amount: Decimal | None, currency: str) -> str:
 
 
 def told(result: CallResult, outcome: Outcome | None, code: str, provider_ref: str) -> str:
-    """Return what came of a trial, in sentences for a person."""
+    """Return the result of a channel test, in sentences."""
     if result is CallResult.OK:
         reference = f" ({provider_ref})" if provider_ref else ""
         return str(_("The provider accepted the message%(reference)s.", reference=reference))
-    said = [str(TROUBLE[result]), str(CODES.get(code, ""))]
+    sentences = [str(TROUBLE[result]), str(CODES.get(code, ""))]
     if code not in CODES:
-        said += [outcomes.explanation(outcome) if outcome else ""]
-        said += [_("The provider's code: %(code)s", code=code) if code else ""]
-    return " ".join(filter(None, said))
+        sentences += [outcomes.explanation(outcome) if outcome else ""]
+        sentences += [_("The provider's code: %(code)s", code=code) if code else ""]
+    return " ".join(filter(None, sentences))

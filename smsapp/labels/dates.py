@@ -20,8 +20,8 @@ def written_date(date: dt.date) -> str:
 
 def written(local: dt.datetime, seconds: bool | None = False) -> str:
     """Return a moment that is in its zone already; `seconds=None` writes them only where they are not zero."""
-    shown = bool(local.second) if seconds is None else seconds
-    return str(localised(local, _pattern() + TIMES + (SECONDS if shown else ""), rebase=False))
+    with_seconds = bool(local.second) if seconds is None else seconds
+    return str(localised(local, _pattern() + TIMES + (SECONDS if with_seconds else ""), rebase=False))
 
 
 def zone_name(zone: str) -> str:

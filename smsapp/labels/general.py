@@ -1,4 +1,4 @@
-"""Words every area shares: what is gone, who was first, and the actions and nouns of the audit log."""
+"""Words that all areas share: what is gone, conflicts, and the actions and nouns of the audit log."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ BY = {
     "opt-out confirmation": _l("Confirmation of opt-outs"),
     "template sync": _l("Template sync"),
 }
-"""Who acts where no person does."""
+"""Actors that are not persons."""
 
 VALUES = {("by", "link"): _l("one-time link")}
-"""Details of the audit log that hold a word of ours."""
+"""Details of the audit log whose value is a code."""
 
 NOUNS = {
     "campaign": _l("Campaign"),
@@ -164,7 +164,7 @@ FACTS = {
     "unchanged": _l("unchanged"),
     "version": _l("Version"),
 }
-"""What the details of a line of the audit log are called; also the fields that were changed."""
+"""Names of the details of an audit log entry; also of changed fields."""
 
 
 def by(name: str) -> str:
@@ -178,7 +178,7 @@ def did(action: str) -> str:
 
 
 def fact(name: str) -> str:
-    """Return what a detail of the audit log is called; an unknown one (a setting of a provider's) is shown as it is."""
+    """Return the name of a detail of the audit log; an unknown one (a provider's setting) is shown as it is."""
     return str(FACTS.get(name, name))
 
 

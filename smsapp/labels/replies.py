@@ -1,4 +1,4 @@
-"""Words of replies and of the list of numbers nobody writes to."""
+"""Words of replies and of the opt-out list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a message, in words: states, why somebody was left out, why something failed and what can be done."""
+"""States and reasons of messages and runs, in words: exclusions, failures, holds, verdicts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ROUTES: dict[FailoverReason | HoldReason, Any] = {
 """Why messages moved there; for any other hold see `hold`."""
 
 PROBLEMS = {
-    **{f"route_{code}": said for code, said in STAYS.items() if code is not PinReason.PERSON},
+    **{f"route_{code}": text for code, text in STAYS.items() if code is not PinReason.PERSON},
     "run_cannot_go_on": _l(
         "The campaign was stopped, or its run is being ended, so nothing more is sent. Save it as a new one instead."
     ),
@@ -252,20 +252,20 @@ def state(status: Status) -> str:
 
 def reason(status: Status | None, code: str) -> str:
     """Return why a message got no further, in a few words; an unknown code is shown as it is."""
-    known: Mapping[Any, Any] = outcomes.WORDS if status in FAILED_STATES else {**UNCONFIRMED, **CANCELLED}
-    return str(known.get(code, code))
+    texts: Mapping[Any, Any] = outcomes.WORDS if status in FAILED_STATES else {**UNCONFIRMED, **CANCELLED}
+    return str(texts.get(code, code))
 
 
 def hold(code: str) -> str:
     """Return why a run waits or has failed: a HoldReason, a RunFailure or an Outcome."""
-    known: Mapping[Any, Any] = {**outcomes.EXPLANATIONS, **FAILURES, **HOLDS}
-    return str(known.get(code, code))
+    texts: Mapping[Any, Any] = {**outcomes.EXPLANATIONS, **FAILURES, **HOLDS}
+    return str(texts.get(code, code))
 
 
 def route(code: str) -> str:
     """Return why messages moved to another channel."""
-    known: Mapping[Any, Any] = ROUTES
-    return str(known.get(code) or hold(code))
+    texts: Mapping[Any, Any] = ROUTES
+    return str(texts.get(code) or hold(code))
 
 
 def origin(code: Origin | None) -> str:

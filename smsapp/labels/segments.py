@@ -143,9 +143,9 @@ def phrase(condition: Condition, name: str) -> str:
 
 def _written(value: Any, kind: Type) -> str:
     if isinstance(value, tuple):
-        shown = str(_("“%(text)s”", text=_("”, “").join(value[:5])))
+        text = str(_("“%(text)s”", text=_("”, “").join(value[:5])))
         total = len(value)
-        return str(_("%(shown)s and others, %(total)s in all", shown=shown, total=total)) if total > 5 else shown
+        return str(_("%(shown)s and others, %(total)s in all", shown=text, total=total)) if total > 5 else text
     if isinstance(value, Unit):
         return str(LABELS[value])
     return str(_("“%(text)s”", text=value)) if kind is Type.STRING else str(value)
@@ -161,5 +161,5 @@ PRESET_NAMES = {"$phone": _l("Phone number"), "$email": _l("E-mail")}
 
 def property_name(name: str, label: str = "") -> str:
     """Return how a property is called for people: its label, with the name it is reported under."""
-    known = label or str(PRESET_NAMES.get(name, ""))
-    return _("%(label)s (%(name)s)", label=known, name=name) if known and known != name else name
+    title = label or str(PRESET_NAMES.get(name, ""))
+    return _("%(label)s (%(name)s)", label=title, name=name) if title and title != name else name

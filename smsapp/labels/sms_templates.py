@@ -49,20 +49,20 @@ TROUBLE: dict[CallResult, Any] = {
 
 
 def moment(text: str) -> dt.datetime:
-    """Return a kept moment as a time."""
+    """Return a stored moment (ISO 8601) as a datetime."""
     return dt.datetime.fromisoformat(text)
 
 
 def sync_trouble(result: str, outcome: str, code: str) -> str:
     """Return why a sync did not work, in sentences; the templates are as they were."""
-    said = [
+    sentences = [
         str(TROUBLE.get(CallResult(result), TROUBLE[CallResult.OUTCOME_UNKNOWN])),
         str(channels.CODES.get(code, "")),
     ]
     if code not in channels.CODES:
-        said += [outcomes.explanation(Outcome(outcome)) if outcome else ""]
-        said += [_("The provider's code: %(code)s", code=code) if code else ""]
-    return " ".join(filter(None, said))
+        sentences += [outcomes.explanation(Outcome(outcome)) if outcome else ""]
+        sentences += [_("The provider's code: %(code)s", code=code) if code else ""]
+    return " ".join(filter(None, sentences))
 
 
 def changed_fields(names: Iterable[str]) -> str:

@@ -1,1 +1,1 @@
-"""The door for browsers, SDKs and providers."""
+"""Pages for browsers, and endpoints for SDKs and providers."""

@@ -1,4 +1,4 @@
-"""Where providers bring receipts and replies: stored as they came, then acknowledged; nothing is decided here."""
+"""Callbacks of providers: stored as they came, then acknowledged; nothing is decided here."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ bp = Blueprint("callbacks", __name__)
 
 LARGEST = 64 * 1024
 MOST_FIELDS = 1000
-"""Parameters of a query or form; what has more is refused before anybody reads them."""
+"""Parameters of a query or form; a request with more is refused before it is parsed."""
 AGAIN_SECONDS = 60
-"""When a provider that could not be heard may come again."""
+"""Retry-After of an answer with status 503."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def _without_csrf(state: BlueprintSetupState) -> None:
 @bp.route("/callbacks/<token>", methods=["GET", "POST", "HEAD"], provide_automatic_options=False)
 @public
 def take(token: str) -> Response:
-    """Take one callback. The token is all a provider has to know; an unknown one is not found."""
+    """Store one callback. The token alone identifies the channel; an unknown one is answered with 404."""
     request.max_content_length = LARGEST
     try:
         body = request.get_data(cache=False)
@@ -50,8 +50,8 @@ def take(token: str) -> Response:
     except NotFound:
         return _plain("Nobody is called here.", 404)
     except Refusal as refusal:
-        known = refusal.problems[0].code == "callback_refused"
-        return _plain("The signature is wrong.", 403) if known else _plain("Try again later.", 503)
+        is_forged = refusal.problems[0].code == "callback_refused"
+        return _plain("The signature is wrong.", 403) if is_forged else _plain("Try again later.", 503)
     except RequestEntityTooLarge:
         return _plain(f"A callback has at most {LARGEST // 1024} KiB and {MOST_FIELDS} parameters.", 413)
     except ClientDisconnected:
@@ -64,7 +64,7 @@ def take(token: str) -> Response:
 
 
 def _form_fields(body: bytes) -> int:
-    """Return how many parameters a body has, if it is a form: documents begin with a bracket."""
+    """Return how many parameters a form has; 0 for JSON and XML, which begin with a bracket."""
     return 0 if body[:100].lstrip()[:1] in {b"{", b"[", b"<"} else body.count(b"&") + 1
 
 

@@ -46,7 +46,7 @@ bp.add_app_template_filter(words.loss, "loss")
 MENU = MenuLine(_l("Campaigns"), "campaigns.index", 10, "send")
 
 PARTS = ("audience", "text", "preview", "timing")
-"""The parts of the form that are drawn anew while a person fills it in."""
+"""The parts of the form that htmx redraws while a person fills it in."""
 CHOSEN = ("segment", "channel", "template", "second_channel", "second_template")
 FILTERS = ("tab", "status", "q", "from", "to", "channel", "sort")
 
@@ -54,23 +54,23 @@ FILTERS = ("tab", "status", "q", "from", "to", "channel", "sort")
 @bp.get("/")
 def index() -> Response:
     now = clock.now()
-    wanted = _wanted()
-    found = campaign_list.listing(wanted, now, after=_number("after"), before=_number("before"))
-    kept = {name: value for name in FILTERS if (value := request.args.get(name, "").strip())}
+    filters = _wanted()
+    listing = campaign_list.listing(filters, now, after=_number("after"), before=_number("before"))
+    query = {name: value for name in FILTERS if (value := request.args.get(name, "").strip())}
 
     def address(**changes: Any) -> str:
         """Return the address of the list with these filters changed; another filter begins at the first page."""
-        return url_for("campaigns.index", **{name: value for name, value in (kept | changes).items() if value})
+        return url_for("campaigns.index", **{name: value for name, value in (query | changes).items() if value})
 
     return page_or_piece(
         "campaigns/index.html",
         "campaigns/_list.html",
-        found=found,
-        wanted=wanted,
-        kept=kept,
+        found=listing,
+        wanted=filters,
+        kept=query,
         address=address,
         here=request.full_path.removesuffix("?"),
-        narrowed=bool(kept.keys() - {"tab", "sort"}),
+        narrowed=bool(query.keys() - {"tab", "sort"}),
         channels=channels.everything(),
         now=now,
         tabs=Tab,
@@ -78,23 +78,23 @@ def index() -> Response:
         sorts=Sort,
         may_write=guard.may(Role.OPERATOR),
         may_administer=guard.may(Role.ADMINISTRATOR),
-        setup=setup.setup() if not found.lines else None,
+        setup=setup.setup() if not listing.lines else None,
         default_zone=campaigns.blank().schedule.zone,
         unconfirmed=unconfirmed.total(),
     )
 
 
 def _wanted() -> Wanted:
-    """Return the filters of the address; what cannot be read does not narrow."""
-    asked = request.args
+    """Return the filters of the query; an unreadable value is ignored."""
+    args = request.args
     return Wanted(
-        tab=Tab(asked["tab"]) if asked.get("tab") in set(Tab) else Tab.ALL,
-        status=Status(asked["status"]) if asked.get("status") in set(Status) else None,
-        keyword=asked.get("q", "").strip(),
-        since=_midnight(asked.get("from", "")),
-        until=_midnight(asked.get("to", ""), days=1),
+        tab=Tab(args["tab"]) if args.get("tab") in set(Tab) else Tab.ALL,
+        status=Status(args["status"]) if args.get("status") in set(Status) else None,
+        keyword=args.get("q", "").strip(),
+        since=_midnight(args.get("from", "")),
+        until=_midnight(args.get("to", ""), days=1),
         channel_id=_number("channel") or None,
-        sort=Sort(asked["sort"]) if asked.get("sort") in set(Sort) else Sort.NEWEST,
+        sort=Sort(args["sort"]) if args.get("sort") in set(Sort) else Sort.NEWEST,
     )
 
 
@@ -103,7 +103,7 @@ def _number(name: str) -> int:
 
 
 def _midnight(raw: str, days: int = 0) -> dt.datetime | None:
-    """Return the beginning of a date (plus days) in the reader's zone."""
+    """Return midnight of a date (plus days) in the reader's zone, as UTC; None if it cannot be read."""
     try:
         date = dt.date.fromisoformat(raw) + dt.timedelta(days=days)
         return dt.datetime.combine(date, dt.time(), ZoneInfo(str(get_timezone()))).astimezone(dt.UTC)
@@ -136,33 +136,33 @@ def _form(campaign_id: int | None, stored: Draft, version: int) -> Response:
     if request.method == "GET" and not refill.is_refill():
         form.show(stored, version)
         _offer(form, stored, stored)
-        lacking = campaigns.problems(stored, clock.now()) if "check" in request.args else ()
-        return _drawn(form, campaign_id, stored, lacking)
-    typed = _typed(form, stored)
-    _offer(form, typed, stored)
+        problems = campaigns.problems(stored, clock.now()) if "check" in request.args else ()
+        return _drawn(form, campaign_id, stored, problems)
+    draft = _typed(form, stored)
+    _offer(form, draft, stored)
     if request.method == "GET" or request.form.get("do") not in {"save", "review"}:
-        return _drawn(form, campaign_id, typed)
-    return _stored(form, campaign_id, typed) if form.validate() else _drawn(form, campaign_id, typed, status=422)
+        return _drawn(form, campaign_id, draft)
+    return _stored(form, campaign_id, draft) if form.validate() else _drawn(form, campaign_id, draft, status=422)
 
 
-def _stored(form: CampaignForm, campaign_id: int | None, typed: Draft) -> Response:
+def _stored(form: CampaignForm, campaign_id: int | None, draft: Draft) -> Response:
     try:
         if campaign_id is None:
-            campaign_id = campaigns.create_draft(typed, guard.actor(), clock.now())
+            campaign_id = campaigns.create_draft(draft, guard.actor(), clock.now())
         else:
-            campaigns.save_draft(campaign_id, form.version.data or 0, typed, guard.actor(), clock.now())
+            campaigns.save_draft(campaign_id, form.version.data or 0, draft, guard.actor(), clock.now())
     except EditConflict as overtaken:
         form.version.data, form.version.raw_data = overtaken.version, None
-        return _drawn(form, campaign_id, typed, status=409, saved=overtaken.saved)
+        return _drawn(form, campaign_id, draft, status=409, saved=overtaken.saved)
     except Conflict as outrun:
         flash(_too_late(outrun), "warning")
         return see_other(url_for("campaigns.show", campaign_id=campaign_id))
     except Refusal as refusal:
-        return _drawn(form, campaign_id, typed, refusal.problems, status=422)
+        return _drawn(form, campaign_id, draft, refusal.problems, status=422)
     if request.form["do"] == "save":
         flash(_("The draft was saved."), "success")
         return see_other(url_for("campaigns.edit", campaign_id=campaign_id))
-    if campaigns.problems(typed, clock.now()):
+    if campaigns.problems(draft, clock.now()):
         return see_other(url_for("campaigns.edit", campaign_id=campaign_id, check=1))
     return see_other(url_for("campaigns.review", campaign_id=campaign_id))
 
@@ -175,13 +175,13 @@ def _typed(form: CampaignForm, stored: Draft) -> Draft:
     if form.second_channel.data and not _is_of(form.second_template.data, form.second_channel.data):
         form.second_template.data = campaigns.counterpart(form.template.data, form.second_channel.data)
     names = variables(template.text) if template else ()
-    kept = stored.mapping if form.template.data == stored.template_id else {}
+    mapping = stored.mapping if form.template.data == stored.template_id else {}
     segment_id = form.segment.data
 
     def likely(name: str) -> str | None:
         return choosing.likely(name, segment_id, clock.now())
 
-    return form.draft(read_mapping(request.form, names, kept, _properties(), likely))
+    return form.draft(read_mapping(request.form, names, mapping, _properties(), likely))
 
 
 def _is_of(template_id: int | None, channel_id: int) -> bool:
@@ -190,12 +190,12 @@ def _is_of(template_id: int | None, channel_id: int) -> bool:
 
 def _offer(form: CampaignForm, draft: Draft, stored: Draft) -> None:
     approved = templates.choices(draft.channel_id) if draft.channel_id else []
-    there = templates.choices(draft.second_channel_id) if draft.second_channel_id else []
-    offer(form, segments.choices(), channels.choices(), approved, there, stored)
+    counterparts = templates.choices(draft.second_channel_id) if draft.second_channel_id else []
+    offer(form, segments.choices(), channels.choices(), approved, counterparts, stored)
 
 
 def _properties() -> list[str]:
-    return [one.name for one in contacts.catalogue()]
+    return [row.name for row in contacts.catalogue()]
 
 
 def _drawn(
@@ -207,11 +207,11 @@ def _drawn(
     status: int = 200,
     saved: Draft | None = None,
 ) -> Response:
-    """Return the form, or the part that htmx asks for, as this draft has it."""
+    """Return the form filled with this draft, or the part of it that htmx asks for."""
     now = clock.now()
     person = request.form.get("person", "")
-    looked = DraftPreview(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0)
-    coverage = looked.coverage if looked.variables else None
+    look = DraftPreview(draft, now, int(person) if person.isascii() and person.isdigit() and len(person) < 19 else 0)
+    coverage = look.coverage if look.variables else None
     part = request.form.get("part", "")
     missing = put_draft_problems(form, problems)
     return page_or_piece(
@@ -232,7 +232,7 @@ def _drawn(
         properties=choosing.choices(coverage),
         purposeless=templates.purposeless(draft.channel_id) if draft.channel_id else [],
         named={f"{name}_id": dict(form[name].choices) for name in CHOSEN},
-        looked=looked,
+        looked=look,
     )
 
 
@@ -241,7 +241,7 @@ def _drawn(
 
 @bp.get("/<int:campaign_id>")
 def show(campaign_id: int) -> Response:
-    """Show what was confirmed; a draft is shown in its form, and one that waits with whom it would reach now."""
+    """Show what was confirmed; of a draft its form, of a waiting campaign whom it would reach now."""
     status = Status(campaigns.get(campaign_id).status)
     if may(Action.EDIT, status) and guard.may(Role.OPERATOR):
         return see_other(url_for("campaigns.edit", campaign_id=campaign_id))
@@ -251,7 +251,7 @@ def show(campaign_id: int) -> Response:
         "campaigns/confirmed.html",
         review=reviews.review(campaign_id, 0, clock.now()),
         line=campaign_list.lines([campaign_id])[0],
-        properties={one.name: one.shown for one in choosing.choices(None)},
+        properties={choice.name: choice.shown for choice in choosing.choices(None)},
         may_write=guard.may(Role.OPERATOR),
     )
 
@@ -268,15 +268,15 @@ def review(campaign_id: int) -> Response:
 
 def _reviewed(campaign_id: int, *, confirming: bool) -> Response:
     now = clock.now()
-    found = reviews.review(campaign_id, _number("person"), now)
+    review = reviews.review(campaign_id, _number("person"), now)
     return page_or_piece(
         "campaigns/review.html",
         "campaigns/_letter.html",
-        review=found,
+        review=review,
         line=campaign_list.lines([campaign_id])[0],
-        preview=found.preview,
-        seen=campaigns.seen(found.template, found.second_template) if found.template else "",
-        properties={one.name: one.shown for one in choosing.choices(None)},
+        preview=review.preview,
+        seen=campaigns.seen(review.template, review.second_template) if review.template else "",
+        properties={choice.name: choice.shown for choice in choosing.choices(None)},
         confirming=confirming,
         may_write=guard.may(Role.OPERATOR),
         words=words,
@@ -300,8 +300,8 @@ def confirm(campaign_id: int) -> Response:
         flash(_("Nothing was sent. Please look at it again and confirm."), "warning")
         return see_other(url_for("campaigns.review", campaign_id=campaign_id))
     takes_work = health.listeners().takes_writes
-    said = confirmed_sentence(campaigns.get(campaign_id), status, clock.now(), queue_takes_work=takes_work)
-    flash(said, "success" if takes_work else "warning")
+    message = confirmed_sentence(campaigns.get(campaign_id), status, clock.now(), queue_takes_work=takes_work)
+    flash(message, "success" if takes_work else "warning")
     if status is Status.SENDING:
         return see_other(url_for("reports.effect", campaign_id=campaign_id))
     return see_other(url_for("campaigns.index"))
@@ -353,14 +353,14 @@ def save_as(campaign_id: int) -> Response:
     if request.method == "POST":
         name = request.form.get("name", "").strip()
         try:
-            copied = campaigns.save_as(campaign_id, name, guard.actor(), clock.now())
+            copy = campaigns.save_as(campaign_id, name, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = [sentence(problem) for problem in refusal.problems]
         else:
             flash(_("Saved as the new draft “%(name)s”.", name=name), "success")
-            if copied.moved:
+            if copy.moved:
                 flash(_("Its send time had passed, so it was moved on. Please check it."), "warning")
-            return see_other(url_for("campaigns.edit", campaign_id=copied.id))
+            return see_other(url_for("campaigns.edit", campaign_id=copy.id))
     status = 422 if problems else 200
     return page("campaigns/save_as.html", status, campaign=campaign, name=name, problems=problems, back=_back())
 
@@ -370,34 +370,34 @@ def save_as(campaign_id: int) -> Response:
 def delete() -> Response:
     """Ask, and then delete the campaigns with the ids in `id`."""
     ids = [int(raw) for raw in request.values.getlist("id") if raw.isascii() and raw.isdigit() and len(raw) < 10]
-    chosen = campaign_list.lines(list(dict.fromkeys(ids)))
-    if not chosen:
+    lines = campaign_list.lines(list(dict.fromkeys(ids)))
+    if not lines:
         flash(_("Tick the campaigns to be deleted first."), "warning")
         return see_other(_back())
     if request.method == "POST":
-        kept = campaigns.delete([one.campaign.id for one in chosen], guard.actor(), clock.now())
-        deleted = len(chosen) - len(kept)
+        undeleted_ids = campaigns.delete([line.campaign.id for line in lines], guard.actor(), clock.now())
+        deleted = len(lines) - len(undeleted_ids)
         if deleted:
             flash(ngettext("%(num)s campaign was deleted.", "%(num)s campaigns were deleted.", deleted), "success")
-        if kept:
-            flash(_kept_sentence(one for one in chosen if one.campaign.id in kept), "warning")
+        if undeleted_ids:
+            flash(_kept_sentence(line for line in lines if line.campaign.id in undeleted_ids), "warning")
         return see_other(_back())
-    free = [one for one in chosen if Action.DELETE in one.offered]
+    deletable = [line for line in lines if Action.DELETE in line.offered]
     return page(
         "campaigns/delete.html",
-        free=free,
-        kept=_kept_sentence(one for one in chosen if one not in free) if len(free) < len(chosen) else "",
+        free=deletable,
+        kept=_kept_sentence(line for line in lines if line not in deletable) if len(deletable) < len(lines) else "",
         back=_back(),
     )
 
 
-def _kept_sentence(kept: Iterable[Line]) -> str:
-    names = _(", ").join(f"“{one.campaign.name or _('Without a name')}”" for one in kept)
+def _kept_sentence(lines: Iterable[Line]) -> str:
+    names = _(", ").join(f"“{line.campaign.name or _('Without a name')}”" for line in lines)
     return str(_("Campaigns that wait or are being sent cannot be deleted; stop them first: %(names)s", names=names))
 
 
 def _back() -> str:
-    """Return where the person came from within the list."""
+    """Return the address in `back` if it is the list's, else the list."""
     path = guard.own_path(request.values.get("back", ""))
     return path if path.startswith(url_for("campaigns.index")) else url_for("campaigns.index")
 

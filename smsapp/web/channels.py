@@ -1,4 +1,4 @@
-"""Integrations (服务集成): kinds of providers, configured channels, their settings and their trials."""
+"""Integrations (服务集成): kinds of providers, configured channels, their settings and their tests."""
 
 from __future__ import annotations
 
@@ -60,22 +60,22 @@ def index() -> Response:
 @needs(Role.ADMINISTRATOR)
 def new(kind: str) -> Response:
     """Configure a channel; `?preset=` fills the form."""
-    made_of = _kind(kind)
-    preset = next((one for one in made_of.presets if one.name == request.args.get("preset")), None)
-    given = {one.name: one.default for one in made_of.settings} | dict(preset.values if preset else {})
-    usual = channels.usual_countries(made_of)
-    form = channel_form(made_of, countries=usual, **NEW, rate=made_of.documented_rate, **given)
+    adapter = _kind(kind)
+    preset = next((item for item in adapter.presets if item.name == request.args.get("preset")), None)
+    values = {setting.name: setting.default for setting in adapter.settings} | dict(preset.values if preset else {})
+    countries = channels.usual_countries(adapter)
+    form = channel_form(adapter, countries=countries, **NEW, rate=adapter.documented_rate, **values)
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            channel_id = channels.create(kind, form.wanted(made_of), guard.actor(), clock.now())
+            channel_id = channels.create(kind, form.wanted(adapter), guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
             flash(_("The channel was saved. Test its account, then send a test message."), "success")
             return see_other(url_for("channels.show", channel_id=channel_id))
     status = 422 if form.is_submitted() else 200
-    return page("channels/form.html", status, kind=made_of, form=form, problems=problems, preset=preset, row=None)
+    return page("channels/form.html", status, kind=adapter, form=form, problems=problems, preset=preset, row=None)
 
 
 @bp.route("/<int:channel_id>/edit", methods=["GET", "POST"])
@@ -83,9 +83,11 @@ def new(kind: str) -> Response:
 def edit(channel_id: int) -> Response:
     row = channels.row(channel_id)
     kind = _kind(row.kind)
-    given = {one.name: row.settings.get(one.name, one.default) for one in kind.settings if not one.secret}
+    values = {
+        setting.name: row.settings.get(setting.name, setting.default) for setting in kind.settings if not setting.secret
+    }
     common = {name: getattr(row, name) for name in channels.COMMON} | {"countries": " ".join(row.countries)}
-    form = channel_form(kind, channels.kept_secrets(row), **common, **given)
+    form = channel_form(kind, channels.kept_secrets(row), **common, **values)
     problems: list[str] = []
     if form.validate_on_submit():
         try:
@@ -115,7 +117,7 @@ def _show(
     status: int = 200,
 ) -> Response:
     now = clock.now()
-    held = held_connections.standing(row, now) if channels.needs_holder(row) else None
+    connection = held_connections.standing(row, now) if channels.needs_holder(row) else None
     return page_or_piece(
         "channels/show.html",
         "channels/_pace.html",
@@ -130,8 +132,8 @@ def _show(
         late_hours=channel_health.LATE_HOURS,
         tells_balance=channels.tells_balance(row),
         needs_holder=channels.needs_holder(row),
-        connection=held,
-        connection_check=held_connections.check(held) if held else None,
+        connection=connection,
+        connection_check=held_connections.check(connection) if connection else None,
         words=words,
         syncs=template_sync.can(row),
         signatures=sms_templates.signatures(row.id),
@@ -153,7 +155,7 @@ def _show(
 @bp.get("/<int:channel_id>/calls")
 @needs(Role.OPERATOR)
 def calls(channel_id: int) -> Response:
-    """The log of calls: the latest ones, without anything that was in them."""
+    """Show the latest calls, without their content."""
     return page(
         "channels/calls.html", row=channels.row(channel_id), calls=channel_health.calls(channel_id), words=words
     )
@@ -162,7 +164,7 @@ def calls(channel_id: int) -> Response:
 @bp.post("/<int:channel_id>/balance")
 @needs(Role.OPERATOR)
 def balance(channel_id: int) -> Response:
-    """Ask the provider what is left on the account."""
+    """Query the account's balance."""
     try:
         trial = channel_tests.ask_balance(channel_id, clock.now())
     except Refusal as refusal:
@@ -191,7 +193,7 @@ def confirmation(channel_id: int) -> Response:
 @bp.post("/<int:channel_id>/callback-address")
 @needs(Role.ADMINISTRATOR)
 def rotate_callback(channel_id: int) -> Response:
-    """Make another callback address; the old one is taken for a while."""
+    """Make another callback address; the old one stays valid for a while."""
     callback_addresses.rotate(channel_id, guard.actor(), clock.now())
     flash(_("The channel has a new callback address. Enter it in the provider's console."), "success")
     return see_other(url_for("channels.show", channel_id=channel_id))
@@ -200,7 +202,7 @@ def rotate_callback(channel_id: int) -> Response:
 @bp.post("/<int:channel_id>/check")
 @needs(Role.ADMINISTRATOR)
 def check(channel_id: int) -> Response:
-    """Ask the provider whether the account answers."""
+    """Test the account's credentials at the provider."""
     try:
         trial = channel_tests.test_credentials(channel_id, guard.actor(), clock.now())
     except Refusal as refusal:
@@ -236,8 +238,8 @@ def test(channel_id: int) -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            wanted = form.wanted(template)
-            trial = channel_tests.test_send(channel_id, form.number.data or "", wanted, guard.actor(), clock.now())
+            trial_text = form.wanted(template)
+            trial = channel_tests.test_send(channel_id, form.number.data or "", trial_text, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:

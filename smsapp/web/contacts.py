@@ -27,21 +27,21 @@ REASONS = tuple(Reason)
 @bp.route("/", methods=["GET", "POST"])
 @needs(Role.VIEWER)
 def index() -> Response:
-    """Contacts, newest first. The search is sent as a form: a phone number does not belong into an address."""
+    """List contacts, newest first. The search is sent by POST: a phone number must not be in an address."""
     search = request.form.get("search", "").strip()[:254]
     if not sees_full_numbers() and "before" not in request.values:
         number_searches.note_search(search, guard.actor(), clock.now())
-    found = contacts.listed(
+    contact_page = contacts.listed(
         search, request.values.get("before", type=inputs.long_id), sees_full_numbers=sees_full_numbers()
     )
     return page_or_piece(
         "contacts/index.html",
         "contacts/_list.html",
-        found=found,
+        found=contact_page,
         search=search,
         sees_full_numbers=sees_full_numbers(),
-        numbers=contacts.numbers(found.rows),
-        opted_out=contacts.opted_out(found.rows),
+        numbers=contacts.numbers(contact_page.rows),
+        opted_out=contacts.opted_out(contact_page.rows),
         paged="before" in request.values,
         may_see_properties=guard.may(Role.OPERATOR),
     )
@@ -49,25 +49,25 @@ def index() -> Response:
 
 @bp.get("/<long:contact_id>")
 def show(contact_id: int) -> Response:
-    found = contacts.contact(contact_id)
+    contact = contacts.contact(contact_id)
     return page(
         "contacts/show.html",
-        contact=found,
-        facts=contacts.facts(found),
-        sources=value_sources.described(found.sources),
-        proposed=bool(proposals.page(Chosen(contact_id=found.id)).rows),
-        numbers=contacts.numbers([found])[found.id],
-        anonymous=contacts.anonymous_ids(found),
-        opt_outs={one.phone: one for one in contacts.opt_outs_of(found)},
-        contacted=contacts.contacted(found),
-        replies=contacts.replied(found),
+        contact=contact,
+        facts=contacts.facts(contact),
+        sources=value_sources.described(contact.sources),
+        proposed=bool(proposals.page(Chosen(contact_id=contact.id)).rows),
+        numbers=contacts.numbers([contact])[contact.id],
+        anonymous=contacts.anonymous_ids(contact),
+        opt_outs={opt_out.phone: opt_out for opt_out in contacts.opt_outs_of(contact)},
+        contacted=contacts.contacted(contact),
+        replies=contacts.replied(contact),
         words=report_words,
     )
 
 
 @bp.get("/refused")
 def refused() -> Response:
-    """Records that could not be kept, with the reason, for seven days."""
+    """List the records of the last seven days that could not be kept, with the reason."""
     reason, source = request.args.get("reason", ""), request.args.get("source", "")
     rows = contacts.bad_records(source, reason, before=request.args.get("before", type=inputs.long_id))
     more = len(rows) > contacts.PAGE

@@ -1,4 +1,4 @@
-"""What a reader sees when something does not work: what happened, and what to do."""
+"""Error pages: what happened, and what to do."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def _told(status: int, title: str, *sentences: str) -> Response:
 
 @bp.app_errorhandler(CSRFError)
 def unsure(_error: CSRFError) -> Response:
-    """A form without a valid token: an old page, or another site's form."""
+    """Answer a form without a valid token: of an old page, or of another site."""
     if not current_user.is_authenticated and not request.path.startswith("/sign-in"):
         flash(_("Please sign in again. Nothing was changed."), "warning")
         return guard.sign_in_first()
     if wants_piece():
         answer = _told(400, _("This form is too old"), _("Load the page again."))
-        # Only a page of ours can read this; its forms go on with it.
+        # Only pages of this application can read this; their forms then use the new token.
         answer.headers["X-CSRF-Token"] = generate_csrf()
         return answer
     if (address := refill.form_page()) and (fields := refill.sent_fields()):
@@ -83,9 +83,9 @@ def too_large(_error: RequestEntityTooLarge) -> Response:
 
 @bp.app_errorhandler(429)
 def too_many(_error: TooManyRequests) -> Response:
-    told = _told(429, _("Too many attempts"), _("Wait a few minutes, then try again."))
-    told.headers["Retry-After"] = "60"
-    return told
+    response = _told(429, _("Too many attempts"), _("Wait a few minutes, then try again."))
+    response.headers["Retry-After"] = "60"
+    return response
 
 
 @bp.app_errorhandler(400)
@@ -95,7 +95,7 @@ def unclear(_error: HTTPException) -> Response:
 
 @bp.app_errorhandler(500)
 def broken(_error: Exception) -> Response:
-    """A page that asks neither the database nor Redis anything: they may be what is broken."""
-    kept = session.get("locale")
-    with force_locale(kept if kept in LANGUAGES else current_app.config["BABEL_DEFAULT_LOCALE"]):
+    """Answer without the database and Redis: they may be what is broken."""
+    locale = session.get("locale")
+    with force_locale(locale if locale in LANGUAGES else current_app.config["BABEL_DEFAULT_LOCALE"]):
         return make_response(render_template("errors/broken.html"), 500)

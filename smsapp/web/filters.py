@@ -1,4 +1,4 @@
-"""How codes, moments and numbers are written for the reader: the filters of the templates."""
+"""The filters of the templates: codes, moments and numbers as the reader's language writes them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PAGES = {
     "template": ("sms_templates.show", "template_id"),
     "person": ("users.show", "user_id"),
 }
-"""Where what a line of the audit log is about can be seen."""
+"""Endpoint and argument of the page that shows the object of an audit log entry, by its noun."""
 WORDS: dict[str, dict[str, Any]] = {"cause": reports.UNCONFIRMED, "group": reports.GROUPS}
 
 
@@ -63,10 +63,10 @@ def duration(length: dt.timedelta | float | None) -> str:
     """Return a length of time (seconds or timedelta) in its two largest units: "2 min 5 s"."""
     if length is None:
         return NOTHING
-    left = round(length.total_seconds() if isinstance(length, dt.timedelta) else length)
+    seconds = round(length.total_seconds() if isinstance(length, dt.timedelta) else length)
     parts = []
     for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        count, left = divmod(left, size)
+        count, seconds = divmod(seconds, size)
         if count:
             parts.append(format_unit(count, f"duration-{unit}", length="short", locale=get_locale()))
     return _apart(" ".join(parts[:2]) or format_unit(0, "duration-second", length="short", locale=get_locale()))
@@ -83,11 +83,11 @@ def number(count: float | None) -> str:
 
 
 def told(value: Any, name: str = "") -> str:
-    """Return what a detail of the audit log holds: a moment, a code in words, the names of fields, or as it is."""
+    """Return a detail of the audit log: a moment, a code in words, the names of fields, or as it is."""
     if isinstance(value, dict):
-        return str(gettext(", ")).join(f"{general.fact(key)} {told(one)}" for key, one in value.items())
+        return str(gettext(", ")).join(f"{general.fact(key)} {told(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return str(gettext(", ")).join(general.fact(str(one)) for one in value)
+        return str(gettext(", ")).join(general.fact(str(item)) for item in value)
     if value is None or isinstance(value, bool):
         return NOTHING if value is None else str(gettext("yes") if value else gettext("no"))
     if (name, value) in general.VALUES:
@@ -97,14 +97,14 @@ def told(value: Any, name: str = "") -> str:
     return labels.label(value, CODES[name]) if name in CODES else str(WORDS.get(name, {}).get(value, value))
 
 
-def percent(part: float | None, whole: float | None) -> str:
-    """Return part of whole as a percentage with one decimal; a dash if there is no whole.
+def percent(part: float | None, total: float | None) -> str:
+    """Return part of total as a percentage with one decimal; a dash if there is no total.
 
-    What is not nothing is never written as 0.0 %, and what is not all never as 100.0 %.
+    A share above 0 is never written as 0.0 %, one below 1 never as 100.0 %.
     """
-    if not whole or part is None:
+    if not total or part is None:
         return NOTHING
-    share = part / whole
+    share = part / total
     if 0 < share < LEAST_SHARE:
         return "<" + str(format_percent(LEAST_SHARE * 2, PERCENT))
     if 1 - LEAST_SHARE <= share < 1:
@@ -126,7 +126,7 @@ def masked(number_e164: str | None) -> str:
 
 
 def mask_numbers_in(text: str) -> str:
-    """Return a text as it came, the phone numbers in it masked unless the reader may see them."""
+    """Return the text, its phone numbers masked unless the reader may see them."""
     return text if sees_full_numbers() else phone.mask_inside(text)
 
 
@@ -136,7 +136,7 @@ def sees_full_numbers() -> bool:
 
 
 def iso(moment: dt.datetime) -> str:
-    """Return a moment as the attribute `datetime` has it."""
+    """Return a moment in UTC as ISO 8601, for the attribute `datetime`."""
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -149,17 +149,17 @@ def local_time(value: str) -> str:
 
 
 def handle(address: str) -> str:
-    """Return an id for what leads to this address, the same at every refresh: focus is found again by it."""
+    """Return a stable element id for a link to this address: htmx restores the focus by it."""
     return re.sub(r"[^a-z0-9]+", "-", address.lower()).strip("-")
 
 
 def joined_labels(codes: Iterable[Any], enum: str) -> str:
-    """Return several codes in words, joined as the reader's language joins them."""
+    """Return several codes in words, joined by the reader's comma."""
     return str(gettext(", ")).join(labels.label(code, enum) for code in codes)
 
 
 def audited(line: Any) -> str:
-    """Return the address of what a line of the audit log is about; "" if it has none or is deleted."""
+    """Return the address of the object of an audit log entry; "" if it has none or is deleted."""
     page = PAGES.get(line.noun)
     if page is None or line.action == "delete" or not line.noun_id.isdigit():
         return ""

@@ -1,4 +1,4 @@
-"""Who may see what: everything is closed unless an endpoint says otherwise."""
+"""Access: every endpoint requires sign-in and a role unless it says otherwise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SESSION_RESTS = dt.timedelta(hours=12)
-"""From the last request on; services/platform/users.py says how long it lasts at most."""
+"""After the last request; services/platform/users.py limits the whole time."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -52,10 +52,10 @@ HEADERS = {
 }
 
 KEPT = re.compile(r"(?P<person>\d{1,18})\.(?P<mark>\w*)\.(?P<sitting>\w+)\.(?P<begun>\d{1,10})", re.ASCII)
-"""What the cookie keeps of a signed-in person, see Reader.get_id."""
+"""The id of a signed-in person in the session cookie, see Reader.get_id."""
 
 MACHINES = frozenset({"up", "callbacks", "health"})
-"""Areas that no browser shows."""
+"""Blueprints that machines call, not browsers."""
 
 log = logging.getLogger(__name__)
 sign_ins = LoginManager()
@@ -75,13 +75,13 @@ class Reader(UserMixin):  # type: ignore[misc]
 
 
 def init_app(app: Flask, redis_url: str) -> None:
-    """Close the application: sign-in, roles, headers, and a limit on attempts to sign in."""
+    """Require sign-in and roles, set security headers, limit the rate of attempts to sign in."""
     app.config["PERMANENT_SESSION_LIFETIME"] = SESSION_RESTS
     app.config["RATELIMIT_STORAGE_URI"] = redis_url.replace("unix://", "redis+unix://")
     app.config["RATELIMIT_STORAGE_OPTIONS"] = {"socket_connect_timeout": 1, "socket_timeout": 1}
     app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True
     app.config["RATELIMIT_KEY_PREFIX"] = "smsapp"
-    # A session is ended by its mark; to tie it to an address would sign telephones out all day.
+    # A session is ended by its mark; bound to an address, it would end whenever a phone changes networks.
     sign_ins.session_protection = None
     sign_ins.user_loader(_load)
     sign_ins.init_app(app)
@@ -94,13 +94,13 @@ def init_app(app: Flask, redis_url: str) -> None:
 
 
 def public(view: View) -> View:
-    """Open an endpoint to people and machines who are not signed in."""
+    """Let people and machines call this endpoint without signing in."""
     view.public = True  # type: ignore[attr-defined]
     return view
 
 
 def needs(role: Role) -> Callable[[View], View]:
-    """Ask for at least this role. Without it reading asks for a viewer, everything else for an operator."""
+    """Require at least this role. Undecorated, reading requires a viewer, everything else an operator."""
 
     def mark(view: View) -> View:
         view.needs = role  # type: ignore[attr-defined]
@@ -133,7 +133,7 @@ def sitting() -> LoginSession:
 
 
 def actor() -> Actor:
-    """Return the signed-in person as the one who acts."""
+    """Return the signed-in person as an Actor, for the audit log."""
     return reader().actor
 
 
@@ -149,14 +149,14 @@ def public_url() -> str:
 
 
 def begin(who: SignedIn) -> None:
-    """Start a session for this person; only the chosen language survives from what was before."""
+    """Start a session for this person; of the one before only the chosen language is kept."""
     end()
     session.permanent = True
     login_user(Reader(who, users.start_session(clock.now())))
 
 
 def end() -> None:
-    """Forget the session except for the chosen language."""
+    """Clear the session except for the chosen language."""
     locale = session.get("locale")
     logout_user()
     session.clear()
@@ -166,7 +166,7 @@ def end() -> None:
 
 
 def sign_in_first() -> Response:
-    """Ask somebody without a session to sign in, and bring them back to the page they wanted, with what they typed.
+    """Ask for sign-in; afterwards the requested page is shown, with what was typed into its form.
 
     A piece of a page is answered with an error that htmx does not swap in: the page and its form stay as they are.
     """
@@ -176,28 +176,28 @@ def sign_in_first() -> Response:
     if request.method == "POST" and page:
         form = SignInForm(formdata=None)
         return render.page("users/sign_in.html", 401, form=form, problems=[], back=page, carried=refill.sent_fields())
-    wanted = request.full_path.removesuffix("?") if request.method == "GET" and not refill.is_refill() else page
-    return render.see_other(url_for("users.sign_in", next=None if wanted in {"", "/"} else wanted))
+    target = request.full_path.removesuffix("?") if request.method == "GET" and not refill.is_refill() else page
+    return render.see_other(url_for("users.sign_in", next=None if target in {"", "/"} else target))
 
 
 def own_path(url: str) -> str:
     """Return `url` if it is a path of this application, else "/": an address in a link must not lead elsewhere."""
     parts = urlsplit(url)
-    ours = url.startswith("/") and not url.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
-    return url if ours and url.isprintable() and "\\" not in url else "/"
+    is_own = url.startswith("/") and not url.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    return url if is_own and url.isprintable() and "\\" not in url else "/"
 
 
-def _load(kept: str) -> Reader | None:
-    found = KEPT.fullmatch(kept)
-    if found is None:
+def _load(reader_id: str) -> Reader | None:
+    match = KEPT.fullmatch(reader_id)
+    if match is None:
         return None
-    sitting = LoginSession(found["sitting"], dt.datetime.fromtimestamp(int(found["begun"]), dt.UTC))
-    who = users.signed_in(int(found["person"]), found["mark"], sitting, address(), clock.now())
+    sitting = LoginSession(match["sitting"], dt.datetime.fromtimestamp(int(match["begun"]), dt.UTC))
+    who = users.signed_in(int(match["person"]), match["mark"], sitting, address(), clock.now())
     return None if who is None else Reader(who, sitting)
 
 
 def _refuse_other_hosts() -> Response | None:
-    """Refuse a page that is asked for under a name nobody gave this application: links in it would lead there.
+    """Refuse a page whose Host header is not an answered host: links in it would lead there.
 
     Providers, SDKs and health checks may use an address of their own; no answer to them holds a link.
     """
@@ -216,8 +216,8 @@ def _close() -> Response | None:
         if session.pop("_user_id", None) is not None:
             flash(_("You were signed out. Please sign in again."), "warning")
         return sign_in_first()
-    needed = _needed()
-    if not reaches(current_user.role, needed):
+    role = _needed()
+    if not reaches(current_user.role, role):
         abort(403)
     if getattr(current_app.view_functions[request.endpoint or ""], "uploads", False):
         request.max_content_length = current_app.config["MAX_UPLOAD_LENGTH"]
@@ -231,8 +231,8 @@ def _open_to_all() -> bool:
 
 
 def _needed() -> Role:
-    marked = getattr(current_app.view_functions[request.endpoint or ""], "needs", None)
-    return marked or (Role.VIEWER if request.method in SAFE_METHODS else Role.OPERATOR)
+    role = getattr(current_app.view_functions[request.endpoint or ""], "needs", None)
+    return role or (Role.VIEWER if request.method in SAFE_METHODS else Role.OPERATOR)
 
 
 def _add_headers(response: Response) -> Response:

@@ -1,4 +1,4 @@
-"""/healthz, for load balancers and supervisors: whether pages can be served and jobs be rung."""
+"""/healthz, for load balancers and supervisors: whether pages can be served and jobs be enqueued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The front door: where / leads, and in which language."""
+"""The start page: where / redirects, and the switch of the language."""
 
 from __future__ import annotations
 

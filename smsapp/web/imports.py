@@ -1,4 +1,4 @@
-"""Files of contacts: upload, see what is in it, say what each column means, watch it come in."""
+"""Files of contacts: upload, preview, meaning of each column, progress of the import."""
 
 from __future__ import annotations
 
@@ -60,38 +60,38 @@ def upload() -> Response:
 @bp.get("/<int:import_id>")
 @needs(Role.OPERATOR)
 def show(import_id: int) -> Response:
-    """The columns of a file that was not begun; how far it is before and afterwards."""
+    """Show the columns of a recognised file that is not being imported, else its progress."""
     row = imports.found(import_id)
     if row.state != ImportState.UPLOADED:
         return page_or_piece("contacts/import.html", "contacts/_import.html", **_progress(row))
     if wants_piece() and not any(name in request.args for name in READING):
         return see_other(url_for(".show", import_id=import_id))  # It was being recognised a moment ago.
     try:
-        seen = imports.preview(row, _choice())
+        preview = imports.preview(row, _choice())
     except Refusal as refusal:
-        seen = imports.preview(row)
-        return _columns(row, seen, seen.guesses, refusal.problems)
-    return _columns(row, seen, seen.guesses, [])
+        preview = imports.preview(row)
+        return _columns(row, preview, preview.guesses, refusal.problems)
+    return _columns(row, preview, preview.guesses, [])
 
 
 @bp.post("/<int:import_id>")
 @needs(Role.OPERATOR)
 def start(import_id: int) -> Response:
-    """Begin with the columns as they were chosen; come back to the form if they do not do."""
+    """Start the import with the chosen columns; show the form again if they are refused."""
     row = imports.found(import_id)
     if row.state == ImportState.UPLOADED:
         choice = _choice()
         try:
-            seen = imports.preview(row, choice)
+            preview = imports.preview(row, choice)
         except Refusal as refusal:
-            seen = imports.preview(row)
-            return _columns(row, seen, seen.guesses, refusal.problems)
-        chosen = _chosen(seen)
-        layout = imports.layout_of(chosen, seen.header)
+            preview = imports.preview(row)
+            return _columns(row, preview, preview.guesses, refusal.problems)
+        guesses = _chosen(preview)
+        layout = imports.layout_of(guesses, preview.header)
         try:
             imports.start(import_id, layout, choice, guard.actor(), clock.now())
         except Refusal as refusal:
-            return _columns(row, seen, chosen, refusal.problems)
+            return _columns(row, preview, guesses, refusal.problems)
     return see_other(url_for(".show", import_id=import_id))
 
 
@@ -106,7 +106,7 @@ def discard(import_id: int) -> Response:
 @bp.get("/<int:import_id>/refused.csv")
 @needs(Role.OPERATOR)
 def refused(import_id: int) -> Response:
-    """The rows that were not kept, with the reason, to be mended and imported again."""
+    """Return the rows that were not kept, with the reason, to be corrected and imported again."""
     row = imports.found(import_id)
     return _as_file(row, import_rows.refused_rows(row.id), f"refused-{import_id}.csv")
 
@@ -114,16 +114,16 @@ def refused(import_id: int) -> Response:
 @bp.get("/<int:import_id>/without-number.csv")
 @needs(Role.OPERATOR)
 def without_number(import_id: int) -> Response:
-    """The rows that were kept without a usable number, to be mended and imported again."""
+    """Return the rows that were kept without a usable number, to be corrected and imported again."""
     row = imports.found(import_id)
     return _as_file(row, import_rows.rows_without_number(row.id), f"without-number-{import_id}.csv")
 
 
 def _as_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
-    """Answer with a file that goes back in as it is; whoever uploaded the rows gets them as they were."""
+    """Return a CSV file that can be imported as it is; numbers masked unless the reader sees them or uploaded it."""
     mine = row.created_by is not None and row.created_by == guard.actor().user_id
-    told = ((kept, why(kept.reason, kept.facts)) for kept in rows)
-    table = import_rows.table_of(row, (_("Row"), _("Reason")), told)
+    lines = ((kept_row, why(kept_row.reason, kept_row.facts)) for kept_row in rows)
+    table = import_rows.table_of(row, (_("Row"), _("Reason")), lines)
     if not (mine or sees_full_numbers()):
         table = ([mask_numbers_in(cell) if isinstance(cell, str) else cell for cell in line] for line in table)
     answer = Response(stream_with_context(csv_text.stream(table)), mimetype="text/csv; charset=utf-8")
@@ -133,14 +133,14 @@ def _as_file(row: ImportRow, rows: Iterator[KeptRow], name: str) -> Response:
 
 def _progress(row: ImportRow) -> dict[str, object]:
     alive = row.state in {ImportState.RECEIVED, ImportState.QUEUED, ImportState.RUNNING}
-    shown = itertools.islice(import_rows.refused_rows(row.id), SHOWN_ROWS) if row.refused and not alive else ()
-    rows = [(kept, why(kept.reason, kept.facts)) for kept in shown]
+    refused_rows = itertools.islice(import_rows.refused_rows(row.id), SHOWN_ROWS) if row.refused and not alive else ()
+    rows = [(kept_row, why(kept_row.reason, kept_row.facts)) for kept_row in refused_rows]
     has_phone = import_rows.has_phone(row)
     return {"row": row, "alive": alive, "failure": import_rows.unready(row), "refused": rows, "has_phone": has_phone}
 
 
 def _choice() -> Choice:
-    """Return what the address or the form says about the reading of the file."""
+    """Return how the query or form wants the file to be read."""
     heading_row = request.values.get("heading_row", "")
     return Choice(
         request.values.get("encoding") or None,
@@ -149,45 +149,47 @@ def _choice() -> Choice:
     )
 
 
-def _columns(row: ImportRow, seen: Preview, chosen: Sequence[Guess], problems: Sequence[Problem]) -> Response:
-    placed: dict[str, list[str]] = {}
+def _columns(row: ImportRow, preview: Preview, guesses: Sequence[Guess], problems: Sequence[Problem]) -> Response:
+    sentences: dict[str, list[str]] = {}
     for problem in problems:
         sentence = labels.sentence(Problem(problem.code, facts=in_words(problem.facts)))
-        placed.setdefault(problem.place, []).append(sentence)
+        sentences.setdefault(problem.place, []).append(sentence)
     return page_or_piece(
         "contacts/columns.html",
         "contacts/_columns.html",
         422 if problems else 200,
         row=row,
-        seen=seen,
-        chosen=chosen,
+        seen=preview,
+        chosen=guesses,
         encodings=ENCODINGS,
         delimiters=DELIMITERS,
         roles=ROLES,
         types=tuple(Type),
-        general=[text for place, texts in placed.items() if not place.startswith("column-") for text in texts],
-        placed=placed,
+        general=[text for place, texts in sentences.items() if not place.startswith("column-") for text in texts],
+        placed=sentences,
     )
 
 
-def _chosen(seen: Preview) -> list[Guess]:
+def _chosen(preview: Preview) -> list[Guess]:
     """Return what the form says about each column; a column the form does not name is ignored."""
-    chosen = []
-    for i in range(len(seen.header)):
+    guesses = []
+    for i in range(len(preview.header)):
         role = request.form.get(f"role-{i}", "ignore")
         raw = request.form.get(f"name-{i}", "").strip()
         kind = request.form.get(f"type-{i}", "")
         if role in {"phone", "id_phone"}:
-            chosen.append(Guess(role, PHONE, Type.STRING))
+            guesses.append(Guess(role, PHONE, Type.STRING))
             continue
         name = _name(raw)
-        known = seen.known.get(name)
-        chosen.append(
+        known_type = preview.known.get(name)
+        guesses.append(
             Guess(
-                role if role in ROLES else "ignore", name, known or (Type(kind) if kind in set(Type) else Type.STRING)
+                role if role in ROLES else "ignore",
+                name,
+                known_type or (Type(kind) if kind in set(Type) else Type.STRING),
             )
         )
-    return chosen
+    return guesses
 
 
 def _name(raw: str) -> str:

@@ -1,4 +1,4 @@
-"""What any request may hold before a page looks at it: numbers a database can hold, text without U+0000."""
+"""Limits of every request's input: ids that a database can hold, text without U+0000."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class IdConverter(IntegerConverter):
 
     highest = HIGHEST
 
-    def __init__(self, url_map: Map, *given: Any, **named: Any) -> None:
-        super().__init__(url_map, *given, **{"max": self.highest, **named})
+    def __init__(self, url_map: Map, *args: Any, **kwargs: Any) -> None:
+        super().__init__(url_map, *args, **{"max": self.highest, **kwargs})
 
 
 class LongIdConverter(IdConverter):

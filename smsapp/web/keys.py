@@ -29,19 +29,19 @@ BROWSER_SDKS = ("JavaScript",)
 @bp.route("/", methods=["GET", "POST"])
 @needs(Role.ADMINISTRATOR)
 def index() -> Response:
-    """All keys, and a form to make another one."""
+    """List all keys, with a form to make another one."""
     form = NewKeyForm()
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            made = app_keys.create(
+            key = app_keys.create(
                 form.name.data, KeyKind(form.kind.data), guard.actor(), clock.now(), form.writable_names()
             )
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
             flash(_("The AppKey was made. This is how apps use it."), "success")
-            return see_other(url_for(".guide", key=made.id))
+            return see_other(url_for(".guide", key=key.id))
     return page(
         "contacts/keys.html", 422 if form.is_submitted() else 200, form=form, problems=problems, keys=app_keys.listed()
     )
@@ -50,7 +50,7 @@ def index() -> Response:
 @bp.route("/<int:key_id>", methods=["GET", "POST"])
 @needs(Role.ADMINISTRATOR)
 def show(key_id: int) -> Response:
-    """One key: its name, the properties that it may write, and its rules for proposals."""
+    """Show and change a key: its name, the properties that it may write, its rules for proposals."""
     row = app_keys.key(key_id)
     form = KeyForm.of(row)
     problems: list[str] = []
@@ -79,7 +79,7 @@ def show(key_id: int) -> Response:
 @bp.post("/<int:key_id>/take-over")
 @needs(Role.ADMINISTRATOR)
 def take_over(key_id: int) -> Response:
-    """Vouch for the properties that a public key has brought."""
+    """Stop counting the properties that a public key has added against its limit."""
     app_keys.take_over(key_id, guard.actor(), clock.now())
     flash(_("These properties are yours now. The key may bring new ones."), "success")
     return see_other(url_for(".show", key_id=key_id))
@@ -88,7 +88,7 @@ def take_over(key_id: int) -> Response:
 @bp.post("/<int:key_id>/switch")
 @needs(Role.ADMINISTRATOR)
 def switch(key_id: int) -> Response:
-    """Let a key work, or work no more."""
+    """Enable or disable a key."""
     row = app_keys.switch(key_id, request.form.get("active") == "1", guard.actor(), clock.now())
     if row.active:
         flash(_("“%(name)s” works again.", name=row.name), "success")
@@ -100,20 +100,20 @@ def switch(key_id: int) -> Response:
 @bp.get("/guide")
 @needs(Role.OPERATOR)
 def guide() -> Response:
-    """How each SDK is told the server's address and the AppKey."""
+    """Show how each SDK is configured with the server's address and the AppKey."""
     active = [row for row in app_keys.listed() if row.active]
-    wanted = request.args.get("key", type=inputs.long_id)
+    key_id = request.args.get("key", type=inputs.long_id)
     sdk = request.args.get("sdk", "")
-    chosen = next((row for row in active if row.id == wanted), None) or app_keys.advised(
+    key = next((row for row in active if row.id == key_id), None) or app_keys.advised(
         active, browser=sdk in BROWSER_SDKS
     )
-    sdk = sdk if sdk in SDKS else ("JavaScript" if chosen and chosen.kind == KeyKind.BROWSER else "Python")
+    sdk = sdk if sdk in SDKS else ("JavaScript" if key and key.kind == KeyKind.BROWSER else "Python")
     return page(
         "contacts/guide.html",
         keys=active,
-        chosen=chosen,
+        chosen=key,
         server=app_keys.server_url(request.url_root),
         sdks=SDKS,
         sdk=sdk,
-        mismatch=chosen is not None and (chosen.kind == KeyKind.SERVER) is (sdk in BROWSER_SDKS),
+        mismatch=key is not None and (key.kind == KeyKind.SERVER) is (sdk in BROWSER_SDKS),
     )

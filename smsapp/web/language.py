@@ -16,7 +16,7 @@ IN_HTML = {"zh_Hans": "zh-Hans", "en": "en"}
 
 
 def init_app(app: Flask, outside_requests: Callable[[], str | None]) -> None:
-    """Let every page speak the language of its reader; `outside_requests` says that of commands, None for jobs."""
+    """Set up translation; `outside_requests` returns the locale of commands, None for jobs."""
     app.extensions[OUTSIDE] = outside_requests
     babel.init_app(app, locale_selector=chosen)
     app.jinja_env.globals.update(html_lang=html_lang, LANGUAGES=LANGUAGES)
@@ -32,12 +32,12 @@ def chosen() -> str | None:
         return outside()
     if current_user and current_user.is_authenticated and current_user.locale in LANGUAGES:
         return str(current_user.locale)
-    kept = session.get("locale")
-    return kept if kept in LANGUAGES else None
+    locale = session.get("locale")
+    return locale if locale in LANGUAGES else None
 
 
 def remember(locale: str) -> None:
-    """Keep a choice made before sign-in."""
+    """Store the locale in the session; it is used before sign-in."""
     session["locale"] = locale
 
 

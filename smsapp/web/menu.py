@@ -34,11 +34,11 @@ class ShownLine:
 
 def lines() -> list[MenuLine]:
     """Return every line of the registered modules, in the order of the bar."""
-    found: list[MenuLine] = []
+    menu_lines: list[MenuLine] = []
     for blueprint in current_app.blueprints.values():
         menu = getattr(sys.modules.get(blueprint.import_name), "MENU", ())
-        found.extend([menu] if isinstance(menu, MenuLine) else menu)
-    return sorted(found, key=lambda line: line.order)
+        menu_lines.extend([menu] if isinstance(menu, MenuLine) else menu)
+    return sorted(menu_lines, key=lambda line: line.order)
 
 
 def shown(*, settings: bool) -> list[ShownLine]:

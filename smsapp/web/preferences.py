@@ -30,13 +30,13 @@ def sending() -> Response:
     form = CapsForm(data=asdict(frequency_caps.frequency_caps()))
     problems: list[str] = []
     if form.validate_on_submit():
-        wanted = form.wanted()
+        caps = form.wanted()
         try:
-            frequency_caps.save_frequency_caps(wanted, guard.actor(), clock.now())
+            frequency_caps.save_frequency_caps(caps, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
-            flash(_("The frequency caps are on.") if wanted.enabled else _("The frequency caps are off."), "success")
+            flash(_("The frequency caps are on.") if caps.enabled else _("The frequency caps are off."), "success")
             return see_other(url_for(".sending"))
     return page(
         "preferences/sending.html",

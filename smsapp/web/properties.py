@@ -1,4 +1,4 @@
-"""The catalogue of properties: what is known of contacts, what names it, and how it is changed for all of them."""
+"""The catalogue of contact properties: values, uses, and changes of a property for all contacts."""
 
 from __future__ import annotations
 
@@ -76,25 +76,25 @@ def rename() -> Response:
 @bp.get("/change")
 @needs(Role.ADMINISTRATOR)
 def preview() -> Response:
-    """Show what a change would do before it is asked for."""
-    name, asked = request.args.get("name", ""), request.args.get("do", "")
+    """Show what a change would do before it is started."""
+    name, change_kind = request.args.get("name", ""), request.args.get("do", "")
     row = properties.get(name)
     kind, target = _type(request.args.get("type", "")), request.args.get("target", "")
-    if asked == ChangeKind.RETYPE and kind is not None:
-        seen = properties.preview_retype(name, kind)
-    elif asked == ChangeKind.MERGE and target:
-        seen = properties.preview_merge(name, target)
-    elif asked == ChangeKind.REMOVE:
-        seen = properties.preview_removal(name)
+    if change_kind == ChangeKind.RETYPE and kind is not None:
+        change_preview = properties.preview_retype(name, kind)
+    elif change_kind == ChangeKind.MERGE and target:
+        change_preview = properties.preview_merge(name, target)
+    elif change_kind == ChangeKind.REMOVE:
+        change_preview = properties.preview_removal(name)
     else:
         return see_other(url_for(".show", name=name))
     return page(
         "properties/change.html",
         row=row,
-        asked=asked,
+        asked=change_kind,
         kind=kind,
         target=properties.get(target) if target else None,
-        seen=seen,
+        seen=change_preview,
         aside=name + ASIDE,
         uses=properties.uses(name),
         winners=Winner,
@@ -105,16 +105,16 @@ def preview() -> Response:
 @needs(Role.ADMINISTRATOR)
 def change() -> Response:
     """Begin a change for all contacts."""
-    typed = request.form
-    name, by, now = typed.get("name", ""), guard.actor(), clock.now()
-    kind, wins = _type(typed.get("type", "")), typed.get("wins", "")
+    fields = request.form
+    name, by, now = fields.get("name", ""), guard.actor(), clock.now()
+    kind, wins = _type(fields.get("type", "")), fields.get("wins", "")
     try:
-        if typed.get("do") == ChangeKind.RETYPE and kind is not None:
+        if fields.get("do") == ChangeKind.RETYPE and kind is not None:
             properties.retype(name, kind, by, now)
-        elif typed.get("do") == ChangeKind.MERGE:
+        elif fields.get("do") == ChangeKind.MERGE:
             winner = Winner(wins) if wins in set(Winner) else Winner.TARGET
-            properties.merge(name, typed.get("target", ""), winner, by, now)
-        elif typed.get("do") == ChangeKind.REMOVE:
+            properties.merge(name, fields.get("target", ""), winner, by, now)
+        elif fields.get("do") == ChangeKind.REMOVE:
             properties.remove(name, by, now)
     except Refusal as refusal:
         return _show(name, list(refusal.problems))

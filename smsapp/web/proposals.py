@@ -29,23 +29,23 @@ def _chosen() -> Chosen:
     )
 
 
-def _address(chosen: Chosen, **more: Any) -> dict[str, Any]:
+def _address(filters: Chosen, **more: Any) -> dict[str, Any]:
     """Return the parameters of an address that names these proposals."""
-    named = {"key": chosen.app_key_id, "name": chosen.name, "contact": chosen.contact_id}
-    return {name: value for name, value in named.items() if value} | more
+    params = {"key": filters.app_key_id, "name": filters.name, "contact": filters.contact_id}
+    return {name: value for name, value in params.items() if value} | more
 
 
 @bp.get("/")
 @needs(Role.VIEWER)
 def index() -> Response:
     """Proposals, newest first."""
-    chosen = _chosen()
+    filters = _chosen()
     return page_or_piece(
         "contacts/proposals.html",
         "contacts/_proposals.html",
-        found=proposals.page(chosen, request.args.get("before", type=inputs.long_id)),
-        chosen=chosen,
-        address=_address(chosen),
+        found=proposals.page(filters, request.args.get("before", type=inputs.long_id)),
+        chosen=filters,
+        address=_address(filters),
         keys=[row for row in app_keys.listed() if not row.rights.trusted],
         names=proposals.names(),
         paged="before" in request.args,
@@ -72,45 +72,45 @@ def decide() -> Response:
 @bp.route("/all", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def decide_all() -> Response:
-    """Accept or reject everything that a filter shows and that was there when the list was looked at."""
-    chosen = _chosen()
+    """Accept or reject what a filter matches, up to `until`: the newest one when the list was shown."""
+    filters = _chosen()
     accepting = request.values.get("do") == "accept"
     until = request.values.get("until", 0, type=inputs.long_id)
     if request.method == "POST":
         by, now = guard.actor(), clock.now()
         if accepting:
-            _tell(proposals.accept_all(chosen, until, by, now))
+            _tell(proposals.accept_all(filters, until, by, now))
         else:
-            _tell_rejected(proposals.reject_all(chosen, until, by, now))
+            _tell_rejected(proposals.reject_all(filters, until, by, now))
         return see_other(url_for(".index"))
     return page(
         "contacts/decide_all.html",
         accepting=accepting,
-        chosen=chosen,
+        chosen=filters,
         until=until,
-        key=app_keys.key(chosen.app_key_id) if chosen.app_key_id else None,
-        address=_address(chosen),
+        key=app_keys.key(filters.app_key_id) if filters.app_key_id else None,
+        address=_address(filters),
     )
 
 
-def _tell(decided: Decided) -> None:
-    if decided.accepted:
-        flash(ngettext("%(num)s change was accepted.", "%(num)s changes were accepted.", decided.accepted), "success")
-    if decided.overtaken:
+def _tell(result: Decided) -> None:
+    if result.accepted:
+        flash(ngettext("%(num)s change was accepted.", "%(num)s changes were accepted.", result.accepted), "success")
+    if result.overtaken:
         text = ngettext(
             "%(num)s value was changed meanwhile. The change is listed again with the value of now.",
             "%(num)s values were changed meanwhile. The changes are listed again with the values of now.",
-            decided.overtaken,
+            result.overtaken,
         )
         flash(text, "warning")
-    if decided.dropped:
+    if result.dropped:
         text = ngettext(
             "%(num)s change had no purpose any more and is gone.",
             "%(num)s changes had no purpose any more and are gone.",
-            decided.dropped,
+            result.dropped,
         )
         flash(text, "info")
-    if not (decided.accepted or decided.overtaken or decided.dropped):
+    if not (result.accepted or result.overtaken or result.dropped):
         flash(_("Somebody else has decided about these changes already."), "info")
 
 

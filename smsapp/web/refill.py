@@ -1,4 +1,4 @@
-"""Nothing typed is lost: a form that was sent without a session, or from a page that has grown old, is shown again.
+"""A form that was sent without a session or with an expired token is shown again with what was typed.
 
 `POST address?refill=1` is answered as GET: nothing is changed, and the page's form holds the fields of the body.
 The sign-in page carries them along in hidden fields, because nothing may be stored for somebody who is not signed in.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REFILL = "refill"
 CARRIED = "typed:"
-"""Begins the names of hidden fields that carry what was typed through the sign-in page."""
+"""Prefix of hidden fields that carry what was typed through the sign-in page."""
 SECRETS = "secret-field"
 """The name of hidden fields whose values name the password fields of their form: those are never carried."""
 DROPPED = frozenset({"csrf_token", SECRETS})
@@ -33,7 +33,7 @@ class Refill:
         self.app = app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Pass the request on."""
+        """Pass the request on, as a GET if `refill=1` is in its query."""
         query = environ.get("QUERY_STRING", "")
         if environ["REQUEST_METHOD"] == "POST" and REFILL in query and (REFILL, "1") in parse_qsl(query):
             environ["REQUEST_METHOD"] = "GET"
@@ -42,12 +42,12 @@ class Refill:
 
 
 def init_app(app: Flask) -> None:
-    """Answer forms that are to be shown again."""
+    """Install the middleware."""
     app.wsgi_app = Refill(app.wsgi_app)  # type: ignore[method-assign]
 
 
 def is_refill() -> bool:
-    """Say whether this GET brings the fields of a form that is to be shown again."""
+    """Return whether this GET carries the fields of a form that is to be shown again."""
     return "smsapp.refill" in request.environ
 
 
@@ -85,5 +85,5 @@ def refill_address(address: str) -> str:
 
 
 def formdata() -> dict[str, Any]:
-    """Return the keyword argument that has a form read the fields of a form that is shown again."""
+    """Return the keyword arguments for a form: `formdata` if it is shown again, else none."""
     return {"formdata": request.form} if is_refill() else {}

@@ -22,13 +22,13 @@ htmx = Htmx()
 
 COMPRESSED = frozenset({"text/css", "text/javascript", "application/javascript", "image/svg+xml"})
 LEAST_COMPRESSED = 1024
-"""Bytes of a page below which compressing it saves nothing that counts."""
+"""Bytes; smaller pages are not compressed."""
 MOST_PADDING = 100
 """A page holds a CSRF token beside what somebody may have put into its address. From the sizes of many answers the
 token could be guessed letter by letter (BREACH), so the header of each has a name of random length in it. Besides, the
 session's cookie is SameSite, so other sites cannot ask for pieces of pages."""
 HTMX_CONFIG = {
-    # What the strict Content-Security-Policy forbids is not tried; a page of a signed-in person is not kept in storage.
+    # What the Content-Security-Policy forbids is off; pages of signed-in persons are not kept in storage.
     "allowEval": False,
     "allowScriptTags": False,
     "includeIndicatorStyles": False,
@@ -60,10 +60,10 @@ def init_app(app: Flask) -> None:
 
 
 def _compress(response: Response) -> Response:
-    """Send pages, styles and scripts compressed; a file once per process, never what is streamed."""
+    """Compress pages, styles and scripts; a file once per process, a streamed answer never."""
     file = request.endpoint == "static" and response.status_code == 200 and response.mimetype in COMPRESSED
-    whole = response.mimetype == "text/html" and not response.is_streamed
-    if not (file or whole) or "Content-Encoding" in response.headers:
+    is_page = response.mimetype == "text/html" and not response.is_streamed
+    if not (file or is_page) or "Content-Encoding" in response.headers:
         return response
     response.vary.add("Accept-Encoding")
     if request.accept_encodings["gzip"] <= 0:
@@ -77,12 +77,12 @@ def _compress(response: Response) -> Response:
 
 
 def _padded(content: bytes) -> bytes:
-    """Return a page compressed, with a name of random length in its header: its size tells nothing exactly."""
-    packed = io.BytesIO()
+    """Return a page gzipped with a file name of random length, so that its size is not exact."""
+    buffer = io.BytesIO()
     name = "x" * (1 + secrets.randbelow(MOST_PADDING))
-    with gzip.GzipFile(filename=name, mode="wb", compresslevel=6, fileobj=packed, mtime=0) as file:
+    with gzip.GzipFile(filename=name, mode="wb", compresslevel=6, fileobj=buffer, mtime=0) as file:
         file.write(content)
-    return packed.getvalue()
+    return buffer.getvalue()
 
 
 @lru_cache(maxsize=64)
@@ -102,8 +102,8 @@ def page_or_piece(page_template: str, piece_template: str, status: int = 200, /,
 
 def wants_piece() -> bool:
     """Return whether htmx asks for a part of the page that is shown."""
-    asked = request.htmx  # type: ignore[attr-defined]
-    return bool(asked) and not asked.boosted and not asked.history_restore_request
+    htmx_request = request.htmx  # type: ignore[attr-defined]
+    return bool(htmx_request) and not htmx_request.boosted and not htmx_request.history_restore_request
 
 
 def see_other(url: str) -> Response:

@@ -1,4 +1,4 @@
-"""What people texted back, and the list of numbers nobody writes to."""
+"""Replies, and the opt-out list."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def search() -> Response:
 
 @bp.get("/opt-outs")
 def listed() -> Response:
-    """List the numbers nobody writes to, newest first."""
+    """List the opted-out numbers, newest first."""
     return _opt_outs("", request.args.get("before", type=inputs.id_))
 
 
 @bp.post("/opt-outs")
 @needs(Role.VIEWER)
 def search_listed() -> Response:
-    """Look a number up by all or its last digits."""
+    """Search the opt-out list by a whole number or its last digits."""
     _note_search()
     return _opt_outs(request.form.get("q", "").strip(), request.form.get("before", type=inputs.id_))
 
@@ -86,28 +86,30 @@ def bring() -> Response:
     """Put the numbers of a file on the list and say which rows were no numbers."""
     form = NumbersForm()
     problems: list[str] = []
-    done = None
+    result = None
     if form.validate_on_submit():
         content = form.file.data.read(MOST_BYTES + 1)
         try:
-            done = opt_outs.take_file(content, guard.actor(), clock.now())
+            result = opt_outs.take_file(content, guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
-            told = ngettext("One number was added.", "%(n)s numbers were added.", done.added, n=number(done.added))
-            if not done.refused:
-                flash(told, "success")
+            message = ngettext(
+                "One number was added.", "%(n)s numbers were added.", result.added, n=number(result.added)
+            )
+            if not result.refused:
+                flash(message, "success")
                 return see_other(url_for(".listed"))
-            flash(told, "warning")
+            flash(message, "warning")
     status = 422 if form.is_submitted() else 200
-    return page("replies/import.html", status, form=form, problems=problems, done=done)
+    return page("replies/import.html", status, form=form, problems=problems, done=result)
 
 
 @bp.route("/opt-outs/<int:opt_out_id>/remove", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def remove(opt_out_id: int) -> Response:
     """Take a number off the list because the person agreed again."""
-    found = opt_outs.get(opt_out_id)
+    opt_out = opt_outs.get(opt_out_id)
     form = ConsentForm()
     problems: list[str] = []
     if form.validate_on_submit():
@@ -119,7 +121,7 @@ def remove(opt_out_id: int) -> Response:
             flash(_("The number was taken off the list. Campaigns may write to it again."), "success")
             return see_other(url_for(".listed"))
     status = 422 if form.is_submitted() else 200
-    return page("replies/remove.html", status, form=form, problems=problems, opt_out=found)
+    return page("replies/remove.html", status, form=form, problems=problems, opt_out=opt_out)
 
 
 @bp.get("/waiting")
@@ -164,7 +166,7 @@ def assign(reply_id: int) -> Response:
 @bp.route("/waiting/<int:reply_id>/dismiss", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def dismiss(reply_id: int) -> Response:
-    """Let a reply rest without a number, with a reason for the audit log."""
+    """Dismiss a reply without a number, with a reason for the audit log."""
     reply = unattributed_replies.get(reply_id)
     form = DismissForm()
     problems: list[str] = []
@@ -186,7 +188,7 @@ def _note_search() -> None:
 
 
 def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
-    found = replies.find_page(
+    rows = replies.find_page(
         opt_out=True if only_opt_outs else None,
         words=words,
         before=before,
@@ -197,31 +199,31 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
     return page_or_piece(
         "replies/index.html",
         "replies/_list.html",
-        replies=found[:PAGE],
+        replies=rows[:PAGE],
         waiting=unattributed_replies.count(),
-        campaign_names=replies.campaign_names(reply.campaign_id for reply in found),
+        campaign_names=replies.campaign_names(reply.campaign_id for reply in rows),
         channel_names=_channel_names(),
         show=show,
         words=words,
         sees_full_numbers=sees_full_numbers(),
-        last=found[PAGE - 1].id if len(found) > PAGE else None,
-        older=url_for(".index", show=show, before=found[PAGE - 1].id) if len(found) > PAGE else "",
+        last=rows[PAGE - 1].id if len(rows) > PAGE else None,
+        older=url_for(".index", show=show, before=rows[PAGE - 1].id) if len(rows) > PAGE else "",
         newer=url_for(".index", show=show) if before else "",
     )
 
 
 def _opt_outs(digits: str, before: int | None) -> Response:
-    found = opt_outs.find_page(digits=digits, before=before, limit=PAGE + 1, sees_full_numbers=sees_full_numbers())
+    rows = opt_outs.find_page(digits=digits, before=before, limit=PAGE + 1, sees_full_numbers=sees_full_numbers())
     return page_or_piece(
         "replies/opt_outs.html",
         "replies/_opt_outs.html",
-        opt_outs=found[:PAGE],
-        campaign_names=replies.campaign_names(row.campaign_id for row in found),
+        opt_outs=rows[:PAGE],
+        campaign_names=replies.campaign_names(row.campaign_id for row in rows),
         channel_names=_channel_names(),
         words=digits,
         sees_full_numbers=sees_full_numbers(),
-        last=found[PAGE - 1].id if len(found) > PAGE else None,
-        older=url_for(".listed", before=found[PAGE - 1].id) if len(found) > PAGE else "",
+        last=rows[PAGE - 1].id if len(rows) > PAGE else None,
+        older=url_for(".listed", before=rows[PAGE - 1].id) if len(rows) > PAGE else "",
         newer=url_for(".listed") if before else "",
     )
 

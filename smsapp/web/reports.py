@@ -1,4 +1,4 @@
-"""The effect of a campaign: its numbers, the people behind each of them, one message, and the export."""
+"""The report of a campaign: its numbers, the people behind each of them, one message, and the export."""
 
 from __future__ import annotations
 
@@ -50,33 +50,33 @@ NOT_IN_NAMES = re.compile(r'[\x00-\x1f\\/:*?"<>|]+')
 @bp.app_template_filter("said")
 def _said(sentence: Sentence, zone: str) -> Markup:
     """Return a sentence of a headline, its numbers and moments (of dates to come: in `zone`) as the reader has them."""
-    shown: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     for name, value in sentence.facts.items():
         if isinstance(value, dt.datetime):
-            shown[name] = ago(value) if name == "ago" else when(value, zone)
+            params[name] = ago(value) if name == "ago" else when(value, zone)
         elif isinstance(value, int):
-            shown[name] = number(value)
+            params[name] = number(value)
         else:
-            shown[name] = words.pinned(value) if name == "pinned" else words.hold(value)
-    return Markup(str(headlines.SENTENCES[sentence.code])) % shown  # noqa: S704 our own sentences
+            params[name] = words.pinned(value) if name == "pinned" else words.hold(value)
+    return Markup(str(headlines.SENTENCES[sentence.code])) % params  # noqa: S704 our own sentences
 
 
 Address = Callable[..., str]
 
 
 def _address(name: str, campaign_id: int, run_id: int | None) -> Address:
-    """Return what makes addresses of this report: of the campaign, or of the run that is looked at."""
+    """Return a function that builds addresses of this report: of the campaign, or of one run."""
     if run_id is None:
         return partial(url_for, f"reports.{name}", campaign_id=campaign_id)
     return partial(url_for, f"reports.run_{name}", campaign_id=campaign_id, run_id=run_id)
 
 
 def _chosen(name: str, reason: str = "") -> Group:
-    """Return the group of people that is asked for; everybody if none is."""
-    found = group(name or "target", reason)
-    if found is None:
+    """Return this group of people, everybody if the name is empty; abort with 404 if it is unknown."""
+    people_group = group(name or "target", reason)
+    if people_group is None:
         abort(404)
-    return found
+    return people_group
 
 
 def _summary(report: Report, campaign_id: int, run_id: int | None) -> dict[str, Any]:
@@ -89,47 +89,53 @@ def _summary(report: Report, campaign_id: int, run_id: int | None) -> dict[str, 
     }
 
 
-def _people(campaign_id: int, run_id: int | None, typed: str, problem: str, after: Place | None) -> dict[str, Any]:
-    """Return what the page needs; `typed` is a number that is looked for, `problem` what is wrong with it."""
+def _people(campaign_id: int, run_id: int | None, phone_text: str, problem: str, after: Place | None) -> dict[str, Any]:
+    """Return the page's context; `phone_text` is the number searched for, `problem` what is wrong with it."""
     report = reports.report(campaign_id, run_id, clock.now())
-    chosen = _chosen(request.values.get("group", ""))
-    reasons = _reasons(report, chosen)
-    wanted = request.values.get("reason", "")
-    count = chosen.size(report.funnel)
+    group = _chosen(request.values.get("group", ""))
+    reasons = _reasons(report, group)
+    reason = request.values.get("reason", "")
+    count = group.size(report.funnel)
     for code, _word, n in reasons:
         # A reason of the group that was shown before means nothing in this one.
-        if code == wanted:
-            chosen, count = _chosen(chosen.name, wanted), n
-    found: list[Recipient] = []
+        if code == reason:
+            group, count = _chosen(group.name, reason), n
+    people: list[Recipient] = []
     following: Place | None = None
     if not problem:
-        found, following = reports.people(
-            campaign_id, run_id, chosen, reports.parse_phone_query(typed, sees_full_numbers=sees_full_numbers()), after
+        people, following = reports.people(
+            campaign_id,
+            run_id,
+            group,
+            reports.parse_phone_query(phone_text, sees_full_numbers=sees_full_numbers()),
+            after,
         )
     return _summary(report, campaign_id, run_id) | {
-        "people": found,
+        "people": people,
         "following": following,
         "first": after is None,
-        "group": chosen,
+        "group": group,
         "groups": GROUPS,
-        "reason": wanted if wanted in {code for code, _word, _n in reasons} else "",
+        "reason": reason if reason in {code for code, _word, _n in reasons} else "",
         "reasons": reasons,
         "count": count,
         "slots": {line.run.id: line.run.slot for line in report.runs},
-        "typed": typed,
+        "typed": phone_text,
         "problem": problem,
         "search_url": _address("search", campaign_id, run_id)(),
         "export_url": _address("export", campaign_id, run_id)(),
     }
 
 
-def _reasons(report: Report, chosen: Group) -> list[tuple[str, str, int]]:
+def _reasons(report: Report, group: Group) -> list[tuple[str, str, int]]:
     """Return (code, word, people) of every reason in this group, for a group that is one state or those left out."""
-    if chosen.states and len(chosen.states) == 1:
-        (state,) = chosen.states
+    if group.states and len(group.states) == 1:
+        (state,) = group.states
         return [(line.code, words.reason(state, line.code), line.n) for line in report.reasons if line.state is state]
-    if chosen.name == "left_out":
-        return [(left, label(left), n) for left in ExclusionReason if (n := report.funnel.excluded.get(left, 0))]
+    if group.name == "left_out":
+        return [
+            (reason, label(reason), n) for reason in ExclusionReason if (n := report.funnel.excluded.get(reason, 0))
+        ]
     return []
 
 
@@ -146,32 +152,32 @@ def effect(campaign_id: int, run_id: int | None) -> Response:
 def numbers(campaign_id: int, run_id: int | None) -> Response:
     """Show the numbers alone: the piece that refreshes by itself while something can change."""
     report = reports.report(campaign_id, run_id, clock.now())
-    shown = request.args.get("shown", type=int)
+    shown_count = request.args.get("shown", type=int)
     count = _count(report, request.args.get("group", ""), request.args.get("reason", ""))
-    behind = count if shown not in (None, count) else None
+    behind = count if shown_count not in (None, count) else None
     return page("reports/_refreshed.html", people_now=behind, **_summary(report, campaign_id, run_id))
 
 
 def _count(report: Report, name: str, reason: str) -> int:
     """Return how many people are in this group, or have this reason in it, by now."""
-    chosen = _chosen(name)
-    return next((n for code, _word, n in _reasons(report, chosen) if code == reason), chosen.size(report.funnel))
+    group = _chosen(name)
+    return next((n for code, _word, n in _reasons(report, group) if code == reason), group.size(report.funnel))
 
 
 @bp.post("/effect/search", defaults={"run_id": None}, endpoint="search")
 @bp.post("/runs/<int:run_id>/search", endpoint="run_search")
 @needs(Role.VIEWER)
 def search(campaign_id: int, run_id: int | None) -> Response:
-    """Find people by their number, which is in the form and so never in an address or a log."""
-    typed = request.form.get("phone", "").strip()[:40]
+    """Search people by number, which is sent in the form and so never in an address or a log."""
+    phone_text = request.form.get("phone", "").strip()[:40]
     problem = ""
     try:
-        reports.parse_phone_query(typed, sees_full_numbers=sees_full_numbers())
+        reports.parse_phone_query(phone_text, sees_full_numbers=sees_full_numbers())
         if not sees_full_numbers() and not request.form.get("after"):
-            number_searches.note_search(typed, guard.actor(), clock.now())
+            number_searches.note_search(phone_text, guard.actor(), clock.now())
     except Refusal as refusal:
         problem = sentence(refusal.problems[0])
-    context = _people(campaign_id, run_id, typed, problem, Place.read(request.form.get("after", "")))
+    context = _people(campaign_id, run_id, phone_text, problem, Place.read(request.form.get("after", "")))
     return page_or_piece("reports/effect.html", "reports/_people.html", 422 if problem else 200, **context)
 
 
@@ -192,21 +198,26 @@ def message(campaign_id: int, run_id: int, seq: int) -> Response:
 @bp.post("/runs/<int:run_id>/export", endpoint="run_export")
 @needs(Role.OPERATOR)
 def export(campaign_id: int, run_id: int | None) -> Response:
-    """Send the people of a group as CSV, as a stream: its memory does not grow with the campaign."""
-    chosen, now = _chosen(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
+    """Stream the people of a group as CSV: memory does not grow with the campaign."""
+    group, now = _chosen(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
     masked = not sees_full_numbers()
-    chunks = reports.export(campaign_id, run_id, chosen, guard.actor(), now, masked=masked)
+    chunks = reports.export(campaign_id, run_id, group, guard.actor(), now, masked=masked)
     response = Response(stream_with_context(csv_lines(chunks, masked, get_timezone())), content_type=CSV)
-    response.headers.set("Content-Disposition", "attachment", filename=_file_name(campaign_id, run_id, chosen, now))
+    response.headers.set("Content-Disposition", "attachment", filename=_file_name(campaign_id, run_id, group, now))
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _file_name(campaign_id: int, run_id: int | None, chosen: Group, now: dt.datetime) -> str:
-    """Return what a file of these people is called: campaign, run, group and the reader's time."""
+def _file_name(campaign_id: int, run_id: int | None, group: Group, now: dt.datetime) -> str:
+    """Return the name of the exported file: campaign, run, group and the reader's time."""
     campaign = mask_numbers_in(campaigns.get(campaign_id).name or _("Unnamed campaign"))
     run = [f"{_('Run')} {run_id}"] if run_id else []
-    parts = [campaign[:60], *run, str(words.GROUPS[chosen.name]), f"{now.astimezone(get_timezone()):%Y%m%d-%H%M%S}"]
+    parts = [
+        campaign[:60],
+        *run,
+        str(words.GROUPS[group.name]),
+        f"{now.astimezone(get_timezone()):%Y%m%d-%H%M%S}",
+    ]
     return NOT_IN_NAMES.sub("_", "-".join(parts)) + ".csv"
 
 
@@ -220,32 +231,38 @@ def csv_lines(chunks: Iterable[list[Recipient]], masked: bool, zone: dt.tzinfo) 
     left_out = str(words.GROUPS["left_out"])
     reasons: dict[tuple[Status | None, str], str] = {}
 
-    def why(one: Recipient) -> str:
-        key = (one.state, one.reason or one.left)
+    def why(recipient: Recipient) -> str:
+        key = (recipient.state, recipient.reason or recipient.left)
         if key not in reasons:
-            reasons[key] = label(one.left, "ExclusionReason") if one.left else words.reason(one.state, one.reason)
+            reasons[key] = (
+                label(recipient.left, "ExclusionReason")
+                if recipient.left
+                else words.reason(recipient.state, recipient.reason)
+            )
         return reasons[key]
 
     for chunk in chunks:
         yield csv_text.lines(
             (
-                phone.mask_inside(one.xwho) if masked else one.xwho,
-                phone.mask(one.phone) if masked else one.phone.removeprefix("+86"),
-                left_out if one.state is None else states[one.state],
-                why(one),
-                phone.mask_inside(one.code) if masked and one.code else one.code,
-                one.parts,
-                _moment(one.answered_at, zone),
-                _moment(one.receipt_at, zone),
-                phone.mask_inside(one.provider_ref) if masked and one.provider_ref else one.provider_ref,
-                one.run_id,
-                one.position if one.state is not None else "",
+                phone.mask_inside(recipient.xwho) if masked else recipient.xwho,
+                phone.mask(recipient.phone) if masked else recipient.phone.removeprefix("+86"),
+                left_out if recipient.state is None else states[recipient.state],
+                why(recipient),
+                phone.mask_inside(recipient.code) if masked and recipient.code else recipient.code,
+                recipient.parts,
+                _moment(recipient.answered_at, zone),
+                _moment(recipient.receipt_at, zone),
+                phone.mask_inside(recipient.provider_ref)
+                if masked and recipient.provider_ref
+                else recipient.provider_ref,
+                recipient.run_id,
+                recipient.position if recipient.state is not None else "",
             )
-            for one in chunk
+            for recipient in chunk
         )
 
 
 @lru_cache(maxsize=4096)
 def _moment(seconds: int | None, zone: dt.tzinfo) -> str:
-    """Return a moment as spreadsheets read it; neighbours in an export share their seconds, so most are known."""
+    """Return a moment as spreadsheets read it; cached, because neighbouring rows share their seconds."""
     return dt.datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S") if seconds is not None else ""

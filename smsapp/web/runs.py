@@ -29,8 +29,8 @@ def _report(campaign_id: int, run_id: int) -> Report:
     return reports.report(campaign_id, run_id, clock.now())
 
 
-def _done(campaign_id: int, run_id: int, act: Callable[..., Any], said: str) -> Response:
-    """Do it unless somebody was quicker, say what happened, and go back to the report."""
+def _done(campaign_id: int, run_id: int, act: Callable[..., Any], message: str) -> Response:
+    """Call `act` on the run, flash what happened (a conflict changes nothing), redirect to the report."""
     _report(campaign_id, run_id)
     try:
         act(run_id, guard.actor(), clock.now())
@@ -39,7 +39,7 @@ def _done(campaign_id: int, run_id: int, act: Callable[..., Any], said: str) -> 
     except Refusal as refusal:
         flash(" ".join(sentence(problem) for problem in refusal.problems), "danger")
     else:
-        flash(said, "success")
+        flash(message, "success")
     return see_other(url_for("reports.effect", campaign_id=campaign_id))
 
 
@@ -82,8 +82,8 @@ def accept(campaign_id: int, run_id: int) -> Response:
     """Show what has changed since the campaign was confirmed; a POST lets the run go on with it."""
     if request.method == "POST":
         seen = request.form.get("seen", "")
-        said = _("The new text is accepted; it goes on with exactly what has not been sent.")
-        return _done(campaign_id, run_id, lambda run, by, now: approvals.accept(run, seen, by, now), said)
+        message = _("The new text is accepted; it goes on with exactly what has not been sent.")
+        return _done(campaign_id, run_id, lambda run, by, now: approvals.accept(run, seen, by, now), message)
     report = _report(campaign_id, run_id)
     if report.difference is None:
         raise NotFound("run")
@@ -96,8 +96,8 @@ def accept_audience(campaign_id: int, run_id: int) -> Response:
     """Show how the people differ from those that were reviewed; a POST lets the run go on to them."""
     if request.method == "POST":
         seen = request.form.get("seen", "")
-        said = _("These people are accepted; the run goes on.")
-        return _done(campaign_id, run_id, lambda run, by, now: drift.accept(run, seen, by, now), said)
+        message = _("These people are accepted; the run goes on.")
+        return _done(campaign_id, run_id, lambda run, by, now: drift.accept(run, seen, by, now), message)
     report = _report(campaign_id, run_id)
     if report.drift is None:
         raise NotFound("run")

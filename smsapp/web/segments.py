@@ -80,43 +80,43 @@ def edit(segment_id: int) -> Response:
 
 
 def _builder(form: SegmentForm, draft: GroupDraft, segment: Segment | None) -> Response:
-    """Answer one round with the builder: draw it, change the rule in it, count what it finds, or keep it."""
-    known = segments.catalogue()
-    shown: dict[str, Any] = {
+    """Answer one request of the builder: draw it, change its rule, count its members, or save it."""
+    properties = segments.catalogue()
+    context: dict[str, Any] = {
         "form": form,
         "segment": segment,
-        "known": known,
+        "known": properties,
         "errors": {},
         "problems": [],
         "links": [],
     }
     if request.method == "GET" and not refill.is_refill():
-        return _draw(draft, shown)
-    draft = forms.read_draft(_fields(), _types(known))
+        return _draw(draft, context)
+    draft = forms.read_draft(_fields(), _types(properties))
     if request.method == "GET":
-        return _draw(draft, shown)
-    asked, _colon, place = request.form.get("do", "save").partition(":")
-    if asked != "save":
-        return _round(asked, place, draft, shown)
-    found: list[Problem] = []
-    rule = forms.rule_of(draft, found, _hidden(draft))
-    if found and not (form.name.data or "").strip():
-        # What can be seen at once is said at once.
-        found.append(Problem("segment_name_missing", "name"))
+        return _draw(draft, context)
+    verb, _colon, place = request.form.get("do", "save").partition(":")
+    if verb != "save":
+        return _round(verb, place, draft, context)
+    problems: list[Problem] = []
+    rule = forms.rule_of(draft, problems, _hidden(draft))
+    if problems and not (form.name.data or "").strip():
+        # Report a missing name together with what is wrong with the rule.
+        problems.append(Problem("segment_name_missing", "name"))
     try:
-        if found:
-            raise Refusal(*found)
+        if problems:
+            raise Refusal(*problems)
         saved = _keep(form, rule, segment)
     except Refusal as refusal:
-        shown["errors"] = _by_place(refusal.problems)
-        placed = [problem for problem in refusal.problems if not problem.place.startswith(forms.ROOT)]
-        shown["problems"] = put_problems(form, Refusal(*placed))
-        shown["links"] = [
+        context["errors"] = _by_place(refusal.problems)
+        form_problems = [problem for problem in refusal.problems if not problem.place.startswith(forms.ROOT)]
+        context["problems"] = put_problems(form, Refusal(*form_problems))
+        context["links"] = [
             (forms.control_id(draft, place), sentence)
-            for place, sentences in shown["errors"].items()
+            for place, sentences in context["errors"].items()
             for sentence in sentences
         ]
-        return _draw(draft, shown, 422)
+        return _draw(draft, context, 422)
     flash(_saved(saved.size or 0), "success")
     return see_other(url_for(".show", segment_id=saved.id))
 
@@ -129,105 +129,105 @@ def _keep(form: SegmentForm, rule: Group, segment: Segment | None) -> Segment:
     return segments.edit(segment.id, name, kind, rule, by=guard.actor(), now=clock.now())
 
 
-def _round(asked: str, place: str, draft: GroupDraft, shown: dict[str, Any]) -> Response:
+def _round(verb: str, place: str, draft: GroupDraft, context: dict[str, Any]) -> Response:
     """Answer a button or a change in the builder: htmx gets the piece that changes, others the whole page."""
-    if asked == "reach" and wants_piece():
+    if verb == "reach" and wants_piece():
         return page("segments/_reach.html", reach=_reach(draft))
-    if asked == "count" and wants_piece():
-        return page("segments/_count.html", **_counted(draft), later=True, segment=shown["segment"])
-    if asked == "refresh" and wants_piece():
+    if verb == "count" and wants_piece():
+        return page("segments/_count.html", **_counted(draft), later=True, segment=context["segment"])
+    if verb == "refresh" and wants_piece():
         node = forms.at(draft, place)
         if isinstance(node, ConditionDraft):
-            return page("segments/_condition.html", node=node, place=place, **_helps(shown, [node]))
-    forms.change(draft, asked, place)
+            return page("segments/_condition.html", node=node, place=place, **_helps(context, [node]))
+    forms.change(draft, verb, place)
     if wants_piece():
-        return announcing(page("segments/_rule.html", **_ruled(draft, shown)), "rule-changed")
-    return _draw(draft, shown)
+        return announcing(page("segments/_rule.html", **_ruled(draft, context)), "rule-changed")
+    return _draw(draft, context)
 
 
-def _draw(draft: GroupDraft, shown: dict[str, Any], status: int = 200) -> Response:
-    counted = _counted(draft)
+def _draw(draft: GroupDraft, context: dict[str, Any], status: int = 200) -> Response:
+    counts = _counted(draft)
     # With JavaScript the piece asks for this itself; without, a page that answers a button holds it already.
     reach = _reach(draft) if request.method == "POST" and not wants_piece() else None
-    return page("segments/builder.html", status, **_ruled(draft, shown), **counted, reach=reach, later=reach is None)
+    return page("segments/builder.html", status, **_ruled(draft, context), **counts, reach=reach, later=reach is None)
 
 
-def _ruled(draft: GroupDraft, shown: dict[str, Any]) -> dict[str, Any]:
-    full = sum(1 for _one in forms.conditions(draft)) >= rules.MAX_CONDITIONS
-    helps = _helps(shown, forms.conditions(draft))
-    return helps | {
+def _ruled(draft: GroupDraft, context: dict[str, Any]) -> dict[str, Any]:
+    full = sum(1 for _condition in forms.conditions(draft)) >= rules.MAX_CONDITIONS
+    condition_context = _helps(context, forms.conditions(draft))
+    return condition_context | {
         "draft": draft,
         "full": full,
         "max_depth": MAX_DEPTH,
         "matches": list(Match),
-        "form": shown["form"],
-        "segment": shown["segment"],
-        "problems": shown["problems"],
-        "links": shown["links"],
+        "form": context["form"],
+        "segment": context["segment"],
+        "problems": context["problems"],
+        "links": context["links"],
     }
 
 
-def _helps(shown: dict[str, Any], nodes: Any) -> dict[str, Any]:
-    """Return what the drawing of conditions needs besides them: properties, units, errors, values to choose from."""
-    wanted = {node.name for node in nodes if node.type in (Type.STRING, Type.LIST)}
+def _helps(context: dict[str, Any], nodes: Any) -> dict[str, Any]:
+    """Return the context for drawing conditions: properties, units, errors, values to choose from."""
+    names = {node.name for node in nodes if node.type in (Type.STRING, Type.LIST)}
     return {
-        "known": shown["known"],
+        "known": context["known"],
         "units": forms.UNITS,
-        "errors": shown["errors"],
+        "errors": context["errors"],
         "suggestions": {
-            name: segments.suggestions(name, sees_full_numbers=filters.sees_full_numbers()) for name in wanted
+            name: segments.suggestions(name, sees_full_numbers=filters.sees_full_numbers()) for name in names
         },
     }
 
 
 def _counted(draft: GroupDraft) -> dict[str, Any]:
     """Return how many contacts fit and some of them, or how many conditions are not complete."""
-    found: list[Problem] = []
-    rule = forms.rule_of(draft, found, _hidden(draft))
-    known = segments.catalogue()
-    found += rules.problems(rule, _types(known))
-    if found:
-        return {"target": None, "incomplete": len(found), "sample": [], "columns": []}
+    problems: list[Problem] = []
+    rule = forms.rule_of(draft, problems, _hidden(draft))
+    properties = segments.catalogue()
+    problems += rules.problems(rule, _types(properties))
+    if problems:
+        return {"target": None, "incomplete": len(problems), "sample": [], "columns": []}
     now = clock.now()
-    columns = _columns_of(rule, known)[:2]
+    columns = _columns_of(rule, properties)[:2]
     return {
         "target": segments.count(rule, now),
         "incomplete": 0,
         "sample": _rows(
-            segments.sample(segments.matching(rule, now), [one.name for one in columns], SIDE_SAMPLE), columns
+            segments.sample(segments.matching(rule, now), [column.name for column in columns], SIDE_SAMPLE), columns
         ),
         "columns": columns,
     }
 
 
 def _hidden(draft: GroupDraft) -> set[str]:
-    """Return the properties this person may not compare: those that hold numbers.
+    """Return the properties this person may not compare: those that hold phone numbers.
 
     Properties that hold numbers among other texts are hidden only if digits are asked for.
     """
     if filters.sees_full_numbers():
         return set()
-    asked = {one.name for one in forms.conditions(draft) if one.asks_for_digits}
-    return segments.phone_properties() | {name for name in asked if segments.holds_numbers(name)}
+    names = {condition.name for condition in forms.conditions(draft) if condition.asks_for_digits}
+    return segments.phone_properties() | {name for name in names if segments.holds_numbers(name)}
 
 
 def _reach(draft: GroupDraft) -> list[segments.Reach] | None:
-    found: list[Problem] = []
-    rule = forms.rule_of(draft, found, _hidden(draft))
-    found += rules.problems(rule, _types(segments.catalogue()))
-    return None if found else segments.reach(segments.matching(rule, clock.now()))
+    problems: list[Problem] = []
+    rule = forms.rule_of(draft, problems, _hidden(draft))
+    problems += rules.problems(rule, _types(segments.catalogue()))
+    return None if problems else segments.reach(segments.matching(rule, clock.now()))
 
 
 @bp.route("/upload", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 @uploads
 def upload() -> Response:
-    """A list as a new segment, or (`?segment_id=`) in the place of an older one."""
+    """Upload a list as a new segment, or in place of the list of `?segment_id=`."""
     replaced = request.args.get("segment_id", type=inputs.id_)
     segment = segments.get(replaced) if replaced else None
     form = UploadForm(name=segment.name if segment else "")
     form.property.choices = [(uploaded_lists.USER_ID, _("User ids"))] + [
-        (known.name, said.property_name(known.name, known.label)) for known in uploaded_lists.matchable()
+        (row.name, said.property_name(row.name, row.label)) for row in uploaded_lists.matchable()
     ]
     problems: list[str] = []
     if form.validate_on_submit():
@@ -243,14 +243,14 @@ def upload() -> Response:
 
 
 def _upload(form: UploadForm, segment: Segment | None) -> Segment:
-    sent = form.file.data
-    if not sent:
+    file = form.file.data
+    if not file:
         raise Refusal(Problem("segment_file_missing", "file"))
     return uploaded_lists.upload(
         form.name.data or "",
         form.property.data,
-        sent.stream,
-        sent.filename,
+        file.stream,
+        file.filename,
         segment.id if segment else None,
         by=guard.actor(),
         now=clock.now(),
@@ -261,19 +261,19 @@ def _upload(form: UploadForm, segment: Segment | None) -> Segment:
 @bp.get("/<int:segment_id>")
 def show(segment_id: int) -> Response:
     segment = segments.get(segment_id)
-    known = segments.catalogue()
+    properties = segments.catalogue()
     broken: list[str] = []
     rule = None
     try:
         rule = None if segment.kind == Kind.UPLOADED else rules.from_json(segment.rule)
         if rule:
-            broken = [labels.sentence(problem) for problem in rules.problems(rule, _types(known))]
-        found = segments.members(segment, clock.now())
+            broken = [labels.sentence(problem) for problem in rules.problems(rule, _types(properties))]
+        members = segments.members(segment, clock.now())
     except Refusal as refusal:
         broken = [labels.sentence(problem) for problem in refusal.problems]
         return page("segments/show.html", segment=segment, rule=None, broken=broken, **_about(segment))
-    asked = [one for one in known if one.name in request.args.getlist("column")]
-    columns = asked or _columns_of(rule or rules.EVERYONE, known)[:COLUMNS]
+    requested = [column for column in properties if column.name in request.args.getlist("column")]
+    columns = requested or _columns_of(rule or rules.EVERYONE, properties)[:COLUMNS]
     return page_or_piece(
         "segments/show.html",
         "segments/_sample.html",
@@ -281,20 +281,20 @@ def show(segment_id: int) -> Response:
         **_about(segment),
         rule=rule,
         broken=broken,
-        names=_names(known),
-        known=known,
+        names=_names(properties),
+        known=properties,
         columns=columns,
         target=segments.size(segment, clock.now()),
-        sample=_rows(segments.sample(found, [one.name for one in columns]), columns),
+        sample=_rows(segments.sample(members, [column.name for column in columns]), columns),
     )
 
 
 @bp.get("/<int:segment_id>/reach")
 def reach(segment_id: int) -> Response:
-    """How many members each channel reaches: asked for by the segment's page, because it takes longer."""
+    """Show how many members each channel reaches: loaded by the segment's page later, because it takes longer."""
     segment = segments.get(segment_id)
-    counted = segments.reach(segments.members(segment, clock.now()))
-    return page_or_piece("segments/reach.html", "segments/_reach.html", segment=segment, reach=counted)
+    reaches = segments.reach(segments.members(segment, clock.now()))
+    return page_or_piece("segments/reach.html", "segments/_reach.html", segment=segment, reach=reaches)
 
 
 @bp.post("/<int:segment_id>/recompute")
@@ -321,12 +321,12 @@ def save_as(segment_id: int) -> Response:
     problems: list[str] = []
     if form.validate_on_submit():
         try:
-            made = segments.save_as(segment_id, form.name.data or "", by=guard.actor(), now=clock.now())
+            copy = segments.save_as(segment_id, form.name.data or "", by=guard.actor(), now=clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
             flash(_("The copy was saved."), "success")
-            return see_other(url_for(".show", segment_id=made.id))
+            return see_other(url_for(".show", segment_id=copy.id))
     status = 422 if form.is_submitted() else 200
     return page("segments/save_as.html", status, form=form, problems=problems, segment=segment)
 
@@ -349,7 +349,7 @@ def delete(segment_id: int) -> Response:
 
 @bp.app_template_filter("phrase")
 def phrase(condition: rules.Condition, names: dict[str, str]) -> str:
-    """A condition as a sentence, its numbers masked for most; `names` are the properties' names for people."""
+    """Return a condition as a sentence, its numbers masked for most; `names` are the properties' names for people."""
     return filters.mask_numbers_in(said.phrase(condition, names.get(condition.property, condition.property)))
 
 
@@ -369,18 +369,19 @@ def _about(segment: Segment) -> dict[str, Any]:
     }
 
 
-def _rows(found: list[segments.Member], columns: list[KnownProperty]) -> list[dict[str, Any]]:
-    """Return a sample as it is shown: phone numbers masked for most readers."""
+def _rows(members: list[segments.Member], columns: list[KnownProperty]) -> list[dict[str, Any]]:
+    """Return sample rows, phone numbers masked unless the reader may see them."""
     phones = segments.phone_properties()
     return [
         {
             "contact_id": member.contact_id,
             "xwho": filters.mask_numbers_in(member.xwho),
             "cells": [
-                _cell(value, one.name in phones, one.type) for one, value in zip(columns, member.values, strict=True)
+                _cell(value, column.name in phones, column.type)
+                for column, value in zip(columns, member.values, strict=True)
             ],
         }
-        for member in found
+        for member in members
     ]
 
 
@@ -400,30 +401,30 @@ def _cell(value: Any, secret: bool, kind: Type = Type.STRING) -> str:
 
 
 def _fields() -> dict[str, str]:
-    sent: MultiDict[str, str] = request.form
-    return {name: sent[name] for name in sent if name.startswith(f"{forms.ROOT}.")}
+    form: MultiDict[str, str] = request.form
+    return {name: form[name] for name in form if name.startswith(f"{forms.ROOT}.")}
 
 
-def _types(known: list[KnownProperty]) -> dict[str, Type]:
-    return {one.name: one.type for one in known}
+def _types(properties: list[KnownProperty]) -> dict[str, Type]:
+    return {row.name: row.type for row in properties}
 
 
-def _names(known: list[KnownProperty]) -> dict[str, str]:
-    return {one.name: said.property_name(one.name, one.label) for one in known}
+def _names(properties: list[KnownProperty]) -> dict[str, str]:
+    return {row.name: said.property_name(row.name, row.label) for row in properties}
 
 
-def _columns_of(rule: Group, known: list[KnownProperty]) -> list[KnownProperty]:
+def _columns_of(rule: Group, properties: list[KnownProperty]) -> list[KnownProperty]:
     """Return the properties worth seeing beside the user id: those of the rule, then the rest of the catalogue."""
-    asked = {condition.property for condition in rule.conditions()}
-    return sorted(known, key=lambda one: (one.name not in asked, one.name.startswith("$"), one.name))
+    names = {condition.property for condition in rule.conditions()}
+    return sorted(properties, key=lambda row: (row.name not in names, row.name.startswith("$"), row.name))
 
 
 def _by_place(problems: Any) -> dict[str, list[str]]:
-    placed: defaultdict[str, list[str]] = defaultdict(list)
+    sentences: defaultdict[str, list[str]] = defaultdict(list)
     for problem in problems:
         if problem.place.startswith(forms.ROOT):
-            placed[problem.place].append(labels.sentence(problem))
-    return dict(placed)
+            sentences[problem.place].append(labels.sentence(problem))
+    return dict(sentences)
 
 
 def _saved(size: int) -> str:

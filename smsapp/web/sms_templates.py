@@ -45,7 +45,7 @@ bp = Blueprint("sms_templates", __name__, url_prefix="/templates")
 MENU = MenuLine(_l("SMS templates"), "sms_templates.index", 40, "template")
 PAGE = 50
 TOLD = 6
-"""Changes of a sync told one by one."""
+"""Most changes of a sync that are listed one by one."""
 
 
 @bp.get("/")
@@ -53,31 +53,33 @@ def index() -> Response:
     """List templates by channel, audit state and words."""
     channel_id = request.args.get("channel", type=inputs.id_)
     audit = next((audit for audit in Audit if audit == request.args.get("audit")), None)
-    typed = request.args.get("q", "").strip()
+    search = request.args.get("q", "").strip()
     before = request.args.get("before", type=inputs.id_)
     now = clock.now()
     only_stale = request.args.get("unchecked") == "1"
     unchecked = sms_templates.unchecked_before(now) if only_stale else None
-    found = sms_templates.find_page(channel_id, audit, typed, before, PAGE + 1, unchecked)
-    kept: dict[str, Any] = {"channel": channel_id, "q": typed or None, "unchecked": "1" if only_stale else None}
-    counts = sms_templates.counts(channel_id, typed)
-    tabs = [(_("All"), url_for(".index", **kept), audit is None, sum(counts.values()))]
-    tabs += [(label(state), url_for(".index", audit=state, **kept), audit is state, counts[state]) for state in Audit]
+    rows = sms_templates.find_page(channel_id, audit, search, before, PAGE + 1, unchecked)
+    filters: dict[str, Any] = {"channel": channel_id, "q": search or None, "unchecked": "1" if only_stale else None}
+    counts = sms_templates.counts(channel_id, search)
+    tabs = [(_("All"), url_for(".index", **filters), audit is None, sum(counts.values()))]
+    tabs += [
+        (label(state), url_for(".index", audit=state, **filters), audit is state, counts[state]) for state in Audit
+    ]
     return page_or_piece(
         "sms_templates/index.html",
         "sms_templates/_list.html",
-        templates=found[:PAGE],
+        templates=rows[:PAGE],
         channel_names=_channel_names(),
         channel_id=channel_id,
         audit_state=audit,
-        words=typed,
+        words=search,
         tabs=tabs,
-        older=url_for(".index", audit=audit, before=found[PAGE - 1].id, **kept) if len(found) > PAGE else "",
-        newer=url_for(".index", audit=audit, **kept) if before else "",
+        older=url_for(".index", audit=audit, before=rows[PAGE - 1].id, **filters) if len(rows) > PAGE else "",
+        newer=url_for(".index", audit=audit, **filters) if before else "",
         stale=sms_templates.stale(now, channel_id),
         check_days=sms_templates.check_days(),
         only_stale=only_stale,
-        days={row.id: sms_templates.unchecked_days(row, now) for row in found},
+        days={row.id: sms_templates.unchecked_days(row, now) for row in rows},
         able=[row for row in template_sync.able() if channel_id in (None, row.id)],
         sync_words=words,
     )
@@ -86,40 +88,40 @@ def index() -> Response:
 @bp.post("/sync")
 @needs(Role.OPERATOR)
 def sync() -> Response:
-    """Ask the provider of one channel, or of all that can be asked, and say what changed."""
+    """Sync the templates of one channel, or of all that can be synced; flash what changed."""
     channel_id = request.form.get("channel", type=inputs.id_)
     try:
         if channel_id is None:
-            done = template_sync.sync_all(clock.now(), guard.actor())
+            results = template_sync.sync_all(clock.now(), guard.actor())
         else:
-            done = [template_sync.sync(channel_id, guard.actor(), clock.now())]
+            results = [template_sync.sync(channel_id, guard.actor(), clock.now())]
     except Refusal as refusal:
-        done = []
+        results = []
         flash(sentence(refusal.problems[0]), "danger")
-    for one in done:
-        _tell(one)
+    for result in results:
+        _tell(result)
     if request.form.get("back") == "channel" and channel_id is not None:
         return see_other(url_for("channels.show", channel_id=channel_id))
     return see_other(url_for(".index", channel=channel_id))
 
 
-def _tell(one: SyncResult) -> None:
-    if not one.ok:
-        why = words.sync_trouble(one.trial.result, one.trial.outcome or "", one.trial.code)
-        flash(_("%(channel)s: %(why)s The templates stay as they were.", channel=one.channel, why=why), "danger")
+def _tell(result: SyncResult) -> None:
+    if not result.ok:
+        why = words.sync_trouble(result.trial.result, result.trial.outcome or "", result.trial.code)
+        flash(_("%(channel)s: %(why)s The templates stay as they were.", channel=result.channel, why=why), "danger")
         return
-    told = words.changes_told(one.counts)
-    flash(_("%(channel)s was compared: %(told)s", channel=one.channel, told=told), "success")
-    for change in one.changes[:TOLD]:
+    summary = words.changes_told(result.counts)
+    flash(_("%(channel)s was compared: %(told)s", channel=result.channel, told=summary), "success")
+    for change in result.changes[:TOLD]:
         state, fate = label(change.audit, "Audit"), label(change.fate, "SyncFate")
         fields = words.changed_fields(change.fields)
         flash(" · ".join(filter(None, [change.code, change.name, fate, fields, state, change.reason])), "info")
-    if one.held:
+    if result.held:
         flash(
             ngettext(
                 "One run that was being sent is held: its text is not the approved one any more.",
                 "%(num)d runs that were being sent are held: their texts are not the approved ones any more.",
-                one.held,
+                result.held,
             ),
             "warning",
         )
@@ -131,33 +133,37 @@ def new() -> Response:
     """Type in a template; the button "Check" only shows what it would look like and cost."""
     form = NewTemplateForm(channel=request.args.get("channel", type=inputs.id_))
     form.channel.choices = list(_channel_names().items())
-    typed = form.entry()
+    template_entry = form.entry()
     problems: list[str] = []
     if form.validate_on_submit() and "check" not in request.form:
         try:
-            made = sms_templates.create(form.channel.data, typed, Audit(form.audit.data), guard.actor(), clock.now())
+            template = sms_templates.create(
+                form.channel.data, template_entry, Audit(form.audit.data), guard.actor(), clock.now()
+            )
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
             flash(_("The template was saved."), "success")
-            return see_other(url_for(".show", template_id=made.id))
+            return see_other(url_for(".show", template_id=template.id))
     status = 422 if form.is_submitted() and "check" not in request.form else 200
-    return page("sms_templates/new.html", status, form=form, problems=problems, **_preview(typed, form.channel.data))
+    return page(
+        "sms_templates/new.html", status, form=form, problems=problems, **_preview(template_entry, form.channel.data)
+    )
 
 
 @bp.route("/<int:template_id>/edit", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def edit(template_id: int) -> Response:
-    """Change a template; words that were approved have to be approved again."""
+    """Change a template; a changed text must be approved again."""
     template = sms_templates.get(template_id)
     form = TemplateForm(obj=template)
     if request.method == "GET" and not refill.is_refill():
         form.seen.data = sms_templates.seen(template)
-    typed = form.entry()
+    template_entry = form.entry()
     problems: list[str] = []
     if form.validate_on_submit() and "check" not in request.form:
         try:
-            reworded = sms_templates.edit(template_id, typed, form.seen.data or "", guard.actor(), clock.now())
+            reworded = sms_templates.edit(template_id, template_entry, form.seen.data or "", guard.actor(), clock.now())
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
@@ -173,14 +179,14 @@ def edit(template_id: int) -> Response:
         form=form,
         problems=problems,
         sms_template=template,
-        **_preview(typed, template.channel_id),
+        **_preview(template_entry, template.channel_id),
     )
 
 
 @bp.post("/preview")
 @needs(Role.OPERATOR)
 def preview() -> Response:
-    """The piece that follows the typing: handset, length, parts, variables, problems."""
+    """Return the live preview: handset, length, parts, variables, problems."""
     channel_id = request.form.get("channel", type=inputs.id_)
     return page("sms_templates/_preview.html", **_preview(TemplateForm().entry(), channel_id))
 
@@ -192,7 +198,7 @@ def show(template_id: int) -> Response:
 
 @bp.post("/<int:template_id>/approve")
 def approve(template_id: int) -> Response:
-    """Take a person's word that the provider approved exactly these words."""
+    """Record a person's statement that the provider approved exactly this text."""
     try:
         sms_templates.approve(template_id, request.form.get("seen", ""), guard.actor(), clock.now())
     except Refusal as refusal:
@@ -207,8 +213,8 @@ def approve(template_id: int) -> Response:
 @bp.post("/<int:template_id>/variables")
 @needs(Role.OPERATOR)
 def declare(template_id: int) -> Response:
-    """Keep what may fill the template's variables."""
-    typed = {
+    """Store what may fill the template's variables."""
+    bounds = {
         name: Bound(
             request.form.get(f"longest-{name}", 0, type=inputs.id_),
             **{kind: f"{kind}-{name}" in request.form for kind in ("links", "contacts", "lines")},
@@ -216,9 +222,9 @@ def declare(template_id: int) -> Response:
         for name in variables(sms_templates.get(template_id).text)
     }
     try:
-        sms_templates.declare(template_id, typed, request.form.get("seen", ""), guard.actor(), clock.now())
+        sms_templates.declare(template_id, bounds, request.form.get("seen", ""), guard.actor(), clock.now())
     except Refusal as refusal:
-        return _show(template_id, [sentence(problem) for problem in refusal.problems], bounds=typed)
+        return _show(template_id, [sentence(problem) for problem in refusal.problems], bounds=bounds)
     flash(_("The template was saved."), "success")
     return see_other(url_for(".show", template_id=template_id))
 
@@ -226,10 +232,10 @@ def declare(template_id: int) -> Response:
 @bp.post("/<int:template_id>/purpose")
 @needs(Role.OPERATOR)
 def say_purpose(template_id: int) -> Response:
-    """Take a person's word for what a text is for, where the provider does not say."""
-    said = next((purpose for purpose in Purpose if purpose == request.form.get("purpose")), Purpose.UNSAID)
+    """Record the purpose of a text whose provider does not report it."""
+    purpose = next((purpose for purpose in Purpose if purpose == request.form.get("purpose")), Purpose.UNSAID)
     try:
-        sms_templates.say_purpose(template_id, said, request.form.get("seen", ""), guard.actor(), clock.now())
+        sms_templates.say_purpose(template_id, purpose, request.form.get("seen", ""), guard.actor(), clock.now())
     except Refusal as refusal:
         return _show(template_id, [sentence(problem) for problem in refusal.problems])
     flash(_("The template was saved."), "success")
@@ -238,7 +244,7 @@ def say_purpose(template_id: int) -> Response:
 
 @bp.post("/<int:template_id>/refuse")
 def refuse(template_id: int) -> Response:
-    """Keep the template from being chosen, with the provider's reason."""
+    """Mark the template as refused, with the provider's reason; campaigns cannot choose it."""
     form = DecisionForm()
     try:
         sms_templates.refuse(template_id, form.reason.data or "", form.seen.data or "", guard.actor(), clock.now())
@@ -270,7 +276,7 @@ def delete(template_id: int) -> Response:
 @needs(Role.OPERATOR)
 @uploads
 def bring() -> Response:
-    """Take a file of templates and go on to what it would do."""
+    """Take a file of templates and redirect to a preview of its changes."""
     form = ImportForm(channel=request.args.get("channel", type=inputs.id_))
     form.channel.choices = list(_channel_names().items())
     problems: list[str] = []
@@ -284,7 +290,7 @@ def bring() -> Response:
             token = template_imports.stash(name, content, clock.now())
             return see_other(url_for(".try_import", channel_id=form.channel.data, token=token))
     status = 422 if form.is_submitted() else 200
-    columns = [(ours, aliases[0], aliases[1]) for ours, aliases in COLUMNS.items()]
+    columns = [(field, aliases[0], aliases[1]) for field, aliases in COLUMNS.items()]
     return page("sms_templates/import.html", status, form=form, problems=problems, columns=columns)
 
 
@@ -293,15 +299,15 @@ def bring() -> Response:
 def try_import(channel_id: int, token: str) -> Response:
     """Show row by row what the file would do; nothing is changed yet."""
     content = template_imports.stashed(token)
-    taken = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now(), dry_run=True)
+    result = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now(), dry_run=True)
     return page(
         "sms_templates/try_import.html",
-        taken=taken,
+        taken=result,
         token=token,
         channel_id=channel_id,
         channel_name=_channel_names()[channel_id],
-        counts=taken.counts,
-        useful=taken.counts[Fate.ADDED] + taken.counts[Fate.CHANGED],
+        counts=result.counts,
+        useful=result.counts[Fate.ADDED] + result.counts[Fate.CHANGED],
         Fate=Fate,
     )
 
@@ -310,13 +316,13 @@ def try_import(channel_id: int, token: str) -> Response:
 @needs(Role.OPERATOR)
 def apply_import(channel_id: int, token: str) -> Response:
     content = template_imports.stashed(token)
-    taken = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now())
+    result = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now())
     template_imports.drop(token)
-    told = _(
+    message = _(
         "The file was imported: %(added)s added, %(changed)s changed, %(unchanged)s unchanged, %(refused)s left out.",
-        **{fate.value: count for fate, count in taken.counts.items()},
+        **{fate.value: count for fate, count in result.counts.items()},
     )
-    flash(told, "success" if taken.clean else "warning")
+    flash(message, "success" if result.clean else "warning")
     return see_other(url_for(".index", channel=channel_id))
 
 
@@ -327,7 +333,7 @@ def _show(
     bounds: dict[str, Bound] | None = None,
 ) -> Response:
     template = sms_templates.get(template_id)
-    shown = entry(
+    template_entry = entry(
         code=template.code,
         name=template.name,
         text=template.text,
@@ -349,24 +355,24 @@ def _show(
         days=sms_templates.unchecked_days(template, clock.now()),
         signature_problem=sms_templates.signature_problem(template.channel_id, template.signature),
         syncs=template_sync.can(channels.row(template.channel_id)),
-        **_preview(shown),
+        **_preview(template_entry),
     )
 
 
-def _preview(typed: Entry, channel_id: int | None = None) -> dict[str, Any]:
-    """Return what the handset and the figures beside it show of an entry; of a channel, also about its signatures."""
-    found = [*entry_problems(typed)] if typed.text else []
+def _preview(template_entry: Entry, channel_id: int | None = None) -> dict[str, Any]:
+    """Return the preview of an entry; with a channel, also problems of its signature there."""
+    problems = [*entry_problems(template_entry)] if template_entry.text else []
     if (
-        typed.text
+        template_entry.text
         and channel_id is not None
-        and (unknown := sms_templates.signature_problem(channel_id, typed.signature))
+        and (signature_problem := sms_templates.signature_problem(channel_id, template_entry.signature))
     ):
-        found.append(unknown)
+        problems.append(signature_problem)
     return {
-        "pieces": pieces(full_text(typed.signature, typed.text)),
-        "measure": measure(typed.signature, typed.text),
-        "variables": variables(typed.text),
-        "found": [problem for problem in found if problem.place in {"text", "signature"}],
+        "pieces": pieces(full_text(template_entry.signature, template_entry.text)),
+        "measure": measure(template_entry.signature, template_entry.text),
+        "variables": variables(template_entry.text),
+        "found": [problem for problem in problems if problem.place in {"text", "signature"}],
         "unsubscribe": UNSUBSCRIBE,
     }
 

@@ -1,4 +1,4 @@
-"""unconfirmed Messages over all campaigns, and the page on which a person decides about them."""
+"""Unconfirmed messages of all campaigns, and the page on which a person resolves them."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def index() -> Response:
     channel_id = request.args.get("channel", type=inputs.id_)
     age = request.args.get("age", "")
     before = request.args.get("before", type=inputs.id_)
-    found = unconfirmed.listing(
+    listing = unconfirmed.listing(
         clock.now(), campaign_id=campaign_id, channel_id=channel_id, older_than=AGES.get(age), before=before
     )
-    kept: dict[str, Any] = {"campaign": campaign_id, "channel": channel_id, "age": age if age in AGES else None}
+    filters: dict[str, Any] = {"campaign": campaign_id, "channel": channel_id, "age": age if age in AGES else None}
     return page_or_piece(
         "unconfirmed/index.html",
         "unconfirmed/_list.html",
-        lines=found.lines,
+        lines=listing.lines,
         words=words,
-        kept=kept,
+        kept=filters,
         ages=AGES,
         channels=channels.everything(),
-        older=url_for(".index", before=found.older, **kept) if found.older else "",
-        newer=url_for(".index", **kept) if before else "",
+        older=url_for(".index", before=listing.older, **filters) if listing.older else "",
+        newer=url_for(".index", **filters) if before else "",
     )
 
 
@@ -80,12 +80,12 @@ def show(run_id: int) -> Response:
 @bp.route("/<int:run_id>/decide", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def decide(run_id: int) -> Response:
-    """Say what a decision means, then carry it out, for the ticked messages or for all of the run."""
-    asked = request.values
-    if asked.get("how") not in set(Resolution):
+    """Show what a decision means (GET) or apply it (POST), to the ticked messages or to all of the run."""
+    values = request.values
+    if values.get("how") not in set(Resolution):
         abort(404)
-    how, cause = Resolution(asked["how"]), asked.get("cause", "")
-    seqs = None if asked.get("all") else asked.getlist("seq", type=inputs.id_)
+    how, cause = Resolution(values["how"]), values.get("cause", "")
+    seqs = None if values.get("all") else values.getlist("seq", type=inputs.id_)
     try:
         with_unconfirmed = unconfirmed.of_run(run_id)
     except NotFound:
@@ -107,21 +107,21 @@ def decide(run_id: int) -> Response:
             words=words,
         )
     try:
-        done = unconfirmed.decide(
+        count = unconfirmed.decide(
             run_id,
             how,
             guard.actor(),
             clock.now(),
             cause=cause,
             seqs=seqs,
-            seen=asked.get("seen", type=inputs.id_),
+            seen=values.get("seen", type=inputs.id_),
         )
     except Conflict:
         flash(_("Meanwhile something else is known about them; nothing was changed. Here is how it stands."), "warning")
     except Refusal as refusal:
         flash(sentence(refusal.problems[0]), "danger")
     else:
-        flash(_done(how, done), "success")
+        flash(_done(how, count), "success")
     return see_other(back)
 
 

@@ -1,4 +1,4 @@
-"""Receipts that name no message of ours, over all channels."""
+"""Unmatched receipts of all channels."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from smsapp.web.render import page_or_piece
 
 bp = Blueprint("unmatched", __name__, url_prefix="/receipts/unmatched")
 
-# An id of a provider's may be as long as a phone number, or somebody looks for one: it is sent by POST, as on /replies.
+# A searched id may look like a phone number, or be one: it is sent by POST, as on /replies.
 
 
 @bp.get("/")
 def index() -> Response:
-    """List them, newest first."""
+    """List unmatched receipts, newest first."""
     return _listed(request.args.get("channel", type=inputs.id_), "", request.args.get("before", type=inputs.long_id))
 
 
 @bp.post("/")
 @needs(Role.VIEWER)
 def search() -> Response:
-    """List those of a channel, or with this very reference of ours or id of the provider's."""
-    asked = request.form
-    ref = asked.get("q", "").strip()
-    return _listed(asked.get("channel", type=inputs.id_), ref, asked.get("before", type=inputs.long_id))
+    """List those of a channel, or with exactly this reference of ours or provider's id."""
+    fields = request.form
+    ref = fields.get("q", "").strip()
+    return _listed(fields.get("channel", type=inputs.id_), ref, fields.get("before", type=inputs.long_id))
 
 
 def _listed(channel_id: int | None, ref: str, before: int | None) -> Response:
     now = clock.now()
-    found = unmatched.listing(channel_id=channel_id, ref=ref, before=before)
-    known = channels.everything()
+    listing = unmatched.listing(channel_id=channel_id, ref=ref, before=before)
+    channel_rows = channels.everything()
     return page_or_piece(
         "unmatched/index.html",
         "unmatched/_list.html",
-        lines=[(one, unmatched.tried_until(one, now)) for one in found.lines],
-        channels=known,
-        channel_names={row.id: row.name for row in known},
+        lines=[(receipt, unmatched.tried_until(receipt, now)) for receipt in listing.lines],
+        channels=channel_rows,
+        channel_names={row.id: row.name for row in channel_rows},
         channel=channel_id,
         ref=ref,
         words=words,
         kept_days=unmatched.kept_days(),
         most_kept=unmatched.MOST_KEPT,
-        last=found.older,
-        older=url_for(".index", channel=channel_id, before=found.older) if found.older else "",
+        last=listing.older,
+        older=url_for(".index", channel=channel_id, before=listing.older) if listing.older else "",
         newer=url_for(".index", channel=channel_id) if before else "",
     )

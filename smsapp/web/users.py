@@ -32,7 +32,7 @@ def _typed_login() -> str:
 
 
 def _typed_login_from_there() -> str:
-    """The login and the address together: who guesses from elsewhere does not keep its owner out."""
+    """Return login and address together: attempts from elsewhere do not lock the owner out."""
     return f"{_typed_login()} {get_remote_address()}"
 
 
@@ -42,7 +42,7 @@ def _typed_login_from_there() -> str:
 @limiter.limit("10 per 10 minutes", key_func=_typed_login_from_there, methods=["POST"])
 @limiter.limit("300 per hour", key_func=_typed_login, methods=["POST"])
 def sign_in() -> Response:
-    """Ask who this is; then on to the page that was wanted."""
+    """Sign a person in, then redirect to the page in `next`."""
     back, carried = guard.own_path(request.args.get("next", "/")), refill.carried_fields()
     if current_user.is_authenticated:
         return _go_on(back, carried)
@@ -62,7 +62,7 @@ def sign_in() -> Response:
 
 
 def _go_on(back: str, carried: refill.Fields) -> Response:
-    """Lead on to the page that was wanted; a form that was sent without a session is shown again."""
+    """Redirect to the page; if a form was sent there without a session, show it again."""
     if not carried:
         return see_other(back)
     return page("users/refill.html", back=refill.refill_address(back), carried=carried)
@@ -219,14 +219,14 @@ def show(user_id: int) -> Response:
 def link(user_id: int) -> Response:
     """Make a new one-time link; the older ones stop working."""
     try:
-        made = users.make_link(user_id, guard.actor(), clock.now())
+        path = users.make_link(user_id, guard.actor(), clock.now())
     except NotFound:
         raise
     except Refusal as refusal:
         for problem in refusal.problems:
             flash(sentence(problem), "danger")
         return see_other(url_for("users.show", user_id=user_id))
-    return page("users/link.html", person=users.person(user_id), link=guard.public_url() + made)
+    return page("users/link.html", person=users.person(user_id), link=guard.public_url() + path)
 
 
 @bp.post("/users/<int:user_id>/sign-out")
@@ -242,16 +242,16 @@ def end_sessions(user_id: int) -> Response:
 @bp.get("/trail")
 @needs(Role.ADMINISTRATOR)
 def audit_log() -> Response:
-    """Show who did what, newest first."""
+    """Show the audit log, newest first."""
     user_id = request.args.get("person", type=inputs.id_)
     action = request.args.get("action", "")
-    found = users.audit_page(user_id, action, request.args.get("before", type=inputs.long_id))
+    audit_page = users.audit_page(user_id, action, request.args.get("before", type=inputs.long_id))
     everybody = users.everybody()
     return page_or_piece(
         "users/audit_log.html",
         "users/_audit_log.html",
-        lines=found.lines,
-        older=found.older,
+        lines=audit_page.lines,
+        older=audit_page.older,
         user_id=user_id,
         action=action,
         people=everybody,

@@ -1,4 +1,4 @@
-"""A real Chromium over a real server: open every page there is, look for faults with axe, and take pictures."""
+"""A real Chromium over a real server: open every page there is, check it with axe, and take pictures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ IN_HEADERS = {"zh_Hans": "zh-CN", "en": "en-GB"}
 def executable() -> str | None:
     """Return where Chromium is installed, if it is."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return next((found for name in names if (found := shutil.which(name))), None)
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 @contextlib.contextmanager
@@ -71,9 +71,9 @@ def free_port() -> int:
     raise OSError("no port is free")
 
 
-def signed_in(browser: Browser, app: Flask, person: User, address: str, locale: str, **given: Any) -> BrowserContext:
+def signed_in(browser: Browser, app: Flask, person: User, address: str, locale: str, **options: Any) -> BrowserContext:
     """Return a browser context in which this person is signed in."""
-    context = browser.new_context(bypass_csp=True, locale=IN_HEADERS[locale], **({"viewport": WIDE} | given))
+    context = browser.new_context(bypass_csp=True, locale=IN_HEADERS[locale], **({"viewport": WIDE} | options))
     serializer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
     with app.app_context():
         who = kept(person, clock.now())
@@ -83,18 +83,18 @@ def signed_in(browser: Browser, app: Flask, person: User, address: str, locale: 
 
 
 def axe(page: Page) -> list[str]:
-    """Return what axe-core has to say against the page as it stands."""
+    """Return the faults that axe-core finds in the page."""
     if not page.evaluate("() => 'axe' in window"):
         page.add_script_tag(path=str(AXE))
     # Swapping marks elements for a moment and fades them; axe should see the page at rest.
     page.wait_for_function("() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
-    found = page.evaluate(
+    result = page.evaluate(
         "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}, resultTypes: ['violations']})", RULES
     )
     return [
         f"{fault['id']} ({fault['impact']}): {fault['help']}: "
         + "; ".join(f"{node['target'][0]} {_measured(node)}".strip() for node in fault["nodes"][:3])
-        for fault in found["violations"]
+        for fault in result["violations"]
     ]
 
 

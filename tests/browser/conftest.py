@@ -26,8 +26,8 @@ def browser() -> Iterator[Browser]:
     """
     if chromium.executable() is None:
         pytest.skip("CHROMIUM IS NOT INSTALLED: no page was looked at in a browser (apt install chromium)")
-    with chromium.launched() as found:
-        yield found
+    with chromium.launched() as instance:
+        yield instance
 
 
 @pytest.fixture(scope="session")
@@ -48,5 +48,5 @@ def filled(
 @pytest.fixture(scope="session")
 def address(filled: tuple[Flask, User]) -> Iterator[str]:
     """Where that application is served."""
-    with chromium.serving(filled[0]) as found:
-        yield found
+    with chromium.serving(filled[0]) as url:
+        yield url

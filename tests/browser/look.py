@@ -47,23 +47,23 @@ def main() -> None:
     parser.add_argument("--instance", type=Path)
     parser.add_argument("--only", default="", help="part of the names of the pages to take")
     parser.add_argument("--dark", action="store_true")
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
     with (
-        opened(given.instance) as (app, administrator),
+        opened(options.instance) as (app, administrator),
         chromium.serving(app) as address,
         chromium.launched() as browser,
     ):
         for locale in chromium.IN_HEADERS:
-            scheme = "dark" if given.dark else "light"
+            scheme = "dark" if options.dark else "light"
             context = chromium.signed_in(browser, app, administrator, address, locale, color_scheme=scheme)
             page = context.new_page()
             for name in chromium.Walk(app, address).pages(page):
-                if given.only not in name:
+                if options.only not in name:
                     continue
                 for width in (chromium.WIDE, chromium.NARROW):
                     page.set_viewport_size(width)  # type: ignore[arg-type]
-                    file = given.folder / f"{name}-{locale}-{width['width']}.png"
+                    file = options.folder / f"{name}-{locale}-{width['width']}.png"
                     page.screenshot(path=file, full_page=True)
                 page.set_viewport_size(chromium.WIDE)  # type: ignore[arg-type]
             context.close()

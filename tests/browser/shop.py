@@ -1,4 +1,4 @@
-"""A shop in full swing, so that every page has something to show: people, contacts, campaigns in every state."""
+"""A filled application, so that every page has something to show: people, contacts, campaigns in every state."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def telephone(channel_id: int) -> None:
 
 
 def misdirect(channel_id: int) -> None:
-    """Let receipts come in that name no message of ours."""
+    """Store unmatched receipts."""
     blank = {"channel_id": channel_id, "ref": "", "provider_ref": "", "phone": "", "outcome": None, "code": ""}
-    said: list[dict[str, Any]] = [
+    receipts: list[dict[str, Any]] = [
         {"ref": "order-20260301-88", "news": "delivered", "code": "DELIVRD", "phone": "+8613800138000"},
         {"provider_ref": "2089c6f0-5a3e-4a6e-9c3e-6b1f0f7d1a52", "news": "accepted"},
         {"provider_ref": "1100000817293", "news": "undelivered", "outcome": "switched_off", "code": "MK:0001"},
     ]
     with writing() as session:
-        unmatched.keep(session, [blank | one for one in said], clock.now())
+        unmatched.keep(session, [blank | receipt for receipt in receipts], clock.now())
 
 
 def fill() -> User:
@@ -77,7 +77,7 @@ def fill() -> User:
     telephone(channel.id)
     misdirect(channel.id)
     builders.channel(name="备用通道", active=False)
-    chosen = builders.template(
+    template = builders.template(
         channel.id,
         name="三月优惠",
         text="尊敬的${name}，您的优惠券即将到期，请尽快使用。拒收请回复R",
@@ -85,13 +85,13 @@ def fill() -> User:
     )
     builders.template(channel.id, name="物流提醒", audit="pending")
     builders.template(channel.id, name="中奖通知", audit="refused", audit_reason="含有诱导内容")
-    given = {"segment_id": everybody.id, "channel_id": channel.id, "template_id": chosen.id, "created_by": ada.id}
-    builders.campaign(name="三月会员回馈（草稿）", **given)
+    columns = {"segment_id": everybody.id, "channel_id": channel.id, "template_id": template.id, "created_by": ada.id}
+    builders.campaign(name="三月会员回馈（草稿）", **columns)
     later = {"kind": "once", "zone": "Asia/Shanghai", "at": "2030-03-08T10:00:00"}
     builders.campaign(
-        name="妇女节优惠", status="waiting", schedule=later, next_due_at=NOW + dt.timedelta(days=1500), **given
+        name="妇女节优惠", status="waiting", schedule=later, next_due_at=NOW + dt.timedelta(days=1500), **columns
     )
-    ledgers.run(builders.campaign(name="积分到期提醒", status="sending", **given))
+    ledgers.run(builders.campaign(name="积分到期提醒", status="sending", **columns))
     done = [lot for lot in ledgers.EVERY_STATE if lot[0].name not in {"HANDED", "QUEUED"}]
     for name, status, verdict in (
         ("春节祝福", "sent", "sent"),
@@ -99,7 +99,7 @@ def fill() -> User:
         ("每日签到提醒", "stopped", "sent"),
     ):
         ended = {"state": RunState.DONE, "verdict": verdict, "finished_at": NOW + dt.timedelta(minutes=7)}
-        ledgers.run(builders.campaign(name=name, status=status, **given), lots=done, **ended)
+        ledgers.run(builders.campaign(name=name, status=status, **columns), lots=done, **ended)
     session = current_session()
     for number in range(60):
         log_action(

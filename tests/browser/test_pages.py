@@ -21,23 +21,23 @@ def test_every_page_is_accessible_and_fits(
     app, administrator = filled
     context = chromium.signed_in(browser, app, administrator, address, locale, color_scheme=scheme)
     page = context.new_page()
-    said: list[str] = []
+    console_errors: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
         if message.type == "error" and not message.text.startswith(EXPECTED):
-            said.append(message.text)
+            console_errors.append(message.text)
 
     page.on("console", listen)
-    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("pageerror", lambda error: console_errors.append(str(error)))
     # When each page is opened, on a desk and on a phone
     problems: list[str] = []
     walk = chromium.Walk(app, address)
     for name in walk.pages(page):
         for width in (chromium.WIDE, chromium.NARROW):
             page.set_viewport_size(width)  # type: ignore[arg-type]
-            found = chromium.axe(page) + chromium.overflow(page) + said
-            problems += [f"{name} ({page.url}) at {width['width']} px: {problem}" for problem in found]
-            said.clear()
+            faults = chromium.axe(page) + chromium.overflow(page) + console_errors
+            problems += [f"{name} ({page.url}) at {width['width']} px: {problem}" for problem in faults]
+            console_errors.clear()
         page.set_viewport_size(chromium.WIDE)  # type: ignore[arg-type]
     context.close()
     # Then nothing is wrong with any of them, and the walk came round

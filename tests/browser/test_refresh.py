@@ -1,4 +1,4 @@
-"""What a keyboard, a narrow window and a printer meet on the pages: told by a real Chromium alone."""
+"""Focus, narrow windows and printing, which only a real Chromium can test."""
 
 from __future__ import annotations
 

@@ -127,10 +127,10 @@ def test_a_problem_has_the_focus_and_leads_to_its_field(opened: Page, address: s
 
 def test_leaving_a_changed_form_by_a_link_asks_first_and_cancel_does_not(window: BrowserContext, address: str) -> None:
     page = window.new_page()
-    asked: list[str] = []
+    dialog_types: list[str] = []
 
     def stay(dialog: Dialog) -> None:
-        asked.append(dialog.type)
+        dialog_types.append(dialog.type)
         dialog.dismiss()
 
     page.on("dialog", stay)
@@ -138,10 +138,10 @@ def test_leaving_a_changed_form_by_a_link_asks_first_and_cancel_does_not(window:
     page.locator("#name").press_sequentially("王")
     page.locator("nav a[href='/contacts/']").first.click(no_wait_after=True)
     expect(page.locator("#name")).to_have_value("王")
-    assert asked == ["beforeunload"]
+    assert dialog_types == ["beforeunload"]
     page.locator("main .form-actions a").click()
     page.wait_for_url("**/people")
-    assert asked == ["beforeunload"]
+    assert dialog_types == ["beforeunload"]
 
 
 def test_control_s_saves_the_draft(opened: Page, address: str) -> None:

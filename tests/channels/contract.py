@@ -78,7 +78,7 @@ class Contract:
 
     def test_its_settings_can_be_drawn(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
-        names = [one.name for one in adapter.settings]
+        names = [setting.name for setting in adapter.settings]
         assert len(names) == len(set(names))
         for one in adapter.settings:
             assert one.label
@@ -89,7 +89,7 @@ class Contract:
         assert adapter.callback_steps, "the channel's page says what to do with the callback address"
         for preset in adapter.presets:
             assert set(preset.values) <= set(names)
-            filled = {one.name: one.default for one in adapter.settings} | dict(preset.values)
+            filled = {setting.name: setting.default for setting in adapter.settings} | dict(preset.values)
             assert type(adapter).check(filled) == []
 
     def test_it_shows_no_secret(self, tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ class HttpContract(Contract):
         """Send `n` messages to a provider that answers so; return the answers or the error, and the provider."""
 
         async def reply(request: web.Request, body: bytes) -> web.StreamResponse:
-            found = answer(request, body)
-            return await found if asyncio.iscoroutine(found) else found
+            response = answer(request, body)
+            return await response if asyncio.iscoroutine(response) else response
 
         async with provider(reply) as server, HttpClient(HERE) as http:
             adapter = self.make(server.url, folder, **values)
@@ -204,26 +204,26 @@ class HttpContract(Contract):
     @pytest.mark.parametrize("content_type", ["application/octet-stream", "text/html", "text/plain", "image/png"])
     def test_an_acceptance_counts_whatever_its_content_type(self, content_type: str, tmp_path: Path) -> None:
         def answer(request: web.Request, body: bytes) -> web.Response:
-            found = self.accepts(request, body)
-            return web.Response(status=found.status, body=found.body, content_type=content_type)
+            response = self.accepts(request, body)
+            return web.Response(status=response.status, body=response.body, content_type=content_type)
 
         answers, _ = run(self.sent(answer, tmp_path))
         assert isinstance(answers, list)
-        assert all(one.accepted for one in answers)
+        assert all(answer.accepted for answer in answers)
 
     @pytest.mark.parametrize("part", [0.25, 0.5, 0.75, 0.95])
     def test_an_answer_with_its_end_missing_refuses_nobody(self, part: float, tmp_path: Path) -> None:
         def answer(request: web.Request, body: bytes) -> web.Response:
-            found = self.accepts(request, body)
-            assert isinstance(found.body, bytes)
-            return web.Response(status=found.status, body=found.body[: int(len(found.body) * part)])
+            response = self.accepts(request, body)
+            assert isinstance(response.body, bytes)
+            return web.Response(status=response.status, body=response.body[: int(len(response.body) * part)])
 
         answers, _ = run(self.sent(answer, tmp_path))
         if isinstance(answers, ChannelError):
             assert isinstance(answers, OutcomeUnknown)
         else:
             is_whole(answers, 1)
-            assert all(one.accepted or one.unconfirmed for one in answers)
+            assert all(answer.accepted or answer.unconfirmed for answer in answers)
 
     def test_missing_results_refuse_nobody_and_prove_nothing(self, tmp_path: Path) -> None:
         if self.make("http://127.0.0.1:1", tmp_path).per_request < 3:
@@ -231,9 +231,9 @@ class HttpContract(Contract):
         bodies: list[bytes] = []
 
         def of_two(request: web.Request, body: bytes) -> web.Response:
-            found = self.accepts(request, body)
-            bodies.append(found.body)  # type: ignore[arg-type]
-            return found
+            response = self.accepts(request, body)
+            bodies.append(response.body)  # type: ignore[arg-type]
+            return response
 
         two, _ = run(self.sent(of_two, tmp_path, 2))
         three, _ = run(self.sent(lambda *_: web.Response(body=bodies[0]), tmp_path, 3))
@@ -242,21 +242,21 @@ class HttpContract(Contract):
             assert isinstance(three, OutcomeUnknown)
             return
         is_whole(three, 3)
-        assert all(one.accepted or one.unconfirmed for one in three)
+        assert all(answer.accepted or answer.unconfirmed for answer in three)
         if two[0].provider_ref != two[1].provider_ref:
             # It answers message by message, so silence about the third one is no acceptance.
-            assert not all(one.accepted for one in three)
+            assert not all(answer.accepted for answer in three)
 
     def test_an_unknown_code_is_kept_and_nothing_more_is_made_of_it(self, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *asked: self.refuses(*asked, self.unknown_code), tmp_path))
-        if isinstance(found, ChannelError):
+        answers, _ = run(self.sent(lambda *asked: self.refuses(*asked, self.unknown_code), tmp_path))
+        if isinstance(answers, ChannelError):
             # Refused by HTTP itself: a person looks. Sent again by itself it would be refused for ever.
-            assert isinstance(found, AccountError)
-            assert self.unknown_code in found.code
+            assert isinstance(answers, AccountError)
+            assert self.unknown_code in answers.code
         else:
-            is_whole(found, 1)
-            assert [one.outcome for one in found] == [Outcome.UNKNOWN]
-            assert self.unknown_code in found[0].code
+            is_whole(answers, 1)
+            assert [answer.outcome for answer in answers] == [Outcome.UNKNOWN]
+            assert self.unknown_code in answers[0].code
 
     def test_a_refused_connection_is_unreachable(self, tmp_path: Path) -> None:
         async def story() -> None:
@@ -344,7 +344,7 @@ class HttpContract(Contract):
         if adapter.receipts_by_provider_ref:
             answers, _ = run(self.sent(self.accepts, tmp_path))
             assert isinstance(answers, list)
-            assert all(one.provider_ref for one in answers)
+            assert all(answer.provider_ref for answer in answers)
 
     def test_early_and_double_receipts_settle_a_message_once(
         self, app: Flask, now: dt.datetime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -352,14 +352,14 @@ class HttpContract(Contract):
         # given a receipt that comes twice, before the answer that brings its id is written down
         adapter = self.make("http://127.0.0.1:1", tmp_path)
         monkeypatch.setattr(service, "adapter", lambda _channel_id: adapter)
-        callback, told = next(
+        callback, items = next(
             (callback, one)
             for callback, expected in self.receipts
             for one in expected
             if isinstance(one, Receipt) and one.status is ReceiptStatus.DELIVERED
         )
         channel_id = builders.channel().id
-        run_id, seq = map(int, (told.ref or "7-1").split("-"))
+        run_id, seq = map(int, (items.ref or "7-1").split("-"))
         campaign_id = builders.campaign(channel_id=channel_id).id
         builders.kept(
             Run(
@@ -373,12 +373,12 @@ class HttpContract(Contract):
             )
         )
         ensure_partition(current_session(), run_id)
-        builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=told.phone or PHONE, status=Status.ACCEPTED))
+        builders.kept(Message(run_id=run_id, seq=seq, contact_id=1, phone=items.phone or PHONE, status=Status.ACCEPTED))
         callback_inbox.store(channel_id, [callback, callback], now)
         consumer.apply_callbacks(now)
         # when the answer is, and the receipt comes once more
-        if not told.ref:
-            where = {"channel_id": channel_id, "ref": told.provider_ref, "phone": told.phone or PHONE}
+        if not items.ref:
+            where = {"channel_id": channel_id, "ref": items.provider_ref, "phone": items.phone or PHONE}
             builders.kept(ProviderRef(**where, run_id=run_id, seq=seq, at=int(now.timestamp())))
             consumer.retry_unmatched(now)
         callback_inbox.store(channel_id, [callback], now)
@@ -404,7 +404,7 @@ class HttpContract(Contract):
         caplog.set_level(logging.DEBUG)
         for answer in (self.accepts, lambda *_: web.Response(status=500), lambda *_: web.Response(text="<html>")):
             run(self.sent(answer, tmp_path))
-        ours = "\n".join(one.getMessage() for one in caplog.records)
+        ours = "\n".join(record.getMessage() for record in caplog.records)
         assert PASSWORD not in ours
         assert "13800138" not in ours
 

@@ -39,7 +39,7 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = SNS) -> bytes:
 
 def enveloped(message: Any, version: str = "1", key: rsa.RSAPrivateKey = SNS, **values: Any) -> Callback:
     """Return a call as SNS makes it, signed as AWS describes it: names in the order of their letters."""
-    found = {
+    envelope = {
         "Type": "Notification",
         "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
         "TopicArn": TOPIC,
@@ -50,12 +50,12 @@ def enveloped(message: Any, version: str = "1", key: rsa.RSAPrivateKey = SNS, **
         "UnsubscribeURL": "https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn=arn",
     } | values
     unsigned = {"SignatureVersion", "SigningCertURL", "UnsubscribeURL"}
-    text = "".join(f"{name}\n{found[name]}\n" for name in sorted(found.keys() - unsigned))
+    text = "".join(f"{name}\n{envelope[name]}\n" for name in sorted(envelope.keys() - unsigned))
     given = key.sign(text.encode(), padding.PKCS1v15(), HASHES[version])
-    found["Signature"] = base64.b64encode(given).decode()
+    envelope["Signature"] = base64.b64encode(given).decode()
     # SNS says text/plain of its JSON.
-    headers = {"content-type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": str(found["Type"])}
-    return Callback("POST", "", headers, json.dumps(found).encode(), "https://sms.example.com/callbacks/tok-en")
+    headers = {"content-type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": str(envelope["Type"])}
+    return Callback("POST", "", headers, json.dumps(envelope).encode(), "https://sms.example.com/callbacks/tok-en")
 
 
 def confirmation(**values: Any) -> Callback:

@@ -65,8 +65,8 @@ class Submit:
         def string() -> bytes:
             nonlocal at
             end = body.index(0, at)
-            found, at = body[at:end], end + 1
-            return found
+            text, at = body[at:end], end + 1
+            return text
 
         strings.append(string())
         kinds = body[at : at + 2]

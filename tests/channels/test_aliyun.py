@@ -117,7 +117,7 @@ class TestAliyun(HttpContract):
     )
 
     def make(self, url: str, folder: Path, **values: str) -> Aliyun:
-        defaults = {one.name: one.default for one in Aliyun.settings}
+        defaults = {setting.name: setting.default for setting in Aliyun.settings}
         made = defaults | {"access_key_id": KEY, "access_key_secret": PASSWORD, "url": url} | values
         assert Aliyun.check(made) == []
         return Aliyun(made, folder)
@@ -300,7 +300,7 @@ class TestAliyun(HttpContract):
 
         answers, _ = run(self.in_flight(wanted([("a",), ("long",), ("b",)]), tmp_path, answer))
         assert isinstance(answers, list)
-        assert [one.outcome for one in answers] == [None, Outcome.CONTENT_REFUSED, None]
+        assert [answer.outcome for answer in answers] == [None, Outcome.CONTENT_REFUSED, None]
 
     def test_a_text_refused_for_everybody_waits_for_a_person(self, tmp_path: Path) -> None:
         for what in (wanted([("100",)] * 3), wanted([()], ())):
@@ -358,7 +358,7 @@ class TestAliyun(HttpContract):
         answers, requests = run(story())
         assert len(answers) == 1000
         assert requests < 250
-        assert {one.outcome for one in answers} == {Outcome.BAD_NUMBER, Outcome.PROVIDER_FAULT}
+        assert {answer.outcome for answer in answers} == {Outcome.BAD_NUMBER, Outcome.PROVIDER_FAULT}
 
     def test_an_unknown_code_is_kept(self, tmp_path: Path) -> None:
         answers, server = run(self.sent(lambda *_: said("isv.BRAND_NEW"), tmp_path, 3))
@@ -367,14 +367,14 @@ class TestAliyun(HttpContract):
 
     @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: said(code), tmp_path))
-        if isinstance(found, list):
-            assert [(one.accepted, one.outcome, one.code) for one in found] == [
+        answers, _ = run(self.sent(lambda *_: said(code), tmp_path))
+        if isinstance(answers, list):
+            assert [(answer.accepted, answer.outcome, answer.code) for answer in answers] == [
                 (False, ERROR_CODES[code].outcome, code)
             ]
         else:
-            assert (found.outcome, found.code) == (ERROR_CODES[code].outcome, code)
-            assert isinstance(found, OutcomeUnknown if "SYSTEM_ERROR" in code else AccountError)
+            assert (answers.outcome, answers.code) == (ERROR_CODES[code].outcome, code)
+            assert isinstance(answers, OutcomeUnknown if "SYSTEM_ERROR" in code else AccountError)
 
     @pytest.mark.parametrize(
         ("code", "status", "kind", "outcome"),
@@ -413,9 +413,9 @@ class TestAliyun(HttpContract):
 
     @pytest.mark.parametrize("code", REPORTS)
     def test_every_report_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
-        (found,) = self.make("http://127.0.0.1:1", tmp_path).read_callback(pushed(report(False, code)))
-        assert isinstance(found, Receipt)
-        assert found.outcome is REPORTS[code]
+        (receipt,) = self.make("http://127.0.0.1:1", tmp_path).read_callback(pushed(report(False, code)))
+        assert isinstance(receipt, Receipt)
+        assert receipt.outcome is REPORTS[code]
 
     def test_it_acknowledges_in_the_providers_words(self, tmp_path: Path) -> None:
         answer = self.make("http://127.0.0.1:1", tmp_path).acknowledgement()
@@ -436,8 +436,8 @@ class TestAliyun(HttpContract):
                 except ChannelError as error:
                     return error, server
 
-        found, server = run(story())
-        assert isinstance(found, kind or str)
+        result, server = run(story())
+        assert isinstance(result, kind or str)
         assert server.headers[0]["x-acs-action"] == "QuerySmsTemplateList"
 
     # -- templates ------------------------------------------------------------------------------------------------
@@ -475,8 +475,8 @@ class TestAliyun(HttpContract):
             {"TemplateCode": "SMS_4", "OuterTemplateType": 3, "AuditStatus": "AUDIT_SATE_CANCEL", "Reason": "撤回"},
             {"TemplateCode": "SMS_5", "AuditStatus": "BRAND_NEW"},
         ]
-        found, server = run(self.listed(tmp_path, lambda _: items))
-        assert found == [
+        templates, server = run(self.listed(tmp_path, lambda _: items))
+        assert templates == [
             ProviderTemplate(
                 "SMS_1", "会员日", "${name}，会员日到了，拒收请回复R", Audit.APPROVED, Purpose.MARKETING, SIGNATURE
             ),
@@ -491,8 +491,8 @@ class TestAliyun(HttpContract):
         def answer(page: int) -> Any:
             return [{"TemplateCode": f"SMS_{n}"} for n in range(0 if page == 1 else 49, 50 if page == 1 else 60)]
 
-        found, server = run(self.listed(tmp_path, answer))
-        assert [one.code for one in found] == [f"SMS_{n}" for n in range(60)]
+        templates, server = run(self.listed(tmp_path, answer))
+        assert [template.code for template in templates] == [f"SMS_{n}" for n in range(60)]
         assert len(server.requests) == 2
 
     @pytest.mark.parametrize("page", [None, ["x"], [{"TemplateName": "?"}]])
@@ -500,4 +500,4 @@ class TestAliyun(HttpContract):
         assert isinstance(run(self.listed(tmp_path, lambda _: page))[0], OutcomeUnknown)
 
     def test_an_address_must_be_one(self) -> None:
-        assert [one.place for one in Aliyun.check({"url": "dysmsapi.aliyuncs.com"})] == ["url"]
+        assert [problem.place for problem in Aliyun.check({"url": "dysmsapi.aliyuncs.com"})] == ["url"]

@@ -42,8 +42,8 @@ def detail(**given: Any) -> dict[str, Any]:
 def asked(tmp_path: Path, *items: dict[str, Any]) -> tuple[list[Receipt], Provider]:
     async def story() -> tuple[list[Receipt], Provider]:
         async def answer(_request: web.Request, _body: bytes) -> web.Response:
-            found = {"SmsSendDetailDTO": list(items)}
-            return web.Response(body=json.dumps({"Code": "OK", "SmsSendDetailDTOs": found}).encode())
+            body = {"SmsSendDetailDTO": list(items)}
+            return web.Response(body=json.dumps({"Code": "OK", "SmsSendDetailDTOs": body}).encode())
 
         async with provider(answer) as server, HttpClient(HERE) as http:
             adapter = Made().make(server.url, tmp_path)
@@ -68,8 +68,8 @@ def asked(tmp_path: Path, *items: dict[str, Any]) -> tuple[list[Receipt], Provid
     ],
 )
 def test_what_is_surely_this_message_is_returned(item: dict[str, Any], receipt: Receipt, tmp_path: Path) -> None:
-    found, server = asked(tmp_path, item)
-    assert found == [receipt]
+    receipts, server = asked(tmp_path, item)
+    assert receipts == [receipt]
     assert server.headers[0]["x-acs-action"] == "QuerySendDetails"
     query = dict(parse_qsl(urlsplit(server.requests[0][1]).query))
     assert query == {"PhoneNumber": "13800138000", "SendDate": "20261101", "PageSize": "50", "CurrentPage": "1"}

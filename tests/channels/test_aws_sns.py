@@ -40,7 +40,7 @@ ID = "34d9b400-c6dd-5444-820d-fbeb0f1f54cf"
 HTTP = {"Throttled": 429, "AuthorizationError": 403, "NotFound": 404, "InternalError": 500, "ServiceUnavailable": 503}
 
 
-def logged(status: str, said: str, **more: Any) -> dict[str, Any]:
+def logged(status: str, reason: str, **more: Any) -> dict[str, Any]:
     """Return an entry of the delivery log as the developer guide shows it."""
     return {
         "notification": {"messageId": ID, "timestamp": "2016-06-28 00:40:34.558"},
@@ -52,7 +52,7 @@ def logged(status: str, said: str, **more: Any) -> dict[str, Any]:
             "priceInUSD": 0.00645,
             "smsType": "Transactional",
             "mcc": 310,
-            "providerResponse": said,
+            "providerResponse": reason,
             "dwellTimeMs": 599,
         },
         "status": status,
@@ -120,7 +120,7 @@ class TestAwsSns(HttpContract):
 
     def make(self, url: str, folder: Path, **values: str) -> AwsSns:
         own = {"access_key_id": KEY_ID, "secret_access_key": PASSWORD, "url": url, "topics": f"{TOPIC}\n{CHINESE}"}
-        made = {one.name: one.default for one in AwsSns.settings} | own | values
+        made = {setting.name: setting.default for setting in AwsSns.settings} | own | values
         assert AwsSns.check(made) == []
         return AwsSns(made, folder)
 
@@ -223,39 +223,39 @@ class TestAwsSns(HttpContract):
         fine = {"region": "us-east-1", "topics": f"{TOPIC}\n{CHINESE}"}
         assert AwsSns.check(fine) == []
         for region in ("", "evil.example/", "us-east-1.evil.example", "us-east-1\n", "US-EAST-1"):
-            assert [one.place for one in AwsSns.check(fine | {"region": region})] == ["region"]
+            assert [problem.place for problem in AwsSns.check(fine | {"region": region})] == ["region"]
         for topic in ("receipts", TOPIC + "/x", TOPIC.replace("us-east-1", "a.b"), TOPIC.replace(":sns:", ":sqs:")):
-            assert [one.place for one in AwsSns.check(fine | {"topics": topic})] == ["topics"]
-        assert [one.place for one in AwsSns.check(fine | {"url": "sns"})] == ["url"]
+            assert [problem.place for problem in AwsSns.check(fine | {"topics": topic})] == ["topics"]
+        assert [problem.place for problem in AwsSns.check(fine | {"url": "sns"})] == ["url"]
 
     # -- what is answered -----------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
-        found, server = run(self.sent(lambda *_: error(code, HTTP.get(code, 400)), tmp_path))
+        result, server = run(self.sent(lambda *_: error(code, HTTP.get(code, 400)), tmp_path))
         verdict = ERROR_CODES[code]
         assert len(server.requests) == 1
-        self.is_meant(found, verdict.about, verdict.outcome, code)
+        self.is_meant(result, verdict.about, verdict.outcome, code)
 
     @pytest.mark.parametrize("code", sorted(PARAMETER))
     @pytest.mark.parametrize("place", range(len(PARAMETERS)))
     def test_a_wrong_parameter_is_told_by_its_explanation(self, code: str, place: int, tmp_path: Path) -> None:
         sign, verdict = PARAMETERS[place]
-        found, _ = run(self.sent(lambda *_: error(code, message=f"Invalid: {sign} {PHONE}"), tmp_path))
-        self.is_meant(found, verdict.about, verdict.outcome, code)
+        result, _ = run(self.sent(lambda *_: error(code, message=f"Invalid: {sign} {PHONE}"), tmp_path))
+        self.is_meant(result, verdict.about, verdict.outcome, code)
 
-    def is_meant(self, found: Any, about: Scope, outcome: Outcome, code: str) -> None:
+    def is_meant(self, result: Any, about: Scope, outcome: Outcome, code: str) -> None:
         if about in {Scope.NUMBER, Scope.WORDS}:
-            assert found == [SubmitResult(False, outcome=outcome, code=code)]
+            assert result == [SubmitResult(False, outcome=outcome, code=code)]
             return
         kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[about]
-        assert isinstance(found, kind)
-        assert (found.outcome, found.code) == (outcome, code)
+        assert isinstance(result, kind)
+        assert (result.outcome, result.code) == (outcome, code)
 
     def test_an_acceptance_without_an_id_is_unclear(self, tmp_path: Path) -> None:
         for inside in ("<PublishResponse><PublishResult/></PublishResponse>", "<MessageId></MessageId>"):
-            found, _ = run(self.sent(lambda *_, inside=inside: xml(inside), tmp_path))
-            assert isinstance(found, OutcomeUnknown)
+            result, _ = run(self.sent(lambda *_, inside=inside: xml(inside), tmp_path))
+            assert isinstance(result, OutcomeUnknown)
 
     def test_the_account_is_asked_for_its_settings(self, tmp_path: Path) -> None:
         async def story(answer: web.Response) -> tuple[Any, Provider]:
@@ -269,8 +269,8 @@ class TestAwsSns(HttpContract):
                     return trouble, server
 
         fine = xml("<GetSMSAttributesResponse><GetSMSAttributesResult/></GetSMSAttributesResponse>")
-        found, server = run(story(fine))
-        assert found == "The provider accepts the access key."
+        result, server = run(story(fine))
+        assert result == "The provider accepts the access key."
         assert b"Action=GetSMSAttributes" in server.requests[0][2]
         assert isinstance(run(story(error("SignatureDoesNotMatch", 403)))[0], AccountError)
         assert isinstance(run(story(error("AccessDenied", 403)))[0], AccountError)
@@ -281,23 +281,23 @@ class TestAwsSns(HttpContract):
     def test_every_reason_of_the_log_has_its_outcome(self, said: str, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
         for ending in ("", "."):
-            found = adapter.read_callback(enveloped(logged("FAILURE", said + ending)))
-            assert found == failed(REASONS[said], said + ending)
+            receipts = adapter.read_callback(enveloped(logged("FAILURE", said + ending)))
+            assert receipts == failed(REASONS[said], said + ending)
 
     @pytest.mark.parametrize("kind", EVENTS)
     def test_every_event_has_its_meaning(self, kind: str, tmp_path: Path) -> None:
-        found = self.make("http://127.0.0.1:1", tmp_path).read_callback(enveloped(event(kind)))
+        receipts = self.make("http://127.0.0.1:1", tmp_path).read_callback(enveloped(event(kind)))
         meaning = EVENTS[kind]
         if isinstance(meaning, Outcome):
-            assert found == failed(meaning, kind)
+            assert receipts == failed(meaning, kind)
         else:
-            assert found == [Receipt(meaning, provider_ref=ID, code=kind)]
+            assert receipts == [Receipt(meaning, provider_ref=ID, code=kind)]
 
     def test_unknown_reasons_are_kept_without_numbers(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
-        (found,) = adapter.read_callback(enveloped(logged("FAILURE", f"{PHONE} is odd")))
-        assert isinstance(found, Receipt)
-        assert (found.outcome, "13800138000" in found.code) == (Outcome.UNKNOWN, False)
+        (receipt,) = adapter.read_callback(enveloped(logged("FAILURE", f"{PHONE} is odd")))
+        assert isinstance(receipt, Receipt)
+        assert (receipt.outcome, "13800138000" in receipt.code) == (Outcome.UNKNOWN, False)
         assert adapter.read_callback(enveloped(event("TEXT_NEW"))) == failed(Outcome.UNKNOWN, "TEXT_NEW")
         early = Receipt(ReceiptStatus.ACCEPTED, provider_ref=ID, code="TEXT_NEW")
         assert adapter.read_callback(enveloped(event("TEXT_NEW", False))) == [early]
@@ -325,7 +325,7 @@ def pairs(server: Provider) -> dict[str, Any]:
     """Return the fields of the first request, its message attributes by name."""
     given = dict(parse_qsl(server.requests[0][2].decode()))
     attributes = {}
-    for name in [one for one in given if one.endswith(".Name")]:
+    for name in [name_field for name_field in given if name_field.endswith(".Name")]:
         entry = name.removesuffix("Name")
         attributes[given.pop(name)] = (given.pop(f"{entry}Value.DataType"), given.pop(f"{entry}Value.StringValue"))
     return {**given, "attributes": attributes}

@@ -44,7 +44,7 @@ from tests.channels.wire import HERE, provider, run
 
 def make(url: str, folder: Path, **values: str) -> AwsSns:
     own = {"access_key_id": "AKIDTEST", "secret_access_key": "secret", "url": url, "topics": f"{TOPIC}\n{CHINESE}"}
-    return AwsSns({one.name: one.default for one in AwsSns.settings} | own | values, folder)
+    return AwsSns({setting.name: setting.default for setting in AwsSns.settings} | own | values, folder)
 
 
 class Sns:
@@ -101,7 +101,7 @@ class TestWhatIsBelieved:
         ]
         came = run(self.told(sns, tmp_path, *callbacks))
         assert came[0] is None
-        assert all(isinstance(one, CallbackRefused) for one in came[1:])
+        assert all(isinstance(result, CallbackRefused) for result in came[1:])
         assert sns.asked == [urlsplit(CERTIFICATE).path]
 
     @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ class TestWhatIsBelieved:
 def moto() -> Iterator[str]:
     """Run moto's server with authentication on, after the three calls that make a user with a key."""
     for port in range(21_000 + os.getpid() % 3_000, 25_000):  # below the ports that outgoing connections use
-        with socket.socket() as found, contextlib.suppress(OSError):
-            found.bind(("127.0.0.1", port))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             break
     url = f"http://127.0.0.1:{port}"
     environment = os.environ | {"INITIAL_NO_AUTH_ACTION_COUNT": "3"}
@@ -242,8 +242,8 @@ class Amazon:
 
     def texts(self) -> list[tuple[str, str]]:
         with urllib.request.urlopen(f"{self.url}/moto-api/data.json") as answer:
-            found = json.load(answer)["sns"]["SMS"]
-        return [(one["phone_number"], one["message"]) for one in found]
+            messages = json.load(answer)["sns"]["SMS"]
+        return [(message["phone_number"], message["message"]) for message in messages]
 
     def certificate(self, path: str) -> bytes:
         """Return one that moto serves: it tells services apart by this header, and AWS by the host."""
@@ -252,8 +252,8 @@ class Amazon:
             "Authorization", f"AWS4-HMAC-SHA256 Credential={self.key_id}/20260101/us-east-1/sns/aws4_request"
         )
         with urllib.request.urlopen(asked) as answer:
-            found: bytes = answer.read()
-        return found
+            certificate: bytes = answer.read()
+        return certificate
 
 
 @pytest.fixture(scope="module")
@@ -306,9 +306,9 @@ class TestWithMoto:
     def test_a_wrong_key_waits_for_a_person(
         self, wrong: dict[str, str], code: str, amazon: Amazon, tmp_path: Path
     ) -> None:
-        found = sent(amazon.channel(tmp_path, **wrong))
-        assert isinstance(found, AccountError)
-        assert (found.outcome, found.code) == (Outcome.CREDENTIALS, code)
+        result = sent(amazon.channel(tmp_path, **wrong))
+        assert isinstance(result, AccountError)
+        assert (result.outcome, result.code) == (Outcome.CREDENTIALS, code)
 
     def test_a_bad_number_and_a_long_text_refuse_one_message(self, amazon: Amazon, tmp_path: Path) -> None:
         channel = amazon.channel(tmp_path)

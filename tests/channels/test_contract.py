@@ -34,8 +34,8 @@ FAULTS = {
         "test_a_fault_of_the_provider_is_unclear",
     ),
     "answers are taken in the order they come in": (
-        "        return [_answer(told.get(one.ref)) for one in submission.messages]\n",
-        "        return [_answer(one) for one in told.values()]\n",
+        "        return [_answer(results_by_ref.get(message.ref)) for message in submission.messages]\n",
+        "        return [_answer(result) for result in results_by_ref.values()]\n",
         "test_missing_results_refuse_nobody_and_prove_nothing",
     ),
     "silence about a message counts as acceptance": (
@@ -44,8 +44,8 @@ FAULTS = {
         "test_missing_results_refuse_nobody_and_prove_nothing",
     ),
     "a page that is no answer counts as acceptance": (
-        '            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)\n        told',
-        "            return [Answer(True)] * len(messages)\n        told",
+        '            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)\n        results_by_ref',
+        "            return [Answer(True)] * len(messages)\n        results_by_ref",
         "test_an_answer_that_says_nothing_is_unclear",
     ),
     "an unknown code ends the sender": (
@@ -81,7 +81,7 @@ FAULTS = {
         "test_a_genuine_callback_is_taken_and_a_forged_one_is_not",
     ),
     "a callback that cannot be read is a crash": (
-        "        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):\n"
+        "        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):\n"
         '            raise ValueError("a callback is a list of objects")\n',
         "",
         "test_a_callback_that_cannot_be_read_is_a_value_error_and_nothing_else",
@@ -115,9 +115,9 @@ def asked(home: pytest.Pytester, adapter: str, *only: str) -> pytest.RunResult:
 
 def test_a_provider_made_by_the_document_keeps_the_contract(home: pytest.Pytester) -> None:
     # All but the one question that needs a database, for there is none in this folder.
-    told = asked(home, (MADE_UP / "pigeon.py").read_text(), "-k", "not early_and_double").parseoutcomes()
-    assert set(told) <= {"passed", "warnings", "deselected"}
-    assert told["passed"] > 40
+    outcomes = asked(home, (MADE_UP / "pigeon.py").read_text(), "-k", "not early_and_double").parseoutcomes()
+    assert set(outcomes) <= {"passed", "warnings", "deselected"}
+    assert outcomes["passed"] > 40
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -125,5 +125,5 @@ def test_the_contract_finds(fault: str, home: pytest.Pytester) -> None:
     sound, wrong, found_by = FAULTS[fault]
     text = (MADE_UP / "pigeon.py").read_text()
     assert text.count(sound) == 1
-    told = asked(home, text.replace(sound, wrong), "-k", found_by)
-    assert told.parseoutcomes()["failed"] > 0
+    result = asked(home, text.replace(sound, wrong), "-k", found_by)
+    assert result.parseoutcomes()["failed"] > 0

@@ -42,7 +42,7 @@ def query(**values: str) -> Callback:
 
 def gateway(base: str, folder: Path, preset: Any = None, **values: str) -> Gateway:
     """Return a gateway with a preset's values, at this address."""
-    defaults = {one.name: one.default for one in Gateway.settings} | dict(preset.values if preset else {})
+    defaults = {setting.name: setting.default for setting in Gateway.settings} | dict(preset.values if preset else {})
     here = {
         name: value.replace("http://127.0.0.1:13013", base).replace("http://127.0.0.1:1401", base)
         for name, value in defaults.items()
@@ -115,15 +115,15 @@ class TestKannel(HttpContract):
         ],
     )
     def test_its_refusals_are_told_apart(self, status: int, text: str, meaning: Any, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: web.Response(status=status, text=text), tmp_path))
+        result, _ = run(self.sent(lambda *_: web.Response(status=status, text=text), tmp_path))
         if isinstance(meaning, Outcome):
-            assert isinstance(found, list)
-            assert (found[0].accepted, found[0].outcome) == (False, meaning)
-            assert found[0].code
-            assert found[0].code in text
+            assert isinstance(result, list)
+            assert (result[0].accepted, result[0].outcome) == (False, meaning)
+            assert result[0].code
+            assert result[0].code in text
         else:
-            assert isinstance(found, meaning[0])
-            assert found.outcome is meaning[1]
+            assert isinstance(result, meaning[0])
+            assert result.outcome is meaning[1]
 
     def test_a_missing_receiver_proves_that_the_account_is_good(self, tmp_path: Path) -> None:
         good = web.Response(status=400, text="Missing receiver number, rejected")
@@ -155,9 +155,9 @@ class TestKannel(HttpContract):
         assert run(story()).endswith("&dlr-url=")
 
 
-async def asked(test: HttpContract, folder: Path, said: web.Response) -> str | ChannelError:
+async def asked(test: HttpContract, folder: Path, response: web.Response) -> str | ChannelError:
     async def answer(_request: web.Request, _body: bytes) -> web.Response:
-        return said
+        return response
 
     async with provider(answer) as server, HttpClient(HERE) as http:
         try:
@@ -230,10 +230,10 @@ class TestJasmin(HttpContract):
         ],
     )
     def test_its_errors_wait_for_a_person(self, status: int, text: str, outcome: Outcome, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: web.Response(status=status, text=text), tmp_path))
-        assert isinstance(found, AccountError)
-        assert found.outcome is outcome
-        assert "tester" not in found.code
+        result, _ = run(self.sent(lambda *_: web.Response(status=status, text=text), tmp_path))
+        assert isinstance(result, AccountError)
+        assert result.outcome is outcome
+        assert "tester" not in result.code
 
     def test_the_balance_shows_that_the_account_answers(self, tmp_path: Path) -> None:
         answer = web.json_response({"balance": "ND", "sms_count": "ND"})
@@ -341,13 +341,13 @@ class TestJson(HttpContract):
     def test_codes_mean_what_the_rules_say_and_unknown_ones_are_kept(
         self, code: Any, meaning: Any, tmp_path: Path
     ) -> None:
-        found, _ = run(self.sent(lambda *_: web.json_response({"code": code}), tmp_path))
+        result, _ = run(self.sent(lambda *_: web.json_response({"code": code}), tmp_path))
         if meaning is True:
-            assert found == [SubmitResult(True)]
+            assert result == [SubmitResult(True)]
         elif isinstance(meaning, Outcome):
-            assert found == [SubmitResult(False, outcome=meaning, code=str(code))]
+            assert result == [SubmitResult(False, outcome=meaning, code=str(code))]
         else:
-            assert isinstance(found, meaning)
+            assert isinstance(result, meaning)
 
     def test_receipts_are_found_by_the_gateways_id(self, tmp_path: Path) -> None:
         assert self.make("http://127.0.0.1:1", tmp_path).receipts_by_provider_ref
@@ -436,7 +436,11 @@ def test_numbers_come_back_in_one_form(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_cannot_work_are_refused_with_their_place(name: str, value: str, code: str) -> None:
-    values = {one.name: one.default for one in Gateway.settings} | {"url": "https://example.com/"} | {name: value}
+    values = (
+        {setting.name: setting.default for setting in Gateway.settings}
+        | {"url": "https://example.com/"}
+        | {name: value}
+    )
     problems = Gateway.check(values)
     assert [problem.code for problem in problems] == [code]
     assert problems[0].place == ("receipt_phone" if name == "per_request" else name)

@@ -128,7 +128,7 @@ class TestLexintong(HttpContract):
     )
 
     def make(self, url: str, folder: Path, **values: str) -> Lexintong:
-        defaults = {one.name: one.default for one in Lexintong.settings}
+        defaults = {setting.name: setting.default for setting in Lexintong.settings}
         own = {"account": "acct", "password": PASSWORD, "product": "1012812", "url": url, "old_url": url}
         made = defaults | own | values
         assert Lexintong.check(made) == []
@@ -194,14 +194,14 @@ class TestLexintong(HttpContract):
         }
 
     def test_the_old_interfaces_codes_are_the_same(self, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: xml("1025", "0"), tmp_path, interface="old"))
-        assert isinstance(found, AccountError)
-        assert (found.outcome, found.code) == (Outcome.BALANCE, "1025")
+        result, _ = run(self.sent(lambda *_: xml("1025", "0"), tmp_path, interface="old"))
+        assert isinstance(result, AccountError)
+        assert (result.outcome, result.code) == (Outcome.BALANCE, "1025")
 
     @pytest.mark.parametrize("body", ["<html>hello</html>", "<CSubmitState></CSubmitState>", ""])
     def test_the_old_interface_saying_nothing_is_unclear(self, body: str, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: web.Response(text=body), tmp_path, interface="old"))
-        assert isinstance(found, OutcomeUnknown)
+        result, _ = run(self.sent(lambda *_: web.Response(text=body), tmp_path, interface="old"))
+        assert isinstance(result, OutcomeUnknown)
 
     def test_http_to_a_public_host_takes_a_switch(self, tmp_path: Path) -> None:
         async def story() -> str:
@@ -243,18 +243,18 @@ class TestLexintong(HttpContract):
 
         answers, _ = run(self.sent(answer, tmp_path, 3))
         assert isinstance(answers, list)
-        assert [one.outcome for one in answers] == [None, Outcome.BAD_NUMBER, None]
+        assert [answer.outcome for answer in answers] == [None, Outcome.BAD_NUMBER, None]
 
     @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: said(int(code)), tmp_path))
+        result, _ = run(self.sent(lambda *_: said(int(code)), tmp_path))
         verdict = ERROR_CODES[code]
         if verdict.about in {Scope.NUMBER, Scope.WORDS}:
-            assert found == [SubmitResult(False, outcome=verdict.outcome, code=code)]
+            assert result == [SubmitResult(False, outcome=verdict.outcome, code=code)]
             return
         kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
-        assert isinstance(found, kind)
-        assert (found.outcome, found.code) == (verdict.outcome, code)
+        assert isinstance(result, kind)
+        assert (result.outcome, result.code) == (verdict.outcome, code)
 
     @pytest.mark.parametrize("code", ["1027", "1040"])
     def test_accepted_but_not_saved_is_in_doubt_and_keeps_its_id(self, code: str, tmp_path: Path) -> None:
@@ -269,9 +269,9 @@ class TestLexintong(HttpContract):
         adapter = self.make("http://127.0.0.1:1", tmp_path)
         adapter.clock = lambda: MORNING - 3600
         assert adapter._wait("1018", None) == 3600  # type: ignore[arg-type]
-        found, _ = run(self.sent(lambda *_: said(1018, "Begin=08:00 End=20:00"), tmp_path))
-        assert isinstance(found, Throttled)
-        assert found.outcome is Outcome.OUTSIDE_HOURS
+        result, _ = run(self.sent(lambda *_: said(1018, "Begin=08:00 End=20:00"), tmp_path))
+        assert isinstance(result, Throttled)
+        assert result.outcome is Outcome.OUTSIDE_HOURS
 
     # -- pulling and account --------------------------------------------------------------------------------------
 
@@ -284,7 +284,9 @@ class TestLexintong(HttpContract):
         async with provider(reply) as server, HttpClient(HERE) as http:
             adapter = self.make(server.url, folder, **values)
             try:
-                return [news async for one in adapter.pull(http) for news in adapter.read_callback(one)], server
+                return [
+                    news async for callback in adapter.pull(http) for news in adapter.read_callback(callback)
+                ], server
             except ChannelError as trouble:
                 return trouble, server
 
@@ -296,8 +298,8 @@ class TestLexintong(HttpContract):
                 return web.json_response({"Result": "succ", "ReportInfos": left.pop(0)})
             return web.json_response({"Result": "succ", "IsFull": False, "MoInfos": [REPLY]})
 
-        found, server = run(self.fetched(tmp_path, answer))
-        assert found == [
+        news, server = run(self.fetched(tmp_path, answer))
+        assert news == [
             arrived(ReceiptStatus.DELIVERED, "DELIVRD"),
             arrived(ReceiptStatus.UNDELIVERED, "MK:0001", Outcome.NO_SUCH_SUBSCRIBER),
             Reply(PHONE, "TD", "1069000199"),
@@ -308,8 +310,8 @@ class TestLexintong(HttpContract):
         assert asked == {"AccountId": "acct", "OutId": "", "ReportTime": ""}
 
     def test_a_code_for_nothing_waiting_is_no_error(self, tmp_path: Path) -> None:
-        found, server = run(self.fetched(tmp_path, lambda _: said("3001", "没有数据")))
-        assert (found, len(server.requests)) == ([], 2)
+        news, server = run(self.fetched(tmp_path, lambda _: said("3001", "没有数据")))
+        assert (news, len(server.requests)) == ([], 2)
 
     @pytest.mark.parametrize(
         ("answer", "kind"),
@@ -326,8 +328,8 @@ class TestLexintong(HttpContract):
         assert isinstance(run(self.fetched(tmp_path, answer))[0], kind)
 
     def test_nothing_is_fetched_if_the_provider_pushes(self, tmp_path: Path) -> None:
-        found, server = run(self.fetched(tmp_path, lambda _: said("1013"), pull=""))
-        assert (found, server.requests) == ([], [])
+        news, server = run(self.fetched(tmp_path, lambda _: said("1013"), pull=""))
+        assert (news, server.requests) == ([], [])
 
     async def tried(self, answer: dict[str, Any], folder: Path) -> tuple[Any, Provider]:
         async def reply(_request: web.Request, _body: bytes) -> web.Response:
@@ -340,8 +342,8 @@ class TestLexintong(HttpContract):
                 return trouble, server
 
     def test_the_account_says_what_is_left(self, tmp_path: Path) -> None:
-        found, server = run(self.tried({"State": 0, "Remain": 98231}, tmp_path))
-        assert found == "98231"
+        balance, server = run(self.tried({"State": 0, "Remain": 98231}, tmp_path))
+        assert balance == "98231"
         assert server.requests[0][1] == "/json/Query/GetRemain"
         assert json.loads(server.requests[0][2]) == {"sname": "acct", "spwd": PASSWORD, "sprdid": "1012812"}
         assert isinstance(run(self.tried({"State": 1013}, tmp_path))[0], AccountError)
@@ -361,4 +363,7 @@ class TestLexintong(HttpContract):
             self.make("http://127.0.0.1:1", tmp_path).read_callback(callback)
 
     def test_addresses_must_be_some(self) -> None:
-        assert [one.place for one in Lexintong.check({"url": "api.51welink.com", "old_url": ""})] == ["url", "old_url"]
+        assert [problem.place for problem in Lexintong.check({"url": "api.51welink.com", "old_url": ""})] == [
+            "url",
+            "old_url",
+        ]

@@ -93,9 +93,9 @@ def test_every_magic_number_does_what_its_line_in_the_guide_says(digits: str, tm
     if not fate.trouble_once:
         clock.now += 60 + (LATE if fate.late else 0)
         news = heard(channel)
-        receipts = [(one.status, one.outcome, one.code) for one in news if isinstance(one, Receipt)]
+        receipts = [(item.status, item.outcome, item.code) for item in news if isinstance(item, Receipt)]
         assert receipts == list(fate.receipts if accepted or digits == "0321" else ())
-        assert [one.text for one in news if isinstance(one, Reply)] == ([fate.reply] if fate.reply else [])
+        assert [item.text for item in news if isinstance(item, Reply)] == ([fate.reply] if fate.reply else [])
 
 
 @pytest.mark.parametrize("kind", [Throttled, NotSent, AccountError])
@@ -121,7 +121,7 @@ def test_a_cut_request_had_arrived_and_its_receipts_come(tmp_path: Path) -> None
     with pytest.raises(OutcomeUnknown):
         sent(channel, to("+8613900000001", "+8613800000321"))
     clock.now += 60
-    assert {one.ref for one in heard(channel) if isinstance(one, Receipt)} == {"7-1", "7-2"}
+    assert {item.ref for item in heard(channel) if isinstance(item, Receipt)} == {"7-1", "7-2"}
 
 
 def test_it_can_be_asked_about_what_was_cut_and_is_silent_about_what_never_arrived(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_it_can_be_asked_about_what_was_cut_and_is_silent_about_what_never_arriv
 
     known = run(channel.query_status(TEMPLATE, asked, HttpClient()))
 
-    assert sorted((one.ref, one.status) for one in known) == [
+    assert sorted((receipt.ref, receipt.status) for receipt in known) == [
         ("7-1", ReceiptStatus.ACCEPTED),
         ("7-3", ReceiptStatus.ACCEPTED),
     ]
@@ -159,7 +159,7 @@ def test_receipts_come_when_they_are_due_and_not_before(tmp_path: Path) -> None:
 def test_an_early_receipt_waits_for_nothing(tmp_path: Path) -> None:
     channel = made(tmp_path, receipt_seconds="1000")
     sent(channel, magic("0002"))
-    assert [one.ref for one in heard(channel) if isinstance(one, Receipt)] == ["7-1"]
+    assert [item.ref for item in heard(channel) if isinstance(item, Receipt)] == ["7-1"]
 
 
 def test_receipts_survive_the_process_that_sent(tmp_path: Path) -> None:
@@ -210,14 +210,14 @@ def test_the_rates_are_kept_and_the_seed_decides_whom_they_hit(tmp_path: Path) -
         return answers, heard(channel)
 
     answers, news = story("a", "1")
-    counts = Counter(one.status for one in news if isinstance(one, Receipt))
-    refused = [one for one in answers if not one.accepted]
+    counts = Counter(item.status for item in news if isinstance(item, Receipt))
+    refused = [answer for answer in answers if not answer.accepted]
     assert 330 < len(refused) < 470
-    assert {one.outcome for one in refused} <= set(Outcome)
+    assert {answer.outcome for answer in refused} <= set(Outcome)
     accepted = len(answers) - len(refused)
     assert 0.17 < counts[ReceiptStatus.UNDELIVERED] / accepted < 0.23
     assert 0.67 < counts[ReceiptStatus.DELIVERED] / accepted < 0.73
-    assert 0.03 < sum(isinstance(one, Reply) for one in news) / counts[ReceiptStatus.DELIVERED] < 0.07
+    assert 0.03 < sum(isinstance(item, Reply) for item in news) / counts[ReceiptStatus.DELIVERED] < 0.07
     assert story("b", "1") == (answers, news)
     assert story("c", "2")[0] != answers
 

@@ -50,8 +50,8 @@ class TestSmpp(Contract):
             async with smsc() as server, held(server, tmp_path) as (adapter, http):
                 answers = await adapter.send(submission(3), http)
                 is_whole(answers, 3)
-                assert [answer.provider_ref for answer in answers] == [f"{one.seq}" for one in server.submits]
-                assert [one.number for one in server.submits] == [f"86138001380{i:02}" for i in (1, 2, 3)]
+                assert [answer.provider_ref for answer in answers] == [f"{submit.seq}" for submit in server.submits]
+                assert [submit.number for submit in server.submits] == [f"86138001380{i:02}" for i in (1, 2, 3)]
 
         run(story())
 
@@ -62,8 +62,8 @@ class TestSmpp(Contract):
 
         async def story(script: Any) -> str:
             async with smsc(script) as server:
-                found = await one(server, tmp_path, timeout="0.2")
-                return f"{found} {found!r}"
+                result = await one(server, tmp_path, timeout="0.2")
+                return f"{result} {result!r}"
 
         shown = "".join(
             run(story(script)) for script in (accept, refuses(0x0B), refuses(0x0F), lambda link, _: link.cut())
@@ -94,10 +94,10 @@ def test_a_refused_account_waits_for_a_person(status: int, tmp_path: Path) -> No
             adapter = made(server.address, tmp_path)
             task = asyncio.create_task(adapter.hold(http, Inbox()))
             await server.until(lambda: len(server.binds) > 1)
-            with pytest.raises(AccountError) as found:
+            with pytest.raises(AccountError) as caught:
                 await adapter.send(to(), http)
-            assert found.value.outcome is Outcome.CREDENTIALS
-            assert found.value.code == f"0x{status:08x}"
+            assert caught.value.outcome is Outcome.CREDENTIALS
+            assert caught.value.code == f"0x{status:08x}"
             # and as soon as the provider lets it in, it goes on
             server.bind_status = 0
             await server.until(lambda: server.links)
@@ -111,9 +111,9 @@ def test_a_refused_account_waits_for_a_person(status: int, tmp_path: Path) -> No
 def test_a_wrong_password_is_refused_credentials(tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc() as server, HttpClient(HERE) as http:
-            with pytest.raises(AccountError) as found:
+            with pytest.raises(AccountError) as caught:
                 await made(server.address, tmp_path, password="wrong").test_credentials(http)
-            assert found.value.code == "0x0000000e"
+            assert caught.value.code == "0x0000000e"
 
     run(story())
 
@@ -122,9 +122,9 @@ def test_a_wrong_password_is_refused_credentials(tmp_path: Path) -> None:
 def test_a_bind_refused_for_a_while_is_unreachable(status: int, code: str, tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc(bind_status=status) as server, HttpClient(HERE) as http:
-            with pytest.raises(NotSent) as found:
+            with pytest.raises(NotSent) as caught:
                 await made(server.address, tmp_path).test_credentials(http)
-            assert found.value.code == code
+            assert caught.value.code == code
 
     run(story())
 
@@ -145,9 +145,9 @@ def test_a_refused_connection_is_unreachable_and_tried_again(tmp_path: Path) -> 
             adapter = made(f"smpp://127.0.0.1:{port}", tmp_path)
             adapter.patience = 0.1
             task = asyncio.create_task(adapter.hold(http, Inbox()))
-            with pytest.raises(NotSent) as found:
+            with pytest.raises(NotSent) as caught:
                 await adapter.send(to(), http)
-            assert found.value.code == "connect"
+            assert caught.value.code == "connect"
             assert isinstance(adapter.trouble, NotSent)
             server = Smsc(accept)
             listening = await asyncio.start_server(server.serve, "127.0.0.1", port)
@@ -165,12 +165,12 @@ def test_a_private_address_nobody_named_is_refused(tmp_path: Path) -> None:
     async def story() -> None:
         async with HttpClient() as http:
             for address in ("smpps://127.0.0.1:2775", "smpps://localhost:2775", "smpps://10.1.2.3:2775"):
-                with pytest.raises(AccountError) as found:
+                with pytest.raises(AccountError) as caught:
                     await made(address, tmp_path).test_credentials(http)
-                assert found.value.code == "address_not_allowed"
-            with pytest.raises(AccountError) as found:
+                assert caught.value.code == "address_not_allowed"
+            with pytest.raises(AccountError) as caught:
                 await made("smpp://smpp.example.com:2775", tmp_path).test_credentials(http)
-            assert found.value.code == "plain_connection"
+            assert caught.value.code == "plain_connection"
 
     run(story())
 
@@ -257,25 +257,25 @@ def test_the_window_is_never_exceeded_and_answers_may_come_in_any_order(tmp_path
 def test_every_status_means_what_the_table_says(status: int, tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc(refuses(status)) as server:
-            found = await one(server, tmp_path)
+            result = await one(server, tmp_path)
         assert len(server.submits) == 1
         code = f"0x{status:08x}"
         if status in {0x58, 0x14, 0x64}:
-            assert isinstance(found, Throttled)
-            assert 0.9 < (found.retry_after or 0) <= 1.0
+            assert isinstance(result, Throttled)
+            assert 0.9 < (result.retry_after or 0) <= 1.0
         elif status == 0x08:
-            assert isinstance(found, OutcomeUnknown)
+            assert isinstance(result, OutcomeUnknown)
         elif status in {0x01, 0x0B, 0x45, 0x65, 0x66, 0xFE, 0x401, 0xFF, 0x12345678}:
-            assert isinstance(found, SubmitResult)
-            assert not found.accepted
-            assert not found.unconfirmed
-            assert found.code == code
-            assert (found.outcome is Outcome.BAD_NUMBER) is (status == 0x0B)
+            assert isinstance(result, SubmitResult)
+            assert not result.accepted
+            assert not result.unconfirmed
+            assert result.code == code
+            assert (result.outcome is Outcome.BAD_NUMBER) is (status == 0x0B)
         else:
-            assert isinstance(found, AccountError)
-            assert found.outcome in {Outcome.OUR_FAULT, Outcome.SIGNATURE_REFUSED}
-        if isinstance(found, ChannelError):
-            assert found.code == code
+            assert isinstance(result, AccountError)
+            assert result.outcome in {Outcome.OUR_FAULT, Outcome.SIGNATURE_REFUSED}
+        if isinstance(result, ChannelError):
+            assert result.code == code
 
     run(story())
 
@@ -285,17 +285,17 @@ def test_it_waits_longer_each_time_it_is_too_fast_and_begins_anew_when_it_is_not
         async with smsc(refuses(0x58)) as server, held(server, tmp_path) as (adapter, http):
             waits = []
             for _ in range(7):
-                with pytest.raises(Throttled) as found:
+                with pytest.raises(Throttled) as caught:
                     await adapter.send(to(), http)
-                waits.append(round(found.value.retry_after or 0))
+                waits.append(round(caught.value.retry_after or 0))
                 adapter._pause_over = 0  # that time has passed
             assert waits == [1, 2, 4, 8, 16, 30, 30]
             server.script = accept
             await adapter.send(to(), http)
             server.script = refuses(0x14)
-            with pytest.raises(Throttled) as found:
+            with pytest.raises(Throttled) as caught:
                 await adapter.send(to(), http)
-            assert round(found.value.retry_after or 0) == 1
+            assert round(caught.value.retry_after or 0) == 1
 
     run(story())
 
@@ -308,8 +308,8 @@ def test_a_cut_leaves_what_was_sent_in_doubt_and_what_was_not_unsent(tmp_path: P
 
         async with smsc(script) as server, held(server, tmp_path, window="2") as (adapter, http):
             adapter.back_off = (60,)
-            found = await sent(adapter, http, *["hello"] * 5)
-            assert [type(one) for one in found] == [OutcomeUnknown] * 2 + [NotSent] * 3
+            results = await sent(adapter, http, *["hello"] * 5)
+            assert [type(result) for result in results] == [OutcomeUnknown] * 2 + [NotSent] * 3
             assert len(server.submits) == 2
 
     run(story())
@@ -318,13 +318,13 @@ def test_a_cut_leaves_what_was_sent_in_doubt_and_what_was_not_unsent(tmp_path: P
 def test_after_a_cut_it_connects_again_by_itself(tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc(lambda link, _: link.cut()) as server, held(server, tmp_path) as (adapter, http):
-            (found,) = await sent(adapter, http)
-            assert isinstance(found, OutcomeUnknown)
+            (result,) = await sent(adapter, http)
+            assert isinstance(result, OutcomeUnknown)
             server.script = accept
             await server.until(lambda: len(server.binds) == 2)
-            (found,) = await sent(adapter, http)
-            assert isinstance(found, SubmitResult)
-            assert found.accepted
+            (result,) = await sent(adapter, http)
+            assert isinstance(result, SubmitResult)
+            assert result.accepted
             assert len(server.submits) == 2
 
     run(story())
@@ -369,8 +369,8 @@ def test_a_quiet_connection_that_answers_stays(tmp_path: Path) -> None:
 def test_what_is_no_smpp_ends_the_connection(raw: bytes, tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc(lambda link, _: link.writer.write(raw)) as server, held(server, tmp_path) as (adapter, http):
-            (found,) = await sent(adapter, http)
-            assert isinstance(found, OutcomeUnknown)
+            (result,) = await sent(adapter, http)
+            assert isinstance(result, OutcomeUnknown)
 
     run(story())
 
@@ -389,9 +389,9 @@ def test_pdus_may_come_in_any_pieces(tmp_path: Path) -> None:
 
         tasks: list[asyncio.Task[None]] = []
         async with smsc(script) as server, held(server, tmp_path) as (adapter, http):
-            (found,) = await sent(adapter, http)
-            assert isinstance(found, SubmitResult)
-            assert found.provider_ref == "abc"
+            (result,) = await sent(adapter, http)
+            assert isinstance(result, SubmitResult)
+            assert result.provider_ref == "abc"
             await server.until(lambda: (ENQUIRE | NACK, 0) in server.others)
 
     run(story())
@@ -426,11 +426,11 @@ def test_requests_nobody_here_knows_are_refused_and_an_unbind_is_answered(tmp_pa
     ],
 )
 def test_an_address_names_scheme_host_and_port(address: str, fine: bool) -> None:
-    values = {one.name: one.default for one in Smpp.settings} | {"address": address}
+    values = {setting.name: setting.default for setting in Smpp.settings} | {"address": address}
     assert [problem.code for problem in Smpp.check(values)] == ([] if fine else ["connection_address"])
 
 
 def test_a_line_about_codes_that_cannot_be_read_is_shown() -> None:
-    values = {one.name: one.default for one in Smpp.settings}
+    values = {setting.name: setting.default for setting in Smpp.settings}
     values |= {"address": "smpp://h:1", "own_codes": "0x411 = balance\n0xZZ = balance\n5 = nonsense\nno sign"}
     assert [problem.facts["line"] for problem in Smpp.check(values)] == ["0xZZ = balance", "5 = nonsense", "no sign"]

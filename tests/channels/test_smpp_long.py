@@ -52,9 +52,9 @@ def test_a_long_text_may_leave_with_sar_parameters_or_whole(tmp_path: Path) -> N
 def test_a_first_part_that_is_refused_refuses_the_message_and_nothing_else_leaves(tmp_path: Path) -> None:
     async def story() -> None:
         async with smsc(refuses(0x0B)) as server:
-            found = await one(server, tmp_path, LONG)
-            assert isinstance(found, SubmitResult)
-            assert found.outcome is Outcome.BAD_NUMBER
+            result = await one(server, tmp_path, LONG)
+            assert isinstance(result, SubmitResult)
+            assert result.outcome is Outcome.BAD_NUMBER
             assert len(server.submits) == 1
 
     run(story())
@@ -72,9 +72,9 @@ def test_a_later_part_that_is_refused_or_lost_leaves_the_message_in_doubt(status
                 link.answer(submit, status=status)
 
         async with smsc(script) as server:
-            found = await one(server, tmp_path, LONG)
-            assert isinstance(found, SubmitResult)
-            assert found.unconfirmed
+            result = await one(server, tmp_path, LONG)
+            assert isinstance(result, SubmitResult)
+            assert result.unconfirmed
             assert len(server.submits) == 2
 
     run(story())
@@ -93,9 +93,9 @@ def test_a_later_part_that_is_too_fast_is_tried_again_because_the_first_has_left
                 accept(link, submit)
 
         async with smsc(script) as server:
-            found = await one(server, tmp_path, LONG)
-            assert isinstance(found, SubmitResult)
-            assert found.accepted
+            result = await one(server, tmp_path, LONG)
+            assert isinstance(result, SubmitResult)
+            assert result.accepted
             assert [submit.text[5] for submit in server.submits] == [1, 2, 2, 2, 3]
 
     run(story())

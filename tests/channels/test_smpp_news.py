@@ -122,8 +122,8 @@ def test_a_receipt_may_have_optional_parameters_only(tmp_path: Path) -> None:
 
 def test_a_receipt_in_a_message_payload_is_read_too(tmp_path: Path) -> None:
     text = b"id:9 stat:DELIVRD"
-    (found,) = read(made("smpp://127.0.0.1:1", tmp_path), deliver(b"", esm_class=4, extra=tlv(0x424, text)))
-    assert found == Receipt(ReceiptStatus.DELIVERED, provider_ref="9", phone=PHONE, code="DELIVRD")
+    (receipt,) = read(made("smpp://127.0.0.1:1", tmp_path), deliver(b"", esm_class=4, extra=tlv(0x424, text)))
+    assert receipt == Receipt(ReceiptStatus.DELIVERED, provider_ref="9", phone=PHONE, code="DELIVRD")
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_ids_are_compared_the_way_each_side_writes_them(
 
     answer = run(story())
     assert isinstance(answer, SubmitResult)
-    (found,) = read(made("smpp://127.0.0.1:1", tmp_path, ids=ids), receipt(in_receipt))
-    assert answer.provider_ref == found.provider_ref
+    (item,) = read(made("smpp://127.0.0.1:1", tmp_path, ids=ids), receipt(in_receipt))
+    assert answer.provider_ref == item.provider_ref
 
 
 @pytest.mark.parametrize(
@@ -277,11 +277,11 @@ def test_the_fields_of_a_receipt_end_where_its_text_begins(
 ) -> None:
     adapter = made("smpp://127.0.0.1:1", tmp_path)
     body = deliver(text.encode(coding, "replace"), esm_class=4, coding=0 if coding == "latin-1" else 8)
-    (found,) = read(adapter, body)
-    assert (found.provider_ref, found.code, found.phone) == (id, code, PHONE)
+    (item,) = read(adapter, body)
+    assert (item.provider_ref, item.code, item.phone) == (id, code, PHONE)
 
 
 def test_a_receipt_that_comes_from_our_own_sender_is_about_its_destination(tmp_path: Path) -> None:
     adapter = made("smpp://127.0.0.1:1", tmp_path, source="8613800138000")
-    (found,) = read(adapter, receipt("1", destination="13900139000"))
-    assert found.phone == "+8613900139000"
+    (item,) = read(adapter, receipt("1", destination="13900139000"))
+    assert item.phone == "+8613900139000"

@@ -36,8 +36,8 @@ def message(letter: str, *values: str) -> OutboundMessage:
     return OutboundMessage(f"1-{letter}", f"+861380013800{LETTERS.index(letter)}", "您好", values)
 
 
-def letter_of(one: OutboundMessage) -> str:
-    return one.ref[-1]
+def letter_of(outgoing: OutboundMessage) -> str:
+    return outgoing.ref[-1]
 
 
 class Provider:

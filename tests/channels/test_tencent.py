@@ -68,38 +68,38 @@ def error(code: str) -> web.Response:
 
 def each(code: str) -> Callable[[web.Request, bytes], web.Response]:
     """Return a provider that says this of every number."""
-    return lambda _request, body: response(SendStatusSet=[status(one, code) for one in numbers(body)])
+    return lambda _request, body: response(SendStatusSet=[status(number, code) for number in numbers(body)])
 
 
 def numbers(body: bytes) -> list[str]:
-    found: list[str] = json.loads(body)["PhoneNumberSet"]
-    return found
+    phones: list[str] = json.loads(body)["PhoneNumberSet"]
+    return phones
 
 
 def posted(value: Any) -> Callback:
     return Callback("POST", "", {"Content-Type": "application/json"}, dumped(value))
 
 
-def report(said: str, errmsg: str) -> dict[str, str]:
+def report(delivery_status: str, errmsg: str) -> dict[str, str]:
     return {
         "user_receive_time": "2026-10-17 08:03:04",
         "nationcode": "86",
         "mobile": "13800138000",
-        "report_status": said,
+        "report_status": delivery_status,
         "errmsg": errmsg,
         "description": "…",
         "sid": "2019:8000",
     }
 
 
-def pulled(said: str, description: str) -> dict[str, Any]:
+def pulled(delivery_status: str, description: str) -> dict[str, Any]:
     return {
         "UserReceiveTime": 1730000000,
         "CountryCode": "86",
         "SubscriberNumber": "13800138000",
         "PhoneNumber": PHONE,
         "SerialNo": "2019:8000",
-        "ReportStatus": said,
+        "ReportStatus": delivery_status,
         "Description": description,
         "SessionContext": "",
     }
@@ -152,7 +152,7 @@ class TestTencent(HttpContract):
     )
 
     def make(self, url: str, folder: Path, **values: str) -> Tencent:
-        defaults = {one.name: one.default for one in Tencent.settings}
+        defaults = {setting.name: setting.default for setting in Tencent.settings}
         own = {"secret_id": KEY, "secret_key": PASSWORD, "app_id": "1400006666", "url": url}
         made = defaults | own | values
         assert Tencent.check(made) == []
@@ -179,7 +179,7 @@ class TestTencent(HttpContract):
 
         template = TemplateSnapshot("1234", "…", SIGNATURE, variables, True)
         what = SubmitRequest(
-            template, [OutboundMessage(f"7-{n}", one, "…", values) for n, one in enumerate(phones)], ""
+            template, [OutboundMessage(f"7-{n}", phone, "…", values) for n, phone in enumerate(phones)], ""
         )
         async with provider(reply) as server, HttpClient(HERE) as http:
             try:
@@ -215,7 +215,7 @@ class TestTencent(HttpContract):
     def test_numbers_at_home_and_abroad_do_not_share_a_request(self, tmp_path: Path) -> None:
         phones = ["+85291230001", "+8613800130002", "+85291230003"]
         answers, server = run(self.in_flight(phones, tmp_path, self.accepts))
-        assert answers == [SubmitResult(True, f"2019:{one[-4:]}") for one in phones]
+        assert answers == [SubmitResult(True, f"2019:{phone[-4:]}") for phone in phones]
         assert [numbers(body) for _, _, body in server.requests] == [[phones[1]], [phones[0], phones[2]]]
 
     def test_trouble_abroad_does_not_take_back_what_was_accepted_at_home(self, tmp_path: Path) -> None:
@@ -274,8 +274,8 @@ class TestTencent(HttpContract):
         assert len(Sign.sign_tc3(PASSWORD, date, "sms", "x")) == len(wanted)
 
     def test_the_date_of_the_signature_is_universal(self) -> None:
-        found = authorization("sms.tencentcloudapi.com", "/", b"{}", int(MORNING) - 8 * 3600 - 1, KEY, PASSWORD)
-        assert f"Credential={KEY}/2026-11-22/sms/tc3_request" in found
+        header = authorization("sms.tencentcloudapi.com", "/", b"{}", int(MORNING) - 8 * 3600 - 1, KEY, PASSWORD)
+        assert f"Credential={KEY}/2026-11-22/sms/tc3_request" in header
         assert "/2026-11-23/" in authorization("sms.tencentcloudapi.com", "/", b"{}", int(MORNING), KEY, PASSWORD)
 
     # -- what is answered -----------------------------------------------------------------------------------------
@@ -308,24 +308,24 @@ class TestTencent(HttpContract):
 
     @pytest.mark.parametrize("told", [None, [], [1, "x"], "x", [{"Code": "Ok", "PhoneNumber": "+8613999999999"}]])
     def test_an_answer_without_our_numbers_is_unclear(self, told: Any, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: response(SendStatusSet=told), tmp_path, 2))
-        assert isinstance(found, OutcomeUnknown)
+        result, _ = run(self.sent(lambda *_: response(SendStatusSet=told), tmp_path, 2))
+        assert isinstance(result, OutcomeUnknown)
 
     @pytest.mark.parametrize("code", ERROR_CODES)
     @pytest.mark.parametrize("whole", [False, True])
     def test_every_code_has_its_outcome_for_a_number_and_for_a_request(
         self, code: str, whole: bool, tmp_path: Path
     ) -> None:
-        found, _ = run(
+        result, _ = run(
             self.in_flight([PHONE], tmp_path, lambda *a: error(code) if whole else each(code)(*a), ("1",), ("v",))
         )
         verdict = ERROR_CODES[code]
         if verdict.about in {Scope.NUMBER, Scope.WORDS}:
-            assert found == [SubmitResult(False, outcome=verdict.outcome, code=code)]
+            assert result == [SubmitResult(False, outcome=verdict.outcome, code=code)]
             return
         kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
-        assert isinstance(found, kind)
-        assert (found.outcome, found.code) == (verdict.outcome, code)
+        assert isinstance(result, kind)
+        assert (result.outcome, result.code) == (verdict.outcome, code)
 
     @pytest.mark.parametrize(
         ("code", "kind", "outcome"),
@@ -344,28 +344,28 @@ class TestTencent(HttpContract):
     def test_codes_are_also_known_by_their_family(
         self, code: str, kind: type[ChannelError], outcome: Outcome, tmp_path: Path
     ) -> None:
-        found, _ = run(self.sent(lambda *_: error(code), tmp_path, 2))
-        assert isinstance(found, kind)
-        assert (found.outcome, found.code) == (outcome, code)
+        result, _ = run(self.sent(lambda *_: error(code), tmp_path, 2))
+        assert isinstance(result, kind)
+        assert (result.outcome, result.code) == (outcome, code)
 
     def test_a_text_refused_for_everybody_waits_for_a_person(self, tmp_path: Path) -> None:
-        found, _ = run(self.in_flight([PHONE], tmp_path, each("FailedOperation.ContainSensitiveWord")))
-        assert isinstance(found, AccountError)
-        assert found.outcome is Outcome.CONTENT_REFUSED
+        result, _ = run(self.in_flight([PHONE], tmp_path, each("FailedOperation.ContainSensitiveWord")))
+        assert isinstance(result, AccountError)
+        assert result.outcome is Outcome.CONTENT_REFUSED
 
     def test_an_unknown_code_for_the_request_is_kept(self, tmp_path: Path) -> None:
-        found, server = run(self.sent(lambda *_: error("FailedOperation.BrandNew"), tmp_path, 2))
-        assert found == [SubmitResult(False, outcome=Outcome.UNKNOWN, code="FailedOperation.BrandNew")] * 2
+        result, server = run(self.sent(lambda *_: error("FailedOperation.BrandNew"), tmp_path, 2))
+        assert result == [SubmitResult(False, outcome=Outcome.UNKNOWN, code="FailedOperation.BrandNew")] * 2
         assert len(server.requests) == 1
 
     def test_out_of_hours_waits_until_the_morning(self, tmp_path: Path) -> None:
         closed = ERROR_CODES["FailedOperation.MarketingSendTimeConstraint"]
         assert seconds_to_wait(closed, HttpAnswer(200, {}, b""), MORNING - 3600) == 3600
-        found, _ = run(self.sent(each("FailedOperation.MarketingSendTimeConstraint"), tmp_path, 2))
-        assert isinstance(found, Throttled)
-        assert found.outcome is Outcome.OUTSIDE_HOURS
-        assert found.retry_after is not None
-        assert 0 < found.retry_after <= 10 * 3600
+        result, _ = run(self.sent(each("FailedOperation.MarketingSendTimeConstraint"), tmp_path, 2))
+        assert isinstance(result, Throttled)
+        assert result.outcome is Outcome.OUTSIDE_HOURS
+        assert result.retry_after is not None
+        assert 0 < result.retry_after <= 10 * 3600
 
     # -- pulling and account --------------------------------------------------------------------------------------
 
@@ -393,22 +393,22 @@ class TestTencent(HttpContract):
                 return response(PullSmsSendStatusSet=left.pop(0))
             return response(PullSmsReplyStatusSet=[REPLY])
 
-        found, server = run(self.fetched(tmp_path, answer, pull="1"))
-        assert found == [DELIVERED] * 102 + [Reply(PHONE, "退订", "12")]
+        news, server = run(self.fetched(tmp_path, answer, pull="1"))
+        assert news == [DELIVERED] * 102 + [Reply(PHONE, "退订", "12")]
         assert len(server.requests) == 3
         assert json.loads(server.requests[0][2]) == {"SmsSdkAppId": "1400006666", "Limit": 100}
 
     def test_nothing_waiting_is_no_page(self, tmp_path: Path) -> None:
         empty = response(PullSmsSendStatusSet=[], PullSmsReplyStatusSet=[]).body
-        found, _ = run(self.fetched(tmp_path, lambda _: web.Response(body=empty), pull="1"))
-        assert found == []
+        news, _ = run(self.fetched(tmp_path, lambda _: web.Response(body=empty), pull="1"))
+        assert news == []
 
     @pytest.mark.parametrize(
         ("answer", "kind"), [("null", OutcomeUnknown), ('{"Response":{"RequestId":"x"}}', OutcomeUnknown)]
     )
     def test_a_page_that_says_nothing_is_an_error(self, answer: str, kind: type[ChannelError], tmp_path: Path) -> None:
-        found, _ = run(self.fetched(tmp_path, lambda _: web.Response(text=answer), pull="1"))
-        assert isinstance(found, kind)
+        result, _ = run(self.fetched(tmp_path, lambda _: web.Response(text=answer), pull="1"))
+        assert isinstance(result, kind)
 
     async def tried(self, answer: web.Response, folder: Path) -> Any:
         async def reply(_request: web.Request, _body: bytes) -> web.Response:
@@ -462,22 +462,22 @@ class TestTencent(HttpContract):
             {"TemplateId": 4, "StatusCode": -1, "ReviewReply": "缺少退订"},
             {"TemplateId": 5, "StatusCode": 7},
         ]
-        found, server = run(self.listed(tmp_path, lambda abroad, _: items[:1] if abroad else items))
-        assert found == [
+        templates, server = run(self.listed(tmp_path, lambda abroad, _: items[:1] if abroad else items))
+        assert templates == [
             ProviderTemplate("1", "会员日", "{1}，会员日到了", Audit.APPROVED),
             ProviderTemplate("2", "", "", Audit.PENDING),
             ProviderTemplate("3", "", "", Audit.PENDING),
             ProviderTemplate("4", "", "", Audit.REFUSED, reason="缺少退订"),
             ProviderTemplate("5", "", "", Audit.PENDING),
         ]
-        assert [one["X-TC-Action"] for one in server.headers] == ["DescribeSmsTemplateList"] * 2
+        assert [headers["X-TC-Action"] for headers in server.headers] == ["DescribeSmsTemplateList"] * 2
 
     def test_every_page_of_templates_is_fetched(self, tmp_path: Path) -> None:
         def answer(abroad: int, offset: int) -> Any:
             return [] if abroad else [{"TemplateId": n} for n in range(offset + 1, min(offset + 101, 151))]
 
-        found, server = run(self.listed(tmp_path, answer))
-        assert [one.code for one in found] == [str(n) for n in range(1, 151)]
+        templates, server = run(self.listed(tmp_path, answer))
+        assert [template.code for template in templates] == [str(n) for n in range(1, 151)]
         assert len(server.requests) == 3
 
     @pytest.mark.parametrize("page", [None, ["x"], [{"TemplateName": "?"}]])
@@ -495,8 +495,8 @@ class TestTencent(HttpContract):
             async with provider(reply) as server, HttpClient(HERE) as http:
                 return await self.make(server.url, tmp_path).list_signatures(http)
 
-        found = [(one.name, one.audit, one.reason) for one in run(story())]
-        assert found == [(SIGNATURE, Audit.APPROVED, ""), ("青禾", Audit.REFUSED, "资质过期")]
+        signatures = [(signature.name, signature.audit, signature.reason) for signature in run(story())]
+        assert signatures == [(SIGNATURE, Audit.APPROVED, ""), ("青禾", Audit.REFUSED, "资质过期")]
 
     def test_an_address_must_be_one(self) -> None:
-        assert [one.place for one in Tencent.check({"url": "sms.tencentcloudapi.com"})] == ["url"]
+        assert [problem.place for problem in Tencent.check({"url": "sms.tencentcloudapi.com"})] == ["url"]

@@ -20,5 +20,5 @@ from smsapp.channels.tencent import Tencent
 def test_numbers_of_the_account_are_refused_when_they_are_saved_if_they_are_none(
     name: str, typed: str, fits: bool
 ) -> None:
-    (setting,) = [one for one in Tencent.settings if one.name == name]
+    (setting,) = [setting for setting in Tencent.settings if setting.name == name]
     assert (setting.problem(typed) is None) is fits

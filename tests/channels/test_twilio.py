@@ -45,8 +45,8 @@ HTTP = {"20003": 401, "20403": 403, "20404": 404, "20429": 429, "20500": 500, "2
 
 def error(code: int, status: int = 400, **headers: str) -> web.Response:
     """Return an error in the shape of Twilio's."""
-    told = {"code": code, "message": "…", "more_info": f"https://www.twilio.com/docs/errors/{code}", "status": status}
-    return web.json_response(told, status=status, headers=headers)
+    body = {"code": code, "message": "…", "more_info": f"https://www.twilio.com/docs/errors/{code}", "status": status}
+    return web.json_response(body, status=status, headers=headers)
 
 
 def created(**values: Any) -> web.Response:
@@ -164,7 +164,7 @@ class TestTwilio(HttpContract):
 
     def make(self, url: str, folder: Path, **values: str) -> Twilio:
         own = {"account_sid": SID, "auth_token": TOKEN, "sender": "+15017122661", "url": url}
-        made = {one.name: one.default for one in Twilio.settings} | own | values
+        made = {setting.name: setting.default for setting in Twilio.settings} | own | values
         assert Twilio.check(made) == []
         return Twilio(made, folder)
 
@@ -215,9 +215,9 @@ class TestTwilio(HttpContract):
         assert dict(parse_qsl(server.requests[0][2].decode()))["From"] == "MGSTORE"
 
     def test_half_an_api_key_is_refused(self) -> None:
-        found = Twilio.check({"url": "https://api.twilio.com", "api_key": "SKkey"})
-        assert [(one.code, one.place) for one in found] == [("setting_missing", "api_secret")]
-        assert [one.place for one in Twilio.check({"url": "https://a.b", "api_secret": "x"})] == ["api_key"]
+        problems = Twilio.check({"url": "https://api.twilio.com", "api_key": "SKkey"})
+        assert [(problem.code, problem.place) for problem in problems] == [("setting_missing", "api_secret")]
+        assert [problem.place for problem in Twilio.check({"url": "https://a.b", "api_secret": "x"})] == ["api_key"]
 
     @pytest.mark.parametrize(
         ("back", "named"),
@@ -246,41 +246,41 @@ class TestTwilio(HttpContract):
 
     @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
-        found, server = run(self.sent(lambda *_: error(int(code), HTTP.get(code, 400)), tmp_path))
+        result, server = run(self.sent(lambda *_: error(int(code), HTTP.get(code, 400)), tmp_path))
         verdict = ERROR_CODES[code]
         assert len(server.requests) == 1
         if verdict.about in {Scope.NUMBER, Scope.WORDS}:
-            assert found == [SubmitResult(False, outcome=verdict.outcome, code=code)]
+            assert result == [SubmitResult(False, outcome=verdict.outcome, code=code)]
             return
         kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
-        assert isinstance(found, kind)
-        assert (found.outcome, found.code) == (verdict.outcome, code)
+        assert isinstance(result, kind)
+        assert (result.outcome, result.code) == (verdict.outcome, code)
 
     @pytest.mark.parametrize("code", REPORTS)
     def test_every_code_of_a_report_has_its_outcome(self, code: str, tmp_path: Path) -> None:
-        found = self.make("http://127.0.0.1:1", tmp_path).read_callback(report("undelivered", code))
-        assert found == [Receipt(ReceiptStatus.UNDELIVERED, "7-1", MESSAGE, outcome=REPORTS[code], code=code)]
+        receipts = self.make("http://127.0.0.1:1", tmp_path).read_callback(report("undelivered", code))
+        assert receipts == [Receipt(ReceiptStatus.UNDELIVERED, "7-1", MESSAGE, outcome=REPORTS[code], code=code)]
         assert REPORTS[code] is not Outcome.UNKNOWN
 
     def test_a_number_that_opted_out_is_told_from_a_wrong_one(self, tmp_path: Path) -> None:
-        found = [run(self.sent(lambda *_, c=code: error(c), tmp_path))[0] for code in (21610, 21211)]
-        assert found == [
+        results = [run(self.sent(lambda *_, c=code: error(c), tmp_path))[0] for code in (21610, 21211)]
+        assert results == [
             [SubmitResult(False, outcome=Outcome.OPTED_OUT, code="21610")],
             [SubmitResult(False, outcome=Outcome.BAD_NUMBER, code="21211")],
         ]
 
     def test_too_many_requests_wait_as_long_as_told(self, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: error(20429, 429, **{"Retry-After": "9"}), tmp_path))
-        assert isinstance(found, Throttled)
-        assert (found.code, found.retry_after) == ("20429", 9)
+        result, _ = run(self.sent(lambda *_: error(20429, 429, **{"Retry-After": "9"}), tmp_path))
+        assert isinstance(result, Throttled)
+        assert (result.code, result.retry_after) == ("20429", 9)
 
     def test_an_unknown_code_with_a_fault_is_in_doubt(self, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: error(29999, 503), tmp_path))
-        assert isinstance(found, OutcomeUnknown)
+        result, _ = run(self.sent(lambda *_: error(29999, 503), tmp_path))
+        assert isinstance(result, OutcomeUnknown)
 
     def test_a_refusal_of_the_account_with_an_unknown_code_waits_for_a_person(self, tmp_path: Path) -> None:
-        found, _ = run(self.sent(lambda *_: error(29999, 403), tmp_path))
-        assert isinstance(found, AccountError)
+        result, _ = run(self.sent(lambda *_: error(29999, 403), tmp_path))
+        assert isinstance(result, AccountError)
 
     def test_a_message_created_as_failed_is_refused(self, tmp_path: Path) -> None:
         answers, _ = run(self.sent(lambda *_: created(status="failed", error_code=30034), tmp_path))
@@ -298,8 +298,8 @@ class TestTwilio(HttpContract):
 
     def test_the_balance_is_the_accounts(self, tmp_path: Path) -> None:
         left = web.json_response({"account_sid": SID, "balance": "12.34", "currency": "USD"})
-        found, server = run(self.asked(left, tmp_path))
-        assert found == Balance(Decimal("12.34"), "USD")
+        balance, server = run(self.asked(left, tmp_path))
+        assert balance == Balance(Decimal("12.34"), "USD")
         assert server.requests[0][:2] == ("GET", f"/2010-04-01/Accounts/{SID}/Balance.json")
         assert isinstance(run(self.asked(web.json_response({"balance": "much"}), tmp_path))[0], OutcomeUnknown)
         wrong, _ = run(self.asked(error(20003, 401), tmp_path))
@@ -385,5 +385,5 @@ class TestTwilio(HttpContract):
     ],
 )
 def test_ids_are_refused_when_they_are_saved_if_they_are_none(name: str, typed: str, fits: bool) -> None:
-    (setting,) = [one for one in Twilio.settings if one.name == name]
+    (setting,) = [setting for setting in Twilio.settings if setting.name == name]
     assert (setting.problem(typed) is None) is fits

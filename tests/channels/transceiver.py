@@ -38,11 +38,11 @@ class Inbox:
         self.may_keep = asyncio.Event()
         self.may_keep.set()
 
-    async def __call__(self, said: Sequence[Callback]) -> None:
+    async def __call__(self, callbacks: Sequence[Callback]) -> None:
         await self.may_keep.wait()
         if self.broken:
             raise OSError("the database is away")
-        self.kept += said
+        self.kept += callbacks
 
 
 @contextlib.asynccontextmanager
@@ -72,8 +72,8 @@ async def up(adapter: Smpp, connections: int = 1) -> None:
 async def sent(adapter: Smpp, http: HttpClient, *texts: str) -> list[SubmitResult | BaseException]:
     """Hand over texts at the same time, as a sender does."""
     calls = [adapter.send(to(text=text), http) for text in texts or ("hello",)]
-    found = await asyncio.gather(*calls, return_exceptions=True)
-    return [one[0] if isinstance(one, list) else one for one in found]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    return [result[0] if isinstance(result, list) else result for result in results]
 
 
 async def one(server: Smsc, folder: Path, text: str = "hello", **values: str) -> SubmitResult | BaseException:

@@ -96,7 +96,7 @@ class TrialContract(ABC):
 
     @pytest.fixture
     def row(self, server: Provider) -> ChannelRow:
-        defaults = {one.name: one.default for one in channels.kinds()[self.kind].settings}
+        defaults = {setting.name: setting.default for setting in channels.kinds()[self.kind].settings}
         values = defaults | self.settings(server.url)
         return channels.row(channels.create(self.kind, Wanted("云通道", values), BY, clock.now()))
 

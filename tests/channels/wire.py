@@ -70,9 +70,9 @@ async def listening(serve: Callable[[Line], Awaitable[None]]) -> AsyncIterator[s
 
 def closed_port() -> int:
     """Return a port nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
 
 

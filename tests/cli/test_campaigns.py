@@ -31,24 +31,24 @@ def test_the_list_has_a_line_per_campaign(runner: FlaskCliRunner, waiting: Campa
     builders.campaign(name="草稿")
 
     done = runner.invoke(args=["campaigns", "list", "--status", "waiting"])
-    found = runner.invoke(args=["campaigns", "list", "--keyword", "草"])
+    by_keyword = runner.invoke(args=["campaigns", "list", "--keyword", "草"])
     short = runner.invoke(args=["campaigns", "list", "--limit", "1"])
 
-    assert done.exit_code == found.exit_code == short.exit_code == 0
+    assert done.exit_code == by_keyword.exit_code == short.exit_code == 0
     assert done.output.split() == [str(waiting.id), "waiting", "2031-03-29T01:30:00Z", "-", "-", "-", "柏林早安"]
-    assert found.output.split()[-1] == "草稿"
+    assert by_keyword.output.split()[-1] == "草稿"
     assert "There are more" in short.output
 
 
 def test_one_campaign_is_shown_with_what_it_lacks(runner: FlaskCliRunner, waiting: Campaign) -> None:
     draft = builders.campaign(name="半成品", template_id=None)
 
-    shown = runner.invoke(args=["campaigns", "show", str(waiting.id)])
+    result = runner.invoke(args=["campaigns", "show", str(waiting.id)])
     lacking = runner.invoke(args=["campaigns", "show", str(draft.id)])
 
-    assert shown.exit_code == 0
-    assert "2031-03-29T02:30:00+01:00" in shown.output
-    assert "lacks" not in shown.output
+    assert result.exit_code == 0
+    assert "2031-03-29T02:30:00+01:00" in result.output
+    assert "lacks" not in result.output
     assert "lacks" in lacking.output
 
 
@@ -67,20 +67,20 @@ def test_a_campaign_whose_audience_grew_is_accepted_as_it_was_shown(runner: Flas
         status=Status.SENDING, reviewed={"confirmed": AUDIENCE | {"planned": 50}, "previous": None}
     )
     grown = {"now": AUDIENCE, "before": 50, "countries": {"+979": 300}, "prefixes": {}, "groups": []}
-    held = {"state": RunState.HELD, "hold_reason": HoldReason.AUDIENCE_GREW, "drift": grown, "started_at": None}
-    run = ledgers.run(campaign, [], {}, **held)
+    columns = {"state": RunState.HELD, "hold_reason": HoldReason.AUDIENCE_GREW, "drift": grown, "started_at": None}
+    run = ledgers.run(campaign, [], {}, **columns)
 
-    shown = runner.invoke(args=["campaigns", "show", str(campaign.id)])
+    result = runner.invoke(args=["campaigns", "show", str(campaign.id)])
     wrong = runner.invoke(args=["campaigns", "accept", str(campaign.id), "--mark", "another", "--yes"])
-    asked = runner.invoke(args=["campaigns", "accept", str(campaign.id)], input="n\n")
-    command = next(line for line in shown.output.splitlines() if line.startswith("accept with")).split("flask ")[1]
+    prompt = runner.invoke(args=["campaigns", "accept", str(campaign.id)], input="n\n")
+    command = next(line for line in result.output.splitlines() if line.startswith("accept with")).split("flask ")[1]
     done = runner.invoke(args=[*command.split(), "--yes"])
     again = runner.invoke(args=["campaigns", "accept", str(campaign.id), "--yes"])
 
-    assert {"reviewed       50", "now            350", "new +979       300"} <= set(shown.output.splitlines())
-    assert (wrong.exit_code, asked.exit_code, done.exit_code, again.exit_code) == (1, 1, 0, 1)
+    assert {"reviewed       50", "now            350", "new +979       300"} <= set(result.output.splitlines())
+    assert (wrong.exit_code, prompt.exit_code, done.exit_code, again.exit_code) == (1, 1, 0, 1)
     assert "Its audience is another one by now" in wrong.output
-    assert "50 messages were reviewed, 350 would be sent." in asked.output
+    assert "50 messages were reviewed, 350 would be sent." in prompt.output
     assert done.output == f"Campaign {campaign.id} goes on with 350 messages.\n"
     assert "is not held because of its audience" in again.output
     current_session().expire_all()
@@ -151,36 +151,36 @@ def test_a_preview_of_an_unknown_campaign_is_an_error(runner: FlaskCliRunner) ->
 def test_messages_in_doubt_are_listed_and_decided(runner: FlaskCliRunner) -> None:
     campaign = ledgers.campaign(status="sent")
     ended = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
-    made = ledgers.run(campaign, [(MessageStatus.UNCONFIRMED, "worker_lost", "", 3)], {}, **ended)
+    run = ledgers.run(campaign, [(MessageStatus.UNCONFIRMED, "worker_lost", "", 3)], {}, **ended)
 
     listed = runner.invoke(args=["campaigns", "unconfirmed"])
-    done = runner.invoke(args=["campaigns", "settle", str(made.id), "sent", "--yes"])
-    late = runner.invoke(args=["campaigns", "settle", str(made.id), "again", "--yes"])
+    done = runner.invoke(args=["campaigns", "settle", str(run.id), "sent", "--yes"])
+    late = runner.invoke(args=["campaigns", "settle", str(run.id), "again", "--yes"])
     verified = runner.invoke(args=["reports", "verify"])
 
-    assert f"{made.id}  2026-03-02T02:00:00Z" in listed.output
+    assert f"{run.id}  2026-03-02T02:00:00Z" in listed.output
     assert "worker_lost 3" in listed.output
     assert done.output == "3 messages: sent.\n"
-    assert (late.exit_code, late.stderr) == (1, f"Error: Nothing of run {made.id} is unconfirmed.\n")
+    assert (late.exit_code, late.stderr) == (1, f"Error: Nothing of run {run.id} is unconfirmed.\n")
     assert verified.exit_code == 0, verified.output
 
 
 def test_what_is_being_sent_is_paused_resumed_and_ended(runner: FlaskCliRunner) -> None:
     # given a campaign with five messages not sent, three at the provider and two unconfirmed
     campaign = ledgers.campaign()
-    made = ledgers.run(campaign)
+    run = ledgers.run(campaign)
     number = str(campaign.id)
 
     paused = runner.invoke(args=["campaigns", "pause", number])
-    held = current_session().get_one(type(made), made.id, populate_existing=True).state
+    state = current_session().get_one(type(run), run.id, populate_existing=True).state
     again = runner.invoke(args=["campaigns", "pause", number])
     resumed = runner.invoke(args=["campaigns", "resume", number])
-    asked = runner.invoke(args=["campaigns", "end", number], input="n\n")
+    prompt = runner.invoke(args=["campaigns", "end", number], input="n\n")
     ended = runner.invoke(args=["campaigns", "end", number, "--yes"])
     late = runner.invoke(args=["campaigns", "resume", number])
 
-    assert (paused.exit_code, held) == (0, RunState.HELD)
+    assert (paused.exit_code, state) == (0, RunState.HELD)
     assert "3 at the provider, 5 not sent, 2 unconfirmed" in paused.output
-    assert (again.exit_code, resumed.exit_code, asked.exit_code, ended.exit_code, late.exit_code) == (1, 0, 1, 0, 1)
+    assert (again.exit_code, resumed.exit_code, prompt.exit_code, ended.exit_code, late.exit_code) == (1, 0, 1, 0, 1)
     assert "0 not sent, 2 unconfirmed, 6 cancelled" in ended.output
     assert runner.invoke(args=["campaigns", "pause", "4711"]).exit_code == 1

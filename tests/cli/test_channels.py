@@ -66,7 +66,7 @@ CHINESE = re.compile(r"[\u3400-\u9fff]")
 )
 def test_commands_speak_english_throughout(runner: FlaskCliRunner, command: list[str]) -> None:
     builders.channel(name="Rehearsal", settings={"refused": "0"})
-    values = {one.name: one.default for one in channels.kinds()["gateway"].settings}
+    values = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings}
     builders.channel(
         name="Closed", kind="gateway", settings=values | {"url": "https://x/", "check_url": "https://127.0.0.1:1/"}
     )
@@ -75,7 +75,7 @@ def test_commands_speak_english_throughout(runner: FlaskCliRunner, command: list
 
 
 def test_a_check_that_fails_says_it_once_and_why(runner: FlaskCliRunner) -> None:
-    values = {one.name: one.default for one in channels.kinds()["gateway"].settings}
+    values = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings}
     builders.channel(
         name="Closed", kind="gateway", settings=values | {"url": "https://x/", "check_url": "https://127.0.0.1:1/"}
     )
@@ -87,7 +87,7 @@ def test_a_check_that_fails_says_it_once_and_why(runner: FlaskCliRunner) -> None
 
 
 def test_a_learned_pace_is_printed(runner: FlaskCliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = channel_health.Pace(None, None, (), 12, None)
-    monkeypatch.setattr(channel_health, "pace", lambda *_given: known)
+    pace = channel_health.Pace(None, None, (), 12, None)
+    monkeypatch.setattr(channel_health, "pace", lambda *_given: pace)
     for command in (["check", "演练"], ["test", "演练", "13800000000"]):
         assert "learned pace: 12 per second" in runner.invoke(args=["channels", *command]).output

@@ -58,7 +58,7 @@ def test_refused_rows_are_told_with_their_number_and_the_exit_code_is_3(bring: C
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "word"),
     [
         (("--id", "没有"), "会员号"),
         (("--map", "等级"), "--map COLUMN=NAME"),
@@ -66,10 +66,10 @@ def test_refused_rows_are_told_with_their_number_and_the_exit_code_is_3(bring: C
         (("--map", "会员号=-"), "user id"),
     ],
 )
-def test_options_that_do_not_fit_the_file_end_with_exit_code_2(bring: Call, args: tuple[str, ...], said: str) -> None:
+def test_options_that_do_not_fit_the_file_end_with_exit_code_2(bring: Call, args: tuple[str, ...], word: str) -> None:
     result = bring(GOOD, *args)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert word in result.stderr
     assert held() == {}
 
 
@@ -79,9 +79,9 @@ def test_a_file_that_is_no_table_ends_with_exit_code_2(bring: Call) -> None:
 
 
 def test_a_key_is_made_listed_and_disabled(runner: FlaskCliRunner) -> None:
-    made = runner.invoke(args=["keys", "create", "Shop app", "--kind", "server"])
-    key = made.stdout.strip()
-    assert made.exit_code == 0
+    result = runner.invoke(args=["keys", "create", "Shop app", "--kind", "server"])
+    key = result.stdout.strip()
+    assert result.exit_code == 0
     assert [row.key for row in app_keys.listed()] == [key]
     assert "never" in runner.invoke(args=["keys", "list"]).stdout
     assert runner.invoke(args=["keys", "disable", key]).stdout == "Shop app: disabled\n"

@@ -16,8 +16,8 @@ def test_properties_are_listed_looked_at_and_merged(runner: FlaskCliRunner) -> N
     listed = runner.invoke(args=["properties", "list"])
     assert listed.exit_code == 0
     assert "(same as $name)" in listed.output
-    shown = runner.invoke(args=["properties", "show", "name"])
-    assert "139****5678" in shown.output
+    result = runner.invoke(args=["properties", "show", "name"])
+    assert "139****5678" in result.output
     assert "1 contacts have a value" in runner.invoke(args=["properties", "merge", "name", "$name"]).output
     done = runner.invoke(args=["properties", "merge", "name", "$name", "--yes"])
     assert done.exit_code == 0

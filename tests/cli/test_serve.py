@@ -31,8 +31,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(folder: Path) -> dict[str, str]:
-    given = {"INSTANCE_DIR": str(folder), "SECRET_KEY": "x", "ENCRYPTION_KEY": FERNET_KEY, "SEND_WORKERS": "1"}
-    return os.environ | given | {"WEB_WORKERS": "1", "LOG_LEVEL": "WARNING"}
+    variables = {"INSTANCE_DIR": str(folder), "SECRET_KEY": "x", "ENCRYPTION_KEY": FERNET_KEY, "SEND_WORKERS": "1"}
+    return os.environ | variables | {"WEB_WORKERS": "1", "LOG_LEVEL": "WARNING"}
 
 
 @pytest.fixture
@@ -55,15 +55,15 @@ def refused(environment: dict[str, str]) -> str:
 def processes_of(folder: Path) -> list[str]:
     """Return the command lines of all processes that know this instance folder; Valkey is known by its socket."""
     socket_path = str(Config.read({"INSTANCE_DIR": str(folder)}).valkey_socket)
-    found = []
+    commands = []
     for entry in Path("/proc").iterdir():
         try:
             command = (entry / "cmdline").read_text().replace("\0", " ")
             if socket_path in command or str(folder).encode() in (entry / "environ").read_bytes():
-                found.append(command)
+                commands.append(command)
         except OSError:
             continue
-    return found
+    return commands
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to count processes")
@@ -77,19 +77,19 @@ def test_it_comes_up_serves_refuses_a_second_one_and_leaves_nothing_behind(
     )
     try:
         assert serving.stdout is not None
-        said = ""
+        output = ""
         for line in serving.stdout:
-            said += line
+            output += line
             if "Ctrl-C stops everything" in line:
                 break
-        assert f"Port {taken_port} is taken; using " in said
-        address = re.search(r"Open (http://127\.0\.0\.1:\d+)", said)
-        assert address, said
-        assert f"{address[1]}/welcome/" in said
+        assert f"Port {taken_port} is taken; using " in output
+        address = re.search(r"Open (http://127\.0\.0\.1:\d+)", output)
+        assert address, output
+        assert f"{address[1]}/welcome/" in output
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{address[1]}/healthz") as answer:
             assert answer.status == 200
         running = processes_of(folder)
-        for wanted in (
+        for program in (
             "valkey-server",
             "gunicorn",
             "worker.py schedule",
@@ -97,13 +97,13 @@ def test_it_comes_up_serves_refuses_a_second_one_and_leaves_nothing_behind(
             "worker.py work",
             "supervisord",
         ):
-            assert any(wanted in line for line in running), (wanted, running)
+            assert any(program in line for line in running), (program, running)
 
         assert f"Another `flask serve` runs on {folder}" in refused(environment)
     finally:
         serving.send_signal(signal.SIGINT)
-        rest, _ = serving.communicate(timeout=120)
-    assert "Stopped." in rest
+        last_output, _ = serving.communicate(timeout=120)
+    assert "Stopped." in last_output
     assert processes_of(folder) == []
 
 

@@ -61,11 +61,11 @@ def test_an_unknown_column_is_told_with_exit_code_1(flask):
 
 def test_scripts_get_json(flask):
     result = flask("--json", file=GOOD + BAD)
-    found = json.loads(result.stdout)
-    assert (found["added"], found["refused"], found["dry_run"]) == (1, 1, False)
-    assert found["rows"][1]["row"] == 3
-    assert found["rows"][1]["problems"][0]["code"] == "variables_adjacent"
-    assert found["rows"][1]["problems"][0]["severity"] == "error"
+    report = json.loads(result.stdout)
+    assert (report["added"], report["refused"], report["dry_run"]) == (1, 1, False)
+    assert report["rows"][1]["row"] == 3
+    assert report["rows"][1]["problems"][0]["code"] == "variables_adjacent"
+    assert report["rows"][1]["problems"][0]["severity"] == "error"
 
 
 def test_an_unusable_file_ends_with_exit_code_2(flask, tmp_path):

@@ -9,9 +9,9 @@ from smsapp.services.platform import clock, users
 
 
 def test_a_person_is_made_with_a_link_that_sets_the_password(runner: FlaskCliRunner) -> None:
-    made = runner.invoke(args=["users", "create", "Ada", "--role", "administrator", "--name", "林然"])
-    assert made.exit_code == 0
-    link = made.output.splitlines()[-1]
+    result = runner.invoke(args=["users", "create", "Ada", "--role", "administrator", "--name", "林然"])
+    assert result.exit_code == 0
+    link = result.output.splitlines()[-1]
     assert link.startswith(users.LINK_PATH)
     token = link.removeprefix(users.LINK_PATH)
     who = users.use_link(token, "ada", "林然", "a sentence nobody guesses", "", clock.now())
@@ -21,8 +21,8 @@ def test_a_person_is_made_with_a_link_that_sets_the_password(runner: FlaskCliRun
 
 
 def test_a_password_may_come_from_standard_input(runner: FlaskCliRunner) -> None:
-    made = runner.invoke(args=["users", "create", "wei", "--password"], input="a sentence nobody guesses\n")
-    assert made.exit_code == 0
+    result = runner.invoke(args=["users", "create", "wei", "--password"], input="a sentence nobody guesses\n")
+    assert result.exit_code == 0
     assert users.sign_in("wei", "a sentence nobody guesses", "", clock.now()).role is Role.OPERATOR
 
 

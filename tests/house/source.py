@@ -38,12 +38,12 @@ def sources() -> tuple[Source, ...]:
     paths = [HERE / name for name in TOP]
     for root in ROOTS:
         paths += sorted((HERE / root).rglob("*.py"))
-    made = []
+    parsed = []
     for path in paths:
         if path.exists() and "versions" not in path.parts:
             text = path.read_text()
-            made.append(Source(path, text, ast.parse(text)))
-    return tuple(made)
+            parsed.append(Source(path, text, ast.parse(text)))
+    return tuple(parsed)
 
 
 def product() -> list[Source]:

@@ -19,13 +19,13 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 
 def pages_and_code() -> list[Path]:
-    """Return every hand-written file of the product and its tests; libraries we serve and translations are not ours."""
-    found = [source.path for source in sources()]
-    found += sorted((HERE / "smsapp" / "templates").rglob("*.html"))
+    """Return every hand-written file of the product and its tests; vendored libraries and translations are excluded."""
+    paths = [source.path for source in sources()]
+    paths += sorted((HERE / "smsapp" / "templates").rglob("*.html"))
     static = HERE / "smsapp" / "static"
-    ours = [path for path in [*static.rglob("*.js"), *static.rglob("*.css")] if ".min." not in path.name]
-    found += sorted(path for path in ours if "vendor" not in path.parts)
-    return found
+    own_files = [path for path in [*static.rglob("*.js"), *static.rglob("*.css")] if ".min." not in path.name]
+    paths += sorted(path for path in own_files if "vendor" not in path.parts)
+    return paths
 
 
 def test_no_file_is_longer_than_five_hundred_lines() -> None:
@@ -91,11 +91,11 @@ def test_every_module_says_what_it_is() -> None:
 
 def test_commands_print_in_one_way() -> None:
     """Names, codes and texts come from outside: `echo` of cli/output.py keeps them from steering a terminal."""
-    others = [
+    places = [
         f"{source.name}:{node.lineno}"
         for source in product()
         if source.module.startswith("smsapp.cli.") and source.module != "smsapp.cli.output"
         for node in ast.walk(source.tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in PRINTING
     ]
-    assert not others, f"use echo or failure of smsapp.cli.output: {others}"
+    assert not places, f"use echo or failure of smsapp.cli.output: {places}"

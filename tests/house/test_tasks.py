@@ -1,4 +1,4 @@
-"""Services enqueue tasks by name; a name nobody answers to would be a job that fails at night."""
+"""Services enqueue tasks by name; an unknown name would fail only when its job runs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ PLACE_OF_NAME = {"enqueue": 1, "enqueue_unless_waiting": 1, "enqueue_at": 2}
 
 
 def enqueued() -> list[tuple[str, str]]:
-    """Return (where, task name) of every enqueued task of the product."""
-    found = []
+    """Return (where, task name) of every call in the product that enqueues a task."""
+    calls = []
     for source in product():
         for node in ast.walk(source.tree):
             if not isinstance(node, ast.Call) or source.module == queue.__name__:
                 continue
             place = PLACE_OF_NAME.get(ast.unparse(node.func).removeprefix("queue."))
             if place is not None and len(node.args) > place:
-                found.append((f"{source.name}:{node.lineno}", ast.unparse(node.args[place]).strip("'")))
-    return found
+                calls.append((f"{source.name}:{node.lineno}", ast.unparse(node.args[place]).strip("'")))
+    return calls
 
 
 def answering() -> dict[str, object]:
@@ -43,8 +43,8 @@ def test_every_periodic_task_is_a_task() -> None:
 
 
 def test_every_task_is_enqueued_by_somebody() -> None:
-    wanted = {name for _, name in enqueued()} | {task.task for task in periodic.PERIODIC_TASKS}
-    assert set(answering()) <= wanted
+    names = {name for _, name in enqueued()} | {task.task for task in periodic.PERIODIC_TASKS}
+    assert set(answering()) <= names
 
 
 def test_tasks_are_three_lines_each() -> None:

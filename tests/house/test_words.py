@@ -65,18 +65,18 @@ def test_translations_keep_their_parameters(chinese: Catalog) -> None:
     for message in chinese:
         if not message.id:
             continue
-        wanted = set(PLACEHOLDER.findall(texts(message.id)[-1]))
-        wrong += [(message.id, text) for text in texts(message.string) if set(PLACEHOLDER.findall(text)) - wanted]
+        placeholders = set(PLACEHOLDER.findall(texts(message.id)[-1]))
+        wrong += [(message.id, text) for text in texts(message.string) if set(PLACEHOLDER.findall(text)) - placeholders]
     assert not wrong, wrong
 
 
 def test_the_catalogue_knows_every_sentence_of_code_and_pages(chinese: Catalog) -> None:
     with (HERE / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
-    found = list(extract_from_dir(HERE, methods, options, keywords=KEYWORDS))
-    missing = sorted({texts(message)[0] for _, _, message, _, _ in found if texts(message)[0] not in chinese})
+    messages = list(extract_from_dir(HERE, methods, options, keywords=KEYWORDS))
+    missing = sorted({texts(message)[0] for _, _, message, _, _ in messages if texts(message)[0] not in chinese})
     assert not missing, missing
-    plural = [message for _, _, message, _, _ in found if isinstance(message, tuple)]
+    plural = [message for _, _, message, _, _ in messages if isinstance(message, tuple)]
     unpaired = sorted({message[0] for message in plural if not chinese[message[0]].pluralizable})
     assert not unpaired, f"translated as a singular only, so shown in English: {unpaired}"
 
@@ -96,17 +96,17 @@ def test_every_problem_has_a_sentence() -> None:
 def test_no_constant_goes_through_a_filter_that_speaks_the_readers_language() -> None:
     # Jinja would fill it in once for all readers, in the language of the first one.
     constant = re.compile(r"""["'][^"'{}]*["']\s*\|\s*(?:label|sentence)\b""")
-    found = [
+    matches = [
         f"{path.relative_to(HERE)}: {match[0]}"
         for path in sorted((HERE / "smsapp" / "templates").rglob("*.html"))
         for match in constant.finditer(path.read_text())
     ]
-    assert not found, found
+    assert not matches, matches
 
 
 def log_entries() -> list[ast.Call]:
-    """Return every call that adds a line to the audit log."""
-    calls = [node for one in product() for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
+    """Return every call that adds an entry to the audit log."""
+    calls = [node for source in product() for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
     return [
         call
         for call in calls
@@ -123,7 +123,9 @@ def test_every_detail_of_the_audit_log_has_a_word() -> None:
 def test_every_action_of_the_audit_log_has_a_word() -> None:
     logged = [call.args[2] for call in log_entries()]
     choices = [
-        choice for one in logged for choice in ((one.body, one.orelse) if isinstance(one, ast.IfExp) else (one,))
+        choice
+        for action in logged
+        for choice in ((action.body, action.orelse) if isinstance(action, ast.IfExp) else (action,))
     ]
     actions = {choice.value for choice in choices if isinstance(choice, ast.Constant)}
     assert len(actions) > 20
@@ -149,7 +151,7 @@ RETIRED_CHINESE = (
     ),
     *("短信 %(", "创建短信", "删除 %(num)s 条短信", "另存为新短信"),
 )
-"""Words that people met for things which have one word now; see docs/ui.md "One word for one thing"."""
+"""Retired words for things that have one word now; see docs/ui.md "One word for one thing"."""
 RETIRED_ENGLISH = re.compile(
     r"\b(?:mend\w*|in doubt|doubts?|worth it|no use|nobody is missing|effect|whoever|made-up|audit state|audit trail"
     r"|(?:is|are) left out|decide about|leaves? the house|new message|no messages yet)\b",
@@ -181,14 +183,22 @@ def test_chinese_is_written_with_full_width_punctuation(chinese: Catalog) -> Non
 
 def test_a_chinese_sentence_ends_as_the_english_one_does(chinese: Catalog) -> None:
     pairs = [
-        (one, two)
+        (english, translation)
         for entry in chinese
         if entry.id
-        for one, two in zip(texts(entry.id), texts(entry.string), strict=False)
-        if len(one) > 1
+        for english, translation in zip(texts(entry.id), texts(entry.string), strict=False)
+        if len(english) > 1
     ]
-    half = [two for one, two in pairs if two.endswith((".", "?", "!")) and re.search(f"[{HAN}]", two)]
-    bare = [(one, two) for one, two in pairs if one.endswith((".", "?", "!")) and re.search(f"[{HAN}]$", two)]
+    half = [
+        translation
+        for english, translation in pairs
+        if translation.endswith((".", "?", "!")) and re.search(f"[{HAN}]", translation)
+    ]
+    bare = [
+        (english, translation)
+        for english, translation in pairs
+        if english.endswith((".", "?", "!")) and re.search(f"[{HAN}]$", translation)
+    ]
     assert not half, half
     assert not bare, bare
 
@@ -200,7 +210,7 @@ def test_retired_words_stay_out_of_english(chinese: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "members"),
+    ("texts_by_member", "members"),
     [
         (reports.HOLDS, HoldReason),
         (reports.FAILURES, RunFailure),
@@ -213,9 +223,11 @@ def test_retired_words_stay_out_of_english(chinese: Catalog) -> None:
     ],
     ids=["holds", "failures", "standings", "origins", "headlines", "verdicts", "cancelled", "pins"],
 )
-def test_every_member_of_a_run_has_words_and_every_word_a_member(said: dict[Any, Any], members: type[Enum]) -> None:
-    assert set(said) == set(members)
-    assert {type(key) for key in said} == {members}
+def test_every_member_of_a_run_has_words_and_every_word_a_member(
+    texts_by_member: dict[Any, Any], members: type[Enum]
+) -> None:
+    assert set(texts_by_member) == set(members)
+    assert {type(key) for key in texts_by_member} == {members}
 
 
 def test_every_failover_has_words() -> None:

@@ -1,1 +1,1 @@
-"""Long stories through real programs."""
+"""End-to-end tests with real programs."""

@@ -1,7 +1,7 @@
 """A real Kannel on this machine: bearerbox, smsbox and fakesmsc from Debian's packages, for the time of a test module.
 
 `from tests.journey.kannel import kannel` brings the fixture. Every text is one GET request to smsbox; fakesmsc, the far
-end, writes down each text it got, and its side of the gateway returns the receipts.
+end, logs each text it got, and its side of the gateway returns the receipts.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class Kannel:
     def arrived(self) -> list[tuple[str, str]]:
         """Return (number, text) of everything the far end got so far, in its order; a long text part by part."""
         return [
-            (found[1].decode(), unquote_to_bytes(found[2].replace(b"+", b" ")).decode("utf-16-be", "replace"))
-            for found in ARRIVED.finditer((self.folder / "fakesmsc.log").read_bytes())
+            (match[1].decode(), unquote_to_bytes(match[2].replace(b"+", b" ")).decode("utf-16-be", "replace"))
+            for match in ARRIVED.finditer((self.folder / "fakesmsc.log").read_bytes())
         ]
 
     def command(self, name: str, query: str = "") -> str:
-        """Give an order to bearerbox: status.txt, suspend, stop-smsc."""
+        """Send a command to bearerbox: status.txt, suspend, stop-smsc."""
         with urllib.request.urlopen(f"{self.admin_url}/{name}?password={PASSWORD}&{query}", timeout=5) as answer:
             return str(answer.read().decode())
 
@@ -99,7 +99,7 @@ def kannel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kannel]:
 
 def installed(folder: Path) -> Path:
     """Return `folder` if Kannel is installed, else skip the test, loudly."""
-    missing = [one for one in (BEARERBOX, SMSBOX, FAKESMSC) if not Path(one).exists()]
+    missing = [path for path in (BEARERBOX, SMSBOX, FAKESMSC) if not Path(path).exists()]
     if missing:
         pytest.skip(f"KANNEL IS NOT INSTALLED (apt install kannel kannel-extras): {', '.join(missing)} missing")
     return folder
@@ -154,15 +154,15 @@ def stop(program: subprocess.Popen[bytes]) -> None:
 
 def free_ports(count: int) -> list[int]:
     """Return ports nobody uses, below the range the kernel hands out for outgoing connections."""
-    found: list[int] = []
+    ports: list[int] = []
     candidates = list(range(21100, 21999))
     random.shuffle(candidates)
     for port in candidates:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
+            ports.append(port)
+        if len(ports) == count:
+            return ports
     raise RuntimeError("no free ports")
 
 

@@ -29,18 +29,18 @@ def environment(config: Config) -> dict[str, str]:
             return str(int(value))
         return ",".join(value) if isinstance(value, tuple) else str(value)
 
-    given = {item.name: text(getattr(config, item.name)) for item in dataclasses.fields(config)}
-    return {**os.environ, **given, "FLASK_APP": "wsgi.py", "PYTHONUNBUFFERED": "1"}
+    settings = {item.name: text(getattr(config, item.name)) for item in dataclasses.fields(config)}
+    return {**os.environ, **settings, "FLASK_APP": "wsgi.py", "PYTHONUNBUFFERED": "1"}
 
 
 def family(pid: int) -> list[int]:
     """Return the process and everything that descends from it."""
-    found = [pid]
-    for one in found:
+    pids = [pid]
+    for process_id in pids:
         with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{one}/task").iterdir():
-                found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+            for task in Path(f"/proc/{process_id}/task").iterdir():
+                pids += [int(child) for child in (task / "children").read_text().split()]
+    return pids
 
 
 class Processes:
@@ -86,9 +86,9 @@ class Processes:
 
     def kill(self, process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGKILL) -> None:
         """End a process and its children at once; a worker's jobs run in process groups of their own."""
-        for one in family(process.pid):
+        for pid in family(process.pid):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(one, how)
+                os.kill(pid, how)
         process.wait()
         if process in self.running:
             self.running.remove(process)
@@ -97,9 +97,9 @@ class Processes:
 @contextlib.contextmanager
 def processes(config: Config, logs: Path) -> Iterator[Processes]:
     """Run the product's processes while the block lasts."""
-    found = Processes(config, logs)
+    started = Processes(config, logs)
     try:
-        yield found
+        yield started
     finally:
-        for process in list(found.running):
-            found.kill(process)
+        for process in list(started.running):
+            started.kill(process)

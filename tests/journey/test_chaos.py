@@ -1,4 +1,4 @@
-"""A few rounds of bench/chaos: whoever dies, nobody is written to twice or missing, the numbers are true."""
+"""A few rounds of bench/chaos: whatever is killed, nobody gets a text twice or none, and the numbers add up."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ ROUNDS, PEOPLE = 2, 200
 @pytest.mark.parametrize("kind", DATABASES)
 def test_nobody_is_written_to_twice_or_missing_whatever_is_killed(kind: str) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
-    told = rounds(kind, ROUNDS, PEOPLE, seed, hosts=False)
-    assert [one.broken for one in told] == [[]] * ROUNDS, f"seed {seed}"
-    assert sum(one.submits for one in told) > 0
+    results = rounds(kind, ROUNDS, PEOPLE, seed, hosts=False)
+    assert [result.broken for result in results] == [[]] * ROUNDS, f"seed {seed}"
+    assert sum(result.submits for result in results) > 0

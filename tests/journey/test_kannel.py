@@ -37,11 +37,11 @@ MANY = 1000
 
 def adapter(kannel: Kannel, folder: Path, **values: str) -> Gateway:
     """Return the gateway as the Kannel preset fills it in, at this Kannel's address."""
-    given = {one.name: one.default for one in Gateway.settings} | dict(KANNEL.values)
-    given = {name: value.replace("http://127.0.0.1:13013", kannel.url) for name, value in given.items()}
-    given |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER} | values
-    assert Gateway.check(given) == []
-    return Gateway(given, folder)
+    settings = {setting.name: setting.default for setting in Gateway.settings} | dict(KANNEL.values)
+    settings = {name: value.replace("http://127.0.0.1:13013", kannel.url) for name, value in settings.items()}
+    settings |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER} | values
+    assert Gateway.check(settings) == []
+    return Gateway(settings, folder)
 
 
 def message(run: int, n: int, text: str = "") -> OutboundMessage:
@@ -66,7 +66,7 @@ class Mailbox:
         callback = Callback(request.method, request.query_string, dict(request.headers), body)
         # The server of the tests decodes the query; what was %2F comes as /, which parse_qsl reads just the same.
         async with self.changed:
-            self.status += [one for one in self.reader.read_callback(callback) if isinstance(one, Receipt)]
+            self.status += [receipt for receipt in self.reader.read_callback(callback) if isinstance(receipt, Receipt)]
             self.changed.notify_all()
         return web.Response(body=self.reader.acknowledgement().body)
 
@@ -74,7 +74,7 @@ class Mailbox:
         """Return the receipts that settle a message, once `count` of them have come."""
 
         def settled() -> list[Receipt]:
-            return [one for one in self.status if one.status is not ReceiptStatus.ACCEPTED]
+            return [receipt for receipt in self.status if receipt.status is not ReceiptStatus.ACCEPTED]
 
         async with self.changed, asyncio.timeout(30):
             await self.changed.wait_for(lambda: len(settled()) >= count)
@@ -94,11 +94,11 @@ async def sent(
     """Send one request per message, at most 50 at a time; return the answers in order."""
     slots = asyncio.Semaphore(50)
 
-    async def one(outgoing: OutboundMessage) -> SubmitResult:
+    async def submit(outgoing: OutboundMessage) -> SubmitResult:
         async with slots:
             return (await channel.send(SubmitRequest(TEMPLATE, [outgoing], callback_url), http))[0]
 
-    return await asyncio.gather(*[one(outgoing) for outgoing in messages])
+    return await asyncio.gather(*[submit(outgoing) for outgoing in messages])
 
 
 def test_a_thousand_chinese_texts_arrive_intact_and_every_receipt_comes_back(kannel: Kannel, tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_a_thousand_chinese_texts_arrive_intact_and_every_receipt_comes_back(kan
 
     answers, receipts = asyncio.run(story())
     assert answers == [SubmitResult(True)] * MANY
-    assert sorted(kannel.arrived()) == sorted((one.phone, one.text) for one in messages)
-    assert Counter(one.ref for one in receipts) == Counter(one.ref for one in messages)
-    assert {one.status for one in receipts} == {ReceiptStatus.DELIVERED}
+    assert sorted(kannel.arrived()) == sorted((item.phone, item.text) for item in messages)
+    assert Counter(receipt.ref for receipt in receipts) == Counter(item.ref for item in messages)
+    assert {receipt.status for receipt in receipts} == {ReceiptStatus.DELIVERED}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_no_sign_is_lost_on_the_way(text: str, kannel: Kannel, tmp_path: Path) -
         channel = adapter(kannel, tmp_path)
         async with mailbox(channel) as (box, url), HttpClient(HERE) as http:
             assert (await sent(channel, http, [message(2, 1, text)], url))[0].accepted
-            assert [one.ref for one in await box.final(1)] == ["2-1"]
+            assert [receipt.ref for receipt in await box.final(1)] == ["2-1"]
 
     asyncio.run(story())
     wait_for(lambda: "".join(part for _, part in kannel.arrived()[before:]) == text, "the text")
@@ -151,7 +151,7 @@ def test_several_numbers_in_one_request_are_told_apart_by_their_receipts(kannel:
             return await box.final(5)
 
     receipts = asyncio.run(story())
-    assert {(one.provider_ref, one.phone) for one in receipts} == {("3-1", one.phone) for one in messages}
+    assert {(receipt.provider_ref, receipt.phone) for receipt in receipts} == {("3-1", item.phone) for item in messages}
 
 
 def test_the_account_is_checked_without_sending_anything(kannel: Kannel, tmp_path: Path) -> None:
@@ -186,7 +186,9 @@ def test_a_gateway_without_its_line_refuses_and_its_receipt_says_the_same_once(t
             answer = (await sent(channel, http, [message(5, 1)], url))[0]
             assert (answer.accepted, answer.outcome) == (False, Outcome.PROVIDER_FAULT)
             assert answer.code == "Not routable"
-            assert [(one.ref, one.status) for one in await box.final(1)] == [("5-1", ReceiptStatus.UNDELIVERED)]
+            assert [(receipt.ref, receipt.status) for receipt in await box.final(1)] == [
+                ("5-1", ReceiptStatus.UNDELIVERED)
+            ]
 
     with running(installed(tmp_path)) as alone:
         asyncio.run(story(alone))

@@ -1,4 +1,4 @@
-"""The whole main job on a real gateway: profiles over /up, a segment, a template, Kannel, receipts, four numbers."""
+"""A whole campaign on a real gateway: profiles over /up, a segment, a template, Kannel, receipts, four numbers."""
 
 from __future__ import annotations
 
@@ -75,16 +75,16 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
             report(address, first)
         uploads.apply_waiting(clock.now())
         # and Kannel as a channel, with an approved template
-        values = {one.name: one.default for one in Gateway.settings} | dict(KANNEL.values)
+        values = {setting.name: setting.default for setting in Gateway.settings} | dict(KANNEL.values)
         values |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER}
         values = {name: value.replace("http://127.0.0.1:13013", kannel.url) for name, value in values.items()}
-        wanted = channels.Wanted("Kannel", values)
-        made = channels.create("gateway", wanted, Actor("test"), clock.now())
-        template = builders.template(made, text=TEXT, purpose="notification")
+        channel_settings = channels.Wanted("Kannel", values)
+        channel_id = channels.create("gateway", channel_settings, Actor("test"), clock.now())
+        template = builders.template(channel_id, text=TEXT, purpose="notification")
         mapping = {"name": {"property": "name", "fallback": None}}
         # when a campaign is sent to everybody
         now = clock.now()
-        _campaign, run_id = confirmed(now, channel_id=made, template_id=template.id, mapping=mapping)
+        _campaign, run_id = confirmed(now, channel_id=channel_id, template_id=template.id, mapping=mapping)
         sender.send(app, clock.now)
         wait_for(lambda: delivered(app, run_id) == PEOPLE, "every receipt", PATIENCE)
         # then everybody was written to once, and the numbers add up

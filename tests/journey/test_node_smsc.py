@@ -64,18 +64,18 @@ class NodeSmsc:
 
     def stop(self) -> dict[str, int]:
         self.process.send_signal(signal.SIGTERM)
-        said, _ = self.process.communicate(timeout=20)
-        found: dict[str, int] = json.loads(said)
-        return found
+        output, _ = self.process.communicate(timeout=20)
+        counts: dict[str, int] = json.loads(output)
+        return counts
 
 
 @pytest.fixture(params=[10, 16], ids=["same-base", "hexadecimal"])
 def node_smsc(request: pytest.FixtureRequest, smsc_home: Path) -> Iterator[NodeSmsc]:
-    made = NodeSmsc(smsc_home, request.param)
-    made.base = request.param  # type: ignore[attr-defined]
-    yield made
-    made.process.kill()
-    made.process.wait()
+    server = NodeSmsc(smsc_home, request.param)
+    server.base = request.param  # type: ignore[attr-defined]
+    yield server
+    server.process.kill()
+    server.process.wait()
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def config(request: pytest.FixtureRequest, node_smsc: NodeSmsc) -> Config:
     """One database per base: SQLite, PostgreSQL."""
     kind = "sqlite" if node_smsc.base == 10 else "postgresql"  # type: ignore[attr-defined]
     request.getfixturevalue("valkey")
-    found: Config = request.getfixturevalue(f"{kind}_config")
-    return Config.read({}, **{**vars(found), "ALLOWED_PRIVATE_HOSTS": HERE})
+    database_config: Config = request.getfixturevalue(f"{kind}_config")
+    return Config.read({}, **{**vars(database_config), "ALLOWED_PRIVATE_HOSTS": HERE})
 
 
 def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
@@ -95,7 +95,7 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
     # given a channel, 2,000 people of whom twenty each end in the same two digits, and a text of two parts for all
     ids = "same" if node_smsc.base == 10 else "dec-hex"  # type: ignore[attr-defined]
     text = TEXT if node_smsc.base == 10 else TEXT * 6  # type: ignore[attr-defined]
-    values = {one.name: one.default for one in Smpp.settings} | {
+    values = {setting.name: setting.default for setting in Smpp.settings} | {
         "address": f"smpp://127.0.0.1:{node_smsc.port}",
         "system_id": "shop",
         "password": PASSWORD,
@@ -133,11 +133,11 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
     saw = node_smsc.stop()
 
     # then the numbers add up, whatever the connection did
-    found = funnel(run_id)
+    numbers = funnel(run_id)
     rows = current_session().execute(sa.select(Message.phone, Message.reason).where(Message.run_id == run_id)).all()
     expected = Counter(phone[-2:] for phone, _ in rows)
     states = recount(run_id)
-    assert found.effective == PEOPLE == sum(states.values())
+    assert numbers.effective == PEOPLE == sum(states.values())
     lost = states["unconfirmed"] - expected["83"]
     assert 1 <= lost <= WINDOW, "the cut leaves at most a window unconfirmed"
     fates = {

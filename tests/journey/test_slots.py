@@ -48,8 +48,8 @@ LEASE = 5
 @pytest.fixture
 def sink() -> Iterator[Sink]:
     """A provider that answers each text after a moment and remembers what it got."""
-    with sinking(Sink(delay=0.05, refs=True)) as found:
-        yield found
+    with sinking(Sink(delay=0.05, refs=True)) as server:
+        yield server
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def system(config: Config, short_folder: Path, worker_id: str, tmp_path: Path) -
 
 def daily_campaign(sink: Sink) -> tuple[int, dt.datetime]:
     """Return a confirmed daily campaign of DAYS slots and its first one, tomorrow at ten."""
-    values = {one.name: one.default for one in Gateway.settings}
+    values = {setting.name: setting.default for setting in Gateway.settings}
     values |= {
         "method": "POST",
         "url": sink.url,
@@ -86,7 +86,7 @@ def daily_campaign(sink: Sink) -> tuple[int, dt.datetime]:
     first = (clock.now() + dt.timedelta(days=1)).date()
     schedule = Schedule(Kind.DAILY, "UTC", dt.time(10), first, first + dt.timedelta(days=DAYS - 1))
     slot = dt.datetime.combine(first, dt.time(10), dt.UTC)
-    made = builders.campaign(
+    campaign = builders.campaign(
         channel_id=channel,
         template_id=template.id,
         schedule=schedule.as_json(),
@@ -97,11 +97,11 @@ def daily_campaign(sink: Sink) -> tuple[int, dt.datetime]:
         confirmed_template={"text": template.text, "signature": template.signature},
     )
     assert current_session().get(SmsTemplate, template.id) is not None
-    return made.id, slot
+    return campaign.id, slot
 
 
 def until(app: Flask, holds: Callable[[], bool], what: str) -> None:
-    """Wait for something in the database, ringing the sweep as the scheduler would each minute."""
+    """Wait for something in the database, enqueuing the sweep as the scheduler does each minute."""
 
     def looked() -> bool:
         current_session().commit()
@@ -121,9 +121,9 @@ def move_clock(system: Processes, moment: dt.datetime) -> None:
 
 
 def state_of(campaign_id: int) -> tuple[str, dt.datetime | None]:
-    found = current_session().get(Campaign, campaign_id, populate_existing=True)
-    assert found is not None
-    return found.status, found.next_due_at
+    campaign = current_session().get(Campaign, campaign_id, populate_existing=True)
+    assert campaign is not None
+    return campaign.status, campaign.next_due_at
 
 
 def run_of(campaign_id: int, slot: dt.datetime) -> Run | None:
@@ -170,10 +170,10 @@ def test_every_slot_has_one_run_and_nobody_is_written_to_twice(system: Processes
         until(app, lambda: state_of(campaign_id)[0] == Status.FAILED, "the end")
 
         # then there is one run per slot, the missed one recorded, and the numbers add up
-        found = runs.of_campaign(current_session(), campaign_id)
-        assert [run.slot for run in reversed(found)] == [first + n * day for n in range(DAYS)]
-        assert [run.state for run in reversed(found)] == [RunState.DONE] * 3 + [RunState.MISSED]
-        for run in found[1:]:
+        campaign_runs = runs.of_campaign(current_session(), campaign_id)
+        assert [run.slot for run in reversed(campaign_runs)] == [first + n * day for n in range(DAYS)]
+        assert [run.state for run in reversed(campaign_runs)] == [RunState.DONE] * 3 + [RunState.MISSED]
+        for run in campaign_runs[1:]:
             # The first day's messages are given up meanwhile, after 72 hours without a receipt.
             with writing(frozen=True) as session:
                 funnel = runs.funnels(session, [run.id])[run.id]
@@ -181,7 +181,7 @@ def test_every_slot_has_one_run_and_nobody_is_written_to_twice(system: Processes
             assert broken_identities(funnel) == []
             assert counted == {status.name.lower(): n for status, n in funnel.messages.items() if n}
             assert funnel.accepted + funnel.unconfirmed == PEOPLE
-        doubted = [runs.funnels(current_session(), [run.id])[run.id].unconfirmed for run in reversed(found)]
+        doubted = [runs.funnels(current_session(), [run.id])[run.id].unconfirmed for run in reversed(campaign_runs)]
         assert doubted[0] == doubted[2] == 0
         # and nobody got a text twice, nor was left out without being unconfirmed
         assert sink.counts.repeated == 0

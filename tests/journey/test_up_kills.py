@@ -53,16 +53,16 @@ class App(threading.Thread):
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.system.web_port, timeout=30)
             connection.request("POST", f"/up?appid={self.key}", json.dumps(records))
-            taken = connection.getresponse().read() == b'{"code":200}'
+            accepted = connection.getresponse().read() == b'{"code":200}'
             connection.close()
         except (OSError, http.client.HTTPException):
-            taken = False
-        if taken:
+            accepted = False
+        if accepted:
             self.acknowledged += 1
             self.last = self.sent
         else:
             time.sleep(0.05)
-        return taken
+        return accepted
 
 
 @pytest.mark.parametrize("kind", DATABASES)
@@ -110,9 +110,9 @@ def _reported_and_killed(system: System, seed: int) -> None:
             time.sleep(0.05)
         current_session().rollback()
         for app in apps:
-            held = current_session().query(Contact.properties).filter_by(xwho=app.person).scalar()
-            assert app.acknowledged <= held["n"] <= app.sent, f"seed {seed}"
-            assert held["last"] == app.last == app.sent, f"seed {seed}"
+            properties = current_session().query(Contact.properties).filter_by(xwho=app.person).scalar()
+            assert app.acknowledged <= properties["n"] <= app.sent, f"seed {seed}"
+            assert properties["last"] == app.last == app.sent, f"seed {seed}"
         assert sum(app.acknowledged for app in apps) >= KILLS * PEOPLE
         current_session().rollback()
 

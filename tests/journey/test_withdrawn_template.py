@@ -66,11 +66,11 @@ class Account:
 def serving(account: Account) -> Iterator[str]:
     """Yield the address of the account's provider, answering on a thread of its own."""
     loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    found: list[Provider] = []
+    servers: list[Provider] = []
 
     async def serve() -> None:
-        async with provider(account.answer) as made:
-            found.append(made)
+        async with provider(account.answer) as server:
+            servers.append(server)
             ready.set()
             await over.wait()
 
@@ -78,7 +78,7 @@ def serving(account: Account) -> Iterator[str]:
     thread.start()
     ready.wait(10)
     try:
-        yield found[0].url
+        yield servers[0].url
     finally:
         loop.call_soon_threadsafe(over.set)
         thread.join()
@@ -87,12 +87,14 @@ def serving(account: Account) -> Iterator[str]:
 
 def kind() -> type[Channel]:
     return next(
-        one for one in channels.kinds().values() if one.settings[0].name == "access_key_id" and one.lists_signatures
+        adapter
+        for adapter in channels.kinds().values()
+        if adapter.settings[0].name == "access_key_id" and adapter.lists_signatures
     )
 
 
 def values(url: str) -> dict[str, str]:
-    defaults = {one.name: one.default for one in kind().settings}
+    defaults = {setting.name: setting.default for setting in kind().settings}
     return defaults | {"access_key_id": "LTAI5tExample", "access_key_secret": "s3cr3t-of-a-test", "url": url}
 
 
@@ -106,7 +108,7 @@ def test_signatures_come_with_state_and_reason(tmp_path: Any) -> None:
         async with provider(account.answer) as server, HttpClient(HERE) as http:
             return await kind()(values(server.url), tmp_path).list_signatures(http)
 
-    assert [(one.name, one.audit, one.reason) for one in run(story())] == [
+    assert [(signature.name, signature.audit, signature.reason) for signature in run(story())] == [
         (SIGNATURE, Audit.APPROVED, ""),
         ("青禾", Audit.REFUSED, "资质过期"),
     ]
@@ -115,9 +117,9 @@ def test_signatures_come_with_state_and_reason(tmp_path: Any) -> None:
 @pytest.fixture
 def app(config: Config) -> Iterator[Flask]:
     """The application, which may call this machine."""
-    made = create_app(dataclasses.replace(config, ALLOWED_PRIVATE_HOSTS=HERE))
-    with made.app_context():
-        yield made
+    application = create_app(dataclasses.replace(config, ALLOWED_PRIVATE_HOSTS=HERE))
+    with application.app_context():
+        yield application
         db.session.remove()
         db.engine.dispose()
 
@@ -128,8 +130,8 @@ def test_a_campaign_whose_template_is_withdrawn_before_its_slot_is_held_and_sent
     account = Account()
     with serving(account) as url:
         # given a channel whose provider listed one template, and a campaign confirmed with it
-        wanted = channels.Wanted("云通道", values(url), quiet_from="00:00", quiet_until="00:00")
-        channel_id = channels.create(kind().kind, wanted, ACTOR, clock.now)
+        channel_settings = channels.Wanted("云通道", values(url), quiet_from="00:00", quiet_until="00:00")
+        channel_id = channels.create(kind().kind, channel_settings, ACTOR, clock.now)
         assert template_sync.sync(channel_id, ACTOR, clock.now).counts[SyncFate.ADDED] == 1
         template = sms_templates.choices(channel_id)[0]
         assert (template.signature, template.purpose) == (SIGNATURE, "marketing")
@@ -139,24 +141,29 @@ def test_a_campaign_whose_template_is_withdrawn_before_its_slot_is_held_and_sent
         # when the provider withdraws it before the slot
         listed, account.templates = account.templates, []
         clock.forward(minutes=5)
-        assert [one.fate for one in template_sync.sync(channel_id, ACTOR, clock.now).changes] == [SyncFate.WITHDRAWN]
+        assert [change.fate for change in template_sync.sync(channel_id, ACTOR, clock.now).changes] == [
+            SyncFate.WITHDRAWN
+        ]
         work(app, clock)
 
         # then nothing leaves, and the report shows what has changed
         assert (the_run(run_id).state, the_run(run_id).hold_reason) == (RunState.HELD, "template_withdrawn")
-        shown = reports.report(campaign.id, None, clock.now).difference
-        assert shown is not None
-        assert (shown.audit, [one.code for one in shown.problems]) == ("withdrawn", ["template_not_approved_now"])
+        difference = reports.report(campaign.id, None, clock.now).difference
+        assert difference is not None
+        assert (difference.audit, [problem.code for problem in difference.problems]) == (
+            "withdrawn",
+            ["template_not_approved_now"],
+        )
         assert account.sent == []
 
         # when it is approved again with another text, a person reads the difference and accepts it
         account.templates = [{**listed[0], "TemplateContent": "会员日全场七折，拒收请回复R"}]
         clock.forward(minutes=5)
         template_sync.sync(channel_id, ACTOR, clock.now)
-        shown = approvals.difference(current_session().get_one(Run, run_id, populate_existing=True))
-        assert shown is not None
-        assert [text for part, text in shown.pieces if part != "same"] == ["八", "七"]
-        approvals.accept(run_id, shown.mark, ACTOR, clock.now)
+        difference = approvals.difference(current_session().get_one(Run, run_id, populate_existing=True))
+        assert difference is not None
+        assert [text for part, text in difference.pieces if part != "same"] == ["八", "七"]
+        approvals.accept(run_id, difference.mark, ACTOR, clock.now)
         work(app, clock)
 
         # then everybody gets it

@@ -45,10 +45,13 @@ def codes(caught):
 
 def test_the_difference_of_a_held_run_names_both_texts(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     _campaign, run_id, template = held(app, clock, text=NEW)
-    found = approvals.difference(the_run(run_id))
-    assert (found.before, found.now) == ("【青禾商城】您的积分将于本月底到期，请及时使用。", f"【青禾商城】{NEW}")
-    assert [text for part, text in found.pieces if part is not Part.SAME] == ["本", "下"]
-    assert (found.audit, found.mark, found.problems) == ("approved", template.mark, [])
+    difference = approvals.difference(the_run(run_id))
+    assert (difference.before, difference.now) == (
+        "【青禾商城】您的积分将于本月底到期，请及时使用。",
+        f"【青禾商城】{NEW}",
+    )
+    assert [text for part, text in difference.pieces if part is not Part.SAME] == ["本", "下"]
+    assert (difference.audit, difference.mark, difference.problems) == ("approved", template.mark, [])
     assert provider.sent == {}
 
 
@@ -85,8 +88,8 @@ def test_what_the_provider_does_not_approve_cannot_be_accepted(
 ) -> None:
     _campaign, run_id, template = held(app, clock, audit=state, audit_reason="资质过期")
     assert the_run(run_id).hold_reason == "template_withdrawn"
-    found = approvals.difference(the_run(run_id))
-    assert (found.audit, found.reason, found.is_reworded) == (state, "资质过期", False)
+    difference = approvals.difference(the_run(run_id))
+    assert (difference.audit, difference.reason, difference.is_reworded) == (state, "资质过期", False)
     for act in (lambda: approvals.accept(run_id, template.mark, OPERATOR, clock.now),
                 lambda: lifecycle.resume(run_id, OPERATOR, clock.now)):  # fmt: skip
         with pytest.raises(Refusal) as caught:

@@ -66,8 +66,8 @@ def test_a_number_is_not_a_duplicate_of_somebody_who_gets_nothing(app: Flask, cl
     channel = builders.channel()
     template = builders.template(channel.id, text="${name}您好")
     mapping = {"name": {"property": "name", "fallback": ""}}
-    found = audience.counts(builders.segment().id, channel.id, template.id, mapping, now=clock.now)
-    assert (found.planned, found.left_out) == (1, {ExclusionReason.MISSING_VALUE: 1})
+    counts = audience.counts(builders.segment().id, channel.id, template.id, mapping, now=clock.now)
+    assert (counts.planned, counts.left_out) == (1, {ExclusionReason.MISSING_VALUE: 1})
 
 
 def test_values_are_written_as_people_write_them_and_go_out_as_text(
@@ -85,7 +85,7 @@ def test_values_are_written_as_people_write_them_and_go_out_as_text(
     }
     _campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
     values: list[tuple[str, ...]] = []
-    provider.script = lambda submission: values.extend(one.values for one in submission.messages)
+    provider.script = lambda submission: values.extend(message.values for message in submission.messages)
     # when
     work(app, clock)
     # then the provider gets texts, and the whole reads as a person would write it
@@ -214,7 +214,7 @@ def test_numbers_of_other_classes_and_countries_are_left_out_with_reasons_of_the
     assert dict(before.left_out) == dict(result.excluded)
     assert sorted(provider.texts) == ["+18002345678", "+8613800000001"]
     # and the segment's reach says the same
-    reached = {one.channels: one.counts for one in segments.reach(sa.select(Contact.id))}
+    reached = {reach.channels: reach.counts for reach in segments.reach(sa.select(Contact.id))}
     assert dict(reached[(channel.name,)].left_out) == dict(result.excluded)
     # and a channel that allows every class and country writes to all of them, but not to who opted out
     everything = builders.channel(number_classes=[*SPECIAL])

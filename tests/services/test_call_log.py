@@ -33,13 +33,13 @@ BY = Actor("tests")
 
 
 def hours(channel_id: int, now: dt.datetime) -> dict[tuple[str, str], int]:
-    found = store.hours(current_session(), channel_id, now - dt.timedelta(days=1))
-    return {(result, reason): n for _, result, reason, n in found}
+    rows = store.hours(current_session(), channel_id, now - dt.timedelta(days=1))
+    return {(result, reason): n for _, result, reason, n in rows}
 
 
 def logged(channel_id: int) -> list[tuple[Any, ...]]:
-    found = store.calls(current_session(), channel_id, 500)
-    return [(one.what, one.result, one.outcome, one.code, one.messages) for one in reversed(found)]
+    rows = store.calls(current_session(), channel_id, 500)
+    return [(row.what, row.result, row.outcome, row.code, row.messages) for row in reversed(rows)]
 
 
 def test_a_batch_is_counted_message_by_message_and_logged_call_by_call(
@@ -97,8 +97,8 @@ def test_of_a_batch_with_many_calls_the_log_keeps_a_few_and_the_troubles(
     campaign, _run = confirmed(clock.now)
     work(app, clock)
     assert hours(campaign.channel_id or 0, clock.now) == {("ok", ""): 39, ("refused", "unknown"): 1}
-    found = logged(campaign.channel_id or 0)
-    assert found == [("send", "refused", "unknown", "4711", 1)] + [("send", "ok", "", "", 1)] * call_log.MOST_KEPT
+    rows = logged(campaign.channel_id or 0)
+    assert rows == [("send", "refused", "unknown", "4711", 1)] + [("send", "ok", "", "", 1)] * call_log.MOST_KEPT
 
 
 def test_the_statuses_of_one_task_are_overheard_and_no_others() -> None:
@@ -118,7 +118,9 @@ def test_the_statuses_of_one_task_are_overheard_and_no_others() -> None:
 
 
 def test_a_log_line_holds_no_secret_and_no_number(app: Flask, now: dt.datetime) -> None:
-    values = {one.name: one.default for one in channels.kinds()["gateway"].settings} | {"password": "sesame"}
+    values = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings} | {
+        "password": "sesame"
+    }
     adapter = channels.kinds()["gateway"](values, app.instance_path)  # type: ignore[arg-type]
     code = "ERR sesame to 8613800138000"
     assert call_log.scrubbed(code, adapter) == "ERR *** to 138****8000"
@@ -150,7 +152,7 @@ def test_the_rate_in_use_is_what_left_in_the_last_seconds(app: Flask, valkey: re
 
 
 def simulator(**settings: str) -> int:
-    values = {one.name: one.default for one in channels.kinds()["simulator"].settings}
+    values = {setting.name: setting.default for setting in channels.kinds()["simulator"].settings}
     return builders.channel(settings=values | settings).id
 
 

@@ -40,12 +40,12 @@ class Bringing:
         """Bring these at the same moment."""
         everybody = [threading.Thread(target=self._bring, args=(body,)) for body in bodies]
         with self.intake.inside:
-            for n, one in enumerate(everybody, 1):
-                one.start()
+            for n, thread in enumerate(everybody, 1):
+                thread.start()
                 while len(self.intake.waiting) < n:  # it is on its way to the door
-                    one.join(0.001)
-        for one in everybody:
-            one.join()
+                    thread.join(0.001)
+        for thread in everybody:
+            thread.join()
 
 
 @pytest.fixture
@@ -56,17 +56,17 @@ def bringing(app: Flask, clock: FakeClock) -> Bringing:
 @pytest.fixture
 def transactions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many callbacks each transaction was to keep."""
-    found: list[int] = []
+    counts: list[int] = []
     add = inbox.add
 
     def counted(connection: Any, rows: Sequence[dict[str, Any]]) -> None:
-        found.append(len(rows))
+        counts.append(len(rows))
         add(connection, rows)
         if any(row["body"] == IMPOSSIBLE for row in rows):
             raise ValueError("cannot be kept")
 
     monkeypatch.setattr(inbox, "add", counted)
-    return found
+    return counts
 
 
 def kept() -> list[bytes]:

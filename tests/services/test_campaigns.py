@@ -437,7 +437,7 @@ def test_of_many_confirmations_exactly_one_gets_through(app: Flask, now: dt.date
 
     results = together(app, *[lambda: campaigns.confirm(campaign_id, 1, seen, OLGA, now)] * 4)
 
-    assert sorted(type(one).__name__ for one in results) == ["Outrun", "Outrun", "Outrun", "Status"]
+    assert sorted(type(result).__name__ for result in results) == ["Outrun", "Outrun", "Outrun", "Status"]
     assert len(current_session().scalars(sa.select(Run)).all()) == 1
 
 
@@ -449,7 +449,7 @@ def test_of_two_windows_that_save_at_once_one_is_told(app: Flask, now: dt.dateti
         app, *[lambda draft=draft: campaigns.save_draft(campaign_id, 1, draft, OLGA, now) for draft in drafts]
     )
 
-    assert sorted(type(one).__name__ for one in results) == ["Overtaken", "int"]
+    assert sorted(type(result).__name__ for result in results) == ["Overtaken", "int"]
     assert fresh(campaign_id).version == 2
 
 
@@ -458,7 +458,7 @@ def test_of_delete_and_confirm_exactly_one_wins(app: Flask, now: dt.datetime) ->
         draft = ready()
         campaign_id = stored(draft, now)
         seen = mark(draft)
-        kept, status = together(
+        undeleted_ids, status = together(
             app,
             lambda one=campaign_id: campaigns.delete([one], OLGA, now),
             lambda one=campaign_id, text=seen: campaigns.confirm(one, 1, text, OLGA, now),
@@ -466,8 +466,8 @@ def test_of_delete_and_confirm_exactly_one_wins(app: Flask, now: dt.datetime) ->
 
         campaign = current_session().get_one(Campaign, campaign_id)
         if campaign.deleted_at is None:
-            assert (kept, status, campaign.status) == ([campaign_id], Status.SENDING, "sending")
+            assert (undeleted_ids, status, campaign.status) == ([campaign_id], Status.SENDING, "sending")
         else:
-            assert kept == []
+            assert undeleted_ids == []
             assert isinstance(status, Refusal)
             assert campaign.status == "draft"

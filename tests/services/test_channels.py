@@ -31,8 +31,8 @@ from tests import builders
 
 BY = Actor("tests")
 SECRET = "sesame-4711"
-VALUES = {one.name: one.default for one in channels.kinds()["simulator"].settings} | {"refused": "0"}
-GATEWAY = {one.name: one.default for one in channels.kinds()["gateway"].settings} | {
+VALUES = {setting.name: setting.default for setting in channels.kinds()["simulator"].settings} | {"refused": "0"}
+GATEWAY = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings} | {
     "url": "https://127.0.0.1:1/?p={password}&to={to}",
     "password": SECRET,
 }
@@ -133,7 +133,7 @@ def test_what_cannot_work_is_refused_field_by_field(
 def test_choices_and_flags_take_only_what_is_offered(app: Flask, now: dt.datetime) -> None:
     with pytest.raises(Refusal) as caught:
         channels.create("gateway", wanted(values=GATEWAY | {"method": "DELETE", "plain_http": "maybe"}), BY, now)
-    assert {one.place: one.code for one in caught.value.problems} == {
+    assert {problem.place: problem.code for problem in caught.value.problems} == {
         "method": "setting_choice",
         "plain_http": "setting_choice",
     }
@@ -186,7 +186,7 @@ def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(ap
     opt_outs.add("13900139000", "", BY, now)
     with pytest.raises(Refusal) as caught:
         channel_tests.test_send(channel_id, "139 0013 9000", TestText("您好"), BY, now)
-    assert [(one.code, one.place) for one in caught.value.problems] == [("test_number_opted_out", "number")]
+    assert [(problem.code, problem.place) for problem in caught.value.problems] == [("test_number_opted_out", "number")]
     assert [line.facts["number"] for line in current_session().query(AuditEntry).filter_by(action="test_send")] == [
         "138****8000"
     ]
@@ -194,7 +194,7 @@ def test_a_test_message_leaves_a_masked_number_and_spares_those_who_opted_out(ap
 
 def test_a_person_sends_twenty_test_messages_an_hour_at_most(app: Flask, now: dt.datetime) -> None:
     channel_id = channels.create("simulator", wanted(), BY, now)
-    olga, wei = (Actor(one.login, one.id) for one in (builders.person(), builders.person()))
+    olga, wei = (Actor(person.login, person.id) for person in (builders.person(), builders.person()))
     with writing() as session:
         for _ in range(channel_tests.TESTS_PER_HOUR):
             audit_log.log_action(session, olga, "test_send", "channel", channel_id, now)
@@ -216,7 +216,7 @@ def test_secrets_do_not_follow_an_address_to_another_host(app: Flask, now: dt.da
     channel_id = channels.create("gateway", wanted(values=GATEWAY), BY, now)
     with pytest.raises(Refusal) as caught:
         channels.edit(channel_id, wanted(values=GATEWAY | moved | {"password": ""}), BY, now)
-    assert [(one.code, one.place) for one in caught.value.problems] == [("secret_again", "password")]
+    assert [(problem.code, problem.place) for problem in caught.value.problems] == [("secret_again", "password")]
     channels.edit(channel_id, wanted(values=GATEWAY | moved | {"password": "typed again"}), BY, now)
     assert channels.adapter(channel_id).values["password"] == "typed again"
     # On the same host another path is no other party.

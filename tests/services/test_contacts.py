@@ -39,13 +39,13 @@ def alias(key: str, registered: str, anonymous: str) -> dict[str, Any]:
 
 
 def held(xwho: str) -> dict[str, Any] | None:
-    found = current_session().query(Contact).filter_by(xwho=xwho).populate_existing().one_or_none()
-    return None if found is None else found.properties
+    contact = current_session().query(Contact).filter_by(xwho=xwho).populate_existing().one_or_none()
+    return None if contact is None else contact.properties
 
 
 def phones(xwho: str) -> dict[str, Any]:
-    found: dict[str, Any] = current_session().query(Contact).filter_by(xwho=xwho).populate_existing().one().phones
-    return found
+    numbers: dict[str, Any] = current_session().query(Contact).filter_by(xwho=xwho).populate_existing().one().phones
+    return numbers
 
 
 def reasons() -> list[str]:
@@ -53,7 +53,7 @@ def reasons() -> list[str]:
 
 
 def test_operations_of_one_request_are_applied_in_order(key: str, now: dt.datetime) -> None:
-    told = report(
+    result = report(
         [
             record(key, "u1", **{"$phone": "138 0013 8000", "level": 1, "hobby": ["跑步"], "Nick": "小明"}),
             record(key, "u1", "$profile_increment", level=2),
@@ -64,7 +64,7 @@ def test_operations_of_one_request_are_applied_in_order(key: str, now: dt.dateti
         "",
         now,
     )
-    assert (told.kept, told.refused) == (5, 0)
+    assert (result.kept, result.refused) == (5, 0)
     assert held("u1") == {
         "$phone": "138 0013 8000",
         "level": 3,
@@ -84,7 +84,7 @@ def test_a_later_request_goes_on_where_the_first_ended(key: str, now: dt.datetim
 
 
 def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> None:
-    told = report(
+    result = report(
         [
             record(key, "u1", age=3),
             record(key, "u1", age="three"),
@@ -95,7 +95,7 @@ def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> No
         "",
         now,
     )
-    assert (told.kept, told.left_out, told.refused) == (3, 2, 2)
+    assert (result.kept, result.left_out, result.refused) == (3, 2, 2)
     assert held("u1") == {"age": 3}
     assert sorted(reasons()) == ["bad_name", "no_object", "type_conflict", "unknown_appkey"]
     conflict = next(bad for bad in contacts.bad_records() if bad.reason == "type_conflict")
@@ -105,8 +105,8 @@ def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> No
 
 def test_a_disabled_key_reports_nothing(key: str, now: dt.datetime) -> None:
     app_keys.switch(app_keys.key_of(key).id, False, Actor("test"), now)
-    told = report([record(key, "u1", age=3)], "", now)
-    assert told.counted == {"unknown_appkey": 1}
+    result = report([record(key, "u1", age=3)], "", now)
+    assert result.counted == {"unknown_appkey": 1}
     assert held("u1") is None
 
 
@@ -115,8 +115,8 @@ def test_the_key_of_the_address_counts_for_records_without_one(key: str, now: dt
 
 
 def test_a_record_that_is_only_checked_leaves_no_trace(key: str, now: dt.datetime) -> None:
-    told = report([record(key, "u1", **{"$debug": 1, "age": 3}), record(key, "u1", "$startup")], "", now)
-    assert (told.kept, told.ignored, told.refused) == (0, 1, 0)
+    result = report([record(key, "u1", **{"$debug": 1, "age": 3}), record(key, "u1", "$startup")], "", now)
+    assert (result.kept, result.ignored, result.refused) == (0, 1, 0)
     assert held("u1") is None
     assert "age" not in property_types()
 
@@ -173,8 +173,8 @@ def test_two_requests_about_one_person_lose_no_update(app: Flask, key: str, now:
 
 
 def test_most_refused_records_of_one_request_are_only_counted(key: str, now: dt.datetime) -> None:
-    told = report([record(key, "")] * (profiles.MOST_KEPT + 5), "", now)
-    assert told.refused == profiles.MOST_KEPT + 5
+    result = report([record(key, "")] * (profiles.MOST_KEPT + 5), "", now)
+    assert result.refused == profiles.MOST_KEPT + 5
     newest = contacts.bad_records()[0]
     assert (newest.reason, newest.facts) == ("more", {"n": 5})
 
@@ -182,10 +182,10 @@ def test_most_refused_records_of_one_request_are_only_counted(key: str, now: dt.
 def test_of_what_anybody_may_send_only_the_number_is_kept_once_a_minute(
     key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = report([record("stranger", "u", a=1)] * 1000 + [5] * 7, key, now)
-    assert (told.refused, told.counted) == (1007, {"unknown_appkey": 1000, "no_object": 7})
-    kept = {(bad.reason, bad.facts["n"], bad.raw) for bad in contacts.bad_records()}
-    assert kept == {("unknown_appkey", 1000, ""), ("no_object", 7, "")}
+    result = report([record("stranger", "u", a=1)] * 1000 + [5] * 7, key, now)
+    assert (result.refused, result.counted) == (1007, {"unknown_appkey": 1000, "no_object": 7})
+    records = {(bad.reason, bad.facts["n"], bad.raw) for bad in contacts.bad_records()}
+    assert records == {("unknown_appkey", 1000, ""), ("no_object", 7, "")}
     for _ in range(3):
         uploads.take(json.dumps([record("stranger", "u", a=1), 5]).encode(), key, now)
     assert uploads.apply_waiting(now).refused == 0
@@ -216,8 +216,8 @@ def test_a_full_catalogue_takes_no_more_names_but_the_rest_of_the_record(
 ) -> None:
     report([record(key, "u1", a=1, b=2)], "", now)
     monkeypatch.setattr(store, "MAX_CATALOGUE", 3)
-    told = report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
-    assert (told.kept, told.refused, told.left_out) == (2, 0, 1)
+    result = report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
+    assert (result.kept, result.refused, result.left_out) == (2, 0, 1)
     assert (held("u2"), held("u3")) == ({"a": 3, "c": 1}, {"b": 4})
     assert "d" not in property_types()
     [bad] = contacts.bad_records()

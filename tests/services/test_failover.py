@@ -80,9 +80,9 @@ class TwoChannels:
     def whole(self) -> Funnel:
         """The campaign's numbers; every run's rows and tallies agree."""
         assert [check.broken for check in verify.verify(self.campaign.id) if check.broken] == []
-        found = runs.campaign_funnels(current_session(), [self.campaign.id])[self.campaign.id]
-        assert broken_identities(found) == []
-        return found
+        counts = runs.campaign_funnels(current_session(), [self.campaign.id])[self.campaign.id]
+        assert broken_identities(counts) == []
+        return counts
 
     def texts(self) -> Counter[str]:
         """How many times each number was handed to a provider that took it."""
@@ -232,12 +232,12 @@ def test_a_channel_that_refuses_most_loses_the_rest(
             ledger.write_back(session, [ledger.prepare_results(batch, [answer])], 0)
     # when the setting asks for more refusals, and then for as many
     both.swept()
-    kept = both.moved()
+    before = both.moved()
     fewer = replace(settings(), ROUTE_AFTER_REFUSALS=5)
     monkeypatch.setattr(failover, "settings", lambda: fewer)
     both.swept()
     # then
-    assert (kept, [(run.routed, run.planned) for run in both.moved()]) == ([], [("refused", 6)])
+    assert (before, [(run.routed, run.planned) for run in both.moved()]) == ([], [("refused", 6)])
 
 
 def test_what_the_second_channel_cannot_send_comes_not_back_by_itself(app: Flask, both: TwoChannels) -> None:
@@ -264,10 +264,10 @@ def test_a_persons_word_keeps_the_automation_away_until_it_is_taken_back(app: Fl
     work(app, both.clock)
     failover.pin(both.run_id, OPERATOR, both.clock.now)
     both.patience(app)
-    kept = both.moved()
+    before = both.moved()
     failover.unpin(both.run_id, OPERATOR, both.clock.now)
     both.swept()
-    assert (kept, len(both.moved())) == ([], 1)
+    assert (before, len(both.moved())) == ([], 1)
 
 
 def test_a_person_moves_a_paused_run_at_once(app: Flask, both: TwoChannels) -> None:

@@ -23,8 +23,8 @@ def save(now: dt.datetime, enabled: bool, per_day: int | None, per_week: int | N
 
 
 def lines() -> list[tuple[str, str, str, dict[str, object]]]:
-    found = db.session.query(AuditEntry).order_by(AuditEntry.id)
-    return [(line.by, line.noun, line.noun_id, line.facts) for line in found]
+    entries = db.session.query(AuditEntry).order_by(AuditEntry.id)
+    return [(line.by, line.noun, line.noun_id, line.facts) for line in entries]
 
 
 def in_force(now: dt.datetime) -> list[Cap]:

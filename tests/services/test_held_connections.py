@@ -57,7 +57,7 @@ def config(config: Config, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 
 def wanted(server: Smsc, **values: str) -> channels.Wanted:
-    known = {one.name: one.default for one in Smpp.settings}
+    known = {setting.name: setting.default for setting in Smpp.settings}
     given = {"address": server.address, "system_id": SYSTEM_ID, "password": PASSWORD, "source": "10690001"}
     return channels.Wanted("SMSC", known | given | values)
 
@@ -151,10 +151,10 @@ def test_a_campaign_leaves_over_the_held_connection_and_its_receipts_come_back(a
             await here.send()
             await server.until(lambda: len(server.acknowledged) == PEOPLE)
             read_news(clock)
-            found = funnel(run_id)
-            assert (found.effective, found.accepted, found.delivered) == (PEOPLE,) * 3
+            counts = funnel(run_id)
+            assert (counts.effective, counts.accepted, counts.delivered) == (PEOPLE,) * 3
             assert recount(run_id) == {"delivered": PEOPLE}
-            assert len(server.submits) == len({one.number for one in server.submits}) == PEOPLE
+            assert len(server.submits) == len({submit.number for submit in server.submits}) == PEOPLE
             assert server.binds == [BIND_TRANSCEIVER]
             assert server.widest <= 20
 
@@ -231,7 +231,7 @@ def test_what_a_cut_left_without_an_answer_is_unconfirmed_and_the_rest_goes_on(a
             read_news(clock)
             assert recount(run_id) == {"delivered": PEOPLE - 8, "unconfirmed": 8}
             # nobody got it twice
-            assert len(server.submits) == len({one.number for one in server.submits}) == PEOPLE
+            assert len(server.submits) == len({submit.number for submit in server.submits}) == PEOPLE
 
     told(story())
 
@@ -459,10 +459,10 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
             assert health.work(clock.now).unheld_channels == ["SMSC"]
 
             async def tested() -> channel_tests.TestResult:
-                found: channel_tests.TestResult = await apart(
+                trial: channel_tests.TestResult = await apart(
                     lambda: channel_tests.test_credentials(channel_id, BY, clock.now), app
                 )
-                return found
+                return trial
 
             # without a holder the test binds itself
             assert (await tested()).ok

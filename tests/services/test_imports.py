@@ -250,7 +250,7 @@ def test_a_file_may_not_bring_more_properties_than_there_may_be(
         monkeypatch.setattr(module, "MAX_CATALOGUE", 3)
     with pytest.raises(Refusal) as refusal:
         bring("id,c,d\nu1,1,2\n")
-    assert [(one.code, one.facts["room"]) for one in refusal.value.problems] == [("catalogue_full", 1)]
+    assert [(problem.code, problem.facts["room"]) for problem in refusal.value.problems] == [("catalogue_full", 1)]
     with writing() as session:
         add_properties(session, {"x": Type.STRING, "y": Type.STRING}, now)
     import_rows.run(row.id, lambda: now)

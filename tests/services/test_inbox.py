@@ -49,8 +49,8 @@ def rows(*tables: type[Base]) -> list[list[tuple[object, ...]]]:
     current_session().expire_all()
     return [
         sorted(
-            tuple(getattr(one, column.key) for column in sa.inspect(table).columns if column.key not in {"id", "at"})
-            for one in current_session().scalars(sa.select(table))
+            tuple(getattr(row, column.key) for column in sa.inspect(table).columns if column.key not in {"id", "at"})
+            for row in current_session().scalars(sa.select(table))
         )
         for table in tables
     ]
@@ -98,7 +98,9 @@ def test_whoever_is_killed_between_applying_and_marking_changes_nothing(
 
 @on_sqlite
 def test_a_callback_is_taken_while_somebody_writes_to_the_database(app: Flask, clock: FakeClock) -> None:
-    given = {one.name: one.default for one in channels.kinds()["gateway"].settings} | {"url": "https://example.com/"}
+    given = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings} | {
+        "url": "https://example.com/"
+    }
     builders.channel(kind="gateway", callback_token="tok-en", settings=given)
     freezing = sqlite3.connect(str(db.engine.url.database), isolation_level=None)
     freezing.execute("BEGIN IMMEDIATE")
@@ -135,9 +137,9 @@ def test_no_callback_gets_the_id_of_another_though_its_file_is_gone(app: Flask, 
 
 
 def test_what_was_said_to_a_channel_that_was_deleted_is_read_by_nobody(app: Flask, clock: FakeClock) -> None:
-    gone, kept = builders.channel().id, builders.channel().id
+    gone, remaining_id = builders.channel().id, builders.channel().id
     bring(gone, clock, b"x")
-    bring(kept, clock, b"y")
+    bring(remaining_id, clock, b"y")
     channels.delete(gone, Actor("admin"), clock.now)
     assert [row.body for row in unread(10)] == [b"y"]
 

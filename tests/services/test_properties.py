@@ -58,9 +58,9 @@ def test_the_list_tells_who_has_what_and_which_mean_the_same(app: Flask) -> None
     builders.contact("a", properties={"$name": "陈涛", "city": ""})
     builders.contact("b", properties={"$name": "李娜", "name": "娜"})
     builders.segment(rule={"property": "city", "type": "string", "operator": "has_value", "params": []})
-    found = properties.catalogue()
-    assert (found.looked, found.whole) == (2, True)
-    lines = {line.name: (line.held, line.doubles, line.used) for line in found.lines}
+    catalogue = properties.catalogue()
+    assert (catalogue.looked, catalogue.whole) == (2, True)
+    lines = {line.name: (line.held, line.doubles, line.used) for line in catalogue.lines}
     assert lines == {"$name": (2, ("name",), 0), "name": (1, ("$name",), 0), "city": (0, (), 1)}
 
 

@@ -83,9 +83,9 @@ def test_the_same_value_again_is_the_same_change(key: AppKey, now: dt.datetime) 
 def test_a_value_that_was_changed_meanwhile_is_listed_again_with_the_value_of_now(
     key: AppKey, now: dt.datetime
 ) -> None:
-    one = builders.contact("u1", properties={"city": "广州"})
+    person = builders.contact("u1", properties={"city": "广州"})
     propose(key, "u1", "city", "广州", "北京", now)
-    one.properties = {"city": "深圳"}
+    person.properties = {"city": "深圳"}
     current_session().commit()
     [seen] = proposals.page(Chosen()).rows
     decided = proposals.accept([seen.proposal.id], BY, now)
@@ -131,8 +131,8 @@ def test_a_key_has_room_for_so_many_changes(key: AppKey, now: dt.datetime, monke
 
 
 def test_changes_go_with_their_contact(key: AppKey, now: dt.datetime) -> None:
-    one = builders.contact("u1", properties={"city": "广州"})
+    person = builders.contact("u1", properties={"city": "广州"})
     propose(key, "u1", "city", "广州", "北京", now)
-    current_session().delete(one)
+    current_session().delete(person)
     current_session().commit()
     assert waiting() == []

@@ -50,8 +50,8 @@ def contact(xwho: str) -> Contact | None:
 
 
 def held(xwho: str) -> dict[str, Any] | None:
-    found = contact(xwho)
-    return None if found is None else found.properties
+    row = contact(xwho)
+    return None if row is None else row.properties
 
 
 def member(xwho: str = "QH000005", **properties: Any) -> Contact:
@@ -87,10 +87,10 @@ def test_a_name_that_is_set_is_not_overwritten_with_phishing(app: Flask, now: dt
 def test_a_number_that_is_set_is_not_redirected(browser: AppKey, now: dt.datetime) -> None:
     member()
     report([record(browser, "QH000005", **{"$phone": "13900139000"})], "", now)
-    found = contact("QH000005")
-    assert found is not None
-    assert found.phones == {"$phone": "+8613800138000"}
-    assert found.sources["$phone"] == SERVER_SOURCE
+    row = contact("QH000005")
+    assert row is not None
+    assert row.phones == {"$phone": "+8613800138000"}
+    assert row.sources["$phone"] == SERVER_SOURCE
     assert waiting() == [("$phone", "13900139000")]
 
 
@@ -127,7 +127,7 @@ def test_a_registered_contact_is_not_taken_over_by_alias(browser: AppKey, now: d
         record(browser, "QH000004", "$alias", **{"$original_id": "QH000003"}),
         record(browser, "QH000003", city="广州"),
     ]
-    for records in [attack] if together else [[one] for one in attack]:
+    for records in [attack] if together else [[item] for item in attack]:
         report(records, "", now)
     assert held("QH000003") == {"$name": "陈涛", "$phone": "13800138000", "city": "广州"}
     assert held("QH000004") == {"$name": "陈涛", "$phone": "13800138000"}
@@ -204,10 +204,10 @@ def test_a_squatted_type_gives_way_to_the_first_server_that_reports_it(
 
 def test_a_public_key_makes_a_contact_and_adds_the_phone(browser: AppKey, now: dt.datetime) -> None:
     report([record(browser, "u1", **{"$phone": "138 0013 8000", "nickname": "小明"})], "", now)
-    found = contact("u1")
-    assert found is not None
-    assert found.phones == {"$phone": "+8613800138000"}
-    assert found.sources == dict.fromkeys(("$phone", "nickname"), source_of(browser, now))
+    row = contact("u1")
+    assert row is not None
+    assert row.phones == {"$phone": "+8613800138000"}
+    assert row.sources == dict.fromkeys(("$phone", "nickname"), source_of(browser, now))
 
 
 @pytest.mark.parametrize("empty", [None, ""])
@@ -217,10 +217,10 @@ def test_a_public_key_adds_a_phone_to_a_contact_that_has_none(
     given = {"$name": "陈涛"} | ({"$phone": empty} if empty is not None else {})
     builders.contact("u1", properties=given, sources={"$name": SERVER_SOURCE})
     report([record(browser, "u1", **{"$phone": "13800138000", "$name": "陈涛"})], "", now)
-    found = contact("u1")
-    assert found is not None
-    assert found.phones == {"$phone": "+8613800138000"}
-    assert found.sources == {"$name": SERVER_SOURCE, "$phone": source_of(browser, now)}
+    row = contact("u1")
+    assert row is not None
+    assert row.phones == {"$phone": "+8613800138000"}
+    assert row.sources == {"$name": SERVER_SOURCE, "$phone": source_of(browser, now)}
     assert waiting() == []
     assert reasons() == []
 
@@ -233,10 +233,10 @@ def test_who_signs_in_after_looking_around_is_joined(browser: AppKey, now: dt.da
     report([record(browser, "u1", "$alias", **{"$original_id": "JS-1"})], "", now)
     # then there is one contact: what the server said stays, what was missing is there with its source
     assert held("JS-1") is None
-    found = contact("u1")
-    assert found is not None
-    assert found.properties == {"$name": "陈涛", "$phone": "13800138000", "city": "广州"}
-    assert found.sources["city"] == source_of(browser, now)
+    row = contact("u1")
+    assert row is not None
+    assert row.properties == {"$name": "陈涛", "$phone": "13800138000", "city": "广州"}
+    assert row.sources["city"] == source_of(browser, now)
     # and what is reported of the visitor later goes there as well
     report([record(browser, "JS-1", login=False, color="红")], "", now)
     assert (held("u1") or {})["color"] == "红"
@@ -247,10 +247,10 @@ def test_a_server_key_goes_on_doing_everything(server: AppKey, now: dt.datetime)
     member("u2")
     report([record(server, "u1", **{"$phone": "13900139000"})], "", now)
     report([record(server, "u1", "$alias", **{"$original_id": "u2"})], "", now)
-    found = contact("u1")
-    assert found is not None
-    assert found.phones == {"$phone": "+8613900139000"}
-    assert found.sources["$phone"] == source_of(server, now)
+    row = contact("u1")
+    assert row is not None
+    assert row.phones == {"$phone": "+8613900139000"}
+    assert row.sources["$phone"] == source_of(server, now)
     assert held("u2") is None
     report([record(server, "u1", "$profile_delete")], "", now)
     assert held("u1") is None
@@ -259,13 +259,13 @@ def test_a_server_key_goes_on_doing_everything(server: AppKey, now: dt.datetime)
 def test_a_number_is_trusted_once_a_server_says_the_same(browser: AppKey, server: AppKey, now: dt.datetime) -> None:
     report([record(browser, "u1", **{"$phone": "13800138000"})], "", now)
     report([record(server, "u1", "$profile_set_once", **{"$phone": "13900139000"})], "", now)
-    found = contact("u1")
-    assert found is not None
-    assert found.sources == {"$phone": source_of(browser, now)}, "set_once has not written it"
+    row = contact("u1")
+    assert row is not None
+    assert row.sources == {"$phone": source_of(browser, now)}, "set_once has not written it"
     report([record(server, "u1", **{"$phone": "13800138000"})], "", now)
-    found = contact("u1")
-    assert found is not None
-    assert found.sources == {"$phone": source_of(server, now)}
+    row = contact("u1")
+    assert row is not None
+    assert row.sources == {"$phone": source_of(server, now)}
 
 
 # Rules and rights of a key

@@ -87,8 +87,8 @@ def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeCloc
     with writing() as session:
         for unmatched in ("999999-1", "nonsense", ""):
             consumer.apply_receipts(session, {channel.id: [Receipt(ReceiptStatus.DELIVERED, unmatched)]}, clock.now)
-    kept = current_session().scalars(sa.select(UnmatchedReceipt.ref)).all()
-    assert sorted(kept) == ["", "999999-1", "nonsense"]
+    stored_refs = current_session().scalars(sa.select(UnmatchedReceipt.ref)).all()
+    assert sorted(stored_refs) == ["", "999999-1", "nonsense"]
 
 
 def test_a_receipt_for_nothing_of_ours_that_comes_again_is_kept_once(app: Flask, clock: FakeClock) -> None:
@@ -99,9 +99,9 @@ def test_a_receipt_for_nothing_of_ours_that_comes_again_is_kept_once(app: Flask,
             once = Receipt(ReceiptStatus.ACCEPTED, provider_ref="x")
             consumer.apply_receipts(session, {channel.id: [*twice, once]}, clock.now)
         clock.forward(hours=1)
-    kept = current_session().execute(sa.select(UnmatchedReceipt.status, UnmatchedReceipt.at)).all()
-    assert sorted(news for news, _at in kept) == ["accepted", "delivered"]
-    assert {at for _news, at in kept} == {clock.now - dt.timedelta(hours=1)}
+    rows = current_session().execute(sa.select(UnmatchedReceipt.status, UnmatchedReceipt.at)).all()
+    assert sorted(news for news, _at in rows) == ["accepted", "delivered"]
+    assert {at for _news, at in rows} == {clock.now - dt.timedelta(hours=1)}
 
 
 def test_callbacks_are_stored_first_and_applied_once(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
@@ -196,7 +196,7 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
     provider.receipts_by_provider_ref = True
     _campaign, run_id = confirmed(clock.now)
     ids = ["nowhere-a", "nowhere-b", "nowhere-c", f"p{run_id}-1"]
-    apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=one) for one in ids])
+    apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=id_) for id_ in ids])
     work(app, clock)
     # when
     consumer.retry_unmatched(clock.now)

@@ -50,21 +50,21 @@ def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Rece
 
 def news_of(run_id: int) -> list[Receipt]:
     """Return what the carrier says of each message: on its way, then delivered, or not, or not yet."""
-    found = []
+    receipts = []
     for seq in range(1, PEOPLE + 1):
         ref = f"{run_id}-{seq}"
-        found.append(Receipt(ReceiptStatus.ACCEPTED, ref, code="ENROUTE"))
+        receipts.append(Receipt(ReceiptStatus.ACCEPTED, ref, code="ENROUTE"))
         if seq % 10 == 0:
-            found.append(Receipt(ReceiptStatus.UNDELIVERED, ref, outcome=Outcome.SWITCHED_OFF, code="MK:1"))
+            receipts.append(Receipt(ReceiptStatus.UNDELIVERED, ref, outcome=Outcome.SWITCHED_OFF, code="MK:1"))
         if seq % 5 and seq % 7:
-            found.append(Receipt(ReceiptStatus.DELIVERED, ref, code="DELIVRD"))
-    return found
+            receipts.append(Receipt(ReceiptStatus.DELIVERED, ref, code="DELIVRD"))
+    return receipts
 
 
 def codes(run_id: int) -> list[tuple[int, str | None]]:
     """Return the code of each message."""
-    found = current_session().execute(sa.select(Message.seq, Message.code).where(Message.run_id == run_id))
-    return sorted((seq, code) for seq, code in found)
+    rows = current_session().execute(sa.select(Message.seq, Message.code).where(Message.run_id == run_id))
+    return sorted((seq, code) for seq, code in rows)
 
 
 def test_any_order_ends_in_the_same_numbers(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:

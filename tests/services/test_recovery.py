@@ -112,9 +112,9 @@ def test_a_slot_within_the_grace_is_sent_late_one_beyond_it_is_recorded_as_misse
     run_id = lifecycle.start(campaign.id, clock.now)
     work(app, clock)
     assert run_id is not None
-    found = [(run.slot, run.state) for run in runs.of_campaign(current_session(), campaign.id)]
+    slots = [(run.slot, run.state) for run in runs.of_campaign(current_session(), campaign.id)]
     day = dt.timedelta(days=1)
-    assert sorted(found) == [
+    assert sorted(slots) == [
         (first_slot, RunState.MISSED),
         (first_slot + day, RunState.MISSED),
         (first_slot + 2 * day, RunState.DONE),

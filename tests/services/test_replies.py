@@ -54,18 +54,18 @@ def sent(channel, at, phone=PHONE, status=Status.DELIVERED, name=""):
 
 def test_a_reply_is_kept_with_its_number_text_and_channel(take, channel, now):
     assert take("收到，谢谢")
-    (kept,) = replies.find_page(opt_out=None)
-    assert (kept.phone, kept.text, kept.channel_id, kept.opt_out) == (PHONE, "收到，谢谢", channel.id, False)
-    assert kept.received_at == now
-    assert kept.campaign_id is None
+    (reply,) = replies.find_page(opt_out=None)
+    assert (reply.phone, reply.text, reply.channel_id, reply.opt_out) == (PHONE, "收到，谢谢", channel.id, False)
+    assert reply.received_at == now
+    assert reply.campaign_id is None
     assert replies.opted_out([PHONE]) == set()
 
 
 def test_an_opt_out_puts_the_number_on_the_list_for_every_campaign(take, channel, now):
     campaign = sent(channel, now - dt.timedelta(hours=2))
     take("Ｔ。")
-    (kept,) = replies.find_page(opt_out=True)
-    assert kept.campaign_id == campaign.id
+    (reply,) = replies.find_page(opt_out=True)
+    assert reply.campaign_id == campaign.id
     (listed,) = opt_outs.find_page()
     assert (listed.phone, listed.source, listed.channel_id, listed.campaign_id, listed.at) == (
         *(PHONE, "reply", channel.id, campaign.id, now),
@@ -92,10 +92,10 @@ def test_several_replies_of_one_callback_are_told_apart(take):
 
 def test_what_the_provider_takes_for_an_opt_out_is_one_whatever_was_written(channel, now):
     with writing() as session:
-        told = Incoming(phone=PHONE, text="够了", opts_out=True)
-        replies.take(session, channel.id, 1, 0, told, now)
-    (kept,) = replies.find_page(opt_out=True)
-    assert kept.text == "够了"
+        incoming = Incoming(phone=PHONE, text="够了", opts_out=True)
+        replies.take(session, channel.id, 1, 0, incoming, now)
+    (reply,) = replies.find_page(opt_out=True)
+    assert reply.text == "够了"
     assert replies.opted_out([PHONE]) == {PHONE}
 
 
@@ -114,8 +114,8 @@ def test_a_reply_answers_the_latest_run_that_wrote_to_the_number(take, channel, 
     sent(channel, now - dt.timedelta(hours=1), status=Status.REFUSED, name="没发出")
     sent(channel, now - dt.timedelta(hours=1), status=Status.CANCELLED, name="取消")
     take("好的")
-    (kept,) = replies.find_page(opt_out=None)
-    assert kept.campaign_id == latest.id
+    (reply,) = replies.find_page(opt_out=None)
+    assert reply.campaign_id == latest.id
     assert replies.campaign_names([latest.id, None]) == {latest.id: "后"}
 
 
@@ -189,8 +189,8 @@ def test_a_text_no_phone_can_have_sent_is_cut_with_a_mark(app: Flask, clock: Fak
     with writing() as session:
         for n, length in enumerate((5000, 100_000)):
             replies.take(session, channel_id, n + 1, 0, Incoming("+8613800138000", "长" * length), clock.now)
-    assert sorted(len(one.text) for one in current_session().query(Reply)) == [5000, 5000]
-    assert sum(one.text.endswith(" […]") for one in current_session().query(Reply)) == 1
+    assert sorted(len(row.text) for row in current_session().query(Reply)) == [5000, 5000]
+    assert sum(row.text.endswith(" […]") for row in current_session().query(Reply)) == 1
 
 
 @pytest.mark.parametrize(

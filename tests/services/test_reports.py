@@ -34,8 +34,8 @@ def everyone(campaign_id: int, run_id: int | None, name: str, reason: str = "") 
         assert wanted is not None
         after = None
         while True:
-            found, after = reports.people(campaign_id, run_id, wanted, reports.parse_phone_query(""), after)
-            yield from found
+            recipients, after = reports.people(campaign_id, run_id, wanted, reports.parse_phone_query(""), after)
+            yield from recipients
             if after is None:
                 return
 
@@ -64,45 +64,51 @@ def test_behind_each_number_stand_exactly_as_many_people(now: dt.datetime, name:
     ledgers.run(campaign)
     ledgers.run(campaign, slot=ledgers.OPENED + dt.timedelta(days=1))
 
-    found = everyone(campaign.id, None, name)
+    recipients = everyone(campaign.id, None, name)
 
-    assert len(found) == getattr(reports.report(campaign.id, None, now).funnel, name) > 0
-    assert len({(one.run_id, one.state is None, one.position) for one in found}) == len(found)
+    assert len(recipients) == getattr(reports.report(campaign.id, None, now).funnel, name) > 0
+    assert len({(recipient.run_id, recipient.state is None, recipient.position) for recipient in recipients}) == len(
+        recipients
+    )
 
 
 def test_every_row_of_a_group_is_in_the_state_it_is_named_after() -> None:
     campaign = ledgers.campaign()
     ledgers.run(campaign)
 
-    assert {one.state for one in everyone(campaign.id, None, "in_flight")} == {Status.IN_FLIGHT}
-    assert {one.state for one in everyone(campaign.id, None, "queued")} == {Status.QUEUED}
-    assert {one.left for one in everyone(campaign.id, None, "left_out", ExclusionReason.OPTED_OUT)} == {
+    assert {recipient.state for recipient in everyone(campaign.id, None, "in_flight")} == {Status.IN_FLIGHT}
+    assert {recipient.state for recipient in everyone(campaign.id, None, "queued")} == {Status.QUEUED}
+    assert {recipient.left for recipient in everyone(campaign.id, None, "left_out", ExclusionReason.OPTED_OUT)} == {
         ExclusionReason.OPTED_OUT
     }
-    assert {one.reason for one in everyone(campaign.id, None, "undelivered", Outcome.SWITCHED_OFF)} == {"switched_off"}
+    assert {recipient.reason for recipient in everyone(campaign.id, None, "undelivered", Outcome.SWITCHED_OFF)} == {
+        "switched_off"
+    }
 
 
 def test_a_list_longer_than_a_page_has_everybody_once() -> None:
     campaign = ledgers.campaign()
     ledgers.run(campaign, [(Status.DELIVERED, "", "", reports.PAGE + 7)], {ExclusionReason.NO_NUMBER: reports.PAGE + 3})
 
-    found = everyone(campaign.id, None, "target")
+    recipients = everyone(campaign.id, None, "target")
 
-    assert [one.position for one in found if one.state is not None] == list(range(1, reports.PAGE + 8))
-    assert sum(one.left == ExclusionReason.NO_NUMBER for one in found) == reports.PAGE + 3
+    assert [recipient.position for recipient in recipients if recipient.state is not None] == list(
+        range(1, reports.PAGE + 8)
+    )
+    assert sum(recipient.left == ExclusionReason.NO_NUMBER for recipient in recipients) == reports.PAGE + 3
 
 
 def test_reasons_say_whether_another_try_is_worth_it_and_who_pays(now: dt.datetime) -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
 
-    found = {line.code: line for line in reports.report(campaign.id, made.id, now).reasons}
+    lines = {line.code: line for line in reports.report(campaign.id, made.id, now).reasons}
 
-    off = found[Outcome.SWITCHED_OFF]
+    off = lines[Outcome.SWITCHED_OFF]
     assert (off.n, round(off.share, 2)) == (3, 0.6)
     assert off.meaning is not None
     assert (off.meaning.retriable, off.meaning.charged) == (True, Charged.YES)
-    assert found["worker_lost"].meaning is None
+    assert lines["worker_lost"].meaning is None
 
 
 def test_a_code_nobody_knows_is_shown_and_not_a_crash(now: dt.datetime) -> None:
@@ -219,13 +225,13 @@ def test_a_whole_number_is_found_among_messages_and_among_those_left_out() -> No
     first = current_session().get(Message, (made.id, 1))
     assert first is not None
 
-    found, _ = reports.people(
+    recipients, _ = reports.people(
         campaign.id, None, GROUPS["target"], reports.parse_phone_query(first.phone.removeprefix("+86")), None
     )
     left, _ = reports.people(campaign.id, None, GROUPS["target"], reports.parse_phone_query("139 0000 1234"), None)
 
-    assert [one.position for one in found] == [1]
-    assert [one.left for one in left] == [ExclusionReason.OPTED_OUT]
+    assert [recipient.position for recipient in recipients] == [1]
+    assert [recipient.left for recipient in left] == [ExclusionReason.OPTED_OUT]
 
 
 def test_last_digits_find_everybody_whose_number_ends_so() -> None:
@@ -234,11 +240,11 @@ def test_last_digits_find_everybody_whose_number_ends_so() -> None:
     first = current_session().get(Message, (made.id, 1))
     assert first is not None
 
-    found, _ = reports.people(
+    recipients, _ = reports.people(
         campaign.id, None, GROUPS["planned"], reports.parse_phone_query(first.phone[-6:], sees_full_numbers=True), None
     )
 
-    assert [one.phone for one in found] == [first.phone]
+    assert [recipient.phone for recipient in recipients] == [first.phone]
 
 
 def test_too_few_digits_are_refused_with_what_is_needed() -> None:
@@ -299,7 +305,9 @@ def test_an_export_brings_everybody_in_order_and_leaves_a_line(
 
     everybody = 35 + sum(ledgers.EVERY_LEFT.values())
     assert [len(chunk) for chunk in chunks] == [min(10, everybody - at) for at in range(0, everybody, 10)]
-    assert [one.position for chunk in chunks for one in chunk if one.state is not None] == list(range(1, 36))
+    assert [recipient.position for chunk in chunks for recipient in chunk if recipient.state is not None] == list(
+        range(1, 36)
+    )
     line = current_session().query(AuditEntry).one()
     assert (line.by, line.action, line.noun_id) == ("ana", "export", str(campaign.id))
     assert line.facts == {"run": None, "group": "target", "masked": True}
@@ -314,4 +322,6 @@ def test_a_contact_deleted_since_is_still_a_line() -> None:
     current_session().delete(current_session().get_one(builders.Contact, first.contact_id))
     current_session().commit()
 
-    assert [(one.xwho, one.phone) for one in everyone(campaign.id, None, "target")] == [("", first.phone)]
+    assert [(recipient.xwho, recipient.phone) for recipient in everyone(campaign.id, None, "target")] == [
+        ("", first.phone)
+    ]

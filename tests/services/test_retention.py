@@ -45,13 +45,13 @@ def test_messages_of_old_runs_go_and_their_numbers_stay(
     monkeypatch.setattr(retention, "AT_ONCE", 7)
     old, young = old_and_young(now)
     before = runs.funnels(current_session(), [old.id])[old.id]
-    kept = rows(Message, young.id)
+    messages = rows(Message, young.id)
 
     forgotten = retention.forget_messages(now, 6)
 
     assert forgotten == [old.id]
     assert [rows(table, old.id) for table in (Message, Exclusion, Batch, ProviderRef)] == [0, 0, 0, 0]
-    assert rows(Message, young.id) == kept > 0
+    assert rows(Message, young.id) == messages > 0
     current_session().expire_all()
     assert runs.funnels(current_session(), [old.id])[old.id] == before
     assert reports.report(old.campaign_id, None, now).forgotten

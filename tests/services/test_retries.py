@@ -33,13 +33,13 @@ def whole(campaign: Campaign) -> Funnel:
     """The campaign's numbers, checked: identities, tallies against rows, and people behind each number."""
     current_session().commit()
     current_session().expire_all()
-    found = runs.campaign_funnels(current_session(), [campaign.id])[campaign.id]
-    assert broken_identities(found) == []
+    counts = runs.campaign_funnels(current_session(), [campaign.id])[campaign.id]
+    assert broken_identities(counts) == []
     assert [check.broken for check in verify.verify(campaign.id) if check.broken] == []
     for name in ("target", "planned", "delivered", "undelivered", "refused", "awaiting"):
         people, _more = reports.people(campaign.id, None, GROUPS[name], reports.parse_phone_query(""), None)
-        assert len(people) == getattr(found, name), name
-    return found
+        assert len(people) == getattr(counts, name), name
+    return counts
 
 
 def failing(*fates: Outcome | None) -> object:
@@ -175,7 +175,7 @@ def test_of_several_clicks_one_makes_a_run(app: Flask, provider: FakeChannel, cl
                 return 0
 
     with ThreadPoolExecutor(4) as pool:
-        made = [one for one in pool.map(click, range(4)) if one]
+        made = [result for result in pool.map(click, range(4)) if result]
 
     assert len(made) == 1
     work(app, clock)

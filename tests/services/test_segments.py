@@ -135,8 +135,8 @@ def test_the_list_knows_makers_and_campaigns(now: dt.datetime) -> None:
     first = segments.create("北京 100%", Kind.DYNAMIC, IN_BEIJING, by=Actor("li", maker.id), now=now)
     segments.create("大家", Kind.DYNAMIC, EVERYONE, by=BY, now=now)
     builders.campaign(segment_id=first.id)
-    found = [(line.segment.name, line.creator, line.campaigns) for line in segments.listing()]
-    assert found == [("大家", "", 0), ("北京 100%", "李运营", 1)]
+    lines = [(line.segment.name, line.creator, line.campaigns) for line in segments.listing()]
+    assert lines == [("大家", "", 0), ("北京 100%", "李运营", 1)]
     assert [line.segment.name for line in segments.listing("100%")] == ["北京 100%"]
     assert segments.listing("0_") == []
     assert (segments.creator(first), segments.creator(segments.named("大家"))) == ("李运营", "")
@@ -148,17 +148,17 @@ def test_reach_is_counted_once_for_each_phone_property(now: dt.datetime) -> None
     builders.channel(name="丙", phone_property="mobile")
     builders.channel(name="丁", active=False)
     builders.contact(phone="", properties={"city": "北京"})
-    found = {reach.channels: reach.counts for reach in segments.reach(segments.matching(IN_BEIJING, now))}
-    assert set(found) == {("乙", "甲"), ("丙",)} or set(found) == {("甲", "乙"), ("丙",)}
-    counts = next(counts for channels, counts in found.items() if "甲" in channels)
+    by_channels = {reach.channels: reach.counts for reach in segments.reach(segments.matching(IN_BEIJING, now))}
+    assert set(by_channels) == {("乙", "甲"), ("丙",)} or set(by_channels) == {("甲", "乙"), ("丙",)}
+    counts = next(counts for channels, counts in by_channels.items() if "甲" in channels)
     assert (counts.target, counts.planned, counts.left_out) == (4, 3, {ExclusionReason.INVALID_NUMBER: 1})
-    assert found[("丙",)].left_out == {ExclusionReason.NO_NUMBER: 4}
+    assert by_channels[("丙",)].left_out == {ExclusionReason.NO_NUMBER: 4}
 
 
 def test_a_sample_shows_the_first_members_with_the_asked_columns(now: dt.datetime) -> None:
-    found = segments.sample(segments.matching(IN_BEIJING, now), ["city", "gone"], limit=2)
-    assert [member.values for member in found] == [("北京", None), ("北京", None)]
-    assert found[0].contact_id < found[1].contact_id
+    sample = segments.sample(segments.matching(IN_BEIJING, now), ["city", "gone"], limit=2)
+    assert [member.values for member in sample] == [("北京", None), ("北京", None)]
+    assert sample[0].contact_id < sample[1].contact_id
 
 
 def test_values_are_suggested_but_never_phone_numbers(app: Flask) -> None:

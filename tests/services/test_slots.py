@@ -127,10 +127,10 @@ class Told:
 
     def ask(self, out: int, answered: int, sizes: Sequence[int]) -> tuple[int, float]:
         self.told.append((out, answered, len(sizes)))
-        found = self.grants.pop(0) if self.grants else len(sizes)
-        if isinstance(found, Exception):
-            raise found
-        return found, 0.0
+        grant = self.grants.pop(0) if self.grants else len(sizes)
+        if isinstance(grant, Exception):
+            raise grant
+        return grant, 0.0
 
 
 def limited(

@@ -48,9 +48,9 @@ def test_a_typed_template_waits_for_approval_and_cannot_be_chosen(channel, now):
 
 def test_a_text_with_errors_is_not_saved(channel, now):
     wrong = typed(name="", text="${a}${b}")
-    found = refused(sms_templates.create, channel.id, wrong, Audit.PENDING, ACTOR, now)
-    assert ("template_name_missing", "name") in found
-    assert ("variables_adjacent", "text") in found
+    problems = refused(sms_templates.create, channel.id, wrong, Audit.PENDING, ACTOR, now)
+    assert ("template_name_missing", "name") in problems
+    assert ("variables_adjacent", "text") in problems
     assert sms_templates.find_page() == []
 
 
@@ -81,8 +81,8 @@ def test_a_new_name_changes_nothing_at_the_provider(channel, now):
     made = builders.template(channel.id, text="您好。")
     renamed = typed(name="问候", code=made.code, text="您好。", signature=made.signature)
     assert not sms_templates.edit(made.id, renamed, sms_templates.seen(made), ACTOR, now)
-    found = sms_templates.get(made.id)
-    assert (found.name, found.audit) == ("问候", "approved")
+    template = sms_templates.get(made.id)
+    assert (template.name, template.audit) == ("问候", "approved")
     assert actions() == ["edit"]
 
 
@@ -122,9 +122,9 @@ def test_a_refusal_has_a_reason_and_is_gone_after_an_approval(channel, now):
     mark = sms_templates.seen(made)
     assert refused(sms_templates.refuse, made.id, " ", mark, ACTOR, now) == [("refusal_reason_missing", "reason")]
     sms_templates.refuse(made.id, "签名未报备", mark, ACTOR, now)
-    found = sms_templates.get(made.id)
-    assert (found.audit, found.audit_reason) == ("refused", "签名未报备")
-    sms_templates.approve(made.id, sms_templates.seen(found), ACTOR, now + dt.timedelta(seconds=1))
+    template = sms_templates.get(made.id)
+    assert (template.audit, template.audit_reason) == ("refused", "签名未报备")
+    sms_templates.approve(made.id, sms_templates.seen(template), ACTOR, now + dt.timedelta(seconds=1))
     assert (sms_templates.get(made.id).audit, sms_templates.get(made.id).audit_reason) == ("approved", "")
 
 

@@ -146,8 +146,8 @@ def test_new_words_without_a_word_on_their_audit_wait_for_approval(take):
     take("t.csv", FILES["t.csv"])
     taken = take("t.csv", as_csv([["SMS_1", "您的订单${order}已发出。"]], ["code", "text"]))
     assert taken.rows[0].changed == ("text", "audit")
-    found = sms_templates.find_page(words="SMS_1")[0]
-    assert (found.audit, found.name, found.signature) == ("pending", "发货", "青禾商城")
+    template = sms_templates.find_page(words="SMS_1")[0]
+    assert (template.audit, template.name, template.signature) == ("pending", "发货", "青禾商城")
 
 
 def test_what_a_file_has_no_column_for_stays_as_it_is(take):
@@ -333,14 +333,14 @@ def test_an_upload_waits_a_day_for_its_person(app, now):
     assert token.endswith(".csv")
     folder = template_imports._folder()
     os.utime(folder / token, (now.timestamp(), now.timestamp()))
-    kept = template_imports.stash("t.json", b"y", now + dt.timedelta(hours=23))
+    recent = template_imports.stash("t.json", b"y", now + dt.timedelta(hours=23))
     assert template_imports.stashed(token) == b"x"
     template_imports.stash("t.json", b"z", now + dt.timedelta(hours=25))
     with pytest.raises(NotFound):
         template_imports.stashed(token)
-    template_imports.drop(kept)
+    template_imports.drop(recent)
     with pytest.raises(NotFound):
-        template_imports.stashed(kept)
+        template_imports.stashed(recent)
 
 
 @pytest.mark.parametrize("token", ["../../secret.key", "x", "", "a" * 32 + ".py"])

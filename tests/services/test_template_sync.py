@@ -83,7 +83,7 @@ def test_a_changed_text_and_a_template_that_is_gone_are_told(channel, now):
     ]
     assert "七折" in row("T1").text
     assert row("T3").audit == Audit.WITHDRAWN
-    assert [found.code for found in sms_templates.choices(channel.id)] == ["T1"]
+    assert [row.code for row in sms_templates.choices(channel.id)] == ["T1"]
 
 
 def test_a_withdrawn_template_that_is_listed_again_is_approved_again(channel, now):
@@ -97,9 +97,9 @@ def test_a_withdrawn_template_that_is_listed_again_is_approved_again(channel, no
 
 def test_an_approved_template_of_unknown_kind_is_no_choice_until_a_person_says_what_it_is(channel, now):
     sync(channel, now)
-    assert [found.code for found in sms_templates.choices(channel.id)] == ["T1"]
+    assert [row.code for row in sms_templates.choices(channel.id)] == ["T1"]
     sms_templates.say_purpose(row("T3").id, Purpose.NOTIFICATION, row("T3").mark, ACTOR, now)
-    assert [found.code for found in sms_templates.choices(channel.id)] == ["T3", "T1"]
+    assert [row.code for row in sms_templates.choices(channel.id)] == ["T3", "T1"]
     sync(channel, now)
     assert row("T3").purpose == Purpose.NOTIFICATION
 
@@ -114,9 +114,9 @@ def test_a_text_that_tells_how_to_refuse_further_ones_cannot_be_called_a_notific
 
 def test_what_a_person_set_stays_until_the_provider_says_something_else(channel, now):
     sync(channel, now)
-    found = row("T1")
-    typed = entry(code="T1", name="会员日", text=found.text, signature=found.signature, purpose=Purpose.MARKETING)
-    sms_templates.edit(found.id, typed, found.mark, ACTOR, now)
+    template = row("T1")
+    typed = entry(code="T1", name="会员日", text=template.text, signature=template.signature, purpose=Purpose.MARKETING)
+    sms_templates.edit(template.id, typed, template.mark, ACTOR, now)
     sync(channel, now)
     assert row("T1").name == "会员日"
     says(channel, LINES.replace("T3 | approved | |", "T3 | approved | notification |"))
@@ -146,10 +146,10 @@ def test_a_failure_changes_no_template_and_is_kept_with_the_channel_until_a_sync
     with monkeypatch.context() as patched:
         patched.setattr(Simulator, "list_templates", fails)
         done = sync(channel, now.replace(hour=23))
-    found = current_session().get(ChannelRow, channel.id)
+    channel_row = current_session().get(ChannelRow, channel.id)
     assert not done.ok
-    assert found.templates_trouble["code"] == "AuthFailure"
-    assert found.templates_synced_at == now
+    assert channel_row.templates_trouble["code"] == "AuthFailure"
+    assert channel_row.templates_synced_at == now
     assert row("T1").audit == "approved"
     sync(channel, now)
     current_session().expire_all()
@@ -194,7 +194,7 @@ def test_a_signature_the_provider_has_not_approved_is_told(channel, now, monkeyp
     problem = sms_templates.signature_problem(channel.id, row("T1").signature)
     assert (problem.code, problem.facts["reason"]) == ("signature_not_approved", "资质过期")
     assert sms_templates.signature_problem(channel.id, row("T3").signature) is None
-    assert [one.name for one in sms_templates.signatures(channel.id)] == ["青禾", "青禾商城"]
+    assert [row.name for row in sms_templates.signatures(channel.id)] == ["青禾", "青禾商城"]
 
 
 def test_what_a_provider_writes_is_made_fit_for_the_database(channel, now, monkeypatch):

@@ -84,7 +84,9 @@ def test_what_a_person_counts_as_sent_awaits_its_receipt(app: Flask, provider: F
     after = funnel(run_id)
     assert (after.unconfirmed, after.awaiting, after.parts) == (1, 2, 2)
     story = reports.message(campaign.id, run_id, 1)
-    assert [(one.settled, one.by, one.at) for one in story.decisions] == [("sent", "ops", clock.now)]
+    assert [(decision.settled, decision.by, decision.at) for decision in story.decisions] == [
+        ("sent", "ops", clock.now)
+    ]
     apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0]))
     assert funnel(run_id).delivered == 1
     true(run_id)
@@ -239,7 +241,7 @@ def test_doubts_are_found_by_campaign_channel_and_age(app: Flask, provider: Fake
     assert not unconfirmed.listing(now, older_than=hour).lines
     assert unconfirmed.listing(now + hour, older_than=hour).lines
     people, following = unconfirmed.people(run_id, "no_answer", after=1)
-    assert ([one.position for one in people], following) == ([2, 3], 0)
+    assert ([recipient.position for recipient in people], following) == ([2, 3], 0)
     with writing() as session:
         campaigns.move(session, campaign.id, campaigns.Action.DELETE, deleted_at=now)
     assert unconfirmed.total() == 0

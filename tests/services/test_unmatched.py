@@ -20,8 +20,8 @@ from tests.fakes import FakeChannel, FakeClock
 def kept() -> list[tuple[str, dt.datetime]]:
     current_session().expire_all()
     return [
-        (one.provider_ref or one.ref, one.at)
-        for one in current_session().query(UnmatchedReceipt).order_by(UnmatchedReceipt.id)
+        (row.provider_ref or row.ref, row.at)
+        for row in current_session().query(UnmatchedReceipt).order_by(UnmatchedReceipt.id)
     ]
 
 
@@ -37,10 +37,10 @@ def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_ot
     gone = [Receipt(ReceiptStatus.DELIVERED, provider_ref=f"gone{n}") for n in range(3)]
     at = int(clock.now.timestamp())
     with writing() as session:
-        for one in gone:
+        for id_ in gone:
             session.add(
                 ProviderRef(
-                    channel_id=channel_id, ref=one.provider_ref, phone="+8613800138000", run_id=run_id, seq=999, at=at
+                    channel_id=channel_id, ref=id_.provider_ref, phone="+8613800138000", run_id=run_id, seq=999, at=at
                 )
             )
     arrive(channel_id, clock, *gone, Receipt(ReceiptStatus.DELIVERED, provider_ref=f"p{run_id}-1"))
@@ -50,7 +50,7 @@ def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_ot
     consumer.retry_unmatched(clock.now)
     # then the one behind them has found its message, and they are as they were
     assert funnel(run_id).delivered == 1
-    assert kept() == [(one.provider_ref, first) for one in gone]
+    assert kept() == [(id_.provider_ref, first) for id_ in gone]
 
 
 def test_how_long_it_is_tried_again_depends_on_the_providers_id_and_the_time(app: Flask, clock: FakeClock) -> None:

@@ -35,8 +35,8 @@ def upload(
 
 
 def source(segment: Segment) -> list[object]:
-    found = segment.rule["source"]
-    return [found[name] for name in ("lines", "matched", "doubles", "unmatched", "first_unmatched")]
+    rule_source = segment.rule["source"]
+    return [rule_source[name] for name in ("lines", "matched", "doubles", "unmatched", "first_unmatched")]
 
 
 def who(segment: Segment, now: dt.datetime) -> list[str]:

@@ -33,7 +33,7 @@ def http(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def gateway(app: Flask) -> ChannelRow:
-    given = {one.name: one.default for one in channels.kinds()["gateway"].settings}
+    given = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings}
     return builders.channel(
         kind="gateway",
         callback_token="tok-en",

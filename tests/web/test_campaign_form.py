@@ -270,26 +270,26 @@ def test_the_button_names_the_moment(olga: Pages, world: World) -> None:
 
 def test_a_template_that_changed_after_the_review_is_not_sent(olga: Pages, world: World) -> None:
     olga.post("/campaigns/new", **world.fields(do="save"))
-    one = stored()
-    page = olga.get(f"/campaigns/{one.id}/review")
+    draft = stored()
+    page = olga.get(f"/campaigns/{draft.id}/review")
     confirm = shown_to_confirm(page)
     template = current_session().get_one(SmsTemplate, world.template.id)
     template.text, template.updated_at = "${name}，换了一句话。", clock.now()
     current_session().commit()
 
-    back = olga.post(f"/campaigns/{one.id}/review", **confirm)
+    back = olga.post(f"/campaigns/{draft.id}/review", **confirm)
 
     assert "has changed since you looked at it" in back.said()
-    assert stored(one.id).status == "draft"
+    assert stored(draft.id).status == "draft"
 
 
 def test_a_review_with_problems_has_no_button_to_press(olga: Pages) -> None:
-    one = campaign(name="空的")
+    draft = campaign(name="空的")
 
-    page = olga.get(f"/campaigns/{one.id}/review")
+    page = olga.get(f"/campaigns/{draft.id}/review")
 
     assert page.select_one(".btn-send").has_attr("disabled")
-    assert page.select_one(f"a[href='/campaigns/{one.id}/edit#section-segment']") is not None
+    assert page.select_one(f"a[href='/campaigns/{draft.id}/edit#section-segment']") is not None
 
 
 def test_nobody_to_write_to_is_a_problem_now_and_a_warning_for_later(olga: Pages, world: World) -> None:
@@ -339,11 +339,11 @@ def test_the_pages_speak_chinese(client: Pages, world: World) -> None:
             do="save",
         ),
     )
-    one = stored()
+    draft = stored()
 
-    review = olga.get(f"/campaigns/{one.id}/review")
+    review = olga.get(f"/campaigns/{draft.id}/review")
     assert "每次发送约 2 条短信" in review.get_text()
-    campaigns.confirm(one.id, one.version, sms_templates.seen(world.template), Actor("olga"), clock.now())
+    campaigns.confirm(draft.id, draft.version, sms_templates.seen(world.template), Actor("olga"), clock.now())
     page = olga.get("/campaigns/")
     assert "每周一、四 09:30，至 2030-12-31" in page.get_text()
     assert page.texts(".chip")[:4] == ["全部状态 1", "草稿 0", "待推送 1", "推送中 0"]

@@ -55,27 +55,27 @@ def test_at_night_button_and_confirmation_say_when_sending_begins(
     olga = client.as_("operator", locale="zh_Hans")
 
     review = olga.post("/campaigns/new", do="review", **world.fields(name="夜里"))
-    told = olga.post(f"/campaigns/{stored().id}/review", **shown_to_confirm(review)).said()
+    text = olga.post(f"/campaigns/{stored().id}/review", **shown_to_confirm(review)).said()
 
     assert review.select_one("button.btn-send").get_text(" ", strip=True) == f"{until:%H:%M} 起发送 2 条短信"
-    assert f"“夜里”已确认，将于 {until:%Y-%m-%d %H:%M} 免打扰结束后开始。" in told
+    assert f"“夜里”已确认，将于 {until:%Y-%m-%d %H:%M} 免打扰结束后开始。" in text
 
 
 def test_a_confirmation_says_so_if_the_queue_takes_no_work(olga: Pages, world: World, valkey: redis.Redis) -> None:
     later = {"kind": "once", "start": str(TODAY + dt.timedelta(days=1)), "time": "10:00"}
-    told = []
+    texts = []
     for fields in (world.fields(name="现在"), world.fields(name="明天", **later)):
         review = olga.post("/campaigns/new", do="review", **fields)
         address = f"/campaigns/{stored().id}/review"
         valkey.config_set("maxmemory", "1")
         try:
-            told.append(olga.post(address, **shown_to_confirm(review)).said())
+            texts.append(olga.post(address, **shown_to_confirm(review)).said())
         finally:
             valkey.config_set("maxmemory", "0")
 
-    assert "“现在” is confirmed; sending begins as soon as the queue works again." in told[0]
-    assert "“明天” is confirmed; it will be sent on " in told[1]
-    assert "if that lasts, sending begins once it works again." in told[1]
+    assert "“现在” is confirmed; sending begins as soon as the queue works again." in texts[0]
+    assert "“明天” is confirmed; it will be sent on " in texts[1]
+    assert "if that lasts, sending begins once it works again." in texts[1]
 
 
 def test_the_same_text_to_the_same_people_again_is_warned_of_with_links(client: Pages, world: World) -> None:
@@ -121,8 +121,8 @@ def test_the_page_of_a_sent_campaign_shows_what_was_confirmed_and_does_not_count
     text = page.get_text()
     assert "${name}您好，欢迎回来。" in text
     assert "今天的新文字" not in text
-    for said in ("at once", "Will end about", "Counted just now", "Would be sent"):
-        assert said not in text
+    for sentence in ("at once", "Will end about", "Counted just now", "Would be sent"):
+        assert sentence not in text
     assert page.select_one(f"a.btn-primary[href='/campaigns/{sent.id}/effect']") is not None
     assert "Messages when it was confirmed 2" in " ".join(text.split())
 

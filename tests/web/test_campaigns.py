@@ -51,12 +51,12 @@ def test_filters_stay_in_the_address(olga: Pages) -> None:
     for n, name in enumerate(["满 100% 返券", "满 100 返券", "5_折", "55折"]):
         campaign(name=name, created_at=BASE - dt.timedelta(days=n), status=Status.SENT if n % 2 else Status.DRAFT)
 
-    found = olga.get("/campaigns/?q=100%25")
-    assert names(found) == ["满 100% 返券"]
+    page = olga.get("/campaigns/?q=100%25")
+    assert names(page) == ["满 100% 返券"]
     assert names(olga.get("/campaigns/?q=5_")) == ["5_折"]
-    status = next(link for link in found.select(".chip") if link.get_text().strip().startswith("Draft"))
-    kept = parse_qs(urlsplit(status["href"]).query)
-    assert kept == {"q": ["100%"], "status": ["draft"]}
+    status = next(link for link in page.select(".chip") if link.get_text().strip().startswith("Draft"))
+    query = parse_qs(urlsplit(status["href"]).query)
+    assert query == {"q": ["100%"], "status": ["draft"]}
     assert names(olga.get(status["href"])) == ["满 100% 返券"]
     assert status["data-hx-push-url"] == "true"
     piece = olga.get("/campaigns/?q=折", htmx=True)
@@ -136,19 +136,19 @@ def test_a_row_offers_what_its_status_allows(olga: Pages, client: Pages, ran: bo
     viewer = client.as_("viewer").get("/campaigns/")
 
     effect = ["Report"] if ran else []
-    for status, one in made.items():
-        assert page.texts(f"#campaign-{one.id} .row-actions a") == effect + OFFERED[status], status
-        assert len(viewer.select(f"#campaign-{one.id} .row-actions a")) == len(effect)
+    for status, campaign in made.items():
+        assert page.texts(f"#campaign-{campaign.id} .row-actions a") == effect + OFFERED[status], status
+        assert len(viewer.select(f"#campaign-{campaign.id} .row-actions a")) == len(effect)
 
 
-def with_run(one: Campaign, finished: dt.datetime | None = BASE, **tally: int) -> Run:
+def with_run(campaign: Campaign, finished: dt.datetime | None = BASE, **tally: int) -> Run:
     counted = tally or {"delivered": 8, "refused": 2}
     run = Run(
-        campaign_id=one.id,
+        campaign_id=campaign.id,
         slot=BASE,
         state="done" if finished else "sending",
-        channel_id=one.channel_id,
-        segment_id=one.segment_id,
+        channel_id=campaign.channel_id,
+        segment_id=campaign.segment_id,
         target=10,
         planned=10,
         opened_at=BASE,
@@ -163,20 +163,20 @@ def with_run(one: Campaign, finished: dt.datetime | None = BASE, **tally: int) -
 
 
 def test_a_row_has_the_four_numbers_and_says_what_failed(olga: Pages) -> None:
-    one = builders.campaign(status=Status.SENT)
-    with_run(one)
+    campaign = builders.campaign(status=Status.SENT)
+    with_run(campaign)
 
     page = olga.get("/campaigns/")
 
-    assert [text.split()[0] for text in page.texts(f"#campaign-{one.id} td.number")] == ["10", "10", "8", "8"]
+    assert [text.split()[0] for text in page.texts(f"#campaign-{campaign.id} td.number")] == ["10", "10", "8", "8"]
     assert "2 failed" in page.get_text()
 
 
 def test_what_may_have_been_sent_is_not_counted_among_what_failed(olga: Pages) -> None:
-    one = builders.campaign(status=Status.SENT)
-    with_run(one, delivered=5, refused=3, undelivered=1, unconfirmed=1)
+    campaign = builders.campaign(status=Status.SENT)
+    with_run(campaign, delivered=5, refused=3, undelivered=1, unconfirmed=1)
 
-    row = " ".join(olga.get("/campaigns/").texts(f"#campaign-{one.id} .text-warn")[0].split())
+    row = " ".join(olga.get("/campaigns/").texts(f"#campaign-{campaign.id} .text-warn")[0].split())
 
     assert row == "3 failed · 1 not delivered · 1 unconfirmed"
 
@@ -190,24 +190,24 @@ def test_what_may_have_been_sent_is_not_counted_among_what_failed(olga: Pages) -
     ],
 )
 def test_a_held_run_does_not_look_like_one_that_is_sent(olga: Pages, hold_reason: str, word: str, colour: str) -> None:
-    one = builders.campaign(status=Status.SENDING)
-    run = with_run(one, finished=None, queued=10)
+    campaign = builders.campaign(status=Status.SENDING)
+    run = with_run(campaign, finished=None, queued=10)
     run.state, run.hold_reason = "held", hold_reason
     current_session().commit()
 
-    assert word in olga.get("/campaigns/").texts(f"#campaign-{one.id} .badge-{colour}")
+    assert word in olga.get("/campaigns/").texts(f"#campaign-{campaign.id} .badge-{colour}")
 
 
 def test_a_send_to_nobody_is_not_a_success_in_green(olga: Pages) -> None:
-    one = builders.campaign(status=Status.SENT)
-    run = with_run(one, delivered=0)
+    campaign = builders.campaign(status=Status.SENT)
+    run = with_run(campaign, delivered=0)
     run.target = run.planned = 0
     current_session().commit()
 
     page = olga.get("/campaigns/")
 
-    assert page.texts(f"#campaign-{one.id} .badge-grey") == ["Nobody to write to"]
-    assert page.texts(f"#campaign-{one.id} .badge-green") == []
+    assert page.texts(f"#campaign-{campaign.id} .badge-grey") == ["Nobody to write to"]
+    assert page.texts(f"#campaign-{campaign.id} .badge-green") == []
 
 
 @pytest.mark.parametrize(
@@ -222,20 +222,20 @@ def test_a_send_to_nobody_is_not_a_success_in_green(olga: Pages) -> None:
 def test_rows_ask_again_only_while_something_can_change(
     olga: Pages, status: Status, due: dt.timedelta | None, running: dict[str, int] | None, delay: str | None
 ) -> None:
-    one = builders.campaign(status=status, next_due_at=clock.now() + due if due is not None else None)
+    campaign = builders.campaign(status=status, next_due_at=clock.now() + due if due is not None else None)
     if running:
-        with_run(one, finished=None, **running)
+        with_run(campaign, finished=None, **running)
 
     page = olga.get("/campaigns/")
 
     assert page.select_one("#campaigns").get("data-hx-trigger") == delay
     if running:
-        assert page.select_one(f"#campaign-{one.id} progress")["value"] == "6"
+        assert page.select_one(f"#campaign-{campaign.id} progress")["value"] == "6"
 
 
 def test_receipts_that_still_come_in_are_watched_for_a_while(olga: Pages) -> None:
-    one = builders.campaign(status=Status.SENT)
-    with_run(one, finished=clock.now(), accepted=3, delivered=7)
+    campaign = builders.campaign(status=Status.SENT)
+    with_run(campaign, finished=clock.now(), accepted=3, delivered=7)
 
     assert olga.get("/campaigns/").select_one("#campaigns")["data-hx-trigger"] == "load delay:15s"
 
@@ -267,39 +267,39 @@ def test_an_empty_list_says_what_to_do(olga: Pages, client: Pages) -> None:
 
 
 def test_stopping_asks_first_and_returns_to_the_same_view(olga: Pages) -> None:
-    one = builders.campaign(name="停我", status=Status.WAITING, next_due_at=clock.now() + dt.timedelta(hours=1))
+    campaign = builders.campaign(name="停我", status=Status.WAITING, next_due_at=clock.now() + dt.timedelta(hours=1))
 
-    question = olga.get(f"/campaigns/{one.id}/stop?back=/campaigns/?status%3Dwaiting")
+    question = olga.get(f"/campaigns/{campaign.id}/stop?back=/campaigns/?status%3Dwaiting")
     assert "It will not be sent on" in question.get_text()
     back = question.select_one(".confirm input[name=back]")["value"]
-    page = olga.post(f"/campaigns/{one.id}/stop", back=back)
+    page = olga.post(f"/campaigns/{campaign.id}/stop", back=back)
 
     assert "“停我” was stopped." in page.said()
     assert page.select_one(".chip[aria-current]").get_text().startswith("Waiting")
-    assert stored(one.id).status == "stopped"
-    assert "not possible any more" in olga.post(f"/campaigns/{one.id}/stop").said()
+    assert stored(campaign.id).status == "stopped"
+    assert "not possible any more" in olga.post(f"/campaigns/{campaign.id}/stop").said()
 
 
 def test_a_way_back_never_leads_elsewhere(olga: Pages) -> None:
-    one = builders.campaign(status=Status.WAITING, next_due_at=clock.now() + dt.timedelta(hours=1))
+    campaign = builders.campaign(status=Status.WAITING, next_due_at=clock.now() + dt.timedelta(hours=1))
 
     for back in ("https://evil.example/", "//evil.example", "/account"):
-        page = olga.get(f"/campaigns/{one.id}/stop", back=back)
+        page = olga.get(f"/campaigns/{campaign.id}/stop", back=back)
         assert page.select_one(".confirm input[name=back]")["value"] == "/campaigns/"
 
 
 def test_saving_as_asks_for_the_name_and_moves_a_past_date(olga: Pages) -> None:
-    one = builders.campaign(
+    campaign = builders.campaign(
         name="原件",
         status=Status.SENT,
         schedule={"kind": "once", "zone": ZONE, "time": "10:00:00", "start": "2026-01-05"},
     )
-    form = olga.get(f"/campaigns/{one.id}/save-as")
+    form = olga.get(f"/campaigns/{campaign.id}/save-as")
     assert form.select_one("#name")["value"] == "原件 copy"
 
-    refused = olga.post(f"/campaigns/{one.id}/save-as", status=422, name=" ")
+    refused = olga.post(f"/campaigns/{campaign.id}/save-as", status=422, name=" ")
     assert "Give the campaign a name" in refused.said()
-    page = olga.post(f"/campaigns/{one.id}/save-as", name="第二轮")
+    page = olga.post(f"/campaigns/{campaign.id}/save-as", name="第二轮")
 
     assert "moved on" in page.said()
     copy = stored()
@@ -311,12 +311,12 @@ def test_saving_as_asks_for_the_name_and_moves_a_past_date(olga: Pages) -> None:
 def test_several_are_deleted_at_once_and_what_may_not_go_stays(olga: Pages) -> None:
     gone = [campaign(name=f"删{n}") for n in range(2)]
     waiting = campaign(name="等着", status=Status.WAITING, next_due_at=clock.now() + dt.timedelta(days=3))
-    ids = [one.id for one in [*gone, waiting]]
+    ids = [item.id for item in [*gone, waiting]]
 
     question = olga.get("/campaigns/delete", id=ids)
     assert "Delete these 2 campaigns?" in question.get_text()
     assert "stop them first: “等着”" in question.said()
-    page = olga.post("/campaigns/delete", id=[str(one) for one in ids])
+    page = olga.post("/campaigns/delete", id=[str(item) for item in ids])
 
     assert "2 campaigns were deleted." in page.said()
     assert names(page) == ["等着"]
@@ -340,5 +340,5 @@ def test_a_search_keeps_the_tab_and_status_that_were_chosen(olga: Pages) -> None
 
     piece = olga.get("/campaigns/?tab=single&status=waiting", htmx=True)
 
-    kept = {field["name"]: field["value"] for field in piece.select("input[form=campaign-filters]")}
-    assert kept == {"tab": "single", "status": "waiting"}
+    fields = {field["name"]: field["value"] for field in piece.select("input[form=campaign-filters]")}
+    assert fields == {"tab": "single", "status": "waiting"}

@@ -27,7 +27,7 @@ from tests.pages import Pages
 def row(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> ChannelRow:
     """A channel of a hundred messages per second, at a moment that stands still."""
     monkeypatch.setattr(clock, "now", lambda: now)
-    values = {one.name: one.default for one in channels.kinds()["simulator"].settings}
+    values = {setting.name: setting.default for setting in channels.kinds()["simulator"].settings}
     return builders.channel(name="演练", rate=100, settings=values | {"balance": "86.5", "refused": "0"})
 
 
@@ -48,9 +48,9 @@ def test_failures_are_shown_by_class_and_hour(row: ChannelRow, client: Pages, no
     # when
     page = client.as_("operator").get(f"/channels/{row.id}")
     # then the chart's table has an hour per row, the four most frequent classes and the others
-    heads = [one.get_text() for one in page.select("#failures th[scope=col]")]
+    heads = [element.get_text() for element in page.select("#failures th[scope=col]")]
     assert heads == ["起始时间", "号码错误", "余额不足", "连不上", "无明确应答", "其他失败"]
-    rows = [[cell.get_text() for cell in one.select("td")] for one in page.select("#failures-table tr")]
+    rows = [[cell.get_text() for cell in element.select("td")] for element in page.select("#failures-table tr")]
     assert len(rows) == 24
     assert rows[-2] == rows[-4] == ["60", "30", "6", "3", "1"]
     assert rows[-1] == ["0"] * 5
@@ -108,12 +108,12 @@ def test_receipts_that_are_late_or_given_up_are_counted_from_the_tallies(
     waiting = ledgers.EVERY_STATE
     assert waiting
     # then
-    found = store.missing_receipts(current_session(), row.id, now - dt.timedelta(hours=2), now - dt.timedelta(days=7))
-    one = store.missing_receipts(current_session(), row.id, now, now - dt.timedelta(hours=2))
-    assert found == one, "each run is counted in its own window"
-    assert found[0] > 0
+    counts = store.missing_receipts(current_session(), row.id, now - dt.timedelta(hours=2), now - dt.timedelta(days=7))
+    count = store.missing_receipts(current_session(), row.id, now, now - dt.timedelta(hours=2))
+    assert counts == count, "each run is counted in its own window"
+    assert counts[0] > 0
     page = client.as_("operator").get(f"/channels/{row.id}")
-    assert f"{found[0]} 条短信提交成功已超过 2 小时" in page.get_text()
+    assert f"{counts[0]} 条短信提交成功已超过 2 小时" in page.get_text()
 
 
 def test_the_log_shows_what_happened_and_nothing_that_was_in_it(
@@ -190,6 +190,6 @@ def test_the_doctor_names_channels_whose_last_call_failed(
         call_log.note(
             session, row.id, None, Call("send", 0, 1, CallResult.ACCOUNT_ERROR, 1, Outcome.BALANCE, "51"), now
         )
-    said = runner.invoke(args=["doctor"])
-    assert said.exit_code == 1
-    assert "The last call through channel 演练 failed (account_error, balance, 51)" in said.output
+    result = runner.invoke(args=["doctor"])
+    assert result.exit_code == 1
+    assert "The last call through channel 演练 failed (account_error, balance, 51)" in result.output

@@ -21,15 +21,15 @@ SMPP = {"address_": "smpps://smpp.example.com:2776", "system_id_": "me", "passwo
 @pytest.mark.parametrize("typed", ["1", "7", "1.5", "0.5", "1e2", "nan", "inf", "1e999", "-inf", "x", "1,5", ""])
 def test_what_the_form_takes_the_adapter_can_read(kind: str, typed: str, tmp_path: Path) -> None:
     made_of = channels.kinds()[kind]
-    for one in made_of.settings:
-        if one.widget == "number" and one.problem(typed) is None:
-            made_of({one.name: typed}, tmp_path)
+    for setting in made_of.settings:
+        if setting.widget == "number" and setting.problem(typed) is None:
+            made_of({setting.name: typed}, tmp_path)
 
 
 @pytest.mark.parametrize("typed", ["nan", "inf", "1e999", "x"])
 def test_what_is_no_number_is_refused_at_its_field(typed: str) -> None:
     for kind in channels.kinds().values():
-        assert all(one.problem(typed) for one in kind.settings if one.widget == "number")
+        assert all(setting.problem(typed) for setting in kind.settings if setting.widget == "number")
 
 
 @pytest.mark.parametrize(("name", "stored"), [("in_flight", "1.5"), ("timeout", "nan")])
@@ -37,16 +37,16 @@ def test_one_channel_that_cannot_be_read_takes_no_page_down(
     name: str, stored: str, app: Flask, client: Pages, runner: FlaskCliRunner
 ) -> None:
     # given a channel whose settings no form of this version would take
-    values = {one.name: one.default for one in channels.kinds()["gateway"].settings if not one.secret}
+    values = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings if not setting.secret}
     row = builders.channel(kind="gateway", name="坏的", settings=values | {name: stored})
     ada = client.as_("administrator")
     for path in ("/templates/", "/channels/", f"/channels/{row.id}", f"/channels/{row.id}/edit", "/campaigns/new"):
         ada.get(path)
     # what is asked of it is answered with a sentence
     assert "坏的" in ada.post(f"/channels/{row.id}/check").said()
-    said = runner.invoke(args=["channels", "check", "坏的"])
-    assert said.exit_code == 1
-    assert "Traceback" not in said.output
+    result = runner.invoke(args=["channels", "check", "坏的"])
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
     assert runner.invoke(args=["doctor"]).exception is None or "坏的" in runner.invoke(args=["doctor"]).output
 
 
@@ -66,7 +66,9 @@ def test_an_unencrypted_address_of_a_public_host_is_saved_only_if_it_is_meant(
     ada = client.as_("administrator")
     sent = filled(ada.get("/channels/new/smpp")) | SMPP | {"name_": "通道", "address_": address, "plain_": meant}
     page = ada.post("/channels/new/smpp", 422 if refused and not meant else 200, **sent)
-    assert [one["id"] for one in page.select(".field-errors")] == (["address-error"] if refused and not meant else [])
+    assert [element["id"] for element in page.select(".field-errors")] == (
+        ["address-error"] if refused and not meant else []
+    )
 
 
 @pytest.mark.parametrize("kind", [name for name, kind in channels.kinds().items() if not kind.holds_connection])
@@ -75,7 +77,7 @@ def test_an_http_address_of_a_public_host_is_refused_when_it_is_saved(kind: str,
     ada = client.as_("administrator")
     sent = filled(ada.get(f"/channels/new/{kind}"))
     for place in ("url", "check_url"):
-        if place in {one.name for one in made_of.settings}:
+        if place in {setting.name for setting in made_of.settings}:
             page = ada.post(f"/channels/new/{kind}", 422, **(sent | {f"{place}_": "http://sms.example.com/"}))
             assert "ALLOWED_PRIVATE_HOSTS" in page.select_one(f"#{place}-error").get_text()
 
@@ -86,7 +88,7 @@ def test_after_a_change_of_address_every_field_says_what_is_wrong(app: Flask, cl
     row = channels.by_name("通道")
     again = filled(ada.get(f"/channels/{row.id}/edit"))
     page = ada.post(f"/channels/{row.id}/edit", 422, **(again | {"address_": "ftp://other.example:1"}))
-    assert {one["id"] for one in page.select(".field-errors")} == {"address-error", "password-error"}
+    assert {element["id"] for element in page.select(".field-errors")} == {"address-error", "password-error"}
     current_session().expire_all()
     assert channels.row(row.id).settings["address"] == SMPP["address_"]
 

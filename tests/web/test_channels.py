@@ -87,7 +87,7 @@ PLAIN = [name for name, kind in channels.kinds().items() if name != "gateway" an
 def test_every_kind_can_be_connected_by_what_its_form_asks_for(kind: str, app: Flask, client: Pages) -> None:
     ada = client.as_("administrator")
     sent = filled(ada.get(f"/channels/new/{kind}"))
-    required = {one.name for one in channels.kinds()[kind].settings if one.required}
+    required = {setting.name for setting in channels.kinds()[kind].settings if setting.required}
     typed = {"address": "smpps://smpp.example.com:2776", "account_sid": "AC" + "0" * 32}
     sent |= {f"{name}_": typed.get(name, "12345") for name in required if not sent[f"{name}_"]}
     page = ada.post(f"/channels/new/{kind}", **(sent | {"name_": "新通道"}))
@@ -130,7 +130,7 @@ def test_bad_settings_come_back_with_a_sentence_at_each_field(app: Flask, client
             "url_": "",
         },
     )
-    wrong = {one["id"].removesuffix("-error") for one in page.select(".field-errors")}
+    wrong = {element["id"].removesuffix("-error") for element in page.select(".field-errors")}
     assert wrong == {
         "name", "rate", "quiet_from", "price", "currency", "per_request", "in_flight", "timeout", "url",
     }  # fmt: skip
@@ -142,7 +142,7 @@ def test_bad_settings_come_back_with_a_sentence_at_each_field(app: Flask, client
             | {"name_": "K", "rules_": "x"}
         ),
     )
-    assert [one["id"] for one in page.select(".field-errors")] == ["rules-error"]
+    assert [element["id"] for element in page.select(".field-errors")] == ["rules-error"]
     assert "x" in page.said()
 
 
@@ -182,7 +182,7 @@ def test_another_host_asks_for_the_secrets_again_and_keeps_what_was_typed(app: F
 
     page = ada.post(f"/channels/{row.id}/edit", 422, **(again | {"url_": moved}))
 
-    assert {one["id"] for one in page.select(".field-errors")} == {"url-error", "password-error"}
+    assert {element["id"] for element in page.select(".field-errors")} == {"url-error", "password-error"}
     assert "sms.example" in page.said()
     assert filled(page)["url_"] == moved
     current_session().expire_all()
@@ -207,7 +207,7 @@ def test_a_channel_is_switched_off_and_on(app: Flask, client: Pages) -> None:
     assert channels.choices() == []
     ada.post(f"/channels/{row.id}/active", active="1")
     current_session().expire_all()
-    assert [one.id for one in channels.choices()] == [row.id]
+    assert [channel.id for channel in channels.choices()] == [row.id]
 
 
 def test_a_channel_is_deleted_only_if_nothing_was_ever_done_with_it(app: Flask, client: Pages) -> None:
@@ -219,7 +219,7 @@ def test_a_channel_is_deleted_only_if_nothing_was_ever_done_with_it(app: Flask, 
     assert ada.get(f"/channels/{unused}").select(f'a[href="/channels/{unused}/delete"]')
     assert "没用过" in ada.get(f"/channels/{unused}/delete").get_text()
     ada.post(f"/channels/{unused}/delete")
-    assert [one.name for one in channels.everything()] == ["用过"]
+    assert [row.name for row in channels.everything()] == ["用过"]
     ada.post(f"/channels/{unused}/delete", 404)
 
 

@@ -40,8 +40,8 @@ def test_the_page_of_a_contact_shows_properties_with_their_types(client: Any) ->
     builders.known_property("vip", "bool")
     builders.known_property("joined", "datetime")
     held = {"level": 3, "hobby": ["跑步"], "vip": True, "joined": "2024-01-02T03:04:05"}
-    one = builders.contact("u1", "+8613800138000", properties=held)
-    text = client.as_("operator").get(f"/contacts/{one.id}").get_text()
+    contact = builders.contact("u1", "+8613800138000", properties=held)
+    text = client.as_("operator").get(f"/contacts/{contact.id}").get_text()
     for shown in ("138****8000", "跑步", "2024-01-02 03:04:05"):
         assert shown in text
 

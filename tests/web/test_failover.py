@@ -117,12 +117,12 @@ def test_an_operator_moves_a_held_run_and_the_page_says_so(olga: Pages, world: W
     made = ledgers.run(campaign, lots, {}, template=frozen, **held)
     before = olga.get(f"/campaigns/{campaign.id}/effect")
 
-    kept = olga.post(f"/campaigns/{campaign.id}/runs/{made.id}/stay")
+    answer = olga.post(f"/campaigns/{campaign.id}/runs/{made.id}/stay")
     freed = olga.post(f"/campaigns/{campaign.id}/runs/{made.id}/let-move")
     page = olga.post(f"/campaigns/{campaign.id}/runs/{made.id}/route")
 
     assert "not approved any more" in before.texts(".state")[0]
-    assert "Let it change channels by itself" in kept.texts(".state-actions")[0]
+    assert "Let it change channels by itself" in answer.texts(".state-actions")[0]
     assert "Keep it on this channel" in freed.texts(".state-actions")[0]
     assert "The rest goes on through the other channel." in page.said()
     assert "3 messages to 备用 A person decided it" in " ".join(page.texts("#routing"))

@@ -65,12 +65,12 @@ def test_pages_are_sent_compressed_and_of_no_exact_size(client: Pages) -> None:
     answers = [olga.raw.get("/campaigns/", headers={"Accept-Encoding": "gzip"}) for _turn in range(20)]
     plain = olga.raw.get("/campaigns/")
 
-    assert {one.headers["Content-Encoding"] for one in answers} == {"gzip"}
+    assert {answer.headers["Content-Encoding"] for answer in answers} == {"gzip"}
     assert "Content-Encoding" not in plain.headers
     assert "Accept-Encoding" in plain.headers["Vary"]
     assert b"<h1>" in gzip.decompress(answers[0].data)
     assert len(answers[0].data) < len(plain.data) / 2
-    assert len({len(one.data) for one in answers}) > 5, "sizes tell nothing about a secret in the page"
+    assert len({len(answer.data) for answer in answers}) > 5, "sizes tell nothing about a secret in the page"
 
 
 def test_every_page_says_what_it_is_for(client: Pages) -> None:

@@ -55,12 +55,14 @@ def filled(form: Tag) -> dict[str, list[str]]:
 def typed_names(form: Tag) -> list[str]:
     """Return the names of the fields somebody can write into."""
     controls = form.select("input[name], textarea[name]")
-    return [str(one["name"]) for one in controls if one.name == "textarea" or one.get("type", "") in TYPED]
+    return [
+        str(element["name"]) for element in controls if element.name == "textarea" or element.get("type", "") in TYPED
+    ]
 
 
 def chosen_names(form: Tag) -> list[str]:
     radios = form.select("input[type=radio][name], input[type=checkbox][name]")
-    return [str(one["name"]) for one in [*form.select("select[name]"), *radios]]
+    return [str(element["name"]) for element in [*form.select("select[name]"), *radios]]
 
 
 VARIANTS: dict[str, Callable[[Tag], dict[str, str]]] = {
@@ -140,7 +142,7 @@ def test_every_form_says_what_is_wrong_and_keeps_what_was_typed(
     wrong = []
     for endpoint, address in pages(app, addresses):
         page = ada.get(address)
-        form = next((one for one in page.select("main form[method=post]") if typed_names(one)), None)
+        form = next((element for element in page.select("main form[method=post]") if typed_names(element)), None)
         if form is None or form.select_one("input[type=file]"):
             continue
         fields: dict[str, Any] = {**filled(form), **VARIANTS[variant](form)}

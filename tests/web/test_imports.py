@@ -43,7 +43,7 @@ def test_a_file_is_mapped_and_imported(client: Any, app: Flask) -> None:
     operator = client.as_("operator")
     page = operator.get(f"/contacts/imports/{row.id}")
     chosen = {
-        found["name"]: found.find("option", selected=True)["value"] for found in page.select("select[name^=role]")
+        element["name"]: element.find("option", selected=True)["value"] for element in page.select("select[name^=role]")
     }
     assert chosen == {"role-0": "id", "role-1": "phone", "role-2": "property"}
     operator.post(f"/contacts/imports/{row.id}", heading_row="1", **ROLES)

@@ -97,8 +97,8 @@ def test_the_page_of_a_contact_says_where_each_value_came_from(client: Any) -> N
     server, browser = made(KeyKind.SERVER), made()
     person = builders.person(name="陈涛")
     sources = {"a": f"s:{server.id}:1764460800", "b": f"b:{browser.id}:1764460800", "c": f"p:{person.id}:1764460800"}
-    one = builders.contact("u1", properties={"a": "1", "b": "2", "c": "3", "d": "4"}, sources=sources)
-    rows_ = {row[0]: row[3] for row in client.as_("operator").get(f"/contacts/{one.id}").rows()}
+    contact = builders.contact("u1", properties={"a": "1", "b": "2", "c": "3", "d": "4"}, sources=sources)
+    rows_ = {row[0]: row[3] for row in client.as_("operator").get(f"/contacts/{contact.id}").rows()}
     assert server.name in rows_["a"]
     assert browser.name in rows_["b"]
     assert "陈涛" in rows_["c"]

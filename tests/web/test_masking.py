@@ -46,7 +46,7 @@ def filled(app: Flask, now: dt.datetime) -> None:
     for name, kind in (("$phone", "string"), ("name", "string"), ("tags", "list"), ("home", "number")):
         builders.known_property(name, kind)
     held = {"name": f"王{NUMBER}", "tags": list(WRITTEN), "home": int(NUMBER), "memo": "；".join(WRITTEN)}
-    one = builders.contact(f"u-{NUMBER}", f"+86{NUMBER}", properties=held)
+    contact = builders.contact(f"u-{NUMBER}", f"+86{NUMBER}", properties=held)
     builders.contact(WRITTEN[2], "", properties={"$phone": f"{WRITTEN[3]} 转 1"})
     conditions = [Condition("$phone", Type.STRING, Operator.ONE_OF, (WRITTEN[:5],))]
     conditions.append(Condition("home", Type.NUMBER, Operator.EQUALS, (int(NUMBER),)))
@@ -61,7 +61,7 @@ def filled(app: Flask, now: dt.datetime) -> None:
     made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 2)], {})
     made.template = ledgers.TEMPLATE | {"mapping": mapping}
     message = current_session().get_one(Message, (made.id, 1))
-    message.contact_id, message.phone, message.params = one.id, f"+86{NUMBER}", json.dumps([NUMBER])
+    message.contact_id, message.phone, message.params = contact.id, f"+86{NUMBER}", json.dumps([NUMBER])
     current_session().commit()
     with writing() as session:
         for position, written in enumerate(WRITTEN):
@@ -72,7 +72,7 @@ def filled(app: Flask, now: dt.datetime) -> None:
 
 def pages_with(reader: Pages) -> dict[str, str]:
     """Return {endpoint: address} of the pages on which this reader can find the number."""
-    found: dict[str, str] = {}
+    pages: dict[str, str] = {}
     opened = 0
     for rule in reader.app.url_map.iter_rules():
         if "GET" not in (rule.methods or set()) or rule.endpoint == "static":
@@ -86,9 +86,9 @@ def pages_with(reader: Pages) -> dict[str, str]:
             answer = reader.raw.get(url)
             opened += answer.status_code == 200
             if tells(answer.get_data(as_text=True)):
-                found[rule.endpoint] = url
+                pages[rule.endpoint] = url
     assert opened > 20
-    return found
+    return pages
 
 
 def tells(text: str) -> bool:
@@ -111,9 +111,9 @@ def test_columns_of_a_segment_and_searches_show_a_viewer_no_whole_number(client:
         ("/replies/opt-outs", "q", "9000"),
         ("/contacts/", "search", "8000"),
     ):
-        found = viewer.post(url, **{field: part})
-        assert found.rows(), url
-        assert not tells(str(found.select("tbody"))), url
+        page = viewer.post(url, **{field: part})
+        assert page.rows(), url
+        assert not tells(str(page.select("tbody"))), url
 
 
 def test_an_operator_sees_no_whole_number_while_building_a_segment(client: Pages) -> None:

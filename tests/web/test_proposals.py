@@ -28,8 +28,8 @@ def propose(xwho: str = "u1", name: str = "$phone", old: object = "13800138000",
 
 def held(xwho: str = "u1") -> dict[str, Any]:
     current_session().expire_all()
-    found: dict[str, Any] = current_session().query(Contact.properties).filter_by(xwho=xwho).scalar()
-    return found
+    properties: dict[str, Any] = current_session().query(Contact.properties).filter_by(xwho=xwho).scalar()
+    return properties
 
 
 def test_numbers_are_masked_for_those_who_may_not_see_them(client: Any) -> None:

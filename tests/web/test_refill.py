@@ -26,7 +26,7 @@ def olga() -> str:
 def with_secret() -> str:
     """Return a kind of channel whose form has a password field."""
     kinds = channels.kinds()
-    return next(name for name in sorted(kinds) if any(one.widget == "secret" for one in kinds[name].settings))
+    return next(name for name in sorted(kinds) if any(setting.widget == "secret" for setting in kinds[name].settings))
 
 
 def token(page: Page) -> str:

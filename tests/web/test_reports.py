@@ -26,9 +26,9 @@ TARGET = 35 + sum(ledgers.EVERY_LEFT.values())
 
 
 def number_at(page: Page, where: str) -> int:
-    found = page.select_one(where)
-    assert found is not None, where
-    return int(found.get_text(strip=True).replace(",", ""))
+    element = page.select_one(where)
+    assert element is not None, where
+    return int(element.get_text(strip=True).replace(",", ""))
 
 
 def first_phone(run_id: int) -> str:
@@ -377,13 +377,13 @@ def test_a_recurring_campaign_lists_its_runs_and_each_has_its_own_page(client: P
     viewer = client.as_("viewer", "en")
 
     whole = viewer.get(f"/campaigns/{campaign.id}/effect")
-    one = viewer.get(f"/campaigns/{campaign.id}/runs/{older.id}")
+    page = viewer.get(f"/campaigns/{campaign.id}/runs/{older.id}")
 
     assert number_at(whole, "#number-target") == 5
     assert len(whole.select("#runs tbody tr")) == 2
     assert "The next run starts" in whole.texts(".state")[0]
-    assert number_at(one, "#number-target") == 2
-    assert not one.select("#runs")
+    assert number_at(page, "#number-target") == 2
+    assert not page.select("#runs")
 
 
 def test_receipts_are_a_table_for_readers_without_a_canvas(client: Pages) -> None:

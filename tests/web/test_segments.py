@@ -163,14 +163,14 @@ def test_every_operator_is_drawn_said_and_edited(operator: Pages, now: dt.dateti
     )
     made = kept(Group(Match.NONE, every))
     text = operator.get(f"/segments/{made.id}").get_text(" ")
-    for said in (
+    for sentence in (
         "and others, 7 in all",
         "between 1 and 7 days ago",
         "anniversary today",
         "anniversary in 3 days",
         "vip is false",
     ):
-        assert said in text
+        assert sentence in text
     page = operator.get(f"/segments/{made.id}/edit")
     operator.post(f"/segments/{made.id}/edit", **filled(page) | {"kind": "static", "do": "save"})
     again = segments.get(made.id)

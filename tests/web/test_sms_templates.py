@@ -83,10 +83,10 @@ def test_a_signature_the_provider_does_not_list_is_told_while_the_text_is_typed(
     page = operator.post("/templates/new", check="1", **fields(channel))
     assert "青禾商城" in page.select_one(".preview-problems").text
     for_an_old_one = operator.get(f"/templates/{made.id}/edit").select_one("input[name=channel]")["value"]
-    for signature, told in (("青禾商城", True), ("青禾", False)):
+    for signature, is_warned in (("青禾商城", True), ("青禾", False)):
         typed = {"text": "您好。", "signature": signature, "purpose": "notification"}
         piece = operator.post("/templates/preview", htmx=True, channel=for_an_old_one, **typed)
-        assert bool(piece.select(".preview-problems")) is told
+        assert bool(piece.select(".preview-problems")) is is_warned
 
 
 def test_changed_words_are_said_to_wait_for_approval(operator, channel):
@@ -204,21 +204,21 @@ def test_a_sync_that_fails_is_told_and_stays_on_the_page(client, monkeypatch):
 
 def test_a_person_says_what_a_text_is_for(client):
     channel = builders.channel()
-    found = builders.template(channel.id, purpose="unsaid")
+    template = builders.template(channel.id, purpose="unsaid")
     operator = client.as_("operator", "en")
-    assert "What is this text for?" in " ".join(operator.get(f"/templates/{found.id}").texts("main"))
-    operator.post(f"/templates/{found.id}/purpose", seen=found.mark, purpose="notification")
-    current_session().refresh(found)
-    assert found.purpose == "notification"
+    assert "What is this text for?" in " ".join(operator.get(f"/templates/{template.id}").texts("main"))
+    operator.post(f"/templates/{template.id}/purpose", seen=template.mark, purpose="notification")
+    current_session().refresh(template)
+    assert template.purpose == "notification"
 
 
 def test_an_approval_nobody_compared_for_long_is_pointed_out_and_compared_from_the_list(client):
     channel = builders.channel()
-    found = builders.template(channel.id, name="旧模板")
+    template = builders.template(channel.id, name="旧模板")
     operator = client.as_("operator", "en")
     page = operator.get("/templates/?unchecked=1")
     assert "not compared for" in " ".join(page.texts("main"))
-    operator.post(f"/templates/{found.id}/approve", seen=found.mark, back="list")
+    operator.post(f"/templates/{template.id}/approve", seen=template.mark, back="list")
     assert "旧模板" not in " ".join(operator.get("/templates/?unchecked=1").texts("main"))
 
 

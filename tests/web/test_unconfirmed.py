@@ -66,11 +66,11 @@ def test_an_operator_is_told_what_may_happen_and_decides_about_all(client: Pages
     operator = client.as_("operator", "en")
 
     asked = operator.get(f"/unconfirmed/{made.id}/decide", how="again", all="1", cause="provider_fault")
-    told = operator.post(f"/unconfirmed/{made.id}/decide", how="again", all="1", cause="provider_fault", seen="55")
+    text = operator.post(f"/unconfirmed/{made.id}/decide", how="again", all="1", cause="provider_fault", seen="55")
 
     assert "gets it twice" in asked.texts("form.confirm")[0]
     assert "Send 55 again" in asked.texts("form.confirm button")
-    assert "55 messages are sent again." in told.said()
+    assert "55 messages are sent again." in text.said()
     assert states(made).count(Status.QUEUED) == 55
     assert current_session().get_one(Run, made.id).state == RunState.SENDING
 

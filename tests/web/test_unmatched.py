@@ -25,9 +25,9 @@ def row(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> Channe
     return builders.channel(name="演练")
 
 
-def keep(row: ChannelRow, at: dt.datetime, *said: dict[str, Any]) -> None:
+def keep(row: ChannelRow, at: dt.datetime, *receipts: dict[str, Any]) -> None:
     with writing() as session:
-        unmatched.keep(session, [BLANK | {"channel_id": row.id} | one for one in said], at)
+        unmatched.keep(session, [BLANK | {"channel_id": row.id} | receipt for receipt in receipts], at)
 
 
 def test_each_says_what_came_whom_it_is_about_and_how_long_its_message_is_looked_for(
@@ -81,8 +81,8 @@ def test_a_long_list_goes_on_behind_the_last_one_also_when_it_is_searched(
 
     first = viewer.get("/receipts/unmatched/", channel=row.id)
     second = viewer.get(first.select_one("a[rel=next]")["href"])  # type: ignore[index]
-    found = viewer.post("/receipts/unmatched/", q="same", channel=row.id)
-    fields = {one["name"]: one["value"] for one in found.select("form.pager input:not([name=csrf_token])")}
+    page = viewer.post("/receipts/unmatched/", q="same", channel=row.id)
+    fields = {element["name"]: element["value"] for element in page.select("form.pager input:not([name=csrf_token])")}
 
     assert (len(first.rows()), len(second.rows())) == (50, 10)
     assert len(viewer.post("/receipts/unmatched/", **fields).rows()) == 10

@@ -77,8 +77,8 @@ def test_the_javascript_sdk_may_ask_from_another_origin(sdk: FlaskClient) -> Non
     asked = sdk.options("/up", headers={"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"})
     assert asked.status_code == 204
     answer = sdk.post("/up", data=json.dumps(record(a=1)), headers={"Origin": "https://shop.example"})
-    for found in (asked, answer):
-        assert found.headers["Access-Control-Allow-Origin"] == "*"
+    for response in (asked, answer):
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert "POST" in asked.headers["Access-Control-Allow-Methods"]
     assert "Content-Type" in asked.headers["Access-Control-Allow-Headers"]
 

@@ -227,8 +227,8 @@ def test_a_person_signs_out_here_and_everywhere(client: Pages) -> None:
 def copied(client: Pages) -> Pages:
     """Return a browser that holds a copy of this one's cookies."""
     thief = Pages(client.app)
-    with client.raw.session_transaction() as kept, thief.raw.session_transaction() as taken:
-        taken.update(kept)
+    with client.raw.session_transaction() as own_session, thief.raw.session_transaction() as taken:
+        taken.update(own_session)
     return thief
 
 
@@ -331,8 +331,8 @@ def test_the_details_of_the_trail_are_in_words(client: Pages) -> None:
         {"counts": {"added": 2, "refused": 1}, "group": "delivered", "cause": "worker_lost", "run": None},
     ]
     with writing() as session:
-        for one in facts:
-            log_action(session, by, "edit", "campaign", 1, clock.now(), **one)
+        for fact in facts:
+            log_action(session, by, "edit", "campaign", 1, clock.now(), **fact)
     assert set(ada.get("/trail").texts(".audit-facts > span")) >= {
         "Name Spring",
         "Next send 2 Mar 2026 10:00",

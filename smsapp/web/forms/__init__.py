@@ -12,10 +12,10 @@ from smsapp.web import refill
 
 
 class PageForm(FlaskForm):  # type: ignore[misc]
-    """A form of a page. It holds what was typed also where the page is shown again after signing in."""
+    """A form of a page. It keeps what was typed when the page is shown again after signing in."""
 
-    def __init__(self, *args: Any, **given: Any) -> None:
-        super().__init__(*args, **({} if args else refill.formdata()) | given)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **({} if args else refill.formdata()) | kwargs)
 
 
 def put_problems(form: FlaskForm, refusal: Refusal) -> list[str]:

@@ -1,4 +1,4 @@
-"""The form of a campaign: what a person typed, as a Draft and back."""
+"""The form of a campaign, and its conversion to and from a Draft."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Checkboxes(SelectMultipleField):  # type: ignore[misc]
     widget = ListWidget(prefix_label=False)
     option_widget = CheckboxInput()
 
-    def __init__(self, label: Any, **given: Any) -> None:
-        super().__init__(label, coerce=int, **given)
+    def __init__(self, label: Any, **kwargs: Any) -> None:
+        super().__init__(label, coerce=int, **kwargs)
 
 
 class Day(DateField):  # type: ignore[misc]
@@ -107,8 +107,8 @@ class CampaignForm(PageForm):
     end = Day(_l("End date"), [Optional()])
     zone = StringField(_l("Time zone"))
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.kind.choices = [(Kind.NOW, label(Kind.NOW)), (Kind.ONCE, label(Kind.ONCE)), (RECUR, _("Recurring"))]
         self.cycle.choices = [(kind.value, label(kind)) for kind in Kind if kind in RECURRING]
         self.weekdays.choices = [(day, words.weekday_name(day)) for day in range(1, 8)]
@@ -133,9 +133,9 @@ class CampaignForm(PageForm):
         self.weekdays.data, self.monthdays.data = list(schedule.weekdays), list(schedule.monthdays)
 
     def draft(self, mapping: Mapping[str, Any]) -> Draft:
-        """Return what was typed; parts that belong to another kind of schedule are left out."""
-        picked = self.cycle.data if self.kind.data == RECUR else self.kind.data
-        kind = Kind(picked) if picked in set(Kind) else Kind.NOW
+        """Return what was typed as a Draft; fields of another kind of schedule are ignored."""
+        kind_value = self.cycle.data if self.kind.data == RECUR else self.kind.data
+        kind = Kind(kind_value) if kind_value in set(Kind) else Kind.NOW
         now, recurring = kind is Kind.NOW, kind in RECURRING
         return Draft(
             name=self.name.data or "",
@@ -166,7 +166,7 @@ FIELDS = {
     "end": "end",
     "zone": "zone",
 }
-"""The field of a problem, by what its code begins with; of others it is the one its place names."""
+"""The field of a problem, by the prefix of its code; other problems name their field in `place`."""
 
 
 def put_draft_problems(form: CampaignForm, problems: Iterable[Problem]) -> dict[str, str]:
@@ -188,9 +188,9 @@ def _seconds(time: dt.time | None) -> dt.time | None:
 
 
 def read_mapping(
-    typed: Mapping[str, str],
+    fields: Mapping[str, str],
     names: Iterable[str],
-    kept: Mapping[str, Any],
+    stored: Mapping[str, Any],
     properties: Collection[str],
     likely: Callable[[str], str | None],
 ) -> dict[str, Any]:
@@ -200,17 +200,17 @@ def read_mapping(
     """
     mapping: dict[str, Any] = {}
     for name in names:
-        source, text = typed.get(FROM + name), typed.get(TEXT + name, "").strip()
+        source, text = fields.get(FROM + name), fields.get(TEXT + name, "").strip()
         if source is None:
-            if name in kept:
-                mapping[name] = kept[name]
+            if name in stored:
+                mapping[name] = stored[name]
             elif (guess := likely(name)) is not None:
                 mapping[name] = {"property": guess, "fallback": None}
         elif source == FIXED:
             mapping[name] = {"fixed": text}
         elif source in properties:
             mapping[name] = {"property": source, "fallback": text or None}
-            if (form := typed.get(FORM + name)) in set(Form):
+            if (form := fields.get(FORM + name)) in set(Form):
                 mapping[name]["form"] = form
         elif text:
             mapping[name] = {"fixed": text}
@@ -241,14 +241,16 @@ class Worded(Protocol):
 
 
 def _described(templates: Iterable[Worded]) -> list[tuple[str, str]]:
-    """Return choices that tell templates of one name apart: what for, how many parts, and how the text begins."""
-    found = []
-    for one in templates:
-        parts = measure(one.signature, one.text).parts
-        begins = one.text if len(one.text) <= EXCERPT else one.text[:EXCERPT] + "…"
+    """Return choices (id, label); the label also has purpose, parts and the beginning of the text."""
+    choices = []
+    for template in templates:
+        parts = measure(template.signature, template.text).parts
+        begins = template.text if len(template.text) <= EXCERPT else template.text[:EXCERPT] + "…"
         size = ngettext("%(num)s part", "%(num)s parts", parts)
-        found.append((str(one.id), " · ".join((one.name, label(one.purpose, "Purpose"), size, begins))))
-    return found
+        choices.append(
+            (str(template.id), " · ".join((template.name, label(template.purpose, "Purpose"), size, begins)))
+        )
+    return choices
 
 
 class Named(Protocol):
@@ -269,10 +271,10 @@ def offer(
     counterparts: Iterable[Worded],
     stored: Draft,
 ) -> None:
-    """Fill the drop-downs. What the draft was stored with but may not be chosen any more stays, named as such."""
+    """Fill the drop-downs. A stored choice that is no longer available stays, labelled so."""
     of_channels = [(str(row.id), row.name) for row in channels]
     of_segments = [(str(row.id), row.name) for row in segments]
-    for field, rows, chosen, nothing in (
+    for field, rows, stored_id, nothing in (
         (form.segment, of_segments, stored.segment_id, _("Choose a segment")),
         (form.channel, of_channels, stored.channel_id, _("Choose a channel")),
         (form.template, _described(templates), stored.template_id, _("Choose a template")),
@@ -280,5 +282,5 @@ def offer(
         (form.second_template, _described(counterparts), stored.second_template_id, _("Choose a template")),
     ):
         field.choices = [("", nothing), *rows]
-        if chosen is not None and field.data == chosen and str(chosen) not in dict(field.choices):
-            field.choices.append((str(chosen), _("No longer available: #%(id)s", id=chosen)))
+        if stored_id is not None and field.data == stored_id and str(stored_id) not in dict(field.choices):
+            field.choices.append((str(stored_id), _("No longer available: #%(id)s", id=stored_id)))

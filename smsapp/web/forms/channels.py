@@ -65,10 +65,10 @@ class ChannelForm(PageForm):
     balance_low = DecimalField(_l("Warn below a balance of"), [Optional()], places=None)
 
     def wanted(self, kind: type[Channel]) -> Wanted:
-        """Return what was filled in, for the service to check."""
+        """Return the settings as typed; the service checks them."""
         return Wanted(
             name=self.name.data or "",
-            values={one.name: _typed(self[one.name], one) for one in kind.settings},
+            values={setting.name: _typed(self[setting.name], setting) for setting in kind.settings},
             phone_property=self.phone_property.data or "",
             trusted_numbers=bool(self.trusted_numbers.data),
             country=self.country.data or "",
@@ -84,46 +84,46 @@ class ChannelForm(PageForm):
 
     def sections(self, kind: type[Channel]) -> list[tuple[str, list[Field]]]:
         """Return the kind's own fields under their headings, in the order of its declaration."""
-        found: dict[str, list[Field]] = {}
-        for one in kind.settings:
-            found.setdefault(one.section, []).append(self[one.name])
-        return [(_(section) if section else "", fields) for section, fields in found.items()]
+        by_section: dict[str, list[Field]] = {}
+        for setting in kind.settings:
+            by_section.setdefault(setting.section, []).append(self[setting.name])
+        return [(_(section) if section else "", fields) for section, fields in by_section.items()]
 
 
-def _typed(field: Field, one: Setting) -> str:
-    if one.widget == "flag":
+def _typed(field: Field, setting: Setting) -> str:
+    if setting.widget == "flag":
         return "1" if field.data else ""
     return field.data or ""
 
 
-def channel_form(kind: type[Channel], kept: Collection[str] = (), **given: Any) -> ChannelForm:
-    """Return the form of this kind; `kept` names secrets that are set already, `given` fills it."""
-    fields = {one.name: _field(one, one.name in kept) for one in kind.settings}
-    made: ChannelForm = type("KindForm", (ChannelForm,), fields)(data=given)
-    labels = {one.name: one.label for one in contacts.catalogue()}
+def channel_form(kind: type[Channel], stored_secrets: Collection[str] = (), **values: Any) -> ChannelForm:
+    """Return the form of this kind; `stored_secrets` names the secrets that are set, `values` fills it."""
+    fields = {setting.name: _field(setting, setting.name in stored_secrets) for setting in kind.settings}
+    form: ChannelForm = type("KindForm", (ChannelForm,), fields)(data=values)
+    labels = {row.name: row.label for row in contacts.catalogue()}
     choices = [(name, property_name(name, labels.get(name, ""))) for name in channels.phone_choices()]
-    made.phone_property.choices = choices
-    return made
+    form.phone_property.choices = choices
+    return form
 
 
-def _field(one: Setting, kept: bool) -> Any:
+def _field(setting: Setting, is_stored: bool) -> Any:
     """Return the unbound field that draws this setting."""
-    label, hint = _(one.label), _(one.hint) if one.hint else ""
+    label, hint = _(setting.label), _(setting.hint) if setting.hint else ""
     attributes: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false"}
-    if one.widget == "choice":
-        return SelectField(label, choices=[(value, _(text)) for value, text in one.choices], description=hint)
-    if one.widget == "flag":
+    if setting.widget == "choice":
+        return SelectField(label, choices=[(value, _(text)) for value, text in setting.choices], description=hint)
+    if setting.widget == "flag":
         return BooleanField(label, description=hint)
-    if one.widget == "secret":
+    if setting.widget == "secret":
         attributes = {"autocomplete": "new-password"}
-        if kept:
+        if is_stored:
             attributes["placeholder"] = "••••••••"
             hint = f"{hint} {_('It is set and is never shown. Leave this empty to keep it.')}".strip()
-    elif one.widget == "long_text":
+    elif setting.widget == "long_text":
         attributes |= {"rows": 3, "class": "mono"}
-    elif one.widget == "number":
+    elif setting.widget == "number":
         attributes |= {"inputmode": "decimal"}
-    return FIELDS.get(one.widget, StringField)(label, [LONGEST], description=hint, render_kw=attributes)
+    return FIELDS.get(setting.widget, StringField)(label, [LONGEST], description=hint, render_kw=attributes)
 
 
 FIELDS: dict[str, Any] = {"secret": PasswordField, "long_text": TextAreaField, "url": URLField}
@@ -138,7 +138,7 @@ class TestForm(PageForm):
     template = HiddenField()
 
     def wanted(self, template: SmsTemplate | None) -> TestText:
-        """Return what was filled in, for the service to check."""
+        """Return the text or template as typed; the service checks it."""
         if template is None:
             return TestText(self.text.data or "")
         names = enumerate(variables(template.text), start=1)
@@ -150,9 +150,9 @@ class TestForm(PageForm):
         return [field for field in self if field.name.startswith(channel_tests.value_place(0)[:-1])]
 
 
-def test_form(template: SmsTemplate | None, **given: Any) -> TestForm:
+def test_form(template: SmsTemplate | None, **kwargs: Any) -> TestForm:
     """Return the form of a test message, with a field per variable of this template."""
     names = enumerate(variables(template.text), start=1) if template else ()
     fields = {channel_tests.value_place(position): StringField(name, [Length(max=500)]) for position, name in names}
-    made: TestForm = type("FilledTestForm", (TestForm,), fields)(**given)
-    return made
+    form: TestForm = type("FilledTestForm", (TestForm,), fields)(**kwargs)
+    return form

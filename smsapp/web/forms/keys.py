@@ -30,8 +30,8 @@ class KeyForm(PageForm):
     def of(cls, row: KeyRow) -> KeyForm:
         """Return the form as it is filled in for this key."""
         names = row.properties
-        given = {"name": row.name, "scope": ALL if names is None else LISTED, "properties": "\n".join(names or ())}
-        return cls(data=given)
+        values = {"name": row.name, "scope": ALL if names is None else LISTED, "properties": "\n".join(names or ())}
+        return cls(data=values)
 
     def writable_names(self) -> list[str] | None:
         """Return the names that were typed; None = all properties."""
@@ -42,9 +42,9 @@ class KeyForm(PageForm):
     def rules(self, row: KeyRow) -> dict[str, Rule]:
         """Return the key's rules as they were chosen; the field of a property is called `rule.<name>`."""
         names = [*row.rules, request.form.get("new_rule_name", "")]
-        chosen = {name: request.form.get(f"rule.{name}", row.rules.get(name, "")) for name in row.rules}
-        chosen[names[-1]] = request.form.get("new_rule", "")
-        return {name: Rule(rule) for name, rule in chosen.items() if name and rule in set(Rule)}
+        choices = {name: request.form.get(f"rule.{name}", row.rules.get(name, "")) for name in row.rules}
+        choices[names[-1]] = request.form.get("new_rule", "")
+        return {name: Rule(rule) for name, rule in choices.items() if name and rule in set(Rule)}
 
 
 class NewKeyForm(KeyForm):

@@ -1,4 +1,4 @@
-"""The builder's form: a rule while it is being made, with whatever was typed, and its way to and from a real one.
+"""The form of the segment builder: a rule as typed so far, and its conversion to and from a Group.
 
 Fields are named by their place: `rule.match` and, for its second child, `rule.1.property`, `rule.1.operator` and
 `rule.1.value.0`, or `rule.1.match` if that child is a group.
@@ -44,14 +44,14 @@ class ConditionDraft:
     typed: list[str] = field(default_factory=list)
     type: Type | None = None
     fresh: bool = False
-    """Just added: the cursor goes here."""
+    """Just added: it gets the focus."""
 
     @property
     def asks_for_digits(self) -> bool:
-        """Whether an answer tells digits of a number that a mask hides."""
+        """Whether an answer would reveal digits of a masked number."""
         if self.type is Type.NUMBER:
             return self.operator not in (Operator.HAS_VALUE, Operator.NO_VALUE)
-        words = (word for typed in self.typed for word in typed.splitlines())
+        words = (word for text in self.typed for word in text.splitlines())
         return self.type in (Type.STRING, Type.LIST) and any(phone.reveals(word) for word in words)
 
     @property
@@ -63,9 +63,9 @@ class ConditionDraft:
         """What to fill in, with what was filled in so far."""
         if self.type is None:
             return []
-        wanted = OPERATORS[self.type][Operator(self.operator)]
-        typed = self.typed + [""] * len(wanted)
-        return list(zip(wanted, typed[: len(wanted)], strict=True))
+        operator_params = OPERATORS[self.type][Operator(self.operator)]
+        texts = self.typed + [""] * len(operator_params)
+        return list(zip(operator_params, texts[: len(operator_params)], strict=True))
 
 
 @dataclass
@@ -97,7 +97,7 @@ class NameForm(PageForm):
 
 
 def read_draft(fields: Mapping[str, str], types: Mapping[str, Type]) -> GroupDraft:
-    """Return the rule as the form holds it; what nests or counts beyond the limits by far is left out."""
+    """Return the rule as the form holds it; what exceeds the limits of depth or number by far is ignored."""
     children: dict[str, set[int]] = {}
     for name in fields:
         parts = name.split(".")
@@ -116,26 +116,26 @@ def _read_group(
     match = fields.get(f"{place}.match", "")
     group = GroupDraft(match if match in list(Match) else Match.ALL)
     for number in sorted(children.get(place, ()))[: 2 * MAX_CONDITIONS]:
-        here = f"{place}.{number}"
-        if f"{here}.match" in fields:
-            group.children.append(_read_group(here, fields, children, types))
+        child_place = f"{place}.{number}"
+        if f"{child_place}.match" in fields:
+            group.children.append(_read_group(child_place, fields, children, types))
         else:
-            group.children.append(_read_condition(here, fields, types))
+            group.children.append(_read_condition(child_place, fields, types))
     return group
 
 
 def _read_condition(place: str, fields: Mapping[str, str], types: Mapping[str, Type]) -> ConditionDraft:
     name = fields.get(f"{place}.property", "")
     kind = types.get(name)
-    asked = fields.get(f"{place}.operator", "")
-    if kind and asked not in OPERATORS[kind]:
-        asked = next(iter(OPERATORS[kind]))
-    typed = [fields.get(f"{place}.value.{number}", "") for number in range(3)]
-    return ConditionDraft(name, asked, typed, kind)
+    operator = fields.get(f"{place}.operator", "")
+    if kind and operator not in OPERATORS[kind]:
+        operator = next(iter(OPERATORS[kind]))
+    texts = [fields.get(f"{place}.value.{number}", "") for number in range(3)]
+    return ConditionDraft(name, operator, texts, kind)
 
 
 def draft_of(rule: Group, types: Mapping[str, Type]) -> GroupDraft:
-    """Return the form of a rule that was kept; a property that is gone keeps its name and must be chosen anew."""
+    """Return the form of a stored rule; a property that is gone keeps its name and must be chosen again."""
     return GroupDraft(rule.match, [_draft_of(child, types) for child in rule.children])
 
 
@@ -150,23 +150,25 @@ def _typed(value: Value) -> str:
     return "\n".join(value) if isinstance(value, tuple) else str(value)
 
 
-def rule_of(draft: GroupDraft, found: list[Problem], hidden: Set[str] = frozenset(), place: str = ROOT) -> Group:
-    """Return the rule this form asks for, as far as it can be read; what is wrong is added to `found`.
+def rule_of(draft: GroupDraft, problems: list[Problem], hidden: Set[str] = frozenset(), place: str = ROOT) -> Group:
+    """Return the rule this form asks for, as far as it can be read; what is wrong is added to `problems`.
 
-    Of a `hidden` property only its being there may be asked: comparing and counting would spell it out.
+    A `hidden` property may only be tested for presence: comparing and counting would reveal its digits.
     """
     children: list[Condition | Group] = []
     for number, child in enumerate(draft.children):
-        here = f"{place}.{number}"
+        child_place = f"{place}.{number}"
         if isinstance(child, GroupDraft):
-            children.append(rule_of(child, found, hidden, here))
+            children.append(rule_of(child, problems, hidden, child_place))
         elif child.type is None:
             code = "segment_property_unknown" if child.name else "segment_property_missing"
-            found.append(Problem(code, here, {"property": child.name}))
+            problems.append(Problem(code, child_place, {"property": child.name}))
         elif child.name in hidden and child.operator not in (Operator.HAS_VALUE, Operator.NO_VALUE):
-            found.append(Problem("segment_number_hidden", here))
+            problems.append(Problem("segment_number_hidden", child_place))
         else:
-            condition = read_condition(child.name, child.type, Operator(child.operator), child.typed, here, found)
+            condition = read_condition(
+                child.name, child.type, Operator(child.operator), child.typed, child_place, problems
+            )
             if condition:
                 children.append(condition)
     return Group(Match(draft.match), tuple(children))
@@ -174,12 +176,12 @@ def rule_of(draft: GroupDraft, found: list[Problem], hidden: Set[str] = frozense
 
 def at(draft: GroupDraft, place: str) -> Draft | None:
     """Return the group or condition at this place ("rule.0.2"), or None."""
-    found: Draft = draft
+    node: Draft = draft
     for part in place.split(".")[1:]:
-        if not isinstance(found, GroupDraft) or not part.isdecimal() or int(part) >= len(found.children):
+        if not isinstance(node, GroupDraft) or not part.isdecimal() or int(part) >= len(node.children):
             return None
-        found = found.children[int(part)]
-    return found
+        node = node.children[int(part)]
+    return node
 
 
 def control_id(draft: GroupDraft, place: str) -> str:
@@ -191,7 +193,7 @@ def control_id(draft: GroupDraft, place: str) -> str:
 
 
 def change(draft: GroupDraft, verb: str, place: str) -> None:
-    """Do what a button of the builder asks: add a condition, add a group, or remove what is at this place."""
+    """Apply a button of the builder: add a condition, add a group, or remove what is at this place."""
     target = at(draft, place)
     if verb == "remove":
         parent = at(draft, place.rpartition(".")[0]) if "." in place else None

@@ -46,8 +46,8 @@ class UserForm(PageForm):
     role = RadioField(_l("Role"), default=Role.OPERATOR)
     sees_numbers = BooleanField(_l("Sees whole phone numbers"))
 
-    def __init__(self, **given: object) -> None:
-        super().__init__(**given)
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(**kwargs)
         self.role.choices = [SelectChoice(role.value, label(role)) for role in Role]
 
 

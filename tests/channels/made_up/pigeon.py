@@ -61,13 +61,13 @@ class Pigeon(Channel):
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Hand over one request; a message the answer does not mention is unconfirmed."""
-        messages = [{"ref": one.ref, "to": one.phone, "text": one.text} for one in submission.messages]
+        messages = [{"ref": message.ref, "to": message.phone, "text": message.text} for message in submission.messages]
         answer = await self._call("POST", "/messages", json.dumps({"messages": messages}).encode(), http)
         results = answer.fields().get("results")
         if not isinstance(results, list) or not results:
             raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
-        told = {str(one.get("ref")): one for one in results if isinstance(one, dict)}
-        return [_answer(told.get(one.ref)) for one in submission.messages]
+        results_by_ref = {str(result.get("ref")): result for result in results if isinstance(result, dict)}
+        return [_answer(results_by_ref.get(message.ref)) for message in submission.messages]
 
     async def _call(self, method: str, path: str, body: bytes | None, http: HttpClient) -> HttpAnswer:
         headers = {"X-Api-Key": self._key, "Content-Type": "application/json"}
@@ -94,10 +94,10 @@ class Pigeon(Channel):
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipts, or the reply, in a callback; raises ValueError."""
-        found = json.loads(callback.body)
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        items = json.loads(callback.body)
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise ValueError("a callback is a list of objects")
-        return [_news(one) for one in found]
+        return [_news(item) for item in items]
 
 
 def signature(key: str, body: bytes) -> str:
@@ -105,21 +105,21 @@ def signature(key: str, body: bytes) -> str:
     return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
 
 
-def _answer(found: dict[str, Any] | None) -> SubmitResult:
-    code = "" if found is None else str(found.get("code", ""))
-    if found is None or not code:
+def _answer(result: dict[str, Any] | None) -> SubmitResult:
+    code = "" if result is None else str(result.get("code", ""))
+    if result is None or not code:
         return SubmitResult(False, unconfirmed=True)
     if code == TAKEN:
-        return SubmitResult(True, str(found.get("id", "")))
+        return SubmitResult(True, str(result.get("id", "")))
     return SubmitResult(False, outcome=CODES.get(code, Outcome.UNKNOWN), code=code)
 
 
-def _news(found: dict[str, Any]) -> Receipt | Reply:
-    if "words" in found:
-        return Reply(str(found.get("from", "")), str(found["words"]))
-    if not found.get("ref") or not found.get("state"):
+def _news(item: dict[str, Any]) -> Receipt | Reply:
+    if "words" in item:
+        return Reply(str(item.get("from", "")), str(item["words"]))
+    if not item.get("ref") or not item.get("state"):
         raise ValueError("nothing that names a message")
-    if found["state"] == "landed":
-        return Receipt(ReceiptStatus.DELIVERED, str(found["ref"]))
-    code = str(found.get("code", ""))
-    return Receipt(ReceiptStatus.UNDELIVERED, str(found["ref"]), outcome=CODES.get(code, Outcome.UNKNOWN), code=code)
+    if item["state"] == "landed":
+        return Receipt(ReceiptStatus.DELIVERED, str(item["ref"]))
+    code = str(item.get("code", ""))
+    return Receipt(ReceiptStatus.UNDELIVERED, str(item["ref"]), outcome=CODES.get(code, Outcome.UNKNOWN), code=code)

@@ -23,7 +23,7 @@ def results(body: bytes, code: str) -> web.Response:
     sent = json.loads(body)["messages"]
     # Backwards, because the loft promises no order.
     return web.json_response(
-        {"results": [{"ref": one["ref"], "id": f"p{one['ref']}", "code": code} for one in reversed(sent)]}
+        {"results": [{"ref": message["ref"], "id": f"p{message['ref']}", "code": code} for message in reversed(sent)]}
     )
 
 
@@ -38,7 +38,7 @@ class TestPigeon(HttpContract):
     )
 
     def make(self, url: str, folder: Path, **values: str) -> Pigeon:
-        defaults = {one.name: one.default for one in Pigeon.settings}
+        defaults = {setting.name: setting.default for setting in Pigeon.settings}
         made = defaults | {"url": url, "api_key": PASSWORD} | values
         assert Pigeon.check(made) == []
         return Pigeon(made, folder)

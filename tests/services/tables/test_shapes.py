@@ -60,13 +60,13 @@ def test_every_row_is_read_as_it_was_written_or_told(
     path.write_bytes(("\ufeff" * marks + text.getvalue()).encode(encoding))
     form = recognition.rechosen(path, recognition.recognise(path), Choice(encoding, delimiter, 1))
     read = [row for _number, row in reading.numbered(path, form)]
-    kept = [tuple(row[:3]) for row in read if not isinstance(row, BrokenRow)]
-    told = [row for row in read if isinstance(row, BrokenRow)]
-    assert set(kept) <= set(expected)
-    shown = "\n".join(cell for row in told for cell in row)
-    assert all(f"r{number}" in shown or f"r{number}" in {row[0] for row in kept} for number in range(len(rows)))
+    good_rows = [tuple(row[:3]) for row in read if not isinstance(row, BrokenRow)]
+    broken = [row for row in read if isinstance(row, BrokenRow)]
+    assert set(good_rows) <= set(expected)
+    shown = "\n".join(cell for row in broken for cell in row)
+    assert all(f"r{number}" in shown or f"r{number}" in {row[0] for row in good_rows} for number in range(len(rows)))
     if not any(kind == "broken" for _first, _second, kind in rows):
-        assert (kept, told) == (expected, [])
+        assert (good_rows, broken) == (expected, [])
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
