@@ -1,8 +1,8 @@
 """Every benchmark, one after the other: `python -m bench` in full, `python -m bench --quick` in a few minutes.
 
 Each prints what it measured beside a limit measured in the same run, and the rows are written to docs/performance.md
-with the machine and the versions. What one of them prints depends on the machine and on what else it does; the ratios
-are what counts. One that fails is told in the table, and the others go on.
+with the machine and the versions. The absolute numbers depend on the machine and its load; the ratios count. A
+benchmark that fails is reported in the table, and the others go on.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ BENCHES: list[tuple[str, list[str], list[str]]] = [
     *(("bench.export", ["--database", one], ["--database", one, "--rows", "100000"]) for one in DATABASES),
 ]  # fmt: skip
 LONGEST = 600.0
-"""Seconds one benchmark may take before it is given up."""
+"""Seconds after which a benchmark is given up."""
 TO_LEAVE = 60.0
-"""Seconds one that is given up has to end what it has started."""
+"""Seconds in which it then has to end its processes."""
 
 
 @contextlib.contextmanager
 def started(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command; what it has started ends with it, whatever happens."""
+    """Run a command; all its processes end with the block."""
     running = subprocess.Popen(command, env=environ)
     try:
         yield running
@@ -65,10 +65,10 @@ def started(command: Sequence[str], environ: Mapping[str, str]) -> Iterator[subp
             running.wait()
 
 
-def step(module: str, given: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Run one benchmark; return what kept it from its end, or "" if nothing did."""
-    print(f"\n== {' '.join((module, *given))}", flush=True)
-    with started([sys.executable, "-m", module, *given], environ) as running:
+def step(module: str, arguments: Sequence[str], environ: Mapping[str, str]) -> str:
+    """Run one benchmark; return why it did not complete, or ""."""
+    print(f"\n== {' '.join((module, *arguments))}", flush=True)
+    with started([sys.executable, "-m", module, *arguments], environ) as running:
         try:
             code = running.wait(LONGEST)
         except subprocess.TimeoutExpired:
@@ -77,25 +77,25 @@ def step(module: str, given: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 def main() -> int:
-    """Run them; return 1 if a bar was missed or one of them did not come to its end."""
+    """Run them; return 1 if a bar was missed or one of them did not complete."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="with a tenth of the rows")
     parser.add_argument("--only", action="append", metavar="NAME", help="those whose name contains this; repeatable")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     watch = table.Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
         collected = Path(folder) / "rows"
         environ = {**os.environ, table.COLLECTED: str(collected)}
         for module, full, quick in BENCHES:
-            if asked.only and not any(name in module for name in asked.only):
+            if options.only and not any(name in module for name in options.only):
                 continue
-            given = quick if asked.quick else full
-            if trouble := step(module, given, environ):
-                where = next((one for one in DATABASES if one in given), "")
-                table.write(table.Row(where, " ".join((module, *given)), trouble, "", holds=False), collected)
+            arguments = quick if options.quick else full
+            if trouble := step(module, arguments, environ):
+                where = next((database for database in DATABASES if database in arguments), "")
+                table.write(table.Row(where, " ".join((module, *arguments)), trouble, "", holds=False), collected)
         rows = [table.Row(**json.loads(line)) for line in page.lines(str(collected))]
     if rows:
-        mode = ("quick" if asked.quick else "in full") + "".join(f", {name}" for name in asked.only or ())
+        mode = ("quick" if options.quick else "in full") + "".join(f", {name}" for name in options.only or ())
         page.write(rows, mode, watch.seconds())
         print(f"\nwritten to {page.PAGE.relative_to(HERE)} after {watch.seconds() / 60:.1f} min")
     return int(not rows or any(not row.holds for row in rows))

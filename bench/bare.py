@@ -21,7 +21,7 @@ BODY = json.dumps(
 async def _all(requests: int, port: int, in_flight: int) -> float:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=in_flight)) as session:
 
-        async def one(numbers: Iterator[int]) -> None:
+        async def connection(numbers: Iterator[int]) -> None:
             for _ in numbers:
                 async with session.post(
                     f"http://127.0.0.1:{port}/", data=BODY, headers={"Content-Type": "application/json"}
@@ -30,7 +30,7 @@ async def _all(requests: int, port: int, in_flight: int) -> float:
 
         shared = iter(range(requests))
         begun = time.perf_counter()
-        await asyncio.gather(*(one(shared) for _ in range(in_flight)))
+        await asyncio.gather(*(connection(shared) for _ in range(in_flight)))
         return requests / (time.perf_counter() - begun)
 
 

@@ -2,10 +2,10 @@
 
     python -m bench.campaign [--rows 1000000] [--database sqlite|postgresql] [--workers 2] [--variants]
 
-The campaign goes through everything it goes through in production: confirm, a ring through Valkey, RQ workers in
-processes of their own, a freeze, senders, HTTP requests to a sink in a process of its own. The bounds are measured
-before and after it on the same server. With --variants also: a sink that answers after 50 ms, and one message per
-request beside the same HTTP client alone.
+The campaign takes the same path as in production: confirmation, a job in Valkey, RQ workers in processes of their own,
+a freeze, senders, HTTP requests to a sink in a process of its own. The bounds are measured before and after it on the
+same server. With --variants also: a sink that answers after 50 ms, and one message per request beside the same HTTP
+client alone.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ LANE = {"freeze": "freeze", "claim and read": "claim", "render and encode": "ren
 MOST_RATIO, MOST_MIB, SLOW_SHARE, SINGLE_SHARE = 1.5, 300, 0.60, 0.70
 
 
-def send(found: Stage, rows: int, port: int, per_request: int = PER_REQUEST, **given: Any) -> float:
+def send(product: Stage, rows: int, port: int, per_request: int = PER_REQUEST, **options: Any) -> float:
     """Send one campaign and return its seconds from the confirmation to the last write-back."""
     settings = {"url": f"http://127.0.0.1:{port}/", "per_request": str(per_request), "in_flight": str(IN_FLIGHT)}
-    channel = builders.channel(kind="sink", settings=settings | {name: str(value) for name, value in given.items()})
+    channel = builders.channel(kind="sink", settings=settings | {name: str(value) for name, value in options.items()})
     campaign, template = draft(channel)
     watch = table.Stopwatch()
     confirm(campaign, template)
@@ -52,9 +52,9 @@ def check(run: Run, rows: int) -> None:
         raise RuntimeError(f"{funnel.accepted} of {rows} accepted")
 
 
-def bounds(found: Stage, rows: int) -> list[Bound]:
+def bounds(product: Stage, rows: int) -> list[Bound]:
     """Measure every step's lower bound on the same server."""
-    ground = Ground(found.raw_url)
+    ground = Ground(product.raw_url)
     try:
         return raw_campaign(ground, rows, PER_REQUEST, IN_FLIGHT)
     finally:
@@ -66,13 +66,13 @@ def middle(first: list[Bound], second: list[Bound]) -> list[Bound]:
     return [Bound(a.step, a.rows, (a.seconds + b.seconds) / 2) for a, b in zip(first, second, strict=True)]
 
 
-def whole(found: Stage, rows: int, database: str) -> float:
+def whole(product: Stage, rows: int, database: str) -> float:
     """Measure the campaign between two measurements of its bounds; return its messages per second."""
-    before = bounds(found, rows)
+    before = bounds(product, rows)
     with sink_process() as port:
-        seconds = send(found, rows, port)
-    senders = found.senders()
-    raw = middle(before, bounds(found, rows))
+        seconds = send(product, rows, port)
+    senders = product.senders()
+    raw = middle(before, bounds(product, rows))
     took: Counter[str] = Counter()
     burnt: Counter[str] = Counter()
     for sender in senders:
@@ -82,8 +82,9 @@ def whole(found: Stage, rows: int, database: str) -> float:
     print(f"{'step':<22}{'bound s':>9}{'ours s':>9}{'ratio':>7}{'cpu s':>8}")
     for bound in raw:
         word = LANE.get(bound.step, "wire")
-        ours = took.get(word, burnt[word])
-        print(f"{bound.step:<22}{bound.seconds:>9.2f}{ours:>9.2f}{ours / bound.seconds:>7.2f}{burnt[word]:>8.2f}")
+        sender_seconds = took.get(word, burnt[word])
+        ratio = sender_seconds / bound.seconds
+        print(f"{bound.step:<22}{bound.seconds:>9.2f}{sender_seconds:>9.2f}{ratio:>7.2f}{burnt[word]:>8.2f}")
     total = sum(bound.seconds for bound in raw)
     print(f"{'together':<22}{total:>9.2f}{seconds:>9.2f}{seconds / total:>7.2f}   (steps overlap)")
     peak = max(sender["peak_mib"] for sender in senders)
@@ -94,25 +95,25 @@ def whole(found: Stage, rows: int, database: str) -> float:
     return rows / seconds
 
 
-def variants(found: Stage, rows: int, database: str, rate: float) -> None:
+def variants(product: Stage, rows: int, database: str, rate: float) -> None:
     """Measure a slow provider, and one message per request."""
     with sink_process(50) as port:
-        slow = rows / send(found, rows, port)
+        slow = rows / send(product, rows, port)
     share = slow / rate
     table.add(
         database, "provider answers after 50 ms", f"{slow:,.0f}/s", f"without delay {rate:,.0f}/s", share,
         least=SLOW_SHARE,
     )  # fmt: skip
-    found.senders()
+    product.senders()
 
 
-def singles(found: Stage, rows: int, database: str) -> None:
+def singles(product: Stage, rows: int, database: str) -> None:
     """Send one message per request, beside the HTTP client alone and beside bare asyncio streams."""
     with sink_process() as port:
         client, raw = bare.client(rows, port, IN_FLIGHT), bare.streams(rows, port, IN_FLIGHT)
-        single = rows / send(found, rows, port, per_request=1)
+        single = rows / send(product, rows, port, per_request=1)
         client = (client + bare.client(rows, port, IN_FLIGHT)) / 2
-    found.senders()
+    product.senders()
     share = single / client
     table.add(
         database, "one message per request", f"{single:,.0f}/s", f"HTTP client alone {client:,.0f}/s", share,
@@ -128,16 +129,16 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--variants", action="store_true")
     parser.add_argument("--singles", type=int, default=50_000, help="messages of the run with one per request")
-    given = parser.parse_args()
-    with stage(given.database, given.workers) as found:
-        fill(given.rows)
-        rate = whole(found, given.rows, given.database)
-        if given.variants:
-            variants(found, given.rows, given.database, rate)
-    if given.variants:
-        with stage(given.database, given.workers) as found:
-            fill(given.singles)
-            singles(found, given.singles, given.database)
+    options = parser.parse_args()
+    with stage(options.database, options.workers) as product:
+        fill(options.rows)
+        rate = whole(product, options.rows, options.database)
+        if options.variants:
+            variants(product, options.rows, options.database, rate)
+    if options.variants:
+        with stage(options.database, options.workers) as product:
+            fill(options.singles)
+            singles(product, options.singles, options.database)
     return table.exit_code()
 
 

@@ -1,8 +1,8 @@
-"""Server time of the list of campaigns, filter by filter, with 100,000 campaigns and ten million messages behind them.
+"""Server time of the list of campaigns, filter by filter, with 100,000 campaigns and ten million messages.
 
     python -m bench.campaign_list [--rows 100000] [--databases sqlite postgresql] [--repeats 7]
 
-The whole request is measured: sign-in check, queries, template; once as the piece that htmx asks for, once as a page.
+The whole request is measured: sign-in check, queries, template; once as the part that htmx requests, once as a page.
 """
 
 from __future__ import annotations
@@ -147,22 +147,22 @@ def fill(rows: int) -> None:
                 for n in range(1, 10)
             ],
         )
-        made, ledger, tallies = [], [], []
+        campaign_rows, run_rows, tallies = [], [], []
         next_run = 1
         for campaign in campaigns(rows):
-            made.append(campaign)
+            campaign_rows.append(campaign)
             for run in runs(campaign, next_run):
-                ledger.append(run)
+                run_rows.append(run)
                 next_run = run["id"] + 1
                 tallies.extend({"run_id": run["id"], "state": s, "reason": r, "n": n} for s, r, n in TALLY)
-            if len(made) == 5000 or campaign["id"] == rows:
-                for table, batch in ((Campaign, made), (Run, ledger), (Tally, tallies)):
+            if len(campaign_rows) == 5000 or campaign["id"] == rows:
+                for table, batch in ((Campaign, campaign_rows), (Run, run_rows), (Tally, tallies)):
                     if batch:
                         add(sa.insert(table), batch)
                     batch.clear()
-        last = next_run - 1
+        last_run = next_run - 1
         if db.engine.dialect.name == "postgresql":
-            for low in range(0, last + 1, freezing.RUNS_PER_PARTITION):
+            for low in range(0, last_run + 1, freezing.RUNS_PER_PARTITION):
                 freezing.ensure_partition(db.session, low)  # type: ignore[arg-type]
             db.session.commit()
         add(
@@ -208,10 +208,10 @@ def measure(app: Flask, rows: int, repeats: int) -> float:
 def run(database: str, rows: int, repeats: int) -> None:
     with tempfile.TemporaryDirectory(prefix="smsapp-bench-") as folder:
         Path(folder).chmod(0o755)
-        given: dict[str, str] = {"INSTANCE_DIR": f"{folder}/instance", "LOG_LEVEL": "ERROR"}
+        environ: dict[str, str] = {"INSTANCE_DIR": f"{folder}/instance", "LOG_LEVEL": "ERROR"}
         if database == "postgresql":
-            given["DATABASE_URL"] = servers.postgres(Path(folder) / "pg").format(database="postgres")
-        app = create_app(Config.read(given))
+            environ["DATABASE_URL"] = servers.postgres(Path(folder) / "pg").format(database="postgres")
+        app = create_app(Config.read(environ))
         with app.app_context():
             flask_migrate.upgrade()
             begin = time.perf_counter()
@@ -230,9 +230,9 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
-    given = parser.parse_args()
-    for database in given.databases:
-        run(database, given.rows, given.repeats)
+    options = parser.parse_args()
+    for database in options.databases:
+        run(database, options.rows, options.repeats)
     return table.exit_code()
 
 

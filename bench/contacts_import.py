@@ -65,8 +65,8 @@ def application(config: Config) -> Flask:
 
 
 def config_of(folder: Path, database: str) -> Config:
-    given = {"INSTANCE_DIR": str(folder), "SECRET_KEY": "bench", "LOG_LEVEL": "WARNING"}
-    return Config.read(given | ({"DATABASE_URL": database} if database else {}))
+    environ = {"INSTANCE_DIR": str(folder), "SECRET_KEY": "bench", "LOG_LEVEL": "WARNING"}
+    return Config.read(environ | ({"DATABASE_URL": database} if database else {}))
 
 
 def import_file(folder: Path, path: Path, database: str) -> tuple[float, tuple[str, int, int, int], float]:
@@ -76,8 +76,10 @@ def import_file(folder: Path, path: Path, database: str) -> tuple[float, tuple[s
         started = time.perf_counter()
         by, now = Actor("bench"), clock.now()
         row = imports.register(path, path.name, by, now)
-        seen = imports.preview(row)
-        imports.start(row.id, imports.layout_of(seen.guesses, seen.header), imports.UNCHANGED, by, now, ring=False)
+        preview = imports.preview(row)
+        imports.start(
+            row.id, imports.layout_of(preview.guesses, preview.header), imports.UNCHANGED, by, now, ring=False
+        )
         import_rows.run(row.id, clock.now)
         seconds = time.perf_counter() - started
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -128,22 +130,22 @@ def raw_postgresql(path: Path, database: str) -> float:
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--rows", type=int, default=1_000_000)
-    words.add_argument("--database", default="", help="PostgreSQL address of an EMPTY database; default SQLite")
-    words.add_argument("--folder", default=None, help="where the files are made; default: a temporary folder")
-    given = words.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--database", default="", help="PostgreSQL address of an EMPTY database; default SQLite")
+    parser.add_argument("--folder", default=None, help="where the files are made; default: a temporary folder")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         path = folder / "contacts.csv"
-        write_file(path, given.rows)
-        print(f"file        {given.rows:>10,} rows  {path.stat().st_size / 2**20:8.1f} MiB")
+        write_file(path, options.rows)
+        print(f"file        {options.rows:>10,} rows  {path.stat().st_size / 2**20:8.1f} MiB")
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as own:
-            seconds, outcome, memory = own.submit(import_file, folder / "ours", path, given.database).result()
-        assert outcome == ("done", given.rows, given.rows, 0), outcome
-        raw = raw_postgresql(path, given.database) if given.database else raw_sqlite(folder / "raw", path)
-        ours_rate, raw_rate = given.rows / seconds, given.rows / raw
-        where, what = ("postgresql" if given.database else "sqlite"), f"import of {given.rows:,} contacts"
+            seconds, outcome, memory = own.submit(import_file, folder / "ours", path, options.database).result()
+        assert outcome == ("done", options.rows, options.rows, 0), outcome
+        raw = raw_postgresql(path, options.database) if options.database else raw_sqlite(folder / "raw", path)
+        ours_rate, raw_rate = options.rows / seconds, options.rows / raw
+        where, what = ("postgresql" if options.database else "sqlite"), f"import of {options.rows:,} contacts"
         table.add(
             where,
             what,

@@ -1,10 +1,10 @@
-"""How fast, and in how much memory, the people of a run of a million messages leave as CSV.
+"""The speed and memory of the CSV export of a run of a million messages.
 
     python -m bench.export [--rows 1000000] [--database sqlite|postgresql]
 
-The run is written by INSERT..SELECT into a scratch database; the export goes through the page, as a browser asks for
-it. Printed: rows, seconds, bytes, the process's memory before and at its peak, and the time of one page of people at
-the start, at the end and for a rare state.
+The run is written by INSERT..SELECT into a scratch database; the export uses the code of the page. Printed: rows,
+seconds, bytes, the process's memory before and at its peak, and the time of one page of people at the start, at the end
+and for a rare state.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def peak_mib() -> float:
 def fill(rows: int) -> int:
     """Write a campaign with one finished run of so many messages; return the campaign's id."""
     campaign = ledgers.campaign(status="sent")
-    made = ledgers.run(campaign, [], {}, state="done", verdict="sent", finished_at=NOW, target=rows, planned=rows)
+    run = ledgers.run(campaign, [], {}, state="done", verdict="sent", finished_at=NOW, target=rows, planned=rows)
     session = current_session()
-    ensure_partition(session, made.id)
+    ensure_partition(session, run.id)
     numbers = (
         f"generate_series(1, {rows}) n(i)"
         if db.engine.dialect.name == "postgresql"
@@ -64,19 +64,19 @@ def fill(rows: int) -> int:
             " CASE WHEN i % 50000 = 0 THEN 'switched_off' END, 'ref-' || i, 1772000000, 1772000060"
             f" FROM {numbers}"
         ),
-        {"run": made.id},
+        {"run": run.id},
     )
     for state, reason, n in (("delivered", "", rows - rows // 50_000), ("undelivered", "switched_off", rows // 50_000)):
         session.execute(
             sa.text("INSERT INTO tally (run_id, state, reason, n) VALUES (:run, :state, :reason, :n)"),
-            {"run": made.id, "state": state, "reason": reason, "n": n},
+            {"run": run.id, "state": state, "reason": reason, "n": n},
         )
     session.commit()
     return campaign.id
 
 
 def export(app: Flask, campaign_id: int) -> None:
-    """Read the whole CSV and say what it took."""
+    """Read the whole CSV and print what it took."""
     before, begun = peak_mib(), time.perf_counter()
     size = lines = 0
     with app.test_request_context():
@@ -92,7 +92,7 @@ def export(app: Flask, campaign_id: int) -> None:
 
 
 def turn_pages(campaign_id: int, rows: int) -> None:
-    """Say how long one page of people takes where it is easy and where it is not."""
+    """Print how long one page of people takes in easy and in hard cases."""
     run_id = reports.report(campaign_id, None, NOW).runs[0].run.id
     cases: list[tuple[str, Group, str, Place | None]] = [
         ("first page", GROUPS["target"], "", None),
@@ -101,9 +101,9 @@ def turn_pages(campaign_id: int, rows: int) -> None:
         ("a whole number", GROUPS["target"], "13800500000", None),
         ("last four digits", GROUPS["target"], "4321", None),
     ]
-    for name, group, typed, after in cases:
+    for name, group, search, after in cases:
         begun = time.perf_counter()
-        reports.people(campaign_id, None, group, reports.parse_phone_query(typed), after)
+        reports.people(campaign_id, None, group, reports.parse_phone_query(search), after)
         print(f"{name:<18}{(time.perf_counter() - begun) * 1000:>8.1f} ms")
     begun = time.perf_counter()
     reports.report(campaign_id, None, NOW)
@@ -114,17 +114,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         environ = {"INSTANCE_DIR": folder, "SECRET_KEY": "bench", "REDIS_URL": "unix:///nowhere.sock"}
-        if given.database == "postgresql":
+        if options.database == "postgresql":
             environ["DATABASE_URL"] = servers.postgres(Path(folder) / "pg").format(database="postgres")
         app = create_app(Config.read(environ))
         with app.app_context():
             flask_migrate.upgrade()
-            campaign_id = fill(given.rows)
+            campaign_id = fill(options.rows)
             export(app, campaign_id)
-            turn_pages(campaign_id, given.rows)
+            turn_pages(campaign_id, options.rows)
             db.session.remove()
             db.engine.dispose()
 

@@ -1,10 +1,10 @@
-"""What it costs that little is claimed for a held connection, so that little is unconfirmed after a kill.
+"""The cost of small claims for a held connection, of which few messages are unconfirmed after a kill.
 
     python -m bench.held [--rows 4000] [--pairs 3] [--window 10] [--delay 0 0.02] [--database sqlite|postgresql]
 
-The same campaign leaves over the same SMSC with small claims and early write-backs, and with whole batches and none, in
-turn. What is printed is the quickest of each, and the most messages that were claimed and not written at any moment,
-which is what a kill leaves unconfirmed. Small claims may not take more than LIMIT of the time of whole batches.
+The same campaign is sent over the same SMSC with small claims and early write-backs, and with whole batches and none,
+in turn. Printed are the quickest of each, and the most messages that were claimed and not written back at any moment,
+which a kill would leave unconfirmed. Small claims may take at most LIMIT times as long as whole batches.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ from tests.engine import confirmed
 
 LIMIT = 1.05
 LOOK = 0.02
-"""Seconds between looks at what is out."""
+"""Seconds between counts of the messages in flight."""
 
 
 @dataclass
 class Sent:
-    """What one campaign took: seconds on the clock and of the processor, and the most messages that were out."""
+    """What one campaign took: wall and processor seconds, and the most messages in flight."""
 
     seconds: float
     cpu: float
     most_out: int
 
 
-def serve(delay: float, told: Connection) -> None:
-    """Be an SMSC that answers after this delay; tell its address, and go on until something is told back."""
+def serve(delay: float, pipe: Connection) -> None:
+    """Run an SMSC that answers after this delay; send its address over the pipe, and end when something comes back."""
 
     def answer(link: Link, submit: Submit) -> None:
         if delay:
@@ -68,8 +68,8 @@ def serve(delay: float, told: Connection) -> None:
 
     async def run() -> None:
         async with smsc(answer) as server:
-            told.send(server.address)
-            await asyncio.to_thread(told.recv)
+            pipe.send(server.address)
+            await asyncio.to_thread(pipe.recv)
 
     asyncio.run(run())
 
@@ -78,19 +78,19 @@ def serve(delay: float, told: Connection) -> None:
 def serving(delay: float) -> Iterator[str]:
     """Run the SMSC in a process of its own while the block lasts; yield its address."""
     spawn = multiprocessing.get_context("spawn")
-    ours, its = spawn.Pipe()
-    process = spawn.Process(target=serve, args=(delay, its), daemon=True)
+    parent_end, child_end = spawn.Pipe()
+    process = spawn.Process(target=serve, args=(delay, child_end), daemon=True)
     process.start()
     try:
-        yield ours.recv()
+        yield parent_end.recv()
     finally:
-        ours.send(None)
+        parent_end.send(None)
         process.join(10)
 
 
 @contextlib.contextmanager
 def whole_batches() -> Iterator[None]:
-    """Claim whole batches and write nothing back before they are done."""
+    """Claim whole batches and write nothing back before they are over."""
     with (
         mock.patch.object(ActiveChannel, "keep_claims_small"),
         mock.patch.object(result_writer, "WRITE_EVERY", math.inf),
@@ -108,17 +108,17 @@ def send(app: Flask, channel_id: int) -> Sent:
     out, over = [0], threading.Event()
 
     def look() -> None:
-        in_flight = sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == tally_key(Status.IN_FLIGHT))
+        query = sa.select(Tally.n).where(Tally.run_id == run_id, Tally.state == tally_key(Status.IN_FLIGHT))
         with app.app_context():
             while not over.wait(LOOK):
                 with db.engine.connect() as connection:
-                    out.append(connection.scalar(in_flight) or 0)
+                    out.append(connection.scalar(query) or 0)
 
     async def story() -> tuple[float, float]:
         holder = held_connections.Holder(app, clock.now)
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
             await holder.look(http)
-            while not all(held.adapter.is_connected for held in holder.held.values()):
+            while not all(connection.adapter.is_connected for connection in holder.held.values()):
                 await asyncio.sleep(0.01)
             await holder.look(http)
             begun, cpu = time.perf_counter(), time.process_time()
@@ -144,26 +144,39 @@ def send(app: Flask, channel_id: int) -> Sent:
 
 
 def measure(app: Flask, where: str, window: int, delay: float, pairs: int) -> None:
-    """Send in both ways in turn and write down what it took."""
+    """Send in both ways in turn and add the results to the table."""
     with serving(delay) as address:
-        values = {one.name: one.default for one in Smpp.settings} | {
+        values = {setting.name: setting.default for setting in Smpp.settings} | {
             "address": address, "system_id": SYSTEM_ID, "password": PASSWORD, "source": "10690001",
             "window": str(window),
         }  # fmt: skip
         channel_id = channels.create("smpp", channels.Wanted(f"SMSC {delay}", values), BY, clock.now())
-        small, whole = [], []
+        small, large = [], []
         for _ in range(pairs):
             small.append(send(app, channel_id))
             with whole_batches():
-                whole.append(send(app, channel_id))
+                large.append(send(app, channel_id))
         channels.set_active(channel_id, False, BY, clock.now())
-    ours, bound = (min(some, key=lambda sent: sent.seconds) for some in (small, whole))
-    cpu = min(sent.cpu for sent in small) / min(sent.cpu for sent in whole)
+    small_best, large_best = (min(result_list, key=lambda result: result.seconds) for result_list in (small, large))
+    cpu = min(result.cpu for result in small) / min(result.cpu for result in large)
     what = f"window {window}, answer {delay * 1000:.0f} ms"
-    seen = f"{bound.seconds:.2f} s, whole batches"
-    table.add(where, what, f"{ours.seconds:.2f} s", seen, ours.seconds / bound.seconds, most=LIMIT, unit="x")
+    bound_text = f"{large_best.seconds:.2f} s, whole batches"
+    table.add(
+        where,
+        what,
+        f"{small_best.seconds:.2f} s",
+        bound_text,
+        small_best.seconds / large_best.seconds,
+        most=LIMIT,
+        unit="x",
+    )
     table.add(where, f"{what}, processor", f"{cpu:.2f} x")
-    table.add(where, f"{what}, most out", f"{max(sent.most_out for sent in small)}", f"{bound.most_out}, whole batches")
+    table.add(
+        where,
+        f"{what}, most out",
+        f"{max(result.most_out for result in small)}",
+        f"{large_best.most_out}, whole batches",
+    )
 
 
 def main() -> int:
@@ -173,11 +186,11 @@ def main() -> int:
     parser.add_argument("--window", type=int, default=10)
     parser.add_argument("--delay", type=float, nargs="*", default=[0.0, 0.02])
     parser.add_argument("--database", default="sqlite")
-    given = parser.parse_args()
-    with stage(given.database, 0, SENDER_SECONDS=600) as here:
-        fill(given.rows)
-        for delay in given.delay:
-            measure(here.app, given.database, given.window, delay, given.pairs)
+    options = parser.parse_args()
+    with stage(options.database, 0, SENDER_SECONDS=600) as product:
+        fill(options.rows)
+        for delay in options.delay:
+            measure(product.app, options.database, options.window, delay, options.pairs)
     return table.exit_code()
 
 

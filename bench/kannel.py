@@ -1,16 +1,16 @@
-"""Kannel from Debian, kept busy by a campaign, by a bare load tool, and by a campaign again, receipts on, in one run.
+"""Kannel from Debian under a campaign, a bare load tool, and a campaign again, with receipts, in one run.
 
     python -m bench.kannel [--rows 20000] [--database sqlite|postgresql]
 
-What differs is only who sends. Both send the same text, to the same numbers, over as many connections (the channel's
-slots, of each of the two workers), and ask for the same receipts, which Kannel brings to the product's own web server,
-where a worker reads and applies them meanwhile. The load tool's are about the first campaign, whose messages are set
-back to where they wait for them: receipts of nobody cost more to keep than others to apply. Each begins when all
-receipts of what went before are applied. A campaign's time is from its confirmation to its last write-back, so it has a
-freeze in it, and senders that are only beginning. The load tool is done in a burst, before most receipts are back; so
-the second comparison is until the last of them is applied: what both can keep up for as long as they like.
+Only the senders differ. Both send the same text, to the same numbers, over as many connections (the channel's slots, of
+each of the two workers), and request the same receipts, which Kannel sends to the product's own web server, where a
+worker reads and applies them meanwhile. The load tool's receipts are about the first campaign, whose messages are reset
+to accepted: storing unmatched receipts costs more than applying others. Each part begins when all receipts of the
+previous one are applied. A campaign's time is from its confirmation to its last write-back, so it includes the freeze
+and the start of the senders. The load tool sends in a burst, before most receipts are back; so the second comparison is
+until the last receipt is applied: the rate that both can sustain.
 
-Skipped, loudly, where Kannel is missing.
+Skipped, with a message, where Kannel is missing.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from tests.journey.kannel import BEARERBOX, FAKESMSC, PASSWORD, SENDER, SMSBOX, 
 
 IN_FLIGHT, WORKERS, LEAST = 50, 2, 0.90
 LOOK = 0.05
-"""Seconds between looks: what looks takes its part of the two cores."""
+"""Seconds between polls: polling takes its share of the two cores."""
 QUIET, PATIENCE = 1.0, 15.0
-"""Seconds between one measurement and the next, and without a receipt after which one is missing."""
+"""Seconds between two measurements; seconds without a receipt after which the rest counts as lost."""
 
 
 async def _load(gateway: Kannel, run_id: int, rows: int, callback: str) -> float:
@@ -88,7 +88,7 @@ class Pace:
 
 
 def load(gateway: Kannel, run_id: int, rows: int, callback: str) -> Pace:
-    """Have the load tool send what brings this run's receipts once more."""
+    """Send with the load tool the messages whose receipts are those of this run."""
     session = current_session()
     session.commit()
     session.execute(sa.update(Message).where(Message.run_id == run_id).values(status=int(Status.ACCEPTED)))
@@ -102,69 +102,76 @@ def load(gateway: Kannel, run_id: int, rows: int, callback: str) -> Pace:
 
 def channel_of(gateway: Kannel) -> ChannelRow:
     """Add the gateway as an administrator would, by its preset."""
-    values = {one.name: one.default for one in Gateway.settings} | dict(KANNEL.values)
+    values = {setting.name: setting.default for setting in Gateway.settings} | dict(KANNEL.values)
     values |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER, "in_flight": str(IN_FLIGHT)}
     values = {name: value.replace("http://127.0.0.1:13013", gateway.url) for name, value in values.items()}
-    wanted = channels.Wanted("Kannel", values, quiet_from="00:00", quiet_until="00:00")
-    return channels.row(channels.create("gateway", wanted, Actor("bench"), clock.now()))
+    fields = channels.Wanted("Kannel", values, quiet_from="00:00", quiet_until="00:00")
+    return channels.row(channels.create("gateway", fields, Actor("bench"), clock.now()))
 
 
 def campaign(rows: int, channel: ChannelRow) -> tuple[int, Pace]:
     """Send a campaign; return its run and its pace, from its confirmation to its last write-back and receipt."""
-    made, template = draft(channel)
+    draft_, template = draft(channel)
     begun = time.monotonic()
-    confirm(made, template)
-    run = await_end(made.id, LOOK)
+    confirm(draft_, template)
+    run = await_end(draft_.id, LOOK)
     accepted = rows / (time.monotonic() - begun)
     check(run, rows)
     return run.id, _pace(run.id, rows, begun, accepted)
 
 
 def _pace(run_id: int, rows: int, begun: float, accepted: float) -> Pace:
-    """Wait until all receipts are in and applied, or until none has come for a while: Kannel tries each only once."""
-    chosen = sa.select(sa.func.sum(Tally.n)).where(Tally.run_id == run_id, Tally.state == tally_key(Status.DELIVERED))
-    seen, changed_at = -1, time.monotonic()
-    while seen < rows and time.monotonic() - changed_at < PATIENCE:
+    """Wait until all receipts are applied, or until none has come for PATIENCE: Kannel sends each only once."""
+    query = sa.select(sa.func.sum(Tally.n)).where(Tally.run_id == run_id, Tally.state == tally_key(Status.DELIVERED))
+    delivered, changed_at = -1, time.monotonic()
+    while delivered < rows and time.monotonic() - changed_at < PATIENCE:
         time.sleep(LOOK)
-        found = current_session().scalar(chosen) or 0
+        n = current_session().scalar(query) or 0
         current_session().commit()
-        if found != seen:
-            seen, changed_at = found, time.monotonic()
+        if n != delivered:
+            delivered, changed_at = n, time.monotonic()
     time.sleep(QUIET)
-    return Pace(accepted, rows / (changed_at - begun), rows - seen)
+    return Pace(accepted, rows / (changed_at - begun), rows - delivered)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    given = parser.parse_args()
-    missing = [one for one in (BEARERBOX, SMSBOX, FAKESMSC) if not Path(one).exists()]
+    options = parser.parse_args()
+    missing = [program for program in (BEARERBOX, SMSBOX, FAKESMSC) if not Path(program).exists()]
     if missing:
         print(f"KANNEL IS NOT INSTALLED (apt install kannel kannel-extras): {', '.join(missing)} missing")
-        table.add(given.database, "Kannel kept busy, receipts on", "not measured", "Kannel is not installed")
+        table.add(options.database, "Kannel kept busy, receipts on", "not measured", "Kannel is not installed")
         return 0
     (port,) = free_ports(1)
     with (
-        stage(given.database, WORKERS, PORT=port, PUBLIC_URL=f"http://127.0.0.1:{port}") as found,
+        stage(options.database, WORKERS, PORT=port, PUBLIC_URL=f"http://127.0.0.1:{port}") as product,
         tempfile.TemporaryDirectory() as folder,
         running(Path(folder)) as gateway,
     ):
-        found.web(port)
-        fill(given.rows)
+        product.web(port)
+        fill(options.rows)
         channel = channel_of(gateway)
         callback = f"http://127.0.0.1:{port}/callbacks/{channel.callback_token}"
         current_session().commit()
-        first, before = campaign(given.rows, channel)
-        alone = load(gateway, first, given.rows, callback)
-        _second, after = campaign(given.rows, channel)
-    for what, ours, theirs in (
+        run_id, before = campaign(options.rows, channel)
+        alone = load(gateway, run_id, options.rows, callback)
+        _second, after = campaign(options.rows, channel)
+    for what, campaign_rate, tool_rate in (
         ("Kannel kept busy, receipts on", (before.accepted + after.accepted) / 2, alone.accepted),
         ("the same until the last receipt is back", (before.back + after.back) / 2, alone.back),
     ):
-        table.add(given.database, what, f"{ours:,.0f}/s", f"load tool {theirs:,.0f}/s", ours / theirs, least=LEAST)
+        table.add(
+            options.database,
+            what,
+            f"{campaign_rate:,.0f}/s",
+            f"load tool {tool_rate:,.0f}/s",
+            campaign_rate / tool_rate,
+            least=LEAST,
+        )
     lost = before.lost + alone.lost + after.lost
-    table.add(given.database, f"receipts lost of {3 * given.rows:,}", f"{lost}", "", lost, most=0)
+    table.add(options.database, f"receipts lost of {3 * options.rows:,}", f"{lost}", "", lost, most=0)
     return table.exit_code()
 
 

@@ -2,9 +2,9 @@
 
     python -m bench.pace [--rows 600] [--rate 30] [--only KIND ...] [--database sqlite|postgresql]
 
-No rate is set, so the senders have to learn it. What is printed is the time of a campaign, from its confirmation to its
-last write-back, as a share of the time the rate allows; no kind may take more than LIMIT of it. How a kind's provider
-looks comes from the kind's contract test, which also says what it answers when it takes everything.
+No rate is set, so the senders have to learn it. Printed is the time of a campaign, from its confirmation to its last
+write-back, as a share of the time the rate allows; it may be LIMIT at most. A kind's provider, and its answer when it
+accepts everything, come from the kind's contract test.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tests.channels.contract import HttpContract
 
 LIMIT, PATIENCE = 1.5, 2.5
 PUBLIC_URL = "https://sms.example.com"
-"""Where the contracts' providers call back: some take no other address."""
+"""The callback address of the contracts' providers: some accept no other one."""
 NUMBER = re.compile(rb"138\d{8}")
 TESTS = Path(__file__).parent.parent / "tests" / "channels"
 
@@ -92,18 +92,18 @@ def serving(provider: Throttling) -> Iterator[Throttling]:
 
 
 def contracts() -> dict[str, HttpContract]:
-    """Return the contract of each way to speak HTTP, by the name of its test."""
-    found: dict[str, HttpContract] = {}
+    """Return the contract of each kind that uses HTTP, by the name of its test."""
+    contract_by_name: dict[str, HttpContract] = {}
     for path in sorted(TESTS.glob("test_*.py")):
-        for name, one in vars(importlib.import_module(f"tests.channels.{path.stem}")).items():
-            its_own = isinstance(one, type) and one.__module__.endswith(path.stem)
-            if its_own and issubclass(one, HttpContract):
-                found[name.removeprefix("Test")] = one()
-    return found
+        for name, member in vars(importlib.import_module(f"tests.channels.{path.stem}")).items():
+            its_own = isinstance(member, type) and member.__module__.endswith(path.stem)
+            if its_own and issubclass(member, HttpContract):
+                contract_by_name[name.removeprefix("Test")] = member()
+    return contract_by_name
 
 
 def measure(name: str, contract: HttpContract, rows: int, rate: int) -> None:
-    """Send a campaign over this kind and write down what it took."""
+    """Send a campaign over this kind and add the result to the table."""
     with serving(Throttling(contract, rate)) as provider, tempfile.TemporaryDirectory() as folder:
         adapter = contract.make(provider.url, Path(folder))
         row = builders.channel(
@@ -118,10 +118,12 @@ def measure(name: str, contract: HttpContract, rows: int, rate: int) -> None:
         states = dict(
             current_session().execute(sa.select(Tally.state, Tally.n).where(Tally.run_id == run.id, Tally.n > 0)).all()
         )
-        learned = paces.of(current_session(), [row.id]).get(row.id)
+        learned_pace = paces.of(current_session(), [row.id]).get(row.id)
     share = seconds / (rows / rate)
-    seen = f"{provider.refused} refused, learned {learned.limit if learned else 0:.0f}/s"
-    table.add("pace", f"{name}, {rows} at {rate}/s", f"{seconds:.1f} s", seen, share, most=LIMIT, unit="x the rate")
+    bound_text = f"{provider.refused} refused, learned {learned_pace.limit if learned_pace else 0:.0f}/s"
+    table.add(
+        "pace", f"{name}, {rows} at {rate}/s", f"{seconds:.1f} s", bound_text, share, most=LIMIT, unit="x the rate"
+    )
     if states != {Status.ACCEPTED.name.lower(): rows} or provider.messages != rows:
         table.add("pace", f"{name}, messages taken", str(provider.messages), f"{run.hold_reason} {states}", 0, least=1)
 
@@ -143,12 +145,12 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=30)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--database", default="sqlite")
-    given = parser.parse_args()
-    chosen = {name: one for name, one in contracts().items() if not given.only or name in given.only}
-    with stage(given.database, 2, PUBLIC_URL=PUBLIC_URL):
-        fill(given.rows)
-        for name, contract in chosen.items():
-            measure(name, contract, given.rows, given.rate)
+    options = parser.parse_args()
+    selection = {name: contract for name, contract in contracts().items() if not options.only or name in options.only}
+    with stage(options.database, 2, PUBLIC_URL=PUBLIC_URL):
+        fill(options.rows)
+        for name, contract in selection.items():
+            measure(name, contract, options.rows, options.rate)
     return table.exit_code()
 
 

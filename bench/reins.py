@@ -1,11 +1,11 @@
-"""Whether a campaign can be reined in: pause and end take effect at once, no second exceeds the rate, the small go on.
+"""Control of campaigns: pause and end take effect at once, no second exceeds the rate, small campaigns are not delayed.
 
     python -m bench.reins [--database both|sqlite|postgresql] [--people 200000]
 
-With four worker processes and a provider that writes down when each message came:
+With four worker processes and a provider that records when each message came:
 
-- a campaign is paused and ended at random moments: what came later than two seconds afterwards, and whether those
-  written to and those cancelled are together everybody, and nobody is both;
+- a campaign is paused and ended at random moments: how long afterwards the last message came, and whether everybody was
+  either written to or cancelled, and nobody both;
 - the most messages in any second, wherever it begins, beside the channel's rate;
 - how long 20 messages take alone, and beside a campaign of `--people` on the same channel.
 
@@ -77,8 +77,8 @@ def _status(campaign_id: int) -> str:
 def _begin(system: System, channel_id: int, segment_id: int | None = None) -> tuple[int, int]:
     """Send a campaign now, to everybody or to a segment; return it and its run once the first message has come."""
     current_session().commit()  # on SQLite a transaction that has read cannot write once another process has written
-    given = {} if segment_id is None else {"segment_id": segment_id}
-    campaign_id = send_at(channel_id, builders.template(channel_id), clock.now(), **given)
+    columns = {} if segment_id is None else {"segment_id": segment_id}
+    campaign_id = send_at(channel_id, builders.template(channel_id), clock.now(), **columns)
     lifecycle.start(campaign_id, clock.now())
     _until(
         system,
@@ -99,9 +99,9 @@ def pause_and_end(system: System, channel_id: int, dice: random.Random) -> tuple
         """Return how many seconds after the act the last message came."""
         time.sleep(dice.uniform(0.1, 0.8))
         act(run_id, OPERATOR, clock.now())
-        asked = time.time()
+        acted_at = time.time()
         time.sleep(BOUND + 1)
-        return max(system.counts([run_id])["arrivals"]) - asked
+        return max(system.counts([run_id])["arrivals"]) - acted_at
 
     late = [rest_after(lifecycle.pause)]
     funnel = reports.report(campaign_id, None, clock.now()).funnel
@@ -115,24 +115,24 @@ def pause_and_end(system: System, channel_id: int, dice: random.Random) -> tuple
     _until(system, lambda: _status(campaign_id) in OVER, "the end")
     if _status(campaign_id) != "stopped":
         wrong.append(f"the campaign is {_status(campaign_id)}, not stopped")
-    came = {to: n for _run, to, n in system.counts([run_id])["submits"]}
-    sent, cancelled = set(), set()
+    n_by_phone = {to: n for _run, to, n in system.counts([run_id])["submits"]}
+    sent_phones, cancelled_phones = set(), set()
     for phone, status in current_session().execute(
         sa.select(Message.phone, Message.status).where(Message.run_id == run_id)
     ):
         if status == Status.CANCELLED:
-            cancelled.add(phone)
+            cancelled_phones.add(phone)
         elif Status(status) in {*ACCEPTED_STATES, Status.UNCONFIRMED, Status.REFUSED}:
-            sent.add(phone)
+            sent_phones.add(phone)
     planned = current_session().scalars(sa.select(Run.planned).where(Run.id == run_id)).one()
-    if len(sent) + len(cancelled) != planned or not cancelled:
-        wrong.append(f"{len(sent)} sent and {len(cancelled)} cancelled of {planned}")
-    if sent != came.keys() or max(came.values()) > 1:
-        wrong.append(f"{len(sent ^ came.keys())} stand otherwise than what came")
+    if len(sent_phones) + len(cancelled_phones) != planned or not cancelled_phones:
+        wrong.append(f"{len(sent_phones)} sent and {len(cancelled_phones)} cancelled of {planned}")
+    if sent_phones != n_by_phone.keys() or max(n_by_phone.values()) > 1:
+        wrong.append(f"{len(sent_phones ^ n_by_phone.keys())} stand otherwise than what came")
     wrong += [line for check in verify.verify(campaign_id) for line in check.broken]
     print(
-        f"  pause and end: the last message came {late[0]:.2f} s and {late[1]:.2f} s after; {len(sent)} sent, "
-        f"{len(cancelled)} cancelled of {planned}",
+        f"  pause and end: the last message came {late[0]:.2f} s and {late[1]:.2f} s after; {len(sent_phones)} sent, "
+        f"{len(cancelled_phones)} cancelled of {planned}",
         flush=True,
     )
     return late, wrong
@@ -169,18 +169,18 @@ def fairness(kind: str, system: System) -> list[str]:
     def seconds() -> float:
         campaign_id, run_id = _begin(system, channel_id, small.id)
         _until(system, lambda: _status(campaign_id) in OVER, "the small one")
-        # As the run itself has it: what this process does meanwhile, sweeps and receipts, takes longer than it.
+        # By the run's own times: the sweeps and receipts of this process take longer than the run.
         run = current_session().get_one(Run, run_id, populate_existing=True)
         return ((run.finished_at or clock.now()) - run.opened_at).total_seconds()
 
     alone = sorted(seconds() for _ in range(9))[4]
     _huge, run_id = _begin(system, channel_id)
     beside = sorted(seconds() for _ in range(9))[4]
-    going = current_session().scalars(sa.select(Run.state).where(Run.id == run_id)).one()
+    state = current_session().scalars(sa.select(Run.state).where(Run.id == run_id)).one()
     lifecycle.end(run_id, OPERATOR, clock.now())
     what = f"{SMALL} messages beside a huge campaign"
     table.add(kind, what, f"{beside:.2f} s", f"alone {alone:.2f} s", beside / alone, most=MOST_RATIO)
-    return [] if going == "sending" else ["the huge campaign was over too soon"]
+    return [] if state == "sending" else ["the huge campaign was over too soon"]
 
 
 def reins(kind: str, people: int, seed: int) -> None:
@@ -191,11 +191,11 @@ def reins(kind: str, people: int, seed: int) -> None:
         with running(folder / "s", kind, seed, workers=WORKERS) as system:
             fill(people)
             channel_id = system.channel("一")
-            tried = [pause_and_end(system, channel_id, system.dice) for _ in range(3)]
-            latest = max(seconds for late, _wrong in tried for seconds in late)
+            results = [pause_and_end(system, channel_id, system.dice) for _ in range(3)]
+            latest = max(seconds for late, _wrong in results for seconds in late)
             what = "last message after a pause or an end"
             table.add(kind, what, f"{latest:.2f} s", "", latest, most=BOUND, unit="s")
-            wrong = [line for _late, broken in tried for line in broken]
+            wrong = [line for _late, broken in results for line in broken]
             keep_the_rate(kind, system, 10)
             wrong += fairness(kind, system)
     finally:
@@ -211,12 +211,12 @@ def main() -> int:
     parser.add_argument("--database", choices=("both", "sqlite", "postgresql"), default="both")
     parser.add_argument("--people", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
-    given = parser.parse_args()
+    options = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    print(f"seed {given.seed}", flush=True)
-    kinds = ("sqlite", "postgresql") if given.database == "both" else (given.database,)
+    print(f"seed {options.seed}", flush=True)
+    kinds = ("sqlite", "postgresql") if options.database == "both" else (options.database,)
     for kind in kinds:
-        reins(kind, given.people, given.seed)
+        reins(kind, options.people, options.seed)
     return table.exit_code()
 
 

@@ -1,4 +1,4 @@
-"""How long the count of a two-condition segment takes over many contacts, beside the same count written by hand.
+"""The time to count a two-condition segment over many contacts, beside the same count written by hand.
 
     python -m bench.segment_count [--rows 1000000] [--databases sqlite postgresql]
 
@@ -96,13 +96,13 @@ POSTGRES_ROWS = """
 
 def best(repeats: int, count: Callable[[], int]) -> tuple[float, int]:
     """Return the shortest time in seconds and the number counted; one run before is not timed."""
-    found = count()
+    counted = count()
     times = []
     for _ in range(repeats):
         began = time.perf_counter()
         count()
         times.append(time.perf_counter() - began)
-    return min(times), found
+    return min(times), counted
 
 
 def measure(name: str, url: str, folder: Path, rows: int, repeats: int) -> None:
@@ -120,30 +120,30 @@ def measure(name: str, url: str, folder: Path, rows: int, repeats: int) -> None:
             raw = f"SELECT count(*) FROM contact WHERE {postgres_sql if postgres else sqlite_sql}"
             with db.engine.connect() as connection:
                 raw_time, expected = best(repeats, lambda: connection.exec_driver_sql(raw).scalar_one())  # noqa: B023
-            our_time, found = best(repeats, lambda: segments.count(rule, NOW))  # noqa: B023
-            if found != expected:
-                raise SystemExit(f"{name}, {label}: counted {found}, by hand {expected}")
-            ours, raw_ms = f"{our_time * 1000:.0f} ms", f"by hand {raw_time * 1000:.0f} ms"
+            our_time, counted = best(repeats, lambda: segments.count(rule, NOW))  # noqa: B023
+            if counted != expected:
+                raise SystemExit(f"{name}, {label}: counted {counted}, by hand {expected}")
+            our_ms, raw_ms = f"{our_time * 1000:.0f} ms", f"by hand {raw_time * 1000:.0f} ms"
             what = f"{label}, of {rows:,}"
-            table.add(name, what, ours, raw_ms, our_time, most=LONGEST, unit="s")
+            table.add(name, what, our_ms, raw_ms, our_time, most=LONGEST, unit="s")
         db.session.remove()
         db.engine.dispose()
 
 
 def main() -> int:
-    reader = argparse.ArgumentParser(description=__doc__)
-    reader.add_argument("--rows", type=int, default=1_000_000)
-    reader.add_argument("--repeats", type=int, default=3)
-    reader.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=("sqlite", "postgresql"))
-    asked = reader.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=("sqlite", "postgresql"))
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="smsapp-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        for database in asked.databases:
+        for database in options.databases:
             url = ""
             if database == "postgresql":
                 url = servers.postgres(folder / "pg").format(database="postgres")
-            measure(database, url, folder, asked.rows, asked.repeats)
+            measure(database, url, folder, options.rows, options.repeats)
     return table.exit_code()
 
 

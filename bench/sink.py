@@ -3,8 +3,8 @@
     .venv/bin/python -m bench.sink --port 21900 --delay-ms 50
 
 POST anything: 200 with a fixed JSON body after the delay. GET /counts: {"requests", "bytes", "refs", "repeated"}.
-With --refs the body is read as JSON and every "ref" in it is remembered, so that a message handed over twice shows.
-It speaks only as much HTTP as senders need: Content-Length bodies, keep-alive, pipelining.
+With --refs every "ref" in a JSON body is counted, so that a message that was sent twice shows.
+It supports only the HTTP that senders need: Content-Length bodies, keep-alive, pipelining.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ ANSWER = json.dumps({"code": 0, "message": "ok", "id": "sink"}).encode()
 
 @dataclass
 class Counts:
-    """What has come in since the start (or since `clear`)."""
+    """What has been received since the start (or since `clear`)."""
 
     requests: int = 0
     bytes: int = 0
     refs: Counter[bytes] = field(default_factory=Counter)
     arrivals: list[float] = field(default_factory=list)
-    """Monotonic seconds of each request, if asked for."""
+    """Monotonic seconds of each request, if requested."""
 
     @property
     def repeated(self) -> int:
@@ -46,8 +46,8 @@ class Counts:
         self.arrivals.clear()
 
     def as_json(self) -> bytes:
-        said = {"requests": self.requests, "bytes": self.bytes, "refs": len(self.refs), "repeated": self.repeated}
-        return json.dumps(said).encode()
+        counts = {"requests": self.requests, "bytes": self.bytes, "refs": len(self.refs), "repeated": self.repeated}
+        return json.dumps(counts).encode()
 
 
 class Connection(asyncio.Protocol):
@@ -68,8 +68,8 @@ class Connection(asyncio.Protocol):
             head = self.buffer.find(b"\r\n\r\n")
             if head < 0:
                 return
-            found = LENGTH.search(self.buffer, 0, head)
-            end = head + 4 + (int(found[1]) if found else 0)
+            match = LENGTH.search(self.buffer, 0, head)
+            end = head + 4 + (int(match[1]) if match else 0)
             if len(self.buffer) < end:
                 return
             request = bytes(self.buffer[:end])
@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
 
 
 class Sink:
-    """The server: `delay` seconds before each answer, `body` as the answer, `refs` to remember what came."""
+    """The server: `delay` seconds before each answer, `body` as the answer, `refs` to count references."""
 
     def __init__(self, delay: float = 0.0, body: bytes = ANSWER, *, refs: bool = False, arrivals: bool = False) -> None:
         self.delay = delay
@@ -165,10 +165,10 @@ def main() -> None:
     parser.add_argument("--delay-ms", type=float, default=0.0)
     parser.add_argument("--body", default=ANSWER.decode(), help="what every request is answered with")
     parser.add_argument("--refs", action="store_true", help="remember every ref in the bodies")
-    given = parser.parse_args()
-    sink = Sink(given.delay_ms / 1000, given.body.encode(), refs=given.refs)
+    options = parser.parse_args()
+    sink = Sink(options.delay_ms / 1000, options.body.encode(), refs=options.refs)
     try:
-        asyncio.run(_forever(sink, given.host, given.port))
+        asyncio.run(_forever(sink, options.host, options.port))
     except KeyboardInterrupt:
         print(sink.counts.as_json().decode())
 

@@ -42,7 +42,7 @@ PATIENCE = 1200.0
 
 @dataclass
 class Stage:
-    """The running product and where its workers write down what they took."""
+    """The running product and the file in which its senders record their times."""
 
     app: Flask
     processes: Processes
@@ -51,18 +51,18 @@ class Stage:
     """A scratch database on the same server, or on the same disk, for the lower bounds."""
 
     def senders(self) -> list[dict[str, Any]]:
-        """Return what the senders have written down, and forget it."""
+        """Return the records of the senders, and remove them."""
         if not self.times.exists():
             return []
-        found = [json.loads(line) for line in self.times.read_text().splitlines()]
+        records = [json.loads(line) for line in self.times.read_text().splitlines()]
         self.times.unlink()
-        return found
+        return records
 
     def workers(self, count: int) -> None:
         """Start so many worker processes, as `flask serve` does, and wait until they listen."""
         for n in range(count):
             self.processes.start(f"work-{n}", sys.executable, "-m", "bench.worker", "work")
-        # One worker is never in a sender, as in production: receipts do not wait for a campaign.
+        # One worker never sends, as in production: receipts do not wait for a campaign.
         self.processes.start(
             "news", sys.executable, "-m", "bench.worker", "work", "--queues", "receipts,uploads,periodic"
         )
@@ -83,7 +83,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(database: str, workers: int, **given: Any) -> Iterator[Stage]:
+def stage(database: str, workers: int, **overrides: Any) -> Iterator[Stage]:
     """Set up the product over an empty database of this kind, with so many workers."""
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
@@ -98,7 +98,7 @@ def stage(database: str, workers: int, **given: Any) -> Iterator[Stage]:
             address = servers.postgres(folder / "pg", changes=())
             environ["DATABASE_URL"] = address.format(database="postgres")
             raw_url = servers.new_database(address, "raw")
-        config = Config.read(environ | {name: str(value) for name, value in given.items()})
+        config = Config.read(environ | {name: str(value) for name, value in overrides.items()})
         times = folder / "times"
         os.environ["BENCH_TIMES"] = str(times)
         started = stack.enter_context(processes(config, folder))
@@ -106,10 +106,10 @@ def stage(database: str, workers: int, **given: Any) -> Iterator[Stage]:
         app = create_app(config)
         with app.app_context():
             flask_migrate.upgrade()
-            found = Stage(app, started, times, raw_url)
-            found.workers(workers)
+            product = Stage(app, started, times, raw_url)
+            product.workers(workers)
             try:
-                yield found
+                yield product
             finally:
                 db.session.remove()
                 db.engine.dispose()
@@ -119,17 +119,17 @@ def fill(rows: int) -> None:
     """Add so many contacts with a number and a name, in one statement."""
     if db.engine.dialect.name == "postgresql":
         numbers, phone = f"generate_series(1, {rows}) i", "'+86' || (13800000000 + i)"
-        made = f"jsonb_build_object('name', '客户' || i), jsonb_build_object('$phone', {phone})"
+        columns = f"jsonb_build_object('name', '客户' || i), jsonb_build_object('$phone', {phone})"
     else:
         numbers = (
             f"(WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < {rows}) SELECT i FROM s)"
         )
-        made = "json_object('name', '客户' || i), json_object('$phone', '+86' || (13800000000 + i))"
+        columns = "json_object('name', '客户' || i), json_object('$phone', '+86' || (13800000000 + i))"
     session = current_session()
     session.execute(
         sa.text(
             "INSERT INTO contact (id, xwho, properties, phones, sources, anonymous, created_at, updated_at)"
-            f" SELECT i, 'user' || i, {made}, '{{}}', false, :now, :now FROM {numbers}"
+            f" SELECT i, 'user' || i, {columns}, '{{}}', false, :now, :now FROM {numbers}"
         ),
         {"now": builders.LONG_AGO.replace(tzinfo=None)},
     )
@@ -141,11 +141,11 @@ def fill(rows: int) -> None:
             connection.execute(sa.text("VACUUM ANALYZE contact"))
 
 
-def draft(channel: ChannelRow, **given: Any) -> tuple[Campaign, SmsTemplate]:
-    """A draft to everybody over this channel, with one variable."""
+def draft(channel: ChannelRow, **columns: Any) -> tuple[Campaign, SmsTemplate]:
+    """Add a draft to everybody over this channel, with one variable; return it and its template."""
     template = builders.template(channel.id, text=TEXT, purpose="notification")
     mapping = {"name": {"property": "name", "fallback": None}}
-    return builders.campaign(channel_id=channel.id, template_id=template.id, mapping=mapping, **given), template
+    return builders.campaign(channel_id=channel.id, template_id=template.id, mapping=mapping, **columns), template
 
 
 def confirm(campaign: Campaign, template: SmsTemplate) -> None:
@@ -154,17 +154,17 @@ def confirm(campaign: Campaign, template: SmsTemplate) -> None:
 
 
 def await_end(campaign_id: int, look: float = 0.03) -> Run:
-    """Return the campaign's run once its last write-back is committed; `look`: seconds between looks.
+    """Return the campaign's run once its last write-back is committed; `look`: seconds between polls.
 
-    A hundred looks a second through the ORM took a tenth of the machine they measured.
+    More frequent polls through the ORM would slow down the machine that they measure.
     """
     deadline = time.monotonic() + PATIENCE
-    over = sa.select(Run.id).where(Run.campaign_id == campaign_id, Run.finished_at.is_not(None))
+    query = sa.select(Run.id).where(Run.campaign_id == campaign_id, Run.finished_at.is_not(None))
     while time.monotonic() < deadline:
-        found = current_session().scalar(over)
+        run_id = current_session().scalar(query)
         current_session().commit()
-        if found is not None:
-            return current_session().get_one(Run, found, populate_existing=True)
+        if run_id is not None:
+            return current_session().get_one(Run, run_id, populate_existing=True)
         time.sleep(look)
     raise TimeoutError("the campaign has not ended")
 

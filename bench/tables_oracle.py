@@ -1,11 +1,11 @@
-"""Compares how CSV files are read with what LibreOffice reads: no row may be lost or merged without being told.
+"""Compares our rows of CSV files with LibreOffice's: no row may be lost or merged without being reported.
 
     python bench/tables_oracle.py                  200 files of all shapes in one run of LibreOffice
     python bench/tables_oracle.py --files 1000 --seed 7
 
-Each file is written by hypothesis' rules of shape (separator, quotes, encoding, blank rows, separators behind each row,
-quotation marks that are wrong), read by us and converted by LibreOffice. Wherever a quotation mark is wrong we must
-tell the row; every other row must hold the same cells. Ends with 1 if a file differs, with 2 without LibreOffice.
+Each file has a random shape (separator, quotes, encoding, blank rows, separators at the end of rows, wrong quotation
+marks), is read by us and converted by LibreOffice. A row with a wrong quotation mark must be reported; every other row
+must have the same cells. Exit code 1 if a file differs, 2 without LibreOffice.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def libreoffice(folder: Path, shapes: dict[str, Shape]) -> dict[str, list[list[s
 
 
 def ours(path: Path, shape: Shape) -> tuple[list[list[str]], int]:
-    """Return the rows that are kept and how many are told as unreadable."""
+    """Return our rows and how many are reported as unreadable."""
     form = recognition.rechosen(path, recognition.recognise(path), Choice(shape.encoding, shape.delimiter, 1))
     rows = [row for _number, row in reading.numbered(path, form)]
     return [list(row) for row in rows if not isinstance(row, BrokenRow)], sum(
@@ -134,41 +134,41 @@ def plain(row: list[str]) -> tuple[str, ...]:
     return tuple(reading.trimmed(cells))
 
 
-def difference(text: str, theirs: list[list[str]], kept: list[list[str]], told: int) -> str:
-    """Return what is wrong, "" if nothing is: each row LibreOffice reads is ours or told, none of ours is invented."""
+def difference(text: str, office_rows: list[list[str]], our_rows: list[list[str]], n_unreadable: int) -> str:
+    """Return what is wrong, or "": each row of LibreOffice must be ours or reported, and none of ours invented."""
     written_ids = sum(line.startswith("r") for line in text.splitlines())
-    if len(kept) + told != written_ids:
-        return f"{written_ids} rows were written, {len(kept)} are kept and {told} told"
-    expected = [plain(row) for row in theirs[1:] if not is_blank(row)]
-    mine = [plain(row) for row in kept]
-    if told == 0 and mine != expected:
-        return f"LibreOffice reads {expected}, we read {mine}"
-    intact = [row for row in expected if '"open' not in "".join(row) and "open" not in "".join(row)]
-    lost = [row for row in intact if row not in mine]
-    return f"lost: {lost}" if len(lost) > told else ""
+    if len(our_rows) + n_unreadable != written_ids:
+        return f"{written_ids} rows were written, {len(our_rows)} are kept and {n_unreadable} told"
+    expected = [plain(row) for row in office_rows[1:] if not is_blank(row)]
+    our_plain_rows = [plain(row) for row in our_rows]
+    if n_unreadable == 0 and our_plain_rows != expected:
+        return f"LibreOffice reads {expected}, we read {our_plain_rows}"
+    intact_rows = [row for row in expected if '"open' not in "".join(row) and "open" not in "".join(row)]
+    lost_rows = [row for row in intact_rows if row not in our_plain_rows]
+    return f"lost: {lost_rows}" if len(lost_rows) > n_unreadable else ""
 
 
 def main() -> int:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--files", type=int, default=200)
     words.add_argument("--seed", type=int, default=1)
-    given = words.parse_args()
-    chance = random.Random(given.seed)
+    options = words.parse_args()
+    chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shapes = {f"{number}.csv": shape_of(chance) for number in range(given.files)}
+        shapes = {f"{number}.csv": shape_of(chance) for number in range(options.files)}
         texts = {file: written(shape, chance) for file, shape in shapes.items()}
         for file, shape in shapes.items():
             mark = "\ufeff" if shape.mark and shape.encoding != "gb18030" else ""
             (folder / file).write_bytes((mark + texts[file]).encode(shape.encoding))
-        theirs = libreoffice(folder, shapes)
+        office_rows = libreoffice(folder, shapes)
         wrong = 0
         for file, shape in shapes.items():
-            kept, told = ours(folder / file, shape)
-            if problem := difference(texts[file], theirs[file], kept, told):
+            our_rows, n_unreadable = ours(folder / file, shape)
+            if problem := difference(texts[file], office_rows[file], our_rows, n_unreadable):
                 wrong += 1
                 print(f"{shape}\n{texts[file]!r}\n  {problem}")
-        print(f"{given.files} files, {wrong} of them read otherwise than LibreOffice does")
+        print(f"{options.files} files, {wrong} of them read otherwise than LibreOffice does")
     return 1 if wrong else 0
 
 

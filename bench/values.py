@@ -1,4 +1,4 @@
-"""What it costs a freeze that values are bounded: plain names, with and without bounds, in turn.
+"""The cost of bounds in a freeze: plain names, with and without bounds, in turn.
 
     python -m bench.values [--rows 100000] [--databases sqlite postgresql]
 
@@ -33,22 +33,22 @@ NOW = builders.LONG_AGO
 
 
 def seconds(run_id: int, audience: Audience) -> float:
-    """Return how long one freeze takes; nothing of it stays."""
+    """Return how long one freeze takes; it is rolled back."""
     begun = time.perf_counter()
     freezing.freeze(current_session(), run_id, audience, 1000)
-    taken = time.perf_counter() - begun
+    elapsed = time.perf_counter() - begun
     current_session().rollback()
-    return taken
+    return elapsed
 
 
 def measure(database: str, rows: int, repeats: int) -> float:
     """Print the two times and return their ratio."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        given = {"SECRET_KEY": "bench", "ENCRYPTION_KEY": "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtISE="}
+        environ = {"SECRET_KEY": "bench", "ENCRYPTION_KEY": "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtISE="}
         if database == "postgresql":
-            given["DATABASE_URL"] = servers.postgres(folder / "pg").format(database="postgres")
-        app = create_app(Config.read(given | {"INSTANCE_DIR": name}))
+            environ["DATABASE_URL"] = servers.postgres(folder / "pg").format(database="postgres")
+        app = create_app(Config.read(environ | {"INSTANCE_DIR": name}))
         with app.app_context():
             flask_migrate.upgrade()
             stage.fill(rows)
@@ -64,7 +64,7 @@ def measure(database: str, rows: int, repeats: int) -> float:
                 times["bounded"].append(seconds(run_id, bounded))
             db.session.remove()
             db.engine.dispose()
-    best = {kind: min(taken) for kind, taken in times.items()}
+    best = {kind: min(seconds_list) for kind, seconds_list in times.items()}
     ratio = best["bounded"] / best["plain"]
     print(f"{database:11} {rows:,} rows: plain {best['plain']:.2f} s, bounded {best['bounded']:.2f} s, {ratio:.3f}")
     return ratio
@@ -75,8 +75,8 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
-    asked = parser.parse_args()
-    ratios = [measure(database, asked.rows, asked.repeats) for database in asked.databases]
+    options = parser.parse_args()
+    ratios = [measure(database, options.rows, options.repeats) for database in options.databases]
     return int(max(ratios) > MOST)
 
 

@@ -44,7 +44,7 @@ def timed(owner: Any, name: str, step: str) -> None:
 
 
 def noted(send: Callable[..., None]) -> Callable[..., None]:
-    """Write down what a sender took when it ends."""
+    """Record what a sender took when it ends."""
 
     @functools.wraps(send)
     def outer(*args: Any) -> None:
@@ -52,7 +52,7 @@ def noted(send: Callable[..., None]) -> Callable[..., None]:
         try:
             send(*args)
         finally:
-            found = {
+            record = {
                 "pid": os.getpid(),
                 "begun": begun,
                 "ended": time.time(),
@@ -62,7 +62,7 @@ def noted(send: Callable[..., None]) -> Callable[..., None]:
                 "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             }
             with Path(os.environ["BENCH_TIMES"]).open("a") as file:
-                file.write(json.dumps(found) + "\n")
+                file.write(json.dumps(record) + "\n")
 
     return outer
 

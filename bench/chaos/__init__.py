@@ -1,1 +1,1 @@
-"""Whether anybody is written to twice, or forgotten, when everything dies at random moments: see __main__.py."""
+"""Checks that nobody is written to twice or forgotten when processes are killed at random moments; see __main__.py."""

@@ -2,8 +2,8 @@
 
     python -m bench.chaos.provider --port 21901 --seed 1
 
-POST / takes one message {"to", "ref", "back"}; GET /counts tells how often each (run, number) came, which references
-it gave trouble, and how many receipts it still has to bring. It is never killed: what it counted is the truth.
+POST / takes one message {"to", "ref", "back"}; GET /counts returns how often each (run, number) came, the references of
+failed requests, and how many receipts are still to be sent. It is never killed: its counts are the truth.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import aiohttp
 from aiohttp import web
 
 PATIENCE = 0.3
-"""Seconds before a receipt that nobody took is brought again."""
+"""Seconds before a receipt that was not acknowledged is sent again."""
 
 
 class Provider:
-    """See the module. `trouble` is the share of requests that go wrong, `receipts` of messages that get a receipt."""
+    """See the module. `trouble` is the share of requests that fail, `receipts` that of messages with a receipt."""
 
     def __init__(self, seed: int, delay: float, trouble: float, receipts: float) -> None:
         self.dice = random.Random(seed)
@@ -37,26 +37,26 @@ class Provider:
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         """Count a message, then answer it, or not."""
-        said = await request.json()
-        run_id = int(said["ref"].partition("-")[0])
-        self.submits[run_id, said["to"]] += 1
-        self.lengths[run_id, said["to"]] = len(said["text"])
+        message = await request.json()
+        run_id = int(message["ref"].partition("-")[0])
+        self.submits[run_id, message["to"]] += 1
+        self.lengths[run_id, message["to"]] = len(message["text"])
         self.arrivals.append((time.time(), run_id))
         if self.dice.random() < self.receipts:
-            errand = asyncio.create_task(self._bring(said["back"], said["ref"]))
+            errand = asyncio.create_task(self._bring(message["back"], message["ref"]))
             self.errands.add(errand)
             errand.add_done_callback(self.errands.discard)
         await asyncio.sleep(self.delay * self.dice.uniform(0.2, 1.8))
         luck = self.dice.random()
         if luck < self.trouble:
-            self.troubled.append(said["ref"])
+            self.troubled.append(message["ref"])
             if luck < self.trouble / 2 and request.transport is not None:
                 request.transport.abort()
             return web.Response(status=503, text="later")
         return web.json_response({"code": 0})
 
     async def _bring(self, where: str, ref: str) -> None:
-        """Bring a receipt until somebody takes it; some come at once, some twice."""
+        """Send a receipt until it is acknowledged; some are sent at once, some twice."""
         await asyncio.sleep(self.dice.choice((0.0, 0.1, 1.0, 2.0)))
         for _ in range(self.dice.choice((1, 1, 1, 2))):
             while not await self._brought(where, {"ref": ref, "status": "DELIVRD"}):
@@ -72,8 +72,8 @@ class Provider:
             return False
 
     async def counts(self, request: web.Request) -> web.Response:
-        """Tell about the runs named in `?runs=1,2`."""
-        runs = {int(one) for one in request.query.get("runs", "").split(",") if one}
+        """Return the counts of the runs in `?runs=1,2`."""
+        runs = {int(run_id) for run_id in request.query.get("runs", "").split(",") if run_id}
         return web.json_response(
             {
                 "submits": [
@@ -95,11 +95,11 @@ def main() -> None:
     parser.add_argument("--delay-ms", type=float, default=40)
     parser.add_argument("--trouble", type=float, default=0.01, help="share of requests that are cut or answered 503")
     parser.add_argument("--receipts", type=float, default=0.15, help="share of messages that get a receipt")
-    given = parser.parse_args()
-    provider = Provider(given.seed, given.delay_ms / 1000, given.trouble, given.receipts)
+    options = parser.parse_args()
+    provider = Provider(options.seed, options.delay_ms / 1000, options.trouble, options.receipts)
     app = web.Application()
     app.add_routes([web.post("/", provider.take), web.get("/counts", provider.counts)])
-    web.run_app(app, host=given.host, port=given.port, access_log=None, print=lambda *_: None)
+    web.run_app(app, host=options.host, port=options.port, access_log=None, print=lambda *_: None)
 
 
 if __name__ == "__main__":

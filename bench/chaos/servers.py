@@ -1,4 +1,4 @@
-"""What the product stands on, made to be killed: PostgreSQL on TCP, two network namespaces, families of processes."""
+"""Servers that can be killed: PostgreSQL on TCP, two network namespaces, families of processes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NETWORK = "10.213.7"
 NAMESPACES = ("smschaos-a", "smschaos-b")
 BRIDGE = "smschaos0"
 SURE = ("synchronous_commit = on", "fsync = off", "full_page_writes = off", "max_connections = 200")
-"""What was committed survives a kill; the machine itself stays up, so nothing needs to reach the disk."""
+"""Committed data survives a kill; the machine itself stays up, so nothing has to reach the disk."""
 
 
 def kill_family(pid: int) -> None:
-    """Kill the process and everything that descends from it: at once, nobody is asked."""
-    for one in family(pid):
+    """Kill the process and all its descendants, with SIGKILL."""
+    for member in family(pid):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
+            os.kill(member, signal.SIGKILL)
 
 
 class Postgres:
-    """A PostgreSQL that comes back after a kill with all that was committed."""
+    """A PostgreSQL that can be restarted after a kill with all committed data."""
 
     def __init__(self, folder: Path, host: str, port: int) -> None:
         self.folder, self.host, self.port = folder, host, port
@@ -63,12 +63,12 @@ class Postgres:
         first = int((self.folder / "postmaster.pid").read_text().split()[0])
         os.kill(first, signal.SIGSTOP)  # so that it makes no more of them meanwhile
         members = family(first)
-        for one in members:
+        for member in members:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(one, signal.SIGKILL)
-        while any(Path(f"/proc/{one}").exists() and "Z" not in _state(one) for one in members):
+                os.kill(member, signal.SIGKILL)
+        while any(Path(f"/proc/{member}").exists() and "Z" not in _state(member) for member in members):
             time.sleep(0.01)
-        # To a new server a process that nobody has buried yet looks alive.
+        # To a new server a zombie process looks alive.
         for lock in (self.folder / "postmaster.pid", *self.folder.glob(".s.PGSQL.*")):
             lock.unlink()
 

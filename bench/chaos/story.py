@@ -1,4 +1,4 @@
-"""One round: campaigns go out, things are killed at random moments and come back, and then everything is counted."""
+"""One round: campaigns are sent, processes are killed at random moments and restarted, and everything is counted."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ OVER = {CampaignStatus.SENT, CampaignStatus.FAILED, CampaignStatus.STOPPED}
 
 @dataclass
 class Told:
-    """What a round was like."""
+    """The result of a round."""
 
     strikes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     messages: int = 0
     submits: int = 0
     held: int = 0
-    """Messages in workers' hands at the kills."""
+    """Messages in flight at the kills."""
     lost: int = 0
-    """Messages nobody can say about what became of them: their worker died. At most `held`."""
+    """Unconfirmed messages whose worker died. At most `held`."""
     troubled: int = 0
     parts: int = 0
     """Billed parts of all accepted messages, counted from the texts that came to the provider."""
     billed: int = 0
     """The same, as stored with the runs."""
     cost: Decimal = Decimal(0)
-    """What the reports say it costs."""
+    """Their cost by the reports."""
     broken: list[str] = field(default_factory=list)
 
 
-def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime, **given: Any) -> int:
-    """Return a confirmed campaign that is due then, to everybody unless a `segment_id` is given; rung as ever."""
-    made = builders.campaign(
+def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime, **columns: Any) -> int:
+    """Add a confirmed campaign that is due then, to everybody unless a `segment_id` is given, and schedule its job."""
+    campaign = builders.campaign(
         channel_id=channel_id,
         template_id=template.id,
         schedule={"kind": "once", "zone": "UTC", "at": due.replace(tzinfo=None).isoformat(timespec="seconds")},
@@ -68,42 +68,42 @@ def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime, **given: A
         next_due_at=due,
         mapping={"level": {"property": "level"}},
         confirmed_template=approvals.confirmed_words(template),
-        **given,
+        **columns,
     )
-    lifecycle.ring_when_due(made.id, due)
-    return made.id
+    lifecycle.ring_when_due(campaign.id, due)
+    return campaign.id
 
 
-def play(system: System, ways: Sequence[tuple[int, SmsTemplate]], people: int) -> Told:
-    """Play one round over these channels; return what it was like, with everything that is wrong in `broken`."""
-    told = Told()
+def play(system: System, routes: Sequence[tuple[int, SmsTemplate]], people: int) -> Told:
+    """Play one round over these channels; return its result, with everything that is wrong in `broken`."""
+    result = Told()
     begun = time.monotonic()
     system.held.clear()
     dice = system.dice
     due = clock.now() + dt.timedelta(seconds=0.2)
-    campaigns = [send_at(channel, template, due) for channel, template in ways]
+    campaigns = [send_at(channel, template, due) for channel, template in routes]
     plan = sorted((dice.uniform(0.0, 3.5), dice.choice(system.victims())) for _ in range(dice.randint(1, 3)))
     for at, victim in plan:
         while time.monotonic() < begun + at:
             system.tend()
             time.sleep(0.02)
-        told.strikes.append(system.strike(victim))
+        result.strikes.append(system.strike(victim))
     while system.back_at or not _over(campaigns):
         system.tend()
         time.sleep(0.1)
         if time.monotonic() - begun > LONGEST:
-            told.broken.append(f"stuck: {[_standing(one) for one in campaigns]}")
+            result.broken.append(f"stuck: {[_standing(campaign_id) for campaign_id in campaigns]}")
             break
-    _settle_receipts(system, told, begun)
-    told.seconds = time.monotonic() - begun
-    _count(system, campaigns, people, told)
-    return told
+    _settle_receipts(system, result, begun)
+    result.seconds = time.monotonic() - begun
+    _count(system, campaigns, people, result)
+    return result
 
 
 def _over(campaigns: Sequence[int]) -> bool:
     try:
         current_session().commit()
-        return all(_standing(one) in OVER for one in campaigns)
+        return all(_standing(campaign_id) in OVER for campaign_id in campaigns)
     except AWAY:
         current_session().rollback()
         return False
@@ -113,41 +113,41 @@ def _standing(campaign_id: int) -> str | None:
     return current_session().scalar(sa.select(Campaign.status).where(Campaign.id == campaign_id))
 
 
-def _settle_receipts(system: System, told: Told, begun: float) -> None:
-    """Wait until the provider has brought all its receipts and they are applied."""
+def _settle_receipts(system: System, result: Told, begun: float) -> None:
+    """Wait until the provider has sent all its receipts and they are applied."""
     while system.counts([])["errands"] and time.monotonic() - begun < LONGEST:
         system.tend()
         time.sleep(0.1)
     while inbox.unread_count():
         inbox.apply_callbacks(clock.now())
         if time.monotonic() - begun > LONGEST:
-            told.broken.append("receipts are not applied")
+            result.broken.append("receipts are not applied")
             return
 
 
-def _count(system: System, campaigns: Sequence[int], people: int, told: Told) -> None:
+def _count(system: System, campaigns: Sequence[int], people: int, result: Told) -> None:
     current_session().commit()
     for campaign_id in campaigns:
         runs = current_session().scalars(sa.select(Run.id).where(Run.campaign_id == campaign_id)).all()
         if len(runs) != 1:
-            told.broken.append(f"campaign {campaign_id} has {len(runs)} runs")
+            result.broken.append(f"campaign {campaign_id} has {len(runs)} runs")
             continue
-        _count_run(system, runs[0], people, told)
-        _count_cost(campaign_id, told)
+        _count_run(system, runs[0], people, result)
+        _count_cost(campaign_id, result)
         for check in verify.verify(campaign_id):
-            told.broken += [f"run {check.run_id}: {line}" for line in check.broken]
+            result.broken += [f"run {check.run_id}: {line}" for line in check.broken]
 
 
-def _count_cost(campaign_id: int, told: Told) -> None:
+def _count_cost(campaign_id: int, result: Told) -> None:
     """Compare the cost that pages show with the parts of the rows, at the frozen price."""
     costs = reports.report(campaign_id, None, clock.now()).costs
     parts = sa.select(sa.func.coalesce(sa.func.sum(Message.parts), 0)).join(Run, Run.id == Message.run_id)
     accepted = parts.where(Run.campaign_id == campaign_id, Message.status.in_(sorted(ACCEPTED_STATES)))
-    due = int(current_session().scalar(accepted) or 0) * PRICE
-    shown = sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
-    told.cost += shown
-    if shown != due:
-        told.broken.append(f"campaign {campaign_id}: cost {shown} is shown, the rows cost {due}")
+    row_cost = int(current_session().scalar(accepted) or 0) * PRICE
+    shown_cost = sum((cost.amount or Decimal(0) for cost in costs), Decimal(0))
+    result.cost += shown_cost
+    if shown_cost != row_cost:
+        result.broken.append(f"campaign {campaign_id}: cost {shown_cost} is shown, the rows cost {row_cost}")
 
 
 def _parts(characters: int) -> int:
@@ -155,7 +155,7 @@ def _parts(characters: int) -> int:
     return 1 if characters <= 70 else -(-characters // 67)
 
 
-def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
+def _count_run(system: System, run_id: int, people: int, result: Told) -> None:
     counted = system.counts([run_id])
     submits = {to: n for _run, to, n, _length in counted["submits"]}
     lengths = {to: length for _run, to, _n, length in counted["submits"]}
@@ -165,19 +165,19 @@ def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
         .execute(sa.select(Message.seq, Message.phone, Message.status, Message.reason).where(Message.run_id == run_id))
         .all()
     )
-    held = [(lo, hi) for run, lo, hi in system.held if run == run_id]
-    told.messages += len(rows)
-    told.submits += len(submits)
-    told.held += sum(hi - lo + 1 for lo, hi in ledger.joined(held))
-    told.troubled += len(troubled)
+    batches = [(lo, hi) for run, lo, hi in system.held if run == run_id]
+    result.messages += len(rows)
+    result.submits += len(submits)
+    result.held += sum(hi - lo + 1 for lo, hi in ledger.joined(batches))
+    result.troubled += len(troubled)
     broken: list[str] = []
-    stored = current_session().scalar(sa.select(Run.parts).where(Run.id == run_id)) or 0
-    came_to = sum(
+    stored_parts = current_session().scalar(sa.select(Run.parts).where(Run.id == run_id)) or 0
+    received_parts = sum(
         _parts(lengths[phone]) for _seq, phone, status, _why in rows if status in ACCEPTED_STATES and phone in lengths
     )
-    told.parts, told.billed = told.parts + came_to, told.billed + stored
-    if stored != came_to:
-        broken.append(f"{stored} parts are billed, the texts that came have {came_to}")
+    result.parts, result.billed = result.parts + received_parts, result.billed + stored_parts
+    if stored_parts != received_parts:
+        broken.append(f"{stored_parts} parts are billed, the texts that came have {received_parts}")
     twice = [to for to, n in submits.items() if n > 1]
     if twice:
         broken.append(f"{len(twice)} people written to more than once")
@@ -191,9 +191,9 @@ def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
         elif state not in {*ACCEPTED_STATES, Status.UNCONFIRMED, Status.REFUSED}:
             broken.append(f"message {seq} is {state.name}{' and came' if came else ''}")
         elif state is Status.UNCONFIRMED and reason == ledger.WORKER_LOST:
-            told.lost += 1
-            if not any(lo <= seq <= hi for lo, hi in held):
+            result.lost += 1
+            if not any(lo <= seq <= hi for lo, hi in batches):
                 broken.append(f"message {seq} is unconfirmed though nobody had it at a kill")
-        elif state is Status.UNCONFIRMED and seq not in troubled and not any(lo <= seq <= hi for lo, hi in held):
+        elif state is Status.UNCONFIRMED and seq not in troubled and not any(lo <= seq <= hi for lo, hi in batches):
             broken.append(f"message {seq} is unconfirmed ({reason}) without a reason")
-    told.broken += [f"run {run_id}: {line}" for line in broken[:10]]
+    result.broken += [f"run {run_id}: {line}" for line in broken[:10]]

@@ -1,4 +1,4 @@
-"""The whole product as processes, from the workers to PostgreSQL; each can be killed, and comes back."""
+"""The whole product as processes, from the workers to PostgreSQL; each can be killed and is restarted."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ LEASE = 5
 SWEEP_EVERY = 0.5
 AWAY = (DBAPIError, redis.RedisError)
 Held = tuple[int, int, int]
-"""(run, first message, last message) of a batch that was in a worker's hands when something was killed."""
+"""(run, first message, last message) of a batch that was in flight when something was killed."""
 
 
 class System:
-    """See the module. `hosts`: two network namespaces are there, and each worker lives in one."""
+    """See the module. `hosts`: there are two network namespaces, and each worker runs in one."""
 
     def __init__(self, folder: Path, kind: str, seed: int, *, workers: int = 2, hosts: bool = False) -> None:
         self.folder, self.kind, self.hosts = folder, kind, hosts
@@ -53,7 +53,7 @@ class System:
         self.address = f"{NETWORK}.1" if hosts else "127.0.0.1"
         self.web_port, self.valkey_port, self.provider_port, postgres_port = free_ports(4)
         self.postgres = Postgres(folder / "pg", self.address, postgres_port) if kind == "postgresql" else None
-        given = {
+        environ = {
             "SECRET_KEY": "only for chaos",
             "ENCRYPTION_KEY": FERNET_KEY,
             "INSTANCE_DIR": str(folder / "instance"),
@@ -65,14 +65,14 @@ class System:
             "SENDER_SECONDS": "3",
             "SEND_WORKERS": str(workers),
         }
-        self.config = Config.read(given)
+        self.config = Config.read(environ)
         self.config.INSTANCE_DIR.mkdir(parents=True, exist_ok=True)
         self.processes = Processes(self.config, folder)
         self.workers = [f"worker-{n}" for n in range(workers)]
         self.up: dict[str, int] = {}
-        """Name of what runs -> its process."""
+        """Name of a running part -> its process id."""
         self.back_at: dict[str, float] = {}
-        """Name of what was killed -> when it is started again."""
+        """Name of a killed part -> when it is started again."""
         self.restarts = 0
         self.held: list[Held] = []
         self.swept = 0.0
@@ -81,7 +81,7 @@ class System:
     # -- up and down --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start everything, migrate, and wait until it answers."""
+        """Migrate, start everything, and wait until it answers."""
         with self.app.app_context():
             flask_migrate.upgrade()
         self._start("valkey")
@@ -121,14 +121,14 @@ class System:
             wait_for(lambda: _answers(client), "Valkey", PATIENCE)
 
     def victims(self) -> list[str]:
-        """Return what may be killed."""
-        found = [*self.workers, *self.workers, "scheduler", "web", "valkey"]
+        """Return the names of what may be killed, the more likely ones twice."""
+        names = [*self.workers, *self.workers, "scheduler", "web", "valkey"]
         if self.postgres:
-            found += ["postgres", "postgres"]
-        return found + ["host-0", "host-1"] * self.hosts
+            names += ["postgres", "postgres"]
+        return names + ["host-0", "host-1"] * self.hosts
 
     def strike(self, name: str) -> str:
-        """Kill it at once; it comes back by itself after a moment. Return what was done."""
+        """Kill this part; it is restarted after a moment. Return what was done."""
         if name in self.back_at:
             return ""
         how = name
@@ -138,7 +138,7 @@ class System:
         elif name.startswith("host-"):
             cut_off(int(name[-1]), cut=True)
         elif name in self.workers and (part := self.dice.choice(("all", "all", "horse", "parent"))) != "all":
-            # Only the process with the job, or only the one that watches over it: the other one lives on.
+            # Only the process with the job, or only its parent: the other one lives on.
             members = family(self.up[name])
             with contextlib.suppress(ProcessLookupError):
                 os.kill(members[0 if part == "parent" else -1], signal.SIGKILL)
@@ -147,13 +147,13 @@ class System:
             kill_family(self.up[name])
         self.back_at[name] = time.monotonic() + self.dice.uniform(0, 8 if name.startswith("host-") else 1.5)
         if name not in {"web", "scheduler", "valkey"}:
-            time.sleep(0.1)  # a commit that was on its way arrives, or does not
+            time.sleep(0.1)  # until then a pending commit has arrived, or is lost
             if name != "postgres":
                 self.note_held()
         return how
 
     def note_held(self) -> None:
-        """Note which batches are in workers' hands; as soon as the database answers, if it does not now."""
+        """Note which batches are in flight, as soon as the database answers."""
         with self.app.app_context():
             while True:
                 try:
@@ -174,7 +174,7 @@ class System:
                 self.note_held()
 
     def tend(self) -> None:
-        """Start again what was killed or ended by itself, as a supervisor would, and sweep, as the scheduler would."""
+        """Restart what was killed or ended, as a supervisor would, and sweep, as the scheduler would."""
         for name in list(self.back_at):
             if name in self.workers and not self._ended(name):
                 # Only its job was killed: it takes the next one.
@@ -188,7 +188,7 @@ class System:
         if time.monotonic() - self.swept > SWEEP_EVERY:
             self.swept = time.monotonic()
             if any(name.startswith("host-") for name in self.back_at):
-                # Who is cut off goes on claiming as long as the database file is at hand.
+                # A worker that is cut off goes on claiming as long as it reaches the database file.
                 self.note_held()
             with self.app.app_context(), contextlib.suppress(*AWAY):
                 lifecycle.sweep(clock.now())
@@ -196,25 +196,25 @@ class System:
                 consumer.retry_unmatched(clock.now())
 
     def _ended(self, name: str) -> bool:
-        return any(one.pid == self.up[name] and one.poll() is not None for one in self.processes.running)
+        return any(process.pid == self.up[name] and process.poll() is not None for process in self.processes.running)
 
     def stop(self) -> None:
-        """Kill everything that is left."""
-        for pid in [one.pid for one in self.processes.running]:
+        """Kill everything that still runs."""
+        for pid in [process.pid for process in self.processes.running]:
             kill_family(pid)
-        for one in self.processes.running:
-            one.wait()
+        for process in self.processes.running:
+            process.wait()
         with self.app.app_context():
             db.session.remove()
             db.engine.dispose()
         if self.postgres:
             self.postgres.leave()
 
-    # -- what is sent through it --------------------------------------------------------------------------------------
+    # -- channels and counts ------------------------------------------------------------------------------------------
 
     def channel(self, name: str, rate: int | None = None, in_flight: int = 5) -> int:
-        """Return a new channel that leads to the counting provider."""
-        values = {one.name: one.default for one in Gateway.settings}
+        """Add a channel to the counting provider; return its id."""
+        values = {setting.name: setting.default for setting in Gateway.settings}
         values |= {
             "method": "POST",
             "url": f"http://{self.address}:{self.provider_port}/",
@@ -225,16 +225,16 @@ class System:
             "timeout": "10",
             "in_flight": str(in_flight),
         }
-        wanted = channels.Wanted(name, values, rate=rate)
-        return channels.create("gateway", wanted, Actor("chaos"), clock.now())
+        fields = channels.Wanted(name, values, rate=rate)
+        return channels.create("gateway", fields, Actor("chaos"), clock.now())
 
     def counts(self, run_ids: list[int]) -> dict[str, Any]:
         """Return what the provider counted of these runs."""
         runs = ",".join(map(str, run_ids))
         where = f"http://{self.address}:{self.provider_port}/counts?runs={runs}"
         with urllib.request.urlopen(where, timeout=30) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
-            return found
+            counts: dict[str, Any] = json.loads(answer.read())
+            return counts
 
 
 def _answers(client: redis.Redis) -> bool:
@@ -250,7 +250,7 @@ def running(folder: Path, kind: str, seed: int, *, workers: int = 2, hosts: bool
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     system = System(folder, kind, seed, workers=workers, hosts=hosts)
-    # Asked to end, it takes everything down that it has started.
+    # On SIGTERM it stops everything that it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         system.start()

@@ -28,29 +28,31 @@ class SinkChannel(Channel):
         Setting("in_flight", "Requests in flight", default="50"),
     )
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self.per_request = int(self.values["per_request"])
         self.in_flight = int(self.values["in_flight"])
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Post the texts; the sink answers with one id for the request."""
-        messages = [{"ref": one.ref, "phone": one.phone, "text": one.text} for one in submission.messages]
+        messages = [
+            {"ref": message.ref, "phone": message.phone, "text": message.text} for message in submission.messages
+        ]
         body = json.dumps({"messages": messages}).encode()
         answer = await http.request("POST", self.values["url"], {"Content-Type": "application/json"}, body)
-        found = answer.fields()
-        if found.get("code") != 0:
+        reply = answer.fields()
+        if reply.get("code") != 0:
             raise OutcomeUnknown("unreadable")
-        return [SubmitResult(True, f"{found['id']}-{one.ref}") for one in submission.messages]
+        return [SubmitResult(True, f"{reply['id']}-{message.ref}") for message in submission.messages]
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt]:
         """Return the receipts in a list of {"ref", "news"}, some with "code" and "outcome"."""
         return [
             Receipt(
-                ReceiptStatus(one["news"]),
-                one["ref"],
-                outcome=Outcome(one["outcome"]) if "outcome" in one else None,
-                code=one.get("code", "DELIVRD"),
+                ReceiptStatus(item["news"]),
+                item["ref"],
+                outcome=Outcome(item["outcome"]) if "outcome" in item else None,
+                code=item.get("code", "DELIVRD"),
             )
-            for one in json.loads(callback.body)
+            for item in json.loads(callback.body)
         ]

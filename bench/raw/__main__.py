@@ -32,14 +32,14 @@ def sink_process(delay_ms: float = 0.0) -> Iterator[int]:
 def campaign(ground: Ground, rows: int, per_request: int, in_flight: int, delay_ms: float = 0.0) -> list[Bound]:
     """Return the bounds of a campaign's steps, from the frozen audience to the last write-back, in their order."""
     ground.make(rows)
-    frozen = ledger.freeze(ground, rows)
+    freeze_bound = ledger.freeze(ground, rows)
     ground.settle()
-    claimed, batches = ledger.claim(ground, rows)
-    rendered, bodies = text.render(batches, per_request)
+    claim_bound, batches = ledger.claim(ground, rows)
+    render_bound, bodies = text.render(batches, per_request)
     batches.clear()
     with sink_process(delay_ms) as port:
-        sent = wire.send(bodies, rows, port, in_flight)
-    return [frozen, claimed, rendered, sent, ledger.write_back(ground, rows)]
+        send_bound = wire.send(bodies, rows, port, in_flight)
+    return [freeze_bound, claim_bound, render_bound, send_bound, ledger.write_back(ground, rows)]
 
 
 def main() -> None:
@@ -49,15 +49,15 @@ def main() -> None:
     parser.add_argument("--per-request", type=int, default=100)
     parser.add_argument("--in-flight", type=int, default=50)
     parser.add_argument("--delay-ms", type=float, default=0.0)
-    given = parser.parse_args()
-    ground = Ground(given.url)
+    options = parser.parse_args()
+    ground = Ground(options.url)
     try:
-        steps = campaign(ground, given.rows, given.per_request, given.in_flight, given.delay_ms)
+        steps = campaign(ground, options.rows, options.per_request, options.in_flight, options.delay_ms)
         for step in steps:
             print(step)
-        print(Bound("sum", given.rows, sum(step.seconds for step in steps)))
+        print(Bound("sum", options.rows, sum(step.seconds for step in steps)))
         ground.settle()
-        print(ledger.receipts(ground, given.rows))
+        print(ledger.receipts(ground, options.rows))
     finally:
         ground.drop()
         ground.close()

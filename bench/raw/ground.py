@@ -1,4 +1,4 @@
-"""A scratch database for the bounds: contacts as the product keeps them, and a ledger of the same columns and keys."""
+"""A scratch database for the bounds: contacts as the product stores them, and a ledger of the same columns and keys."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Ground:
         self.connection.execute("COMMIT")
 
     def settle(self) -> None:
-        """Let the database finish what it has put off, so that the next step is not charged for it."""
+        """Let the database finish deferred work, so that the next step does not include it."""
         if self.postgres:
             self.connection.execute("VACUUM ANALYZE raw_message")
             self.connection.execute("CHECKPOINT")
@@ -72,14 +72,14 @@ class Ground:
         self.run("CREATE TABLE raw_receipt (seq integer, status smallint, at bigint)")
         if self.postgres:
             numbers, phone = f"generate_series(1, {contacts}) i", "'+86' || (13800000000 + i)"
-            made = f"jsonb_build_object('name', '客户' || i), jsonb_build_object('$phone', {phone})"
+            columns = f"jsonb_build_object('name', '客户' || i), jsonb_build_object('$phone', {phone})"
         else:
             numbers = (
                 f"(WITH RECURSIVE s(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM s WHERE i < {contacts})"
                 " SELECT i FROM s)"
             )
-            made = "json_object('name', '客户' || i), json_object('$phone', '+86' || (13800000000 + i))"
-        self.run(f"INSERT INTO raw_contact SELECT i, 'user' || i, {made} FROM {numbers}")
+            columns = "json_object('name', '客户' || i), json_object('$phone', '+86' || (13800000000 + i))"
+        self.run(f"INSERT INTO raw_contact SELECT i, 'user' || i, {columns} FROM {numbers}")
         if self.postgres:
             self.run("VACUUM ANALYZE raw_contact")
 

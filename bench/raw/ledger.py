@@ -43,21 +43,21 @@ def claim(ground: Ground, rows: int) -> tuple[Bound, list[list[Row]]]:
     """Claim every batch, one row of the batch table each, and read its messages; return the batches too."""
     watch = Watch()
     skip = "FOR UPDATE SKIP LOCKED" if ground.postgres else ""
-    found: list[list[Row]] = []
+    batches: list[list[Row]] = []
     while True:
         with watch.running(), ground.transaction():
-            taken = ground.run(
+            bounds = ground.run(
                 "UPDATE raw_batch SET state = 1 WHERE run_id = ? AND no = (SELECT no FROM raw_batch WHERE run_id = ?"
                 f" AND state = 0 ORDER BY no LIMIT 1 {skip}) RETURNING lo, hi",
                 (RUN, RUN),
             ).fetchone()
-            if taken is None:
+            if bounds is None:
                 break
-            read = ground.run(
-                "SELECT seq, phone, params FROM raw_message WHERE run_id = ? AND seq BETWEEN ? AND ?", (RUN, *taken)
+            batch = ground.run(
+                "SELECT seq, phone, params FROM raw_message WHERE run_id = ? AND seq BETWEEN ? AND ?", (RUN, *bounds)
             ).fetchall()
-        found.append(read)
-    return Bound("claim and read", rows, watch.seconds), found
+        batches.append(batch)
+    return Bound("claim and read", rows, watch.seconds), batches
 
 
 def write_back(ground: Ground, rows: int, batch: int = BATCH) -> Bound:
@@ -98,8 +98,8 @@ def callbacks(run_id: int, seqs: Sequence[int], per_callback: int) -> list[bytes
 def receipts(ground: Ground, rows: int) -> Bound:
     """Apply a receipt for every message, in random order: parsed, staged into a heap, then one UPDATE..FROM.
 
-    What any reader of receipts has to do is in it: the JSON of each callback of a hundred is parsed and each reference
-    taken apart. The callbacks are in memory, though: that they are kept, fetched and marked as read is not in it.
+    It includes what any reader of receipts has to do: parse the JSON of each callback of a hundred, and each reference.
+    It does not include storing the callbacks, fetching them and marking them as read.
     """
     order = list(range(1, rows + 1))
     random.Random(3).shuffle(order)
@@ -121,9 +121,9 @@ def receipts(ground: Ground, rows: int) -> Bound:
 def _read(bodies: Sequence[bytes]) -> list[tuple[int, int, int]]:
     statuses = {"delivered": DELIVERED, "undelivered": UNDELIVERED}
     return [
-        (int(one["ref"].partition("-")[2]), statuses[one["news"]], 1_772_000_060)
+        (int(receipt["ref"].partition("-")[2]), statuses[receipt["news"]], 1_772_000_060)
         for body in bodies
-        for one in json.loads(body)
+        for receipt in json.loads(body)
     ]
 
 

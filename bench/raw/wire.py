@@ -14,25 +14,25 @@ SEPARATOR = b"\r\n\r\n"
 async def _one(host: str, port: int, bodies: Iterator[bytes]) -> int:
     """Send bodies over one connection, one after the other, each answered before the next; return how many."""
     reader, writer = await asyncio.open_connection(host, port)
-    sent = 0
+    n = 0
     head = b"POST / HTTP/1.1\r\nHost: sink\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     for body in bodies:
         writer.write(head % len(body) + body)
         answer = await reader.readuntil(SEPARATOR)
         at = answer.lower().index(b"content-length:") + 15
         await reader.readexactly(int(answer[at : answer.index(b"\r\n", at)]))
-        sent += 1
+        n += 1
     writer.close()
-    return sent
+    return n
 
 
 async def _all(host: str, port: int, bodies: Sequence[bytes], in_flight: int) -> float:
     shared = iter(bodies)
     begun = time.perf_counter()
-    sent = await asyncio.gather(*(_one(host, port, shared) for _ in range(in_flight)))
+    counts = await asyncio.gather(*(_one(host, port, shared) for _ in range(in_flight)))
     seconds = time.perf_counter() - begun
-    if sum(sent) != len(bodies):
-        raise RuntimeError(f"{sum(sent)} of {len(bodies)} requests were answered")
+    if sum(counts) != len(bodies):
+        raise RuntimeError(f"{sum(counts)} of {len(bodies)} requests were answered")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""What answers, what is behind, what does not add up: for /healthz and `flask doctor`. Nothing here is secret."""
+"""Checks for /healthz and `flask doctor`: what answers, what is late, what does not add up. Nothing here is secret."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from smsapp.store.settings import settings
 from smsapp.store.users import User
 
 LATE = dt.timedelta(minutes=3)
-"""A campaign this long past its time was seen by no sweep."""
+"""No sweep has run if a campaign is this long overdue."""
 RUNS_LOOKED_AT = 200
 
 
@@ -51,7 +51,7 @@ class Database:
 
 
 def database() -> Database:
-    """Return whether the database answers and has the schema of this code. Never raises for one that does not."""
+    """Return whether the database answers and has the schema of this code. Does not raise if it does not answer."""
     try:
         return Database(schema.server(), schema.found(), schema.wanted())
     except SQLAlchemyError as error:
@@ -59,13 +59,13 @@ def database() -> Database:
 
 
 def listeners() -> QueueHealth:
-    """Return who listens behind the queue."""
+    """Return the health of the queue: its workers and the scheduler."""
     return queue.queue_health()
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the rows say; needs a database that answers and is up to date."""
+    """The checks of rows; they need a database that answers and is up to date."""
 
     administrators: int
     late_campaigns: list[int]
@@ -73,9 +73,9 @@ class Work:
     unheld_channels: list[str] = field(default_factory=list)
     """Names of channels whose connection no process holds."""
     sealed_channels: list[str] = field(default_factory=list)
-    """Names of channels whose secrets the present key does not open."""
+    """Names of channels whose secrets the present keys do not decrypt."""
     channels: list[tuple[ChannelRow, Health]] = field(default_factory=list)
-    """Active channels and how they do."""
+    """Active channels and their health."""
     unknown_codes: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     """Channel -> (code, messages) that no table describes, the latest first."""
     broken_runs: dict[int, list[str]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Work:
 
 
 def work(now: dt.datetime) -> Work:
-    """Return what is late, unread, sealed or does not add up."""
+    """Return what is late, unread, not decryptable or does not add up."""
     session = current_session()
     recent = session.scalars(sa.select(Run.id).order_by(Run.id.desc()).limit(RUNS_LOOKED_AT)).all()
     can_administer = sa.select(sa.func.count()).where(
@@ -98,11 +98,11 @@ def work(now: dt.datetime) -> Work:
         sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
         channels=[(row, channel_health.health(row.id, now)) for row in channels.choices()],
         unknown_codes={
-            row.name: found
+            row.name: unknown_codes
             for row in channels.choices()
-            if (found := [(code.code, code.n) for code in channel_health.unknown_codes(row.id)])
+            if (unknown_codes := [(code.code, code.n) for code in channel_health.unknown_codes(row.id)])
         },
-        broken_runs={run_id: wrong for run_id, wrong in broken.items() if wrong},
+        broken_runs={run_id: identities for run_id, identities in broken.items() if identities},
     )
 
 

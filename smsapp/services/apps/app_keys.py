@@ -1,4 +1,4 @@
-"""AppKeys: by which the organisation's apps may report profiles."""
+"""AppKeys, with which the organisation's apps may report profiles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def key(key_id: int) -> AppKey:
 
 
 def key_of(text: str) -> AppKey:
-    """Return the key that apps show as `text`; raise NotFound."""
+    """Return the key with this text; raise NotFound."""
     row = next((row for row in app_keys.app_keys() if row.key == text), None)
     if row is None:
         raise NotFound("app_key")
@@ -48,12 +48,12 @@ def create(name: str, kind: KeyKind, by: Actor, now: dt.datetime, properties: Co
 
     `properties` are the names that it may write; None = all. Raises Refusal.
     """
-    made = AppKey(key=secrets.token_hex(16), kind=kind, active=True, created_at=now, rules={})
+    row = AppKey(key=secrets.token_hex(16), kind=kind, active=True, created_at=now, rules={})
     with writing() as session:
-        _describe(made, name, properties)
-        session.add(made)
-        audit_log.log_action(session, by, "create", "app_key", made.name, now, kind=kind.value)
-    return made
+        _describe(row, name, properties)
+        session.add(row)
+        audit_log.log_action(session, by, "create", "app_key", row.name, now, kind=kind.value)
+    return row
 
 
 def change(
@@ -88,7 +88,7 @@ def _property(raw: str) -> str:
 
 
 def switch(key_id: int, active: bool, by: Actor, now: dt.datetime) -> AppKey:
-    """Let a key work, or work no more; records reported with a disabled key go to the error list."""
+    """Enable or disable a key; records reported with a disabled key go to the error list."""
     with writing() as session:
         row = key(key_id)
         if row.active is not active:
@@ -98,12 +98,12 @@ def switch(key_id: int, active: bool, by: Actor, now: dt.datetime) -> AppKey:
 
 
 def names_of(row: AppKey) -> list[str]:
-    """Return the properties that a public key was first to report and that nobody has taken over."""
+    """Return the properties that a public key has reported first and that nobody has taken over."""
     return public_names.of_key(row.id)
 
 
 def take_over(key_id: int, by: Actor, now: dt.datetime) -> None:
-    """Vouch for the properties that a public key has brought: they count no longer against what it may add."""
+    """Take over the properties that a public key has added: they no longer count against its limit."""
     with writing() as session:
         row = key(key_id)
         public_names.take_over(session, row.id)
@@ -111,11 +111,11 @@ def take_over(key_id: int, by: Actor, now: dt.datetime) -> None:
 
 
 def advised(active: Sequence[AppKey], *, browser: bool) -> AppKey | None:
-    """Return the key to show first: a browser key for an SDK of browsers, else a server key; None if there is none."""
-    wanted = KeyKind.BROWSER if browser else KeyKind.SERVER
-    return next((row for row in active if row.kind == wanted), active[0] if active else None)
+    """Return the key to show first: a browser key for a browser SDK, else a server key; None if there are no keys."""
+    kind = KeyKind.BROWSER if browser else KeyKind.SERVER
+    return next((row for row in active if row.kind == kind), active[0] if active else None)
 
 
 def server_url(seen: str) -> str:
-    """Return the address that SDKs are configured with: PUBLIC_URL, or `seen`, where this page was asked for."""
+    """Return the address that SDKs are configured with: PUBLIC_URL, or `seen`, the requested address of this page."""
     return settings().PUBLIC_URL or seen.rstrip("/")

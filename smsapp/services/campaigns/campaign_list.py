@@ -1,4 +1,4 @@
-"""The list of campaigns as a person reads it: each row with its numbers, what it may become, and what comes next."""
+"""The list of campaigns: each row with its numbers and allowed actions, and the next fires."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ AHEAD = dt.timedelta(hours=48)
 OVERDUE = dt.timedelta(days=30)
 SHOWN_AHEAD = 6
 BUSY, QUIET, RECEIPTS = 2, 10, 15
-"""Seconds until it is worth asking again: while texts leave, while a run is held, while receipts come in."""
+"""Seconds until the list reloads: while texts leave, while a run is held, while receipts come in."""
 RECEIPTS_WATCHED = dt.timedelta(hours=1)
-"""After a run has been over for this long its row no longer asks for receipts by itself."""
+"""After a run has been over for this long its row no longer reloads for receipts."""
 LONGEST_WAIT = 12 * 3600
 
 
@@ -47,13 +47,13 @@ class Line:
     funnel: Funnel | None
     """All runs added up; None before the first one."""
     run: Run | None
-    """The run that goes on, if one does."""
+    """The unfinished run, if there is one."""
     pace: float | None
-    """Messages per second lately, while sending."""
+    """Messages per second recently, while sending."""
     last: Run | None = None
     """The newest sending, over or not: when it began and ended."""
     sendings: int = 1
-    """How many sendings the numbers add up: of a recurring campaign they count a person once for each."""
+    """How many sendings the numbers add up; of a recurring campaign a person counts once in each."""
 
     @property
     def schedule(self) -> Schedule:
@@ -65,12 +65,12 @@ class Line:
 
     @property
     def held(self) -> str:
-        """Why the run does not go on just now; "" if it does."""
+        """Why the run is held; "" if it is not."""
         return self.run.hold_reason if self.run is not None and self.run.state == RunState.HELD else ""
 
     @property
     def standing(self) -> RunStanding | RunVerdict | None:
-        """How the run that is held stands, or that there was nobody to write to; None where the status says it all."""
+        """The standing of a held run, or NOBODY if there was nobody to write to; None if the status is enough."""
         if self.run is not None and self.run.state == RunState.HELD:
             return standing(self.run.state, self.run.hold_reason, self.run.verdict)
         is_sent = self.campaign.status == Status.SENT
@@ -78,12 +78,12 @@ class Line:
 
     @property
     def losses(self) -> list[tuple[message.Status, int]]:
-        """Messages that were refused, not delivered or are unconfirmed: shown, so that "sent" does not hide them."""
+        """Messages that were refused, not delivered or are unconfirmed, which the status "sent" would hide."""
         states = (message.Status.REFUSED, message.Status.UNDELIVERED, message.Status.UNCONFIRMED)
         return [(state, n) for state in states if (n := self.funnel.count(state))] if self.funnel else []
 
     def ends_at(self, now: dt.datetime) -> dt.datetime | None:
-        """Return when the run will be through at its present pace."""
+        """Return when the run will be over at its present pace."""
         if self.run is None or self.funnel is None or not self.pace:
             return None
         return now + dt.timedelta(seconds=self.funnel.open / self.pace)
@@ -103,34 +103,34 @@ class Listing:
 
     lines: Sequence[Line]
     newer: int
-    """The campaign in front of which the previous page ends, or 0."""
+    """The campaign before which the previous page ends, or 0."""
     older: int
-    """The campaign behind which the next page begins, or 0."""
+    """The campaign after which the next page begins, or 0."""
     counts: Mapping[tuple[bool, str], int]
     ahead: Sequence[Ahead]
     more_ahead: bool
     refresh: int | None
-    """Seconds until it is worth asking again; None while nothing can change by itself."""
+    """Seconds until the list reloads; None while nothing can change by itself."""
 
     def status_count(self, status: Status | None, tab: Tab) -> int:
         """Return how many campaigns of the tab have this status; None counts every status of it."""
         return sum(
             n
-            for (recurring, one), n in self.counts.items()
-            if (tab is Tab.ALL or recurring is (tab is Tab.RECURRING)) and status in (None, one)
+            for (recurring, row_status), n in self.counts.items()
+            if (tab is Tab.ALL or recurring is (tab is Tab.RECURRING)) and status in (None, row_status)
         )
 
 
-def listing(wanted: Wanted, now: dt.datetime, *, after: int = 0, before: int = 0, limit: int = PAGE) -> Listing:
-    """Return the page behind the campaign `after`, or in front of `before`, or the first one."""
-    page = campaign_list.page(current_session(), wanted, after=after, before=before, limit=limit)
+def listing(filters: Wanted, now: dt.datetime, *, after: int = 0, before: int = 0, limit: int = PAGE) -> Listing:
+    """Return the page after the campaign `after`, or before `before`, or the first one."""
+    page = campaign_list.page(current_session(), filters, after=after, before=before, limit=limit)
     rows = lines(page.ids)
     ahead = upcoming(now, AHEAD, SHOWN_AHEAD + 1)
     return Listing(
         lines=rows,
         newer=page.ids[0] if page.newer and page.ids else 0,
         older=page.ids[-1] if page.older and page.ids else 0,
-        counts=campaign_list.counts(current_session(), wanted),
+        counts=campaign_list.counts(current_session(), filters),
         ahead=ahead[:SHOWN_AHEAD],
         more_ahead=len(ahead) > SHOWN_AHEAD,
         refresh=_refresh(rows, now),
@@ -138,7 +138,7 @@ def listing(wanted: Wanted, now: dt.datetime, *, after: int = 0, before: int = 0
 
 
 def lines(ids: Sequence[int]) -> list[Line]:
-    """Return the rows of these campaigns in this order; those that are gone are left out."""
+    """Return the rows of these campaigns in this order, without deleted ones."""
     if not ids:
         return []
     rows = current_session().execute(
@@ -149,22 +149,22 @@ def lines(ids: Sequence[int]) -> list[Line]:
         .where(Campaign.id.in_(ids), Campaign.deleted_at.is_(None))
         .execution_options(populate_existing=True)
     )
-    found = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
+    columns_by_id = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
     funnels = runs.campaign_funnels(current_session(), ids)
-    going = {run.campaign_id: run for run in campaign_list.going(current_session(), ids)}
+    active_runs = {run.campaign_id: run for run in campaign_list.going(current_session(), ids)}
     latest = {run.campaign_id: run for run in campaign_list.latest(current_session(), ids)}
     sendings = campaign_list.sendings(
-        current_session(), [id_ for id_ in ids if id_ in found and found[id_][0].recurring]
+        current_session(), [id_ for id_ in ids if id_ in columns_by_id and columns_by_id[id_][0].recurring]
     )
-    made = []
+    result = []
     for campaign_id in ids:
-        if campaign_id not in found:
+        if campaign_id not in columns_by_id:
             continue
-        campaign, segment, channel, creator = found[campaign_id]
-        run = going.get(campaign_id)
+        campaign, segment, channel, creator = columns_by_id[campaign_id]
+        run = active_runs.get(campaign_id)
         pace = recipients.pace(current_session(), run.id) if run and run.state == RunState.SENDING else None
         names = (segment or "", channel or "", creator or "")
-        made.append(
+        result.append(
             Line(
                 campaign,
                 *names,
@@ -175,36 +175,36 @@ def lines(ids: Sequence[int]) -> list[Line]:
                 sendings.get(campaign_id, 1),
             )
         )
-    return made
+    return result
 
 
 def upcoming(now: dt.datetime, span: dt.timedelta, most: int) -> list[Ahead]:
     """Return the first `most` fires of waiting campaigns within the span; those that should have begun come first."""
-    found: list[Ahead] = []
-    # The earliest fires belong to the campaigns that are due first, so no more than `most` of them have to be read.
+    fires: list[Ahead] = []
+    # The earliest fires belong to the campaigns that are due first, so at most `most` campaigns are read.
     for campaign in due_between(current_session(), now - OVERDUE, now + span, most):
         if campaign.next_due_at is not None:
             schedule = Schedule.from_json(campaign.schedule)
             before = campaign.next_due_at - dt.timedelta(seconds=1)
-            found.extend(Ahead(campaign, fire) for fire in schedules.fires_until(schedule, before, now + span))
-    return sorted(found, key=lambda one: (one.fire.at, one.campaign.id))[:most]
+            fires.extend(Ahead(campaign, fire) for fire in schedules.fires_until(schedule, before, now + span))
+    return sorted(fires, key=lambda entry: (entry.fire.at, entry.campaign.id))[:most]
 
 
 def _refresh(rows: Sequence[Line], now: dt.datetime) -> int | None:
-    wishes = [wish for one in rows if (wish := _wish(one, now)) is not None]
+    wishes = [wish for line in rows if (wish := _wish(line, now)) is not None]
     finished = campaign_list.finished_since(
         current_session(),
-        [one.campaign.id for one in rows if one.funnel and one.funnel.awaiting],
+        [line.campaign.id for line in rows if line.funnel and line.funnel.awaiting],
         now - RECEIPTS_WATCHED,
     )
     return min([*wishes, *([RECEIPTS] if finished else [])], default=None)
 
 
-def _wish(one: Line, now: dt.datetime) -> int | None:
-    if one.campaign.status == Status.SENDING:
-        return QUIET if one.held else BUSY
-    if one.campaign.status == Status.WAITING and one.campaign.next_due_at is not None:
-        left = (one.campaign.next_due_at - now).total_seconds()
-        # Overdue for long means that nothing starts campaigns at the moment; asking faster does not help.
-        return min(max(BUSY, int(left) + 1), LONGEST_WAIT) if left > -60 else QUIET
+def _wish(line: Line, now: dt.datetime) -> int | None:
+    if line.campaign.status == Status.SENDING:
+        return QUIET if line.held else BUSY
+    if line.campaign.status == Status.WAITING and line.campaign.next_due_at is not None:
+        seconds = (line.campaign.next_due_at - now).total_seconds()
+        # If a campaign is long overdue, nothing starts campaigns at the moment; reloading faster does not help.
+        return min(max(BUSY, int(seconds) + 1), LONGEST_WAIT) if seconds > -60 else QUIET
     return None

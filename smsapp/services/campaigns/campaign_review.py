@@ -1,4 +1,4 @@
-"""What a person is shown before a campaign goes out: real texts of real people, parts, cost, and when it will end."""
+"""The review before a campaign goes out: real texts of real people, billed parts, cost, and when it will end."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
 
 SLICE = 50
-"""Members looked at in one go when a text for somebody is wanted."""
+"""Members read in one query when a preview looks for a reachable person."""
 MOST_SLICES = 20
-"""After this many slices of people who cannot be written to the preview gives up."""
+"""The preview gives up after this many slices without a reachable person."""
 SAMPLED = 200
-"""People whose texts are measured, old and new contacts among them: they come from several places of the segment."""
+"""People whose texts are measured; they come from PLACES places of the segment, so there are old and new contacts."""
 PLACES = 4
 FIRES = 10
 NEARBY = dt.timedelta(hours=24)
@@ -65,7 +65,7 @@ class RenderedMessage:
 
 @dataclass(frozen=True)
 class Preview:
-    """A letter, and the contacts before and behind it (0 = none)."""
+    """A rendered message, and the ids of the contacts before and after it (0 = none)."""
 
     letter: RenderedMessage | None
     previous: int = 0
@@ -74,7 +74,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Measure:
-    """How many billed parts the texts of a sample take."""
+    """How many billed parts the texts of a sample have."""
 
     spread: dict[int, int]
     """parts -> sampled people, fewest parts first"""
@@ -89,11 +89,11 @@ class Measure:
 
     @property
     def over(self) -> int:
-        """Sampled people whose values push the text over a boundary."""
+        """Sampled people whose values make the text longer by a part or more."""
         return self.sampled - self.spread.get(self.fewest, 0)
 
     def estimate(self, messages: int) -> int:
-        """Return the parts that `messages` texts will take, if all are like the sample."""
+        """Return the parts of `messages` texts, if all are like the sample."""
         if not self.sampled:
             return 0
         return round(messages * sum(parts * n for parts, n in self.spread.items()) / self.sampled)
@@ -101,7 +101,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class _Letters:
-    """The texts of the reachable people among an audience, in the order of contact ids."""
+    """The texts of an audience's reachable people, in the order of contact ids."""
 
     template: SmsTemplate
     mapping: Mapping[str, Any]
@@ -117,7 +117,7 @@ class _Letters:
             start = members[-1]
 
     def slice(self, start: int, n: int) -> Iterator[RenderedMessage]:
-        """Yield letters of those among the next `n` members behind id `start` who can be written to."""
+        """Yield the letters of the reachable ones of the next `n` members after id `start`."""
         return self._written(self._members(start, n))
 
     def _members(self, start: int, n: int, *, backwards: bool = False) -> list[int]:
@@ -128,17 +128,17 @@ class _Letters:
         return list(current_session().scalars(sa.select(contact_id).where(beyond).order_by(order).limit(n)))
 
     def _written(self, members: Sequence[int], *, backwards: bool = False) -> Iterator[RenderedMessage]:
-        """Yield the letters of those among `members` who can be written to.
+        """Yield the letters of the reachable ones of `members`.
 
-        Somebody with the number of a person outside the slice counts as reachable here: a preview need not know.
+        A number that a person outside `members` has as well counts as reachable here: a preview may ignore that.
         """
-        described = replace(self.chosen, members=sa.select(Contact.id).where(Contact.id.in_(members)), caps=())
-        found = people.people(described).subquery()
-        order = found.c.contact_id.desc() if backwards else found.c.contact_id.asc()
+        part = replace(self.chosen, members=sa.select(Contact.id).where(Contact.id.in_(members)), caps=())
+        recipients = people.people(part).subquery()
+        order = recipients.c.contact_id.desc() if backwards else recipients.c.contact_id.asc()
         rows = current_session().execute(
-            sa.select(found.c.contact_id, Contact.xwho, found.c.phone, found.c.params)
-            .join(Contact, Contact.id == found.c.contact_id)
-            .where(found.c.reason.is_(None))
+            sa.select(recipients.c.contact_id, Contact.xwho, recipients.c.phone, recipients.c.params)
+            .join(Contact, Contact.id == recipients.c.contact_id)
+            .where(recipients.c.reason.is_(None))
             .order_by(order)
         )
         write = sms_template.compile_text(self.template.text)
@@ -151,12 +151,12 @@ class _Letters:
 
 @dataclass(frozen=True)
 class DraftPreview:
-    """A draft as it would go out; each part is worked out when a page asks for it, and once."""
+    """A draft as it would go out; each part is computed once, when a page first uses it."""
 
     draft: Draft
     now: dt.datetime
     person: int = 0
-    """Contact id from which on the preview looks for somebody."""
+    """Contact id at which the preview begins."""
 
     @cached_property
     def segment(self) -> Segment | None:
@@ -177,8 +177,8 @@ class DraftPreview:
     @cached_property
     def second_template(self) -> SmsTemplate | None:
         """The counterpart on the second channel; None without a second channel."""
-        there = self.draft.second_template_id if self.draft.second_channel_id else None
-        return current_session().get(SmsTemplate, there) if there else None
+        template_id = self.draft.second_template_id if self.draft.second_channel_id else None
+        return current_session().get(SmsTemplate, template_id) if template_id else None
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ class DraftPreview:
 
     @cached_property
     def counts(self) -> AudienceCounts | None:
-        """The chosen segment's people by what would become of them; None while there is no segment."""
+        """The segment's people, planned or excluded by reason; None while there is no segment."""
         if self.segment is None:
             return None
         draft = self.draft
@@ -194,9 +194,9 @@ class DraftPreview:
 
     @property
     def left_out(self) -> list[tuple[ExclusionReason, int]]:
-        """The reasons that hold for somebody with their numbers, in the order of precedence."""
-        found = self.counts.left_out if self.counts else {}
-        return [(left, found[left]) for left in ExclusionReason if found.get(left)]
+        """The exclusion reasons that occur, with their numbers of people, in the order of precedence."""
+        n_by_reason = self.counts.left_out if self.counts else {}
+        return [(reason, n_by_reason[reason]) for reason in ExclusionReason if n_by_reason.get(reason)]
 
     @cached_property
     def coverage(self) -> Coverage | None:
@@ -207,7 +207,7 @@ class DraftPreview:
 
     @cached_property
     def lacks(self) -> list[Lack]:
-        """The variables that keep people from getting the message."""
+        """The variables for whose values people are excluded."""
         reasons = self.counts.left_out if self.counts else {}
         wanting = reasons.get(ExclusionReason.MISSING_VALUE, 0) or reasons.get(ExclusionReason.UNFIT_VALUE, 0)
         if not wanting or self.template is None or self._letters is None:
@@ -219,10 +219,10 @@ class DraftPreview:
         """How many parts a sample of the segment's texts takes; None while nothing can be measured."""
         if self._letters is None:
             return None
-        last = current_session().scalar(sa.select(sa.func.max(Contact.id))) or 0
+        last_id = current_session().scalar(sa.select(sa.func.max(Contact.id))) or 0
         parts: dict[int, int] = {}
         for place in range(PLACES):
-            sampled = self._letters.slice(last * place // PLACES, SAMPLED // PLACES)
+            sampled = self._letters.slice(last_id * place // PLACES, SAMPLED // PLACES)
             parts.update((letter.contact_id, letter.parts) for letter in sampled)
         return Measure(dict(sorted(Counter(parts.values()).items()))) if parts else None
 
@@ -235,7 +235,7 @@ class DraftPreview:
 
     @cached_property
     def preview(self) -> Preview:
-        """The text for the first reachable contact from id `person` on, and where to find its neighbours."""
+        """The text for the first reachable contact from id `person` on, and the ids of its neighbours."""
         if self.template is None:
             return Preview(None)
         onward = self._letters.beyond(self.person - 1) if self._letters else iter(())
@@ -243,8 +243,8 @@ class DraftPreview:
         if letter is None or self._letters is None:
             return Preview(_unfilled(self.template))
         following = next(onward, None)
-        before = self._letters.beyond(letter.contact_id, backwards=True) if self.person else iter(())
-        previous = next(before, None)
+        preceding = self._letters.beyond(letter.contact_id, backwards=True) if self.person else iter(())
+        previous = next(preceding, None)
         return Preview(letter, previous.contact_id if previous else 0, following.contact_id if following else 0)
 
     @cached_property
@@ -255,18 +255,22 @@ class DraftPreview:
 
     @property
     def impossible(self) -> list[Problem]:
-        """What cannot be in the schedule as it has been chosen so far."""
-        return [one for one in schedules.problems(self.draft.schedule, self.now) if one.code in schedules.IMPOSSIBLE]
+        """The impossible parts of the schedule as it is so far."""
+        return [
+            problem
+            for problem in schedules.problems(self.draft.schedule, self.now)
+            if problem.code in schedules.IMPOSSIBLE
+        ]
 
     @cached_property
     def _letters(self) -> _Letters | None:
-        """Who is written to what; a variable that is not mapped yet shows its own name."""
+        """The texts of the audience; a variable that is not mapped yet shows its own name."""
         if self.template is None or self.segment is None:
             return None
-        own = {name: {"fixed": f"${{{name}}}"} for name in self.variables}
-        mapping = own | dict(self.draft.mapping)
-        chosen = audience.describe(self.segment.id, self.draft.channel_id, self.template.id, mapping, self.now)
-        return _Letters(self.template, mapping, chosen)
+        placeholders = {name: {"fixed": f"${{{name}}}"} for name in self.variables}
+        mapping = placeholders | dict(self.draft.mapping)
+        plan = audience.describe(self.segment.id, self.draft.channel_id, self.template.id, mapping, self.now)
+        return _Letters(self.template, mapping, plan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,20 +281,20 @@ class Review(DraftPreview):
 
     @cached_property
     def problems(self) -> list[Problem]:
-        """What must be mended first."""
-        nobody = [problem for problem in self._nobody if not problem.warning]
-        return [*campaigns.problems(self.draft, self.now), *nobody]
+        """What must be corrected before the confirmation."""
+        audience_problems = [problem for problem in self._nobody if not problem.warning]
+        return [*campaigns.problems(self.draft, self.now), *audience_problems]
 
     @cached_property
     def warnings(self) -> list[Problem]:
-        nobody = [problem for problem in self._nobody if problem.warning]
+        audience_problems = [problem for problem in self._nobody if problem.warning]
         low = [Problem("balance_low", "channel", warning=True)] if self.channel and self.channel.is_low else []
         again = [self._again] if self._again else []
-        return [*nobody, *again, *low, *_text_warnings(self.template), *self._time_warnings()]
+        return [*audience_problems, *again, *low, *_text_warnings(self.template), *self._time_warnings()]
 
     @cached_property
     def again(self) -> Again | None:
-        """Who of the audience was sent this very text lately; None if nobody was."""
+        """The people of the audience who were sent this same text recently; None if there are none."""
         if self.template is None or self.counts is None or self._letters is None:
             return None
         planned = self.counts.planned
@@ -326,7 +330,7 @@ class Review(DraftPreview):
 
     @cached_property
     def waits_until(self) -> dt.datetime | None:
-        """When quiet hours let the first text leave, in the schedule's zone; None if it may leave at once."""
+        """The end of the quiet hours that delay the first text, in the schedule's zone; None if none delay it."""
         if self.template is None or self.channel is None or self._begins is None:
             return None
         hours = snapshot.quiet_hours(self.template, self.channel, self.draft.schedule.zone)
@@ -341,39 +345,39 @@ class Review(DraftPreview):
 
     @property
     def _nobody(self) -> list[Problem]:
-        """Say why nobody, or not everybody, would get it: the cause, and where it is changed."""
+        """Return why nobody, or not everybody, would get the message, each with the field that changes it."""
         if self.counts is None:
             return []
         warning = bool(self.counts.planned) or self.draft.schedule.kind is not Kind.NOW
-        found = []
+        problems = []
         for lack in self.lacks:
             for code, n in (("variable_lacks_values", lack.missing), ("variable_values_unfit", lack.unfit)):
                 if n:
                     facts = {"n": n, "variable": lack.variable}
-                    found.append(Problem(code, "template", facts, warning=warning))
-        if self.counts.planned or found:
-            return found
+                    problems.append(Problem(code, "template", facts, warning=warning))
+        if self.counts.planned or problems:
+            return problems
         return [Problem("nobody_to_write_to", "segment", warning=warning)]
 
     def _time_warnings(self) -> list[Problem]:
-        found = []
+        warnings = []
         if self.forecast is not None and self.forecast.waits:
-            found.append(Problem("begins_after_quiet_hours", "schedule", warning=True))
+            warnings.append(Problem("begins_after_quiet_hours", "schedule", warning=True))
         elif self.forecast is not None and self.forecast.pauses:
             nights = {"nights": self.forecast.pauses}
-            found.append(Problem("pauses_in_quiet_hours", "schedule", nights, warning=True))
+            warnings.append(Problem("pauses_in_quiet_hours", "schedule", nights, warning=True))
         if self._begins is not None and self.draft.segment_id is not None:
-            near = due_between(current_session(), self._begins - NEARBY, self._begins + NEARBY, 500)
-            same = [other.name for other in near if other.segment_id == self.draft.segment_id]
+            neighbours = due_between(current_session(), self._begins - NEARBY, self._begins + NEARBY, 500)
+            same = [campaign.name for campaign in neighbours if campaign.segment_id == self.draft.segment_id]
             if same:
                 facts = {"n": len(same), "name": same[0]}
                 code = "other_for_this_segment" if len(same) == 1 else "others_for_this_segment"
-                found.append(Problem(code, "segment", facts, warning=True))
-        return found
+                warnings.append(Problem(code, "segment", facts, warning=True))
+        return warnings
 
 
 def begins(campaign: Campaign, now: dt.datetime) -> dt.datetime:
-    """Return when the next text of a confirmed campaign may leave: at its time, or when the quiet hours are over."""
+    """Return when the next text of a confirmed campaign may leave: at its time, or at the end of the quiet hours."""
     start = max(campaign.next_due_at or now, now)
     template = current_session().get(SmsTemplate, campaign.template_id)
     channel = current_session().get(ChannelRow, campaign.channel_id)
@@ -398,5 +402,5 @@ def _text_warnings(template: SmsTemplate | None) -> list[Problem]:
     """Return what carriers dislike about the text: it was approved, so nothing here keeps it from going out."""
     if template is None:
         return []
-    found = sms_template.problems(template.text, template.signature, Purpose(template.purpose))
-    return [replace(problem, place="template", warning=True) for problem in found]
+    problems = sms_template.problems(template.text, template.signature, Purpose(template.purpose))
+    return [replace(problem, place="template", warning=True) for problem in problems]

@@ -1,4 +1,4 @@
-"""A campaign from its first draft to the moment somebody confirms, stops, copies or deletes it."""
+"""Campaigns: drafts are stored and edited; campaigns are confirmed, stopped, copied and deleted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOUN = "campaign"
 
 @dataclass(frozen=True)
 class Draft:
-    """What a person typed and chose; anything but the schedule's kind and zone may be missing."""
+    """The fields of a draft; anything but the schedule's kind and zone may be missing."""
 
     name: str = ""
     segment_id: int | None = None
@@ -54,7 +54,7 @@ class Draft:
 
 
 class EditConflict(Refusal):
-    """Somebody saved the draft after this edit began; `saved` is what they left there, nothing was overwritten."""
+    """Somebody saved the draft after this edit began; `saved` is the stored draft, nothing was overwritten."""
 
     def __init__(self, saved: Draft, version: int) -> None:
         self.saved = saved
@@ -125,15 +125,15 @@ def save_draft(campaign_id: int, version: int, draft: Draft, actor: Actor, now: 
 
 
 def problems(draft: Draft, now: dt.datetime) -> list[Problem]:
-    """Return what still keeps this draft from going out, in the order of the form's sections."""
+    """Return the problems for which this draft cannot go out yet, in the order of the form's sections."""
     return rules.problems(_facts(current_session(), draft, now))
 
 
 def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: dt.datetime) -> Status:
     """Send the campaign now, or let it wait for its time; return its new status.
 
-    Exactly one of several confirmations gets through: the others get Outrun. Raises Overtaken if the draft is not
-    the one that was reviewed, and Refusal with everything that still keeps it from going out.
+    Exactly one of several confirmations succeeds: the others raise Outrun. Raises Overtaken if the draft is not the one
+    that was reviewed, and Refusal with every problem for which it cannot go out.
     """
     due: dt.datetime | None = None
     run_id: int | None = None
@@ -145,10 +145,10 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
             raise Conflict(status=campaign.status)
         if campaign.version != version:
             raise EditConflict(draft, campaign.version)
-        lacking = rules.problems(_facts(session, draft, now))
+        draft_problems = rules.problems(_facts(session, draft, now))
         template = _template(session, draft.template_id)
-        if lacking or template is None:
-            raise Refusal(*lacking)
+        if draft_problems or template is None:
+            raise Refusal(*draft_problems)
         second = _template(session, draft.second_template_id if draft.second_channel_id else None)
         if seen(template, second) != seen_text:
             raise Refusal(Problem("template_changed_since_review", "template"))
@@ -160,13 +160,13 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
             "failure": "",
         }
         if draft.schedule.kind is Kind.NOW:
-            taken = campaigns.move(session, campaign_id, Action.LAUNCH, Campaign.version == version, **values)
-            run_id = runs.add_run(session, _found(session, campaign_id), slot=now, now=now) if taken else None
+            is_confirmed = campaigns.move(session, campaign_id, Action.LAUNCH, Campaign.version == version, **values)
+            run_id = runs.add_run(session, _found(session, campaign_id), slot=now, now=now) if is_confirmed else None
         else:
             due = schedules.next_due(draft.schedule, now)
             values["next_due_at"] = due
-            taken = campaigns.move(session, campaign_id, Action.SCHEDULE, Campaign.version == version, **values)
-        if not taken:
+            is_confirmed = campaigns.move(session, campaign_id, Action.SCHEDULE, Campaign.version == version, **values)
+        if not is_confirmed:
             raise Conflict(status=_found(session, campaign_id).status)
         facts = {"next_due_at": due.isoformat()} if due else {}
         log_action(session, actor, "confirm", NOUN, campaign_id, now, name=campaign.name, **facts)
@@ -178,7 +178,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
 
 
 def _reviewed(campaign_id: int, now: dt.datetime) -> dict[str, Any] | None:
-    """Return whom the draft would be sent to now, for its runs to be compared with; None if it cannot go out."""
+    """Return the present audience of the draft, for comparison with its runs' audiences; None if it cannot go out."""
     draft = draft_of(get(campaign_id))
     if problems(draft, now) or draft.segment_id is None or draft.template_id is None:
         return None
@@ -186,12 +186,12 @@ def _reviewed(campaign_id: int, now: dt.datetime) -> dict[str, Any] | None:
 
 
 def seen(template: SmsTemplate, second: SmsTemplate | None) -> str:
-    """Return the mark of the words a person reviewed: those of the template and of its counterpart."""
-    return " ".join(sms_templates.seen(one) for one in (template, second) if one)
+    """Return the mark of the texts a person reviewed: those of the template and of its counterpart."""
+    return " ".join(sms_templates.seen(item) for item in (template, second) if item)
 
 
 def stop(campaign_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Keep a waiting campaign from beginning (again). Raises Outrun if a worker was first, or it does not wait."""
+    """Stop a waiting campaign, so that it does not begin (again). Raises Outrun if it does not wait (any more)."""
     with writing() as session:
         campaign = _found(session, campaign_id)
         if not campaigns.move(session, campaign_id, Action.STOP, next_due_at=None):
@@ -201,11 +201,11 @@ def stop(campaign_id: int, actor: Actor, now: dt.datetime) -> None:
 
 
 def delete(campaign_ids: Iterable[int], actor: Actor, now: dt.datetime) -> list[int]:
-    """Take these campaigns off the pages and return the ids of those that may not be deleted (any more).
+    """Mark these campaigns as deleted; return the ids of those that may not be deleted (any more).
 
-    Their ledgers stay: frequency caps and the audit need them.
+    Their ledgers stay: frequency caps and audits need them.
     """
-    kept = []
+    refused_ids = []
     with writing() as session:
         for campaign_id in campaign_ids:
             campaign = campaigns.found(session, campaign_id)
@@ -214,8 +214,8 @@ def delete(campaign_ids: Iterable[int], actor: Actor, now: dt.datetime) -> list[
             if campaigns.move(session, campaign_id, Action.DELETE, deleted_at=now):
                 log_action(session, actor, "delete", NOUN, campaign_id, now, name=campaign.name)
             else:
-                kept.append(campaign_id)
-    return kept
+                refused_ids.append(campaign_id)
+    return refused_ids
 
 
 @dataclass(frozen=True)
@@ -279,23 +279,23 @@ def _found(session: Session, campaign_id: int) -> Campaign:
 
 
 def _refuse_unfit(session: Session, draft: Draft) -> None:
-    """Raise Refusal for what not even a draft can hold: names too long, choices that are gone, unknown zones."""
-    found = []
+    """Raise Refusal for what not even a draft may contain: a long name, choices that are gone, an unknown zone."""
+    problems = []
     if len(draft.name) > LONGEST_NAME:
-        found.append(Problem("name_too_long", "name", {"most": LONGEST_NAME}))
-    for place, table, chosen in (
+        problems.append(Problem("name_too_long", "name", {"most": LONGEST_NAME}))
+    for place, table, row_id in (
         ("segment", Segment, draft.segment_id),
         ("channel", ChannelRow, draft.channel_id),
         ("template", SmsTemplate, draft.template_id),
         ("channel", ChannelRow, draft.second_channel_id),
         ("template", SmsTemplate, draft.second_template_id),
     ):
-        if chosen is not None and session.scalar(sa.select(table.id).where(table.id == chosen)) is None:
-            found.append(Problem(f"{place}_gone", place))
+        if row_id is not None and session.scalar(sa.select(table.id).where(table.id == row_id)) is None:
+            problems.append(Problem(f"{place}_gone", place))
     if not schedules.known_zone(draft.schedule.zone):
-        found.append(Problem("zone_unknown", "schedule", {"zone": draft.schedule.zone}))
-    if found:
-        raise Refusal(*found)
+        problems.append(Problem("zone_unknown", "schedule", {"zone": draft.schedule.zone}))
+    if problems:
+        raise Refusal(*problems)
 
 
 def _facts(session: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
@@ -320,14 +320,14 @@ def _facts(session: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
 
 def _unfit_texts(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with fixed texts and fallbacks."""
-    found = []
+    problems = []
     for name in variables(template.text):
         source = mapping.get(name, {})
         bound = audience.bound_of(template, name)
         text = source.get("fixed") or source.get("fallback") or ""
         facts = {"variable": name, "longest": bound.longest}
-        found += [Problem(f"variable_{fault}", "template", facts) for fault in faults(text, bound)]
-    return found
+        problems += [Problem(f"variable_{fault}", "template", facts) for fault in faults(text, bound)]
+    return problems
 
 
 def _template(session: Session, template_id: int | None) -> SmsTemplate | None:
@@ -351,15 +351,15 @@ def _second(session: Session, draft: Draft, first: SmsTemplate | None) -> Second
 
 
 def counterpart(template_id: int | None, channel_id: int) -> int | None:
-    """Return the approved template of this channel that says the same in the same order, if exactly one does."""
+    """Return the channel's approved template with the same purpose, wording and order of variables, if only one has."""
     template = _template(current_session(), template_id)
     if template is None:
         return None
-    alike = [
-        one.id
-        for one in sms_templates.choices(channel_id)
-        if neutral(one.text) == neutral(template.text)
-        and one.purpose == template.purpose
-        and fit(variables(template.text), variables(one.text))
+    matches = [
+        choice.id
+        for choice in sms_templates.choices(channel_id)
+        if neutral(choice.text) == neutral(template.text)
+        and choice.purpose == template.purpose
+        and fit(variables(template.text), variables(choice.text))
     ]
-    return alike[0] if len(alike) == 1 else None
+    return matches[0] if len(matches) == 1 else None

@@ -1,4 +1,4 @@
-"""The same words to the same people again: what a review warns of, whether or not frequency caps are on."""
+"""The warning of a review that people were sent the same text recently, whether or not frequency caps are on."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from smsapp.store.sms_templates import SmsTemplate
 LATELY = dt.timedelta(days=7)
 MOST_RUNS = 20
 MOST_ASKED = 20_000
-"""People whose messages are looked for; of a larger audience a sample of about so many is asked."""
+"""Most people whose messages are searched; of a larger audience a sample of about so many."""
 
 
 @dataclass(frozen=True)
 class Again:
-    """People of an audience who were sent the very text of a template lately."""
+    """People of an audience who were sent the same text recently."""
 
     n: int
     sampled: bool
     """Whether `n` is an estimate."""
     campaigns: Sequence[Campaign]
-    """What they got it in, the newest first; deleted ones among them."""
+    """The campaigns that sent it, the newest first, including deleted ones."""
 
 
 def sent_lately(
     audience: Audience, planned: int, template: SmsTemplate, now: dt.datetime, but: int | None = None
 ) -> Again | None:
-    """Return who of an audience of `planned` messages got this text within LATELY; None if nobody did.
+    """Return the people of an audience of `planned` messages who got this text within LATELY; None if nobody did.
 
     Runs of the campaign `but` do not count: a recurring one repeats its text.
     """

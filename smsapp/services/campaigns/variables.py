@@ -1,4 +1,4 @@
-"""What may fill a template's variables, for a person who chooses: how many people have each property, and examples."""
+"""The properties that can fill a template's variables: how many people have each, and examples."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
 
 SAMPLED = 2000
-"""People looked at; of a larger segment they come from several places of it."""
+"""The most people read; of a larger segment they come from PLACES places of it."""
 PLACES = 4
 EXAMPLES = 30
-"""People whose values are looked at for an example of each property."""
+"""People whose values are read for an example of each property."""
 
 
 NEWEST = 20_000
-"""People among whom values that stand out are looked for."""
+"""How many of the newest people are searched for values that stand out."""
 MOST = 3
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many of the people looked at have a value of each property."""
+    """How many of the people read have a value of each property."""
 
     looked: int
-    """People looked at."""
+    """People read."""
     whole: bool
     """True if these were all of the segment."""
     held: Mapping[str, int]
     examples: Mapping[str, str] = field(repr=False)
-    """A value of each property as it is written in a text, whole: the door masks it."""
+    """A value of each property as it is written in a text, not masked: the page masks it."""
 
 
 @dataclass(frozen=True)
 class Lack:
-    """How many people with a usable number lack a value of this variable, or have one that may not fill it."""
+    """How many people with a usable number have no value for this variable, or one out of its bound."""
 
     variable: str
     missing: int
@@ -64,7 +64,7 @@ class Choice:
     label: str
     type: Type
     held: int | None
-    """How many of the people looked at have a value; None while nobody was looked at."""
+    """How many of the people read have a value; None if nobody was read."""
     example: str = field(repr=False)
     double: bool
     """True if another property means the same: the technical name tells them apart."""
@@ -78,7 +78,7 @@ class Choice:
         return writing.FORMS.get(self.type, ())
 
 
-def choices(found: Coverage | None) -> list[Choice]:
+def choices(coverage: Coverage | None) -> list[Choice]:
     """Return the properties that can fill a variable, in the order of names."""
     doubles = property_labels.doubles(contacts.labels())
     return [
@@ -86,8 +86,8 @@ def choices(found: Coverage | None) -> list[Choice]:
             row.name,
             row.label,
             Type(row.type),
-            found.held.get(row.name, 0) if found else None,
-            found.examples.get(row.name, "") if found else "",
+            coverage.held.get(row.name, 0) if coverage else None,
+            coverage.examples.get(row.name, "") if coverage else "",
             row.name in doubles,
         )
         for row in contacts.properties()
@@ -95,56 +95,56 @@ def choices(found: Coverage | None) -> list[Choice]:
 
 
 def likely(variable: str, segment_id: int | None, now: dt.datetime) -> str | None:
-    """Return the property that a variable is filled with unless somebody says otherwise; None if none fits.
+    """Return the default property of a variable; None if none fits.
 
-    Of several that mean the same the one that most people of the segment have.
+    If several mean the same, return the one that most people of the segment have.
     """
-    known = contacts.labels()
-    first = property_labels.names_alike(variable, known)
-    others = property_labels.doubles(known).get(first, []) if first else []
-    if first is None or not others or segment_id is None:
+    label_by_name = contacts.labels()
+    first = property_labels.names_alike(variable, label_by_name)
+    doubles = property_labels.doubles(label_by_name).get(first, []) if first else []
+    if first is None or not doubles or segment_id is None:
         return first
-    held = coverage(segment_id, SAMPLED + 1, now).held
-    return max([first, *others], key=lambda name: held.get(name, 0))
+    n_by_name = coverage(segment_id, SAMPLED + 1, now).held
+    return max([first, *doubles], key=lambda name: n_by_name.get(name, 0))
 
 
 def coverage(segment_id: int, size: int, now: dt.datetime) -> Coverage:
-    """Count the values that a segment's people have; of more than SAMPLED people a sample."""
+    """Count the values of a segment's people; of more than SAMPLED people those of a sample."""
     segment = current_session().get_one(Segment, segment_id)
-    chosen = members(segment, now)
-    whole = size <= SAMPLED
-    last = 0 if whole else current_session().scalar(sa.select(sa.func.max(Contact.id))) or 0
-    places = 1 if whole else PLACES
-    looked, held = 0, Counter[str]()
+    member_ids = members(segment, now)
+    complete = size <= SAMPLED
+    last_id = 0 if complete else current_session().scalar(sa.select(sa.func.max(Contact.id))) or 0
+    places = 1 if complete else PLACES
+    n_contacts, n_by_name = 0, Counter[str]()
     for place in range(places):
-        n, some = people.held(current_session(), chosen, last * place // places, SAMPLED // places)
-        looked += n
-        held.update(some)
-    return Coverage(looked, whole, held, _examples(chosen))
+        n, n_in_place = people.held(current_session(), member_ids, last_id * place // places, SAMPLED // places)
+        n_contacts += n
+        n_by_name.update(n_in_place)
+    return Coverage(n_contacts, complete, n_by_name, _examples(member_ids))
 
 
-def _examples(chosen: sa.Select[Any]) -> dict[str, str]:
+def _examples(member_ids: sa.Select[Any]) -> dict[str, str]:
     types = contacts.property_types()
-    first = chosen.order_by(sa.literal_column("1")).limit(EXAMPLES)
-    found: dict[str, str] = {}
+    first = member_ids.order_by(sa.literal_column("1")).limit(EXAMPLES)
+    examples: dict[str, str] = {}
     for properties in current_session().scalars(sa.select(Contact.properties).where(Contact.id.in_(first))):
         for name, value in properties.items():
             if value not in ("", None, []):
                 form = writing.form_of({}, types.get(name, Type.STRING), "是")
-                found.setdefault(name, writing.written(value, form))
-    return found
+                examples.setdefault(name, writing.written(value, form))
+    return examples
 
 
 @dataclass(frozen=True)
 class Standout:
-    """Values of one variable that a person should see before they go out, whole: the door masks them."""
+    """Values of one variable that a person should see before they go out, not masked: the page masks them."""
 
     variable: str
     longest: list[str] = field(repr=False)
     figures: list[str] = field(repr=False)
-    """With so many figures that they could hold a number to call."""
+    """Values with so many digits that they could contain a phone number."""
     unfit: list[str] = field(repr=False)
-    """These do not go out."""
+    """Values that are not sent."""
 
 
 def standouts(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Standout]:
@@ -157,7 +157,7 @@ def standouts(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any])
 
 
 def lacks(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Lack]:
-    """Return the variables for which somebody has no value, or one that may not be sent, in the template's order."""
+    """Return the variables for which somebody has no value, or an unfit one, in the template's order."""
     names = personal(variables(template.text), mapping)
     counts = zip(names, people.lacking(current_session(), plan), strict=True)
     return [Lack(name, missing, unfit) for name, (missing, unfit) in counts if missing or unfit]

@@ -1,6 +1,6 @@
-"""Calls: what each call to a provider came to, counted and logged without secrets, numbers or bodies.
+"""The results of provider calls, counted and logged without secrets, numbers or bodies.
 
-A sender gathers the calls of a batch and writes them down with its answers, once per batch.
+A sender collects the calls of a batch and stores them with its answers, once per batch.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from smsapp.store.channels import channel_health as store
 from smsapp.store.db import writing
 
 MOST_KEPT = 5
-"""So many calls of a batch are logged that went well, and so many that did not: the latest."""
+"""The latest so many successful calls of a batch are logged, and as many failed ones."""
 MOST_CALLS = 200
-"""Calls a channel's log holds."""
+"""Calls in a channel's log."""
 KEPT = dt.timedelta(days=30)
-"""How long the hours are kept."""
+"""How long the hourly counts are kept."""
 
 
 @dataclass(slots=True)  # not frozen, as OutboundMessage
@@ -58,20 +58,20 @@ class Calls:
     bad: deque[Call] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
 
     def take(self) -> Calls:
-        """Return the calls so far, and begin anew."""
-        taken = Calls(self.counts.copy(), self.good.copy(), self.bad.copy())
-        for some in (self.counts, self.good, self.bad):
-            some.clear()
-        return taken
+        """Return the calls so far, and start with empty ones."""
+        calls = Calls(self.counts.copy(), self.good.copy(), self.bad.copy())
+        for collection in (self.counts, self.good, self.bad):
+            collection.clear()
+        return calls
 
-    def give_back(self, taken: Calls) -> None:
-        """Count these again, which came before all that are here."""
-        self.counts.update(taken.counts)
-        self.good = deque([*taken.good, *self.good], maxlen=MOST_KEPT)
-        self.bad = deque([*taken.bad, *self.bad], maxlen=MOST_KEPT)
+    def give_back(self, calls: Calls) -> None:
+        """Put these back in front of the present ones."""
+        self.counts.update(calls.counts)
+        self.good = deque([*calls.good, *self.good], maxlen=MOST_KEPT)
+        self.bad = deque([*calls.bad, *self.bad], maxlen=MOST_KEPT)
 
     async def send(self, adapter: Channel, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over a request and return its answers, or raise as the adapter does; what came of it is noted."""
+        """Send a request and return its answers, or raise what the adapter raises; the result is noted."""
         n, begun = len(submission.messages), time.monotonic()
         with RecordStatuses() as statuses:
             try:
@@ -88,14 +88,14 @@ class Calls:
                     )
                 )
                 raise
-            except BaseException:  # cut off with the sender: its messages are unconfirmed, as after a lost answer
+            except BaseException:  # cancelled with the sender: its messages are unconfirmed, as after a lost answer
                 self.counts[CallResult.OUTCOME_UNKNOWN, ""] += n
                 raise
         self._note(self._told(answers, n, begun, _last(statuses)))
         return answers
 
     def _told(self, answers: Sequence[SubmitResult], n: int, begun: float, status: int | None) -> Call:
-        """Count a request's answers and return its call: a failure if the provider took none of its messages."""
+        """Count a request's answers and return its call: a failure if the provider accepted none of its messages."""
         if len(answers) == n and all(answer.accepted for answer in answers):
             self.counts[CallResult.OK, ""] += n
             return Call("send", begun, _since(begun), CallResult.OK, n, status=status)
@@ -103,8 +103,8 @@ class Calls:
         for answer in answers:
             self.counts[told(answer), answer.outcome or ""] += 1
         first = next((answer for answer in answers if not answer.accepted), SubmitResult(False, unconfirmed=True))
-        taken = any(answer.accepted for answer in answers)
-        result = CallResult.OK if taken else told(first)
+        any_accepted = any(answer.accepted for answer in answers)
+        result = CallResult.OK if any_accepted else told(first)
         return Call("send", begun, _since(begun), result, n, first.outcome, first.code, status)
 
     def _note(self, call: Call) -> None:
@@ -112,7 +112,7 @@ class Calls:
 
 
 def told(answer: SubmitResult) -> CallResult:
-    """Return the word for one message's answer."""
+    """Return the result of one message's answer."""
     if answer.accepted:
         return CallResult.OK
     return CallResult.OUTCOME_UNKNOWN if answer.unconfirmed else CallResult.REFUSED
@@ -127,14 +127,14 @@ def _last(statuses: Sequence[int]) -> int | None:
 
 
 def write_down(session: Session, channel_id: int, adapter: Channel, calls: Calls, now: dt.datetime) -> None:
-    """Add a batch's calls to the channel's hours and log, in the caller's transaction."""
+    """Add a batch's calls to the channel's hourly counts and log, in the caller's transaction."""
     store.add(session, channel_id, calls.counts, now)
-    chosen = sorted([*calls.good, *calls.bad], key=lambda call: call.begun)
-    store.keep(session, [_row(channel_id, adapter, call, now) for call in chosen])
+    latest = sorted([*calls.good, *calls.bad], key=lambda call: call.begun)
+    store.keep(session, [_row(channel_id, adapter, call, now) for call in latest])
 
 
 def note(session: Session, channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> None:
-    """Add one call to the channel's log and, if it carried messages, to its hours."""
+    """Add one call to the channel's log and, if it carried messages, to its hourly counts."""
     if call.messages:
         reason = "" if call.result is CallResult.OK else call.outcome or ""
         store.add(session, channel_id, {(call.result, reason): call.messages}, now)
@@ -156,16 +156,16 @@ def _row(channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime)
 
 
 def scrubbed(code: str, adapter: Channel | None) -> str:
-    """Return a provider's code without whatever in it looks like a number or is one of the channel's secrets."""
-    for one in adapter.settings if adapter else ():
-        secret = adapter.values.get(one.name, "") if adapter and one.secret else ""
+    """Return a provider's code without what looks like a number or is one of the channel's secrets."""
+    for setting in adapter.settings if adapter else ():
+        secret = adapter.values.get(setting.name, "") if adapter and setting.secret else ""
         if secret:
             code = code.replace(secret, "***")
     return mask_inside(storable(code))[:80]
 
 
 def forget_old(now: dt.datetime) -> None:
-    """Remove hours and calls nobody looks at any more."""
+    """Remove hourly counts older than KEPT, and of each channel all but the latest MOST_CALLS calls."""
     with writing() as session:
         store.forget_hours(session, now - KEPT)
         store.forget_calls(session, MOST_CALLS)

@@ -1,4 +1,4 @@
-"""How a channel does: what the channel's page, `flask channels check` and `flask doctor` say about it."""
+"""The health of a channel, for its page, `flask channels check` and `flask doctor`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from smsapp.store.receipts.codes import UnknownCode
 from smsapp.store.settings import settings
 
 LATE_HOURS = 2
-"""A receipt that takes longer is worth a look, though it may still come."""
+"""A receipt that takes longer counts as missing, though it may still come."""
 LOOKED_BACK = dt.timedelta(days=7)
 BARS = 24
 """Hours the chart shows."""
 MOST_CLASSES = 4
-"""Kinds of failure with a colour of their own in the chart; the others share one."""
+"""How many kinds of failure have a colour of their own in the chart; the others share one."""
 SHOWN = 10
-"""Calls on the channel's page; all of them have a page of their own."""
+"""Calls on the channel's page; another page has all of them."""
 
 Class = tuple[str, str]
-"""(Check, Outcome or ""): what became of messages."""
+"""(Check, Outcome or ""): a result of messages."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Pace:
 
     limit: int | None
     in_use: int | None
-    """None if there is no limit to measure, or nobody who knows."""
+    """None if there is no limit, or if Redis does not answer."""
     campaigns: list[tuple[int, str]]
     """(id, name) of those that send through the channel now."""
     learned: int | None = None
-    """Messages a second that the provider has shown to take; None if it never asked to slow down."""
+    """The learned pace, messages a second; None if the provider never asked to slow down."""
     learned_at: dt.datetime | None = None
     """When the pace was changed last."""
 
@@ -58,26 +58,26 @@ class Bar:
 
 @dataclass(frozen=True)
 class Health:
-    """What is known of a channel now."""
+    """The present health of a channel."""
 
     last_success: dt.datetime | None
-    """None if it took nothing within the last thirty days."""
+    """None if it accepted nothing within the last thirty days."""
     calls: Sequence[ChannelCall]
     """The latest ones, newest first."""
     day: Counter[Class] = field(default_factory=Counter)
-    """What became of the messages of the last 24 hours."""
+    """The results of the messages of the last 24 hours."""
     week: Counter[Class] = field(default_factory=Counter)
     bars: list[Bar] = field(default_factory=list)
     classes: list[Class] = field(default_factory=list)
-    """What the bars count, most frequent first; ("", "") are the others."""
+    """The kinds of failure in the bars, most frequent first; ("", "") are the others."""
     waiting: int = 0
     """Messages accepted more than LATE_HOURS ago that still have no receipt."""
     given_up: int = 0
-    """Messages of the last seven days whose receipt nobody waits for any more."""
+    """Messages of the last seven days that were closed without a receipt."""
 
     @property
     def trouble(self) -> ChannelCall | None:
-        """The latest call about sending, if the provider took none of it for a reason of its own or the account's."""
+        """The latest send, test or check, if it failed for a reason of the provider or the account."""
         last = next((call for call in self.calls if call.what in {"send", "test", "check"}), None)
         return (
             last
@@ -87,7 +87,7 @@ class Health:
 
 
 def health(channel_id: int, now: dt.datetime) -> Health:
-    """Return how this channel does."""
+    """Return the health of this channel."""
     session = current_session()
     counts = store.hours(session, channel_id, now - LOOKED_BACK)
     first = int(now.timestamp()) // HOUR * HOUR - (BARS - 1) * HOUR
@@ -113,7 +113,7 @@ def _bars(failures: Sequence[tuple[int, str, str, int]], first: int) -> tuple[li
         total[result, reason] += n
     if not total:
         return [], []
-    classes = [one for one, _ in total.most_common(MOST_CLASSES)]
+    classes = [class_ for class_, _ in total.most_common(MOST_CLASSES)]
     if len(total) > MOST_CLASSES:
         classes.append(("", ""))
     bars = [
@@ -127,17 +127,17 @@ def _bars(failures: Sequence[tuple[int, str, str, int]], first: int) -> tuple[li
 
 
 def pace(row: ChannelRow, now: dt.datetime) -> Pace:
-    """Return how much of the channel's rate is in use, and by whom, and what was learned of it."""
+    """Return how much of the channel's rate is in use, by which campaigns, and its learned pace."""
     in_use = None
-    known = paces.of(current_session(), [row.id]).get(row.id)
-    learned = round(min(known.rate(now), row.rate or known.rate(now))) if known else None
-    if row.rate or known:
+    learned_pace = paces.of(current_session(), [row.id]).get(row.id)
+    learned_rate = round(min(learned_pace.rate(now), row.rate or learned_pace.rate(now))) if learned_pace else None
+    if row.rate or learned_pace:
         try:
             in_use = round(rate_limit.in_use(row.id))
         except rate_limit.RateLimiterDown:
             in_use = None
     sending = store.sending(current_session(), row.id)
-    return Pace(row.rate, in_use, sending, learned, known.since if known else None)
+    return Pace(row.rate, in_use, sending, learned_rate, learned_pace.since if learned_pace else None)
 
 
 def calls(channel_id: int) -> Sequence[ChannelCall]:

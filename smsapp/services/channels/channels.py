@@ -48,14 +48,14 @@ MADE = "smsapp.channels.made"
 
 @cache
 def kinds() -> dict[str, type[Channel]]:
-    """Return every kind of channel there is: each file in smsapp/channels may define one or more."""
-    found: dict[str, type[Channel]] = {}
+    """Return every kind of channel by its name: each file in smsapp/channels may define one or more."""
+    classes: dict[str, type[Channel]] = {}
     for module in pkgutil.iter_modules(adapters.__path__):
         members = vars(importlib.import_module(f"{adapters.__name__}.{module.name}")).values()
         for member in members:
             if isinstance(member, type) and issubclass(member, Channel) and not inspect.isabstract(member):
-                found[member.kind] = member
-    return dict(sorted(found.items()))
+                classes[member.kind] = member
+    return dict(sorted(classes.items()))
 
 
 COMMON = (
@@ -72,7 +72,7 @@ COMMON = (
     "currency",
     "balance_low",
 )
-"""What a person sets of every channel, whatever its kind."""
+"""The settings of every channel, whatever its kind."""
 
 
 # Reading
@@ -80,10 +80,10 @@ COMMON = (
 
 def row(channel_id: int) -> ChannelRow:
     """Return the channel; raises NotFound."""
-    found = current_session().get(ChannelRow, channel_id)
-    if found is None:
+    channel = current_session().get(ChannelRow, channel_id)
+    if channel is None:
         raise NotFound("channel")
-    return found
+    return channel
 
 
 def choices() -> list[ChannelRow]:
@@ -91,14 +91,14 @@ def choices() -> list[ChannelRow]:
     return store.active()
 
 
-def needs_holder(found: ChannelRow) -> bool:
-    """Say whether a process of its own holds this channel's connection and alone sends over it."""
-    kind = kinds().get(found.kind)
+def needs_holder(channel: ChannelRow) -> bool:
+    """Return whether one process holds this channel's connection and is the only one that sends over it."""
+    kind = kinds().get(channel.kind)
     return kind is not None and kind.holds_connection
 
 
 def held_elsewhere() -> set[int]:
-    """Return the channels, active or not, that ordinary workers leave to the process that holds their connection."""
+    """Return the channels, active or not, whose connection a process of its own holds: ordinary workers skip them."""
     return store.of_kinds([name for name, kind in kinds().items() if kind.holds_connection])
 
 
@@ -109,40 +109,40 @@ def everything() -> list[ChannelRow]:
 
 def by_name(name: str) -> ChannelRow:
     """Return the channel of this name; raises NotFound."""
-    found = store.by_name(name)
-    if found is None:
+    channel = store.by_name(name)
+    if channel is None:
         raise NotFound("channel")
-    return found
+    return channel
 
 
 def adapter(channel_id: int) -> Channel:
-    """Return the channel ready to send, with its secrets; raises NotFound, or Refusal if it cannot be made."""
+    """Return the channel's adapter with its secrets; raises NotFound, or Refusal if it cannot be made."""
     return adapter_of(row(channel_id))
 
 
-def adapter_of(found: ChannelRow) -> Channel:
-    """Return the adapter of this row, made once per process and change: callbacks come by the thousand."""
-    made: dict[int, tuple[object, Channel]] = current_app.extensions.setdefault(MADE, {})
-    made_from = (found.kind, found.settings, found.secrets, found.country, settings().ENCRYPTION_KEY)
-    known = made.get(found.id)
-    if known is None or known[0] != made_from:
-        known = made[found.id] = (made_from, new_adapter(found))
-    return known[1]
+def adapter_of(channel: ChannelRow) -> Channel:
+    """Return the adapter of this row, made once per process and change of the row: there are thousands of callbacks."""
+    adapters: dict[int, tuple[object, Channel]] = current_app.extensions.setdefault(MADE, {})
+    inputs = (channel.kind, channel.settings, channel.secrets, channel.country, settings().ENCRYPTION_KEY)
+    entry = adapters.get(channel.id)
+    if entry is None or entry[0] != inputs:
+        entry = adapters[channel.id] = (inputs, new_adapter(channel))
+    return entry[1]
 
 
-def new_adapter(found: ChannelRow) -> Channel:
-    """Return an adapter of this row that nobody else uses."""
-    kind = kinds().get(found.kind)
+def new_adapter(channel: ChannelRow) -> Channel:
+    """Return a new adapter of this row; raises Refusal if it cannot be made."""
+    kind = kinds().get(channel.kind)
     if kind is None:
-        raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
+        raise Refusal(Problem("channel_kind_unknown", facts={"kind": channel.kind}))
     try:
-        made = kind(found.settings | _open(found.secrets), _folder(found.id))
-    except ValueError as unread:
-        # Saved by another version, or by hand: one channel must not take a page of all of them down.
-        log.warning("channel.settings channel=%s setting=%s", found.id, unread)
-        raise Refusal(Problem("channel_settings_unread", facts={"name": found.name})) from None
-    made.country = country_of(found)
-    return made
+        adapter = kind(channel.settings | _open(channel.secrets), _folder(channel.id))
+    except ValueError as error:
+        # Saved by another version, or by hand: one channel must not break a page that lists all of them.
+        log.warning("channel.settings channel=%s setting=%s", channel.id, error)
+        raise Refusal(Problem("channel_settings_unread", facts={"name": channel.name})) from None
+    adapter.country = country_of(channel)
+    return adapter
 
 
 def _folder(channel_id: int) -> Path:
@@ -150,52 +150,52 @@ def _folder(channel_id: int) -> Path:
     return settings().INSTANCE_DIR / "channels" / str(channel_id)
 
 
-def country_of(found: ChannelRow) -> str:
+def country_of(channel: ChannelRow) -> str:
     """Return the region code of the country whose national numbers this channel's provider writes."""
-    kind = kinds().get(found.kind)
-    return (kind.home if kind else "") or found.country or settings().DEFAULT_REGION
+    kind = kinds().get(channel.kind)
+    return (kind.home if kind else "") or channel.country or settings().DEFAULT_REGION
 
 
 def usual_countries(kind: type[Channel]) -> str:
-    """Return the countries a new channel of this kind may write to, as a person would type them; "" = every one."""
+    """Return the countries a new channel of this kind may write to, as a person would type them; "" = every country."""
     return "" if kind.worldwide else kind.home or settings().DEFAULT_REGION
 
 
-def callback_url(found: ChannelRow, token: str = "") -> str:
+def callback_url(channel: ChannelRow, token: str = "") -> str:
     """Return the address a provider calls back: under PUBLIC_URL, or on this machine if that is not set.
 
-    With the channel's newest token unless another one is named.
+    It ends in `token`, by default the channel's newest one.
     """
     config = settings()
     host = "127.0.0.1" if config.HOST in {"0.0.0.0", "::", ""} else config.HOST  # noqa: S104 - compared, not bound
-    return f"{config.PUBLIC_URL or f'http://{host}:{config.PORT}'}/callbacks/{token or found.callback_token}"
+    return f"{config.PUBLIC_URL or f'http://{host}:{config.PORT}'}/callbacks/{token or channel.callback_token}"
 
 
-def kept_secrets(found: ChannelRow) -> frozenset[str]:
+def kept_secrets(channel: ChannelRow) -> frozenset[str]:
     """Return the names of the secrets that are set; never their values."""
-    return frozenset(name for name, value in _open(found.secrets).items() if value)
+    return frozenset(name for name, value in _open(channel.secrets).items() if value)
 
 
-def tells_balance(found: ChannelRow) -> bool:
-    """Say whether this account can be asked what is left on it."""
+def tells_balance(channel: ChannelRow) -> bool:
+    """Return whether this account's balance can be queried."""
     try:
-        return adapter_of(found).tells_balance
+        return adapter_of(channel).tells_balance
     except Refusal:
         return False
 
 
-def needs_template(found: ChannelRow) -> bool:
-    """Say whether this account takes no free text, only templates that its provider has approved."""
+def needs_template(channel: ChannelRow) -> bool:
+    """Return whether this account accepts only templates that its provider has approved, no free text."""
     try:
-        return adapter_of(found).needs_template
+        return adapter_of(channel).needs_template
     except Refusal:
         return False
 
 
 def phone_choices() -> list[str]:
     """Return the properties that may hold a phone: every string property, the preset one first."""
-    found = sorted(name for name, kind in property_types().items() if kind is Type.STRING and name != PHONE)
-    return [PHONE, *found]
+    names = sorted(name for name, kind in property_types().items() if kind is Type.STRING and name != PHONE)
+    return [PHONE, *names]
 
 
 # Secrets
@@ -214,20 +214,20 @@ def _open(token: bytes) -> dict[str, str]:
     if not token:
         return {}
     try:
-        found: dict[str, str] = json.loads(_fernet().decrypt(token))
+        values: dict[str, str] = json.loads(_fernet().decrypt(token))
     except InvalidToken:
         raise Refusal(Problem("channel_secrets_locked")) from None
-    return found
+    return values
 
 
 def rotate(actor: Actor, now: dt.datetime) -> int:
     """Encrypt every channel's secrets with the newest key; return how many channels have some."""
     with writing() as session:
-        found = [one for one in store.everything() if one.secrets]
-        for one in found:
-            one.secrets = _fernet().rotate(one.secrets)
-        audit_log.log_action(session, actor, "rotate", "channel", "*", now, channels=len(found))
-    return len(found)
+        with_secrets = [channel for channel in store.everything() if channel.secrets]
+        for channel in with_secrets:
+            channel.secrets = _fernet().rotate(channel.secrets)
+        audit_log.log_action(session, actor, "rotate", "channel", "*", now, channels=len(with_secrets))
+    return len(with_secrets)
 
 
 # Changing
@@ -235,7 +235,7 @@ def rotate(actor: Actor, now: dt.datetime) -> int:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A channel as a person wants it. `values` holds one text per setting of the kind; an empty secret is kept."""
+    """A channel's fields as entered. `values`: a text per setting of the kind; an empty secret keeps its old value."""
 
     name: str
     values: Mapping[str, str]
@@ -255,159 +255,159 @@ class Wanted:
     balance_low: Decimal | None = None
 
 
-def create(kind: str, wanted: Wanted, actor: Actor, now: dt.datetime) -> int:
+def create(kind: str, fields: Wanted, actor: Actor, now: dt.datetime) -> int:
     """Add a channel and return its id; raises Refusal with a problem per field."""
     if kind not in kinds():
         raise Refusal(Problem("channel_kind_unknown", facts={"kind": kind}))
     with writing() as session:
-        plain, secret = _checked(session, kinds()[kind], wanted, None)
-        phones_known = _reads(session, wanted.phone_property)
-        made = ChannelRow(
+        plain, secret = _checked(session, kinds()[kind], fields, None)
+        phones_known = _reads(session, fields.phone_property)
+        channel = ChannelRow(
             kind=kind, callback_token=secrets.token_urlsafe(32), settings=plain, created_at=now, updated_at=now
         )
-        _write(made, wanted)
-        made.secrets = _seal(secret) if secret else b""
-        session.add(made)
+        _write(channel, fields)
+        channel.secrets = _seal(secret) if secret else b""
+        session.add(channel)
         session.flush()
         if not phones_known:
-            contacts.note_phone_property(session, made.phone_property)
-        audit_log.log_action(session, actor, "create", "channel", made.id, now, name=made.name, kind=kind)
-    return made.id
+            contacts.note_phone_property(session, channel.phone_property)
+        audit_log.log_action(session, actor, "create", "channel", channel.id, now, name=channel.name, kind=kind)
+    return channel.id
 
 
-def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> None:
-    """Change a channel; secrets left empty stay as they are. The trail names what changed, never the values."""
+def edit(channel_id: int, fields: Wanted, actor: Actor, now: dt.datetime) -> None:
+    """Change a channel; empty secrets keep their old values. The audit log names what changed, never the values."""
     with writing() as session:
-        found = locked(session, channel_id)
-        kind = kinds().get(found.kind)
+        channel = locked(session, channel_id)
+        kind = kinds().get(channel.kind)
         if kind is None:
-            raise Refusal(Problem("channel_kind_unknown", facts={"kind": found.kind}))
-        before, old = _open(found.secrets), _facts(found)
-        plain, secret = _checked(session, kind, wanted, found)
-        phones_known = _reads(session, wanted.phone_property)
-        changed = sorted(name for name in plain | found.settings if plain.get(name) != found.settings.get(name))
-        changed += sorted(name for name in secret if secret[name] != before.get(name))
-        found.settings = plain
-        _write(found, wanted)
-        if secret != before:
-            found.secrets = _seal(secret)
-        changed += [name for name, value in _facts(found).items() if value != old[name]]
+            raise Refusal(Problem("channel_kind_unknown", facts={"kind": channel.kind}))
+        old_secrets, old_facts = _open(channel.secrets), _facts(channel)
+        plain, secret = _checked(session, kind, fields, channel)
+        phones_known = _reads(session, fields.phone_property)
+        changed = sorted(name for name in plain | channel.settings if plain.get(name) != channel.settings.get(name))
+        changed += sorted(name for name in secret if secret[name] != old_secrets.get(name))
+        channel.settings = plain
+        _write(channel, fields)
+        if secret != old_secrets:
+            channel.secrets = _seal(secret)
+        changed += [name for name, value in _facts(channel).items() if value != old_facts[name]]
         if not changed:
             return
-        found.updated_at = now
-        found.checked_at, found.check_result = None, ""
+        channel.updated_at = now
+        channel.checked_at, channel.check_result = None, ""
         paces.forget(session, channel_id)
         if not phones_known:
-            contacts.note_phone_property(session, found.phone_property)
-        contacts.note_left_property(session, str(old["phone_property"]))
-        audit_log.log_action(session, actor, "edit", "channel", channel_id, now, name=found.name, changed=changed)
+            contacts.note_phone_property(session, channel.phone_property)
+        contacts.note_left_property(session, str(old_facts["phone_property"]))
+        audit_log.log_action(session, actor, "edit", "channel", channel_id, now, name=channel.name, changed=changed)
 
 
 def set_active(channel_id: int, active: bool, actor: Actor, now: dt.datetime) -> None:
     """Let campaigns choose this channel, or no longer; runs of an inactive channel are held."""
     with writing() as session:
-        found = locked(session, channel_id)
-        if found.active != active:
-            found.active, found.updated_at = active, now
+        channel = locked(session, channel_id)
+        if channel.active != active:
+            channel.active, channel.updated_at = active, now
             audit_log.log_action(
-                session, actor, "activate" if active else "deactivate", "channel", channel_id, now, name=found.name
+                session, actor, "activate" if active else "deactivate", "channel", channel_id, now, name=channel.name
             )
 
 
 def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Remove a channel nothing was ever done with; raises Refusal if anything points at it."""
+    """Remove a channel that was never used; raises Refusal if anything refers to it."""
     with writing() as session:
-        found = locked(session, channel_id)
+        channel = locked(session, channel_id)
         if store.is_used(session, channel_id):
             raise Refusal(Problem("channel_used"))
-        audit_log.log_action(session, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
+        audit_log.log_action(session, actor, "delete", "channel", channel_id, now, name=channel.name, kind=channel.kind)
         channel_health.forget_channel(session, channel_id)
         paces.forget(session, channel_id)
-        session.delete(found)
+        session.delete(channel)
         session.flush()
-        contacts.note_left_property(session, found.phone_property)
-    # On SQLite another channel may get its number, and must not read what was said to this one.
+        contacts.note_left_property(session, channel.phone_property)
+    # On SQLite another channel may get its id, and must not read this one's callbacks.
     with inbox.writing() as callbacks:
         inbox.forget_unread(callbacks, channel_id)
 
 
 def may_be_deleted(channel_id: int) -> bool:
-    """Say whether nothing was ever done with this channel."""
+    """Return whether this channel was never used."""
     return not store.is_used(current_session(), channel_id)
 
 
 def locked(session: Session, channel_id: int) -> ChannelRow:
-    """Return the channel, for this transaction alone; raises NotFound."""
-    found = session.get(ChannelRow, channel_id, with_for_update=True, populate_existing=True)
-    if found is None:
+    """Return the channel, its row locked by this transaction; raises NotFound."""
+    channel = session.get(ChannelRow, channel_id, with_for_update=True, populate_existing=True)
+    if channel is None:
         raise NotFound("channel")
-    return found
+    return channel
 
 
 def _reads(session: Session, name: str) -> bool:
-    """Say whether the numbers in this property are read already: the preset one's always are."""
+    """Return whether the numbers of this property are normalised already; those of the preset one always are."""
     return name == PHONE or store.reads_property(session, name)
 
 
-def _facts(found: ChannelRow) -> dict[str, object]:
-    return {name: getattr(found, name) for name in COMMON}
+def _facts(channel: ChannelRow) -> dict[str, object]:
+    return {name: getattr(channel, name) for name in COMMON}
 
 
-def _write(found: ChannelRow, wanted: Wanted) -> None:
-    found.name = wanted.name.strip()
-    found.phone_property = wanted.phone_property
-    found.trusted_numbers = wanted.trusted_numbers
-    found.country = wanted.country.strip().upper()
-    typed = usual_countries(kinds()[found.kind]) if wanted.countries is None else wanted.countries
-    found.countries = read_countries(typed)[0]
-    found.number_classes = sorted(wanted.number_classes)
-    found.rate = wanted.rate
-    found.quiet_from, found.quiet_until = wanted.quiet_from, wanted.quiet_until
-    found.price, found.currency = wanted.price, wanted.currency.strip().upper()
-    found.balance_low = wanted.balance_low
+def _write(channel: ChannelRow, fields: Wanted) -> None:
+    channel.name = fields.name.strip()
+    channel.phone_property = fields.phone_property
+    channel.trusted_numbers = fields.trusted_numbers
+    channel.country = fields.country.strip().upper()
+    countries = usual_countries(kinds()[channel.kind]) if fields.countries is None else fields.countries
+    channel.countries = read_countries(countries)[0]
+    channel.number_classes = sorted(fields.number_classes)
+    channel.rate = fields.rate
+    channel.quiet_from, channel.quiet_until = fields.quiet_from, fields.quiet_until
+    channel.price, channel.currency = fields.price, fields.currency.strip().upper()
+    channel.balance_low = fields.balance_low
 
 
 def _checked(
-    session: Session, kind: type[Channel], wanted: Wanted, row: ChannelRow | None
+    session: Session, kind: type[Channel], fields: Wanted, row: ChannelRow | None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the plain settings and the secrets to keep; raises Refusal with everything that is wrong.
+    """Return the plain settings and the secrets to store; raises Refusal with everything that is wrong.
 
-    Secrets are kept for the hosts they were typed for: whoever names another one types them again.
+    Old secrets are valid only for the hosts they were typed for: a new host needs them typed again.
     """
-    problems = _common_problems(session, wanted, row.id if row else None)
+    problems = _common_problems(session, fields, row.id if row else None)
     values: dict[str, str] = {}
-    before = _open(row.secrets) if row else {}
-    known = {one.name: one.default for one in kind.settings} | dict(row.settings if row else {})
-    moved = sorted(_hosts(wanted.values) - _hosts(known))
-    for one in kind.settings:
-        given = wanted.values.get(one.name, "").strip("\r\n\t" if one.name == "separator" else None)
-        if one.secret and not given:
-            given = before.get(one.name, "")
-            if given and moved:
-                problems.append(Problem("secret_again", one.name, {"host": ", ".join(moved)}))
-        values[one.name] = given
-        problem = one.problem(given) or _unencrypted(kind, one, given, wanted.values)
+    old_secrets = _open(row.secrets) if row else {}
+    old_values = {setting.name: setting.default for setting in kind.settings} | dict(row.settings if row else {})
+    new_hosts = sorted(_hosts(fields.values) - _hosts(old_values))
+    for setting in kind.settings:
+        value = fields.values.get(setting.name, "").strip("\r\n\t" if setting.name == "separator" else None)
+        if setting.secret and not value:
+            value = old_secrets.get(setting.name, "")
+            if value and new_hosts:
+                problems.append(Problem("secret_again", setting.name, {"host": ", ".join(new_hosts)}))
+        values[setting.name] = value
+        problem = setting.problem(value) or _unencrypted(kind, setting, value, fields.values)
         if problem:
             problems.append(problem)
     wrong = {problem.place for problem in problems if problem.code != "secret_again"}
     problems += [problem for problem in kind.check(values) if problem.place not in wrong]
     if problems:
         raise Refusal(*problems)
-    kind(values, _folder(row.id if row else 0))  # what is saved is what the code that uses it can read
-    hidden = {one.name for one in kind.settings if one.secret}
+    kind(values, _folder(row.id if row else 0))  # the adapter must be able to read what is saved
+    hidden = {setting.name for setting in kind.settings if setting.secret}
     plain = {name: value for name, value in values.items() if name not in hidden}
     return plain, {name: values[name] for name in sorted(hidden) if values[name]}
 
 
 def _hosts(values: Mapping[str, str]) -> set[str]:
-    """Return the hosts (with scheme and port) of those settings that are addresses."""
-    found = (urlsplit(value.strip().lower()) for value in values.values() if ADDRESS.match(value))
-    return {f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" for parts in found}
+    """Return the hosts (with scheme and port) of the settings that are addresses."""
+    addresses = (urlsplit(value.strip().lower()) for value in values.values() if ADDRESS.match(value))
+    return {f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" for parts in addresses}
 
 
-def _common_problems(session: Session, wanted: Wanted, channel_id: int | None) -> list[Problem]:
+def _common_problems(session: Session, fields: Wanted, channel_id: int | None) -> list[Problem]:
     problems = []
-    name = wanted.name.strip()
+    name = fields.name.strip()
     same = store.by_name(name)
     if not name:
         problems.append(Problem("channel_name_missing", "name"))
@@ -415,26 +415,26 @@ def _common_problems(session: Session, wanted: Wanted, channel_id: int | None) -
         problems.append(Problem("channel_name_long", "name"))
     elif same is not None and same.id != channel_id:
         problems.append(Problem("channel_name_taken", "name"))
-    if property_types().get(wanted.phone_property) is not Type.STRING:
+    if property_types().get(fields.phone_property) is not Type.STRING:
         problems.append(Problem("channel_phone_property", "phone_property"))
-    if wanted.country.strip() and wanted.country.strip().upper() not in REGIONS:
+    if fields.country.strip() and fields.country.strip().upper() not in REGIONS:
         problems.append(Problem("channel_country", "country"))
-    if unknown := read_countries(wanted.countries or "")[1]:
+    if unknown := read_countries(fields.countries or "")[1]:
         problems.append(Problem("channel_countries", "countries", {"words": " ".join(unknown)}))
-    if not set(wanted.number_classes) <= set(SPECIAL):
+    if not set(fields.number_classes) <= set(SPECIAL):
         problems.append(Problem("setting_choice", "number_classes"))
-    if wanted.rate is not None and not 1 <= wanted.rate <= 100_000:
+    if fields.rate is not None and not 1 <= fields.rate <= 100_000:
         problems.append(Problem("channel_rate", "rate"))
     problems += [
         Problem("channel_quiet_time", place)
-        for place, value in (("quiet_from", wanted.quiet_from), ("quiet_until", wanted.quiet_until))
+        for place, value in (("quiet_from", fields.quiet_from), ("quiet_until", fields.quiet_until))
         if not _is_time(value)
     ]
-    if wanted.price is not None and not (wanted.price.is_finite() and 0 <= wanted.price < 100_000):
+    if fields.price is not None and not (fields.price.is_finite() and 0 <= fields.price < 100_000):
         problems.append(Problem("channel_price", "price"))
-    if wanted.balance_low is not None and not (wanted.balance_low.is_finite() and 0 <= wanted.balance_low < 10**12):
+    if fields.balance_low is not None and not (fields.balance_low.is_finite() and 0 <= fields.balance_low < 10**12):
         problems.append(Problem("channel_balance_low", "balance_low"))
-    if len(wanted.currency.strip()) != 3 or not wanted.currency.strip().isalpha():
+    if len(fields.currency.strip()) != 3 or not fields.currency.strip().isalpha():
         problems.append(Problem("channel_currency", "currency"))
     return problems
 
@@ -446,12 +446,12 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def _unencrypted(kind: type[Channel], one: Setting, given: str, values: Mapping[str, str]) -> Problem | None:
-    """Return the problem of an address that would be called without encryption though it is none of our own hosts."""
-    if not ADDRESS.match(given) or not kind.called(one.name, values):
+def _unencrypted(kind: type[Channel], setting: Setting, value: str, values: Mapping[str, str]) -> Problem | None:
+    """Return a problem if the address is called without encryption and is neither private nor an allowed host."""
+    if not ADDRESS.match(value) or not kind.called(setting.name, values):
         return None
     try:
-        parts = urlsplit(given.strip())
+        parts = urlsplit(value.strip())
         host = parts.hostname or ""
     except ValueError:
         return None
@@ -460,4 +460,4 @@ def _unencrypted(kind: type[Channel], one: Setting, given: str, values: Mapping[
     address = literal(host)
     if Guard(settings().ALLOWED_PRIVATE_HOSTS).is_named(host) or (address is not None and not address.is_global):
         return None
-    return Problem("address_unencrypted", one.name, {"host": host})
+    return Problem("address_unencrypted", setting.name, {"host": host})

@@ -36,7 +36,7 @@ CAPS = "frequency_caps"
 
 @dataclass(frozen=True)
 class AudienceCounts:
-    """People by what would become of them now; target = planned + everything left out."""
+    """People who would get a message now, and those excluded by reason; target = planned + all excluded."""
 
     target: int
     planned: int
@@ -56,7 +56,7 @@ def describe(
     mapping: Mapping[str, Any] | None,
     now: dt.datetime,
 ) -> Audience:
-    """Return what decides who gets a message; raises NotFound if the segment is gone."""
+    """Return the audience of a segment with these choices; raises NotFound if the segment is gone."""
     segment = current_session().get(Segment, segment_id)
     if segment is None:
         raise NotFound("segment")
@@ -70,7 +70,7 @@ def tried_again(
     mapping: Mapping[str, Any] | None,
     now: dt.datetime,
 ) -> Audience:
-    """Return the people whose messages failed in this run and are worth another try, as an audience like any other."""
+    """Return the people whose failed messages of this run are worth another try, as an audience."""
     return _described(lambda name: retries.members(run_id, name), channel_id, template_id, mapping, now)
 
 
@@ -96,32 +96,35 @@ def _described(
 
 
 def bound_of(template: SmsTemplate, variable: str) -> Bound:
-    """Return what may fill a variable: as the template declares it, its length as the channel's provider limits it."""
+    """Return the bound of a variable: as the template declares it, and no longer than the channel's provider allows."""
     channel = current_session().get(ChannelRow, template.channel_id)
     kind = channels.kinds().get(channel.kind) if channel else None
     return declared(template.allowed.get(variable), kind.longest_value if kind else None)
 
 
 def sources(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Source]:
-    """Return what fills those variables of a template whose values differ from person to person, in its order."""
+    """Return the sources of a template's personal variables, in its order."""
     types = property_types()
-    found = []
+    result = []
     for name in personal(variables(template.text), mapping):
-        held = mapping[name]["property"]
-        kind = types.get(held) or types.get(redirects().get(held, ""), Type.STRING)
+        property_name = mapping[name]["property"]
+        kind = types.get(property_name) or types.get(redirects().get(property_name, ""), Type.STRING)
         form = writing.form_of(mapping[name], kind, template.text)
-        found.append(source_of(mapping[name], kind, form, bound_of(template, name)))
-    return found
+        result.append(source_of(mapping[name], kind, form, bound_of(template, name)))
+    return result
 
 
 def caps(now: dt.datetime) -> list[Cap]:
-    """Return the frequency caps in force: calendar days of the default zone, today and the last seven."""
-    kept = current_session().get(Preference, CAPS)
-    if kept is None or not kept.value.get("enabled"):
+    """Return the frequency caps in force, for today and for seven calendar days of the default zone."""
+    preference = current_session().get(Preference, CAPS)
+    if preference is None or not preference.value.get("enabled"):
         return []
     today = now.astimezone(ZoneInfo(settings().DEFAULT_ZONE)).replace(hour=0, minute=0, second=0, microsecond=0)
-    chosen = [(today, kept.value.get("per_day")), (today - dt.timedelta(days=6), kept.value.get("per_week"))]
-    return [Cap(since.astimezone(dt.UTC), int(most)) for since, most in chosen if most]
+    limits = [
+        (today, preference.value.get("per_day")),
+        (today - dt.timedelta(days=6), preference.value.get("per_week")),
+    ]
+    return [Cap(since.astimezone(dt.UTC), int(most)) for since, most in limits if most]
 
 
 def counts(
@@ -132,15 +135,15 @@ def counts(
     *,
     now: dt.datetime,
 ) -> AudienceCounts:
-    """Count the segment's members by what would become of them if the campaign were sent now."""
+    """Count the segment's members, planned or excluded by reason, as if the campaign were sent now."""
     return tally(describe(segment_id, channel_id, template_id, mapping, now))
 
 
 def tally(audience: Audience) -> AudienceCounts:
-    """Count any contacts, kept as a segment or not, by what would become of them."""
-    found = tallied(current_session(), audience)
-    left_out: dict[str, int] = {reason: n for reason, n in found.items() if reason is not None}
-    return AudienceCounts(sum(found.values()), found.get(None, 0), left_out)
+    """Count an audience: the planned ones, and the excluded ones by reason."""
+    n_by_reason = tallied(current_session(), audience)
+    left_out: dict[str, int] = {reason: n for reason, n in n_by_reason.items() if reason is not None}
+    return AudienceCounts(sum(n_by_reason.values()), n_by_reason.get(None, 0), left_out)
 
 
 def filled(names: Sequence[str], mapping: Mapping[str, Any], params: str | None) -> tuple[str, ...]:
@@ -150,15 +153,15 @@ def filled(names: Sequence[str], mapping: Mapping[str, Any], params: str | None)
 
 
 def filled_all(names: Sequence[str], mapping: Mapping[str, Any], params: Sequence[str | None]) -> list[tuple[str, ...]]:
-    """Return what `filled` returns, for many people at once: their JSON is read in one go, four times as fast."""
+    """Return what `filled` returns, for many people at once: their JSON is parsed in one call, which is faster."""
     own = personal(names, mapping)
     if not own:
         return [filled(names, mapping, None)] * len(params)
-    read: list[list[str]] = json.loads(f"[{','.join(one or '' for one in params)}]")
-    if len(read) != len(params) or any(len(one) != len(own) for one in read):
+    rows: list[list[str]] = json.loads(f"[{','.join(text or '' for text in params)}]")
+    if len(rows) != len(params) or any(len(row) != len(own) for row in rows):
         raise ValueError("values and variables differ")
     if own == list(names):
-        return [tuple(one) for one in read]
+        return [tuple(row) for row in rows]
     fixed = [mapping.get(name, {}).get("fixed", "") for name in names]
     places = [own.index(name) if name in own else len(own) + n for n, name in enumerate(names)]
-    return [tuple((one + fixed)[place] for place in places) for one in read]
+    return [tuple((row + fixed)[place] for place in places) for row in rows]

@@ -26,10 +26,10 @@ from smsapp.store.runs.history import Contacted
 from smsapp.store.settings import settings
 
 BAD_RECORD_DAYS = 7
-"""As long as Ark keeps its error queue."""
+"""As Ark's error queue."""
 PAGE = 50
 SHOWN_RUNS, SHOWN_REPLIES = 20, 10
-"""What the page of one contact shows of its past."""
+"""The newest runs and replies on the page of one contact."""
 REBUILD_CHUNK = 5000
 
 
@@ -45,9 +45,9 @@ class ContactPage:
 
 
 def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bool = False) -> ContactPage:
-    """Return contacts that fit the search (a number, a user id, a name), newest first.
+    """Return contacts that match the search (a number, a user id, a name), newest first.
 
-    `sees_full_numbers` says whether the reader may see numbers; for others no search tells more than a mask shows.
+    `sees_full_numbers`: the reader may see numbers; for others no search reveals masked digits.
     """
     rows = contacts.listed(search, settings().DEFAULT_REGION, before, PAGE + 1, sees_full_numbers=sees_full_numbers)
     return ContactPage(rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None)
@@ -55,10 +55,10 @@ def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bo
 
 def contact(contact_id: int) -> Contact:
     """Return the contact; raise NotFound."""
-    found = contacts.contact(contact_id)
-    if found is None:
+    row = contacts.contact(contact_id)
+    if row is None:
         raise NotFound("contact")
-    return found
+    return row
 
 
 @dataclass(frozen=True)
@@ -72,55 +72,55 @@ class Fact:
     number: bool
 
 
-def facts(found: Contact) -> list[Fact]:
-    """Return what is known about a contact, in the order of names."""
-    known = {row.name: row for row in contacts.properties()}
+def facts(contact: Contact) -> list[Fact]:
+    """Return the properties of a contact, in the order of names."""
+    by_name = {row.name: row for row in contacts.properties()}
     phones = contacts.phone_properties(current_session())
     return [
         Fact(
             name,
-            known[name].label if name in known else "",
-            Type(known[name].type) if name in known else rules.PRESETS.get(name, Type.STRING),
-            found.properties[name],
+            by_name[name].label if name in by_name else "",
+            Type(by_name[name].type) if name in by_name else rules.PRESETS.get(name, Type.STRING),
+            contact.properties[name],
             name in phones,
         )
-        for name in sorted(found.properties)
+        for name in sorted(contact.properties)
     ]
 
 
-def contacted(found: Contact) -> list[Contacted]:
-    """Return the newest runs that meant this person, with or without a message."""
-    return history.of_person(current_session(), found.id, _numbers(found), SHOWN_RUNS)
+def contacted(contact: Contact) -> list[Contacted]:
+    """Return the newest runs that targeted this person, with or without a message."""
+    return history.of_person(current_session(), contact.id, _numbers(contact), SHOWN_RUNS)
 
 
-def replied(found: Contact) -> list[Reply]:
+def replied(contact: Contact) -> list[Reply]:
     """Return the newest replies from this person's numbers."""
-    return replies.newest_of(_numbers(found), SHOWN_REPLIES)
+    return replies.newest_of(_numbers(contact), SHOWN_REPLIES)
 
 
-def opt_outs_of(found: Contact) -> list[OptOut]:
+def opt_outs_of(contact: Contact) -> list[OptOut]:
     """Return the opt-outs of this person's numbers."""
-    return replies.opt_outs_of(_numbers(found))
+    return replies.opt_outs_of(_numbers(contact))
 
 
-def _numbers(found: Contact) -> set[str]:
-    return {number for number in found.phones.values() if number}
+def _numbers(contact: Contact) -> set[str]:
+    return {number for number in contact.phones.values() if number}
 
 
-def numbers(found: Sequence[Contact]) -> dict[int, dict[str, str]]:
-    """Return each contact's numbers by the property that holds them, of those properties that channels read."""
+def numbers(rows: Sequence[Contact]) -> dict[int, dict[str, str]]:
+    """Return contact id -> property -> number, for the properties that channels read."""
     used = contacts.phone_properties(current_session())
-    return {row.id: {name: number for name, number in row.phones.items() if name in used} for row in found}
+    return {row.id: {name: number for name, number in row.phones.items() if name in used} for row in rows}
 
 
-def opted_out(found: Sequence[Contact]) -> set[str]:
-    """Return those numbers of these contacts to which nobody may write."""
-    return replies.opted_out({number for one in found for number in one.phones.values() if number})
+def opted_out(rows: Sequence[Contact]) -> set[str]:
+    """Return the numbers of these contacts that are on the opt-out list."""
+    return replies.opted_out({number for row in rows for number in row.phones.values() if number})
 
 
-def anonymous_ids(found: Contact) -> list[str]:
-    """Return the anonymous ids under which this contact was known before."""
-    return contacts.anonymous_ids(found.xwho)
+def anonymous_ids(contact: Contact) -> list[str]:
+    """Return the earlier anonymous ids of this contact."""
+    return contacts.anonymous_ids(contact.xwho)
 
 
 def catalogue() -> list[Property]:
@@ -134,21 +134,21 @@ def bad_records(source: str = "", reason: str = "", appid: str = "", before: int
 
 
 def forget_bad_records(now: dt.datetime) -> int:
-    """Remove refused records that are older than seven days; return how many went."""
-    removed = 0
+    """Remove refused records older than BAD_RECORD_DAYS; return how many."""
+    total = 0
     while True:
         with writing() as session:
-            gone = app_keys.forget_bad(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
-        removed += gone
-        if gone < REBUILD_CHUNK:
-            return removed
+            n = app_keys.forget_bad(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
+        total += n
+        if n < REBUILD_CHUNK:
+            return total
 
 
 # Numbers
 
 
 def note_phone_property(session: Session, name: str) -> None:
-    """Have the numbers of a property read that a channel begins to use, once the transaction is committed."""
+    """Enqueue `rebuild_phones` for a property after the commit of this transaction."""
 
     def ring(_session: Session) -> None:
         queue.enqueue(queue.PERIODIC, "rebuild_phones", name)
@@ -157,30 +157,30 @@ def note_phone_property(session: Session, name: str) -> None:
 
 
 def note_left_property(session: Session, name: str) -> None:
-    """Have the numbers of a property forgotten, once the transaction is committed, if no channel reads it any more."""
+    """Enqueue `rebuild_phones`, which deletes a property's numbers, if no channel reads the property any more."""
     if name not in contacts.phone_properties(session):
         note_phone_property(session, name)
 
 
 def rebuild_phones(name: str) -> int:
-    """Read the numbers of one property of all contacts anew, a chunk per transaction; return how many were looked at.
+    """Normalise the numbers of one property of all contacts anew, a chunk per transaction; return how many contacts.
 
-    Of a property that no channel reads any more they are forgotten: who has it would seem to have a wrong number.
+    If no channel reads the property any more they are deleted: its values would look like wrong numbers.
 
-    It may be cut off and begun again: each chunk is right by itself.
+    It may be interrupted and started again: each chunk is complete by itself.
     """
     region = settings().DEFAULT_REGION
-    after = seen = 0
+    after = total = 0
     while True:
         with writing() as session:
             used = name in contacts.phone_properties(session)
             rows = contacts.phones_after(session, name, after, REBUILD_CHUNK)
             if not rows:
-                return seen
+                return total
             numbers = [
                 (id_, None if not used or value in (None, "") else phone.normalise(value, region))
                 for id_, value in rows
             ]
             contacts.set_phones(session, name, numbers)
         after = rows[-1][0]
-        seen += len(rows)
+        total += len(rows)

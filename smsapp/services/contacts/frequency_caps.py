@@ -1,4 +1,4 @@
-"""What administrators set for the whole product: how many marketing messages one number may get."""
+"""Settings of administrators for the whole product: frequency caps of marketing messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_PER_DAY, MOST_PER_WEEK = 20, 50
 
 @dataclass(frozen=True)
 class FrequencyCaps:
-    """At most so many marketing messages to one number per calendar day and per seven days; None = as many as come."""
+    """The most marketing messages to one number per calendar day and per seven days; None = no limit."""
 
     enabled: bool
     per_day: int | None
@@ -30,13 +30,13 @@ SUGGESTED = FrequencyCaps(enabled=False, per_day=1, per_week=3)
 
 
 def frequency_caps() -> FrequencyCaps:
-    """Return the caps as they were saved last; what is suggested, switched off, if nobody ever saved any."""
-    kept = current_session().scalar(_KEPT)
-    return SUGGESTED if kept is None else FrequencyCaps(kept["enabled"], kept.get("per_day"), kept.get("per_week"))
+    """Return the saved caps; the suggested ones, disabled, if none were ever saved."""
+    value = current_session().scalar(_KEPT)
+    return SUGGESTED if value is None else FrequencyCaps(value["enabled"], value.get("per_day"), value.get("per_week"))
 
 
 def save_frequency_caps(caps: FrequencyCaps, by: Actor, now: dt.datetime) -> None:
-    """Keep the caps: they decide about every run that is opened from now on. Raises Refusal with what is wrong."""
+    """Save the caps: they apply to every run that is opened from now on. Raises Refusal with the problems."""
     problems = _problems(caps)
     if problems:
         raise Refusal(*problems)
@@ -45,8 +45,8 @@ def save_frequency_caps(caps: FrequencyCaps, by: Actor, now: dt.datetime) -> Non
     with writing() as session:
         if session.scalar(_KEPT) == value:
             return
-        kept = upsert(Preference).values(name=CAPS, value=value)
-        session.execute(kept.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+        statement = upsert(Preference).values(name=CAPS, value=value)
+        session.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
         audit_log.log_action(session, by, "change", "preference", CAPS, now, **value)
 
 
@@ -54,13 +54,13 @@ _KEPT = sa.select(Preference.value).where(Preference.name == CAPS)
 
 
 def _problems(caps: FrequencyCaps) -> list[Problem]:
-    found = []
+    problems = []
     if caps.per_day is not None and not 1 <= caps.per_day <= MOST_PER_DAY:
-        found.append(Problem("cap_per_day", "per_day", {"most": MOST_PER_DAY}))
+        problems.append(Problem("cap_per_day", "per_day", {"most": MOST_PER_DAY}))
     if caps.per_week is not None and not 1 <= caps.per_week <= MOST_PER_WEEK:
-        found.append(Problem("cap_per_week", "per_week", {"most": MOST_PER_WEEK}))
-    if not found and caps.per_day and caps.per_week and caps.per_week < caps.per_day:
-        found.append(Problem("cap_week_below_day", "per_week", {"per_day": caps.per_day}))
+        problems.append(Problem("cap_per_week", "per_week", {"most": MOST_PER_WEEK}))
+    if not problems and caps.per_day and caps.per_week and caps.per_week < caps.per_day:
+        problems.append(Problem("cap_week_below_day", "per_week", {"per_day": caps.per_day}))
     if caps.enabled and caps.per_day is None and caps.per_week is None:
-        found.append(Problem("cap_missing", "per_day"))
-    return found
+        problems.append(Problem("cap_missing", "per_day"))
+    return problems

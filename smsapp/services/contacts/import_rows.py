@@ -1,4 +1,4 @@
-"""The rows of an uploaded file of contacts: taken in chunk by chunk by a worker or a command, the bad ones kept."""
+"""The rows of an uploaded file of contacts: imported in chunks by a worker or a command; refused rows are stored."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from smsapp.store.settings import settings
 CHUNK = 10_000
 """Rows of one transaction."""
 PIECE = 1000
-"""Rows read and converted together: of ten times as many the cells leave the processor's cache: a sixth slower."""
+"""Rows read and converted together; more would not fit the processor's cache (bench/contacts_import.py)."""
 LEASE = dt.timedelta(seconds=60)
 MOST_RAW = 1 << 16
-"""Characters kept of a refused row: the file of refused rows goes back in as it is."""
+"""Stored characters of a refused row: the file of refused rows can be imported again as it is."""
 MOST_NOTED = 10_000
-"""Rows without a usable number that are kept to be shown; all are counted."""
+"""Rows without a usable number that are stored to be shown; all are counted."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ Clock = Callable[[], dt.datetime]
 
 @dataclass
 class Tally:
-    """How far a check has come."""
+    """The progress of a check."""
 
     rows: int = 0
     refused: int = 0
@@ -58,7 +58,7 @@ class Tally:
 
 @dataclass
 class TakenRows:
-    """Rows on their way into one transaction."""
+    """The rows of one transaction."""
 
     count: int = 0
     read_bytes: int = 0
@@ -66,14 +66,14 @@ class TakenRows:
     """As `store/contacts.merge` takes them."""
     bad: list[Bad] = field(default_factory=list)
     without_number: list[tuple[str, Bad]] = field(default_factory=list)
-    """(user id, the row as it stands)"""
+    """(user id, the raw row)"""
 
 
 def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = None) -> None:
-    """Take the rows of a file that are not in yet; nothing happens if another worker is at it.
+    """Import the remaining rows of a file; do nothing if another worker does.
 
-    Each chunk's rows, refused rows and position are one transaction: a worker that dies loses nothing and the next one
-    does nothing twice. `tell` is called after each chunk.
+    Each chunk's rows, refused rows and position are one transaction: a worker that dies loses nothing, and the next one
+    repeats nothing. `tell` is called after each chunk.
     """
     now = clock()
     with writing() as session:
@@ -100,7 +100,7 @@ def run(import_id: int, clock: Clock, tell: Callable[[Import], None] | None = No
 
 @contextmanager
 def _collector_at_rest() -> Iterator[None]:
-    """Keep the cycle collector from looking at millions of cells that hold no cycles: a quarter of the whole time."""
+    """Turn the garbage collector off: millions of cells hold no cycles (bench/contacts_import.py)."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -115,19 +115,19 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
     layout = Layout.from_json(row.mapping).renamed(contacts.redirects())
     now = clock()
     with writing() as session:
-        types = {one.name: one.type for one in layout.columns}
-        labels = {one.name: one.label for one in layout.columns}
-        really = contacts.add_properties(session, types, now, labels)
-        if really != types:
-            return "property_type_changed" if really.keys() == types.keys() else "property_without_room"
+        types = {column.name: column.type for column in layout.columns}
+        labels = {column.name: column.label for column in layout.columns}
+        actual_types = contacts.add_properties(session, types, now, labels)
+        if actual_types != types:
+            return "property_type_changed" if actual_types.keys() == types.keys() else "property_without_room"
     position, noted = row.position, row.without_number
     recognition.refuse_endless_text(imports.path_of(row), form)
     pieces = reading.chunks(imports.path_of(row), form, position, PIECE)
-    while (taken := _take(pieces, layout, form, width, position)).count:
-        counts = _write(row.id, taken, position, clock(), max(0, MOST_NOTED - noted))
+    while (chunk := _take(pieces, layout, form, width, position)).count:
+        counts = _write(row.id, chunk, position, clock(), max(0, MOST_NOTED - noted))
         if not counts:
             return "import_outrun"
-        position += taken.count
+        position += chunk.count
         noted += counts["without_number"]
         if tell is not None:
             current_session().refresh(row)
@@ -138,41 +138,41 @@ def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> st
 def _take(
     pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int
 ) -> TakenRows:
-    """Read and convert one chunk; nothing is left of the file at its end."""
+    """Read and convert one chunk; at the end of the file it is empty."""
     phones = layout.phones(contacts.phone_properties(current_session()))
-    taken = TakenRows()
-    for rows, taken.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
+    chunk = TakenRows()
+    for rows, chunk.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
         piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
-        taken.bad += [_as_it_stands(form, position + taken.count, rows, bad) for bad in piece.bad]
-        taken.without_number += [
-            (xwho, _as_it_stands(form, position + taken.count, rows, bad)) for xwho, bad in piece.without_number
+        chunk.bad += [_as_it_stands(form, position + chunk.count, rows, bad) for bad in piece.bad]
+        chunk.without_number += [
+            (xwho, _as_it_stands(form, position + chunk.count, rows, bad)) for xwho, bad in piece.without_number
         ]
-        taken.fit += piece.rows
-        taken.count += len(rows)
-    return taken
+        chunk.fit += piece.rows
+        chunk.count += len(rows)
+    return chunk
 
 
-def _write(import_id: int, taken: TakenRows, position: int, now: dt.datetime, room: int) -> dict[str, int]:
+def _write(import_id: int, chunk: TakenRows, position: int, now: dt.datetime, room: int) -> dict[str, int]:
     """Write one chunk and return its counts; {} if another worker has written it.
 
-    Of the rows without a usable number at most `room` are kept.
+    Of the rows without a usable number at most `room` are stored.
     """
     with writing() as session:
-        added = contacts.merge(session, taken.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
-        # An empty cell changes nothing, so that a contact may have had a number before.
-        empty = [xwho for xwho, bad in taken.without_number if bad.reason == Reason.NO_NUMBER]
+        added = contacts.merge(session, chunk.fit, Source(Origin.IMPORT, import_id, now).as_text(), now)
+        # An empty cell changes nothing, so the contact may have had a number before.
+        empty = [xwho for xwho, bad in chunk.without_number if bad.reason == Reason.NO_NUMBER]
         numbered = contacts.with_number(session, empty) if empty else frozenset[str]()
-        without = [bad for xwho, bad in taken.without_number if bad.reason != Reason.NO_NUMBER or xwho not in numbered]
-        app_keys.add_bad(session, refused_source(import_id), taken.bad, now, MOST_RAW)
-        app_keys.add_bad(session, numbers_source(import_id), without[:room], now, MOST_RAW)
+        bad_rows = [bad for xwho, bad in chunk.without_number if bad.reason != Reason.NO_NUMBER or xwho not in numbered]
+        app_keys.add_bad(session, refused_source(import_id), chunk.bad, now, MOST_RAW)
+        app_keys.add_bad(session, numbers_source(import_id), bad_rows[:room], now, MOST_RAW)
         counts = {
-            "rows": taken.count,
+            "rows": chunk.count,
             "added": added,
-            "changed": len(taken.fit) - added,
-            "refused": len(taken.bad),
-            "without_number": len(without),
+            "changed": len(chunk.fit) - added,
+            "refused": len(chunk.bad),
+            "without_number": len(bad_rows),
         }
-        if not store.advance_import(session, import_id, position, now + LEASE, counts, taken.read_bytes):
+        if not store.advance_import(session, import_id, position, now + LEASE, counts, chunk.read_bytes):
             session.rollback()
             return {}
     return counts
@@ -185,19 +185,19 @@ def _as_it_stands(form: Format, position: int, rows: Sequence[Row], bad: BadRow)
 
 
 def check(
-    path: Path, seen: Preview, layout: Layout | None, tally: Tally, tell: Callable[[Tally], None], most: int
+    path: Path, preview: Preview, layout: Layout | None, tally: Tally, tell: Callable[[Tally], None], most: int
 ) -> Iterator[Bad]:
     """Read the whole file, write nothing: yield the first `most` rows that would be refused, count all in `tally`."""
-    width = len(seen.header)
-    wrong = columns.problems(layout, seen.known, width)
+    width = len(preview.header)
+    wrong = columns.problems(layout, preview.known, width)
     if layout is None or wrong:
         raise Refusal(*wrong)
     phones = layout.phones(contacts.phone_properties(current_session()))
-    recognition.refuse_endless_text(path, seen.form)
-    for rows, tally.read_bytes in reading.chunks(path, seen.form, 0, CHUNK):
+    recognition.refuse_endless_text(path, preview.form)
+    for rows, tally.read_bytes in reading.chunks(path, preview.form, 0, CHUNK):
         chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
         for bad in chunk.bad[: max(0, most - tally.refused)]:
-            yield _as_it_stands(seen.form, tally.rows, rows, bad)
+            yield _as_it_stands(preview.form, tally.rows, rows, bad)
         tally.rows += len(rows)
         tally.refused += len(chunk.bad)
         tally.without_number += len(chunk.without_number)
@@ -217,7 +217,7 @@ def numbers_source(import_id: int) -> str:
 
 @dataclass(frozen=True)
 class KeptRow:
-    """A row as it stands in the file, and why it is told."""
+    """A row of the file, and why it is reported."""
 
     number: int
     reason: str
@@ -231,7 +231,7 @@ def refused_rows(import_id: int) -> Iterator[KeptRow]:
 
 
 def rows_without_number(import_id: int) -> Iterator[KeptRow]:
-    """Yield the rows, at most MOST_NOTED, that were kept without a usable number."""
+    """Yield the stored rows without a usable number, at most MOST_NOTED."""
     return _kept_rows(numbers_source(import_id))
 
 
@@ -246,7 +246,7 @@ def _kept_rows(source: str) -> Iterator[KeptRow]:
 
 
 def headings_of(row: Import) -> list[str]:
-    """Return the headings of the file, or, where it had none, those by which its columns are recognised again."""
+    """Return the headings of the file or, if it had none, headings by which its columns are recognised."""
     if headings := row.mapping.get("headings"):
         return list(headings)
     if "columns" not in row.mapping:
@@ -260,13 +260,13 @@ def headings_of(row: Import) -> list[str]:
 
 
 def table_of(row: Import, notes: tuple[str, str], rows: Iterator[tuple[KeptRow, str]]) -> Iterator[Sequence[object]]:
-    """Yield the rows of a file that goes back in as it is: the file's own columns behind two that are left out then.
+    """Yield the rows of a file that can be imported again: two columns that an import ignores, then the file's own.
 
-    `notes` are the headings of those two, the row's number and the reason; `rows` come with the reason in words.
+    `notes` are the headings of those two, the row's number and the reason; `rows` come with the reason as text.
     """
     yield [*[f"{NOTE_MARK} {note}" for note in notes], *headings_of(row)]
-    for kept, reason in rows:
-        yield [kept.number, reason, *kept.cells]
+    for kept_row, reason in rows:
+        yield [kept_row.number, reason, *kept_row.cells]
 
 
 def has_phone(row: Import) -> bool:

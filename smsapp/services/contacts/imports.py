@@ -1,4 +1,4 @@
-"""Files of contacts: uploaded, recognised by a worker, looked at, mapped, and handed to a worker to be taken in."""
+"""Files of contacts: uploaded, recognised by a worker, previewed, mapped, and imported by a worker."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from smsapp.store.settings import settings
 
 SHOWN = 5
 FORGOTTEN_DAYS = 2
-"""How long a file waits that was uploaded and never imported."""
+"""After so many days an uploaded file that was never imported is removed."""
 MOST_WAITING, MOST_WAITING_MIB = 10, 1024
-"""Files a person may have uploaded and not started, and how large they may be together."""
+"""How many uploaded files a person may have before their import, and how large they may be together."""
 RECOGNITION_LEASE = dt.timedelta(minutes=5)
 UNCHANGED = Choice()
 
@@ -43,7 +43,7 @@ ImportRow = Import
 
 @dataclass(frozen=True)
 class Preview:
-    """The beginning of a file: headings, first rows (of equal width), and what each column probably is."""
+    """The beginning of a file: headings, first rows (of equal width), and a guess for each column."""
 
     form: Format
     header: list[str]
@@ -51,7 +51,7 @@ class Preview:
     guesses: list[Guess]
     known: dict[str, Type]
     top: list[list[str]]
-    """The file's first rows as they stand, to choose the headings among."""
+    """The file's first rows, unchanged, among which a person chooses the headings."""
 
 
 def listed() -> list[Import]:
@@ -72,7 +72,7 @@ def path_of(row: Import) -> Path:
 
 
 def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Import:
-    """Keep an uploaded file, to be recognised by a worker; raise Refusal if too many of this person's files wait."""
+    """Store an uploaded file and enqueue its recognition; raise Refusal if too many of this person's files wait."""
     _refuse_over_quota(by)
     folder = settings().INSTANCE_DIR / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def _refuse_over_quota(by: Actor) -> None:
 
 
 def register(path: Path, file_name: str, by: Actor, now: dt.datetime, choice: Choice = UNCHANGED) -> Import:
-    """Enter a file of this machine that a command names, recognised at once; raise Refusal if it is no table."""
+    """Add an import of a file of this machine for a command and recognise it; raise Refusal if it is no table."""
     recognised = recognition.recognise(path)
     return _enter(
         Import(
@@ -121,9 +121,9 @@ def _enter(row: Import, file_name: str, by: Actor, now: dt.datetime) -> Import:
 
 
 def recognise(import_id: int, now: dt.datetime) -> None:
-    """Find out what an uploaded file is and keep its first rows; nothing happens if another worker is at it.
+    """Recognise the format of an uploaded file and store its first rows; do nothing if another worker does.
 
-    A file that is no table ends as FAILED, and is removed.
+    The import of a file that is no table becomes FAILED, and the file is removed.
     """
     with writing() as session:
         if not store.claim_recognition(session, import_id, now, now + RECOGNITION_LEASE):
@@ -138,17 +138,17 @@ def recognise(import_id: int, now: dt.datetime) -> None:
         problem = refusal.problems[0]
         state, failure, preview = ImportState.FAILED, problem.code, {"facts": dict(problem.facts)}
     with writing() as session:
-        done = store.end_recognition(session, import_id, state, form=form, preview=preview, failure=failure)
+        is_ended = store.end_recognition(session, import_id, state, form=form, preview=preview, failure=failure)
     current_session().expire_all()
-    if failure and done:
+    if failure and is_ended:
         path.unlink(missing_ok=True)
     log.info("import.recognised import=%d failure=%s", import_id, failure)
 
 
 def preview(row: Import, choice: Choice = UNCHANGED) -> Preview:
-    """Return the beginning of the file as it was kept, or read anew as a person chose; raise Refusal for a bad choice.
+    """Return the stored beginning of the file, or read it anew with a person's choice; raise Refusal for a bad one.
 
-    Whatever is chosen, no more than the file's first million bytes are read.
+    At most the file's first million bytes are read.
     """
     recognised = Format.from_json(row.format)
     form = recognition.rechosen(path_of(row), recognised, choice)
@@ -161,51 +161,51 @@ def preview(row: Import, choice: Choice = UNCHANGED) -> Preview:
 
 
 def look(path: Path, choice: Choice = UNCHANGED) -> Preview:
-    """Return the beginning of a file that is not entered as an import; raise Refusal if it is no table."""
+    """Return the beginning of a file without an import; raise Refusal if it is no table."""
     form = recognition.rechosen(path, recognition.recognise(path), choice)
     rows = reading.sample(path, form)
     return _look(rows, form if choice.heading_row is not None else recognition.with_headings(form, rows))
 
 
 def _look(rows: Sequence[Sequence[str]], form: Format) -> Preview:
-    known = contacts.property_types()
+    property_types = contacts.property_types()
     headings, below = reading.parted(rows, form)
-    guessed = guesses.guesses(headings, below, known, contacts.labels())
+    guessed = guesses.guesses(headings, below, property_types, contacts.labels())
     width = len(headings)
-    shown = [[*cells, *[""] * (width - len(cells))] for cells in below[:SHOWN]]
-    return Preview(form, headings, shown, guessed, known, [list(row) for row in rows[:SHOWN]])
+    rows_shown = [[*cells, *[""] * (width - len(cells))] for cells in below[:SHOWN]]
+    return Preview(form, headings, rows_shown, guessed, property_types, [list(row) for row in rows[:SHOWN]])
 
 
 def layout_of(guessed: Sequence[Guess], header: Sequence[str]) -> Layout | None:
-    """Return what was guessed as a layout; None if no column can be the user id."""
+    """Return the guesses as a layout; None if no column can be the user id."""
     ids = [i for i, guess in enumerate(guessed) if guess.role in {"id", "id_phone"}]
-    held = tuple(
+    properties = tuple(
         columns.Column(i, guess.name, guess.type, trimmed(header[i])[:125])
         for i, guess in enumerate(guessed)
         if guess.role in {"property", "phone", "id_phone"}
     )
-    return Layout(ids[0], held) if ids else None
+    return Layout(ids[0], properties) if ids else None
 
 
 def start(
     import_id: int, layout: Layout | None, choice: Choice, by: Actor, now: dt.datetime, *, ring: bool = True
 ) -> None:
-    """Hand an uploaded file with its layout to a worker; raise Refusal if the layout does not do."""
+    """Store the layout of an uploaded file and enqueue its import; raise Refusal if the layout is wrong."""
     row = found(import_id)
     if row.state != ImportState.UPLOADED:
         raise Refusal(Problem("import_begun"))
-    seen = preview(row, choice)
+    beginning = preview(row, choice)
     with writing() as session:
         current_session().refresh(row)
         if row.state != ImportState.UPLOADED:
             raise Refusal(Problem("import_begun"))
-        wrong = columns.problems(layout, contacts.property_types(), len(seen.header))
-        if layout is None or wrong:
-            raise Refusal(*wrong)
-        row.format = seen.form.as_json()
+        problems = columns.problems(layout, contacts.property_types(), len(beginning.header))
+        if layout is None or problems:
+            raise Refusal(*problems)
+        row.format = beginning.form.as_json()
         row.mapping = layout.as_json() | {
-            "width": len(seen.header),
-            "headings": seen.header if seen.form.header else [],
+            "width": len(beginning.header),
+            "headings": beginning.header if beginning.form.header else [],
         }
         row.state = ImportState.QUEUED
         audit_log.log_action(session, by, "import", "import", row.id, now, file=row.file_name)
@@ -214,7 +214,7 @@ def start(
 
 
 def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
-    """Remove an uploaded file that was not begun."""
+    """Remove an uploaded file whose import has not begun."""
     with writing() as session:
         row = found(import_id)
         if row.state not in store.BEGUN_NOT:
@@ -225,24 +225,24 @@ def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
 
 
 def sweep(now: dt.datetime) -> int:
-    """Ring again for imports whose worker fell silent, and forget old uploads nobody began; return how many rings."""
+    """Enqueue stranded imports again, and remove old uploads that nobody imported; return how many were enqueued."""
     stranded = store.stranded_imports(now)
     for import_id in stranded:
         queue.enqueue(queue.PERIODIC, "import_contacts", import_id)
     unrecognised = store.stranded_recognitions(now)
     for import_id in unrecognised:
         queue.enqueue(queue.PERIODIC, "recognise_import", import_id)
-    old = store.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
-    if old:
+    stale = store.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
+    if stale:
         with writing() as session:
-            for row in old:
+            for row in stale:
                 session.delete(row)
-        for row in old:
+        for row in stale:
             drop_file(row)
     return len(stranded) + len(unrecognised)
 
 
 def drop_file(row: Import) -> None:
-    """Remove our own copy of a file; a file that a command named stays where it is."""
+    """Remove our own copy of a file; a file that a command named stays."""
     if not Path(row.path).is_absolute():
         path_of(row).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Searches by a whole number, and lists of numbers: with enough of them somebody could find a masked number out.
+"""Limits of searches by a whole number, and of lists of numbers: many of them could reveal a masked number.
 
-So people who may not see whole numbers have a few of them, and each leaves a line in the audit log.
+People who may not see whole numbers may do a few of them, and each adds a line to the audit log.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ SEARCHES_PER_HOUR = 60
 LISTS_PER_DAY = 20
 
 
-def note_search(typed: str, actor: Actor, now: dt.datetime) -> None:
-    """Note that somebody without the right looks for a whole number; raises Refusal for one search too many.
+def note_search(text: str, actor: Actor, now: dt.datetime) -> None:
+    """Log a search for a whole number by somebody without the right; raises Refusal after too many of them.
 
-    Whatever else is typed may be looked for as often as wished.
+    Searches for anything else are not limited.
     """
-    number = phone.normalise(typed, settings().DEFAULT_REGION)
+    number = phone.normalise(text, settings().DEFAULT_REGION)
     if not number:
         return
     with writing() as session:
@@ -37,7 +37,7 @@ def note_search(typed: str, actor: Actor, now: dt.datetime) -> None:
 
 
 def check_list(session: Session, actor: Actor, now: dt.datetime) -> None:
-    """Raise Refusal if somebody without the right has matched too many lists by numbers; the caller notes each."""
+    """Raise Refusal if somebody without the right has matched too many lists by numbers; the caller logs each."""
     if _is_spent(session, actor, LIST, LISTS_PER_DAY, now - dt.timedelta(days=1)):
         raise Refusal(Problem("number_lists_spent", "file", {"most": LISTS_PER_DAY}))
 

@@ -1,4 +1,4 @@
-"""The list of numbers nobody writes to: how they get on it, and how a person takes one off."""
+"""The opt-out list: how numbers are added to it, and how a person removes one."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ everyone = store.stream_opt_outs
 
 @dataclass
 class OptOutFile:
-    """What an import of numbers did."""
+    """The result of an import of numbers."""
 
     added: int = 0
     known: int = 0
     """Already on the list, or twice in the file."""
     refused: int = 0
     complaints: list[tuple[int, Problem]] = field(default_factory=list)
-    """Row number and what is wrong, at most MOST_COMPLAINTS of them."""
+    """(row number, problem), at most MOST_COMPLAINTS of them."""
 
 
 def record(
@@ -59,7 +59,7 @@ def record(
 ) -> bool:
     """Put a number (E.164) on the list, in the caller's transaction; False if it is there already.
 
-    With `confirm` a new entry is to be confirmed to its person by a text, once.
+    `confirm`: a new entry's person gets a text that confirms it, once.
     """
     row = _row(number, source, now, remark, channel_id, campaign_id)
     row["confirmation"] = Confirmation.DUE if confirm else Confirmation.NONE
@@ -67,56 +67,56 @@ def record(
 
 
 def record_told(session: Session, keys: Sequence[tuple[int, int]], now: dt.datetime) -> int:
-    """Put on the list whom the provider says to have opted out there, in the caller's transaction; return how many.
+    """Put numbers on the list that the provider reports as opted out, in the caller's transaction; return how many.
 
-    `keys` are (run, seq) of the messages it would not deliver for that.
+    `keys` are (run, seq) of the messages that it did not deliver for that reason.
     """
     rows = {
-        found.phone: _row(found.phone, OptOutSource.PROVIDER, now, "", found.channel_id, found.campaign_id)
-        for found in store.recipients(session, keys)
+        message.phone: _row(message.phone, OptOutSource.PROVIDER, now, "", message.channel_id, message.campaign_id)
+        for message in store.recipients(session, keys)
     }
-    # By number, so that two workers wait for each other in one order.
+    # In the order of numbers, so that two workers do not deadlock.
     return store.add_opt_outs(session, [rows[number] for number in sorted(rows)])
 
 
-def add(typed: str, remark: str, actor: Actor, now: dt.datetime) -> bool:
-    """Put a number on the list by hand; False if it is there already. Raises Refusal if it is no number."""
-    number = _number(typed)
+def add(raw: str, remark: str, actor: Actor, now: dt.datetime) -> bool:
+    """Put a number on the list for a person; False if it is there already. Raises Refusal if it is no number."""
+    number = _number(raw)
     with writing() as session:
-        new = record(session, number, OptOutSource.PERSON, now, remark=remark.strip()[:LONGEST_NOTE])
-        if new:
+        is_new = record(session, number, OptOutSource.PERSON, now, remark=remark.strip()[:LONGEST_NOTE])
+        if is_new:
             log_action(session, actor, "create", NOUN, phone.mask(number), now)
-    return new
+    return is_new
 
 
 def remove(opt_out_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
     """Take a number off the list because the person agreed again; raises Refusal without a reason.
 
-    The reason stays in the audit log.
+    The reason is kept in the audit log.
     """
     if not reason.strip():
         raise Refusal(Problem("consent_reason_missing", "reason"))
     with writing() as session:
-        found = session.get(OptOut, opt_out_id)
-        if found is None:
+        entry = session.get(OptOut, opt_out_id)
+        if entry is None:
             raise NotFound(NOUN)
-        log_action(session, actor, "delete", NOUN, phone.mask(found.phone), now, reason=reason.strip()[:LONGEST_NOTE])
-        session.delete(found)
+        log_action(session, actor, "delete", NOUN, phone.mask(entry.phone), now, reason=reason.strip()[:LONGEST_NOTE])
+        session.delete(entry)
 
 
 def get(opt_out_id: int) -> OptOut:
-    found = present().get(OptOut, opt_out_id)
-    if found is None:
+    entry = present().get(OptOut, opt_out_id)
+    if entry is None:
         raise NotFound(NOUN)
-    return found
+    return entry
 
 
-def find(typed: str) -> OptOut:
+def find(raw: str) -> OptOut:
     """Return the entry of a number; raises NotFound, or Refusal if it is no number."""
-    found = store.opt_outs(phone=_number(typed), limit=1)
-    if not found:
+    entries = store.opt_outs(phone=_number(raw), limit=1)
+    if not entries:
         raise NotFound(NOUN)
-    return found[0]
+    return entries[0]
 
 
 def find_page(
@@ -124,7 +124,7 @@ def find_page(
 ) -> list[OptOut]:
     """Return one page of the list, newest first. `digits` is a whole number or its last digits.
 
-    Without the right to see whole numbers, more than the last four digits find nobody.
+    Without the right to see whole numbers, more than the last four digits match nothing.
     """
     digits = digits.strip()
     number = phone.normalise(digits, settings().DEFAULT_REGION)
@@ -136,29 +136,31 @@ def find_page(
 
 
 def take_file(content: bytes, actor: Actor, now: dt.datetime) -> OptOutFile:
-    """Put the numbers of a CSV, text or XLSX file on the list; rows without a readable number are told, not kept.
+    """Put the numbers of a CSV, text or XLSX file on the list; rows without a readable number are reported.
 
-    The number is in the column called 手机号 or phone, else in the first; 备注 or note is kept with it. Raises Refusal
-    if the file cannot be read at all.
+    The number is in the column 手机号 or phone, else in the first; 备注 or note is stored with it. Raises Refusal if
+    the file cannot be read at all.
     """
-    done = OptOutFile()
+    result = OptOutFile()
     rows: dict[str, dict[str, object]] = {}
     with limited.small_table(content) as (path, form):
-        for number, remark in _numbers(path, form, done):
+        for number, remark in _numbers(path, form, result):
             if number in rows:
-                done.known += 1
+                result.known += 1
             else:
                 rows[number] = _row(number, OptOutSource.IMPORT, now, remark)
-    if not rows and not done.refused:
+    if not rows and not result.refused:
         raise Refusal(Problem("file_only_headings", "file"))
     with writing() as session:
-        done.added = store.add_opt_outs(session, list(rows.values()))
-        done.known += len(rows) - done.added
-        log_action(session, actor, "import", NOUN, "", now, added=done.added, known=done.known, refused=done.refused)
-    return done
+        result.added = store.add_opt_outs(session, list(rows.values()))
+        result.known += len(rows) - result.added
+        log_action(
+            session, actor, "import", NOUN, "", now, added=result.added, known=result.known, refused=result.refused
+        )
+    return result
 
 
-def _numbers(path: Path, form: Format, done: OptOutFile) -> Iterator[tuple[str, str]]:
+def _numbers(path: Path, form: Format, result: OptOutFile) -> Iterator[tuple[str, str]]:
     """Yield (number, remark) of each good row and count the others as refused."""
     region = settings().DEFAULT_REGION
     headings = reading.parted(reading.sample(path, form), form)[0]
@@ -172,7 +174,7 @@ def _numbers(path: Path, form: Format, done: OptOutFile) -> Iterator[tuple[str, 
             remark = trimmed(cells[remark_place]) if 0 <= remark_place < len(cells) else ""
             yield number, storable(remark, LONGEST_NOTE)
         else:
-            _complain(done, row_number, _problem(row_number, cells, place, raw))
+            _complain(result, row_number, _problem(row_number, cells, place, raw))
 
 
 def _problem(row_number: int, cells: Row, place: int, raw: str) -> Problem:
@@ -183,16 +185,16 @@ def _problem(row_number: int, cells: Row, place: int, raw: str) -> Problem:
     return Problem("number_unreadable" if raw else "number_missing", "phone")
 
 
-def _complain(done: OptOutFile, row_number: int, problem: Problem) -> None:
-    done.refused += 1
-    if len(done.complaints) < MOST_COMPLAINTS:
-        done.complaints.append((row_number, problem))
+def _complain(result: OptOutFile, row_number: int, problem: Problem) -> None:
+    result.refused += 1
+    if len(result.complaints) < MOST_COMPLAINTS:
+        result.complaints.append((row_number, problem))
 
 
-def _number(typed: str) -> str:
-    number = phone.normalise(typed, settings().DEFAULT_REGION)
+def _number(raw: str) -> str:
+    number = phone.normalise(raw, settings().DEFAULT_REGION)
     if not number:
-        raise Refusal(Problem("number_unreadable" if typed.strip() else "number_missing", "phone"))
+        raise Refusal(Problem("number_unreadable" if raw.strip() else "number_missing", "phone"))
     return number
 
 

@@ -1,7 +1,7 @@
-"""The catalogue of properties: what each is, who has it, what names it, and how it is changed for all contacts.
+"""The catalogue of properties: type, label, use, and changes of a property of all contacts.
 
-A change of type, a merge and a removal are jobs: chunks of CHUNK contacts, each a transaction, taken up again where
-they were cut off.
+A change of type, a merge and a removal are jobs: chunks of CHUNK contacts, a transaction each; an interrupted job goes
+on where it was.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from smsapp.store.settings import settings
 NOUN = "property"
 CHUNK = 2000
 SAMPLED = 10_000
-"""Contacts looked at for the list and for a preview; of more than that it says so."""
+"""Contacts read for the list and for a preview; if there are more, the result says so."""
 PLACES = 4
 EXAMPLES = 5
 
@@ -51,11 +51,11 @@ class Line:
     label: str
     type: Type
     held: int
-    """How many of the contacts looked at have a value."""
+    """How many of the contacts read have a value."""
     doubles: tuple[str, ...]
     """Other properties that mean the same."""
     used: int
-    """Segments, campaigns and channels that name it."""
+    """How many segments, campaigns and channels use it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a change would do, by the contacts looked at."""
+    """What a change would do, by the contacts read."""
 
     held: int
     looked: int
@@ -78,45 +78,54 @@ class Preview:
     conflicts: int = 0
     """MERGE: contacts with two different values."""
     examples: list[tuple[str, str]] = field(default_factory=list, repr=False)
-    """RETYPE: (value, "") that cannot be converted; MERGE: two different values. Whole: the door masks them."""
+    """RETYPE: (value, "") that cannot be converted; MERGE: two different values. Not masked: the page masks them."""
 
 
 def catalogue() -> Catalogue:
-    """Return all properties with how many people have a value of each."""
+    """Return all properties with the number of people who have a value of each."""
     total = current_session().scalar(
         sa.select(sa.func.count()).select_from(sa.select(Contact.id).limit(SAMPLED + 1).subquery())
     )
-    whole = (total or 0) <= SAMPLED
-    last = 0 if whole else store.last_contact(current_session())
-    places = 1 if whole else PLACES
-    looked, held = 0, Counter[str]()
+    complete = (total or 0) <= SAMPLED
+    last_id = 0 if complete else store.last_contact(current_session())
+    places = 1 if complete else PLACES
+    n_contacts, n_by_name = 0, Counter[str]()
     for place in range(places):
-        n, some = people.held(current_session(), sa.select(Contact.id), last * place // places, SAMPLED // places)
-        looked += n
-        held.update(some)
+        n, n_in_place = people.held(
+            current_session(), sa.select(Contact.id), last_id * place // places, SAMPLED // places
+        )
+        n_contacts += n
+        n_by_name.update(n_in_place)
     doubles = property_labels.doubles(contacts.labels())
     lines = [
-        Line(row.name, row.label, Type(row.type), held[row.name], tuple(doubles.get(row.name, ())), len(uses(row.name)))
+        Line(
+            row.name,
+            row.label,
+            Type(row.type),
+            n_by_name[row.name],
+            tuple(doubles.get(row.name, ())),
+            len(uses(row.name)),
+        )
         for row in contacts.properties()
     ]
-    return Catalogue(lines, looked, whole)
+    return Catalogue(lines, n_contacts, complete)
 
 
 def get(name: str) -> Property:
     """Return the property; raises NotFound."""
-    found = current_session().get(Property, name)
-    if found is None or found.merged_into is not None:
+    row = current_session().get(Property, name)
+    if row is None or row.merged_into is not None:
         raise NotFound(NOUN)
-    return found
+    return row
 
 
 def examples(name: str) -> list[str]:
-    """Return values as they are written in a text, whole: the door masks them."""
+    """Return values as they are written in a text, not masked: the page masks them."""
     return list(dict.fromkeys(written(value, None) for value in store.sample(name, EXAMPLES)))
 
 
 def busy(name: str) -> PropertyChange | None:
-    """Return the change that is going on with this property, or None."""
+    """Return the unfinished change of this property, or None."""
     return next((change for change in store.open_changes() if name in (change.name, change.target)), None)
 
 
@@ -127,25 +136,27 @@ def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
         raise Refusal(Problem("property_label_long", "label", {"most": MAX_NAME}))
     with writing() as session:
         row = get(name)
-        others = {other: known for other, known in contacts.labels().items() if other != name}
-        same = [
+        other_labels = {other: text for other, text in contacts.labels().items() if other != name}
+        namesakes = [
             other
-            for other, known in others.items()
-            if label and property_labels.plain(known) == property_labels.plain(label)
+            for other, text in other_labels.items()
+            if label and property_labels.plain(text) == property_labels.plain(label)
         ]
-        if same:
-            raise Refusal(Problem("property_label_taken", "label", {"name": same[0]}))
+        if namesakes:
+            raise Refusal(Problem("property_label_taken", "label", {"name": namesakes[0]}))
         row.label = label
         audit_log.log_action(session, by, "edit", NOUN, None, now, name=name, text=label)
 
 
 def preview_retype(name: str, kind: Type) -> Preview:
-    """Return how many values would convert, and examples of those that would not."""
+    """Return how many values can be converted, and examples of those that cannot."""
     values = store.sample(get(name).name, SAMPLED)
-    kept = [value for value in values if converted(value, kind) is None]
-    shown = list(dict.fromkeys(written(value, None) for value in kept))[:EXAMPLES]
-    whole = len(values) < SAMPLED
-    return Preview(len(values), len(values), whole, len(values) - len(kept), examples=[(text, "") for text in shown])
+    unfit = [value for value in values if converted(value, kind) is None]
+    texts = list(dict.fromkeys(written(value, None) for value in unfit))[:EXAMPLES]
+    complete = len(values) < SAMPLED
+    return Preview(
+        len(values), len(values), complete, len(values) - len(unfit), examples=[(text, "") for text in texts]
+    )
 
 
 def preview_merge(name: str, target: str) -> Preview:
@@ -158,7 +169,7 @@ def preview_merge(name: str, target: str) -> Preview:
         True,
         store.count(name, target),
         store.count_conflicts(name, target),
-        [(written(one, None), written(other, None)) for one, other in pairs],
+        [(written(value, None), written(target_value, None)) for value, target_value in pairs],
     )
 
 
@@ -169,7 +180,7 @@ def preview_removal(name: str) -> Preview:
 
 
 def retype(name: str, kind: Type, by: Actor, now: dt.datetime) -> int:
-    """Begin to convert all values; those that cannot be are kept as text under a name of their own. Raises Refusal."""
+    """Begin to convert all values; those that cannot be are kept as text in a property of their own. Raises Refusal."""
     row = get(name)
     if row.type == kind:
         raise Refusal(Problem("property_type_same", "type"))
@@ -178,7 +189,7 @@ def retype(name: str, kind: Type, by: Actor, now: dt.datetime) -> int:
 
 
 def merge(name: str, target: str, wins: Winner, by: Actor, now: dt.datetime) -> int:
-    """Begin to lay `name` into `target`; what names it follows once all values are there. Raises Refusal."""
+    """Begin to merge `name` into `target`; its uses are renamed once all values are moved. Raises Refusal."""
     source, into = get(name), get(target)
     if name == target:
         raise Refusal(Problem("property_merge_itself", "target"))
@@ -188,7 +199,7 @@ def merge(name: str, target: str, wins: Winner, by: Actor, now: dt.datetime) -> 
 
 
 def remove(name: str, by: Actor, now: dt.datetime) -> int:
-    """Begin to remove a property and all its values; raises Refusal while something names it."""
+    """Begin to remove a property and all its values; raises Refusal while something uses it."""
     get(name)
     _refuse_used(name, {"segment", "campaign", "channel"})
     return _begin(ChangeKind.REMOVE, name, "", "", by, now)
@@ -197,16 +208,16 @@ def remove(name: str, by: Actor, now: dt.datetime) -> int:
 def _refuse_used(name: str, nouns: set[str]) -> None:
     if name in PRESETS:
         raise Refusal(Problem("property_preset", "name", {"name": name}))
-    found = [use for use in uses(name) if use.noun in nouns]
-    if found:
-        names = "、".join(use.name or f"#{use.id}" for use in found[:5])
-        raise Refusal(Problem("property_used", "name", {"n": len(found), "names": names}))
+    blockers = [use for use in uses(name) if use.noun in nouns]
+    if blockers:
+        names = "、".join(use.name or f"#{use.id}" for use in blockers[:5])
+        raise Refusal(Problem("property_used", "name", {"n": len(blockers), "names": names}))
 
 
 def _begin(kind: ChangeKind, name: str, target: str, detail: str, by: Actor, now: dt.datetime) -> int:
-    for one in (name, target):
-        if one and busy(one) is not None:
-            raise Refusal(Problem("property_busy", "name", {"name": one}))
+    for property_name in (name, target):
+        if property_name and busy(property_name) is not None:
+            raise Refusal(Problem("property_busy", "name", {"name": property_name}))
     if name in PRESETS:
         raise Refusal(Problem("property_preset", "name", {"name": name}))
     with writing() as session:
@@ -218,7 +229,7 @@ def _begin(kind: ChangeKind, name: str, target: str, detail: str, by: Actor, now
             )
             row.type = detail
         if kind is ChangeKind.MERGE:
-            # From now on what is reported under this name goes to the one that stays.
+            # From now on values reported under this name are stored in the target.
             session.get_one(Property, name, with_for_update=True).merged_into = target
         audit_log.log_action(session, by, kind.value, NOUN, None, now, name=name, to=target or detail)
     queue.enqueue(queue.PERIODIC, "change_property", change.id)
@@ -244,57 +255,57 @@ def _queued(
 
 
 def run(change_id: int, clock: Clock) -> None:
-    """Work through all contacts, a chunk per transaction; of two workers each takes the next chunk in turn."""
+    """Change all contacts, a chunk per transaction; two workers take the chunks in turn."""
     while True:
         now = clock()
         with writing() as session:
             change = store.locked(session, change_id)
             if change is None:
                 return
-            last, changed = store.rewrite(session, [change.name], change.position, CHUNK, _step(session, change))
-            change.changed += changed
-            change.position = last or change.position
-            after = _finish(session, change, now) if not last else None
-        if not last:
+            last_id, n_changed = store.rewrite(session, [change.name], change.position, CHUNK, _step(session, change))
+            change.changed += n_changed
+            change.position = last_id or change.position
+            after = _finish(session, change, now) if not last_id else None
+        if not last_id:
             if after is not None:
                 queue.enqueue(queue.PERIODIC, "change_property", after)
             return
 
 
 def _step(session: Session, change: PropertyChange) -> Callable[[Any], tuple[Any, Any, Any]]:
-    read = contacts.phone_properties(session)
-    if change.name in read:
-        read |= {change.target}
+    phone_names = contacts.phone_properties(session)
+    if change.name in phone_names:
+        phone_names |= {change.target}
     region = settings().DEFAULT_REGION
 
     def step(row: Any) -> tuple[Any, Any, Any]:
-        held = row.properties
-        after = _after(change, held)
-        touched: Sequence[str] = [name for name in {*held, *after} if held.get(name) != after.get(name)]
-        numbers = {name: number for name, number in row.phones.items() if name not in touched}
-        for name in touched:
-            if name in read and after.get(name) not in (None, ""):
+        before = row.properties
+        after = _after(change, before)
+        changed_names: Sequence[str] = [name for name in {*before, *after} if before.get(name) != after.get(name)]
+        numbers = {name: number for name, number in row.phones.items() if name not in changed_names}
+        for name in changed_names:
+            if name in phone_names and after.get(name) not in (None, ""):
                 numbers[name] = phone.normalise(after[name], region)
         sources = {name: origin for name, origin in row.sources.items() if name in after}
         if change.name in row.sources:
-            sources |= {name: row.sources[change.name] for name in touched if name in after}
+            sources |= {name: row.sources[change.name] for name in changed_names if name in after}
         return after, numbers, sources
 
     return step
 
 
-def _after(change: PropertyChange, held: dict[str, Any]) -> dict[str, Any]:
+def _after(change: PropertyChange, before: dict[str, Any]) -> dict[str, Any]:
     if change.kind == ChangeKind.RETYPE:
-        return property_change.retyped(held, change.name, Type(change.detail))
+        return property_change.retyped(before, change.name, Type(change.detail))
     if change.kind == ChangeKind.MERGE:
-        merged = property_change.merged(held, change.name, change.target, Winner(change.detail))
-        # The old value stays until everything names the new one.
-        return merged | ({change.name: held[change.name]} if change.name in held else {})
-    return property_change.removed(held, change.name)
+        properties = property_change.merged(before, change.name, change.target, Winner(change.detail))
+        # The old value stays until everything uses the new property.
+        return properties | ({change.name: before[change.name]} if change.name in before else {})
+    return property_change.removed(before, change.name)
 
 
 def _finish(session: Session, change: PropertyChange, now: dt.datetime) -> int | None:
-    """End a change; return the one that follows it, if one does."""
+    """End a change; return the id of the change that follows it, or None."""
     change.state, change.finished_at = ChangeState.DONE, now
     row = session.get(Property, change.name)
     if change.kind == ChangeKind.MERGE:
@@ -306,7 +317,7 @@ def _finish(session: Session, change: PropertyChange, now: dt.datetime) -> int |
 
 
 def sweep() -> int:
-    """Ring again for changes that are not done; return how many."""
+    """Enqueue unfinished changes again; return how many."""
     unfinished = store.open_changes()
     for change in unfinished:
         queue.enqueue(queue.PERIODIC, "change_property", change.id)

@@ -1,4 +1,4 @@
-"""Proposals of public AppKeys: listed, accepted and rejected, one by one or many together."""
+"""Proposals of public AppKeys: listed, accepted and rejected, single ones or many together."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Chosen = rows.Chosen
 
 PAGE = 50
 AT_ONCE = 500
-"""So many proposals are decided in one transaction."""
+"""Proposals decided in one transaction."""
 
 
 @dataclass(frozen=True)
 class ListedProposal:
-    """A proposal with whom it is about and whose it is."""
+    """A proposal with its contact and its AppKey."""
 
     proposal: Proposal
     contact: Contact
@@ -37,7 +37,7 @@ class ListedProposal:
 
     @property
     def present(self) -> Any:
-        """What the contact holds now, None if nothing."""
+        """The contact's present value, None if there is none."""
         return self.contact.properties.get(self.proposal.name)
 
 
@@ -51,25 +51,25 @@ class Page:
 
 @dataclass
 class Decided:
-    """What became of proposals that were accepted."""
+    """The results of accepting proposals."""
 
     accepted: int = 0
     overtaken: int = 0
-    """The value was changed meanwhile: they wait again, with the value of now."""
+    """The value was changed meanwhile: they are proposed again, with the present value."""
     dropped: int = 0
-    """The value is as proposed already, or would not fit the property any more."""
+    """The value is as proposed already, or does not fit the property any more."""
     names: set[str] = field(default_factory=set)
 
 
-def page(chosen: Chosen, before: int | None = None) -> Page:
+def page(selection: Chosen, before: int | None = None) -> Page:
     """Return proposals, newest first."""
-    listed = [ListedProposal(*row) for row in rows.listed(chosen, before, PAGE + 1)]
-    return Page(listed[:PAGE], listed[PAGE - 1].proposal.id if len(listed) > PAGE else None)
+    items = [ListedProposal(*row) for row in rows.listed(selection, before, PAGE + 1)]
+    return Page(items[:PAGE], items[PAGE - 1].proposal.id if len(items) > PAGE else None)
 
 
-def latest(chosen: Chosen) -> int:
-    """Return the highest id that is chosen now, 0 if there is none."""
-    newest = rows.listed(chosen, None, 1)
+def latest(selection: Chosen) -> int:
+    """Return the highest id of the selected proposals, 0 if there is none."""
+    newest = rows.listed(selection, None, 1)
     return newest[0][0].id if newest else 0
 
 
@@ -79,33 +79,33 @@ def names() -> list[str]:
 
 
 def is_any() -> bool:
-    """Say whether any proposal waits."""
+    """Return whether any proposal waits."""
     return rows.is_any()
 
 
 def accept(ids: Collection[int], by: Actor, now: dt.datetime) -> Decided:
-    """Write what these proposals say, as values that a person has entered; those that are gone are passed over.
+    """Write the proposed values as values that a person has entered; ids that are gone are skipped.
 
-    An id stands for what a person has seen: another proposal of the same key has another id, and one whose old value
+    An id identifies what a person has seen: another proposal of the same key has another id, and one whose old value
     has changed meanwhile is listed anew instead of being accepted.
     """
-    decided = Decided()
-    wanted = sorted(ids)
-    for begin in range(0, len(wanted), AT_ONCE):
-        _accept(wanted[begin : begin + AT_ONCE], by, now, decided)
-    return decided
+    result = Decided()
+    sorted_ids = sorted(ids)
+    for begin in range(0, len(sorted_ids), AT_ONCE):
+        _accept(sorted_ids[begin : begin + AT_ONCE], by, now, result)
+    return result
 
 
-def accept_all(chosen: Chosen, until: int, by: Actor, now: dt.datetime) -> Decided:
-    """Accept all that are chosen, except those that came after the id `until`."""
-    decided = Decided()
-    while ids := rows.ids_of(current_session(), chosen, until, AT_ONCE):
-        _accept(ids, by, now, decided)
-    return decided
+def accept_all(selection: Chosen, until: int, by: Actor, now: dt.datetime) -> Decided:
+    """Accept all selected proposals up to the id `until`."""
+    result = Decided()
+    while ids := rows.ids_of(current_session(), selection, until, AT_ONCE):
+        _accept(ids, by, now, result)
+    return result
 
 
 def reject(ids: Collection[int], by: Actor, now: dt.datetime) -> int:
-    """Forget these proposals; return how many there were."""
+    """Remove these proposals; return how many there were."""
     with writing() as session:
         rejected = rows.remove(session, ids)
         if rejected:
@@ -113,55 +113,55 @@ def reject(ids: Collection[int], by: Actor, now: dt.datetime) -> int:
     return rejected
 
 
-def reject_all(chosen: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
-    """Forget all that are chosen, except those that came after the id `until`; return how many there were."""
+def reject_all(selection: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
+    """Remove all selected proposals up to the id `until`; return how many there were."""
     with writing() as session:
-        rejected = rows.remove_chosen(session, chosen, until)
+        rejected = rows.remove_chosen(session, selection, until)
         if rejected:
-            audit_log.log_action(session, by, "reject_changes", "contacts", chosen.name or "*", now, rows=rejected)
+            audit_log.log_action(session, by, "reject_changes", "contacts", selection.name or "*", now, rows=rejected)
     return rejected
 
 
-def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -> None:
+def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, result: Decided) -> None:
     source = Source(Origin.PERSON, by.user_id or 0, now).as_text()
     types = contacts.property_types()
     with writing() as session:
-        read, region = contacts.phone_properties(session), settings().DEFAULT_REGION
+        phone_names, region = contacts.phone_properties(session), settings().DEFAULT_REGION
         subjects = rows.subjects(session, ids)
-        held = {row.contact_id: dict(row.properties) for row in subjects}
+        values_by_id = {row.contact_id: dict(row.properties) for row in subjects}
         sources = {row.contact_id: dict(row.sources) for row in subjects}
-        written: dict[int, str] = {}
-        again: list[rows.Proposed] = []
+        xwho_by_id: dict[int, str] = {}
+        renewed: list[rows.Proposed] = []
         for row in subjects:
-            properties = held[row.contact_id]
+            properties = values_by_id[row.contact_id]
             present = properties.get(row.name)
             if present == row.new or not _fits(row.name, row.new, types):
-                decided.dropped += 1
+                result.dropped += 1
             elif present != row.old and not trust.is_empty(present):
-                decided.overtaken += 1
-                again.append(rows.Proposed(row.xwho, row.app_key_id, row.name, present, row.new))
+                result.overtaken += 1
+                renewed.append(rows.Proposed(row.xwho, row.app_key_id, row.name, present, row.new))
             else:
                 properties[row.name] = row.new
                 sources[row.contact_id][row.name] = source
-                written[row.contact_id] = row.xwho
-                decided.accepted += 1
-                decided.names.add(row.name)
+                xwho_by_id[row.contact_id] = row.xwho
+                result.accepted += 1
+                result.names.add(row.name)
         profiles = [
-            Profile(xwho, held[id_], contacts.phones_of(held[id_], read, region), sources[id_])
-            for id_, xwho in sorted(written.items(), key=lambda item: item[1])
+            Profile(xwho, values_by_id[id_], contacts.phones_of(values_by_id[id_], phone_names, region), sources[id_])
+            for id_, xwho in sorted(xwho_by_id.items(), key=lambda item: item[1])
         ]
         contacts.replace(session, profiles, now)
         rows.remove(session, ids)
-        rows.add(session, again, now)
-        if written:
-            accepted = sorted(decided.names)
+        rows.add(session, renewed, now)
+        if xwho_by_id:
+            accepted = sorted(result.names)
             audit_log.log_action(
-                session, by, "accept_changes", "contacts", "*", now, rows=len(written), properties=accepted
+                session, by, "accept_changes", "contacts", "*", now, rows=len(xwho_by_id), properties=accepted
             )
 
 
 def _fits(name: str, value: Any, types: dict[str, Type]) -> bool:
-    """Say whether the property still exists and takes this value."""
+    """Return whether the property still exists and takes this value."""
     if name not in types:
         return False
     try:

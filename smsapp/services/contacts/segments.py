@@ -1,4 +1,4 @@
-"""Segments are made, changed, counted and looked at; a static one is computed when a person says so."""
+"""Segments: created, changed, counted and sampled; a static one is computed when a person asks for it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from smsapp.store.db import current_session, writing
 from smsapp.store.users import User
 
 HOLDERS, HOLDERS_SECONDS = "smsapp.segments.holders", 60.0
-"""How long it is known whether a property holds numbers: it takes a look at all its values."""
+"""Seconds for which it is cached whether a property holds numbers: the query reads all its values."""
 MAX_NAME = 120
 SAMPLE = 50
 
 
 @dataclass(frozen=True)
 class KnownProperty:
-    """A property of the catalogue; `label` is what people call it, or empty."""
+    """A property of the catalogue; `label` may be empty."""
 
     name: str
     type: Type
@@ -48,7 +48,7 @@ class KnownProperty:
 
 @dataclass(frozen=True)
 class Member:
-    """One contact of a sample; `values` are raw, in the order of the asked columns."""
+    """One contact of a sample; `values` are raw, in the order of the requested columns."""
 
     contact_id: int
     xwho: str
@@ -57,7 +57,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Reach:
-    """What would become of a segment's members through each channel that reads numbers in the same way."""
+    """How many of a segment's members channels with the same rules for numbers can reach."""
 
     phone_property: str
     channels: tuple[str, ...]
@@ -66,10 +66,10 @@ class Reach:
 
 def get(segment_id: int) -> Segment:
     """Return the segment; raises NotFound."""
-    found = current_session().get(Segment, segment_id)
-    if found is None:
+    segment = current_session().get(Segment, segment_id)
+    if segment is None:
         raise NotFound("segment")
-    return found
+    return segment
 
 
 def choices() -> list[Segment]:
@@ -78,7 +78,7 @@ def choices() -> list[Segment]:
 
 
 def listing(search: str = "") -> list[rows.ListedSegment]:
-    """Return all segments, newest first, with their makers and the campaigns that use them."""
+    """Return all segments, newest first, with their creators and the campaigns that use them."""
     return rows.listed(search)
 
 
@@ -95,23 +95,23 @@ def creator(segment: Segment) -> str:
 
 def named(name: str) -> Segment:
     """Return the segment of this name; raises NotFound."""
-    found = current_session().scalar(sa.select(Segment).where(Segment.name == name.strip()))
-    if found is None:
+    segment = current_session().scalar(sa.select(Segment).where(Segment.name == name.strip()))
+    if segment is None:
         raise NotFound("segment")
-    return found
+    return segment
 
 
 def catalogue() -> list[KnownProperty]:
-    """Return the properties a condition may ask for, in the order of names."""
-    labels = {known.name: known.label for known in contacts.properties()}
+    """Return the properties that a condition may use, in the order of names."""
+    labels = {row.name: row.label for row in contacts.properties()}
     return [KnownProperty(name, kind, labels.get(name, "")) for name, kind in sorted(contacts.property_types().items())]
 
 
-# Looking
+# Reading
 
 
 def count(rule: Group, now: dt.datetime) -> int:
-    """Return how many contacts the rule holds for."""
+    """Return how many contacts match the rule."""
     return current_session().execute(rows.counting(rows.matching(rule, now))).scalar_one()
 
 
@@ -120,14 +120,14 @@ def size(segment: Segment, now: dt.datetime) -> int:
     return current_session().execute(rows.counting(rows.members(segment, now))).scalar_one()
 
 
-def sample(found: sa.Select[int], columns: Sequence[str], limit: int = SAMPLE) -> list[Member]:
+def sample(contact_ids: sa.Select[int], columns: Sequence[str], limit: int = SAMPLE) -> list[Member]:
     """Return the first members in the order of ids, with the values of these properties."""
     people = current_session().execute(
         sa.select(Contact.id, Contact.xwho, Contact.properties)
-        .where(Contact.id.in_(found.order_by(sa.literal_column("1")).limit(limit)))
+        .where(Contact.id.in_(contact_ids.order_by(sa.literal_column("1")).limit(limit)))
         .order_by(Contact.id)
     )
-    return [Member(id_, xwho, tuple(held.get(name) for name in columns)) for id_, xwho, held in people]
+    return [Member(id_, xwho, tuple(properties.get(name) for name in columns)) for id_, xwho, properties in people]
 
 
 def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
@@ -138,19 +138,19 @@ def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
     return rows.matching(rule, now)
 
 
-def reach(found: sa.Select[int]) -> list[Reach]:
-    """Count these contacts by what would become of them, once for all active channels that read numbers alike."""
-    alike: dict[tuple[object, ...], list[ChannelRow]] = {}
+def reach(contact_ids: sa.Select[int]) -> list[Reach]:
+    """Count these contacts by what would become of them, once per group of active channels with the same rules."""
+    groups: dict[tuple[object, ...], list[ChannelRow]] = {}
     for channel in current_session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)):
         kinds = (tuple(channel.countries), tuple(channel.number_classes))
-        alike.setdefault((channel.phone_property, channel.trusted_numbers, kinds), []).append(channel)
+        groups.setdefault((channel.phone_property, channel.trusted_numbers, kinds), []).append(channel)
     return [
         Reach(
             channels[0].phone_property,
             tuple(channel.name for channel in channels),
             audience.tally(
                 Audience(
-                    members=found,
+                    members=contact_ids,
                     phone_property=channels[0].phone_property,
                     trusted_numbers=channels[0].trusted_numbers,
                     countries=channels[0].countries,
@@ -158,7 +158,7 @@ def reach(found: sa.Select[int]) -> list[Reach]:
                 )
             ),
         )
-        for channels in alike.values()
+        for channels in groups.values()
     ]
 
 
@@ -168,20 +168,20 @@ def phone_properties() -> set[str]:
 
 
 def holds_numbers(name: str) -> bool:
-    """Return whether values of this property look like phone numbers, whatever it is meant for; known for a while."""
-    known: dict[str, tuple[bool, float]] = current_app.extensions.setdefault(HOLDERS, {})
-    holds, until = known.get(name, (False, 0.0))
+    """Return whether values of this property look like phone numbers, whatever it is meant for; cached."""
+    cache: dict[str, tuple[bool, float]] = current_app.extensions.setdefault(HOLDERS, {})
+    holds, until = cache.get(name, (False, 0.0))
     if time.monotonic() > until:
         kind = contacts.property_types().get(name)
         holds = kind is not None and rows.holds_numbers(name, kind)
-        known[name] = (holds, time.monotonic() + HOLDERS_SECONDS)
+        cache[name] = (holds, time.monotonic() + HOLDERS_SECONDS)
     return holds
 
 
 def suggestions(name: str, *, sees_full_numbers: bool = False) -> list[str]:
-    """Return values this property often has, from a sample of contacts, the most frequent first; none of a phone.
+    """Return frequent values of this property, from a sample of contacts, the most frequent first; none of a phone.
 
-    Without the right to see whole numbers no value that holds one is among them.
+    Without the right to see whole numbers, values that contain one are left out.
     """
     kind = contacts.property_types().get(name)
     if kind not in (Type.STRING, Type.LIST) or name in phone_properties():
@@ -194,12 +194,12 @@ def suggestions(name: str, *, sees_full_numbers: bool = False) -> list[str]:
 
 
 def create(name: str, kind: Kind, rule: Group, *, by: Actor, now: dt.datetime) -> Segment:
-    """Keep a new segment made by a rule and compute it; raises Refusal."""
+    """Store a new segment with a rule and compute it; raises Refusal."""
     return _keep(None, name, kind, rule, by, now)
 
 
 def edit(segment_id: int, name: str, kind: Kind, rule: Group, *, by: Actor, now: dt.datetime) -> Segment:
-    """Change a segment and compute it anew; raises Refusal. One that was uploaded is one made by a rule from now on."""
+    """Change a segment and compute it anew; raises Refusal. An uploaded one becomes one with a rule."""
     return _keep(segment_id, name, kind, rule, by, now)
 
 
@@ -218,7 +218,7 @@ def _keep(segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor,
 def prepared(
     session: Session, segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime
 ) -> Segment:
-    """Return the new or changed segment within this transaction, its members not computed yet."""
+    """Return the new or changed segment within this transaction; its members are not computed yet."""
     name = _free_name(session, name, segment_id)
     if segment_id is None:
         segment = Segment(created_by=by.user_id, created_at=now)
@@ -231,10 +231,10 @@ def prepared(
 
 
 def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segment:
-    """Keep a copy of the segment under another name, an uploaded or static one with its members as they are."""
+    """Store a copy of the segment under another name; of an uploaded or static one with its present members."""
     with writing() as session:
         segment = _locked(session, segment_id)
-        made = Segment(
+        copy = Segment(
             name=_free_name(session, name),
             kind=segment.kind,
             rule=segment.rule,
@@ -244,15 +244,15 @@ def save_as(segment_id: int, name: str, *, by: Actor, now: dt.datetime) -> Segme
             computed_at=segment.computed_at,
             size=segment.size,
         )
-        session.add(made)
+        session.add(copy)
         _flush(session)
-        rows.copy_members(session, segment.id, made.id)
-        audit_log.log_action(session, by, "save_as", "segment", made.id, now, name=made.name, source=segment.id)
-    return made
+        rows.copy_members(session, segment.id, copy.id)
+        audit_log.log_action(session, by, "save_as", "segment", copy.id, now, name=copy.name, source=segment.id)
+    return copy
 
 
 def recompute(segment_id: int, *, by: Actor, now: dt.datetime) -> Segment:
-    """Take a static segment's members anew, count a dynamic one's; an uploaded one is as its file was."""
+    """Compute a static segment's members anew, count a dynamic one's; raises Refusal for an uploaded one."""
     with writing() as session:
         segment = _locked(session, segment_id)
         if segment.kind == Kind.UPLOADED:
@@ -283,10 +283,10 @@ def _compute(session: Session, segment: Segment, now: dt.datetime) -> None:
 
 
 def _locked(session: Session, segment_id: int) -> Segment:
-    found = session.get(Segment, segment_id, with_for_update=True, populate_existing=True)
-    if found is None:
+    segment = session.get(Segment, segment_id, with_for_update=True, populate_existing=True)
+    if segment is None:
         raise NotFound("segment")
-    return found
+    return segment
 
 
 def _free_name(session: Session, name: str, own_id: int | None = None) -> str:
@@ -295,10 +295,10 @@ def _free_name(session: Session, name: str, own_id: int | None = None) -> str:
         raise Refusal(Problem("segment_name_missing", "name"))
     if len(name) > MAX_NAME:
         raise Refusal(Problem("segment_name_too_long", "name", {"limit": MAX_NAME}))
-    taken = sa.select(Segment.id).where(Segment.name == name)
+    query = sa.select(Segment.id).where(Segment.name == name)
     if own_id is not None:
-        taken = taken.where(Segment.id != own_id)
-    if session.scalar(taken) is not None:
+        query = query.where(Segment.id != own_id)
+    if session.scalar(query) is not None:
         raise Refusal(Problem("segment_name_taken", "name", {"name": name}))
     return name
 
@@ -307,5 +307,5 @@ def _flush(session: Session) -> None:
     try:
         session.flush()
     except IntegrityError as error:
-        # Somebody took the name between the question and the answer.
+        # Somebody took the name between the check and the insert.
         raise Refusal(Problem("segment_name_taken", "name")) from error

@@ -1,4 +1,4 @@
-"""Segments out of a file: a list of user ids, phone numbers or values of another property."""
+"""Segments from a file: a list of user ids, phone numbers or values of another property."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MATCHABLE = (Type.STRING, Type.NUMBER)
 
 def matchable() -> list[KnownProperty]:
     """Return the properties a list can be matched with, besides the user id."""
-    return [known for known in segments.catalogue() if known.type in MATCHABLE]
+    return [property_ for property_ in segments.catalogue() if property_.type in MATCHABLE]
 
 
 def upload(
@@ -53,36 +53,36 @@ def upload(
     now: dt.datetime,
     sees_full_numbers: bool = False,
 ) -> Segment:
-    """Keep the contacts this file lists as a segment: a new one, or in the place of what `segment_id` held.
+    """Store the contacts that this file lists as a segment: a new one, or the new members of `segment_id`.
 
-    CSV, TXT or XLSX; the column headed by the property's name, else the first. Of lines that find nobody the first
-    thousand are kept to be shown. Raises Refusal; then nothing was changed. Without the right to see whole numbers only
-    so many lists a day are matched by numbers: what a list finds tells them.
+    CSV, TXT or XLSX; the column headed by the property's name, else the first. The first KEPT_UNMATCHED lines without a
+    contact are stored to be shown. Raises Refusal and changes nothing then. Without the right to see whole numbers only
+    LISTS_PER_DAY lists are matched by numbers, because a match reveals a number.
     """
-    if property != USER_ID and property not in {known.name for known in matchable()}:
+    if property != USER_ID and property not in {property_.name for property_ in matchable()}:
         raise Refusal(Problem("segment_property_not_text", "property"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "list"
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
         with limited.table(path) as (table, form), writing() as session:
-            read = _Lines(table, form, property)
-            numbers = read.phone or segments.holds_numbers(property)
+            lines = _Lines(table, form, property)
+            numbers = lines.phone or segments.holds_numbers(property)
             if numbers and not sees_full_numbers:
                 number_searches.check_list(session, by, now)
             segment = segments.prepared(session, segment_id, name, Kind.UPLOADED, EVERYONE, by, now)
-            found = uploaded_lists.match(session, iter(read), property, phone=read.phone)
+            member_ids = uploaded_lists.match(session, iter(lines), property, phone=lines.phone)
             staged = uploaded_lists.staged(session, KEPT_UNMATCHED)
-            if not read.count:
+            if not lines.count:
                 raise Refusal(Problem("file_only_headings", "file"))
-            segment.size = rows.fill(session, segment.id, found)
+            segment.size = rows.fill(session, segment.id, member_ids)
             uploaded_lists.forget(session)
             segment.rule = {
                 "source": {
                     "file": file_name[-255:],
                     "property": property,
-                    "lines": read.count,
-                    "doubles": read.count - staged.values,
+                    "lines": lines.count,
+                    "doubles": lines.count - staged.values,
                     "matched": staged.matched,
                     "unmatched": staged.values - staged.matched,
                     "first_unmatched": staged.unmatched,
@@ -96,21 +96,23 @@ def upload(
 
 
 class _Lines:
-    """The lines of the file that hold anything; `count` is how many there were, after reading."""
+    """The lines of the file that are not empty; `count` is their number, after reading."""
 
     def __init__(self, path: Path, form: Format, property: str) -> None:
         self.count = 0
         self.ids = property == USER_ID
         self.phone = property in contacts.phone_properties(current_session())
-        wanted = {property} | {known.label for known in segments.catalogue() if known.name == property and known.label}
+        headings = {property} | {
+            property_.label for property_ in segments.catalogue() if property_.name == property and property_.label
+        }
         rows = enumerate(reading.sample(path, form), 1)
         begin, row = next((number, row) for number, row in rows if number >= form.heading_row and not is_blank(row))
-        first = [trimmed(cell) for cell in row]
-        self._column = next((i for i, cell in enumerate(first) if cell.lower() in wanted), 0)
-        cell = first[self._column]
-        # The first line of a list may be a heading or already a value ("Beijing"): the latter unless it surely is none.
-        no_value = len(first) > 1 or (self.phone and not self._number(cell))
-        heading = cell.lower() in wanted or (form.header and no_value)
+        cells = [trimmed(cell) for cell in row]
+        self._column = next((i for i, cell in enumerate(cells) if cell.lower() in headings), 0)
+        cell = cells[self._column]
+        # The first line may be a heading or a value ("Beijing"): it counts as a value unless it surely is none.
+        no_value = len(cells) > 1 or (self.phone and not self._number(cell))
+        heading = cell.lower() in headings or (form.header and no_value)
         self._path, self._form = path, replace(form, heading_row=begin if heading else 0)
 
     def __iter__(self) -> Iterator[Line]:

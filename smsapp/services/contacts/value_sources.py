@@ -1,4 +1,4 @@
-"""Where a contact's values came from, for people."""
+"""The sources of a contact's values, with names for people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from smsapp.store.users import User
 
 @dataclass(frozen=True)
 class ValueSource:
-    """Who has written a value and when; `name` is that of the key, the file or the person, "" if it is gone."""
+    """The source of a value and its time; `name` is that of the key, the file or the person, "" if it is gone."""
 
     origin: Origin
     name: str
@@ -26,11 +26,11 @@ class ValueSource:
 
 
 def described(sources: Mapping[str, str]) -> dict[str, ValueSource]:
-    """Return {property: where its value came from} for the sources that a contact holds."""
-    read = {name: Source.from_text(text) for name, text in sources.items()}
-    keys = {source.number for source in read.values() if source.origin not in (Origin.IMPORT, Origin.PERSON)}
-    files = {source.number for source in read.values() if source.origin is Origin.IMPORT}
-    people = {source.number for source in read.values() if source.origin is Origin.PERSON}
+    """Return property -> source of its value, for a contact's `sources`."""
+    parsed = {name: Source.from_text(text) for name, text in sources.items()}
+    keys = {source.number for source in parsed.values() if source.origin not in (Origin.IMPORT, Origin.PERSON)}
+    files = {source.number for source in parsed.values() if source.origin is Origin.IMPORT}
+    people = {source.number for source in parsed.values() if source.origin is Origin.PERSON}
     names = {
         **dict.fromkeys((Origin.SERVER, Origin.APP, Origin.BROWSER), _names(AppKey.id, AppKey.name, keys)),
         Origin.IMPORT: _names(Import.id, Import.file_name, files),
@@ -38,12 +38,12 @@ def described(sources: Mapping[str, str]) -> dict[str, ValueSource]:
     }
     return {
         name: ValueSource(source.origin, names[source.origin].get(source.number, ""), source.at)
-        for name, source in read.items()
+        for name, source in parsed.items()
     }
 
 
-def _names(id_: Any, name: Any, wanted: Collection[int]) -> dict[int, str]:
-    if not wanted:
+def _names(id_: Any, name: Any, ids: Collection[int]) -> dict[int, str]:
+    if not ids:
         return {}
-    rows = current_session().execute(sa.select(id_, name).where(one_of(id_, wanted)))
+    rows = current_session().execute(sa.select(id_, name).where(one_of(id_, ids)))
     return {row[0]: row[1] for row in rows}

@@ -1,1 +1,1 @@
-"""A filled system to look at: invented people, and a past in which every number adds up."""
+"""Demo data: invented people and past campaigns whose numbers add up."""

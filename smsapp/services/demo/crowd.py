@@ -1,4 +1,4 @@
-"""Invented customers of an invented shop. The same seed makes the same people."""
+"""Invented customers of an invented shop. The same seed gives the same people."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ CITIES = {
 LEVELS = {"普通会员": 60, "银卡会员": 24, "金卡会员": 12, "黑金会员": 4}
 SPENDING = {"普通会员": 300, "银卡会员": 1500, "金卡会员": 6000, "黑金会员": 24000}
 TAGS = ("新客", "高活跃", "母婴", "数码", "美妆", "户外", "生鲜", "图书", "价格敏感", "到店自提")
-# Ranges that are not given to subscribers in China: a real channel connected to these people by mistake reaches nobody.
+# Ranges without subscribers in China: a real channel that writes to these people by mistake reaches nobody.
 RANGES = ("160", "161", "163", "164", "168", "169")
 UNREADABLE = ("1380013800", "无", "12345", "0571-8888", "1900000000000", "手机已停用")
 
 
 def people(count: int, seed: int, today: dt.date) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (user id, properties): some without a number, some with one nobody can read, some sharing one."""
+    """Yield (user id, properties): some without a number, some with an unreadable one, some with a shared one."""
     draw = random.Random(seed)  # noqa: S311 -- invented people, no secrets
     numbers: list[str] = []
     for n in range(1, count + 1):
@@ -81,7 +81,7 @@ def people(count: int, seed: int, today: dt.date) -> Iterator[tuple[str, dict[st
 
 
 def _phone(draw: random.Random, numbers: list[str]) -> str:
-    """Return a number, "" for nobody's, an unreadable one, or one that somebody has already."""
+    """Return a new number, an unreadable one, one that somebody has already, or ""."""
     chance = draw.random()
     if chance < 0.04:
         return ""

@@ -1,4 +1,4 @@
-"""Runs that are over: frozen by the sending engine, then given the outcomes a provider would have given them."""
+"""Finished runs: frozen by the sending engine, then given the outcomes of an invented provider."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smsapp.store.runs import ledger
 from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
 Fates = tuple[tuple[int, Status, str | None], ...]
-"""(share in thousandths, what became of it, why); whatever is left over was delivered."""
+"""(share in thousandths, status, outcome); the remaining messages were delivered."""
 
 USUAL: Fates = (
     (7, Status.REFUSED, Outcome.BAD_NUMBER),
@@ -32,12 +32,12 @@ USUAL: Fates = (
 SIGNATURE_REFUSED: Fates = ((1000, Status.REFUSED, Outcome.SIGNATURE_REFUSED),)
 
 PER_SECOND = 200
-"""Messages that left per second, in this past."""
+"""Messages sent per second."""
 LAST_RECEIPT = 5400
 
 
 def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
-    """Freeze the run's audience at `now`, let every message come to its end, close the run."""
+    """Freeze the run's audience at `now`, give every message its final state, close the run."""
     lifecycle.open_run(run_id, now)
     begun = int(now.timestamp())
     with writing() as session:
@@ -50,7 +50,7 @@ def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
 
 
 def _answer(session: Session, run_id: int, fates: Fates, parts: int, begun: int) -> None:
-    """Give every message of the run its fate, by its number alone: the same every time, without a pattern to see."""
+    """Give every message of the run its status by its seq alone: repeatable, without a visible pattern."""
     lot = (Message.seq * Message.seq % 1009 * (17 + run_id) + Message.seq * 7919 + run_id * 104729) % 1000
     whens, reasons, above = [], [], 0
     for share, status, reason in fates:
@@ -68,13 +68,13 @@ def _answer(session: Session, run_id: int, fates: Fates, parts: int, begun: int)
         )
     )
     accepted = Message.status.in_([int(status) for status in ACCEPTED_STATES])
-    heard = Message.status.in_([int(Status.DELIVERED), int(Status.UNDELIVERED)])
-    # Most receipts come within minutes, the last ones much later: the square of an even draw.
+    has_receipt = Message.status.in_([int(Status.DELIVERED), int(Status.UNDELIVERED)])
+    # Most receipts come within minutes, the last ones much later: the square of a uniform number.
     wait = (Message.seq * 6133 + run_id * 7) % 1000
     late = wait * wait // 1000 * LAST_RECEIPT // 1000 + 2
     session.execute(sa.update(Message).where(Message.run_id == run_id, accepted).values(parts=parts))
     session.execute(
-        sa.update(Message).where(Message.run_id == run_id, heard).values(receipt_at=Message.answered_at + late)
+        sa.update(Message).where(Message.run_id == run_id, has_receipt).values(receipt_at=Message.answered_at + late)
     )
     refused = sa.and_(Message.run_id == run_id, Message.reason.is_not(None))
     session.execute(sa.update(Message).where(refused).values(code="SIM-" + sa.func.upper(Message.reason)))
@@ -85,25 +85,25 @@ def _answer(session: Session, run_id: int, fates: Fates, parts: int, begun: int)
 def _count(session: Session, run_id: int) -> None:
     """Make the tallies anew from the messages; the exclusions are counted already."""
     session.execute(sa.delete(Tally).where(Tally.run_id == run_id, Tally.state != EXCLUDED))
-    found = session.execute(
+    rows = session.execute(
         sa.select(Message.status, Message.reason, sa.func.count())
         .where(Message.run_id == run_id)
         .group_by(Message.status, Message.reason)
     ).all()
     ledger.add_to_tallies(
-        session, run_id, {(ledger.tally_key(Status(status)), reason or ""): n for status, reason, n in found}
+        session, run_id, {(ledger.tally_key(Status(status)), reason or ""): n for status, reason, n in rows}
     )
 
 
 def _chart(session: Session, run_id: int) -> None:
     bucket = (Message.receipt_at - Message.receipt_at % BUCKET_SECONDS).label("bucket")
-    found = session.execute(
+    counts = session.execute(
         sa.select(bucket, Message.status, sa.func.count())
         .where(Message.run_id == run_id, Message.receipt_at.is_not(None))
         .group_by(bucket, Message.status)
     ).all()
     rows = [
-        {"run_id": run_id, "bucket": at, "state": ledger.tally_key(Status(status)), "n": n} for at, status, n in found
+        {"run_id": run_id, "bucket": at, "state": ledger.tally_key(Status(status)), "n": n} for at, status, n in counts
     ]
     if rows:
         session.execute(sa.insert(ReceiptBucket), rows)

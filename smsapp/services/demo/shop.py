@@ -49,14 +49,14 @@ Progress = Callable[[int], None]
 
 
 def is_empty() -> bool:
-    """Say whether nobody has put anything here yet: demo data never lies among real data."""
+    """Return whether the system is empty: demo data is never mixed with real data."""
     return not any(
         current_session().scalar(sa.select(sa.exists().select_from(table))) for table in (Contact, ChannelRow, Campaign)
     )
 
 
 def fill(now: dt.datetime, progress: Progress) -> None:
-    """Fill an empty system; `progress` hears how many contacts were added. Takes a few seconds."""
+    """Fill an empty system; `progress` is called with how many contacts were added. Takes a few seconds."""
     month_ago = now - dt.timedelta(days=35)
     server_key = _add_keys(month_ago)
     _add_people(of_key(KeyKind.SERVER, server_key, month_ago), now, progress)
@@ -68,7 +68,7 @@ def fill(now: dt.datetime, progress: Progress) -> None:
 
 @dataclass(frozen=True)
 class Shop:
-    """What campaigns choose from, by the names used here."""
+    """The channel, templates and segments of the campaigns, by the names used here."""
 
     channel_id: int
     templates: dict[str, int]
@@ -83,15 +83,15 @@ class Shop:
 
     def draft(self, name: str, segment: str, template: str, schedule: Schedule) -> Draft:
         text = TEMPLATES[template][1]
-        used = {variable: source for variable, source in self.mapping.items() if f"${{{variable}}}" in text}
-        return Draft(name, self.segments[segment], self.channel_id, self.templates[template], used, schedule)
+        mapping = {variable: source for variable, source in self.mapping.items() if f"${{{variable}}}" in text}
+        return Draft(name, self.segments[segment], self.channel_id, self.templates[template], mapping, schedule)
 
 
 # -- people -----------------------------------------------------------------------------------------------------------
 
 
 def _add_keys(then: dt.datetime) -> int:
-    """Make an AppKey of each kind; return the number of the server's."""
+    """Create an AppKey of each kind; return the id of the server key."""
     server = app_keys.create("会员系统", KeyKind.SERVER, BY, then)
     app_keys.create("商城 App", KeyKind.APP, BY, then)
     app_keys.create("商城网站", KeyKind.BROWSER, BY, then)
@@ -104,9 +104,9 @@ def _add_people(source: Source, now: dt.datetime, progress: Progress) -> None:
         types = {name: kind for name, (kind, _) in crowd.PROPERTIES.items()}
         contacts.add_properties(session, types, then, {name: label for name, (_, label) in crowd.PROPERTIES.items()})
     rows: list[tuple[str, str, str]] = []
-    for n, (xwho, held) in enumerate(crowd.people(PEOPLE, SEED, now.date()), start=1):
-        phones = {PHONE: normalise(held[PHONE])} if PHONE in held else {}
-        rows.append((xwho, as_json(held), as_json(phones)))
+    for n, (xwho, properties) in enumerate(crowd.people(PEOPLE, SEED, now.date()), start=1):
+        phones = {PHONE: normalise(properties[PHONE])} if PHONE in properties else {}
+        rows.append((xwho, as_json(properties), as_json(phones)))
         if len(rows) == AT_ONCE or n == PEOPLE:
             with writing() as session:
                 contacts.merge(session, rows, source.as_text(), then)
@@ -118,12 +118,12 @@ def _add_people(source: Source, now: dt.datetime, progress: Progress) -> None:
 
 
 def _add_channel(then: dt.datetime) -> int:
-    values = {one.name: one.default for one in channels.kinds()["simulator"].settings}
+    values = {setting.name: setting.default for setting in channels.kinds()["simulator"].settings}
     values |= {"templates": "\n".join(_listed()), "signatures": SIGNATURE}
-    wanted = channels.Wanted(
+    fields = channels.Wanted(
         "模拟通道", values, rate=500, quiet_from="00:00", quiet_until="00:00", price=Decimal("0.045")
     )
-    return channels.create("simulator", wanted, BY, then)
+    return channels.create("simulator", fields, BY, then)
 
 
 TEMPLATES: dict[str, tuple[str, str, Purpose, Audit, str]] = {
@@ -174,22 +174,22 @@ TEMPLATES: dict[str, tuple[str, str, Purpose, Audit, str]] = {
 
 
 def _listed() -> Iterator[str]:
-    """Yield the templates as the made-up provider lists them, and one of a kind it does not tell."""
-    for code, (_name, text, purpose, audit, why) in TEMPLATES.items():
-        state = f"{Audit.REFUSED}: {why}" if why else audit
+    """Yield the templates as the invented provider lists them, and one without a purpose."""
+    for code, (_name, text, purpose, audit, refusal_reason) in TEMPLATES.items():
+        state = f"{Audit.REFUSED}: {refusal_reason}" if refusal_reason else audit
         yield f"{code} | {state} | {purpose} | 【{SIGNATURE}】{text}"
     yield f"QH-1008 | {Audit.APPROVED} | | 【{SIGNATURE}】${{name}}您好，您预约的服务将于明天开始，请准时到店。"
 
 
 def _add_templates(channel_id: int, then: dt.datetime) -> dict[str, int]:
-    made = {}
-    for code, (name, text, purpose, audit, why) in TEMPLATES.items():
-        typed = entry(code=code, name=name, text=text, signature=SIGNATURE, purpose=purpose)
-        row = sms_templates.create(channel_id, typed, Audit.PENDING if why else audit, BY, then)
-        if why:
-            sms_templates.refuse(row.id, why, sms_templates.seen(row), BY, then)
-        made[code] = row.id
-    return made
+    template_ids = {}
+    for code, (name, text, purpose, audit, refusal_reason) in TEMPLATES.items():
+        template = entry(code=code, name=name, text=text, signature=SIGNATURE, purpose=purpose)
+        row = sms_templates.create(channel_id, template, Audit.PENDING if refusal_reason else audit, BY, then)
+        if refusal_reason:
+            sms_templates.refuse(row.id, refusal_reason, sms_templates.seen(row), BY, then)
+        template_ids[code] = row.id
+    return template_ids
 
 
 def _one(name: str, operator: Operator, *params: Any) -> Condition:
@@ -243,13 +243,13 @@ def _confirm(draft: Draft, then: dt.datetime) -> int:
 
 
 def _parts(code: str) -> int:
-    """Return what one message costs; the demo's texts are far from the next part, whoever gets them."""
+    """Return the billed parts of one message; no person's values bring a demo text to another number of parts."""
     text = TEMPLATES[code][1].replace("${name}", "王小明").replace("${level}", "金卡会员").replace("${points}", "12000")
     return parts(full_text(SIGNATURE, text), domestic=True)
 
 
 def _send_then(shop: Shop, name: str, segment: str, code: str, then: dt.datetime, fates: past.Fates) -> int:
-    """Tell of a campaign that was sent at once, at `then`."""
+    """Create a campaign that was sent at once, at `then`."""
     campaign_id = _confirm(shop.draft(name, segment, code, Schedule(Kind.NOW, ZONE)), then)
     run = runs.latest(current_session(), campaign_id)
     if run is not None:
@@ -259,20 +259,20 @@ def _send_then(shop: Shop, name: str, segment: str, code: str, then: dt.datetime
 
 def _tell_past(shop: Shop, now: dt.datetime) -> None:
     _tell_weekly(shop, now)
-    sent = _send_then(shop, "会员节专享", "愿意接收营销的会员", "QH-1001", _local(now, -24, 10), past.USUAL)
-    _hear_replies(shop, sent, _local(now, -24, 11))
+    campaign_id = _send_then(shop, "会员节专享", "愿意接收营销的会员", "QH-1001", _local(now, -24, 10), past.USUAL)
+    _hear_replies(shop, campaign_id, _local(now, -24, 11))
     _send_then(shop, "徐汇店开业邀请", "上海用户", "QH-1004", _local(now, -17, 15), past.USUAL)
     _send_then(shop, "月底积分到期提醒", "积分超过一千", "QH-1002", _local(now, -9, 9), past.USUAL)
     _send_then(shop, "华东新客首单礼", "华东新客", "QH-1004", _local(now, -6, 16), past.SIGNATURE_REFUSED)
-    stopped = _confirm(
+    stopped_id = _confirm(
         shop.draft("黑金会员答谢（已改期）", "金卡与黑金会员", "QH-1001", _once(_local(now, -2, 19))),
         _local(now, -4, 17),
     )
-    campaigns.stop(stopped, BY, _local(now, -3, 11))
+    campaigns.stop(stopped_id, BY, _local(now, -3, 11))
 
 
 def _tell_weekly(shop: Shop, now: dt.datetime) -> None:
-    """Tell of a weekly campaign that was confirmed a month ago and goes on."""
+    """Create a weekly campaign that was confirmed a month ago and goes on."""
     first = _local(now, -27, 10).astimezone(ZoneInfo(ZONE))
     weekly = Schedule(Kind.WEEKLY, ZONE, first.time(), first.date(), weekdays=(first.isoweekday(),))
     campaign_id = _confirm(shop.draft("每周会员日提醒", "金卡与黑金会员", "QH-1001", weekly), _local(now, -28, 14))
@@ -302,12 +302,12 @@ WORDS = (
 
 
 def _hear_replies(shop: Shop, campaign_id: int, then: dt.datetime) -> None:
-    """Let some of those who got the message answer; a few do not want any more."""
+    """Let some recipients of the campaign reply; a few opt out."""
     run = runs.latest(current_session(), campaign_id)
     if run is None:
         return
-    asked = sa.select(Message.phone).where(Message.run_id == run.id, Message.seq % 397 == 5).order_by(Message.seq)
-    phones = current_session().scalars(asked).all()
+    query = sa.select(Message.phone).where(Message.run_id == run.id, Message.seq % 397 == 5).order_by(Message.seq)
+    phones = current_session().scalars(query).all()
     with writing() as session:
         for n, phone in enumerate(phones):
             reply = Reply(phone=phone, text=WORDS[n % len(WORDS)])

@@ -1,4 +1,4 @@
-"""The audit log: every service that changes something says who did it, in the same transaction."""
+"""The audit log: every service that changes something stores who did it, in the same transaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smsapp.store.users import AuditEntry
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: a person (with id), or a command or job (without)."""
+    """The actor of a change: a person (with id), or a command or job (without)."""
 
     name: str
     user_id: int | None = None
@@ -24,7 +24,7 @@ class Actor:
 def log_action(
     session: Session, actor: Actor, action: str, noun: str, noun_id: object, now: dt.datetime, **facts: Any
 ) -> None:
-    """Add one line to the audit log. `facts` never hold secrets or phone numbers."""
+    """Add one line to the audit log. `facts` never contain secrets or phone numbers."""
     session.add(
         AuditEntry(
             at=now,

@@ -1,4 +1,4 @@
-"""The present moment, for the doors; everything below takes `now` as an argument."""
+"""The present moment, for web, jobs and commands; everything below takes `now` as an argument."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def now() -> dt.datetime:
 
 
 def on_the_wall(moment: dt.datetime) -> dt.datetime:
-    """Return what the machine's own clock, by which rq-scheduler rings, shows at this moment of ours."""
+    """Return what the machine's clock, which rq-scheduler uses, shows at this moment of our clock."""
     return moment - _ahead()
 
 
 def _ahead() -> dt.timedelta:
-    """Return how far our clock is ahead of the machine's: nothing, unless TEST_CLOCK says so."""
+    """Return how far our clock is ahead of the machine's: zero unless TEST_CLOCK is set."""
     shifted = settings().TEST_CLOCK
     return dt.timedelta(seconds=float(Path(shifted).read_text())) if shifted else dt.timedelta()

@@ -1,6 +1,6 @@
-"""What several threads of a process bring at the same moment is stored together, in one transaction.
+"""Group commit: what several threads of a process store at the same moment shares one transaction.
 
-A transaction for each was most of what a callback, or a reported event, cost the web server.
+A transaction is the largest cost of a callback, or a reported event, in the web server.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ Item = TypeVar("Item")
 
 @dataclass(eq=False)
 class Pending(Generic[Item]):
-    """What one thread has brought, and what became of it."""
+    """The items of one thread, and whether they are stored."""
 
     items: Sequence[Item]
     is_taken: bool = False
-    """Somebody is storing it, or has tried."""
+    """A thread is storing them, or has tried."""
     is_stored: bool = False
     fault: Exception | None = None
 
 
 class GroupCommit(Generic[Item]):
-    """Where the threads of a process meet: whoever comes in stores what all have brought that wait at the door."""
+    """Shared by the threads of a process: the thread that gets the lock stores the items of all that wait."""
 
     def __init__(self, store: Callable[[list[Item]], None], stored: Callable[[], object]) -> None:
         """`store` stores items in one transaction; `stored` is called after each that was committed."""
@@ -35,31 +35,31 @@ class GroupCommit(Generic[Item]):
         self._store_items, self._stored = store, stored
 
     def store(self, items: Sequence[Item]) -> None:
-        """Store these items; raises what the database did if they are not stored."""
-        mine = Pending(items)
-        self.waiting.append(mine)
+        """Store these items; raises the database's error if they are not stored."""
+        pending = Pending(items)
+        self.waiting.append(pending)
         with self.inside:
-            if not mine.is_taken:
+            if not pending.is_taken:
                 self._store(self._all_waiting())
-        if not mine.is_stored:
-            raise mine.fault or RuntimeError("whoever was to keep it was cut off")
+        if not pending.is_stored:
+            raise pending.fault or RuntimeError("whoever was to keep it was cut off")
 
     def _all_waiting(self) -> list[Pending[Item]]:
-        everybody = [self.waiting.popleft() for _ in range(len(self.waiting))]
-        for pending in everybody:
+        waiting = [self.waiting.popleft() for _ in range(len(self.waiting))]
+        for pending in waiting:
             pending.is_taken = True
-        return everybody
+        return waiting
 
-    def _store(self, everybody: Sequence[Pending[Item]]) -> None:
+    def _store(self, batch: Sequence[Pending[Item]]) -> None:
         try:
-            self._store_items([item for pending in everybody for item in pending.items])
+            self._store_items([item for pending in batch for item in pending.items])
         except Exception as fault:
-            if len(everybody) == 1:
-                everybody[0].fault = fault
-            else:  # one that cannot be stored must not take the others with it
-                for pending in everybody:
+            if len(batch) == 1:
+                batch[0].fault = fault
+            else:  # items that cannot be stored must not lose the others
+                for pending in batch:
                     self._store([pending])
         else:
-            for pending in everybody:
+            for pending in batch:
                 pending.is_stored = True
             self._stored()

@@ -1,4 +1,4 @@
-"""What has to be there before the first campaign, in the order in which it is made."""
+"""The steps before the first campaign, in their order."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Setup:
 
 
 def setup() -> Setup:
-    """Look whether there is one of each."""
-    found = current_session().execute(
+    """Return which steps are done: whether there is one of each."""
+    result = current_session().execute(
         sa.select(
             sa.exists().where(ChannelRow.active),
             sa.select(Contact.id).limit(1).exists(),
@@ -34,4 +34,4 @@ def setup() -> Setup:
             sa.exists().where(SmsTemplate.audit == Audit.APPROVED),
         )
     )
-    return Setup(*map(bool, found.one()))
+    return Setup(*map(bool, result.one()))

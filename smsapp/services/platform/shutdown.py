@@ -1,4 +1,4 @@
-"""Whether this process was asked to stop: long work looks here between two steps and leaves the rest to a successor."""
+"""The shutdown flag of this process: long jobs check it between two steps and enqueue a job for the rest."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 _wanted = threading.Event()
 
 
-def request(wanted: bool = True) -> None:
-    """From now on `is_wanted()` says so. Called by worker.py when a signal comes."""
-    if wanted:
+def request(on: bool = True) -> None:
+    """Set what `is_wanted()` returns from now on. Called by worker.py when a signal comes."""
+    if on:
         _wanted.set()
     else:
         _wanted.clear()
 
 
 def requested() -> bool:
-    """Say whether to come to an end soon: finish the step in hand, commit it, ring the successor, return."""
+    """Return whether a shutdown is requested: finish the present step, commit it, enqueue the next job, return."""
     return _wanted.is_set()

@@ -1,4 +1,4 @@
-"""People sign in, are invited, change and leave; every step is in the audit log."""
+"""User accounts: signing in and out, invitations, changes, deactivation; every step is in the audit log."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ LINK_PATH = "/welcome/"
 LINK_LASTS = dt.timedelta(hours=24)
 START = Actor("start")
 SIGN_IN_PAGE = "sign-in page"
-"""Acts where nobody has shown who they are."""
+"""The actor of requests by somebody who is not signed in."""
 SESSION_LASTS = dt.timedelta(days=7)
-"""From signing in on, however busy the session is."""
+"""From signing in on, whether or not the session is used."""
 
 _hasher = PasswordHasher()
 
 
 @dataclass(frozen=True)
 class SignedIn:
-    """Who reads a page: what the session's cookie stands for."""
+    """The signed-in person whom the session's cookie names."""
 
     id: int
     login: str
@@ -67,17 +67,23 @@ def _signed_in(person: User, address: str) -> SignedIn:
 
 
 def sign_in(login: str, password: str, address: str, now: dt.datetime) -> SignedIn:
-    """Return who this is; a Refusal does not say whether the login or the password was wrong."""
+    """Check a password and return the person; the Refusal does not say whether login or password was wrong."""
     person = rows.by_login(current_session(), plain_login(login))
     usable = person is not None and person.active and person.password_hash != ""
     fits = _fits(person.password_hash if person is not None and usable else _nobody(), password)
     if person is None or not usable or not fits:
         with writing() as session:
-            # A line for unknown logins too, or the time the answer takes would tell which are known. What was typed
-            # is not kept there: it may be a password in the wrong field.
-            known = (person.id, person.login) if person is not None else ("", "")
+            # Unknown logins are logged too, or the response time would tell which logins exist. The typed login is not
+            # stored: it may be a password in the wrong field.
+            subject = (person.id, person.login) if person is not None else ("", "")
             audit_log.log_action(
-                session, Actor(SIGN_IN_PAGE, address=address), "sign_in_failed", "person", known[0], now, login=known[1]
+                session,
+                Actor(SIGN_IN_PAGE, address=address),
+                "sign_in_failed",
+                "person",
+                subject[0],
+                now,
+                login=subject[1],
             )
         raise Refusal(Problem("sign_in_refused"))
     renewed = _hasher.hash(password) if _hasher.check_needs_rehash(person.password_hash) else ""
@@ -91,9 +97,9 @@ def sign_in(login: str, password: str, address: str, now: dt.datetime) -> Signed
 
 @cache
 def _nobody() -> str:
-    """Return a hash that fits nothing: unknown logins are checked against it, so that the answer takes as long.
+    """Return a hash that no password matches: unknown logins are checked against it, so that the answer takes as long.
 
-    Made when it is first needed: every worker and command loads this file, and hashing is slow on purpose.
+    It is made on first use: every worker and command loads this file, and hashing is slow on purpose.
     """
     return _hasher.hash(secrets.token_hex(16))
 
@@ -118,12 +124,12 @@ class LoginSession:
 
 
 def start_session(now: dt.datetime) -> LoginSession:
-    """Return a new session; nothing is kept of it until it is ended."""
+    """Return a new session; it is stored only once it is ended."""
     return LoginSession(secrets.token_hex(16), now)
 
 
 def signed_in(user_id: int, mark: str, sitting: LoginSession, address: str, now: dt.datetime) -> SignedIn | None:
-    """Return who a session belongs to; None if it has ended, here or everywhere, or is too old, or the person left."""
+    """Return the session's person; None if it was ended, alone or with all others, is too old, or they are inactive."""
     person = current_session().get(User, user_id)
     if person is None or not person.active or not secrets.compare_digest(person.session_mark, mark):
         return None
@@ -133,7 +139,7 @@ def signed_in(user_id: int, mark: str, sitting: LoginSession, address: str, now:
 
 
 def sign_out(sitting: LoginSession, actor: Actor, now: dt.datetime) -> None:
-    """End this session, whoever holds a copy of its cookie; others of the same person go on."""
+    """End this session for every copy of its cookie; the person's other sessions go on."""
     with writing() as session:
         rows.end_session(session, sitting.id, sitting.expires_at, now)
         audit_log.log_action(session, actor, "sign_out", "person", actor.user_id, now)
@@ -187,7 +193,7 @@ def _digest(token: str) -> str:
 
 @dataclass(frozen=True)
 class Welcome:
-    """Whom a link is for; `first` is the first administrator, who also chooses a login."""
+    """The person a link is for; `first`: they are the first administrator, who also chooses a login."""
 
     login: str
     name: str
@@ -195,7 +201,7 @@ class Welcome:
 
 
 def welcome(token: str, now: dt.datetime) -> Welcome:
-    """Return whom this link is for; NotFound if it was used, is too old, or never existed."""
+    """Return the person of this link; raises NotFound if it was used, is too old, or never existed."""
     person = rows.person_of_link(current_session(), _digest(token), now)
     if person is None:
         raise NotFound("link")
@@ -203,7 +209,7 @@ def welcome(token: str, now: dt.datetime) -> Welcome:
 
 
 def use_link(token: str, login: str, name: str, password: str, address: str, now: dt.datetime) -> SignedIn:
-    """Set the password (and what else the page asks for) and return the person, signed in."""
+    """Set the password, and the login and name as the page asks; return the person, signed in."""
     guest = welcome(token, now)
     login = plain_login(login) if guest.first else guest.login
     _refuse(login_problems(login) + password_problems(password, login) + _name_problems(name))
@@ -227,7 +233,7 @@ def use_link(token: str, login: str, name: str, password: str, address: str, now
 
 
 def change_password(user_id: int, old: str, new: str, actor: Actor, now: dt.datetime) -> SignedIn:
-    """Set a new password; every other session of this person ends, and no older one-time link works."""
+    """Set a new password; end every other session and one-time link of this person."""
     person = _found(current_session(), user_id)
     if not _fits(person.password_hash or _nobody(), old):
         raise Refusal(Problem("password_wrong", "old"))
@@ -261,7 +267,7 @@ def change_own(user_id: int, name: str, locale: str, actor: Actor, now: dt.datet
 
 
 def speak(user_id: int, locale: str) -> None:
-    """Set one's language from the menu: no line in the audit log, it changes nothing for anybody else."""
+    """Set one's language from the menu; not logged, because it changes nothing for anybody else."""
     with writing() as session:
         _found(session, user_id).locale = locale
 
@@ -284,10 +290,10 @@ def person(user_id: int) -> User:
 
 def by_login(login: str) -> User:
     """Return the person with this login, or raise NotFound."""
-    found = rows.by_login(current_session(), plain_login(login))
-    if found is None:
+    person = rows.by_login(current_session(), plain_login(login))
+    if person is None:
         raise NotFound("person")
-    return found
+    return person
 
 
 def invite(login: str, name: str, role: Role, sees_numbers: bool, actor: Actor, now: dt.datetime) -> tuple[User, str]:
@@ -325,7 +331,7 @@ def _create(
 def change(
     user_id: int, name: str, role: Role, sees_numbers: bool, active: bool, actor: Actor, now: dt.datetime
 ) -> User:
-    """Set what an administrator decides about a person; the last active administrator cannot be lost."""
+    """Change a person's account as an administrator; raises Refusal if no active administrator would remain."""
     _refuse(_name_problems(name))
     with writing() as session:
         administrators = rows.lock_administrators(session, Role.ADMINISTRATOR)
@@ -335,8 +341,8 @@ def change(
         if person.active and not active:
             person.session_mark = _mark()
             rows.drop_links(session, person.id, now)
-        wanted = {"name": name.strip(), "role": str(role), "sees_numbers": sees_numbers, "active": active}
-        changed = {key: value for key, value in wanted.items() if getattr(person, key) != value}
+        values = {"name": name.strip(), "role": str(role), "sees_numbers": sees_numbers, "active": active}
+        changed = {key: value for key, value in values.items() if getattr(person, key) != value}
         for key, value in changed.items():
             setattr(person, key, value)
         if changed:
@@ -345,24 +351,24 @@ def change(
 
 
 def disable(user_id: int, actor: Actor, now: dt.datetime) -> User:
-    """Let a person sign in no more and end their sessions."""
-    found = person(user_id)
-    return change(user_id, found.name, Role(found.role), found.sees_numbers, False, actor, now)
+    """Deactivate a person and end their sessions."""
+    row = person(user_id)
+    return change(user_id, row.name, Role(row.role), row.sees_numbers, False, actor, now)
 
 
-# The trail
+# The audit log
 
 
 @dataclass(frozen=True)
 class AuditPage:
-    """Lines, newest first; `older` is the line after which the next page begins."""
+    """Entries, newest first; `older` is the id after which the next page begins, or None."""
 
     lines: list[AuditEntry]
     older: int | None
 
 
 def audit_page(user_id: int | None, action: str, before: int | None, limit: int = 50) -> AuditPage:
-    """Return one page of the audit log, of everybody and everything or of one person or action."""
+    """Return one page of the audit log, of all or of one person or action."""
     lines = rows.audit_log(current_session(), user_id, action, before, limit + 1)
     return AuditPage(lines[:limit], lines[limit - 1].id if len(lines) > limit else None)
 

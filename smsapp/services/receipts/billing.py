@@ -1,7 +1,7 @@
-"""Billed parts of messages that were settled without an answer: by a receipt, a query to the provider, or a person.
+"""Billed parts of messages that were decided without an answer: by a receipt, a status query, or a person.
 
-An answer brings a message's parts with it. Where none came, they are counted from what was frozen with the run, so that
-every accepted message has parts, and a run's parts are the sum of them.
+The write-back of an answer stores a message's parts. Without an answer they are computed from the run's snapshot, so
+that every accepted message has parts, and a run's parts are the sum of them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from smsapp.store.runs.runs import Message, Run
 def parts_of(snapshot: Mapping[str, Any], rows: Sequence[tuple[str, str | None]]) -> list[int]:
     """Return the billed parts of messages (phone, params) of a run with this snapshot (`run.template`), in order."""
     render = compile_text(full_text(snapshot["signature"], snapshot["text"]))
-    everybody = filled_all(snapshot["variables"], snapshot["mapping"], [params for _phone, params in rows])
-    return parts_of_all([render(values) for values in everybody], [is_domestic(phone) for phone, _params in rows])
+    all_values = filled_all(snapshot["variables"], snapshot["mapping"], [params for _phone, params in rows])
+    return parts_of_all([render(values) for values in all_values], [is_domestic(phone) for phone, _params in rows])
 
 
 def fill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> int:
-    """Give those messages of a run that lack them their parts; return the sum for those the channel has accepted."""
+    """Store the parts of a run's messages that have none; return the sum of those the channel has accepted."""
     snapshot = session.scalar(sa.select(Run.template).where(Run.id == run_id))
     accepted, after = 0, 0
     while rows := billed_parts.lacking(session, run_id, after, *which):
@@ -44,16 +44,16 @@ def fill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> int:
 
 
 def bill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> None:
-    """Give those accepted messages of a run that lack them their parts, and count these into the run's."""
+    """Store the parts of a run's accepted messages that have none, and add them to the run's parts."""
     billed_parts.add(session, run_id, fill(session, run_id, Message.status.in_(sorted(ACCEPTED_STATES)), *which))
 
 
 def bill_messages(session: Session, run_id: int, seqs: Iterable[int]) -> None:
-    """As `bill`, for the messages of these numbers."""
+    """As `bill`, for the messages with these seqs."""
     bill(session, run_id, one_of(Message.seq, sorted(seqs)))
 
 
 def after_lost_batches(session: Session, run_id: int, ranges: Sequence[tuple[int, int]]) -> None:
-    """Give the messages (first, last) of batches that were never answered their parts, and bill what was accepted."""
+    """Store the parts of the messages (first, last) of lost batches, and add those of accepted ones to the run's."""
     for first, last in ranges:
         billed_parts.add(session, run_id, fill(session, run_id, Message.seq.between(first, last)))

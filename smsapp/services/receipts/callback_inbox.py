@@ -1,4 +1,4 @@
-"""Callbacks are kept before they are acknowledged: those that come at the same moment together, in one transaction."""
+"""Stores callbacks before they are acknowledged; those that come at the same moment share a transaction."""
 
 from __future__ import annotations
 
@@ -18,27 +18,33 @@ Intake = GroupCommit[dict[str, Any]]
 
 
 def opened() -> Intake:
-    """Return the door of a process, through which its threads bring callbacks."""
+    """Return the group commit by which the threads of a process store callbacks."""
     return GroupCommit(_add, lambda: queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading"))
 
 
-def store(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> None:
-    """Keep callbacks as they came and ask for them to be read; once this returns they may be acknowledged."""
+def store(channel_id: int, callbacks: Sequence[Callback], now: dt.datetime) -> None:
+    """Store callbacks as they came and enqueue the reader; once this returns they may be acknowledged."""
     intake: Intake = current_app.extensions.setdefault(EXTENSION, opened())
-    intake.store(_rows(channel_id, said, now))
+    intake.store(_rows(channel_id, callbacks, now))
 
 
-def keep(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> None:
-    """Keep callbacks as they came; whoever reads next finds them."""
-    _add(_rows(channel_id, said, now))
+def keep(channel_id: int, callbacks: Sequence[Callback], now: dt.datetime) -> None:
+    """Store callbacks as they came; the next reader finds them."""
+    _add(_rows(channel_id, callbacks, now))
 
 
-def _rows(channel_id: int, said: Sequence[Callback], now: dt.datetime) -> list[dict[str, Any]]:
+def _rows(channel_id: int, callbacks: Sequence[Callback], now: dt.datetime) -> list[dict[str, Any]]:
     about = {"channel_id": channel_id, "received_at": now}
     return [
         about
-        | {"method": one.method, "url": one.url, "query": one.query, "headers": dict(one.headers), "body": one.body}
-        for one in said
+        | {
+            "method": callback.method,
+            "url": callback.url,
+            "query": callback.query,
+            "headers": dict(callback.headers),
+            "body": callback.body,
+        }
+        for callback in callbacks
     ]
 
 

@@ -1,4 +1,4 @@
-"""A provider's call, from its address to the inbox."""
+"""A provider's callback, from its address to the inbox."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from smsapp.store.settings import settings
 
 NOT_KEPT = frozenset({"cookie", "authorization"})
 ASK_SECONDS = 5.0
-"""How long a callback may wait for what its provider is asked; providers hang up after fifteen or so."""
+"""How long a callback may wait for its provider's confirmation; providers hang up after some fifteen seconds."""
 FULL = "smsapp.callbacks_full"
 FULL_SECONDS = 1.0
 BACKLOG_BYTES = 256 * 1024 * 1024
-"""Bodies of one channel that wait to be read together have at most so many bytes, or a second's more."""
+"""Bytes of one channel's unread bodies above which callbacks are refused (checked once a second)."""
 
 log = logging.getLogger(__name__)
 
@@ -34,54 +34,54 @@ log = logging.getLogger(__name__)
 def take(
     token: str, method: str, query: str, headers: Mapping[str, str], body: bytes, url: str, now: dt.datetime
 ) -> Acknowledgement:
-    """Store what a provider says and return what it wants to hear; a call that says nothing is only answered.
+    """Store a callback and return the provider's acknowledgement; a call without query and body is only acknowledged.
 
-    `url` is the address as it was seen here. Raises NotFound for an unknown token, and Refusal: "callback_refused" if
-    the provider signs and this is not its hand, "callback_unclear" if that cannot be found out now, "callbacks_full" if
-    so much of this channel waits to be read that its provider has to come again.
+    `url` is the requested address. Raises NotFound for an unknown token, and Refusal: "callback_refused" if the
+    signature or the provider's confirmation fails, "callback_unclear" if that cannot be checked now, "callbacks_full"
+    if so many of this channel's callbacks are unread that its provider has to send it again.
     """
-    kept = {name.lower(): value for name, value in headers.items() if name.lower() not in NOT_KEPT}
-    called = callback_addresses.by_token(token, now)
-    if (query or body) and _is_full(called.channel_id):
-        log.warning("callback.full channel=%s", called.channel_id)
+    stored_headers = {name.lower(): value for name, value in headers.items() if name.lower() not in NOT_KEPT}
+    target = callback_addresses.by_token(token, now)
+    if (query or body) and _is_full(target.channel_id):
+        log.warning("callback.full channel=%s", target.channel_id)
         raise Refusal(Problem("callbacks_full"))
-    callback = Callback(method, query, kept, body, _given(called, query, url))
+    callback = Callback(method, query, stored_headers, body, _given(target, query, url))
     try:
-        adapter = _believing(called.adapter, token, callback, now)
+        adapter = _believing(target.adapter, token, callback, now)
     except CallbackRefused:
-        log.warning("callback.refused channel=%s", called.channel_id)
+        log.warning("callback.refused channel=%s", target.channel_id)
         raise Refusal(Problem("callback_refused")) from None
     except (ChannelError, TimeoutError) as trouble:
-        log.warning("callback.unclear channel=%s code=%s", called.channel_id, getattr(trouble, "code", "timeout"))
+        log.warning("callback.unclear channel=%s code=%s", target.channel_id, getattr(trouble, "code", "timeout"))
         raise Refusal(Problem("callback_unclear")) from None
     if query or body:
-        kept = {name: value for name, value in kept.items() if _is_kept(name, adapter)}
-        callback_inbox.store(called.channel_id, [replace(callback, headers=kept)], now)
+        stored_headers = {name: value for name, value in stored_headers.items() if _is_kept(name, adapter)}
+        callback_inbox.store(target.channel_id, [replace(callback, headers=stored_headers)], now)
     return adapter.acknowledgement()
 
 
 def _is_kept(header: str, adapter: Channel) -> bool:
-    """Say whether a header is stored: what proxies and strangers add (X-*) says nothing of a message."""
+    """Return whether a header is stored: X-* headers are not, unless the adapter reads them."""
     return not header.startswith("x-") or header in adapter.callback_headers
 
 
 def _is_full(channel_id: int) -> bool:
-    """Say whether so much of this channel waits to be read that its provider keeps the rest; looked up once a second.
+    """Return whether this channel has too many unread callbacks to accept more; looked up once a second.
 
-    Other channels take theirs: nobody fills the disk, or the consumer's time, for all.
+    The limit is per channel, so one channel cannot fill the disk, or the reader's time, for all.
     """
-    known: dict[int, tuple[bool, float]] = current_app.extensions.setdefault(FULL, {})
-    full, until = known.get(channel_id, (False, 0.0))
+    cache: dict[int, tuple[bool, float]] = current_app.extensions.setdefault(FULL, {})
+    full, until = cache.get(channel_id, (False, 0.0))
     if time.monotonic() > until:
         most = settings().CALLBACK_BACKLOG
         waiting, size = inbox.backlog(channel_id, most)
         full = waiting >= most or size >= BACKLOG_BYTES
-        known[channel_id] = (full, time.monotonic() + FULL_SECONDS)
+        cache[channel_id] = (full, time.monotonic() + FULL_SECONDS)
     return full
 
 
 def _believing(adapter: Channel, token: str, callback: Callback, now: dt.datetime) -> Channel:
-    """Return the adapter that believes this callback: this one or, if its key was changed just now, its successor."""
+    """Return the adapter that accepts this callback: this one or, if its key was changed just now, its successor."""
     try:
         _check(adapter, callback)
     except CallbackRefused:
@@ -94,17 +94,17 @@ def _believing(adapter: Channel, token: str, callback: Callback, now: dt.datetim
 
 
 def _check(adapter: Channel, callback: Callback) -> None:
-    """Raise CallbackRefused unless this is the provider's hand, as far as it can be told."""
+    """Raise CallbackRefused if the callback is provably not the provider's."""
     if adapter.needs_confirmation(callback):
         asyncio.run(_confirm_callback(adapter, callback))
     adapter.verify_callback(callback)
 
 
-def _given(called: CalledChannel, query: str, seen: str) -> str:
-    """Return the address as the provider has it, for that is what it signs: a proxy in between changes what is seen."""
+def _given(target: CalledChannel, query: str, request_url: str) -> str:
+    """Return the address that the provider has and signs: a proxy in between may change the requested one."""
     if not settings().PUBLIC_URL:
-        return seen
-    return called.url + (f"?{query}" if query else "")
+        return request_url
+    return target.url + (f"?{query}" if query else "")
 
 
 async def _confirm_callback(adapter: Channel, callback: Callback) -> None:

@@ -1,7 +1,7 @@
-"""The text that tells a person that an opt-out was understood: off unless a channel names one, and sent once at most.
+"""The text that confirms a person's opt-out: off unless a channel has a template for it, and sent once at most.
 
-It is claimed before the call, so whoever dies on the way leaves it unsent rather than sent twice. An answer to it
-starts nothing: the number is on the list, and only a new entry is confirmed.
+It is claimed before the call, so if the worker dies it stays unsent rather than being sent twice. A reply to it causes
+no other: the number is on the list, and only a new entry is confirmed.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 
 CHORE = Actor("opt-out confirmation")
 AT_ONCE = 100
-"""Most confirmations of one call; the next one takes the others."""
+"""Most confirmations sent by one call of `send_due`; the next call sends the others."""
 
 
 def choices(channel_id: int) -> list[SmsTemplate]:
-    """Return the templates that can confirm an opt-out: approved, no marketing, nothing to fill in."""
+    """Return the templates that can confirm an opt-out: approved, no marketing, no variables."""
     return [row for row in sms_templates.choices(channel_id) if _fits(row, channel_id)]
 
 
@@ -47,28 +47,30 @@ def _fits(row: SmsTemplate | None, channel_id: int) -> bool:
 
 
 def choose(channel_id: int, template_id: int | None, actor: Actor, now: dt.datetime) -> None:
-    """Confirm opt-outs by this template from now on, or by none; raises Refusal if it cannot be one."""
+    """Confirm opt-outs with this template from now on; None: do not confirm. Raises Refusal for an unfit template."""
     with writing() as session:
-        found = channels.locked(session, channel_id)
+        channel = channels.locked(session, channel_id)
         template = session.get(SmsTemplate, template_id) if template_id is not None else None
         if template_id is not None and not _fits(template, channel_id):
             raise Refusal(Problem("confirmation_unfit", "template"))
-        if found.opt_out_template_id != template_id:
-            found.opt_out_template_id = template_id
-            told = template.name if template else ""
-            audit_log.log_action(session, actor, "edit", "channel", channel_id, now, name=found.name, confirmation=told)
+        if channel.opt_out_template_id != template_id:
+            channel.opt_out_template_id = template_id
+            template_name = template.name if template else ""
+            audit_log.log_action(
+                session, actor, "edit", "channel", channel_id, now, name=channel.name, confirmation=template_name
+            )
 
 
 def send_due(now: dt.datetime) -> int:
-    """Send the confirmations that are due; return how many the providers took."""
-    taken = 0
+    """Send the confirmations that are due; return how many the providers accepted."""
+    accepted = 0
     for opt_out_id in store.due_confirmations(AT_ONCE):
         try:
-            taken += _send(opt_out_id, now)
+            accepted += _send(opt_out_id, now)
         except Exception:
-            # Claimed already, so it is not tried again; the others must not wait for it.
+            # Claimed already, so it is not tried again; it must not stop the others.
             log.exception("confirmation.fault opt_out=%s", opt_out_id)
-    return taken
+    return accepted
 
 
 def _send(opt_out_id: int, now: dt.datetime) -> bool:

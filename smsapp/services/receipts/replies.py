@@ -1,4 +1,4 @@
-"""What people text back: kept, understood, and laid to the campaign they answer."""
+"""Replies: stored, parsed for opt-outs, and attributed to the campaign they answer."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ campaign_names = store.campaign_names
 
 
 LONGEST, CUT = 5000, " […]"
-"""Characters of a reply that are kept: more than a phone sends in one text, whose most are 255 parts in theory and
-some ten in practice; and what stands at the end of one that had more."""
+"""Stored characters of a reply: more than a phone sends in one text (255 parts in theory, some ten in practice); and
+the mark at the end of a longer one."""
 
 
 def take(
     session: Session, channel_id: int, inbox_id: int | None, position: int, reply: Incoming, now: dt.datetime
 ) -> bool:
-    """Keep one reply and act on it, in the caller's transaction; False if it was taken before.
+    """Store one reply and act on it, in the caller's transaction; False if it was stored before.
 
-    An opt-out puts the number on the list for every campaign. Whom it answers is a guess by number, channel and time:
-    providers do not say. A reply without a readable number waits for a person
+    An opt-out puts the number on the list for every campaign. The campaign it answers is a guess by number, channel and
+    time: providers do not name it. A reply without a readable number waits for a person
     (`services/receipts/unattributed_replies.py`).
     """
     channel = session.get(ChannelRow, channel_id)
     number = phone.normalise(reply.phone, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
     campaign_id = store.likely_campaign(channel_id, number, now - ANSWERS_WITHIN) if number else None
     refuses = reply.opts_out or is_opt_out(reply.text)
-    new = store.add_reply(
+    is_new = store.add_reply(
         session,
         {
             "inbox_id": inbox_id,
@@ -60,9 +60,9 @@ def take(
             "received_at": now,
         },
     )
-    if new and not number:
+    if is_new and not number:
         log.warning("reply.unattributed channel=%s opt_out=%s", channel_id, refuses)
-    if new and refuses and number:
+    if is_new and refuses and number:
         opt_outs.record(
             session,
             number,
@@ -70,14 +70,14 @@ def take(
             now,
             channel_id=channel_id,
             campaign_id=campaign_id,
-            # A provider that took it for an opt-out has answered by itself, and lets no further text through.
+            # A provider that recognises an opt-out has answered by itself, and delivers no further text.
             confirm=channel is not None and channel.opt_out_template_id is not None and not reply.opts_out,
         )
-    return new
+    return is_new
 
 
 def _bounded(text: str) -> str:
-    """Return the text as it is kept: one no phone can have written is cut, with a mark."""
+    """Return the text as it is stored: a longer one than a phone can send is cut, with a mark."""
     return text if len(text) <= LONGEST else text[: LONGEST - len(CUT)] + CUT
 
 
@@ -91,7 +91,7 @@ def find_page(
 ) -> list[Reply]:
     """Return one page of replies, newest first. `words` may be part of a text or a whole number.
 
-    Without the right to see whole numbers, digits find only texts that say just that: a part could be of a number.
+    Without the right to see whole numbers, digits match only whole texts: a part could be of a number.
     """
     words = words.strip()
     number = phone.normalise(words, settings().DEFAULT_REGION)

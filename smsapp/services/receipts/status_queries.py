@@ -1,7 +1,7 @@
-"""Asking providers what became of messages whose answer was lost, as far as they can be asked.
+"""Status queries: providers that can be queried are asked for the state of unconfirmed messages.
 
-A visit asks about so many messages of a channel and no more; the next one goes on from there, round and round, until a
-doubt is settled or too old. What a provider says is applied like any receipt.
+One pass asks about AT_ONCE messages of a channel at most; the next one goes on from there, in a circle, until a message
+is confirmed or too old. The answers are applied like receipts.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from smsapp.store.settings import settings
 log = logging.getLogger(__name__)
 
 AT_ONCE = 100
-"""Messages of one channel asked about in one visit."""
+"""Messages of one channel queried in one pass."""
 MOST_RUNS = 20
 SETTLED = dt.timedelta(minutes=2)
-"""How long a provider is left alone with a message before it is asked."""
+"""How long after the lost answer a message is queried at the earliest."""
 BEFORE, AFTER = dt.timedelta(minutes=10), dt.timedelta(minutes=1)
-"""Around the moment an answer failed to come, when the message may have left."""
+"""The time around the lost answer in which the message may have left."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Question:
 
 
 def query_status(now: dt.datetime) -> None:
-    """Ask every provider that can be asked about some of its unconfirmed messages."""
-    asked = [row.id for row in channels.choices() if channels.kinds()[row.kind].can_query_status]
+    """Query every provider that can be queried for some of its unconfirmed messages."""
+    channel_ids = [row.id for row in channels.choices() if channels.kinds()[row.kind].can_query_status]
     current_session().commit()
-    if asked:
-        asyncio.run(_ask(asked, now))
+    if channel_ids:
+        asyncio.run(_ask(channel_ids, now))
 
 
 async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
@@ -64,40 +64,40 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                 adapter = channels.adapter(channel_id)
                 current_session().commit()
                 try:
-                    found = await adapter.query_status(question.template, question.unconfirmed, http)
+                    answers = await adapter.query_status(question.template, question.unconfirmed, http)
                 except ChannelError as trouble:
                     log.warning("look_up.failed channel=%s code=%s", channel_id, trouble.code)
                     with writing() as session:
                         call_log.note(session, channel_id, adapter, call_log.failed("look_up", begun, trouble), now)
                     break
                 except Exception:
-                    # One channel's fault must not keep the others waiting.
+                    # One channel's fault must not delay the others.
                     log.exception("look_up.fault channel=%s", channel_id)
                     break
                 with writing() as session:
-                    settled = _clear(session, channel_id, question, found, now)
+                    settled = _clear(session, channel_id, question, answers, now)
                     consumer.apply_receipts(session, {channel_id: settled}, now)
                     if adapter.receipts_by_provider_ref:
                         _remember(session, channel_id, question, settled, now)
 
 
 def _questions(channel_id: int, now: dt.datetime) -> list[Question]:
-    """Return what to ask this channel now, and note where the next visit goes on."""
-    found = []
+    """Return the messages to query of this channel now, and store where the next pass goes on."""
+    questions = []
     oldest = now - dt.timedelta(hours=settings().RECEIPT_HOURS)
     with writing() as session:
         lines = unconfirmed.page(session, channel_id=channel_id, since=oldest, until=now - SETTLED, limit=MOST_RUNS)
         for line in lines:
             question, last = _question(session, line.run, AT_ONCE // len(lines), now)
-            changed = sa.update(Run).where(Run.id == line.run.id).values(asked=last)
-            session.execute(changed)
+            statement = sa.update(Run).where(Run.id == line.run.id).values(asked=last)
+            session.execute(statement)
             if question.unconfirmed:
-                found.append(question)
-    return found
+                questions.append(question)
+    return questions
 
 
 def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[Question, int]:
-    """Return the next messages of a run to ask about, and the number to go on from; 0 begins anew."""
+    """Return the next messages of a run to query, and the seq to go on from; 0 begins anew."""
     facts = run.template
     names, mapping = facts["variables"], facts["mapping"]
     template = TemplateSnapshot(facts["code"], facts["text"], facts["signature"], tuple(names), facts["marketing"])
@@ -108,36 +108,40 @@ def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[
         .order_by(Message.seq)
         .limit(most)
     ).all()
-    asked = []
+    queries = []
     for seq, phone, params, answered_at in rows:
         values = filled(names, mapping, params)
-        answered = None if answered_at is None else dt.datetime.fromtimestamp(answered_at, dt.UTC)
-        since = answered - BEFORE if answered else run.started_at or run.opened_at
-        until = answered + AFTER if answered else run.finished_at or now
-        asked.append(
+        answer_time = None if answered_at is None else dt.datetime.fromtimestamp(answered_at, dt.UTC)
+        since = answer_time - BEFORE if answer_time else run.started_at or run.opened_at
+        until = answer_time + AFTER if answer_time else run.finished_at or now
+        queries.append(
             UnconfirmedMessage(OutboundMessage(f"{run.id}-{seq}", phone, render(values), values), since, until)
         )
-    return Question(run.id, template, asked), rows[-1].seq if len(rows) == most else 0
+    return Question(run.id, template, queries), rows[-1].seq if len(rows) == most else 0
 
 
 def _clear(
-    session: Session, channel_id: int, question: Question, found: Sequence[Receipt], now: dt.datetime
+    session: Session, channel_id: int, question: Question, answers: Sequence[Receipt], now: dt.datetime
 ) -> list[Receipt]:
-    """Return what is said of one message alone: what is known to be about another one is taken away."""
-    refs = sorted({one.provider_ref for one in found if one.provider_ref})
-    others = provider_refs.owners(session, channel_id, refs, consumer.window_begin(now)) if refs else {}
-    said: dict[str, list[Receipt]] = {}
-    for one in found:
-        if one.provider_ref not in others:
-            said.setdefault(one.ref, []).append(one)
-    wanted = {unconfirmed.message.ref for unconfirmed in question.unconfirmed}
-    return [candidates[0] for ref, candidates in said.items() if ref in wanted and len(candidates) == 1]
+    """Return the unambiguous receipts: one per requested message, without provider ids that belong to another one."""
+    refs = sorted({receipt.provider_ref for receipt in answers if receipt.provider_ref})
+    owners = provider_refs.owners(session, channel_id, refs, consumer.window_begin(now)) if refs else {}
+    by_ref: dict[str, list[Receipt]] = {}
+    for receipt in answers:
+        if receipt.provider_ref not in owners:
+            by_ref.setdefault(receipt.ref, []).append(receipt)
+    requested_refs = {unconfirmed.message.ref for unconfirmed in question.unconfirmed}
+    return [candidates[0] for ref, candidates in by_ref.items() if ref in requested_refs and len(candidates) == 1]
 
 
 def _remember(
     session: Session, channel_id: int, question: Question, settled: Sequence[Receipt], now: dt.datetime
 ) -> None:
-    """Keep the ids the provider named: its receipts come with them, and no other doubt may be settled by them."""
+    """Store the provider's ids: its receipts bring them, and no other unconfirmed message may be matched by them."""
     phones = {unconfirmed.message.ref: unconfirmed.message.phone for unconfirmed in question.unconfirmed}
-    refs = [(one.provider_ref, phones[one.ref], int(one.ref.partition("-")[2])) for one in settled if one.provider_ref]
+    refs = [
+        (receipt.provider_ref, phones[receipt.ref], int(receipt.ref.partition("-")[2]))
+        for receipt in settled
+        if receipt.provider_ref
+    ]
     provider_refs.remember(session, channel_id, question.run_id, refs, int(now.timestamp()))

@@ -1,4 +1,4 @@
-"""Replies from whose sender no number could be read: each waits until a person says whose it is, or dismisses it."""
+"""Replies whose sender is no readable number: each waits until a person assigns a number or dismisses it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from smsapp.store.settings import settings
 
 NOUN = "reply"
 ANSWERS_WITHIN = dt.timedelta(days=30)
-"""A reply is laid to a campaign that wrote to the number this long ago at most."""
+"""A reply is attributed to a campaign that wrote to the number this long ago at most."""
 MOST_COUNTED = 99
-"""The notice says how many wait, and "more than" this."""
+"""The notice says how many wait, or "more than" this."""
 LONGEST_REASON = 255
 
 
@@ -42,19 +42,19 @@ def get(reply_id: int) -> Reply:
     return reply
 
 
-def assign(reply_id: int, typed: str, actor: Actor, now: dt.datetime) -> bool:
-    """Lay a waiting reply to a number; return whether the number is on the opt-out list because of it.
+def assign(reply_id: int, text: str, actor: Actor, now: dt.datetime) -> bool:
+    """Assign a waiting reply to a number; return whether the number is on the opt-out list because of it.
 
-    `typed` is read with the channel's country. Raises Refusal if it is no number, NotFound if the reply does not wait.
+    `text` is read with the channel's country. Raises Refusal if it is no number, NotFound if the reply does not wait.
     """
     with writing() as session:
         reply = store.waiting_reply(session, reply_id)
         if reply is None:
             raise NotFound(NOUN)
         channel = session.get(ChannelRow, reply.channel_id) if reply.channel_id else None
-        number = phone.normalise(typed, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
+        number = phone.normalise(text, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
         if not number:
-            raise Refusal(Problem("number_unreadable" if typed.strip() else "number_missing", "phone"))
+            raise Refusal(Problem("number_unreadable" if text.strip() else "number_missing", "phone"))
         reply.phone, reply.waits = number, False
         if channel is not None:
             reply.campaign_id = store.likely_campaign(channel.id, number, reply.received_at - ANSWERS_WITHIN)
@@ -72,7 +72,7 @@ def assign(reply_id: int, typed: str, actor: Actor, now: dt.datetime) -> bool:
 
 
 def dismiss(reply_id: int, reason: str, actor: Actor, now: dt.datetime) -> None:
-    """Let a waiting reply rest without a number; raises Refusal without a reason, which stays in the audit log."""
+    """Dismiss a waiting reply without a number; raises Refusal without a reason, which the audit log keeps."""
     if not reason.strip():
         raise Refusal(Problem("dismissal_reason_missing", "reason"))
     with writing() as session:

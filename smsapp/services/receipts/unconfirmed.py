@@ -1,4 +1,4 @@
-"""What a person decides about unconfirmed messages: counted as sent, sent again, or left as they are."""
+"""A person's decisions about unconfirmed messages: counted as sent, sent again, or left as they are."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PAGE = 50
 
 @dataclass(frozen=True)
 class Listing:
-    """Runs with unconfirmed messages, newest first; `older` is the run behind which the next page begins, or 0."""
+    """Runs with undecided messages, newest first; `older` is the run after which the next page begins, or 0."""
 
     lines: Sequence[RunWithUnconfirmed]
     older: int
@@ -46,7 +46,7 @@ def listing(
     limit: int = PAGE,
 ) -> Listing:
     """Return one page of the runs that have messages waiting for a decision."""
-    found = unconfirmed.page(
+    lines = unconfirmed.page(
         current_session(),
         campaign_id=campaign_id,
         channel_id=channel_id,
@@ -54,23 +54,23 @@ def listing(
         until=now - older_than if older_than else None,
         limit=limit + 1,
     )
-    return Listing(found[:limit], found[limit - 1].run.id if len(found) > limit else 0)
+    return Listing(lines[:limit], lines[limit - 1].run.id if len(lines) > limit else 0)
 
 
 def of_run(run_id: int) -> RunWithUnconfirmed:
-    """Return the run with its unconfirmed messages; raises NotFound if there are none (any more)."""
-    found = unconfirmed.page(current_session(), run_id=run_id, limit=1)
-    if not found:
+    """Return the run with its undecided messages; raises NotFound if there are none (any more)."""
+    lines = unconfirmed.page(current_session(), run_id=run_id, limit=1)
+    if not lines:
         raise NotFound("unconfirmed")
-    return found[0]
+    return lines[0]
 
 
 def people(run_id: int, cause: str, after: int) -> tuple[list[Recipient], int]:
-    """Return one page of a run's unconfirmed messages behind number `after`, and the number to go on from, or 0."""
+    """Return one page of a run's unconfirmed messages after seq `after`, and the seq to go on from, or 0."""
     group = Group("unconfirmed", frozenset({Status.UNCONFIRMED}), reason=cause, but=KEPT_UNCONFIRMED)
     place = Place(run_id, position=after)
-    found = recipients.page(current_session(), [run_id], group, after=place, limit=PAGE + 1)
-    return found[:PAGE], found[PAGE - 1].position if len(found) > PAGE else 0
+    page = recipients.page(current_session(), [run_id], group, after=place, limit=PAGE + 1)
+    return page[:PAGE], page[PAGE - 1].position if len(page) > PAGE else 0
 
 
 def total() -> int:
@@ -93,10 +93,10 @@ def decide(
     seqs: Sequence[int] | None = None,
     seen: int | None = None,
 ) -> int:
-    """Decide about these messages, or all unconfirmed messages of the run (with this cause); return about how many.
+    """Decide about these messages, or all undecided ones of the run (with this cause); return how many.
 
-    `seen` is the number the person was shown; raises Outrun if it is another one by now, or if somebody else was first.
-    What is to be sent again is queued in the same run, which goes on; raises Refusal if its campaign was stopped.
+    `seen` is the number the person was shown; raises Outrun if it has changed, or if somebody else was first. Messages
+    to send again are queued in the same run, which goes on; raises Refusal if its campaign was stopped.
     """
     with writing() as session:
         run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
@@ -118,13 +118,13 @@ def decide(
 
 
 def _open_now(session: Session, run_id: int, cause: str) -> int:
-    found = unconfirmed.page(session, run_id=run_id, limit=1)
-    causes = found[0].causes if found else {}
+    lines = unconfirmed.page(session, run_id=run_id, limit=1)
+    causes = lines[0].causes if lines else {}
     return causes.get(cause, 0) if cause else sum(causes.values())
 
 
 def _go_on(session: Session, run: Run) -> None:
-    """Let a run that is over go on, and its campaign with it; one that goes on anyway is left alone."""
+    """Reopen a run that is over, and its campaign; do nothing to an unfinished run."""
     if run.state in {RunState.SENDING, RunState.HELD}:
         return
     campaign = campaigns.found(session, run.campaign_id)

@@ -1,4 +1,4 @@
-"""Receipts that name no message of ours: shown to people, kept for a time, and never very many of one channel."""
+"""Unmatched receipts: shown to people, kept for RETENTION_DAYS, and of one channel MOST_KEPT at most."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smsapp.store.settings import settings
 
 PAGE = 50
 MOST_KEPT = 20_000
-"""Of one channel; whatever a stranger sends to its address, the oldest ones beyond are removed."""
+"""Of one channel; the oldest ones beyond are removed, so a stranger who has its address cannot fill the disk."""
 AT_ONCE = 5000
 """Removed in one transaction."""
 LATELY = dt.timedelta(days=1)
@@ -25,26 +25,26 @@ MOST_COUNTED = 100
 
 @dataclass(frozen=True)
 class Listing:
-    """Strays, newest first; `older` is the id behind which the next page begins, or 0."""
+    """Unmatched receipts, newest first; `older` is the id after which the next page begins, or 0."""
 
     lines: Sequence[UnmatchedReceipt]
     older: int
 
 
 def listing(*, channel_id: int | None = None, ref: str = "", before: int | None = None) -> Listing:
-    """Return one page: of this channel, with exactly this reference of ours or id of the provider's."""
-    found = unmatched.page(current_session(), channel_id=channel_id, ref=ref, before=before, limit=PAGE + 1)
-    return Listing(found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else 0)
+    """Return one page: of this channel, with exactly this reference of ours or provider's id."""
+    lines = unmatched.page(current_session(), channel_id=channel_id, ref=ref, before=before, limit=PAGE + 1)
+    return Listing(lines[:PAGE], lines[PAGE - 1].id if len(lines) > PAGE else 0)
 
 
 def tried_until(unmatched: UnmatchedReceipt, now: dt.datetime) -> dt.datetime | None:
-    """Return until when its message may still be found, or None if it is not looked for (any more)."""
+    """Return until when it may still be matched, or None if it is not retried (any more)."""
     until = unmatched.at + YOUNG
     return until if unmatched.provider_ref and until > now else None
 
 
 def lately(channel_id: int, now: dt.datetime) -> int:
-    """Return how many of the channel's receipts of a day named no message: MOST_COUNTED + 1 means more than that."""
+    """Return how many of a day's receipts of the channel are unmatched; MOST_COUNTED + 1 means more than that."""
     return sum(at > now - LATELY for at in unmatched.seen(current_session(), channel_id, MOST_COUNTED + 1))
 
 
@@ -54,7 +54,7 @@ def kept_days() -> int:
 
 
 def forget(now: dt.datetime) -> None:
-    """Remove unmatched older than RETENTION_DAYS, and of each channel all but the latest MOST_KEPT."""
+    """Remove unmatched receipts older than RETENTION_DAYS, and of each channel all but the latest MOST_KEPT."""
     before = now - dt.timedelta(days=kept_days())
     _in_steps(unmatched.forget_old, before)
     for row in channels.everything():
@@ -62,7 +62,7 @@ def forget(now: dt.datetime) -> None:
 
 
 def _in_steps(remove: Callable[..., int], *which: Any) -> None:
-    gone = AT_ONCE
-    while gone == AT_ONCE:
+    n = AT_ONCE
+    while n == AT_ONCE:
         with writing() as session:
-            gone = remove(session, *which, AT_ONCE)
+            n = remove(session, *which, AT_ONCE)

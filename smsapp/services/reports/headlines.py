@@ -1,4 +1,4 @@
-"""What a report says first, and what may be done to the run that goes on; the rules are in domain/headline.py."""
+"""The headline of a report, and the actions offered for the latest run; the rules are in domain/headline.py."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from smsapp.store.runs.runs import Run
 
 
 def standing_of(run: Run) -> RunStanding | RunVerdict:
-    """Return how a run looks to a person."""
+    """Return the standing of a run."""
     return standing(run.state, run.hold_reason, run.verdict)
 
 
-def headline(campaign: Campaign, run: Run | None, of_run: Funnel, shown: Funnel, *, only_run: bool) -> Headline:
-    """Return what a report over `shown` says first, whose latest run has the numbers `of_run`."""
+def headline(campaign: Campaign, run: Run | None, of_run: Funnel, total: Funnel, *, only_run: bool) -> Headline:
+    """Return the headline of a report with the numbers `total`, whose latest run has the numbers `of_run`."""
     facts = CampaignFacts(Status(campaign.status), campaign.failure, campaign.next_due_at)
-    return rules.headline(facts, None if run is None else _facts(run, of_run), shown, only_run=only_run)
+    return rules.headline(facts, None if run is None else _facts(run, of_run), total, only_run=only_run)
 
 
 def _facts(run: Run, funnel: Funnel) -> RunFacts:
-    held = drift.held(run)
+    difference = drift.held(run)
     return RunFacts(
         standing=standing_of(run),
         hold_reason=run.hold_reason,
@@ -35,12 +35,12 @@ def _facts(run: Run, funnel: Funnel) -> RunFacts:
         pinned=run.pinned,
         funnel=funnel,
         drift={
-            "before": held.drift.before,
-            "now": held.drift.now,
-            "more": held.drift.more,
-            "elsewhere": held.drift.elsewhere,
+            "before": difference.drift.before,
+            "now": difference.drift.now,
+            "more": difference.drift.more,
+            "elsewhere": difference.drift.elsewhere,
         }
-        if held
+        if difference
         else {},
     )
 

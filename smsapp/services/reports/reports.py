@@ -1,6 +1,6 @@
-"""What became of a campaign: the four numbers, why people are missing from them, and the people themselves.
+"""The report of a campaign: its four numbers, why people are missing from them, and the people themselves.
 
-Every number comes from the tallies; list, report, export and command line ask the same queries.
+Every number comes from the tallies; list, report, export and command line use the same queries.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Reason:
 
     state: Status
     code: str
-    """An Outcome for refused and undelivered messages; else who or what decided."""
+    """An Outcome for refused and undelivered messages; else the cause or the person's decision."""
     n: int
     share: float
     """Of all messages in this state, 0..1."""
@@ -79,7 +79,7 @@ def _meaning(state: Status | None, code: str) -> Meaning | None:
 
 @dataclass(frozen=True)
 class Bar:
-    """Receipts that came in a stretch of time beginning at `at`."""
+    """Receipts that came in one interval, which begins at `at`."""
 
     at: dt.datetime
     delivered: int
@@ -105,7 +105,7 @@ class RunLine:
 
 @dataclass(frozen=True)
 class ChannelLine:
-    """What one channel took, and what that costs."""
+    """How many messages one channel accepted, and what they cost."""
 
     name: str
     accepted: int
@@ -114,12 +114,12 @@ class ChannelLine:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run that goes on has come."""
+    """The progress of an unfinished run."""
 
     done: int
     planned: int
     pace: float | None
-    """Messages per second lately."""
+    """Messages per second recently."""
     seconds_left: float | None
     ends_at: dt.datetime | None
 
@@ -134,7 +134,7 @@ class Report:
     """Messages per second the channel allows."""
     segment: str
     runs: Sequence[RunLine]
-    """Newest first; all of the campaign's, or the one that was asked for."""
+    """Newest first; all of the campaign's, or the requested one."""
     whole: bool
     """True for the campaign, False for one run of it."""
     funnel: Funnel
@@ -145,13 +145,13 @@ class Report:
     progress: Progress | None
     as_of: dt.datetime
     refresh: int | None
-    """Seconds until it is worth looking again; None when nothing can change any more."""
+    """Seconds until the page reloads; None when nothing can change any more."""
     of_runs: int = field(default=0)
     """How many runs the campaign has."""
     retriable: Mapping[int, int] = field(default_factory=dict)
-    """Run -> failed messages of it that can be sent again, for runs that are over and may be repeated now."""
+    """Run -> its failed messages that can be sent again, for runs that are over and may be repeated now."""
     difference: Difference | None = None
-    """What has changed under the latest run, if it is held for that."""
+    """How the template differs from the confirmed one, if the latest run is held for that."""
 
     @property
     def steps(self) -> list[Step]:
@@ -159,13 +159,13 @@ class Report:
 
     @property
     def latest(self) -> Run | None:
-        """The run that goes on, or else the newest one."""
-        going = next((line.run for line in self.runs if line.run.finished_at is None), None)
-        return going or (self.runs[0].run if self.runs else None)
+        """The unfinished run, or else the newest one."""
+        unfinished = next((line.run for line in self.runs if line.run.finished_at is None), None)
+        return unfinished or (self.runs[0].run if self.runs else None)
 
     @property
     def headline(self) -> Headline:
-        """What to say first."""
+        """The headline of the report."""
         run = self.latest
         of_run = next((line.funnel for line in self.runs if run is not None and line.run.id == run.id), Funnel())
         only_run = not self.whole or self.of_runs < 2
@@ -173,7 +173,7 @@ class Report:
 
     @property
     def offers(self) -> list[Offer]:
-        """What a person may do to the run that goes on."""
+        """What a person may do to the latest run."""
         return headlines.offers(self.campaign, self.latest, self.difference)
 
     @property
@@ -183,33 +183,33 @@ class Report:
 
     @property
     def sendings(self) -> int:
-        """How many sendings the numbers add up: with several they count a person once for each."""
+        """How many sendings the numbers add up; a person counts once in each."""
         return sum(line.run.repeats is None and line.run.state != RunState.MISSED for line in self.runs)
 
     @property
     def forgotten(self) -> bool:
-        """Whether single messages of these runs have been removed."""
+        """Whether the single messages of any of these runs have been removed."""
         return any(line.run.forgotten_at for line in self.runs)
 
     @property
     def switches(self) -> list[Run]:
-        """The runs that took over from another one because of its channel, oldest first."""
+        """The runs that failed over from another run's channel, oldest first."""
         return [line.run for line in reversed(self.runs) if line.run.routed]
 
     @property
     def by_channel(self) -> list[ChannelLine]:
-        """What each channel that was used took, the first one first."""
-        found: dict[str, list[RunLine]] = {}
+        """A line per channel that was used, in the order of first use."""
+        lines_by_channel: dict[str, list[RunLine]] = {}
         for line in reversed(self.runs):
-            found.setdefault(line.run.template.get("channel", ""), []).append(line)
+            lines_by_channel.setdefault(line.run.template.get("channel", ""), []).append(line)
         return [
             ChannelLine(name, sum(line.funnel.accepted for line in lines), _added_up([line.cost for line in lines]))
-            for name, lines in found.items()
+            for name, lines in lines_by_channel.items()
         ]
 
     @property
     def unconfirmed(self) -> int:
-        """Messages about which nobody has decided yet."""
+        """Unconfirmed messages about which nobody has decided yet."""
         return sum(
             line.n for line in self.reasons if line.state is Status.UNCONFIRMED and line.code != KEPT_UNCONFIRMED
         )
@@ -218,16 +218,16 @@ class Report:
 def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
     """Return the report of a campaign over all its runs, or of one run; raises NotFound."""
     campaign = campaigns.get(campaign_id)
-    known = runs.of_campaign(current_session(), campaign_id)
-    chosen = [run for run in known if run_id in (None, run.id)]
-    if run_id is not None and not chosen:
+    all_runs = runs.of_campaign(current_session(), campaign_id)
+    selection = [run for run in all_runs if run_id in (None, run.id)]
+    if run_id is not None and not selection:
         raise NotFound("run")
-    run_ids = [run.id for run in chosen]
+    run_ids = [run.id for run in selection]
     funnels = runs.funnels(current_session(), run_ids)
-    lines = [RunLine(run, funnels[run.id], _cost(run, funnels[run.id].parts)) for run in chosen]
+    lines = [RunLine(run, funnels[run.id], _cost(run, funnels[run.id].parts)) for run in selection]
     added_up = runs.campaign_funnels(current_session(), [campaign_id]) if run_id is None else funnels
     funnel = added_up.get(campaign_id if run_id is None else run_id, Funnel())
-    channel_id = chosen[0].channel_id if chosen else campaign.channel_id
+    channel_id = selection[0].channel_id if selection else campaign.channel_id
     channel = current_session().get(ChannelRow, channel_id) if channel_id else None
     rate = channel.rate if channel else None
     bars, bar_seconds = _bars(run_ids, ZoneInfo(campaign.zone))
@@ -235,7 +235,7 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
         campaign=campaign,
         channel=channel.name if channel else "",
         rate=rate,
-        segment=_name(Segment, chosen[0].segment_id if chosen else campaign.segment_id),
+        segment=_name(Segment, selection[0].segment_id if selection else campaign.segment_id),
         runs=lines,
         whole=run_id is None,
         funnel=funnel,
@@ -246,15 +246,19 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
         progress=next((_progress(line, rate, now) for line in lines if line.run.finished_at is None), None),
         as_of=now,
         refresh=_refresh(campaign, lines, funnel, now, whole=run_id is None),
-        of_runs=len(known),
-        retriable=_retriable(campaign, chosen),
-        difference=approvals.difference(chosen[0]) if chosen else None,
+        of_runs=len(all_runs),
+        retriable=_retriable(campaign, selection),
+        difference=approvals.difference(selection[0]) if selection else None,
     )
 
 
-def _retriable(campaign: Campaign, chosen: Sequence[Run]) -> dict[int, int]:
-    over = [run.id for run in chosen if run.finished_at is not None]
-    return retries.left(current_session(), over) if over and may(Action.RETRY, CampaignStatus(campaign.status)) else {}
+def _retriable(campaign: Campaign, selection: Sequence[Run]) -> dict[int, int]:
+    finished_ids = [run.id for run in selection if run.finished_at is not None]
+    return (
+        retries.left(current_session(), finished_ids)
+        if finished_ids and may(Action.RETRY, CampaignStatus(campaign.status))
+        else {}
+    )
 
 
 def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:
@@ -263,43 +267,43 @@ def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:
 
 def _cost(run: Run, parts: int) -> Cost:
     price = run.template.get("price")
-    known = Decimal(str(price)) if price not in (None, "") else None
-    return cost_of(parts, known, run.template.get("currency") or "")
+    unit_price = Decimal(str(price)) if price not in (None, "") else None
+    return cost_of(parts, unit_price, run.template.get("currency") or "")
 
 
 def _added_up(costs: Sequence[Cost]) -> list[Cost]:
     """Return one line per currency; runs without a price are a line of their own."""
-    found: dict[tuple[bool, str], Cost] = {}
+    totals: dict[tuple[bool, str], Cost] = {}
     for cost in costs:
         key = (cost.amount is None, cost.currency if cost.amount is not None else "")
-        before = found.get(key, Cost(0, None if cost.amount is None else Decimal(0), key[1]))
-        amount = None if before.amount is None or cost.amount is None else before.amount + cost.amount
-        found[key] = Cost(before.parts + cost.parts, amount, key[1])
-    return [cost for cost in found.values() if cost.parts]
+        total = totals.get(key, Cost(0, None if cost.amount is None else Decimal(0), key[1]))
+        amount = None if total.amount is None or cost.amount is None else total.amount + cost.amount
+        totals[key] = Cost(total.parts + cost.parts, amount, key[1])
+    return [cost for cost in totals.values() if cost.parts]
 
 
 def _reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Reason]:
-    """Return why messages went no further, the commonest first within each state."""
-    found = [
+    """Return why messages failed, are unconfirmed or cancelled, the most frequent reason of each state first."""
+    reasons = [
         Reason(Status[state.upper()], reason, n, n / max(1, funnel.count(Status[state.upper()])))
         for state, reason, n in runs.reasons(current_session(), run_ids, merged=merged)
         if state != runs.EXCLUDED and n > 0
     ]
     return sorted(
-        (line for line in found if line.state in EXPLAINED), key=lambda line: (-line.state, -line.n, line.code)
+        (line for line in reasons if line.state in EXPLAINED), key=lambda line: (-line.state, -line.n, line.code)
     )
 
 
 def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
     """Return receipts over time in bars of equal width, gaps included, and that width in seconds.
 
-    The ledger counts a minute at a time; over a longer span several of them become one bar.
+    The ledger counts in buckets of BUCKET_SECONDS; over a longer span one bar adds up several of them.
     """
     counted = recipients.receipts_over_time(current_session(), run_ids)
     if not counted:
         return [], BUCKET_SECONDS
     first, last = counted[0][0], counted[-1][0]
-    width = next((wide for wide in BAR_WIDTHS if (last - first) // wide < MOST_BARS), 30 * 86_400)
+    width = next((seconds for seconds in BAR_WIDTHS if (last - first) // seconds < MOST_BARS), 30 * 86_400)
     # Days begin at midnight where the campaign is.
     offset = int((dt.datetime.fromtimestamp(first, zone).utcoffset() or dt.timedelta()).total_seconds())
     sums: dict[tuple[int, str], int] = {}
@@ -315,23 +319,23 @@ def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
 def _progress(line: RunLine, rate: int | None, now: dt.datetime) -> Progress | None:
     if line.run.finished_at is not None or line.run.state not in (RunState.SENDING, RunState.HELD):
         return None
-    left = line.funnel.open
+    remaining = line.funnel.open
     pace = recipients.pace(current_session(), line.run.id) if line.run.state == RunState.SENDING else None
     if pace and rate:
-        # Moments are kept in whole seconds: over the first few of a run they would say more than can be.
+        # Moments are stored in whole seconds, so a pace computed over the first few of them can exceed the rate.
         pace = min(pace, rate)
-    seconds = left / pace if pace else None
+    seconds = remaining / pace if pace else None
     ends_at = None if seconds is None else now + dt.timedelta(seconds=seconds)
-    return Progress(line.funnel.planned - left, line.funnel.planned, pace, seconds, ends_at)
+    return Progress(line.funnel.planned - remaining, line.funnel.planned, pace, seconds, ends_at)
 
 
 def _refresh(
     campaign: Campaign, lines: Sequence[RunLine], funnel: Funnel, now: dt.datetime, *, whole: bool
 ) -> int | None:
-    going = [line.run for line in lines if line.run.finished_at is None]
-    if any(run.state in (RunState.OPEN, RunState.SENDING) for run in going):
+    unfinished = [line.run for line in lines if line.run.finished_at is None]
+    if any(run.state in (RunState.OPEN, RunState.SENDING) for run in unfinished):
         return 2
-    if going or campaign.status == CampaignStatus.SENDING:
+    if unfinished or campaign.status == CampaignStatus.SENDING:
         return 10
     if funnel.awaiting or funnel.unconfirmed:
         ended = max((line.run.finished_at for line in lines if line.run.finished_at), default=now)
@@ -340,15 +344,15 @@ def _refresh(
 
 
 def parse_phone_query(raw: str, *, sees_full_numbers: bool = False) -> PhoneQuery:
-    """Return what to look for: a whole number, at least four last digits, or anybody if blank; raises Refusal.
+    """Parse what a person searches: a whole number, at least four last digits, or blank for anybody; raises Refusal.
 
-    Without the right to see whole numbers these are exactly four digits: with more a number could be found out.
+    Without the right to see whole numbers exactly four digits are allowed: more would reveal masked digits.
     """
     if not raw.strip():
         return recipients.ANYBODY
     digits = "".join(letter for letter in raw if letter.isascii() and letter.isdigit())
-    if whole := normalise(raw, settings().DEFAULT_REGION):
-        return PhoneQuery(phone=whole)
+    if phone := normalise(raw, settings().DEFAULT_REGION):
+        return PhoneQuery(phone=phone)
     if len(digits) < FEWEST_DIGITS:
         raise Refusal(Problem("phone_search_short", "phone", {"fewest": FEWEST_DIGITS}))
     if len(digits) > SHOWN and not sees_full_numbers:
@@ -357,29 +361,29 @@ def parse_phone_query(raw: str, *, sees_full_numbers: bool = False) -> PhoneQuer
 
 
 def people(
-    campaign_id: int, run_id: int | None, group: Group, sought: PhoneQuery, after: Place | None
+    campaign_id: int, run_id: int | None, group: Group, query: PhoneQuery, after: Place | None
 ) -> tuple[list[Recipient], Place | None]:
-    """Return one page of the people behind a number, and the place to go on from; None if that was the last.
+    """Return one page of the people of a group, and the place at which the next page begins; None after the last page.
 
     Runs in which the tally counts nobody of the group are not read.
     """
-    chosen = _runs_with(campaign_id, run_id, group)
-    found = recipients.page(current_session(), chosen, group, sought, after, PAGE + 1, merged=run_id is None)
-    return found[:PAGE], found[PAGE - 1].place if len(found) > PAGE else None
+    run_ids = _runs_with(campaign_id, run_id, group)
+    page = recipients.page(current_session(), run_ids, group, query, after, PAGE + 1, merged=run_id is None)
+    return page[:PAGE], page[PAGE - 1].place if len(page) > PAGE else None
 
 
 def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
     campaigns.get(campaign_id)
-    known = [run.id for run in runs.of_campaign(current_session(), campaign_id) if run_id in (None, run.id)]
-    if run_id is not None and not known:
+    run_ids = [run.id for run in runs.of_campaign(current_session(), campaign_id) if run_id in (None, run.id)]
+    if run_id is not None and not run_ids:
         raise NotFound("run")
-    funnels = runs.funnels(current_session(), known)
-    return [run for run in known if group.size(funnels.get(run, Funnel())) > 0]
+    funnels = runs.funnels(current_session(), run_ids)
+    return [run for run in run_ids if group.size(funnels.get(run, Funnel())) > 0]
 
 
 @dataclass(frozen=True)
 class MessageStory:
-    """One person's message: what was sent and what became of it."""
+    """One person's message: its text, its state and its history."""
 
     campaign: Campaign
     run: Run
@@ -398,28 +402,28 @@ def message(campaign_id: int, run_id: int, seq: int) -> MessageStory:
     """Return one message with its finished text; raises NotFound."""
     campaign = campaigns.get(campaign_id)
     run = current_session().get(Run, run_id)
-    found = recipients.message(current_session(), run_id, seq)
-    if run is None or run.campaign_id != campaign_id or found is None:
+    recipient = recipients.message(current_session(), run_id, seq)
+    if run is None or run.campaign_id != campaign_id or recipient is None:
         raise NotFound("message")
     frozen = run.template
-    values = audience.filled(frozen["variables"], frozen["mapping"], found.params)
+    values = audience.filled(frozen["variables"], frozen["mapping"], recipient.params)
     text = full_text(frozen["signature"], compile_text(frozen["text"])(values))
-    decided = unconfirmed.decisions(current_session(), run_id, seq)
-    return MessageStory(campaign, run, found, text, _name(ChannelRow, run.channel_id), decided)
+    decisions = unconfirmed.decisions(current_session(), run_id, seq)
+    return MessageStory(campaign, run, recipient, text, _name(ChannelRow, run.channel_id), decisions)
 
 
 def export(
     campaign_id: int, run_id: int | None, group: Group, actor: Actor, now: dt.datetime, *, masked: bool
 ) -> Iterator[list[Recipient]]:
-    """Leave a line in the audit log and return the people of the group in chunks, read one after the other.
+    """Add a line to the audit log and return the people of the group in chunks, read one after the other.
 
-    No transaction is open between two chunks: a slow download holds nothing up.
+    No transaction is open between two chunks, so a slow download blocks nothing.
     """
-    chosen = _runs_with(campaign_id, run_id, group)
+    run_ids = _runs_with(campaign_id, run_id, group)
     with writing() as session:
         facts = {"run": run_id, "group": group.name, "masked": masked}
         log_action(session, actor, "export", "campaign", campaign_id, now, **facts)
-    return _chunks(chosen, group, merged=run_id is None)
+    return _chunks(run_ids, group, merged=run_id is None)
 
 
 def _chunks(run_ids: Sequence[int], group: Group, *, merged: bool) -> Iterator[list[Recipient]]:

@@ -1,4 +1,4 @@
-"""Whether the numbers are true: every stored sum against the rows it stands for.
+"""Verifies the numbers: compares every stored sum with its rows.
 
 | stored sum | must be |
 |---|---|
@@ -8,7 +8,7 @@
 | `run.parts` | the sum of the parts of accepted messages, each of which has some |
 | cost | is not stored: parts times the price frozen with the run |
 | a campaign's numbers | are not stored: the sum over its runs' tallies, whose identities hold |
-| `batch.state`, `claim` | nothing queued in one that is done; handed out to somebody; none open once the run is over |
+| `batch.state`, `claim` | a done one has nothing queued; a claimed one has a claim; none is open once the run is over |
 | `receipt_bucket` "delivered" | messages by the moment of that receipt |
 | `receipt_bucket` "undelivered" | at least these: some are delivered later |
 | `channel_hour` | at least the messages answered in that hour: tests and messages sent again count, too |
@@ -40,7 +40,7 @@ from smsapp.store.runs.runs import Run
 
 @dataclass(frozen=True)
 class Check:
-    """What some stored sums look like against their rows; `run_id` is 0 for sums that belong to no run."""
+    """The differences of some stored sums from their rows; `run_id` is 0 for sums that belong to no run."""
 
     where: str
     broken: Sequence[str]
@@ -49,7 +49,7 @@ class Check:
 
 @dataclass
 class _Channels:
-    """What the runs' rows say of their channels, added up."""
+    """The counts of the runs' rows by channel, added up."""
 
     answered: Counter[tuple[int, int]] = field(default_factory=Counter)
     """(channel, hour)"""
@@ -62,11 +62,11 @@ class _Channels:
 
 def verify(campaign_id: int | None = None) -> Iterator[Check]:
     """Yield one check per run, oldest first, then, if no campaign is given, those of channels, imports and segments."""
-    chosen = sa.select(Run.id).order_by(Run.id)
+    query = sa.select(Run.id).order_by(Run.id)
     if campaign_id is not None:
-        chosen = chosen.where(Run.campaign_id == campaigns.get(campaign_id).id)
+        query = query.where(Run.campaign_id == campaigns.get(campaign_id).id)
     channels = _Channels()
-    for run_id in current_session().scalars(chosen).all():
+    for run_id in current_session().scalars(query).all():
         run = current_session().get_one(Run, run_id, populate_existing=True)
         yield Check(f"campaign {run.campaign_id} run {run_id}", _of_run(run, channels), run_id)
         current_session().commit()
@@ -83,8 +83,8 @@ def _of_run(run: Run, channels: _Channels) -> list[str]:
     rows, stored = recount.of_run(current_session(), run.id), recount.tallies(current_session(), run.id)
     channels.add(run.channel_id, rows)
     broken += _differing("planned", run.planned, rows.planned)
-    for state, why in sorted({*stored, *rows.tallies}):
-        broken += _differing(f"{state} {why}".strip(), stored[state, why], rows.tallies[state, why])
+    for state, reason in sorted({*stored, *rows.tallies}):
+        broken += _differing(f"{state} {reason}".strip(), stored[state, reason], rows.tallies[state, reason])
     broken += _differing("parts", run.parts, rows.parts)
     if rows.without_parts:
         broken.append(f"accepted without parts: {rows.without_parts}")
@@ -98,15 +98,15 @@ def _of_run(run: Run, channels: _Channels) -> list[str]:
 
 
 def _repeated(run: Run) -> list[str]:
-    """Compare where a run's people are said to be in the run it repeats with where they are."""
+    """Compare the stored states of a run's people in the run it repeats with their rows there."""
     if run.repeats is None:
         return []
     stored = retries.tallied(current_session(), run.id)
     rows = retries.where_they_are(current_session(), run.id, run.repeats)
     return [
         line
-        for state, why in sorted({*stored, *rows})
-        for line in _differing(f"{state} {why}".strip(), stored[state, why], rows[state, why])
+        for state, reason in sorted({*stored, *rows})
+        for line in _differing(f"{state} {reason}".strip(), stored[state, reason], rows[state, reason])
     ]
 
 
@@ -115,29 +115,29 @@ def _of_no_run(channels: _Channels) -> Iterator[Check]:
     hours = recount.hours(current_session())
     kept_since = min((hour for _channel, hour in hours), default=None)
     for channel_id, counted in _by_channel(channels.answered).items():
-        ours = {hour: n for (one, hour), n in hours.items() if one == channel_id}
+        stored_hours = {hour: n for (owner_id, hour), n in hours.items() if owner_id == channel_id}
         recent = {hour: n for hour, n in counted.items() if kept_since is not None and hour >= kept_since}
-        yield Check(f"channel {channel_id}", _too_few("answered in hour", ours, recent))
-    known = recount.codes(current_session())
+        yield Check(f"channel {channel_id}", _too_few("answered in hour", stored_hours, recent))
+    stored_codes = recount.codes(current_session())
     for channel_id, unknown in channels.unknown.items():
-        stored = known.get(channel_id, {})
-        others = Counter({code: n for code, n in unknown.items() if code not in stored})
-        described = {code: n for code, n in unknown.items() if code in stored}
-        together = {codes.OTHERS: sum(others.values())} if others else {}
-        yield Check(f"channel {channel_id}", _too_few("code", stored, described | together))
+        stored = stored_codes.get(channel_id, {})
+        unlisted = Counter({code: n for code, n in unknown.items() if code not in stored})
+        listed = {code: n for code, n in unknown.items() if code in stored}
+        together = {codes.OTHERS: sum(unlisted.values())} if unlisted else {}
+        yield Check(f"channel {channel_id}", _too_few("code", stored, listed | together))
     for noun, what, sums in (
         ("import", "refused", recount.imports(current_session())),
         ("segment", "size", recount.segments(current_session())),
     ):
-        for key, (said, n) in sums.items():
-            yield Check(f"{noun} {key}", _too_few(what, {"": said}, {"": n}))
+        for key, (stored_sum, n) in sums.items():
+            yield Check(f"{noun} {key}", _too_few(what, {"": stored_sum}, {"": n}))
 
 
 def _by_channel(answered: Mapping[tuple[int, int], int]) -> dict[int, dict[int, int]]:
-    found: dict[int, dict[int, int]] = {}
+    hours_by_channel: dict[int, dict[int, int]] = {}
     for (channel_id, hour), n in answered.items():
-        found.setdefault(channel_id, {})[hour] = n
-    return found
+        hours_by_channel.setdefault(channel_id, {})[hour] = n
+    return hours_by_channel
 
 
 def _differing(what: str, stored: int, rows: int) -> list[str]:
@@ -145,7 +145,7 @@ def _differing(what: str, stored: int, rows: int) -> list[str]:
 
 
 def _too_few(what: str, stored: Mapping[Any, int], rows: Mapping[Any, int]) -> list[str]:
-    """Name every key of which fewer are stored than there are rows."""
+    """Return a line per key with a smaller stored sum than number of rows."""
     return [
         f"{what} {key}".strip() + f": stored {stored.get(key, 0)} < rows {n}"
         for key, n in sorted(rows.items())

@@ -1,8 +1,8 @@
-"""The brake of a channel: when one answer after the other is lost, few messages are out and then none.
+"""The brake of a channel: it limits and then stops messages while one answer after the other is lost.
 
-A provider that takes requests and never answers leaves each unconfirmed message. Until one is answered, no more than
-BRAKE_AFTER messages are out together; after so many lost answers in a row the run is held, and when it goes on, one
-request at a time tries whether there are answers again.
+A provider that accepts requests and never answers leaves each message unconfirmed. Until a request is answered, no more
+than BRAKE_AFTER messages are in flight; after so many lost answers in a row the run is held. When it goes on, one
+request at a time tests whether there are answers again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FEWEST_REQUESTS = 2
 
 
 class NoAnswers(ChannelError):
-    """So many answers in a row were lost that nothing more leaves: what has not left is queued again."""
+    """Too many answers in a row were lost: no further message leaves, unsent ones are queued again."""
 
 
 class Brake:
@@ -24,18 +24,18 @@ class Brake:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        """Messages without an answer that are one too many."""
+        """So many messages without an answer stop the channel."""
         self.lost = 0
-        """Messages whose answers were lost, one after the other."""
+        """Messages whose answers were lost, in a row."""
         self.lost_requests = 0
         self.out = 0
         self.has_answers = False
-        """The provider has answered lately."""
+        """The provider has answered, and the brake has not been on since."""
         self.changed = asyncio.Event()
 
     @property
     def is_on(self) -> bool:
-        """Say whether nothing more may leave in this turn."""
+        """Return whether no further message may leave."""
         return self.lost >= self.limit and self.lost_requests >= FEWEST_REQUESTS
 
     async def admit(self, messages: int, *, trying: bool) -> None:
@@ -47,14 +47,14 @@ class Brake:
         self.out += messages
 
     def answered(self, messages: int) -> None:
-        """Note an answer: there are some, whatever they say."""
+        """Note an answer, whatever it says."""
         self.out -= messages
         self.lost = self.lost_requests = 0
         self.has_answers = True
         self.changed.set()
 
     def failed(self, messages: int) -> None:
-        """Note that so many messages surely did not leave, which says nothing of answers."""
+        """Note that so many messages surely did not leave, which proves nothing about answers."""
         self.out -= messages
         self.changed.set()
 

@@ -1,6 +1,6 @@
-"""Trying a channel out: does the account answer, does one message leave, what is left on the account.
+"""Channel tests: whether the account answers, whether one message leaves, and the account's balance.
 
-Only here a page waits for a provider; meanwhile no transaction is open.
+Only here a page waits for a provider; no transaction is open meanwhile.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ log = logging.getLogger(__name__)
 
 CONNECTED = _l("The connection stands.")
 TESTS_PER_HOUR = 20
-"""So many test messages a person may send: a campaign to one number at a time is no test."""
+"""The most test messages of a person, so that nobody sends a campaign as tests."""
 TEST_SECONDS = 20.0
-"""A person waits for the answer, so a test waits less than sending does."""
+"""A person waits for the result, so the timeout is shorter than in sending."""
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """What came of a test, what the provider said, and its own code."""
+    """The result of a test: the provider's text, code, reference and balance."""
 
     result: CallResult
     said: str = ""
@@ -70,77 +70,77 @@ class TestResult:
         return self.result is CallResult.OK
 
     def call(self, what: str, messages: int = 0) -> Call:
-        """Return the line of the log."""
+        """Return the entry for the log of calls."""
         return Call(what, self.begun, self.seconds, self.result, messages, self.outcome, self.code, self.status)
 
 
 def test_credentials(channel_id: int, actor: Actor, now: dt.datetime) -> TestResult:
-    """Ask the provider whether the account answers, keep the result and return it. Sends no SMS."""
+    """Check the account at the provider, store the result and return it. Sends no SMS."""
     row = channels.row(channel_id)
     adapter = channels.new_adapter(row)
     trial = _as_it_stands(row, now) or run_test(adapter, _asked)
     with writing() as session:
-        found = channels.locked(session, channel_id)
-        found.checked_at = now
-        found.check_result = trial.result
+        channel = channels.locked(session, channel_id)
+        channel.checked_at = now
+        channel.check_result = trial.result
         call_log.note(session, channel_id, adapter, trial.call("check"), now)
         audit_log.log_action(
-            session, actor, "check", "channel", channel_id, now, name=found.name, result=found.check_result
+            session, actor, "check", "channel", channel_id, now, name=channel.name, result=channel.check_result
         )
     return trial
 
 
 def _as_it_stands(row: ChannelRow, now: dt.datetime) -> TestResult | None:
-    """Return what the held connection tells about the account: many providers permit no second one. None: ask."""
-    held = held_connections.standing(row, now) if channels.needs_holder(row) else None
-    if held is None or not (held.up or held.code):
+    """Return the result by the held connection, since many providers permit no second one; None: ask the provider."""
+    connection = held_connections.standing(row, now) if channels.needs_holder(row) else None
+    if connection is None or not (connection.up or connection.code):
         return None
-    outcome = Outcome(held.outcome) if held.outcome else None
-    said = CONNECTED if held.up else ""
-    return TestResult(held_connections.check(held), said, outcome, held.code, begun=time.monotonic())
+    outcome = Outcome(connection.outcome) if connection.outcome else None
+    text = CONNECTED if connection.up else ""
+    return TestResult(held_connections.check(connection), text, outcome, connection.code, begun=time.monotonic())
 
 
-async def _asked(made: Channel, http: HttpClient) -> TestResult:
-    return TestResult(CallResult.OK if made.can_check else CallResult.UNTESTED, await made.test_credentials(http))
+async def _asked(adapter: Channel, http: HttpClient) -> TestResult:
+    return TestResult(CallResult.OK if adapter.can_check else CallResult.UNTESTED, await adapter.test_credentials(http))
 
 
 def ask_balance(channel_id: int, now: dt.datetime) -> TestResult:
-    """Ask the provider what is left on the account, keep it with its time, and return it.
+    """Query the account's balance, store it with its time, and return the result.
 
-    The last known balance stays if the provider does not answer. Raises Refusal if this account tells none.
+    The last known balance stays if the provider does not answer. Raises Refusal if this account has no such query.
     """
     adapter = channels.new_adapter(channels.row(channel_id))
     if not adapter.tells_balance:
         raise Refusal(Problem("channel_tells_no_balance"))
     trial = run_test(adapter, _left)
     with writing() as session:
-        found = channels.locked(session, channel_id)
+        channel = channels.locked(session, channel_id)
         if trial.ok:
-            found.balance = trial.balance.amount if trial.balance else None
-            found.balance_currency = trial.balance.currency if trial.balance else ""
-            found.balance_at = now
+            channel.balance = trial.balance.amount if trial.balance else None
+            channel.balance_currency = trial.balance.currency if trial.balance else ""
+            channel.balance_at = now
         call_log.note(session, channel_id, adapter, trial.call("balance"), now)
     return trial
 
 
-async def _left(made: Channel, http: HttpClient) -> TestResult:
-    return TestResult(CallResult.OK, balance=await made.balance(http))
+async def _left(adapter: Channel, http: HttpClient) -> TestResult:
+    return TestResult(CallResult.OK, balance=await adapter.balance(http))
 
 
 def ask_balances(now: dt.datetime) -> None:
-    """Ask every active channel whose account tells its balance."""
+    """Query the balance of every active channel that can be queried."""
     for row in channels.choices():
         try:
             if channels.adapter_of(row).tells_balance:
                 ask_balance(row.id, now)
         except Exception:
-            # One channel's fault must not keep the others' balances old.
+            # One channel's fault must not stop the others' queries.
             log.exception("balance.fault channel=%s", row.id)
 
 
 @dataclass(frozen=True)
 class TestText:
-    """What a test message says: a free text, or a template with the values of its variables, by their names."""
+    """The content of a test message: a free text, or a template with the values of its variables, by their names."""
 
     text: str = field(default="", repr=False)
     template_id: int | None = None
@@ -148,7 +148,7 @@ class TestText:
 
 
 def value_place(position: int) -> str:
-    """Return the place of problems with the value of a template's variable; the first one is 1."""
+    """Return the form field of a template variable's value; the first one is 1."""
     return f"value_{position}"
 
 
@@ -158,48 +158,48 @@ def template_of(channel: ChannelRow, template_id: int | None) -> SmsTemplate | N
 
 
 def _composed(
-    channel: ChannelRow, adapter: Channel, wanted: TestText
+    channel: ChannelRow, adapter: Channel, content: TestText
 ) -> tuple[TemplateSnapshot, str, tuple[str, ...], list[Problem]]:
-    """Return the template, the whole text, the values in order, and what is wrong with them."""
-    text = wanted.text.strip()
-    if wanted.template_id is None:
+    """Return the template, the whole text, the values in order, and the problems."""
+    text = content.text.strip()
+    if content.template_id is None:
         problems = [] if text or adapter.needs_template else [Problem("test_text_missing", "text")]
         if adapter.needs_template:
             problems.append(Problem("test_template_missing", "template"))
         return TemplateSnapshot("", text, "", (), False), text, (), problems
-    template = template_of(channel, wanted.template_id)
+    template = template_of(channel, content.template_id)
     if template is None:
         return TemplateSnapshot("", "", "", (), False), "", (), [Problem("test_template_missing", "template")]
     names = variables(template.text)
-    values = tuple(wanted.values.get(name, "").strip() for name in names)
+    values = tuple(content.values.get(name, "").strip() for name in names)
     problems = [
         Problem("test_value_missing", value_place(position), {"variable": name})
         for position, (name, value) in enumerate(zip(names, values, strict=True), start=1)
         if not value
     ]
     problems += [
-        Problem("test_value_unknown", "values", {"variable": name}) for name in wanted.values if name not in names
+        Problem("test_value_unknown", "values", {"variable": name}) for name in content.values if name not in names
     ]
     marketing = template.purpose == Purpose.MARKETING
     facts = TemplateSnapshot(template.code, template.text, template.signature, names, marketing)
     return facts, full_text(template.signature, compile_text(template.text)(values)), values, problems
 
 
-def test_send(channel_id: int, number: str, wanted: TestText, actor: Actor, now: dt.datetime) -> TestResult:
-    """Really send one text to one number and return what the provider said.
+def test_send(channel_id: int, number: str, content: TestText, actor: Actor, now: dt.datetime) -> TestResult:
+    """Really send one text to one number and return the result.
 
-    Raises Refusal for a number that is unusable or on the opt-out list, for a text that the provider cannot be given,
-    and if this person sent too many in an hour.
+    Raises Refusal for a number that is unusable or on the opt-out list, for a text that the channel cannot send, and if
+    this person has sent too many in an hour.
     """
-    found = channels.row(channel_id)
-    adapter = channels.new_adapter(found)
-    to = phone.normalise(number, channels.country_of(found))
-    facts, text, values, text_problems = _composed(found, adapter, wanted)
+    channel = channels.row(channel_id)
+    adapter = channels.new_adapter(channel)
+    to = phone.normalise(number, channels.country_of(channel))
+    facts, text, values, text_problems = _composed(channel, adapter, content)
     problems = []
     if not to:
         problems.append(Problem("test_number_unreadable", "number"))
     problems += text_problems
-    if to and not numbering.is_allowed(to, found.countries, found.number_classes):
+    if to and not numbering.is_allowed(to, channel.countries, channel.number_classes):
         problems.append(Problem("test_number_not_allowed", "number"))
     if to in opted_out([to]):
         problems.append(Problem("test_number_opted_out", "number"))
@@ -209,36 +209,36 @@ def test_send(channel_id: int, number: str, wanted: TestText, actor: Actor, now:
     if problems:
         raise Refusal(*problems)
     message = OutboundMessage(f"test-{secrets.token_hex(8)}", to, text, values)
-    submission = SubmitRequest(facts, [message], channels.callback_url(found))
+    submission = SubmitRequest(facts, [message], channels.callback_url(channel))
     trial = send_one(adapter, submission)
     with writing() as session:
         call_log.note(session, channel_id, adapter, trial.call("test", 1), now)
-        told = {"name": found.name, "number": phone.mask(to), "result": trial.result, "digest": digest(text)}
-        told |= {"template": facts.code} if facts.code else {}
-        audit_log.log_action(session, actor, "test_send", "channel", channel_id, now, **told)
+        details = {"name": channel.name, "number": phone.mask(to), "result": trial.result, "digest": digest(text)}
+        details |= {"template": facts.code} if facts.code else {}
+        audit_log.log_action(session, actor, "test_send", "channel", channel_id, now, **details)
     return trial
 
 
 def digest(text: str) -> str:
-    """Return what tells which text was sent without holding it: the first 16 hexadecimal digits of its SHA-256."""
+    """Return a digest that identifies a text without containing it: the first 16 hex digits of its SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def send_one(adapter: Channel, submission: SubmitRequest) -> TestResult:
-    """Hand over the one message and return what the provider said."""
-    return run_test(adapter, lambda made, http: _sent(made, submission, http))
+    """Send the one message and return the result."""
+    return run_test(adapter, lambda adapter, http: _sent(adapter, submission, http))
 
 
-async def _sent(made: Channel, submission: SubmitRequest, http: HttpClient) -> TestResult:
-    async with made.opened(http):
-        answer: SubmitResult = (await made.send(submission, http))[0]
+async def _sent(adapter: Channel, submission: SubmitRequest, http: HttpClient) -> TestResult:
+    async with adapter.opened(http):
+        answer: SubmitResult = (await adapter.send(submission, http))[0]
     return TestResult(call_log.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
 
 
 def run_test(
-    made: Channel, ask: Callable[[Channel, HttpClient], Awaitable[TestResult]], seconds: float | None = None
+    adapter: Channel, ask: Callable[[Channel, HttpClient], Awaitable[TestResult]], seconds: float | None = None
 ) -> TestResult:
-    """Return what the channel said within TEST_SECONDS, or these; no transaction is open meanwhile."""
+    """Return the result of `ask`, run for `seconds` at most (or TEST_SECONDS); no transaction is open meanwhile."""
     current_session().commit()
     begun = time.monotonic()
 
@@ -247,7 +247,7 @@ def run_test(
             with RecordStatuses() as statuses:
                 try:
                     async with asyncio.timeout(seconds or TEST_SECONDS):
-                        trial = await ask(made, http)
+                        trial = await ask(adapter, http)
                 except ChannelError as error:
                     trial = TestResult(error.result, outcome=error.outcome, code=error.code)
                 except TimeoutError:

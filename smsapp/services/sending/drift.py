@@ -1,8 +1,8 @@
 """The drift guard: a run whose people are not those that were reviewed is held before its first text.
 
-The confirmation keeps whom it was for. When a run's audience is frozen it is compared with that (a recurring campaign's
-also with its run before); if it has drifted by more than the settings allow, the freeze is undone and the run held with
-the difference, which a person accepts. It is frozen anew then, and compared with what was accepted.
+The confirmation stores the reviewed audience. When a run's audience is frozen it is compared with that (a recurring
+campaign's also with its previous run); if it has drifted by more than the settings allow, the freeze is rolled back and
+the run held with the difference. Once a person accepts it, it is frozen anew and compared with what was accepted.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from smsapp.store.settings import settings
 log = logging.getLogger(__name__)
 
 MOST_PREFIXES = 20
-"""So many new prefixes are kept with a held run, those with the most messages."""
+"""How many new prefixes are stored with a held run: those with the most messages."""
 _ORIGINS = {origin.value[0]: origin for origin in Origin}
 
 
 class Drifted(Exception):
-    """The audience just frozen is not the reviewed one; `found` is what is kept of the difference (`run.drift`)."""
+    """The audience just frozen is not the reviewed one; `found` is the difference as stored in `run.drift`."""
 
     def __init__(self, found: dict[str, Any]) -> None:
         self.found = found
@@ -50,20 +50,20 @@ class Drifted(Exception):
 
 @dataclass(frozen=True)
 class Group:
-    """People of a held run who have something in common: how they differ from the review, and who wrote the number."""
+    """People of a held run with the same difference from the review and the same origin of their number."""
 
     newer: bool
     """They came after the review."""
     changed: bool
-    """Something about them was written since the review."""
+    """A value of theirs was written since the review."""
     origin: Origin | None
-    """Who wrote the number; None = not known."""
+    """The source of the number; None = unknown."""
     n: int
 
 
 @dataclass(frozen=True)
 class DriftHold:
-    """What a person who decides about a held run is shown."""
+    """The facts by which a person decides about a held run."""
 
     drift: Drift
     groups: Sequence[Group]
@@ -75,7 +75,7 @@ class DriftHold:
 def reviewed(
     segment_id: int, channel_id: int | None, template_id: int, mapping: Mapping[str, Any], now: dt.datetime
 ) -> dict[str, Any]:
-    """Count whom a campaign would write to now; return what the campaign keeps of it (`campaign.reviewed`)."""
+    """Count the audience of a campaign now; return it as stored in `campaign.reviewed`."""
     plan = audience.describe(segment_id, channel_id, template_id, mapping, now)
     target, leading = store.of_audience(current_session(), plan)
     counted = rules.Audience(target, sum(leading.values()), rules.by_prefix(leading))
@@ -83,35 +83,35 @@ def reviewed(
 
 
 def limits() -> Limits:
-    """Return what may differ without a person."""
+    """Return how much may differ without a person's decision."""
     return Limits(settings().DRIFT_PERCENT, settings().DRIFT_FEWEST, settings().DRIFT_ELSEWHERE)
 
 
 def check(session: Session, campaign: Campaign, run: Run, phone_property: str, target: int, planned: int) -> None:
-    """Compare the audience just frozen with the reviewed one; raises Drifted. What a recurring campaign wrote is kept.
+    """Compare the audience just frozen with the reviewed one; raises Drifted. Store a recurring campaign's audience.
 
-    Runs that repeat another one have its people, and campaigns without a review nothing to compare with.
+    Runs that repeat another one, and campaigns without a stored review, are not compared.
     """
-    known = campaign.reviewed
-    if run.repeats is not None or not known:
+    review = campaign.reviewed
+    if run.repeats is not None or not review:
         return
     now = rules.Audience(target, planned, rules.by_prefix(store.of_run(session, run.id)))
-    before = rules.Audience.from_json(known["confirmed"])
-    if known["previous"]:
-        before = before.joined(rules.Audience.from_json(known["previous"]))
-    found = rules.drift(before, now, limits())
-    if found is not None:
+    before = rules.Audience.from_json(review["confirmed"])
+    if review["previous"]:
+        before = before.joined(rules.Audience.from_json(review["previous"]))
+    difference = rules.drift(before, now, limits())
+    if difference is not None:
         since = campaign.confirmed_at or campaign.created_at
         groups = store.origins(session, run.id, phone_property, since)
-        most = sorted(found.prefixes.items(), key=lambda pair: -pair[1])[:MOST_PREFIXES]
-        kept = {"before": found.before, "countries": dict(found.countries), "prefixes": dict(most)}
-        raise Drifted({"now": now.as_json(), "groups": [list(group) for group in groups], **kept})
+        most = sorted(difference.prefixes.items(), key=lambda pair: -pair[1])[:MOST_PREFIXES]
+        facts = {"before": difference.before, "countries": dict(difference.countries), "prefixes": dict(most)}
+        raise Drifted({"now": now.as_json(), "groups": [list(group) for group in groups], **facts})
     if campaign.recurring:
-        campaign.reviewed = {**known, "previous": now.as_json()}
+        campaign.reviewed = {**review, "previous": now.as_json()}
 
 
 def hold(run_id: int, drifted: Drifted, now: dt.datetime) -> None:
-    """Hold the run whose freeze was undone, with the difference."""
+    """Hold the run whose freeze was rolled back, with the difference."""
     with writing() as session:
         if runs.hold(session, run_id, HoldReason.AUDIENCE_GREW, None, now, Run.started_at.is_(None)):
             run = session.get_one(Run, run_id, populate_existing=True)
@@ -123,26 +123,26 @@ def held(run: Run) -> DriftHold | None:
     """Return the difference for which a run is held; None for any other run."""
     if run.state != RunState.HELD or run.hold_reason != HoldReason.AUDIENCE_GREW or not run.drift:
         return None
-    known = run.drift
-    groups = [Group(newer, moved, _ORIGINS.get(letter), n) for newer, moved, letter, n in known["groups"]]
+    facts = run.drift
+    groups = [Group(newer, changed, _ORIGINS.get(letter), n) for newer, changed, letter, n in facts["groups"]]
     return DriftHold(
-        Drift(known["before"], known["now"]["planned"], known["countries"], known["prefixes"]),
+        Drift(facts["before"], facts["now"]["planned"], facts["countries"], facts["prefixes"]),
         sorted(groups, key=lambda group: -group.n),
-        hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16],
+        hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16],
     )
 
 
 def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int:
-    """Let a held run go on to the people it has now; return how many messages were accepted.
+    """Let a held run go on with its present audience; return how many messages were accepted.
 
-    `mark` is the one of the difference seen (None: whatever it is). Raises Outrun if the run or the difference is
-    another one by now. The audience is frozen anew and compared with what is accepted here.
+    `mark` is that of the difference seen (None: any). Raises Outrun if the run or the difference has changed. The
+    audience is frozen anew and compared with what is accepted here.
     """
     with writing() as session:
         run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
-        shown = held(run) if run else None
+        difference = held(run) if run else None
         campaign = session.get(Campaign, run.campaign_id, populate_existing=True) if run else None
-        if run is None or campaign is None or shown is None or mark not in (None, shown.mark):
+        if run is None or campaign is None or difference is None or mark not in (None, difference.mark):
             raise Conflict(run=run_id)
         campaign.reviewed = {
             "confirmed": (run.drift or {})["now"],
@@ -152,7 +152,7 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
         session.flush()
         if not runs.go_on(session, run):
             raise Conflict(run=run_id)
-        facts = {"before": shown.drift.before, "n": shown.drift.now}
+        facts = {"before": difference.drift.before, "n": difference.drift.now}
         audit_log.log_action(session, actor, "accept_audience", "run", run_id, now, **facts)
     queue.enqueue(queue.SEND, "send", run_id)
-    return shown.drift.now
+    return difference.drift.now

@@ -1,11 +1,11 @@
-"""A run whose channel fails goes on through the campaign's second channel: as a run of its own, which repeats it.
+"""Failover: a run whose channel fails goes on over the campaign's second channel, as a new run that repeats it.
 
-Only what surely did not leave moves: messages nobody has claimed, and refusals that lie with the channel. What is
-unconfirmed or in flight never does. The run there keeps to its own channel's words, hours, rate and price, and to the
-numbers that were frozen at the start, whatever property its channel reads. Numbers that channel may not write to (its
-countries and classes) stay behind, cancelled with a reason of their own; if it may write to none, the run stays.
+Only messages that surely did not leave move: unclaimed ones, and refusals that are the channel's fault. Unconfirmed
+messages and those in flight never move. The new run uses its own channel's text, quiet hours, rate and price, and the
+numbers that were frozen at the start, whatever property its channel reads. Numbers that its channel may not write to
+(countries, number classes) are cancelled with a reason of their own; if it may write to none, the run stays.
 
-The automation moves a run once and never back; a person's word, in either direction, stands above it.
+The automation moves a run once and never back; a person's decision, in either direction, overrides it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Way:
-    """The other channel, ready to take messages over."""
+    """The other channel, which can take messages over."""
 
     channel: ChannelRow
     template: SmsTemplate
@@ -48,18 +48,18 @@ class _Way:
 
 
 def look(run_id: int, now: dt.datetime) -> int | None:
-    """Move the rest of a run whose channel has failed for long enough; return the run that took over, if one did."""
+    """Move the unsent part of a run whose channel has failed for long enough; return the new run, or None."""
     with writing() as session:
         run, campaign = _locked(session, run_id)
-        why = _why(session, run, campaign, now)
-        made = _move(session, run, campaign, why, "", now) if why else None
-    if made is not None:
-        queue.enqueue(queue.SEND, "send", made)
-    return made
+        reason = _why(session, run, campaign, now)
+        new_id = _move(session, run, campaign, reason, "", now) if reason else None
+    if new_id is not None:
+        queue.enqueue(queue.SEND, "send", new_id)
+    return new_id
 
 
 def may_concern(run: Run, campaign: Campaign | None) -> bool:
-    """Say whether the automation may move this run at all; no transaction is needed to ask."""
+    """Return whether the automation may move this run at all; this needs no transaction."""
     return (
         campaign is not None
         and campaign.second_channel_id is not None
@@ -72,7 +72,7 @@ def may_concern(run: Run, campaign: Campaign | None) -> bool:
 
 
 def at_the_end(session: Session, run: Run, now: dt.datetime) -> int | None:
-    """Let a run that is about to close pass on what its channel refused; return the run that took over, if one did."""
+    """Move the messages that the channel of a closing run has refused; return the new run, or None."""
     campaign = session.get(Campaign, run.campaign_id)
     if campaign is None or not may_concern(run, campaign) or not failover.refusals(session, run.id)[0]:
         return None
@@ -83,7 +83,7 @@ is_moved = failover.is_moved
 
 
 def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
-    """Move the rest of a held run to the campaign's other channel, there or back; return the run that took over.
+    """Move the unsent part of a held run to the campaign's other channel, there or back; return the new run.
 
     Raises Outrun if it is not held or nothing is left to move, Refusal if the other channel cannot take it.
     """
@@ -94,18 +94,18 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
         way = _way(session, run, campaign)
         if isinstance(way, PinReason):
             raise Refusal(Problem(f"route_{way}"))
-        made = _move(session, run, campaign, FailoverReason.PERSON, actor.name, now)
-        if made is None:
+        new_id = _move(session, run, campaign, FailoverReason.PERSON, actor.name, now)
+        if new_id is None:
             if run.pinned == PinReason.NUMBERS_NOT_ALLOWED:
                 raise Refusal(Problem(f"route_{PinReason.NUMBERS_NOT_ALLOWED}"))
             raise Conflict(run=run_id)
-        log_action(session, actor, "route", "run", run_id, now, to=made, channel=way.channel.name)
-    queue.enqueue(queue.SEND, "send", made)
-    return made
+        log_action(session, actor, "route", "run", run_id, now, to=new_id, channel=way.channel.name)
+    queue.enqueue(queue.SEND, "send", new_id)
+    return new_id
 
 
 def pin(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Keep the automation from moving this run; raises Outrun if it is over or stays already."""
+    """Pin this run, so that the automation does not move it; raises Outrun if it is over or pinned already."""
     _say(run_id, PinReason.PERSON, "route_stay", actor, now)
 
 
@@ -114,9 +114,9 @@ def unpin(run_id: int, actor: Actor, now: dt.datetime) -> None:
     _say(run_id, "", "route_free", actor, now)
 
 
-def _say(run_id: int, why: str, action: str, actor: Actor, now: dt.datetime) -> None:
+def _say(run_id: int, reason: str, action: str, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
-        if not failover.pin(session, run_id, why):
+        if not failover.pin(session, run_id, reason):
             raise Conflict(run=run_id)
         log_action(session, actor, action, "run", run_id, now)
 
@@ -141,8 +141,8 @@ def _why(session: Session, run: Run, campaign: Campaign, now: dt.datetime) -> st
     return FailoverReason.REFUSED if refused >= settings().ROUTE_AFTER_REFUSALS and refused > took else ""
 
 
-def _move(session: Session, run: Run, campaign: Campaign, why: str, by: str, now: dt.datetime) -> int | None:
-    """Move what can be moved, if the other channel is ready for it and there is anything; else note why not."""
+def _move(session: Session, run: Run, campaign: Campaign, reason: str, by: str, now: dt.datetime) -> int | None:
+    """Move what can be moved to the other channel; if the channel cannot take it, store why and return None."""
     way = _way(session, run, campaign)
     reach = None if isinstance(way, PinReason) else Reach(way.channel.countries, way.channel.number_classes)
     if reach is not None and failover.is_out_of_reach(session, run.id, reach):
@@ -153,22 +153,22 @@ def _move(session: Session, run: Run, campaign: Campaign, why: str, by: str, now
         return None
     if not failover.reclaim_movable(session, run.id, reach):
         return None
-    made = failover.open_run(session, run, way.channel.id, why, by, now)
-    n = failover.take_over(session, run.id, made.id, snapshot.batch_size(way.adapter, way.channel.rate), reach)
-    made.target = made.planned = n
-    made.template = snapshot.elsewhere(run.template, way.template, way.channel, way.adapter)
+    new_run = failover.open_run(session, run, way.channel.id, reason, by, now)
+    n = failover.take_over(session, run.id, new_run.id, snapshot.batch_size(way.adapter, way.channel.rate), reach)
+    new_run.target = new_run.planned = n
+    new_run.template = snapshot.elsewhere(run.template, way.template, way.channel, way.adapter)
     run.pinned = run.pinned if run.pinned == PinReason.PERSON else ""
     session.flush()
-    log.warning("run.routed run=%s to=%s channel=%s reason=%s n=%s", run.id, made.id, way.channel.id, why, n)
-    return made.id
+    log.warning("run.routed run=%s to=%s channel=%s reason=%s n=%s", run.id, new_run.id, way.channel.id, reason, n)
+    return new_run.id
 
 
 def _way(session: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
-    """Return the way to the campaign's other channel, or what it lacks."""
-    there = run.channel_id != campaign.second_channel_id
+    """Return the campaign's other channel, or why it cannot take the run over."""
+    to_second = run.channel_id != campaign.second_channel_id
     channel_id, template_id, words = (
         (campaign.second_channel_id, campaign.second_template_id, campaign.confirmed_second)
-        if there
+        if to_second
         else (campaign.channel_id, campaign.template_id, campaign.confirmed_template)
     )
     channel = session.get(ChannelRow, channel_id, populate_existing=True) if channel_id else None
@@ -181,7 +181,7 @@ def _way(session: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
     if not _takes_its_place(run, template):
         return PinReason.TEMPLATE_CHANGED
     frozen_for = session.get(ChannelRow, run.channel_id)
-    if there and channel.trusted_numbers and frozen_for is not None and not frozen_for.trusted_numbers:
+    if to_second and channel.trusted_numbers and frozen_for is not None and not frozen_for.trusted_numbers:
         return PinReason.TRUSTED_NUMBERS
     try:
         return _Way(channel, template, channels.adapter(channel.id))

@@ -1,9 +1,9 @@
-"""Connections that are held: one process per channel keeps them up, sends over them and takes what comes in.
+"""Held connections: one process per channel keeps its connection, sends over it and stores what comes in.
 
-Who holds a channel is a lease in the database, so that two processes on two machines never hold the same one: the
-second waits, and takes over when the first is gone. Each look renews the lease and follows what people changed: a
-channel added, edited or switched off is noticed within seconds. Sending is a sender like any other, for these channels
-only.
+A lease in the database says which process holds a channel, so two processes on two machines never hold the same one:
+the second waits, and takes over when the lease has expired. Each poll renews the lease and applies changes of channels,
+so an added, edited or deactivated channel is noticed within seconds. Messages are sent by an ordinary sender, for these
+channels only.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOK = 1.0
-"""Seconds between looks."""
+"""Seconds between polls."""
 LEASE = dt.timedelta(seconds=20)
-"""How long a process that is silent keeps its channels from others."""
+"""How long a lease lasts after its last renewal."""
 DOUBTFUL = 12.0
-"""Seconds after the last renewal at which connections are closed: well before somebody else may open them."""
+"""Seconds after the last renewal at which connections are closed: well before another process may open them."""
 
 
 @dataclass
 class HeldConnection:
-    """A connection in our hands; `task` keeps it up."""
+    """A connection that this process holds; `task` keeps it up."""
 
     adapter: Channel
     task: asyncio.Task[None]
@@ -59,7 +59,7 @@ class HeldConnection:
 
 
 class Holder:
-    """See the module. `work` returns when a stop is wanted."""
+    """See the module. `work` returns once a shutdown is requested."""
 
     def __init__(self, app: Flask, clock: Clock) -> None:
         self.app = app
@@ -70,7 +70,7 @@ class Holder:
         self.leaving: set[asyncio.Task[None]] = set()
 
     async def work(self) -> None:
-        """Hold what is to be held and send over it until a stop is wanted; leave everything in order."""
+        """Hold the connections and send over them until a shutdown is requested; then close them and the leases."""
         sender: asyncio.Task[bool] | None = None
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
             try:
@@ -90,31 +90,33 @@ class Holder:
                 self.desk.shutdown()
 
     async def send(self) -> bool:
-        """Work one sender over the connections in our hands; True if something is left."""
+        """Run one sender over the held connections; True if something is left."""
         return await Sender(self.app, self.clock, self._ids).work(settings().SENDER_SECONDS)
 
     async def look(self, http: HttpClient) -> None:
-        """Renew the leases; open, reopen and close connections as the channels are now."""
+        """Renew the leases; open, reopen and close connections as the channels require now."""
         now = asyncio.get_running_loop().time()
         try:
-            wanted = await self._at_desk(self._take)
+            adapters = await self._at_desk(self._take)
         except DBAPIError:
             log.exception("connections.look")
-            wanted = {key: one.adapter for key, one in self.held.items() if now - one.renewed < DOUBTFUL}
+            adapters = {
+                key: connection.adapter for key, connection in self.held.items() if now - connection.renewed < DOUBTFUL
+            }
         else:
-            for key in wanted.keys() & self.held.keys():
+            for key in adapters.keys() & self.held.keys():
                 self.held[key].renewed = now
-        for key, one in list(self.held.items()):
-            if wanted.get(key) is not one.adapter or one.task.done():
+        for key, connection in list(self.held.items()):
+            if adapters.get(key) is not connection.adapter or connection.task.done():
                 self._close(key)
-        for key, adapter in wanted.items():
+        for key, adapter in adapters.items():
             if key not in self.held:
                 log.info("connection.opening channel=%s", key)
                 task = asyncio.create_task(adapter.hold(http, partial(self._keep, key)))
                 self.held[key] = HeldConnection(adapter, task, now)
 
     async def leave(self) -> None:
-        """Close all connections and let others take them."""
+        """Close all connections and release their leases."""
         for key in list(self.held):
             self._close(key)
         if self.leaving:
@@ -138,11 +140,11 @@ class Holder:
     def _ids(self) -> set[int]:
         return set(self.held)
 
-    async def _keep(self, channel_id: int, said: Sequence[Callback]) -> None:
-        """Store what a provider said; once this returns it may be acknowledged."""
-        await self._at_desk(partial(callback_inbox.store, channel_id, said, self.clock()))
+    async def _keep(self, channel_id: int, callbacks: Sequence[Callback]) -> None:
+        """Store a provider's callbacks; once this returns they may be acknowledged."""
+        await self._at_desk(partial(callback_inbox.store, channel_id, callbacks, self.clock()))
 
-    # -- at the desk: database steps ------------------------------------------------------------------------------
+    # -- database steps, on their thread --------------------------------------------------------------------------
 
     async def _at_desk(self, step: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.desk, self._in_context, step)
@@ -155,7 +157,7 @@ class Holder:
         return lifecycle.is_something_left(self._ids(), self.clock())
 
     def _take(self) -> dict[int, Channel]:
-        """Take or keep what is to be held, as far as nobody else has it; return the adapters."""
+        """Take or renew the leases that no other process has; return the adapters of the held channels."""
         rows = [row for row in channels.choices() if channels.needs_holder(row)]
         off = channels.held_elsewhere() - {row.id for row in rows}
         if not rows and not self.held and not off:
@@ -163,7 +165,7 @@ class Holder:
         adapters = {row.id: adapter for row in rows if (adapter := self._adapter(row)) is not None}
         now = self.clock()
         with writing() as session:
-            mine = {
+            held_ids = {
                 row.id
                 for row in rows
                 if row.id in adapters
@@ -171,11 +173,11 @@ class Holder:
                     session, row.id, self.name, now, now + LEASE, row.updated_at, **self._stands(row.id, adapters)
                 )
             }
-            held_connections.give_up(session, self.name, mine)
+            held_connections.give_up(session, self.name, held_ids)
             for run in runs.unfinished(session):
                 if run.channel_id in off:
                     runs.hold(session, run.id, HoldReason.CHANNEL_INACTIVE, None, now)
-        return {key: adapters[key] for key in mine}
+        return {key: adapters[key] for key in held_ids}
 
     def _adapter(self, row: ChannelRow) -> Channel | None:
         try:
@@ -184,11 +186,11 @@ class Holder:
             return None
 
     def _stands(self, channel_id: int, adapters: dict[int, Channel]) -> dict[str, Any]:
-        """Return what is known about a connection, for the pages."""
-        held = self.held.get(channel_id)
-        if held is None or held.adapter is not adapters[channel_id]:
+        """Return the state of a connection, for the pages."""
+        connection = self.held.get(channel_id)
+        if connection is None or connection.adapter is not adapters[channel_id]:
             return {"up": False, "outcome": "", "code": ""}
-        up, trouble = held.adapter.is_connected, held.adapter.trouble
+        up, trouble = connection.adapter.is_connected, connection.adapter.trouble
         if up or trouble is None:
             return {"up": up, "outcome": "", "code": ""}
         return {"up": False, "outcome": trouble.outcome or "", "code": trouble.code}
@@ -199,13 +201,13 @@ class Holder:
 
 
 def _tell(task: asyncio.Task[Any]) -> None:
-    """Log what a task ended with, if it ended with an error."""
+    """Log a task's error, if it ended with one."""
     if not task.cancelled() and task.exception() is not None:
         log.error("connections.fault", exc_info=task.exception())
 
 
 def hold(app: Flask, clock: Clock) -> None:
-    """Hold connections until a stop is wanted."""
+    """Hold connections until a shutdown is requested."""
     with app.app_context():
         asyncio.run(_hold(app, clock))
 
@@ -215,20 +217,20 @@ async def _hold(app: Flask, clock: Clock) -> None:
 
 
 def standing(row: ChannelRow, now: dt.datetime) -> Connection | None:
-    """Return how the connection of this channel stands with its present settings; None if nobody holds it."""
-    found = held_connections.standing(current_session(), row.id, now)
-    return found if found is not None and found.made_for == row.updated_at else None
+    """Return the state of this channel's connection with its present settings; None if no process holds it."""
+    connection = held_connections.standing(current_session(), row.id, now)
+    return connection if connection is not None and connection.made_for == row.updated_at else None
 
 
-def check(held: Connection) -> CallResult:
-    """Return the word for how a connection stands."""
-    if held.up:
+def check(connection: Connection) -> CallResult:
+    """Return a connection's state as the result of a check."""
+    if connection.up:
         return CallResult.OK
-    account = held.outcome in {Outcome.CREDENTIALS, Outcome.OUR_FAULT}
+    account = connection.outcome in {Outcome.CREDENTIALS, Outcome.OUR_FAULT}
     return CallResult.ACCOUNT_ERROR if account else CallResult.NOT_SENT
 
 
 def unheld(now: dt.datetime) -> list[ChannelRow]:
-    """Return the active channels whose connection ought to be held by a process and is not."""
+    """Return the active channels whose connection a process should hold and none does."""
     rows = [row for row in channels.choices() if channels.needs_holder(row)]
     return [row for row in rows if held_connections.standing(current_session(), row.id, now) is None]

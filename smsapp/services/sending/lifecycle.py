@@ -1,7 +1,7 @@
-"""A run's life: opened for its slot, its audience frozen, sent by senders, closed; then the next slot is set.
+"""The steps of a run: opened for its slot, audience frozen, sent, closed; then the campaign's next slot is set.
 
-Every step is a conditional change of rows, so it may be asked for twice, or by two workers at once, or never: then the
-sweep asks for it again.
+Every step is a conditional change of rows, so a second call does no harm, even from two workers at once; the sweep
+calls what nobody has called.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 HELD = -1
 RING_AGAIN = dt.timedelta(minutes=10)
-"""How far ahead the sweep renews the scheduler's entries: whatever Redis forgot is back well before it is due."""
+"""How far ahead the sweep renews the scheduler's entries, so that entries Redis lost are back before they are due."""
 
 
 # -- from due to frozen -----------------------------------------------------------------------------------------------
@@ -74,13 +74,13 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
         slot: dt.datetime | None = campaign.next_due_at
         schedule = Schedule.from_json(campaign.schedule)
         grace = dt.timedelta(minutes=campaign.grace_minutes)
-        following = schedules.next_due(schedule, campaign.next_due_at) if schedule.recurring else None
-        # Of several slots that have passed only the last one is sent: nobody gets yesterday's text beside today's.
-        while slot is not None and (slot + grace < now or (following is not None and following <= now)):
+        next_slot = schedules.next_due(schedule, campaign.next_due_at) if schedule.recurring else None
+        # If several slots have passed, only the last one is sent, so nobody gets yesterday's text beside today's.
+        while slot is not None and (slot + grace < now or (next_slot is not None and next_slot <= now)):
             runs.add_missed(session, campaign, slot, now)
             log.warning("slot.missed campaign=%s slot=%s", campaign_id, slot.isoformat())
-            slot = following
-            following = None if slot is None else schedules.next_due(schedule, slot)
+            slot = next_slot
+            next_slot = None if slot is None else schedules.next_due(schedule, slot)
         if slot is None:
             campaigns.move(session, campaign_id, Action.START)
             campaigns.move(session, campaign_id, Action.FAIL, failure=RunFailure.MISSED, next_due_at=None)
@@ -100,19 +100,19 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
 
 
 def ring_when_due(campaign_id: int, due: dt.datetime) -> None:
-    """Have the scheduler ring at this campaign's next slot; the same campaign again moves the ring."""
+    """Have the scheduler enqueue `start` at this campaign's next slot; a second call for the campaign moves the job."""
     queue.enqueue_at(clock.on_the_wall(due), queue.SEND, "start", campaign_id, job_id=job_id(campaign_id))
 
 
 def job_id(campaign_id: int) -> str:
-    """Return the name of a campaign's ring at its next slot."""
+    """Return the id of the scheduled job of a campaign's next slot."""
     return f"due-{campaign_id}"
 
 
 def open_run(run_id: int, now: dt.datetime) -> bool:
-    """Freeze the audience of a run that has not been frozen yet, or hold it because what was confirmed has changed.
+    """Freeze the audience of a run that is not frozen yet, or hold the run if what was confirmed has changed.
 
-    False if there is nothing to do, or somebody else is at it: whoever waited would let other runs wait, too.
+    Return False if there is nothing to do, or if another worker has the row locked: waiting would delay other runs.
     """
     run = current_session().get(Run, run_id, populate_existing=True)
     if run is None or run.state != RunState.OPEN:
@@ -131,9 +131,9 @@ def open_run(run_id: int, now: dt.datetime) -> bool:
 
 
 def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
-    """Freeze the audience, or hold the run; return its messages, HELD, or None if somebody else is at it.
+    """Freeze the audience, or hold the run; return its messages, HELD, or None if another worker has the row locked.
 
-    Raises Drifted, which undoes it, if the people are not those that were reviewed.
+    Raises Drifted, which rolls the freeze back, if the people are not those that were reviewed.
     """
     with writing(frozen=True) as session:
         run = session.get(Run, run_id, with_for_update={"skip_locked": True}, populate_existing=True)
@@ -148,12 +148,12 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
             runs.hold(session, run_id, change or HoldReason.GONE, None, now)
             log.warning("run.held run=%s reason=%s", run_id, change)
             return HELD
-        chosen = (channel.id, template.id, campaign.mapping, now)
+        inputs = (channel.id, template.id, campaign.mapping, now)
         if run.repeats is not None:
             retries.hold_still(session, run.repeats)
-            plan = audience.tried_again(run.repeats, *chosen)
+            plan = audience.tried_again(run.repeats, *inputs)
         else:
-            plan = audience.describe(run.segment_id or 0, *chosen)
+            plan = audience.describe(run.segment_id or 0, *inputs)
         target, planned = freezing.freeze(session, run_id, plan, snapshot.batch_size(adapter, channel.rate))
         drift.check(session, campaign, run, plan.phone_property, target, planned)
         if run.repeats is not None:
@@ -173,10 +173,10 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
 
 
 def _whom(session: Session, run: Run) -> str | None:
-    """Return the name of the segment the run is for; None if it is gone. A run that repeats one needs no segment."""
+    """Return the name of the run's segment; None if it is gone. A run that repeats another one needs no segment."""
     if run.repeats is not None:
-        first = session.get(Run, run.repeats)
-        return str(first.template.get("segment", "")) if first else None
+        repeated = session.get(Run, run.repeats)
+        return str(repeated.template.get("segment", "")) if repeated else None
     segment = session.get(Segment, run.segment_id) if run.segment_id else None
     return segment.name if segment else None
 
@@ -184,7 +184,7 @@ def _whom(session: Session, run: Run) -> str | None:
 def changed_since_confirmed(
     campaign: Campaign | None, template: SmsTemplate | None, channel: ChannelRow | None
 ) -> HoldReason | None:
-    """Return why a run of this campaign would be held at once: the channel or the template is not what it was."""
+    """Return why a run of this campaign would be held at once: its channel or its template has changed; or None."""
     if campaign is None:
         return HoldReason.GONE
     if channel is None or not channel.active:
@@ -192,22 +192,24 @@ def changed_since_confirmed(
     return approvals.change(campaign.confirmed_template, template)
 
 
-def at_hand(held: Collection[int] | None) -> list[Run]:
-    """Return the unfinished runs over these channels, whose connections are held here; None: over those without."""
-    going = runs.unfinished(current_session())
-    if held is not None:
-        return [run for run in going if run.channel_id in held]
-    elsewhere = channels.held_elsewhere()
-    return [run for run in going if run.channel_id not in elsewhere]
+def at_hand(channel_ids: Collection[int] | None) -> list[Run]:
+    """Return the unfinished runs of these channels, whose connections are held here; None: of those without one."""
+    unfinished = runs.unfinished(current_session())
+    if channel_ids is not None:
+        return [run for run in unfinished if run.channel_id in channel_ids]
+    held_elsewhere = channels.held_elsewhere()
+    return [run for run in unfinished if run.channel_id not in held_elsewhere]
 
 
-def is_something_left(held: Collection[int] | None, now: dt.datetime) -> bool:
-    """Say whether a sender for these channels would find something to do."""
-    ours = at_hand(held)
-    over = [run for run in ours if run.state == RunState.HELD and run.hold_until is not None and run.hold_until <= now]
-    if over or any(run.state == RunState.OPEN for run in ours):
+def is_something_left(channel_ids: Collection[int] | None, now: dt.datetime) -> bool:
+    """Return whether a sender for these channels would find something to do."""
+    unfinished = at_hand(channel_ids)
+    due = [
+        run for run in unfinished if run.state == RunState.HELD and run.hold_until is not None and run.hold_until <= now
+    ]
+    if due or any(run.state == RunState.OPEN for run in unfinished):
         return True
-    return ledger.is_ready(current_session(), [run.id for run in ours])
+    return ledger.is_ready(current_session(), [run.id for run in unfinished])
 
 
 # -- closing ----------------------------------------------------------------------------------------------------------
@@ -220,10 +222,10 @@ class Closed:
     campaign_id: int
     next_due: dt.datetime | None
     onward: int | None
-    """The run that takes over what this one's channel refused."""
+    """The run that takes over the messages that this one's channel refused."""
 
     def ring(self) -> None:
-        """Ask for what comes next; to be called after the commit."""
+        """Enqueue what comes next; call this after the commit."""
         if self.onward is not None:
             queue.enqueue(queue.SEND, "send", self.onward)
         if self.next_due is not None:
@@ -233,10 +235,10 @@ class Closed:
 def close_if_over(run_id: int, now: dt.datetime) -> bool:
     """Close the run if nothing is left to do, in a transaction of its own; True if it closed."""
     with writing() as session:
-        closed = settle(session, run_id, now)
-    if closed:
-        closed.ring()
-    return closed is not None
+        closed_run = settle(session, run_id, now)
+    if closed_run:
+        closed_run.ring()
+    return closed_run is not None
 
 
 def settle(session: Session, run_id: int, now: dt.datetime) -> Closed | None:
@@ -273,22 +275,22 @@ AFTERWARDS = {
     RunVerdict.FAILED: Action.FAIL,
     RunVerdict.STOPPED: Action.END,
 }
-"""Where a campaign goes whose last run ended so."""
+"""Verdict of a campaign's last run -> the campaign's action."""
 
 
 def _after_run(session: Session, run: Run, verdict: RunVerdict) -> dt.datetime | None:
     """Move the campaign on: back to waiting if another slot lies ahead, else to its last state.
 
-    While another run of it goes on it stays as it is. A run that repeats another one leaves the campaign as its numbers
-    are then, even if a person has ended it.
+    A campaign with another unfinished run stays as it is. After a run that repeats another one the campaign's own
+    numbers decide, even if a person has ended that run.
     """
-    # Locked, so that of two runs that end at the same moment the second one sees that it is the last.
+    # Locked, so that if two runs end at the same moment the second one sees that it is the last.
     campaign = session.get(Campaign, run.campaign_id, with_for_update=True, populate_existing=True)
     if campaign is None or runs.others_go_on(session, run):
         return None
     if run.repeats is not None or verdict is RunVerdict.MOVED:
-        whole = runs.campaign_funnels(session, [campaign.id])[campaign.id]
-        verdict = RunVerdict.SENT if numbers.succeeded(whole) else RunVerdict.FAILED
+        funnel = runs.campaign_funnels(session, [campaign.id])[campaign.id]
+        verdict = RunVerdict.SENT if numbers.succeeded(funnel) else RunVerdict.FAILED
     schedule = Schedule.from_json(campaign.schedule)
     failure = _why(session, run) if verdict is RunVerdict.FAILED else ""
     due = None
@@ -302,7 +304,7 @@ def _after_run(session: Session, run: Run, verdict: RunVerdict) -> dt.datetime |
 
 
 def _why(session: Session, run: Run) -> str:
-    """Return what most messages failed of, or why the run was given up."""
+    """Return the outcome of most refused messages, or why the run was given up."""
     refused = [
         reason
         for state, reason, _n in runs.reasons(session, [run.id])
@@ -315,7 +317,7 @@ def _why(session: Session, run: Run) -> str:
 
 
 def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Hold a run until a person resumes it; what is at the provider stays there. Raises Outrun if it cannot be held."""
+    """Hold a run until a person resumes it; calls in flight are completed. Raises Outrun if it cannot be held."""
     with writing() as session:
         if not runs.pause(session, run_id, now):
             raise Conflict(run=run_id)
@@ -323,9 +325,9 @@ def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
 
 
 def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Let a held run go on with exactly what was not sent.
+    """Let a held run go on with exactly the messages that were not sent.
 
-    Raises Outrun if it is not held, Refusal if its template is not what was confirmed: that has to be accepted.
+    Raises Outrun if it is not held, Refusal if its template is not the confirmed one: a person has to accept it first.
     """
     with writing() as session:
         run = session.get(Run, run_id, populate_existing=True)
@@ -339,13 +341,13 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
 
 
 def reroute(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Move the rest of a held run to the campaign's other channel, as `routing.move` does, and close what is over."""
+    """Move the unsent part of a held run to the other channel with `routing.move`, and close the run if it is over."""
     failover.move(run_id, actor, now)
     close_if_over(run_id, now)
 
 
 def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Cancel what has not left; what is in flight is waited for. Raises Outrun if the run is over already."""
+    """Cancel unsent messages and wait for those in flight. Raises Outrun if the run is over already."""
     with writing() as session:
         run = session.get(Run, run_id, populate_existing=True)
         if run is None or not runs.move(
@@ -360,26 +362,26 @@ def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
 def to_each_run(
     campaign_id: int, act: Callable[[int, Actor, dt.datetime], None], actor: Actor, now: dt.datetime
 ) -> list[int]:
-    """Pause, resume or end every run of the campaign that goes on; return those to which it was done.
+    """Pause, resume or end every unfinished run of the campaign; return the ids of the changed runs.
 
-    Raises Outrun if it could be done to none of them.
+    Raises Outrun if none of them could be changed.
     """
-    done: list[int] = []
+    run_ids: list[int] = []
     for run in runs.of_campaign(current_session(), campaign_id):
         if run.finished_at is None:
             with contextlib.suppress(Conflict):
                 act(run.id, actor, now)
-                done.append(run.id)
-    if not done:
+                run_ids.append(run.id)
+    if not run_ids:
         raise Conflict(campaign=campaign_id)
-    return done
+    return run_ids
 
 
 # -- the sweep --------------------------------------------------------------------------------------------------------
 
 
 def sweep(now: dt.datetime) -> None:
-    """Put right whatever Redis lost and whoever died left behind. Every waiting state has its line here."""
+    """Repair what lost Redis entries and dead workers left behind. Every state that waits has a line here."""
     with writing() as session:
         for run_id, ranges in ledger.expire_leases(session, now).items():
             log.warning("lease.lost run=%s", run_id)
@@ -390,17 +392,17 @@ def sweep(now: dt.datetime) -> None:
         if campaign.next_due_at is not None:
             ring_when_due(campaign.id, campaign.next_due_at)
     _each("run", [run.id for run in runs.unfinished(current_session())], lambda run_id: _sweep_run(run_id, now))
-    old = now - dt.timedelta(hours=settings().RECEIPT_HOURS)
-    _each("receipts", runs.waiting_for_receipts(current_session(), old), _close_without_receipt)
+    cutoff = now - dt.timedelta(hours=settings().RECEIPT_HOURS)
+    _each("receipts", runs.waiting_for_receipts(current_session(), cutoff), _close_without_receipt)
 
 
 def _each(noun: str, ids: Sequence[int], step: Callable[[int], object]) -> None:
     """Take the step for each id; one that fails is logged and does not keep the others waiting."""
-    for one in ids:
+    for row_id in ids:
         try:
-            step(one)
+            step(row_id)
         except Exception:
-            log.exception("sweep.failed %s=%s", noun, one)
+            log.exception("sweep.failed %s=%s", noun, row_id)
 
 
 def _close_without_receipt(run_id: int) -> None:
@@ -424,16 +426,16 @@ def _sweep_run(run_id: int, now: dt.datetime) -> None:
 
 
 def _give_up_after_grace(run: Run, now: dt.datetime) -> None:
-    """Fail a run that nobody mended in time and of which nothing was accepted; the campaign says why."""
+    """Fail a run that nobody has resumed within the grace and of which nothing was accepted; the campaign says why."""
     with writing() as session:
         campaign = session.get(Campaign, run.campaign_id)
         funnel = runs.funnels(session, [run.id])[run.id]
         grace = dt.timedelta(minutes=campaign.grace_minutes if campaign else 0)
         if funnel.accepted or now < (run.held_at or run.slot) + grace:
             return
-        seen, why = Run.hold_reason == run.hold_reason, run.hold_reason
-        ending = {"cancel_reason": CancelReason.RUN_FAILED, "failure": why, "hold_reason": ""}
-        if runs.move(session, run.id, RunAction.GIVE_UP, seen, **ending):
-            log.warning("run.given_up run=%s reason=%s", run.id, why)
+        unchanged, reason = Run.hold_reason == run.hold_reason, run.hold_reason
+        ending = {"cancel_reason": CancelReason.RUN_FAILED, "failure": reason, "hold_reason": ""}
+        if runs.move(session, run.id, RunAction.GIVE_UP, unchanged, **ending):
+            log.warning("run.given_up run=%s reason=%s", run.id, reason)
             runs.start_unfrozen(session, run.id, now)
     close_if_over(run.id, now)

@@ -1,4 +1,4 @@
-"""A claimed batch: cut into the requests that carry it, and their answers paired with its rows again."""
+"""Cuts a claimed batch into provider requests, and pairs their answers with its rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_ANSWER, PROVIDER_FAULT = "no_answer", "provider_fault"
 
 @dataclass
 class Request:
-    """What one provider call carries, with the rows it came from."""
+    """The messages of one provider call, with their rows."""
 
     rows: list[tuple[int, int]]
     """(seq, parts)"""
@@ -37,19 +37,19 @@ class Request:
             elif answer.unconfirmed:
                 yield MessageResult(seq, Status.UNCONFIRMED, billed, PROVIDER_FAULT if code else NO_ANSWER, code, ref)
             else:
-                why = str(answer.outcome or Outcome.UNKNOWN)
-                yield MessageResult(seq, Status.REFUSED, billed, why, code, ref)
+                reason = str(answer.outcome or Outcome.UNKNOWN)
+                yield MessageResult(seq, Status.REFUSED, billed, reason, code, ref)
         for seq, billed in self.rows[len(answers) :]:
             yield MessageResult(seq, Status.UNCONFIRMED, billed, NO_ANSWER)
 
     def unclear(self, error: OutcomeUnknown) -> Iterator[MessageResult]:
-        """Return what the messages are in after an answer that says neither yes nor no."""
-        theirs = error.outcome is Outcome.PROVIDER_FAULT
-        return self.unconfirmed(error.code, PROVIDER_FAULT if theirs else NO_ANSWER)
+        """Yield unconfirmed results after an answer that says neither yes nor no."""
+        provider_failed = error.outcome is Outcome.PROVIDER_FAULT
+        return self.unconfirmed(error.code, PROVIDER_FAULT if provider_failed else NO_ANSWER)
 
-    def unconfirmed(self, code: str, why: str = NO_ANSWER) -> Iterator[MessageResult]:
+    def unconfirmed(self, code: str, reason: str = NO_ANSWER) -> Iterator[MessageResult]:
         for seq, billed in self.rows:
-            yield MessageResult(seq, Status.UNCONFIRMED, billed, why, code)
+            yield MessageResult(seq, Status.UNCONFIRMED, billed, reason, code)
 
 
 def cut(
@@ -60,16 +60,16 @@ def cut(
     render: Callable[[Sequence[str]], str],
     rate: int | None,
 ) -> list[Request]:
-    """Render a batch's messages and cut them into requests the provider takes, none above a second's worth."""
+    """Render a batch's messages and cut them into requests of allowed size, none above the rate of one second."""
     most = adapter.max_messages_for(template)
     most = min(most, rate or most)
-    everybody = filled_all(template.variables, mapping, [params for _seq, _phone, params in batch.rows])
-    texts = [render(values) for values in everybody]
+    all_values = filled_all(template.variables, mapping, [params for _seq, _phone, params in batch.rows])
+    texts = [render(values) for values in all_values]
     billed = parts_of_all(texts, [is_domestic(phone) for _seq, phone, _params in batch.rows])
     rows = [(row[0], n) for row, n in zip(batch.rows, billed, strict=True)]
     messages = [
         OutboundMessage(f"{batch.run_id}-{seq}", phone, text, values)
-        for (seq, phone, _params), text, values in zip(batch.rows, texts, everybody, strict=True)
+        for (seq, phone, _params), text, values in zip(batch.rows, texts, all_values, strict=True)
     ]
     if adapter.equal_texts_only:
         return _cut_by_text(rows, messages, most)

@@ -1,4 +1,4 @@
-"""Forgetting: after MESSAGE_MONTHS the single messages of a run go, in small steps. Its numbers stay."""
+"""Retention: after MESSAGE_MONTHS the single messages of a run are removed, in small steps. Its numbers stay."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ MONTH = dt.timedelta(days=31)
 def forget_messages(now: dt.datetime, months: int | None = None) -> list[int]:
     """Remove the single messages of runs that ended so many months ago (default: the setting); return those runs.
 
-    0 months keep everything. A run's frequency caps look back a week, so at least a month is always there.
+    0 months keep everything. Frequency caps count the messages of a week, so at least a month is always kept.
     """
     months = settings().MESSAGE_MONTHS if months is None else months
     if not months:
         return []
-    done: list[int] = []
+    all_ids: list[int] = []
     while run_ids := due(now, months):
         for run_id in run_ids:
             _empty(run_id)
         with writing() as session:
             if dialect() == "postgresql":
-                for run_id in {one // RUNS_PER_PARTITION * RUNS_PER_PARTITION for one in run_ids}:
+                for run_id in {id_ // RUNS_PER_PARTITION * RUNS_PER_PARTITION for id_ in run_ids}:
                     retention.drop_partition(session, run_id)
             retention.note_forgotten(session, run_ids, now)
         log.info("messages.forgotten runs=%s", len(run_ids))
-        done += run_ids
-    return done
+        all_ids += run_ids
+    return all_ids
 
 
 def due(now: dt.datetime, months: int) -> list[int]:
-    """Return the next runs to be forgotten, oldest first; at most a partition's worth."""
-    found = retention.old_runs(current_session(), now - months * MONTH, RUNS_PER_PARTITION)
-    low = found[0] // RUNS_PER_PARTITION if found else 0
-    return [run_id for run_id in found if run_id // RUNS_PER_PARTITION == low]
+    """Return the next runs whose messages are removed, oldest first; at most those of one partition."""
+    run_ids = retention.old_runs(current_session(), now - months * MONTH, RUNS_PER_PARTITION)
+    low = run_ids[0] // RUNS_PER_PARTITION if run_ids else 0
+    return [run_id for run_id in run_ids if run_id // RUNS_PER_PARTITION == low]
 
 
 def _empty(run_id: int) -> None:
-    """Remove a run's rows, or on PostgreSQL, where the table goes as a whole, only what leads to them."""
+    """Remove a run's messages; on PostgreSQL, where the partition is dropped, only their provider ids."""
     if dialect() != "postgresql":
-        gone = 1
-        while gone:
+        n = 1
+        while n:
             with writing() as session:
-                gone = retention.forget_some(session, run_id, AT_ONCE)
+                n = retention.forget_some(session, run_id, AT_ONCE)
         return
     lo = 1
     while True:
         with writing() as session:
-            found = retention.forget_refs_between(session, run_id, lo, lo + AT_ONCE - 1)
-        if not found:
+            n = retention.forget_refs_between(session, run_id, lo, lo + AT_ONCE - 1)
+        if not n:
             return
         lo += AT_ONCE

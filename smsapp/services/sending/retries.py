@@ -1,4 +1,4 @@
-"""Sending again to those whose message failed and who are worth another try: a run that repeats another one."""
+"""Repeats: a new run for those failed messages of a run that are worth another try."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from smsapp.store.sms_templates import SmsTemplate
 
 @dataclass(frozen=True)
 class Review:
-    """What sending again would do now."""
+    """What a repeat would do now."""
 
     campaign: Campaign
     run: Run
@@ -38,7 +38,7 @@ class Review:
     cost: Cost
     forecast: Forecast
     change: HoldReason | None
-    """Why nothing can be sent now; None if it can."""
+    """Why nothing can be sent now; None if messages can be sent."""
 
     @property
     def gone(self) -> int:
@@ -47,11 +47,11 @@ class Review:
 
     @property
     def left_out(self) -> list[tuple[ExclusionReason, int]]:
-        return [(left, n) for left in ExclusionReason if (n := self.counts.left_out.get(left, 0))]
+        return [(reason, n) for reason in ExclusionReason if (n := self.counts.left_out.get(reason, 0))]
 
 
 def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
-    """Return what sending again to a run's failed messages would do; raises NotFound."""
+    """Return what a repeat of a run's failed messages would do; raises NotFound."""
     campaign = campaigns.get(campaign_id)
     run = current_session().get(Run, run_id, populate_existing=True)
     if run is None or run.campaign_id != campaign_id:
@@ -74,10 +74,10 @@ def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
 
 
 def send_again(campaign_id: int, run_id: int, actor: Actor, now: dt.datetime) -> int:
-    """Open the run that repeats this one and return its id; who is in it is settled when it is frozen.
+    """Open the run that repeats this one and return its id; its audience is computed when it is frozen.
 
-    Raises Outrun if the run or another one of the campaign goes on, or if nothing of it can be sent again (any more):
-    of two clicks one gets through.
+    Raises Outrun if the run or another one of the campaign is unfinished, or if nothing of it can be sent again (any
+    more): of two clicks only one succeeds.
     """
     with writing() as session:
         run = session.get(Run, run_id, with_for_update=True, populate_existing=True)

@@ -1,4 +1,4 @@
-"""What a sender has in hand: its channels, and the runs that are sent over them."""
+"""The state of a sender: its channels, and the runs that it sends over them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from smsapp.services.sending.brake import Brake
 from smsapp.services.sending.slots import SlotQueue
 
 OPEN_BATCHES = 8
-"""Most batches of one channel in a sender's hands: enough to fill the line, few enough to be unconfirmed after a
-kill."""
+"""Most claimed batches of one channel and sender: enough to fill its slots, few to be unconfirmed after a kill."""
 FEWEST_CLAIMED = 10
-"""Messages a claim for a held connection takes at least."""
+"""The least messages of a claim for a held connection."""
 MOMENT = 0.1
-"""Seconds for which a claim for a held connection lasts at least."""
+"""A claim for a held connection lasts at least so many seconds."""
 LONG_ENOUGH = 5000
-"""Answers remembered for how many were taken within a second."""
+"""How many answers are remembered to count those accepted within a second."""
 
 
 @dataclass
 class ActiveChannel:
-    """One channel as a sender sees it."""
+    """One channel of a sender."""
 
     channel_id: int
     adapter: Channel
@@ -35,40 +34,39 @@ class ActiveChannel:
     turns: SlotQueue
     brake: Brake
     most: int | None = None
-    """The rate a person has set: no learned one goes beyond it."""
+    """The rate a person has set; a learned rate never exceeds it."""
     taken: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=LONG_ENOUGH))
-    """When (loop time) how many messages were taken, lately."""
+    """(loop time, messages accepted then) of the latest answers."""
     batches: int = 0
     waiting: int = 0
-    """Requests in hand whose turn has not come yet."""
+    """Requests that wait for a slot."""
     per_batch: int = 0
-    """Requests the latest batch was cut into; 0 before there was one."""
+    """Requests of the latest batch; 0 before the first batch."""
     claim_size: int | None = None
-    """Messages the next claim takes at most, on a held connection; None: whole batches."""
+    """Most messages of the next claim on a held connection; None: whole batches."""
 
     def taken_lately(self, now: float, seconds: float = 1.0) -> int:
-        """Return how many messages the provider took within so many seconds."""
-        newest_first = takewhile(lambda taken: taken[0] > now - seconds, reversed(self.taken))
+        """Return how many messages the provider accepted in the last `seconds`."""
+        newest_first = takewhile(lambda entry: entry[0] > now - seconds, reversed(self.taken))
         return sum(n for _at, n in newest_first)
 
     def keep_claims_small(self, now: float) -> None:
-        """Claim no more than fills the window once, or leaves in a MOMENT, because after a kill all of it is
-        unconfirmed.
+        """Limit claims to one full window, or to what leaves in a MOMENT: after a kill all of it is unconfirmed.
 
-        One process sends over a held connection: nobody else would send sooner what it leaves.
+        Only one process sends over a held connection, so no other would send the unclaimed messages sooner.
         """
         self.claim_size = max(FEWEST_CLAIMED, self.adapter.max_concurrency, self.taken_lately(now, MOMENT))
 
     @property
     def ahead(self) -> int:
-        """Return how many requests shall wait at least, so that no slot is idle while the database is asked."""
+        """Return how many requests must wait at least so that no slot is idle during a claim."""
         return self.adapter.max_concurrency if self.claim_size is None else self.claim_size // 2
 
     @property
     def wanted(self) -> int:
-        """Return how many batches more keep all slots busy, the database asked early enough that none waits for it.
+        """Return how many more batches to claim now so that no slot becomes idle during the claim.
 
-        Claiming only when a slot was free left all of them idle for a claim and a write-back, once per batch.
+        Claiming only once a slot is free would leave all of them idle for a claim and a write-back, once per batch.
         """
         if not self.per_batch:
             return 1 - self.batches
@@ -77,7 +75,7 @@ class ActiveChannel:
 
 @dataclass
 class ActiveRun:
-    """One run as a sender sees it: how to make its texts, and whether it may go on."""
+    """One run of a sender: how its texts are made, and whether it may go on."""
 
     run_id: int
     line: ActiveChannel
@@ -86,18 +84,18 @@ class ActiveRun:
     render: Callable[[Sequence[str]], str]
     quiet: QuietHours | None
     troubled: bool
-    """Its latest calls reached nobody; to be forgotten once one does."""
+    """Its latest calls failed to reach the provider; False again once one does."""
     batches: int = 0
     had_its_time: bool = False
     """The sender is finishing and claims no more of it."""
     has_none: bool = False
-    """Nothing was there to claim when it was looked for last."""
+    """The latest claim found nothing."""
     stopped: bool = False
     trouble: ChannelError | None = None
-    """What the channel said; nothing more of this run leaves until it is written down and the run held."""
+    """The channel's error; no further message of this run leaves until it is stored and the run is held."""
 
     @property
     def may_claim(self) -> bool:
-        """Say whether this run may claim: one of which nothing is in hand need not wait until others have room."""
+        """Return whether this run may claim; one without claimed batches may, even if its channel has enough."""
         rests = self.stopped or self.had_its_time or self.trouble is not None
         return not rests and (self.line.wanted > 0 or not (self.batches or self.has_none))

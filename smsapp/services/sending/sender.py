@@ -1,10 +1,10 @@
-"""A sender: a job that claims batch after batch of whatever run may be sent, for a minute, and rings its successor.
+"""The sender: a job that claims and sends batches of all runs for SENDER_SECONDS, then enqueues the next sender.
 
 All runs take turns, so a small campaign does not wait behind a huge one. Provider calls of several batches are in
-flight at the same time on one event loop; the database is asked from one thread beside it, and no transaction is open
-while a call is waited for. What a call did is written once per batch:
+flight at the same time on one event loop; database steps run on one thread beside it, and no transaction is open during
+a call. The results of calls are written once per batch:
 
-    claim (committed) -> render -> wait for the turn -> call -> write back
+    claim (committed) -> render -> wait for a slot -> call -> write back
 """
 
 from __future__ import annotations
@@ -63,21 +63,20 @@ T = TypeVar("T")
 Clock = Callable[[], dt.datetime]
 
 LOOK_AROUND = 0.5
-"""Seconds between looks at what people and the clock want: pauses, new runs, held runs whose time has come."""
+"""Seconds between polls of the database: for pauses, new runs, and held runs whose hold is over."""
 LISTEN = 0.1
-"""Seconds between looks at whether a ring waits: every worker may be in a sender, and a new run need not wait for
-one."""
+"""Seconds between polls of the queue: if every worker is sending, a sender takes a new run up itself."""
 WAITED_OUT = dt.timedelta(seconds=15)
-"""How long a hold may be for a sender to wait until it is over; who waits longer leaves the worker to others."""
+"""The longest hold for whose end a sender waits; if all holds are longer, it ends and frees its worker."""
 GRAVITY = (NotSent, Throttled, NoAnswers, AccountError)
-"""Of several troubles in one batch the gravest counts."""
+"""Errors by severity: the most severe error of a batch decides how its run is held."""
 
 
 class Sender:
-    """See the module. `work` returns when the time is over or nothing is left to do."""
+    """See the module."""
 
     def __init__(self, app: Flask, clock: Clock, holds: Callable[[], Collection[int]] | None = None) -> None:
-        """`holds`: the channels whose connections this process holds; without it all such channels are left alone."""
+        """`holds` returns the channels whose connections this process holds; None: skip all channels with one."""
         self.app = app
         self.clock = clock
         self.holds = holds
@@ -88,19 +87,19 @@ class Sender:
         self.last_run = 0
         self.stopping = False
         self.goes_on_soon = False
-        """A run is held for a moment only."""
+        """A run is held for WAITED_OUT at most."""
         self.stir = asyncio.Event()
         self.desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self.freezer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="freezer")
         self.freezing: asyncio.Future[bool] | None = None
         self.look_at = 0.0
-        """Loop time of the next look around."""
+        """Loop time of the next poll."""
         self.booth = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate")
         self.clerks: set[asyncio.Task[None]] = set()
         self.answers = AnswerWriter(self.at_desk, clock)
 
     async def at_desk(self, step: Callable[..., T], *args: Any) -> T:
-        """Run a database step on the sender's one database thread, in an application context of its own."""
+        """Run a database step on the one database thread, in an application context of its own."""
         return await asyncio.get_running_loop().run_in_executor(self.desk, self._in_context, step, *args)
 
     def _in_context(self, step: Callable[..., T], *args: Any) -> T:
@@ -110,18 +109,18 @@ class Sender:
     async def work(self, seconds: float) -> bool:
         """Send until `seconds` have passed or nothing is left; return whether something is left.
 
-        What is in hand by then is finished, and for as long again runs that are new are sent meanwhile: the other
+        Then the sender finishes its batches. While it does, for `seconds` at most, it still sends new runs: all other
         senders may be finishing, too.
         """
         loop = asyncio.get_running_loop()
-        finish_at, over = loop.time() + seconds, loop.time() + 2 * seconds
+        finish_at, end_at = loop.time() + seconds, loop.time() + 2 * seconds
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
             listening = asyncio.create_task(self._listen())
             try:
-                while loop.time() < over and not self.stopping:
+                while loop.time() < end_at and not self.stopping:
                     self.stir.clear()
                     if loop.time() >= finish_at:
-                        finish_at = over
+                        finish_at = end_at
                         for work in self.works.values():
                             work.had_its_time = True
                     if loop.time() >= self.look_at:
@@ -139,7 +138,7 @@ class Sender:
         return await self.at_desk(self._is_something_left)
 
     async def _finish(self) -> None:
-        """Wait for every call that has been made and write down what became of it, whatever went wrong around it."""
+        """Wait for all calls in flight and write their results back, also after an error."""
         while self.batches:
             await asyncio.wait(self.batches, timeout=LOOK_AROUND)
             try:
@@ -148,17 +147,17 @@ class Sender:
                 log.exception("sender.look")
         if self.freezing is not None:
             await asyncio.wait([self.freezing])
-        if self.clerks:  # what was answered last does not count for ever
+        if self.clerks:  # they report the last answered messages to the rate limiter
             await asyncio.wait(self.clerks)
 
     async def _look(self, *, freeze: bool = True) -> None:
-        """Look around; let audiences be frozen on a thread of its own, for that may take a while."""
+        """Poll the database; freeze new audiences on a thread of their own, because that may take long."""
         if self.freezing is not None and self.freezing.done():
             self.freezing = None
         await self.answers.write_early()
-        opened = await self.at_desk(self._look_around)
-        if freeze and opened and self.freezing is None and not self.stopping:
-            step = partial(self._in_context, self._freeze, opened)
+        run_ids = await self.at_desk(self._look_around)
+        if freeze and run_ids and self.freezing is None and not self.stopping:
+            step = partial(self._in_context, self._freeze, run_ids)
             self.freezing = asyncio.get_running_loop().run_in_executor(self.freezer, step)
             self.freezing.add_done_callback(self._frozen)
 
@@ -171,52 +170,53 @@ class Sender:
         self._stir()
 
     async def _listen(self) -> None:
-        """Look around as soon as a ring comes that no worker takes: one sender does, unless it holds its own
-        channels."""
+        """Poll at once when a job waits in the queue; only one of the ordinary senders does, and each holder's."""
         step = partial(self._in_context, queue.queue_grew, "senders" if self.holds is None else self.claim, queue.SEND)
         while True:
             await asyncio.sleep(LISTEN)
-            # One that is freezing leaves what comes to the others.
+            # A sender that is freezing leaves new jobs to the others.
             if self.freezing is None and await asyncio.get_running_loop().run_in_executor(self.booth, step):
                 self._look_soon()
 
     def _freeze(self, run_ids: Sequence[int]) -> bool:
-        """Freeze these runs as far as nobody else does; say whether there is something new to claim."""
-        some = False
+        """Freeze those of these runs that no other sender freezes; return whether there are new batches to claim."""
+        opened = False
         for run_id in run_ids:
             try:
-                some = lifecycle.open_run(run_id, self.clock()) or some
-            except OperationalError as error:  # another sender was quicker, or the database is away: looked at again
+                opened = lifecycle.open_run(run_id, self.clock()) or opened
+            except OperationalError as error:  # another sender was quicker, or the database is away: the poll retries
                 log.warning("freeze.again run=%s error=%s", run_id, type(error.orig).__name__)
             except Exception:
                 log.exception("freeze.fault run=%s", run_id)
                 _hold_for_fault(run_id, RunState.OPEN, self.clock())
-        return some
+        return opened
 
-    # -- at the desk: database steps ------------------------------------------------------------------------------
+    # -- database steps, on their thread --------------------------------------------------------------------------
 
     def _look_around(self) -> list[int]:
-        """Keep leases alive, wake held runs, see which runs must not go on; return those that are to be frozen."""
+        """Extend leases, wake held runs, take new runs up and stop those that may not go on; return runs to freeze."""
         now = self.clock()
         self.stopping = shutdown.requested()
         with writing() as session:
             ledger.extend_leases(session, self.claim, now + self._lease())
             runs.wake(session, now)
-        going = {run.id: run for run in lifecycle.at_hand(self._held())}
-        sending_now = {run_id for run_id, run in going.items() if run.state == RunState.SENDING}
+        unfinished = {run.id: run for run in lifecycle.at_hand(self._held())}
+        sending_now = {run_id for run_id, run in unfinished.items() if run.state == RunState.SENDING}
         for run_id, work in list(self.works.items()):
             work.stopped, work.has_none = run_id not in sending_now, False
             if work.stopped:
-                # Taken up anew when it goes on: a person may have changed the channel's key meanwhile.
+                # Set up anew when the run goes on: a person may have changed the channel's key meanwhile.
                 del self.works[run_id]
         soon = now + WAITED_OUT
-        self.goes_on_soon = any(run.hold_until is not None and now < run.hold_until <= soon for run in going.values())
+        self.goes_on_soon = any(
+            run.hold_until is not None and now < run.hold_until <= soon for run in unfinished.values()
+        )
         busy = {work.line.channel_id for work in self.works.values()}
         self.lines = {key: line for key, line in self.lines.items() if key in busy or line.batches}
         self._keep_pace(now)
         for run_id in sending_now - self.works.keys():
-            self._take_up(going[run_id], now)
-        return [run.id for run in going.values() if run.state == RunState.OPEN]
+            self._take_up(unfinished[run_id], now)
+        return [run.id for run in unfinished.values() if run.state == RunState.OPEN]
 
     def _is_something_left(self) -> bool:
         return lifecycle.is_something_left(self._held(), self.clock())
@@ -237,7 +237,7 @@ class Sender:
             _hold_for_fault(run.id, RunState.SENDING, now)
             return
         if self.holds is None and not work.line.rate and ledger.is_much_left(current_session(), run.id, OPEN_BATCHES):
-            # Another worker that is free begins a sender as well, and rings in its turn: each has a processor to give.
+            # A free worker starts a sender as well, which may enqueue another one: each uses another processor.
             queue.enqueue_unless_waiting(queue.SEND, "send", run.id)
 
     def _work_of(self, run: Run) -> ActiveRun:
@@ -265,11 +265,11 @@ class Sender:
         return RateLimitedSlotQueue(adapter.max_concurrency, shared, share, self.booth, self.clerks)
 
     def _keep_pace(self, now: dt.datetime) -> None:
-        """Let the channels in hand keep to the pace that was learned of them, by whatever sender."""
+        """Apply the learned paces of this sender's channels, whichever sender has learned them."""
         for channel_id, pace in paces.of(current_session(), self.lines).items():
             line = self.lines[channel_id]
-            learned = pace.rate(now)
-            rate = min(learned, line.most or learned)
+            learned_rate = pace.rate(now)
+            rate = min(learned_rate, line.most or learned_rate)
             line.rate = max(1, int(rate))
             share = rate / settings().SEND_WORKERS
             if isinstance(line.turns, RateLimitedSlotQueue):
@@ -280,14 +280,14 @@ class Sender:
             self._speed_up(channel_id, pace, now)
 
     def _speed_up(self, channel_id: int, pace: Pace, now: dt.datetime) -> None:
-        """Look for a higher pace once the provider has taken all at the highest that is known."""
+        """Raise the learned pace once the provider has accepted everything at the highest known pace."""
         if faster(pace, pace.rate(now), now) == pace:
             return
         with suppress(RateLimiterDown), writing() as session:
             paces.speed_up(session, channel_id, pace, in_use(channel_id), now)
 
     def _claim(self, most: int, sizes: Mapping[int, int] | None = None) -> list[ClaimedBatch]:
-        """Claim the next batches of a run that may; those that have come into their quiet hours are held first."""
+        """Claim the next batches of a run that may claim; first hold the runs whose quiet hours have begun."""
         now = self.clock()
         with writing() as session:
             for run_id, work in sorted(self.works.items()):
@@ -298,37 +298,37 @@ class Sender:
             able = [run_id for run_id, work in self.works.items() if work.may_claim]
             return ledger.claim_batches(session, able, self.last_run, self.claim, now + self._lease(), most, sizes)
 
-    # -- on the loop: provider calls ------------------------------------------------------------------------------
+    # -- provider calls, on the event loop ------------------------------------------------------------------------
 
     async def _take_batches(self, http: HttpClient) -> bool:
-        """Claim batches for a run that may and set them going; False if there are none."""
+        """Claim batches of a run that may claim and start a task for each; False if there are none."""
         free = [work.line.wanted for work in self.works.values() if work.may_claim]
         if not free:
             return False
         try:
             sizes = self._claim_sizes()
-            found = await self.at_desk(self._claim, 1 if sizes else max(1, min(free)), sizes)
+            new_batches = await self.at_desk(self._claim, 1 if sizes else max(1, min(free)), sizes)
         except DBAPIError:
             log.exception("claim.failed")
-            found = []
-        if not found:
-            for one in self.works.values():
-                one.has_none = not one.batches
+            new_batches = []
+        if not new_batches:
+            for work in self.works.values():
+                work.has_none = not work.batches
             return False
-        self.last_run = found[0].run_id
+        self.last_run = new_batches[0].run_id
         work = self.works[self.last_run]
-        for batch in found:
+        for batch in new_batches:
             work.batches += 1
             work.line.batches += 1
             task = asyncio.create_task(self._carry(batch, work, http))
             self.batches.add(task)
             task.add_done_callback(self.batches.discard)
             task.add_done_callback(self._stir)
-        await asyncio.sleep(0)  # they are cut: how many requests wait decides whether more is wanted
+        await asyncio.sleep(0)  # lets the tasks cut them: the number of waiting requests decides whether to claim more
         return True
 
     def _claim_sizes(self) -> dict[int, int]:
-        """Return how many messages a claim takes at most of each run that is sent over a held connection."""
+        """Return run -> the most messages of a claim, for runs that are sent over a held connection."""
         if self.holds is None:
             return {}
         now = asyncio.get_running_loop().time()
@@ -337,11 +337,11 @@ class Sender:
         return {run_id: work.line.claim_size for run_id, work in self.works.items() if work.line.claim_size}
 
     def _stir(self, _ended: object = None) -> None:
-        """Have the sender see at once whether there is something to claim."""
+        """Wake the main loop, so that it looks at once for something to claim."""
         self.stir.set()
 
     async def _carry(self, batch: ClaimedBatch, work: ActiveRun, http: HttpClient) -> None:
-        """Hand over one batch, request by request, and write down what became of it."""
+        """Send one batch, request by request, and write its results back."""
         line = work.line
         carried = InFlightBatch(batch, line.channel_id, line.adapter, work.troubled)
         self.answers.follow(carried)
@@ -353,34 +353,34 @@ class Sender:
             work.stopped = True
         line.waiting += len(requests)
         line.per_batch = max(1, len(requests))
-        left = iter(requests)
+        pending = iter(requests)
         try:
-            # A task per slot, not per request: it makes call after call, and none waits for a slot beside it.
-            hands = (self._hand_over(left, carried, work, http) for _ in requests[: line.adapter.max_concurrency])
-            # All of them end before anything is written: what is still out must not be taken for unsent.
-            ended = await asyncio.gather(*hands, return_exceptions=True)
-            for fault in ended:
+            # A task per slot, not per request: each makes call after call, so no other task waits for its slot.
+            callers = (self._hand_over(pending, carried, work, http) for _ in requests[: line.adapter.max_concurrency])
+            # All of them end before the write-back: a message in flight must not be stored as unsent.
+            results = await asyncio.gather(*callers, return_exceptions=True)
+            for fault in results:
                 if isinstance(fault, BaseException):
                     log.error("call.cut run=%s error=%s", batch.run_id, type(fault).__name__)
         finally:
             work.batches -= 1
             line.batches -= 1
-            line.waiting -= len(list(left))
+            line.waiting -= len(list(pending))
             await self.answers.write(carried)
             if carried.trouble is not None:
                 work.stopped, work.trouble = True, None
-                self.goes_on_soon = True  # as far as is known until the next look
+                self.goes_on_soon = True  # assumed until the next poll
                 self._look_soon()
 
     async def _hand_over(
-        self, left: Iterator[Request], carried: InFlightBatch, work: ActiveRun, http: HttpClient
+        self, pending: Iterator[Request], carried: InFlightBatch, work: ActiveRun, http: HttpClient
     ) -> None:
-        """Make the batch's calls, one after the other, each when its turn has come, as long as any are left."""
+        """Make calls of the batch, one after the other, each once a slot is granted, until none is left."""
         line, turns, run_id = work.line, work.line.turns, work.run_id
         goes = partial(self._may_go, work)
         has_turn, size = False, 0
         try:
-            for request in left:
+            for request in pending:
                 if has_turn and turns.is_wanted(run_id):
                     turns.give_back(run_id, size)
                     has_turn = False
@@ -401,12 +401,12 @@ class Sender:
                 turns.give_back(run_id, size)
 
     async def _call(self, request: Request, carried: InFlightBatch, work: ActiveRun, http: HttpClient) -> None:
-        """Make one provider call and note what became of it."""
+        """Make one provider call and note its results."""
         line, size = work.line, len(request.rows)
         submission = SubmitRequest(work.template, request.messages, line.callback_url)
         try:
             answers = await carried.calls.send(line.adapter, submission, http)
-            answered = list(request.answered(answers))  # all of them or, if they make no sense, none
+            results = list(request.answered(answers))  # all of them or, if they make no sense, none
         except (NotSent, Throttled, AccountError) as trouble:
             line.brake.failed(size)
             self._note_trouble(trouble, size, carried, work)
@@ -414,44 +414,46 @@ class Sender:
             carried.answers += request.unclear(error)
             self._brake_on_lost_answer(NoAnswers(error.code, outcome=error.outcome), size, carried, work)
         except Exception:
-            # A fault of ours in the adapter: the request may have left, so its messages are unconfirmed as well.
+            # A fault of ours in the adapter: the request may have left, so its messages are unconfirmed.
             log.exception("adapter.fault channel=%s", line.channel_id)
             carried.answers += request.unconfirmed("adapter_fault")
             line.brake.failed(size)
         except BaseException:
-            # The sender is being torn down while the call is out.
+            # The sender is cancelled during the call.
             carried.answers += request.unconfirmed("cut")
             raise
         else:
-            self._take_answers(answered, carried, work)
-            if any(one.status is not Status.UNCONFIRMED for one in answered):
+            self._take_answers(results, carried, work)
+            if any(result.status is not Status.UNCONFIRMED for result in results):
                 line.brake.answered(size)
                 work.troubled = False
-            else:  # it answered and knows nothing: as good as no answer
-                self._brake_on_lost_answer(NoAnswers(answered[0].code), size, carried, work)
+            else:  # an answer that confirms nothing counts as a lost one
+                self._brake_on_lost_answer(NoAnswers(results[0].code), size, carried, work)
 
     def _brake_on_lost_answer(self, trouble: NoAnswers, size: int, carried: InFlightBatch, work: ActiveRun) -> None:
-        """Count a request whose messages are all unconfirmed, and have the run held after one too many."""
+        """Count a request whose messages are all unconfirmed; hold the run after too many of them."""
         work.line.brake.lose(size)
         if work.line.brake.is_on or work.troubled:
             self._note_trouble(trouble, size, carried, work)
 
-    def _take_answers(self, answered: Sequence[MessageResult], carried: InFlightBatch, work: ActiveRun) -> None:
-        """Note what was answered; messages the provider refused for the pace alone have not left and go later."""
-        too_fast = [one for one in answered if one.status is Status.REFUSED and one.reason == Outcome.THROTTLED]
-        carried.answers += [one for one in answered if one not in too_fast] if too_fast else answered
+    def _take_answers(self, results: Sequence[MessageResult], carried: InFlightBatch, work: ActiveRun) -> None:
+        """Note the results; messages that were refused only because of the pace have not left and are sent later."""
+        too_fast = [
+            result for result in results if result.status is Status.REFUSED and result.reason == Outcome.THROTTLED
+        ]
+        carried.answers += [result for result in results if result not in too_fast] if too_fast else results
         now = asyncio.get_running_loop().time()
-        work.line.taken.append((now, sum(one.status is Status.ACCEPTED for one in answered)))
+        work.line.taken.append((now, sum(result.status is Status.ACCEPTED for result in results)))
         if too_fast:
             self._note_trouble(Throttled(too_fast[0].code, outcome=Outcome.THROTTLED), len(too_fast), carried, work)
 
     def _note_trouble(self, trouble: ChannelError, size: int, carried: InFlightBatch, work: ActiveRun) -> None:
-        """Have the run held for this trouble of a request of this size, unless a graver one is known."""
+        """Note this error of a request of `size` messages for the batch's hold, unless a more severe one is noted."""
         if isinstance(trouble, Throttled):
             carried.taken = max(carried.taken, work.line.taken_lately(asyncio.get_running_loop().time()))
             carried.refused = max(carried.refused, size)
-        known = carried.trouble
-        if known is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(known)):
+        previous = carried.trouble
+        if previous is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(previous)):
             carried.trouble = work.trouble = trouble
 
     def _may_go(self, work: ActiveRun) -> bool:
@@ -461,13 +463,13 @@ class Sender:
 
 
 def _hold_for_fault(run_id: int, begins: RunState, now: dt.datetime) -> None:
-    """Hold a run that a mistake of ours keeps from going on from this state, so that the others do."""
+    """Hold a run in this state because of a fault of ours, so that the other runs go on."""
     with writing() as session:
         runs.hold(session, run_id, HoldReason.FAULT, None, now, Run.state == begins)
 
 
 def send(app: Flask, clock: Clock) -> None:
-    """Work one sender; ring the next one if something is left."""
+    """Run one sender; enqueue the next one if something is left."""
     if asyncio.run(_sender(app, clock)):
         queue.enqueue(queue.SEND, "send", 0)
 

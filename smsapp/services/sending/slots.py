@@ -1,8 +1,8 @@
-"""Whose turn it is on a channel: the runs of a sender share its slots request by request, all senders its rate.
+"""The slots of a channel: the runs of a sender share them request by request; all senders share the channel's rate.
 
-A turn is one of the channel's slots and, if it has a rate, the grant to leave now. The run that has the fewest requests
-out goes first, of several the one that was served the longest ago: a small run beside a huge one waits for an answer or
-two, not for a batch.
+A turn is a slot and, if the channel has a rate, the grant to leave now. The run with the fewest requests in flight is
+first; if several have as few, the one that was served the longest ago. So a small run beside a huge one waits for an
+answer or two, not for a batch.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from itertools import islice
 from smsapp.store.rate_limit import HEARTBEAT, LocalRateLimiter, RateLimiterDown, SharedRateLimiter, ask_again
 
 LOOK = 0.1
-"""Seconds within which one that waits for the rate notices that its run must not go on."""
+"""Seconds within which a request that waits for the rate notices that its run may not go on."""
 PAUSE = 0.002
-"""Seconds between questions about the rate; at high rates one question is about many requests."""
+"""Seconds between calls of the rate limiter; at high rates one call is about many requests."""
 MOST = 100
-"""Requests a question is about at most."""
+"""The most requests of one call."""
 
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """A request that waits for its turn; False instead if its run must not go on."""
+    """A request that waits for its turn; `turn` is False if its run may not go on."""
 
     run_id: int
     messages: int
@@ -36,21 +36,21 @@ class Waiter:
 
 
 class SlotQueue:
-    """The turns of a channel without a rate."""
+    """The slots of a channel without a rate."""
 
     def __init__(self, slots: int) -> None:
         self.free = slots
         self.out: Counter[int] = Counter()
-        """Requests of each run that are out."""
+        """Run -> its requests in flight."""
         self.waiting: dict[int, deque[Waiter]] = {}
         self.served: Counter[int] = Counter()
-        """When each run was served last, counted in turns."""
+        """Run -> the number of the turn at which it was served last."""
         self.turn = 0
 
     async def take(self, run_id: int, messages: int, may_go: Callable[[], bool], *, again: bool = False) -> bool:
-        """Wait for the turn of this request; False, and no turn, if its run must not go on, as `may_go` tells.
+        """Wait for a turn; return False, without a turn, if `may_go` says that the run may not go on.
 
-        `again`: from one that had a turn already; it goes before those of its run that had none.
+        `again`: the caller had a turn already; it goes before those of its run that had none.
         """
         asking = Waiter(run_id, messages, may_go, asyncio.get_running_loop().create_future())
         queue = self.waiting.setdefault(run_id, deque())
@@ -67,7 +67,7 @@ class SlotQueue:
             raise
 
     def is_wanted(self, run_id: int) -> bool:
-        """Say whether this run's turn has to be given back after each request, because another run waits for one."""
+        """Return whether another run waits, so that this run has to give its turn back after each request."""
         return len(self.waiting) > (run_id in self.waiting)
 
     def give_back(self, run_id: int, messages: int) -> None:
@@ -77,7 +77,7 @@ class SlotQueue:
         self._serve()
 
     def _serve(self) -> None:
-        """See who is next."""
+        """Give the free slots to the requests that are next."""
         for asking in self._in_turn(self.free):
             if not asking.turn.done():
                 self._give(asking)
@@ -98,50 +98,50 @@ class SlotQueue:
             self.waiting.pop(asking.run_id, None)
 
     def _in_turn(self, most: int) -> list[Waiter]:
-        """Return those whose turn comes next, in order."""
+        """Return the requests that are next, in order."""
         if len(self.waiting) == 1:
             return [asking for queue in self.waiting.values() for asking in islice(queue, most)]
-        found: list[Waiter] = []
+        next_up: list[Waiter] = []
         queues = {run_id: iter(queue) for run_id, queue in self.waiting.items()}
         out, served = self.out.copy(), self.served.copy()
-        while queues and len(found) < most:
+        while queues and len(next_up) < most:
             run_id = min(queues, key=lambda run_id: (out[run_id], served[run_id]))
             asking = next(queues[run_id], None)
             if asking is None:
                 del queues[run_id]
                 continue
-            found.append(asking)
+            next_up.append(asking)
             out[run_id] += 1
-            served[run_id] = self.turn + len(found)
-        return found
+            served[run_id] = self.turn + len(next_up)
+        return next_up
 
 
 class RateLimitedSlotQueue(SlotQueue):
-    """The turns of a channel with a rate. One task asks for all that wait and tells what was answered."""
+    """The slots of a channel with a rate. One task asks the rate limiter for all requests and reports the answers."""
 
     def __init__(
         self, slots: int, shared: SharedRateLimiter, share: float, booth: Executor, tasks: set[asyncio.Task[None]]
     ) -> None:
-        """`share`: messages a second while Redis cannot be asked. Questions are asked on a thread of `booth`."""
+        """`share`: messages a second while Redis is down. The rate limiter is called on a thread of `booth`."""
         super().__init__(slots)
         self.shared, self.share, self.booth, self.tasks = shared, share, booth, tasks
         self.unanswered = self.answered = 0
-        """Messages that are out, and those answered since the last question."""
+        """Messages in flight, and those answered since the last call of the rate limiter."""
         self.alone: LocalRateLimiter | None = None
         self.redis_at = 0.0
         self.stir = asyncio.Event()
         self.clerk: asyncio.Task[None] | None = None
 
     def set_rate(self, rate: float, share: float) -> None:
-        """Keep to this rate from now on."""
+        """Use this rate from now on."""
         self.shared.rate, self.share = rate, share
 
     def is_wanted(self, run_id: int) -> bool:
-        """Say yes: each request has to be granted."""
+        """Return True: each request needs a grant."""
         return True
 
     def give_back(self, run_id: int, messages: int) -> None:
-        """End a turn; its messages go on counting for a second."""
+        """End a turn; its messages count towards the rate for another second."""
         self.unanswered -= messages
         self.answered += messages
         super().give_back(run_id, messages)
@@ -173,7 +173,7 @@ class RateLimitedSlotQueue(SlotQueue):
                     await asyncio.wait_for(self.stir.wait(), look_at - loop.time())
 
     def _send_away(self) -> None:
-        """Tell those whose run must not go on."""
+        """End the waiting of requests whose run may not go on."""
         for run_id, queue in list(self.waiting.items()):
             if not queue[0].may_go():
                 del self.waiting[run_id]
@@ -182,23 +182,23 @@ class RateLimitedSlotQueue(SlotQueue):
                         asking.turn.set_result(False)
 
     async def _ask(self) -> float:
-        """Ask for those whose turn is next and let them go as far as granted; return the seconds until the next try."""
+        """Ask for grants for the next requests and serve the granted ones; return the seconds until the next call."""
         loop = asyncio.get_running_loop()
-        chosen = self._in_turn(min(self.free, MOST))
-        sizes = [asking.messages for asking in chosen]
+        waiting = self._in_turn(min(self.free, MOST))
+        sizes = [asking.messages for asking in waiting]
         out, answered, self.answered = self.unanswered, self.answered, 0
         if loop.time() >= self.redis_at:
-            known = answered + (self.alone.latest(loop.time()) if self.alone else 0)
+            recent = answered + (self.alone.latest(loop.time()) if self.alone else 0)
             try:
-                granted, wait = await loop.run_in_executor(self.booth, self.shared.ask, out, known, sizes)
+                granted, wait = await loop.run_in_executor(self.booth, self.shared.ask, out, recent, sizes)
                 self.alone = None
             except RateLimiterDown as error:
                 self.redis_at = loop.time() + ask_again(error)
                 self.alone = self.alone or LocalRateLimiter(self.share, loop.time())
         if self.alone is not None:
             granted, wait = self.alone.ask(out, answered, sizes, loop.time())
-        for asking in chosen[:granted]:
-            if asking.turn.done():  # it was cut meanwhile, and has nothing to give back
+        for asking in waiting[:granted]:
+            if asking.turn.done():  # cancelled meanwhile: it will not give the turn back
                 self.answered += asking.messages
             else:
                 self.unanswered += asking.messages

@@ -1,4 +1,4 @@
-"""What a run keeps of everything that may change while it goes on, or be deleted afterwards."""
+"""The snapshot of a run: a copy of what may change while it goes on, or be deleted afterwards."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.sms_templates import SmsTemplate
 
 LARGE_BATCH, SMALL_BATCH = 1000, 400
-"""Messages per batch where a request carries many, and where it carries one (the smaller, the less is unconfirmed)."""
+"""Messages per batch if a request carries many, or one (of a small batch fewer are unconfirmed after a kill)."""
 
 
 def facts(
     campaign: Campaign, template: SmsTemplate, channel: ChannelRow, segment: str, adapter: Channel
 ) -> dict[str, Any]:
-    """Return what a run keeps when its audience is frozen."""
+    """Return the snapshot of a run whose audience is frozen."""
     return {"segment": segment, "mapping": campaign.mapping, "zone": campaign.zone} | _way(template, channel, adapter)
 
 
 def elsewhere(before: dict[str, Any], template: SmsTemplate, channel: ChannelRow, adapter: Channel) -> dict[str, Any]:
-    """Return what a run keeps that takes over from another one, through another channel: the same values in order."""
+    """Return the snapshot of a run that takes another one over on another channel: the same values in order."""
     pairs = zip(before["variables"], variables(template.text), strict=True)
     mapping = {there: before["mapping"].get(here, {}) for here, there in pairs}
-    kept = {"segment": before["segment"], "zone": before["zone"], "mapping": mapping}
-    return kept | _way(template, channel, adapter)
+    facts = {"segment": before["segment"], "zone": before["zone"], "mapping": mapping}
+    return facts | _way(template, channel, adapter)
 
 
 def _way(template: SmsTemplate, channel: ChannelRow, adapter: Channel) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _way(template: SmsTemplate, channel: ChannelRow, adapter: Channel) -> dict[s
 
 
 def quiet_hours(template: SmsTemplate, channel: ChannelRow, zone: str) -> QuietHours | None:
-    """Return the hours in which a run would wait; None if its texts may leave at any time."""
+    """Return the quiet hours in which a run would wait; None if its texts may leave at any time."""
     between = _quiet_between(template, channel, channels.kinds()[channel.kind])
     return quiet.read(*between, zone) if between else None
 
@@ -60,6 +60,6 @@ def _quiet_between(template: SmsTemplate, channel: ChannelRow, kind: Channel | t
 
 
 def batch_size(adapter: Channel, rate: int | None) -> int:
-    """Return how many messages one claim takes: about a second's work on a slow channel, never less than a request."""
+    """Return the messages of one batch: those of about a second on a slow channel, at least those of a request."""
     size = LARGE_BATCH if adapter.per_request > 1 else SMALL_BATCH
     return max(adapter.per_request, min(size, rate)) if rate else size

@@ -1,7 +1,7 @@
-"""Rows of CSV files. What is well written is read in C, in bulk; where quotation marks are wrong, row by row.
+"""Rows of CSV files. Well-formed text is parsed in bulk, in C; where quotation marks are wrong, row by row.
 
-A row that cannot be read (its quotation marks are open or stand in the middle of a cell) costs no other row: reading
-goes on at the next line that is a row of the table by itself, and what lies between is told with the bad row.
+A row that cannot be read (its quotation marks are open or in the middle of a cell) costs no other row: reading goes on
+at the next line that is a row of the table by itself, and the text in between is reported with the bad row.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.services.tables.formats import MOST_COLUMNS, Format
 
 BLOCK = 1 << 16
-"""Characters that are looked at together: more of them leave the processor's cache, which costs a tenth."""
+"""Characters parsed together; more would not fit the processor's cache (bench/contacts_import.py)."""
 MOST_LINE = 1 << 20
 """Characters of a line, or of a row with line breaks in its cells: no program writes a longer one for 300 columns."""
 MOST_REREAD = 256 << 20
-"""Characters read again behind rows that cannot be read: more are no accident but an attempt to keep us busy."""
+"""Characters parsed again after rows that cannot be read: more are no accident but an attack."""
 REST = 20
-"""Lines behind a row that cannot be read among which the next row is looked for."""
+"""Lines after a row that cannot be read in which the next row is searched."""
 MOST_KEPT = 1 << 15
-"""Characters of a row that cannot be read, to show it."""
+"""Stored characters of a row that cannot be read."""
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t|]*\r?\n?', re.IGNORECASE)
-"""What Excel understands in a file's first line, and shows to nobody."""
+"""A first line that Excel interprets and does not show."""
 
 
 def separator_of(first_line: str) -> str | None:
@@ -47,7 +47,7 @@ class CsvRows:
     """Rows of a CSV file, in the order of the file."""
 
     def __init__(self, file: BinaryIO, form: Format) -> None:
-        # Kept, because it closes the file when it goes.
+        # Stored, because it closes the file when it is collected.
         self._text = io.TextIOWrapper(file, encoding=form.encoding, errors="replace", newline="")
         self._delimiter = form.delimiter
         blanks = " " if form.delimiter == "\t" else " \t"
@@ -57,10 +57,10 @@ class CsvRows:
         """Lines of a row that has not ended yet."""
         self._ready: list[Row] = []
         self._width = 0
-        """Cells of the first row that holds any."""
+        """Cells of the first row that is not empty."""
         self._reread = 0
         self._quoted = False
-        """Whether a quotation mark is in the block: blanks before one are no part of its cell."""
+        """Whether the block has a quotation mark: blanks before one are no part of its cell."""
         self._at_end = False
 
     def take(self, count: int) -> list[Row]:
@@ -92,22 +92,22 @@ class CsvRows:
         return csv.reader(lines, delimiter=self._delimiter, skipinitialspace=self._quoted, strict=strict)
 
     def _read_good(self, lines: Sequence[str], rows: list[Row]) -> int:
-        """Append the rows up to the first one that cannot be read; return how many lines they take."""
+        """Append the rows before the first one that cannot be read; return their number of lines."""
         reader = self._reader(lines)
         before, used = len(rows), 0
         try:
             rows.extend(reader)
             return len(lines)
         except csv.Error:
-            # What was read is in `rows`; where the last good row ended tells a second reading, of these rows only.
+            # The good rows are in `rows`; a second pass over them finds the line at which the last one ends.
             good = len(rows) - before
-            again = self._reader(lines)
-            for _row in itertools.islice(again, good):
-                used = again.line_num
+            second_reader = self._reader(lines)
+            for _row in itertools.islice(second_reader, good):
+                used = second_reader.line_num
             return used
 
     def _read_carefully(self, lines: Sequence[str]) -> list[Row]:
-        """Return the rows of these lines; those of a row that has not ended are put into `_open`."""
+        """Return the rows of these lines; the lines of a row that has not ended are put into `_open`."""
         rows: list[Row] = []
         while lines:
             lines = lines[self._read_good(lines, rows) :]
@@ -124,14 +124,14 @@ class CsvRows:
         return rows
 
     def _mended(self, line: str) -> list[str] | None:
-        """Return the cells of a line whose only fault are blanks between a quotation mark and the separator."""
+        """Return the cells of a line whose only fault is blanks between a quotation mark and a separator, or None."""
         try:
             return next(self._reader([self._blank_after_quote.sub('"', line)]), None)
         except csv.Error:
             return None
 
     def _end_of_broken(self, lines: Sequence[str]) -> int:
-        """Return how many lines belong to the row that begins here and cannot be read; 0 if more are needed to say."""
+        """Return how many lines belong to the unreadable row that begins here; 0 if more lines are needed to decide."""
         forgiving = self._reader([*lines, "\n"], strict=False)
         try:
             next(forgiving)
@@ -145,7 +145,7 @@ class CsvRows:
         self._reread += length
         if self._reread > MOST_REREAD:
             raise Refusal(Problem("file_quotes", "file"))
-        # A line behind it may be the rest of a cell of two lines, whose beginning was taken for the open one's end.
+        # The next line may be the second line of a cell whose first one was taken for the end of the open row.
         for i in range(1, min(end + REST, len(lines)) if end > 1 else 1):
             if self._is_row(lines[i]):
                 return i
@@ -154,26 +154,26 @@ class CsvRows:
         return min(end + REST if end > 1 and self._at_end else end, len(lines))
 
     def _is_row(self, line: str) -> bool:
-        """Return whether the line begins a row of the table, be its own quotation marks right or wrong."""
+        """Return whether the line begins a row of the table, whether its quotation marks are right or wrong."""
         try:
             return len(next(self._reader([line]))) == self._width
         except csv.Error:
-            # Its own quotation marks are wrong, so the separators say how many cells were meant.
+            # Its quotation marks are wrong, so the number of separators decides.
             return line.count(self._delimiter) + 1 == self._width
 
     def _broken(self, text: str) -> BrokenRow:
-        """Return the cells of these lines as far as they can be told; what follows is kept in the last."""
+        """Return the recognisable cells of these lines; the last one contains the remaining text."""
         lines = io.StringIO(text, newline="").readlines()
         reader = self._reader(lines, strict=False)
         try:
             cells: list[str] = next(reader, [])
-            rest = "".join(lines[reader.line_num :])
+            tail = "".join(lines[reader.line_num :])
         except csv.Error:
-            cells, rest = text.split(self._delimiter), ""
-        last = ("\n".join([*(cell.rstrip("\r\n") for cell in cells[-1:]), *([rest] if rest else [])])).rstrip("\r\n")
+            cells, tail = text.split(self._delimiter), ""
+        last = ("\n".join([*(cell.rstrip("\r\n") for cell in cells[-1:]), *([tail] if tail else [])])).rstrip("\r\n")
         return BrokenRow([*cells[:-1], last][:MOST_COLUMNS])
 
 
 def _cut(row: Row) -> Row:
-    """Return a row with one cell more than there may be columns, if there is anything in the cells behind."""
+    """Cut a row to the allowed columns, plus one cell if any cell beyond them is not empty."""
     return [*row[:MOST_COLUMNS], *itertools.islice(filter(None, row[MOST_COLUMNS:]), 1)]

@@ -1,4 +1,4 @@
-"""How a table is to be read: what was recognised, and what a person chose instead."""
+"""The format of a table: as recognised, and as a person changed it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from smsapp.domain.errors import Problem, Refusal
 CSV, XLSX = "csv", "xlsx"
 DELIMITERS = (",", ";", "\t", "|")
 ENCODINGS = ("utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "cp1252", "shift_jis", "euc_kr")
-"""Those that may be chosen. A byte-order mark is skipped whatever the encoding."""
+"""The encodings that may be chosen. A byte-order mark is skipped in all of them."""
 MOST_COLUMNS = 301
 """As many properties as a contact may have, and its id."""
 MOST_HEADING_ROW = 20
-"""The headings are among so many first rows."""
+"""The headings are in one of the first so many rows."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,20 @@ class Format:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> Format:
-        return cls(**kept)
+    def from_json(cls, values: dict[str, Any]) -> Format:
+        return cls(**values)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a person chose about the reading of a file; None leaves what was recognised."""
+    """A person's choices for the format of a file; None keeps what was recognised."""
 
     encoding: str | None = None
     delimiter: str | None = None
     heading_row: int | None = None
 
     def applied(self, recognised: Format) -> Format:
-        """Return the format with what was chosen; raise Refusal for what cannot be chosen."""
+        """Return the format with these choices; raise Refusal for an impossible one."""
         changed: dict[str, Any] = {}
         if self.heading_row is not None:
             if not 0 <= self.heading_row <= MOST_HEADING_ROW:
@@ -78,7 +78,7 @@ def known_encoding(name: str) -> str:
         plain = codecs.lookup(name).name
     except LookupError:
         plain = ""
-    found = {codecs.lookup(encoding).name: encoding for encoding in ENCODINGS}.get(aliases.get(plain, plain))
-    if found is None:
+    match = {codecs.lookup(encoding).name: encoding for encoding in ENCODINGS}.get(aliases.get(plain, plain))
+    if match is None:
         raise Refusal(Problem("table_encoding", "encoding", {"known": ", ".join(ENCODINGS)}))
-    return found
+    return match

@@ -1,8 +1,8 @@
-"""Recognition of uploads in a process of its own with limits: a file made to be expensive costs its upload only.
+"""Recognition of uploads in a process of its own with limits: a malicious file can fail only its own upload.
 
     python -m smsapp.services.tables.limited FILE [CSV]
 
-prints the format and the first rows as JSON, or the problem. With CSV a workbook is written there as a plain table.
+prints the format and the first rows as JSON, or the problem. With CSV a workbook is written to that path as CSV.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from smsapp.services.tables import reading, recognition
 from smsapp.services.tables.formats import CSV, XLSX, Format
 
 CPU_SECONDS, MEMORY = 60, 2 << 30
-"""What the process may use: an honest workbook of a million rows takes a third of it."""
+"""Limits of the process (CPU seconds, bytes); an ordinary workbook of a million rows stays well below them."""
 PATIENCE = 180
-"""Seconds that are waited for it: other processes may be at work."""
+"""The timeout of the process in seconds; the machine may be busy."""
 MOST_BYTES = 32 << 20
-"""Of a file that is read while its person waits."""
+"""Of a file that is read while a person waits."""
 
 Sample = list[list[str]]
 
@@ -56,7 +56,7 @@ def recognise(path: Path, unfolded: Path | None = None) -> tuple[Format, Sample]
 
 @contextmanager
 def table(path: Path) -> Iterator[tuple[Path, Format]]:
-    """Give an uploaded table to read here and now: a CSV file as it is, a workbook unfolded; raise Refusal."""
+    """Yield an uploaded table as a CSV file with its format: a workbook is converted; raise Refusal."""
     with tempfile.TemporaryDirectory() as folder:
         unfolded = Path(folder) / "table.csv"
         form, _rows = recognise(path, unfolded)
@@ -65,7 +65,7 @@ def table(path: Path) -> Iterator[tuple[Path, Format]]:
 
 @contextmanager
 def small_table(content: bytes) -> Iterator[tuple[Path, Format]]:
-    """Give an uploaded table that fits into memory to read here and now; raise Refusal."""
+    """As `table`, for a content in memory of at most MOST_BYTES."""
     refuse_large(content)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "upload"
@@ -75,7 +75,7 @@ def small_table(content: bytes) -> Iterator[tuple[Path, Format]]:
 
 
 def refuse_large(content: bytes) -> None:
-    """Raise Refusal for a file that is empty or larger than anybody needs."""
+    """Raise Refusal for a file that is empty or larger than MOST_BYTES."""
     if len(content) > MOST_BYTES:
         raise Refusal(Problem("sheet_too_large", "file", {"most": MOST_BYTES >> 20}))
     if not content.strip():
@@ -83,7 +83,7 @@ def refuse_large(content: bytes) -> None:
 
 
 def main(path: Path, unfolded: Path | None) -> dict[str, Any]:
-    """Return the answer that the waiting process reads."""
+    """Return the answer for the waiting process."""
     try:
         form = recognition.recognise(path)
         rows = reading.sample(path, form)

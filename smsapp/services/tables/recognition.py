@@ -1,4 +1,4 @@
-"""What a file is: by its first bytes, its encoding, its separator, and where its headings stand."""
+"""Recognises a file: its kind by its first bytes, its encoding, its separator, and the row of its headings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from smsapp.services.tables.csv_rows import MOST_LINE, separator_of, without_mar
 from smsapp.services.tables.formats import CSV, DELIMITERS, MOST_COLUMNS, XLSX, Choice, Format
 
 LOOKED_AT = 1 << 16
-"""Bytes of a file's beginning that tell what kind it is."""
+"""Bytes of a file's beginning by which its kind is recognised."""
 BLOCK = 1 << 16
 SAMPLE_LINES = 20
 OLD_OFFICE = b"\xd0\xcf\x11\xe0"
@@ -41,7 +41,7 @@ SIGNATURES = {
     b"7z\xbc\xaf": "file_archive",
     b"{\\rtf": "file_word",
 }
-"""How files that are no tables begin."""
+"""First bytes of files that are no tables."""
 MEMBERS = {
     "xl/workbook.bin": "file_xlsb",
     "word/document.xml": "file_word",
@@ -54,13 +54,13 @@ _HIGH = re.compile(rb"[\x80-\xff]+")
 WEB_PAGE = (b"<html", b"<!doctype html", b"<table", b"<?xml", b"<meta", b"<head", b"<style")
 CONTROL = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
 MOST_DAMAGE = 30
-"""Characters that cannot be read, in a small file that is taken for text all the same."""
+"""Undecodable characters that a small file may have and still count as text."""
 MOST_CONTROL = 0.005
-"""The share of control characters above which a file is no text."""
+"""A file with a larger share of control characters is no text."""
 
 
 def recognise(path: Path) -> Format:
-    """Return how to read the file; raise Refusal if it is no table that can be read."""
+    """Return the format of the file; raise Refusal if it is no readable table."""
     with path.open("rb") as file:
         start = file.read(LOOKED_AT)
     if not start:
@@ -76,7 +76,7 @@ def recognise(path: Path) -> Format:
 
 
 def rechosen(path: Path, recognised: Format, choice: Choice) -> Format:
-    """Return the format with what a person chose; what depends on it and was not chosen is recognised anew."""
+    """Return the format with a person's choices; the delimiter is recognised anew if only the encoding was chosen."""
     form = choice.applied(recognised)
     if form.kind == CSV and form.encoding != recognised.encoding and choice.delimiter is None:
         form = replace(form, delimiter=_delimiter(path, form.encoding))
@@ -84,17 +84,17 @@ def rechosen(path: Path, recognised: Format, choice: Choice) -> Format:
 
 
 def with_headings(form: Format, rows: Sequence[Sequence[str]]) -> Format:
-    """Return the format with the row of headings found among a file's first rows; raise Refusal if nothing is there.
+    """Return the format with the row of headings among a file's first rows; raise Refusal if they are empty.
 
     A row of one cell above wider ones is a title, if headings follow it.
     """
-    filled = [(number, reading.trimmed(row)) for number, row in enumerate(rows, 1) if not is_blank(row)]
-    if not filled:
+    numbered_rows = [(number, reading.trimmed(row)) for number, row in enumerate(rows, 1) if not is_blank(row)]
+    if not numbered_rows:
         raise Refusal(Problem("file_empty", "file"))
-    if len(filled[0][1]) > MOST_COLUMNS:
+    if len(numbered_rows[0][1]) > MOST_COLUMNS:
         raise Refusal(Problem("file_too_wide", "file", {"limit": MOST_COLUMNS}))
-    width = max(len(row) for _number, row in filled)
-    for number, row in filled[:SAMPLE_LINES]:
+    width = max(len(row) for _number, row in numbered_rows)
+    for number, row in numbered_rows[:SAMPLE_LINES]:
         if has_header(row) and (len(row) > 1 or width == 1):
             return replace(form, heading_row=number)
         if len(row) > 1 or width == 1:
@@ -103,7 +103,7 @@ def with_headings(form: Format, rows: Sequence[Sequence[str]]) -> Format:
 
 
 def refuse_binary(start: bytes) -> None:
-    """Raise Refusal if a file begins like one that holds no text."""
+    """Raise Refusal if a file begins like one that is no text."""
     for signature, code in SIGNATURES.items():
         if start.startswith(signature) and (len(signature) > 2 or _is_binary(start)):
             raise Refusal(Problem(code, "file"))
@@ -130,7 +130,7 @@ def _is_binary(start: bytes) -> bool:
 
 
 def text_of(content: bytes) -> str:
-    """Return the text of a file that is no table; raise Refusal if it is none in an encoding that can be told."""
+    """Return the text of a file that is no table; raise Refusal if its encoding is not recognised."""
     for encoding in (encoding_of(content[:LOOKED_AT]) or "utf-8", "gb18030"):
         try:
             return without_marks(content.decode(encoding))
@@ -140,7 +140,7 @@ def text_of(content: bytes) -> str:
 
 
 def encoding_of(start: bytes) -> str:
-    """Return the encoding that a file's first bytes tell: by a mark, or by the zeros of UTF-16; "" if they do not."""
+    """Return the encoding by a file's first bytes: by a mark, or by the zeros of UTF-16; "" if there are neither."""
     if start.startswith(codecs.BOM_UTF8):
         return "utf-8"
     if start.startswith(codecs.BOM_UTF16_LE):
@@ -162,7 +162,7 @@ def _is_text(start: bytes, encoding: str) -> bool:
 
 
 def _encoding(path: Path, start: bytes) -> str:
-    """Return the encoding: by its mark, else UTF-8 if the whole file is that, else GB 18030 (which includes GBK).
+    """Return the encoding: by its mark, else UTF-8 if the whole file is valid, else GB 18030 (which includes GBK).
 
     Western text (Dr\xe0zen) is well-formed GBK now and then; it has single letters above 127 where GBK has pairs.
     """
@@ -177,7 +177,7 @@ def _encoding(path: Path, start: bytes) -> str:
         return "cp1252"
     if _is_all(path, "gb18030"):
         return "gb18030"
-    # Damaged in places: the rows concerned are refused one by one.
+    # Damaged in places: the damaged rows are refused one by one.
     utf8, gb18030 = (begin.decode(encoding, "replace").count("\ufffd") for encoding in ("utf-8", "gb18030"))
     if min(utf8, gb18030) > max(MOST_DAMAGE, len(begin) // 10):
         raise Refusal(Problem("file_binary", "file"))
@@ -185,7 +185,7 @@ def _encoding(path: Path, start: bytes) -> str:
 
 
 def _is_western(begin: bytes) -> bool:
-    """Return whether most runs of bytes above 127 are single ones: letters with accents between plain ones."""
+    """Return whether most runs of bytes above 127 are single bytes: accented letters between plain ones."""
     runs = Counter(len(run) for run in _HIGH.findall(begin))
     return runs[1] * 2 > sum(runs.values()) > 0
 
@@ -206,43 +206,44 @@ def _is_all(path: Path, encoding: str) -> bool:
 
 
 def _delimiter(path: Path, encoding: str) -> str:
-    """Return the separator: what a first line "sep=;" names, else what cuts the first rows best."""
+    """Return the separator: that of a first line "sep=;", else the best one for the first rows."""
     text = io.StringIO(reading.beginning(path).decode(encoding, "replace"), newline="")
     lines = [line for line in itertools.islice(text, SAMPLE_LINES + 1) if line.strip()]
-    if lines and (named := separator_of(lines[0])):
-        return named if named in DELIMITERS else ","
+    if lines and (separator := separator_of(lines[0])):
+        return separator if separator in DELIMITERS else ","
     return best_delimiter([without_marks(line) for line in lines])
 
 
 def best_delimiter(lines: Sequence[str]) -> str:
-    """Return the separator that cuts these lines into the most columns, all alike.
+    """Return the separator that splits most lines into the same number of columns, and into the most columns.
 
-    A column of cells that are empty or begin with another separator is none: some programs put a tab behind each cell.
+    A column whose cells are all empty or begin with another separator does not count: some programs add a tab to each
+    cell.
     """
     best, best_score = ",", (0.0, 0)
     for delimiter in DELIMITERS:
-        others = "".join(DELIMITERS).replace(delimiter, "")
+        other_delimiters = "".join(DELIMITERS).replace(delimiter, "")
         try:
             rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
         except csv.Error:
             continue
         (width, alike), *_rest = Counter(map(len, rows)).most_common(1) or [(0, 0)]
-        columns = sum(any(_is_cell(row[i], others) for row in rows if i < len(row)) for i in range(width))
+        columns = sum(any(_is_cell(row[i], other_delimiters) for row in rows if i < len(row)) for i in range(width))
         score = (alike / max(1, len(lines)), columns)
         if columns > 1 and score > best_score:
             best, best_score = delimiter, score
     return best
 
 
-def _is_cell(cell: str, others: str) -> bool:
+def _is_cell(cell: str, delimiters: str) -> bool:
     plain = cell.strip()
-    return plain != "" and plain[0] not in others
+    return plain != "" and plain[0] not in delimiters
 
 
 def _refuse_endless_lines(path: Path) -> None:
-    """Raise Refusal if a line has no end for a long while: reading it would take the whole file into memory.
+    """Raise Refusal if a block of MOST_LINE bytes has no line end: parsing it would take the whole file into memory.
 
-    Looked at once, before anything is read, because a look at every line costs a fifth of an import.
+    This is one pass before parsing, because a check of every line slows imports down (bench/contacts_import.py).
     """
     with path.open("rb") as file:
         while len(block := file.read(MOST_LINE)) == MOST_LINE:
@@ -251,7 +252,7 @@ def _refuse_endless_lines(path: Path) -> None:
 
 
 def refuse_endless_text(path: Path, form: Format) -> None:
-    """Raise Refusal for a file in an encoding whose lines end in other bytes, if a line does not end for long."""
+    """Raise Refusal for a UTF-16 file, whose lines end in other bytes, if MOST_LINE characters have no line end."""
     if form.kind != CSV or not form.encoding.startswith("utf-16"):
         return
     with path.open(encoding=form.encoding, errors="replace", newline="") as file:
@@ -264,7 +265,7 @@ def refuse_endless_text(path: Path, form: Format) -> None:
 
 
 def _check_workbook(path: Path) -> bool:
-    """Return whether a sheet holds formulas; raise Refusal if the file is damaged or unfolds to too much."""
+    """Return whether a sheet holds formulas; raise Refusal if the file is damaged or unpacks to too much."""
     try:
         with path.open("rb") as file:
             with zipfile.ZipFile(file) as archive:
@@ -284,10 +285,10 @@ def _check_workbook(path: Path) -> bool:
 
 
 def _holds_formula(archive: zipfile.ZipFile, name: str) -> bool:
-    rest = b""
+    tail = b""
     with archive.open(name) as file:
         while block := file.read(BLOCK):
-            if b"<f>" in (joined := rest + block) or b"<f " in joined or b"<f/>" in joined:
+            if b"<f>" in (joined := tail + block) or b"<f " in joined or b"<f/>" in joined:
                 return True
-            rest = block[-4:]
+            tail = block[-4:]
     return False

@@ -1,4 +1,4 @@
-"""The texts that the cells of a workbook share, read as a stream: a count is kept, and too many are refused early."""
+"""The shared texts of a workbook's cells, parsed as a stream, so that too many are refused early."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xml.parsers import expat
 from smsapp.domain.errors import Problem, Refusal
 
 MOST_TEXTS = 2_000_000
-"""They are all held in memory: about 100 bytes each."""
+"""They are all kept in memory: about 100 bytes each."""
 BLOCK = 1 << 16
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 
@@ -39,7 +39,7 @@ def _refuse_doctype(*_declaration: object) -> None:
 
 
 class _Texts:
-    """What is between <si> and </si>: the <t> of all its runs, without the readings (<rPh>) of Japanese words."""
+    """The texts between <si> and </si>: the <t> of all runs, without the readings (<rPh>) of Japanese words."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []

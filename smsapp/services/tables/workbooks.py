@@ -1,4 +1,4 @@
-"""XLSX files, opened with suspicion: a small file must not unfold to more than a spreadsheet program would write."""
+"""XLSX files with limits: a small file must not unpack to more than a spreadsheet program would write."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from smsapp.services.tables.shared_texts import read_shared_texts
 MOST_ROWS = 1_048_576
 """Excel's own limit."""
 MOST_EMPTY_ROWS = 10_000
-"""After so many empty rows nothing more is looked for."""
+"""After so many empty rows reading ends."""
 MOST_UNPACKED = 4 << 30
 MOST_PART = 16 << 20
-"""Unpacked, of everything that is neither a sheet nor the shared texts: styles, relations, themes."""
+"""Unpacked bytes of each part that is neither a sheet nor the shared texts: styles, relations, themes."""
 MOST_SHARED_TEXT = 256 << 20
-"""Texts that have to be kept in memory while the file is read."""
+"""Unpacked bytes of the shared texts, which are kept in memory while the file is read."""
 MOST_ROW = 64 << 20
 """Bytes of XML between one row and the next."""
 SHEETS = "xl/worksheets/"
@@ -43,29 +43,29 @@ DAMAGED = (
     OSError,
     RuntimeError,
 )
-"""openpyxl lets whatever its XML and zip readers raise come through."""
+"""openpyxl passes on whatever its XML and zip readers raise."""
 
 Cells = tuple[int, list[Any], list[int]]
 """A row's number from 1, its values, and the places of those that are formulas."""
 
 
 def check(file: BinaryIO, most: int = MOST_UNPACKED) -> list[str]:
-    """Return the members that hold sheets; raise Refusal if the file unfolds to too much, one of DAMAGED otherwise."""
+    """Return the members that are sheets; raise Refusal if the file unpacks to too much, one of DAMAGED otherwise."""
     with zipfile.ZipFile(file) as archive:
         members = {member.filename: member.file_size for member in archive.infolist()}
         if sum(members.values()) > most or members[ARC_CONTENT_TYPES] > MOST_PART:
             raise _too_large()
         manifest = fromstring(archive.read(ARC_CONTENT_TYPES))
-    named = {part.get("PartName", "").lstrip("/"): part.get("ContentType") for part in manifest}
-    sheets = [name for name in members if name.startswith(SHEETS) and named.get(name) == WORKSHEET_TYPE]
+    content_types = {part.get("PartName", "").lstrip("/"): part.get("ContentType") for part in manifest}
+    sheets = [name for name in members if name.startswith(SHEETS) and content_types.get(name) == WORKSHEET_TYPE]
     for name in members.keys() - set(sheets):
-        if members[name] > (MOST_SHARED_TEXT if named.get(name) == SHARED_STRINGS else MOST_PART):
+        if members[name] > (MOST_SHARED_TEXT if content_types.get(name) == SHARED_STRINGS else MOST_PART):
             raise _too_large()
     return sheets
 
 
 def first_sheet(file: BinaryIO, *, formulas: bool = False) -> Any:
-    """Return openpyxl's first sheet of rows, of a file that was checked; with `formulas` instead of their results."""
+    """Return openpyxl's first sheet of a checked file; `formulas`: with formulas instead of their results."""
     reader = _Reader(file, read_only=True, keep_links=False, data_only=not formulas)
     reader.read()
     return reader.wb.worksheets[0]
@@ -74,7 +74,7 @@ def first_sheet(file: BinaryIO, *, formulas: bool = False) -> Any:
 def rows(sheet: Any) -> Iterator[Cells]:
     """Yield the rows of a sheet that are not empty; raise Refusal or one of DAMAGED.
 
-    A cell beyond the last column that may be used counts as the one behind that. An error (#N/A) is no value.
+    A cell beyond MOST_COLUMNS counts as the first one beyond it. An error (#N/A) is no value.
     """
     book, at = sheet.parent, 0
     with _Source(sheet._get_source()) as source:
@@ -88,22 +88,22 @@ def rows(sheet: Any) -> Iterator[Cells]:
         )
         for number, cells in parser.parse():
             source.since = 0
-            held = [cell for cell in cells if cell["value"] is not None or cell["data_type"] == "f"]
+            filled_cells = [cell for cell in cells if cell["value"] is not None or cell["data_type"] == "f"]
             if number > MOST_ROWS:
                 raise Refusal(Problem("file_too_many_rows", "file", {"limit": MOST_ROWS}))
             if number - at > MOST_EMPTY_ROWS:
                 return
-            if held and number > at:
+            if filled_cells and number > at:
                 at = number
-                yield _dense(number, held)
+                yield _dense(number, filled_cells)
 
 
-def _dense(number: int, held: list[dict[str, Any]]) -> Cells:
-    places = [min(cell["column"], MOST_COLUMNS + 1) - 1 for cell in held]
+def _dense(number: int, cells: list[dict[str, Any]]) -> Cells:
+    places = [min(cell["column"], MOST_COLUMNS + 1) - 1 for cell in cells]
     values: list[Any] = [None] * (max(places) + 1)
-    for place, cell in zip(places, held, strict=True):
+    for place, cell in zip(places, cells, strict=True):
         values[place] = None if cell["data_type"] == "e" else cell["value"]
-    return number, values, [place for place, cell in zip(places, held, strict=True) if cell["data_type"] == "f"]
+    return number, values, [place for place, cell in zip(places, cells, strict=True) if cell["data_type"] == "f"]
 
 
 def _too_large() -> Refusal:
@@ -111,7 +111,7 @@ def _too_large() -> Refusal:
 
 
 class _Reader(ExcelReader):
-    """Reads no sheets of charts: they hold no rows, and would be kept in memory whole."""
+    """Skips chart sheets: they hold no rows, and would be kept in memory as a whole."""
 
     def read_strings(self) -> None:
         part = self.package.find(SHARED_STRINGS)  # type: ignore[no-untyped-call]

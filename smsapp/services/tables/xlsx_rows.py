@@ -25,7 +25,7 @@ class XlsxRows:
             sheet = workbooks.first_sheet(path.open("rb"), formulas=form.formulas)
             self.total = sheet.max_row or 0
             self._rows = self._read(workbooks.rows(sheet))
-            # One reading gives the formulas, another their stored results: where there is none, that is told.
+            # One pass returns the formulas, another their stored results; a cell without a result is FORMULA.
             self._results = workbooks.rows(workbooks.first_sheet(path.open("rb"))) if form.formulas else iter(())
             self._at, self._values = 0, list[Any]()
         except workbooks.DAMAGED:
@@ -61,7 +61,7 @@ class XlsxRows:
 def cell_text(value: Any) -> str:
     """Return a cell's value as a person would type it: whole numbers without ".0", moments as 2024-05-26 18:53:37.
 
-    A number whose last digits Excel has lost is written as Excel shows it (1.23E+17): nobody shall take it for an id.
+    A number whose last digits Excel has lost is written as Excel shows it (1.23E+17), so that it is no valid id.
     """
     if isinstance(value, str):
         return value

@@ -1,6 +1,6 @@
-"""What a campaign was confirmed with and what its template is now: compared, shown, and accepted by a person.
+"""Compares the text a campaign was confirmed with and its template's present text, which a person may accept.
 
-Nothing leaves with words that are not the ones confirmed, or that the provider does not approve any more.
+No message leaves with a text that is not the confirmed one, or that the provider does not approve any more.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 
 def confirmed_words(template: SmsTemplate) -> dict[str, Any]:
-    """Return what a campaign keeps of the template it was confirmed with: a run with other words is held."""
+    """Return what a campaign stores of the template it is confirmed with: a run with another text is held."""
     return {"text": template.text, "signature": template.signature}
 
 
 def change(confirmed: dict[str, Any] | None, template: SmsTemplate | None) -> HoldReason | None:
-    """Return why a run with these words must not go on, or None."""
+    """Return why a run with this confirmed text must not go on, or None."""
     if template is None or not is_usable(template.audit, template.purpose):
         return HoldReason.TEMPLATE_WITHDRAWN
     return None if confirmed == confirmed_words(template) else HoldReason.TEMPLATE_CHANGED
@@ -44,21 +44,21 @@ def change(confirmed: dict[str, Any] | None, template: SmsTemplate | None) -> Ho
 
 @dataclass(frozen=True)
 class Difference:
-    """What was confirmed beside what the template is now."""
+    """The confirmed text and the template's present one."""
 
     before: str
     now: str
     """"" if the template is gone."""
     pieces: list[wording.Piece]
-    """The two texts woven into one."""
+    """Both texts as one list of pieces: equal, removed, added."""
     audit: str
     """The state now; "" if the template is gone."""
     reason: str
     template_id: int | None
     mark: str
-    """Names the state of the template that a person who accepts has seen."""
+    """Identifies the state of the template that a person has seen."""
     problems: list[Problem]
-    """What keeps the new words from being accepted."""
+    """Why the new text cannot be accepted."""
 
     @property
     def is_reworded(self) -> bool:
@@ -66,12 +66,12 @@ class Difference:
 
     @property
     def is_settled(self) -> bool:
-        """Nothing differs any more: the run may simply go on."""
+        """Nothing differs any more: the run may go on."""
         return not self.is_reworded and not self.problems
 
 
 def difference(run: Run) -> Difference | None:
-    """Return what has changed under a run that is held for its template; None for any other run."""
+    """Return the difference for which a run is held because of its template; None for any other run."""
     if run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:
         return None
     campaign = current_session().get(Campaign, run.campaign_id, populate_existing=True)
@@ -98,7 +98,7 @@ def _template(session: Session, campaign: Campaign | None) -> SmsTemplate | None
 
 
 def _words_of(run: Run, campaign: Campaign | None) -> dict[str, Any]:
-    """Return the words the run would be sent with: its own once its audience is frozen, else the campaign's."""
+    """Return the text the run would be sent with: its own once its audience is frozen, else the campaign's."""
     if run.started_at is not None:
         return {"text": run.template["text"], "signature": run.template["signature"]}
     return (campaign.confirmed_template if campaign else None) or {}
@@ -119,7 +119,7 @@ def _problems(run: Run, campaign: Campaign | None, template: SmsTemplate | None)
 
 
 def check_resumed(session: Session, run: Run) -> None:
-    """Raise Refusal if a run held for its template still differs from it: its new words have to be accepted."""
+    """Raise Refusal if a run held for its template still differs from it: the new text has to be accepted."""
     if run.hold_reason not in TEMPLATE_HOLDS:
         return
     campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
@@ -132,10 +132,10 @@ def check_resumed(session: Session, run: Run) -> None:
 
 
 def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
-    """Let a run that is held for its template go on with the present words, which a person has read.
+    """Let a run that is held for its template go on with the present text, which a person has read.
 
-    `mark` is the one of the words read. Raises Outrun if the run or the template has moved on, Refusal with what keeps
-    these words from being sent.
+    `mark` is that of the text read. Raises Outrun if the run or the template has changed, Refusal with the problems for
+    which this text cannot be sent.
     """
     with writing() as session:
         run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
@@ -159,19 +159,19 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
 
 
 def hold_running(session: Session, channel_id: int, now: dt.datetime) -> int:
-    """Hold the channel's runs being sent with what is not the approved text any more; return how many.
+    """Hold the channel's runs that are being sent with a text that is not approved any more; return how many.
 
-    What the next batch would find out at the provider is found out here.
+    Otherwise the provider would refuse their next batches.
     """
-    going = sa.select(Run, Campaign, SmsTemplate).join(Campaign, Campaign.id == Run.campaign_id)
-    going = going.join(SmsTemplate, SmsTemplate.id == Campaign.template_id)
-    going = going.where(Run.finished_at.is_(None), Run.state == RunState.SENDING, Run.started_at.is_not(None))
-    going = going.where(Run.channel_id == channel_id, SmsTemplate.channel_id == channel_id)
-    held = 0
-    for run, campaign, template in session.execute(going).all():
+    query = sa.select(Run, Campaign, SmsTemplate).join(Campaign, Campaign.id == Run.campaign_id)
+    query = query.join(SmsTemplate, SmsTemplate.id == Campaign.template_id)
+    query = query.where(Run.finished_at.is_(None), Run.state == RunState.SENDING, Run.started_at.is_not(None))
+    query = query.where(Run.channel_id == channel_id, SmsTemplate.channel_id == channel_id)
+    n = 0
+    for run, campaign, template in session.execute(query).all():
         its_own = run.template.get("code") == template.code
-        why = change(_words_of(run, campaign), template) if its_own else None
-        if why and runs.hold(session, run.id, why, None, now, Run.state == RunState.SENDING):
-            log.warning("run.held run=%s reason=%s", run.id, why)
-            held += 1
-    return held
+        reason = change(_words_of(run, campaign), template) if its_own else None
+        if reason and runs.hold(session, run.id, reason, None, now, Run.state == RunState.SENDING):
+            log.warning("run.held run=%s reason=%s", run.id, reason)
+            n += 1
+    return n

@@ -1,4 +1,4 @@
-"""SMS templates: typed in or imported, approved or refused, chosen by campaigns."""
+"""SMS templates: entered or imported, approved or refused, used by campaigns."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ signatures = store.signatures
 
 def get(template_id: int) -> SmsTemplate:
     """Return the template; raises NotFound."""
-    found = store.find(template_id)
-    if found is None:
+    template = store.find(template_id)
+    if template is None:
         raise NotFound(NOUN)
-    return found
+    return template
 
 
 def seen(template: SmsTemplate) -> str:
-    """Return the mark of this state of the template: a decision or edit that began from an older one is not taken."""
+    """Return the mark of this state of the template: a decision or edit with an older mark is rejected."""
     return template.mark
 
 
@@ -51,12 +51,12 @@ def check_days() -> int:
 
 
 def unchecked_before(now: dt.datetime) -> dt.datetime:
-    """Return the moment before which an approval was compared too long ago: withdrawals come without a word."""
+    """Return the moment before which a comparison is too old: providers do not report withdrawals."""
     return now - dt.timedelta(days=check_days())
 
 
 def unchecked_days(template: SmsTemplate, now: dt.datetime) -> int:
-    """Return for how many days nobody has compared an approval with the provider, once it is worth a reminder; or 0."""
+    """Return for how many days an approval has not been compared with the provider, if that is too long; else 0."""
     last = template.checked_at or template.created_at
     return (now - last).days if template.audit == Audit.APPROVED and last < unchecked_before(now) else 0
 
@@ -67,26 +67,30 @@ def stale(now: dt.datetime, channel_id: int | None = None) -> int:
 
 
 def signature_problem(channel_id: int, signature: str) -> Problem | None:
-    """Return what the provider's list of signatures, if it gave one, has against this one."""
-    listed = {one.name: one for one in store.signatures(channel_id)}
-    if not listed:
+    """Return the problem of a signature by the provider's list of signatures, if there is a list."""
+    row_by_name = {row.name: row for row in store.signatures(channel_id)}
+    if not row_by_name:
         return None
     if not signature:
         return Problem("signature_needed", "signature", warning=True)
-    found = listed.get(signature)
-    if found is None:
+    row = row_by_name.get(signature)
+    if row is None:
         return Problem("signature_not_listed", "signature", {"signature": signature}, warning=True)
-    if found.audit == Audit.APPROVED:
+    if row.audit == Audit.APPROVED:
         return None
-    facts = {"signature": signature, "reason": found.audit_reason}
+    facts = {"signature": signature, "reason": row.audit_reason}
     return Problem("signature_not_approved", "signature", facts, warning=True)
 
 
 def say_purpose(template_id: int, purpose: Purpose, mark: str, actor: Actor, now: dt.datetime) -> None:
-    """Keep what a person says a text is for; a sync does not change it. Raises Refusal if the text says otherwise."""
+    """Store the purpose that a person declares; a sync keeps it. Raises Refusal if the text contradicts it."""
     with writing() as session:
         template = _locked(template_id, mark)
-        against = [one for one in problems(template.text, template.signature, purpose) if one.code == TELLS_OTHERWISE]
+        against = [
+            problem
+            for problem in problems(template.text, template.signature, purpose)
+            if problem.code == TELLS_OTHERWISE
+        ]
         if purpose is Purpose.UNSAID:
             against.append(Problem("template_purpose_unsaid", "purpose"))
         _refuse(against)
@@ -95,9 +99,9 @@ def say_purpose(template_id: int, purpose: Purpose, mark: str, actor: Actor, now
 
 
 def declare(template_id: int, allowed: Mapping[str, Bound], mark: str, actor: Actor, now: dt.datetime) -> None:
-    """Keep what people say may fill the template's variables; raises Refusal for a length that cannot be.
+    """Store the declared bounds of the template's variables; raises Refusal for an impossible length.
 
-    Campaigns that were reviewed before are reviewed again; those that wait follow it.
+    Campaigns that were reviewed before need another review; waiting ones use the new bounds.
     """
     with writing() as session:
         template = _locked(template_id, mark)
@@ -116,39 +120,39 @@ def declare(template_id: int, allowed: Mapping[str, Bound], mark: str, actor: Ac
 
 
 def bounds(template: SmsTemplate) -> dict[str, Bound]:
-    """Return what may fill each variable of the template."""
+    """Return the bound of each variable of the template."""
     return {name: audience.bound_of(template, name) for name in variables(template.text)}
 
 
-def create(channel_id: int, typed: Entry, audit: Audit, actor: Actor, now: dt.datetime) -> SmsTemplate:
+def create(channel_id: int, entry: Entry, audit: Audit, actor: Actor, now: dt.datetime) -> SmsTemplate:
     """Store a new template of the channel and return it; raises Refusal with every problem of the entry."""
-    _refuse(_errors(typed))
+    _refuse(_errors(entry))
     with writing() as session:
         if session.get(ChannelRow, channel_id) is None:
             raise Refusal(Problem("template_channel_missing", "channel"))
-        if store.by_code(channel_id, [typed.code]):
-            raise Refusal(Problem("template_code_taken", "code", {"code": typed.code}))
-        made = added(channel_id, typed, audit, "", TemplateSource.MANUAL, now)
-        session.add(made)
+        if store.by_code(channel_id, [entry.code]):
+            raise Refusal(Problem("template_code_taken", "code", {"code": entry.code}))
+        template = added(channel_id, entry, audit, "", TemplateSource.MANUAL, now)
+        session.add(template)
         session.flush()
-        log_action(session, actor, "create", NOUN, made.id, now, name=made.name, audit=audit)
-    return made
+        log_action(session, actor, "create", NOUN, template.id, now, name=template.name, audit=audit)
+    return template
 
 
-def edit(template_id: int, typed: Entry, mark: str, actor: Actor, now: dt.datetime) -> bool:
-    """Store the changed entry; True if the template now waits for approval, its words no longer being those approved.
+def edit(template_id: int, entry: Entry, mark: str, actor: Actor, now: dt.datetime) -> bool:
+    """Store the changed entry; True if the template is pending again, because more than its name has changed.
 
-    `mark` is `seen` of what the person began from. Campaigns that wait with the old words are held when they are due.
+    `mark` is `seen` of the state that the person edited. Campaigns that wait with the old text are held when due.
     """
-    _refuse(_errors(typed))
+    _refuse(_errors(entry))
     with writing() as session:
         template = _locked(template_id, mark)
-        if typed.code != template.code and store.by_code(template.channel_id, [typed.code]):
-            raise Refusal(Problem("template_code_taken", "code", {"code": typed.code}))
-        changed = differences(template, typed)
+        if entry.code != template.code and store.by_code(template.channel_id, [entry.code]):
+            raise Refusal(Problem("template_code_taken", "code", {"code": entry.code}))
+        changed = differences(template, entry)
         reworded = not set(changed) <= {"name"}
         if changed:
-            write(template, typed, now)
+            write(template, entry, now)
         if reworded:
             template.audit, template.audit_reason, template.checked_at = Audit.PENDING, "", now
         if changed:
@@ -157,15 +161,15 @@ def edit(template_id: int, typed: Entry, mark: str, actor: Actor, now: dt.dateti
 
 
 def approve(template_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
-    """Let campaigns choose the template: the provider has approved exactly the words the person saw.
+    """Mark the template as approved: the provider has approved exactly the text the person saw.
 
-    Approving an approved one again says that it was compared with the provider today.
+    Approving an approved one again records that it was compared with the provider now.
     """
     _decide(template_id, mark, Audit.APPROVED, "", actor, now)
 
 
 def refuse(template_id: int, reason: str, mark: str, actor: Actor, now: dt.datetime) -> None:
-    """Keep the template from being chosen, with the provider's reason; raises Refusal without one.
+    """Mark the template as refused, with the provider's reason; raises Refusal without one.
 
     Runs being sent with it are held.
     """
@@ -181,12 +185,12 @@ def _decide(template_id: int, mark: str, audit: Audit, reason: str, actor: Actor
         template.checked_at = template.updated_at = now
         session.flush()
         approvals.hold_running(session, template.channel_id, now)
-        done = "approve" if audit is Audit.APPROVED else "refuse"
-        log_action(session, actor, done, NOUN, template_id, now, name=template.name)
+        action = "approve" if audit is Audit.APPROVED else "refuse"
+        log_action(session, actor, action, NOUN, template_id, now, name=template.name)
 
 
 def delete(template_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Remove the template; refused while a campaign that is not over uses it."""
+    """Remove the template; raises Refusal while a campaign that is not over uses it."""
     with writing() as session:
         template = store.locked(template_id)
         if template is None:
@@ -199,8 +203,8 @@ def delete(template_id: int, actor: Actor, now: dt.datetime) -> None:
         session.delete(template)
 
 
-def _errors(typed: Entry) -> list[Problem]:
-    return [problem for problem in entry_problems(typed) if not problem.warning]
+def _errors(entry: Entry) -> list[Problem]:
+    return [problem for problem in entry_problems(entry) if not problem.warning]
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -218,22 +222,22 @@ def _locked(template_id: int, mark: str) -> SmsTemplate:
 
 
 def added(
-    channel_id: int, typed: Entry, audit: Audit, reason: str, source: TemplateSource, now: dt.datetime
+    channel_id: int, entry: Entry, audit: Audit, reason: str, source: TemplateSource, now: dt.datetime
 ) -> SmsTemplate:
     """Return a new row, not yet in a session."""
     row = SmsTemplate(
         channel_id=channel_id, audit=audit, audit_reason=reason, source=source, created_at=now, checked_at=now
     )
-    write(row, typed, now)
+    write(row, entry, now)
     return row
 
 
-def differences(template: SmsTemplate, typed: Entry) -> list[str]:
+def differences(template: SmsTemplate, entry: Entry) -> list[str]:
     """Return the names of the fields in which the entry differs from the stored template."""
-    return [name for name in FIELDS if getattr(template, name) != getattr(typed, name)]
+    return [name for name in FIELDS if getattr(template, name) != getattr(entry, name)]
 
 
-def write(template: SmsTemplate, typed: Entry, now: dt.datetime) -> None:
+def write(template: SmsTemplate, entry: Entry, now: dt.datetime) -> None:
     for name in FIELDS:
-        setattr(template, name, getattr(typed, name))
+        setattr(template, name, getattr(entry, name))
     template.updated_at = now

@@ -20,13 +20,13 @@ from smsapp.services.tables.xlsx_rows import cell_text
 
 MOST_ROWS = 20_000
 MOST_YAML = 1 << 20
-"""Bytes: its many spellings make YAML slow to read."""
+"""Bytes; YAML is slow to parse."""
 MOST_DEPTH = 50
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a file holds: its records in order, and what is wrong with its columns (with the row that shows it)."""
+    """The content of a file: its records in order, and the problems of its columns as (row, problem)."""
 
     records: list[Record]
     problems: list[tuple[int, Problem]]
@@ -35,7 +35,7 @@ class Sheet:
 
 
 def kind(name: str, content: bytes) -> str:
-    """Return the kind of a file as the ending of its name tells, ".xlsx" also for Excel files with another name."""
+    """Return the kind of a file by the ending of its name; ".xlsx" also for Excel files with another name."""
     return ".xlsx" if content.startswith(b"PK\3\4") else PurePath(name).suffix.lower()
 
 
@@ -82,11 +82,11 @@ def _row_problems(number: int, cells: Row, width: int) -> tuple[Problem, ...]:
 
 def _read_json(content: bytes) -> Sheet:
     try:
-        # Numbers stay as they are written: a code 00123 or 1e5 is a name, not a quantity.
-        found = json.loads(recognition.text_of(content), parse_int=str, parse_float=str)
+        # Numbers stay texts as written: a code 00123 or 1e5 is a name, not a quantity.
+        document = json.loads(recognition.text_of(content), parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
         raise _unreadable("JSON", getattr(error, "lineno", None)) from error
-    return _list(found)
+    return _list(document)
 
 
 def _read_yaml(content: bytes) -> Sheet:
@@ -95,17 +95,17 @@ def _read_yaml(content: bytes) -> Sheet:
     text = recognition.text_of(content)
     try:
         _refuse_deep_yaml(text)
-        # BaseLoader makes nothing but text, lists and mappings: no objects, and 0012 stays 0012.
-        found = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506
+        # BaseLoader returns only texts, lists and mappings: no objects, and 0012 stays 0012.
+        document = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         raise _unreadable("YAML", error.problem_mark.line + 1 if error.problem_mark else None) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _unreadable("YAML", None) from error
-    return _list(found)
+    return _list(document)
 
 
 def _refuse_deep_yaml(text: str) -> None:
-    """Raise RecursionError for lists in lists in lists: libyaml's reader of documents would crash the process."""
+    """Raise RecursionError for deeply nested lists and mappings: libyaml would crash the process."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CBaseLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -122,14 +122,14 @@ def _unreadable(kind: str, line: int | None) -> Refusal:
     return Refusal(Problem("sheet_unreadable_at", "file", {"kind": kind, "line": line}))
 
 
-def _list(found: object) -> Sheet:
-    if isinstance(found, dict) and isinstance(found.get("templates"), list):
-        found = found["templates"]
-    if not isinstance(found, list):
+def _list(document: object) -> Sheet:
+    if isinstance(document, dict) and isinstance(document.get("templates"), list):
+        document = document["templates"]
+    if not isinstance(document, list):
         raise Refusal(Problem("template_file_without_list", "file"))
-    _not_too_many(found)
+    _not_too_many(document)
     records, problems, complained = [], list[tuple[int, Problem]](), set[str]()
-    for number, item in enumerate(found, 1):
+    for number, item in enumerate(document, 1):
         if not isinstance(item, dict):
             records.append(Record(number, {}, (Problem("template_row_not_object", "file"),)))
             continue

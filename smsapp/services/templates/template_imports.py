@@ -1,4 +1,4 @@
-"""Files of SMS templates on their way in: what each row becomes, tried first if asked, kept in one transaction."""
+"""Imports of files of SMS templates: a row per record with its result, a dry run, all in one transaction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOKEN = re.compile(r"[0-9a-f]{32}\.(?:csv|txt|tsv|xlsx|json|yaml|yml)")
 
 @dataclass(frozen=True)
 class Row:
-    """What becomes of one record; problems say why it is refused, or warn."""
+    """The result of one record; problems say why it is refused, or warn."""
 
     number: int
     code: str
@@ -38,7 +38,7 @@ class Row:
     fate: Fate
     problems: tuple[Problem, ...] = ()
     changed: tuple[str, ...] = ()
-    """The fields that get another value."""
+    """The fields with a new value."""
     audit: str = ""
     """The audit state afterwards."""
 
@@ -49,7 +49,7 @@ class ImportResult:
 
     rows: list[Row]
     column_problems: list[tuple[int, Problem]]
-    """What is wrong with the columns, with the row that shows it; those columns are left out."""
+    """(row, problem) of the columns that are left out."""
 
     @property
     def counts(self) -> dict[Fate, int]:
@@ -64,11 +64,11 @@ class ImportResult:
 def take_file(
     channel_id: int, name: str, content: bytes, actor: Actor, now: dt.datetime, *, dry_run: bool = False
 ) -> ImportResult:
-    """Add and change the templates of a channel as the file says; with `dry_run` only say what would happen.
+    """Add and change the templates of a channel by a file; with `dry_run` only return what would happen.
 
-    Known by provider code, so the same file again changes nothing. Good rows are kept beside bad ones; what the file
-    has no column for stays as it is. Changed words without a word on their audit wait for approval. Raises Refusal if
-    the file as a whole cannot be used.
+    Templates are identified by their provider code, so the same file again changes nothing. Good rows are stored even
+    if others are refused; fields without a column do not change. A changed text without an audit state becomes pending.
+    Raises Refusal if the file as a whole cannot be used.
     """
     sheet = template_files.read(name, content)
     if dry_run:
@@ -76,15 +76,15 @@ def take_file(
         return _take(channel_id, sheet, now, keep=False)
     with writing() as session:
         _require(session.get(ChannelRow, channel_id))
-        taken = _take(channel_id, sheet, now, keep=True)
-        log_action(session, actor, "import", "sms_template", channel_id, now, counts=taken.counts)
-    return taken
+        result = _take(channel_id, sheet, now, keep=True)
+        log_action(session, actor, "import", "sms_template", channel_id, now, counts=result.counts)
+    return result
 
 
 def stash(name: str, content: bytes, now: dt.datetime) -> str:
-    """Keep an uploaded file until a person has seen what it would do; return the token that finds it again.
+    """Store an uploaded file until a person has seen what it would do; return its token.
 
-    Files that nobody came back for within STASHED_FOR go.
+    Files older than STASHED_FOR are removed.
     """
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def stashed(token: str) -> bytes:
 
 
 def drop(token: str) -> None:
-    """Forget a stashed file."""
+    """Remove a stashed file."""
     if TOKEN.fullmatch(token):
         (_folder() / token).unlink(missing_ok=True)
 
@@ -123,43 +123,45 @@ def _require(channel: ChannelRow | None) -> None:
 
 def _take(channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, keep: bool) -> ImportResult:
     readings = [read(record, with_code=sheet.with_code) for record in sheet.records]
-    known = store.by_code(channel_id, {reading.entry.code for reading in readings if reading.entry})
+    template_by_code = store.by_code(channel_id, {reading.entry.code for reading in readings if reading.entry})
     first_row: dict[str, int] = {}
     rows = []
     for record, as_written in zip(sheet.records, readings, strict=True):
-        reading = _completed(record, as_written, known)
+        reading = _completed(record, as_written, template_by_code)
         problems = _problems(reading, first_row)
         if reading.entry is None or any(not problem.warning for problem in problems):
             code = reading.entry.code if reading.entry else record.values.get("code", "")
             rows.append(Row(record.row, code, record.values.get("name", ""), Fate.REFUSED, problems))
             continue
         first_row[reading.entry.code] = record.row
-        rows.append(_keep_one(channel_id, record, reading, problems, known.get(reading.entry.code), now, keep))
+        rows.append(
+            _keep_one(channel_id, record, reading, problems, template_by_code.get(reading.entry.code), now, keep)
+        )
     return ImportResult(rows, sheet.problems)
 
 
-def _completed(record: Record, reading: Reading, known: Mapping[str, SmsTemplate]) -> Reading:
-    """Return the reading with what the file does not say taken from the template that is there already."""
-    typed = reading.entry
-    template = known.get(typed.code) if typed else None
-    if typed is None or template is None:
+def _completed(record: Record, reading: Reading, template_by_code: Mapping[str, SmsTemplate]) -> Reading:
+    """Return the reading with fields that the file leaves out taken from the existing template."""
+    entry = reading.entry
+    template = template_by_code.get(entry.code) if entry else None
+    if entry is None or template is None:
         return reading
-    kept: dict[str, Any] = {}
+    old_fields: dict[str, Any] = {}
     if not record.values.get("name"):
-        kept["name"] = template.name
+        old_fields["name"] = template.name
     if not record.values.get("purpose"):
-        kept["purpose"] = Purpose(template.purpose)
-    if "signature" not in record.values and not typed.signature:
-        kept["signature"] = template.signature
-    return dataclasses.replace(reading, entry=dataclasses.replace(typed, **kept))
+        old_fields["purpose"] = Purpose(template.purpose)
+    if "signature" not in record.values and not entry.signature:
+        old_fields["signature"] = template.signature
+    return dataclasses.replace(reading, entry=dataclasses.replace(entry, **old_fields))
 
 
 def _problems(reading: Reading, first_row: dict[str, int]) -> tuple[Problem, ...]:
     if reading.entry is None:
         return reading.problems
-    before = first_row.get(reading.entry.code)
-    if before is not None:
-        return (Problem("template_code_twice", "code", {"code": reading.entry.code, "row": before}),)
+    first = first_row.get(reading.entry.code)
+    if first is not None:
+        return (Problem("template_code_twice", "code", {"code": reading.entry.code, "row": first}),)
     return tuple(entry_problems(reading.entry))
 
 
@@ -172,15 +174,15 @@ def _keep_one(
     now: dt.datetime,
     keep: bool,
 ) -> Row:
-    typed = reading.entry
-    assert typed is not None
+    entry = reading.entry
+    assert entry is not None
     reason = reading.reason if reading.audit is Audit.REFUSED else ""
     if template is None:
         audit = reading.audit or Audit.PENDING
         if keep:
-            present().add(added(channel_id, typed, audit, reason, TemplateSource.IMPORT, now))
-        return Row(record.row, typed.code, typed.name, Fate.ADDED, problems, audit=audit)
-    changed = differences(template, typed)
+            present().add(added(channel_id, entry, audit, reason, TemplateSource.IMPORT, now))
+        return Row(record.row, entry.code, entry.name, Fate.ADDED, problems, audit=audit)
+    changed = differences(template, entry)
     audit, reason = _audit_after(template, reading, reason, reworded=not set(changed) <= {"name"})
     if (audit, reason) != (template.audit, template.audit_reason):
         changed.append(TemplateField.AUDIT)
@@ -188,10 +190,10 @@ def _keep_one(
         if reading.audit is not None:
             template.checked_at = now
         if changed:
-            write(template, typed, now)
+            write(template, entry, now)
             template.audit, template.audit_reason, template.source = audit, reason, TemplateSource.IMPORT
     return Row(
-        record.row, typed.code, typed.name, Fate.CHANGED if changed else Fate.UNCHANGED, problems, tuple(changed), audit
+        record.row, entry.code, entry.name, Fate.CHANGED if changed else Fate.UNCHANGED, problems, tuple(changed), audit
     )
 
 

@@ -1,7 +1,7 @@
-"""Templates and signatures as the provider lists them: asked for, compared with ours, and written down.
+"""Syncs templates and signatures with the provider's list.
 
-What the provider says of text and audit counts. A name, a signature or a kind that a person set stays until the
-provider changes what it said of it. A template the provider lists no longer is withdrawn, not removed.
+The provider's text and audit state are decisive. A name, a signature or a purpose that a person set stays until the
+provider changes its own value. A template that the provider no longer lists is withdrawn, not removed.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ log = logging.getLogger(__name__)
 
 CHORE = Actor("template sync")
 SECONDS = 60.0
-"""A long list has many pages."""
+"""The timeout; a long list has many pages."""
 KEPT_UNLESS_CHANGED = ("name", "signature", "purpose")
-"""What a person may set although the provider says something of it."""
+"""Fields that a person may set although the provider gives a value."""
 LONGEST_SIGNATURE, LONGEST_TEXT, LONGEST_REASON = 60, 4000, 2000
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a sync did to one template; `fields` have another value now."""
+    """What a sync did to one template; `fields` are the changed ones."""
 
     fate: SyncFate
     code: str
@@ -59,16 +59,16 @@ class Change:
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What came of asking one channel's provider."""
+    """The result of the sync of one channel."""
 
     channel_id: int
     channel: str
     trial: TestResult
     changes: list[Change] = field(default_factory=list)
-    """Of what is not as it was."""
+    """One per changed template."""
     unchanged: int = 0
     held: int = 0
-    """Runs that were being sent and wait for a person now."""
+    """Runs that were being sent and are held for a person now."""
 
     @property
     def ok(self) -> bool:
@@ -87,7 +87,7 @@ class _Listed:
 
 
 def can(row: ChannelRow) -> bool:
-    """Say whether this account's provider can be asked for its templates."""
+    """Return whether this account's provider can be asked for its templates."""
     try:
         return channels.adapter_of(row).lists_templates
     except Refusal:
@@ -100,78 +100,80 @@ def able() -> list[ChannelRow]:
 
 
 def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
-    """Ask the provider for its templates and bring ours in line; what failed is kept with the channel and returned.
+    """Fetch the provider's templates and update ours; a failure is stored with the channel and returned.
 
-    Runs being sent with words that are not approved any more are held. Raises Refusal if the kind cannot be asked.
+    Runs being sent with a text that is not approved any more are held. Raises Refusal if the kind lists no templates.
     """
     row = channels.row(channel_id)
     adapter = channels.new_adapter(row)
     if not adapter.lists_templates:
         raise Refusal(Problem("channel_lists_no_templates"))
-    listed = _Listed()
+    listing = _Listed()
 
-    async def ask(made: Channel, http: HttpClient) -> TestResult:
-        listed.templates = await made.list_templates(http)
-        if made.lists_signatures:
-            listed.signatures = await made.list_signatures(http)
+    async def ask(adapter: Channel, http: HttpClient) -> TestResult:
+        listing.templates = await adapter.list_templates(http)
+        if adapter.lists_signatures:
+            listing.signatures = await adapter.list_signatures(http)
         return TestResult(CallResult.OK)
 
     trial = channel_tests.run_test(adapter, ask, SECONDS)
     with writing() as session:
-        found = channels.locked(session, channel_id)
+        channel = channels.locked(session, channel_id)
         call_log.note(session, channel_id, adapter, trial.call("templates"), now)
         if not trial.ok:
             code = call_log.scrubbed(trial.code, adapter)
-            found.templates_trouble = {"at": now.isoformat(), "result": trial.result, "outcome": trial.outcome or "",
+            channel.templates_trouble = {"at": now.isoformat(), "result": trial.result, "outcome": trial.outcome or "",
                                        "code": code}  # fmt: skip
             log.warning("templates.sync_failed channel=%s result=%s", channel_id, trial.result)
-            return SyncResult(channel_id, found.name, trial)
-        found.templates_synced_at, found.templates_trouble = now, None
-        if listed.signatures is not None:
-            store.keep_signatures(session, channel_id, _signature_rows(listed.signatures))
-        changes, unchanged = _bring_in_line(session, channel_id, listed, now)
-        held = approvals.hold_running(session, channel_id, now)
-        done = SyncResult(channel_id, found.name, trial, changes, unchanged, held)
+            return SyncResult(channel_id, channel.name, trial)
+        channel.templates_synced_at, channel.templates_trouble = now, None
+        if listing.signatures is not None:
+            store.keep_signatures(session, channel_id, _signature_rows(listing.signatures))
+        changes, unchanged = _bring_in_line(session, channel_id, listing, now)
+        held_runs = approvals.hold_running(session, channel_id, now)
+        result = SyncResult(channel_id, channel.name, trial, changes, unchanged, held_runs)
         if changes:
-            counts = {fate.value: n for fate, n in done.counts.items()}
-            audit_log.log_action(session, actor, "sync", "sms_template", channel_id, now, channel=found.name, **counts)
-    log.info("templates.synced channel=%s changed=%s held=%s", channel_id, len(changes), held)
-    return done
+            counts = {fate.value: n for fate, n in result.counts.items()}
+            audit_log.log_action(
+                session, actor, "sync", "sms_template", channel_id, now, channel=channel.name, **counts
+            )
+    log.info("templates.synced channel=%s changed=%s held=%s", channel_id, len(changes), held_runs)
+    return result
 
 
 def sync_all(now: dt.datetime, actor: Actor = CHORE) -> list[SyncResult]:
-    """Sync every active channel whose provider can be asked; one channel's fault does not keep the others old."""
-    done = []
+    """Sync every active channel whose provider can be asked; one channel's fault does not stop the others."""
+    results = []
     for channel_id in [row.id for row in able()]:
         try:
-            done.append(sync(channel_id, actor, now))
+            results.append(sync(channel_id, actor, now))
         except Exception:
             log.exception("templates.sync_fault channel=%s", channel_id)
-    return done
+    return results
 
 
-def _bring_in_line(session: Session, channel_id: int, listed: _Listed, now: dt.datetime) -> tuple[list[Change], int]:
-    known = store.of_channel(session, channel_id)
-    approved = [one.name for one in listed.signatures or () if one.audit is Audit.APPROVED]
-    only = storable(approved[0], LONGEST_SIGNATURE) if len(approved) == 1 else ""
-    seen: set[str] = set()
+def _bring_in_line(session: Session, channel_id: int, listing: _Listed, now: dt.datetime) -> tuple[list[Change], int]:
+    existing = store.of_channel(session, channel_id)
+    approved = [signature.name for signature in listing.signatures or () if signature.audit is Audit.APPROVED]
+    default_signature = storable(approved[0], LONGEST_SIGNATURE) if len(approved) == 1 else ""
+    listed_codes: set[str] = set()
     changes: list[Change] = []
-    for one in listed.templates:
-        code = storable(one.code, LONGEST_NAME)
-        if code in seen:
+    for template in listing.templates:
+        code = storable(template.code, LONGEST_NAME)
+        if code in listed_codes:
             continue
-        seen.add(code)
-        change = _take(session, channel_id, one, known.get(code), only, now)
+        listed_codes.add(code)
+        change = _take(session, channel_id, template, existing.get(code), default_signature, now)
         if change is not None:
             changes.append(change)
-    unchanged = len(seen) - len(changes)
+    unchanged = len(listed_codes) - len(changes)
     return changes + [
-        _withdraw(row, now) for code, row in known.items() if code not in seen and _is_gone(row)
+        _withdraw(row, now) for code, row in existing.items() if code not in listed_codes and _is_gone(row)
     ], unchanged
 
 
 def _is_gone(row: SmsTemplate) -> bool:
-    """Say whether it matters that the provider does not list this; what a person typed ahead may not be there yet."""
+    """Return whether to withdraw an unlisted template; a pending one that a person entered may not be listed yet."""
     if row.audit == Audit.WITHDRAWN:
         return False
     return row.audit == Audit.APPROVED or row.source == TemplateSource.SYNC
@@ -184,60 +186,69 @@ def _withdraw(row: SmsTemplate, now: dt.datetime) -> Change:
 
 
 def _take(
-    session: Session, channel_id: int, one: ProviderTemplate, row: SmsTemplate | None, only: str, now: dt.datetime
+    session: Session,
+    channel_id: int,
+    template: ProviderTemplate,
+    row: SmsTemplate | None,
+    default_signature: str,
+    now: dt.datetime,
 ) -> Change | None:
-    """Write down one listed template; None if nothing is new. `only` is the account's one signature, or ""."""
-    theirs = _entry(one)
-    said = {name: str(getattr(theirs, name)) for name in KEPT_UNLESS_CHANGED}
-    reason = storable(one.reason, LONGEST_REASON)
+    """Store one listed template; None if nothing has changed. `default_signature`: the account's only one, or ""."""
+    provider_entry = _entry(template)
+    provider_values = {name: str(getattr(provider_entry, name)) for name in KEPT_UNLESS_CHANGED}
+    reason = storable(template.reason, LONGEST_REASON)
     if row is None:
-        theirs = dataclasses.replace(theirs, signature=theirs.signature or only)
-        row = added(channel_id, theirs, one.audit, reason, TemplateSource.SYNC, now)
-        row.provider_said = said
+        provider_entry = dataclasses.replace(provider_entry, signature=provider_entry.signature or default_signature)
+        row = added(channel_id, provider_entry, template.audit, reason, TemplateSource.SYNC, now)
+        row.provider_said = provider_values
         session.add(row)
         return Change(SyncFate.ADDED, row.code, row.name, row.audit, reason, purpose=row.purpose)
-    kept = _merged(theirs, row, said)
-    changed = differences(row, kept)
-    if (row.audit, row.audit_reason) != (one.audit, reason):
-        changed.append("audit")
+    merged = _merged(provider_entry, row, provider_values)
+    changed_fields = differences(row, merged)
+    if (row.audit, row.audit_reason) != (template.audit, reason):
+        changed_fields.append("audit")
     row.checked_at = now
-    if row.provider_said != said:
-        row.provider_said = said
-    if not changed:
+    if row.provider_said != provider_values:
+        row.provider_said = provider_values
+    if not changed_fields:
         return None
-    write(row, kept, now)
-    row.audit, row.audit_reason = one.audit, reason
-    return Change(SyncFate.CHANGED, row.code, row.name, row.audit, reason, tuple(changed), row.purpose)
+    write(row, merged, now)
+    row.audit, row.audit_reason = template.audit, reason
+    return Change(SyncFate.CHANGED, row.code, row.name, row.audit, reason, tuple(changed_fields), row.purpose)
 
 
-def _merged(theirs: Entry, row: SmsTemplate, said: dict[str, str]) -> Entry:
-    """Return the provider's entry with what a person set and the provider has not changed since."""
-    last: dict[str, str] = row.provider_said or {}
-    kept: dict[str, Any] = {}
+def _merged(provider_entry: Entry, row: SmsTemplate, provider_values: dict[str, str]) -> Entry:
+    """Return the provider's entry with the values that a person set and the provider has not changed since."""
+    previous: dict[str, str] = row.provider_said or {}
+    own_values: dict[str, Any] = {}
     for name in KEPT_UNLESS_CHANGED:
-        ours = getattr(row, name)
-        silent = said[name] in ("", Purpose.UNSAID)
-        if silent or (last.get(name, said[name]) == said[name] and ours not in ("", Purpose.UNSAID)):
-            kept[name] = Purpose(ours) if name == "purpose" else ours
-    return dataclasses.replace(theirs, **kept)
+        own_value = getattr(row, name)
+        unsaid = provider_values[name] in ("", Purpose.UNSAID)
+        if unsaid or (
+            previous.get(name, provider_values[name]) == provider_values[name] and own_value not in ("", Purpose.UNSAID)
+        ):
+            own_values[name] = Purpose(own_value) if name == "purpose" else own_value
+    return dataclasses.replace(provider_entry, **own_values)
 
 
-def _entry(one: ProviderTemplate) -> Entry:
-    """Return what the provider lists, tidied and fit for every database."""
+def _entry(template: ProviderTemplate) -> Entry:
+    """Return the provider's template as a tidied entry that every database can store."""
     tidy = entry(
-        code=storable(one.code, LONGEST_NAME),
-        name=storable(one.name or one.code, LONGEST_NAME),
-        text=storable(one.text, LONGEST_TEXT),
-        signature=storable(one.signature, LONGEST_SIGNATURE),
-        purpose=one.purpose or Purpose.UNSAID,
+        code=storable(template.code, LONGEST_NAME),
+        name=storable(template.name or template.code, LONGEST_NAME),
+        text=storable(template.text, LONGEST_TEXT),
+        signature=storable(template.signature, LONGEST_SIGNATURE),
+        purpose=template.purpose or Purpose.UNSAID,
     )
     return dataclasses.replace(tidy, signature=tidy.signature[:LONGEST_SIGNATURE])
 
 
-def _signature_rows(listed: Sequence[ProviderSignature]) -> list[dict[str, str]]:
-    """Return a row per name; of several with one name (for China, for abroad) an approved one counts."""
+def _signature_rows(signatures: Sequence[ProviderSignature]) -> list[dict[str, str]]:
+    """Return a row per name; if several have the same name (for China, for abroad), an approved one if there is one."""
     rows: dict[str, dict[str, str]] = {}
-    for one in sorted(listed, key=lambda one: one.audit is not Audit.APPROVED):
-        name = storable(one.name, LONGEST_SIGNATURE)
-        rows.setdefault(name, {"name": name, "audit": one.audit, "audit_reason": storable(one.reason, LONGEST_REASON)})
+    for signature in sorted(signatures, key=lambda signature: signature.audit is not Audit.APPROVED):
+        name = storable(signature.name, LONGEST_SIGNATURE)
+        rows.setdefault(
+            name, {"name": name, "audit": signature.audit, "audit_reason": storable(signature.reason, LONGEST_REASON)}
+        )
     return list(rows.values())
