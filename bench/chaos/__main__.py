@@ -94,7 +94,8 @@ def in_all(results: Sequence[Told], begun: float, seed: int) -> None:
     print(
         f"\n{len(results)} rounds in {(time.monotonic() - begun) / 60:.1f} min, seed {seed}: "
         f"{sum(result.messages for result in results)} messages, {sum(result.submits for result in results)} came, "
-        f"{sum(result.lost for result in results)} unconfirmed of {sum(result.held for result in results)} held at kills, "
+        f"{sum(result.lost for result in results)} unconfirmed of {sum(result.held for result in results)} "
+        "held at kills, "
         f"{sum(result.troubled for result in results)} given trouble by the provider; "
         f"{sum(result.parts for result in results)} parts of accepted messages came, "
         f"{sum(result.billed for result in results)} are billed, "
