@@ -33,7 +33,7 @@ from smsapp.channels.smpp import Smpp
 from smsapp.domain.message import Status
 from smsapp.services.channels import channels
 from smsapp.services.platform import clock
-from smsapp.services.sending import held_connections, lifecycle, result_writer
+from smsapp.services.sending import held_connections, opening, result_writer
 from smsapp.services.sending.run_registry import ActiveChannel
 from smsapp.store.db import current_session, db
 from smsapp.store.runs.ledger import tally_key
@@ -103,7 +103,7 @@ def send(app: Flask, channel_id: int) -> Sent:
     template = builders.template(channel_id, text=TEXT, purpose="notification")
     mapping: dict[str, Any] = {"name": {"property": "name", "fallback": None}}
     _, run_id = confirmed(clock.now(), channel_id=channel_id, template_id=template.id, mapping=mapping)
-    lifecycle.open_run(run_id, clock.now())
+    opening.open_run(run_id, clock.now())
     current_session().commit()
     out, over = [0], threading.Event()
 

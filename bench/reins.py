@@ -36,7 +36,7 @@ from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.reports import reports, verify
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import actions, starting
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.segments import SegmentMember
 from smsapp.store.db import current_session
@@ -79,7 +79,7 @@ def _begin(system: System, channel_id: int, segment_id: int | None = None) -> tu
     current_session().commit()  # on SQLite a transaction that has read cannot write once another process has written
     columns = {} if segment_id is None else {"segment_id": segment_id}
     campaign_id = send_at(channel_id, builders.template(channel_id), clock.now(), **columns)
-    lifecycle.start(campaign_id, clock.now())
+    starting.start(campaign_id, clock.now())
     _until(
         system,
         lambda: bool(current_session().scalar(sa.select(sa.exists().where(Run.campaign_id == campaign_id)))),
@@ -103,15 +103,15 @@ def pause_and_end(system: System, channel_id: int, dice: random.Random) -> tuple
         time.sleep(BOUND + 1)
         return max(system.counts([run_id])["arrivals"]) - acted_at
 
-    late = [rest_after(lifecycle.pause)]
+    late = [rest_after(actions.pause)]
     funnel = reports.report(campaign_id, None, clock.now()).funnel
     current_session().commit()
     if funnel.in_flight:
         wrong.append(f"{funnel.in_flight} are still in workers' hands though the run is paused")
-    lifecycle.resume(run_id, OPERATOR, clock.now())
+    actions.resume(run_id, OPERATOR, clock.now())
     goes_on = len(system.counts([run_id])["arrivals"])
     _until(system, lambda: len(system.counts([run_id])["arrivals"]) > goes_on, "going on")
-    late.append(rest_after(lifecycle.end))
+    late.append(rest_after(actions.end))
     _until(system, lambda: _status(campaign_id) in OVER, "the end")
     if _status(campaign_id) != "stopped":
         wrong.append(f"the campaign is {_status(campaign_id)}, not stopped")
@@ -151,7 +151,7 @@ def keep_the_rate(kind: str, system: System, seconds: float) -> None:
     while time.monotonic() < begun + seconds:
         system.tend()
         time.sleep(0.1)
-    lifecycle.end(run_id, OPERATOR, clock.now())
+    actions.end(run_id, OPERATOR, clock.now())
     _until(system, lambda: _status(campaign_id) in OVER, "the end")
     arrivals = system.counts([run_id])["arrivals"]
     most = busiest_second(arrivals)
@@ -177,7 +177,7 @@ def fairness(kind: str, system: System) -> list[str]:
     _huge, run_id = _begin(system, channel_id)
     beside = sorted(seconds() for _ in range(9))[4]
     state = current_session().scalars(sa.select(Run.state).where(Run.id == run_id)).one()
-    lifecycle.end(run_id, OPERATOR, clock.now())
+    actions.end(run_id, OPERATOR, clock.now())
     what = f"{SMALL} messages beside a huge campaign"
     table.add(kind, what, f"{beside:.2f} s", f"alone {alone:.2f} s", beside / alone, most=MOST_RATIO)
     return [] if state == "sending" else ["the huge campaign was over too soon"]

@@ -31,7 +31,7 @@ from smsapp.services.apps import app_keys
 from smsapp.services.apps import uploads as uploads_service
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import opening
 from smsapp.store.apps import uploads
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session, db
@@ -244,7 +244,7 @@ def while_frozen(found: Stage, port: int, key: str, given: argparse.Namespace) -
     def freeze() -> None:
         for engine in db.engines.values():
             engine.dispose(close=False)
-        lifecycle.open_run(run_id, clock.now())
+        opening.open_run(run_id, clock.now())
 
     bodies = [request(f"/up?appid={key}", json.dumps([record(key, n, 7)]).encode()) for n in range(PACE * 60)]
     asyncio.run(_open(port, bodies[: PACE * 3], PACE))

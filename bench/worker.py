@@ -19,7 +19,7 @@ from typing import Any
 
 import smsapp.channels
 import worker
-from smsapp.services.sending import lifecycle, rendering, results, sender
+from smsapp.services.sending import opening, rendering, results, run_registry, sender
 
 smsapp.channels.__path__.append(str(Path(__file__).parent / "kinds"))
 
@@ -68,9 +68,9 @@ def noted(send: Callable[..., None]) -> Callable[..., None]:
 
 
 if __name__ == "__main__":
-    timed(lifecycle, "open_run", "freeze")
-    timed(sender.Sender, "_claim", "claim")
+    timed(opening, "open_run", "freeze")
+    timed(run_registry.RunRegistry, "claim", "claim")
     timed(rendering, "cut", "render")
-    timed(results, "write_back", "write")
+    timed(results, "store_results", "write")
     sender.send = noted(sender.send)
     sys.exit(worker.main())

@@ -15,7 +15,7 @@ from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import consumer
-from smsapp.services.sending import lifecycle, sender
+from smsapp.services.sending import opening, sender
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
@@ -131,7 +131,7 @@ def in_hands(people: int, clock: FakeClock, by: str) -> tuple[Campaign, int, Cla
     """Return a campaign to so many new people, its run, and its first batch, claimed by this worker."""
     builders.contacts(people)
     campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     return campaign, run_id, claimed(campaign, clock, by)
 
 

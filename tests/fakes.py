@@ -17,10 +17,10 @@ from smsapp.channels.base import (
     Receipt,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
     UnconfirmedMessage,
 )
 from smsapp.channels.http import HttpClient
+from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import channels
 
 Script = Callable[[SubmitRequest], list[SubmitResult] | ChannelError | None]

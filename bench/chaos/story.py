@@ -17,7 +17,7 @@ from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.services.platform import clock
 from smsapp.services.receipts import consumer as inbox
 from smsapp.services.reports import reports, verify
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import starting
 from smsapp.services.templates import approvals
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
@@ -70,7 +70,7 @@ def send_at(channel_id: int, template: SmsTemplate, due: dt.datetime, **columns:
         confirmed_template=approvals.confirmed_words(template),
         **columns,
     )
-    lifecycle.ring_when_due(campaign.id, due)
+    starting.enqueue_when_due(campaign.id, due)
     return campaign.id
 
 

@@ -29,7 +29,7 @@ from smsapp.services.channels import channels
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import consumer
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import sweeping
 from smsapp.store.db import current_session, db
 from smsapp.store.runs.runs import Batch, BatchState
 from tests.journey.kannel import free_ports, listens, wait_for
@@ -191,7 +191,7 @@ class System:
                 # A worker that is cut off goes on claiming as long as it reaches the database file.
                 self.note_held()
             with self.app.app_context(), contextlib.suppress(*AWAY):
-                lifecycle.sweep(clock.now())
+                sweeping.sweep(clock.now())
                 consumer.apply_callbacks(clock.now())
                 consumer.retry_unmatched(clock.now())
 

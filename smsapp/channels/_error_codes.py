@@ -9,18 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smsapp.channels.base import (
-    AccountError,
-    ChannelError,
-    OutboundMessage,
-    OutcomeUnknown,
-    SubmitResult,
-    TemplateSnapshot,
-    Throttled,
-)
+from smsapp.channels.base import AccountError, ChannelError, OutboundMessage, OutcomeUnknown, SubmitResult, Throttled
 from smsapp.channels.http import raise_for_status, retry_after
 from smsapp.domain import carrier
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import TemplateSnapshot
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer

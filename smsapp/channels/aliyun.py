@@ -47,14 +47,13 @@ from smsapp.channels.base import (
     Reply,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
     UnconfirmedMessage,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import retry_after
 from smsapp.domain import carrier
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit, Purpose
+from smsapp.domain.sms_template import Audit, Purpose, TemplateSnapshot
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient

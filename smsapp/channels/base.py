@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from smsapp.channels._setting import Setting, Values, Widget
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import CallResult, Outcome
-from smsapp.domain.sms_template import Audit, Purpose
+from smsapp.domain.sms_template import Audit, Purpose, TemplateSnapshot
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient
@@ -80,17 +80,6 @@ class OutboundMessage:
     phone: str = field(repr=False)
     text: str = field(repr=False)
     values: tuple[str, ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateSnapshot:
-    """The approved template of all messages of a submission."""
-
-    code: str
-    text: str
-    signature: str
-    variables: tuple[str, ...]
-    marketing: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,12 @@ from smsapp.channels.base import (
     Reply,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status, retry_after
 from smsapp.domain import carrier
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import TemplateSnapshot
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient

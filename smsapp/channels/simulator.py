@@ -37,14 +37,13 @@ from smsapp.channels.base import (
     Reply,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
     Throttled,
     UnconfirmedMessage,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit, Purpose
+from smsapp.domain.sms_template import Audit, Purpose, TemplateSnapshot
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient

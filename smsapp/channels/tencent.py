@@ -51,14 +51,13 @@ from smsapp.channels.base import (
     Reply,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
     UnconfirmedMessage,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import raise_for_status
 from smsapp.domain import carrier, phone
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit
+from smsapp.domain.sms_template import Audit, TemplateSnapshot
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient

@@ -22,7 +22,7 @@ from smsapp.services.campaigns.campaign_review import DraftPreview
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import unconfirmed
-from smsapp.services.sending import drift, lifecycle
+from smsapp.services.sending import actions, drift
 
 command = AppGroup("campaigns", help="Campaigns: list, show, stop, pause, resume, accept, end, and what is due.")
 ACTOR = Actor("flask campaigns")
@@ -117,7 +117,7 @@ def pause(campaign_id: int) -> None:
 
     Example: flask campaigns pause 12
     """
-    _to_each_run(campaign_id, lifecycle.pause, "paused")
+    _to_each_run(campaign_id, actions.pause, "paused")
 
 
 @command.command("resume")
@@ -127,7 +127,7 @@ def resume(campaign_id: int) -> None:
 
     Example: flask campaigns resume 12
     """
-    _to_each_run(campaign_id, lifecycle.resume, "going on")
+    _to_each_run(campaign_id, actions.resume, "going on")
 
 
 @command.command("end")
@@ -140,14 +140,14 @@ def end(campaign_id: int, yes: bool) -> None:
     """
     if not yes:
         click.confirm("What is cancelled cannot be resumed. End it?", abort=True)
-    _to_each_run(campaign_id, lifecycle.end, "ended")
+    _to_each_run(campaign_id, actions.end, "ended")
 
 
 def _to_each_run(campaign_id: int, act: Callable[..., None], done: str) -> None:
     """Do it to the campaign's runs that go on, and print how they stand."""
     status = _line(campaign_id).campaign.status
     try:
-        lifecycle.to_each_run(campaign_id, act, ACTOR, clock.now())
+        actions.to_each_run(campaign_id, act, ACTOR, clock.now())
     except Conflict:
         raise failure(f"Campaign {campaign_id} ({status}) cannot be {done} now.") from None
     except Refusal as refusal:

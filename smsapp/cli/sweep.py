@@ -7,7 +7,7 @@ import click
 from smsapp.services.contacts import imports
 from smsapp.services.platform import clock
 from smsapp.services.receipts import consumer, opt_out_confirmations
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import sweeping
 
 
 @click.command("sweep")
@@ -19,7 +19,7 @@ def command() -> None:
     \b
     Example: * * * * * flask sweep
     """
-    lifecycle.sweep(clock.now())
+    sweeping.sweep(clock.now())
     imports.sweep(clock.now())
     consumer.apply_callbacks(clock.now())
     consumer.retry_unmatched(clock.now())

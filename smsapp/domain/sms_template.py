@@ -35,6 +35,22 @@ class Audit(enum.StrEnum):
     """The provider does not list it any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class TemplateSnapshot:
+    """An approved template as it is sent: all messages of one submission are made from it."""
+
+    code: str
+    """The provider's."""
+    text: str
+    signature: str
+    variables: tuple[str, ...]
+    marketing: bool
+
+    def renderer(self) -> Callable[[Sequence[str]], str]:
+        """Return the function from the variables' values to the whole text, with the signature."""
+        return compile_text(full_text(self.signature, self.text))
+
+
 def is_usable(audit: str, purpose: str) -> bool:
     """Return whether campaigns may send this: the provider approved it, and its purpose is known."""
     return audit == Audit.APPROVED and purpose != Purpose.UNSAID

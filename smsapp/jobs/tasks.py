@@ -9,7 +9,8 @@ from smsapp.services.channels import call_log
 from smsapp.services.contacts import contacts, import_rows, imports, properties
 from smsapp.services.platform import clock
 from smsapp.services.receipts import consumer, opt_out_confirmations, status_queries, unmatched
-from smsapp.services.sending import channel_tests, lifecycle, retention, sender
+from smsapp.services.sending import channel_tests, retention, sender, starting
+from smsapp.services.sending import sweeping
 from smsapp.services.templates import template_sync
 
 
@@ -20,12 +21,12 @@ def send(_run_id: int) -> None:
 
 def start(campaign_id: int) -> None:
     """Open the run of a campaign whose time has come."""
-    lifecycle.start(campaign_id, clock.now())
+    starting.start(campaign_id, clock.now())
 
 
 def sweep() -> None:
     """Resume what Redis has lost or a dead process has left unfinished."""
-    lifecycle.sweep(clock.now())
+    sweeping.sweep(clock.now())
     consumer.retry_unmatched(clock.now())
     imports.sweep(clock.now())
 

@@ -15,7 +15,7 @@ from smsapp.labels import sentence
 from smsapp.services.platform import clock
 from smsapp.services.reports import reports
 from smsapp.services.reports.reports import Report
-from smsapp.services.sending import drift, failover, lifecycle, retries
+from smsapp.services.sending import actions, drift, failover, retries
 from smsapp.services.templates import approvals
 from smsapp.web import guard
 from smsapp.web.guard import needs
@@ -46,22 +46,20 @@ def _done(campaign_id: int, run_id: int, act: Callable[..., Any], message: str) 
 @bp.post("/pause")
 @needs(Role.OPERATOR)
 def pause(campaign_id: int, run_id: int) -> Response:
-    return _done(
-        campaign_id, run_id, lifecycle.pause, _("Paused. What is at the provider already cannot be held back.")
-    )
+    return _done(campaign_id, run_id, actions.pause, _("Paused. What is at the provider already cannot be held back."))
 
 
 @bp.post("/resume")
 @needs(Role.OPERATOR)
 def resume(campaign_id: int, run_id: int) -> Response:
-    return _done(campaign_id, run_id, lifecycle.resume, _("It goes on with exactly what has not been sent."))
+    return _done(campaign_id, run_id, actions.resume, _("It goes on with exactly what has not been sent."))
 
 
 @bp.post("/route")
 @needs(Role.OPERATOR)
 def route(campaign_id: int, run_id: int) -> Response:
     """Move the rest of a held run to the campaign's other channel."""
-    return _done(campaign_id, run_id, lifecycle.reroute, _("The rest goes on through the other channel."))
+    return _done(campaign_id, run_id, actions.reroute, _("The rest goes on through the other channel."))
 
 
 @bp.post("/stay")
@@ -114,7 +112,7 @@ def ask_to_end(campaign_id: int, run_id: int) -> Response:
 @bp.post("/end")
 @needs(Role.OPERATOR)
 def end(campaign_id: int, run_id: int) -> Response:
-    return _done(campaign_id, run_id, lifecycle.end, _("Ended. What had not left is cancelled."))
+    return _done(campaign_id, run_id, actions.end, _("Ended. What had not left is cancelled."))
 
 
 @bp.get("/again")

@@ -35,13 +35,13 @@ from smsapp.channels.base import (
     Reply,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
     Throttled,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
+from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import channels as service
 from smsapp.services.receipts import callback_inbox, consumer
 from smsapp.store.db import current_session

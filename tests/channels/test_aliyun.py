@@ -30,12 +30,11 @@ from smsapp.channels.base import (
     Reply,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
     Throttled,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit, Purpose
+from smsapp.domain.sms_template import Audit, Purpose, TemplateSnapshot
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped, submission
 from tests.channels.wire import HERE, Line, Provider, listening, provider, run
 

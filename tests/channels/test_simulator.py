@@ -20,13 +20,13 @@ from smsapp.channels.base import (
     Reply,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
     Throttled,
     UnconfirmedMessage,
 )
 from smsapp.channels.http import HttpClient
 from smsapp.channels.simulator import FATES, LATE, PAGE, Simulator
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import TemplateSnapshot
 from tests.channels.contract import Contract
 from tests.channels.wire import run
 

@@ -16,10 +16,10 @@ from smsapp.channels.base import (
     OutboundMessage,
     OutcomeUnknown,
     SubmitResult,
-    TemplateSnapshot,
     Throttled,
 )
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import TemplateSnapshot
 
 LETTERS = "abcdefgh"
 KINDS = {

@@ -30,13 +30,12 @@ from smsapp.channels.base import (
     Reply,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
     Throttled,
 )
 from smsapp.channels.http import HttpAnswer, HttpClient
 from smsapp.channels.tencent import ERROR_CODES, Tencent, authorization
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit
+from smsapp.domain.sms_template import Audit, TemplateSnapshot
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped
 from tests.channels.wire import HERE, Provider, provider, run
 

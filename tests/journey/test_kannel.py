@@ -20,12 +20,12 @@ from smsapp.channels.base import (
     ReceiptStatus,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
 )
 from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.presets import KANNEL
 from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import TemplateSnapshot
 from tests.channels.wire import HERE, provider
 from tests.journey.kannel import PASSWORD, SENDER, USERNAME, Kannel, installed, kannel, running, wait_for
 

@@ -28,7 +28,7 @@ from smsapp.factory import create_app
 from smsapp.services.channels import channels
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import starting
 from smsapp.store import queue
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, db, writing
@@ -139,14 +139,14 @@ def test_every_slot_has_one_run_and_nobody_is_written_to_twice(system: Processes
         builders.contacts(PEOPLE)
         campaign_id, first = daily_campaign(sink)
         day = dt.timedelta(days=1)
-        lifecycle.ring_when_due(campaign_id, first)
+        starting.enqueue_when_due(campaign_id, first)
         for name in ("scheduler-a", "scheduler-b"):
             system.scheduler(name)
         worker, _other = (system.worker(name) for name in ("worker-a", "worker-b"))
 
         # when the first slot comes in the ordinary way
         move_clock(system, first - dt.timedelta(seconds=1))
-        lifecycle.ring_when_due(campaign_id, first)
+        starting.enqueue_when_due(campaign_id, first)
         until(app, lambda: state_of(campaign_id) == (Status.WAITING, first + day), "the first run")
 
         # and on the second day Redis is emptied and a worker is killed while the run goes on

@@ -25,7 +25,7 @@ from smsapp.factory import create_app
 from smsapp.services.channels import channels
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.reports import reports
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import unfinished
 from smsapp.services.templates import approvals, sms_templates, template_sync
 from smsapp.store.db import current_session, db
 from smsapp.store.runs.runs import Run
@@ -169,4 +169,4 @@ def test_a_campaign_whose_template_is_withdrawn_before_its_slot_is_held_and_sent
         # then everybody gets it
         assert funnel(run_id).accepted == 3
         assert len(account.sent) == 1
-        assert lifecycle.at_hand(None) == []
+        assert unfinished.at_hand(None) == []

@@ -8,7 +8,7 @@ from flask import Flask
 from smsapp.domain.errors import Conflict, Refusal
 from smsapp.domain.run import RunState
 from smsapp.domain.wording import Part, woven
-from smsapp.services.sending import lifecycle, snapshot
+from smsapp.services.sending import actions, opening, snapshot
 from smsapp.services.templates import approvals, sms_templates
 from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
@@ -60,7 +60,7 @@ def test_the_new_text_is_sent_once_a_person_has_accepted_it(
 ) -> None:
     campaign, run_id, template = held(app, clock, text=NEW)
     with pytest.raises(Refusal) as caught:
-        lifecycle.resume(run_id, OPERATOR, clock.now)
+        actions.resume(run_id, OPERATOR, clock.now)
     assert codes(caught) == ["template_to_accept"]
     approvals.accept(run_id, template.mark, OPERATOR, clock.now)
     work(app, clock)
@@ -91,7 +91,7 @@ def test_what_the_provider_does_not_approve_cannot_be_accepted(
     difference = approvals.difference(the_run(run_id))
     assert (difference.audit, difference.reason, difference.is_reworded) == (state, "资质过期", False)
     for act in (lambda: approvals.accept(run_id, template.mark, OPERATOR, clock.now),
-                lambda: lifecycle.resume(run_id, OPERATOR, clock.now)):  # fmt: skip
+                lambda: actions.resume(run_id, OPERATOR, clock.now)):  # fmt: skip
         with pytest.raises(Refusal) as caught:
             act()
         assert codes(caught) == ["template_not_approved_now"]
@@ -105,7 +105,7 @@ def test_a_template_that_is_approved_again_as_it_was_lets_the_run_simply_go_on(
     campaign, run_id, _template = held(app, clock, audit="withdrawn")
     reworded(campaign, clock, audit="approved")
     assert approvals.difference(the_run(run_id)).is_settled
-    lifecycle.resume(run_id, OPERATOR, clock.now)
+    actions.resume(run_id, OPERATOR, clock.now)
     work(app, clock)
     assert funnel(run_id).accepted == 2
 
@@ -123,7 +123,7 @@ def test_a_run_held_for_its_template_can_be_ended_and_nothing_has_left(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     _campaign, run_id, _template = held(app, clock, text=NEW)
-    lifecycle.end(run_id, OPERATOR, clock.now)
+    actions.end(run_id, OPERATOR, clock.now)
     assert the_run(run_id).verdict == "stopped"
     assert provider.sent == {}
 
@@ -133,7 +133,7 @@ def under_way(app, provider, clock):
     builders.contacts(snapshot.SMALL_BATCH + 1)
     provider.per_request = 1
     campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     clock.forward(minutes=1)
     return campaign, run_id
 

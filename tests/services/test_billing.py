@@ -13,7 +13,8 @@ from smsapp.domain.message import Resolution, Status
 from smsapp.services.channels import channels
 from smsapp.services.receipts import unconfirmed
 from smsapp.services.reports import verify
-from smsapp.services.sending import lifecycle, results
+from smsapp.services.sending import opening, results
+from smsapp.services.sending import sweeping
 from smsapp.services.sending.results import InFlightBatch
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ledger
@@ -38,13 +39,13 @@ def lost(clock: FakeClock) -> tuple[int, ClaimedBatch]:
     template = builders.template(channel.id, text=LONG)
     mapping = {"level": {"property": "level"}}
     campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     return run_id, claimed(campaign, clock, "dead")
 
 
 def expire(clock: FakeClock) -> None:
     clock.forward(seconds=61)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
 
 
 def deliver(clock: FakeClock, run_id: int, *seqs: int) -> None:

@@ -20,7 +20,7 @@ from smsapp.domain.schedule import Kind, Schedule
 from smsapp.services.campaigns import campaigns
 from smsapp.services.campaigns.campaigns import CopiedCampaign, Draft, EditConflict
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import starting
 from smsapp.services.templates import sms_templates
 from smsapp.store import queue
 from smsapp.store.campaigns import campaigns as store
@@ -417,7 +417,7 @@ def test_of_stop_and_start_exactly_one_wins(app: Flask, due: list[int]) -> None:
         stopped, started = together(
             app,
             lambda one=campaign_id: campaigns.stop(one, OLGA, TOMORROW_AT),
-            lambda one=campaign_id: lifecycle.start(one, TOMORROW_AT),
+            lambda one=campaign_id: starting.start(one, TOMORROW_AT),
         )
 
         campaign = fresh(campaign_id)

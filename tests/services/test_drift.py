@@ -13,7 +13,8 @@ from smsapp.domain.errors import Conflict
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.trust import Origin
 from smsapp.services.campaigns import campaigns
-from smsapp.services.sending import drift, lifecycle
+from smsapp.services.sending import actions, drift, starting
+from smsapp.services.sending import sweeping
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
 from smsapp.store.runs import runs
@@ -120,7 +121,7 @@ def test_a_run_goes_on_by_itself_once_those_who_were_too_many_are_gone(
     work(app, clock)
     current_session().execute(sa.delete(builders.Contact).where(builders.Contact.xwho.startswith("stranger")))
     current_session().commit()
-    lifecycle.resume(latest(campaign).id, OPERATOR, clock.now)
+    actions.resume(latest(campaign).id, OPERATOR, clock.now)
     work(app, clock)
     assert (status(campaign), provider.sent.total()) == (Status.SENT, 50)
 
@@ -131,7 +132,7 @@ def test_nobody_who_acts_in_time_fails_the_run_with_the_reason(app: Flask, clock
     strangers(300, "+86139", clock.now)
     work(app, clock)
     clock.forward(minutes=121)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert (status(campaign), campaign.failure) == (Status.FAILED, HoldReason.AUDIENCE_GREW)
 
 
@@ -153,13 +154,13 @@ def test_a_recurring_campaign_is_compared_with_its_run_before(
     for more in (100, 100):
         builders.contacts(more)
         clock.forward(days=1)
-        lifecycle.start(campaign.id, clock.now)
+        starting.start(campaign.id, clock.now)
         work(app, clock)
         assert status(campaign) == Status.WAITING
     # when it suddenly doubles
     builders.contacts(205)
     clock.forward(days=1)
-    lifecycle.start(campaign.id, clock.now)
+    starting.start(campaign.id, clock.now)
     work(app, clock)
     # then that run is held
     held = drift.held(latest(campaign))

@@ -11,7 +11,8 @@ from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.services.receipts import consumer
 from smsapp.services.reports.verify import verify
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import opening
+from smsapp.services.sending import sweeping
 from smsapp.services.sending.results import InFlightBatch, write_back
 from smsapp.store import queue
 from smsapp.store.db import current_session, writing
@@ -75,7 +76,7 @@ def test_a_worker_that_dies_leaves_in_doubt_only_what_was_not_written(
     batch.answers += accepted(1, 2, 3)
     write_early(batch, clock)
     clock.forward(seconds=61)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert (funnel(batch.run_id).accepted, funnel(batch.run_id).unconfirmed) == (3, 2)
     # and if it was only slow, its last answers settle the doubt
     batch.answers += accepted(4, 5)
@@ -91,7 +92,7 @@ def test_a_claim_may_take_a_part_of_a_batch_and_the_rest_stays_in_order(
     # given twelve people in one batch
     builders.contacts(12)
     _campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     # when claims take five of them at most
     taken = []
     for _ in range(4):

@@ -20,7 +20,8 @@ from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import fit, neutral, variables
 from smsapp.services.channels import channels
 from smsapp.services.reports import verify
-from smsapp.services.sending import failover, lifecycle, snapshot
+from smsapp.services.sending import actions, failover, opening, snapshot
+from smsapp.services.sending import sweeping
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.numbers import classify
@@ -69,7 +70,7 @@ class TwoChannels:
         self.swept()
 
     def swept(self) -> None:
-        lifecycle.sweep(self.clock.now)
+        sweeping.sweep(self.clock.now)
         current_session().expire_all()
 
     def moved(self) -> list[Run]:
@@ -224,7 +225,7 @@ def test_a_channel_that_refuses_most_loses_the_rest(
     # given so many refusals that only the last message is left, in a batch of its own
     monkeypatch.setattr(snapshot, "SMALL_BATCH", 1)
     monkeypatch.setattr(snapshot, "LARGE_BATCH", 1)
-    lifecycle.open_run(both.run_id, both.clock.now)
+    opening.open_run(both.run_id, both.clock.now)
     refusals = [MessageResult(seq, message.Status.REFUSED, 1, Outcome.QUOTA) for seq in range(1, 6)]
     for answer in refusals:
         batch = claimed(both.campaign, both.clock, "one")
@@ -271,10 +272,10 @@ def test_a_persons_word_keeps_the_automation_away_until_it_is_taken_back(app: Fl
 
 
 def test_a_person_moves_a_paused_run_at_once(app: Flask, both: TwoChannels) -> None:
-    lifecycle.open_run(both.run_id, both.clock.now)
+    opening.open_run(both.run_id, both.clock.now)
     with pytest.raises(Conflict):
         failover.move(both.run_id, OPERATOR, both.clock.now)
-    lifecycle.pause(both.run_id, OPERATOR, both.clock.now)
+    actions.pause(both.run_id, OPERATOR, both.clock.now)
     both.patience(app)
     assert both.moved() == []
     made = failover.move(both.run_id, OPERATOR, both.clock.now)
@@ -322,7 +323,7 @@ def test_a_campaign_without_a_second_channel_waits(app: Flask, both: TwoChannels
 
 def test_a_batch_in_a_dead_workers_hands_stays_behind_in_doubt(app: Flask, both: TwoChannels) -> None:
     # given a worker that died with the only batch, and another that found the channel down
-    lifecycle.open_run(both.run_id, both.clock.now)
+    opening.open_run(both.run_id, both.clock.now)
     with writing() as session:
         session.execute(sa.update(runs.Batch).values(lo=4))
         session.execute(
@@ -357,7 +358,7 @@ def test_the_switch_is_all_or_nothing(app: Flask, both: TwoChannels, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr("smsapp.store.runs.failover.take_over", killed)
         with pytest.raises(KeyboardInterrupt):
-            lifecycle.sweep(both.clock.now)
+            sweeping.sweep(both.clock.now)
     assert (both.moved(), recount(both.run_id)) == ([], {"accepted": 2, "queued": 4})
     # when the next one comes
     both.swept()
@@ -387,7 +388,7 @@ def test_a_second_channel_takes_over_only_numbers_it_may_write_to(
     app: Flask, both: TwoChannels, countries: list[str], classes: list[str], left: int
 ) -> None:
     # given people with numbers of other kinds and countries, and a first channel that fails
-    lifecycle.open_run(both.run_id, both.clock.now)
+    opening.open_run(both.run_id, both.clock.now)
     elsewhere(both, SATELLITE, HONG_KONG, countries=countries, classes=classes)
     both.first.script = after(0, DOWN)
     # when the second takes over
@@ -403,7 +404,7 @@ def test_a_second_channel_takes_over_only_numbers_it_may_write_to(
 
 
 def test_a_run_stays_if_the_second_channel_may_write_to_none_of_its_numbers(app: Flask, both: TwoChannels) -> None:
-    lifecycle.open_run(both.run_id, both.clock.now)
+    opening.open_run(both.run_id, both.clock.now)
     elsewhere(both, countries=["HK"])
     both.first.script = after(0, DOWN)
     both.patience(app)

@@ -22,7 +22,7 @@ from smsapp.services.channels import channels
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import consumer
-from smsapp.services.sending import channel_tests, held_connections, lifecycle, result_writer, sender
+from smsapp.services.sending import actions, channel_tests, held_connections, result_writer, sender, unfinished
 from smsapp.services.sending.channel_tests import TestText
 from smsapp.services.sending.held_connections import Holder
 from smsapp.store.db import current_session, writing
@@ -144,7 +144,7 @@ def test_a_campaign_leaves_over_the_held_connection_and_its_receipts_come_back(a
             run_id = campaign(channel(server, clock, window="20"), clock)
             # when ordinary workers look, they leave it alone
             await apart(lambda: work(app, clock), app)
-            assert not lifecycle.is_something_left(None, clock.now)
+            assert not unfinished.is_anything_left(None, clock.now)
             assert server.submits == []
             # and the process that holds the connection sends it
             await here.up()
@@ -334,10 +334,10 @@ def test_too_fast_pauses_the_run_and_nothing_is_lost(app: Flask, clock: FakeCloc
             await here.up()
             await here.send()
             assert (the_run(run_id).state, the_run(run_id).hold_reason) == (RunState.HELD, "throttled")
-            assert not lifecycle.is_something_left(here.holder.held.keys(), clock.now)
+            assert not unfinished.is_anything_left(here.holder.held.keys(), clock.now)
             too_fast.clear()
             clock.forward(seconds=2)
-            assert lifecycle.is_something_left(here.holder.held.keys(), clock.now)
+            assert unfinished.is_anything_left(here.holder.held.keys(), clock.now)
             await here.send()
             assert funnel(run_id).accepted == PEOPLE
 
@@ -403,7 +403,7 @@ def test_connections_are_closed_in_time_if_the_lease_cannot_be_renewed(
                 broken.setattr(here.holder, "_take", away)
                 await here.look()
                 assert here.holder.held
-                broken.setattr(held_connections, "DOUBTFUL", 0)
+                broken.setattr(held_connections, "LEASE_DOUBTFUL_SECONDS", 0)
                 await here.look()
                 assert not here.holder.held
                 await server.until(lambda: not server.links)
@@ -442,7 +442,7 @@ def test_what_people_change_is_followed(app: Flask, clock: FakeClock) -> None:
             # and on again
             channels.set_active(channel_id, True, BY, clock.now)
             await here.up()
-            lifecycle.resume(run_id, BY, clock.now)
+            actions.resume(run_id, BY, clock.now)
             await here.send()
             assert funnel(run_id).accepted == 3
 

@@ -14,7 +14,8 @@ from smsapp.domain import message
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.outcome import Outcome
 from smsapp.services.receipts import callback_inbox, consumer, unmatched
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import closing
+from smsapp.services.sending import sweeping
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
 from smsapp.store.runs import ledger, provider_refs, runs
@@ -64,7 +65,7 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
     answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
     with writing() as session:
         ledger.write_back(session, [ledger.prepare_results(batch, answers)], 99)
-        lifecycle.settle(session, run_id, clock.now)
+        closing.close(session, run_id, clock.now)
     # then
     assert (funnel(run_id).accepted, funnel(run_id).delivered, funnel(run_id).awaiting) == (3, 1, 2)
     assert recount(run_id) == {"accepted": 2, "delivered": 1}
@@ -134,10 +135,10 @@ def test_after_three_days_a_missing_receipt_is_called_that(app: Flask, provider:
     work(app, clock)
     apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0]))
     clock.forward(hours=71)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert funnel(run_id).awaiting == 1
     clock.forward(hours=2)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert (funnel(run_id).no_receipt, funnel(run_id).accepted) == (1, 2)
     # and a receipt later than that is still welcome
     apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[1]))

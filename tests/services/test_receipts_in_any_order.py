@@ -12,7 +12,7 @@ from flask import Flask
 from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import closing, opening
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
@@ -35,7 +35,7 @@ def arrive(campaign: Campaign, clock: FakeClock, news: Sequence[Receipt]) -> Non
 
 def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Receipt]) -> None:
     """Hand over everything, the early receipts coming before the answers are written down."""
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     batches = [claimed(campaign, clock, "w1")]
     arrive(campaign, clock, early)
     for batch in batches:
@@ -45,7 +45,7 @@ def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Rece
         ]
         with writing() as session:
             ledger.write_back(session, [ledger.prepare_results(batch, answers)], int(clock.now.timestamp()))
-            lifecycle.settle(session, run_id, clock.now)
+            closing.close(session, run_id, clock.now)
 
 
 def news_of(run_id: int) -> list[Receipt]:
@@ -92,7 +92,7 @@ def test_answers_of_several_batches_take_messages_before_numbers_as_receipts_do(
     # given two batches in a worker's hands
     builders.contacts(1001)
     campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     batches = [claimed(campaign, clock, "w1") for _ in range(2)]
     answers = [[MessageResult(seq, Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows] for batch in batches]
     # when they are written back together

@@ -10,7 +10,8 @@ from smsapp.domain import message
 from smsapp.domain.campaign import Status
 from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Kind, Schedule
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import actions, opening, starting
+from smsapp.services.sending import sweeping
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ledger, runs
 from tests import builders
@@ -38,7 +39,7 @@ def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
     work(app, clock)
     assert (funnel(run_id).in_flight, funnel(run_id).accepted) == (1000, 200)
     clock.forward(seconds=61)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     # then nobody was written to twice and the campaign is over
     assert (funnel(run_id).unconfirmed, funnel(run_id).accepted) == (1000, 200)
     assert recount(run_id) == {"unconfirmed": 1000, "accepted": 200}
@@ -53,19 +54,19 @@ def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
 def test_a_lease_is_extended_while_its_worker_lives(app: Flask, clock: FakeClock) -> None:
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     with writing() as session:
         ledger.claim_batches(session, [run_id], 0, "w1", clock.now + dt.timedelta(seconds=60))
         ledger.extend_leases(session, "w1", clock.now + dt.timedelta(seconds=600))
     clock.forward(seconds=61)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert funnel(run_id).in_flight == 1
 
 
 def test_a_batch_is_claimed_by_one_worker_only(app: Flask, clock: FakeClock) -> None:
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     minute = dt.timedelta(seconds=60)
     with writing() as session:
         assert ledger.claim_batches(session, [run_id], 0, "w1", clock.now + minute)
@@ -79,15 +80,15 @@ def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(
     schedule = daily(clock.now, end=clock.now.date() + dt.timedelta(days=1))
     campaign = waiting(clock.now, schedule, clock.now)
     # when its first slot comes
-    first = lifecycle.start(campaign.id, clock.now)
-    assert lifecycle.start(campaign.id, clock.now) is None
+    first = starting.start(campaign.id, clock.now)
+    assert starting.start(campaign.id, clock.now) is None
     work(app, clock)
     # then it waits for the second
     assert status(campaign) == Status.WAITING
     assert campaign.next_due_at == clock.now + dt.timedelta(days=1)
     # and after that there is none
     clock.forward(days=1)
-    second = lifecycle.start(campaign.id, clock.now)
+    second = starting.start(campaign.id, clock.now)
     work(app, clock)
     assert first != second
     assert (status(campaign), campaign.next_due_at) == (Status.SENT, None)
@@ -97,7 +98,7 @@ def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(
 
 def test_a_campaign_is_not_started_before_its_time(app: Flask, clock: FakeClock) -> None:
     campaign = waiting(clock.now, daily(clock.now), clock.now + dt.timedelta(minutes=1))
-    assert lifecycle.start(campaign.id, clock.now) is None
+    assert starting.start(campaign.id, clock.now) is None
     assert status(campaign) == Status.WAITING
 
 
@@ -109,7 +110,7 @@ def test_a_slot_within_the_grace_is_sent_late_one_beyond_it_is_recorded_as_misse
     campaign = waiting(clock.now, daily(clock.now), first_slot)
     # given the system was down for two days and an hour
     clock.forward(days=2, hours=1)
-    run_id = lifecycle.start(campaign.id, clock.now)
+    run_id = starting.start(campaign.id, clock.now)
     work(app, clock)
     assert run_id is not None
     slots = [(run.slot, run.state) for run in runs.of_campaign(current_session(), campaign.id)]
@@ -126,7 +127,7 @@ def test_a_missed_single_send_has_failed_and_says_so(app: Flask, clock: FakeCloc
     once = Schedule(Kind.ONCE, "Asia/Shanghai", dt.time(10), clock.now.date())
     campaign = waiting(clock.now, once, clock.now)
     clock.forward(hours=3)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert (status(campaign), campaign.failure) == (Status.FAILED, "missed")
     assert [run.verdict for run in runs.of_campaign(current_session(), campaign.id)] == ["missed"]
 
@@ -136,15 +137,15 @@ def test_a_slot_that_comes_while_the_last_run_goes_on_waits_its_turn(
 ) -> None:
     builders.contacts(1)
     campaign = waiting(clock.now, daily(clock.now), clock.now)
-    run_id = lifecycle.start(campaign.id, clock.now)
+    run_id = starting.start(campaign.id, clock.now)
     assert run_id is not None
-    lifecycle.open_run(run_id, clock.now)
-    lifecycle.pause(run_id, OPERATOR, clock.now)
+    opening.open_run(run_id, clock.now)
+    actions.pause(run_id, OPERATOR, clock.now)
     clock.forward(days=1)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert len(runs.of_campaign(current_session(), campaign.id)) == 1
-    lifecycle.resume(run_id, OPERATOR, clock.now)
+    actions.resume(run_id, OPERATOR, clock.now)
     work(app, clock)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     work(app, clock)
     assert [run.verdict for run in runs.of_campaign(current_session(), campaign.id)] == ["sent", "sent"]

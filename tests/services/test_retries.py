@@ -16,7 +16,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS
 from smsapp.services.contacts import opt_outs
 from smsapp.services.reports import reports, verify
-from smsapp.services.sending import lifecycle, retries
+from smsapp.services.sending import actions, opening, retries, starting
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
@@ -185,8 +185,8 @@ def test_of_several_clicks_one_makes_a_run(app: Flask, provider: FakeChannel, cl
 def test_an_ended_retry_leaves_the_campaign_as_it_was(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     campaign, run_id = sent(app, provider, clock)
     again = retries.send_again(campaign.id, run_id, OPERATOR, clock.now)
-    lifecycle.open_run(again, clock.now)
-    lifecycle.end(again, OPERATOR, clock.now)
+    opening.open_run(again, clock.now)
+    actions.end(again, OPERATOR, clock.now)
     assert (the_run(again).verdict, status(campaign)) == ("stopped", Status.SENT)
     assert (whole(campaign).cancelled, whole(campaign).refused) == (3, 1)
 
@@ -198,14 +198,14 @@ def test_a_recurring_campaign_goes_on_waiting_after_a_retry(
     provider.script = failing(None, Outcome.FREQUENCY_LIMIT)  # type: ignore[assignment]
     slot = clock.now
     campaign = waiting(slot, daily(slot), slot)
-    run_id = lifecycle.start(campaign.id, slot)
+    run_id = starting.start(campaign.id, slot)
     work(app, clock)
     assert run_id is not None
     provider.script = None
     clock.forward(hours=1)
 
     retries.send_again(campaign.id, run_id, OPERATOR, clock.now)
-    assert lifecycle.start(campaign.id, clock.now) is None
+    assert starting.start(campaign.id, clock.now) is None
     work(app, clock)
 
     assert (status(campaign), campaign.next_due_at) == (Status.WAITING, slot + dt.timedelta(days=1))

@@ -17,7 +17,8 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.services.channels import channels
-from smsapp.services.sending import lifecycle, run_registry, sender
+from smsapp.services.sending import actions, opening, run_registry, sender
+from smsapp.services.sending import sweeping
 from smsapp.store import queue
 from smsapp.store.channels import paces
 from smsapp.store.db import current_session, db, writing
@@ -84,14 +85,14 @@ def test_a_database_that_is_away_while_an_audience_is_frozen_is_no_fault_of_the_
     builders.contacts(3)
     campaign, run_id = confirmed(clock.now)
 
-    open_run, refusals = lifecycle.open_run, iter([True])
+    open_run, refusals = opening.open_run, iter([True])
 
     def overtaken(run_id: int, now: dt.datetime) -> None:
         if next(refusals, False):
             raise OperationalError("SELECT", {}, Exception("could not serialize access"))
         open_run(run_id, now)
 
-    monkeypatch.setattr(lifecycle, "open_run", overtaken)
+    monkeypatch.setattr(opening, "open_run", overtaken)
     # when
     work(app, clock)
     # then it is not held for a person, but looked at again
@@ -104,7 +105,7 @@ def test_texts_that_cannot_be_made_hold_the_run(app: Flask, provider: FakeChanne
     template = builders.template(channel.id, text="${name}您好")
     mapping = {"name": {"property": "name", "fallback": None}}
     _campaign, run_id = confirmed(clock.now, channel_id=channel.id, template_id=template.id, mapping=mapping)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     with writing() as session:
         session.execute(sa.update(runs.Message).values(params="not json"))
     work(app, clock)
@@ -142,8 +143,8 @@ def test_the_gravest_trouble_of_a_batch_counts(app: Flask, provider: FakeChannel
 def test_no_trouble_of_the_channel_undoes_a_persons_pause(app: Flask, clock: FakeClock) -> None:
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
-    lifecycle.pause(run_id, OPERATOR, clock.now)
+    opening.open_run(run_id, clock.now)
+    actions.pause(run_id, OPERATOR, clock.now)
     with writing() as session:
         assert not runs.hold(session, run_id, HoldReason.THROTTLED, clock.now, clock.now)
     assert the_run(run_id).hold_reason == "paused"
@@ -153,13 +154,13 @@ def test_a_run_that_is_paused_with_everything_answered_still_ends(app: Flask, cl
     # given a paused run whose last batch was in the hands of a worker that died
     builders.contacts(1)
     campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     with writing() as session:
         session.execute(sa.update(runs.Batch).values(state=runs.BatchState.CLAIMED, lease_until=clock.now))
         ledger.add_to_tallies(session, run_id, {("queued", ""): -1, ("in_flight", ""): 1})
-    lifecycle.pause(run_id, OPERATOR, clock.now)
+    actions.pause(run_id, OPERATOR, clock.now)
     clock.forward(seconds=1)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert (status(campaign), funnel(run_id).unconfirmed) == (Status.SENT, 1)
 
 
@@ -191,12 +192,12 @@ def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock:
     # given a sender that knows a run of a channel
     builders.contacts(1)
     _campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     there = sender.Sender(app, clock)
     there._look_around()
     assert (list(there.works), len(there.lines)) == ([run_id], 1)
     # when the run is held
-    lifecycle.pause(run_id, OPERATOR, clock.now)
+    actions.pause(run_id, OPERATOR, clock.now)
     there._look_around()
     # then it forgets both, to make them anew with whatever a person has changed
     assert (there.works, there.lines) == ({}, {})
@@ -211,7 +212,7 @@ def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_
     channel = builders.channel()
     for _ in range(2):
         _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
-        lifecycle.open_run(run_id, clock.now)
+        opening.open_run(run_id, clock.now)
     there = sender.Sender(app, clock)
     there._look_around()
     huge, small = there.works.values()
@@ -238,9 +239,9 @@ def test_a_run_that_another_lane_is_freezing_keeps_nobody_waiting(app: Flask, cl
         other.execute(sa.select(Run.id).where(Run.id == run_id).with_for_update())
         busy = db.engine.dialect.name == "postgresql"  # on SQLite only one can write at all, and waits for its turn
         if busy:
-            assert not lifecycle.open_run(run_id, clock.now)
-    assert lifecycle.open_run(run_id, clock.now)
-    assert not lifecycle.open_run(run_id, clock.now)
+            assert not opening.open_run(run_id, clock.now)
+    assert opening.open_run(run_id, clock.now)
+    assert not opening.open_run(run_id, clock.now)
 
 
 def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
@@ -311,7 +312,7 @@ def test_a_run_in_its_quiet_hours_is_held_before_anything_of_it_is_claimed(
     _first, quiet = confirmed(clock.now, channel_id=channel.id, template_id=marketing.id)
     _second, loud = confirmed(clock.now, channel_id=channel.id)
     for run_id in (quiet, loud):
-        lifecycle.open_run(run_id, clock.now)
+        opening.open_run(run_id, clock.now)
     there = sender.Sender(app, clock)
     there._look_around()
     # when it is night in Shanghai
@@ -347,7 +348,7 @@ def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_p
     assert 15 <= known.limit <= 30
     there = sender.Sender(app, clock)
     again = confirmed(clock.now, channel_id=campaign.channel_id)[1]
-    lifecycle.open_run(again, clock.now)
+    opening.open_run(again, clock.now)
     there._look_around()
     (work,) = there.works.values()
     assert work.line.rate == max(1, int(known.rate(clock.now)))

@@ -15,7 +15,8 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import CancelReason, HoldReason, RunState, RunVerdict
-from smsapp.services.sending import lifecycle, snapshot
+from smsapp.services.sending import actions, closing, opening, snapshot
+from smsapp.services.sending import sweeping
 from smsapp.services.templates import approvals
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.replies import OptOut
@@ -181,7 +182,7 @@ def test_wrong_credentials_hold_the_run_until_a_person_mends_them(
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert (the_run(run_id).state, the_run(run_id).hold_reason) == (RunState.HELD, Outcome.CREDENTIALS)
-    lifecycle.resume(run_id, OPERATOR, clock.now)
+    actions.resume(run_id, OPERATOR, clock.now)
     work(app, clock)
     assert funnel(run_id).accepted == 3
     assert status(campaign) == Status.SENT
@@ -195,10 +196,10 @@ def test_a_run_nobody_mends_within_the_grace_fails_with_the_reason(
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     clock.forward(minutes=119)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert status(campaign) == Status.SENDING
     clock.forward(minutes=2)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert status(campaign) == Status.FAILED
     assert campaign.failure == Outcome.BALANCE
     # and its messages say that the run failed, not that a person ended it
@@ -211,7 +212,7 @@ def test_a_run_nobody_mends_within_the_grace_fails_with_the_reason(
 def test_who_opts_out_after_the_freeze_is_not_written_to(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     people = builders.contacts(3)
     _campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     builders.kept(OptOut(phone=people[1].phones["$phone"], source="reply", at=clock.now))
     work(app, clock)
     assert (funnel(run_id).accepted, funnel(run_id).cancelled) == (2, 1)
@@ -221,9 +222,9 @@ def test_who_opts_out_after_the_freeze_is_not_written_to(app: Flask, provider: F
 def test_the_audience_does_not_move_after_the_freeze(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(2)
     _campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     builders.contacts(5)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     work(app, clock)
     assert funnel(run_id).accepted == 2
 
@@ -245,7 +246,7 @@ def test_marketing_waits_for_the_morning_and_goes_on_by_itself(
     assert funnel(run_id).queued == 2
     # and in the morning
     clock.now = dt.datetime(2026, 3, 3, 0, 0, tzinfo=dt.UTC)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     work(app, clock)
     assert funnel(run_id).accepted == 2
 
@@ -262,7 +263,7 @@ def test_a_template_changed_after_the_confirmation_holds_the_run_until_a_person_
     work(app, clock)
     assert (the_run(run_id).hold_reason, len(provider.sent)) == ("template_changed", 0)
     with pytest.raises(Refusal):
-        lifecycle.resume(run_id, OPERATOR, clock.now)
+        actions.resume(run_id, OPERATOR, clock.now)
     approvals.accept(run_id, template.mark, OPERATOR, clock.now)
     work(app, clock)
     assert list(provider.texts.values()) == ["【青禾商城】另一段文字"]
@@ -288,7 +289,7 @@ def test_nothing_leaves_if_what_was_confirmed_is_no_longer_there(
     assert (the_run(run_id).hold_reason, len(provider.sent)) == (reason, 0)
     # and it fails after the grace, for no message was ever made
     clock.forward(minutes=121)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert (status(campaign), campaign.failure) == (Status.FAILED, reason)
 
 
@@ -314,15 +315,15 @@ def test_a_paused_run_sends_nothing_and_resumes_with_exactly_the_rest(
 ) -> None:
     builders.contacts(500)
     campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
-    lifecycle.pause(run_id, OPERATOR, clock.now)
+    opening.open_run(run_id, clock.now)
+    actions.pause(run_id, OPERATOR, clock.now)
     work(app, clock)
     assert not provider.sent
     assert the_run(run_id).hold_reason == "paused"
     clock.forward(days=3)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     assert status(campaign) == Status.SENDING
-    lifecycle.resume(run_id, OPERATOR, clock.now)
+    actions.resume(run_id, OPERATOR, clock.now)
     work(app, clock)
     assert (len(provider.sent), max(provider.sent.values())) == (500, 1)
 
@@ -330,8 +331,8 @@ def test_a_paused_run_sends_nothing_and_resumes_with_exactly_the_rest(
 def test_an_ended_run_cancels_what_has_not_left(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(20)
     campaign, run_id = confirmed(clock.now)
-    lifecycle.open_run(run_id, clock.now)
-    lifecycle.end(run_id, OPERATOR, clock.now)
+    opening.open_run(run_id, clock.now)
+    actions.end(run_id, OPERATOR, clock.now)
     work(app, clock)
     assert reasons(run_id) == {("cancelled", CancelReason.ENDED): 20}
     assert (status(campaign), len(provider.sent)) == (Status.STOPPED, 0)
@@ -341,13 +342,13 @@ def test_what_is_in_flight_when_a_run_is_ended_is_waited_for(app: Flask, clock: 
     # given a batch in a worker's hands
     campaign, run_id, batch = in_hands(1500, clock, "w1")
     # when
-    lifecycle.end(run_id, OPERATOR, clock.now)
+    actions.end(run_id, OPERATOR, clock.now)
     # then the rest is cancelled, and the batch's answers still count
     assert (funnel(run_id).in_flight, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.SENDING
     answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows]
     with writing() as session:
         ledger.write_back(session, [ledger.prepare_results(batch, answers)], 0)
-        lifecycle.settle(session, run_id, clock.now)
+        closing.close(session, run_id, clock.now)
     assert (funnel(run_id).accepted, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.STOPPED

@@ -16,7 +16,7 @@ from smsapp.domain.message import Resolution
 from smsapp.domain.outcome import Outcome
 from smsapp.services.receipts import unconfirmed
 from smsapp.services.reports import reports, verify
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import sweeping
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
@@ -157,7 +157,7 @@ def test_a_late_answer_settles_what_was_left_but_not_what_was_sent_again(
     # given a worker that was lost with four messages in its hands, and what a person decided about three of them
     _campaign, run_id, dead = in_hands(4, clock, "w1")
     clock.forward(seconds=61)
-    lifecycle.sweep(clock.now)
+    sweeping.sweep(clock.now)
     for how, seq in ((Resolution.KEEP, 1), (Resolution.RESEND, 2), (Resolution.COUNT_AS_SENT, 3)):
         unconfirmed.decide(run_id, how, OPERATOR, clock.now, seqs=[seq])
     # when it comes back after all

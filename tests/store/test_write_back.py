@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import opening
 from smsapp.services.sending.snapshot import SMALL_BATCH
 from smsapp.store.db import db, dialect, writing
 from smsapp.store.runs import freezing, ledger
@@ -41,12 +41,12 @@ def test_a_batch_of_a_run_that_was_frozen_a_moment_ago_is_written_back_without_r
     provider.per_request = 1
     builders.contacts(FEW)
     _campaign, first = confirmed(clock.now)
-    lifecycle.open_run(first, clock.now)
+    opening.open_run(first, clock.now)
     with writing() as session:
         session.execute(sa.text("ANALYZE"))
     builders.contacts(MANY)
     campaign, run_id = confirmed(clock.now, channel_id=builders.channel().id)
-    lifecycle.open_run(run_id, clock.now)
+    opening.open_run(run_id, clock.now)
     # and a batch of it, a receipt being quicker than one of its answers, and one message without any
     batch = claimed(campaign, clock, "one")
     take_receipts(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[1]))

@@ -14,7 +14,7 @@ from smsapp.domain.message import Status as MessageStatus
 from smsapp.domain.run import RunState
 from smsapp.services.channels import channels
 from smsapp.services.platform import clock
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import opening
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs.runs import Run
@@ -84,7 +84,7 @@ def test_the_same_text_to_the_same_people_again_is_warned_of_with_links(client: 
     first = stored().id
     assert "内容相同的短信" not in review.get_text()
     olga.post(f"/campaigns/{first}/review", **shown_to_confirm(review))
-    lifecycle.open_run(run_of(first), clock.now())
+    opening.open_run(run_of(first), clock.now())
 
     again = olga.post("/campaigns/new", do="review", **world.fields(name="又一次"))
 

@@ -29,7 +29,6 @@ from smsapp.channels.base import (
     Reply,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
     is_address,
 )
 from smsapp.channels.base import msgid as _l
@@ -37,6 +36,7 @@ from smsapp.channels.http import retry_after
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.phone import mask_inside
+from smsapp.domain.sms_template import TemplateSnapshot
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpAnswer, HttpClient

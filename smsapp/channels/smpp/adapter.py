@@ -29,7 +29,6 @@ from smsapp.channels.base import (
     StoreCallbacks,
     SubmitRequest,
     SubmitResult,
-    TemplateSnapshot,
 )
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.smpp import receipts
@@ -40,6 +39,7 @@ from smsapp.channels.smpp.settings import GUIDE, SETTINGS
 from smsapp.channels.smpp.text import MOST_PARTS, Cutter, Part, decoded, place_in
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
+from smsapp.domain.sms_template import TemplateSnapshot
 
 if TYPE_CHECKING:
     from smsapp.channels.http import HttpClient

@@ -19,7 +19,7 @@ from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.sms_template import fit, is_usable, neutral, variables
 from smsapp.services.contacts import audience
 from smsapp.services.platform.audit_log import Actor, log_action
-from smsapp.services.sending import drift, lifecycle
+from smsapp.services.sending import drift, starting
 from smsapp.services.templates import approvals, sms_templates
 from smsapp.store import queue
 from smsapp.store.campaigns import campaigns
@@ -171,7 +171,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
         facts = {"next_due_at": due.isoformat()} if due else {}
         log_action(session, actor, "confirm", NOUN, campaign_id, now, name=campaign.name, **facts)
     if due is not None:
-        lifecycle.ring_when_due(campaign_id, due)
+        starting.enqueue_when_due(campaign_id, due)
         return Status.WAITING
     queue.enqueue(queue.SEND, "send", run_id)
     return Status.SENDING
@@ -197,7 +197,7 @@ def stop(campaign_id: int, actor: Actor, now: dt.datetime) -> None:
         if not campaigns.move(session, campaign_id, Action.STOP, next_due_at=None):
             raise Conflict(status=_found(session, campaign_id).status)
         log_action(session, actor, "stop", NOUN, campaign_id, now, name=campaign.name)
-    queue.cancel_scheduled(lifecycle.job_id(campaign_id))
+    queue.cancel_scheduled(starting.job_id(campaign_id))
 
 
 def delete(campaign_ids: Iterable[int], actor: Actor, now: dt.datetime) -> list[int]:

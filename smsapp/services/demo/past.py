@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import closing, opening
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
 from smsapp.store.runs import ledger
@@ -38,7 +38,7 @@ LAST_RECEIPT = 5400
 
 def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
     """Freeze the run's audience at `now`, give every message its final state, close the run."""
-    lifecycle.open_run(run_id, now)
+    opening.open_run(run_id, now)
     begun = int(now.timestamp())
     with writing() as session:
         _answer(session, run_id, fates, parts, begun)
@@ -46,7 +46,7 @@ def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
         _count(session, run_id)
         _chart(session, run_id)
     planned = current_session().scalar(sa.select(Run.planned).where(Run.id == run_id)) or 0
-    lifecycle.close_if_over(run_id, now + dt.timedelta(seconds=planned // PER_SECOND + 2))
+    closing.close_if_over(run_id, now + dt.timedelta(seconds=planned // PER_SECOND + 2))
 
 
 def _answer(session: Session, run_id: int, fates: Fates, parts: int, begun: int) -> None:

@@ -27,7 +27,7 @@ from smsapp.services.contacts import segments
 from smsapp.services.demo import crowd, past
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import replies
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import starting
 from smsapp.services.templates import sms_templates
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
@@ -277,7 +277,7 @@ def _tell_weekly(shop: Shop, now: dt.datetime) -> None:
     weekly = Schedule(Kind.WEEKLY, ZONE, first.time(), first.date(), weekdays=(first.isoweekday(),))
     campaign_id = _confirm(shop.draft("每周会员日提醒", "金卡与黑金会员", "QH-1001", weekly), _local(now, -28, 14))
     while (due := campaigns.get(campaign_id).next_due_at) is not None and due < now:
-        run_id = lifecycle.start(campaign_id, due)
+        run_id = starting.start(campaign_id, due)
         if run_id is None:
             break
         past.play(run_id, past.USUAL, _parts("QH-1001"), due)

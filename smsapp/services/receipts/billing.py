@@ -6,34 +6,34 @@ that every accepted message has parts, and a run's parts are the sum of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain.message import ACCEPTED_STATES
 from smsapp.domain.phone import is_domestic
-from smsapp.domain.sms_template import compile_text, full_text, parts_of_all
+from smsapp.domain.run_snapshot import RunSnapshot
+from smsapp.domain.sms_template import parts_of_all
 from smsapp.services.contacts.audience import filled_all
 from smsapp.store.db import one_of
 from smsapp.store.runs import billed_parts
 from smsapp.store.runs.runs import Message, Run
 
 
-def parts_of(snapshot: Mapping[str, Any], rows: Sequence[tuple[str, str | None]]) -> list[int]:
-    """Return the billed parts of messages (phone, params) of a run with this snapshot (`run.template`), in order."""
-    render = compile_text(full_text(snapshot["signature"], snapshot["text"]))
-    all_values = filled_all(snapshot["variables"], snapshot["mapping"], [params for _phone, params in rows])
+def parts_of(snapshot: RunSnapshot, rows: Sequence[tuple[str, str | None]]) -> list[int]:
+    """Return the billed parts of messages (phone, params) of a run with this snapshot, in order."""
+    render = snapshot.template.renderer()
+    all_values = filled_all(snapshot.variables, snapshot.mapping, [params for _phone, params in rows])
     return parts_of_all([render(values) for values in all_values], [is_domestic(phone) for phone, _params in rows])
 
 
 def fill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> int:
     """Store the parts of a run's messages that have none; return the sum of those the channel has accepted."""
-    snapshot = session.scalar(sa.select(Run.template).where(Run.id == run_id))
+    snapshot = session.scalar(sa.select(Run.snapshot).where(Run.id == run_id))
     accepted, after = 0, 0
     while rows := billed_parts.lacking(session, run_id, after, *which):
-        billed = parts_of(snapshot or {}, [(phone, params) for _seq, _status, phone, params in rows])
+        billed = parts_of(snapshot or RunSnapshot(), [(phone, params) for _seq, _status, phone, params in rows])
         seqs: dict[int, list[int]] = {}
         for (seq, status, _phone, _params), n in zip(rows, billed, strict=True):
             seqs.setdefault(n, []).append(seq)

@@ -10,12 +10,12 @@ import datetime as dt
 import logging
 import secrets
 
-from smsapp.channels.base import OutboundMessage, SubmitRequest, TemplateSnapshot
+from smsapp.channels.base import OutboundMessage, SubmitRequest
 from smsapp.domain import phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.optout import Confirmation
 from smsapp.domain.outcome import CallResult
-from smsapp.domain.sms_template import Purpose, full_text, is_usable, variables
+from smsapp.domain.sms_template import Purpose, TemplateSnapshot, full_text, is_usable, variables
 from smsapp.services.channels import call_log, channels
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import ChannelError, OutboundMessage, Receipt, TemplateSnapshot, UnconfirmedMessage
+from smsapp.channels.base import ChannelError, OutboundMessage, Receipt, UnconfirmedMessage
 from smsapp.channels.http import HttpClient
-from smsapp.domain.sms_template import compile_text, full_text
+from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import call_log, channels
 from smsapp.services.contacts.audience import filled
 from smsapp.services.receipts import consumer
@@ -98,10 +98,8 @@ def _questions(channel_id: int, now: dt.datetime) -> list[Question]:
 
 def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[Question, int]:
     """Return the next messages of a run to query, and the seq to go on from; 0 begins anew."""
-    facts = run.template
-    names, mapping = facts["variables"], facts["mapping"]
-    template = TemplateSnapshot(facts["code"], facts["text"], facts["signature"], tuple(names), facts["marketing"])
-    render = compile_text(full_text(template.signature, template.text))
+    template, mapping = run.snapshot.template, run.snapshot.mapping
+    render = template.renderer()
     rows = session.execute(
         sa.select(Message.seq, Message.phone, Message.params, Message.answered_at)
         .where(*unconfirmed.open_messages(run.id), Message.seq > run.asked)
@@ -110,7 +108,7 @@ def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[
     ).all()
     queries = []
     for seq, phone, params, answered_at in rows:
-        values = filled(names, mapping, params)
+        values = filled(template.variables, mapping, params)
         answer_time = None if answered_at is None else dt.datetime.fromtimestamp(answered_at, dt.UTC)
         since = answer_time - BEFORE if answer_time else run.started_at or run.opened_at
         until = answer_time + AFTER if answer_time else run.finished_at or now

@@ -24,7 +24,6 @@ from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
 from smsapp.domain.run import RunStanding, RunState, RunVerdict
-from smsapp.domain.sms_template import compile_text, full_text
 from smsapp.services.campaigns import campaigns
 from smsapp.services.contacts import audience
 from smsapp.services.platform.audit_log import Actor, log_action
@@ -201,7 +200,7 @@ class Report:
         """A line per channel that was used, in the order of first use."""
         lines_by_channel: dict[str, list[RunLine]] = {}
         for line in reversed(self.runs):
-            lines_by_channel.setdefault(line.run.template.get("channel", ""), []).append(line)
+            lines_by_channel.setdefault(line.run.snapshot.channel, []).append(line)
         return [
             ChannelLine(name, sum(line.funnel.accepted for line in lines), _added_up([line.cost for line in lines]))
             for name, lines in lines_by_channel.items()
@@ -266,9 +265,7 @@ def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:
 
 
 def _cost(run: Run, parts: int) -> Cost:
-    price = run.template.get("price")
-    unit_price = Decimal(str(price)) if price not in (None, "") else None
-    return cost_of(parts, unit_price, run.template.get("currency") or "")
+    return cost_of(parts, run.snapshot.price, run.snapshot.currency)
 
 
 def _added_up(costs: Sequence[Cost]) -> list[Cost]:
@@ -405,9 +402,8 @@ def message(campaign_id: int, run_id: int, seq: int) -> MessageStory:
     recipient = recipients.message(current_session(), run_id, seq)
     if run is None or run.campaign_id != campaign_id or recipient is None:
         raise NotFound("message")
-    frozen = run.template
-    values = audience.filled(frozen["variables"], frozen["mapping"], recipient.params)
-    text = full_text(frozen["signature"], compile_text(frozen["text"])(values))
+    values = audience.filled(run.snapshot.variables, run.snapshot.mapping, recipient.params)
+    text = run.snapshot.template.renderer()(values)
     decisions = unconfirmed.decisions(current_session(), run_id, seq)
     return MessageStory(campaign, run, recipient, text, _name(ChannelRow, run.channel_id), decisions)
 

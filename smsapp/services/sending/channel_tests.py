@@ -14,21 +14,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from smsapp.channels.base import (
-    Balance,
-    Channel,
-    ChannelError,
-    OutboundMessage,
-    SubmitRequest,
-    SubmitResult,
-    TemplateSnapshot,
-)
+from smsapp.channels.base import Balance, Channel, ChannelError, OutboundMessage, SubmitRequest, SubmitResult
 from smsapp.channels.base import msgid as _l
 from smsapp.channels.http import HttpClient, RecordStatuses
 from smsapp.domain import numbering, phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult, Outcome
-from smsapp.domain.sms_template import Purpose, compile_text, full_text, variables
+from smsapp.domain.sms_template import Purpose, TemplateSnapshot, compile_text, full_text, variables
 from smsapp.services.channels import call_log, channels
 from smsapp.services.channels.call_log import Call
 from smsapp.services.platform import audit_log

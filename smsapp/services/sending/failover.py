@@ -13,7 +13,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -156,7 +155,7 @@ def _move(session: Session, run: Run, campaign: Campaign, reason: str, by: str, 
     new_run = failover.open_run(session, run, way.channel.id, reason, by, now)
     n = failover.take_over(session, run.id, new_run.id, snapshot.batch_size(way.adapter, way.channel.rate), reach)
     new_run.target = new_run.planned = n
-    new_run.template = snapshot.elsewhere(run.template, way.template, way.channel, way.adapter)
+    new_run.snapshot = snapshot.elsewhere(run.snapshot, way.template, way.channel, way.adapter)
     run.pinned = run.pinned if run.pinned == PinReason.PERSON else ""
     session.flush()
     log.warning("run.routed run=%s to=%s channel=%s reason=%s n=%s", run.id, new_run.id, way.channel.id, reason, n)
@@ -190,6 +189,5 @@ def _way(session: Session, run: Run, campaign: Campaign) -> _Way | PinReason:
 
 
 def _takes_its_place(run: Run, template: SmsTemplate) -> bool:
-    facts: dict[str, Any] = run.template
     marketing = template.purpose == Purpose.MARKETING
-    return fit(facts["variables"], variables(template.text)) and marketing == facts["marketing"]
+    return fit(run.snapshot.variables, variables(template.text)) and marketing == run.snapshot.marketing

@@ -13,10 +13,9 @@ import datetime as dt
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
@@ -28,8 +27,9 @@ from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import HoldReason
 from smsapp.services.channels import channels
 from smsapp.services.platform import shutdown
+from smsapp.services.platform.app_thread import AppThread
 from smsapp.services.receipts import callback_inbox
-from smsapp.services.sending import lifecycle
+from smsapp.services.sending import unfinished
 from smsapp.services.sending.sender import Clock, Sender
 from smsapp.store.channels import held_connections
 from smsapp.store.channels.channels import ChannelRow
@@ -39,13 +39,12 @@ from smsapp.store.runs import runs
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
-LOOK = 1.0
+POLL_SECONDS = 1.0
 """Seconds between polls."""
 LEASE = dt.timedelta(seconds=20)
 """How long a lease lasts after its last renewal."""
-DOUBTFUL = 12.0
+LEASE_DOUBTFUL_SECONDS = 12.0
 """Seconds after the last renewal at which connections are closed: well before another process may open them."""
 
 
@@ -66,7 +65,7 @@ class Holder:
         self.clock = clock
         self.name = secrets.token_hex(8)
         self.held: dict[int, HeldConnection] = {}
-        self.desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="connections")
+        self.database = AppThread(app, "connections-database")
         self.leaving: set[asyncio.Task[None]] = set()
 
     async def work(self) -> None:
@@ -79,29 +78,31 @@ class Holder:
                     if sender is not None and sender.done():
                         _tell(sender)
                         sender = None
-                    if sender is None and self.held and await self._at_desk(self._is_something_left):
+                    if sender is None and self.held and await self.database.run(self._is_anything_left):
                         sender = asyncio.create_task(self.send())
-                    await asyncio.sleep(LOOK)
+                    await asyncio.sleep(POLL_SECONDS)
             finally:
                 if sender is not None:
                     await asyncio.wait([sender])
                     _tell(sender)
                 await self.leave()
-                self.desk.shutdown()
+                self.database.close()
 
     async def send(self) -> bool:
         """Run one sender over the held connections; True if something is left."""
-        return await Sender(self.app, self.clock, self._ids).work(settings().SENDER_SECONDS)
+        return await Sender(self.app, self.clock, self._ids).run(settings().SENDER_SECONDS)
 
     async def look(self, http: HttpClient) -> None:
         """Renew the leases; open, reopen and close connections as the channels require now."""
         now = asyncio.get_running_loop().time()
         try:
-            adapters = await self._at_desk(self._take)
+            adapters = await self.database.run(self._take)
         except DBAPIError:
             log.exception("connections.look")
             adapters = {
-                key: connection.adapter for key, connection in self.held.items() if now - connection.renewed < DOUBTFUL
+                key: connection.adapter
+                for key, connection in self.held.items()
+                if now - connection.renewed < LEASE_DOUBTFUL_SECONDS
             }
         else:
             for key in adapters.keys() & self.held.keys():
@@ -122,7 +123,7 @@ class Holder:
         if self.leaving:
             await asyncio.wait(self.leaving)
         try:
-            await self._at_desk(self._give_up)
+            await self.database.run(self._give_up)
         except DBAPIError:
             log.exception("connections.leave")
 
@@ -142,19 +143,12 @@ class Holder:
 
     async def _keep(self, channel_id: int, callbacks: Sequence[Callback]) -> None:
         """Store a provider's callbacks; once this returns they may be acknowledged."""
-        await self._at_desk(partial(callback_inbox.store, channel_id, callbacks, self.clock()))
+        await self.database.run(callback_inbox.store, channel_id, callbacks, self.clock())
 
     # -- database steps, on their thread --------------------------------------------------------------------------
 
-    async def _at_desk(self, step: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.desk, self._in_context, step)
-
-    def _in_context(self, step: Callable[[], T]) -> T:
-        with self.app.app_context():
-            return step()
-
-    def _is_something_left(self) -> bool:
-        return lifecycle.is_something_left(self._ids(), self.clock())
+    def _is_anything_left(self) -> bool:
+        return unfinished.is_anything_left(self._ids(), self.clock())
 
     def _take(self) -> dict[int, Channel]:
         """Take or renew the leases that no other process has; return the adapters of the held channels."""

@@ -1,83 +1,81 @@
-"""Writes a sender's results back: of each batch once it is over, and of long ones every second before that."""
+"""Stores the results of a sender's batches: of each batch once it is over, and of long ones every second before."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import DBAPIError
 
+from smsapp.services.platform.app_thread import AppThread
 from smsapp.services.sending import results
-from smsapp.services.sending.results import InFlightBatch
+from smsapp.services.sending.in_flight_batch import InFlightBatch
 
 log = logging.getLogger(__name__)
 
-WRITE_EVERY = 1.0
-"""Seconds after which the answers of an unfinished batch are written back: their receipts may have come already."""
-WRITE_TRIES = 5
-"""How often a write-back is tried: a deadlock or a database that is away for a moment must not lose answers."""
+STORE_EVERY = 1.0
+"""Seconds after which results of an unfinished batch are stored: receipts of its messages may be here."""
+STORE_TRIES = 5
+"""How often storing is tried: a deadlock or a database that is down for a moment may not lose results."""
 
 
-class AnswerWriter:
-    """Writes through `at_desk`, which runs a step on the sender's database thread."""
+class ResultWriter:
+    """Stores on the sender's database thread."""
 
-    def __init__(self, at_desk: Callable[..., Awaitable[Any]], clock: Callable[[], dt.datetime]) -> None:
-        self.at_desk, self.clock = at_desk, clock
-        self.under_way: set[InFlightBatch] = set()
-        self.done: list[InFlightBatch] = []
-        self.writing_back = asyncio.Lock()
+    def __init__(self, database: AppThread, clock: Callable[[], dt.datetime]) -> None:
+        self.database, self.clock = database, clock
+        self.unfinished: set[InFlightBatch] = set()
+        self.finished: list[InFlightBatch] = []
+        self.storing = asyncio.Lock()
 
-    def follow(self, carried: InFlightBatch) -> None:
-        """Write the results of this batch back every WRITE_EVERY from now on, until it is over."""
-        carried.written_at = asyncio.get_running_loop().time()
-        self.under_way.add(carried)
+    def follow(self, batch: InFlightBatch) -> None:
+        """Store what this batch has so far every second from now on, until it is over."""
+        batch.stored_at = asyncio.get_running_loop().time()
+        self.unfinished.add(batch)
 
-    async def write(self, carried: InFlightBatch) -> None:
-        """Write this batch back, together with all others that are over when the database thread is free."""
-        self.under_way.discard(carried)
-        self.done.append(carried)
-        async with self.writing_back:
-            if carried in self.done:
-                batches, self.done = self.done, []
-                await self._write_back(batches)
+    async def store(self, batch: InFlightBatch) -> None:
+        """Store a batch that is over, with the others that are over by the time the database thread is free."""
+        self.unfinished.discard(batch)
+        self.finished.append(batch)
+        async with self.storing:
+            if batch in self.finished:
+                batches, self.finished = self.finished, []
+                await self._store(batches)
 
-    async def write_early(self) -> None:
-        """Write back the answers so far of batches that take long; if that fails, a later call tries again."""
+    async def store_early(self) -> None:
+        """Store what unfinished batches have so far; a failure is retried at the next call."""
         now = asyncio.get_running_loop().time()
-        if not any(carried.unwritten and now - carried.written_at >= WRITE_EVERY for carried in self.under_way):
+        if not any(batch.unstored and now - batch.stored_at >= STORE_EVERY for batch in self.unfinished):
             return
-        async with self.writing_back:
-            early = [(carried, carried.so_far()) for carried in self.under_way if carried.unwritten]
-            if not early:  # they are over, and were written while this waited
+        async with self.storing:
+            pairs = [(batch, batch.snapshot()) for batch in self.unfinished if batch.unstored]
+            if not pairs:  # they are over and were stored while this waited
                 return
             try:
-                await self.at_desk(results.write_back, [so_far for _one, so_far in early], self.clock())
+                await self.database.run(results.store_results, [part for _batch, part in pairs], self.clock())
             except Exception:
-                log.exception("write_back.early")
-                for carried, so_far in early:
-                    carried.calls.give_back(so_far.calls)
+                log.exception("results.early")
+                for batch, part in pairs:
+                    batch.calls.give_back(part.calls)
                 return
-            for carried, so_far in early:
-                carried.written, carried.written_at = len(so_far.answers), now
+            for batch, part in pairs:
+                batch.stored, batch.stored_at = len(part.results), now
 
-    async def _write_back(self, batches: Sequence[InFlightBatch]) -> None:
-        """Write back, and retry after database errors; batches given up here become unconfirmed by the sweep."""
-        for again in range(WRITE_TRIES):
+    async def _store(self, batches: Sequence[InFlightBatch]) -> None:
+        """Store, with retries; what is given up here becomes unconfirmed by the sweep."""
+        for attempt in range(STORE_TRIES):
             try:
-                await self.at_desk(results.write_back, batches, self.clock())
-            except Exception as fault:
-                log.exception(
-                    "write_back.failed batches=%s", [(carried.run_id, carried.batch.no) for carried in batches]
-                )
-                if len(batches) > 1:  # one batch that cannot be written must not lose the others
-                    for carried in batches:
-                        await self._write_back([carried])
+                await self.database.run(results.store_results, batches, self.clock())
+            except Exception as error:
+                log.exception("results.failed batches=%s", [(batch.run_id, batch.batch.no) for batch in batches])
+                if len(batches) > 1:  # one that cannot be stored may not keep the others from it
+                    for batch in batches:
+                        await self._store([batch])
                     return
-                if not isinstance(fault, DBAPIError):
+                if not isinstance(error, DBAPIError):
                     return
-                await asyncio.sleep(0.2 * 2**again)
+                await asyncio.sleep(0.2 * 2**attempt)
             else:
                 return

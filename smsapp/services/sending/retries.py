@@ -15,7 +15,7 @@ from smsapp.services.campaigns import campaigns
 from smsapp.services.contacts import audience
 from smsapp.services.contacts.audience import AudienceCounts
 from smsapp.services.platform.audit_log import Actor, log_action
-from smsapp.services.sending import lifecycle, snapshot
+from smsapp.services.sending import opening, snapshot
 from smsapp.store import queue
 from smsapp.store.campaigns import campaigns as campaign_rows
 from smsapp.store.campaigns.campaigns import Campaign
@@ -69,7 +69,7 @@ def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
         counts,
         cost_of(billed, channel.price if channel else None, channel.currency if channel else ""),
         forecasts.forecast(now, counts.planned, channel.rate if channel else None, hours),
-        lifecycle.changed_since_confirmed(campaign, template, channel),
+        opening.changed_since_confirmed(campaign, template, channel),
     )
 
 

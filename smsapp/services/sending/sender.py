@@ -1,10 +1,11 @@
-"""The sender: a job that claims and sends batches of all runs for SENDER_SECONDS, then enqueues the next sender.
+"""A sender: a job that sends whatever run may be sent, for a minute, and enqueues its successor.
 
-All runs take turns, so a small campaign does not wait behind a huge one. Provider calls of several batches are in
-flight at the same time on one event loop; database steps run on one thread beside it, and no transaction is open during
-a call. The results of calls are written once per batch:
+The path of a batch, each step one call in `_send_batch` or `_claim_batches` below:
 
-    claim (committed) -> render -> wait for a slot -> call -> write back
+    claim  -> render  -> submit  -> store
+
+All runs take turns, so a small campaign does not wait behind a huge one. Calls of several batches are in flight at the
+same time on one event loop; the database is asked on one thread beside it, and no transaction is open while a call is.
 """
 
 from __future__ import annotations
@@ -13,100 +14,57 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any, TypeVar
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from smsapp.channels.base import (
-    AccountError,
-    Channel,
-    ChannelError,
-    NotSent,
-    OutcomeUnknown,
-    SubmitRequest,
-    TemplateSnapshot,
-    Throttled,
-)
 from smsapp.channels.http import HttpClient
-from smsapp.domain import quiet
-from smsapp.domain.message import Status
-from smsapp.domain.outcome import Outcome
-from smsapp.domain.pace import Pace, faster
-from smsapp.domain.run import HoldReason, RunState
-from smsapp.domain.sms_template import compile_text, full_text
-from smsapp.services.channels import channels
+from smsapp.domain.run import RunState
 from smsapp.services.platform import shutdown
-from smsapp.services.sending import lifecycle, rendering
-from smsapp.services.sending.brake import Brake, NoAnswers
-from smsapp.services.sending.rendering import Request
-from smsapp.services.sending.result_writer import AnswerWriter
-from smsapp.services.sending.results import InFlightBatch
-from smsapp.services.sending.run_registry import OPEN_BATCHES, ActiveChannel, ActiveRun
-from smsapp.services.sending.slots import RateLimitedSlotQueue, SlotQueue
+from smsapp.services.platform.app_thread import AppThread
+from smsapp.services.sending import opening
+from smsapp.services.sending.batch_executor import BatchExecutor
+from smsapp.services.sending.in_flight_batch import InFlightBatch
+from smsapp.services.sending.result_writer import ResultWriter
+from smsapp.services.sending.run_registry import ActiveRun, Phase, RunRegistry
+from smsapp.services.sending.slots import SlotContext
 from smsapp.store import queue
-from smsapp.store.channels import paces
-from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.db import current_session, writing
-from smsapp.store.rate_limit import RateLimiterDown, SharedRateLimiter, in_use
-from smsapp.store.runs import ledger, runs
-from smsapp.store.runs.ledger import ClaimedBatch, MessageResult
-from smsapp.store.runs.runs import Run
+from smsapp.store.runs.ledger import ClaimedBatch
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 Clock = Callable[[], dt.datetime]
 
-LOOK_AROUND = 0.5
+POLL_SECONDS = 0.5
 """Seconds between polls of the database: for pauses, new runs, and held runs whose hold is over."""
-LISTEN = 0.1
+QUEUE_POLL_SECONDS = 0.1
 """Seconds between polls of the queue: if every worker is sending, a sender takes a new run up itself."""
-WAITED_OUT = dt.timedelta(seconds=15)
-"""The longest hold for whose end a sender waits; if all holds are longer, it ends and frees its worker."""
-GRAVITY = (NotSent, Throttled, NoAnswers, AccountError)
-"""Errors by severity: the most severe error of a batch decides how its run is held."""
 
 
 class Sender:
-    """See the module."""
+    """See the module. `run` returns when its time is over or nothing is left."""
 
-    def __init__(self, app: Flask, clock: Clock, holds: Callable[[], Collection[int]] | None = None) -> None:
-        """`holds` returns the channels whose connections this process holds; None: skip all channels with one."""
-        self.app = app
+    def __init__(self, app: Flask, clock: Clock, held_channels: Callable[[], Collection[int]] | None = None) -> None:
+        """`held_channels` returns the channels whose connections this process holds; None: skip all such channels."""
         self.clock = clock
-        self.holds = holds
-        self.claim = secrets.token_hex(8)
-        self.lines: dict[int, ActiveChannel] = {}
-        self.works: dict[int, ActiveRun] = {}
+        self.held_channels = held_channels
+        self.claim_id = secrets.token_hex(8)
+        self.database = AppThread(app, "sender-database")
+        self.freezer = AppThread(app, "sender-freezer")
+        self.redis = AppThread(app, "sender-redis")
+        self.slot_context = SlotContext(self.redis.executor)
+        self.registry = RunRegistry(self.claim_id, clock, held_channels, self.slot_context)
+        self.writer = ResultWriter(self.database, clock)
         self.batches: set[asyncio.Task[None]] = set()
-        self.last_run = 0
-        self.stopping = False
-        self.goes_on_soon = False
-        """A run is held for WAITED_OUT at most."""
-        self.stir = asyncio.Event()
-        self.desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
-        self.freezer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="freezer")
         self.freezing: asyncio.Future[bool] | None = None
-        self.look_at = 0.0
-        """Loop time of the next poll."""
-        self.booth = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate")
-        self.clerks: set[asyncio.Task[None]] = set()
-        self.answers = AnswerWriter(self.at_desk, clock)
+        self.stopping = False
+        self.poll_at = 0.0
+        """Loop time of the next poll of the database."""
+        self.wakeup = asyncio.Event()
 
-    async def at_desk(self, step: Callable[..., T], *args: Any) -> T:
-        """Run a database step on the one database thread, in an application context of its own."""
-        return await asyncio.get_running_loop().run_in_executor(self.desk, self._in_context, step, *args)
-
-    def _in_context(self, step: Callable[..., T], *args: Any) -> T:
-        with self.app.app_context():
-            return step(*args)
-
-    async def work(self, seconds: float) -> bool:
+    async def run(self, seconds: float) -> bool:
         """Send until `seconds` have passed or nothing is left; return whether something is left.
 
         Then the sender finishes its batches. While it does, for `seconds` at most, it still sends new runs: all other
@@ -115,364 +73,137 @@ class Sender:
         loop = asyncio.get_running_loop()
         finish_at, end_at = loop.time() + seconds, loop.time() + 2 * seconds
         async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
-            listening = asyncio.create_task(self._listen())
+            executor = BatchExecutor(http, self.clock, self.wakeup.set)
+            watching = asyncio.create_task(self._watch_queue())
             try:
                 while loop.time() < end_at and not self.stopping:
-                    self.stir.clear()
+                    self.wakeup.clear()
                     if loop.time() >= finish_at:
                         finish_at = end_at
-                        for work in self.works.values():
-                            work.had_its_time = True
-                    if loop.time() >= self.look_at:
-                        self.look_at = loop.time() + LOOK_AROUND
-                        await self._look()
-                    if await self._take_batches(http):
+                        self.registry.finish()
+                    if loop.time() >= self.poll_at:
+                        self.poll_at = loop.time() + POLL_SECONDS
+                        await self._poll(executor)
+                    if await self._claim_batches(executor):
                         continue
-                    if not self.batches and self.freezing is None and not self.goes_on_soon:
+                    if not self.batches and self.freezing is None and not self.registry.resumes_soon:
                         break
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self.stir.wait(), max(0.01, self.look_at - loop.time()))
+                        await asyncio.wait_for(self.wakeup.wait(), max(0.01, self.poll_at - loop.time()))
             finally:
-                listening.cancel()
-                await self._finish()
-        return await self.at_desk(self._is_something_left)
+                watching.cancel()
+                await self._finish(executor)
+        return await self.database.run(self.registry.is_anything_left)
 
-    async def _finish(self) -> None:
-        """Wait for all calls in flight and write their results back, also after an error."""
+    # -- the path of a batch --------------------------------------------------------------------------------------
+
+    async def _claim_batches(self, executor: BatchExecutor) -> bool:
+        """Claim batches of the run whose turn it is and begin to send them; return False if there are none."""
+        limit = self.registry.batches_wanted()
+        if not limit:
+            return False
+        sizes = self.registry.claim_sizes(asyncio.get_running_loop().time())
+        batches: list[ClaimedBatch] = []
+        try:
+            batches = await self.database.run(self.registry.claim, 1 if sizes else limit, sizes)
+        except DBAPIError:
+            log.exception("claim.failed")
+        if not batches:
+            self.registry.note_nothing_claimed()
+            return False
+        run = self.registry.runs[batches[0].run_id]
+        self.registry.last_run = run.run_id
+        for claimed in batches:
+            run.batches += 1
+            run.channel.batches += 1
+            task = asyncio.create_task(self._send_batch(executor, claimed, run))
+            self.batches.add(task)
+            task.add_done_callback(self._batch_ended)
+        await asyncio.sleep(0)  # they are rendered: how many requests wait decides whether more is wanted
+        return True
+
+    async def _send_batch(self, executor: BatchExecutor, claimed: ClaimedBatch, run: ActiveRun) -> None:
+        channel = run.channel
+        batch = InFlightBatch(claimed, channel.channel_id, channel.adapter, run.after_failures)
+        self.writer.follow(batch)
+        requests = executor.render(batch, run)
+        try:
+            await executor.submit(requests, batch, run)
+        finally:
+            run.batches -= 1
+            channel.batches -= 1
+            await self.writer.store(batch)
+            if batch.error is not None:
+                run.enter(Phase.STOPPED)
+                self.registry.resumes_soon = True  # as far as is known until the next poll
+                self._poll_now()
+
+    def _batch_ended(self, task: asyncio.Task[None]) -> None:
+        self.batches.discard(task)
+        self.wakeup.set()
+
+    async def _finish(self, executor: BatchExecutor) -> None:
+        """Wait for all calls in flight and store their results, also after an error."""
         while self.batches:
-            await asyncio.wait(self.batches, timeout=LOOK_AROUND)
+            await asyncio.wait(self.batches, timeout=POLL_SECONDS)
             try:
-                await self._look(freeze=False)
+                await self._poll(executor, freeze=False)
             except Exception:
-                log.exception("sender.look")
+                log.exception("sender.poll")
         if self.freezing is not None:
             await asyncio.wait([self.freezing])
-        if self.clerks:  # they report the last answered messages to the rate limiter
-            await asyncio.wait(self.clerks)
+        if self.slot_context.rate_tasks:  # they report the last answered messages to the rate limiter
+            await asyncio.wait(self.slot_context.rate_tasks)
 
-    async def _look(self, *, freeze: bool = True) -> None:
-        """Poll the database; freeze new audiences on a thread of their own, because that may take long."""
+    # -- what has changed outside ---------------------------------------------------------------------------------
+
+    async def _poll(self, executor: BatchExecutor, *, freeze: bool = True) -> None:
+        """Bring the registry in line with the database, and freeze new audiences beside it: that may take long."""
         if self.freezing is not None and self.freezing.done():
             self.freezing = None
-        await self.answers.write_early()
-        run_ids = await self.at_desk(self._look_around)
-        if freeze and run_ids and self.freezing is None and not self.stopping:
-            step = partial(self._in_context, self._freeze, run_ids)
-            self.freezing = asyncio.get_running_loop().run_in_executor(self.freezer, step)
+        await self.writer.store_early()
+        self.stopping = executor.stopping = shutdown.requested()
+        open_runs = await self.database.run(self.registry.refresh)
+        if freeze and open_runs and self.freezing is None and not self.stopping:
+            self.freezing = self.freezer.run(self._freeze, open_runs)
             self.freezing.add_done_callback(self._frozen)
 
-    def _frozen(self, freezing: asyncio.Future[bool]) -> None:
-        if not freezing.cancelled() and freezing.exception() is None and freezing.result():
-            self._look_soon()
+    def _poll_now(self) -> None:
+        self.poll_at = 0.0
+        self.wakeup.set()
 
-    def _look_soon(self) -> None:
-        self.look_at = 0.0
-        self._stir()
-
-    async def _listen(self) -> None:
-        """Poll at once when a job waits in the queue; only one of the ordinary senders does, and each holder's."""
-        step = partial(self._in_context, queue.queue_grew, "senders" if self.holds is None else self.claim, queue.SEND)
+    async def _watch_queue(self) -> None:
+        """Poll at once when a job waits in the queue; one of the ordinary senders does, and each holder's."""
+        listener = "senders" if self.held_channels is None else self.claim_id
         while True:
-            await asyncio.sleep(LISTEN)
+            await asyncio.sleep(QUEUE_POLL_SECONDS)
             # A sender that is freezing leaves new jobs to the others.
-            if self.freezing is None and await asyncio.get_running_loop().run_in_executor(self.booth, step):
-                self._look_soon()
+            if self.freezing is None and await self.redis.run(queue.queue_grew, listener, queue.SEND):
+                self._poll_now()
 
     def _freeze(self, run_ids: Sequence[int]) -> bool:
         """Freeze those of these runs that no other sender freezes; return whether there are new batches to claim."""
         opened = False
         for run_id in run_ids:
             try:
-                opened = lifecycle.open_run(run_id, self.clock()) or opened
-            except OperationalError as error:  # another sender was quicker, or the database is away: the poll retries
+                opened = opening.open_run(run_id, self.clock()) or opened
+            except OperationalError as error:  # another sender was quicker, or the database is down: the poll retries
                 log.warning("freeze.again run=%s error=%s", run_id, type(error.orig).__name__)
             except Exception:
                 log.exception("freeze.fault run=%s", run_id)
-                _hold_for_fault(run_id, RunState.OPEN, self.clock())
+                opening.hold_for_fault(run_id, RunState.OPEN, self.clock())
         return opened
 
-    # -- database steps, on their thread --------------------------------------------------------------------------
-
-    def _look_around(self) -> list[int]:
-        """Extend leases, wake held runs, take new runs up and stop those that may not go on; return runs to freeze."""
-        now = self.clock()
-        self.stopping = shutdown.requested()
-        with writing() as session:
-            ledger.extend_leases(session, self.claim, now + self._lease())
-            runs.wake(session, now)
-        unfinished = {run.id: run for run in lifecycle.at_hand(self._held())}
-        sending_now = {run_id for run_id, run in unfinished.items() if run.state == RunState.SENDING}
-        for run_id, work in list(self.works.items()):
-            work.stopped, work.has_none = run_id not in sending_now, False
-            if work.stopped:
-                # Set up anew when the run goes on: a person may have changed the channel's key meanwhile.
-                del self.works[run_id]
-        soon = now + WAITED_OUT
-        self.goes_on_soon = any(
-            run.hold_until is not None and now < run.hold_until <= soon for run in unfinished.values()
-        )
-        busy = {work.line.channel_id for work in self.works.values()}
-        self.lines = {key: line for key, line in self.lines.items() if key in busy or line.batches}
-        self._keep_pace(now)
-        for run_id in sending_now - self.works.keys():
-            self._take_up(unfinished[run_id], now)
-        return [run.id for run in unfinished.values() if run.state == RunState.OPEN]
-
-    def _is_something_left(self) -> bool:
-        return lifecycle.is_something_left(self._held(), self.clock())
-
-    def _held(self) -> Collection[int] | None:
-        return None if self.holds is None else self.holds()
-
-    def _lease(self) -> dt.timedelta:
-        return dt.timedelta(seconds=settings().LEASE_SECONDS)
-
-    def _take_up(self, run: Run, now: dt.datetime) -> None:
-        try:
-            self.works[run.id] = work = self._work_of(run)
-        except OperationalError:
-            raise
-        except Exception:
-            log.exception("run.fault run=%s", run.id)
-            _hold_for_fault(run.id, RunState.SENDING, now)
-            return
-        if self.holds is None and not work.line.rate and ledger.is_much_left(current_session(), run.id, OPEN_BATCHES):
-            # A free worker starts a sender as well, which may enqueue another one: each uses another processor.
-            queue.enqueue_unless_waiting(queue.SEND, "send", run.id)
-
-    def _work_of(self, run: Run) -> ActiveRun:
-        facts = run.template
-        line = self.lines.get(run.channel_id)
-        if line is None:
-            row = channels.row(run.channel_id)
-            adapter = channels.adapter(run.channel_id)
-            turns, brake = self._turns(row, adapter), Brake(settings().BRAKE_AFTER)
-            line = ActiveChannel(run.channel_id, adapter, row.rate, channels.callback_url(row), turns, brake, row.rate)
-            self.lines[run.channel_id] = line
-            self._keep_pace(self.clock())
-        template = TemplateSnapshot(
-            facts["code"], facts["text"], facts["signature"], tuple(facts["variables"]), facts["marketing"]
-        )
-        begin, end = facts["quiet"] or ("", "")
-        hours = quiet.read(begin, end, facts["zone"]) if begin else None
-        render = compile_text(full_text(template.signature, template.text))
-        return ActiveRun(run.id, line, template, facts["mapping"], render, hours, run.troubled_at is not None)
-
-    def _turns(self, row: ChannelRow, adapter: Channel) -> SlotQueue:
-        if not row.rate:
-            return SlotQueue(adapter.max_concurrency)
-        shared, share = SharedRateLimiter(row.id, row.rate, self.claim), row.rate / settings().SEND_WORKERS
-        return RateLimitedSlotQueue(adapter.max_concurrency, shared, share, self.booth, self.clerks)
-
-    def _keep_pace(self, now: dt.datetime) -> None:
-        """Apply the learned paces of this sender's channels, whichever sender has learned them."""
-        for channel_id, pace in paces.of(current_session(), self.lines).items():
-            line = self.lines[channel_id]
-            learned_rate = pace.rate(now)
-            rate = min(learned_rate, line.most or learned_rate)
-            line.rate = max(1, int(rate))
-            share = rate / settings().SEND_WORKERS
-            if isinstance(line.turns, RateLimitedSlotQueue):
-                line.turns.set_rate(rate, share)
-            else:
-                shared = SharedRateLimiter(channel_id, rate, self.claim)
-                line.turns = RateLimitedSlotQueue(line.adapter.max_concurrency, shared, share, self.booth, self.clerks)
-            self._speed_up(channel_id, pace, now)
-
-    def _speed_up(self, channel_id: int, pace: Pace, now: dt.datetime) -> None:
-        """Raise the learned pace once the provider has accepted everything at the highest known pace."""
-        if faster(pace, pace.rate(now), now) == pace:
-            return
-        with suppress(RateLimiterDown), writing() as session:
-            paces.speed_up(session, channel_id, pace, in_use(channel_id), now)
-
-    def _claim(self, most: int, sizes: Mapping[int, int] | None = None) -> list[ClaimedBatch]:
-        """Claim the next batches of a run that may claim; first hold the runs whose quiet hours have begun."""
-        now = self.clock()
-        with writing() as session:
-            for run_id, work in sorted(self.works.items()):
-                until = work.quiet.over_at(now) if work.quiet and work.may_claim else None
-                if until is not None and ledger.is_ready(session, [run_id]):
-                    runs.hold(session, run_id, HoldReason.QUIET_HOURS, until, now, Run.state == RunState.SENDING)
-                    work.stopped = True
-            able = [run_id for run_id, work in self.works.items() if work.may_claim]
-            return ledger.claim_batches(session, able, self.last_run, self.claim, now + self._lease(), most, sizes)
-
-    # -- provider calls, on the event loop ------------------------------------------------------------------------
-
-    async def _take_batches(self, http: HttpClient) -> bool:
-        """Claim batches of a run that may claim and start a task for each; False if there are none."""
-        free = [work.line.wanted for work in self.works.values() if work.may_claim]
-        if not free:
-            return False
-        try:
-            sizes = self._claim_sizes()
-            new_batches = await self.at_desk(self._claim, 1 if sizes else max(1, min(free)), sizes)
-        except DBAPIError:
-            log.exception("claim.failed")
-            new_batches = []
-        if not new_batches:
-            for work in self.works.values():
-                work.has_none = not work.batches
-            return False
-        self.last_run = new_batches[0].run_id
-        work = self.works[self.last_run]
-        for batch in new_batches:
-            work.batches += 1
-            work.line.batches += 1
-            task = asyncio.create_task(self._carry(batch, work, http))
-            self.batches.add(task)
-            task.add_done_callback(self.batches.discard)
-            task.add_done_callback(self._stir)
-        await asyncio.sleep(0)  # lets the tasks cut them: the number of waiting requests decides whether to claim more
-        return True
-
-    def _claim_sizes(self) -> dict[int, int]:
-        """Return run -> the most messages of a claim, for runs that are sent over a held connection."""
-        if self.holds is None:
-            return {}
-        now = asyncio.get_running_loop().time()
-        for line in self.lines.values():
-            line.keep_claims_small(now)
-        return {run_id: work.line.claim_size for run_id, work in self.works.items() if work.line.claim_size}
-
-    def _stir(self, _ended: object = None) -> None:
-        """Wake the main loop, so that it looks at once for something to claim."""
-        self.stir.set()
-
-    async def _carry(self, batch: ClaimedBatch, work: ActiveRun, http: HttpClient) -> None:
-        """Send one batch, request by request, and write its results back."""
-        line = work.line
-        carried = InFlightBatch(batch, line.channel_id, line.adapter, work.troubled)
-        self.answers.follow(carried)
-        try:
-            requests = rendering.cut(batch, line.adapter, work.template, work.mapping, work.render, line.rate)
-        except Exception:
-            log.exception("render.fault run=%s", batch.run_id)
-            carried.fault, requests = True, []
-            work.stopped = True
-        line.waiting += len(requests)
-        line.per_batch = max(1, len(requests))
-        pending = iter(requests)
-        try:
-            # A task per slot, not per request: each makes call after call, so no other task waits for its slot.
-            callers = (self._hand_over(pending, carried, work, http) for _ in requests[: line.adapter.max_concurrency])
-            # All of them end before the write-back: a message in flight must not be stored as unsent.
-            results = await asyncio.gather(*callers, return_exceptions=True)
-            for fault in results:
-                if isinstance(fault, BaseException):
-                    log.error("call.cut run=%s error=%s", batch.run_id, type(fault).__name__)
-        finally:
-            work.batches -= 1
-            line.batches -= 1
-            line.waiting -= len(list(pending))
-            await self.answers.write(carried)
-            if carried.trouble is not None:
-                work.stopped, work.trouble = True, None
-                self.goes_on_soon = True  # assumed until the next poll
-                self._look_soon()
-
-    async def _hand_over(
-        self, pending: Iterator[Request], carried: InFlightBatch, work: ActiveRun, http: HttpClient
-    ) -> None:
-        """Make calls of the batch, one after the other, each once a slot is granted, until none is left."""
-        line, turns, run_id = work.line, work.line.turns, work.run_id
-        goes = partial(self._may_go, work)
-        has_turn, size = False, 0
-        try:
-            for request in pending:
-                if has_turn and turns.is_wanted(run_id):
-                    turns.give_back(run_id, size)
-                    has_turn = False
-                again, size = size > 0, len(request.rows)
-                has_turn = has_turn or await turns.take(run_id, size, goes, again=again)
-                line.waiting -= 1
-                if line.waiting + 1 == line.ahead:
-                    self._stir()
-                if not has_turn or not goes():
-                    break
-                await line.brake.admit(size, trying=work.troubled)
-                if not goes():
-                    line.brake.failed(size)
-                    break
-                await self._call(request, carried, work, http)
-        finally:
-            if has_turn:
-                turns.give_back(run_id, size)
-
-    async def _call(self, request: Request, carried: InFlightBatch, work: ActiveRun, http: HttpClient) -> None:
-        """Make one provider call and note its results."""
-        line, size = work.line, len(request.rows)
-        submission = SubmitRequest(work.template, request.messages, line.callback_url)
-        try:
-            answers = await carried.calls.send(line.adapter, submission, http)
-            results = list(request.answered(answers))  # all of them or, if they make no sense, none
-        except (NotSent, Throttled, AccountError) as trouble:
-            line.brake.failed(size)
-            self._note_trouble(trouble, size, carried, work)
-        except OutcomeUnknown as error:
-            carried.answers += request.unclear(error)
-            self._brake_on_lost_answer(NoAnswers(error.code, outcome=error.outcome), size, carried, work)
-        except Exception:
-            # A fault of ours in the adapter: the request may have left, so its messages are unconfirmed.
-            log.exception("adapter.fault channel=%s", line.channel_id)
-            carried.answers += request.unconfirmed("adapter_fault")
-            line.brake.failed(size)
-        except BaseException:
-            # The sender is cancelled during the call.
-            carried.answers += request.unconfirmed("cut")
-            raise
-        else:
-            self._take_answers(results, carried, work)
-            if any(result.status is not Status.UNCONFIRMED for result in results):
-                line.brake.answered(size)
-                work.troubled = False
-            else:  # an answer that confirms nothing counts as a lost one
-                self._brake_on_lost_answer(NoAnswers(results[0].code), size, carried, work)
-
-    def _brake_on_lost_answer(self, trouble: NoAnswers, size: int, carried: InFlightBatch, work: ActiveRun) -> None:
-        """Count a request whose messages are all unconfirmed; hold the run after too many of them."""
-        work.line.brake.lose(size)
-        if work.line.brake.is_on or work.troubled:
-            self._note_trouble(trouble, size, carried, work)
-
-    def _take_answers(self, results: Sequence[MessageResult], carried: InFlightBatch, work: ActiveRun) -> None:
-        """Note the results; messages that were refused only because of the pace have not left and are sent later."""
-        too_fast = [
-            result for result in results if result.status is Status.REFUSED and result.reason == Outcome.THROTTLED
-        ]
-        carried.answers += [result for result in results if result not in too_fast] if too_fast else results
-        now = asyncio.get_running_loop().time()
-        work.line.taken.append((now, sum(result.status is Status.ACCEPTED for result in results)))
-        if too_fast:
-            self._note_trouble(Throttled(too_fast[0].code, outcome=Outcome.THROTTLED), len(too_fast), carried, work)
-
-    def _note_trouble(self, trouble: ChannelError, size: int, carried: InFlightBatch, work: ActiveRun) -> None:
-        """Note this error of a request of `size` messages for the batch's hold, unless a more severe one is noted."""
-        if isinstance(trouble, Throttled):
-            carried.taken = max(carried.taken, work.line.taken_lately(asyncio.get_running_loop().time()))
-            carried.refused = max(carried.refused, size)
-        previous = carried.trouble
-        if previous is None or GRAVITY.index(type(trouble)) > GRAVITY.index(type(previous)):
-            carried.trouble = work.trouble = trouble
-
-    def _may_go(self, work: ActiveRun) -> bool:
-        if work.stopped or work.trouble is not None or self.stopping:
-            return False
-        return work.quiet is None or work.quiet.over_at(self.clock()) is None
-
-
-def _hold_for_fault(run_id: int, begins: RunState, now: dt.datetime) -> None:
-    """Hold a run in this state because of a fault of ours, so that the other runs go on."""
-    with writing() as session:
-        runs.hold(session, run_id, HoldReason.FAULT, None, now, Run.state == begins)
+    def _frozen(self, freezing: asyncio.Future[bool]) -> None:
+        if not freezing.cancelled() and freezing.exception() is None and freezing.result():
+            self._poll_now()
 
 
 def send(app: Flask, clock: Clock) -> None:
     """Run one sender; enqueue the next one if something is left."""
-    if asyncio.run(_sender(app, clock)):
+    if asyncio.run(_send(app, clock)):
         queue.enqueue(queue.SEND, "send", 0)
 
 
-async def _sender(app: Flask, clock: Clock) -> bool:
-    return await Sender(app, clock).work(settings().SENDER_SECONDS)
+async def _send(app: Flask, clock: Clock) -> bool:
+    return await Sender(app, clock).run(settings().SENDER_SECONDS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from smsapp.channels.base import Channel
 from smsapp.domain import quiet
 from smsapp.domain.quiet import QuietHours
+from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.domain.sms_template import Purpose, variables
 from smsapp.services.channels import channels
 from smsapp.store.campaigns.campaigns import Campaign
@@ -17,34 +18,33 @@ LARGE_BATCH, SMALL_BATCH = 1000, 400
 """Messages per batch if a request carries many, or one (of a small batch fewer are unconfirmed after a kill)."""
 
 
-def facts(
-    campaign: Campaign, template: SmsTemplate, channel: ChannelRow, segment: str, adapter: Channel
-) -> dict[str, Any]:
-    """Return the snapshot of a run whose audience is frozen."""
-    return {"segment": segment, "mapping": campaign.mapping, "zone": campaign.zone} | _way(template, channel, adapter)
+def take(campaign: Campaign, template: SmsTemplate, channel: ChannelRow, segment: str, adapter: Channel) -> RunSnapshot:
+    """Return the snapshot of a run whose audience is frozen now; `segment` is the segment's name."""
+    return _over(RunSnapshot(segment=segment, mapping=campaign.mapping, zone=campaign.zone), template, channel, adapter)
 
 
-def elsewhere(before: dict[str, Any], template: SmsTemplate, channel: ChannelRow, adapter: Channel) -> dict[str, Any]:
-    """Return the snapshot of a run that takes another one over on another channel: the same values in order."""
-    pairs = zip(before["variables"], variables(template.text), strict=True)
-    mapping = {there: before["mapping"].get(here, {}) for here, there in pairs}
-    facts = {"segment": before["segment"], "zone": before["zone"], "mapping": mapping}
-    return facts | _way(template, channel, adapter)
+def elsewhere(previous: RunSnapshot, template: SmsTemplate, channel: ChannelRow, adapter: Channel) -> RunSnapshot:
+    """Return the snapshot of a run that continues another one over another channel: the same values, in order."""
+    pairs = zip(previous.variables, variables(template.text), strict=True)
+    mapping = {target: previous.mapping.get(source, {}) for source, target in pairs}
+    return _over(replace(previous, mapping=mapping), template, channel, adapter)
 
 
-def _way(template: SmsTemplate, channel: ChannelRow, adapter: Channel) -> dict[str, Any]:
-    return {
-        "code": template.code,
-        "name": template.name,
-        "text": template.text,
-        "signature": template.signature,
-        "variables": list(variables(template.text)),
-        "marketing": template.purpose == Purpose.MARKETING,
-        "channel": channel.name,
-        "price": str(channel.price) if channel.price is not None else None,
-        "currency": channel.currency,
-        "quiet": _quiet_between(template, channel, adapter),
-    }
+def _over(previous: RunSnapshot, template: SmsTemplate, channel: ChannelRow, adapter: Channel) -> RunSnapshot:
+    """Return the snapshot with this template over this channel."""
+    return replace(
+        previous,
+        code=template.code,
+        name=template.name,
+        text=template.text,
+        signature=template.signature,
+        variables=variables(template.text),
+        marketing=template.purpose == Purpose.MARKETING,
+        channel=channel.name,
+        price=channel.price,
+        currency=channel.currency,
+        quiet=_quiet_between(template, channel, adapter),
+    )
 
 
 def quiet_hours(template: SmsTemplate, channel: ChannelRow, zone: str) -> QuietHours | None:

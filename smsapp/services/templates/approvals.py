@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -100,7 +100,7 @@ def _template(session: Session, campaign: Campaign | None) -> SmsTemplate | None
 def _words_of(run: Run, campaign: Campaign | None) -> dict[str, Any]:
     """Return the text the run would be sent with: its own once its audience is frozen, else the campaign's."""
     if run.started_at is not None:
-        return {"text": run.template["text"], "signature": run.template["signature"]}
+        return {"text": run.snapshot.text, "signature": run.snapshot.signature}
     return (campaign.confirmed_template if campaign else None) or {}
 
 
@@ -112,7 +112,7 @@ def _problems(run: Run, campaign: Campaign | None, template: SmsTemplate | None)
     if not is_usable(template.audit, template.purpose):
         return [Problem("template_purpose_unsaid", "template")]
     names = variables(template.text)
-    if run.started_at is not None and list(names) != list(run.template["variables"]):
+    if run.started_at is not None and tuple(names) != run.snapshot.variables:
         # Everybody's values were copied in when the audience was frozen, in the order of the old text.
         return [Problem("template_variables_changed", "template")]
     return [Problem("variable_unmapped", "template", {"variable": name}) for name in unmapped(names, campaign.mapping)]
@@ -150,7 +150,8 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
             raise Conflict(run=run_id)
         campaign.confirmed_template = confirmed_words(template)
         if run.started_at is not None:
-            run.template = {**run.template, **confirmed_words(template), "code": template.code, "name": template.name}
+            words = confirmed_words(template)
+            run.snapshot = replace(run.snapshot, **words, code=template.code, name=template.name)
         session.flush()
         if not runs.go_on(session, run):
             raise Conflict(run=run_id)
@@ -169,7 +170,7 @@ def hold_running(session: Session, channel_id: int, now: dt.datetime) -> int:
     query = query.where(Run.channel_id == channel_id, SmsTemplate.channel_id == channel_id)
     n = 0
     for run, campaign, template in session.execute(query).all():
-        its_own = run.template.get("code") == template.code
+        its_own = run.snapshot.code == template.code
         reason = change(_words_of(run, campaign), template) if its_own else None
         if reason and runs.hold(session, run.id, reason, None, now, Run.state == RunState.SENDING):
             log.warning("run.held run=%s reason=%s", run.id, reason)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from smsapp.domain.message import Status
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts import audience as audiences
+from smsapp.store.db import Json
 from smsapp.store.runs.runs import Message, Run
 
 NEWEST_RUNS = 500
@@ -23,7 +24,8 @@ def runs_with(
 ) -> Sequence[int]:
     """Return ids of up to `most` runs since then with this text and signature, except those of campaign `but`."""
     newest = sa.select(Run.id).order_by(Run.id.desc()).limit(NEWEST_RUNS)
-    same = (Run.template["text"].as_string() == text, Run.template["signature"].as_string() == signature)
+    snapshot = sa.type_coerce(Run.snapshot, Json)
+    same = (snapshot["text"].as_string() == text, snapshot["signature"].as_string() == signature)
     query = sa.select(Run.id).where(Run.id.in_(newest.scalar_subquery()), Run.started_at >= since, *same)
     if but is not None:
         query = query.where(Run.campaign_id != but)

@@ -18,8 +18,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import Status
 from smsapp.domain.run import RUN_MOVES, HoldReason, RunAction, RunState, RunVerdict
+from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.db import Base, BigId, changed, upsert
+from smsapp.store.db import Base, BigId, Json, changed, upsert
 
 EXCLUDED = "excluded"
 WAS = "was_"
@@ -30,6 +31,19 @@ class BatchState(enum.IntEnum):
     READY = 0
     CLAIMED = 1
     DONE = 2
+
+
+class SnapshotJson(sa.types.TypeDecorator[RunSnapshot]):
+    """A run's snapshot, stored as JSON."""
+
+    impl = Json
+    cache_ok = True
+
+    def process_bind_param(self, value: RunSnapshot | None, dialect: sa.Dialect) -> dict[str, Any]:
+        return (value or RunSnapshot()).as_json()
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: sa.Dialect) -> RunSnapshot:
+        return RunSnapshot.from_json(value or {})
 
 
 class Run(Base):
@@ -84,8 +98,8 @@ class Run(Base):
     """Consecutive calls that reached nobody; determines the back-off."""
     channel_id: Mapped[int] = mapped_column(sa.ForeignKey("channel.id"))
     segment_id: Mapped[int | None]
-    template: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """The snapshot: code, name, text, signature, variables, marketing, mapping, segment name, price, currency."""
+    snapshot: Mapped[RunSnapshot] = mapped_column(SnapshotJson)
+    """Empty until the audience is frozen."""
     marketing: Mapped[bool] = mapped_column(default=False)
     target: Mapped[int] = mapped_column(default=0)
     planned: Mapped[int] = mapped_column(default=0)
@@ -219,7 +233,9 @@ def add_missed(session: Session, campaign: Campaign, slot: dt.datetime, now: dt.
 def _new(campaign: Campaign, slot: dt.datetime, now: dt.datetime, **values: Any) -> Any:
     """Return the INSERT of this campaign's run for this slot; it does nothing if there is one."""
     choices = {"channel_id": campaign.channel_id, "segment_id": campaign.segment_id}
-    new = upsert(Run).values(campaign_id=campaign.id, slot=slot, opened_at=now, template={}, **choices, **values)
+    new = upsert(Run).values(
+        campaign_id=campaign.id, slot=slot, opened_at=now, snapshot=RunSnapshot(), **choices, **values
+    )
     return new.on_conflict_do_nothing()
 
 

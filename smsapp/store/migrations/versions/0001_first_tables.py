@@ -636,7 +636,7 @@ def upgrade_main() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("channel_id", sa.Integer(), nullable=False),
         sa.Column("segment_id", sa.Integer(), nullable=True),
-        sa.Column("template", db.Json, nullable=False),
+        sa.Column("snapshot", db.Json, nullable=False),
         sa.Column("marketing", sa.Boolean(), nullable=False),
         sa.Column("target", sa.Integer(), nullable=False),
         sa.Column("planned", sa.Integer(), nullable=False),

@@ -1,0 +1,70 @@
+"""Runs are started at their slot: the campaign begins to send and the run is inserted, once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+
+import sqlalchemy as sa
+
+from smsapp.domain import schedule as schedules
+from smsapp.domain.campaign import Action, Status
+from smsapp.domain.run import (
+    RunFailure,
+)
+from smsapp.domain.schedule import Schedule
+from smsapp.services.platform import clock
+from smsapp.store import queue
+from smsapp.store.campaigns import campaigns
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.db import writing
+from smsapp.store.runs import runs
+
+log = logging.getLogger(__name__)
+
+
+def start(campaign_id: int, now: dt.datetime) -> int | None:
+    """Open the run of a campaign whose time has come; return its id, or None if there is nothing to do (any more).
+
+    Slots missed by more than the campaign's grace are recorded as missed, one row each, and the next one is set.
+    """
+    with writing() as session:
+        campaign = session.get(Campaign, campaign_id, with_for_update=True, populate_existing=True)
+        if campaign is None or campaign.status != Status.WAITING or campaign.next_due_at is None:
+            return None
+        slot: dt.datetime | None = campaign.next_due_at
+        schedule = Schedule.from_json(campaign.schedule)
+        grace = dt.timedelta(minutes=campaign.grace_minutes)
+        next_slot = schedules.next_due(schedule, campaign.next_due_at) if schedule.recurring else None
+        # If several slots have passed, only the last one is sent, so nobody gets yesterday's text beside today's.
+        while slot is not None and (slot + grace < now or (next_slot is not None and next_slot <= now)):
+            runs.add_missed(session, campaign, slot, now)
+            log.warning("slot.missed campaign=%s slot=%s", campaign_id, slot.isoformat())
+            slot = next_slot
+            next_slot = None if slot is None else schedules.next_due(schedule, slot)
+        if slot is None:
+            campaigns.move(session, campaign_id, Action.START)
+            campaigns.move(session, campaign_id, Action.FAIL, failure=RunFailure.MISSED, next_due_at=None)
+            return None
+        if slot > now:
+            session.execute(sa.update(Campaign).where(Campaign.id == campaign_id).values(next_due_at=slot))
+            run_id = None
+        elif campaigns.move(session, campaign_id, Action.START, next_due_at=None, failure=""):
+            run_id = runs.add_run(session, campaign, slot, now)
+        else:
+            return None
+    if run_id is None:
+        enqueue_when_due(campaign_id, slot)
+    else:
+        queue.enqueue(queue.SEND, "send", run_id)
+    return run_id
+
+
+def enqueue_when_due(campaign_id: int, due: dt.datetime) -> None:
+    """Have the scheduler enqueue `start` at this campaign's next slot; a second call for the campaign moves the job."""
+    queue.enqueue_at(clock.on_the_wall(due), queue.SEND, "start", campaign_id, job_id=job_id(campaign_id))
+
+
+def job_id(campaign_id: int) -> str:
+    """Return the id of the scheduled job of a campaign's next slot."""
+    return f"due-{campaign_id}"
