@@ -93,7 +93,7 @@ def whole_batches() -> Iterator[None]:
     """Claim whole batches and write nothing back before they are over."""
     with (
         mock.patch.object(ActiveChannel, "keep_claims_small"),
-        mock.patch.object(result_writer, "WRITE_EVERY", math.inf),
+        mock.patch.object(result_writer, "STORE_EVERY", math.inf),
     ):
         yield
 

@@ -21,7 +21,7 @@ from flask.testing import FlaskCliRunner
 
 from config import Config
 from smsapp.factory import create_app
-from smsapp.services.sending import sender
+from smsapp.services.sending import run_registry
 from smsapp.store.db import db
 from tests import servers
 
@@ -174,7 +174,7 @@ def runner(app: Flask) -> FlaskCliRunner:
 @pytest.fixture(autouse=True)
 def nothing_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a sender from waiting for held runs: a test's clock stands still, so it would wait forever."""
-    monkeypatch.setattr(sender, "WAITED_OUT", dt.timedelta())
+    monkeypatch.setattr(run_registry, "WAITED_OUT", dt.timedelta())
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
+from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
@@ -23,18 +25,17 @@ from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, Receip
 from tests import builders
 
 OPENED = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)
-TEMPLATE: dict[str, Any] = {
-    "code": "SMS_1",
-    "name": "三月优惠",
-    "text": "尊敬的${name}，您的优惠券${code}即将到期。",
-    "signature": "青禾商城",
-    "variables": ["name", "code"],
-    "marketing": False,
-    "mapping": {"name": {"property": "name", "fallback": "会员"}, "code": {"fixed": "A100"}},
-    "segment": "三月会员",
-    "price": "0.045",
-    "currency": "CNY",
-}
+SNAPSHOT = RunSnapshot(
+    code="SMS_1",
+    name="三月优惠",
+    text="尊敬的${name}，您的优惠券${code}即将到期。",
+    signature="青禾商城",
+    variables=("name", "code"),
+    mapping={"name": {"property": "name", "fallback": "会员"}, "code": {"fixed": "A100"}},
+    segment="三月会员",
+    price=Decimal("0.045"),
+    currency="CNY",
+)
 Lot = tuple[Status, str, str, int]
 """(state, reason, the provider's code, how many)"""
 EVERY_STATE: tuple[Lot, ...] = (
@@ -69,7 +70,7 @@ def run(
         "state": RunState.SENDING,
         "channel_id": campaign.channel_id,
         "segment_id": campaign.segment_id,
-        "template": TEMPLATE,
+        "snapshot": SNAPSHOT,
         "target": planned + sum(left.values()),
         "planned": planned,
         "parts": billed,

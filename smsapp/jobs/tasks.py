@@ -9,8 +9,7 @@ from smsapp.services.channels import call_log
 from smsapp.services.contacts import contacts, import_rows, imports, properties
 from smsapp.services.platform import clock
 from smsapp.services.receipts import consumer, opt_out_confirmations, status_queries, unmatched
-from smsapp.services.sending import channel_tests, retention, sender, starting
-from smsapp.services.sending import sweeping
+from smsapp.services.sending import channel_tests, retention, sender, starting, sweeping
 from smsapp.services.templates import template_sync
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from flask.testing import FlaskCliRunner
 
@@ -25,7 +26,7 @@ def test_a_report_is_printed_for_people(runner: FlaskCliRunner) -> None:
 
 def test_a_report_is_one_json_object_for_scripts(runner: FlaskCliRunner) -> None:
     campaign = ledgers.campaign()
-    run = ledgers.run(campaign, ledgers.EVERY_STATE, template=ledgers.TEMPLATE | {"price": None})
+    run = ledgers.run(campaign, ledgers.EVERY_STATE, snapshot=replace(ledgers.SNAPSHOT, price=None))
 
     result = runner.invoke(args=["reports", "show", str(campaign.id), "--json"])
 

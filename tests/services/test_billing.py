@@ -13,9 +13,8 @@ from smsapp.domain.message import Resolution, Status
 from smsapp.services.channels import channels
 from smsapp.services.receipts import unconfirmed
 from smsapp.services.reports import verify
-from smsapp.services.sending import opening, results
-from smsapp.services.sending import sweeping
-from smsapp.services.sending.results import InFlightBatch
+from smsapp.services.sending import opening, results, sweeping
+from smsapp.services.sending.in_flight_batch import InFlightBatch
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ledger
 from smsapp.store.runs.ledger import ClaimedBatch, MessageResult
@@ -101,8 +100,8 @@ def by_a_person_and_a_late_answer(clock: FakeClock, run_id: int, batch: ClaimedB
 def by_receipts_for_what_was_said_not_to_have_left(clock: FakeClock, run_id: int, batch: ClaimedBatch) -> None:
     deliver(clock, run_id)
     adapter = channels.adapter(the_run(run_id).channel_id)
-    carried = InFlightBatch(batch, the_run(run_id).channel_id, adapter, troubled=False, trouble=NotSent("refused"))
-    results.write_back([carried], clock.now)
+    carried = InFlightBatch(batch, the_run(run_id).channel_id, adapter, after_failures=False, error=NotSent("refused"))
+    results.store_results([carried], clock.now)
 
 
 def by_receipts_of_the_first_try_while_the_second_waits(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:

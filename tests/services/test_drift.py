@@ -13,8 +13,7 @@ from smsapp.domain.errors import Conflict
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.domain.trust import Origin
 from smsapp.services.campaigns import campaigns
-from smsapp.services.sending import actions, drift, starting
-from smsapp.services.sending import sweeping
+from smsapp.services.sending import actions, drift, starting, sweeping
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
 from smsapp.store.runs import runs

@@ -11,9 +11,9 @@ from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.services.receipts import consumer
 from smsapp.services.reports.verify import verify
-from smsapp.services.sending import opening
-from smsapp.services.sending import sweeping
-from smsapp.services.sending.results import InFlightBatch, write_back
+from smsapp.services.sending import opening, sweeping
+from smsapp.services.sending.in_flight_batch import InFlightBatch
+from smsapp.services.sending.results import store_results
 from smsapp.store import queue
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ledger
@@ -32,7 +32,7 @@ def carried(people: int, provider: FakeChannel, clock: FakeClock) -> InFlightBat
     """A batch to so many people in a worker's hands."""
     campaign, _run_id, batch = in_hands(people, clock, "w1")
     assert campaign.channel_id is not None
-    return InFlightBatch(batch, campaign.channel_id, provider, troubled=False)
+    return InFlightBatch(batch, campaign.channel_id, provider, after_failures=False)
 
 
 def differences() -> list[str]:
@@ -40,8 +40,8 @@ def differences() -> list[str]:
 
 
 def write_early(batch: InFlightBatch, clock: FakeClock) -> None:
-    write_back([batch.so_far()], clock.now)
-    batch.written = len(batch.answers)
+    store_results([batch.snapshot()], clock.now)
+    batch.stored = len(batch.results)
     current_session().commit()
 
 
@@ -51,7 +51,7 @@ def test_what_is_answered_is_written_while_the_rest_is_out_and_counts_once(
     # given a batch of five, three of which are answered
     batch = carried(5, provider, clock)
     run_id = batch.run_id
-    batch.answers += accepted(3, 1, 2)
+    batch.results += accepted(3, 1, 2)
     # when these are written
     write_early(batch, clock)
     # then they count, and the others are still in the worker's hands
@@ -59,8 +59,8 @@ def test_what_is_answered_is_written_while_the_rest_is_out_and_counts_once(
     assert recount(run_id) == {"accepted": 3, "queued": 2}
     assert current_session().get_one(Batch, (run_id, 1)).state == BatchState.CLAIMED
     # and when one more is answered and the last one has not left, nothing is counted or sent twice
-    batch.answers += accepted(5)
-    write_back([batch], clock.now)
+    batch.results += accepted(5)
+    store_results([batch], clock.now)
     current_session().commit()
     assert (funnel(run_id).accepted, funnel(run_id).queued, the_run(run_id).parts) == (4, 1, 8)
     work(app, clock)
@@ -73,15 +73,15 @@ def test_a_worker_that_dies_leaves_in_doubt_only_what_was_not_written(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     batch = carried(5, provider, clock)
-    batch.answers += accepted(1, 2, 3)
+    batch.results += accepted(1, 2, 3)
     write_early(batch, clock)
     clock.forward(seconds=61)
     sweeping.sweep(clock.now)
     assert (funnel(batch.run_id).accepted, funnel(batch.run_id).unconfirmed) == (3, 2)
     # and if it was only slow, its last answers settle the doubt
-    batch.answers += accepted(4, 5)
+    batch.results += accepted(4, 5)
     write_early(batch, clock)
-    write_back([batch], clock.now)
+    store_results([batch], clock.now)
     current_session().commit()
     assert (recount(batch.run_id), the_run(batch.run_id).parts) == ({"accepted": 5}, 10)
 
@@ -118,7 +118,7 @@ def test_a_receipt_that_is_quicker_than_its_answer_is_applied_as_soon_as_that_is
     apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=f"id-{seq}") for seq in (1, 2)])
     queue.queue(queue.RECEIPTS).empty()
     # when the answers are written while the batch is under way
-    batch.answers += accepted(1, 2)
+    batch.results += accepted(1, 2)
     write_early(batch, clock)
     # then somebody is asked to look again, and does
     assert queue.queue(queue.RECEIPTS).count == 1
@@ -132,11 +132,11 @@ def test_a_job_that_reads_already_applies_quick_receipts_once_their_answers_are_
     provider.receipts_by_provider_ref = True
     batch = carried(1, provider, clock)
     apply(clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="id-1"))
-    batch.answers += accepted(1)
+    batch.results += accepted(1)
 
     def pause(seconds: float) -> None:
         clock.forward(seconds=seconds)
-        if batch.written == 0:
+        if batch.stored == 0:
             write_early(batch, clock)
 
     consumer.keep_reading(lambda: clock.now, pause)
@@ -149,6 +149,6 @@ def test_without_receipts_that_wait_nobody_is_asked_to_look(
     provider.receipts_by_provider_ref = True
     batch = carried(1, provider, clock)
     queue.queue(queue.RECEIPTS).empty()
-    batch.answers += accepted(1)
+    batch.results += accepted(1)
     write_early(batch, clock)
     assert queue.queue(queue.RECEIPTS).count == 0

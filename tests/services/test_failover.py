@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,8 +21,7 @@ from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import fit, neutral, variables
 from smsapp.services.channels import channels
 from smsapp.services.reports import verify
-from smsapp.services.sending import actions, failover, opening, snapshot
-from smsapp.services.sending import sweeping
+from smsapp.services.sending import actions, failover, opening, snapshot, sweeping
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.numbers import classify
@@ -159,8 +159,8 @@ def test_the_rest_of_a_run_whose_channel_is_down_leaves_through_the_second(app: 
     assert set(both.second.texts.values()) == {"【青禾】王伟您好"}
     assert (the_run(both.run_id).verdict, there.verdict, status(both.campaign)) == ("sent", "sent", Status.SENT)
     assert (the_run(both.run_id).parts, there.parts) == (2, 4)
-    assert [(run.channel_id, run.template["price"]) for run in (the_run(both.run_id), there)] == [
-        (one, price) for one, price in zip(both.ids, ("0.050000", "0.080000"), strict=True)
+    assert [(run.channel_id, run.snapshot.price) for run in (the_run(both.run_id), there)] == [
+        (one, price) for one, price in zip(both.ids, (Decimal("0.05"), Decimal("0.08")), strict=True)
     ]
 
 

@@ -240,8 +240,8 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a window of ten, and an SMSC that answers the first hundred and then takes and says nothing
-    monkeypatch.setattr("smsapp.services.sending.run_registry.MOMENT", 0)
-    monkeypatch.setattr(result_writer, "WRITE_EVERY", 0)
+    monkeypatch.setattr("smsapp.services.sending.run_registry.SMALL_CLAIM_SECONDS", 0)
+    monkeypatch.setattr(result_writer, "STORE_EVERY", 0)
     monkeypatch.setattr(sender, "LOOK_AROUND", 0.01)
 
     def script(link: Link, submit: Submit) -> None:
@@ -282,7 +282,7 @@ def test_receipts_are_applied_while_one_answer_of_their_batch_is_out(
     app: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given an SMSC that keeps one answer back
-    monkeypatch.setattr(result_writer, "WRITE_EVERY", 0)
+    monkeypatch.setattr(result_writer, "STORE_EVERY", 0)
     monkeypatch.setattr(sender, "LOOK_AROUND", 0.01)
     late: list[tuple[Link, Submit]] = []
 

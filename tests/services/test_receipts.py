@@ -14,8 +14,7 @@ from smsapp.domain import message
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.outcome import Outcome
 from smsapp.services.receipts import callback_inbox, consumer, unmatched
-from smsapp.services.sending import closing
-from smsapp.services.sending import sweeping
+from smsapp.services.sending import closing, sweeping
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
 from smsapp.store.runs import ledger, provider_refs, runs

@@ -10,8 +10,7 @@ from smsapp.domain import message
 from smsapp.domain.campaign import Status
 from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Kind, Schedule
-from smsapp.services.sending import actions, opening, starting
-from smsapp.services.sending import sweeping
+from smsapp.services.sending import actions, opening, starting, sweeping
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ledger, runs
 from tests import builders

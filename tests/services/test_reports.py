@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -126,8 +127,8 @@ def test_parts_and_price_of_accepted_messages_make_the_cost(now: dt.datetime) ->
     campaign = ledgers.campaign()
     ledgers.run(campaign)
     ledgers.run(campaign, slot=ledgers.OPENED + dt.timedelta(days=1))
-    free = ledgers.TEMPLATE | {"price": None}
-    ledgers.run(campaign, slot=ledgers.OPENED + dt.timedelta(days=2), template=free)
+    free = replace(ledgers.SNAPSHOT, price=None)
+    ledgers.run(campaign, slot=ledgers.OPENED + dt.timedelta(days=2), snapshot=free)
 
     costs = reports.report(campaign.id, None, now).costs
 

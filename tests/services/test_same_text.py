@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,11 +29,11 @@ class World:
     def __init__(self) -> None:
         self.draft: Campaign = builders.campaign(name="再发")
         self.template: SmsTemplate = current_session().get_one(SmsTemplate, self.draft.template_id)
-        self.words = ledgers.TEMPLATE | {"text": self.template.text, "signature": self.template.signature}
+        self.snapshot = replace(ledgers.SNAPSHOT, text=self.template.text, signature=self.template.signature)
 
     def run(self, name: str, *lots: ledgers.Lot, slot: dt.datetime = ledgers.OPENED, **given: Any) -> Run:
         campaign = ledgers.campaign(name=name)
-        over = {"state": RunState.DONE, "verdict": "sent", "finished_at": slot, "template": self.words}
+        over = {"state": RunState.DONE, "verdict": "sent", "finished_at": slot, "snapshot": self.snapshot}
         return ledgers.run(campaign, lots, {}, slot, **(over | given))
 
     def again(self) -> Again | None:
@@ -65,8 +66,8 @@ def test_those_who_got_or_may_get_the_text_are_counted_once_and_campaigns_are_na
 
 def test_other_words_another_signature_and_long_ago_do_not_count(world: World) -> None:
     sent = (Status.DELIVERED, "", "", 2)
-    world.run("别的字", sent, template=world.words | {"text": "别的"})
-    world.run("别的签名", sent, template=world.words | {"signature": "别家"})
+    world.run("别的字", sent, snapshot=replace(world.snapshot, text="别的"))
+    world.run("别的签名", sent, snapshot=replace(world.snapshot, signature="别家"))
     world.run("早了", sent, slot=NOW - same_text.LATELY - dt.timedelta(seconds=1))
     builders.contacts(2)
 
@@ -74,7 +75,7 @@ def test_other_words_another_signature_and_long_ago_do_not_count(world: World) -
 
 
 def test_a_recurring_campaign_is_not_warned_of_itself(world: World) -> None:
-    ledgers.run(world.draft, [(Status.DELIVERED, "", "", 2)], {}, template=world.words)
+    ledgers.run(world.draft, [(Status.DELIVERED, "", "", 2)], {}, snapshot=world.snapshot)
 
     assert world.again() is None
 

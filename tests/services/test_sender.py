@@ -17,8 +17,7 @@ from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.services.channels import channels
-from smsapp.services.sending import actions, opening, run_registry, sender
-from smsapp.services.sending import sweeping
+from smsapp.services.sending import actions, opening, run_registry, sender, sweeping
 from smsapp.store import queue
 from smsapp.store.channels import paces
 from smsapp.store.db import current_session, db, writing
@@ -194,13 +193,13 @@ def test_a_channel_mended_while_a_lane_lives_is_taken_up_anew(app: Flask, clock:
     _campaign, run_id = confirmed(clock.now)
     opening.open_run(run_id, clock.now)
     there = sender.Sender(app, clock)
-    there._look_around()
-    assert (list(there.works), len(there.lines)) == ([run_id], 1)
+    there.registry.refresh()
+    assert (list(there.registry.runs), len(there.registry.channels)) == ([run_id], 1)
     # when the run is held
     actions.pause(run_id, OPERATOR, clock.now)
-    there._look_around()
+    there.registry.refresh()
     # then it forgets both, to make them anew with whatever a person has changed
-    assert (there.works, there.lines) == ({}, {})
+    assert (there.registry.runs, there.registry.channels) == ({}, {})
     assert current_session().get(Run, run_id) is not None
 
 
@@ -214,21 +213,22 @@ def test_a_run_of_which_nothing_is_in_hand_may_claim_though_the_others_fill_the_
         _campaign, run_id = confirmed(clock.now, channel_id=channel.id)
         opening.open_run(run_id, clock.now)
     there = sender.Sender(app, clock)
-    there._look_around()
-    huge, small = there.works.values()
-    huge.batches = huge.line.batches = run_registry.OPEN_BATCHES
+    there.registry.refresh()
+    huge, small = there.registry.runs.values()
+    huge.batches = huge.channel.batches = run_registry.OPEN_BATCHES
     # then the other one may claim, until there is nothing to claim or something in hand
     assert (huge.may_claim, small.may_claim) == (False, True)
-    assert [batch.run_id for batch in there._claim(1)] == [small.run_id]
-    assert there._claim(1) == []
-    small.has_none = True
+    assert [batch.run_id for batch in there.registry.claim(1, {})] == [small.run_id]
+    assert there.registry.claim(1, {}) == []
+    there.registry.note_nothing_claimed()
     assert not small.may_claim
-    there._look_around()
+    there.registry.refresh()
     assert small.may_claim
     small.batches = 1
     assert not small.may_claim
     # nor once the sender is finishing
-    small.batches, small.had_its_time = 0, True
+    small.batches = 0
+    there.registry.finish()
     assert not small.may_claim
 
 
@@ -255,20 +255,20 @@ def test_a_ring_that_no_worker_takes_makes_a_lane_look_around(
         seen.append(f"{listener} {name}")
         return heard.pop(0)
 
-    monkeypatch.setattr(sender, "LISTEN", 0.0)
+    monkeypatch.setattr(sender, "QUEUE_POLL_SECONDS", 0.0)
     monkeypatch.setattr(queue, "queue_grew", hears)
-    monkeypatch.setattr(there, "_look_soon", lambda: seen.append("look"))
+    monkeypatch.setattr(there, "_poll_now", lambda: seen.append("poll"))
     # when
     with pytest.raises(IndexError):
-        asyncio.run(there._listen())
+        asyncio.run(there._watch_queue())
     # then it looks once, and all senders listen as one
-    assert seen == ["senders send", "look", "senders send", "senders send"]
+    assert seen == ["senders send", "poll", "senders send", "senders send"]
     # but not one whose channels are its own
-    held = sender.Sender(app, clock, holds=lambda: [1])
+    held = sender.Sender(app, clock, held_channels=lambda: [1])
     seen.clear()
     with pytest.raises(IndexError):
-        asyncio.run(held._listen())
-    assert seen == [f"{held.claim} send"]
+        asyncio.run(held._watch_queue())
+    assert seen == [f"{held.claim_id} send"]
 
 
 def test_a_lane_that_freezes_an_audience_leaves_rings_to_the_others(
@@ -279,12 +279,12 @@ def test_a_lane_that_freezes_an_audience_leaves_rings_to_the_others(
 
     async def story() -> None:
         there.freezing = asyncio.get_running_loop().create_future()
-        listening = asyncio.create_task(there._listen())
+        listening = asyncio.create_task(there._watch_queue())
         for _ in range(5):
             await asyncio.sleep(0)
         listening.cancel()
 
-    monkeypatch.setattr(sender, "LISTEN", 0.0)
+    monkeypatch.setattr(sender, "QUEUE_POLL_SECONDS", 0.0)
     monkeypatch.setattr(queue, "queue_grew", lambda *given: asked.append(given))
     asyncio.run(story())
     assert asked == []
@@ -314,11 +314,11 @@ def test_a_run_in_its_quiet_hours_is_held_before_anything_of_it_is_claimed(
     for run_id in (quiet, loud):
         opening.open_run(run_id, clock.now)
     there = sender.Sender(app, clock)
-    there._look_around()
+    there.registry.refresh()
     # when it is night in Shanghai
     clock.now = dt.datetime(2026, 3, 2, 14, 30, tzinfo=dt.UTC)
     # then the other one is claimed
-    assert [batch.run_id for batch in there._claim(1)] == [loud]
+    assert [batch.run_id for batch in there.registry.claim(1, {})] == [loud]
     assert (the_run(quiet).state, the_run(quiet).hold_reason) == (RunState.HELD, "quiet_hours")
     assert (funnel(quiet).queued, funnel(quiet).in_flight, funnel(loud).in_flight) == (1, 0, 1)
 
@@ -327,8 +327,8 @@ def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_p
     app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a provider that takes thirty messages and then asks to slow down, once
-    monkeypatch.setattr(sender, "WAITED_OUT", dt.timedelta(seconds=15))
-    monkeypatch.setattr(sender, "LOOK_AROUND", 0.01)
+    monkeypatch.setattr(run_registry, "WAITED_OUT", dt.timedelta(seconds=15))
+    monkeypatch.setattr(sender, "POLL_SECONDS", 0.01)
     builders.contacts(60)
     provider.per_request = 1
     turns = iter(range(1000))
@@ -349,12 +349,12 @@ def test_a_short_hold_is_waited_out_by_the_lane_and_the_next_one_starts_at_the_p
     there = sender.Sender(app, clock)
     again = confirmed(clock.now, channel_id=campaign.channel_id)[1]
     opening.open_run(again, clock.now)
-    there._look_around()
-    (work,) = there.works.values()
-    assert work.line.rate == max(1, int(known.rate(clock.now)))
-    work.line.most = 3
-    there._keep_pace(clock.now)
-    assert work.line.rate == 3
+    there.registry.refresh()
+    (work,) = there.registry.runs.values()
+    assert work.channel.rate == max(1, int(known.rate(clock.now)))
+    work.channel.highest_rate = 3
+    there.registry._apply_paces(clock.now)
+    assert work.channel.rate == 3
 
 
 def test_what_is_refused_for_the_pace_alone_beside_others_leaves_later(

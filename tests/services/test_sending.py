@@ -15,8 +15,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import CancelReason, HoldReason, RunState, RunVerdict
-from smsapp.services.sending import actions, closing, opening, snapshot
-from smsapp.services.sending import sweeping
+from smsapp.services.sending import actions, closing, opening, snapshot, sweeping
 from smsapp.services.templates import approvals
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.replies import OptOut

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from smsapp.services.sending import slots
-from smsapp.services.sending.slots import RateLimitedSlotQueue, SlotQueue
+from smsapp.services.sending.slots import RateLimitedSlotQueue, SlotContext, SlotQueue
 
 
 def always() -> bool:
@@ -22,7 +22,7 @@ def asked(given: SlotQueue, run_id: int, served: list[int], **more: Any) -> asyn
     """Let a request of this run wait for its turn; `served` tells who had theirs."""
 
     async def wait() -> bool:
-        got = await given.take(run_id, 1, always, **more)
+        got = await given.acquire(run_id, 1, always, **more)
         if got:
             served.append(run_id)
         return got
@@ -47,16 +47,16 @@ def test_the_run_with_the_fewest_requests_out_is_next_and_then_they_alternate() 
         small = [asked(given, 2, served) for _ in range(5)]
         await soon()
         # then it is wanted that the huge one gives its turns back
-        assert given.is_wanted(1)
+        assert given.must_be_shared(1)
         for _ in range(2):
-            given.give_back(1, 1)
+            given.release(1, 1)
             await soon()
         assert served[4:] == [2, 2]
         # and with half of the slots each they take turns
         for _ in range(2):
-            given.give_back(2, 1)
+            given.release(2, 1)
             await soon()
-            given.give_back(1, 1)
+            given.release(1, 1)
             await soon()
         assert served[6:] == [2, 1, 2, 1]
         for task in (*huge, *small):
@@ -70,12 +70,12 @@ def test_a_run_that_is_alone_keeps_its_turn() -> None:
         given, served = SlotQueue(1), list[int]()
         waiting = [asked(given, 1, served) for _ in range(3)]
         await soon()
-        assert not given.is_wanted(1)
-        assert given.is_wanted(2)
+        assert not given.must_be_shared(1)
+        assert given.must_be_shared(2)
         waiting[1].cancel()
         waiting[2].cancel()
         await soon()
-        assert not given.is_wanted(2)
+        assert not given.must_be_shared(2)
 
     asyncio.run(story())
 
@@ -85,7 +85,7 @@ def test_one_that_had_a_turn_goes_before_the_others_of_its_run() -> None:
         given, order = SlotQueue(0), list[str]()
 
         async def wait(name: str, *, again: bool) -> None:
-            await given.take(1, 1, always, again=again)
+            await given.acquire(1, 1, always, again=again)
             order.append(name)
 
         tasks = [asyncio.create_task(wait("newer batch", again=False))]
@@ -108,7 +108,7 @@ def test_a_turn_is_not_lost_with_one_that_is_cut_while_it_is_given() -> None:
         cut, other = asked(given, 1, served), asked(given, 2, served)
         await soon()
         # when the slot is free and who is next is cut at the same moment
-        given.give_back(1, 1)
+        given.release(1, 1)
         for task in (cut, other):
             task.cancel()
         await soon()
@@ -138,10 +138,10 @@ def limited(
 ) -> None:
     """Play a story of a channel with a rate."""
     tasks: set[asyncio.Task[None]] = set()
-    with ThreadPoolExecutor(1) as booth:
+    with ThreadPoolExecutor(1) as executor:
 
         async def play() -> None:
-            await story(RateLimitedSlotQueue(10, shared, 5.0, booth, tasks), tasks)  # type: ignore[arg-type]
+            await story(RateLimitedSlotQueue(10, shared, 5.0, SlotContext(executor, tasks)), tasks)  # type: ignore[arg-type]
             if tasks:
                 await asyncio.wait(tasks)
 
@@ -154,10 +154,10 @@ def test_what_is_out_and_what_was_answered_is_told_once_even_if_nobody_waits() -
     async def story(given: RateLimitedSlotQueue, tasks: set[asyncio.Task[None]]) -> None:
         served: list[int] = []
         await asyncio.gather(*(asked(given, 1, served) for _ in range(3)))
-        assert given.is_wanted(1), "every request needs its grant"
+        assert given.must_be_shared(1), "every request needs its grant"
         assert (given.unanswered, given.free) == (3, 7)
         for _ in range(3):
-            given.give_back(1, 1)
+            given.release(1, 1)
 
     limited(story, shared)
     # then one question served several, and the last one tells that nothing is out
@@ -170,7 +170,7 @@ def test_one_that_waits_for_the_rate_is_sent_away_when_its_run_must_not_go_on() 
 
     async def story(given: RateLimitedSlotQueue, tasks: set[asyncio.Task[None]]) -> None:
         goes = iter([True, True, False])
-        assert await given.take(1, 1, lambda: next(goes)) is False
+        assert await given.acquire(1, 1, lambda: next(goes)) is False
         assert (given.free, given.waiting) == (10, {})
 
     limited(story, shared)
@@ -198,13 +198,13 @@ def test_a_redis_that_is_silent_is_not_asked_at_every_turn_and_the_lane_keeps_to
         await asyncio.gather(*(asked(given, 1, []) for _ in range(3)))
         assert (len(shared.told), local) == (1, [(0, 0), (1, 0), (2, 0)])
         # and when it is asked again, it is told what left meanwhile
-        assert given.redis_at > asyncio.get_running_loop().time() + 5
-        given.redis_at = 0.0
-        given.give_back(1, 1)
+        assert given.retry_redis_at > asyncio.get_running_loop().time() + 5
+        given.retry_redis_at = 0.0
+        given.release(1, 1)
 
-        assert await given.take(1, 1, always)
+        assert await given.acquire(1, 1, always)
         assert shared.told[1][:2] == (2, 5)
         for _ in range(3):
-            given.give_back(1, 1)
+            given.release(1, 1)
 
     limited(story, shared)

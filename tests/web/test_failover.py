@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -105,16 +106,17 @@ def test_a_copy_has_the_second_channel_too(olga: Pages, world: World) -> None:
 
 def test_an_operator_moves_a_held_run_and_the_page_says_so(olga: Pages, world: World) -> None:
     campaign = world.campaign()
-    frozen = ledgers.TEMPLATE | {
-        "text": world.template.text,
-        "variables": ["name"],
-        "mapping": campaign.mapping,
-        "channel": "首选",
-        "zone": "Asia/Shanghai",
-    }
+    snapshot = replace(
+        ledgers.SNAPSHOT,
+        text=world.template.text,
+        variables=("name",),
+        mapping=campaign.mapping,
+        channel="首选",
+        zone="Asia/Shanghai",
+    )
     lots = [(Status.DELIVERED, "", "", 2), (Status.QUEUED, "", "", 3)]
     held = {"state": RunState.HELD, "hold_reason": "unreachable", "pinned": "template_withdrawn"}
-    made = ledgers.run(campaign, lots, {}, template=frozen, **held)
+    made = ledgers.run(campaign, lots, {}, snapshot=snapshot, **held)
     before = olga.get(f"/campaigns/{campaign.id}/effect")
 
     answer = olga.post(f"/campaigns/{campaign.id}/runs/{made.id}/stay")

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -54,12 +55,12 @@ def filled(app: Flask, now: dt.datetime) -> None:
     builders.segment(rule=rule)
     campaign = builders.campaign(template_id=None)
     mapping = {"name": {"fixed": " ".join(WRITTEN)}, "code": {"property": "home", "fallback": NUMBER}}
-    text = builders.template(campaign.channel_id or 0, text=ledgers.TEMPLATE["text"])
+    text = builders.template(campaign.channel_id or 0, text=ledgers.SNAPSHOT.text)
     campaign.template_id, campaign.mapping = text.id, mapping
     chosen = {name: getattr(campaign, name) for name in ("segment_id", "channel_id", "template_id", "mapping")}
     builders.campaign(**chosen)
     made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 2)], {})
-    made.template = ledgers.TEMPLATE | {"mapping": mapping}
+    made.snapshot = replace(ledgers.SNAPSHOT, mapping=mapping)
     message = current_session().get_one(Message, (made.id, 1))
     message.contact_id, message.phone, message.params = contact.id, f"+86{NUMBER}", json.dumps([NUMBER])
     current_session().commit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -239,7 +240,8 @@ def test_one_message_is_shown_as_it_was_sent_with_the_persons_number_masked_in_i
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
     number = first_phone(made.id)
-    made.template = ledgers.TEMPLATE | {"mapping": {"name": {"fixed": number}, "code": {"fixed": "A100"}}}
+    mapping = {"name": {"fixed": number}, "code": {"fixed": "A100"}}
+    made.snapshot = replace(ledgers.SNAPSHOT, mapping=mapping)
     current_session().get_one(Message, (made.id, 1)).params = None
     current_session().commit()
 
