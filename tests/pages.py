@@ -160,7 +160,7 @@ def check(page: Page, app: Flask, path: str, sees_numbers: bool) -> list[str]:
     text = page.response.get_data(as_text=True)
     is_page = "<html" in text[:500].lower()
     problems = [*_markup(text, is_page), *_headings(page, is_page), *_controls(page), *_references(page, is_page)]
-    problems += [*_refreshed(page), *_rows(page)]
+    problems += [*_refreshed(page), *_rows(page), *_charts(page)]
     problems += [
         *_errors(page),
         *_forms(page),
@@ -234,6 +234,15 @@ def _rows(page: Page) -> list[str]:
         if link.find_parent(class_="row-actions") or link.get("aria-label"):
             leads.setdefault(str(link.get("aria-label") or _text(link)), set()).add(str(link["href"]))
     return [f"{len(urls)} links are called {name!r}" for name, urls in leads.items() if len(urls) > 1]
+
+
+def _charts(page: Page) -> list[str]:
+    """Return cells of which a chart would draw nothing: it reads the plain number beside the one that is written."""
+    return [
+        f"no data-value for the chart: {str(cell)[:120]}"
+        for box in page.select("[data-chart]")
+        for cell in page.select(f"#{box['data-chart']} td:not([data-value])")
+    ]
 
 
 def _references(page: Page, is_page: bool) -> list[str]:

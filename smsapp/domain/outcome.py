@@ -100,3 +100,18 @@ class CallResult(enum.StrEnum):
 
     __hash__ = str.__hash__
     """Enum's own hash runs in Python, which is slow where every call is counted."""
+
+
+def went_well(result: str) -> bool:
+    """Return whether a call did what it was for, by its CallResult."""
+    return result == CallResult.OK
+
+
+def was_tried(result: str) -> bool:
+    """Return whether there was a way to try it."""
+    return result != CallResult.UNTESTED
+
+
+def tells_outcome(result: str) -> bool:
+    """Return whether the provider answered, so that what it said of the message is worth showing."""
+    return result in (CallResult.OK, CallResult.REFUSED, CallResult.ACCOUNT_ERROR)

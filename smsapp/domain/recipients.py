@@ -183,6 +183,11 @@ class Recipient:
         return Place(self.run_id, self.state is None, self.position)
 
     @property
+    def failure_code(self) -> str:
+        """The provider's code, unless it tells of nothing but success."""
+        return "" if self.state is Status.DELIVERED else self.code
+
+    @property
     def answered(self) -> dt.datetime | None:
         """When the channel answered."""
         return None if self.answered_at is None else dt.datetime.fromtimestamp(self.answered_at, dt.UTC)

@@ -69,6 +69,11 @@ class Schedule:
     def recurring(self) -> bool:
         return self.kind in RECURRING
 
+    @property
+    def is_at_once(self) -> bool:
+        """Whether it begins as soon as it is confirmed, so that neither time nor zone matter."""
+        return self.kind is Kind.NOW
+
     def as_json(self) -> dict[str, Any]:
         return {
             "kind": self.kind.value,

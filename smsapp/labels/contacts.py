@@ -12,6 +12,18 @@ from smsapp.domain.contact import Reason, Type
 from smsapp.domain.quota import Measure
 from smsapp.domain.trust import KeyKind, Origin, Rule
 
+ENCODINGS = {
+    "utf-8": "UTF-8",
+    "gb18030": "GBK / GB 18030",
+    "big5": "Big5",
+    "utf-16-le": "UTF-16 LE",
+    "utf-16-be": "UTF-16 BE",
+    "cp1252": "Windows-1252 (Latin-1)",
+    "shift_jis": "Shift JIS",
+    "euc_kr": "EUC-KR",
+}
+DELIMITERS = {",": _l("commas"), ";": _l("semicolons"), "\t": _l("tabs"), "|": _l("vertical lines")}
+
 LABELS = {
     Type.STRING: _l("String"),
     Type.NUMBER: _l("Numeric"),

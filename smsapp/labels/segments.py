@@ -11,6 +11,9 @@ from flask_babel import ngettext
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Kind, Match, Operator, Unit
 
+AFTER_VALUES = {Operator.BETWEEN_AGO: _l("ago"), Operator.ANNIVERSARY: _l("days (0 = today)")}
+"""What stands behind the values of a condition."""
+
 PROBLEMS = {
     "segment_name_missing": _l("Give the segment a name."),
     "segment_name_too_long": _l("The name may have at most %(limit)s characters."),

@@ -11,6 +11,7 @@ from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.sms_template import Audit, Purpose, SyncFate, TemplateSource
+from smsapp.domain.template_file import Fate
 from smsapp.labels import channels, outcomes
 
 LABELS = {
@@ -30,6 +31,21 @@ LABELS = {
     SyncFate.WITHDRAWN: _l("withdrawn"),
     SyncFate.UNCHANGED: _l("as it was"),
 }
+
+COLUMNS = {
+    "code": _l("The provider's template code. A template with a known code is changed, not added twice."),
+    "name": _l("For your colleagues."),
+    "text": _l("The text with its variables; a 【signature】 around it is recognised."),
+    "signature": _l("Without 【】."),
+    "purpose": _l("marketing, notification or verification (营销, 通知, 验证码); without it the text tells."),
+    "status": _l(
+        "pending, approved or refused (待审核, 审核通过, 审核不通过); without it new templates wait for approval."
+    ),
+    "reason": _l("Why the provider refused it."),
+}
+"""What the columns of a file of templates hold."""
+
+FATE_COLOURS = {Fate.ADDED: "green", Fate.CHANGED: "blue", Fate.UNCHANGED: "grey", Fate.REFUSED: "red"}
 
 FIELDS = {
     "name": _l("name"),

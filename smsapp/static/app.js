@@ -51,8 +51,8 @@ window.addEventListener("pageshow", () => {
 
 // Countdowns: <time data-countdown datetime="...">; the text is redrawn each second in the page's language.
 function unitText(count, unit) {
-  const text = new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"}).format(count);
-  return text.replace(/(\d)(?=\p{Script=Han})/gu, "$1 ");  // as the server writes it
+  const format = new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"});
+  return format.format(count).replace(/(\d)(?=\p{Script=Han})/gu, "$1 ");  // as the server writes it
 }
 function countdown(seconds) {
   const parts = [];
@@ -113,7 +113,8 @@ function announce(text) {
   setTimeout(() => { speaker.textContent = text; }, 100);  // a live region is read when its text changes
 }
 function textOf(piece) {
-  return [...piece.querySelectorAll(piece.dataset.announce)].map((part) => part.textContent.trim().replace(/\s+/g, " ")).find(Boolean) ?? "";
+  const parts = [...piece.querySelectorAll(piece.dataset.announce)];
+  return parts.map((part) => part.textContent.trim().replace(/\s+/g, " ")).find(Boolean) ?? "";
 }
 for (const piece of document.querySelectorAll("[data-announce]")) {
   heard.set(piece.id, {text: textOf(piece), state: piece.dataset.state, at: Date.now()});
@@ -127,7 +128,8 @@ document.addEventListener("htmx:afterSwap", () => {
     if (moved) for (const flash of document.querySelectorAll("#flashes .flash-success")) flash.remove();
     const speaks = text && text !== before.text && (moved || Date.now() - before.at >= PAUSE);
     if (speaks) announce(text);
-    heard.set(piece.id, speaks ? {text, state: piece.dataset.state, at: Date.now()} : {...before, state: piece.dataset.state});
+    const state = piece.dataset.state;
+    heard.set(piece.id, speaks ? {text, state, at: Date.now()} : {...before, state});
   }
 });
 const flashes = [...document.querySelectorAll("#flashes .flash")].map((flash) => flash.textContent.trim()).join(" ");

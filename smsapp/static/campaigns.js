@@ -17,7 +17,8 @@ function offerSearch(select) {
   search.addEventListener("input", () => {
     const wanted = search.value.trim().toLowerCase();
     const chosen = select.value;
-    const found = options.filter((option) => !wanted || option.value === chosen || option.text.toLowerCase().includes(wanted));
+    const fits = (option) => option.value === chosen || option.text.toLowerCase().includes(wanted);
+    const found = options.filter((option) => !wanted || fits(option));
     select.replaceChildren(...found);
     select.value = chosen;
     // The matches are shown while somebody searches, and fold up again when the box is emptied.
@@ -29,7 +30,8 @@ function offerSearch(select) {
   search.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
-    const match = [...select.options].find((option) => option.value && option.text.toLowerCase().includes(search.value.trim().toLowerCase()));
+    const wanted = search.value.trim().toLowerCase();
+    const match = [...select.options].find((option) => option.value && option.text.toLowerCase().includes(wanted));
     if (match) choose(match.value);
   });
   select.addEventListener("change", () => {

@@ -46,8 +46,17 @@ function draw(box) {
       color: colour("ink"),
       plugins: { legend: { position: "top", align: "end", labels: { boxWidth: 12 } } },
       scales: {
-        x: { stacked: true, grid: { display: false }, ticks: { color: colour("quiet"), maxRotation: 0, autoSkipPadding: 24 } },
-        y: { stacked: true, beginAtZero: true, grid: { color: colour("line") }, ticks: { color: colour("quiet"), precision: 0 } },
+        x: {
+          stacked: true,
+          grid: { display: false },
+          ticks: { color: colour("quiet"), maxRotation: 0, autoSkipPadding: 24 },
+        },
+        y: {
+          stacked: true,
+          beginAtZero: true,
+          grid: { color: colour("line") },
+          ticks: { color: colour("quiet"), precision: 0 },
+        },
       },
     },
   }));

@@ -44,6 +44,23 @@ class SmsTemplate(Base):
     updated_at: Mapped[dt.datetime]
 
     @property
+    def is_approved(self) -> bool:
+        return self.audit == Audit.APPROVED
+
+    @property
+    def is_withdrawn(self) -> bool:
+        return self.audit == Audit.WITHDRAWN
+
+    @property
+    def may_be_refused(self) -> bool:
+        return self.audit not in (Audit.REFUSED, Audit.WITHDRAWN)
+
+    @property
+    def lacks_purpose(self) -> bool:
+        """Whether nobody has said yet what it is for."""
+        return self.purpose == Purpose.UNSAID
+
+    @property
     def mark(self) -> str:
         """The version of this row: a decision about an older one is refused."""
         return self.updated_at.isoformat()

@@ -70,11 +70,23 @@ def index() -> Response:
         kept=query,
         address=address,
         here=request.full_path.removesuffix("?"),
-        narrowed=bool(query.keys() - {"tab", "sort"}),
+        narrowed=bool(query.keys() - {"tab", "sort"}) or filters.tab is not Tab.ALL,
         channels=channels.everything(),
         now=now,
-        tabs=Tab,
-        statuses=Status,
+        tabs=[
+            (
+                label(tab),
+                address(tab="" if tab is Tab.ALL else tab),
+                tab is filters.tab,
+                listing.status_count(None, tab),
+            )
+            for tab in Tab
+        ],
+        chips=[
+            (status, address(status=status or ""), status is filters.status, listing.status_count(status, filters.tab))
+            for status in (None, *Status)
+        ],
+        all_waiting=url_for("campaigns.index", status=Status.WAITING, sort=Sort.DUE),
         sorts=Sort,
         may_write=guard.may(Role.OPERATOR),
         may_administer=guard.may(Role.ADMINISTRATOR),
@@ -233,6 +245,7 @@ def _drawn(
         purposeless=templates.purposeless(draft.channel_id) if draft.channel_id else [],
         named={f"{name}_id": dict(form[name].choices) for name in CHOSEN},
         looked=look,
+        may_administer=guard.may(Role.ADMINISTRATOR),
     )
 
 

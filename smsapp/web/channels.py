@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.outcome import CallResult
+from smsapp.domain.outcome import CallResult, tells_outcome, was_tried, went_well
 from smsapp.domain.roles import Role
 from smsapp.labels import channels as words
 from smsapp.labels import sentence
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from smsapp.store.sms_templates import SmsTemplate
 
 bp = Blueprint("channels", __name__, url_prefix="/channels")
+bp.add_app_template_test(went_well, "went_well")
+bp.add_app_template_test(was_tried, "tried")
+bp.add_app_template_test(tells_outcome, "outcome_told")
 MENU = MenuLine(_l("Integrations"), "channels.index", 50, "plug-connected", Role.OPERATOR)
 
 NEW = {"quiet_from": "21:00", "quiet_until": "08:00", "currency": "CNY"}

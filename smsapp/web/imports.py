@@ -15,12 +15,13 @@ from smsapp.domain.contact import PHONE, Type, Unfit, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
 from smsapp.domain.roles import Role
+from smsapp.labels import contacts as contacts_labels
 from smsapp.labels.contacts import in_words, why
 from smsapp.services.contacts import import_rows, imports
 from smsapp.services.contacts.import_rows import KeptRow
 from smsapp.services.contacts.imports import ImportRow, Preview
 from smsapp.services.platform import clock
-from smsapp.services.tables.formats import DELIMITERS, ENCODINGS, Choice
+from smsapp.services.tables.formats import CSV, DELIMITERS, ENCODINGS, Choice
 from smsapp.web import guard
 from smsapp.web.filters import mask_numbers_in, sees_full_numbers
 from smsapp.web.guard import needs, uploads
@@ -136,7 +137,15 @@ def _progress(row: ImportRow) -> dict[str, object]:
     refused_rows = itertools.islice(import_rows.refused_rows(row.id), SHOWN_ROWS) if row.refused and not alive else ()
     rows = [(kept_row, why(kept_row.reason, kept_row.facts)) for kept_row in refused_rows]
     has_phone = import_rows.has_phone(row)
-    return {"row": row, "alive": alive, "failure": import_rows.unready(row), "refused": rows, "has_phone": has_phone}
+    return {
+        "row": row,
+        "alive": alive,
+        "recognised": row.state != ImportState.RECEIVED,
+        "done": row.state == ImportState.DONE,
+        "failure": import_rows.unready(row),
+        "refused": rows,
+        "has_phone": has_phone,
+    }
 
 
 def _choice() -> Choice:
@@ -161,6 +170,8 @@ def _columns(row: ImportRow, preview: Preview, guesses: Sequence[Guess], problem
         row=row,
         seen=preview,
         chosen=guesses,
+        is_csv=preview.form.kind == CSV,
+        words=contacts_labels,
         encodings=ENCODINGS,
         delimiters=DELIMITERS,
         roles=ROLES,

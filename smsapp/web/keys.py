@@ -68,6 +68,7 @@ def show(key_id: int) -> Response:
         form=form,
         problems=problems,
         row=row,
+        is_public=row.kind != KeyKind.SERVER,
         catalogue=contacts.catalogue(),
         names=app_keys.names_of(row),
         most_new_names=MOST_NEW_NAMES,
@@ -113,7 +114,8 @@ def guide() -> Response:
         keys=active,
         chosen=key,
         server=app_keys.server_url(request.url_root),
-        sdks=SDKS,
+        tabs=[(name, url_for(".guide", key=key.id, sdk=name), name == sdk) for name in SDKS] if key else [],
         sdk=sdk,
+        is_public=key is not None and key.kind != KeyKind.SERVER,
         mismatch=key is not None and (key.kind == KeyKind.SERVER) is (sdk in BROWSER_SDKS),
     )

@@ -91,14 +91,23 @@ def preview() -> Response:
     return page(
         "properties/change.html",
         row=row,
+        title=_title(ChangeKind(change_kind), row.label or row.name),
         asked=change_kind,
+        is_merge=change_kind == ChangeKind.MERGE,
+        is_removal=change_kind == ChangeKind.REMOVE,
         kind=kind,
         target=properties.get(target) if target else None,
         seen=change_preview,
         aside=name + ASIDE,
         uses=properties.uses(name),
-        winners=Winner,
+        winners=[(Winner.TARGET, target), (Winner.SOURCE, name)],
     )
+
+
+def _title(asked: ChangeKind, name: str) -> str:
+    if asked is ChangeKind.RETYPE:
+        return str(_("Change the type of %(name)s", name=name))
+    return str(_("Merge %(name)s", name=name) if asked is ChangeKind.MERGE else _("Remove %(name)s", name=name))
 
 
 @bp.post("/change")

@@ -17,6 +17,7 @@ from htmx_flask import Htmx
 from htmx_flask import make_response as htmx_response
 
 from smsapp.web import filters, menu
+from smsapp.web.forms import drawing
 
 htmx = Htmx()
 
@@ -53,7 +54,8 @@ def init_app(app: Flask) -> None:
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 31_536_000
     app.after_request(_compress)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(filters.FILTERS)
+    app.jinja_env.filters.update(filters.FILTERS | drawing.FILTERS)
+    app.jinja_env.tests.update(drawing.TESTS)
     app.jinja_env.globals.update(
         static=static, menu_lines=menu.shown, htmx_config=json.dumps(HTMX_CONFIG), get_locale=get_locale
     )

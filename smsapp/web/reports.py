@@ -28,7 +28,7 @@ from smsapp.services.contacts import number_searches
 from smsapp.services.platform import clock
 from smsapp.services.reports import reports
 from smsapp.services.reports.reports import Report
-from smsapp.web import guard
+from smsapp.web import guard, run_buttons
 from smsapp.web.filters import ago, mask_numbers_in, number, sees_full_numbers, when
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece
@@ -82,6 +82,7 @@ def _chosen(name: str, reason: str = "") -> Group:
 def _summary(report: Report, campaign_id: int, run_id: int | None) -> dict[str, Any]:
     return {
         "report": report,
+        "buttons": run_buttons.of(report),
         "words": words,
         "here": _address("effect", campaign_id, run_id),
         "may_act": reaches(current_user.role, Role.OPERATOR),

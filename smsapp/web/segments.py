@@ -47,14 +47,21 @@ RECOUNT_AFTER = dt.timedelta(hours=1)
 @bp.get("/")
 def index() -> Response:
     search = request.args.get("q", "").strip()
+    lines = segments.listing(search)
     return page_or_piece(
         "segments/index.html",
         "segments/_list.html",
-        lines=segments.listing(search),
+        lines=lines,
+        old={line.segment.id for line in lines if _may_have_changed(line.segment)},
         search=search,
         may_edit=guard.may(Role.OPERATOR),
-        recount_before=clock.now() - RECOUNT_AFTER,
     )
+
+
+def _may_have_changed(segment: Segment) -> bool:
+    """Return whether a dynamic segment was counted so long ago that others may fit its rule by now."""
+    counted_at = segment.computed_at
+    return segment.kind == Kind.DYNAMIC and (counted_at is None or counted_at < clock.now() - RECOUNT_AFTER)
 
 
 @bp.route("/new", methods=["GET", "POST"])
@@ -157,6 +164,7 @@ def _ruled(draft: GroupDraft, context: dict[str, Any]) -> dict[str, Any]:
     condition_context = _helps(context, forms.conditions(draft))
     return condition_context | {
         "draft": draft,
+        "root": forms.ROOT,
         "full": full,
         "max_depth": MAX_DEPTH,
         "matches": list(Match),
@@ -173,6 +181,8 @@ def _helps(context: dict[str, Any], nodes: Any) -> dict[str, Any]:
     return {
         "known": context["known"],
         "units": forms.UNITS,
+        "inputs": forms.INPUTS,
+        "after": said.AFTER_VALUES,
         "errors": context["errors"],
         "suggestions": {
             name: segments.suggestions(name, sees_full_numbers=filters.sees_full_numbers()) for name in names
@@ -358,10 +368,17 @@ bp.add_app_template_filter(said.matched, "matched")
 bp.add_app_template_test(lambda node: isinstance(node, GroupDraft | Group), "group")
 
 
+def _matched_by(name: str) -> str:
+    """Return what the lines of an uploaded list are: user ids, or a property."""
+    return str(_("user id")) if name == uploaded_lists.USER_ID else _names(segments.catalogue()).get(name, name)
+
+
 def _about(segment: Segment) -> dict[str, Any]:
     source = segment.rule.get("source", {}) if segment.kind == Kind.UPLOADED else {}
     secret = source.get("property") in segments.phone_properties()
     return {
+        "is_uploaded": segment.kind == Kind.UPLOADED,
+        "matched_by": _matched_by(source.get("property", "")) if source else "",
         "creator": segments.creator(segment),
         "uses": segments.uses(segment.id),
         "may_edit": guard.may(Role.OPERATOR),

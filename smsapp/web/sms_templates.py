@@ -290,7 +290,7 @@ def bring() -> Response:
             token = template_imports.stash(name, content, clock.now())
             return see_other(url_for(".try_import", channel_id=form.channel.data, token=token))
     status = 422 if form.is_submitted() else 200
-    columns = [(field, aliases[0], aliases[1]) for field, aliases in COLUMNS.items()]
+    columns = [(aliases[0], aliases[1], words.COLUMNS[field]) for field, aliases in COLUMNS.items()]
     return page("sms_templates/import.html", status, form=form, problems=problems, columns=columns)
 
 
@@ -303,6 +303,7 @@ def try_import(channel_id: int, token: str) -> Response:
     return page(
         "sms_templates/try_import.html",
         taken=result,
+        fate_colours=words.FATE_COLOURS,
         token=token,
         channel_id=channel_id,
         channel_name=_channel_names()[channel_id],

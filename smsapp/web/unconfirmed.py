@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
@@ -21,6 +21,9 @@ from smsapp.web import guard, inputs
 from smsapp.web.filters import number
 from smsapp.web.guard import needs
 from smsapp.web.render import page, page_or_piece, see_other
+
+if TYPE_CHECKING:
+    from smsapp.store.receipts.unconfirmed import RunWithUnconfirmed
 
 bp = Blueprint("unconfirmed", __name__, url_prefix="/unconfirmed")
 
@@ -70,11 +73,69 @@ def show(run_id: int) -> Response:
         cause=cause,
         n=with_unconfirmed.causes[cause] if cause else with_unconfirmed.n,
         words=words,
-        ways=Resolution,
+        tabs=_causes(with_unconfirmed, cause),
+        ways=_ways(run_id, cause, with_unconfirmed.causes[cause] if cause else with_unconfirmed.n),
         may_decide=guard.may(Role.OPERATOR),
         older=url_for(".show", run_id=run_id, cause=cause or None, after=following) if following else "",
         newer=url_for(".show", run_id=run_id, cause=cause or None) if after else "",
     )
+
+
+def _ways(run_id: int, cause: str, n: int) -> list[tuple[str, str, str, str]]:
+    """Return (text, icon, kind, address) of a button for each decision about all that are shown."""
+    drawn = {
+        Resolution.COUNT_AS_SENT: (_("Count all %(n)s as sent", n=number(n)), "circle-check", ""),
+        Resolution.RESEND: (_("Send all %(n)s again", n=number(n)), "send", ""),
+        Resolution.KEEP: (_("Keep all %(n)s unconfirmed", n=number(n)), "", "ghost-secondary"),
+    }
+    return [(*drawn[how], url_for(".decide", run_id=run_id, how=how, cause=cause or None, all=1)) for how in Resolution]
+
+
+def _question(how: Resolution, n: int, name: str) -> dict[str, str]:
+    """Return what the page says before a decision is carried out."""
+    facts = {"n": number(n), "name": name}
+    if how is Resolution.COUNT_AS_SENT:
+        return {
+            "title": _("Count as sent"),
+            "question": _("Count %(n)s messages of “%(name)s” as sent?", **facts),
+            "button": _("Count %(n)s as sent", **facts),
+            "consequence": _(
+                "They count as accepted and await a receipt. If one of them never left, that person gets nothing."
+            ),
+            "kind": "primary",
+        }
+    if how is Resolution.RESEND:
+        return {
+            "title": _("Send again"),
+            "question": _("Send %(n)s messages of “%(name)s” again?", **facts),
+            "button": _("Send %(n)s again", **facts),
+            "consequence": _(
+                "Anyone who got it the first time gets it twice, and you may pay twice. Numbers that have opted out "
+                "since are excluded; a receipt that comes before the second try stops it."
+            ),
+            "kind": "danger",
+        }
+    return {
+        "title": _("Keep unconfirmed"),
+        "question": _("Keep %(n)s messages of “%(name)s” unconfirmed?", **facts),
+        "button": _("Keep %(n)s unconfirmed", **facts),
+        "consequence": _(
+            "They stay unconfirmed in every number and are not listed here any more. A late receipt still settles them."
+        ),
+        "kind": "primary",
+    }
+
+
+def _causes(with_unconfirmed: RunWithUnconfirmed, cause: str) -> list[tuple[str, str, bool, int]]:
+    """Return a tab for each cause and one for all; none where there is but one cause."""
+    if len(with_unconfirmed.causes) < 2:
+        return []
+    run_id = with_unconfirmed.run.id
+    every = (_("All"), url_for(".show", run_id=run_id), not cause, with_unconfirmed.n)
+    return [every] + [
+        (words.reason(None, one), url_for(".show", run_id=run_id, cause=one), one == cause, n)
+        for one, n in with_unconfirmed.causes.items()
+    ]
 
 
 @bp.route("/<int:run_id>/decide", methods=["GET", "POST"])
@@ -100,11 +161,11 @@ def decide(run_id: int) -> Response:
             "unconfirmed/decide.html",
             with_unconfirmed=with_unconfirmed,
             how=how,
+            asked=_question(how, n, with_unconfirmed.campaign.name or _("Unnamed campaign")),
             cause=cause,
             seqs=seqs,
             n=n,
             back=back,
-            words=words,
         )
     try:
         count = unconfirmed.decide(

@@ -9,7 +9,7 @@ from flask_limiter.util import get_remote_address
 from flask_login import current_user
 
 from smsapp.domain.errors import NotFound, Refusal
-from smsapp.domain.roles import Role, plain_login
+from smsapp.domain.roles import Role, plain_login, sees_numbers
 from smsapp.labels import sentence
 from smsapp.services.platform import clock, users
 from smsapp.web import guard, inputs, refill
@@ -162,7 +162,9 @@ def sign_out_everywhere() -> Response:
 @bp.get("/users")
 @needs(Role.ADMINISTRATOR)
 def index() -> Response:
-    return page("users/index.html", people=users.everybody(), invited=users.invited(clock.now()))
+    everybody = users.everybody()
+    seeing = {one.id for one in everybody if sees_numbers(Role(one.role), one.sees_numbers)}
+    return page("users/index.html", people=everybody, seeing=seeing, invited=users.invited(clock.now()))
 
 
 @bp.route("/users/new", methods=["GET", "POST"])

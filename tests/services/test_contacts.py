@@ -273,7 +273,7 @@ def test_a_new_phone_property_is_read_from_all_contacts(
 
 def test_a_channel_asks_for_numbers_after_its_commit(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[tuple[object, ...]] = []
-    monkeypatch.setattr(contacts.queue, "ring", lambda *args: rung.append(args))
+    monkeypatch.setattr(contacts.queue, "enqueue", lambda *args: rung.append(args))
     with writing() as session:
         contacts.note_phone_property(session, "mobile")
         assert rung == []

@@ -242,7 +242,7 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
     # given a window of ten, and an SMSC that answers the first hundred and then takes and says nothing
     monkeypatch.setattr("smsapp.services.sending.run_registry.SMALL_CLAIM_SECONDS", 0)
     monkeypatch.setattr(result_writer, "STORE_EVERY", 0)
-    monkeypatch.setattr(sender, "LOOK_AROUND", 0.01)
+    monkeypatch.setattr(sender, "POLL_SECONDS", 0.01)
 
     def script(link: Link, submit: Submit) -> None:
         if len(server_of[0].submits) <= 100:
@@ -283,7 +283,7 @@ def test_receipts_are_applied_while_one_answer_of_their_batch_is_out(
 ) -> None:
     # given an SMSC that keeps one answer back
     monkeypatch.setattr(result_writer, "STORE_EVERY", 0)
-    monkeypatch.setattr(sender, "LOOK_AROUND", 0.01)
+    monkeypatch.setattr(sender, "POLL_SECONDS", 0.01)
     late: list[tuple[Link, Submit]] = []
 
     def script(link: Link, submit: Submit) -> None:

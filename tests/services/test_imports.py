@@ -219,7 +219,7 @@ def test_a_worker_that_dies_is_followed_without_double_work(
     current_session().expire_all()
     assert imports.found(row.id).position == 2
     rung: list[Any] = []
-    monkeypatch.setattr(imports.queue, "ring", lambda *args: rung.append(args))
+    monkeypatch.setattr(imports.queue, "enqueue", lambda *args: rung.append(args))
     later = now + import_rows.LEASE + dt.timedelta(seconds=1)
     assert imports.sweep(later) == 1
     assert rung == [("periodic", "import_contacts", row.id)]

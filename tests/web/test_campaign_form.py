@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_said_and_kept(olga: Pages, world: World, field: 
 def test_without_javascript_update_draws_the_page_anew_and_stores_nothing(olga: Pages, world: World) -> None:
     page = olga.post("/campaigns/new", **world.fields(do="look"))
 
-    assert "王伟您好" in page.select_one(".bubble").get_text()
+    assert "王伟您好" in page.select_one(".handset-bubble").get_text()
     assert current_session().scalar(sa.select(sa.func.count()).select_from(Campaign)) == 0
 
 
@@ -228,9 +228,9 @@ def test_the_review_leads_through_the_recipients(olga: Pages, world: World) -> N
     second = olga.get(forth, htmx=True)
     back = second.select_one(".turn a")["href"]
 
-    assert "王伟您好" in page.select_one(".bubble").get_text()
-    assert "欧阳" in second.select_one(".bubble").get_text()
-    assert "王伟您好" in olga.get(back).select_one(".bubble").get_text()
+    assert "王伟您好" in page.select_one(".handset-bubble").get_text()
+    assert "欧阳" in second.select_one(".handset-bubble").get_text()
+    assert "王伟您好" in olga.get(back).select_one(".handset-bubble").get_text()
     assert builders.phone(1) not in page.get_text()
 
 

@@ -53,7 +53,7 @@ def test_further_pages_of_a_search_are_forms(operator, arrived):
     assert len(operator.get(page.select_one("a[rel=next]")["href"]).rows()) == 10
     page = operator.post("/replies/", q="句")
     assert len(page.rows()) == 50
-    last = page.select_one("input[name=before]")["value"]
+    last = page.select_one(".pager [name=before]")["value"]
     assert len(operator.post("/replies/", q="句", before=last, htmx=True).rows()) == 10
 
 
@@ -78,7 +78,7 @@ def test_the_list_is_searched_by_last_digits(operator, now):
     assert [row[0] for row in operator.post("/replies/opt-outs", q="7888").rows()][-1] == "138****7888"
     assert operator.post("/replies/opt-outs", q="07888").select(".empty-hint")
     page = operator.post("/replies/opt-outs", q="888")
-    last = page.select_one("input[name=before]")["value"]
+    last = page.select_one(".pager [name=before]")["value"]
     assert len(operator.post("/replies/opt-outs", q="888", before=last).rows()) == 5
     assert operator.post("/replies/opt-outs", q="999", htmx=True).select(".empty-state")
     assert len(operator.get(operator.get("/replies/opt-outs").select_one("a[rel=next]")["href"]).rows()) == 5

@@ -82,7 +82,7 @@ def test_a_long_list_goes_on_behind_the_last_one_also_when_it_is_searched(
     first = viewer.get("/receipts/unmatched/", channel=row.id)
     second = viewer.get(first.select_one("a[rel=next]")["href"])  # type: ignore[index]
     page = viewer.post("/receipts/unmatched/", q="same", channel=row.id)
-    fields = {element["name"]: element["value"] for element in page.select("form.pager input:not([name=csrf_token])")}
+    fields = {element["name"]: element["value"] for element in page.select("form.pager [name]:not([name=csrf_token])")}
 
     assert (len(first.rows()), len(second.rows())) == (50, 10)
     assert len(viewer.post("/receipts/unmatched/", **fields).rows()) == 10

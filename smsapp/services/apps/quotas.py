@@ -47,6 +47,12 @@ class Usage:
     used: int
     limit: int
 
+    @property
+    def shown(self) -> tuple[int, int]:
+        """What is used and the limit, as people read them: bytes in MiB."""
+        unit = 1 << 20 if self.measure is Measure.BYTES else 1
+        return self.used // unit, self.limit // unit
+
 
 def public_limits() -> Limits:
     """Return what a public key may bring."""

@@ -64,6 +64,30 @@ class Line:
         return offered(Status(self.campaign.status))
 
     @property
+    def may_edit(self) -> bool:
+        return Action.EDIT in self.offered
+
+    @property
+    def may_stop(self) -> bool:
+        return Action.STOP in self.offered
+
+    @property
+    def may_delete(self) -> bool:
+        return Action.DELETE in self.offered
+
+    @property
+    def due_at(self) -> dt.datetime | None:
+        """When a campaign that waits begins."""
+        return self.campaign.next_due_at if self.campaign.status == Status.WAITING else None
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """Messages that are done, and all of them, while a run goes on."""
+        if self.run is None or self.funnel is None:
+            return None
+        return self.funnel.planned - self.funnel.open, self.funnel.planned
+
+    @property
     def held(self) -> str:
         """Why the run is held; "" if it is not."""
         return self.run.hold_reason if self.run is not None and self.run.state == RunState.HELD else ""

@@ -71,6 +71,22 @@ class Fact:
     value: Any
     number: bool
 
+    @property
+    def is_list(self) -> bool:
+        return self.type == Type.LIST
+
+    @property
+    def is_yes_or_no(self) -> bool:
+        return self.type == Type.BOOL
+
+    @property
+    def is_moment(self) -> bool:
+        return self.type == Type.DATETIME
+
+    @property
+    def is_figure(self) -> bool:
+        return self.type == Type.NUMBER
+
 
 def facts(contact: Contact) -> list[Fact]:
     """Return the properties of a contact, in the order of names."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
@@ -22,6 +22,13 @@ class Setup:
     contacts: bool
     segment: bool
     template: bool
+    campaign: bool = False
+    """Nobody who has made one is shown these steps."""
+
+    @property
+    def next(self) -> str:
+        """The first step that is not done."""
+        return next(name for name, done in asdict(self).items() if not done)
 
 
 def setup() -> Setup:

@@ -24,6 +24,8 @@ from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
 from smsapp.domain.run import RunStanding, RunState, RunVerdict
+from smsapp.domain.run_snapshot import RunSnapshot
+from smsapp.domain.sms_template import full_text
 from smsapp.services.campaigns import campaigns
 from smsapp.services.contacts import audience
 from smsapp.services.platform.audit_log import Actor, log_action
@@ -100,6 +102,11 @@ class RunLine:
     @property
     def standing(self) -> RunStanding | RunVerdict:
         return headlines.standing_of(self.run)
+
+    @property
+    def channel(self) -> str:
+        """The name its channel had when the audience was frozen."""
+        return self.run.snapshot.channel
 
 
 @dataclass(frozen=True)
@@ -191,16 +198,22 @@ class Report:
         return any(line.run.forgotten_at for line in self.runs)
 
     @property
-    def switches(self) -> list[Run]:
+    def switches(self) -> list[RunLine]:
         """The runs that failed over from another run's channel, oldest first."""
-        return [line.run for line in reversed(self.runs) if line.run.routed]
+        return [line for line in reversed(self.runs) if line.run.routed]
+
+    @property
+    def text(self) -> str:
+        """The text of the latest run with its signature, as it was frozen; "" before that."""
+        snapshot = self.latest.snapshot if self.latest else RunSnapshot()
+        return full_text(snapshot.signature, snapshot.text) if snapshot.text else ""
 
     @property
     def by_channel(self) -> list[ChannelLine]:
         """A line per channel that was used, in the order of first use."""
         lines_by_channel: dict[str, list[RunLine]] = {}
         for line in reversed(self.runs):
-            lines_by_channel.setdefault(line.run.snapshot.channel, []).append(line)
+            lines_by_channel.setdefault(line.channel, []).append(line)
         return [
             ChannelLine(name, sum(line.funnel.accepted for line in lines), _added_up([line.cost for line in lines]))
             for name, lines in lines_by_channel.items()

@@ -61,6 +61,16 @@ class Difference:
     """Why the new text cannot be accepted."""
 
     @property
+    def before_pieces(self) -> list[tuple[bool, str]]:
+        """The text before, each piece with whether it was taken out."""
+        return [(part is wording.Part.OUT, text) for part, text in self.pieces if part is not wording.Part.IN]
+
+    @property
+    def now_pieces(self) -> list[tuple[bool, str]]:
+        """The text now, each piece with whether it was put in."""
+        return [(part is wording.Part.IN, text) for part, text in self.pieces if part is not wording.Part.OUT]
+
+    @property
     def is_reworded(self) -> bool:
         return self.before != self.now
 

@@ -33,6 +33,12 @@ class BadRecord(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     raw: Mapped[str] = mapped_column(sa.Text)
 
+    @property
+    def import_id(self) -> int | None:
+        """The import whose row it was; None if an app reported it."""
+        number = self.source.partition(":")[2]
+        return int(number) if number else None
+
 
 class AppKey(Base):
     """A key with which the organisation's apps report profiles."""

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain.property_change import ChangeState
+from smsapp.domain.property_change import ChangeKind, ChangeState
 from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.contacts import Contact
@@ -42,6 +42,11 @@ class PropertyChange(Base):
     created_by: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     created_at: Mapped[dt.datetime]
     finished_at: Mapped[dt.datetime | None]
+
+    @property
+    def new_type(self) -> str:
+        """The type that values are converted to; "" if that is not what it does."""
+        return self.detail if self.kind == ChangeKind.RETYPE else ""
 
     def __repr__(self) -> str:
         return f"<PropertyChange {self.id}>"

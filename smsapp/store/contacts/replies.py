@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.domain.optout import Confirmation
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import Base, BigId, changed, current_session, one_of, upsert
 from smsapp.store.runs.runs import Message, Run
@@ -60,6 +61,11 @@ class OptOut(Base):
     confirmation: Mapped[str] = mapped_column(sa.String(12), default="")
     """domain/optout.py Confirmation; "" = none is wanted."""
     confirmed_at: Mapped[dt.datetime | None]
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the text that confirms it was sent."""
+        return self.confirmation == Confirmation.SENT
 
     __table_args__ = (
         sa.Index(

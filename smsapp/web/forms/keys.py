@@ -33,9 +33,14 @@ class KeyForm(PageForm):
         values = {"name": row.name, "scope": ALL if names is None else LISTED, "properties": "\n".join(names or ())}
         return cls(data=values)
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether only some properties may be written."""
+        return bool(self.scope.data == LISTED)
+
     def writable_names(self) -> list[str] | None:
         """Return the names that were typed; None = all properties."""
-        if self.scope.data != LISTED:
+        if not self.is_narrowed:
             return None
         return [name for name in _BETWEEN_NAMES.split(self.properties.data or "") if name]
 

@@ -33,6 +33,13 @@ from smsapp.domain.segment import (
 from smsapp.web.forms import PageForm
 
 ROOT = "rule"
+INPUTS: dict[Param, dict[str, str]] = {
+    Param.TEXT: {},
+    Param.NUMBER: {"inputmode": "decimal"},
+    Param.DATE: {"type": "date"},
+    Param.COUNT: {"type": "number", "min": "0", "step": "1"},
+}
+"""What is typed into one line, and the attributes of its control; a unit is chosen, and texts have a larger box."""
 
 
 @dataclass
@@ -66,6 +73,16 @@ class ConditionDraft:
         operator_params = OPERATORS[self.type][Operator(self.operator)]
         texts = self.typed + [""] * len(operator_params)
         return list(zip(operator_params, texts[: len(operator_params)], strict=True))
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether a text is filled in first, for which frequent values are offered while it is typed."""
+        return bool(self.params) and self.params[0][0] is Param.TEXT
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether texts are filled in, one a line, beside which frequent values are shown."""
+        return bool(self.params) and self.params[0][0] is Param.TEXTS
 
 
 @dataclass
