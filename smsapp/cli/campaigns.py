@@ -234,16 +234,16 @@ def list_unconfirmed(campaign_id: int | None, limit: int) -> None:
         echo(f"There are more; these are the newest {limit} runs.", err=True)
 
 
-@command.command("settle")
+@command.command("resolve")
 @click.argument("run_id", type=LONG_ID)
 @click.argument("how", type=click.Choice([str(how) for how in Resolution]))
 @click.option("--cause", default="", help="Only those unconfirmed for this cause.")
 @click.option("--message", "seqs", multiple=True, type=ROW_ID, help="Only this message; may be given several times.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def settle(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) -> None:
-    """Resolve a run's unconfirmed messages: sent (they count as accepted), again (sent once more), leave.
+def resolve(run_id: int, how: str, cause: str, seqs: tuple[int, ...], yes: bool) -> None:
+    """Resolve a run's unconfirmed messages: sent (they count as accepted), resend (once more), or keep them so.
 
-    Example: flask campaigns settle 31 again --cause worker_lost
+    Example: flask campaigns resolve 31 resend --cause worker_lost
     """
     try:
         with_unconfirmed = unconfirmed.of_run(run_id)

@@ -21,7 +21,7 @@ SENTENCES: dict[Say, Any] = {
     Say.PAUSED: _l("Paused by a person: %(done)s of %(planned)s dealt with."),
     Say.WAITING: _l("Waiting, and goes on by itself: %(done)s of %(planned)s dealt with."),
     Say.BLOCKED: _l("Held, a person is needed: %(done)s of %(planned)s dealt with."),
-    Say.STANDS: _l("%(handed)s at the provider, %(queued)s not sent, %(unconfirmed)s unconfirmed."),
+    Say.STANDS: _l("%(in_flight)s at the provider, %(queued)s not sent, %(unconfirmed)s unconfirmed."),
     Say.GOES_ON: _l("It goes on at %(moment)s (%(ago)s)."),
     Say.PINNED: "%(pinned)s",
     Say.AUDIENCE_GREW: _l(

@@ -154,8 +154,8 @@ def test_messages_in_doubt_are_listed_and_decided(runner: FlaskCliRunner) -> Non
     run = ledgers.run(campaign, [(MessageStatus.UNCONFIRMED, "worker_lost", "", 3)], {}, **ended)
 
     listed = runner.invoke(args=["campaigns", "unconfirmed"])
-    done = runner.invoke(args=["campaigns", "settle", str(run.id), "sent", "--yes"])
-    late = runner.invoke(args=["campaigns", "settle", str(run.id), "again", "--yes"])
+    done = runner.invoke(args=["campaigns", "resolve", str(run.id), "sent", "--yes"])
+    late = runner.invoke(args=["campaigns", "resolve", str(run.id), "again", "--yes"])
     verified = runner.invoke(args=["reports", "verify"])
 
     assert f"{run.id}  2026-03-02T02:00:00Z" in listed.output
