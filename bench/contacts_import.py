@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import csv
 import datetime as dt
+import json
 import multiprocessing
 import random
 import resource
@@ -95,19 +96,28 @@ def finished_rows(path: Path) -> Iterator[tuple[str, str, str]]:
         yield from columns.read(layout, rows, len(header), layout.phones({"$phone"}), "CN").rows
 
 
+def with_sources(path: Path) -> list[tuple[str, str, str, str]]:
+    """Return finished rows with what the product keeps beside their values, made before as well."""
+    rows = []
+    for xwho, held, phones in finished_rows(path):
+        sources = dict.fromkeys(json.loads(held), "i:1:1795356372")
+        rows.append((xwho, held, phones, json.dumps(sources, ensure_ascii=False, separators=(",", ":"))))
+    return rows
+
+
 def raw_sqlite(folder: Path, path: Path) -> float:
     """Insert finished rows with the driver alone; making them is not counted."""
     config = config_of(folder, "")
     with application(config).app_context():
         db.engine.dispose()
-    rows = [(*row, "2026-01-01 00:00:00.000000", "2026-01-01 00:00:00.000000") for row in finished_rows(path)]
+    rows = [(*row, "2026-01-01 00:00:00.000000", "2026-01-01 00:00:00.000000") for row in with_sources(path)]
     with contextlib.closing(sqlite3.connect(folder / "smsapp.db")) as connection:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}")
         started = time.perf_counter()
         connection.executemany(
-            "INSERT INTO contact (xwho, properties, phones, created_at, updated_at, sources, anonymous) "
-            "VALUES (?, ?, ?, ?, ?, '{}', false)",
+            "INSERT INTO contact (xwho, properties, phones, sources, created_at, updated_at, anonymous) "
+            "VALUES (?, ?, ?, ?, ?, ?, false)",
             rows,
         )
         connection.commit()
@@ -116,13 +126,13 @@ def raw_sqlite(folder: Path, path: Path) -> float:
 
 def raw_postgresql(path: Path, database: str) -> float:
     now = dt.datetime.now(dt.UTC)
-    rows = [(*row, now, now) for row in finished_rows(path)]
+    rows = [(*row, now, now) for row in with_sources(path)]
     with psycopg.connect(database) as connection, connection.cursor() as cursor:
         cursor.execute("TRUNCATE contact CASCADE")
         started = time.perf_counter()
         cursor.executemany(
-            "INSERT INTO contact (xwho, properties, phones, created_at, updated_at, sources, anonymous) "
-            "VALUES (%s, %s, %s, %s, %s, '{}', false)",
+            "INSERT INTO contact (xwho, properties, phones, sources, created_at, updated_at, anonymous) "
+            "VALUES (%s, %s, %s, %s, %s, %s, false)",
             rows,
         )
         connection.commit()

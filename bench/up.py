@@ -17,9 +17,8 @@ import json
 import multiprocessing
 import statistics
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -205,13 +204,9 @@ def hundreds(found: Stage, port: int, key: str, given: argparse.Namespace) -> No
         await_applied()
         ours.append(given.records / watch.seconds())
         current_session().rollback()
-        profiles = [
-            (xwho, properties, phones)
-            for xwho, properties, phones in current_session().execute(
-                sa.select(Contact.xwho, Contact.properties, Contact.phones).where(Contact.xwho.startswith("member"))
-                .limit(given.records)
-            )
-        ]  # fmt: skip
+        kept = (Contact.xwho, Contact.properties, Contact.phones, Contact.sources)
+        members = sa.select(*kept).where(Contact.xwho.startswith("member")).limit(given.records)
+        profiles = [tuple(row) for row in current_session().execute(members)]
         current_session().rollback()
         bounds.append(given.records / raw.upsert(found.raw_url, profiles, per_transaction))
         print(f"{given.records:,} taken in {taken:.2f} s, applied at {ours[-1]:,.0f}/s, upsert {bounds[-1]:,.0f}/s")
@@ -246,10 +241,31 @@ def while_frozen(found: Stage, port: int, key: str, given: argparse.Namespace) -
             engine.dispose(close=False)
         opening.open_run(run_id, clock.now())
 
+    def insert() -> None:
+        raw.insert(found.raw_url, given.people)
+
     bodies = [request(f"/up?appid={key}", json.dumps([record(key, n, 7)]).encode()) for n in range(PACE * 60)]
+    # The first time a new PostgreSQL writes so much it makes the files of its log, and every commit waits for each.
+    insert()
+    raw.checkpoint(found.raw_url)
     asyncio.run(_open(port, bodies[: PACE * 3], PACE))
+    bare, bare_median, _span = _beside(insert, port, bodies)
+    table.add(
+        given.database, "/up while the driver inserts as many, p99", f"{bare:.1f} ms", f"median {bare_median:.1f} ms",
+        bare / bare_median,
+    )  # fmt: skip
+    p99, median, span = _beside(freeze, port, bodies)
+    print(f"{given.people:,} frozen in {span:.1f} s")
+    table.add(
+        given.database, f"/up while {given.people:,} are frozen, p99", f"{p99:.1f} ms", f"median {median:.1f} ms",
+        p99 / median, most=MOST_FROZEN,
+    )  # fmt: skip
+
+
+def _beside(work: Callable[[], None], port: int, bodies: Sequence[bytes]) -> tuple[float, float, float]:
+    """Return the 99th percentile and the median of profiles, in ms, while `work` goes on, and its seconds."""
     # A process of its own, as a worker is: a thread would hold up who asks and looks at the clock.
-    at_work = multiprocessing.get_context("fork").Process(target=freeze)
+    at_work = multiprocessing.get_context("fork").Process(target=work)
     watch = table.Stopwatch()
     at_work.start()
     took: list[float] = []
@@ -259,14 +275,26 @@ def while_frozen(found: Stage, port: int, key: str, given: argparse.Namespace) -
     span = watch.seconds()
     at_work.join()
     if at_work.exitcode:
-        raise RuntimeError("the audience was not frozen")
+        raise RuntimeError("the work beside was not done")
     took.sort()
     median, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
-    print(f"{given.people:,} frozen in {span:.1f} s, {len(took)} profiles meanwhile, worst {took[-1]:.1f} ms")
-    table.add(
-        given.database, f"/up while {given.people:,} are frozen, p99", f"{p99:.1f} ms", f"median {median:.1f} ms",
-        p99 / median, most=MOST_FROZEN,
-    )  # fmt: skip
+    print(f"{len(took)} profiles in {span:.1f} s, worst {took[-1]:.1f} ms")
+    return p99, median, span
+
+
+def _pour(port: int, asked: bytes) -> None:
+    """Ask over two connections as fast as answers come, without end."""
+
+    async def work() -> None:
+        client = Client(port)
+        await client.open()
+        while True:
+            await client.ask(asked)
+
+    async def both() -> None:
+        await asyncio.gather(work(), work())
+
+    asyncio.run(both())
 
 
 def flooded(port: int, key: str, given: argparse.Namespace) -> None:
@@ -279,23 +307,13 @@ def flooded(port: int, key: str, given: argparse.Namespace) -> None:
     await_applied()
     bodies = [request(f"/up?appid={key}", json.dumps([record(key, n, 9)]).encode()) for n in range(PACE * 5)]
     alone = asyncio.run(_open(port, bodies, PACE))
-    flood = asyncio.new_event_loop()
-
-    async def pour() -> None:
-        client = Client(port)
-        await client.open()
-        while True:
-            await client.ask(large)
-
-    async def pouring() -> None:
-        await asyncio.gather(*(pour() for _ in range(2)))
-
-    thread = threading.Thread(target=lambda: flood.run_until_complete(asyncio.wait([task])), daemon=True)
-    task = flood.create_task(pouring())
-    thread.start()
+    # A process of its own: a thread would hold up who asks and looks at the clock.
+    flood = multiprocessing.get_context("fork").Process(target=_pour, args=(port, large), daemon=True)
+    flood.start()
     time.sleep(2)
     beside = asyncio.run(_open(port, bodies, PACE))
-    flood.call_soon_threadsafe(task.cancel)
+    flood.terminate()
+    flood.join()
     before, after = statistics.median(alone), statistics.median(beside)
     table.add(
         given.database, "ordinary app beside a key at its quota", f"{after:.1f} ms", f"alone {before:.1f} ms",

@@ -88,6 +88,8 @@ def init_app(app: Flask, redis_url: str) -> None:
     # There is no "remember me"; its handler would read the session, and with it make static files depend on the cookie.
     app.after_request_funcs[None].remove(sign_ins._update_remember_cookie)
     limiter.init_app(app)
+    before = app.before_request_funcs[None]
+    before[before.index(limiter._check_request_limit)] = _keep_to_limits
     app.before_request(_refuse_other_hosts)
     app.before_request(_close)
     app.after_request(_add_headers)
@@ -194,6 +196,12 @@ def _load(reader_id: str) -> Reader | None:
     sitting = LoginSession(match["sitting"], dt.datetime.fromtimestamp(int(match["begun"]), dt.UTC))
     who = users.signed_in(int(match["person"]), match["mark"], sitting, address(), clock.now())
     return None if who is None else Reader(who, sitting)
+
+
+def _keep_to_limits() -> None:
+    """Refuse what comes too often; for machines nothing is limited here, and the look alone took a sixth of /up."""
+    if request.blueprint not in MACHINES:
+        limiter._check_request_limit()
 
 
 def _refuse_other_hosts() -> Response | None:

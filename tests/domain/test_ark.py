@@ -188,3 +188,33 @@ def test_steps_change_nothing(n: int) -> None:
 def test_the_appkey_is_seen_without_parsing() -> None:
     assert ark.named_key(b'[{"appid" : "other"}, {"appid":"k"}]', {"k"}) == "k"
     assert ark.named_key(b'[{"appid": "other", "xwho": "k"}]', {"k"}) == ""
+
+
+def test_whose_a_large_body_is_shows_before_most_of_it_is_unfolded() -> None:
+    many = json.dumps([{"appid": "key", "xwho": f"u{n}"} for n in range(100_000)]).encode()
+    seen: list[int] = []
+
+    def begin(piece: bytearray) -> None:
+        seen.append(len(piece))
+        assert ark.named_key(piece, {"key"}) == "key"
+        raise ark.Unreadable(429, "no more")
+
+    for body in (many, base64.b64encode(many), gzip.compress(many), base64.b64encode(gzip.compress(many))):
+        with pytest.raises(ark.Unreadable):
+            ark.unfold(body, 8 * MIB, on_begin=begin)
+    assert max(seen) <= ark.FIRST_STEP
+
+
+def test_a_key_behind_a_long_text_is_found_in_the_beginning_as_well() -> None:
+    body = json.dumps([{"xwho": "u1", "xcontext": {"note": "x" * 10_000}, "appid": "key"}]).encode()
+    seen: list[str] = []
+    assert ark.unfold(body, MIB, on_begin=lambda piece: seen.append(ark.named_key(piece, {"key"}))) == body
+    assert seen == ["", "key"]
+
+
+@pytest.mark.parametrize("odd", [b"!", b"\x80", b"{", b"."])
+def test_what_is_no_base64_is_told_wherever_it_stands(odd: bytes) -> None:
+    body = base64.b64encode(json.dumps([{"appid": "k", "n": "x" * 9_000}]).encode())
+    for at in (1, 5_000, len(body) - 5):
+        with pytest.raises(ark.Unreadable, match="neither JSON nor base64"):
+            ark.unfold(body[:at] + odd + body[at:], MIB)

@@ -295,3 +295,13 @@ def test_uploads_that_nobody_begins_are_forgotten(app: Flask, now: dt.datetime) 
 def test_refused_rows_of_an_import_are_found_among_all(bring: Any) -> None:
     row = bring("id,a\n,1\n")
     assert [bad.reason for bad in contacts.bad_records(source=f"import:{row.id}")] == ["bad_id"]
+
+
+def test_every_value_of_a_row_has_the_import_as_its_source_and_blank_cells_have_none(bring: Any) -> None:
+    first = bring(HEAD + "u1,13800138000,陈涛,3\nu2,13900139001,,\n")
+    second = bring("用户ID,姓名\nu2,林\n")
+    sources = {row.xwho: row.sources for row in current_session().query(Contact)}
+    held_ = {row.xwho: row.properties for row in current_session().query(Contact)}
+    assert {xwho: set(found) for xwho, found in sources.items()} == {xwho: set(found) for xwho, found in held_.items()}
+    assert {text.rsplit(":", 1)[0] for text in sources["u1"].values()} == {f"i:{first.id}"}
+    assert {text.rsplit(":", 1)[0] for text in sources["u2"].values()} == {f"i:{first.id}", f"i:{second.id}"}

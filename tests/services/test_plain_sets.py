@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import random
 from typing import Any
@@ -159,3 +160,47 @@ def test_beyond_the_quota_of_new_contacts_known_people_are_still_written(
         "u1": 4,
         "u2": 4,
     }
+
+
+def test_no_collection_of_garbage_interrupts_and_it_goes_on_afterwards(
+    app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_again()
+    key = app_keys.create("Shop", KeyKind.SERVER, BY, now).key
+    seen: list[bool] = []
+    inner = plain_sets.divided
+
+    def divided(*given: Any) -> Any:
+        seen.append(gc.isenabled())
+        return inner(*given)
+
+    monkeypatch.setattr(plain_sets, "divided", divided)
+    report([{"appid": key, "xwho": "u1", "xwhat": "$profile_set", "xcontext": {"points": 3}}], key, now)
+    assert seen == [False]
+    assert gc.isenabled()
+
+
+def test_records_of_several_shapes_and_keys_are_read_by_column(
+    app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_again()
+    one, other = (app_keys.create(name, KeyKind.SERVER, BY, now).key for name in ("Shop", "Till"))
+    monkeypatch.setattr("smsapp.services.apps.profiles._apply", None)
+    records = [
+        {"appid": one, "xwho": "u1", "xwhat": "$profile_set", "xcontext": {"points": 1, "vip": True}},
+        {"appid": other, "xwho": "u2", "xwhat": "$profile_set", "xcontext": {"points": 2}},
+        {"appid": one, "xwho": "u1", "xwhat": "$profile_set", "xcontext": {"points": 3, "nickname": "陈"}},
+    ]
+    for _ in range(2):
+        assert report(records, one, now).kept == 3
+        current_session().expire_all()
+        held = {row.xwho: row.properties for row in current_session().query(Contact)}
+        assert held == {"u1": {"points": 3, "vip": True, "nickname": "陈"}, "u2": {"points": 2}}
+    # A value that is written with what it was keeps its source.
+    sources = {row.xwho: dict(row.sources) for row in current_session().query(Contact)}
+    report([records[0] | {"appid": other}], other, now + dt.timedelta(minutes=1))
+    current_session().expire_all()
+    after = {row.xwho: row.sources for row in current_session().query(Contact)}
+    assert after["u1"]["vip"] == sources["u1"]["vip"]
+    assert after["u1"]["points"] != sources["u1"]["points"]
+    assert after["u2"] == sources["u2"]

@@ -26,6 +26,7 @@ LIMITS = {Measure.REQUESTS: 5, Measure.RECORDS: 10, Measure.NEW_CONTACTS: 3, Mea
 @pytest.fixture
 def key(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> AppKey:
     monkeypatch.setattr(quotas, "public_limits", lambda: LIMITS)
+    monkeypatch.setattr(uploads, "LINGER", 0.0)
     return app_keys.create("Site", KeyKind.BROWSER, Actor("test"), now)
 
 
@@ -144,3 +145,72 @@ def test_a_small_gzipped_body_brings_no_flood_of_contacts(
     assert (report.kept, report.refused) == (3, 2_997)
     look(app)
     assert uploads.take(body, "", now).code == 429
+
+
+def test_a_large_request_looks_at_the_shared_counters_once_a_limit_is_near(
+    app: Flask, key: AppKey, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given two web processes, and a limit of 1,000 records of which 100 are used
+    monkeypatch.setattr(quotas, "public_limits", lambda: dict.fromkeys(Measure, 10**9) | {Measure.RECORDS: 1_000})
+    hundred = [f"u{n}" for n in range(100)]
+    looks: list[int] = []
+    inner = quotas.quotas.add
+    monkeypatch.setattr(quotas.quotas, "add", lambda counters: looks.append(1) or inner(counters))
+    assert upload(app, key, now, *hundred).code == 200
+    look(app)
+    app.extensions[uploads.EXTENSION].meter._look(force=False)
+    looks.clear()
+
+    # when this process goes on, its half of the other 900 can be nobody else's
+    meter = app.extensions[uploads.EXTENSION].meter
+    meter._look_at = float("inf")
+    assert [upload(app, key, now, *hundred).code for _ in range(4)] == [200] * 4
+    assert not looks
+
+    # then beyond it each request looks first, until it is known that nothing is left; what others have brought counts
+    another_process(app)
+    assert [upload(app, key, now, *hundred).code for _ in range(3)] == [200] * 3
+    app.extensions[uploads.EXTENSION].meter._look(force=True)
+    app.extensions[uploads.EXTENSION].meter = meter
+    looks.clear()
+    assert [upload(app, key, now, *hundred).code for _ in range(4)] == [200, 200, 429, 429]
+    assert len(looks) == 2
+
+
+def test_a_key_that_this_process_has_not_met_is_looked_up_first(app: Flask, key: AppKey, now: dt.datetime) -> None:
+    # given a process that has looked a moment ago, for another key, and one that has used up this key's records
+    other = app_keys.create("Other", KeyKind.BROWSER, Actor("test"), now)
+    assert upload(app, other, now, "a").code == 200
+    here = app.extensions[uploads.EXTENSION]
+    here.meter._look_at = float("inf")
+    another_process(app)
+    assert upload(app, key, now, *"abcdefghij").code == 200
+    look(app)
+    app.extensions[uploads.EXTENSION].meter._look(force=False)
+    app.extensions[uploads.EXTENSION] = here
+    # then a large request is refused
+    assert upload(app, key, now, *[f"u{n}" for n in range(100)]).code == 429
+
+
+def test_who_is_refused_waits_a_moment_but_few_at_a_time(
+    app: Flask, key: AppKey, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(uploads.time, "sleep", waited.append)
+    monkeypatch.setattr(uploads, "LINGER", 0.25)
+    assert [upload(app, key, now, "u", what="$pageview").code for _ in range(5)] == [200] * 5
+    assert waited == []
+
+    # when a quota is used up, whether the address names the key or a record does
+    assert upload(app, key, now, "u").code == 429
+    refusal = uploads.refusal(key.key, now)
+    assert refusal is not None
+    assert refusal.code == 429
+    assert waited == [0.25, 0.25]
+
+    # then no more wait than there are places, which are given back
+    door = app.extensions[uploads.EXTENSION]
+    for _ in range(uploads.MOST_LINGERING):
+        assert door.lingering.acquire(blocking=False)
+    assert upload(app, key, now, "u").code == 429
+    assert len(waited) == 2

@@ -10,9 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from itertools import repeat
+from operator import itemgetter, ne
 from typing import Any
 
 import orjson
@@ -30,6 +31,8 @@ Column = Sequence[Any]
 
 MOST_TIME = 10**16
 """xwhen is below: see domain/contact.py."""
+AT_ONCE = 400
+"""Records whose columns are read, or written, one after the other: they stay in the processor's cache meanwhile."""
 SMALLEST = 8
 """A group of so many records that cannot be read by column is not divided again."""
 NOT_CHECKED = frozenset({1, "1"})
@@ -52,28 +55,66 @@ def divided(records: Records, types: Mapping[str, Type], free: Collection[str]) 
     `free` are the keys that may do everything. Of `types`, the known properties, leave out those that need a longer
     look. If an id is bound to another (ALIAS), all records go the long way.
     """
+    read: list[dict[str, Any] | None] = [None] * len(records)
+    names: dict[tuple[str, ...], dict[str, str] | None] = {}
+    for begin in range(0, len(records), AT_ONCE):
+        groups = _groups(records, begin, free)
+        if groups is None:
+            return PlainSets(), records
+        for shape, places in groups.items():
+            if shape not in names:
+                names[shape] = _names(shape, types)
+            if (named := names[shape]) is not None:
+                _read(records, places, named, types, read)
+    rest = [record for record, values in zip(records, read, strict=True) if values is None] if None in read else []
+    if any(KINDS.get(str(record.get("xwhat"))) is Kind.ALIAS for record in rest):
+        return PlainSets(), records
+    return _by_person(records, read, rest)
+
+
+def _groups(records: Records, begin: int, free: Collection[str]) -> dict[tuple[str, ...], Sequence[int]] | None:
+    """Return the places of those of AT_ONCE records that set something, by the keys of their xcontext; None if one
+    of them binds an id."""
+    some = records[begin : begin + AT_ONCE]
     groups: dict[tuple[str, ...], list[int]] = {}
-    for at, record in enumerate(records):
+    if _are_sets(some, free):
+        # Most uploads are such, and to ask each record alone takes three times as long.
+        shapes = [tuple(record["xcontext"]) for record in some]
+        if len(set(shapes)) == 1:
+            return {shapes[0]: range(begin, begin + len(some))}
+        for at, shape in enumerate(shapes, begin):
+            groups.setdefault(shape, []).append(at)
+        return dict(groups)
+    for at, record in enumerate(some, begin):
         context, what = record.get("xcontext"), record.get("xwhat")
         if context.__class__ is dict and what.__class__ is str and record["appid"] in free:
             kind = KINDS.get(what)
             if kind is Kind.SET:
                 groups.setdefault(tuple(context), []).append(at)
             elif kind is Kind.ALIAS:
-                return PlainSets(), records
-    read: list[dict[str, Any] | None] = [None] * len(records)
-    for shape, places in groups.items():
-        names = _names(shape, types)
-        if names is not None:
-            _read(records, places, names, types, read)
-    rest = [record for record, values in zip(records, read, strict=True) if values is None]
-    if any(KINDS.get(str(record.get("xwhat"))) is Kind.ALIAS for record in rest):
-        return PlainSets(), records
-    return _by_person(records, read, rest)
+                return None
+    return dict(groups)
+
+
+def _are_sets(some: Records, free: Collection[str]) -> bool:
+    """Say whether each of the records sets something, for a key that may do everything."""
+    try:
+        return (
+            {record["xwhat"] for record in some} == {Kind.SET.value}
+            and {record["xcontext"].__class__ for record in some} == {dict}
+            and {record["appid"] for record in some}.issubset(free)
+        )
+    except (KeyError, TypeError):
+        return False
 
 
 def _by_person(records: Records, read: Sequence[dict[str, Any] | None], rest: Records) -> tuple[PlainSets, Records]:
     """Put together what is set of each person; whoever is in one of the other records has all of them there."""
+    if not rest:
+        people = [record["xwho"] for record in records]
+        if len(set(people)) == len(people):
+            keys = dict(zip(people, [record["appid"] for record in records], strict=True))
+            return PlainSets(dict(zip(people, read, strict=True)), keys, len(people)), rest  # type: ignore[arg-type]
     others = _people(rest)
     plain = PlainSets()
     values_of, key_of = plain.values, plain.keys
@@ -223,32 +264,53 @@ def write(
     plain: PlainSets,
     held: Mapping[str, HeldRow],
     sources: Mapping[str, str],
+    phones: Collection[str],
     region: str,
     now: dt.datetime,
 ) -> tuple[int, int]:
     """Write what is new or changed; return how many contacts should have been new, and how many were.
 
-    `held` is what the contacts hold that exist, locked; `sources` the source of each AppKey's values.
+    `held` is what the contacts hold that exist, locked; `sources` the source of each AppKey's values; `phones` the
+    properties that hold phones.
     """
     traces = _Traces(sources)
     fresh: list[tuple[str, Mapping[str, Any], str]] = []
-    changed: list[tuple[str, Mapping[str, Any], str]] = []
+    groups: dict[tuple[str, tuple[str, ...]], list[tuple[str, dict[str, Any], HeldRow]]] = {}
     key_of = plain.keys
     for xwho, values in plain.values.items():
         row = held.get(xwho)
-        if row is None:
-            if values:
-                fresh.append((xwho, values, traces.of_new(values, key_of[xwho])))
-            continue
-        before, written, anonymous = row
-        after = {**before, **values}
-        new = tuple([name for name, value in values.items() if before.get(name) != value])
-        text, differs = traces.after(written, key_of[xwho], tuple(values), new, before, after)
-        if new or differs or anonymous:
-            changed.append((xwho, after, text))
-    contact_rows.replace_rows(session, _rows(session, changed, region), now)
+        if row is not None:
+            groups.setdefault((key_of[xwho], tuple(values)), []).append((xwho, values, row))
+        elif values:
+            fresh.append((xwho, values, traces.of_new(values, key_of[xwho])))
+    for (key, names), people in groups.items():
+        ids, changed = _changed(traces, key, names, people)
+        contact_rows.overwrite_rows(session, ids, _rows(phones, changed, region), now)
     fresh.sort(key=itemgetter(0))
-    return len(fresh), contact_rows.create_rows(session, _rows(session, fresh, region), now)
+    return len(fresh), contact_rows.create_rows(session, _rows(phones, fresh, region), now)
+
+
+def _changed(
+    traces: _Traces, key: str, names: tuple[str, ...], people: Sequence[tuple[str, dict[str, Any], HeldRow]]
+) -> tuple[list[int], list[tuple[str, Mapping[str, Any], str]]]:
+    """Return the rows' numbers and what they hold from now on, of those people who do not hold all of it already.
+
+    A key has reported values of these names of each of them (user id, values, what is held). What is held is changed.
+    """
+    befores = [held[0] for _, _, held in people]
+    reported = [values for _, values, _ in people]
+    differing = [map(ne, [held.get(name) for held in befores], map(itemgetter(name), reported)) for name in names]
+    ids: list[int] = []
+    changed: list[tuple[str, Mapping[str, Any], str]] = []
+    after = traces.after
+    news: Iterable[tuple[bool, ...]] = zip(*differing, strict=True) if names else repeat(())
+    for (xwho, values, (properties, written, anonymous, id_)), new in zip(people, news, strict=False):
+        text, differs = after(written, key, names, new)
+        if differs or anonymous or True in new:
+            properties.update(values)
+            ids.append(id_)
+            changed.append((xwho, properties, text))
+    return ids, changed
 
 
 def new_contacts(plain: PlainSets, held: Collection[str]) -> Counter[str]:
@@ -262,7 +324,7 @@ class _Traces:
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
         self._new: dict[tuple[str, tuple[str, ...]], str] = {}
-        self._after: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], tuple[str, bool]] = {}
+        self._after: dict[tuple[str, str, tuple[str, ...], tuple[bool, ...]], tuple[str, bool]] = {}
 
     def of_new(self, values: Mapping[str, Any], key: str) -> str:
         """Return the sources of a new contact's values."""
@@ -272,34 +334,28 @@ class _Traces:
             text = self._new[made] = as_json(dict.fromkeys(values, self._sources[key]))
         return text
 
-    def after(
-        self,
-        text: str,
-        key: str,
-        names: tuple[str, ...],
-        new: tuple[str, ...],
-        before: Mapping[str, Any],
-        after: Mapping[str, Any],
-    ) -> tuple[str, bool]:
+    def after(self, text: str, key: str, names: tuple[str, ...], new: tuple[bool, ...]) -> tuple[str, bool]:
         """Return the sources of a contact of which `names` were written, and whether they are others than before.
 
-        `new` are those of the names whose value is another one; the contact has no source of what it does not hold.
+        `new` says of each name whether its value is another one; the contact has no source of what it does not hold.
         """
         made = (text, key, names, new)
         known = self._after.get(made)
         if known is None:
             earlier = json.loads(text)
+            before = {name: name for name, is_new in zip(names, new, strict=True) if not is_new}
+            after = dict.fromkeys((*earlier, *names), "") | {name: name for name in names}
             later = trust.traced(earlier, dict.fromkeys(names, self._sources[key]), before, after)
             known = self._after[made] = (as_json(later), later != earlier)
         return known
 
 
-def _rows(session: Session, people: Sequence[tuple[str, Mapping[str, Any], str]], region: str) -> list[Row5]:
+def _rows(phones: Collection[str], people: Sequence[tuple[str, Mapping[str, Any], str]], region: str) -> list[Row5]:
     """Return rows of contacts (user id, properties, sources), with their phones read by column."""
     if not people:
         return []
-    phones = contacts.phone_texts(session, [held for _, held, _ in people], region)
+    numbers_of = contacts.phone_texts(phones, [held for _, held, _ in people], region)
     return [
         (xwho, orjson.dumps(held).decode(), numbers, sources, False)
-        for (xwho, held, sources), numbers in zip(people, phones, strict=True)
+        for (xwho, held, sources), numbers in zip(people, numbers_of, strict=True)
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,11 @@ class Report:
     created: Counter[str] = field(default_factory=Counter)
     """New contacts by AppKey."""
 
+    @property
+    def records(self) -> int:
+        """How many there were."""
+        return self.kept + self.ignored + self.refused
+
     def add(self, other: Report) -> None:
         """Add what became of others."""
         self.kept += other.kept
@@ -102,9 +107,14 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
 
     Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
     """
-    records = [record for row in rows for record in ark.parsed(row.records)]
-    rights = app_keys.key_rights(current_session(), {record["appid"] for record in records})
-    read = _divided(records, contacts.property_types(), KeyGate(rights, public_names.owners(current_session())))
+    records: list[dict[str, Any]] = []
+    named: set[str] = set()
+    for row in rows:
+        found = ark.parsed(row.records)
+        named.update([record["appid"] for record in found])
+        records += found
+    rights = app_keys.key_rights(current_session(), named)
+    read = _divided(records, named, contacts.property_types(), KeyGate(rights, public_names.owners(current_session())))
     for row in rows:
         read.report.counted.update(row.counted)
     room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
@@ -144,9 +154,11 @@ def put_aside(row: Upload, now: dt.datetime) -> Report:
     return Report(refused=1)
 
 
-def _divided(records: Sequence[dict[str, Any]], types: Mapping[str, Type], gate: KeyGate) -> _Reading:
-    """Read the usual records by column and the others one by one."""
-    free = {key for key in {record["appid"] for record in records} if gate.is_free(key)}
+def _divided(
+    records: Sequence[dict[str, Any]], named: Collection[str], types: Mapping[str, Type], gate: KeyGate
+) -> _Reading:
+    """Read the usual records by column and the others one by one; `named` are their keys."""
+    free = {key for key in named if gate.is_free(key)}
     usual = {name: kind for name, kind in types.items() if not gate.is_public_name(name)}
     plain, rest = plain_sets.divided(records, usual, free)
     read = _read(rest, types, gate)
@@ -244,6 +256,23 @@ class _Change:
         self.written[xwho].update(dict.fromkeys(names, source))
 
 
+def _together(plain: PlainSets, read: _Reading) -> Iterator[tuple[PlainSets, Collection[str]]]:
+    """Return what is written together, and the people who are locked for it.
+
+    On SQLite, which needs no locks, that are some hundred people, whose values stay in the processor's cache; all of
+    them only if the room for new contacts could be too small.
+    """
+    counted = Counter(plain.keys.values())
+    if contact_rows.locks() or any(n > read.room.get(key, n) for key, n in counted.items()):
+        # All locks at once, in one order; those of the other records are held until their turn.
+        yield plain, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted}
+        return
+    people = list(plain.values)
+    for begin in range(0, len(people), plain_sets.AT_ONCE):
+        some = {xwho: plain.values[xwho] for xwho in people[begin : begin + plain_sets.AT_ONCE]}
+        yield PlainSets(some, plain.keys), some
+
+
 def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
     """Write what usual records set; return False, with nothing written, if it takes a look at each of them."""
     plain = read.plain
@@ -251,15 +280,18 @@ def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
         return True
     if contacts.bound(session, plain.values):
         return False
-    # All locks at once, in one order; those of the other records are held until their turn.
-    held = contact_rows.lock_rows(session, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted})
-    created = plain_sets.new_contacts(plain, held.keys())
-    if any(n > read.room.get(key, n) for key, n in created.items()):
-        return False
+    region, phones = settings().DEFAULT_REGION, contacts.phone_properties(session)
     sources = {key: read.gate.source(key, now) for key in read.keys}
-    wanted, really = plain_sets.write(session, plain, held, sources, settings().DEFAULT_REGION, now)
-    if really < wanted:
-        raise ProfileConflict
+    created: Counter[str] = Counter()
+    for some, people in _together(plain, read):
+        held = contact_rows.lock_rows(session, people)
+        new = plain_sets.new_contacts(some, held.keys())
+        if any(n > read.room.get(key, n) for key, n in new.items()):
+            return False
+        wanted, really = plain_sets.write(session, some, held, sources, phones, region, now)
+        if really < wanted:
+            raise ProfileConflict
+        created.update(new)
     read.report.kept += plain.count
     for key, n in created.items():
         read.report.created[key] += n

@@ -1,7 +1,8 @@
 """Quotas of AppKeys: counted in each process, and twice a second together with all others, without a database.
 
 While Redis does not answer, each web process keeps to its share of a limit. What processes count between two looks at
-the shared counters may go beyond a limit by as much as comes in that time; a large request looks first.
+the shared counters may go beyond a limit by as much as comes in that time. A large request looks first, unless all that
+its process has counted since the last look is within its share of what was left then: so far others could go as well.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from smsapp.store.settings import settings
 SHARE_SECONDS, AWAY_SECONDS = 0.5, 5.0
 """Between two looks at the shared counters; the same while Redis does not answer."""
 LARGE = 100
-"""Records of a request that looks at the shared counters first."""
+"""Records of a request that looks at the shared counters first if a limit is near."""
 MARGIN_SECONDS = 3600
 """How long a counter is kept after its time."""
 MOST_COUNTERS = 10_000
@@ -93,7 +94,9 @@ class Meter:
         with self._lock:
             self._asked.update(names.values())
             self._seconds.update((name, windows[measure][1]) for measure, name in names.items())
-        self._look(force=amounts.get(Measure.RECORDS, 0) >= LARGE)
+            is_large = amounts.get(Measure.RECORDS, 0) >= LARGE
+            force = is_large and not all(self._is_far(name, amounts.get(m, 0), limits[m]) for m, name in names.items())
+        self._look(force=force)
         with self._lock:
             for measure, limit in limits.items():
                 name = names[measure]
@@ -105,6 +108,12 @@ class Meter:
             for measure, n in amounts.items():
                 self._own[names[measure]] += n
         return None
+
+    def _is_far(self, name: str, wanted: int, limit: int) -> bool:
+        """Say whether every web process could bring as much as this one since the last look, without a limit met."""
+        if name not in self._shared:
+            return False
+        return self._own[name] + wanted <= (limit - self._shared[name]) // settings().WEB_WORKERS
 
     def _look(self, *, force: bool) -> None:
         """Add what this process has counted to the shared counters, and read them, if it is time."""
