@@ -147,7 +147,9 @@ def fill(rows: int) -> None:
                 for n in range(1, 10)
             ],
         )
-        campaign_rows, run_rows, tallies = [], [], []
+        campaign_rows: list[dict[str, Any]] = []
+        run_rows: list[dict[str, Any]] = []
+        tallies: list[dict[str, Any]] = []
         next_run = 1
         for campaign in campaigns(rows):
             campaign_rows.append(campaign)
@@ -163,7 +165,7 @@ def fill(rows: int) -> None:
         last_run = next_run - 1
         if db.engine.dialect.name == "postgresql":
             for low in range(0, last_run + 1, freezing.RUNS_PER_PARTITION):
-                freezing.ensure_partition(db.session, low)  # type: ignore[arg-type]
+                freezing.ensure_partition(db.session(), low)
             db.session.commit()
         add(
             sa.text(

@@ -33,7 +33,8 @@ from flask import Flask
 
 from bench import table
 from config import Config
-from smsapp.domain import columns
+from smsapp.domain import columns, guesses
+from smsapp.domain.contact import Type
 from smsapp.factory import create_app
 from smsapp.services.contacts import import_rows, imports
 from smsapp.services.platform import clock
@@ -90,7 +91,7 @@ def import_file(folder: Path, path: Path, database: str) -> tuple[float, tuple[s
 def finished_rows(path: Path) -> Iterator[tuple[str, str, str]]:
     form = recognition.recognise(path)
     header, samples = reading.head(path, form, 100)
-    layout = imports.layout_of(imports.guesses.guesses(header, samples, {"$phone": columns.Type.STRING}), header)
+    layout = imports.layout_of(guesses.guesses(header, samples, {"$phone": Type.STRING}), header)
     assert layout is not None
     for rows, _read in reading.chunks(path, form, 0, 5000):
         yield from columns.read(layout, rows, len(header), layout.phones({"$phone"}), "CN").rows

@@ -101,7 +101,8 @@ def pause_and_end(system: System, channel_id: int, dice: random.Random) -> tuple
         act(run_id, OPERATOR, clock.now())
         acted_at = time.time()
         time.sleep(BOUND + 1)
-        return max(system.counts([run_id])["arrivals"]) - acted_at
+        arrivals: list[float] = system.counts([run_id])["arrivals"]
+        return max(arrivals) - acted_at
 
     late = [rest_after(actions.pause)]
     funnel = reports.report(campaign_id, None, clock.now()).funnel

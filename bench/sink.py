@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import builtins
 import json
 import re
 import threading
@@ -31,7 +32,7 @@ class Counts:
 
     requests: int = 0
     bytes: int = 0
-    refs: Counter[bytes] = field(default_factory=Counter)
+    refs: Counter[builtins.bytes] = field(default_factory=Counter)
     arrivals: list[float] = field(default_factory=list)
     """Monotonic seconds of each request, if requested."""
 
@@ -45,7 +46,7 @@ class Counts:
         self.refs.clear()
         self.arrivals.clear()
 
-    def as_json(self) -> bytes:
+    def as_json(self) -> builtins.bytes:
         counts = {"requests": self.requests, "bytes": self.bytes, "refs": len(self.refs), "repeated": self.repeated}
         return json.dumps(counts).encode()
 

@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from smsapp.services.sending import opening, rendering, results, run_registry, s
 
 smsapp.channels.__path__.append(str(Path(__file__).parent / "kinds"))
 
-WALL: Counter[str] = Counter()
-CPU: Counter[str] = Counter()
+WALL: defaultdict[str, float] = defaultdict(float)
+CPU: defaultdict[str, float] = defaultdict(float)
 
 
 def timed(owner: Any, name: str, step: str) -> None:

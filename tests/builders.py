@@ -18,6 +18,7 @@ from smsapp.store.users import User
 LONG_AGO = dt.datetime(2026, 1, 5, 1, 0, tzinfo=dt.UTC)
 _number = itertools.count(1)
 Row = TypeVar("Row", bound=Base)
+Value = TypeVar("Value")
 
 
 def kept(row: Row) -> Row:
@@ -25,6 +26,12 @@ def kept(row: Row) -> Row:
     current_session().add(row)
     current_session().commit()
     return row
+
+
+def existing(value: Value | None) -> Value:
+    """Return what was looked up; it has to be there."""
+    assert value is not None, "what the test looks up is not there"
+    return value
 
 
 def person(**columns: Any) -> User:

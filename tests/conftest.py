@@ -158,7 +158,7 @@ def app(config: Config) -> Iterator[Flask]:
     """The application, with its context pushed."""
     application = create_app(config)
     application.testing = True
-    application.wsgi_app = requests_apart(application)  # type: ignore[method-assign]
+    application.wsgi_app = requests_apart(application)  # type: ignore[method-assign]  # as Flask says to wrap it
     with application.app_context():
         yield application
         db.session.remove()

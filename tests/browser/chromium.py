@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
@@ -32,7 +32,8 @@ FLAGS = [
 ]
 AXE = Path(__file__).with_name("axe.min.js")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 IN_HEADERS = {"zh_Hans": "zh-CN", "en": "en-GB"}
 
 
@@ -74,7 +75,7 @@ def free_port() -> int:
 def signed_in(browser: Browser, app: Flask, person: User, address: str, locale: str, **options: Any) -> BrowserContext:
     """Return a browser context in which this person is signed in."""
     context = browser.new_context(bypass_csp=True, locale=IN_HEADERS[locale], **({"viewport": WIDE} | options))
-    serializer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
+    serializer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]  # Flask's own has it
     with app.app_context():
         who = kept(person, clock.now())
     cookie = serializer.dumps({"_user_id": who, "_fresh": True, "locale": locale})

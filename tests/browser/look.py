@@ -22,6 +22,7 @@ from smsapp.store.db import db
 from smsapp.store.users import User
 from tests import servers
 from tests.browser import chromium, shop
+from tests.builders import existing
 
 
 @contextlib.contextmanager
@@ -31,7 +32,7 @@ def opened(instance: Path | None) -> Iterator[tuple[Flask, User]]:
         if instance is not None:
             app = create_app(Config.read(os.environ | {"INSTANCE_DIR": str(instance)}))
             with app.app_context():
-                yield app, db.session.query(User).filter_by(role="administrator", active=True).first()
+                yield app, existing(db.session.query(User).filter_by(role="administrator", active=True).first())
             return
         with servers.valkey(Path(name), "v") as redis_url:
             app = create_app(Config.read({"INSTANCE_DIR": name, "REDIS_URL": redis_url, "SECRET_KEY": "look"}))
@@ -62,10 +63,10 @@ def main() -> None:
                 if options.only not in name:
                     continue
                 for width in (chromium.WIDE, chromium.NARROW):
-                    page.set_viewport_size(width)  # type: ignore[arg-type]
+                    page.set_viewport_size(width)
                     file = options.folder / f"{name}-{locale}-{width['width']}.png"
                     page.screenshot(path=file, full_page=True)
-                page.set_viewport_size(chromium.WIDE)  # type: ignore[arg-type]
+                page.set_viewport_size(chromium.WIDE)
             context.close()
 
 

@@ -51,9 +51,9 @@ def misdirect(channel_id: int) -> None:
     """Store unmatched receipts."""
     blank = {"channel_id": channel_id, "ref": "", "provider_ref": "", "phone": "", "outcome": None, "code": ""}
     receipts: list[dict[str, Any]] = [
-        {"ref": "order-20260301-88", "news": "delivered", "code": "DELIVRD", "phone": "+8613800138000"},
-        {"provider_ref": "2089c6f0-5a3e-4a6e-9c3e-6b1f0f7d1a52", "news": "accepted"},
-        {"provider_ref": "1100000817293", "news": "undelivered", "outcome": "switched_off", "code": "MK:0001"},
+        {"ref": "order-20260301-88", "status": "delivered", "code": "DELIVRD", "phone": "+8613800138000"},
+        {"provider_ref": "2089c6f0-5a3e-4a6e-9c3e-6b1f0f7d1a52", "status": "accepted"},
+        {"provider_ref": "1100000817293", "status": "undelivered", "outcome": "switched_off", "code": "MK:0001"},
     ]
     with writing() as session:
         unmatched.keep(session, [blank | receipt for receipt in receipts], clock.now())
@@ -98,7 +98,11 @@ def fill() -> User:
         ("新品上市", "failed", "failed"),
         ("每日签到提醒", "stopped", "sent"),
     ):
-        ended = {"state": RunState.DONE, "verdict": verdict, "finished_at": NOW + dt.timedelta(minutes=7)}
+        ended: dict[str, Any] = {
+            "state": RunState.DONE,
+            "verdict": verdict,
+            "finished_at": NOW + dt.timedelta(minutes=7),
+        }
         ledgers.run(builders.campaign(name=name, status=status, **columns), lots=done, **ended)
     session = current_session()
     for number in range(60):

@@ -34,11 +34,11 @@ def test_every_page_is_accessible_and_fits(
     walk = chromium.Walk(app, address)
     for name in walk.pages(page):
         for width in (chromium.WIDE, chromium.NARROW):
-            page.set_viewport_size(width)  # type: ignore[arg-type]
+            page.set_viewport_size(width)
             faults = chromium.axe(page) + chromium.overflow(page) + console_errors
             problems += [f"{name} ({page.url}) at {width['width']} px: {problem}" for problem in faults]
             console_errors.clear()
-        page.set_viewport_size(chromium.WIDE)  # type: ignore[arg-type]
+        page.set_viewport_size(chromium.WIDE)
     context.close()
     # Then nothing is wrong with any of them, and the walk came round
     assert {"campaigns.index", "campaigns.new", "users.index", "users.own", "not_found"} <= walk.seen
@@ -64,7 +64,8 @@ def test_the_policy_holds_without_a_breach(browser: Browser, filled: tuple[Flask
     # Given a browser that obeys the Content-Security-Policy
     app, administrator = filled
     context = browser.new_context(locale="zh-CN", viewport=chromium.WIDE)
-    context.add_cookies(chromium.signed_in(browser, app, administrator, address, "zh_Hans").cookies())
+    cookies = chromium.signed_in(browser, app, administrator, address, "zh_Hans").cookies()
+    context.add_cookies(cookies)  # type: ignore[arg-type]  # what was read can be set, but has another name
     page = context.new_page()
     breaches: list[str] = []
     page.on("console", lambda message: breaches.append(message.text) if "Content Security" in message.text else None)

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import db
 from smsapp.store.users import User
 from tests.browser import chromium
 
-WINDOWS = {"desk": {"width": 1280, "height": 800}, "tablet": {"width": 768, "height": 1024}, "phone": chromium.NARROW}
+WINDOWS: dict[str, ViewportSize] = {
+    "desk": {"width": 1280, "height": 800},
+    "tablet": {"width": 768, "height": 1024},
+    "phone": chromium.NARROW,
+}
 COVERED = """() => {
     const one = document.activeElement;
     if (!one || one === document.body) return null;
@@ -87,7 +91,7 @@ def test_focus_the_chart_and_the_readers_place_stay_when_the_report_refreshes(
 def test_nothing_that_has_the_focus_is_under_a_bar(
     opened: Page, address: str, sent: int, window: str, path: str
 ) -> None:
-    opened.set_viewport_size(WINDOWS[window])  # type: ignore[arg-type]
+    opened.set_viewport_size(WINDOWS[window])
     opened.goto(address + path.format(sent=sent))
     problems = []
     for _step in range(120):
@@ -101,7 +105,7 @@ def test_nothing_that_has_the_focus_is_under_a_bar(
 
 @pytest.mark.parametrize("path", ["/campaigns/", "/campaigns/{sent}/effect", "/segments/", "/templates/", "/contacts/"])
 def test_a_tablet_shows_every_column(opened: Page, address: str, sent: int, path: str) -> None:
-    opened.set_viewport_size(WINDOWS["tablet"])  # type: ignore[arg-type]
+    opened.set_viewport_size(WINDOWS["tablet"])
     opened.goto(address + path.format(sent=sent))
     assert not chromium.overflow(opened)
     assert not opened.evaluate(WIDE_TABLES)
@@ -116,7 +120,7 @@ def test_paper_has_no_buttons(opened: Page, address: str, sent: int) -> None:
 
 def test_the_first_campaign_is_seen_early(opened: Page, address: str) -> None:
     for window, most in (("desk", 360), ("phone", 480)):
-        opened.set_viewport_size(WINDOWS[window])  # type: ignore[arg-type]
+        opened.set_viewport_size(WINDOWS[window])
         opened.goto(address + "/campaigns/")
         box = opened.locator("#campaign-table tbody tr").first.bounding_box()
         assert box is not None

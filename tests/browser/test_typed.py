@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
+from smsapp.domain.roles import Role
 from smsapp.services.platform import clock, users
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.users import User
@@ -83,7 +84,7 @@ def test_a_session_that_ends_leaves_the_page_and_what_was_typed_stand(
     after signing in in another tab it goes on."""
     with filled[0].app_context():
         login = "typist"
-        users.create(login, "打字员", users.Role.OPERATOR, PASSWORD, Actor("test"), clock.now())
+        users.create(login, "打字员", Role.OPERATOR, PASSWORD, Actor("test"), clock.now())
     opened.goto(address + "/campaigns/new")
     opened.fill("#name", "双十一召回")
     opened.context.clear_cookies()

@@ -11,7 +11,7 @@ import contextlib
 import datetime as dt
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -122,6 +122,10 @@ def is_whole(answers: Sequence[SubmitResult], n: int) -> None:
         assert len(answer.provider_ref) <= 80
 
 
+Provides = Callable[[web.Request, bytes], web.StreamResponse | Awaitable[web.StreamResponse]]
+"""What a provider answers to a request and its body."""
+
+
 class HttpContract(Contract):
     """What holds for every adapter that calls a provider over HTTP."""
 
@@ -148,13 +152,13 @@ class HttpContract(Contract):
         raise NotImplementedError
 
     async def sent(
-        self, answer: Any, folder: Path, n: int = 1, **values: str
+        self, answer: Provides, folder: Path, n: int = 1, /, **values: str
     ) -> tuple[list[SubmitResult] | ChannelError, Provider]:
         """Send `n` messages to a provider that answers so; return the answers or the error, and the provider."""
 
         async def reply(request: web.Request, body: bytes) -> web.StreamResponse:
             response = answer(request, body)
-            return await response if asyncio.iscoroutine(response) else response
+            return response if isinstance(response, web.StreamResponse) else await response
 
         async with provider(reply) as server, HttpClient(HERE) as http:
             adapter = self.make(server.url, folder, **values)
@@ -232,7 +236,8 @@ class HttpContract(Contract):
 
         def of_two(request: web.Request, body: bytes) -> web.Response:
             response = self.accepts(request, body)
-            bodies.append(response.body)  # type: ignore[arg-type]
+            assert isinstance(response.body, bytes)
+            bodies.append(response.body)
             return response
 
         two, _ = run(self.sent(of_two, tmp_path, 2))
@@ -248,7 +253,7 @@ class HttpContract(Contract):
             assert not all(answer.accepted for answer in three)
 
     def test_an_unknown_code_is_kept_and_nothing_more_is_made_of_it(self, tmp_path: Path) -> None:
-        answers, _ = run(self.sent(lambda *asked: self.refuses(*asked, self.unknown_code), tmp_path))
+        answers, _ = run(self.sent(lambda request, body: self.refuses(request, body, self.unknown_code), tmp_path))
         if isinstance(answers, ChannelError):
             # Refused by HTTP itself: a person looks. Sent again by itself it would be refused for ever.
             assert isinstance(answers, AccountError)
@@ -289,7 +294,7 @@ class HttpContract(Contract):
 
             async with listening(serve) as url, HttpClient(HERE, timeout=0.2) as http:
                 adapter = self.make(url, tmp_path)
-                adapter._timeout = 0.2  # type: ignore[attr-defined]
+                adapter._timeout = 0.2  # type: ignore[attr-defined]  # for those that hold a connection of their own
                 with pytest.raises(OutcomeUnknown):
                     await adapter.send(submission(1), http)
 

@@ -204,9 +204,9 @@ def accept(link: Link, submit: Submit) -> None:
 
 
 @contextlib.asynccontextmanager
-async def smsc(script: Script = accept, **given: object) -> AsyncIterator[Smsc]:
+async def smsc(script: Script = accept, **given: Any) -> AsyncIterator[Smsc]:
     """Yield a running SMSC; its `address` is what a channel's settings want."""
-    made = Smsc(script, **given)  # type: ignore[arg-type]
+    made = Smsc(script, **given)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.address = f"smpp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

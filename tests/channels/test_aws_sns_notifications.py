@@ -183,7 +183,7 @@ class TestWhatIsBelieved:
         begin = "https://sns.cn-north-1.amazonaws.com.cn" if topic == CHINESE else "https://sns.us-east-1.amazonaws.com"
         body = enveloped(INBOUND, TopicArn=topic, SigningCertURL=f"{begin}/SimpleNotificationService-01.pem").body
         with pytest.raises(NotSent):
-            run(Notary([TOPIC, CHINESE], endpoint).ask(body, ear))  # type: ignore[arg-type]
+            run(Notary([TOPIC, CHINESE], endpoint).ask(body, ear))  # type: ignore[arg-type]  # it only listens
         assert ear.heard == ("GET", "https", host)
 
 

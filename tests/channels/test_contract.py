@@ -39,13 +39,13 @@ FAULTS = {
         "test_missing_results_refuse_nobody_and_prove_nothing",
     ),
     "silence about a message counts as acceptance": (
-        "        return Answer(False, in_doubt=True)\n",
-        "        return Answer(True)\n",
+        "        return SubmitResult(False, unconfirmed=True)\n",
+        "        return SubmitResult(True)\n",
         "test_missing_results_refuse_nobody_and_prove_nothing",
     ),
     "a page that is no answer counts as acceptance": (
         '            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)\n        results_by_ref',
-        "            return [Answer(True)] * len(messages)\n        results_by_ref",
+        "            return [SubmitResult(True)] * len(messages)\n        results_by_ref",
         "test_an_answer_that_says_nothing_is_unclear",
     ),
     "an unknown code ends the sender": (

@@ -268,7 +268,7 @@ class TestLexintong(HttpContract):
     def test_out_of_hours_waits_until_the_morning(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
         adapter.clock = lambda: MORNING - 3600
-        assert adapter._wait("1018", None) == 3600  # type: ignore[arg-type]
+        assert adapter._wait("1018", None) == 3600  # type: ignore[arg-type]  # needs no submission
         result, _ = run(self.sent(lambda *_: said(1018, "Begin=08:00 End=20:00"), tmp_path))
         assert isinstance(result, Throttled)
         assert result.outcome is Outcome.OUTSIDE_HOURS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from smsapp.channels.base import (
     AccountError,
     Callback,
+    ChannelError,
     NotSent,
     OutboundMessage,
     OutcomeUnknown,
@@ -43,9 +45,9 @@ class Clock:
         return self.now
 
 
-def made(folder: Path, clock: Clock | None = None, **values: str) -> Simulator:
+def made(folder: Path, clock: Clock | None = None, /, **values: str) -> Simulator:
     channel = Simulator(QUIET | values, folder)
-    channel.clock = clock or Clock()  # type: ignore[method-assign]
+    channel.clock = clock or Clock()
     return channel
 
 
@@ -99,7 +101,9 @@ def test_every_magic_number_does_what_its_line_in_the_guide_says(digits: str, tm
 
 
 @pytest.mark.parametrize("kind", [Throttled, NotSent, AccountError])
-def test_trouble_that_passes_lets_the_same_message_through_the_second_time(kind: type, tmp_path: Path) -> None:
+def test_trouble_that_passes_lets_the_same_message_through_the_second_time(
+    kind: type[ChannelError], tmp_path: Path
+) -> None:
     digits = {Throttled: "0301", NotSent: "0302", AccountError: "0303"}[kind]
     with pytest.raises(kind):
         sent(made(tmp_path), magic(digits))
@@ -177,8 +181,9 @@ def test_a_page_that_was_not_stored_comes_again(tmp_path: Path) -> None:
 
     async def dies_with_the_page_in_hand() -> None:
         pages = channel.pull(HttpClient())
+        assert isinstance(pages, AsyncGenerator)
         await anext(pages)
-        await pages.aclose()  # type: ignore[attr-defined]
+        await pages.aclose()
 
     run(dies_with_the_page_in_hand())
     assert len(heard(channel)) == 1

@@ -239,7 +239,7 @@ class TestTwilio(HttpContract):
 
         ear = Ear()
         with pytest.raises(OutcomeUnknown):
-            run(self.make("https://api.twilio.com", tmp_path).send(submission(1, back), ear))  # type: ignore[arg-type]
+            run(self.make("https://api.twilio.com", tmp_path).send(submission(1, back), ear))  # type: ignore[arg-type]  # it only listens
         assert ("StatusCallback" in ear.body) is named
 
     # -- what is answered -----------------------------------------------------------------------------------------

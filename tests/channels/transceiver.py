@@ -48,7 +48,7 @@ class Inbox:
 
 @contextlib.asynccontextmanager
 async def held(
-    server: Smsc, folder: Path, inbox: Inbox | None = None, **values: str
+    server: Smsc, folder: Path, inbox: Inbox | None = None, /, **values: str
 ) -> AsyncIterator[tuple[Smpp, HttpClient]]:
     """Yield the adapter with its connection up, as the process that holds it has it."""
     async with HttpClient(HERE) as http:

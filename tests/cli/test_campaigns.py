@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from flask.testing import FlaskCliRunner
@@ -67,7 +68,12 @@ def test_a_campaign_whose_audience_grew_is_accepted_as_it_was_shown(runner: Flas
         status=Status.SENDING, reviewed={"confirmed": AUDIENCE | {"planned": 50}, "previous": None}
     )
     grown = {"now": AUDIENCE, "before": 50, "countries": {"+979": 300}, "prefixes": {}, "groups": []}
-    columns = {"state": RunState.HELD, "hold_reason": HoldReason.AUDIENCE_GREW, "drift": grown, "started_at": None}
+    columns: dict[str, Any] = {
+        "state": RunState.HELD,
+        "hold_reason": HoldReason.AUDIENCE_GREW,
+        "drift": grown,
+        "started_at": None,
+    }
     run = ledgers.run(campaign, [], {}, **columns)
 
     result = runner.invoke(args=["campaigns", "show", str(campaign.id)])
@@ -150,12 +156,12 @@ def test_a_preview_of_an_unknown_campaign_is_an_error(runner: FlaskCliRunner) ->
 
 def test_messages_in_doubt_are_listed_and_decided(runner: FlaskCliRunner) -> None:
     campaign = ledgers.campaign(status="sent")
-    ended = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
+    ended: dict[str, Any] = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
     run = ledgers.run(campaign, [(MessageStatus.UNCONFIRMED, "worker_lost", "", 3)], {}, **ended)
 
     listed = runner.invoke(args=["campaigns", "unconfirmed"])
     done = runner.invoke(args=["campaigns", "resolve", str(run.id), "sent", "--yes"])
-    late = runner.invoke(args=["campaigns", "resolve", str(run.id), "again", "--yes"])
+    late = runner.invoke(args=["campaigns", "resolve", str(run.id), "resend", "--yes"])
     verified = runner.invoke(args=["reports", "verify"])
 
     assert f"{run.id}  2026-03-02T02:00:00Z" in listed.output

@@ -87,7 +87,7 @@ def test_a_check_that_fails_says_it_once_and_why(runner: FlaskCliRunner) -> None
 
 
 def test_a_learned_pace_is_printed(runner: FlaskCliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    pace = channel_health.Pace(None, None, (), 12, None)
+    pace = channel_health.Pace(None, None, [], 12, None)
     monkeypatch.setattr(channel_health, "pace", lambda *_given: pace)
     for command in (["check", "演练"], ["test", "演练", "13800000000"]):
         assert "learned pace: 12 per second" in runner.invoke(args=["channels", *command]).output

@@ -109,4 +109,4 @@ def test_a_channel_sealed_with_another_key_is_wrong(app: Flask, runner: FlaskCli
 def test_templates_that_could_not_be_compared_are_noted(app: Flask, runner: FlaskCliRunner) -> None:
     trouble = {"at": "2026-03-02T02:00:00+00:00", "result": "account_error", "outcome": "credentials", "code": ""}
     builders.channel(name="阿里", templates_trouble=trouble)
-    assert "The templates of channel 阿里 could not be compared (misconfigured, credentials)" in said(runner, 1)
+    assert "The templates of channel 阿里 could not be compared (account_error, credentials)" in said(runner, 1)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+from click.testing import Result
+from flask.testing import FlaskCliRunner
 
 from smsapp.channels.base import Reply as Incoming
 from smsapp.services.contacts import opt_outs
@@ -12,11 +18,11 @@ from tests import builders
 
 
 @pytest.fixture
-def flask(runner):
+def flask(runner: FlaskCliRunner) -> Callable[..., Result]:
     return lambda *args: runner.invoke(args=["optouts", *args])
 
 
-def test_numbers_come_from_a_file_and_bad_rows_are_told(flask, tmp_path):
+def test_numbers_come_from_a_file_and_bad_rows_are_told(flask: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("phone,note\n13800138000,投诉\nabc,\n")
     result = flask("import", str(path))
@@ -29,7 +35,7 @@ def test_numbers_come_from_a_file_and_bad_rows_are_told(flask, tmp_path):
     assert flask("import", str(path)).exit_code == 2
 
 
-def test_the_list_is_masked_unless_asked_for_in_full(flask):
+def test_the_list_is_masked_unless_asked_for_in_full(flask: Callable[..., Result]) -> None:
     assert flask("add", "13800138000", "--note", "热线").stdout == "added\n"
     assert flask("add", "13800138000").stdout == "known already\n"
     assert flask("list").stdout.startswith("138****8000\t")
@@ -37,7 +43,7 @@ def test_the_list_is_masked_unless_asked_for_in_full(flask):
     assert flask("list").stdout.endswith("\tperson\t热线\n")
 
 
-def test_a_number_is_taken_off_with_a_reason(flask):
+def test_a_number_is_taken_off_with_a_reason(flask: Callable[..., Result]) -> None:
     flask("add", "13800138000")
     assert flask("remove", "13800138000").exit_code == 2
     assert flask("remove", "13800138000", "--reason", "重新登记").stdout == "removed\n"
@@ -47,7 +53,7 @@ def test_a_number_is_taken_off_with_a_reason(flask):
     assert flask("add", "abc").exit_code == 1
 
 
-def test_replies_without_a_number_are_told_and_laid_to_one(flask, now):
+def test_replies_without_a_number_are_told_and_laid_to_one(flask: Callable[..., Result], now: dt.datetime) -> None:
     channel = builders.channel()
     with writing() as session:
         replies.take(session, channel.id, None, 0, Incoming(phone="Shop", text="TD"), now)

@@ -135,7 +135,7 @@ def test_for_developers_every_process_of_ours_restarts_when_the_code_changes(tmp
     commands = dict(re.findall(r"\[program:(\w+)\]\ncommand=(.*)", written))
     workers = {name: command for name, command in commands.items() if name not in {"valkey", "web"}}
     assert commands["web"].endswith("-m flask --app wsgi.py --debug run --host 127.0.0.1 --port 8000")
-    assert workers.keys() == {"schedule", "news", "connect", "work"}
+    assert workers.keys() == {"schedule", "receipts", "connect", "work"}
     assert all("-m watchfiles" in command and "worker.py" in command for command in workers.values())
     assert "watchfiles" not in supervision.configuration(config, 8000)
 

@@ -27,7 +27,7 @@ from smsapp.domain.contact import (
 )
 
 
-def record(what: str = "$profile_set", **context: Any) -> dict[str, Any]:
+def record(what: str = "$profile_set", /, **context: Any) -> dict[str, Any]:
     return {
         "appid": "k",
         "xwho": "u1",

@@ -68,7 +68,7 @@ def test_a_cell_of_a_csv_file_is_what_the_spreadsheet_showed(cell: str, value: s
 
 
 def test_a_stream_is_one_file_with_a_mark_in_front() -> None:
-    rows = [["id", "甲"], ["=1", '"a"\nb'], *([n, "x" * 100] for n in range(1000))]
+    rows: list[list[object]] = [["id", "甲"], ["=1", '"a"\nb'], *([n, "x" * 100] for n in range(1000))]
     pieces = list(csv_text.stream(rows))
     assert len(pieces) > 2
     text = "".join(pieces)

@@ -10,7 +10,11 @@ from smsapp.domain.message import Status
 
 # Powers of two: no wrong sum looks like a right one.
 MESSAGES = {status: 2 ** (n + 3) for n, status in enumerate(Status)}
-EXCLUDED = {ExclusionReason.NO_NUMBER: 1, ExclusionReason.INVALID_NUMBER: 2, ExclusionReason.OPTED_OUT: 4}
+EXCLUDED: dict[str, int] = {
+    ExclusionReason.NO_NUMBER: 1,
+    ExclusionReason.INVALID_NUMBER: 2,
+    ExclusionReason.OPTED_OUT: 4,
+}
 PLANNED = sum(MESSAGES.values())
 FULL = Funnel(PLANNED + 7, PLANNED, EXCLUDED, MESSAGES, parts=9)
 

@@ -17,21 +17,21 @@ def cases(decision: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", cases("opt_out"))
-def test_this_reply_is_an_opt_out(text):
+def test_this_reply_is_an_opt_out(text: str) -> None:
     assert is_opt_out(text)
 
 
 @pytest.mark.parametrize("text", cases("no_opt_out"))
-def test_this_reply_is_conversation(text):
+def test_this_reply_is_conversation(text: str) -> None:
     assert not is_opt_out(text)
 
 
-def test_the_corpus_is_large_and_decides_each_reply_once():
+def test_the_corpus_is_large_and_decides_each_reply_once() -> None:
     yes, no = cases("opt_out"), cases("no_opt_out")
     assert len(yes) + len(no) >= 220
     assert min(len(yes), len(no)) >= 80
     assert not set(yes) & set(no)
 
 
-def test_a_long_reply_is_decided_quickly_and_is_no_opt_out():
+def test_a_long_reply_is_decided_quickly_and_is_no_opt_out() -> None:
     assert not is_opt_out("回复" * 50_000 + "T")

@@ -13,7 +13,7 @@ from smsapp.domain.message import Status
 from smsapp.domain.recipients import GROUPS, Gap, Group, Place, Recipient, group, steps
 
 MESSAGES = {status: 2 ** (n + 10) for n, status in enumerate(Status)}
-EXCLUDED = {left: 2**n for n, left in enumerate(ExclusionReason)}
+EXCLUDED: dict[str, int] = {left: 2**n for n, left in enumerate(ExclusionReason)}
 PLANNED, LEFT_OUT = sum(MESSAGES.values()), sum(EXCLUDED.values())
 FULL = Funnel(PLANNED + LEFT_OUT, PLANNED, EXCLUDED, MESSAGES)
 

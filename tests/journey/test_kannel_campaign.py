@@ -7,6 +7,7 @@ import dataclasses
 import gzip
 import json
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def report(address: str, first: int) -> None:
 
 
 @pytest.fixture
-def served(config: Config, tmp_path: Path) -> Processes:
+def served(config: Config, tmp_path: Path) -> Iterator[Processes]:
     """The web server over this test's database."""
     reachable = dataclasses.replace(config, ALLOWED_PRIVATE_HOSTS=("127.0.0.0/8",))
     with processes(reachable, tmp_path) as started:

@@ -56,6 +56,9 @@ def smsc_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class NodeSmsc:
     """The running server; `stop` returns what it saw."""
 
+    base: int
+    """Of the ids in its receipts."""
+
     def __init__(self, home: Path, base: int) -> None:
         (self.port,) = free_ports(1)
         command = ["node", "server.js", str(self.port), PASSWORD, str(WINDOW), str(base)]
@@ -72,7 +75,7 @@ class NodeSmsc:
 @pytest.fixture(params=[10, 16], ids=["same-base", "hexadecimal"])
 def node_smsc(request: pytest.FixtureRequest, smsc_home: Path) -> Iterator[NodeSmsc]:
     server = NodeSmsc(smsc_home, request.param)
-    server.base = request.param  # type: ignore[attr-defined]
+    server.base = request.param
     yield server
     server.process.kill()
     server.process.wait()
@@ -81,7 +84,7 @@ def node_smsc(request: pytest.FixtureRequest, smsc_home: Path) -> Iterator[NodeS
 @pytest.fixture
 def config(request: pytest.FixtureRequest, node_smsc: NodeSmsc) -> Config:
     """One database per base: SQLite, PostgreSQL."""
-    kind = "sqlite" if node_smsc.base == 10 else "postgresql"  # type: ignore[attr-defined]
+    kind = "sqlite" if node_smsc.base == 10 else "postgresql"
     request.getfixturevalue("valkey")
     database_config: Config = request.getfixturevalue(f"{kind}_config")
     return Config.read({}, **{**vars(database_config), "ALLOWED_PRIVATE_HOSTS": HERE})
@@ -93,8 +96,8 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
     monkeypatch.setattr(held_connections, "LOOK", 0.05)
     monkeypatch.setattr(Smpp, "back_off", (0.1,))
     # given a channel, 2,000 people of whom twenty each end in the same two digits, and a text of two parts for all
-    ids = "same" if node_smsc.base == 10 else "dec-hex"  # type: ignore[attr-defined]
-    text = TEXT if node_smsc.base == 10 else TEXT * 6  # type: ignore[attr-defined]
+    ids = "same" if node_smsc.base == 10 else "dec-hex"
+    text = TEXT if node_smsc.base == 10 else TEXT * 6
     values = {setting.name: setting.default for setting in Smpp.settings} | {
         "address": f"smpp://127.0.0.1:{node_smsc.port}",
         "system_id": "shop",

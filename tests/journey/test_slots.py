@@ -79,7 +79,7 @@ def daily_campaign(sink: Sink) -> tuple[int, dt.datetime]:
         "body_format": "json",
         "body": '{"to": "{to}", "text": "{text}", "ref": "{ref}"}',
         "plain_http": "1",
-        "in_flight": "4",
+        "max_concurrency": "4",
     }
     channel = channels.create("gateway", channels.Wanted("计数的服务商", values), Actor("test"), clock.now())
     template = builders.template(channel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,7 +122,7 @@ def test_a_log_line_holds_no_secret_and_no_number(app: Flask, now: dt.datetime) 
     values = {setting.name: setting.default for setting in channels.kinds()["gateway"].settings} | {
         "password": "sesame"
     }
-    adapter = channels.kinds()["gateway"](values, app.instance_path)  # type: ignore[arg-type]
+    adapter = channels.kinds()["gateway"](values, Path(app.instance_path))
     code = "ERR sesame to 8613800138000"
     assert call_log.scrubbed(code, adapter) == "ERR *** to 138****8000"
 
@@ -141,10 +142,10 @@ def test_the_log_keeps_its_length_per_channel_and_old_hours_go(
 
 
 def test_the_rate_in_use_is_what_left_in_the_last_seconds(app: Flask, valkey: redis.Redis) -> None:
-    second, _ = valkey.time()  # type: ignore[misc]
+    second, _ = valkey.time()
     rate_limit.SharedRateLimiter(7, 100, "a sender").ask(0, 0, [40])
-    (key,) = valkey.keys("smsapp:pace:7:*")  # type: ignore[misc]
-    assert (valkey.get(key), 0 < valkey.ttl(key) <= 15) == (b"40", True)  # type: ignore[operator]
+    (key,) = valkey.keys("smsapp:pace:7:*")
+    assert (valkey.get(key), 0 < valkey.ttl(key) <= 15) == (b"40", True)
     for ago, n in ((1, 50), (5, 25), (6, 1000)):
         valkey.set(f"smsapp:pace:8:{second - ago}", n)
     assert rate_limit.in_use(8) in (15.0, 10.0), "10 if a second has just passed"

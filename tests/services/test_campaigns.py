@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest.mock import ANY
 
@@ -69,7 +70,7 @@ def audit_log() -> list[tuple[str, str, str]]:
     rows = current_session().execute(
         sa.select(AuditEntry.by, AuditEntry.action, AuditEntry.noun_id).where(AuditEntry.noun == "campaign")
     )
-    return [tuple(row) for row in rows]
+    return [(by, action, noun_id) for by, action, noun_id in rows]
 
 
 # -- drafts -----------------------------------------------------------------------------------------------------------
@@ -416,8 +417,8 @@ def test_of_stop_and_start_exactly_one_wins(app: Flask, due: list[int]) -> None:
     for campaign_id in due:
         stopped, started = together(
             app,
-            lambda one=campaign_id: campaigns.stop(one, OLGA, TOMORROW_AT),
-            lambda one=campaign_id: starting.start(one, TOMORROW_AT),
+            partial(campaigns.stop, campaign_id, OLGA, TOMORROW_AT),
+            partial(starting.start, campaign_id, TOMORROW_AT),
         )
 
         campaign = fresh(campaign_id)
@@ -460,8 +461,8 @@ def test_of_delete_and_confirm_exactly_one_wins(app: Flask, now: dt.datetime) ->
         seen = mark(draft)
         undeleted_ids, status = together(
             app,
-            lambda one=campaign_id: campaigns.delete([one], OLGA, now),
-            lambda one=campaign_id, text=seen: campaigns.confirm(one, 1, text, OLGA, now),
+            partial(campaigns.delete, [campaign_id], OLGA, now),
+            partial(campaigns.confirm, campaign_id, 1, seen, OLGA, now),
         )
 
         campaign = current_session().get_one(Campaign, campaign_id)

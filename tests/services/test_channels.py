@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -50,7 +49,7 @@ def refused(**given: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-def read_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def read_anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The properties whose numbers were asked to be read anew."""
     asked: list[str] = []
     monkeypatch.setattr(contacts, "note_phone_property", lambda _session, name: asked.append(name))

@@ -16,7 +16,9 @@ from smsapp.domain.trust import KeyKind
 from smsapp.services.apps import app_keys, profiles, uploads
 from smsapp.services.contacts import contacts
 from smsapp.services.platform.audit_log import Actor
+from smsapp.store import queue
 from smsapp.store.apps import app_keys as stored_keys
+from smsapp.store.apps import uploads as stored_uploads
 from smsapp.store.contacts import contacts as store
 from smsapp.store.contacts.contacts import Contact, property_types
 from smsapp.store.contacts.segments import SegmentMember
@@ -30,7 +32,7 @@ def key(app: Flask, now: dt.datetime) -> str:
     return app_keys.create("Shop", KeyKind.SERVER, Actor("test"), now).key
 
 
-def record(key: str, xwho: str, what: str = "$profile_set", **context: Any) -> dict[str, Any]:
+def record(key: str, xwho: str, what: str = "$profile_set", /, **context: Any) -> dict[str, Any]:
     return {"appid": key, "xwho": xwho, "xwhat": what, "xwhen": 1795356372998, "xcontext": {"$lib": "x", **context}}
 
 
@@ -201,7 +203,7 @@ def test_nothing_to_keep_is_no_transaction(key: str, now: dt.datetime, monkeypat
     def touched(*_given: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(uploads.uploads, "add", touched)
+    monkeypatch.setattr(stored_uploads, "add", touched)
     monkeypatch.setattr(stored_keys, "key_rights", touched)
     sa.event.listen(db.engine, "before_cursor_execute", touched)
     try:
@@ -273,7 +275,7 @@ def test_a_new_phone_property_is_read_from_all_contacts(
 
 def test_a_channel_asks_for_numbers_after_its_commit(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     rung: list[tuple[object, ...]] = []
-    monkeypatch.setattr(contacts.queue, "enqueue", lambda *args: rung.append(args))
+    monkeypatch.setattr(queue, "enqueue", lambda *args: rung.append(args))
     with writing() as session:
         contacts.note_phone_property(session, "mobile")
         assert rung == []

@@ -15,9 +15,11 @@ from smsapp.domain.trust import Origin
 from smsapp.services.campaigns import campaigns
 from smsapp.services.sending import actions, drift, starting, sweeping
 from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from smsapp.store.runs import runs
 from smsapp.store.runs.runs import Run
+from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.engine import OPERATOR, daily, funnel, status, the_run, work
 from tests.fakes import FakeChannel, FakeClock
@@ -33,8 +35,8 @@ def confirm(clock: FakeClock, **given: object) -> Campaign:
     return campaign
 
 
-def _template(campaign: Campaign) -> builders.SmsTemplate:
-    return current_session().get_one(builders.SmsTemplate, campaign.template_id)
+def _template(campaign: Campaign) -> SmsTemplate:
+    return current_session().get_one(SmsTemplate, campaign.template_id)
 
 
 def latest(campaign: Campaign) -> Run:
@@ -48,7 +50,7 @@ def strangers(count: int, prefix: str, now: dt.datetime, source: str = "") -> No
     for n in range(count):
         number = f"{prefix}{n:07d}"
         current_session().add(
-            builders.Contact(
+            Contact(
                 xwho=f"stranger{number}",
                 properties={"$phone": number},
                 phones={"$phone": number},
@@ -118,7 +120,7 @@ def test_a_run_goes_on_by_itself_once_those_who_were_too_many_are_gone(
     campaign = confirm(clock)
     strangers(300, "+86139", clock.now)
     work(app, clock)
-    current_session().execute(sa.delete(builders.Contact).where(builders.Contact.xwho.startswith("stranger")))
+    current_session().execute(sa.delete(Contact).where(Contact.xwho.startswith("stranger")))
     current_session().commit()
     actions.resume(latest(campaign).id, OPERATOR, clock.now)
     work(app, clock)

@@ -116,7 +116,7 @@ def test_a_receipt_that_is_quicker_than_its_answer_is_applied_as_soon_as_that_is
     batch = carried(3, provider, clock)
     run_id = batch.run_id
     apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=f"id-{seq}") for seq in (1, 2)])
-    queue.queue(queue.RECEIPTS).empty()
+    queue.queue(queue.RECEIPTS).empty()  # type: ignore[no-untyped-call]  # rq has no types here
     # when the answers are written while the batch is under way
     batch.results += accepted(1, 2)
     write_early(batch, clock)
@@ -148,7 +148,7 @@ def test_without_receipts_that_wait_nobody_is_asked_to_look(
 ) -> None:
     provider.receipts_by_provider_ref = True
     batch = carried(1, provider, clock)
-    queue.queue(queue.RECEIPTS).empty()
+    queue.queue(queue.RECEIPTS).empty()  # type: ignore[no-untyped-call]  # rq has no types here
     batch.results += accepted(1)
     write_early(batch, clock)
     assert queue.queue(queue.RECEIPTS).count == 0

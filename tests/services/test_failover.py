@@ -45,7 +45,7 @@ class TwoChannels:
     def __init__(self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, people: int = 6) -> None:
         self.clock = clock
         self.first, self.second = FakeChannel(1), FakeChannel(1)
-        self.first.in_flight = self.second.in_flight = 1
+        self.first.max_concurrency = self.second.max_concurrency = 1
         builders.contacts(people, name="王伟")
         one, other = builders.channel(price="0.05"), builders.channel(price="0.08")
         self.ids = {one.id: self.first, other.id: self.second}
@@ -199,7 +199,7 @@ def test_within_the_patience_nothing_moves_and_a_channel_that_answers_again_keep
 
 def test_only_refusals_that_lie_with_the_channel_move_when_the_run_ends(app: Flask, both: TwoChannels) -> None:
     # given one answer of each sort
-    answers = [
+    answers: list[list[SubmitResult] | ChannelError] = [
         [SubmitResult(False, outcome=Outcome.BAD_NUMBER)],
         [SubmitResult(False, outcome=Outcome.PROVIDER_FAULT)],
         [SubmitResult(False, outcome=Outcome.CONTENT_REFUSED)],

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from config import Config
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
+from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.run import RunState
 from smsapp.services import health
@@ -494,6 +495,6 @@ def test_secrets_are_typed_again_for_another_host(app: Flask, clock: FakeClock) 
     server = Smsc(delivers, address="smpps://smpp.example.com:2776")
     channel_id = channel(server, clock)
     moved = channels.Wanted("SMSC", wanted(server, address="smpps://evil.example:2776", password="").values)
-    with pytest.raises(channels.Refusal) as refused:
+    with pytest.raises(Refusal) as refused:
         channels.edit(channel_id, moved, BY, clock.now + dt.timedelta(seconds=1))
     assert [problem.code for problem in refused.value.problems] == ["secret_again"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from collections.abc import Callable
 from typing import Any
 
 import openpyxl
 import pytest
 from flask import Flask
+from openpyxl.worksheet.worksheet import Worksheet
 
 from smsapp.domain import columns
 from smsapp.domain.columns import ImportState
@@ -18,9 +20,11 @@ from smsapp.services.contacts import contacts, import_rows, imports
 from smsapp.services.contacts.imports import ImportRow
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables.formats import Choice
+from smsapp.store import queue
 from smsapp.store.contacts import contacts as store
 from smsapp.store.contacts.contacts import Contact, add_properties
 from smsapp.store.db import current_session, writing
+from smsapp.store.settings import settings
 
 BY = Actor("test")
 HEAD = "用户ID,手机号,姓名,等级\n"
@@ -61,8 +65,10 @@ def counts(row: ImportRow) -> tuple[int, int, int, int]:
 
 def workbook(*rows: list[Any]) -> bytes:
     book = openpyxl.Workbook()
+    sheet = book.active
+    assert isinstance(sheet, Worksheet)
     for row in rows:
-        book.active.append(row)
+        sheet.append(row)
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
@@ -153,7 +159,7 @@ def test_what_is_no_table_is_refused_in_words(app: Flask, now: dt.datetime, body
     with pytest.raises(Refusal) as refusal:
         upload(body, now)
     assert refusal.value.problems[0].code == code
-    assert list((imports.settings().INSTANCE_DIR / "uploads").iterdir()) == []
+    assert list((settings().INSTANCE_DIR / "uploads").iterdir()) == []
 
 
 def test_a_file_without_a_user_id_waits_for_a_person(bring: Any) -> None:
@@ -219,7 +225,7 @@ def test_a_worker_that_dies_is_followed_without_double_work(
     current_session().expire_all()
     assert imports.found(row.id).position == 2
     rung: list[Any] = []
-    monkeypatch.setattr(imports.queue, "enqueue", lambda *args: rung.append(args))
+    monkeypatch.setattr(queue, "enqueue", lambda *args: rung.append(args))
     later = now + import_rows.LEASE + dt.timedelta(seconds=1)
     assert imports.sweep(later) == 1
     assert rung == [("periodic", "import_contacts", row.id)]
@@ -273,7 +279,7 @@ def test_a_begun_file_can_be_neither_begun_again_nor_discarded(app: Flask, now: 
     seen = imports.preview(row)
     layout = imports.layout_of(seen.guesses, seen.header)
     imports.start(row.id, layout, imports.UNCHANGED, BY, now)
-    begun = (
+    begun: tuple[Callable[[], object], ...] = (
         lambda: imports.start(row.id, layout, imports.UNCHANGED, BY, now),
         lambda: imports.discard(row.id, BY, now),
     )

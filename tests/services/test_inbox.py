@@ -199,7 +199,7 @@ def test_a_job_that_is_asked_to_stop_leaves_the_rest_to_its_successor(
     monkeypatch.setattr(consumer, "BULK", 1)
     monkeypatch.setattr(shutdown, "requested", lambda: True)
     bring(channel_id, clock, b"x", b"x")
-    queue.queue(queue.RECEIPTS).empty()
+    queue.queue(queue.RECEIPTS).empty()  # type: ignore[no-untyped-call]  # rq has no types here
 
     consumer.keep_reading(lambda: clock.now, passing(clock))
     assert (consumer.unread_count(), rung()) == (1, 1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import AccountError, OutcomeUnknown, Receipt, ReceiptStatus, SubmitResult
+from smsapp.channels.base import AccountError, OutcomeUnknown, Receipt, ReceiptStatus, SubmitRequest, SubmitResult
 from smsapp.channels.base import Reply as Incoming
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
@@ -26,7 +28,7 @@ PHONE = "+8613800138000"
 TEXT = "您已退订，今后不会再收到我们的营销短信。"
 
 
-def listed():
+def listed() -> list[OptOut]:
     current_session().expire_all()
     return current_session().query(OptOut).order_by(OptOut.phone).all()
 
@@ -58,6 +60,7 @@ def test_whom_a_receipt_calls_opted_out_is_on_our_list_afterwards_and_only_once(
 ) -> None:
     people = builders.contacts(4)
     campaign, run_id = confirmed(clock.now)
+    assert campaign.channel_id is not None
     work(app, clock)
     opt_outs.add(people[1].phones["$phone"], "asked on the phone", OPERATOR, clock.now)
     said = [
@@ -84,7 +87,7 @@ def confirming(app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch:
     return row
 
 
-def hears(row, clock, text, *, opts_out=False, position=0):
+def hears(row: ChannelRow, clock: FakeClock, text: str, *, opts_out: bool = False, position: int = 0) -> None:
     with writing() as session:
         replies.take(session, row.id, 1, position, Incoming(PHONE, text, opts_out=opts_out), clock.now)
 
@@ -128,7 +131,7 @@ def test_nothing_is_confirmed_where_no_text_was_chosen_or_the_provider_has_answe
 def test_a_confirmation_that_fails_or_may_have_left_is_never_tried_again(
     confirming: ChannelRow, provider: FakeChannel, clock: FakeClock, trouble: Exception, ends: str
 ) -> None:
-    def fails(_submission):
+    def fails(_submission: SubmitRequest) -> NoReturn:
         raise trouble
 
     provider.script = fails

@@ -53,10 +53,10 @@ def made_up(chance: random.Random, keys_: list[str]) -> dict[str, Any]:
         context[name] = chance.choice(ODD[name])
     if chance.random() < 0.1:
         context |= chance.choice([{"$debug": 1}, {"$debug": "1"}, {"$debug": [1]}, {"$is_login": False}])
-    what = "$profile_set"
+    what: object = "$profile_set"
     if chance.random() < 0.1:
         what = chance.choice(["$profile_set_once", "$profile_unset", "$profile_delete", "$pageview", 7])
-    record = {"appid": chance.choice(keys_), "xwho": f"member{chance.randint(1, 60)}", "xwhat": what}
+    record: dict[str, object] = {"appid": chance.choice(keys_), "xwho": f"member{chance.randint(1, 60)}", "xwhat": what}
     if chance.random() < 0.05:
         record["xwho"] = chance.choice([" member7 ", 7, 10**20 + 7, "", None, "会员7", "\u200bmember7"])
     if chance.random() < 0.8:

@@ -18,6 +18,7 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import contacts as store
+from smsapp.store.contacts import property_changes
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.property_changes import PropertyChange
 from smsapp.store.contacts.segments import Segment
@@ -45,7 +46,7 @@ def held(xwho: str) -> dict[str, object]:
 
 def work(clock: Callable[[], dt.datetime]) -> None:
     """Do whatever is still to be done, as the periodic tasks would."""
-    while unfinished := [change.id for change in properties.store.open_changes()]:
+    while unfinished := [change.id for change in property_changes.open_changes()]:
         for change_id in unfinished:
             properties.run(change_id, clock)
     current_session().expire_all()

@@ -40,8 +40,8 @@ def server(app: Flask, now: dt.datetime) -> AppKey:
     return app_keys.create("会员系统", KeyKind.SERVER, BY, now)
 
 
-def record(key: AppKey, xwho: str, what: str = "$profile_set", login: bool = True, **context: Any) -> dict[str, Any]:
-    return {"appid": key.key, "xwho": xwho, "xwhat": what, "xcontext": {"$is_login": login, **context}}
+def record(key: AppKey, xwho: str, what: str = "$profile_set", /, **context: Any) -> dict[str, Any]:
+    return {"appid": key.key, "xwho": xwho, "xwhat": what, "xcontext": {"$is_login": True, **context}}
 
 
 def contact(xwho: str) -> Contact | None:
@@ -95,20 +95,22 @@ def test_a_number_that_is_set_is_not_redirected(browser: AppKey, now: dt.datetim
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("what", "asked"),
     [
-        {"what": "$profile_delete"},
-        {"what": "$profile_unset", "$phone": "", "$name": ""},
-        {"what": "$profile_set", "$phone": "", "$name": ""},
-        {"what": "$profile_increment", "points": 1_000_000},
-        {"what": "$profile_append", "tags": ["bad"]},
+        ("$profile_delete", {}),
+        ("$profile_unset", {"$phone": "", "$name": ""}),
+        ("$profile_set", {"$phone": "", "$name": ""}),
+        ("$profile_increment", {"points": 1_000_000}),
+        ("$profile_append", {"tags": ["bad"]}),
     ],
 )
-def test_nothing_is_erased_counted_up_or_appended_to(browser: AppKey, now: dt.datetime, asked: dict[str, Any]) -> None:
+def test_nothing_is_erased_counted_up_or_appended_to(
+    browser: AppKey, now: dt.datetime, what: str, asked: dict[str, Any]
+) -> None:
     builders.known_property("points", "number")
     builders.known_property("tags", "list")
     before = dict(member(points=5, tags=["gold"]).properties)
-    report([record(browser, "QH000005", **asked)], "", now)
+    report([record(browser, "QH000005", what, **asked)], "", now)
     assert held("QH000005") == before
 
 
@@ -228,7 +230,7 @@ def test_a_public_key_adds_a_phone_to_a_contact_that_has_none(
 def test_who_signs_in_after_looking_around_is_joined(browser: AppKey, now: dt.datetime) -> None:
     # given a visitor of whom the page has said something, and a customer of whom the server has
     member("u1")
-    report([record(browser, "JS-1", login=False, city="广州", **{"$name": "访客"})], "", now)
+    report([record(browser, "JS-1", city="广州", **{"$is_login": False, "$name": "访客"})], "", now)
     # when the visitor signs in
     report([record(browser, "u1", "$alias", **{"$original_id": "JS-1"})], "", now)
     # then there is one contact: what the server said stays, what was missing is there with its source
@@ -238,7 +240,7 @@ def test_who_signs_in_after_looking_around_is_joined(browser: AppKey, now: dt.da
     assert row.properties == {"$name": "陈涛", "$phone": "13800138000", "city": "广州"}
     assert row.sources["city"] == source_of(browser, now)
     # and what is reported of the visitor later goes there as well
-    report([record(browser, "JS-1", login=False, color="红")], "", now)
+    report([record(browser, "JS-1", color="红", **{"$is_login": False})], "", now)
     assert (held("u1") or {})["color"] == "红"
 
 

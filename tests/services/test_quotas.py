@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from smsapp.services.apps.uploads import Answer
 from smsapp.services.contacts import contacts
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
+from smsapp.store.apps import quotas as stored_quotas
 from smsapp.store.apps.app_keys import AppKey
 
 pytestmark = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
@@ -89,7 +91,7 @@ def test_without_redis_each_process_keeps_to_its_share(
     def away(*_given: object) -> None:
         raise queue.QueueDown
 
-    monkeypatch.setattr(quotas.quotas, "add", away)
+    monkeypatch.setattr(stored_quotas, "add", away)
     codes = []
     for _ in range(4):
         codes.append(upload(app, key, now, "u", what="$pageview").code)
@@ -154,8 +156,13 @@ def test_a_large_request_looks_at_the_shared_counters_once_a_limit_is_near(
     monkeypatch.setattr(quotas, "public_limits", lambda: dict.fromkeys(Measure, 10**9) | {Measure.RECORDS: 1_000})
     hundred = [f"u{n}" for n in range(100)]
     looks: list[int] = []
-    inner = quotas.quotas.add
-    monkeypatch.setattr(quotas.quotas, "add", lambda counters: looks.append(1) or inner(counters))
+    add = stored_quotas.add
+
+    def counted(counters: Any) -> Any:
+        looks.append(1)
+        return add(counters)
+
+    monkeypatch.setattr(stored_quotas, "add", counted)
     assert upload(app, key, now, *hundred).code == 200
     look(app)
     app.extensions[uploads.EXTENSION].meter._look(force=False)
@@ -196,7 +203,7 @@ def test_who_is_refused_waits_a_moment_but_few_at_a_time(
     app: Flask, key: AppKey, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(uploads.time, "sleep", waited.append)
+    monkeypatch.setattr(time, "sleep", waited.append)
     monkeypatch.setattr(uploads, "LINGER", 0.25)
     assert [upload(app, key, now, "u", what="$pageview").code for _ in range(5)] == [200] * 5
     assert waited == []

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import OutcomeUnknown, Receipt, ReceiptStatus, SubmitResult
+from smsapp.channels.base import Callback, OutcomeUnknown, Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain import message
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.outcome import Outcome
@@ -111,7 +111,7 @@ def test_callbacks_are_stored_first_and_applied_once(app: Flask, provider: FakeC
     provider.callbacks[b"good"] = [Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0])]
     channel_id = campaign.channel_id or 0
     for body in (b"good", b"rubbish", b"good"):
-        callback_inbox.store(channel_id, [consumer.Callback("POST", "", {}, body)], clock.now)
+        callback_inbox.store(channel_id, [Callback("POST", "", {}, body)], clock.now)
     assert consumer.unread_count() == 3
     assert consumer.apply_callbacks(clock.now) == 3
     assert (funnel(run_id).delivered, consumer.unread_count()) == (1, 0)
@@ -226,9 +226,9 @@ def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
     first, second = refs(run_id)
     provider.callbacks[b"poison"] = [Receipt(ReceiptStatus.DELIVERED, first, code="bad\0\ud800code")]
     provider.callbacks[b"good"] = [Receipt(ReceiptStatus.DELIVERED, second)]
-    provider.callbacks[b"fault"] = [None]  # type: ignore[list-item]
+    provider.callbacks[b"fault"] = [None]  # type: ignore[list-item]  # that is the point
     for body in (b"poison", b"fault", b"good"):
-        callback_inbox.store(campaign.channel_id or 0, [consumer.Callback("POST", "", {}, body)], clock.now)
+        callback_inbox.store(campaign.channel_id or 0, [Callback("POST", "", {}, body)], clock.now)
     consumer.apply_callbacks(clock.now)
     assert (funnel(run_id).delivered, consumer.unread_count()) == (2, 0)
     assert current_session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
@@ -238,9 +238,9 @@ def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     channel = builders.channel()
-    callback_inbox.store(channel.id, [consumer.Callback("POST", "", {}, b"read")], clock.now)
+    callback_inbox.store(channel.id, [Callback("POST", "", {}, b"read")], clock.now)
     consumer.apply_callbacks(clock.now)
-    callback_inbox.store(channel.id, [consumer.Callback("POST", "", {}, b"unread")], clock.now)
+    callback_inbox.store(channel.id, [Callback("POST", "", {}, b"unread")], clock.now)
     clock.forward(days=181)
     assert consumer.forget_old(clock.now) == 1
     assert consumer.unread_count() == 1

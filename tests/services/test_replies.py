@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any, Protocol
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,8 @@ from smsapp.services.channels import channels
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import replies, unattributed_replies
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.replies import Reply
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs.freezing import ensure_partition
@@ -27,21 +30,46 @@ from tests.fakes import FakeClock
 PHONE = "+8613800138000"
 
 
+class Take(Protocol):
+    """Takes in a reply, for the channel under test unless another is named."""
+
+    def __call__(
+        self,
+        text: str,
+        phone: str = "13800138000",
+        *,
+        inbox_id: int | None = 1,
+        position: int = 0,
+        channel_id: int | None = None,
+    ) -> bool: ...
+
+
 @pytest.fixture
-def channel(app):
+def channel(app: Flask) -> ChannelRow:
     return builders.channel()
 
 
 @pytest.fixture
-def take(channel, now):
-    def call(text, phone="13800138000", inbox_id=1, position=0, at=now, channel_id=channel.id):
+def take(channel: ChannelRow, now: dt.datetime) -> Take:
+    ours = channel.id
+
+    def call(
+        text: str,
+        phone: str = "13800138000",
+        *,
+        inbox_id: int | None = 1,
+        position: int = 0,
+        channel_id: int | None = None,
+    ) -> bool:
         with writing() as session:
-            return replies.take(session, channel_id, inbox_id, position, Incoming(phone=phone, text=text), at)
+            return replies.take(session, channel_id or ours, inbox_id, position, Incoming(phone=phone, text=text), now)
 
     return call
 
 
-def sent(channel, at, phone=PHONE, status=Status.DELIVERED, name=""):
+def sent(
+    channel: ChannelRow, at: dt.datetime, phone: str = PHONE, status: Status = Status.DELIVERED, name: str = ""
+) -> Campaign:
     """A campaign whose run wrote to this number."""
     campaign = builders.campaign(channel_id=channel.id, name=name)
     run = builders.kept(
@@ -52,7 +80,7 @@ def sent(channel, at, phone=PHONE, status=Status.DELIVERED, name=""):
     return campaign
 
 
-def test_a_reply_is_kept_with_its_number_text_and_channel(take, channel, now):
+def test_a_reply_is_kept_with_its_number_text_and_channel(take: Take, channel: ChannelRow, now: dt.datetime) -> None:
     assert take("收到，谢谢")
     (reply,) = replies.find_page(opt_out=None)
     assert (reply.phone, reply.text, reply.channel_id, reply.opt_out) == (PHONE, "收到，谢谢", channel.id, False)
@@ -61,7 +89,9 @@ def test_a_reply_is_kept_with_its_number_text_and_channel(take, channel, now):
     assert replies.opted_out([PHONE]) == set()
 
 
-def test_an_opt_out_puts_the_number_on_the_list_for_every_campaign(take, channel, now):
+def test_an_opt_out_puts_the_number_on_the_list_for_every_campaign(
+    take: Take, channel: ChannelRow, now: dt.datetime
+) -> None:
     campaign = sent(channel, now - dt.timedelta(hours=2))
     take("Ｔ。")
     (reply,) = replies.find_page(opt_out=True)
@@ -73,7 +103,7 @@ def test_an_opt_out_puts_the_number_on_the_list_for_every_campaign(take, channel
     assert replies.opted_out([PHONE, "+8613800138001"]) == {PHONE}
 
 
-def test_the_same_reply_twice_is_kept_once(take):
+def test_the_same_reply_twice_is_kept_once(take: Take) -> None:
     assert take("TD")
     opt_outs.remove(opt_outs.find_page()[0].id, "重新同意", Actor("olga"), dt.datetime(2026, 3, 3, tzinfo=dt.UTC))
     assert not take("TD")
@@ -81,7 +111,7 @@ def test_the_same_reply_twice_is_kept_once(take):
     assert opt_outs.find_page() == []  # the person agreed again in between: an old callback does not undo that
 
 
-def test_several_replies_of_one_callback_are_told_apart(take):
+def test_several_replies_of_one_callback_are_told_apart(take: Take) -> None:
     assert take("一", position=0)
     assert take("二", position=1)
     assert take("三", inbox_id=2)
@@ -90,7 +120,9 @@ def test_several_replies_of_one_callback_are_told_apart(take):
     assert len(replies.find_page(opt_out=None)) == 5
 
 
-def test_what_the_provider_takes_for_an_opt_out_is_one_whatever_was_written(channel, now):
+def test_what_the_provider_takes_for_an_opt_out_is_one_whatever_was_written(
+    channel: ChannelRow, now: dt.datetime
+) -> None:
     with writing() as session:
         incoming = Incoming(phone=PHONE, text="够了", opts_out=True)
         replies.take(session, channel.id, 1, 0, incoming, now)
@@ -99,14 +131,16 @@ def test_what_the_provider_takes_for_an_opt_out_is_one_whatever_was_written(chan
     assert replies.opted_out([PHONE]) == {PHONE}
 
 
-def test_a_second_opt_out_of_a_number_changes_nothing(take):
+def test_a_second_opt_out_of_a_number_changes_nothing(take: Take) -> None:
     take("TD")
     take("退订", inbox_id=2)
     assert len(replies.find_page(opt_out=True)) == 2
     assert len(opt_outs.find_page()) == 1
 
 
-def test_a_reply_answers_the_latest_run_that_wrote_to_the_number(take, channel, now):
+def test_a_reply_answers_the_latest_run_that_wrote_to_the_number(
+    take: Take, channel: ChannelRow, now: dt.datetime
+) -> None:
     sent(channel, now - dt.timedelta(days=3), name="先")
     latest = sent(channel, now - dt.timedelta(days=1), name="后")
     sent(channel, now - dt.timedelta(hours=1), phone="+8613900139000", name="别人")
@@ -119,19 +153,21 @@ def test_a_reply_answers_the_latest_run_that_wrote_to_the_number(take, channel, 
     assert replies.campaign_names([latest.id, None]) == {latest.id: "后"}
 
 
-def test_an_unconfirmed_message_may_have_been_read(take, channel, now):
+def test_an_unconfirmed_message_may_have_been_read(take: Take, channel: ChannelRow, now: dt.datetime) -> None:
     campaign = sent(channel, now, status=Status.UNCONFIRMED)
     take("好的")
     assert replies.find_page(opt_out=None)[0].campaign_id == campaign.id
 
 
-def test_a_reply_after_a_month_answers_nothing(take, channel, now):
+def test_a_reply_after_a_month_answers_nothing(take: Take, channel: ChannelRow, now: dt.datetime) -> None:
     sent(channel, now - dt.timedelta(days=31))
     take("好的")
     assert replies.find_page(opt_out=None)[0].campaign_id is None
 
 
-def test_many_runs_are_looked_through_newest_first(take, channel, now, monkeypatch):
+def test_many_runs_are_looked_through_newest_first(
+    take: Take, channel: ChannelRow, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("smsapp.store.contacts.replies.AT_ONCE", 2)
     oldest = sent(channel, now - dt.timedelta(days=5))
     for hours in range(1, 5):
@@ -141,24 +177,24 @@ def test_many_runs_are_looked_through_newest_first(take, channel, now, monkeypat
 
 
 @pytest.mark.parametrize("phone", ["10690000", "anonymous sender name", ""])
-def test_a_sender_without_a_number_is_kept_but_not_listed(take, phone):
+def test_a_sender_without_a_number_is_kept_but_not_listed(take: Take, phone: str) -> None:
     assert take("TD", phone=phone)
     reply = replies.find_page(opt_out=True)[0]
     assert (reply.phone, reply.sender, reply.waits) == ("", phone, True)
     assert opt_outs.find_page() == []
 
 
-def test_a_nul_in_a_reply_is_no_reason_to_lose_it(take):
+def test_a_nul_in_a_reply_is_no_reason_to_lose_it(take: Take) -> None:
     take("好\0的")
     assert replies.find_page(opt_out=None)[0].text == "好的"
 
 
-def test_replies_are_found_by_words_and_by_number_and_page_by_page(take):
+def test_replies_are_found_by_words_and_by_number_and_page_by_page(take: Take) -> None:
     for position, text in enumerate(["50%折扣", "50元", "TD", "好的", "谢谢"]):
         take(text, position=position)
     take("别人", phone="13900139000", inbox_id=2)
 
-    def texts(**given):
+    def texts(**given: Any) -> list[str]:
         return [reply.text for reply in replies.find_page(**({"opt_out": None} | given))]
 
     assert texts(words="50%", sees_full_numbers=True) == ["50%折扣"]
@@ -171,12 +207,14 @@ def test_replies_are_found_by_words_and_by_number_and_page_by_page(take):
     assert current_session().query(Reply).count() == 6
 
 
-def test_a_number_in_a_text_cannot_be_found_out_by_searching(take):
+def test_a_number_in_a_text_cannot_be_found_out_by_searching(take: Take) -> None:
     take("我的新号是138-0013-8000", position=0)
     take("1", position=1)
 
-    def texts(words, **given):
-        return [reply.text for reply in replies.find_page(opt_out=None, words=words, **given)]
+    def texts(words: str, *, sees_full_numbers: bool = False) -> list[str]:
+        return [
+            reply.text for reply in replies.find_page(opt_out=None, words=words, sees_full_numbers=sees_full_numbers)
+        ]
 
     assert texts("0013", sees_full_numbers=True) == ["我的新号是138-0013-8000"]
     assert [texts(words) for words in ("0013", "-0013-", "是138-001", "13")] == [[], [], [], []]
@@ -204,20 +242,26 @@ def test_a_text_no_phone_can_have_sent_is_cut_with_a_mark(app: Flask, clock: Fak
         ("5122345678", "US", "+15122345678"),
     ],
 )
-def test_a_national_sender_is_read_with_the_country_of_the_channel(app, take, now, sender, country, number):
+def test_a_national_sender_is_read_with_the_country_of_the_channel(
+    app: Flask, take: Take, now: dt.datetime, sender: str, country: str, number: str
+) -> None:
     abroad = builders.channel(kind="gateway", country=country)
     take("TD", sender, channel_id=abroad.id)
     assert replies.opted_out([number]) == {number}
 
 
-def test_a_chinese_provider_writes_chinese_numbers_whatever_the_country_of_the_product(app, take, now):
+def test_a_chinese_provider_writes_chinese_numbers_whatever_the_country_of_the_product(
+    app: Flask, take: Take, now: dt.datetime
+) -> None:
     app.config["DEFAULT_REGION"] = "US"
     chinese = next(name for name, kind in channels.kinds().items() if kind.home == "CN")
     take("退订TD", "15122345678", channel_id=builders.channel(kind=chinese).id)
     assert [row.phone for row in opt_outs.find_page()] == ["+8615122345678"]
 
 
-def test_an_opt_out_whose_sender_cannot_be_read_waits_for_a_person(app, take, channel, now):
+def test_an_opt_out_whose_sender_cannot_be_read_waits_for_a_person(
+    app: Flask, take: Take, channel: ChannelRow, now: dt.datetime
+) -> None:
     # given
     take("拒收R", "Bank-10690001-and-a-very-long-name")
     (reply,) = unattributed_replies.find_page()
@@ -238,14 +282,14 @@ def test_an_opt_out_whose_sender_cannot_be_read_waits_for_a_person(app, take, ch
         *(PHONE, "reply", channel.id, campaign.id),
     )
     assert unattributed_replies.find_page() == []
-    line = current_session().scalars(sa.select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    line = builders.existing(current_session().scalars(sa.select(AuditEntry).order_by(AuditEntry.id.desc())).first())
     assert (line.by, line.action, line.noun, line.facts) == ("olga", "assign", "reply", {"number": "138****8000"})
     # and it cannot be decided twice
     with pytest.raises(NotFound):
         unattributed_replies.dismiss(reply.id, "too late", olga, now)
 
 
-def test_a_reply_that_needs_no_number_is_dismissed_with_a_reason(app, take, now):
+def test_a_reply_that_needs_no_number_is_dismissed_with_a_reason(app: Flask, take: Take, now: dt.datetime) -> None:
     take("Your balance is 5", "BALANCE")
     (reply,) = unattributed_replies.find_page()
     with pytest.raises(Refusal):
@@ -253,5 +297,5 @@ def test_a_reply_that_needs_no_number_is_dismissed_with_a_reason(app, take, now)
     unattributed_replies.dismiss(reply.id, "运营商的余额提醒 13800138000", Actor("olga"), now)
     assert unattributed_replies.count() == 0
     assert len(replies.find_page(opt_out=None)) == 1
-    line = current_session().scalars(sa.select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    line = builders.existing(current_session().scalars(sa.select(AuditEntry).order_by(AuditEntry.id.desc())).first())
     assert (line.action, line.facts) == ("dismiss", {"reason": "运营商的余额提醒 138****8000"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,11 @@ from smsapp.domain.run import RunState
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.reports import reports
 from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from smsapp.store.runs.runs import Message, ReceiptBucket
 from smsapp.store.users import AuditEntry
-from tests import builders, ledgers
+from tests import ledgers
 
 ME = Actor("ana")
 pytestmark = pytest.mark.usefixtures("app")
@@ -198,7 +200,7 @@ def test_a_run_that_has_not_begun_to_send_foresees_nothing(now: dt.datetime) -> 
     ],
 )
 def test_the_page_asks_again_only_while_something_can_change(
-    now: dt.datetime, lots: list[ledgers.Lot], given: dict[str, object], seconds: int | None
+    now: dt.datetime, lots: list[ledgers.Lot], given: dict[str, Any], seconds: int | None
 ) -> None:
     campaign = ledgers.campaign(status="sent" if "finished_at" in given else "sending")
     made = ledgers.run(campaign, lots, {}, **given)
@@ -320,7 +322,7 @@ def test_a_contact_deleted_since_is_still_a_line() -> None:
     made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 1)], {})
     first = current_session().get(Message, (made.id, 1))
     assert first is not None
-    current_session().delete(current_session().get_one(builders.Contact, first.contact_id))
+    current_session().delete(current_session().get_one(Contact, first.contact_id))
     current_session().commit()
 
     assert [(recipient.xwho, recipient.phone) for recipient in everyone(campaign.id, None, "target")] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,10 +20,10 @@ from smsapp.store.runs.freezing import RUNS_PER_PARTITION
 from smsapp.store.runs.runs import Batch, Exclusion, Message, ProviderRef, Run
 from tests import ledgers
 
-OVER = {"state": RunState.DONE, "verdict": "sent"}
+OVER: dict[str, Any] = {"state": RunState.DONE, "verdict": "sent"}
 
 
-def rows(table: type, run_id: int) -> int:
+def rows(table: type[Batch | Exclusion | Message | ProviderRef], run_id: int) -> int:
     return current_session().scalar(sa.select(sa.func.count()).select_from(table).where(table.run_id == run_id)) or 0
 
 
@@ -30,7 +31,7 @@ def old_and_young(now: dt.datetime) -> tuple[Run, Run]:
     """A run that ended a year ago, and, in the next partition, one of yesterday."""
     year, day = now - dt.timedelta(days=365), now - dt.timedelta(days=1)
     old = ledgers.run(ledgers.campaign(), slot=year, finished_at=year, **OVER)
-    later = {"id": RUNS_PER_PARTITION + 1, "finished_at": day}
+    later: dict[str, Any] = {"id": RUNS_PER_PARTITION + 1, "finished_at": day}
     young = ledgers.run(ledgers.campaign(), slot=day, **later, **OVER)
     current_session().add(
         ProviderRef(channel_id=old.channel_id, ref="ref-1", phone="+8613800138000", run_id=old.id, seq=1, at=0)

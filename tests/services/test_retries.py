@@ -24,7 +24,7 @@ from smsapp.store.runs import runs
 from smsapp.store.runs.runs import Message
 from tests import builders
 from tests.engine import OPERATOR, apply, confirmed, daily, funnel, refs, status, the_run, waiting, work
-from tests.fakes import FakeChannel, FakeClock
+from tests.fakes import FakeChannel, FakeClock, Script
 
 OFF = Receipt(ReceiptStatus.UNDELIVERED, outcome=Outcome.SWITCHED_OFF, code="MK:0010")
 
@@ -42,7 +42,7 @@ def whole(campaign: Campaign) -> Funnel:
     return counts
 
 
-def failing(*fates: Outcome | None) -> object:
+def failing(*fates: Outcome | None) -> Script:
     """What the provider answers to messages, one fate after the other: refused with this outcome, or accepted."""
 
     def answer(submission: SubmitRequest) -> list[SubmitResult]:
@@ -57,7 +57,7 @@ def failing(*fates: Outcome | None) -> object:
 def sent(app: Flask, provider: FakeChannel, clock: FakeClock) -> tuple[Campaign, int]:
     """Six people: one delivered, one awaited, one refused for now, one for ever, one phone off, one without receipt."""
     builders.contacts(6)
-    provider.script = failing(None, None, Outcome.FREQUENCY_LIMIT, Outcome.BAD_NUMBER, None, None)  # type: ignore[assignment]
+    provider.script = failing(None, None, Outcome.FREQUENCY_LIMIT, Outcome.BAD_NUMBER, None, None)
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     ref = refs(run_id)
@@ -103,7 +103,7 @@ def test_what_fails_again_is_tried_again_from_where_it_failed(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     campaign, run_id = sent(app, provider, clock)
-    provider.script = failing(Outcome.FREQUENCY_LIMIT, None, Outcome.BAD_NUMBER)  # type: ignore[assignment]
+    provider.script = failing(Outcome.FREQUENCY_LIMIT, None, Outcome.BAD_NUMBER)
     again = retries.send_again(campaign.id, run_id, OPERATOR, clock.now)
     work(app, clock)
     assert (whole(campaign).refused, whole(campaign).accepted) == (3, 3)
@@ -195,7 +195,7 @@ def test_a_recurring_campaign_goes_on_waiting_after_a_retry(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(2)
-    provider.script = failing(None, Outcome.FREQUENCY_LIMIT)  # type: ignore[assignment]
+    provider.script = failing(None, Outcome.FREQUENCY_LIMIT)
     slot = clock.now
     campaign = waiting(slot, daily(slot), slot)
     run_id = starting.start(campaign.id, slot)
@@ -216,7 +216,7 @@ def test_a_failed_campaign_has_been_sent_once_its_retry_was_accepted(
     app: Flask, provider: FakeChannel, clock: FakeClock
 ) -> None:
     builders.contacts(2)
-    provider.script = failing(Outcome.SIGNATURE_REFUSED, Outcome.SIGNATURE_REFUSED)  # type: ignore[assignment]
+    provider.script = failing(Outcome.SIGNATURE_REFUSED, Outcome.SIGNATURE_REFUSED)
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert (status(campaign), campaign.failure) == (Status.FAILED, "signature_refused")

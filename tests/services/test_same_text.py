@@ -38,6 +38,7 @@ class World:
 
     def again(self) -> Again | None:
         draft = self.draft
+        assert draft.segment_id is not None
         chosen = audience.describe(draft.segment_id, draft.channel_id, draft.template_id, draft.mapping, NOW)
         return same_text.sent_lately(chosen, audience.tally(chosen).planned, self.template, NOW, draft.id)
 

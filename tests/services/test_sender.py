@@ -48,7 +48,7 @@ def test_a_call_that_is_cut_while_it_is_out_is_in_doubt_and_its_siblings_count(
 
 def test_an_answer_that_makes_no_sense_leaves_doubt(app: Flask, provider: FakeChannel, clock: FakeClock) -> None:
     builders.contacts(2)
-    provider.script = lambda submission: [SubmitResult(True), "nonsense"]  # type: ignore[list-item]
+    provider.script = lambda submission: [SubmitResult(True), "nonsense"]  # type: ignore[list-item]  # that is the point
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert funnel(run_id).unconfirmed == 2
@@ -133,7 +133,7 @@ def test_the_gravest_trouble_of_a_batch_counts(app: Flask, provider: FakeChannel
     provider.per_request = 1
     troubles = iter([AccountError("401", outcome=Outcome.CREDENTIALS), Throttled("429")])
     provider.script = lambda submission: next(troubles, None)
-    provider.in_flight = 3
+    provider.max_concurrency = 3
     _campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert the_run(run_id).hold_reason == Outcome.CREDENTIALS

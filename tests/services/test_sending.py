@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import AccountError, NotSent, OutcomeUnknown, SubmitRequest, SubmitResult, Throttled
+from smsapp.channels.base import (
+    AccountError,
+    ChannelError,
+    NotSent,
+    OutcomeUnknown,
+    SubmitRequest,
+    SubmitResult,
+    Throttled,
+)
 from smsapp.domain import message
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Refusal
@@ -18,9 +26,11 @@ from smsapp.domain.run import CancelReason, HoldReason, RunState, RunVerdict
 from smsapp.services.sending import actions, closing, opening, snapshot, sweeping
 from smsapp.services.templates import approvals
 from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import ledger, runs
+from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.engine import (
     OPERATOR,
@@ -133,12 +143,12 @@ def test_an_adapter_that_fails_unexpectedly_leaves_its_messages_in_doubt(
     ids=["unreachable", "throttled with a time", "throttled"],
 )
 def test_what_surely_did_not_leave_is_queued_again_and_sent_once_the_hold_is_over(
-    app: Flask, provider: FakeChannel, clock: FakeClock, trouble: Exception, reason: str, seconds: int
+    app: Flask, provider: FakeChannel, clock: FakeClock, trouble: ChannelError, reason: str, seconds: int
 ) -> None:
     # given a provider that fails at first
     builders.contacts(30)
     calls = iter([trouble])
-    provider.script = lambda submission: next(calls, None)  # type: ignore[assignment, return-value]
+    provider.script = lambda submission: next(calls, None)
     campaign, run_id = confirmed(clock.now)
     # when
     work(app, clock)
@@ -255,7 +265,7 @@ def test_a_template_changed_after_the_confirmation_holds_the_run_until_a_person_
 ) -> None:
     builders.contacts(1)
     campaign, run_id = confirmed(clock.now)
-    template = current_session().get(builders.SmsTemplate, campaign.template_id)
+    template = current_session().get(SmsTemplate, campaign.template_id)
     assert template is not None
     template.text = "另一段文字"
     current_session().commit()
@@ -271,8 +281,8 @@ def test_a_template_changed_after_the_confirmation_holds_the_run_until_a_person_
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda campaign: current_session().get(builders.SmsTemplate, campaign.template_id), "template_withdrawn"),
-        (lambda campaign: current_session().get(builders.ChannelRow, campaign.channel_id), "channel_inactive"),
+        (lambda campaign: current_session().get(SmsTemplate, campaign.template_id), "template_withdrawn"),
+        (lambda campaign: current_session().get(ChannelRow, campaign.channel_id), "channel_inactive"),
     ],
     ids=["template refused meanwhile", "channel switched off"],
 )
@@ -298,7 +308,7 @@ def test_runs_take_turns_so_a_small_one_does_not_wait_behind_a_huge_one(
     builders.contacts(1000)
     channel = builders.channel()
     provider.per_request = 1
-    provider.in_flight = 1
+    provider.max_concurrency = 1
     _huge, huge_run = confirmed(clock.now, channel_id=channel.id)
     _small, small_run = confirmed(clock.now, channel_id=channel.id)
     order: list[int] = []

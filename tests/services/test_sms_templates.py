@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import pytest
+from flask import Flask
 
 from smsapp.domain.errors import Conflict, NotFound, Refusal
-from smsapp.domain.sms_template import Audit, Purpose, entry
+from smsapp.domain.sms_template import Audit, Entry, Purpose, entry
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.templates import sms_templates
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.users import AuditEntry
 from tests import builders
 
+P = ParamSpec("P")
 ACTOR = Actor("olga")
 
 
-def typed(**given):
+def typed(**given: Any) -> Entry:
     values = {"name": "发货通知", "code": "SMS_1", "text": "您的订单${order}已发货。", "signature": "青禾商城"}
     return entry(**(values | {"purpose": Purpose.NOTIFICATION} | given))
 
 
 @pytest.fixture
-def channel(app):
+def channel(app: Flask) -> ChannelRow:
     return builders.channel()
 
 
-def actions():
+def actions() -> list[str]:
     return [line.action for line in current_session().query(AuditEntry).order_by(AuditEntry.id)]
 
 
-def refused(call, *args):
+def refused(call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> list[tuple[str, str]]:
     with pytest.raises(Refusal) as caught:
-        call(*args)
+        call(*args, **kwargs)
     return [(problem.code, problem.place) for problem in caught.value.problems]
 
 
-def test_a_typed_template_waits_for_approval_and_cannot_be_chosen(channel, now):
+def test_a_typed_template_waits_for_approval_and_cannot_be_chosen(channel: ChannelRow, now: dt.datetime) -> None:
     made = sms_templates.create(channel.id, typed(), Audit.PENDING, ACTOR, now)
     assert (made.audit, made.source, made.text) == ("pending", "manual", "您的订单${order}已发货。")
     assert sms_templates.choices(channel.id) == []
@@ -46,7 +51,7 @@ def test_a_typed_template_waits_for_approval_and_cannot_be_chosen(channel, now):
     assert actions() == ["create", "approve"]
 
 
-def test_a_text_with_errors_is_not_saved(channel, now):
+def test_a_text_with_errors_is_not_saved(channel: ChannelRow, now: dt.datetime) -> None:
     wrong = typed(name="", text="${a}${b}")
     problems = refused(sms_templates.create, channel.id, wrong, Audit.PENDING, ACTOR, now)
     assert ("template_name_missing", "name") in problems
@@ -54,7 +59,7 @@ def test_a_text_with_errors_is_not_saved(channel, now):
     assert sms_templates.find_page() == []
 
 
-def test_a_code_is_used_once_per_channel(channel, now):
+def test_a_code_is_used_once_per_channel(channel: ChannelRow, now: dt.datetime) -> None:
     sms_templates.create(channel.id, typed(), Audit.PENDING, ACTOR, now)
     again = refused(sms_templates.create, channel.id, typed(), Audit.PENDING, ACTOR, now)
     assert again == [("template_code_taken", "code")]
@@ -62,13 +67,13 @@ def test_a_code_is_used_once_per_channel(channel, now):
     assert sms_templates.create(other.id, typed(), Audit.PENDING, ACTOR, now).code == "SMS_1"
 
 
-def test_a_template_needs_a_channel_that_is_there(app, now):
+def test_a_template_needs_a_channel_that_is_there(app: Flask, now: dt.datetime) -> None:
     assert refused(sms_templates.create, 99, typed(), Audit.PENDING, ACTOR, now) == [
         ("template_channel_missing", "channel")
     ]
 
 
-def test_changed_words_wait_for_approval_again(channel, now):
+def test_changed_words_wait_for_approval_again(channel: ChannelRow, now: dt.datetime) -> None:
     made = builders.template(channel.id, text="您好。")
     later = now + dt.timedelta(minutes=1)
     reworded = typed(code=made.code, text="您好！")
@@ -77,7 +82,7 @@ def test_changed_words_wait_for_approval_again(channel, now):
     assert sms_templates.choices(channel.id) == []
 
 
-def test_a_new_name_changes_nothing_at_the_provider(channel, now):
+def test_a_new_name_changes_nothing_at_the_provider(channel: ChannelRow, now: dt.datetime) -> None:
     made = builders.template(channel.id, text="您好。")
     renamed = typed(name="问候", code=made.code, text="您好。", signature=made.signature)
     assert not sms_templates.edit(made.id, renamed, sms_templates.seen(made), ACTOR, now)
@@ -86,7 +91,7 @@ def test_a_new_name_changes_nothing_at_the_provider(channel, now):
     assert actions() == ["edit"]
 
 
-def test_saving_without_a_change_leaves_no_trace(channel, now):
+def test_saving_without_a_change_leaves_no_trace(channel: ChannelRow, now: dt.datetime) -> None:
     made = builders.template(channel.id)
     same = typed(name=made.name, code=made.code, text=made.text, signature=made.signature)
     before = made.updated_at
@@ -95,14 +100,14 @@ def test_saving_without_a_change_leaves_no_trace(channel, now):
     assert actions() == []
 
 
-def test_a_code_cannot_be_changed_to_a_known_one(channel, now):
+def test_a_code_cannot_be_changed_to_a_known_one(channel: ChannelRow, now: dt.datetime) -> None:
     made, other = builders.template(channel.id), builders.template(channel.id)
     assert refused(sms_templates.edit, made.id, typed(code=other.code), sms_templates.seen(made), ACTOR, now) == [
         ("template_code_taken", "code")
     ]
 
 
-def test_only_the_words_a_person_saw_are_approved(channel, now):
+def test_only_the_words_a_person_saw_are_approved(channel: ChannelRow, now: dt.datetime) -> None:
     made = sms_templates.create(channel.id, typed(), Audit.PENDING, ACTOR, now)
     mark = sms_templates.seen(made)
     later = now + dt.timedelta(seconds=1)
@@ -117,7 +122,7 @@ def test_only_the_words_a_person_saw_are_approved(channel, now):
     assert sms_templates.get(made.id).audit == "pending"
 
 
-def test_a_refusal_has_a_reason_and_is_gone_after_an_approval(channel, now):
+def test_a_refusal_has_a_reason_and_is_gone_after_an_approval(channel: ChannelRow, now: dt.datetime) -> None:
     made = builders.template(channel.id, audit="pending")
     mark = sms_templates.seen(made)
     assert refused(sms_templates.refuse, made.id, " ", mark, ACTOR, now) == [("refusal_reason_missing", "reason")]
@@ -129,7 +134,7 @@ def test_a_refusal_has_a_reason_and_is_gone_after_an_approval(channel, now):
 
 
 @pytest.mark.parametrize("status", ["draft", "waiting", "sending"])
-def test_a_template_in_use_cannot_be_deleted(channel, now, status):
+def test_a_template_in_use_cannot_be_deleted(channel: ChannelRow, now: dt.datetime, status: str) -> None:
     made = builders.template(channel.id)
     builders.campaign(channel_id=channel.id, template_id=made.id, status=status, name="双十一")
     with pytest.raises(Refusal) as caught:
@@ -138,7 +143,7 @@ def test_a_template_in_use_cannot_be_deleted(channel, now, status):
     assert [campaign.name for campaign in sms_templates.users(made.id)] == ["双十一"]
 
 
-def test_a_template_that_only_the_past_used_can_be_deleted(channel, now):
+def test_a_template_that_only_the_past_used_can_be_deleted(channel: ChannelRow, now: dt.datetime) -> None:
     made = builders.template(channel.id)
     over = builders.campaign(channel_id=channel.id, template_id=made.id, status="sent")
     builders.campaign(channel_id=channel.id, template_id=made.id, status="draft", deleted_at=now)
@@ -151,7 +156,7 @@ def test_a_template_that_only_the_past_used_can_be_deleted(channel, now):
         sms_templates.delete(made.id, ACTOR, now)
 
 
-def test_what_is_gone_cannot_be_decided(app, now):
+def test_what_is_gone_cannot_be_decided(app: Flask, now: dt.datetime) -> None:
     for call in (
         lambda: sms_templates.approve(7, "", ACTOR, now),
         lambda: sms_templates.edit(7, typed(), "", ACTOR, now),
@@ -160,7 +165,7 @@ def test_what_is_gone_cannot_be_decided(app, now):
             call()
 
 
-def test_approvals_grow_stale_and_fresh_again(channel, now):
+def test_approvals_grow_stale_and_fresh_again(channel: ChannelRow, now: dt.datetime) -> None:
     made = builders.template(
         channel.id, created_at=now - dt.timedelta(days=200), checked_at=now - dt.timedelta(days=91)
     )
@@ -172,12 +177,12 @@ def test_approvals_grow_stale_and_fresh_again(channel, now):
     assert sms_templates.stale(now) == 0
 
 
-def test_the_search_takes_percent_and_underscore_as_letters_and_ignores_case(channel):
+def test_the_search_takes_percent_and_underscore_as_letters_and_ignores_case(channel: ChannelRow) -> None:
     builders.template(channel.id, name="五折", text="全场50%返还", code="SMS_1")
     builders.template(channel.id, name="五十", text="全场50元返还", code="SMSX1")
     builders.template(channel.id, name="Hello", text="Spring Sale", signature="青禾优选", code="Z")
 
-    def names(words):
+    def names(words: str) -> list[str]:
         return sorted(row.name for row in sms_templates.find_page(words=words))
 
     assert names("50%") == ["五折"]
@@ -189,7 +194,7 @@ def test_the_search_takes_percent_and_underscore_as_letters_and_ignores_case(cha
     assert sms_templates.counts(words="返还") == {"pending": 0, "approved": 2, "refused": 0, "withdrawn": 0}
 
 
-def test_pages_follow_one_another_without_gap_or_double(channel):
+def test_pages_follow_one_another_without_gap_or_double(channel: ChannelRow) -> None:
     made = [builders.template(channel.id).id for _ in range(7)]
     first = sms_templates.find_page(channel.id, limit=3)
     second = sms_templates.find_page(channel.id, before=first[-1].id, limit=3)

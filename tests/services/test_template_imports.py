@@ -8,15 +8,21 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Sequence
+from typing import Protocol
 
 import openpyxl
 import pytest
 import yaml
+from flask import Flask
+from openpyxl.worksheet.worksheet import Worksheet
 
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import limited
 from smsapp.services.templates import sms_templates, template_files, template_imports
+from smsapp.services.templates.template_imports import ImportResult
+from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.users import AuditEntry
 from tests import builders
@@ -30,21 +36,29 @@ ROWS = [
 ]
 
 
-def as_csv(rows, headers=HEADERS, delimiter=","):
+class Take(Protocol):
+    """Takes in a file for the channel under test."""
+
+    def __call__(self, name: str, content: bytes | str, *, dry_run: bool = False) -> ImportResult: ...
+
+
+def as_csv(rows: list[list[str]], headers: list[str] = HEADERS, delimiter: str = ",") -> str:
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter).writerows([headers, *rows])
     return out.getvalue()
 
 
-def as_xlsx(rows):
+def as_xlsx(rows: Sequence[Sequence[str | float]]) -> bytes:
     book, out = openpyxl.Workbook(), io.BytesIO()
+    sheet = book.active
+    assert isinstance(sheet, Worksheet)
     for row in rows:
-        book.active.append(row)
+        sheet.append(list(row))
     book.save(out)
     return out.getvalue()
 
 
-def records(rows=ROWS, headers=HEADERS):
+def records(rows: list[list[str]] = ROWS, headers: list[str] = HEADERS) -> list[dict[str, str]]:
     return [dict(zip(headers, row, strict=True)) for row in rows]
 
 
@@ -74,39 +88,39 @@ FILES = {
 
 
 @pytest.fixture
-def channel(app):
+def channel(app: Flask) -> ChannelRow:
     return builders.channel()
 
 
 @pytest.fixture
-def take(channel, now):
-    def call(name, content, **given):
+def take(channel: ChannelRow, now: dt.datetime) -> Take:
+    def call(name: str, content: bytes | str, *, dry_run: bool = False) -> ImportResult:
         content = content if isinstance(content, bytes) else content.encode()
-        return template_imports.take_file(channel.id, name, content, ACTOR, now, **given)
+        return template_imports.take_file(channel.id, name, content, ACTOR, now, dry_run=dry_run)
 
     return call
 
 
-def counts(taken):
+def counts(taken: ImportResult) -> tuple[int, ...]:
     return tuple(taken.counts.values())
 
 
-def told(taken):
+def told(taken: ImportResult) -> list[tuple[int, str]]:
     return [(row.number, problem.code) for row in taken.rows for problem in row.problems if not problem.warning]
 
 
-def stored():
+def stored() -> list[tuple[str, str]]:
     return sorted((row.code, row.audit) for row in sms_templates.find_page())
 
 
-def unusable(call, *args):
+def unusable(take: Take, name: str, content: bytes) -> str:
     with pytest.raises(Refusal) as caught:
-        call(*args)
+        take(name, content)
     return caught.value.problems[0].code
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_kind_of_file_brings_the_same_templates(take, name):
+def test_every_kind_of_file_brings_the_same_templates(take: Take, name: str) -> None:
     taken = take(name, FILES[name])
     assert counts(taken) == (3, 0, 0, 0)
     assert taken.clean
@@ -120,21 +134,21 @@ def test_every_kind_of_file_brings_the_same_templates(take, name):
     )
 
 
-def test_a_dry_run_says_the_same_and_changes_nothing(take):
+def test_a_dry_run_says_the_same_and_changes_nothing(take: Take) -> None:
     taken = take("t.csv", FILES["t.csv"], dry_run=True)
     assert counts(taken) == (3, 0, 0, 0)
     assert stored() == []
     assert current_session().query(AuditEntry).count() == 0
 
 
-def test_the_same_file_again_changes_nothing(take):
+def test_the_same_file_again_changes_nothing(take: Take) -> None:
     take("t.csv", FILES["t.csv"])
     before = [row.updated_at for row in sms_templates.find_page()]
     assert counts(take("t.json", FILES["t.json"])) == (0, 0, 3, 0)
     assert [row.updated_at for row in sms_templates.find_page()] == before
 
 
-def test_changed_rows_are_changed_and_the_others_left(take):
+def test_changed_rows_are_changed_and_the_others_left(take: Take) -> None:
     take("t.csv", FILES["t.csv"])
     taken = take("t.csv", as_csv([[*ROWS[0][:2], "您的订单${order}已发出。", *ROWS[0][3:]], ROWS[1]]))
     assert counts(taken) == (0, 1, 1, 0)
@@ -142,7 +156,7 @@ def test_changed_rows_are_changed_and_the_others_left(take):
     assert sms_templates.find_page(words="已发出")[0].audit == "approved"
 
 
-def test_new_words_without_a_word_on_their_audit_wait_for_approval(take):
+def test_new_words_without_a_word_on_their_audit_wait_for_approval(take: Take) -> None:
     take("t.csv", FILES["t.csv"])
     taken = take("t.csv", as_csv([["SMS_1", "您的订单${order}已发出。"]], ["code", "text"]))
     assert taken.rows[0].changed == ("text", "audit")
@@ -150,13 +164,13 @@ def test_new_words_without_a_word_on_their_audit_wait_for_approval(take):
     assert (template.audit, template.name, template.signature) == ("pending", "发货", "青禾商城")
 
 
-def test_what_a_file_has_no_column_for_stays_as_it_is(take):
+def test_what_a_file_has_no_column_for_stays_as_it_is(take: Take) -> None:
     take("t.csv", FILES["t.csv"])
     assert counts(take("t.csv", as_csv([[row[0], row[2]] for row in ROWS], ["code", "text"]))) == (0, 0, 3, 0)
     assert stored() == [("SMS_1", "approved"), ("SMS_2", "pending"), ("SMS_3", "refused")]
 
 
-def test_good_rows_are_kept_beside_bad_ones(take):
+def test_good_rows_are_kept_beside_bad_ones(take: Take) -> None:
     rows = [
         ROWS[0],
         ["SMS_1", "又一个", "您好。", "青禾", "通知", "", ""],
@@ -192,7 +206,7 @@ def test_good_rows_are_kept_beside_bad_ones(take):
     assert stored() == [("SMS_1", "approved"), ("SMS_2", "pending")]
 
 
-def test_unknown_columns_are_told_and_the_rest_is_kept(take):
+def test_unknown_columns_are_told_and_the_rest_is_kept(take: Take) -> None:
     taken = take("t.csv", as_csv([[*ROWS[0], "2026-01-01", "x"]], [*HEADERS, "创建时间", "text"]))
     assert [(row, problem.code) for row, problem in taken.column_problems] == [
         (1, "template_column_unknown"),
@@ -205,25 +219,25 @@ def test_unknown_columns_are_told_and_the_rest_is_kept(take):
     assert counts(taken) == (2, 0, 0, 0)
 
 
-def test_warnings_refuse_nothing(take):
+def test_warnings_refuse_nothing(take: Take) -> None:
     taken = take("t.csv", as_csv([["A", "旧式", "五折，回T退订", "青禾", "营销", "通过", ""]]))
     assert taken.clean
     assert [problem.code for problem in taken.rows[0].problems] == ["unsubscribe_old"]
 
 
-def test_a_text_pasted_with_its_signature_needs_no_column_for_it(take):
+def test_a_text_pasted_with_its_signature_needs_no_column_for_it(take: Take) -> None:
     take("t.csv", as_csv([["A", "【青禾】您好。"], ["B", "再见。【青禾】"]], ["code", "text"]))
     assert [(row.signature, row.text) for row in sms_templates.find_page()] == [("青禾", "再见。"), ("青禾", "您好。")]
 
 
-def test_a_file_without_codes_can_be_imported_twice_too(take):
+def test_a_file_without_codes_can_be_imported_twice_too(take: Take) -> None:
     content = as_csv([["您好。"], ["再见。"]], ["内容"])
     assert counts(take("t.csv", content)) == (2, 0, 0, 0)
     assert counts(take("t.csv", content)) == (0, 0, 2, 0)
 
 
-def test_codes_kept_as_numbers_lose_no_digit(take):
-    book = [["code", "text"], [1234567, "您好。"], [89.0, "再见。"]]
+def test_codes_kept_as_numbers_lose_no_digit(take: Take) -> None:
+    book: list[list[str | float]] = [["code", "text"], [1234567, "您好。"], [89.0, "再见。"]]
     take("t.xlsx", as_xlsx(book))
     take("t.json", '[{"code": 100200300400500600700, "text": "甲。"}, {"code": 1.50, "text": "乙。"}]')
     take("t.yaml", "- {code: 0012, text: 丙。}\n- {code: 1e5, text: 丁。, reason: null, name: ~}")
@@ -232,32 +246,32 @@ def test_codes_kept_as_numbers_lose_no_digit(take):
     ]
 
 
-def test_a_cell_with_a_formula_is_told_and_the_other_rows_kept(take):
+def test_a_cell_with_a_formula_is_told_and_the_other_rows_kept(take: Take) -> None:
     taken = take("t.xlsx", as_xlsx([["code", "text"], ["A", "您好。"], ["B", '=CONCATENATE("您","好")']]))
     assert told(taken) == [(3, "sheet_formula")]
     assert taken.rows[1].problems[0].facts == {"cell": "B3"}
     assert stored() == [("A", "pending")]
 
 
-def test_a_row_with_too_many_cells_or_an_open_quote_is_told(take):
+def test_a_row_with_too_many_cells_or_an_open_quote_is_told(take: Take) -> None:
     taken = take("t.csv", 'code,text\nA,您好，再见\nB,您好,再见\nC,"没关上\nD,x\n')
     assert told(taken) == [(3, "sheet_row_too_long"), (4, "record_bad_quotes")]
     assert stored() == [("A", "pending"), ("D", "pending")]
 
 
-def test_a_row_with_unreadable_characters_is_told(take):
+def test_a_row_with_unreadable_characters_is_told(take: Take) -> None:
     taken = take("t.csv", b"code,text\nA,ok\nB,\x81\xff\xff\n")
     assert told(taken) == [(3, "record_bad_text")]
     assert stored() == [("A", "pending")]
 
 
-def test_yaml_that_is_long_or_nested_costs_nothing(take):
+def test_yaml_that_is_long_or_nested_costs_nothing(take: Take) -> None:
     assert unusable(take, "t.yaml", b"- {code: A, text: x}\n" * 60_000) == "sheet_yaml_too_large"
     assert unusable(take, "t.yaml", b"- " * 100_000) == "sheet_unreadable"
     assert unusable(take, "t.yaml", b"[" * 100_000) == "sheet_unreadable"
 
 
-def test_entries_of_a_list_that_are_no_templates_are_told(take):
+def test_entries_of_a_list_that_are_no_templates_are_told(take: Take) -> None:
     taken = take("t.json", '[{"code": "A", "text": "您好。"}, 7, {"code": "B", "text": ["x"]}, {"code": "C"}]')
     assert told(taken) == [
         (2, "template_row_not_object"),
@@ -293,19 +307,19 @@ def test_entries_of_a_list_that_are_no_templates_are_told(take):
         ("t.xlsx", b"no zip at all", "template_columns_missing"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_whole(take, name, content, code):
+def test_a_file_that_cannot_be_used_is_refused_whole(take: Take, name: str, content: bytes, code: str) -> None:
     assert unusable(take, name, content) == code
     assert stored() == []
 
 
-def test_an_archive_without_a_workbook_is_refused(take):
+def test_an_archive_without_a_workbook_is_refused(take: Take) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("readme.txt", "hello")
     assert unusable(take, "t.xlsx", out.getvalue()) == "file_archive"
 
 
-def test_files_larger_than_anybody_needs_are_refused(take, monkeypatch):
+def test_files_larger_than_anybody_needs_are_refused(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_files, "MOST_ROWS", 2)
     assert unusable(take, "t.csv", FILES["t.csv"]) == "sheet_too_many_rows"
     assert unusable(take, "t.json", FILES["t.json"]) == "sheet_too_many_rows"
@@ -313,21 +327,21 @@ def test_files_larger_than_anybody_needs_are_refused(take, monkeypatch):
     assert unusable(take, "t.csv", FILES["t.csv"]) == "sheet_too_large"
 
 
-def test_a_file_for_no_channel_is_refused(app, now):
+def test_a_file_for_no_channel_is_refused(app: Flask, now: dt.datetime) -> None:
     for dry_run in (True, False):
         with pytest.raises(Refusal) as caught:
             template_imports.take_file(99, "t.csv", FILES["t.csv"], ACTOR, now, dry_run=dry_run)
         assert caught.value.problems[0].code == "template_channel_missing"
 
 
-def test_an_import_is_in_the_trail_with_its_counts(take, channel):
+def test_an_import_is_in_the_trail_with_its_counts(take: Take, channel: ChannelRow) -> None:
     take("t.csv", FILES["t.csv"])
     line = current_session().query(AuditEntry).one()
     assert (line.action, line.noun, line.by) == ("import", "sms_template", "flask templates")
     assert line.facts == {"counts": {"added": 3, "changed": 0, "unchanged": 0, "refused": 0}}
 
 
-def test_an_upload_waits_a_day_for_its_person(app, now):
+def test_an_upload_waits_a_day_for_its_person(app: Flask, now: dt.datetime) -> None:
     token = template_imports.stash("模板.CSV", b"x", now)
     assert template_imports.stashed(token) == b"x"
     assert token.endswith(".csv")
@@ -344,13 +358,13 @@ def test_an_upload_waits_a_day_for_its_person(app, now):
 
 
 @pytest.mark.parametrize("token", ["../../secret.key", "x", "", "a" * 32 + ".py"])
-def test_a_token_leads_nowhere_else(app, token):
+def test_a_token_leads_nowhere_else(app: Flask, token: str) -> None:
     with pytest.raises(NotFound):
         template_imports.stashed(token)
     template_imports.drop(token)
 
 
-def test_a_file_of_templates_is_read_as_spreadsheets_save_it(take):
+def test_a_file_of_templates_is_read_as_spreadsheets_save_it(take: Take) -> None:
     taken = take("t.csv", '\ufeff\n,,\ncode\t,text\t\nA\t,您好。\t\n,,\n="B","再见。"\nC,"没关上\n')
     assert told(taken) == [(7, "record_bad_quotes")]
     assert stored() == [("A", "pending"), ("B", "pending")]

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Receipt, ReceiptStatus
+from smsapp.channels.base import Callback, Receipt, ReceiptStatus
 from smsapp.services.receipts import callback_inbox, consumer, unmatched
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
@@ -114,7 +114,7 @@ def test_a_receipt_of_a_test_message_is_not_among_them(app: Flask, provider: Fak
         Receipt(ReceiptStatus.DELIVERED, "test-1"),
         Receipt(ReceiptStatus.DELIVERED, "else-1"),
     ]
-    callback_inbox.store(channel_id, [consumer.Callback("POST", "", {}, b"said")], clock.now)
+    callback_inbox.store(channel_id, [Callback("POST", "", {}, b"said")], clock.now)
     consumer.apply_callbacks(clock.now)
 
     assert [name for name, _at in kept()] == ["else-1"]

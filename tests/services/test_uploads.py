@@ -11,6 +11,7 @@ from flask import Flask
 from smsapp.domain.trust import KeyKind
 from smsapp.services.apps import app_keys, uploads
 from smsapp.services.platform.audit_log import Actor
+from smsapp.store.apps import uploads as stored_uploads
 
 pytestmark = pytest.mark.parametrize("config", ["sqlite"], indirect=True)
 
@@ -32,4 +33,4 @@ def test_after_a_few_records_others_gather_and_after_many_they_do_not(
     pauses: list[float] = []
     uploads.keep_applying(lambda: now, pauses.append)
     assert (uploads.GATHER in pauses) is gathers
-    assert not uploads.uploads.waiting(1)
+    assert not stored_uploads.waiting(1)

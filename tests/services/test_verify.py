@@ -14,7 +14,7 @@ from smsapp.services.reports import verify
 from smsapp.store.apps.app_keys import BadRecord
 from smsapp.store.channels.channel_health import HOUR, ChannelHour
 from smsapp.store.contacts.imports import Import
-from smsapp.store.contacts.segments import SegmentMember
+from smsapp.store.contacts.segments import Segment, SegmentMember
 from smsapp.store.db import current_session
 from smsapp.store.receipts.codes import UnknownCode
 from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run, Tally
@@ -95,7 +95,7 @@ def put(table: type, column: str, value: object, **key: object) -> Callable[[Run
         (change(ChannelHour, "n", -1, result=CallResult.OK), "answered in hour"),
         (change(UnknownCode, "n", -1), "code E42: stored 1 < rows 2"),
         (change(Import, "refused", -1), "refused: stored 0 < rows 1"),
-        (change(builders.Segment, "size", -1, kind="static"), "size: stored 0 < rows 1"),
+        (change(Segment, "size", -1, kind="static"), "size: stored 0 < rows 1"),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
 )

@@ -18,7 +18,7 @@ from smsapp.services.tables import formats, reading, recognition, workbooks
 ROWS = '<row r="1"><c r="A1"><v>1</v></c><c r="B1"><v>2</v></c></row>'
 
 
-def book(rows: str = ROWS, **parts: bytes) -> bytes:
+def book(rows: str = ROWS, /, **parts: bytes) -> bytes:
     """Return a workbook of these rows, with members put in the place of its own or added."""
     made, out = io.BytesIO(), io.BytesIO()
     openpyxl.Workbook().save(made)

@@ -16,7 +16,7 @@ SWEEP = {"periodic-sweep-1": ("periodic", "sweep", 60)}
 
 
 def waiting(name: str) -> list[str]:
-    return [job.func_name.removeprefix(queue.TASKS) for job in queue.queue(name).jobs]
+    return [str(job.func_name).removeprefix(queue.TASKS) for job in queue.queue(name).jobs]
 
 
 def test_a_ring_waits_for_a_worker_with_its_arguments(app: Flask) -> None:
@@ -29,7 +29,7 @@ def test_nobody_rings_twice_or_for_what_somebody_attends_to(app: Flask) -> None:
     for _ in range(2):
         queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading")
     assert waiting(queue.RECEIPTS) == ["keep_reading"]
-    queue.queue(queue.RECEIPTS).empty()
+    queue.queue(queue.RECEIPTS).empty()  # type: ignore[no-untyped-call]  # rq has no types here
     assert queue.claim_polling("keep_reading")
     assert not queue.claim_polling("keep_reading")
     queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading")
@@ -112,7 +112,7 @@ def test_a_chore_whose_ring_died_unheard_is_rung_again(app: Flask, state: JobSta
     keeper = queue.periodic_scheduler()
     keeper.tick()
     job = queue.TaskJob.fetch("periodic-sweep-1", connection=keeper.connection)
-    queue.queue(queue.PERIODIC).empty()
+    queue.queue(queue.PERIODIC).empty()  # type: ignore[no-untyped-call]  # rq has no types here
     job.enqueued_at = dt.datetime.now(dt.UTC) - queue.STILL_WAITING
     job.save()
     job.set_status(state)
@@ -172,6 +172,6 @@ def test_a_scheduled_job_cannot_name_a_class_to_import(app: Flask) -> None:
     keeper = queue.periodic_scheduler()
     job = queue.TaskJob.fetch("due-1", connection=keeper.connection)
     job.meta["queue_class_name"] = "os.getcwd"
-    job.save_meta()
+    job.save_meta()  # type: ignore[no-untyped-call]  # rq has no types here
     keeper.tick()
     assert waiting(queue.SEND) == ["start"]

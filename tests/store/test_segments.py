@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -68,12 +69,13 @@ def holds(rule: Condition | Group, held: dict[str, Any]) -> bool:
 
 
 def compared_text(operator: Operator, value: str, wanted: Any) -> bool:
-    return {
+    answers: dict[Operator, bool] = {
         Operator.EQUALS: value == wanted,
         Operator.ONE_OF: value in wanted,
         Operator.CONTAINS: isinstance(wanted, str) and wanted in value,
         Operator.STARTS_WITH: isinstance(wanted, str) and value.startswith(wanted),
-    }[operator]
+    }
+    return answers[operator]
 
 
 def compared_number(operator: Operator, value: float, low: float, high: float = 0) -> bool:
@@ -101,12 +103,13 @@ def compared_moment(operator: Operator, value: str, *params: Any) -> bool:
         return (moment.month, moment.day) == (day.month, day.day)
     size = dt.timedelta(days=1) if params[-1] == "day" else dt.timedelta(hours=1)
     age = LOCAL - moment
-    return {
+    answers: dict[Operator, bool] = {
         Operator.WITHIN_LAST: dt.timedelta() <= age <= params[0] * size,
         Operator.LONGER_AGO: age > params[0] * size,
         Operator.BETWEEN_AGO: len(params) == 3 and params[0] * size <= age <= params[1] * size,
         Operator.WITHIN_NEXT: dt.timedelta() <= -age <= params[0] * size,
-    }[operator]
+    }
+    return answers[operator]
 
 
 def compared_list(operator: Operator, value: list[str], wanted: tuple[str, ...]) -> bool:
@@ -117,7 +120,7 @@ def compared_list(operator: Operator, value: list[str], wanted: tuple[str, ...])
     }[operator]
 
 
-COMPARED: dict[Type, Any] = {
+COMPARED: dict[Type, Callable[..., bool]] = {
     Type.STRING: compared_text,
     Type.NUMBER: compared_number,
     Type.BOOL: lambda operator, value: value is (operator is Operator.TRUE),

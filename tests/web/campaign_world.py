@@ -54,6 +54,6 @@ def stored(campaign_id: int = 0) -> Campaign:
     return current_session().scalars(query if not campaign_id else query.where(Campaign.id == campaign_id)).one()
 
 
-def shown_to_confirm(review: Page) -> dict[str, str]:
+def shown_to_confirm(review: Page) -> dict[str, Any]:
     """Return what the review's button sends of what the person has seen."""
-    return {name: review.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
+    return {name: review.value(f"input[name={name}]") for name in ("version", "seen")}

@@ -50,7 +50,7 @@ def filled(page: Page) -> dict[str, Any]:
     assert form is not None
     sent: dict[str, Any] = {}
     for control in form.select("input, select"):
-        name = control.get("name")
+        name = str(control.get("name") or "")
         if not name or name == "csrf_token":
             continue
         if control.name == "select":
@@ -79,12 +79,12 @@ def test_from_an_incomplete_draft_to_a_run(olga: Pages, world: World) -> None:
     assert lacking.select_one("a[href='#segment']") is not None
 
     review = olga.post(edit, **(filled(lacking) | world.fields(do="review")))
-    assert review.select_one("h1").get_text() == "Review and confirm"
-    button = review.select_one(".btn-send")
+    assert review.first("h1").get_text() == "Review and confirm"
+    button = review.first(".btn-send")
     assert " ".join(button.get_text().split()) == "Send 2 messages"
     assert "A variable has no value" in review.get_text()
 
-    confirm = {name: review.select_one(f"input[name={name}]")["value"] for name in ("version", "seen")}
+    confirm = shown_to_confirm(review)
     assert "“双十一召回”: sending has begun." in olga.post(f"/campaigns/{draft.id}/review", **confirm).said()
     assert stored(draft.id).status == "sending"
     again = olga.post(f"/campaigns/{draft.id}/review", **confirm)
@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_said_and_kept(olga: Pages, world: World, field: 
 def test_without_javascript_update_draws_the_page_anew_and_stores_nothing(olga: Pages, world: World) -> None:
     page = olga.post("/campaigns/new", **world.fields(do="look"))
 
-    assert "王伟您好" in page.select_one(".handset-bubble").get_text()
+    assert "王伟您好" in page.first(".handset-bubble").get_text()
     assert current_session().scalar(sa.select(sa.func.count()).select_from(Campaign)) == 0
 
 
@@ -143,7 +143,7 @@ def test_htmx_gets_each_part_of_the_form(olga: Pages, world: World) -> None:
     audience = part("audience")
     assert audience.texts("#audience dt")[:3] == ["Target users", "Effective users", "Would be sent"]
     assert [text.split()[0] for text in audience.texts("#audience .stat dd:nth-of-type(1)")] == ["4", "3", "2"]
-    assert "问候" in part("text").select_one("#template").get_text()
+    assert "问候" in part("text").first("#template").get_text()
     preview = part("preview")
     assert "王伟您好" in preview.get_text()
     assert "sample of 2 contacts" in preview.get_text()
@@ -177,7 +177,7 @@ def test_a_variable_takes_the_property_of_the_same_name_by_itself(olga: Pages, w
 
     page = olga.post("/campaigns/new", htmx=True, **fields)
 
-    assert page.select_one("#variable-name option[selected]")["value"] == "name"
+    assert page.value("#variable-name option[selected]") == "name"
 
 
 def test_another_channel_drops_the_template_of_the_old_one(olga: Pages, world: World) -> None:
@@ -209,7 +209,7 @@ def test_of_two_windows_the_second_sees_both_texts_and_decides(olga: Pages, worl
 
     clash = olga.post(edit, status=409, **(second | {"name": "第二个窗口", "do": "save"}))
 
-    rows = clash.select_one(".conflict").select("tbody tr")
+    rows = clash.first(".conflict").select("tbody tr")
     assert [row.get_text(" ", strip=True) for row in rows] == ["Campaign name 第一个窗口 第二个窗口"]
     assert stored().name == "第一个窗口"
     olga.post(edit, **(filled(clash) | {"do": "save"}))
@@ -224,13 +224,13 @@ def test_the_review_leads_through_the_recipients(olga: Pages, world: World) -> N
     review = f"/campaigns/{stored().id}/review"
 
     page = olga.get(review)
-    forth = page.select_one(".turn a")["href"]
+    forth = page.value(".turn a", "href")
     second = olga.get(forth, htmx=True)
-    back = second.select_one(".turn a")["href"]
+    back = second.value(".turn a", "href")
 
-    assert "王伟您好" in page.select_one(".handset-bubble").get_text()
-    assert "欧阳" in second.select_one(".handset-bubble").get_text()
-    assert "王伟您好" in olga.get(back).select_one(".handset-bubble").get_text()
+    assert "王伟您好" in page.first(".handset-bubble").get_text()
+    assert "欧阳" in second.first(".handset-bubble").get_text()
+    assert "王伟您好" in olga.get(back).first(".handset-bubble").get_text()
     assert builders.phone(1) not in page.get_text()
 
 
@@ -241,7 +241,7 @@ def test_the_review_calls_a_property_what_the_form_called_it(olga: Pages, world:
 
     page = olga.get(f"/campaigns/{stored().id}/review")
 
-    assert "姓名" in page.select_one("[aria-labelledby=title-what]").get_text()
+    assert "姓名" in page.first("[aria-labelledby=title-what]").get_text()
 
 
 @pytest.mark.parametrize(("others", "said"), [(1, "还有一个待推送的任务：“别的一”。"), (2, "等共 2 个")])
@@ -264,7 +264,7 @@ def test_the_button_names_the_moment(olga: Pages, world: World) -> None:
 
     page = olga.get(f"/campaigns/{stored().id}/review")
 
-    button = " ".join(page.select_one(".btn-send").get_text().split())
+    button = " ".join(page.first(".btn-send").get_text().split())
     assert button == f"Send 2 messages on {tomorrow.day} {tomorrow:%b} {tomorrow.year} 10:00"
 
 
@@ -288,7 +288,7 @@ def test_a_review_with_problems_has_no_button_to_press(olga: Pages) -> None:
 
     page = olga.get(f"/campaigns/{draft.id}/review")
 
-    assert page.select_one(".btn-send").has_attr("disabled")
+    assert page.first(".btn-send").has_attr("disabled")
     assert page.select_one(f"a[href='/campaigns/{draft.id}/edit#section-segment']") is not None
 
 
@@ -303,8 +303,8 @@ def test_nobody_to_write_to_is_a_problem_now_and_a_warning_for_later(olga: Pages
 
     for page in (now, later):
         assert "nobody in this segment" in page.get_text()
-    assert now.select_one(".btn-send").has_attr("disabled")
-    assert not later.select_one(".btn-send").has_attr("disabled")
+    assert now.first(".btn-send").has_attr("disabled")
+    assert not later.first(".btn-send").has_attr("disabled")
 
 
 def test_what_is_confirmed_is_shown_and_not_edited(olga: Pages) -> None:
@@ -319,7 +319,7 @@ def test_what_is_confirmed_is_shown_and_not_edited(olga: Pages) -> None:
     page = olga.get(f"/campaigns/{waiting.id}/edit")
 
     assert "not possible any more" in page.said()
-    assert page.select_one("h1").get_text() == "每日问候"
+    assert page.first("h1").get_text() == "每日问候"
     assert "Every day at 09:00" in page.get_text()
     assert page.select_one(".btn-send") is None
     assert page.select_one(f"a[href='/campaigns/{waiting.id}/stop']") is not None
@@ -358,7 +358,7 @@ def test_a_variable_is_filled_from_the_property_that_means_the_same(olga: Pages,
     # when a new message is begun
     page = olga.post("/campaigns/new", **(world.fields(do="look") | {"from-name": None}))
     # then the variable has the property that most people have, and the two can be told apart
-    chosen = page.select_one("#variable-name option[selected]")
+    chosen = page.first("#variable-name option[selected]")
     assert chosen["value"] == "$name"
     assert chosen.get_text() == "姓名 ($name) · 71.4%, e.g. 陈涛"
     assert page.texts(".variable-held") == ["71.4% have a value, e.g. 陈涛"]
@@ -369,9 +369,9 @@ def test_an_error_names_the_variable_and_leads_to_it(olga: Pages, world: World) 
     builders.known_property("vip", "string", label="会员")
     draft = olga.post("/campaigns/new", **world.fields(do="review", **{"from-name": "vip"}))
     # then the cause is told and linked, not the segment
-    problem = draft.select_one(".flash-danger li")
+    problem = draft.first(".flash-danger li")
     assert "The variable name has no value for 3 people." in problem.get_text()
-    assert problem.a["href"].endswith("#variable-name")
+    assert draft.value(".flash-danger li a", "href").endswith("#variable-name")
 
 
 def test_a_date_is_written_as_chosen(olga: Pages, world: World) -> None:
@@ -387,22 +387,19 @@ def test_a_date_is_written_as_chosen(olga: Pages, world: World) -> None:
 def test_a_fixed_text_with_a_link_is_refused_unless_the_template_declares_it(olga: Pages, world: World) -> None:
     fixed = {"from-name": "=", "text-name": "https://t.cn/x"}
     page = olga.post("/campaigns/new", **world.fields(do="review", **fixed))
-    assert "holds a link" in page.select_one(".flash-danger").get_text()
-    shown = olga.post(
-        f"/templates/{world.template.id}/variables",
-        **{"seen": world.template.mark, "longest-name": 100, "links-name": "1"},
-    )
-    assert shown.select_one("[name=links-name]").has_attr("checked")
+    assert "holds a link" in page.first(".flash-danger").get_text()
+    declared: dict[str, Any] = {"seen": world.template.mark, "longest-name": 100, "links-name": "1"}
+    shown = olga.post(f"/templates/{world.template.id}/variables", **declared)
+    assert shown.first("[name=links-name]").has_attr("checked")
     again = olga.post("/campaigns/new", **world.fields(do="review", **fixed))
     assert "holds a link" not in again.get_text()
 
 
 def test_a_length_that_cannot_be_is_told_and_kept(olga: Pages, world: World) -> None:
-    page = olga.post(
-        f"/templates/{world.template.id}/variables", 422, **{"seen": world.template.mark, "longest-name": 900}
-    )
+    declared: dict[str, Any] = {"seen": world.template.mark, "longest-name": 900}
+    page = olga.post(f"/templates/{world.template.id}/variables", 422, **declared)
     assert "from 1 to 300 characters" in page.get_text()
-    assert page.select_one("[name=longest-name]")["value"] == "900"
+    assert page.value("[name=longest-name]") == "900"
 
 
 def test_templates_of_one_name_can_be_told_apart(olga: Pages, world: World) -> None:
@@ -416,7 +413,7 @@ def test_templates_of_one_name_can_be_told_apart(olga: Pages, world: World) -> N
         "双十二 · Notification · 2 parts · 您的订单" + "很长" * 18 + "…",
         "双十二 · Marketing · 1 part · 五折，拒收请回复R",
     ]
-    hint = page.select_one("#text a[href^='/templates/']")
+    hint = page.first("#text a[href^='/templates/']")
     assert hint.get_text() == "没有用途"
 
 
@@ -424,7 +421,7 @@ def test_the_review_names_values_that_stand_out_without_numbers(olga: Pages, wor
     builders.contact("u5", builders.phone(5), properties={"name": "请拨13912345678"})
     builders.contact("u6", builders.phone(6), properties={"name": "订单20260301123456"})
     page = olga.post("/campaigns/new", **world.fields(do="review"))
-    facts = page.select_one(".standouts").get_text(" ", strip=True)
+    facts = page.first(".standouts").get_text(" ", strip=True)
     assert "13912345678" not in facts
     assert "请拨139****5678" in facts
     assert "订单" in facts

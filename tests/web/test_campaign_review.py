@@ -57,7 +57,7 @@ def test_at_night_button_and_confirmation_say_when_sending_begins(
     review = olga.post("/campaigns/new", do="review", **world.fields(name="夜里"))
     text = olga.post(f"/campaigns/{stored().id}/review", **shown_to_confirm(review)).said()
 
-    assert review.select_one("button.btn-send").get_text(" ", strip=True) == f"{until:%H:%M} 起发送 2 条短信"
+    assert review.first("button.btn-send").get_text(" ", strip=True) == f"{until:%H:%M} 起发送 2 条短信"
     assert f"“夜里”已确认，将于 {until:%Y-%m-%d %H:%M} 免打扰结束后开始。" in text
 
 
@@ -90,8 +90,10 @@ def test_the_same_text_to_the_same_people_again_is_warned_of_with_links(client: 
 
     warned = next(box for box in again.select(".flash-warning") if "内容相同的短信" in box.get_text())
     assert " ".join(warned.get_text().split()).startswith("其中 2 人在最近 7 天内已被推送过内容相同的短信：")
-    assert warned.select_one(f"a[href='/campaigns/{first}/effect']").get_text() == "“第一次”"
-    assert not again.select_one(".btn-send").has_attr("disabled")
+    link = warned.select_one(f"a[href='/campaigns/{first}/effect']")
+    assert link is not None
+    assert link.get_text() == "“第一次”"
+    assert not again.first(".btn-send").has_attr("disabled")
 
 
 # -- what was sent ----------------------------------------------------------------------------------------------------

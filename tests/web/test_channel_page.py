@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import redis
@@ -67,7 +68,7 @@ def test_a_channel_nobody_has_used_says_so(row: ChannelRow, client: Pages) -> No
     assert "最近 30 天没有" in page.get_text()
     assert "还没有调用记录" in page.get_text()
     assert "此通道当前没有正在推送的短信" in page.get_text()
-    assert not page.select_one("#pace").has_attr("data-hx-get"), "nothing can change, so nothing asks"
+    assert not page.first("#pace").has_attr("data-hx-get"), "nothing can change, so nothing asks"
 
 
 def test_the_rate_in_use_is_shown_with_those_who_share_it(row: ChannelRow, client: Pages, valkey: redis.Redis) -> None:
@@ -75,11 +76,11 @@ def test_the_rate_in_use_is_shown_with_those_who_share_it(row: ChannelRow, clien
     for state in (RunState.SENDING, RunState.SENDING, RunState.HELD):
         campaign = builders.campaign(name=f"推送{state}", status="sending", channel_id=row.id)
         ledgers.run(campaign, state=state)
-    second, _ = valkey.time()  # type: ignore[misc]
+    second, _ = valkey.time()
     for at in range(second - 10, second + 10):
         valkey.set(f"smsapp:pace:{row.id}:{at}", 42)
     # when
-    piece = client.as_("operator").get(f"/channels/{row.id}", htmx=True).select_one("#pace")
+    piece = client.as_("operator").get(f"/channels/{row.id}", htmx=True).first("#pace")
     # then
     assert "每秒 42 / 100 条，由 2 个推送任务共用" in piece.get_text()
     assert piece["data-hx-trigger"] == "every 2s"
@@ -101,7 +102,7 @@ def test_receipts_that_are_late_or_given_up_are_counted_from_the_tallies(
     row: ChannelRow, client: Pages, now: dt.datetime
 ) -> None:
     # given a run that ended three hours ago, one that ended just now, and one of another channel
-    ended = {"state": RunState.DONE, "verdict": "sent"}
+    ended: dict[str, Any] = {"state": RunState.DONE, "verdict": "sent"}
     for channel_id, ago in ((row.id, 3), (row.id, 1), (builders.channel().id, 3)):
         campaign = builders.campaign(channel_id=channel_id, status="sent")
         ledgers.run(campaign, finished_at=now - dt.timedelta(hours=ago), **ended)
@@ -130,7 +131,7 @@ def test_the_log_shows_what_happened_and_nothing_that_was_in_it(
     assert len(page.select('a[href$="/calls"]')) == 1
     whole = olga.get(f"/channels/{row.id}/calls")
     assert len(whole.select("tbody tr")) == 12
-    first = whole.select_one("tbody tr").get_text(" ", strip=True)
+    first = whole.first("tbody tr").get_text(" ", strip=True)
     assert "L 138****8000" in first
     assert "余额不足" in first
     assert "83 毫秒" in first

@@ -32,7 +32,7 @@ def test_what_is_no_number_is_refused_at_its_field(typed: str) -> None:
         assert all(setting.problem(typed) for setting in kind.settings if setting.widget == "number")
 
 
-@pytest.mark.parametrize(("name", "stored"), [("in_flight", "1.5"), ("timeout", "nan")])
+@pytest.mark.parametrize(("name", "stored"), [("max_concurrency", "1.5"), ("timeout", "nan")])
 def test_one_channel_that_cannot_be_read_takes_no_page_down(
     name: str, stored: str, app: Flask, client: Pages, runner: FlaskCliRunner
 ) -> None:
@@ -79,7 +79,7 @@ def test_an_http_address_of_a_public_host_is_refused_when_it_is_saved(kind: str,
     for place in ("url", "check_url"):
         if place in {setting.name for setting in made_of.settings}:
             page = ada.post(f"/channels/new/{kind}", 422, **(sent | {f"{place}_": "http://sms.example.com/"}))
-            assert "ALLOWED_PRIVATE_HOSTS" in page.select_one(f"#{place}-error").get_text()
+            assert "ALLOWED_PRIVATE_HOSTS" in page.first(f"#{place}-error").get_text()
 
 
 def test_after_a_change_of_address_every_field_says_what_is_wrong(app: Flask, client: Pages) -> None:
@@ -95,6 +95,6 @@ def test_after_a_change_of_address_every_field_says_what_is_wrong(app: Flask, cl
 
 def test_the_documented_rate_is_filled_in(app: Flask, client: Pages) -> None:
     ada = client.as_("administrator")
-    rates = {kind: ada.get(f"/channels/new/{kind}").select_one("#rate").get("value", "") for kind in channels.kinds()}
+    rates = {kind: ada.get(f"/channels/new/{kind}").first("#rate").get("value", "") for kind in channels.kinds()}
     assert rates == {name: str(kind.documented_rate or "") for name, kind in channels.kinds().items()}
     assert "20" in rates.values()

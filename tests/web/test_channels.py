@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,9 +15,9 @@ from smsapp.store.channels.held_connections import Connection
 from smsapp.store.db import current_session
 from smsapp.store.users import AuditEntry
 from tests import builders
-from tests.pages import Pages
+from tests.pages import Page, Pages
 
-SIMULATOR = {
+SIMULATOR: dict[str, Any] = {
     "name": "演练",
     "phone_property": "$phone",
     "quiet_from": "21:00",
@@ -34,16 +35,17 @@ SIMULATOR = {
 }
 
 
-def filled(page: object) -> dict[str, str]:
+def filled(page: Page) -> dict[str, Any]:
     """Return what a browser would send of the page's channel form, each name with the `_` that the client takes off."""
-    form = page.select_one("form[autocomplete=off]")  # type: ignore[attr-defined]
-    sent = {}
+    form = page.first("form[autocomplete=off]")
+    sent: dict[str, Any] = {}
     for control in form.select("input, select, textarea"):
-        name = control.get("name", "") + "_"
+        name = str(control.get("name", "")) + "_"
         if name in {"_", "csrf_token_"} or (control.get("type") == "checkbox" and not control.has_attr("checked")):
             continue
         if control.name == "select":
             chosen = control.select_one("option[selected]") or control.select_one("option")
+            assert chosen is not None, f"{name} offers nothing"
             sent[name] = chosen["value"]
         elif control.name == "textarea":
             sent[name] = control.get_text().removeprefix("\r\n").removeprefix("\n")
@@ -63,7 +65,7 @@ def test_an_administrator_connects_the_simulator_and_sends_a_test_message(app: F
     ada = client.as_("administrator")
     assert "接入配置" in ada.get("/channels/").get_text()
     page = ada.post("/channels/new/simulator", **SIMULATOR)
-    assert page.h1.get_text() == "演练"
+    assert page.first("h1").get_text() == "演练"
     row = channels.by_name("演练")
     assert row.kind == "simulator"
     assert page.select_one("#callback-url") is None, "nobody calls back from outside"
@@ -91,12 +93,12 @@ def test_every_kind_can_be_connected_by_what_its_form_asks_for(kind: str, app: F
     typed = {"address": "smpps://smpp.example.com:2776", "account_sid": "AC" + "0" * 32}
     sent |= {f"{name}_": typed.get(name, "12345") for name in required if not sent[f"{name}_"]}
     page = ada.post(f"/channels/new/{kind}", **(sent | {"name_": "新通道"}))
-    assert page.h1.get_text() == "新通道"
+    assert page.first("h1").get_text() == "新通道"
     row = channels.by_name("新通道")
     assert row.kind == kind
     address = page.select_one("#callback-url")
     assert (address is None) is (channels.needs_holder(row) or not channels.kinds()[kind].shows_callback)
-    assert address is None or address["value"].endswith(f"/callbacks/{row.callback_token}")
+    assert address is None or str(address["value"]).endswith(f"/callbacks/{row.callback_token}")
     assert channels.adapter(row.id).kind == kind
 
 
@@ -105,7 +107,7 @@ def test_a_test_message_needs_a_number_and_a_text_and_keeps_what_was_typed(app: 
     page = client.as_("operator").post(f"/channels/{row.id}/test", 422, number="12", text="")
     assert "无法识别出手机号码" in page.said()
     assert "请填写要发送的内容" in page.said()
-    assert page.select_one("#number")["value"] == "12"
+    assert page.value("#number") == "12"
 
 
 def test_bad_settings_come_back_with_a_sentence_at_each_field(app: Flask, client: Pages) -> None:
@@ -125,14 +127,14 @@ def test_bad_settings_come_back_with_a_sentence_at_each_field(app: Flask, client
             "number_format": "digits",
             "receipt_format": "parameters",
             "per_request": "many",
-            "in_flight": "1000",
+            "max_concurrency": "1000",
             "timeout": "",
             "url_": "",
         },
     )
-    wrong = {element["id"].removesuffix("-error") for element in page.select(".field-errors")}
+    wrong = {str(element["id"]).removesuffix("-error") for element in page.select(".field-errors")}
     assert wrong == {
-        "name", "rate", "quiet_from", "price", "currency", "per_request", "in_flight", "timeout", "url",
+        "name", "rate", "quiet_from", "price", "currency", "per_request", "max_concurrency", "timeout", "url",
     }  # fmt: skip
     page = client.as_("administrator").post(
         "/channels/new/gateway",
@@ -284,13 +286,13 @@ def test_an_administrator_chooses_the_text_that_confirms_opt_outs(client: Pages)
 def test_a_channel_says_which_countries_and_kinds_of_numbers_it_writes_to(app: Flask, client: Pages) -> None:
     # given a form that begins with what is usual for the kind
     ada = client.as_("administrator", "en")
-    assert ada.get("/channels/new/smpp").select_one("#countries")["value"] == "CN"
-    assert ada.get("/channels/new/simulator").select_one("#countries")["value"] == ""
+    assert ada.get("/channels/new/smpp").value("#countries") == "CN"
+    assert ada.get("/channels/new/simulator").value("#countries") == ""
     # when countries and a kind of number are allowed, one of them mistyped at first
     chosen = SIMULATOR | {"countries": "CN，HK 中国", "number_classes": "premium", "country": "CN"}
     page = ada.post("/channels/new/simulator", 422, **chosen)
     assert "“中国” names no country" in page.get_text()
-    assert page.select_one("#countries")["value"] == "CN，HK 中国"
+    assert page.value("#countries") == "CN，HK 中国"
     page = ada.post("/channels/new/simulator", **chosen | {"countries": "CN，+852"})
     # then it is kept, shown, and holds for test messages too
     row = channels.by_name("演练")

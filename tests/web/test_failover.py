@@ -115,7 +115,7 @@ def test_an_operator_moves_a_held_run_and_the_page_says_so(olga: Pages, world: W
         zone="Asia/Shanghai",
     )
     lots = [(Status.DELIVERED, "", "", 2), (Status.QUEUED, "", "", 3)]
-    held = {"state": RunState.HELD, "hold_reason": "unreachable", "pinned": "template_withdrawn"}
+    held: dict[str, Any] = {"state": RunState.HELD, "hold_reason": "unreachable", "pinned": "template_withdrawn"}
     made = ledgers.run(campaign, lots, {}, snapshot=snapshot, **held)
     before = olga.get(f"/campaigns/{campaign.id}/effect")
 

@@ -19,14 +19,14 @@ from tests.pages import Pages
 
 def test_an_administrator_is_led_to_the_first_campaign_step_by_step(client: Pages) -> None:
     page = client.as_("administrator").get("/campaigns/")
-    assert page.select_one(".setup .btn-primary")["href"] == "/channels/"
+    assert page.value(".setup .btn-primary", "href") == "/channels/"
     builders.channel()
     builders.contact("u1", "+8613800138000")
 
     page = client.as_("administrator", "en").get("/campaigns/")
 
     assert page.texts(".setup-done strong") == ["Connect a channel · Done", "Bring in contacts · Done"]
-    assert page.select_one(".setup .btn-primary")["href"] == "/segments/new"
+    assert page.value(".setup .btn-primary", "href") == "/segments/new"
 
 
 def test_an_operator_reads_who_connects_a_channel(client: Pages) -> None:
@@ -74,7 +74,7 @@ def test_pages_are_sent_compressed_and_of_no_exact_size(client: Pages) -> None:
 
 
 def test_every_page_says_what_it_is_for(client: Pages) -> None:
-    assert client.as_("viewer").get("/campaigns/").select_one("meta[name=description]")["content"]
+    assert client.as_("viewer").get("/campaigns/").value("meta[name=description]", "content")
 
 
 def test_an_account_that_cannot_be_checked_is_not_green(client: Pages) -> None:
@@ -84,7 +84,7 @@ def test_an_account_that_cannot_be_checked_is_not_green(client: Pages) -> None:
     assert page.select(".flash-success") == []
     assert "此网关无法检测账号，请用测试短信验证。" in page.texts(".flash-warning")[0]
     assert channels.row(channel.id).check_result == "untested"
-    assert "无法检测" in page.select_one(".badge-orange").get_text()
+    assert "无法检测" in page.first(".badge-orange").get_text()
 
 
 def test_the_simulators_page_asks_for_no_address_at_a_provider(client: Pages) -> None:
@@ -115,16 +115,20 @@ def test_the_audit_log_has_names_links_and_words(client: Pages) -> None:
     assert "系统启动" in rows[0]
     assert "标记为审核不通过" in rows[0]
     assert "一次性链接" in rows[0]
-    assert page.select_one(f'a[href="/channels/{channel.id}"]').get_text(strip=True) == "发送通道 演示通道"
-    assert page.select_one(f'a[href="/users/{ada.user_id}"]').get_text(strip=True) == "Ada"
+    assert page.first(f'a[href="/channels/{channel.id}"]').get_text(strip=True) == "发送通道 演示通道"
+    assert page.first(f'a[href="/users/{ada.user_id}"]').get_text(strip=True) == "Ada"
 
 
 def test_the_page_of_a_person_tells_what_was_sent_what_was_not_and_what_came_back(client: Pages) -> None:
     # Given a campaign that reached one person and left another one out
     made = ledgers.run(ledgers.campaign())
     reached = current_session().get_one(Message, (made.id, 1))
-    failed = current_session().query(Message).filter_by(run_id=made.id, reason="switched_off").first()
-    without = current_session().query(Exclusion).filter_by(run_id=made.id, reason="opted_out").first()
+    failed = builders.existing(
+        current_session().query(Message).filter_by(run_id=made.id, reason="switched_off").first()
+    )
+    without = builders.existing(
+        current_session().query(Exclusion).filter_by(run_id=made.id, reason="opted_out").first()
+    )
     with writing() as session:
         session.add(Reply(phone=reached.phone, text="退订", opt_out=True, received_at=clock.now()))
         session.add(OptOut(phone=reached.phone, source="reply", at=clock.now()))

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -112,13 +113,14 @@ def test_columns_of_a_segment_and_searches_show_a_viewer_no_whole_number(client:
         ("/replies/opt-outs", "q", "9000"),
         ("/contacts/", "search", "8000"),
     ):
-        page = viewer.post(url, **{field: part})
+        search: dict[str, Any] = {field: part}
+        page = viewer.post(url, **search)
         assert page.rows(), url
         assert not tells(str(page.select("tbody"))), url
 
 
 def test_an_operator_sees_no_whole_number_while_building_a_segment(client: Pages) -> None:
-    sent = {"name": "x", "kind": "dynamic", "rule.match": "all", "do": "count"}
+    sent: dict[str, Any] = {"name": "x", "kind": "dynamic", "rule.match": "all", "do": "count"}
     sent |= {"rule.0.property": "name", "rule.0.operator": "contains", "rule.0.value.0": "王"}
     piece = client.as_("operator").post("/segments/new", htmx=True, **sent)
     assert piece.select(".count-sample li")
@@ -147,7 +149,7 @@ def test_a_contact_page_masks_a_number_in_any_notation(client: Pages, written: s
     assert shown.count("1396677") == 2
 
 
-def sent(name: str, operator: str, value: str, do: str = "count") -> dict[str, str]:
+def sent(name: str, operator: str, value: str, do: str = "count") -> dict[str, Any]:
     condition = {"rule.0.property": name, "rule.0.operator": operator, "rule.0.value.0": value}
     return {"name": "x", "kind": "dynamic", "rule.match": "all", "do": do} | condition
 

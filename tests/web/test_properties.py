@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smsapp.services.contacts import properties
 from smsapp.services.platform import clock
+from smsapp.store.contacts import property_changes
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from tests import builders
@@ -23,7 +24,7 @@ def test_two_properties_of_one_label_are_told_and_merged(client: Pages) -> None:
     listed = admin.get("/properties/")
     assert "means the same as $name" in listed.get_text()
     shown = admin.get("/properties/one", name="name")
-    assert shown.select_one("#target option[selected]")["value"] == "$name"
+    assert shown.value("#target option[selected]") == "$name"
     # when it is looked at and done
     seen = admin.get("/properties/change", name="name", do="merge", target="$name")
     assert (
@@ -31,7 +32,7 @@ def test_two_properties_of_one_label_are_told_and_merged(client: Pages) -> None:
     )
     done = admin.post("/properties/change", name="name", do="merge", target="$name", wins="target")
     assert done.select_one("#property-changes progress") is not None
-    while unfinished := properties.store.open_changes():
+    while unfinished := property_changes.open_changes():
         properties.run(unfinished[0].id, clock.now)
     current_session().expire_all()
     held = {row.xwho: row.properties for row in current_session().query(Contact)}
@@ -72,7 +73,7 @@ def test_a_label_that_is_taken_is_told_and_what_was_typed_stays(client: Pages) -
     admin = client.as_("administrator", locale="en")
     page = admin.post("/properties/rename", 422, name="b", label="城 市")
     assert "a has this label already" in page.said()
-    assert page.select_one("#label")["value"] == "城 市"
+    assert page.value("#label") == "城 市"
 
 
 def test_operators_look_and_administrators_change(client: Pages) -> None:

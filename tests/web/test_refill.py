@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from smsapp.domain.roles import Role
 from smsapp.services.channels import channels
 from smsapp.services.platform import clock, users
 from smsapp.services.platform.audit_log import Actor
@@ -20,7 +21,7 @@ PASSWORD = "a sentence nobody guesses"
 
 @pytest.fixture
 def olga() -> str:
-    return users.create("olga", "Olga", users.Role.ADMINISTRATOR, PASSWORD, Actor("test"), clock.now()).login
+    return users.create("olga", "Olga", Role.ADMINISTRATOR, PASSWORD, Actor("test"), clock.now()).login
 
 
 def with_secret() -> str:
@@ -69,9 +70,9 @@ def test_a_draft_typed_before_the_session_ended_is_there_after_signing_in(app: F
 
     filled = signed_in_again(browser, sent(browser, "/campaigns/new", typed), olga)
 
-    assert filled.select_one("#name")["value"] == "双十一召回"
-    assert filled.select_one("#segment option[selected]")["value"] == str(segment.id)
-    assert filled.select_one("#time")["value"] == "09:30:15"
+    assert filled.value("#name") == "双十一召回"
+    assert filled.value("#segment option[selected]") == str(segment.id)
+    assert filled.value("#time") == "09:30:15"
     assert current_session().query(Campaign).count() == 0, "showing a form saves nothing"
     saved = sent(browser, "/campaigns/new", typed | {"csrf_token": token(filled)})
     assert saved.response.status_code == 303
@@ -98,7 +99,7 @@ def test_rules_of_a_segment_come_back(app: Flask, olga: str) -> None:
         "do": "save",
     }
     filled = signed_in_again(browser, sent(browser, "/segments/new", typed), olga)
-    assert filled.select_one("#name")["value"] == "上海会员"
+    assert filled.value("#name") == "上海会员"
     assert "上海" in str(filled.select_one("#builder"))
 
 
@@ -108,7 +109,7 @@ def test_a_secret_is_not_carried_through_the_sign_in_page(app: Flask, olga: str)
     page = sent(browser, f"/channels/new/{with_secret()}", fields)
     assert "geheim" not in str(page)
     filled = signed_in_again(browser, page, olga)
-    assert filled.select_one("#price")["value"] == "0.045"
+    assert filled.value("#price") == "0.045"
 
 
 def test_every_password_field_says_that_it_is_one(app: Flask, client: Pages) -> None:
@@ -140,9 +141,9 @@ def test_a_page_opened_before_signing_in_again_goes_on_with_what_was_typed(clien
     )
     page = Page.of(old)
     assert page.response.status_code == 400
-    onward = page.select_one("main form[method=post]")
-    filled = sent(olga.raw, str(onward["action"]), hidden(page))
-    assert filled.select_one("#name")["value"] == "双十一召回"
+    onward = page.value("main form[method=post]", "action")
+    filled = sent(olga.raw, onward, hidden(page))
+    assert filled.value("#name") == "双十一召回"
 
 
 def test_a_piece_does_not_replace_the_page_by_the_sign_in_page(app: Flask) -> None:
@@ -150,8 +151,7 @@ def test_a_piece_does_not_replace_the_page_by_the_sign_in_page(app: Flask) -> No
     piece = Page.of(answer)
     assert answer.status_code == 401
     assert "HX-Redirect" not in answer.headers
-    link = piece.select_one("a[data-error-link]")
-    assert str(link["href"]).startswith("/sign-in?next=")
+    assert piece.value("a[data-error-link]", "href").startswith("/sign-in?next=")
     assert piece.select_one("[data-error] p") is not None
 
 

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
+from typing import Protocol
 
 import pytest
+from flask import Flask
 
 from smsapp.channels.base import Reply as Incoming
 from smsapp.services.contacts import opt_outs
+from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import replies
 from smsapp.store.db import writing
 from tests import builders
+from tests.pages import Pages
+
+
+class Arrived(Protocol):
+    """Takes in these replies, one after the other."""
+
+    def __call__(self, *texts: str, phone: str = "13800138000") -> None: ...
 
 
 @pytest.fixture
-def operator(client):
+def operator(client: Pages) -> Pages:
     return client.as_("operator")
 
 
 @pytest.fixture
-def arrived(app, now):
+def arrived(app: Flask, now: dt.datetime) -> Arrived:
     channel = builders.channel(name="乐信通")
 
-    def call(*texts, phone="13800138000"):
+    def call(*texts: str, phone: str = "13800138000") -> None:
         with writing() as session:
             for position, text in enumerate(texts):
                 number = phone or f"138{position:08d}"
@@ -31,7 +42,7 @@ def arrived(app, now):
     return call
 
 
-def test_replies_are_listed_with_masked_numbers_and_opt_outs_apart(operator, arrived):
+def test_replies_are_listed_with_masked_numbers_and_opt_outs_apart(operator: Pages, arrived: Arrived) -> None:
     assert operator.get("/replies/").select(".empty-state")
     arrived("收到，谢谢", "TD")
     assert [row[0] for row in operator.get("/replies/").rows()] == ["TD 退订", "收到，谢谢"]
@@ -39,7 +50,7 @@ def test_replies_are_listed_with_masked_numbers_and_opt_outs_apart(operator, arr
     assert [row[0] for row in operator.get("/replies/", show="opt-outs").rows()] == ["TD 退订"]
 
 
-def test_a_number_is_searched_without_standing_in_an_address(operator, arrived):
+def test_a_number_is_searched_without_standing_in_an_address(operator: Pages, arrived: Arrived) -> None:
     arrived("好的")
     arrived("别人", phone="13900139000")
     page = operator.post("/replies/", q="139 0013 9000")
@@ -47,17 +58,17 @@ def test_a_number_is_searched_without_standing_in_an_address(operator, arrived):
     assert operator.post("/replies/", q="没有这句话", htmx=True).select(".empty-state")
 
 
-def test_further_pages_of_a_search_are_forms(operator, arrived):
+def test_further_pages_of_a_search_are_forms(operator: Pages, arrived: Arrived) -> None:
     arrived(*[f"第{n}句" for n in range(60)])
     page = operator.get("/replies/")
-    assert len(operator.get(page.select_one("a[rel=next]")["href"]).rows()) == 10
+    assert len(operator.get(page.value("a[rel=next]", "href")).rows()) == 10
     page = operator.post("/replies/", q="句")
     assert len(page.rows()) == 50
-    last = page.select_one(".pager [name=before]")["value"]
+    last = page.value(".pager [name=before]")
     assert len(operator.post("/replies/", q="句", before=last, htmx=True).rows()) == 10
 
 
-def test_a_number_is_put_on_the_list_and_taken_off_with_a_reason(operator):
+def test_a_number_is_put_on_the_list_and_taken_off_with_a_reason(operator: Pages) -> None:
     assert operator.get("/replies/opt-outs").select(".empty-state")
     page = operator.post("/replies/opt-outs/add", status=422, phone="12", note="")
     assert "无法识别为手机号" in page.said()
@@ -72,19 +83,19 @@ def test_a_number_is_put_on_the_list_and_taken_off_with_a_reason(operator):
     operator.get(f"/replies/opt-outs/{number_id}/remove", status=404)
 
 
-def test_the_list_is_searched_by_last_digits(operator, now):
+def test_the_list_is_searched_by_last_digits(operator: Pages, now: dt.datetime) -> None:
     for n in range(55):
-        opt_outs.add(f"138001{n:02d}888", "", opt_outs.Actor("x"), now)
+        opt_outs.add(f"138001{n:02d}888", "", Actor("x"), now)
     assert [row[0] for row in operator.post("/replies/opt-outs", q="7888").rows()][-1] == "138****7888"
     assert operator.post("/replies/opt-outs", q="07888").select(".empty-hint")
     page = operator.post("/replies/opt-outs", q="888")
-    last = page.select_one(".pager [name=before]")["value"]
+    last = page.value(".pager [name=before]")
     assert len(operator.post("/replies/opt-outs", q="888", before=last).rows()) == 5
     assert operator.post("/replies/opt-outs", q="999", htmx=True).select(".empty-state")
-    assert len(operator.get(operator.get("/replies/opt-outs").select_one("a[rel=next]")["href"]).rows()) == 5
+    assert len(operator.get(operator.get("/replies/opt-outs").value("a[rel=next]", "href")).rows()) == 5
 
 
-def test_a_file_of_numbers_is_imported_and_bad_rows_are_told(operator):
+def test_a_file_of_numbers_is_imported_and_bad_rows_are_told(operator: Pages) -> None:
     file = "手机号\n13800138000\nabc\n".encode("gbk")
     page = operator.post("/replies/opt-outs/import", status=422, file=(io.BytesIO(file), "名单.csv"))
     assert page.rows() == [["3", "无法识别为手机号。请按 138 0013 8000 或 +852 9123 4567 的格式填写。"]]
@@ -95,7 +106,7 @@ def test_a_file_of_numbers_is_imported_and_bad_rows_are_told(operator):
     assert "这是 PDF 文件" in page.said()
 
 
-def test_a_viewer_may_search_but_change_nothing(client, arrived):
+def test_a_viewer_may_search_but_change_nothing(client: Pages, arrived: Arrived) -> None:
     arrived("TD")
     viewer = client.as_("viewer", locale="en")
     assert len(viewer.post("/replies/", q="13800138000").rows()) == 1
@@ -103,7 +114,7 @@ def test_a_viewer_may_search_but_change_nothing(client, arrived):
     viewer.get("/replies/opt-outs/add", status=403)
 
 
-def test_a_reply_without_a_number_is_told_and_a_person_says_whose_it_is(operator, arrived):
+def test_a_reply_without_a_number_is_told_and_a_person_says_whose_it_is(operator: Pages, arrived: Arrived) -> None:
     # given
     arrived("退订TD", phone="Shop")
     page = operator.get("/replies/")
@@ -112,9 +123,9 @@ def test_a_reply_without_a_number_is_told_and_a_person_says_whose_it_is(operator
     # when
     page = operator.get("/replies/waiting")
     assert page.rows()[0][:3] == ["退订TD 退订", "Shop", "乐信通"]
-    url = page.select_one("td a")["href"]
+    url = page.value("td a", "href")
     refused = operator.post(url, 422, phone="Shop")
-    assert refused.select_one("input[name=phone]")["value"] == "Shop"
+    assert refused.value("input[name=phone]") == "Shop"
     page = operator.post(url, phone="138 0013 8000")
     # then
     assert page.select(".flash-success")
@@ -124,16 +135,16 @@ def test_a_reply_without_a_number_is_told_and_a_person_says_whose_it_is(operator
     operator.get(url, 404)
 
 
-def test_a_reply_without_a_number_is_dismissed_with_a_reason(operator, arrived):
+def test_a_reply_without_a_number_is_dismissed_with_a_reason(operator: Pages, arrived: Arrived) -> None:
     arrived("余额不足", phone="10690001")
-    url = operator.get("/replies/waiting").select("td a")[1]["href"]
+    url = str(operator.get("/replies/waiting").select("td a")[1]["href"])
     operator.post(url, 422, reason="")
     operator.post(url, reason="运营商通知")
     assert operator.get("/replies/waiting").select(".empty-state")
     assert operator.get("/replies/").rows()[0][1] == "10****01 已忽略"
 
 
-def test_a_viewer_sees_what_waits_but_decides_nothing(client, arrived):
+def test_a_viewer_sees_what_waits_but_decides_nothing(client: Pages, arrived: Arrived) -> None:
     arrived("T", phone="Shop")
     viewer = client.as_("viewer")
     url = viewer.get("/replies/waiting").select_one("td a")

@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import io
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -19,7 +20,7 @@ from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from smsapp.store.runs.runs import Message
 from smsapp.store.users import AuditEntry
-from tests import builders, ledgers
+from tests import ledgers
 from tests.pages import Page, Pages
 
 TARGET = 35 + sum(ledgers.EVERY_LEFT.values())
@@ -341,9 +342,7 @@ def test_a_viewer_may_not_export(client: Pages) -> None:
         ("failed", {"state": "missed", "verdict": "missed", "finished_at": ledgers.OPENED}, "noticed too late"),
     ],
 )
-def test_the_state_is_said_in_one_plain_sentence(
-    client: Pages, status: str, given: dict[str, object], words: str
-) -> None:
+def test_the_state_is_said_in_one_plain_sentence(client: Pages, status: str, given: dict[str, Any], words: str) -> None:
     campaign = ledgers.campaign(status=status, failure="credentials" if status == "failed" else "")
     ledgers.run(campaign, **given)
 
@@ -373,7 +372,7 @@ def test_a_campaign_without_a_run_says_why_there_is_nothing_to_see(
 
 def test_a_recurring_campaign_lists_its_runs_and_each_has_its_own_page(client: Pages) -> None:
     campaign = ledgers.campaign(recurring=True, status="waiting", next_due_at=ledgers.OPENED + dt.timedelta(days=9))
-    done = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
+    done: dict[str, Any] = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
     older = ledgers.run(campaign, [(Status.DELIVERED, "", "", 2)], {}, **done)
     ledgers.run(campaign, [(Status.DELIVERED, "", "", 3)], {}, slot=ledgers.OPENED + dt.timedelta(days=7), **done)
     viewer = client.as_("viewer", "en")
@@ -407,7 +406,7 @@ def test_a_contact_deleted_since_is_named_as_such(client: Pages) -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 1)], {})
     contact_id = current_session().get_one(Message, (made.id, 1)).contact_id
-    current_session().delete(current_session().get_one(builders.Contact, contact_id))
+    current_session().delete(current_session().get_one(Contact, contact_id))
     current_session().commit()
 
     page = client.as_("viewer", "en").get(f"/campaigns/{campaign.id}/effect")

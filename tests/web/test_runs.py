@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from smsapp.domain.message import Status
@@ -61,15 +63,15 @@ def test_an_operator_accepts_the_audience_that_was_shown(client: Pages) -> None:
     groups = [[True, True, "b", 300], [False, False, "", 50]]
     grown = {"now": audience, "before": 50, "countries": {"+979": 300}, "prefixes": {}, "groups": groups}
     campaign = ledgers.campaign()
-    held = {"state": RunState.HELD, "hold_reason": HoldReason.AUDIENCE_GREW, "drift": grown, "started_at": None}
-    made = ledgers.run(campaign, [], {}, **held)
+    held: dict[str, Any] = {"state": RunState.HELD, "hold_reason": HoldReason.AUDIENCE_GREW, "drift": grown}
+    made = ledgers.run(campaign, [], {}, **held, started_at=None)
     operator = client.as_("operator", "en")
     address = f"/campaigns/{campaign.id}/runs/{made.id}/accept-audience"
 
     report = operator.get(f"/campaigns/{campaign.id}/effect").get_text()
     asked = operator.get(address)
     outdated = operator.post(address, seen="another")
-    accepted = operator.post(address, seen=asked.select_one("input[name=seen]")["value"])
+    accepted = operator.post(address, seen=asked.value("input[name=seen]"))
 
     assert "50 messages were reviewed, now there are 350: 300 more" in report
     assert "+979" in asked.get_text()
@@ -83,7 +85,7 @@ def test_an_operator_accepts_the_audience_that_was_shown(client: Pages) -> None:
 @pytest.mark.parametrize("action", ["pause", "resume", "end"])
 def test_who_comes_too_late_is_told_and_changes_nothing(client: Pages, action: str) -> None:
     campaign = ledgers.campaign(status="sent")
-    over = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
+    over: dict[str, Any] = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
     made = ledgers.run(campaign, [(Status.DELIVERED, "", "", 1)], {}, **over)
 
     page = client.as_("operator", "en").post(f"/campaigns/{campaign.id}/runs/{made.id}/{action}")
@@ -115,7 +117,7 @@ def test_a_run_of_another_campaign_is_not_touched(client: Pages) -> None:
 def _sent() -> tuple[Campaign, Run]:
     campaign = ledgers.campaign(status="sent")
     lots = [(Status.DELIVERED, "", "", 2), (Status.UNDELIVERED, "switched_off", "MK:0010", 3)]
-    ended = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
+    ended: dict[str, Any] = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
     made = ledgers.run(campaign, [*lots, (Status.REFUSED, "bad_number", "E", 1)], {}, **ended)
     template = current_session().get_one(SmsTemplate, campaign.template_id)
     campaign.confirmed_template = {"text": template.text, "signature": template.signature}

@@ -213,7 +213,7 @@ def test_the_list_finds_by_name(operator: Pages) -> None:
 def test_save_as_recompute_and_delete(operator: Pages) -> None:
     made = kept(kind=Kind.STATIC)
     page = operator.get(f"/segments/{made.id}/save-as")
-    assert page.select_one("[name=name]")["value"] == "Beijing (copy)"  # type: ignore[index]
+    assert page.value("[name=name]") == "Beijing (copy)"
     assert "taken" not in operator.post(f"/segments/{made.id}/save-as", 422, name_="Beijing").said()
     assert operator.post(f"/segments/{made.id}/save-as", name_="Two").texts("h1") == ["Two"]
     assert "Computed: 3 members." in operator.post(f"/segments/{made.id}/recompute").said()
@@ -264,7 +264,7 @@ def test_a_viewer_sees_but_does_not_change(client: Pages) -> None:
     viewer.get("/segments/999", 404)
 
 
-def comparing(operator: str) -> dict[str, str]:
+def comparing(operator: str) -> dict[str, Any]:
     """What the builder sends that asks for the beginning of a number."""
     return {"rule.match": "all", "rule.0.property": "$phone", "rule.0.operator": operator, "rule.0.value.0": "1380"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState
 from smsapp.store.campaigns.campaigns import Campaign
@@ -20,7 +22,7 @@ LOTS: list[ledgers.Lot] = [
 def over() -> tuple[Campaign, Run]:
     """A campaign that was sent, with 58 unconfirmed messages."""
     campaign = ledgers.campaign(status="sent")
-    ended = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
+    ended: dict[str, Any] = {"state": RunState.DONE, "verdict": "sent", "finished_at": ledgers.OPENED}
     return campaign, ledgers.run(campaign, LOTS, {}, **ended)
 
 
@@ -56,7 +58,7 @@ def test_a_long_list_goes_on_behind_the_last_message(client: Pages) -> None:
     viewer = client.as_("viewer")
 
     first = viewer.get(f"/unconfirmed/{made.id}")
-    second = viewer.get(first.select_one("a[rel=next]")["href"])  # type: ignore[index]
+    second = viewer.get(first.value("a[rel=next]", "href"))
 
     assert (len(first.rows()), len(second.rows())) == (50, 8)
 
@@ -65,8 +67,8 @@ def test_an_operator_is_told_what_may_happen_and_decides_about_all(client: Pages
     _campaign, made = over()
     operator = client.as_("operator", "en")
 
-    asked = operator.get(f"/unconfirmed/{made.id}/decide", how="again", all="1", cause="provider_fault")
-    text = operator.post(f"/unconfirmed/{made.id}/decide", how="again", all="1", cause="provider_fault", seen="55")
+    asked = operator.get(f"/unconfirmed/{made.id}/decide", how="resend", all="1", cause="provider_fault")
+    text = operator.post(f"/unconfirmed/{made.id}/decide", how="resend", all="1", cause="provider_fault", seen="55")
 
     assert "gets it twice" in asked.texts("form.confirm")[0]
     assert "Send 55 again" in asked.texts("form.confirm button")
@@ -92,7 +94,7 @@ def test_nothing_ticked_and_coming_too_late_change_nothing(client: Pages) -> Non
     operator = client.as_("operator", "en")
 
     nothing = operator.get(f"/unconfirmed/{made.id}/decide", how="sent")
-    late = operator.post(f"/unconfirmed/{made.id}/decide", how="leave", all="1", seen="57")
+    late = operator.post(f"/unconfirmed/{made.id}/decide", how="keep", all="1", seen="57")
 
     assert "Tick the messages" in nothing.said()
     assert "nothing was changed" in late.said()
@@ -104,7 +106,7 @@ def test_nothing_ticked_and_coming_too_late_change_nothing(client: Pages) -> Non
 def test_who_decides_about_the_last_one_comes_back_to_the_list(client: Pages) -> None:
     _campaign, made = over()
 
-    page = client.as_("operator", "en").post(f"/unconfirmed/{made.id}/decide", how="leave", all="1", seen="58")
+    page = client.as_("operator", "en").post(f"/unconfirmed/{made.id}/decide", how="keep", all="1", seen="58")
 
     assert "58 messages stay unconfirmed." in page.said()
     assert "Nothing is unconfirmed." in page.texts(".empty-state")[0]

@@ -15,7 +15,7 @@ from smsapp.store.receipts import unmatched
 from tests import builders
 from tests.pages import Pages
 
-BLANK = {"ref": "", "provider_ref": "", "phone": "", "outcome": None, "news": "delivered", "code": ""}
+BLANK = {"ref": "", "provider_ref": "", "phone": "", "outcome": None, "status": "delivered", "code": ""}
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def test_each_says_what_came_whom_it_is_about_and_how_long_its_message_is_looked
     row: ChannelRow, client: Pages, now: dt.datetime
 ) -> None:
     yesterday = now - dt.timedelta(hours=25)
-    keep(row, yesterday, {"provider_ref": "old-1"}, {"ref": "order-13800138000", "news": "accepted"})
-    failed = {"news": "undelivered", "outcome": "switched_off", "code": "MK:1"}
+    keep(row, yesterday, {"provider_ref": "old-1"}, {"ref": "order-13800138000", "status": "accepted"})
+    failed = {"status": "undelivered", "outcome": "switched_off", "code": "MK:1"}
     keep(row, now, {"provider_ref": "new-1", "phone": "+8613800138000"} | failed)
 
     page = client.as_("viewer", "en").get("/receipts/unmatched/")
@@ -80,9 +80,11 @@ def test_a_long_list_goes_on_behind_the_last_one_also_when_it_is_searched(
     viewer = client.as_("viewer")
 
     first = viewer.get("/receipts/unmatched/", channel=row.id)
-    second = viewer.get(first.select_one("a[rel=next]")["href"])  # type: ignore[index]
+    second = viewer.get(first.value("a[rel=next]", "href"))
     page = viewer.post("/receipts/unmatched/", q="same", channel=row.id)
-    fields = {element["name"]: element["value"] for element in page.select("form.pager [name]:not([name=csrf_token])")}
+    fields: dict[str, Any] = {
+        str(element["name"]): element["value"] for element in page.select("form.pager [name]:not([name=csrf_token])")
+    }
 
     assert (len(first.rows()), len(second.rows())) == (50, 10)
     assert len(viewer.post("/receipts/unmatched/", **fields).rows()) == 10

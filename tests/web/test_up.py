@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from smsapp.services.apps import uploads
 from smsapp.services.contacts import contacts
 from smsapp.services.platform import clock
+from smsapp.store.apps import uploads as stored_uploads
 from smsapp.store.apps.app_keys import AppKey
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
@@ -38,7 +39,7 @@ def refused() -> list[str]:
     return [bad.reason for bad in contacts.bad_records()]
 
 
-def record(xwho: str = "u1001", what: str = "$profile_set", **context: Any) -> dict[str, Any]:
+def record(xwho: str = "u1001", what: str = "$profile_set", /, **context: Any) -> dict[str, Any]:
     return {"appid": KEY, "xwho": xwho, "xwhat": what, "xwhen": 1795356434401, "xcontext": {"$lib": "Node", **context}}
 
 
@@ -144,7 +145,7 @@ def test_a_database_that_fails_is_answered_by_the_protocol(
     def fail(*_given: object) -> None:
         raise OperationalError("INSERT", {"phone": "13800138000"}, Exception("down"))
 
-    monkeypatch.setattr(uploads.uploads, "add", fail)
+    monkeypatch.setattr(stored_uploads, "add", fail)
     answer = sdk.post("/up", data=json.dumps(record(a=1)))
     assert (answer.status_code, answer.data) == (500, b'{"code":500}')
     assert "13800138000" not in caplog.text

@@ -17,7 +17,8 @@ from smsapp.services.platform.users import LoginSession
 from smsapp.store.db import db, writing
 from smsapp.store.users import AuditEntry, EndedSession, User
 from smsapp.web import guard
-from tests.pages import Pages
+from tests import builders
+from tests.pages import Page, Pages
 
 BY = Actor("test")
 PASSWORD = "a sentence nobody guesses"
@@ -31,7 +32,9 @@ def actions() -> list[str]:
     return [line.action for line in db.session.query(AuditEntry).order_by(AuditEntry.id)]
 
 
-def sign_in(client: Pages, login: str = "olga", password: str = PASSWORD, status: int = 200, url: str = "/sign-in"):
+def sign_in(
+    client: Pages, login: str = "olga", password: str = PASSWORD, status: int = 200, url: str = "/sign-in"
+) -> Page:
     return client.post(url, status=status, follow=status != 303, login=login, password=password)
 
 
@@ -53,7 +56,7 @@ def test_every_page_is_closed_to_strangers(client: Pages, app: Flask) -> None:
 def test_a_person_signs_in_and_reaches_the_page_they_wanted(client: Pages) -> None:
     made()
     wanted = client.get("/account")
-    assert wanted.find("h1").text == "登录"
+    assert wanted.first("h1").text == "登录"
     page = sign_in(client, " OLGA ", url="/sign-in?next=/account")
     assert "olga" in page.text
     assert page.response.request.path == "/account"
@@ -75,8 +78,8 @@ def test_a_wrong_password_and_an_unknown_login_get_the_same_answer(client: Pages
     wrong = sign_in(client, password="wrong password", status=422)
     unknown = sign_in(client, login="nobody", status=422)
     assert wrong.said() == unknown.said() != ""
-    assert wrong.select_one("#login")["value"] == "olga"
-    assert wrong.select_one("#password").get("value", "") == ""
+    assert wrong.value("#login") == "olga"
+    assert wrong.first("#password").get("value", "") == ""
     # Both leave a line, or the time it takes would tell them apart; what was typed as an unknown login is not kept.
     lines = db.session.query(AuditEntry).filter_by(action="sign_in_failed").order_by(AuditEntry.id)
     assert [line.facts["login"] for line in lines] == ["olga", ""]
@@ -121,7 +124,7 @@ def test_a_disabled_person_is_out_at_once(client: Pages) -> None:
     person = made()
     sign_in(client, url="/sign-in?next=/account")
     users.disable(person.id, BY, clock.now())
-    assert client.get("/account").find("h1").text == "登录"
+    assert client.get("/account").first("h1").text == "登录"
     sign_in(client, status=422)
 
 
@@ -131,7 +134,7 @@ def test_an_old_form_of_an_ended_session_asks_to_sign_in_and_changes_nothing(cli
     users.sign_out_everywhere(person.id, BY, clock.now())
     page = client.raw.post("/account", data={"name": "New"}, follow_redirects=True)
     assert "没有" in page.text
-    assert db.session.get(User, person.id).name == "Olga"
+    assert builders.existing(db.session.get(User, person.id)).name == "Olga"
 
 
 def test_a_form_without_a_token_is_refused_in_words(client: Pages) -> None:
@@ -143,14 +146,13 @@ def test_a_form_without_a_token_is_refused_in_words(client: Pages) -> None:
 
 def test_one_time_links_work_once(client: Pages) -> None:
     # Given nobody has a password
-    link = users.first_link(clock.now())
-    assert link is not None
+    link = builders.existing(users.first_link(clock.now()))
     # When the first administrator opens the newest link
-    newest = users.first_link(clock.now())
+    newest = builders.existing(users.first_link(clock.now()))
     assert newest != link
     client.get(link, status=404)
     short = client.post(newest, status=422, login="ada", name="Ada", password="short")
-    assert short.select_one("#name")["value"] == "Ada"
+    assert short.value("#name") == "Ada"
     client.post(newest, follow=False, status=303, login="Ada", name="Ada", password=PASSWORD)
     # Then they are signed in, the link is spent, and no other is made
     assert client.get("/users").find("h1")
@@ -159,14 +161,14 @@ def test_one_time_links_work_once(client: Pages) -> None:
 
 
 def test_a_link_is_good_for_a_day(client: Pages) -> None:
-    link = users.first_link(clock.now() - dt.timedelta(hours=24))
+    link = builders.existing(users.first_link(clock.now() - dt.timedelta(hours=24)))
     client.get(link, status=404)
 
 
 def test_an_administrator_invites_a_person_who_then_signs_in(client: Pages) -> None:
     ada = client.as_("administrator")
     page = ada.post("/users/new", login="Wei", name="小伟", role="operator", sees_numbers="y")
-    link = page.select_one("#link")["value"].removeprefix("http://localhost")
+    link = page.value("#link").removeprefix("http://localhost")
     guest = Pages(client.app)
     assert "wei" in guest.get(link).text
     guest.post(link, follow=False, status=303, login="root", name="小伟", password=PASSWORD)
@@ -175,7 +177,7 @@ def test_an_administrator_invites_a_person_who_then_signs_in(client: Pages) -> N
     assert "小伟" in ada.get("/users").text
     taken = ada.post("/users/new", status=422, login="wei", name="Other", role="viewer")
     assert taken.select_one("#login-error")
-    assert taken.select_one("#name")["value"] == "Other"
+    assert taken.value("#name") == "Other"
 
 
 def test_the_last_administrator_stays(client: Pages) -> None:
@@ -188,7 +190,7 @@ def test_the_last_administrator_stays(client: Pages) -> None:
     # With a second one, the first may go
     client.as_("administrator")
     ada.post(url, status=403, name="Ada", role="viewer", active="y")
-    assert db.session.get(User, ada.user_id).role == "viewer"
+    assert builders.existing(db.session.get(User, ada.user_id)).role == "viewer"
 
 
 def test_a_new_password_ends_the_other_sessions(client: Pages) -> None:
@@ -289,21 +291,21 @@ def test_people_and_trail_are_for_administrators(client: Pages, url: str) -> Non
 
 
 def test_the_menu_speaks_the_language_of_its_reader(client: Pages) -> None:
-    assert client.get("/sign-in").html["lang"] == "zh-Hans"
+    assert client.get("/sign-in").value("html", "lang") == "zh-Hans"
     page = client.post("/language", locale="en", back="/sign-in")
-    assert page.html["lang"] == "en"
+    assert page.value("html", "lang") == "en"
     olga = client.as_("operator")
-    assert olga.get("/account").html["lang"] == "zh-Hans"
+    assert olga.get("/account").value("html", "lang") == "zh-Hans"
     page = olga.post("/language", locale="en", back="/account")
-    assert page.html["lang"] == "en"
-    assert db.session.get(User, olga.user_id).locale == "en"
+    assert page.value("html", "lang") == "en"
+    assert builders.existing(db.session.get(User, olga.user_id)).locale == "en"
     assert olga.post("/language", locale="xx", back="https://evil.example", follow=False, status=303)
 
 
 def test_ones_own_name_and_language_are_changed(client: Pages) -> None:
     olga = client.as_("operator")
     page = olga.post("/account", name="奥尔加", locale="en")
-    assert page.html["lang"] == "en"
+    assert page.value("html", "lang") == "en"
     assert "奥尔加" in page.text
     assert olga.post("/account", status=422, name=" ", locale="en").select_one("#name-error")
 
@@ -314,7 +316,7 @@ def test_the_trail_is_paged_and_filtered(client: Pages) -> None:
         users.invite(f"guest{number}", "Guest", Role.VIEWER, False, Actor("ada", ada.user_id), clock.now())
     page = ada.get("/trail", person=str(ada.user_id))
     assert len(page.rows()) == 50
-    older = ada.get(page.select_one("a[rel=next]")["href"])
+    older = ada.get(page.value("a[rel=next]", "href"))
     assert len(older.rows()) == 10
     piece = ada.get("/trail", htmx=True, action="create")
     assert piece.find("h1") is None
@@ -350,9 +352,9 @@ def test_the_details_of_the_trail_are_in_words(client: Pages) -> None:
 def test_errors_are_told_in_the_readers_language(client: Pages) -> None:
     olga = client.as_("operator", locale="en")
     page = olga.get("/no-such-page", status=404)
-    assert "no such page" in page.find("h1").text
+    assert "no such page" in page.first("h1").text
     assert olga.get("/sign-out", status=405).find("h1")
-    assert client.get("/no-such-page", status=404).html["lang"] == "zh-Hans"
+    assert client.get("/no-such-page", status=404).value("html", "lang") == "zh-Hans"
 
 
 def test_a_fault_is_told_without_asking_the_database(

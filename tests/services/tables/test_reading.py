@@ -10,6 +10,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from openpyxl.worksheet.worksheet import Worksheet
 
 from smsapp.domain.columns import BrokenRow
 from smsapp.domain.errors import Refusal
@@ -50,8 +51,10 @@ def form_of(tmp_path: Path) -> Callable[[bytes | str], Format]:
 
 def workbook(*rows: list[object]) -> bytes:
     book, out = openpyxl.Workbook(), io.BytesIO()
+    sheet = book.active
+    assert isinstance(sheet, Worksheet)
     for row in rows:
-        book.active.append(row)
+        sheet.append(row)
     book.save(out)
     return out.getvalue()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -39,13 +40,13 @@ def test_every_row_is_read_as_it_was_written_or_told(
     rows: list[tuple[str, str, str]],
     encoding: str,
     delimiter: str,
-    quoting: int,
+    quoting: Literal[0, 1],
     line_end: str,
     trailing: int,
     marks: int,
 ) -> None:
     text = io.StringIO()
-    out = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=delimiter * trailing + line_end)  # type: ignore[arg-type]
+    out = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=delimiter * trailing + line_end)
     out.writerow(["id", "名称", "name"])
     expected = []
     for number, (first, second, kind) in enumerate(rows):
