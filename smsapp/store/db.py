@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
@@ -28,6 +28,8 @@ SQLITE_PRAGMAS = (
     # 64 MiB between checkpoints, so that bulk writes spend less time copying pages back.
     "wal_autocheckpoint=16384",
 )
+
+Row = TypeVar("Row")
 
 BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """SQLite generates a primary key only if its type is exactly INTEGER."""
@@ -102,6 +104,15 @@ db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 def current_session() -> Session:
     """Return the session of the present application context."""
     return db.session()
+
+
+def lock_row(session: Session, model: type[Row], key: object, *, skip_locked: bool = False) -> Row | None:
+    """Return the row as it is now, locked until the transaction ends; None if there is none.
+
+    `skip_locked`: None also if another transaction has locked it. On SQLite the transaction itself is the lock.
+    """
+    lock: Any = {"skip_locked": True} if skip_locked else True
+    return session.get(model, key, with_for_update=lock, populate_existing=True)
 
 
 def dialect() -> str:

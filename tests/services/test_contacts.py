@@ -72,7 +72,7 @@ def test_operations_of_one_request_are_applied_in_order(key: str, now: dt.dateti
         "joined": "2018-01-01T10:10:10",
     }
     assert phones("u1") == {"$phone": "+8613800138000"}
-    assert property_types()["hobby"] is Type.LIST
+    assert property_types(current_session())["hobby"] is Type.LIST
 
 
 def test_a_later_request_goes_on_where_the_first_ended(key: str, now: dt.datetime) -> None:
@@ -118,7 +118,7 @@ def test_a_record_that_is_only_checked_leaves_no_trace(key: str, now: dt.datetim
     told = report([record(key, "u1", **{"$debug": 1, "age": 3}), record(key, "u1", "$startup")], "", now)
     assert (told.kept, told.ignored, told.refused) == (0, 1, 0)
     assert held("u1") is None
-    assert "age" not in property_types()
+    assert "age" not in property_types(current_session())
 
 
 def test_the_anonymous_profile_merges_into_the_registered_one(key: str, now: dt.datetime) -> None:
@@ -219,7 +219,7 @@ def test_a_full_catalogue_takes_no_more_names_but_the_rest_of_the_record(
     told = report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
     assert (told.kept, told.refused, told.left_out) == (2, 0, 1)
     assert (held("u2"), held("u3")) == ({"a": 3, "c": 1}, {"b": 4})
-    assert "d" not in property_types()
+    assert "d" not in property_types(current_session())
     [bad] = contacts.bad_records()
     assert (bad.reason, bad.facts["name"]) == ("too_many_names", "d")
 

@@ -232,5 +232,5 @@ def test_those_born_on_29_february_have_their_day_on_the_28th_of_a_common_year(a
 def test_the_most_frequent_values_come_first(app: Flask) -> None:
     for city, tags in (("北京", ["a", "b"]), ("北京", ["b"]), ("上海", []), ("", ["c", "b"])):
         builders.contact(properties={"城市": city, "tags": tags})
-    assert segments.frequent_values("城市", Type.STRING) == ["北京", "上海"]
-    assert segments.frequent_values("tags", Type.LIST)[0] == "b"
+    assert segments.frequent_values(current_session(), "城市", Type.STRING) == ["北京", "上海"]
+    assert segments.frequent_values(current_session(), "tags", Type.LIST)[0] == "b"

@@ -104,7 +104,9 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     """
     records = [record for row in rows for record in ark.parsed(row.records)]
     rights = app_keys.key_rights(current_session(), {record["appid"] for record in records})
-    read = _divided(records, contacts.property_types(), KeyGate(rights, public_names.owners(current_session())))
+    read = _divided(
+        records, contacts.property_types(current_session()), KeyGate(rights, public_names.owners(current_session()))
+    )
     for row in rows:
         read.report.counted.update(row.counted)
     room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
@@ -161,7 +163,7 @@ def _read(
     """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
     read = _Reading(dict(types), gate=gate)
     known, wanted = read.types, read.wanted
-    meant: dict[str, str | None] = dict(contacts.redirects())
+    meant: dict[str, str | None] = dict(contacts.redirects(current_session()))
     for record in records:
         key = record["appid"]
         read.keys.add(key)
@@ -199,7 +201,7 @@ def _laid(record: dict[str, Any], known: Mapping[str, Type], meant: dict[str, st
     names = {name: name.lower() for name in new if isinstance(name, str)}
     unknown = {name for name in names.values() if name not in known}
     if not unknown <= meant.keys():
-        labels = contacts.labels()
+        labels = contacts.labels(current_session())
         meant |= {name: reported_as(name, labels) for name in unknown - meant.keys()}
     laid = {raw: target for raw, name in names.items() if (target := meant.get(name)) and target not in context}
     if not laid:

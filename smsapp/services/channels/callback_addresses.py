@@ -42,7 +42,7 @@ def by_token(token: str, now: dt.datetime, *, anew: bool = False) -> CalledChann
     called, until = known.get(token, (None, 0.0))
     if called is None or anew or time.monotonic() > until:
         known.pop(token, None)
-        found = store.by_token(token, now)
+        found = store.by_token(current_session(), token, now)
         if found is None:
             raise NotFound("channel")
         called = CalledChannel(found.id, channels.adapter_of(found), channels.callback_url(found, token))

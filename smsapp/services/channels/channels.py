@@ -35,7 +35,7 @@ from smsapp.store.channels import channel_health, paces
 from smsapp.store.channels import channels as store
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.contacts import property_types
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.receipts import inbox
 from smsapp.store.settings import encryption_keys, settings
 
@@ -88,7 +88,7 @@ def row(channel_id: int) -> ChannelRow:
 
 def choices() -> list[ChannelRow]:
     """Return the channels a campaign may choose: the active ones, by name."""
-    return store.active()
+    return store.active(current_session())
 
 
 def needs_holder(found: ChannelRow) -> bool:
@@ -99,17 +99,17 @@ def needs_holder(found: ChannelRow) -> bool:
 
 def held_elsewhere() -> set[int]:
     """Return the channels, active or not, that ordinary workers leave to the process that holds their connection."""
-    return store.of_kinds([name for name, kind in kinds().items() if kind.holds_connection])
+    return store.of_kinds(current_session(), [name for name, kind in kinds().items() if kind.holds_connection])
 
 
 def everything() -> list[ChannelRow]:
     """Return all channels, active ones first."""
-    return store.everything()
+    return store.everything(current_session())
 
 
 def by_name(name: str) -> ChannelRow:
     """Return the channel of this name; raises NotFound."""
-    found = store.by_name(name)
+    found = store.by_name(current_session(), name)
     if found is None:
         raise NotFound("channel")
     return found
@@ -194,7 +194,9 @@ def needs_template(found: ChannelRow) -> bool:
 
 def phone_choices() -> list[str]:
     """Return the properties that may hold a phone: every string property, the preset one first."""
-    found = sorted(name for name, kind in property_types().items() if kind is Type.STRING and name != PHONE)
+    found = sorted(
+        name for name, kind in property_types(current_session()).items() if kind is Type.STRING and name != PHONE
+    )
     return [PHONE, *found]
 
 
@@ -223,7 +225,7 @@ def _open(token: bytes) -> dict[str, str]:
 def rotate(actor: Actor, now: dt.datetime) -> int:
     """Encrypt every channel's secrets with the newest key; return how many channels have some."""
     with writing() as session:
-        found = [one for one in store.everything() if one.secrets]
+        found = [one for one in store.everything(session) if one.secrets]
         for one in found:
             one.secrets = _fernet().rotate(one.secrets)
         audit_log.log_action(session, actor, "rotate", "channel", "*", now, channels=len(found))
@@ -338,7 +340,7 @@ def may_be_deleted(channel_id: int) -> bool:
 
 def locked(session: Session, channel_id: int) -> ChannelRow:
     """Return the channel, for this transaction alone; raises NotFound."""
-    found = session.get(ChannelRow, channel_id, with_for_update=True, populate_existing=True)
+    found = lock_row(session, ChannelRow, channel_id)
     if found is None:
         raise NotFound("channel")
     return found
@@ -408,14 +410,14 @@ def _hosts(values: Mapping[str, str]) -> set[str]:
 def _common_problems(session: Session, wanted: Wanted, channel_id: int | None) -> list[Problem]:
     problems = []
     name = wanted.name.strip()
-    same = store.by_name(name)
+    same = store.by_name(session, name)
     if not name:
         problems.append(Problem("channel_name_missing", "name"))
     elif len(name) > 120:
         problems.append(Problem("channel_name_long", "name"))
     elif same is not None and same.id != channel_id:
         problems.append(Problem("channel_name_taken", "name"))
-    if property_types().get(wanted.phone_property) is not Type.STRING:
+    if property_types(session).get(wanted.phone_property) is not Type.STRING:
         problems.append(Problem("channel_phone_property", "phone_property"))
     if wanted.country.strip() and wanted.country.strip().upper() not in REGIONS:
         problems.append(Problem("channel_country", "country"))

@@ -104,11 +104,11 @@ def bound_of(template: SmsTemplate, variable: str) -> Bound:
 
 def sources(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Source]:
     """Return what fills those variables of a template whose values differ from person to person, in its order."""
-    types = property_types()
+    types = property_types(current_session())
     found = []
     for name in personal(variables(template.text), mapping):
         held = mapping[name]["property"]
-        kind = types.get(held) or types.get(redirects().get(held, ""), Type.STRING)
+        kind = types.get(held) or types.get(redirects(current_session()).get(held, ""), Type.STRING)
         form = writing.form_of(mapping[name], kind, template.text)
         found.append(source_of(mapping[name], kind, form, bound_of(template, name)))
     return found

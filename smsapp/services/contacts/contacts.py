@@ -49,13 +49,15 @@ def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bo
 
     `sees_full_numbers` says whether the reader may see numbers; for others no search tells more than a mask shows.
     """
-    rows = contacts.listed(search, settings().DEFAULT_REGION, before, PAGE + 1, sees_full_numbers=sees_full_numbers)
+    rows = contacts.listed(
+        current_session(), search, settings().DEFAULT_REGION, before, PAGE + 1, sees_full_numbers=sees_full_numbers
+    )
     return ContactPage(rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None)
 
 
 def contact(contact_id: int) -> Contact:
     """Return the contact; raise NotFound."""
-    found = contacts.contact(contact_id)
+    found = contacts.contact(current_session(), contact_id)
     if found is None:
         raise NotFound("contact")
     return found
@@ -74,7 +76,7 @@ class Fact:
 
 def facts(found: Contact) -> list[Fact]:
     """Return what is known about a contact, in the order of names."""
-    known = {row.name: row for row in contacts.properties()}
+    known = {row.name: row for row in contacts.properties(current_session())}
     phones = contacts.phone_properties(current_session())
     return [
         Fact(
@@ -95,12 +97,12 @@ def contacted(found: Contact) -> list[Contacted]:
 
 def replied(found: Contact) -> list[Reply]:
     """Return the newest replies from this person's numbers."""
-    return replies.newest_of(_numbers(found), SHOWN_REPLIES)
+    return replies.newest_of(current_session(), _numbers(found), SHOWN_REPLIES)
 
 
 def opt_outs_of(found: Contact) -> list[OptOut]:
     """Return the opt-outs of this person's numbers."""
-    return replies.opt_outs_of(_numbers(found))
+    return replies.opt_outs_of(current_session(), _numbers(found))
 
 
 def _numbers(found: Contact) -> set[str]:
@@ -115,22 +117,22 @@ def numbers(found: Sequence[Contact]) -> dict[int, dict[str, str]]:
 
 def opted_out(found: Sequence[Contact]) -> set[str]:
     """Return those numbers of these contacts to which nobody may write."""
-    return replies.opted_out({number for one in found for number in one.phones.values() if number})
+    return replies.opted_out(current_session(), {number for one in found for number in one.phones.values() if number})
 
 
 def anonymous_ids(found: Contact) -> list[str]:
     """Return the anonymous ids under which this contact was known before."""
-    return contacts.anonymous_ids(found.xwho)
+    return contacts.anonymous_ids(current_session(), found.xwho)
 
 
 def catalogue() -> list[Property]:
     """Return all known properties in the order of names."""
-    return contacts.properties()
+    return contacts.properties(current_session())
 
 
 def bad_records(source: str = "", reason: str = "", appid: str = "", before: int | None = None) -> list[BadRecord]:
     """Return refused records, newest first, at most one page and one more."""
-    return app_keys.bad_records(source, reason, appid, before, PAGE + 1)
+    return app_keys.bad_records(current_session(), source, reason, appid, before, PAGE + 1)
 
 
 def forget_bad_records(now: dt.datetime) -> int:

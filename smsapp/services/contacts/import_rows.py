@@ -112,7 +112,7 @@ def _collector_at_rest() -> Iterator[None]:
 
 def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:
     form, width = Format.from_json(row.format), row.mapping["width"]
-    layout = Layout.from_json(row.mapping).renamed(contacts.redirects())
+    layout = Layout.from_json(row.mapping).renamed(contacts.redirects(current_session()))
     now = clock()
     with writing() as session:
         types = {one.name: one.type for one in layout.columns}
@@ -237,7 +237,7 @@ def rows_without_number(import_id: int) -> Iterator[KeptRow]:
 
 def _kept_rows(source: str) -> Iterator[KeptRow]:
     after = 0
-    while page := app_keys.bad_rows_of(source, after, 1000):
+    while page := app_keys.bad_rows_of(current_session(), source, after, 1000):
         for bad in page:
             cells = next(csv.reader(io.StringIO(bad.raw, newline="")), [])
             yield KeptRow(int(bad.facts.get("row", 0)), bad.reason, bad.facts, cells)

@@ -56,12 +56,12 @@ class Preview:
 
 def listed() -> list[Import]:
     """Return the newest imports first."""
-    return store.imports()
+    return store.imports(current_session())
 
 
 def found(import_id: int) -> Import:
     """Return the import; raise NotFound."""
-    row = store.import_(import_id)
+    row = store.import_(current_session(), import_id)
     if row is None:
         raise NotFound("import")
     return row
@@ -89,7 +89,7 @@ def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Im
 
 
 def _refuse_over_quota(by: Actor) -> None:
-    count, size = store.waiting(by.user_id)
+    count, size = store.waiting(current_session(), by.user_id)
     if count >= MOST_WAITING or size >= MOST_WAITING_MIB << 20:
         raise Refusal(Problem("uploads_waiting", "file", {"count": count, "mib": size >> 20}))
 
@@ -168,9 +168,9 @@ def look(path: Path, choice: Choice = UNCHANGED) -> Preview:
 
 
 def _look(rows: Sequence[Sequence[str]], form: Format) -> Preview:
-    known = contacts.property_types()
+    known = contacts.property_types(current_session())
     headings, below = reading.parted(rows, form)
-    guessed = guesses.guesses(headings, below, known, contacts.labels())
+    guessed = guesses.guesses(headings, below, known, contacts.labels(current_session()))
     width = len(headings)
     shown = [[*cells, *[""] * (width - len(cells))] for cells in below[:SHOWN]]
     return Preview(form, headings, shown, guessed, known, [list(row) for row in rows[:SHOWN]])
@@ -199,7 +199,7 @@ def start(
         current_session().refresh(row)
         if row.state != ImportState.UPLOADED:
             raise Refusal(Problem("import_begun"))
-        wrong = columns.problems(layout, contacts.property_types(), len(seen.header))
+        wrong = columns.problems(layout, contacts.property_types(session), len(seen.header))
         if layout is None or wrong:
             raise Refusal(*wrong)
         row.format = seen.form.as_json()
@@ -226,13 +226,13 @@ def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
 
 def sweep(now: dt.datetime) -> int:
     """Ring again for imports whose worker fell silent, and forget old uploads nobody began; return how many rings."""
-    stranded = store.stranded_imports(now)
+    stranded = store.stranded_imports(current_session(), now)
     for import_id in stranded:
         queue.enqueue(queue.PERIODIC, "import_contacts", import_id)
-    unrecognised = store.stranded_recognitions(now)
+    unrecognised = store.stranded_recognitions(current_session(), now)
     for import_id in unrecognised:
         queue.enqueue(queue.PERIODIC, "recognise_import", import_id)
-    old = store.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
+    old = store.forgotten_uploads(current_session(), now - dt.timedelta(days=FORGOTTEN_DAYS))
     if old:
         with writing() as session:
             for row in old:

@@ -27,7 +27,7 @@ from smsapp.store.contacts import audience as people
 from smsapp.store.contacts import contacts
 from smsapp.store.contacts import property_changes as store
 from smsapp.store.contacts.contacts import Contact, Property
-from smsapp.store.contacts.property_changes import PropertyChange
+from smsapp.store.contacts.property_changes import PropertyChange, Use
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 
@@ -39,8 +39,16 @@ PLACES = 4
 EXAMPLES = 5
 
 Clock = Callable[[], dt.datetime]
-uses = store.uses
-newest = store.newest
+
+
+def uses(name: str) -> list[Use]:
+    """Return what names this property."""
+    return store.uses(current_session(), name)
+
+
+def newest(limit: int = 20) -> list[PropertyChange]:
+    """Return the newest changes."""
+    return store.newest(current_session(), limit)
 
 
 @dataclass(frozen=True)
@@ -94,10 +102,10 @@ def catalogue() -> Catalogue:
         n, some = people.held(current_session(), sa.select(Contact.id), last * place // places, SAMPLED // places)
         looked += n
         held.update(some)
-    doubles = property_labels.doubles(contacts.labels())
+    doubles = property_labels.doubles(contacts.labels(current_session()))
     lines = [
         Line(row.name, row.label, Type(row.type), held[row.name], tuple(doubles.get(row.name, ())), len(uses(row.name)))
-        for row in contacts.properties()
+        for row in contacts.properties(current_session())
     ]
     return Catalogue(lines, looked, whole)
 
@@ -112,12 +120,14 @@ def get(name: str) -> Property:
 
 def examples(name: str) -> list[str]:
     """Return values as they are written in a text, whole: the door masks them."""
-    return list(dict.fromkeys(written(value, None) for value in store.sample(name, EXAMPLES)))
+    return list(dict.fromkeys(written(value, None) for value in store.sample(current_session(), name, EXAMPLES)))
 
 
 def busy(name: str) -> PropertyChange | None:
     """Return the change that is going on with this property, or None."""
-    return next((change for change in store.open_changes() if name in (change.name, change.target)), None)
+    return next(
+        (change for change in store.open_changes(current_session()) if name in (change.name, change.target)), None
+    )
 
 
 def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
@@ -127,7 +137,7 @@ def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
         raise Refusal(Problem("property_label_long", "label", {"most": MAX_NAME}))
     with writing() as session:
         row = get(name)
-        others = {other: known for other, known in contacts.labels().items() if other != name}
+        others = {other: known for other, known in contacts.labels(session).items() if other != name}
         same = [
             other
             for other, known in others.items()
@@ -141,7 +151,7 @@ def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
 
 def preview_retype(name: str, kind: Type) -> Preview:
     """Return how many values would convert, and examples of those that would not."""
-    values = store.sample(get(name).name, SAMPLED)
+    values = store.sample(current_session(), get(name).name, SAMPLED)
     kept = [value for value in values if converted(value, kind) is None]
     shown = list(dict.fromkeys(written(value, None) for value in kept))[:EXAMPLES]
     whole = len(values) < SAMPLED
@@ -151,20 +161,20 @@ def preview_retype(name: str, kind: Type) -> Preview:
 def preview_merge(name: str, target: str) -> Preview:
     """Return how many contacts have both, with two different values, and examples of these."""
     get(name), get(target)
-    pairs = store.conflicts(name, target, EXAMPLES)
+    pairs = store.conflicts(current_session(), name, target, EXAMPLES)
     return Preview(
-        store.count(name),
-        store.count(name),
+        store.count(current_session(), name),
+        store.count(current_session(), name),
         True,
-        store.count(name, target),
-        store.count_conflicts(name, target),
+        store.count(current_session(), name, target),
+        store.count_conflicts(current_session(), name, target),
         [(written(one, None), written(other, None)) for one, other in pairs],
     )
 
 
 def preview_removal(name: str) -> Preview:
     """Return how many contacts have a value."""
-    n = store.count(get(name).name)
+    n = store.count(current_session(), get(name).name)
     return Preview(n, n, True)
 
 
@@ -248,7 +258,7 @@ def run(change_id: int, clock: Clock) -> None:
     while True:
         now = clock()
         with writing() as session:
-            change = store.locked(session, change_id)
+            change = store.claim(session, change_id)
             if change is None:
                 return
             last, changed = store.rewrite(session, [change.name], change.position, CHUNK, _step(session, change))
@@ -307,7 +317,7 @@ def _finish(session: Session, change: PropertyChange, now: dt.datetime) -> int |
 
 def sweep() -> int:
     """Ring again for changes that are not done; return how many."""
-    unfinished = store.open_changes()
+    unfinished = store.open_changes(current_session())
     for change in unfinished:
         queue.enqueue(queue.PERIODIC, "change_property", change.id)
     return len(unfinished)

@@ -63,24 +63,24 @@ class Decided:
 
 def page(chosen: Chosen, before: int | None = None) -> Page:
     """Return proposals, newest first."""
-    listed = [ListedProposal(*row) for row in rows.listed(chosen, before, PAGE + 1)]
+    listed = [ListedProposal(*row) for row in rows.listed(current_session(), chosen, before, PAGE + 1)]
     return Page(listed[:PAGE], listed[PAGE - 1].proposal.id if len(listed) > PAGE else None)
 
 
 def latest(chosen: Chosen) -> int:
     """Return the highest id that is chosen now, 0 if there is none."""
-    newest = rows.listed(chosen, None, 1)
+    newest = rows.listed(current_session(), chosen, None, 1)
     return newest[0][0].id if newest else 0
 
 
 def names() -> list[str]:
     """Return the properties for which proposals wait."""
-    return rows.names()
+    return rows.names(current_session())
 
 
 def is_any() -> bool:
     """Say whether any proposal waits."""
-    return rows.is_any()
+    return rows.is_any(current_session())
 
 
 def accept(ids: Collection[int], by: Actor, now: dt.datetime) -> Decided:
@@ -124,7 +124,7 @@ def reject_all(chosen: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
 
 def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -> None:
     source = Source(Origin.PERSON, by.user_id or 0, now).as_text()
-    types = contacts.property_types()
+    types = contacts.property_types(current_session())
     with writing() as session:
         read, region = contacts.phone_properties(session), settings().DEFAULT_REGION
         subjects = rows.subjects(session, ids)

@@ -28,7 +28,7 @@ from smsapp.store.contacts import segments as rows
 from smsapp.store.contacts.audience import Audience
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.segments import Segment
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.users import User
 
 HOLDERS, HOLDERS_SECONDS = "smsapp.segments.holders", 60.0
@@ -79,12 +79,12 @@ def choices() -> list[Segment]:
 
 def listing(search: str = "") -> list[rows.ListedSegment]:
     """Return all segments, newest first, with their makers and the campaigns that use them."""
-    return rows.listed(search)
+    return rows.listed(current_session(), search)
 
 
 def uses(segment_id: int) -> list[rows.Use]:
     """Return the newest campaigns that were or will be sent to this segment."""
-    return rows.uses(segment_id)
+    return rows.uses(current_session(), segment_id)
 
 
 def creator(segment: Segment) -> str:
@@ -103,8 +103,11 @@ def named(name: str) -> Segment:
 
 def catalogue() -> list[KnownProperty]:
     """Return the properties a condition may ask for, in the order of names."""
-    labels = {known.name: known.label for known in contacts.properties()}
-    return [KnownProperty(name, kind, labels.get(name, "")) for name, kind in sorted(contacts.property_types().items())]
+    labels = {known.name: known.label for known in contacts.properties(current_session())}
+    return [
+        KnownProperty(name, kind, labels.get(name, ""))
+        for name, kind in sorted(contacts.property_types(current_session()).items())
+    ]
 
 
 # Looking
@@ -172,8 +175,8 @@ def holds_numbers(name: str) -> bool:
     known: dict[str, tuple[bool, float]] = current_app.extensions.setdefault(HOLDERS, {})
     holds, until = known.get(name, (False, 0.0))
     if time.monotonic() > until:
-        kind = contacts.property_types().get(name)
-        holds = kind is not None and rows.holds_numbers(name, kind)
+        kind = contacts.property_types(current_session()).get(name)
+        holds = kind is not None and rows.holds_numbers(current_session(), name, kind)
         known[name] = (holds, time.monotonic() + HOLDERS_SECONDS)
     return holds
 
@@ -183,10 +186,10 @@ def suggestions(name: str, *, sees_full_numbers: bool = False) -> list[str]:
 
     Without the right to see whole numbers no value that holds one is among them.
     """
-    kind = contacts.property_types().get(name)
+    kind = contacts.property_types(current_session()).get(name)
     if kind not in (Type.STRING, Type.LIST) or name in phone_properties():
         return []
-    values = rows.frequent_values(name, kind)
+    values = rows.frequent_values(current_session(), name, kind)
     return [value for value in values if sees_full_numbers or mask_inside(value) == value]
 
 
@@ -204,7 +207,7 @@ def edit(segment_id: int, name: str, kind: Kind, rule: Group, *, by: Actor, now:
 
 
 def _keep(segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime) -> Segment:
-    problems = rules.problems(rule, contacts.property_types())
+    problems = rules.problems(rule, contacts.property_types(current_session()))
     if problems:
         raise Refusal(*problems)
     with writing() as session:
@@ -283,7 +286,7 @@ def _compute(session: Session, segment: Segment, now: dt.datetime) -> None:
 
 
 def _locked(session: Session, segment_id: int) -> Segment:
-    found = session.get(Segment, segment_id, with_for_update=True, populate_existing=True)
+    found = lock_row(session, Segment, segment_id)
     if found is None:
         raise NotFound("segment")
     return found

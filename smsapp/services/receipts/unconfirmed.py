@@ -18,7 +18,7 @@ from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.receipts import billing
 from smsapp.store import queue
 from smsapp.store.campaigns import campaigns
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.receipts import unconfirmed
 from smsapp.store.receipts.unconfirmed import Decision, RunWithUnconfirmed
 from smsapp.store.runs import recipients, runs
@@ -99,7 +99,7 @@ def decide(
     What is to be sent again is queued in the same run, which goes on; raises Refusal if its campaign was stopped.
     """
     with writing() as session:
-        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+        run = lock_row(session, Run, run_id)
         if run is None:
             raise NotFound("run")
         if seqs is None and seen is not None and seen != _open_now(session, run_id, cause):

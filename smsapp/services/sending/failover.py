@@ -28,7 +28,7 @@ from smsapp.services.templates import approvals
 from smsapp.store import queue
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.db import writing
+from smsapp.store.db import lock_row, writing
 from smsapp.store.runs import failover
 from smsapp.store.runs.failover import Reach
 from smsapp.store.runs.runs import Run
@@ -122,7 +122,7 @@ def _say(run_id: int, why: str, action: str, actor: Actor, now: dt.datetime) -> 
 
 
 def _locked(session: Session, run_id: int) -> tuple[Run, Campaign]:
-    run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+    run = lock_row(session, Run, run_id)
     campaign = session.get(Campaign, run.campaign_id, populate_existing=True) if run else None
     if run is None or campaign is None or run.finished_at is not None:
         raise Conflict(run=run_id)

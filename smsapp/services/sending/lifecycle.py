@@ -45,7 +45,7 @@ from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.segments import Segment
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.receipts import state_changes
 from smsapp.store.runs import freezing, ledger, retries, runs
 from smsapp.store.runs.runs import Run
@@ -68,7 +68,7 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
     Slots missed by more than the campaign's grace are recorded as missed, one row each, and the next one is set.
     """
     with writing() as session:
-        campaign = session.get(Campaign, campaign_id, with_for_update=True, populate_existing=True)
+        campaign = lock_row(session, Campaign, campaign_id)
         if campaign is None or campaign.status != Status.WAITING or campaign.next_due_at is None:
             return None
         slot: dt.datetime | None = campaign.next_due_at
@@ -136,7 +136,7 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
     Raises Drifted, which undoes it, if the people are not those that were reviewed.
     """
     with writing(frozen=True) as session:
-        run = session.get(Run, run_id, with_for_update={"skip_locked": True}, populate_existing=True)
+        run = lock_row(session, Run, run_id, skip_locked=True)
         if run is None or run.state != RunState.OPEN:
             return None
         campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
@@ -241,7 +241,7 @@ def close_if_over(run_id: int, now: dt.datetime) -> bool:
 
 def settle(session: Session, run_id: int, now: dt.datetime) -> Closed | None:
     """Close the run if nothing is left to do: verdict, the campaign's next state, its next slot."""
-    run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+    run = lock_row(session, Run, run_id)
     if run is None or run.finished_at is not None or run.started_at is None:
         return None
     if run.state == RunState.ENDING:
@@ -283,7 +283,7 @@ def _after_run(session: Session, run: Run, verdict: RunVerdict) -> dt.datetime |
     are then, even if a person has ended it.
     """
     # Locked, so that of two runs that end at the same moment the second one sees that it is the last.
-    campaign = session.get(Campaign, run.campaign_id, with_for_update=True, populate_existing=True)
+    campaign = lock_row(session, Campaign, run.campaign_id)
     if campaign is None or runs.others_go_on(session, run):
         return None
     if run.repeats is not None or verdict is RunVerdict.MOVED:

@@ -20,7 +20,7 @@ from smsapp.store import queue
 from smsapp.store.campaigns import campaigns as campaign_rows
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.runs import retries, runs
 from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
@@ -80,7 +80,7 @@ def send_again(campaign_id: int, run_id: int, actor: Actor, now: dt.datetime) ->
     of two clicks one gets through.
     """
     with writing() as session:
-        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+        run = lock_row(session, Run, run_id)
         campaign = campaign_rows.found(session, campaign_id)
         if run is None or campaign is None or run.campaign_id != campaign_id:
             raise NotFound("run")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.storable import storable
 from smsapp.domain.trust import KeyKind, Rights, Rule
-from smsapp.store.db import Base, BigId, changed, current_session, one_of
+from smsapp.store.db import Base, BigId, changed, one_of
 
 RAW_LENGTH = 4000
 """Characters stored of a record that could not be kept."""
@@ -109,7 +109,7 @@ def add_bad(session: Session, source: str, bad: Sequence[Bad], now: dt.datetime,
 
 
 def bad_records(
-    source: str = "", reason: str = "", appid: str = "", before: int | None = None, limit: int = 50
+    session: Session, source: str = "", reason: str = "", appid: str = "", before: int | None = None, limit: int = 50
 ) -> list[BadRecord]:
     """Return refused records, newest first, below the id `before`; "" does not filter."""
     query = sa.select(BadRecord).order_by(BadRecord.id.desc()).limit(limit)
@@ -120,13 +120,13 @@ def bad_records(
     for column, value in ((BadRecord.source, source), (BadRecord.reason, reason), (BadRecord.appid, appid)):
         if value:
             query = query.where(column == value)
-    return list(current_session().scalars(query))
+    return list(session.scalars(query))
 
 
-def bad_rows_of(source: str, after: int, limit: int) -> list[BadRecord]:
+def bad_rows_of(session: Session, source: str, after: int, limit: int) -> list[BadRecord]:
     """Return the rows of one source in the order they came, above the id `after`."""
     query = sa.select(BadRecord).where(BadRecord.source == source, BadRecord.id > after)
-    return list(current_session().scalars(query.order_by(BadRecord.id).limit(limit)))
+    return list(session.scalars(query.order_by(BadRecord.id).limit(limit)))
 
 
 def forget_bad(session: Session, older_than: dt.datetime, limit: int) -> int:
@@ -138,13 +138,13 @@ def forget_bad(session: Session, older_than: dt.datetime, limit: int) -> int:
 # Keys
 
 
-def app_keys() -> list[AppKey]:
+def app_keys(session: Session) -> list[AppKey]:
     """Return all keys, the oldest first."""
-    return list(current_session().scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
+    return list(session.scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
 
 
-def app_key(key_id: int) -> AppKey | None:
-    return current_session().get(AppKey, key_id)
+def app_key(session: Session, key_id: int) -> AppKey | None:
+    return session.get(AppKey, key_id)
 
 
 def key_rights(session: Session, keys: Collection[str] | None = None) -> dict[str, KeyRights]:

@@ -19,7 +19,7 @@ from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Typ
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.contact_rows import UNUSUAL, Row5, create_rows, driver_of, in_groups, lock_rows, replace_rows
 from smsapp.store.contacts.numbers import classify
-from smsapp.store.db import Base, BigId, as_json, changed, current_session, dialect, one_of, upsert
+from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of, upsert
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -102,29 +102,27 @@ class StoredContact(NamedTuple):
 # Properties
 
 
-def property_types() -> dict[str, Type]:
+def property_types(session: Session) -> dict[str, Type]:
     """Return {name: type} of the known properties, the presets included."""
-    rows = current_session().execute(sa.select(Property.name, Property.type).where(Property.merged_into.is_(None)))
+    rows = session.execute(sa.select(Property.name, Property.type).where(Property.merged_into.is_(None)))
     return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
 
 
-def labels() -> dict[str, str]:
+def labels(session: Session) -> dict[str, str]:
     """Return {name: label} of the known properties ("" = no label), the presets included."""
-    rows = current_session().execute(sa.select(Property.name, Property.label).where(Property.merged_into.is_(None)))
+    rows = session.execute(sa.select(Property.name, Property.label).where(Property.merged_into.is_(None)))
     return dict.fromkeys(PRESETS, "") | {row.name: row.label for row in rows}
 
 
-def properties() -> list[Property]:
+def properties(session: Session) -> list[Property]:
     """Return all properties that are not merged into another one, by name."""
     query = sa.select(Property).where(Property.merged_into.is_(None))
-    return list(current_session().scalars(query.order_by(Property.name)))
+    return list(session.scalars(query.order_by(Property.name)))
 
 
-def redirects() -> dict[str, str]:
+def redirects(session: Session) -> dict[str, str]:
     """Return {name: the property it was merged into}."""
-    rows = current_session().execute(
-        sa.select(Property.name, Property.merged_into).where(Property.merged_into.is_not(None))
-    )
+    rows = session.execute(sa.select(Property.name, Property.merged_into).where(Property.merged_into.is_not(None)))
     return {name: target for name, target in rows if target}
 
 
@@ -318,7 +316,9 @@ def set_phones(session: Session, name: str, numbers: Sequence[tuple[int, str | N
 # Pages
 
 
-def listed(search: str, region: str, before: int | None, limit: int, *, sees_full_numbers: bool) -> list[Contact]:
+def listed(
+    session: Session, search: str, region: str, before: int | None, limit: int, *, sees_full_numbers: bool
+) -> list[Contact]:
     """Return contacts that match the search, newest first, below the id `before`.
 
     The search is a whole number, a user id or its beginning, a name or a part of it, or the last digits of a number.
@@ -329,22 +329,22 @@ def listed(search: str, region: str, before: int | None, limit: int, *, sees_ful
         query = query.where(Contact.id < before)
     search = search.strip()
     if search:
-        query = query.where(_fits(search, region, sees_full_numbers))
-    return list(current_session().scalars(query))
+        query = query.where(_fits(session, search, region, sees_full_numbers))
+    return list(session.scalars(query))
 
 
-def contact(contact_id: int) -> Contact | None:
-    return current_session().get(Contact, contact_id)
+def contact(session: Session, contact_id: int) -> Contact | None:
+    return session.get(Contact, contact_id)
 
 
-def anonymous_ids(xwho: str) -> list[str]:
+def anonymous_ids(session: Session, xwho: str) -> list[str]:
     """Return the anonymous ids bound to this contact."""
-    return list(current_session().scalars(sa.select(Alias.anonymous_id).where(Alias.xwho == xwho)))
+    return list(session.scalars(sa.select(Alias.anonymous_id).where(Alias.xwho == xwho)))
 
 
-def _fits(search: str, region: str, sees_full_numbers: bool) -> sa.ColumnElement[bool]:
+def _fits(session: Session, search: str, region: str, sees_full_numbers: bool) -> sa.ColumnElement[bool]:
     number = phone.normalise(search, region)
-    phone_columns = [Contact.phones[name].as_string() for name in phone_properties(current_session())]
+    phone_columns = [Contact.phones[name].as_string() for name in phone_properties(session)]
     if number:
         return sa.or_(Contact.xwho == search, *(column == number for column in phone_columns))
     fits: list[sa.ColumnElement[bool]] = [Contact.xwho == search]

@@ -18,7 +18,7 @@ from smsapp.domain.trust import MOST_PROPOSALS
 from smsapp.store.apps.app_keys import AppKey
 from smsapp.store.contacts import contacts
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.db import Base, BigId, Json, changed, current_session, one_of
+from smsapp.store.db import Base, BigId, Json, changed, one_of
 
 
 class Proposal(Base):
@@ -142,7 +142,9 @@ def remove_chosen(session: Session, selection: Chosen, until: int) -> int:
     return changed(session, sa.delete(Proposal).where(*selection.conditions(), Proposal.id <= until))
 
 
-def listed(selection: Chosen, before: int | None, limit: int) -> list[tuple[Proposal, Contact, AppKey]]:
+def listed(
+    session: Session, selection: Chosen, before: int | None, limit: int
+) -> list[tuple[Proposal, Contact, AppKey]]:
     """Return proposals below the id `before`, newest first, with their contacts and keys."""
     query = (
         sa.select(Proposal, Contact, AppKey)
@@ -154,7 +156,7 @@ def listed(selection: Chosen, before: int | None, limit: int) -> list[tuple[Prop
     )
     if before is not None:
         query = query.where(Proposal.id < before)
-    return [(proposal, contact, key) for proposal, contact, key in current_session().execute(query)]
+    return [(proposal, contact, key) for proposal, contact, key in session.execute(query)]
 
 
 def ids_of(session: Session, selection: Chosen, until: int, limit: int) -> list[int]:
@@ -163,14 +165,14 @@ def ids_of(session: Session, selection: Chosen, until: int, limit: int) -> list[
     return list(session.scalars(query.order_by(Proposal.id).limit(limit)))
 
 
-def names() -> list[str]:
+def names(session: Session) -> list[str]:
     """Return the names of properties with undecided proposals."""
-    return list(current_session().scalars(sa.select(Proposal.name).distinct().order_by(Proposal.name)))
+    return list(session.scalars(sa.select(Proposal.name).distinct().order_by(Proposal.name)))
 
 
-def is_any() -> bool:
+def is_any(session: Session) -> bool:
     """Return whether there is any undecided proposal."""
-    return current_session().scalar(sa.select(sa.exists().select_from(Proposal))) or False
+    return session.scalar(sa.select(sa.exists().select_from(Proposal))) or False
 
 
 def subjects(session: Session, ids: Collection[int]) -> Sequence[sa.Row[Any]]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.contact import Type
 from smsapp.store.contacts.contacts import Property
-from smsapp.store.db import changed, current_session, dialect, one_of
+from smsapp.store.db import changed, dialect, one_of
 
 _FORGET_SQLITE = sa.text(
     "UPDATE contact SET properties = json_remove(properties, :path), phones = json_remove(phones, :path), "
@@ -43,12 +43,10 @@ def vouch(session: Session, types: Mapping[str, Type]) -> None:
         changed(session, mended.values(type=types[name].value, app_key_id=None))
 
 
-def of_key(app_key_id: int) -> list[str]:
+def of_key(session: Session, app_key_id: int) -> list[str]:
     """Return the names of properties that this public key was first to report and that nobody vouches for."""
     return list(
-        current_session().scalars(
-            sa.select(Property.name).where(Property.app_key_id == app_key_id).order_by(Property.name)
-        )
+        session.scalars(sa.select(Property.name).where(Property.app_key_id == app_key_id).order_by(Property.name))
     )
 
 

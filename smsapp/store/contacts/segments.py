@@ -22,7 +22,7 @@ from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Kind, Match, Operator
 from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.db import Base, BigId, changed, current_session, dialect, holds
+from smsapp.store.db import Base, BigId, changed, dialect, holds
 from smsapp.store.settings import settings
 from smsapp.store.users import User
 
@@ -114,7 +114,7 @@ class ListedSegment:
     """How many campaigns were or will be sent to it."""
 
 
-def listed(search: str) -> list[ListedSegment]:
+def listed(session: Session, search: str) -> list[ListedSegment]:
     """Return the segments whose names contain `search`, newest first."""
     used = (
         sa.select(Campaign.segment_id, sa.func.count().label("n"))
@@ -130,9 +130,7 @@ def listed(search: str) -> list[ListedSegment]:
     )
     if search.strip():
         query = query.where(Segment.name.icontains(search.strip(), autoescape=True))
-    return [
-        ListedSegment(segment, creator, campaigns) for segment, creator, campaigns in current_session().execute(query)
-    ]
+    return [ListedSegment(segment, creator, campaigns) for segment, creator, campaigns in session.execute(query)]
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ class Use:
     status: str
 
 
-def uses(segment_id: int, limit: int = 20) -> list[Use]:
+def uses(session: Session, segment_id: int, limit: int = 20) -> list[Use]:
     """Return the newest campaigns of a segment."""
     query = (
         sa.select(Campaign.id, Campaign.name, Campaign.status)
@@ -152,18 +150,18 @@ def uses(segment_id: int, limit: int = 20) -> list[Use]:
         .order_by(Campaign.id.desc())
         .limit(limit)
     )
-    return [Use(*row) for row in current_session().execute(query)]
+    return [Use(*row) for row in session.execute(query)]
 
 
-def frequent_values(name: str, kind: Type, among: int = 2000, most: int = 20) -> list[str]:
+def frequent_values(session: Session, name: str, kind: Type, among: int = 2000, most: int = 20) -> list[str]:
     """Return the most frequent values of a string or list property among the newest contacts."""
     newest = sa.select(Contact.properties).order_by(Contact.id.desc()).limit(among)
-    stored = [properties.get(name) for properties in current_session().scalars(newest)]
+    stored = [properties.get(name) for properties in session.scalars(newest)]
     values = Counter(chain.from_iterable(value if kind is Type.LIST else [value] for value in stored if value))
     return [value for value, _ in values.most_common(most)]
 
 
-def holds_numbers(name: str, kind: Type) -> bool:
+def holds_numbers(session: Session, name: str, kind: Type) -> bool:
     """Return whether a value of this property looks like a phone number, in any notation, as masking decides it.
 
     Reads values until one does; the caller caches the result.
@@ -175,7 +173,7 @@ def holds_numbers(name: str, kind: Type) -> bool:
     query = sa.select(text).where(text.is_not(None))
     if dialect() == "postgresql":
         query = query.where(text.op("~")("([^0-9０-９]*[0-9０-９]){8}"))
-    values = current_session().scalars(query.execution_options(yield_per=2000))
+    values = session.scalars(query.execution_options(yield_per=2000))
     try:
         if kind is Type.NUMBER:
             return any(phone.normalise(value) for value in values)
