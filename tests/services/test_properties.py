@@ -45,7 +45,7 @@ def held(xwho: str) -> dict[str, object]:
 
 def work(clock: Callable[[], dt.datetime]) -> None:
     """Do whatever is still to be done, as the periodic tasks would."""
-    while unfinished := [change.id for change in properties.store.open_changes()]:
+    while unfinished := [change.id for change in properties.store.open_changes(current_session())]:
         for change_id in unfinished:
             properties.run(change_id, clock)
     current_session().expire_all()
