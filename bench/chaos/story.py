@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bench.chaos.system import AWAY, System
+from smsapp.domain import ranges
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.services.platform import clock
@@ -21,7 +22,7 @@ from smsapp.services.sending import lifecycle
 from smsapp.services.templates import approvals
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.runs import ledger
+from smsapp.store.runs import claims
 from smsapp.store.runs.runs import Message, Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -168,7 +169,7 @@ def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
     held = [(lo, hi) for run, lo, hi in system.held if run == run_id]
     told.messages += len(rows)
     told.submits += len(submits)
-    told.held += sum(hi - lo + 1 for lo, hi in ledger.joined(held))
+    told.held += sum(hi - lo + 1 for lo, hi in ranges.joined(held))
     told.troubled += len(troubled)
     broken: list[str] = []
     stored = current_session().scalar(sa.select(Run.parts).where(Run.id == run_id)) or 0
@@ -190,7 +191,7 @@ def _count_run(system: System, run_id: int, people: int, told: Told) -> None:
             broken.append(f"message {seq} is {state.name} but never came")
         elif state not in {*ACCEPTED_STATES, Status.UNCONFIRMED, Status.REFUSED}:
             broken.append(f"message {seq} is {state.name}{' and came' if came else ''}")
-        elif state is Status.UNCONFIRMED and reason == ledger.WORKER_LOST:
+        elif state is Status.UNCONFIRMED and reason == claims.WORKER_LOST:
             told.lost += 1
             if not any(lo <= seq <= hi for lo, hi in held):
                 broken.append(f"message {seq} is unconfirmed though nobody had it at a kill")

@@ -25,8 +25,8 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.numbers import classify
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger, runs
-from smsapp.store.runs.ledger import MessageResult
+from smsapp.store.runs import results, runs
+from smsapp.store.runs.results import MessageResult
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
@@ -229,7 +229,7 @@ def test_a_channel_that_refuses_most_loses_the_rest(
     for answer in refusals:
         batch = claimed(both.campaign, both.clock, "one")
         with writing() as session:
-            ledger.write_back(session, [ledger.prepare_results(batch, [answer])], 0)
+            results.write_back(session, [results.prepare_results(batch, [answer])], 0)
     # when the setting asks for more refusals, and then for as many
     both.swept()
     kept = both.moved()

@@ -17,7 +17,7 @@ from smsapp.services.receipts import callback_inbox, consumer, unmatched
 from smsapp.services.sending import lifecycle
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
-from smsapp.store.runs import ledger, provider_refs, runs
+from smsapp.store.runs import provider_refs, results, runs
 from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message
 from tests import builders
 from tests.engine import (
@@ -61,9 +61,9 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
     # when the carrier is quicker
     apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0]))
     assert (funnel(run_id).in_flight, funnel(run_id).delivered) == (2, 1)
-    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
+    answers = [results.MessageResult(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
     with writing() as session:
-        ledger.write_back(session, [ledger.prepare_results(batch, answers)], 99)
+        results.write_back(session, [results.prepare_results(batch, answers)], 99)
         lifecycle.settle(session, run_id, clock.now)
     # then
     assert (funnel(run_id).accepted, funnel(run_id).delivered, funnel(run_id).awaiting) == (3, 1, 2)

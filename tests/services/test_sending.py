@@ -20,7 +20,7 @@ from smsapp.services.templates import approvals
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger, runs
+from smsapp.store.runs import results, runs
 from tests import builders
 from tests.engine import (
     OPERATOR,
@@ -345,9 +345,9 @@ def test_what_is_in_flight_when_a_run_is_ended_is_waited_for(app: Flask, clock: 
     # then the rest is cancelled, and the batch's answers still count
     assert (funnel(run_id).in_flight, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.SENDING
-    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows]
+    answers = [results.MessageResult(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows]
     with writing() as session:
-        ledger.write_back(session, [ledger.prepare_results(batch, answers)], 0)
+        results.write_back(session, [results.prepare_results(batch, answers)], 0)
         lifecycle.settle(session, run_id, clock.now)
     assert (funnel(run_id).accepted, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.STOPPED

@@ -19,8 +19,9 @@ from smsapp.services.reports import reports, verify
 from smsapp.services.sending import lifecycle
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.contacts import replies
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger
+from smsapp.store.runs import results
 from smsapp.store.runs.runs import Message
 from smsapp.store.users import AuditEntry
 from tests import builders
@@ -127,7 +128,7 @@ def test_who_opted_out_meanwhile_is_not_written_to_again(app: Flask, provider: F
     _campaign, run_id = unanswered(app, provider, clock, people=2)
     unconfirmed.decide(run_id, Resolution.RESEND, OPERATOR, clock.now)
     phone = current_session().query(Message.phone).filter_by(run_id=run_id, seq=1).scalar()
-    builders.kept(ledger.OptOut(phone=phone, source="manual", at=clock.now))
+    builders.kept(replies.OptOut(phone=phone, source="manual", at=clock.now))
     work(app, clock)
     assert (funnel(run_id).accepted, funnel(run_id).cancelled) == (1, 1)
     true(run_id)
@@ -159,9 +160,9 @@ def test_a_late_answer_settles_what_was_left_but_not_what_was_sent_again(
     for how, seq in ((Resolution.KEEP, 1), (Resolution.RESEND, 2), (Resolution.COUNT_AS_SENT, 3)):
         unconfirmed.decide(run_id, how, OPERATOR, clock.now, seqs=[seq])
     # when it comes back after all
-    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 1) for seq in range(1, 5)]
+    answers = [results.MessageResult(seq, message.Status.ACCEPTED, 1) for seq in range(1, 5)]
     with writing() as session:
-        assert not ledger.write_back(session, [ledger.prepare_results(dead, answers)], int(clock.now.timestamp()))
+        assert not results.write_back(session, [results.prepare_results(dead, answers)], int(clock.now.timestamp()))
     # then all but the one that is queued again are settled
     assert (funnel(run_id).accepted, funnel(run_id).queued, the_run(run_id).parts) == (3, 1, 3)
     true(run_id)
@@ -174,9 +175,9 @@ def test_a_batch_that_is_out_is_passed_over(app: Flask, provider: FakeChannel, c
     # given a batch of which one message is unconfirmed, handed out again for the others
     campaign, run_id, batch = in_hands(3, clock, "w1")
     with writing() as session:
-        ledger.write_back(
+        results.write_back(
             session,
-            [ledger.prepare_results(batch, [ledger.MessageResult(1, message.Status.UNCONFIRMED, 1, "no_answer")])],
+            [results.prepare_results(batch, [results.MessageResult(1, message.Status.UNCONFIRMED, 1, "no_answer")])],
             0,
         )
     out = claimed(campaign, clock, "w1")
@@ -184,7 +185,7 @@ def test_a_batch_that_is_out_is_passed_over(app: Flask, provider: FakeChannel, c
     with pytest.raises(Conflict):
         unconfirmed.decide(run_id, Resolution.RESEND, OPERATOR, clock.now)
     with writing() as session:
-        ledger.write_back(session, [ledger.prepare_results(out, [])], 0)
+        results.write_back(session, [results.prepare_results(out, [])], 0)
     # then it can be decided once the batch is back
     assert unconfirmed.decide(run_id, Resolution.RESEND, OPERATOR, clock.now) == 1
     true(run_id)

@@ -20,9 +20,8 @@ from smsapp.store import queue
 from smsapp.store.campaigns import campaigns
 from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.receipts import unconfirmed
-from smsapp.store.receipts.unconfirmed import Decision, RunWithUnconfirmed
+from smsapp.store.receipts.unconfirmed import KEPT_UNCONFIRMED, Decision, RunWithUnconfirmed
 from smsapp.store.runs import recipients, runs
-from smsapp.store.runs.ledger import KEPT_UNCONFIRMED
 from smsapp.store.runs.runs import Run
 
 PAGE = 50

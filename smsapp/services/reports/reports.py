@@ -38,9 +38,8 @@ from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unconfirmed
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
-from smsapp.store.receipts.unconfirmed import Decision
+from smsapp.store.receipts.unconfirmed import KEPT_UNCONFIRMED, Decision
 from smsapp.store.runs import recipients, retries, runs
-from smsapp.store.runs.ledger import KEPT_UNCONFIRMED
 from smsapp.store.runs.recipients import PhoneQuery
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings

@@ -47,7 +47,7 @@ from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.receipts import state_changes
-from smsapp.store.runs import freezing, ledger, retries, runs
+from smsapp.store.runs import claims, freezing, retries, runs, tallies
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
@@ -207,7 +207,7 @@ def is_something_left(held: Collection[int] | None, now: dt.datetime) -> bool:
     over = [run for run in ours if run.state == RunState.HELD and run.hold_until is not None and run.hold_until <= now]
     if over or any(run.state == RunState.OPEN for run in ours):
         return True
-    return ledger.is_ready(current_session(), [run.id for run in ours])
+    return claims.is_ready(current_session(), [run.id for run in ours])
 
 
 # -- closing ----------------------------------------------------------------------------------------------------------
@@ -245,8 +245,8 @@ def settle(session: Session, run_id: int, now: dt.datetime) -> Closed | None:
     if run is None or run.finished_at is not None or run.started_at is None:
         return None
     if run.state == RunState.ENDING:
-        ledger.cancel_rest(session, run_id, CancelReason(run.cancel_reason))
-    if not ledger.is_over(session, run_id):
+        claims.cancel_rest(session, run_id, CancelReason(run.cancel_reason))
+    if not claims.is_over(session, run_id):
         return None
     onward = failover.at_the_end(session, run, now)
     funnel = runs.funnels(session, [run_id])[run_id]
@@ -306,7 +306,7 @@ def _why(session: Session, run: Run) -> str:
     refused = [
         reason
         for state, reason, _n in runs.reasons(session, [run.id])
-        if state == ledger.tally_key(message.Status.REFUSED)
+        if state == tallies.tally_key(message.Status.REFUSED)
     ]
     return refused[0] if refused else run.failure or RunFailure.NOTHING_ACCEPTED
 
@@ -381,7 +381,7 @@ def to_each_run(
 def sweep(now: dt.datetime) -> None:
     """Put right whatever Redis lost and whoever died left behind. Every waiting state has its line here."""
     with writing() as session:
-        for run_id, ranges in ledger.expire_leases(session, now).items():
+        for run_id, ranges in claims.expire_leases(session, now).items():
             log.warning("lease.lost run=%s", run_id)
             billing.after_lost_batches(session, run_id, ranges)
         runs.wake(session, now)

@@ -26,8 +26,10 @@ from smsapp.store import queue
 from smsapp.store.channels import paces
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unmatched
-from smsapp.store.runs import ledger, provider_refs, runs
-from smsapp.store.runs.ledger import ClaimedBatch, MessageResult
+from smsapp.store.runs import claims, provider_refs, runs
+from smsapp.store.runs import results as store
+from smsapp.store.runs.claims import ClaimedBatch
+from smsapp.store.runs.results import MessageResult
 from smsapp.store.runs.runs import Run
 
 log = logging.getLogger(__name__)
@@ -84,17 +86,17 @@ def write_back(done: Sequence[InFlightBatch], now: dt.datetime) -> None:
     # Run by run in order, because two senders that wait for each other would deadlock.
     done = sorted(done, key=lambda one: one.run_id)
     gathered = [
-        ledger.prepare_results(one.batch, one.unwritten, one.answers[: one.written], under_way=one.under_way)
+        store.prepare_results(one.batch, one.unwritten, one.answers[: one.written], under_way=one.under_way)
         for one in done
     ]
     run_ids = dict.fromkeys(one.run_id for one in done if not one.under_way)
     with writing() as session:
-        ledger.write_back(session, gathered, int(now.timestamp()))
+        store.write_back(session, gathered, int(now.timestamp()))
         for results in gathered:
             if results.unsent:  # a receipt may have come for what is said not to have left
                 billing.bill_messages(session, results.batch.run_id, results.unsent)
         told = {one.channel_id for one in done if _follow(session, one, now)}
-        over = [run_id for run_id in run_ids if ledger.may_be_over(session, run_id)]
+        over = [run_id for run_id in run_ids if claims.may_be_over(session, run_id)]
         closed = [lifecycle.settle(session, run_id, now) for run_id in over]
         # Last, because all workers of a channel count into the same hour.
         for one in sorted(done, key=lambda one: one.channel_id):

@@ -53,8 +53,9 @@ from smsapp.store.channels import paces
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, writing
 from smsapp.store.rate_limit import RateLimiterDown, SharedRateLimiter, in_use
-from smsapp.store.runs import ledger, runs
-from smsapp.store.runs.ledger import ClaimedBatch, MessageResult
+from smsapp.store.runs import claims, runs
+from smsapp.store.runs.claims import ClaimedBatch
+from smsapp.store.runs.results import MessageResult
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 
@@ -200,7 +201,7 @@ class Sender:
         now = self.clock()
         self.stopping = shutdown.requested()
         with writing() as session:
-            ledger.extend_leases(session, self.claim, now + self._lease())
+            claims.extend_leases(session, self.claim, now + self._lease())
             runs.wake(session, now)
         going = {run.id: run for run in lifecycle.at_hand(self._held())}
         sending_now = {run_id for run_id, run in going.items() if run.state == RunState.SENDING}
@@ -236,7 +237,7 @@ class Sender:
             log.exception("run.fault run=%s", run.id)
             _hold_for_fault(run.id, RunState.SENDING, now)
             return
-        if self.holds is None and not work.line.rate and ledger.is_much_left(current_session(), run.id, OPEN_BATCHES):
+        if self.holds is None and not work.line.rate and claims.is_much_left(current_session(), run.id, OPEN_BATCHES):
             # Another worker that is free begins a sender as well, and rings in its turn: each has a processor to give.
             queue.enqueue_unless_waiting(queue.SEND, "send", run.id)
 
@@ -292,11 +293,11 @@ class Sender:
         with writing() as session:
             for run_id, work in sorted(self.works.items()):
                 until = work.quiet.over_at(now) if work.quiet and work.may_claim else None
-                if until is not None and ledger.is_ready(session, [run_id]):
+                if until is not None and claims.is_ready(session, [run_id]):
                     runs.hold(session, run_id, HoldReason.QUIET_HOURS, until, now, Run.state == RunState.SENDING)
                     work.stopped = True
             able = [run_id for run_id, work in self.works.items() if work.may_claim]
-            return ledger.claim_batches(session, able, self.last_run, self.claim, now + self._lease(), most, sizes)
+            return claims.claim_batches(session, able, self.last_run, self.claim, now + self._lease(), most, sizes)
 
     # -- on the loop: provider calls ------------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ from smsapp.domain.outcome import FAILOVER_OUTCOMES
 from smsapp.domain.run import CancelReason, RunState
 from smsapp.store.contacts.numbers import is_abroad, is_special
 from smsapp.store.db import changed
+from smsapp.store.runs.claims import cancel_rest
 from smsapp.store.runs.freezing import cut_into_batches, ensure_partition
-from smsapp.store.runs.ledger import add_to_tallies, cancel_rest, tally_key
 from smsapp.store.runs.retries import note_where_they_were, repeated
 from smsapp.store.runs.runs import Message, Run, Tally
+from smsapp.store.runs.tallies import add_to_tallies, tally_key
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import RETRIABLE
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.runs.ledger import Changes, add_to_tallies, tally_key
 from smsapp.store.runs.runs import WAS, Message, Run, Tally
+from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
 
 
 def left(session: Session, run_ids: Sequence[int]) -> dict[int, int]:

@@ -387,6 +387,16 @@ def channel_of(session: Session, run_ids: Iterable[int]) -> dict[int, int]:
     return dict(iter(session.execute(query)))
 
 
+_LOCK_RUNS = (
+    sa.select(Run.id).where(Run.id.in_(sa.bindparam("runs", expanding=True))).order_by(Run.id).with_for_update()
+)
+
+
+def lock_runs(session: Session, run_ids: Iterable[int]) -> None:
+    """Lock these runs until the transaction ends, in the order of their ids."""
+    session.connection().execute(_LOCK_RUNS, {"runs": [*run_ids]})
+
+
 _FORGIVE = (
     sa.update(Run)
     .where(Run.id == sa.bindparam("run"), Run.troubled_at.is_not(None))
