@@ -19,7 +19,7 @@ from smsapp.services.sending import lifecycle, sender
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import claims, runs, tallies
+from smsapp.store.runs import claims, funnels, runs, tallies
 from smsapp.store.runs.claims import ClaimedBatch
 from smsapp.store.runs.runs import Message, Run
 from tests import builders
@@ -50,7 +50,7 @@ def work(app: Flask, clock: FakeClock) -> None:
 
 def funnel(run_id: int) -> Funnel:
     current_session().expire_all()
-    found = runs.funnels(current_session(), [run_id])[run_id]
+    found = funnels.run_funnels(current_session(), [run_id])[run_id]
     assert broken_identities(found) == []
     return found
 

@@ -25,7 +25,7 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.numbers import classify
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import results, runs
+from smsapp.store.runs import funnels, results, runs
 from smsapp.store.runs.results import MessageResult
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
@@ -80,7 +80,7 @@ class TwoChannels:
     def whole(self) -> Funnel:
         """The campaign's numbers; every run's rows and tallies agree."""
         assert [check.broken for check in verify.verify(self.campaign.id) if check.broken] == []
-        found = runs.campaign_funnels(current_session(), [self.campaign.id])[self.campaign.id]
+        found = funnels.campaign_funnels(current_session(), [self.campaign.id])[self.campaign.id]
         assert broken_identities(found) == []
         return found
 

@@ -16,7 +16,7 @@ from smsapp.services.sending import lifecycle
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
-from smsapp.store.runs import results, runs
+from smsapp.store.runs import funnels, results
 from smsapp.store.runs.results import MessageResult
 from smsapp.store.runs.runs import Message
 from tests import builders, engine
@@ -84,7 +84,7 @@ def test_any_order_ends_in_the_same_numbers(app: Flask, provider: FakeChannel, c
     assert recount(first) == recount(second)
     assert funnel(first) == funnel(second)
     assert codes(first) == codes(second)
-    assert runs.reasons(current_session(), [first]) == runs.reasons(current_session(), [second])
+    assert funnels.reasons(current_session(), [first]) == funnels.reasons(current_session(), [second])
     assert current_session().scalar(sa.select(sa.func.count()).select_from(UnmatchedReceipt)) == 20
 
 

@@ -12,7 +12,7 @@ from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.services.sending import lifecycle
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import claims, results, runs
+from smsapp.store.runs import claims, funnels, results, runs
 from tests import builders
 from tests.engine import (
     OPERATOR,
@@ -92,7 +92,7 @@ def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(
     assert first != second
     assert (status(campaign), campaign.next_due_at) == (Status.SENT, None)
     assert max(provider.numbers.values()) == 2
-    assert runs.campaign_funnels(current_session(), [campaign.id])[campaign.id].accepted == 4
+    assert funnels.campaign_funnels(current_session(), [campaign.id])[campaign.id].accepted == 4
 
 
 def test_a_campaign_is_not_started_before_its_time(app: Flask, clock: FakeClock) -> None:

@@ -20,7 +20,7 @@ from smsapp.services.templates import approvals
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import results, runs
+from smsapp.store.runs import funnels, results
 from tests import builders
 from tests.engine import (
     OPERATOR,
@@ -63,7 +63,7 @@ def test_refusals_are_kept_one_by_one_with_their_reason(app: Flask, provider: Fa
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert (funnel(run_id).accepted, funnel(run_id).refused) == (5, 5)
-    assert runs.reasons(current_session(), [run_id]) == [("refused", Outcome.BAD_NUMBER, 5)]
+    assert funnels.reasons(current_session(), [run_id]) == [("refused", Outcome.BAD_NUMBER, 5)]
     assert status(campaign) == Status.SENT
 
 

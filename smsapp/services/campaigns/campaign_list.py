@@ -19,7 +19,8 @@ from smsapp.store.campaigns.campaigns import Campaign, due_between
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session
-from smsapp.store.runs import recipients, runs
+from smsapp.store.runs import recipients
+from smsapp.store.runs.funnels import campaign_funnels
 from smsapp.store.runs.runs import Run
 from smsapp.store.users import User
 
@@ -150,7 +151,7 @@ def lines(ids: Sequence[int]) -> list[Line]:
         .execution_options(populate_existing=True)
     )
     found = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
-    funnels = runs.campaign_funnels(current_session(), ids)
+    funnels = campaign_funnels(current_session(), ids)
     going = {run.campaign_id: run for run in campaign_list.going(current_session(), ids)}
     latest = {run.campaign_id: run for run in campaign_list.latest(current_session(), ids)}
     sendings = campaign_list.sendings(

@@ -40,6 +40,7 @@ from smsapp.store.receipts import unconfirmed
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
 from smsapp.store.receipts.unconfirmed import KEPT_UNCONFIRMED, Decision
 from smsapp.store.runs import recipients, retries, runs
+from smsapp.store.runs.funnels import campaign_funnels, reasons, run_funnels
 from smsapp.store.runs.recipients import PhoneQuery
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
@@ -222,9 +223,9 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
     if run_id is not None and not chosen:
         raise NotFound("run")
     run_ids = [run.id for run in chosen]
-    funnels = runs.funnels(current_session(), run_ids)
+    funnels = run_funnels(current_session(), run_ids)
     lines = [RunLine(run, funnels[run.id], _cost(run, funnels[run.id].parts)) for run in chosen]
-    added_up = runs.campaign_funnels(current_session(), [campaign_id]) if run_id is None else funnels
+    added_up = campaign_funnels(current_session(), [campaign_id]) if run_id is None else funnels
     funnel = added_up.get(campaign_id if run_id is None else run_id, Funnel())
     channel_id = chosen[0].channel_id if chosen else campaign.channel_id
     channel = current_session().get(ChannelRow, channel_id) if channel_id else None
@@ -281,7 +282,7 @@ def _reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Re
     """Return why messages went no further, the commonest first within each state."""
     found = [
         Reason(Status[state.upper()], reason, n, n / max(1, funnel.count(Status[state.upper()])))
-        for state, reason, n in runs.reasons(current_session(), run_ids, merged=merged)
+        for state, reason, n in reasons(current_session(), run_ids, merged=merged)
         if state != runs.EXCLUDED and n > 0
     ]
     return sorted(
@@ -372,7 +373,7 @@ def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
     known = [run.id for run in runs.of_campaign(current_session(), campaign_id) if run_id in (None, run.id)]
     if run_id is not None and not known:
         raise NotFound("run")
-    funnels = runs.funnels(current_session(), known)
+    funnels = run_funnels(current_session(), known)
     return [run for run in known if group.size(funnels.get(run, Funnel())) > 0]
 
 

@@ -33,7 +33,7 @@ from smsapp.domain.message import Status
 from smsapp.services.campaigns import campaigns
 from smsapp.store.db import current_session
 from smsapp.store.receipts import codes
-from smsapp.store.runs import recount, retries, runs
+from smsapp.store.runs import funnels, recount, retries
 from smsapp.store.runs.recount import RunRows
 from smsapp.store.runs.runs import Run
 
@@ -76,7 +76,7 @@ def verify(campaign_id: int | None = None) -> Iterator[Check]:
 
 
 def _of_run(run: Run, channels: _Channels) -> list[str]:
-    funnel = runs.funnels(current_session(), [run.id])[run.id]
+    funnel = funnels.run_funnels(current_session(), [run.id])[run.id]
     broken = broken_identities(funnel)
     if run.forgotten_at:
         return broken

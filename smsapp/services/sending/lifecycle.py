@@ -47,7 +47,7 @@ from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.receipts import state_changes
-from smsapp.store.runs import claims, freezing, retries, runs, tallies
+from smsapp.store.runs import claims, freezing, funnels, retries, runs, tallies
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
@@ -249,7 +249,7 @@ def settle(session: Session, run_id: int, now: dt.datetime) -> Closed | None:
     if not claims.is_over(session, run_id):
         return None
     onward = failover.at_the_end(session, run, now)
-    funnel = runs.funnels(session, [run_id])[run_id]
+    funnel = funnels.run_funnels(session, [run_id])[run_id]
     verdict = _verdict(session, run, funnel)
     runs.move(session, run_id, RunAction.CLOSE, verdict=verdict, finished_at=now)
     log.info("run.closed run=%s verdict=%s accepted=%s", run_id, verdict, funnel.accepted)
@@ -287,7 +287,7 @@ def _after_run(session: Session, run: Run, verdict: RunVerdict) -> dt.datetime |
     if campaign is None or runs.others_go_on(session, run):
         return None
     if run.repeats is not None or verdict is RunVerdict.MOVED:
-        whole = runs.campaign_funnels(session, [campaign.id])[campaign.id]
+        whole = funnels.campaign_funnels(session, [campaign.id])[campaign.id]
         verdict = RunVerdict.SENT if numbers.succeeded(whole) else RunVerdict.FAILED
     schedule = Schedule.from_json(campaign.schedule)
     failure = _why(session, run) if verdict is RunVerdict.FAILED else ""
@@ -305,7 +305,7 @@ def _why(session: Session, run: Run) -> str:
     """Return what most messages failed of, or why the run was given up."""
     refused = [
         reason
-        for state, reason, _n in runs.reasons(session, [run.id])
+        for state, reason, _n in funnels.reasons(session, [run.id])
         if state == tallies.tally_key(message.Status.REFUSED)
     ]
     return refused[0] if refused else run.failure or RunFailure.NOTHING_ACCEPTED
@@ -427,7 +427,7 @@ def _give_up_after_grace(run: Run, now: dt.datetime) -> None:
     """Fail a run that nobody mended in time and of which nothing was accepted; the campaign says why."""
     with writing() as session:
         campaign = session.get(Campaign, run.campaign_id)
-        funnel = runs.funnels(session, [run.id])[run.id]
+        funnel = funnels.run_funnels(session, [run.id])[run.id]
         grace = dt.timedelta(minutes=campaign.grace_minutes if campaign else 0)
         if funnel.accepted or now < (run.held_at or run.slot) + grace:
             return

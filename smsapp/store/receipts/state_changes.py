@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
 from smsapp.store.db import add_up, changed, dialect, list_of, one_of
 from smsapp.store.runs import billed_parts
-from smsapp.store.runs.runs import WAS, Batch, BatchState, Message, ReceiptBucket, Run, Tally
-from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
+from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run, Tally
+from smsapp.store.runs.tallies import Changes, add_to_tallies, earlier_key, tally_key
 
 BUCKET_SECONDS = 60
 
@@ -95,7 +95,7 @@ def is_accepted_by(move: StateChange) -> bool:
 def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], at: int) -> None:
     """Store these changes (change -> seqs) at `at` (Unix seconds), with the tallies and the chart's buckets.
 
-    The rows are locked since `where_they_stand`.
+    The rows are locked since `current_states`.
     """
     if not moves:
         return
@@ -118,7 +118,7 @@ def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], 
             session,
             statement.values(status=int(status), reason=reason or None, code=code or Message.code, receipt_at=at),
         )
-    for run_id, run_changes in _carried_on(session, moves).items():
+    for run_id, run_changes in _changes_in_repetitions(session, moves).items():
         changes.setdefault(run_id, Counter()).update(run_changes)
     for run_id in sorted(changes):
         add_to_tallies(session, run_id, changes[run_id])
@@ -135,31 +135,33 @@ def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], 
     )
 
 
-def _carried_on(session: Session, moves: Mapping[StateChange, Sequence[int]]) -> dict[int, Changes]:
-    """Return the changes of WAS tallies in the runs that repeat these messages, by run."""
-    failed = {
+def _changes_in_repetitions(session: Session, moves: Mapping[StateChange, Sequence[int]]) -> dict[int, Changes]:
+    """Return the changes of tallies of the runs that repeat these messages, by run.
+
+    Such a run counts its people by their status in the run that it repeats, too (`earlier_key`); only failed messages
+    are repeated.
+    """
+    changed_messages = {
         (move.run_id, seq): move for move, seqs in moves.items() if move.known.status in FAILED_STATES for seq in seqs
     }
-    if not failed:
+    if not changed_messages:
         return {}
-    repeating = dict(
-        iter(session.execute(sa.select(Run.id, Run.repeats).where(Run.repeats.in_({k[0] for k in failed}))))
-    )
-    if not repeating:
-        return {}
+    run_ids = {run_id for run_id, _seq in changed_messages}
+    repetitions = session.execute(sa.select(Run.id, Run.repeats).where(Run.repeats.in_(run_ids))).all()
     changes: dict[int, Changes] = {}
-    repetition = aliased(Message)
-    for run_id, original in sorted(repeating.items()):
-        rows = session.execute(
+    repeated = aliased(Message)
+    for repetition, original in sorted((run_id, original or 0) for run_id, original in repetitions):
+        seqs = [seq for run_id, seq in changed_messages if run_id == original]
+        repeated_seqs = session.scalars(
             sa.select(Message.seq)
-            .join(repetition, sa.and_(repetition.run_id == run_id, repetition.phone == Message.phone))
-            .where(Message.run_id == original, Message.seq.in_([seq for run, seq in failed if run == original]))
+            .join(repeated, sa.and_(repeated.run_id == repetition, repeated.phone == Message.phone))
+            .where(Message.run_id == original, Message.seq.in_(seqs))
         )
-        for (seq,) in rows:
-            move = failed[original or 0, seq]
-            run_changes = changes.setdefault(run_id, Counter())
-            run_changes[WAS + tally_key(move.known.status), move.known.reason] -= 1
-            run_changes[WAS + tally_key(move.status), move.reason] += 1
+        for seq in repeated_seqs:
+            move = changed_messages[original, seq]
+            run_changes = changes.setdefault(repetition, Counter())
+            run_changes[earlier_key(move.known.status), move.known.reason] -= 1
+            run_changes[earlier_key(move.status), move.reason] += 1
     return changes
 
 

@@ -1,13 +1,24 @@
 """The results of calls, written back: messages get their answers, batches their end, runs their tallies.
 
-RESULTTABLE
+An answer may find its message in one of these states; everything happens in one transaction.
+
+| case | the message is | is stored | tallies | billed |
+| - | - | - | - | - |
+| answer first | queued, its batch claimed by us | the answer | in flight -> answered | if accepted |
+| receipt first | accepted or more, without an answer | parts, provider ref, code | unchanged | unless it was before |
+| lease lost | unconfirmed, its batch closed by the sweep | the answer | unconfirmed -> answered | if accepted |
+| repeated | as the answer says, or later | nothing | unchanged | no |
+| no answer | queued, its batch claimed by us | nothing, the batch is ready again | in flight -> queued | no |
+
+"Receipt first" also happens to a message whose lease was lost. "Repeated": the commit of the
+first write-back was not confirmed. A lost batch is never made ready: its messages may have left.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 
@@ -94,68 +105,80 @@ def prepare_results(
 def write_back(session: Session, batches: Sequence[PreparedResults], at: int) -> bool:
     """Store batches' answers, tallies and states (`at`: Unix seconds); messages without an answer are queued again.
 
-    Returns False if a lease was lost meanwhile: the sweep has set the messages to UNCONFIRMED and closed the batch, and
-    the answers then change them from that state.
+    Returns False if a lease was lost meanwhile.
     """
     connection = session.connection()
-    batches = sorted(batches, key=lambda gathered: (gathered.batch.run_id, gathered.batch.no))
-    changes: dict[int, Changes] = {gathered.batch.run_id: Counter() for gathered in batches}
+    batches = sorted(batches, key=lambda prepared: (prepared.batch.run_id, prepared.batch.no))
+    changes: dict[int, Changes] = {prepared.batch.run_id: Counter() for prepared in batches}
     billed: Counter[int] = Counter()
     # Locks runs, then messages, then tallies, as sending.settle and the applying of receipts do: another order could
     # deadlock.
     if dialect() == "postgresql":
         lock_runs(session, changes)
         connection.execute(_JOIN_AS_SETS)
-    owned = [_store_batch(session, gathered, at, changes[gathered.batch.run_id], billed) for gathered in batches]
+    owned = [_store_batch(session, prepared, at, changes[prepared.batch.run_id], billed) for prepared in batches]
     if dialect() == "postgresql":
         connection.execute(_JOIN_FREELY)
     for run_id, its_changes in changes.items():
         add_to_tallies(session, run_id, its_changes)
         billed_parts.add(session, run_id, billed[run_id])
-    unknown = [
-        (gathered.batch.run_id, a.code) for gathered in batches for a in gathered.answers if a.reason == Outcome.UNKNOWN
-    ]
-    if unknown:
-        owners = channel_of(session, changes)
-        channel_codes = [(owners[run_id], code) for run_id, code in unknown]
-        codes.count(session, channel_codes, dt.datetime.fromtimestamp(at, dt.UTC))
+    _count_unknown_codes(session, batches, at)
     return all(owned)
 
 
-def _store_batch(session: Session, gathered: PreparedResults, at: int, changes: Changes, billed: Counter[int]) -> bool:
+def _count_unknown_codes(session: Session, batches: Sequence[PreparedResults], at: int) -> None:
+    """Count the provider's codes that no table explains, by channel."""
+    unknown = [
+        (prepared.batch.run_id, answer.code)
+        for prepared in batches
+        for answer in prepared.answers
+        if answer.reason == Outcome.UNKNOWN
+    ]
+    if unknown:
+        channel_ids = channel_of(session, {prepared.batch.run_id for prepared in batches})
+        channel_codes = [(channel_ids[run_id], code) for run_id, code in unknown]
+        codes.count(session, channel_codes, dt.datetime.fromtimestamp(at, dt.UTC))
+
+
+def _store_batch(session: Session, prepared: PreparedResults, at: int, changes: Changes, billed: Counter[int]) -> bool:
     """Store one batch's answers and its state; add to `changes` and `billed`; return False if its lease was lost."""
-    batch, unsent = gathered.batch, gathered.unsent
-    key = {"run": batch.run_id, "at_no": batch.no, "by": batch.claim}
-    if gathered.under_way:
-        owned = session.connection().execute(_IS_OWNED, key).first() is not None
+    run_id = prepared.batch.run_id
+    owned = _close_batch(session, prepared)
+    queued = _lock_messages(session, prepared.batch) if prepared.unsent or len(prepared.groups) > 1 else set[int]()
+    # What an answer finds, and how tallies count it; of a lost batch a person may have decided meanwhile.
+    if owned:
+        previous, previous_reasons, counted_as = Status.QUEUED, [""], tally_key(Status.IN_FLIGHT)
     else:
-        ends = int(BatchState.READY if unsent else BatchState.DONE)
-        owned = session.connection().execute(_RELEASE, key | {"to_state": ends}).rowcount == 1
-    queued = _lock(session, batch) if unsent or len(gathered.groups) > 1 else set[int]()
-    # (status, reason) the messages have now: those of a lost batch are unconfirmed, maybe by a person's decision.
-    origins = (
-        [(Status.QUEUED, "")] if owned else [(Status.UNCONFIRMED, WORKER_LOST), (Status.UNCONFIRMED, KEPT_UNCONFIRMED)]
-    )
-    counted_as = tally_key(Status.IN_FLIGHT if owned else Status.UNCONFIRMED)
-    for status, reason, group in gathered.groups:
-        updated = 0
-        for begins, why in origins:
-            stored = _store_answers(session, batch.run_id, begins, why, group, at)
-            changes[counted_as, why] -= stored
-            updated += stored
-        changes[tally_key(status), reason] += updated
-        if updated < len(group):
-            billed[batch.run_id] += _complete_overtaken(session, batch.run_id, group, at, any_stored=updated > 0)
+        previous, previous_reasons = Status.UNCONFIRMED, [WORKER_LOST, KEPT_UNCONFIRMED]
+        counted_as = tally_key(Status.UNCONFIRMED)
+    for status, reason, answers in prepared.groups:
+        stored = 0
+        for previous_reason in previous_reasons:
+            n = _store_answers(session, run_id, previous, previous_reason, answers, at)
+            changes[counted_as, previous_reason] -= n
+            stored += n
+        changes[tally_key(status), reason] += stored
+        if stored < len(answers):
+            billed[run_id] += _complete_overtaken(session, run_id, answers, at, any_stored=stored > 0)
         elif status is Status.ACCEPTED:
-            billed[batch.run_id] += sum(answer.parts for answer in group)
-    if owned and unsent:
-        still_queued = len(queued.intersection(unsent))
+            billed[run_id] += sum(answer.parts for answer in answers)
+    if owned and prepared.unsent:
+        still_queued = len(queued.intersection(prepared.unsent))
         changes[tally_key(Status.IN_FLIGHT), ""] -= still_queued
         changes[tally_key(Status.QUEUED), ""] += still_queued
     return owned
 
 
-def _lock(session: Session, batch: ClaimedBatch) -> set[int]:
+def _close_batch(session: Session, prepared: PreparedResults) -> bool:
+    """Make the batch ready or done, or lock it if more answers are to come; return False if its lease was lost."""
+    key = {"run": prepared.batch.run_id, "at_no": prepared.batch.no, "by": prepared.batch.claim}
+    if prepared.under_way:
+        return session.connection().execute(_IS_OWNED, key).first() is not None
+    state = int(BatchState.READY if prepared.unsent else BatchState.DONE)
+    return session.connection().execute(_RELEASE, key | {"to_state": state}).rowcount == 1
+
+
+def _lock_messages(session: Session, batch: ClaimedBatch) -> set[int]:
     """Lock a batch's messages in the order of seq, as receipts do: locking group after group is in another order.
 
     Returns the seqs that are queued; a receipt that came early may have changed the others.
@@ -167,9 +190,9 @@ def _lock(session: Session, batch: ClaimedBatch) -> set[int]:
 
 
 def _store_answers(
-    session: Session, run_id: int, begins: Status, why: str, group: Sequence[MessageResult], at: int
+    session: Session, run_id: int, previous: Status, previous_reason: str, group: Sequence[MessageResult], at: int
 ) -> int:
-    """Store the answers of those messages that still have status `begins` and reason `why`; return how many.
+    """Store a group's answers in those messages that have this previous status and reason; return how many.
 
     Driver SQL, because SQLAlchemy's executemany is slower here. On PostgreSQL each list is one
     text parameter, and rows are searched between the first and the last seq only: the statistics do not know a run that
@@ -177,9 +200,9 @@ def _store_answers(
     because the driver releases the GIL for every statement and executemany would make the sender's two threads wait for
     each other a thousand times a batch.
     """
-    cursor, status, reason = session.connection(), int(group[0].status), group[0].reason or None
+    connection, status, reason = session.connection(), int(group[0].status), group[0].reason or None
     if dialect() == "postgresql":
-        return cursor.exec_driver_sql(
+        return connection.exec_driver_sql(
             "UPDATE message m SET status = %s, reason = %s, answered_at = %s, parts = v.parts,"
             " code = nullif(v.code, ''), provider_ref = nullif(v.ref, '')"
             " FROM ROWS FROM (unnest(%s::int[]), unnest(%s::smallint[]), json_array_elements_text(%s),"
@@ -197,20 +220,20 @@ def _store_answers(
                 run_id,
                 group[0].seq,
                 group[-1].seq,
-                int(begins),
-                why,
+                int(previous),
+                previous_reason,
             ),
         ).rowcount
     updated = 0
     for begin in range(0, len(group), ROWS_AT_ONCE):
         chunk = group[begin : begin + ROWS_AT_ONCE]
         parameters = [value for a in chunk for value in (a.seq, a.parts, a.code or None, a.provider_ref or None)]
-        updated += cursor.exec_driver_sql(
+        updated += connection.exec_driver_sql(
             "UPDATE message SET status = ?, reason = ?, answered_at = ?, parts = v.column2, code = v.column3,"  # noqa: S608
             f" provider_ref = v.column4 FROM (VALUES {', '.join(['(?, ?, ?, ?)'] * len(chunk))}) v"
             " WHERE message.run_id = ? AND message.seq = v.column1 AND message.status = ?"
             " AND coalesce(message.reason, '') = ?",
-            (status, reason, at, *parameters, run_id, int(begins), why),
+            (status, reason, at, *parameters, run_id, int(previous), previous_reason),
         ).rowcount
     return updated
 
@@ -218,39 +241,42 @@ def _store_answers(
 def _complete_overtaken(
     session: Session, run_id: int, group: Sequence[MessageResult], at: int, *, any_stored: bool
 ) -> int:
-    """Add the answers' parts, ids and codes to messages whose receipt came first; return the parts to bill now.
+    """Complete the messages of a group whose receipt came first; return the parts to bill for the whole group.
 
-    A write-back that is repeated, because its commit was not confirmed, bills no message a second time.
+    `any_stored`: some answers of the group were stored just now. A message is billed once: with its answer, or before
+    by services/receipts/billing.py, and then it has parts.
     """
     # All between the first and the last, as in _store_answers: a list of seqs made PostgreSQL read the whole run.
     between = Message.seq.between(group[0].seq, group[-1].seq)
     query = sa.select(Message.seq, Message.status, Message.answered_at, Message.parts)
-    rows = session.connection().execute(query.where(Message.run_id == run_id, between)).all()
-    late = {seq for seq, status, answered_at, _parts in rows if answered_at is None and status in ACCEPTED_STATES}
-    # Messages with parts were billed by services/receipts/billing.py already.
-    unbilled = {seq for seq, _status, _answered, parts in rows if seq in late and parts is None}
-    just_stored: Collection[int] = ()
-    if any_stored:
-        just_stored = {
-            seq for seq, status, answered_at, _parts in rows if (status, answered_at) == (Status.ACCEPTED, at)
-        }
-    overtaken = [a for a in group if a.seq in late]
-    if overtaken:
-        session.connection().execute(
-            sa.update(Message)
-            .where(Message.run_id == run_id, Message.seq == sa.bindparam("at_seq"), Message.answered_at.is_(None))
-            .values(
-                parts=sa.func.coalesce(Message.parts, sa.bindparam("its_parts")),
-                provider_ref=sa.bindparam("its_ref"),
-                # Keep the code of the receipt that changed the status; without one take the answer's.
-                code=sa.func.coalesce(
-                    sa.case((Message.status != Status.ACCEPTED, Message.code)), sa.bindparam("its_code")
-                ),
-                answered_at=at,
-            ),
-            [
-                {"at_seq": a.seq, "its_parts": a.parts, "its_ref": a.provider_ref or None, "its_code": a.code or None}
-                for a in overtaken
-            ],
-        )
-    return sum(a.parts for a in group if a.seq in unbilled or a.seq in just_stored)
+    overtaken, unbilled = set(), set()
+    for seq, status, answered_at, parts in session.connection().execute(query.where(Message.run_id == run_id, between)):
+        if answered_at is None and status in ACCEPTED_STATES:
+            overtaken.add(seq)
+            if parts is None:
+                unbilled.add(seq)
+        elif any_stored and (status, answered_at) == (Status.ACCEPTED, at):
+            unbilled.add(seq)
+    _add_answers(session, run_id, [answer for answer in group if answer.seq in overtaken], at)
+    return sum(answer.parts for answer in group if answer.seq in unbilled)
+
+
+def _add_answers(session: Session, run_id: int, answers: Sequence[MessageResult], at: int) -> None:
+    """Add answers' parts, provider refs and codes to messages that have their status from a receipt."""
+    if not answers:
+        return
+    session.connection().execute(
+        sa.update(Message)
+        .where(Message.run_id == run_id, Message.seq == sa.bindparam("at_seq"), Message.answered_at.is_(None))
+        .values(
+            parts=sa.func.coalesce(Message.parts, sa.bindparam("its_parts")),
+            provider_ref=sa.bindparam("its_ref"),
+            # Keep the code of the receipt that changed the status; without one take the answer's.
+            code=sa.func.coalesce(sa.case((Message.status != Status.ACCEPTED, Message.code)), sa.bindparam("its_code")),
+            answered_at=at,
+        ),
+        [
+            {"at_seq": a.seq, "its_parts": a.parts, "its_ref": a.provider_ref or None, "its_code": a.code or None}
+            for a in answers
+        ],
+    )

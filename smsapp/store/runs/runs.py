@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain.funnel import Funnel
-from smsapp.domain.message import Status
 from smsapp.domain.run import RUN_MOVES, HoldReason, RunAction, RunState, RunVerdict
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import Base, BigId, changed, upsert
 
 EXCLUDED = "excluded"
-WAS = "was_"
 PARTITIONED = {"postgresql_partition_by": "RANGE (run_id)", "sqlite_with_rowid": False}
 
 
@@ -153,7 +149,7 @@ class Tally(Base):
     """The number of people of a run per (state, reason): changed in the same transaction as the rows it counts.
 
     `state` is "excluded" with a Left reason, or the name of a message status with its reason ("" if it has none). A run
-    that repeats another one also counts its people's states in that one, with the prefix WAS.
+    that repeats another one also counts its people's states in that one, under `store/runs/tallies.py` `earlier_key`.
     """
 
     __tablename__ = "tally"
@@ -305,74 +301,6 @@ def of_campaign(session: Session, campaign_id: int) -> Sequence[Run]:
     """Return a campaign's runs, reloaded from the database, newest first."""
     query = sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc())
     return session.scalars(query.execution_options(populate_existing=True)).all()
-
-
-def funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
-    """Return {run id: funnel} from the tallies; list, report, export and API all use this query."""
-    return _funnels(session, Run.id, Run.id.in_(run_ids))
-
-
-def campaign_funnels(session: Session, campaign_ids: Sequence[int]) -> dict[int, Funnel]:
-    """Return {campaign id: funnel}, all runs added up; campaigns without a run are left out.
-
-    A run that repeats another one adds nobody to the target: its people's new states replace their states in that run.
-    """
-    return _funnels(session, Run.campaign_id, Run.campaign_id.in_(campaign_ids), merged=True)
-
-
-def _funnels(session: Session, key: Any, which: Any, *, merged: bool = False) -> dict[int, Funnel]:
-    first = Run.repeats.is_(None) if merged else sa.true()
-    totals = session.execute(
-        sa.select(
-            key,
-            sa.func.sum(sa.case((first, Run.target), else_=0)),
-            sa.func.sum(sa.case((first, Run.planned), else_=0)),
-            sa.func.sum(Run.parts),
-        )
-        .where(which)
-        .group_by(key)
-    ).all()
-    counts = session.execute(
-        sa.select(key, Tally.state, Tally.reason, sa.func.sum(Tally.n))
-        .join(Run, Run.id == Tally.run_id)
-        .where(which, sa.or_(first, Tally.state != EXCLUDED))
-        .group_by(key, Tally.state, Tally.reason)
-    ).all()
-    excluded: dict[int, dict[str, int]] = {}
-    messages: dict[int, Counter[Status]] = {}
-    for key_id, state, reason, n in counts:
-        if state == EXCLUDED:
-            excluded.setdefault(key_id, {})[reason] = int(n)
-        elif not state.startswith(WAS):
-            messages.setdefault(key_id, Counter())[Status[state.upper()]] += int(n)
-        elif merged:
-            messages.setdefault(key_id, Counter())[Status[state.removeprefix(WAS).upper()]] -= int(n)
-    return {
-        key_id: Funnel(int(target), int(planned), excluded.get(key_id, {}), messages.get(key_id, {}), int(parts))
-        for key_id, target, planned, parts in totals
-    }
-
-
-def reasons(session: Session, run_ids: Sequence[int], *, merged: bool = False) -> list[tuple[str, str, int]]:
-    """Return (state, reason, people) for every tally with a reason, most frequent first.
-
-    `merged`: for all runs of a campaign, counted as in campaign_funnels.
-    """
-    rows = session.execute(
-        sa.select(Tally.state, Tally.reason, sa.func.sum(Tally.n))
-        .join(Run, Run.id == Tally.run_id)
-        .where(Tally.run_id.in_(run_ids), Tally.reason != "")
-        .where(sa.or_(Run.repeats.is_(None), Tally.state != EXCLUDED) if merged else sa.true())
-        .group_by(Tally.state, Tally.reason)
-    )
-    counts: Counter[tuple[str, str]] = Counter()
-    for state, reason, n in rows:
-        if not state.startswith(WAS):
-            counts[state, reason] += int(n)
-        elif merged:
-            counts[state.removeprefix(WAS), reason] -= int(n)
-    lines = [(state, reason, n) for (state, reason), n in counts.items() if n > 0]
-    return sorted(lines, key=lambda line: (-line[2], line[0], line[1]))
 
 
 def waiting_for_receipts(session: Session, finished_before: dt.datetime) -> Sequence[int]:

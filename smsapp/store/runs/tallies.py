@@ -20,6 +20,20 @@ def tally_key(status: Status) -> str:
     return status.name.lower()
 
 
+EARLIER = "was_"
+"""Prefix of the `state` of tallies that count a run's people by their status in the run that it repeats."""
+
+
+def earlier_key(status: Status) -> str:
+    """Return the `state` under which a run counts its people who have this status in the run that it repeats."""
+    return EARLIER + tally_key(status)
+
+
+def parsed(state: str) -> tuple[str, bool]:
+    """Return a tally's `state` without the prefix, and whether it counts people by their earlier status."""
+    return state.removeprefix(EARLIER), state.startswith(EARLIER)
+
+
 def add_to_tallies(session: Session, run_id: int, changes: Mapping[tuple[str, str], int]) -> None:
     """Add the changes to a run's tallies; always in the same transaction as the rows they count."""
     # Sorted, so that two workers lock the rows in the same order.
