@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.domain.message import Resolution, Status
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.db import Base, BigId, changed
+from smsapp.store.db import Base, BigId, changed, list_of, one_of
 from smsapp.store.runs import billed_parts
 from smsapp.store.runs.runs import Batch, BatchState, Message, Run, Tally
 from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
@@ -149,48 +149,51 @@ def settle(
     conditions = open_messages(run_id, cause, seqs)
     if how is Resolution.RESEND:
         conditions.append(_in_a_batch_at_rest(session, run_id, conditions))
-    log_rows = sa.select(
-        Message.run_id,
-        Message.seq,
-        sa.literal(now, Decision.at.type),
-        sa.literal(by),
-        sa.literal(str(how)),
-        sa.func.coalesce(Message.reason, ""),
-    )
-    log_rows = log_rows.where(*conditions).order_by(Message.seq).with_for_update(of=Message)
-    into = ["run_id", "seq", "at", "by", "settled", "cause"]
-    if not changed(session, sa.insert(Decision).from_select(into, log_rows)):
+    by_cause = _lock_messages(session, conditions)
+    settled = [seq for _cause, _parts, its_seqs in by_cause for seq in its_seqs]
+    if not settled:
         return 0
-    changes: Changes = Counter()
-    settled = 0
-    why = sa.func.coalesce(Message.reason, "")
-    causes = sa.select(why.label("why"), sa.func.coalesce(sa.func.sum(Message.parts), 0)).where(*conditions)
-    for reason, billed in session.execute(causes.group_by(sa.text("why"))).all():
-        n = changed(session, sa.update(Message).where(*conditions, why == reason).values(**_becomes(how)))
-        status = {
-            Resolution.COUNT_AS_SENT: Status.ACCEPTED,
-            Resolution.RESEND: Status.QUEUED,
-            Resolution.KEEP: Status.UNCONFIRMED,
-        }[how]
-        changes[tally_key(Status.UNCONFIRMED), reason] -= n
-        changes[tally_key(status), KEPT_UNCONFIRMED if how is Resolution.KEEP else ""] += n
-        settled += n
-        if how is Resolution.COUNT_AS_SENT:
-            billed_parts.add(session, run_id, int(billed or 0))
+    messages = (Message.run_id == run_id, one_of(Message.seq, settled))
+    decided = {
+        "run_id": Message.run_id,
+        "seq": Message.seq,
+        "at": sa.literal(now, Decision.at.type),
+        "by": sa.literal(by),
+        "settled": sa.literal(str(how)),
+        "cause": sa.func.coalesce(Message.reason, ""),
+    }
+    rows = sa.select(*decided.values()).where(*messages).order_by(Message.seq)
+    changed(session, sa.insert(Decision).from_select([*decided], rows))
+    status, reason, values = _ENDS[how]
+    changed(session, sa.update(Message).where(*messages).values(status=int(status), reason=reason or None, **values))
+    if how is Resolution.COUNT_AS_SENT:
+        billed_parts.add(session, run_id, sum(parts for _cause, parts, _seqs in by_cause))
     if how is Resolution.RESEND:
         _open_batches(session, run_id)
+    changes: Changes = Counter({(tally_key(status), reason): len(settled)})
+    for its_cause, _parts, its_seqs in by_cause:
+        changes[tally_key(Status.UNCONFIRMED), its_cause] -= len(its_seqs)
     add_to_tallies(session, run_id, changes)
-    return settled
+    return len(settled)
 
 
-def _becomes(how: Resolution) -> dict[str, object]:
-    if how is Resolution.KEEP:
-        return {"reason": KEPT_UNCONFIRMED}
-    if how is Resolution.COUNT_AS_SENT:
-        return {"status": int(Status.ACCEPTED), "reason": None}
+def _lock_messages(session: Session, conditions: Sequence[sa.ColumnElement[bool]]) -> list[tuple[str, int, list[int]]]:
+    """Return (cause, parts, seqs) of these messages, locked by seq until the transaction ends."""
+    cause = sa.func.coalesce(Message.reason, "").label("cause")
+    rows = sa.select(Message.seq, cause, Message.parts).where(*conditions).order_by(Message.seq)
+    locked = rows.with_for_update(of=Message).cte("locked")
+    parts = sa.func.coalesce(sa.func.sum(locked.c.parts), 0)
+    groups = sa.select(locked.c.cause, parts, list_of(locked.c.seq)).group_by(locked.c.cause)
+    return [(its_cause, int(n), seqs) for its_cause, n, seqs in session.execute(groups.order_by(locked.c.cause))]
+
+
+_ENDS: dict[Resolution, tuple[Status, str, dict[str, None]]] = {
+    Resolution.COUNT_AS_SENT: (Status.ACCEPTED, "", {}),
+    Resolution.KEEP: (Status.UNCONFIRMED, KEPT_UNCONFIRMED, {}),
     # As if it had never been sent; of the first answer only the cause remains, in the decision.
-    fresh = dict.fromkeys(("reason", "parts", "code", "provider_ref", "answered_at"))
-    return {"status": int(Status.QUEUED), **fresh}
+    Resolution.RESEND: (Status.QUEUED, "", dict.fromkeys(("parts", "code", "provider_ref", "answered_at"))),
+}
+"""Decision -> status, reason and other values of the messages afterwards."""
 
 
 def _in_a_batch_at_rest(
