@@ -17,8 +17,9 @@ from smsapp.services.apps import app_keys, profiles, uploads
 from smsapp.services.contacts import contacts
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps import app_keys as stored_keys
-from smsapp.store.contacts import contacts as store
-from smsapp.store.contacts.contacts import Contact, property_types
+from smsapp.store.contacts import property_catalogue
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import property_types
 from smsapp.store.contacts.segments import SegmentMember
 from smsapp.store.db import current_session, db, writing
 from tests import builders
@@ -215,7 +216,7 @@ def test_a_full_catalogue_takes_no_more_names_but_the_rest_of_the_record(
     key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report([record(key, "u1", a=1, b=2)], "", now)
-    monkeypatch.setattr(store, "MAX_CATALOGUE", 3)
+    monkeypatch.setattr(property_catalogue, "MAX_CATALOGUE", 3)
     told = report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
     assert (told.kept, told.refused, told.left_out) == (2, 0, 1)
     assert (held("u2"), held("u3")) == ({"a": 3, "c": 1}, {"b": 4})

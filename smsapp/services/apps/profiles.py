@@ -23,7 +23,8 @@ from smsapp.services.apps.plain_sets import PlainSets
 from smsapp.store.apps import app_keys, uploads
 from smsapp.store.apps.app_keys import Bad
 from smsapp.store.apps.uploads import Upload
-from smsapp.store.contacts import contact_rows, contacts, public_names
+from smsapp.store.contacts import contact_rows, contacts, property_catalogue, public_names
+from smsapp.store.contacts.aliases import bind, bound, public_bindings
 from smsapp.store.contacts.contacts import Profile, StoredContact
 from smsapp.store.db import as_json, current_session, writing
 from smsapp.store.settings import settings
@@ -105,7 +106,9 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     records = [record for row in rows for record in ark.parsed(row.records)]
     rights = app_keys.key_rights(current_session(), {record["appid"] for record in records})
     read = _divided(
-        records, contacts.property_types(current_session()), KeyGate(rights, public_names.owners(current_session()))
+        records,
+        property_catalogue.property_types(current_session()),
+        KeyGate(rights, public_names.owners(current_session())),
     )
     for row in rows:
         read.report.counted.update(row.counted)
@@ -116,7 +119,7 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
             return None
         if not uploads.settle(session, rows):
             raise ProfileConflict
-        known = contacts.add_properties(session, read.fresh, now, public=read.gate.brought)
+        known = property_catalogue.add_properties(session, read.fresh, now, public=read.gate.brought)
         if known != read.fresh:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
             full = read.fresh.keys() - known.keys()
@@ -163,7 +166,7 @@ def _read(
     """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
     read = _Reading(dict(types), gate=gate)
     known, wanted = read.types, read.wanted
-    meant: dict[str, str | None] = dict(contacts.redirects(current_session()))
+    meant: dict[str, str | None] = dict(property_catalogue.redirects(current_session()))
     for record in records:
         key = record["appid"]
         read.keys.add(key)
@@ -201,7 +204,7 @@ def _laid(record: dict[str, Any], known: Mapping[str, Type], meant: dict[str, st
     names = {name: name.lower() for name in new if isinstance(name, str)}
     unknown = {name for name in names.values() if name not in known}
     if not unknown <= meant.keys():
-        labels = contacts.labels(current_session())
+        labels = property_catalogue.labels(current_session())
         meant |= {name: reported_as(name, labels) for name in unknown - meant.keys()}
     laid = {raw: target for raw, name in names.items() if (target := meant.get(name)) and target not in context}
     if not laid:
@@ -251,7 +254,7 @@ def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
     plain = read.plain
     if not plain.values:
         return True
-    if contacts.bound(session, plain.values):
+    if bound(session, plain.values):
         return False
     # All locks at once, in one order; those of the other records are held until their turn.
     held = contact_rows.lock_rows(session, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted})
@@ -274,8 +277,8 @@ def _apply(session: Session, read: _Reading, now: dt.datetime) -> None:
     gate = read.gate
     aliases = [asked for asked, _, _ in read.wanted if asked.kind is Kind.ALIAS]
     ids = {asked.xwho for asked, _, _ in read.wanted} | {asked.original_id for asked in aliases}
-    known = contacts.bound(session, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
-    public = contacts.public_bindings(session, known)
+    known = bound(session, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
+    public = public_bindings(session, known)
     before = contacts.lock(session, {known.get(xwho, xwho) for xwho in ids} | public)
     fresh: dict[str, str] = {}
     if aliases:
@@ -360,14 +363,14 @@ def _bind(
                 public.add(operation.original_id)
     if not wanted:
         return wanted
-    contacts.bind(session, wanted, public, now)
-    really = contacts.bound(session, wanted)
+    bind(session, wanted, public, now)
+    really = bound(session, wanted)
     return {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
 
 
 def _write(session: Session, change: _Change, now: dt.datetime) -> None:
     """Write the contacts that are new or changed, and remove those of which nothing is left."""
-    names, region = contacts.phone_properties(session), settings().DEFAULT_REGION
+    names, region = property_catalogue.phone_properties(session), settings().DEFAULT_REGION
     before, profiles = change.before, []
     for xwho, properties in change.held.items():
         contact = before.get(xwho, NOBODY)

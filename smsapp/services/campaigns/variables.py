@@ -15,7 +15,7 @@ from smsapp.domain.campaign import personal
 from smsapp.domain.contact import Type
 from smsapp.domain.sms_template import variables
 from smsapp.store.contacts import audience as people
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import property_catalogue
 from smsapp.store.contacts.audience import Audience
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.segments import Segment, members
@@ -80,7 +80,7 @@ class Choice:
 
 def choices(found: Coverage | None) -> list[Choice]:
     """Return the properties that can fill a variable, in the order of names."""
-    doubles = property_labels.doubles(contacts.labels(current_session()))
+    doubles = property_labels.doubles(property_catalogue.labels(current_session()))
     return [
         Choice(
             row.name,
@@ -90,7 +90,7 @@ def choices(found: Coverage | None) -> list[Choice]:
             found.examples.get(row.name, "") if found else "",
             row.name in doubles,
         )
-        for row in contacts.properties(current_session())
+        for row in property_catalogue.properties(current_session())
     ]
 
 
@@ -99,7 +99,7 @@ def likely(variable: str, segment_id: int | None, now: dt.datetime) -> str | Non
 
     Of several that mean the same the one that most people of the segment have.
     """
-    known = contacts.labels(current_session())
+    known = property_catalogue.labels(current_session())
     first = property_labels.names_alike(variable, known)
     others = property_labels.doubles(known).get(first, []) if first else []
     if first is None or not others or segment_id is None:
@@ -124,7 +124,7 @@ def coverage(segment_id: int, size: int, now: dt.datetime) -> Coverage:
 
 
 def _examples(chosen: sa.Select[Any]) -> dict[str, str]:
-    types = contacts.property_types(current_session())
+    types = property_catalogue.property_types(current_session())
     first = chosen.order_by(sa.literal_column("1")).limit(EXAMPLES)
     found: dict[str, str] = {}
     for properties in current_session().scalars(sa.select(Contact.properties).where(Contact.id.in_(first))):

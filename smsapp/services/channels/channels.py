@@ -34,7 +34,7 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.store.channels import channel_health, paces
 from smsapp.store.channels import channels as store
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.contacts import property_types
+from smsapp.store.contacts.property_catalogue import property_types
 from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.receipts import inbox
 from smsapp.store.settings import encryption_keys, settings

@@ -21,7 +21,7 @@ from smsapp.domain.sms_template import Purpose, variables
 from smsapp.services.channels import channels
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.audience import Audience, Cap, tallied
-from smsapp.store.contacts.contacts import property_types, redirects
+from smsapp.store.contacts.property_catalogue import property_types, redirects
 from smsapp.store.contacts.segments import Segment, members
 from smsapp.store.contacts.values import Source, source_of
 from smsapp.store.db import current_session

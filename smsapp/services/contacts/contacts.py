@@ -17,8 +17,9 @@ from smsapp.domain.errors import NotFound
 from smsapp.store import queue
 from smsapp.store.apps import app_keys
 from smsapp.store.apps.app_keys import BadRecord
-from smsapp.store.contacts import contacts, replies
-from smsapp.store.contacts.contacts import Contact, Property
+from smsapp.store.contacts import aliases, contacts, property_catalogue, replies
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.replies import OptOut, Reply
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import history
@@ -76,8 +77,8 @@ class Fact:
 
 def facts(found: Contact) -> list[Fact]:
     """Return what is known about a contact, in the order of names."""
-    known = {row.name: row for row in contacts.properties(current_session())}
-    phones = contacts.phone_properties(current_session())
+    known = {row.name: row for row in property_catalogue.properties(current_session())}
+    phones = property_catalogue.phone_properties(current_session())
     return [
         Fact(
             name,
@@ -111,7 +112,7 @@ def _numbers(found: Contact) -> set[str]:
 
 def numbers(found: Sequence[Contact]) -> dict[int, dict[str, str]]:
     """Return each contact's numbers by the property that holds them, of those properties that channels read."""
-    used = contacts.phone_properties(current_session())
+    used = property_catalogue.phone_properties(current_session())
     return {row.id: {name: number for name, number in row.phones.items() if name in used} for row in found}
 
 
@@ -122,12 +123,12 @@ def opted_out(found: Sequence[Contact]) -> set[str]:
 
 def anonymous_ids(found: Contact) -> list[str]:
     """Return the anonymous ids under which this contact was known before."""
-    return contacts.anonymous_ids(current_session(), found.xwho)
+    return aliases.anonymous_ids(current_session(), found.xwho)
 
 
 def catalogue() -> list[Property]:
     """Return all known properties in the order of names."""
-    return contacts.properties(current_session())
+    return property_catalogue.properties(current_session())
 
 
 def bad_records(source: str = "", reason: str = "", appid: str = "", before: int | None = None) -> list[BadRecord]:
@@ -160,7 +161,7 @@ def note_phone_property(session: Session, name: str) -> None:
 
 def note_left_property(session: Session, name: str) -> None:
     """Have the numbers of a property forgotten, once the transaction is committed, if no channel reads it any more."""
-    if name not in contacts.phone_properties(session):
+    if name not in property_catalogue.phone_properties(session):
         note_phone_property(session, name)
 
 
@@ -175,7 +176,7 @@ def rebuild_phones(name: str) -> int:
     after = seen = 0
     while True:
         with writing() as session:
-            used = name in contacts.phone_properties(session)
+            used = name in property_catalogue.phone_properties(session)
             rows = contacts.phones_after(session, name, after, REBUILD_CHUNK)
             if not rows:
                 return seen

@@ -25,7 +25,7 @@ from smsapp.services.tables import reading, recognition
 from smsapp.services.tables.formats import Format
 from smsapp.store.apps import app_keys
 from smsapp.store.apps.app_keys import Bad
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts import imports as store
 from smsapp.store.contacts.imports import Import
 from smsapp.store.db import current_session, writing
@@ -112,12 +112,12 @@ def _collector_at_rest() -> Iterator[None]:
 
 def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:
     form, width = Format.from_json(row.format), row.mapping["width"]
-    layout = Layout.from_json(row.mapping).renamed(contacts.redirects(current_session()))
+    layout = Layout.from_json(row.mapping).renamed(property_catalogue.redirects(current_session()))
     now = clock()
     with writing() as session:
         types = {one.name: one.type for one in layout.columns}
         labels = {one.name: one.label for one in layout.columns}
-        really = contacts.add_properties(session, types, now, labels)
+        really = property_catalogue.add_properties(session, types, now, labels)
         if really != types:
             return "property_type_changed" if really.keys() == types.keys() else "property_without_room"
     position, noted = row.position, row.without_number
@@ -139,7 +139,7 @@ def _take(
     pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int
 ) -> TakenRows:
     """Read and convert one chunk; nothing is left of the file at its end."""
-    phones = layout.phones(contacts.phone_properties(current_session()))
+    phones = layout.phones(property_catalogue.phone_properties(current_session()))
     taken = TakenRows()
     for rows, taken.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
         piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
@@ -192,7 +192,7 @@ def check(
     wrong = columns.problems(layout, seen.known, width)
     if layout is None or wrong:
         raise Refusal(*wrong)
-    phones = layout.phones(contacts.phone_properties(current_session()))
+    phones = layout.phones(property_catalogue.phone_properties(current_session()))
     recognition.refuse_endless_text(path, seen.form)
     for rows, tally.read_bytes in reading.chunks(path, seen.form, 0, CHUNK):
         chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
@@ -272,7 +272,7 @@ def table_of(row: Import, notes: tuple[str, str], rows: Iterator[tuple[KeptRow, 
 def has_phone(row: Import) -> bool:
     """Return whether a column of the file holds the phone of some channel."""
     return "columns" in row.mapping and bool(
-        Layout.from_json(row.mapping).phones(contacts.phone_properties(current_session()))
+        Layout.from_json(row.mapping).phones(property_catalogue.phone_properties(current_session()))
     )
 
 

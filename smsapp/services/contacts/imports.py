@@ -22,8 +22,8 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import limited, reading, recognition
 from smsapp.services.tables.formats import Choice, Format
 from smsapp.store import queue
-from smsapp.store.contacts import contacts
 from smsapp.store.contacts import imports as store
+from smsapp.store.contacts import property_catalogue
 from smsapp.store.contacts.imports import Import
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
@@ -168,9 +168,9 @@ def look(path: Path, choice: Choice = UNCHANGED) -> Preview:
 
 
 def _look(rows: Sequence[Sequence[str]], form: Format) -> Preview:
-    known = contacts.property_types(current_session())
+    known = property_catalogue.property_types(current_session())
     headings, below = reading.parted(rows, form)
-    guessed = guesses.guesses(headings, below, known, contacts.labels(current_session()))
+    guessed = guesses.guesses(headings, below, known, property_catalogue.labels(current_session()))
     width = len(headings)
     shown = [[*cells, *[""] * (width - len(cells))] for cells in below[:SHOWN]]
     return Preview(form, headings, shown, guessed, known, [list(row) for row in rows[:SHOWN]])
@@ -199,7 +199,7 @@ def start(
         current_session().refresh(row)
         if row.state != ImportState.UPLOADED:
             raise Refusal(Problem("import_begun"))
-        wrong = columns.problems(layout, contacts.property_types(session), len(seen.header))
+        wrong = columns.problems(layout, property_catalogue.property_types(session), len(seen.header))
         if layout is None or wrong:
             raise Refusal(*wrong)
         row.format = seen.form.as_json()

@@ -24,9 +24,10 @@ from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
 from smsapp.store.contacts import audience as people
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import property_catalogue
 from smsapp.store.contacts import property_changes as store
-from smsapp.store.contacts.contacts import Contact, Property
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.property_changes import PropertyChange, Use
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
@@ -102,10 +103,10 @@ def catalogue() -> Catalogue:
         n, some = people.held(current_session(), sa.select(Contact.id), last * place // places, SAMPLED // places)
         looked += n
         held.update(some)
-    doubles = property_labels.doubles(contacts.labels(current_session()))
+    doubles = property_labels.doubles(property_catalogue.labels(current_session()))
     lines = [
         Line(row.name, row.label, Type(row.type), held[row.name], tuple(doubles.get(row.name, ())), len(uses(row.name)))
-        for row in contacts.properties(current_session())
+        for row in property_catalogue.properties(current_session())
     ]
     return Catalogue(lines, looked, whole)
 
@@ -137,7 +138,7 @@ def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
         raise Refusal(Problem("property_label_long", "label", {"most": MAX_NAME}))
     with writing() as session:
         row = get(name)
-        others = {other: known for other, known in contacts.labels(session).items() if other != name}
+        others = {other: known for other, known in property_catalogue.labels(session).items() if other != name}
         same = [
             other
             for other, known in others.items()
@@ -223,7 +224,7 @@ def _begin(kind: ChangeKind, name: str, target: str, detail: str, by: Actor, now
         change = _queued(session, kind, name, target, detail, by.user_id, now)
         if kind is ChangeKind.RETYPE:
             row = session.get_one(Property, name, with_for_update=True)
-            contacts.add_properties(
+            property_catalogue.add_properties(
                 session, {name + ASIDE: Type.STRING}, now, {name + ASIDE: row.label and f"{row.label} *"}
             )
             row.type = detail
@@ -272,7 +273,7 @@ def run(change_id: int, clock: Clock) -> None:
 
 
 def _step(session: Session, change: PropertyChange) -> Callable[[Any], tuple[Any, Any, Any]]:
-    read = contacts.phone_properties(session)
+    read = property_catalogue.phone_properties(session)
     if change.name in read:
         read |= {change.target}
     region = settings().DEFAULT_REGION

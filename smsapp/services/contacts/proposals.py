@@ -13,7 +13,7 @@ from smsapp.domain.trust import Origin, Source
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps.app_keys import AppKey
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts import proposals as rows
 from smsapp.store.contacts.contacts import Contact, Profile
 from smsapp.store.contacts.proposals import Proposal
@@ -124,9 +124,9 @@ def reject_all(chosen: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
 
 def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -> None:
     source = Source(Origin.PERSON, by.user_id or 0, now).as_text()
-    types = contacts.property_types(current_session())
+    types = property_catalogue.property_types(current_session())
     with writing() as session:
-        read, region = contacts.phone_properties(session), settings().DEFAULT_REGION
+        read, region = property_catalogue.phone_properties(session), settings().DEFAULT_REGION
         subjects = rows.subjects(session, ids)
         held = {row.contact_id: dict(row.properties) for row in subjects}
         sources = {row.contact_id: dict(row.sources) for row in subjects}

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain.contact import Type
-from smsapp.store.contacts.contacts import Property
+from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.db import changed, dialect, one_of
 
 _FORGET_SQLITE = sa.text(
