@@ -53,9 +53,9 @@ class Database:
 def database() -> Database:
     """Return whether the database answers and has the schema of this code. Never raises for one that does not."""
     try:
-        return Database(schema.server(), schema.found(), schema.wanted())
+        return Database(schema.server(), schema.database_revision(), schema.newest_revision())
     except SQLAlchemyError as error:
-        return Database(wanted=schema.wanted(), trouble=type(error).__name__)
+        return Database(wanted=schema.newest_revision(), trouble=type(error).__name__)
 
 
 def listeners() -> QueueHealth:

@@ -73,7 +73,7 @@ def signatures(session: Session, channel_id: int) -> list[Signature]:
     return list(session.scalars(query))
 
 
-def keep_signatures(session: Session, channel_id: int, rows: Sequence[dict[str, Any]]) -> None:
+def store_signatures(session: Session, channel_id: int, rows: Sequence[dict[str, Any]]) -> None:
     """Replace the stored signatures of a channel by these."""
     session.execute(sa.delete(Signature).where(Signature.channel_id == channel_id))
     if rows:

@@ -56,7 +56,7 @@ def misdirect(channel_id: int) -> None:
         {"provider_ref": "1100000817293", "news": "undelivered", "outcome": "switched_off", "code": "MK:0001"},
     ]
     with writing() as session:
-        unmatched.keep(session, [blank | one for one in said], clock.now())
+        unmatched.store(session, [blank | one for one in said], clock.now())
 
 
 def fill() -> User:

@@ -355,7 +355,7 @@ def test_the_switch_is_all_or_nothing(app: Flask, both: TwoChannels, monkeypatch
     both.clock.forward(seconds=301)
     work(app, both.clock)
     with monkeypatch.context() as patch:
-        patch.setattr("smsapp.store.runs.failover.take_over", killed)
+        patch.setattr("smsapp.store.runs.failover.move_messages", killed)
         with pytest.raises(KeyboardInterrupt):
             lifecycle.sweep(both.clock.now)
     assert (both.moved(), recount(both.run_id)) == ([], {"accepted": 2, "queued": 4})

@@ -17,7 +17,7 @@ from smsapp.store.contacts import property_catalogue
 from smsapp.store.contacts import proposals as rows
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.property_catalogue import Property
-from smsapp.store.contacts.proposals import Proposal, Proposed
+from smsapp.store.contacts.proposals import NewProposal, Proposal
 from smsapp.store.db import current_session, writing
 from tests import builders
 from tests.uploads import report
@@ -112,7 +112,9 @@ def test_commands_list_accept_and_reject_proposals(app: Flask, runner: FlaskCliR
     for n in range(2):
         builders.contact(f"u{n}", properties={"city": "广州", "note": "a"})
         with writing() as session:
-            proposed = [Proposed(f"u{n}", row.id, name, old, "new") for name, old in (("city", "广州"), ("note", "a"))]
+            proposed = [
+                NewProposal(f"u{n}", row.id, name, old, "new") for name, old in (("city", "广州"), ("note", "a"))
+            ]
             rows.add(session, proposed, clock.now())
     listed = runner.invoke(args=["proposals", "list", "--property", "city"]).stdout
     assert listed.count("city") == 2

@@ -12,7 +12,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
 from smsapp.services.templates import sms_templates
 from smsapp.store.db import current_session, writing
-from smsapp.store.sms_templates import keep_signatures
+from smsapp.store.sms_templates import store_signatures
 from tests import builders
 
 CSV = "模板编号,内容,签名,审核状态\nSMS_1,您的订单已发货。,青禾商城,通过\nSMS_2,您好${a}${b},青禾商城,\n"
@@ -79,7 +79,7 @@ def test_the_preview_follows_the_typing(operator, channel):
 def test_a_signature_the_provider_does_not_list_is_told_while_the_text_is_typed(operator, channel):
     made = builders.template(channel.id)
     with writing() as session:
-        keep_signatures(session, channel.id, [{"name": "青禾", "audit": "approved", "audit_reason": ""}])
+        store_signatures(session, channel.id, [{"name": "青禾", "audit": "approved", "audit_reason": ""}])
     page = operator.post("/templates/new", check="1", **fields(channel))
     assert "青禾商城" in page.select_one(".preview-problems").text
     for_an_old_one = operator.get(f"/templates/{made.id}/edit").select_one("input[name=channel]")["value"]

@@ -24,7 +24,7 @@ KeyRow = AppKey
 
 def listed() -> list[AppKey]:
     """Return all keys, the oldest first."""
-    return app_keys.app_keys(current_session())
+    return app_keys.all_keys(current_session())
 
 
 def key(key_id: int) -> AppKey:
@@ -37,7 +37,7 @@ def key(key_id: int) -> AppKey:
 
 def key_of(text: str) -> AppKey:
     """Return the key that apps show as `text`; raise NotFound."""
-    row = next((row for row in app_keys.app_keys(current_session()) if row.key == text), None)
+    row = next((row for row in app_keys.all_keys(current_session()) if row.key == text), None)
     if row is None:
         raise NotFound("app_key")
     return row
@@ -74,7 +74,7 @@ def _describe(row: AppKey, name: str, properties: Collection[str] | None) -> Non
     name = name.strip()
     if not name or len(name) > MOST_NAME:
         raise Refusal(Problem("key_name", "name", {"most": MOST_NAME}))
-    if any(other.name == name and other.id != row.id for other in app_keys.app_keys(current_session())):
+    if any(other.name == name and other.id != row.id for other in app_keys.all_keys(current_session())):
         raise Refusal(Problem("key_exists", "name", {"name": name}))
     row.name = name
     row.properties = None if properties is None else [_property(raw) for raw in dict.fromkeys(properties)]
@@ -106,7 +106,7 @@ def take_over(key_id: int, by: Actor, now: dt.datetime) -> None:
     """Vouch for the properties that a public key has brought: they count no longer against what it may add."""
     with writing() as session:
         row = key(key_id)
-        public_names.take_over(session, row.id)
+        public_names.mark_all_trusted(session, row.id)
         audit_log.log_action(session, by, "take_over", "app_key", row.name, now)
 
 

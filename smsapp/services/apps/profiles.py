@@ -24,7 +24,7 @@ from smsapp.store.apps import app_keys, uploads
 from smsapp.store.apps.app_keys import Bad
 from smsapp.store.apps.uploads import Upload
 from smsapp.store.contacts import contact_rows, contacts, property_catalogue, public_names
-from smsapp.store.contacts.aliases import bind, bound, public_bindings
+from smsapp.store.contacts.aliases import add_bindings, bindings, public_bindings
 from smsapp.store.contacts.contacts import Profile, StoredContact
 from smsapp.store.db import as_json, current_session, writing
 from smsapp.store.settings import settings
@@ -117,7 +117,7 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     with writing() as session:
         if not uploads.only_reader(session):
             return None
-        if not uploads.settle(session, rows):
+        if not uploads.mark_applied(session, rows):
             raise ProfileConflict
         known = property_catalogue.add_properties(session, read.fresh, now, public=read.gate.brought)
         if known != read.fresh:
@@ -125,7 +125,7 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
             full = read.fresh.keys() - known.keys()
             types = {name: kind for name, kind in read.types.items() if name not in full}
             read = read.again(_read(read.rest, types | known, KeyGate(rights, public_names.owners(session)), full))
-        public_names.vouch(session, read.gate.vouched)
+        public_names.mark_trusted(session, read.gate.vouched)
         if not _write_plain(session, read, now):
             anew = _read(records, read.types, KeyGate(rights, public_names.owners(session)))
             read = read.again(anew, plain=PlainSets())
@@ -142,10 +142,10 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
 def put_aside(row: Upload, now: dt.datetime) -> Report:
     """Keep an upload that cannot be applied among the refused records, whatever is wrong with it."""
     with writing() as session:
-        if not (uploads.only_reader(session) and uploads.settle(session, [row])):
+        if not (uploads.only_reader(session) and uploads.mark_applied(session, [row])):
             return Report()
         raw = row.records.decode("utf-8", "replace")
-        app_keys.add_bad(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
+        app_keys.add_bad_records(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
     return Report(refused=1)
 
 
@@ -254,7 +254,7 @@ def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
     plain = read.plain
     if not plain.values:
         return True
-    if bound(session, plain.values):
+    if bindings(session, plain.values):
         return False
     # All locks at once, in one order; those of the other records are held until their turn.
     held = contact_rows.lock_rows(session, plain.values.keys() | {asked.xwho for asked, _, _ in read.wanted})
@@ -277,7 +277,7 @@ def _apply(session: Session, read: _Reading, now: dt.datetime) -> None:
     gate = read.gate
     aliases = [asked for asked, _, _ in read.wanted if asked.kind is Kind.ALIAS]
     ids = {asked.xwho for asked, _, _ in read.wanted} | {asked.original_id for asked in aliases}
-    known = bound(session, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
+    known = bindings(session, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
     public = public_bindings(session, known)
     before = contacts.lock(session, {known.get(xwho, xwho) for xwho in ids} | public)
     fresh: dict[str, str] = {}
@@ -363,8 +363,8 @@ def _bind(
                 public.add(operation.original_id)
     if not wanted:
         return wanted
-    bind(session, wanted, public, now)
-    really = bound(session, wanted)
+    add_bindings(session, wanted, public, now)
+    really = bindings(session, wanted)
     return {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
 
 
@@ -405,7 +405,7 @@ def _tell(session: Session, read: _Reading, now: dt.datetime) -> None:
     bad = [*read.bad, Bad(MORE, "", {"n": more})] if more > 0 else read.bad
     report.refused += report.counted.total()
     bad = [*bad, *(Bad(reason, "", {"n": n}) for reason, n in report.counted.items())]
-    app_keys.add_bad(session, UP, bad, now)
+    app_keys.add_bad_records(session, UP, bad, now)
 
 
 def _facts(losses: Sequence[Loss]) -> dict[str, Any]:

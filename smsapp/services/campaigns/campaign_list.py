@@ -24,7 +24,7 @@ from smsapp.store.runs.funnels import campaign_funnels
 from smsapp.store.runs.runs import Run
 from smsapp.store.users import User
 
-Wanted = campaign_list.Wanted
+Wanted = campaign_list.CampaignFilter
 
 PAGE = 25
 AHEAD = dt.timedelta(hours=48)
@@ -152,7 +152,7 @@ def lines(ids: Sequence[int]) -> list[Line]:
     )
     found = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
     funnels = campaign_funnels(current_session(), ids)
-    going = {run.campaign_id: run for run in campaign_list.going(current_session(), ids)}
+    going = {run.campaign_id: run for run in campaign_list.unfinished(current_session(), ids)}
     latest = {run.campaign_id: run for run in campaign_list.latest(current_session(), ids)}
     sendings = campaign_list.sendings(
         current_session(), [id_ for id_ in ids if id_ in found and found[id_][0].recurring]

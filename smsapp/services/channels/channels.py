@@ -104,7 +104,7 @@ def held_elsewhere() -> set[int]:
 
 def everything() -> list[ChannelRow]:
     """Return all channels, active ones first."""
-    return store.everything(current_session())
+    return store.all_channels(current_session())
 
 
 def by_name(name: str) -> ChannelRow:
@@ -225,7 +225,7 @@ def _open(token: bytes) -> dict[str, str]:
 def rotate(actor: Actor, now: dt.datetime) -> int:
     """Encrypt every channel's secrets with the newest key; return how many channels have some."""
     with writing() as session:
-        found = [one for one in store.everything(session) if one.secrets]
+        found = [one for one in store.all_channels(session) if one.secrets]
         for one in found:
             one.secrets = _fernet().rotate(one.secrets)
         audit_log.log_action(session, actor, "rotate", "channel", "*", now, channels=len(found))
@@ -298,7 +298,7 @@ def edit(channel_id: int, wanted: Wanted, actor: Actor, now: dt.datetime) -> Non
             return
         found.updated_at = now
         found.checked_at, found.check_result = None, ""
-        paces.forget(session, channel_id)
+        paces.delete(session, channel_id)
         if not phones_known:
             contacts.note_phone_property(session, found.phone_property)
         contacts.note_left_property(session, str(old["phone_property"]))
@@ -323,14 +323,14 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
         if store.is_used(session, channel_id):
             raise Refusal(Problem("channel_used"))
         audit_log.log_action(session, actor, "delete", "channel", channel_id, now, name=found.name, kind=found.kind)
-        channel_health.forget_channel(session, channel_id)
-        paces.forget(session, channel_id)
+        channel_health.delete_of_channel(session, channel_id)
+        paces.delete(session, channel_id)
         session.delete(found)
         session.flush()
         contacts.note_left_property(session, found.phone_property)
     # On SQLite another channel may get its number, and must not read what was said to this one.
     with inbox.writing() as callbacks:
-        inbox.forget_unread(callbacks, channel_id)
+        inbox.delete_unread(callbacks, channel_id)
 
 
 def may_be_deleted(channel_id: int) -> bool:

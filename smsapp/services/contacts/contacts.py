@@ -23,7 +23,7 @@ from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.replies import OptOut, Reply
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import history
-from smsapp.store.runs.history import Contacted
+from smsapp.store.runs.history import RunOfContact
 from smsapp.store.settings import settings
 
 BAD_RECORD_DAYS = 7
@@ -58,7 +58,7 @@ def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bo
 
 def contact(contact_id: int) -> Contact:
     """Return the contact; raise NotFound."""
-    found = contacts.contact(current_session(), contact_id)
+    found = contacts.find(current_session(), contact_id)
     if found is None:
         raise NotFound("contact")
     return found
@@ -91,7 +91,7 @@ def facts(found: Contact) -> list[Fact]:
     ]
 
 
-def contacted(found: Contact) -> list[Contacted]:
+def contacted(found: Contact) -> list[RunOfContact]:
     """Return the newest runs that meant this person, with or without a message."""
     return history.of_person(current_session(), found.id, _numbers(found), SHOWN_RUNS)
 
@@ -141,7 +141,7 @@ def forget_bad_records(now: dt.datetime) -> int:
     removed = 0
     while True:
         with writing() as session:
-            gone = app_keys.forget_bad(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
+            gone = app_keys.delete_bad_records(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
         removed += gone
         if gone < REBUILD_CHUNK:
             return removed

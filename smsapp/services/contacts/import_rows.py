@@ -163,8 +163,8 @@ def _write(import_id: int, taken: TakenRows, position: int, now: dt.datetime, ro
         empty = [xwho for xwho, bad in taken.without_number if bad.reason == Reason.NO_NUMBER]
         numbered = contacts.with_number(session, empty) if empty else frozenset[str]()
         without = [bad for xwho, bad in taken.without_number if bad.reason != Reason.NO_NUMBER or xwho not in numbered]
-        app_keys.add_bad(session, refused_source(import_id), taken.bad, now, MOST_RAW)
-        app_keys.add_bad(session, numbers_source(import_id), without[:room], now, MOST_RAW)
+        app_keys.add_bad_records(session, refused_source(import_id), taken.bad, now, MOST_RAW)
+        app_keys.add_bad_records(session, numbers_source(import_id), without[:room], now, MOST_RAW)
         counts = {
             "rows": taken.count,
             "added": added,
@@ -237,7 +237,7 @@ def rows_without_number(import_id: int) -> Iterator[KeptRow]:
 
 def _kept_rows(source: str) -> Iterator[KeptRow]:
     after = 0
-    while page := app_keys.bad_rows_of(current_session(), source, after, 1000):
+    while page := app_keys.bad_records_after(current_session(), source, after, 1000):
         for bad in page:
             cells = next(csv.reader(io.StringIO(bad.raw, newline="")), [])
             yield KeptRow(int(bad.facts.get("row", 0)), bad.reason, bad.facts, cells)

@@ -61,7 +61,7 @@ def listed() -> list[Import]:
 
 def found(import_id: int) -> Import:
     """Return the import; raise NotFound."""
-    row = store.import_(current_session(), import_id)
+    row = store.find(current_session(), import_id)
     if row is None:
         raise NotFound("import")
     return row
@@ -232,7 +232,7 @@ def sweep(now: dt.datetime) -> int:
     unrecognised = store.stranded_recognitions(current_session(), now)
     for import_id in unrecognised:
         queue.enqueue(queue.PERIODIC, "recognise_import", import_id)
-    old = store.forgotten_uploads(current_session(), now - dt.timedelta(days=FORGOTTEN_DAYS))
+    old = store.abandoned_uploads(current_session(), now - dt.timedelta(days=FORGOTTEN_DAYS))
     if old:
         with writing() as session:
             for row in old:

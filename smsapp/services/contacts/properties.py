@@ -309,7 +309,7 @@ def _finish(session: Session, change: PropertyChange, now: dt.datetime) -> int |
     change.state, change.finished_at = ChangeState.DONE, now
     row = session.get(Property, change.name)
     if change.kind == ChangeKind.MERGE:
-        store.follow(session, change.name, change.target)
+        store.replace_uses(session, change.name, change.target)
         return _queued(session, ChangeKind.REMOVE, change.name, "", "", change.created_by, now).id
     if change.kind == ChangeKind.REMOVE and row is not None and row.merged_into is None:
         session.delete(row)

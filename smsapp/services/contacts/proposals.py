@@ -20,7 +20,7 @@ from smsapp.store.contacts.proposals import Proposal
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 
-Chosen = rows.Chosen
+Chosen = rows.ProposalFilter
 
 PAGE = 50
 AT_ONCE = 500
@@ -116,7 +116,7 @@ def reject(ids: Collection[int], by: Actor, now: dt.datetime) -> int:
 def reject_all(chosen: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
     """Forget all that are chosen, except those that came after the id `until`; return how many there were."""
     with writing() as session:
-        rejected = rows.remove_chosen(session, chosen, until)
+        rejected = rows.remove_matching(session, chosen, until)
         if rejected:
             audit_log.log_action(session, by, "reject_changes", "contacts", chosen.name or "*", now, rows=rejected)
     return rejected
@@ -131,7 +131,7 @@ def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -
         held = {row.contact_id: dict(row.properties) for row in subjects}
         sources = {row.contact_id: dict(row.sources) for row in subjects}
         written: dict[int, str] = {}
-        again: list[rows.Proposed] = []
+        again: list[rows.NewProposal] = []
         for row in subjects:
             properties = held[row.contact_id]
             present = properties.get(row.name)
@@ -139,7 +139,7 @@ def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, decided: Decided) -
                 decided.dropped += 1
             elif present != row.old and not trust.is_empty(present):
                 decided.overtaken += 1
-                again.append(rows.Proposed(row.xwho, row.app_key_id, row.name, present, row.new))
+                again.append(rows.NewProposal(row.xwho, row.app_key_id, row.name, present, row.new))
             else:
                 properties[row.name] = row.new
                 sources[row.contact_id][row.name] = source

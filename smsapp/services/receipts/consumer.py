@@ -228,7 +228,7 @@ def apply_receipts(session: Session, arrived: Mapping[int, Sequence[Receipt]], n
 
     Receipts of test sends are not: they belong to no run.
     """
-    unmatched.keep(
+    unmatched.store(
         session,
         [
             {
@@ -352,7 +352,7 @@ def retry_unmatched(now: dt.datetime, since: dt.datetime | None = None) -> None:
     """
     after = 0
     # Looking through many unmatched must not keep others from writing, so it is done before.
-    while ready := unmatched.placed(current_session(), since or now - YOUNG, after, BULK):
+    while ready := unmatched.with_message(current_session(), since or now - YOUNG, after, BULK):
         said = [(unmatched.channel_id, _said(unmatched)) for unmatched in ready]
         arrived: dict[int, list[Receipt]] = {}
         for channel_id, receipt in said:
@@ -360,7 +360,7 @@ def retry_unmatched(now: dt.datetime, since: dt.datetime | None = None) -> None:
         with writing() as session:
             unknown = set(_apply_to_messages(session, arrived, now))
             found = [unmatched.id for unmatched, one in zip(ready, said, strict=True) if one not in unknown]
-            unmatched.forget(session, found)
+            unmatched.delete(session, found)
         after = ready[-1].id
 
 
@@ -407,7 +407,7 @@ def forget_old(now: dt.datetime) -> int:
     gone = 0
     while ids := inbox.old_ids(before, FORGOTTEN_AT_ONCE):
         with inbox.writing() as session:
-            inbox.forget(session, ids)
+            inbox.delete(session, ids)
         gone += len(ids)
     return gone
 

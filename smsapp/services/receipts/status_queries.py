@@ -140,4 +140,4 @@ def _remember(
     """Keep the ids the provider named: its receipts come with them, and no other doubt may be settled by them."""
     phones = {unconfirmed.message.ref: unconfirmed.message.phone for unconfirmed in question.unconfirmed}
     refs = [(one.provider_ref, phones[one.ref], int(one.ref.partition("-")[2])) for one in settled if one.provider_ref]
-    provider_refs.remember(session, channel_id, question.run_id, refs, int(now.timestamp()))
+    provider_refs.store_refs(session, channel_id, question.run_id, refs, int(now.timestamp()))

@@ -126,7 +126,7 @@ def _go_on(session: Session, run: Run) -> None:
     """Let a run that is over go on, and its campaign with it; one that goes on anyway is left alone."""
     if run.state in {RunState.SENDING, RunState.HELD}:
         return
-    campaign = campaigns.found(session, run.campaign_id)
+    campaign = campaigns.find(session, run.campaign_id)
     if run.state != RunState.DONE or campaign is None or campaign.status == CampaignStatus.STOPPED:
         raise Refusal(Problem("run_cannot_go_on"))
     if campaign.status != CampaignStatus.SENDING:

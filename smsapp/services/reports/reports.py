@@ -254,7 +254,11 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
 
 def _retriable(campaign: Campaign, chosen: Sequence[Run]) -> dict[int, int]:
     over = [run.id for run in chosen if run.finished_at is not None]
-    return retries.left(current_session(), over) if over and may(Action.RETRY, CampaignStatus(campaign.status)) else {}
+    return (
+        retries.remaining(current_session(), over)
+        if over and may(Action.RETRY, CampaignStatus(campaign.status))
+        else {}
+    )
 
 
 def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:

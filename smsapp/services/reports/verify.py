@@ -101,8 +101,8 @@ def _repeated(run: Run) -> list[str]:
     """Compare where a run's people are said to be in the run it repeats with where they are."""
     if run.repeats is None:
         return []
-    stored = retries.tallied(current_session(), run.id)
-    rows = retries.where_they_are(current_session(), run.id, run.repeats)
+    stored = retries.stored_earlier(current_session(), run.id)
+    rows = retries.count_earlier(current_session(), run.id, run.repeats)
     return [
         line
         for state, why in sorted({*stored, *rows})

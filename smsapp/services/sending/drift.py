@@ -150,7 +150,7 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
         }
         run.drift = None
         session.flush()
-        if not runs.go_on(session, run):
+        if not runs.resume(session, run):
             raise Conflict(run=run_id)
         facts = {"before": shown.drift.before, "n": shown.drift.now}
         audit_log.log_action(session, actor, "accept_audience", "run", run_id, now, **facts)

@@ -154,7 +154,7 @@ def _move(session: Session, run: Run, campaign: Campaign, why: str, by: str, now
     if not failover.reclaim_movable(session, run.id, reach):
         return None
     made = failover.open_run(session, run, way.channel.id, why, by, now)
-    n = failover.take_over(session, run.id, made.id, snapshot.batch_size(way.adapter, way.channel.rate), reach)
+    n = failover.move_messages(session, run.id, made.id, snapshot.batch_size(way.adapter, way.channel.rate), reach)
     made.target = made.planned = n
     made.template = snapshot.elsewhere(run.template, way.template, way.channel, way.adapter)
     run.pinned = run.pinned if run.pinned == PinReason.PERSON else ""

@@ -167,11 +167,11 @@ class Holder:
                 row.id
                 for row in rows
                 if row.id in adapters
-                and held_connections.take(
+                and held_connections.acquire(
                     session, row.id, self.name, now, now + LEASE, row.updated_at, **self._stands(row.id, adapters)
                 )
             }
-            held_connections.give_up(session, self.name, mine)
+            held_connections.release(session, self.name, mine)
             for run in runs.unfinished(session):
                 if run.channel_id in off:
                     runs.hold(session, run.id, HoldReason.CHANNEL_INACTIVE, None, now)
@@ -195,7 +195,7 @@ class Holder:
 
     def _give_up(self) -> None:
         with writing() as session:
-            held_connections.give_up(session, self.name)
+            held_connections.release(session, self.name)
 
 
 def _tell(task: asyncio.Task[Any]) -> None:
@@ -216,7 +216,7 @@ async def _hold(app: Flask, clock: Clock) -> None:
 
 def standing(row: ChannelRow, now: dt.datetime) -> Connection | None:
     """Return how the connection of this channel stands with its present settings; None if nobody holds it."""
-    found = held_connections.standing(current_session(), row.id, now)
+    found = held_connections.find(current_session(), row.id, now)
     return found if found is not None and found.made_for == row.updated_at else None
 
 
@@ -231,4 +231,4 @@ def check(held: Connection) -> CallResult:
 def unheld(now: dt.datetime) -> list[ChannelRow]:
     """Return the active channels whose connection ought to be held by a process and is not."""
     rows = [row for row in channels.choices() if channels.needs_holder(row)]
-    return [row for row in rows if held_connections.standing(current_session(), row.id, now) is None]
+    return [row for row in rows if held_connections.find(current_session(), row.id, now) is None]

@@ -150,14 +150,14 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
             return HELD
         chosen = (channel.id, template.id, campaign.mapping, now)
         if run.repeats is not None:
-            retries.hold_still(session, run.repeats)
+            retries.lock_candidates(session, run.repeats)
             plan = audience.tried_again(run.repeats, *chosen)
         else:
             plan = audience.describe(run.segment_id or 0, *chosen)
         target, planned = freezing.freeze(session, run_id, plan, snapshot.batch_size(adapter, channel.rate))
         drift.check(session, campaign, run, plan.phone_property, target, planned)
         if run.repeats is not None:
-            retries.note_where_they_were(session, run_id, run.repeats)
+            retries.add_earlier_tallies(session, run_id, run.repeats)
         runs.move(
             session,
             run_id,
@@ -284,7 +284,7 @@ def _after_run(session: Session, run: Run, verdict: RunVerdict) -> dt.datetime |
     """
     # Locked, so that of two runs that end at the same moment the second one sees that it is the last.
     campaign = lock_row(session, Campaign, run.campaign_id)
-    if campaign is None or runs.others_go_on(session, run):
+    if campaign is None or runs.has_other_unfinished(session, run):
         return None
     if run.repeats is not None or verdict is RunVerdict.MOVED:
         whole = funnels.campaign_funnels(session, [campaign.id])[campaign.id]
@@ -332,7 +332,7 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
         if run is None or run.state != RunState.HELD:
             raise Conflict(run=run_id)
         approvals.check_resumed(session, run)
-        if not runs.go_on(session, run):
+        if not runs.resume(session, run):
             raise Conflict(run=run_id)
         audit_log.log_action(session, actor, "resume", "run", run_id, now)
     queue.enqueue(queue.SEND, "send", run_id)
@@ -384,7 +384,7 @@ def sweep(now: dt.datetime) -> None:
         for run_id, ranges in claims.expire_leases(session, now).items():
             log.warning("lease.lost run=%s", run_id)
             billing.after_lost_batches(session, run_id, ranges)
-        runs.wake(session, now)
+        runs.resume_due(session, now)
     _each("start", campaigns.due(current_session(), now), lambda campaign_id: start(campaign_id, now))
     for campaign in campaigns.due_between(current_session(), now, now + RING_AGAIN, 1000):
         if campaign.next_due_at is not None:

@@ -115,7 +115,7 @@ def _follow(session: Session, one: InFlightBatch, now: dt.datetime) -> bool:
     if one.adapter.receipts_by_provider_ref:
         phones = {seq: phone for seq, phone, _params in one.batch.rows}
         refs = [(answer.provider_ref, phones[answer.seq], answer.seq) for answer in answers if answer.provider_ref]
-        provider_refs.remember(session, one.channel_id, one.run_id, refs, int(now.timestamp()))
+        provider_refs.store_refs(session, one.channel_id, one.run_id, refs, int(now.timestamp()))
     gone = [(one.run_id, answer.seq) for answer in answers if answer.reason == Outcome.OPTED_OUT]
     if gone:
         opt_outs.record_told(session, gone, now)
@@ -124,7 +124,7 @@ def _follow(session: Session, one: InFlightBatch, now: dt.datetime) -> bool:
     elif one.trouble is not None:
         _hold(session, one, one.trouble, now)
     elif answers and one.troubled:
-        runs.note_success(session, one.run_id)
+        runs.clear_failures(session, one.run_id)
     return bool(refs)
 
 

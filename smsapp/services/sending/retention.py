@@ -33,7 +33,7 @@ def forget_messages(now: dt.datetime, months: int | None = None) -> list[int]:
             if dialect() == "postgresql":
                 for run_id in {one // RUNS_PER_PARTITION * RUNS_PER_PARTITION for one in run_ids}:
                     retention.drop_partition(session, run_id)
-            retention.note_forgotten(session, run_ids, now)
+            retention.mark_deleted(session, run_ids, now)
         log.info("messages.forgotten runs=%s", len(run_ids))
         done += run_ids
     return done
@@ -52,12 +52,12 @@ def _empty(run_id: int) -> None:
         gone = 1
         while gone:
             with writing() as session:
-                gone = retention.forget_some(session, run_id, AT_ONCE)
+                gone = retention.delete_some(session, run_id, AT_ONCE)
         return
     lo = 1
     while True:
         with writing() as session:
-            found = retention.forget_refs_between(session, run_id, lo, lo + AT_ONCE - 1)
+            found = retention.delete_refs_between(session, run_id, lo, lo + AT_ONCE - 1)
         if not found:
             return
         lo += AT_ONCE

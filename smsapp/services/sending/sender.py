@@ -202,7 +202,7 @@ class Sender:
         self.stopping = shutdown.requested()
         with writing() as session:
             claims.extend_leases(session, self.claim, now + self._lease())
-            runs.wake(session, now)
+            runs.resume_due(session, now)
         going = {run.id: run for run in lifecycle.at_hand(self._held())}
         sending_now = {run_id for run_id, run in going.items() if run.state == RunState.SENDING}
         for run_id, work in list(self.works.items()):

@@ -152,7 +152,7 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
         if run.started_at is not None:
             run.template = {**run.template, **confirmed_words(template), "code": template.code, "name": template.name}
         session.flush()
-        if not runs.go_on(session, run):
+        if not runs.resume(session, run):
             raise Conflict(run=run_id)
         audit_log.log_action(session, actor, "accept", "run", run_id, now, template=template.name)
     queue.enqueue(queue.SEND, "send", run_id)

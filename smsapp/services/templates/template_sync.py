@@ -128,7 +128,7 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
             return SyncResult(channel_id, found.name, trial)
         found.templates_synced_at, found.templates_trouble = now, None
         if listed.signatures is not None:
-            store.keep_signatures(session, channel_id, _signature_rows(listed.signatures))
+            store.store_signatures(session, channel_id, _signature_rows(listed.signatures))
         changes, unchanged = _bring_in_line(session, channel_id, listed, now)
         held = approvals.hold_running(session, channel_id, now)
         done = SyncResult(channel_id, found.name, trial, changes, unchanged, held)

@@ -88,7 +88,9 @@ class Bad:
 # Records that were not kept
 
 
-def add_bad(session: Session, source: str, bad: Sequence[Bad], now: dt.datetime, longest: int = RAW_LENGTH) -> None:
+def add_bad_records(
+    session: Session, source: str, bad: Sequence[Bad], now: dt.datetime, longest: int = RAW_LENGTH
+) -> None:
     """Store refused records for people to correct, of each at most `longest` characters."""
     if not bad:
         return
@@ -123,13 +125,13 @@ def bad_records(
     return list(session.scalars(query))
 
 
-def bad_rows_of(session: Session, source: str, after: int, limit: int) -> list[BadRecord]:
+def bad_records_after(session: Session, source: str, after: int, limit: int) -> list[BadRecord]:
     """Return the rows of one source in the order they came, above the id `after`."""
     query = sa.select(BadRecord).where(BadRecord.source == source, BadRecord.id > after)
     return list(session.scalars(query.order_by(BadRecord.id).limit(limit)))
 
 
-def forget_bad(session: Session, older_than: dt.datetime, limit: int) -> int:
+def delete_bad_records(session: Session, older_than: dt.datetime, limit: int) -> int:
     """Delete up to `limit` refused records from before that moment; return how many."""
     old = sa.select(BadRecord.id).where(BadRecord.at < older_than).limit(limit)
     return changed(session, sa.delete(BadRecord).where(BadRecord.id.in_(old)))
@@ -138,7 +140,7 @@ def forget_bad(session: Session, older_than: dt.datetime, limit: int) -> int:
 # Keys
 
 
-def app_keys(session: Session) -> list[AppKey]:
+def all_keys(session: Session) -> list[AppKey]:
     """Return all keys, the oldest first."""
     return list(session.scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
 

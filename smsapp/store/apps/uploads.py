@@ -117,7 +117,7 @@ def only_reader(session: Session) -> bool:
     return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(READER))))
 
 
-def settle(session: Session, uploads: Sequence[Upload]) -> bool:
+def mark_applied(session: Session, uploads: Sequence[Upload]) -> bool:
     """Have these rows count as applied, with the transaction that applies them; False if they are already."""
     if dialect() == "postgresql":
         ids = sa.cast(sa.bindparam(None, as_array([row.id for row in uploads]), sa.Text), sa.ARRAY(sa.BigInteger))

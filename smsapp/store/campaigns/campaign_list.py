@@ -18,7 +18,7 @@ from smsapp.store.runs.runs import Run
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CampaignFilter:
     """The filters and the order of the list; empty ones do not filter."""
 
     tab: Tab = Tab.ALL
@@ -62,7 +62,7 @@ ORDERS: dict[Sort, tuple[_Leg, ...]] = {
 }
 
 
-def counts(session: Session, filters: Wanted) -> dict[tuple[bool, str], int]:
+def counts(session: Session, filters: CampaignFilter) -> dict[tuple[bool, str], int]:
     """Return (recurring, status) -> campaigns, under every filter except tab and status: one grouped query."""
     statement = (
         sa.select(Campaign.recurring, Campaign.status, sa.func.count())
@@ -72,7 +72,7 @@ def counts(session: Session, filters: Wanted) -> dict[tuple[bool, str], int]:
     return {(recurring, status): n for recurring, status, n in session.execute(statement)}
 
 
-def page(session: Session, filters: Wanted, *, after: int = 0, before: int = 0, limit: int = 25) -> Page:
+def page(session: Session, filters: CampaignFilter, *, after: int = 0, before: int = 0, limit: int = 25) -> Page:
     """Return the page after the campaign `after`, or the one before `before`; without either the first one.
 
     A deleted campaign keeps its place, so that links with its id keep working.
@@ -100,7 +100,7 @@ def _standing(legs: Sequence[_Leg], anchor: Campaign) -> int:
     return 0 if len(legs) == 1 or anchor.next_due_at is not None else 1
 
 
-def _leg(leg: _Leg, filters: Wanted, start: Campaign | None, *, backwards: bool) -> sa.Select[int]:
+def _leg(leg: _Leg, filters: CampaignFilter, start: Campaign | None, *, backwards: bool) -> sa.Select[int]:
     place = sa.tuple_(*leg.columns)
     falling = leg.descending is not backwards
     statement = sa.select(Campaign.id).where(
@@ -114,7 +114,7 @@ def _leg(leg: _Leg, filters: Wanted, start: Campaign | None, *, backwards: bool)
     return statement.order_by(*(column.desc() if falling else column.asc() for column in leg.columns))
 
 
-def _narrowing(filters: Wanted) -> list[sa.ColumnElement[bool]]:
+def _narrowing(filters: CampaignFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     if filters.keyword:
         conditions.append(holds(Campaign.name_key, search_key(filters.keyword)))
@@ -127,7 +127,7 @@ def _narrowing(filters: Wanted) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _standing_in(filters: Wanted) -> list[sa.ColumnElement[bool]]:
+def _standing_in(filters: CampaignFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     if filters.tab is not Tab.ALL:
         # In coalesce, so that SQLite does not choose an index that begins with it and sort most of the table.
@@ -137,7 +137,7 @@ def _standing_in(filters: Wanted) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def going(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
+def unfinished(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
     """Return the unfinished runs of these campaigns."""
     statement = sa.select(Run).where(Run.campaign_id.in_(campaign_ids), Run.finished_at.is_(None))
     return session.scalars(statement.execution_options(populate_existing=True)).all()

@@ -72,7 +72,7 @@ class ChannelRow(Base):
         return f"<ChannelRow {self.id} {self.kind}>"
 
 
-def everything(session: Session) -> list[ChannelRow]:
+def all_channels(session: Session) -> list[ChannelRow]:
     """Return all channels, active ones first, by name."""
     return list(session.scalars(sa.select(ChannelRow).order_by(ChannelRow.active.desc(), ChannelRow.name)))
 

@@ -62,7 +62,7 @@ def speed_up(session: Session, channel_id: int, previous: Pace, used: float, now
         changed(session, sa.update(ChannelPace).where(*same).values(_columns(channel_id, pace)))
 
 
-def forget(session: Session, channel_id: int) -> None:
+def delete(session: Session, channel_id: int) -> None:
     """Delete the pace of a channel: its settings have changed, or it is deleted."""
     changed(session, sa.delete(ChannelPace).where(ChannelPace.channel_id == channel_id))
 

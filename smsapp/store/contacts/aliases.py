@@ -23,7 +23,7 @@ class Alias(Base):
     created_at: Mapped[dt.datetime]
 
 
-def bound(session: Session, ids: Collection[str], registered: Collection[str] = ()) -> dict[str, str]:
+def bindings(session: Session, ids: Collection[str], registered: Collection[str] = ()) -> dict[str, str]:
     """Return {anonymous id: registered id} for these anonymous ids, and for these registered ones."""
     sides = one_of(Alias.anonymous_id, ids)
     if registered:
@@ -40,7 +40,7 @@ def public_bindings(session: Session, anonymous_ids: Collection[str]) -> set[str
     return set(session.scalars(query))
 
 
-def bind(session: Session, aliases: Mapping[str, str], public: Collection[str], now: dt.datetime) -> None:
+def add_bindings(session: Session, aliases: Mapping[str, str], public: Collection[str], now: dt.datetime) -> None:
     """Store new bindings {anonymous id: registered id}; if either side is bound already nothing changes.
 
     `public` are the anonymous ids that a public key binds.

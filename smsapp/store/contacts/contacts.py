@@ -204,7 +204,7 @@ def listed(
     return list(session.scalars(query))
 
 
-def contact(session: Session, contact_id: int) -> Contact | None:
+def find(session: Session, contact_id: int) -> Contact | None:
     return session.get(Contact, contact_id)
 
 

@@ -53,7 +53,7 @@ def imports(session: Session, limit: int = 50) -> list[Import]:
     return list(session.scalars(sa.select(Import).order_by(Import.id.desc()).limit(limit)))
 
 
-def import_(session: Session, import_id: int) -> Import | None:
+def find(session: Session, import_id: int) -> Import | None:
     return session.get(Import, import_id)
 
 
@@ -136,7 +136,7 @@ def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), free
 
 
-def forgotten_uploads(session: Session, before: dt.datetime) -> list[Import]:
+def abandoned_uploads(session: Session, before: dt.datetime) -> list[Import]:
     """Return imports that were uploaded before that moment and never started."""
     query = sa.select(Import).where(Import.state.in_(BEGUN_NOT), Import.created_at < before)
     return list(session.scalars(query))

@@ -64,7 +64,7 @@ def uses(session: Session, name: str) -> list[Use]:
     segments = session.execute(sa.select(Segment.id, Segment.name, Segment.rule).order_by(Segment.name))
     campaigns = session.execute(sa.select(Campaign.id, Campaign.name, Campaign.mapping).where(*NOT_OVER))
     return [
-        *(Use("segment", id_, title) for id_, title, rule in segments if _asks(rule, name)),
+        *(Use("segment", id_, title) for id_, title, rule in segments if _names_property(rule, name)),
         *(
             Use("campaign", id_, title)
             for id_, title, mapping in campaigns
@@ -74,16 +74,16 @@ def uses(session: Session, name: str) -> list[Use]:
     ]
 
 
-def _asks(rule: Any, name: str) -> bool:
+def _names_property(rule: Any, name: str) -> bool:
     if not isinstance(rule, dict):
         return False
-    return rule.get("property") == name or any(_asks(child, name) for child in rule.get("children", []))
+    return rule.get("property") == name or any(_names_property(child, name) for child in rule.get("children", []))
 
 
-def follow(session: Session, name: str, target: str) -> None:
+def replace_uses(session: Session, name: str, target: str) -> None:
     """Replace property `name` by `target` in segments, in campaigns that are not over, and in channels."""
     for segment in session.scalars(sa.select(Segment).with_for_update()):
-        if _asks(segment.rule, name):
+        if _names_property(segment.rule, name):
             segment.rule = _renamed(segment.rule, name, target)
     for campaign in session.scalars(sa.select(Campaign).where(*NOT_OVER).with_for_update()):
         if any(source.get("property") == name for source in campaign.mapping.values()):

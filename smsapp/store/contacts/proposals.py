@@ -45,7 +45,7 @@ class Proposal(Base):
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
+class NewProposal:
     """A proposal before it has a row."""
 
     xwho: str
@@ -56,7 +56,7 @@ class Proposed:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ProposalFilter:
     """A filter of proposals by key, property and contact; None or "" = all."""
 
     app_key_id: int | None = None
@@ -76,7 +76,7 @@ class Chosen:
         ]
 
 
-def add(session: Session, proposed: Sequence[Proposed], now: dt.datetime) -> list[Proposed]:
+def add(session: Session, proposed: Sequence[NewProposal], now: dt.datetime) -> list[NewProposal]:
     """Insert proposals about existing contacts; return those for which their key has no room any more.
 
     Of several for one contact, key and property the last one counts. Lock the contacts first (`contacts.lock`).
@@ -95,7 +95,7 @@ def add(session: Session, proposed: Sequence[Proposed], now: dt.datetime) -> lis
     }
     replaced: list[int] = []
     rows: list[dict[str, Any]] = []
-    without_room: list[Proposed] = []
+    without_room: list[NewProposal] = []
     room: dict[int, int] = {}
     for key, row in latest.items():
         if key in existing:
@@ -137,13 +137,13 @@ def remove(session: Session, ids: Collection[int]) -> int:
     return changed(session, sa.delete(Proposal).where(one_of(Proposal.id, ids))) if ids else 0
 
 
-def remove_chosen(session: Session, selection: Chosen, until: int) -> int:
+def remove_matching(session: Session, selection: ProposalFilter, until: int) -> int:
     """Remove the chosen proposals with an id up to `until`; return how many there were."""
     return changed(session, sa.delete(Proposal).where(*selection.conditions(), Proposal.id <= until))
 
 
 def listed(
-    session: Session, selection: Chosen, before: int | None, limit: int
+    session: Session, selection: ProposalFilter, before: int | None, limit: int
 ) -> list[tuple[Proposal, Contact, AppKey]]:
     """Return proposals below the id `before`, newest first, with their contacts and keys."""
     query = (
@@ -159,7 +159,7 @@ def listed(
     return [(proposal, contact, key) for proposal, contact, key in session.execute(query)]
 
 
-def ids_of(session: Session, selection: Chosen, until: int, limit: int) -> list[int]:
+def ids_of(session: Session, selection: ProposalFilter, until: int, limit: int) -> list[int]:
     """Return up to `limit` ids of the chosen proposals, oldest first, none above `until`."""
     query = sa.select(Proposal.id).where(*selection.conditions(), Proposal.id <= until)
     return list(session.scalars(query.order_by(Proposal.id).limit(limit)))

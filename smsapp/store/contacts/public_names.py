@@ -27,7 +27,7 @@ def owners(session: Session) -> dict[str, int]:
     return {name: app_key_id for name, app_key_id in session.execute(query) if app_key_id is not None}
 
 
-def vouch(session: Session, types: Mapping[str, Type]) -> None:
+def mark_trusted(session: Session, types: Mapping[str, Type]) -> None:
     """Make properties of public keys trusted, with these types; a new type deletes their values, all of them public."""
     if not types:
         return
@@ -50,6 +50,6 @@ def of_key(session: Session, app_key_id: int) -> list[str]:
     )
 
 
-def take_over(session: Session, app_key_id: int) -> None:
+def mark_all_trusted(session: Session, app_key_id: int) -> None:
     """Vouch for the properties that this public key was first to report."""
     changed(session, sa.update(Property).where(Property.app_key_id == app_key_id).values(app_key_id=None))

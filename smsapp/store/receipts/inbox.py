@@ -143,7 +143,7 @@ def mark_read(connection: Connection, ids: Sequence[int], state: InboxState = In
         connection.execute(sa.update(INBOX).where(one_of(INBOX.c.id, ids)).values(state=int(state)))
 
 
-def forget_unread(connection: Connection, channel_id: int) -> None:
+def delete_unread(connection: Connection, channel_id: int) -> None:
     """Delete the unread callbacks of this channel."""
     connection.execute(sa.delete(INBOX).where(_NEW, INBOX.c.channel_id == channel_id))
 
@@ -157,5 +157,5 @@ def old_ids(before: dt.datetime, among: int) -> Sequence[int]:
         return [row.id for row in oldest if row.state != InboxState.NEW and row.received_at < before]
 
 
-def forget(connection: Connection, ids: Sequence[int]) -> None:
+def delete(connection: Connection, ids: Sequence[int]) -> None:
     connection.execute(sa.delete(INBOX).where(INBOX.c.id.in_(ids)))

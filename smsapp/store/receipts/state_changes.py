@@ -38,11 +38,11 @@ def current_states(
     if not seqs_by_run:
         return []
     if dialect() == "postgresql":
-        _lock_runs_in_doubt(session, seqs_by_run)
+        _lock_runs_with_unconfirmed(session, seqs_by_run)
     groups = []
     for run_id, seqs in sorted(seqs_by_run.items()):
         # Few rows: the seqs of a state come as one list.
-        for status, reason, parts, group in session.connection().execute(_standing(run_id, seqs)).all():
+        for status, reason, parts, group in session.connection().execute(_states_query(run_id, seqs)).all():
             state = MessageState(Status(status), reason or "", False, parts or 0)
             if state.status is not Status.QUEUED:
                 groups.append((run_id, state, group))
@@ -54,7 +54,7 @@ def current_states(
     return groups
 
 
-def _standing(run_id: int, seqs: Collection[int]) -> sa.Select[Any]:
+def _states_query(run_id: int, seqs: Collection[int]) -> sa.Select[Any]:
     """Return the SELECT of (status, reason, parts, list of seqs) of these messages; it locks them by seq."""
     its = sa.select(Message.seq, Message.status, Message.reason, Message.parts).where(
         Message.run_id == run_id, one_of(Message.seq, sorted(seqs))
@@ -71,7 +71,7 @@ def _in_flight(session: Session, run_id: int) -> list[tuple[int, int]]:
     return [(lo, hi) for lo, hi in session.execute(in_flight)]
 
 
-def _lock_runs_in_doubt(session: Session, run_ids: Collection[int]) -> None:
+def _lock_runs_with_unconfirmed(session: Session, run_ids: Collection[int]) -> None:
     """Lock the runs whose billed parts may change, before their messages, as a write-back does."""
     unconfirmed = sa.exists().where(Tally.run_id == Run.id, Tally.state == tally_key(Status.UNCONFIRMED), Tally.n > 0)
     session.execute(sa.select(Run.id).where(Run.id.in_(run_ids), unconfirmed).order_by(Run.id).with_for_update())

@@ -117,14 +117,14 @@ def claim_batches(
         size = sizes.get(run_id) if sizes else None
         end = min(hi, lo + size - 1) if size else hi
         if end < hi:
-            _cut_off(session, run_id, no, end, hi, attempts - 1)
+            _split_batch(session, run_id, no, end, hi, attempts - 1)
         claimed.append(ClaimedBatch(run_id, no, claim, _unsent(session, run_id, lo, end, attempts, changes)))
     if claimed:
         add_to_tallies(session, claimed[0].run_id, changes)
     return claimed
 
 
-def _cut_off(session: Session, run_id: int, no: int, end: int, hi: int, attempts: int) -> None:
+def _split_batch(session: Session, run_id: int, no: int, end: int, hi: int, attempts: int) -> None:
     """Shorten a batch to end with message `end`; the messages up to `hi` become a new batch that is ready."""
     connection = session.connection()
     connection.execute(_SHORTEN, {"run": run_id, "at_no": no, "to_hi": end})

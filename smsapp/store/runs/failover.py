@@ -16,7 +16,7 @@ from smsapp.store.contacts.numbers import is_abroad, is_special
 from smsapp.store.db import changed
 from smsapp.store.runs.claims import cancel_rest
 from smsapp.store.runs.freezing import cut_into_batches, ensure_partition
-from smsapp.store.runs.retries import note_where_they_were, repeated
+from smsapp.store.runs.retries import add_earlier_tallies, repeated
 from smsapp.store.runs.runs import Message, Run, Tally
 from smsapp.store.runs.tallies import add_to_tallies, tally_key
 
@@ -103,7 +103,7 @@ def open_run(session: Session, first: Run, channel_id: int, why: str, by: str, n
     return run
 
 
-def take_over(session: Session, first: int, run_id: int, batch_size: int, reach: Reach) -> int:
+def move_messages(session: Session, first: int, run_id: int, batch_size: int, reach: Reach) -> int:
     """Copy the messages of `first` that can fail over into this run, with batches and tallies; return how many.
 
     Cancelled messages that the other channel may not send stay in `first` and get a reason of their own.
@@ -115,7 +115,7 @@ def take_over(session: Session, first: int, run_id: int, batch_size: int, reach:
     columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
     n = changed(session, sa.insert(Message).from_select(columns, query))
     add_to_tallies(session, run_id, {(tally_key(Status.QUEUED), ""): n})
-    note_where_they_were(session, run_id, first)
+    add_earlier_tallies(session, run_id, first)
     cut_into_batches(session, run_id, n, batch_size)
     statement = sa.update(Message).where(Message.run_id == first, _TAKEN_BACK, ~repeated(first))
     out_of_reach = changed(session, statement.values(reason=CancelReason.NOT_ALLOWED_ELSEWHERE))

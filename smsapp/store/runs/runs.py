@@ -253,7 +253,7 @@ UNHELD: dict[str, Any] = {"hold_reason": "", "hold_until": None, "held_at": None
 """Values that clear a run's hold and its failures."""
 
 
-def go_on(session: Session, run: Run) -> bool:
+def resume(session: Session, run: Run) -> bool:
     """Resume a held run and clear its failures; return False if it is not held any more."""
     return move(session, run.id, RunAction.RESTART if run.started_at is None else RunAction.RESUME, **UNHELD)
 
@@ -265,7 +265,7 @@ def pause(session: Session, run_id: int, now: dt.datetime) -> bool:
     return move(session, run_id, RunAction.PAUSE, goes_on, **values)
 
 
-def wake(session: Session, now: dt.datetime) -> int:
+def resume_due(session: Session, now: dt.datetime) -> int:
     """Resume every run whose hold is over; return how many. Failures stay counted until a call succeeds."""
     over, unheld = Run.hold_until <= now, {"hold_reason": "", "hold_until": None}
     unfrozen = move_all(session, RunAction.RESTART, over, Run.started_at.is_(None), **unheld)
@@ -285,7 +285,7 @@ def latest(session: Session, campaign_id: int) -> Run | None:
     return session.scalar(sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc()).limit(1))
 
 
-def others_go_on(session: Session, run: Run) -> bool:
+def has_other_unfinished(session: Session, run: Run) -> bool:
     """Return whether another run of the same campaign is not finished."""
     other_run = sa.exists().where(Run.campaign_id == run.campaign_id, Run.id != run.id, Run.finished_at.is_(None))
     return bool(session.scalar(sa.select(other_run)))
@@ -325,13 +325,13 @@ def lock_runs(session: Session, run_ids: Iterable[int]) -> None:
     session.connection().execute(_LOCK_RUNS, {"runs": [*run_ids]})
 
 
-_FORGIVE = (
+_CLEAR_FAILURES = (
     sa.update(Run)
     .where(Run.id == sa.bindparam("run"), Run.troubled_at.is_not(None))
     .values(failures=0, troubled_at=None)
 )
 
 
-def note_success(session: Session, run_id: int) -> None:
+def clear_failures(session: Session, run_id: int) -> None:
     """Clear the run's failures: the channel accepts messages again."""
-    session.connection().execute(_FORGIVE, {"run": run_id})
+    session.connection().execute(_CLEAR_FAILURES, {"run": run_id})
