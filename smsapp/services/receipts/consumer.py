@@ -281,7 +281,7 @@ def _bill(session: Session, moves: Mapping[StateChange, Sequence[int]]) -> None:
     """Give messages their parts that a receipt calls accepted and no answer will; what is in flight has one coming."""
     unbilled: dict[int, list[int]] = {}
     for move, seqs in moves.items():
-        if state_changes.is_accepted_by(move) and not move.known.parts and not move.known.in_flight:
+        if state_changes.is_accepted_by(move) and not move.previous.parts and not move.previous.in_flight:
             unbilled.setdefault(move.run_id, []).extend(seqs)
     for run_id, seqs in sorted(unbilled.items()):
         billing.bill_messages(session, run_id, seqs)

@@ -1,6 +1,7 @@
 """Unconfirmed messages: which runs have some, and people's decisions about them, each carried out at most once.
 
-A message is undecided until a receipt, a status query or a person settles it; LEFT is a person's decision, too.
+A message is undecided until a receipt, a status query or a person settles it; KEPT_UNCONFIRMED is a
+person's decision, too.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class RunWithUnconfirmed:
         return sum(self.causes.values())
 
 
-def _open() -> list[sa.ColumnElement[bool]]:
+def _undecided() -> list[sa.ColumnElement[bool]]:
     # The literal lets both databases use the partial index.
     return [
         sa.literal_column("tally.state") == sa.literal_column("'unconfirmed'"),
@@ -76,30 +77,30 @@ def page(
     limit: int,
 ) -> list[RunWithUnconfirmed]:
     """Return runs with undecided messages, newest first, below the run id `before`, started in since..until."""
-    with_doubts = (
+    undecided_runs = (
         sa.select(Run.id)
         .join(Tally, Tally.run_id == Run.id)
         .join(Campaign, Campaign.id == Run.campaign_id)
-        .where(*_open(), Campaign.deleted_at.is_(None))
+        .where(*_undecided(), Campaign.deleted_at.is_(None))
         .group_by(Run.id)
         .order_by(Run.id.desc())
         .limit(limit)
     )
     if campaign_id is not None:
-        with_doubts = with_doubts.where(Run.campaign_id == campaign_id)
+        undecided_runs = undecided_runs.where(Run.campaign_id == campaign_id)
     if channel_id is not None:
-        with_doubts = with_doubts.where(Run.channel_id == channel_id)
+        undecided_runs = undecided_runs.where(Run.channel_id == channel_id)
     if run_id is not None:
-        with_doubts = with_doubts.where(Run.id == run_id)
+        undecided_runs = undecided_runs.where(Run.id == run_id)
     if before is not None:
-        with_doubts = with_doubts.where(Run.id < before)
+        undecided_runs = undecided_runs.where(Run.id < before)
     if since is not None:
-        with_doubts = with_doubts.where(Run.started_at >= since)
+        undecided_runs = undecided_runs.where(Run.started_at >= since)
     if until is not None:
-        with_doubts = with_doubts.where(Run.started_at <= until)
-    ids = list(session.scalars(with_doubts))
+        undecided_runs = undecided_runs.where(Run.started_at <= until)
+    ids = list(session.scalars(undecided_runs))
     causes: dict[int, dict[str, int]] = {}
-    query = sa.select(Tally.run_id, Tally.reason, Tally.n).where(*_open(), Tally.run_id.in_(ids))
+    query = sa.select(Tally.run_id, Tally.reason, Tally.n).where(*_undecided(), Tally.run_id.in_(ids))
     for id_, reason, n in session.execute(query):
         causes.setdefault(id_, {})[reason] = n
     rows = session.execute(
@@ -119,7 +120,7 @@ def total(session: Session) -> int:
         sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0))
         .join(Run, Run.id == Tally.run_id)
         .join(Campaign, Campaign.id == Run.campaign_id)
-        .where(*_open(), Campaign.deleted_at.is_(None))
+        .where(*_undecided(), Campaign.deleted_at.is_(None))
     )
     return int(session.scalar(query) or 0)
 

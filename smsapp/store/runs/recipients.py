@@ -50,7 +50,7 @@ STATE_NOW = sa.case(
 
 
 def _in_states(session: Session, states: frozenset[Status], run_id: int) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions for these states. HANDED is not stored: it is QUEUED in a claimed batch.
+    """Return the conditions for these states. IN_FLIGHT is not stored: it is QUEUED in a claimed batch.
 
     A group has both of them, neither, or exactly one.
     """

@@ -125,7 +125,7 @@ class Message(Base):
     params: Mapped[str | None] = mapped_column(sa.Text)
     """JSON array of the variables' values in the template's order; NULL if it has none."""
     status: Mapped[int] = mapped_column(sa.SmallInteger)
-    """domain/message.py Status. HANDED is never stored: a QUEUED message whose batch is HANDED is in flight."""
+    """domain/message.py Status. IN_FLIGHT is never stored: a QUEUED message whose batch is CLAIMED is in flight."""
     parts: Mapped[int | None] = mapped_column(sa.SmallInteger)
     reason: Mapped[str | None] = mapped_column(sa.String(40))
     """An Outcome for REFUSED and UNDELIVERED; a CancelReason for CANCELLED."""
