@@ -154,7 +154,7 @@ def lines(ids: Sequence[int]) -> list[Line]:
     funnels = campaign_funnels(current_session(), ids)
     going = {run.campaign_id: run for run in campaign_list.unfinished(current_session(), ids)}
     latest = {run.campaign_id: run for run in campaign_list.latest(current_session(), ids)}
-    sendings = campaign_list.sendings(
+    sendings = campaign_list.count_runs(
         current_session(), [id_ for id_ in ids if id_ in found and found[id_][0].recurring]
     )
     made = []

@@ -133,7 +133,7 @@ class _Letters:
         Somebody with the number of a person outside the slice counts as reachable here: a preview need not know.
         """
         described = replace(self.chosen, members=sa.select(Contact.id).where(Contact.id.in_(members)), caps=())
-        found = people.people(described).subquery()
+        found = people.select_members(described).subquery()
         order = found.c.contact_id.desc() if backwards else found.c.contact_id.asc()
         rows = current_session().execute(
             sa.select(found.c.contact_id, Contact.xwho, found.c.phone, found.c.params)

@@ -117,7 +117,7 @@ def coverage(segment_id: int, size: int, now: dt.datetime) -> Coverage:
     places = 1 if whole else PLACES
     looked, held = 0, Counter[str]()
     for place in range(places):
-        n, some = people.held(current_session(), chosen, last * place // places, SAMPLED // places)
+        n, some = people.count_values(current_session(), chosen, last * place // places, SAMPLED // places)
         looked += n
         held.update(some)
     return Coverage(looked, whole, held, _examples(chosen))
@@ -151,7 +151,7 @@ def standouts(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any])
     """Return, for each variable that is filled from a property, the values that stand out, from the newest people."""
     names = personal(variables(template.text), mapping)
     return [
-        Standout(name, **people.standouts(current_session(), plan, place, NEWEST, MOST))
+        Standout(name, **people.values_to_check(current_session(), plan, place, NEWEST, MOST))
         for place, name in enumerate(names)
     ]
 
@@ -159,5 +159,5 @@ def standouts(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any])
 def lacks(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Lack]:
     """Return the variables for which somebody has no value, or one that may not be sent, in the template's order."""
     names = personal(variables(template.text), mapping)
-    counts = zip(names, people.lacking(current_session(), plan), strict=True)
+    counts = zip(names, people.count_unusable_values(current_session(), plan), strict=True)
     return [Lack(name, missing, unfit) for name, (missing, unfit) in counts if missing or unfit]

@@ -20,7 +20,7 @@ from smsapp.domain.funnel import Funnel
 from smsapp.domain.sms_template import Purpose, variables
 from smsapp.services.channels import channels
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.audience import Audience, Cap, tallied
+from smsapp.store.contacts.audience import Audience, Cap, count_by_reason
 from smsapp.store.contacts.property_catalogue import property_types, redirects
 from smsapp.store.contacts.segments import Segment, members
 from smsapp.store.contacts.values import Source, source_of
@@ -138,7 +138,7 @@ def counts(
 
 def tally(audience: Audience) -> AudienceCounts:
     """Count any contacts, kept as a segment or not, by what would become of them."""
-    found = tallied(current_session(), audience)
+    found = count_by_reason(current_session(), audience)
     left_out: dict[str, int] = {reason: n for reason, n in found.items() if reason is not None}
     return AudienceCounts(sum(found.values()), found.get(None, 0), left_out)
 

@@ -100,7 +100,9 @@ def catalogue() -> Catalogue:
     places = 1 if whole else PLACES
     looked, held = 0, Counter[str]()
     for place in range(places):
-        n, some = people.held(current_session(), sa.select(Contact.id), last * place // places, SAMPLED // places)
+        n, some = people.count_values(
+            current_session(), sa.select(Contact.id), last * place // places, SAMPLED // places
+        )
         looked += n
         held.update(some)
     doubles = property_labels.doubles(property_catalogue.labels(current_session()))

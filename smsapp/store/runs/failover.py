@@ -35,20 +35,20 @@ class Reach:
         return sa.not_(sa.or_(is_special(number, self.number_classes), abroad))
 
 
-_TAKEN_BACK = sa.and_(Message.status == Status.CANCELLED, Message.reason == CancelReason.REROUTED)
+_REROUTED = sa.and_(Message.status == Status.CANCELLED, Message.reason == CancelReason.REROUTED)
 _REFUSED = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(FAILOVER_OUTCOMES)))
 
 
 def _movable(run_id: int, reach: Reach) -> list[sa.ColumnElement[bool]]:
     """Return the conditions on a run's messages that surely were not sent, that no run has taken over yet, and that the
     other channel may send."""
-    free = sa.or_(_TAKEN_BACK, _REFUSED)
+    free = sa.or_(_REROUTED, _REFUSED)
     return [Message.run_id == run_id, free, ~repeated(run_id), reach.covers_message()]
 
 
 def is_out_of_reach(session: Session, run_id: int, reach: Reach) -> bool:
     """Return whether this run has messages that are queued or could fail over, and the other channel may send none."""
-    free = sa.or_(Message.status == Status.QUEUED, _TAKEN_BACK, _REFUSED)
+    free = sa.or_(Message.status == Status.QUEUED, _REROUTED, _REFUSED)
     query = sa.select(reach.covers_message()).where(Message.run_id == run_id, free, ~repeated(run_id)).distinct()
     return {bool(covered) for covered in session.scalars(query)} == {False}
 
@@ -117,7 +117,7 @@ def move_messages(session: Session, first: int, run_id: int, batch_size: int, re
     add_to_tallies(session, run_id, {(tally_key(Status.QUEUED), ""): n})
     add_earlier_tallies(session, run_id, first)
     cut_into_batches(session, run_id, n, batch_size)
-    statement = sa.update(Message).where(Message.run_id == first, _TAKEN_BACK, ~repeated(first))
+    statement = sa.update(Message).where(Message.run_id == first, _REROUTED, ~repeated(first))
     out_of_reach = changed(session, statement.values(reason=CancelReason.NOT_ALLOWED_ELSEWHERE))
     before, after = CancelReason.REROUTED, CancelReason.NOT_ALLOWED_ELSEWHERE
     cancelled = tally_key(Status.CANCELLED)
