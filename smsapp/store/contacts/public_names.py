@@ -11,11 +11,11 @@ from smsapp.domain.contact import Type
 from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.db import changed, dialect, one_of
 
-_FORGET_SQLITE = sa.text(
+_DELETE_VALUES_SQLITE = sa.text(
     "UPDATE contact SET properties = json_remove(properties, :path), phones = json_remove(phones, :path), "
     "sources = json_remove(sources, :path) WHERE json_type(properties, :path) IS NOT NULL"
 )
-_FORGET_POSTGRESQL = sa.text(
+_DELETE_VALUES_POSTGRESQL = sa.text(
     "UPDATE contact SET properties = properties - CAST(:name AS text), phones = phones - CAST(:name AS text), "
     "sources = sources - CAST(:name AS text) WHERE jsonb_exists(properties, :name)"
 )
@@ -37,7 +37,7 @@ def mark_trusted(session: Session, types: Mapping[str, Type]) -> None:
     for name, kind in session.execute(public).all():
         if kind != types[name]:
             path = f'$."{name}"'
-            statement = _FORGET_POSTGRESQL if dialect() == "postgresql" else _FORGET_SQLITE
+            statement = _DELETE_VALUES_POSTGRESQL if dialect() == "postgresql" else _DELETE_VALUES_SQLITE
             session.execute(statement, {"name": name} if dialect() == "postgresql" else {"path": path})
         mended = sa.update(Property).where(Property.name == name)
         changed(session, mended.values(type=types[name].value, app_key_id=None))
