@@ -22,7 +22,7 @@ from bench.raw.ground import Ground
 from bench.stage import Stage, await_end, confirm, draft, fill, sink_process, stage
 from smsapp.domain.funnel import broken_identities
 from smsapp.store.db import current_session
-from smsapp.store.runs import runs
+from smsapp.store.runs import funnels
 from smsapp.store.runs.runs import Run
 from tests import builders
 
@@ -47,7 +47,7 @@ def send(product: Stage, rows: int, port: int, per_request: int = PER_REQUEST, *
 
 def check(run: Run, rows: int) -> None:
     """Raise unless everybody was written to and the numbers add up."""
-    funnel = runs.funnels(current_session(), [run.id])[run.id]
+    funnel = funnels.run_funnels(current_session(), [run.id])[run.id]
     if broken_identities(funnel) or funnel.accepted != rows:
         raise RuntimeError(f"{funnel.accepted} of {rows} accepted")
 

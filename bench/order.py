@@ -28,7 +28,7 @@ from smsapp.services.reports import verify
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
-from smsapp.store.runs import runs
+from smsapp.store.runs.funnels import reasons, run_funnels
 from smsapp.store.runs.runs import Batch, BatchState, Message, Run
 from tests import builders
 
@@ -155,10 +155,10 @@ def differences(orderly: Run, wild: Run) -> list[str]:
     query = sa.select(first.seq).select_from(pairs).where(first.run_id == orderly.id, differ).order_by(first.seq)
     seqs = current_session().scalars(query).all()
     problems = [f"{len(seqs)} messages differ, the first is {seqs[0]}"] if seqs else []
-    funnels = runs.funnels(current_session(), [orderly.id, wild.id])
+    funnels = run_funnels(current_session(), [orderly.id, wild.id])
     if funnels[orderly.id] != funnels[wild.id]:
         problems.append(f"{funnels[orderly.id]} and {funnels[wild.id]}")
-    if runs.reasons(current_session(), [orderly.id]) != runs.reasons(current_session(), [wild.id]):
+    if reasons(current_session(), [orderly.id]) != reasons(current_session(), [wild.id]):
         problems.append("the reasons differ")
     for run in (orderly, wild):
         problems += [line for check_ in verify.verify(run.campaign_id) for line in check_.broken]

@@ -32,7 +32,7 @@ from smsapp.services.platform import clock
 from smsapp.services.receipts import callback_inbox, consumer
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.runs import runs
+from smsapp.store.runs import funnels
 from smsapp.store.runs.runs import Run
 from tests import builders
 
@@ -156,7 +156,7 @@ def applied(channel: ChannelRow, run_id: int, count: int) -> float:
     current_session().commit()
     # More receipts came than in the bound: the double and the unmatched ones.
     seconds = watch.seconds() * count / (len(arrived) + 1000)
-    funnel = runs.funnels(current_session(), [run_id])[run_id]
+    funnel = funnels.run_funnels(current_session(), [run_id])[run_id]
     current_session().commit()
     missing = count // 20
     if (funnel.delivered, funnel.undelivered) != (count - missing, missing):

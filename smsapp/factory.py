@@ -19,8 +19,9 @@ from smsapp.cli.output import command_locale
 from smsapp.services.channels import channels
 from smsapp.store import queue
 from smsapp.store import settings as kept
-from smsapp.store.db import as_json, db, prepare_engine
+from smsapp.store.db import as_json, db
 from smsapp.store.receipts import inbox
+from smsapp.store.sqlite import prepare_engine
 from smsapp.web import guard, inputs, language, refill, render
 
 LARGEST_FORM = 2 * 1024 * 1024

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from smsapp.domain.campaign import Status
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.contacts import Contact, Property
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import Base, current_session
 from smsapp.store.sms_templates import SmsTemplate

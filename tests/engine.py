@@ -19,8 +19,8 @@ from smsapp.services.sending import opening, sender
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger, runs
-from smsapp.store.runs.ledger import ClaimedBatch
+from smsapp.store.runs import claims, funnels, runs, tallies
+from smsapp.store.runs.claims import ClaimedBatch
 from smsapp.store.runs.runs import Message, Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -51,7 +51,7 @@ def work(app: Flask, clock: FakeClock) -> None:
 
 def funnel(run_id: int) -> Funnel:
     current_session().expire_all()
-    counts = runs.funnels(current_session(), [run_id])[run_id]
+    counts = funnels.run_funnels(current_session(), [run_id])[run_id]
     assert broken_identities(counts) == []
     return counts
 
@@ -61,7 +61,7 @@ def recount(run_id: int) -> dict[str, int]:
     rows = current_session().execute(
         sa.select(Message.status, sa.func.count()).where(Message.run_id == run_id).group_by(Message.status)
     )
-    return {ledger.tally_key(message.Status(status)): n for status, n in rows}
+    return {tallies.tally_key(message.Status(status)): n for status, n in rows}
 
 
 def reasons(run_id: int) -> dict[tuple[str, str], int]:
@@ -71,7 +71,7 @@ def reasons(run_id: int) -> dict[tuple[str, str], int]:
         .where(Message.run_id == run_id, Message.reason.is_not(None))
         .group_by(Message.status, Message.reason)
     )
-    return {(ledger.tally_key(message.Status(status)), reason): n for status, reason, n in rows if reason}
+    return {(tallies.tally_key(message.Status(status)), reason): n for status, reason, n in rows if reason}
 
 
 def status(campaign: Campaign) -> str:
@@ -124,7 +124,7 @@ def claimed(campaign: Campaign, clock: FakeClock, by: str) -> ClaimedBatch:
     with writing() as session:
         until = clock.now + dt.timedelta(seconds=60)
         run_ids = session.scalars(sa.select(Run.id).where(Run.campaign_id == campaign.id)).all()
-        (batch,) = ledger.claim_batches(session, run_ids, 0, by, until)
+        (batch,) = claims.claim_batches(session, run_ids, 0, by, until)
     return batch
 
 

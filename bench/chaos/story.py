@@ -22,7 +22,7 @@ from smsapp.services.sending import starting
 from smsapp.services.templates import approvals
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.runs import ledger
+from smsapp.store.runs import claims
 from smsapp.store.runs.runs import Message, Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -191,7 +191,7 @@ def _count_run(system: System, run_id: int, people: int, result: Told) -> None:
             broken.append(f"message {seq} is {state.name} but never came")
         elif state not in {*ACCEPTED_STATES, Status.UNCONFIRMED, Status.REFUSED}:
             broken.append(f"message {seq} is {state.name}{' and came' if came else ''}")
-        elif state is Status.UNCONFIRMED and reason == ledger.WORKER_LOST:
+        elif state is Status.UNCONFIRMED and reason == claims.WORKER_LOST:
             result.lost += 1
             if not any(lo <= seq <= hi for lo, hi in batches):
                 broken.append(f"message {seq} is unconfirmed though nobody had it at a kill")

@@ -22,7 +22,7 @@ from smsapp.store.campaigns import campaigns
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.queue import QueueHealth
-from smsapp.store.runs import runs
+from smsapp.store.runs import funnels
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.users import User
@@ -53,9 +53,9 @@ class Database:
 def database() -> Database:
     """Return whether the database answers and has the schema of this code. Does not raise if it does not answer."""
     try:
-        return Database(schema.server(), schema.found(), schema.wanted())
+        return Database(schema.server(), schema.database_revision(), schema.newest_revision())
     except SQLAlchemyError as error:
-        return Database(wanted=schema.wanted(), trouble=type(error).__name__)
+        return Database(wanted=schema.newest_revision(), trouble=type(error).__name__)
 
 
 def listeners() -> QueueHealth:
@@ -89,7 +89,7 @@ def work(now: dt.datetime) -> Work:
     can_administer = sa.select(sa.func.count()).where(
         User.role == Role.ADMINISTRATOR, User.active, User.password_hash != ""
     )
-    broken = {run_id: broken_identities(funnel) for run_id, funnel in runs.funnels(session, recent).items()}
+    broken = {run_id: broken_identities(funnel) for run_id, funnel in funnels.run_funnels(session, recent).items()}
     return Work(
         administrators=session.scalar(can_administer) or 0,
         late_campaigns=list(campaigns.due(session, now - LATE)),

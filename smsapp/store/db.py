@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Session
 
-SQLITE_PRAGMAS = (
-    "journal_mode=WAL",
-    "synchronous=NORMAL",
-    "busy_timeout=30000",
-    "foreign_keys=ON",
-    "cache_size=-65536",
-    # Temporary data beyond the cache goes to a file: sorting an audience would otherwise keep all of it in memory.
-    "temp_store=FILE",
-    # 64 MiB between checkpoints, so that bulk writes spend less time copying pages back.
-    "wal_autocheckpoint=16384",
-)
+from smsapp.store.sqlite import BEGIN_IMMEDIATE, write_lock
+
+Row = TypeVar("Row")
 
 BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """SQLite generates a primary key only if its type is exactly INTEGER."""
@@ -104,6 +94,15 @@ def current_session() -> Session:
     return db.session()
 
 
+def lock_row(session: Session, model: type[Row], key: object, *, skip_locked: bool = False) -> Row | None:
+    """Return the row as it is now, locked until the transaction ends; None if there is none.
+
+    `skip_locked`: None also if another transaction has locked it. On SQLite the transaction itself is the lock.
+    """
+    lock: Any = {"skip_locked": True} if skip_locked else True
+    return session.get(model, key, with_for_update=lock, populate_existing=True)
+
+
 def dialect() -> str:
     """Return "sqlite" or "postgresql"."""
     return db.engine.dialect.name
@@ -178,37 +177,12 @@ def driver(connection: sa.Connection) -> Any:
     return connection.connection.driver_connection
 
 
-def moment(when: dt.datetime) -> str:
-    """Return the moment as SQLAlchemy writes a DateTime on SQLite."""
-    return f"{when.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}"
-
-
-@contextmanager
-def turn(engine: Engine) -> Iterator[None]:
-    """Hold the fair writer lock of a SQLite file; on PostgreSQL do nothing.
-
-    SQLite's own waiting polls at ever longer intervals, so senders that write all the time would keep others out for
-    seconds. Two file locks, because a single one tends to return to the process that just released it: the next writer
-    waits for `place` while holding `head`, all others wait for `head`. Both end with their process.
-    """
-    file = engine.url.database
-    if engine.dialect.name == "postgresql" or not file or file == ":memory:":
-        yield
-        return
-    with open(f"{file}-line", "wb") as head, open(f"{file}-turn", "wb") as place:
-        fcntl.flock(head, fcntl.LOCK_EX)
-        fcntl.flock(place, fcntl.LOCK_EX)
-        fcntl.flock(head, fcntl.LOCK_UN)
-        yield
-
-
 @contextmanager
 def writing(*, frozen: bool = False) -> Iterator[Session]:
     """Open the one transaction of a use case: commit at the end, roll back on any exception.
 
-    Only services call this. On SQLite it begins IMMEDIATE: a transaction that reads first and writes later would
-    otherwise fail at once ("database is locked") if another process wrote in between, whatever the busy timeout.
-    Reads made before in the same context are ended first, so that they cannot hold an old snapshot.
+    Only services call this. On SQLite it begins IMMEDIATE, when it is this writer's turn (`store/sqlite.py`). Reads
+    made before in the same context are ended first, so that they cannot hold an old snapshot.
 
     `frozen`: all statements see the database as of the first one (on SQLite they always do). PostgreSQL then fails to
     change rows that another transaction changed meanwhile: the caller tries again later.
@@ -217,10 +191,10 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
     if session.new or session.dirty or session.deleted:
         raise RuntimeError("changes were made outside of writing()")
     session.commit()
-    options: dict[str, Any] = {"begin": "IMMEDIATE"}
+    options = dict(BEGIN_IMMEDIATE)
     if frozen and dialect() == "postgresql":
         options["isolation_level"] = "REPEATABLE READ"
-    with turn(db.engine):
+    with write_lock(db.engine):
         session.connection(execution_options=options)
         try:
             yield session
@@ -228,21 +202,3 @@ def writing(*, frozen: bool = False) -> Iterator[Session]:
         except BaseException:
             session.rollback()
             raise
-
-
-def prepare_engine(engine: Engine) -> None:
-    """Give SQLite connections their pragmas and let SQLAlchemy, not the driver, begin transactions."""
-    if engine.dialect.name != "sqlite":
-        return
-
-    @sa.event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in SQLITE_PRAGMAS:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def on_begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("begin", "DEFERRED"))

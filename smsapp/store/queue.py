@@ -231,13 +231,13 @@ def sync_periodic_tasks(periodic_tasks: Mapping[str, tuple[str, str, int]]) -> t
     Ids begin with "periodic-" and are derived from the content, so an entry with the same id is left alone.
     Raises redis.RedisError.
     """
-    keeper = periodic_scheduler()
-    there = {job.id for job in keeper.get_jobs() if job.id.startswith("periodic-")}
-    for job_id in there - periodic_tasks.keys():
+    periodic = periodic_scheduler()
+    existing = {job.id for job in periodic.get_jobs() if job.id.startswith("periodic-")}
+    for job_id in existing - periodic_tasks.keys():
         cancel_scheduled(job_id)
-    for job_id in periodic_tasks.keys() - there:
+    for job_id in periodic_tasks.keys() - existing:
         name, task, every = periodic_tasks[job_id]
-        keeper.schedule(
+        periodic.schedule(
             dt.datetime.now(dt.UTC).replace(tzinfo=None),
             TASKS + task,
             id=job_id,
@@ -246,7 +246,7 @@ def sync_periodic_tasks(periodic_tasks: Mapping[str, tuple[str, str, int]]) -> t
             result_ttl=-1,
             timeout=TIMEOUT,
         )
-    return len(periodic_tasks.keys() - there), len(there - periodic_tasks.keys())
+    return len(periodic_tasks.keys() - existing), len(existing - periodic_tasks.keys())
 
 
 @dataclass(frozen=True)

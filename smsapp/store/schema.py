@@ -24,20 +24,23 @@ def databases() -> list[tuple[sa.Engine, list[str]]]:
 
 
 @functools.cache
-def wanted() -> str:
+def newest_revision() -> str:
     """Return the newest revision this code knows."""
     return ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""
 
 
-def found() -> str:
+def database_revision() -> str:
     """Return the revision of the database; "" if it is empty. Raises SQLAlchemyError if it does not answer.
 
-    Of two files the one with another revision than `wanted` counts.
+    Of two files the one with another revision than the newest counts.
     """
-    return next((revision for engine, _ in databases() if (revision := _found(engine)) != wanted()), wanted())
+    return next(
+        (revision for engine, _ in databases() if (revision := _revision(engine)) != newest_revision()),
+        newest_revision(),
+    )
 
 
-def _found(engine: sa.Engine) -> str:
+def _revision(engine: sa.Engine) -> str:
     with engine.connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
             return ""

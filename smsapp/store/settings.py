@@ -20,7 +20,7 @@ def settings() -> Config:
     return config
 
 
-def kept_secret(path: Path, make: str) -> str:
+def stored_secret(path: Path, make: str) -> str:
     """Return the secret in this file, generating it on first use; readable by its owner only.
 
     Two processes that start at the same moment agree: the file is created exclusively, the second one reads it.
@@ -36,10 +36,10 @@ def kept_secret(path: Path, make: str) -> str:
 
 
 def secret_key(config: Config) -> str:
-    return config.SECRET_KEY or kept_secret(config.INSTANCE_DIR / "secret.key", secrets.token_urlsafe(48))
+    return config.SECRET_KEY or stored_secret(config.INSTANCE_DIR / "secret.key", secrets.token_urlsafe(48))
 
 
 def encryption_keys(config: Config) -> list[str]:
     """Return Fernet keys, newest first; the first encrypts, all decrypt."""
-    raw = config.ENCRYPTION_KEY or kept_secret(config.INSTANCE_DIR / "encryption.key", Fernet.generate_key().decode())
+    raw = config.ENCRYPTION_KEY or stored_secret(config.INSTANCE_DIR / "encryption.key", Fernet.generate_key().decode())
     return [key.strip() for key in raw.split(",") if key.strip()]

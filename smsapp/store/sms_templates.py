@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.sms_template import Audit, Purpose
 from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
-from smsapp.store.db import Base, current_session, one_of
+from smsapp.store.db import Base, one_of
 
 
 class SmsTemplate(Base):
@@ -83,14 +83,14 @@ class Signature(Base):
         return f"<Signature {self.channel_id}>"
 
 
-def signatures(channel_id: int) -> list[Signature]:
+def signatures(session: Session, channel_id: int) -> list[Signature]:
     """Return the signatures the provider listed, approved ones first."""
     rank = sa.case((Signature.audit == Audit.APPROVED, 0), else_=1)
     query = sa.select(Signature).where(Signature.channel_id == channel_id).order_by(rank, Signature.name)
-    return list(current_session().scalars(query))
+    return list(session.scalars(query))
 
 
-def keep_signatures(session: Session, channel_id: int, rows: Sequence[dict[str, Any]]) -> None:
+def store_signatures(session: Session, channel_id: int, rows: Sequence[dict[str, Any]]) -> None:
     """Replace the stored signatures of a channel by these."""
     session.execute(sa.delete(Signature).where(Signature.channel_id == channel_id))
     if rows:
@@ -104,25 +104,20 @@ def of_channel(session: Session, channel_id: int) -> dict[str, SmsTemplate]:
     return {row.code: row for row in rows}
 
 
-def find(template_id: int) -> SmsTemplate | None:
-    return current_session().get(SmsTemplate, template_id)
+def find(session: Session, template_id: int) -> SmsTemplate | None:
+    return session.get(SmsTemplate, template_id)
 
 
-def locked(template_id: int) -> SmsTemplate | None:
-    """Return the row, reloaded and locked until the transaction ends."""
-    return current_session().get(SmsTemplate, template_id, with_for_update=True, populate_existing=True)
-
-
-def by_code(channel_id: int, codes: Collection[str]) -> dict[str, SmsTemplate]:
+def by_code(session: Session, channel_id: int, codes: Collection[str]) -> dict[str, SmsTemplate]:
     """Return the templates of a channel that have one of these codes."""
     query = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, one_of(SmsTemplate.code, codes))
-    return {row.code: row for row in current_session().scalars(query)}
+    return {row.code: row for row in session.scalars(query)}
 
 
-def approved(channel_id: int) -> list[SmsTemplate]:
+def approved(session: Session, channel_id: int) -> list[SmsTemplate]:
     """Return the templates that campaigns of this channel can choose, newest first."""
     return list(
-        current_session().scalars(
+        session.scalars(
             sa.select(SmsTemplate)
             .where(
                 SmsTemplate.channel_id == channel_id,
@@ -134,11 +129,11 @@ def approved(channel_id: int) -> list[SmsTemplate]:
     )
 
 
-def purposeless(channel_id: int, limit: int = 20) -> list[SmsTemplate]:
+def purposeless(session: Session, channel_id: int, limit: int = 20) -> list[SmsTemplate]:
     """Return the approved templates that campaigns cannot choose, because their purpose is unknown."""
     unsaid = SmsTemplate.audit == Audit.APPROVED, SmsTemplate.purpose == Purpose.UNSAID
     query = sa.select(SmsTemplate).where(SmsTemplate.channel_id == channel_id, *unsaid)
-    return list(current_session().scalars(query.order_by(SmsTemplate.id.desc()).limit(limit)))
+    return list(session.scalars(query.order_by(SmsTemplate.id.desc()).limit(limit)))
 
 
 def matching(channel_id: int | None, words: str) -> sa.ColumnElement[bool]:
@@ -151,6 +146,7 @@ def matching(channel_id: int | None, words: str) -> sa.ColumnElement[bool]:
 
 
 def listed(
+    session: Session,
     channel_id: int | None = None,
     audit: Audit | None = None,
     words: str = "",
@@ -169,22 +165,22 @@ def listed(
         query = query.where(SmsTemplate.audit == audit)
     if before is not None:
         query = query.where(SmsTemplate.id < before)
-    return list(current_session().scalars(query))
+    return list(session.scalars(query))
 
 
-def audit_counts(channel_id: int | None = None, words: str = "") -> dict[Audit, int]:
+def audit_counts(session: Session, channel_id: int | None = None, words: str = "") -> dict[Audit, int]:
     """Return how many of the matching templates are in each audit state."""
-    rows = current_session().execute(
+    rows = session.execute(
         sa.select(SmsTemplate.audit, sa.func.count()).where(matching(channel_id, words)).group_by(SmsTemplate.audit)
     )
     counts = {Audit(audit): n for audit, n in rows}
     return {audit: counts.get(audit, 0) for audit in Audit}
 
 
-def users(template_id: int) -> list[Campaign]:
+def users(session: Session, template_id: int) -> list[Campaign]:
     """Return the campaigns that still need this template, newest first."""
     return list(
-        current_session().scalars(
+        session.scalars(
             sa.select(Campaign)
             .where(sa.or_(Campaign.template_id == template_id, Campaign.second_template_id == template_id), *NOT_OVER)
             .order_by(Campaign.id.desc())
@@ -192,10 +188,10 @@ def users(template_id: int) -> list[Campaign]:
     )
 
 
-def unchecked_since(moment: dt.datetime, channel_id: int | None = None) -> int:
+def unchecked_since(session: Session, moment: dt.datetime, channel_id: int | None = None) -> int:
     """Return how many approved templates have had no confirmation of their audit state since then."""
     query = sa.select(sa.func.count()).where(matching(channel_id, ""), _unchecked(moment))
-    return current_session().scalar(query) or 0
+    return session.scalar(query) or 0
 
 
 def _unchecked(moment: dt.datetime) -> sa.ColumnElement[bool]:

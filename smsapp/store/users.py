@@ -81,7 +81,7 @@ def by_login(session: Session, login: str) -> User | None:
     return session.scalar(sa.select(User).where(User.login == login))
 
 
-def everybody(session: Session) -> list[User]:
+def all_users(session: Session) -> list[User]:
     """Return all people: active ones first, then by login."""
     return list(session.scalars(sa.select(User).order_by(User.active.desc(), User.login)))
 
@@ -97,7 +97,7 @@ def lock_administrators(session: Session, role: str) -> list[int]:
     return list(session.scalars(query))
 
 
-def person_of_link(session: Session, token_hash: str, now: dt.datetime) -> User | None:
+def user_of_link(session: Session, token_hash: str, now: dt.datetime) -> User | None:
     """Return the active person of a link that is still valid."""
     query = sa.select(User).join(LoginLink).where(LoginLink.token_hash == token_hash, LoginLink.expires_at > now)
     return session.scalar(query.where(User.active))
@@ -109,7 +109,7 @@ def spend_link(session: Session, token_hash: str, now: dt.datetime) -> bool:
     return changed(session, statement) == 1
 
 
-def drop_links(session: Session, user_id: int, now: dt.datetime) -> None:
+def delete_links(session: Session, user_id: int, now: dt.datetime) -> None:
     """Delete this person's links, and all expired ones."""
     session.execute(sa.delete(LoginLink).where(sa.or_(LoginLink.user_id == user_id, LoginLink.expires_at <= now)))
 

@@ -56,7 +56,7 @@ def misdirect(channel_id: int) -> None:
         {"provider_ref": "1100000817293", "status": "undelivered", "outcome": "switched_off", "code": "MK:0001"},
     ]
     with writing() as session:
-        unmatched.keep(session, [blank | receipt for receipt in receipts], clock.now())
+        unmatched.store(session, [blank | receipt for receipt in receipts], clock.now())
 
 
 def fill() -> User:

@@ -26,7 +26,7 @@ from smsapp.services.receipts import consumer
 from smsapp.services.sending import sender
 from smsapp.store.apps.app_keys import AppKey
 from smsapp.store.db import current_session, db
-from smsapp.store.runs import runs
+from smsapp.store.runs import funnels
 from tests import builders
 from tests.engine import confirmed, recount
 from tests.journey.kannel import PASSWORD, SENDER, USERNAME, Kannel, kannel, wait_for
@@ -89,7 +89,7 @@ def test_ten_thousand_people_get_their_text_and_every_receipt_counts(served: Pro
         sender.send(app, clock.now)
         wait_for(lambda: delivered(app, run_id) == PEOPLE, "every receipt", PATIENCE)
         # then everybody was written to once, and the numbers add up
-        funnel = runs.funnels(current_session(), [run_id])[run_id]
+        funnel = funnels.run_funnels(current_session(), [run_id])[run_id]
         assert broken_identities(funnel) == []
         assert (funnel.target, funnel.effective, funnel.accepted, funnel.delivered) == (PEOPLE,) * 4
         assert recount(run_id) == {"delivered": PEOPLE}
@@ -108,4 +108,4 @@ def delivered(app: Flask, run_id: int) -> int:
     """Read what has come in so far and return how many messages are delivered."""
     consumer.apply_callbacks(clock.now())
     current_session().commit()
-    return runs.funnels(current_session(), [run_id])[run_id].delivered
+    return funnels.run_funnels(current_session(), [run_id])[run_id].delivered

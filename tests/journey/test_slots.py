@@ -32,7 +32,7 @@ from smsapp.services.sending import starting
 from smsapp.store import queue
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, db, writing
-from smsapp.store.runs import runs
+from smsapp.store.runs import funnels, runs
 from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
@@ -176,12 +176,14 @@ def test_every_slot_has_one_run_and_nobody_is_written_to_twice(system: Processes
         for run in campaign_runs[1:]:
             # The first day's messages are given up meanwhile, after 72 hours without a receipt.
             with writing(frozen=True) as session:
-                funnel = runs.funnels(session, [run.id])[run.id]
+                funnel = funnels.run_funnels(session, [run.id])[run.id]
                 counted = recount(run.id)
             assert broken_identities(funnel) == []
             assert counted == {status.name.lower(): n for status, n in funnel.messages.items() if n}
             assert funnel.accepted + funnel.unconfirmed == PEOPLE
-        doubted = [runs.funnels(current_session(), [run.id])[run.id].unconfirmed for run in reversed(campaign_runs)]
+        doubted = [
+            funnels.run_funnels(current_session(), [run.id])[run.id].unconfirmed for run in reversed(campaign_runs)
+        ]
         assert doubted[0] == doubted[2] == 0
         # and nobody got a text twice, nor was left out without being unconfirmed
         assert sink.counts.repeated == 0

@@ -16,8 +16,8 @@ from smsapp.services.reports import verify
 from smsapp.services.sending import opening, results, sweeping
 from smsapp.services.sending.in_flight_batch import InFlightBatch
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger
-from smsapp.store.runs.ledger import ClaimedBatch, MessageResult
+from smsapp.store.runs.claims import ClaimedBatch
+from smsapp.store.runs.results import MessageResult, prepare_results, write_back
 from smsapp.store.runs.runs import Message
 from tests import builders
 from tests.engine import OPERATOR, apply, claimed, confirmed, funnel, refs, the_run
@@ -62,7 +62,7 @@ def answer(batch: ClaimedBatch, clock: FakeClock, parts: int = 7) -> None:
     """The dead worker's answers come after all; the number of parts they bring tells them from those counted by us."""
     answers = [MessageResult(seq, Status.ACCEPTED, parts) for seq, _phone, _params in batch.rows]
     with writing() as session:
-        ledger.write_back(session, [ledger.prepare_results(batch, answers)], int(clock.now.timestamp()))
+        write_back(session, [prepare_results(batch, answers)], int(clock.now.timestamp()))
 
 
 def by_receipts_afterwards(clock: FakeClock, run_id: int, _batch: ClaimedBatch) -> None:

@@ -10,7 +10,7 @@ from smsapp.channels.base import OutcomeUnknown, SubmitRequest, SubmitResult
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.services.sending.brake import Brake
 from smsapp.store.db import current_session
-from smsapp.store.runs import runs
+from smsapp.store.runs import funnels
 from tests import builders
 from tests.engine import confirmed, funnel, the_run, work
 from tests.fakes import FakeChannel, FakeClock
@@ -58,7 +58,7 @@ def test_of_622_messages_to_a_silent_provider_about_a_batch_is_in_doubt_and_the_
     after = funnel(run_id)
     assert (after.accepted, after.unconfirmed) == (622 - before.unconfirmed - 2, before.unconfirmed + 2)
     assert max(provider.sent.values()) == 1
-    assert runs.reasons(current_session(), [run_id]) == [("unconfirmed", "no_answer", after.unconfirmed)]
+    assert funnels.reasons(current_session(), [run_id]) == [("unconfirmed", "no_answer", after.unconfirmed)]
 
 
 def test_requests_that_carry_many_are_made_one_by_one_until_there_is_an_answer(

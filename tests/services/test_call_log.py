@@ -144,10 +144,10 @@ def test_the_log_keeps_its_length_per_channel_and_old_hours_go(
 def test_the_rate_in_use_is_what_left_in_the_last_seconds(app: Flask, valkey: redis.Redis) -> None:
     second, _ = valkey.time()
     rate_limit.SharedRateLimiter(7, 100, "a sender").ask(0, 0, [40])
-    (key,) = valkey.keys("smsapp:pace:7:*")
+    (key,) = valkey.keys("smsapp:granted:7:*")
     assert (valkey.get(key), 0 < valkey.ttl(key) <= 15) == (b"40", True)
     for ago, n in ((1, 50), (5, 25), (6, 1000)):
-        valkey.set(f"smsapp:pace:8:{second - ago}", n)
+        valkey.set(f"smsapp:granted:8:{second - ago}", n)
     assert rate_limit.in_use(8) in (15.0, 10.0), "10 if a second has just passed"
     assert rate_limit.in_use(9) == 0
 

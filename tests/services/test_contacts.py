@@ -19,8 +19,9 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
 from smsapp.store.apps import app_keys as stored_keys
 from smsapp.store.apps import uploads as stored_uploads
-from smsapp.store.contacts import contacts as store
-from smsapp.store.contacts.contacts import Contact, property_types
+from smsapp.store.contacts import property_catalogue
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import property_types
 from smsapp.store.contacts.segments import SegmentMember
 from smsapp.store.db import current_session, db, writing
 from tests import builders
@@ -74,7 +75,7 @@ def test_operations_of_one_request_are_applied_in_order(key: str, now: dt.dateti
         "joined": "2018-01-01T10:10:10",
     }
     assert phones("u1") == {"$phone": "+8613800138000"}
-    assert property_types()["hobby"] is Type.LIST
+    assert property_types(current_session())["hobby"] is Type.LIST
 
 
 def test_a_later_request_goes_on_where_the_first_ended(key: str, now: dt.datetime) -> None:
@@ -120,7 +121,7 @@ def test_a_record_that_is_only_checked_leaves_no_trace(key: str, now: dt.datetim
     result = report([record(key, "u1", **{"$debug": 1, "age": 3}), record(key, "u1", "$startup")], "", now)
     assert (result.kept, result.ignored, result.refused) == (0, 1, 0)
     assert held("u1") is None
-    assert "age" not in property_types()
+    assert "age" not in property_types(current_session())
 
 
 def test_the_anonymous_profile_merges_into_the_registered_one(key: str, now: dt.datetime) -> None:
@@ -217,11 +218,11 @@ def test_a_full_catalogue_takes_no_more_names_but_the_rest_of_the_record(
     key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report([record(key, "u1", a=1, b=2)], "", now)
-    monkeypatch.setattr(store, "MAX_CATALOGUE", 3)
+    monkeypatch.setattr(property_catalogue, "MAX_CATALOGUE", 3)
     result = report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
     assert (result.kept, result.refused, result.left_out) == (2, 0, 1)
     assert (held("u2"), held("u3")) == ({"a": 3, "c": 1}, {"b": 4})
-    assert "d" not in property_types()
+    assert "d" not in property_types(current_session())
     [bad] = contacts.bad_records()
     assert (bad.reason, bad.facts["name"]) == ("too_many_names", "d")
 

@@ -18,7 +18,7 @@ from smsapp.services.demo import crowd, shop
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
-from smsapp.store.runs import runs
+from smsapp.store.runs import funnels
 from smsapp.store.runs.runs import Message, ReceiptBucket, Run
 from tests import builders
 
@@ -50,10 +50,10 @@ def test_the_past_adds_up(app: Flask, now: dt.datetime) -> None:
     statuses = Counter(session.scalars(sa.select(Campaign.status)))
     assert set(statuses) == set(Status) - {Status.SENDING}
     run_ids = session.scalars(sa.select(Run.id)).all()
-    for run_id, funnel in runs.funnels(session, run_ids).items():
+    for run_id, funnel in funnels.run_funnels(session, run_ids).items():
         assert broken_identities(funnel) == [], run_id
         assert funnel.open == 0
-    delivered = sum(funnel.delivered for funnel in runs.funnels(session, run_ids).values())
+    delivered = sum(funnel.delivered for funnel in funnels.run_funnels(session, run_ids).values())
     heard = sa.select(sa.func.sum(ReceiptBucket.n)).where(ReceiptBucket.state == "delivered")
     assert delivered == session.scalar(heard)
     assert delivered > 10_000

@@ -16,8 +16,8 @@ from smsapp.services.sending.in_flight_batch import InFlightBatch
 from smsapp.services.sending.results import store_results
 from smsapp.store import queue
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger
-from smsapp.store.runs.ledger import MessageResult
+from smsapp.store.runs import claims, results
+from smsapp.store.runs.results import MessageResult
 from smsapp.store.runs.runs import Batch, BatchState
 from tests import builders
 from tests.engine import apply, confirmed, funnel, in_hands, recount, the_run, work
@@ -98,13 +98,13 @@ def test_a_claim_may_take_a_part_of_a_batch_and_the_rest_stays_in_order(
     for _ in range(4):
         with writing() as session:
             until = clock.now + dt.timedelta(seconds=60)
-            taken += ledger.claim_batches(session, [run_id], 0, "w1", until, 1, {run_id: 5})
+            taken += claims.claim_batches(session, [run_id], 0, "w1", until, 1, {run_id: 5})
     # then each has its own, and together they have everybody
     assert [[seq for seq, *_ in batch.rows] for batch in taken] == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12]]
     assert (funnel(run_id).in_flight, funnel(run_id).queued) == (12, 0)
     with writing() as session:
-        gathered = [ledger.prepare_results(batch, accepted(*[seq for seq, *_ in batch.rows])) for batch in taken]
-        assert ledger.write_back(session, gathered, 0)
+        gathered = [results.prepare_results(batch, accepted(*[seq for seq, *_ in batch.rows])) for batch in taken]
+        assert results.write_back(session, gathered, 0)
     assert (recount(run_id), differences()) == ({"accepted": 12}, [])
 
 

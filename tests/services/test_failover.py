@@ -26,8 +26,8 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.numbers import classify
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger, runs
-from smsapp.store.runs.ledger import MessageResult
+from smsapp.store.runs import funnels, results, runs
+from smsapp.store.runs.results import MessageResult
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
@@ -81,7 +81,7 @@ class TwoChannels:
     def whole(self) -> Funnel:
         """The campaign's numbers; every run's rows and tallies agree."""
         assert [check.broken for check in verify.verify(self.campaign.id) if check.broken] == []
-        counts = runs.campaign_funnels(current_session(), [self.campaign.id])[self.campaign.id]
+        counts = funnels.campaign_funnels(current_session(), [self.campaign.id])[self.campaign.id]
         assert broken_identities(counts) == []
         return counts
 
@@ -230,7 +230,7 @@ def test_a_channel_that_refuses_most_loses_the_rest(
     for answer in refusals:
         batch = claimed(both.campaign, both.clock, "one")
         with writing() as session:
-            ledger.write_back(session, [ledger.prepare_results(batch, [answer])], 0)
+            results.write_back(session, [results.prepare_results(batch, [answer])], 0)
     # when the setting asks for more refusals, and then for as many
     both.swept()
     before = both.moved()
@@ -356,7 +356,7 @@ def test_the_switch_is_all_or_nothing(app: Flask, both: TwoChannels, monkeypatch
     both.clock.forward(seconds=301)
     work(app, both.clock)
     with monkeypatch.context() as patch:
-        patch.setattr("smsapp.store.runs.failover.take_over", killed)
+        patch.setattr("smsapp.store.runs.failover.move_messages", killed)
         with pytest.raises(KeyboardInterrupt):
             sweeping.sweep(both.clock.now)
     assert (both.moved(), recount(both.run_id)) == ([], {"accepted": 2, "queued": 4})

@@ -27,7 +27,7 @@ from smsapp.services.sending import actions, channel_tests, held_connections, re
 from smsapp.services.sending.channel_tests import TestText
 from smsapp.services.sending.held_connections import Holder
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger
+from smsapp.store.runs import claims
 from tests import builders
 from tests.channels.smsc import (
     BIND_TRANSCEIVER,
@@ -263,7 +263,7 @@ def test_a_process_that_dies_leaves_in_doubt_little_more_than_what_was_out(
                 await asyncio.sleep(0.01)
             # when its lease runs out as if it had been killed now
             with writing() as session:
-                ledger.expire_leases(session, clock.now + dt.timedelta(hours=1))
+                claims.expire_leases(session, clock.now + dt.timedelta(hours=1))
             # then what was answered counts, and of the others few had not left
             assert funnel(run_id).accepted == 100
             assert 10 <= funnel(run_id).unconfirmed <= 10 + 2 * 10

@@ -21,8 +21,9 @@ from smsapp.services.contacts.imports import ImportRow
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables.formats import Choice
 from smsapp.store import queue
-from smsapp.store.contacts import contacts as store
-from smsapp.store.contacts.contacts import Contact, add_properties
+from smsapp.store.contacts import property_catalogue
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import add_properties
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 
@@ -252,7 +253,7 @@ def test_a_file_may_not_bring_more_properties_than_there_may_be(
     row = upload(b"id,a,b\nu1,1,2\n", now)
     seen = imports.preview(row)
     imports.start(row.id, imports.layout_of(seen.guesses, seen.header), imports.UNCHANGED, BY, now)
-    for module in (columns, store):
+    for module in (columns, property_catalogue):
         monkeypatch.setattr(module, "MAX_CATALOGUE", 3)
     with pytest.raises(Refusal) as refusal:
         bring("id,c,d\nu1,1,2\n")

@@ -17,7 +17,9 @@ from smsapp.services.apps import app_keys, plain_sets
 from smsapp.services.apps.plain_sets import PlainSets
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps.app_keys import AppKey, BadRecord
-from smsapp.store.contacts.contacts import Alias, Contact, Property
+from smsapp.store.contacts.aliases import Alias
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.db import current_session
 from tests import builders
 from tests.uploads import report

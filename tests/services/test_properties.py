@@ -17,8 +17,7 @@ from smsapp.services.contacts import properties
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts import contacts as store
-from smsapp.store.contacts import property_changes
+from smsapp.store.contacts import property_catalogue, property_changes
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.property_changes import PropertyChange
 from smsapp.store.contacts.segments import Segment
@@ -46,7 +45,7 @@ def held(xwho: str) -> dict[str, object]:
 
 def work(clock: Callable[[], dt.datetime]) -> None:
     """Do whatever is still to be done, as the periodic tasks would."""
-    while unfinished := [change.id for change in property_changes.open_changes()]:
+    while unfinished := [change.id for change in property_changes.open_changes(current_session())]:
         for change_id in unfinished:
             properties.run(change_id, clock)
     current_session().expire_all()
@@ -95,7 +94,7 @@ def test_a_property_gets_another_type_and_what_does_not_convert_is_kept(
         "1999-12-31T00:00:00",
     ]
     assert held("u2") == {"birthday_old": "昨天", "city": "北京"}
-    assert store.property_types()["birthday"] is Type.DATETIME
+    assert property_catalogue.property_types(current_session())["birthday"] is Type.DATETIME
 
 
 def test_two_properties_become_one_and_everything_follows(
@@ -132,7 +131,7 @@ def test_two_properties_become_one_and_everything_follows(
     assert current_session().get_one(ChannelRow, channel.id).phone_property == "tel"
     assert current_session().get_one(Segment, segment.id).rule["children"][0]["property"] == "tel"
     assert current_session().get_one(Campaign, campaign.id).mapping["tel"] == {"property": "tel", "fallback": None}
-    assert "mobile" not in {row.name for row in store.properties()}
+    assert "mobile" not in {row.name for row in property_catalogue.properties(current_session())}
 
 
 def test_what_is_reported_under_the_old_name_goes_to_the_one_that_stays(

@@ -15,7 +15,7 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps.app_keys import AppKey
 from smsapp.store.contacts import proposals as rows
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.contacts.proposals import Proposal, Proposed
+from smsapp.store.contacts.proposals import NewProposal, Proposal
 from smsapp.store.db import current_session, writing
 from smsapp.store.users import AuditEntry
 from tests import builders
@@ -29,9 +29,9 @@ def key(app: Flask, now: dt.datetime) -> AppKey:
     return app_keys.create("商城网站", KeyKind.BROWSER, BY, now)
 
 
-def propose(key: AppKey, xwho: str, name: str, old: object, new: object, now: dt.datetime) -> list[Proposed]:
+def propose(key: AppKey, xwho: str, name: str, old: object, new: object, now: dt.datetime) -> list[NewProposal]:
     with writing() as session:
-        return rows.add(session, [Proposed(xwho, key.id, name, old, new)], now)
+        return rows.add(session, [NewProposal(xwho, key.id, name, old, new)], now)
 
 
 def waiting() -> list[tuple[str, object, object]]:

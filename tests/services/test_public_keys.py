@@ -20,7 +20,9 @@ from smsapp.services.contacts import proposals
 from smsapp.services.contacts.proposals import Chosen
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps.app_keys import AppKey
-from smsapp.store.contacts.contacts import Alias, Contact, Property
+from smsapp.store.contacts.aliases import Alias
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.proposals import Proposal
 from smsapp.store.db import current_session
 from tests import builders

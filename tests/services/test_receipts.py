@@ -17,7 +17,7 @@ from smsapp.services.receipts import callback_inbox, consumer, unmatched
 from smsapp.services.sending import closing, sweeping
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
-from smsapp.store.runs import ledger, provider_refs, runs
+from smsapp.store.runs import funnels, provider_refs, results
 from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message
 from tests import builders
 from tests.engine import (
@@ -51,7 +51,7 @@ def test_receipts_move_messages_forward_and_never_back(app: Flask, provider: Fak
     apply(clock, Receipt(ReceiptStatus.ACCEPTED, a), Receipt(ReceiptStatus.DELIVERED, c))
     result = funnel(run_id)
     assert (result.accepted, result.delivered, result.undelivered, result.awaiting) == (4, 2, 1, 1)
-    assert runs.reasons(current_session(), [run_id]) == [("undelivered", Outcome.SWITCHED_OFF, 1)]
+    assert funnels.reasons(current_session(), [run_id]) == [("undelivered", Outcome.SWITCHED_OFF, 1)]
     assert recount(run_id) == {"accepted": 1, "delivered": 2, "undelivered": 1}
 
 
@@ -61,9 +61,9 @@ def test_a_receipt_quicker_than_the_answer_counts_once(app: Flask, clock: FakeCl
     # when the carrier is quicker
     apply(clock, Receipt(ReceiptStatus.DELIVERED, refs(run_id)[0]))
     assert (funnel(run_id).in_flight, funnel(run_id).delivered) == (2, 1)
-    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
+    answers = [results.MessageResult(seq, message.Status.ACCEPTED, 2, "", "", f"p{seq}") for seq, _p, _v in batch.rows]
     with writing() as session:
-        ledger.write_back(session, [ledger.prepare_results(batch, answers)], 99)
+        results.write_back(session, [results.prepare_results(batch, answers)], 99)
         closing.close(session, run_id, clock.now)
     # then
     assert (funnel(run_id).accepted, funnel(run_id).delivered, funnel(run_id).awaiting) == (3, 1, 2)
@@ -178,7 +178,7 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
     assert funnel(run_id).awaiting == 1
     consumer.retry_unmatched(clock.now)
     # then
-    assert (funnel(run_id).undelivered, runs.reasons(current_session(), [run_id])) == (
+    assert (funnel(run_id).undelivered, funnels.reasons(current_session(), [run_id])) == (
         1,
         [("undelivered", "expired", 1)],
     )

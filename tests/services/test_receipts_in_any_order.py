@@ -16,8 +16,8 @@ from smsapp.services.sending import closing, opening
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
-from smsapp.store.runs import ledger, runs
-from smsapp.store.runs.ledger import MessageResult
+from smsapp.store.runs import funnels, results
+from smsapp.store.runs.results import MessageResult
 from smsapp.store.runs.runs import Message
 from tests import builders, engine
 from tests.engine import claimed, confirmed, funnel, recount
@@ -44,7 +44,7 @@ def sent(campaign: Campaign, run_id: int, clock: FakeClock, early: Sequence[Rece
             for seq, _phone, _params in batch.rows
         ]
         with writing() as session:
-            ledger.write_back(session, [ledger.prepare_results(batch, answers)], int(clock.now.timestamp()))
+            results.write_back(session, [results.prepare_results(batch, answers)], int(clock.now.timestamp()))
             closing.close(session, run_id, clock.now)
 
 
@@ -84,7 +84,7 @@ def test_any_order_ends_in_the_same_numbers(app: Flask, provider: FakeChannel, c
     assert recount(first) == recount(second)
     assert funnel(first) == funnel(second)
     assert codes(first) == codes(second)
-    assert runs.reasons(current_session(), [first]) == runs.reasons(current_session(), [second])
+    assert funnels.reasons(current_session(), [first]) == funnels.reasons(current_session(), [second])
     assert current_session().scalar(sa.select(sa.func.count()).select_from(UnmatchedReceipt)) == 20
 
 
@@ -104,7 +104,7 @@ def test_answers_of_several_batches_take_messages_before_numbers_as_receipts_do(
     with writing() as session:
         connection = session.connection()
         sa.event.listen(connection, "before_cursor_execute", listen)
-        ledger.write_back(session, [ledger.prepare_results(*both) for both in zip(batches, answers, strict=True)], 0)
+        results.write_back(session, [results.prepare_results(*both) for both in zip(batches, answers, strict=True)], 0)
         sa.event.remove(connection, "before_cursor_execute", listen)
     # then nobody who holds messages and waits for numbers can be waited for
     assert written == ["UPDATE message"] * 2 + ["INSERT INTO tally"]

@@ -12,7 +12,7 @@ from smsapp.domain.run import RunState
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.services.sending import actions, opening, starting, sweeping
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger, runs
+from smsapp.store.runs import claims, funnels, results, runs
 from tests import builders
 from tests.engine import (
     OPERATOR,
@@ -44,9 +44,9 @@ def test_a_worker_that_never_comes_back_leaves_doubt_not_doubles(
     assert recount(run_id) == {"unconfirmed": 1000, "accepted": 200}
     assert status(campaign) == Status.SENT
     # and if it was only slow, its answers settle the doubt
-    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in dead.rows]
+    answers = [results.MessageResult(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in dead.rows]
     with writing() as session:
-        assert not ledger.write_back(session, [ledger.prepare_results(dead, answers)], 0)
+        assert not results.write_back(session, [results.prepare_results(dead, answers)], 0)
     assert (funnel(run_id).unconfirmed, funnel(run_id).accepted) == (0, 1200)
 
 
@@ -55,8 +55,8 @@ def test_a_lease_is_extended_while_its_worker_lives(app: Flask, clock: FakeClock
     _campaign, run_id = confirmed(clock.now)
     opening.open_run(run_id, clock.now)
     with writing() as session:
-        ledger.claim_batches(session, [run_id], 0, "w1", clock.now + dt.timedelta(seconds=60))
-        ledger.extend_leases(session, "w1", clock.now + dt.timedelta(seconds=600))
+        claims.claim_batches(session, [run_id], 0, "w1", clock.now + dt.timedelta(seconds=60))
+        claims.extend_leases(session, "w1", clock.now + dt.timedelta(seconds=600))
     clock.forward(seconds=61)
     sweeping.sweep(clock.now)
     assert funnel(run_id).in_flight == 1
@@ -68,8 +68,8 @@ def test_a_batch_is_claimed_by_one_worker_only(app: Flask, clock: FakeClock) -> 
     opening.open_run(run_id, clock.now)
     minute = dt.timedelta(seconds=60)
     with writing() as session:
-        assert ledger.claim_batches(session, [run_id], 0, "w1", clock.now + minute)
-        assert not ledger.claim_batches(session, [run_id], 0, "w2", clock.now + minute)
+        assert claims.claim_batches(session, [run_id], 0, "w1", clock.now + minute)
+        assert not claims.claim_batches(session, [run_id], 0, "w2", clock.now + minute)
 
 
 def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(
@@ -92,7 +92,7 @@ def test_a_recurring_campaign_rests_between_its_runs_and_ends_after_its_last(
     assert first != second
     assert (status(campaign), campaign_due(campaign)) == (Status.SENT, None)
     assert max(provider.numbers.values()) == 2
-    assert runs.campaign_funnels(current_session(), [campaign.id])[campaign.id].accepted == 4
+    assert funnels.campaign_funnels(current_session(), [campaign.id])[campaign.id].accepted == 4
 
 
 def test_a_campaign_is_not_started_before_its_time(app: Flask, clock: FakeClock) -> None:

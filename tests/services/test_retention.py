@@ -15,7 +15,7 @@ from smsapp.services.platform import clock
 from smsapp.services.reports import reports, verify
 from smsapp.services.sending import retention
 from smsapp.store.db import current_session, dialect
-from smsapp.store.runs import runs
+from smsapp.store.runs import funnels
 from smsapp.store.runs.freezing import RUNS_PER_PARTITION
 from smsapp.store.runs.runs import Batch, Exclusion, Message, ProviderRef, Run
 from tests import ledgers
@@ -45,7 +45,7 @@ def test_messages_of_old_runs_go_and_their_numbers_stay(
 ) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 7)
     old, young = old_and_young(now)
-    before = runs.funnels(current_session(), [old.id])[old.id]
+    before = funnels.run_funnels(current_session(), [old.id])[old.id]
     messages = rows(Message, young.id)
 
     forgotten = retention.forget_messages(now, 6)
@@ -54,7 +54,7 @@ def test_messages_of_old_runs_go_and_their_numbers_stay(
     assert [rows(table, old.id) for table in (Message, Exclusion, Batch, ProviderRef)] == [0, 0, 0, 0]
     assert rows(Message, young.id) == messages > 0
     current_session().expire_all()
-    assert runs.funnels(current_session(), [old.id])[old.id] == before
+    assert funnels.run_funnels(current_session(), [old.id])[old.id] == before
     assert reports.report(old.campaign_id, None, now).forgotten
     # and nothing is left to do, nor is a run without rows taken for one with wrong numbers
     assert retention.forget_messages(now, 6) == []

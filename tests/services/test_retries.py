@@ -20,7 +20,7 @@ from smsapp.services.sending import actions, opening, retries, starting
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
-from smsapp.store.runs import runs
+from smsapp.store.runs import funnels
 from smsapp.store.runs.runs import Message
 from tests import builders
 from tests.engine import OPERATOR, apply, confirmed, daily, funnel, refs, status, the_run, waiting, work
@@ -33,7 +33,7 @@ def whole(campaign: Campaign) -> Funnel:
     """The campaign's numbers, checked: identities, tallies against rows, and people behind each number."""
     current_session().commit()
     current_session().expire_all()
-    counts = runs.campaign_funnels(current_session(), [campaign.id])[campaign.id]
+    counts = funnels.campaign_funnels(current_session(), [campaign.id])[campaign.id]
     assert broken_identities(counts) == []
     assert [check.broken for check in verify.verify(campaign.id) if check.broken] == []
     for name in ("target", "planned", "delivered", "undelivered", "refused", "awaiting"):

@@ -21,7 +21,7 @@ from smsapp.services.sending import actions, opening, run_registry, sender, swee
 from smsapp.store import queue
 from smsapp.store.channels import paces
 from smsapp.store.db import current_session, db, writing
-from smsapp.store.runs import ledger, runs
+from smsapp.store.runs import results, runs, tallies
 from smsapp.store.runs.runs import Run
 from tests import builders
 from tests.engine import OPERATOR, confirmed, funnel, recount, status, the_run, work
@@ -116,14 +116,14 @@ def test_a_write_back_the_database_refuses_once_is_repeated(
 ) -> None:
     builders.contacts(3)
     _campaign, run_id = confirmed(clock.now)
-    write_back, refusals = ledger.write_back, iter([True])
+    write_back, refusals = results.write_back, iter([True])
 
     def refusing(*given: Any) -> bool:
         if next(refusals, False):
             raise OperationalError("UPDATE", {}, Exception("deadlock"))
         return write_back(*given)
 
-    monkeypatch.setattr(ledger, "write_back", refusing)
+    monkeypatch.setattr(results, "write_back", refusing)
     work(app, clock)
     assert (funnel(run_id).accepted, the_run(run_id).parts) == (3, 3)
 
@@ -156,7 +156,7 @@ def test_a_run_that_is_paused_with_everything_answered_still_ends(app: Flask, cl
     opening.open_run(run_id, clock.now)
     with writing() as session:
         session.execute(sa.update(runs.Batch).values(state=runs.BatchState.CLAIMED, lease_until=clock.now))
-        ledger.add_to_tallies(session, run_id, {("queued", ""): -1, ("in_flight", ""): 1})
+        tallies.add_to_tallies(session, run_id, {("queued", ""): -1, ("in_flight", ""): 1})
     actions.pause(run_id, OPERATOR, clock.now)
     clock.forward(seconds=1)
     sweeping.sweep(clock.now)

@@ -29,7 +29,7 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger, runs
+from smsapp.store.runs import funnels, results
 from smsapp.store.sms_templates import SmsTemplate
 from tests import builders
 from tests.engine import (
@@ -73,7 +73,7 @@ def test_refusals_are_kept_one_by_one_with_their_reason(app: Flask, provider: Fa
     campaign, run_id = confirmed(clock.now)
     work(app, clock)
     assert (funnel(run_id).accepted, funnel(run_id).refused) == (5, 5)
-    assert runs.reasons(current_session(), [run_id]) == [("refused", Outcome.BAD_NUMBER, 5)]
+    assert funnels.reasons(current_session(), [run_id]) == [("refused", Outcome.BAD_NUMBER, 5)]
     assert status(campaign) == Status.SENT
 
 
@@ -355,9 +355,9 @@ def test_what_is_in_flight_when_a_run_is_ended_is_waited_for(app: Flask, clock: 
     # then the rest is cancelled, and the batch's answers still count
     assert (funnel(run_id).in_flight, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.SENDING
-    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows]
+    answers = [results.MessageResult(seq, message.Status.ACCEPTED, 1) for seq, _phone, _params in batch.rows]
     with writing() as session:
-        ledger.write_back(session, [ledger.prepare_results(batch, answers)], 0)
+        results.write_back(session, [results.prepare_results(batch, answers)], 0)
         closing.close(session, run_id, clock.now)
     assert (funnel(run_id).accepted, funnel(run_id).cancelled) == (1000, 500)
     assert status(campaign) == Status.STOPPED

@@ -61,7 +61,7 @@ def test_what_cannot_be_told_apart_is_not_guessed(run_id: int, provider: FakeCha
         second: [Receipt(ReceiptStatus.DELIVERED, second, "a"), Receipt(ReceiptStatus.DELIVERED, second, "b")],
     }
     with writing() as session:
-        provider_refs.remember(
+        provider_refs.store_refs(
             session, the_run(run_id).channel_id, 99, [("other", "+8613800138000", 1)], int(clock.now.timestamp())
         )
 

@@ -21,7 +21,7 @@ from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, writing
-from smsapp.store.runs import ledger
+from smsapp.store.runs import results
 from smsapp.store.runs.runs import Message
 from smsapp.store.users import AuditEntry
 from tests import builders
@@ -164,9 +164,9 @@ def test_a_late_answer_settles_what_was_left_but_not_what_was_sent_again(
     for how, seq in ((Resolution.KEEP, 1), (Resolution.RESEND, 2), (Resolution.COUNT_AS_SENT, 3)):
         unconfirmed.decide(run_id, how, OPERATOR, clock.now, seqs=[seq])
     # when it comes back after all
-    answers = [ledger.MessageResult(seq, message.Status.ACCEPTED, 1) for seq in range(1, 5)]
+    answers = [results.MessageResult(seq, message.Status.ACCEPTED, 1) for seq in range(1, 5)]
     with writing() as session:
-        assert not ledger.write_back(session, [ledger.prepare_results(dead, answers)], int(clock.now.timestamp()))
+        assert not results.write_back(session, [results.prepare_results(dead, answers)], int(clock.now.timestamp()))
     # then all but the one that is queued again are settled
     assert (funnel(run_id).accepted, funnel(run_id).queued, the_run(run_id).parts) == (3, 1, 3)
     true(run_id)
@@ -179,9 +179,9 @@ def test_a_batch_that_is_out_is_passed_over(app: Flask, provider: FakeChannel, c
     # given a batch of which one message is unconfirmed, handed out again for the others
     campaign, run_id, batch = in_hands(3, clock, "w1")
     with writing() as session:
-        ledger.write_back(
+        results.write_back(
             session,
-            [ledger.prepare_results(batch, [ledger.MessageResult(1, message.Status.UNCONFIRMED, 1, "no_answer")])],
+            [results.prepare_results(batch, [results.MessageResult(1, message.Status.UNCONFIRMED, 1, "no_answer")])],
             0,
         )
     out = claimed(campaign, clock, "w1")
@@ -189,7 +189,7 @@ def test_a_batch_that_is_out_is_passed_over(app: Flask, provider: FakeChannel, c
     with pytest.raises(Conflict):
         unconfirmed.decide(run_id, Resolution.RESEND, OPERATOR, clock.now)
     with writing() as session:
-        ledger.write_back(session, [ledger.prepare_results(out, [])], 0)
+        results.write_back(session, [results.prepare_results(out, [])], 0)
     # then it can be decided once the batch is back
     assert unconfirmed.decide(run_id, Resolution.RESEND, OPERATOR, clock.now) == 1
     true(run_id)

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from smsapp.domain.campaign import Sort, Status, Tab
-from smsapp.store.campaigns.campaign_list import Wanted, counts, page
+from smsapp.store.campaigns.campaign_list import CampaignFilter, counts, page
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, dialect
 from tests import builders
@@ -27,7 +27,7 @@ def campaign(**given: Any) -> Campaign:
 
 def found(**filters: Any) -> list[str]:
     """Return the names on the first page."""
-    ids = page(current_session(), Wanted(**filters)).ids
+    ids = page(current_session(), CampaignFilter(**filters)).ids
     names = {one.id: one.name for one in current_session().query(Campaign).where(Campaign.id.in_(ids))}
     return [names[one] for one in ids]
 
@@ -61,7 +61,7 @@ def test_a_keyword_is_looked_for_letter_by_letter(keyword: str, names: list[str]
         campaign(name=name, created_at=BASE - dt.timedelta(days=n))
 
     assert found(keyword=keyword) == names
-    assert sum(counts(current_session(), Wanted(keyword=keyword)).values()) == len(names)
+    assert sum(counts(current_session(), CampaignFilter(keyword=keyword)).values()) == len(names)
 
 
 def test_counts_follow_every_filter_but_tab_and_status() -> None:
@@ -71,12 +71,16 @@ def test_counts_follow_every_filter_but_tab_and_status() -> None:
     campaign(name="丙", status=Status.WAITING, recurring=True, channel_id=channel, template_id=None)
     campaign(name="丁", status=Status.SENT, deleted_at=BASE)
 
-    assert counts(current_session(), Wanted()) == {(False, "draft"): 1, (False, "sent"): 1, (True, "waiting"): 1}
-    assert counts(current_session(), Wanted(tab=Tab.RECURRING, status=Status.DRAFT, channel_id=channel)) == {
+    assert counts(current_session(), CampaignFilter()) == {
+        (False, "draft"): 1,
         (False, "sent"): 1,
         (True, "waiting"): 1,
     }
-    assert counts(current_session(), Wanted(keyword="甲")) == {(False, "draft"): 1}
+    assert counts(current_session(), CampaignFilter(tab=Tab.RECURRING, status=Status.DRAFT, channel_id=channel)) == {
+        (False, "sent"): 1,
+        (True, "waiting"): 1,
+    }
+    assert counts(current_session(), CampaignFilter(keyword="甲")) == {(False, "draft"): 1}
 
 
 def test_filters_narrow_together() -> None:
@@ -101,14 +105,14 @@ def test_pages_forth_and_back_show_every_campaign_once(sort: Sort) -> None:
             created_at=BASE + dt.timedelta(hours=chance.randint(0, 9)),
             next_due_at=BASE + dt.timedelta(days=chance.randint(1, 4)) if n % 3 == 0 else None,
         )
-    pages, here = [], page(current_session(), Wanted(sort=sort), limit=10)
+    pages, here = [], page(current_session(), CampaignFilter(sort=sort), limit=10)
     pages.append(here)
     while here.older:
-        here = page(current_session(), Wanted(sort=sort), after=here.ids[-1], limit=10)
+        here = page(current_session(), CampaignFilter(sort=sort), after=here.ids[-1], limit=10)
         pages.append(here)
     back = [here]
     while here.newer:
-        here = page(current_session(), Wanted(sort=sort), before=here.ids[0], limit=10)
+        here = page(current_session(), CampaignFilter(sort=sort), before=here.ids[0], limit=10)
         back.append(here)
 
     seen = list(itertools.chain.from_iterable(one.ids for one in pages))
@@ -131,27 +135,27 @@ def test_a_page_behind_a_deleted_campaign_is_still_found() -> None:
     made[2].deleted_at = BASE
     current_session().commit()
 
-    assert page(current_session(), Wanted(), after=made[2].id).ids == [made[3].id, made[4].id]
+    assert page(current_session(), CampaignFilter(), after=made[2].id).ids == [made[3].id, made[4].id]
 
 
 def test_an_unknown_place_is_the_first_page() -> None:
     one = campaign()
 
-    assert page(current_session(), Wanted(), after=999_999).ids == [one.id]
+    assert page(current_session(), CampaignFilter(), after=999_999).ids == [one.id]
 
 
 @pytest.mark.parametrize(
     "wanted",
     [
-        Wanted(),
-        Wanted(sort=Sort.NAME),
-        Wanted(sort=Sort.DUE),
-        Wanted(status=Status.DRAFT),
-        Wanted(keyword="会员", tab=Tab.RECURRING, channel_id=1, since=BASE),
+        CampaignFilter(),
+        CampaignFilter(sort=Sort.NAME),
+        CampaignFilter(sort=Sort.DUE),
+        CampaignFilter(status=Status.DRAFT),
+        CampaignFilter(keyword="会员", tab=Tab.RECURRING, channel_id=1, since=BASE),
     ],
     ids=str,
 )
-def test_pages_and_counts_are_read_from_an_index_and_never_sorted(wanted: Wanted) -> None:
+def test_pages_and_counts_are_read_from_an_index_and_never_sorted(wanted: CampaignFilter) -> None:
     connection = current_session().connection()
     if dialect() == "postgresql":
         # A small table is read whole, whatever indexes there are; the question here is whether they could serve.

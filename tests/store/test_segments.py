@@ -13,7 +13,7 @@ from flask import Flask
 
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import NEGATIVE, OPERATORS, Condition, Group, Match, Operator, Param
-from smsapp.store.contacts import segments
+from smsapp.store.contacts import property_values, segment_rules
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from tests import builders
@@ -161,7 +161,7 @@ def people(app: Flask) -> dict[int, dict[str, Any]]:
 
 
 def found(rule: Group, now: dt.datetime) -> set[int]:
-    return set(current_session().scalars(segments.matching(rule, now)))
+    return set(current_session().scalars(segment_rules.matching(rule, now)))
 
 
 def by_hand(rule: Group, people: dict[int, dict[str, Any]]) -> set[int]:
@@ -235,5 +235,5 @@ def test_those_born_on_29_february_have_their_day_on_the_28th_of_a_common_year(a
 def test_the_most_frequent_values_come_first(app: Flask) -> None:
     for city, tags in (("北京", ["a", "b"]), ("北京", ["b"]), ("上海", []), ("", ["c", "b"])):
         builders.contact(properties={"城市": city, "tags": tags})
-    assert segments.frequent_values("城市", Type.STRING) == ["北京", "上海"]
-    assert segments.frequent_values("tags", Type.LIST)[0] == "b"
+    assert property_values.frequent_values(current_session(), "城市", Type.STRING) == ["北京", "上海"]
+    assert property_values.frequent_values(current_session(), "tags", Type.LIST)[0] == "b"

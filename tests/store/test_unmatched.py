@@ -20,7 +20,7 @@ BASE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 def keep(channel_id: int, *named: tuple[str, str]) -> None:
     rows = [{"ref": ref, "provider_ref": theirs, "phone": "", "status": "delivered"} for ref, theirs in named]
-    unmatched.keep(
+    unmatched.store(
         current_session(), [{"channel_id": channel_id, "outcome": None, "code": "", **row} for row in rows], BASE
     )
     current_session().commit()
@@ -50,9 +50,9 @@ ASKED: dict[str, Callable[[Session], Any]] = {
     "id": lambda session: unmatched.page(session, channel_id=None, ref="7-1", before=9, limit=51),
     "id and channel": lambda session: unmatched.page(session, channel_id=1, ref="7-1", before=None, limit=51),
     "lately": lambda session: unmatched.seen(session, 1, 101),
-    "placed": lambda session: unmatched.placed(session, BASE, 0, 500),
-    "old": lambda session: unmatched.forget_old(session, BASE, 5000),
-    "beyond": lambda session: unmatched.forget_beyond(session, 1, 20_000, 5000),
+    "placed": lambda session: unmatched.with_message(session, BASE, 0, 500),
+    "old": lambda session: unmatched.delete_old(session, BASE, 5000),
+    "beyond": lambda session: unmatched.delete_beyond(session, 1, 20_000, 5000),
 }
 
 

@@ -14,8 +14,8 @@ from smsapp.domain.message import Status
 from smsapp.services.sending import opening
 from smsapp.services.sending.snapshot import SMALL_BATCH
 from smsapp.store.db import db, dialect, writing
-from smsapp.store.runs import freezing, ledger
-from smsapp.store.runs.ledger import MessageResult
+from smsapp.store.runs import freezing, results
+from smsapp.store.runs.results import MessageResult
 from smsapp.store.runs.runs import Message
 from tests import builders
 from tests.engine import apply as take_receipts
@@ -54,7 +54,7 @@ def test_a_batch_of_a_run_that_was_frozen_a_moment_ago_is_written_back_without_r
     # when it is written back
     with writing() as session:
         before = _messages_read(session)
-        ledger.write_back(session, [ledger.prepare_results(batch, answers)], 0)
+        results.write_back(session, [results.prepare_results(batch, answers)], 0)
         read = _messages_read(session) - before
     # then its messages are read a few times, and no others
     assert read <= 5 * len(batch.rows) < MANY
@@ -71,7 +71,7 @@ def test_messages_are_locked_by_number_whatever_became_of_them(
 
     def store() -> None:
         with app.app_context(), writing() as session:
-            ledger.write_back(session, [ledger.prepare_results(batch, answers)], 0)
+            results.write_back(session, [results.prepare_results(batch, answers)], 0)
 
     sender = Thread(target=store)
     if dialect() == "postgresql":  # SQLite has one writer at a time

@@ -15,7 +15,7 @@ from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.templates import sms_templates
 from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.contacts.contacts import Property
+from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.db import current_session
 from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate

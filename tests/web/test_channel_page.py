@@ -78,7 +78,7 @@ def test_the_rate_in_use_is_shown_with_those_who_share_it(row: ChannelRow, clien
         ledgers.run(campaign, state=state)
     second, _ = valkey.time()
     for at in range(second - 10, second + 10):
-        valkey.set(f"smsapp:pace:{row.id}:{at}", 42)
+        valkey.set(f"smsapp:granted:{row.id}:{at}", 42)
     # when
     piece = client.as_("operator").get(f"/channels/{row.id}", htmx=True).first("#pace")
     # then

@@ -13,10 +13,11 @@ from smsapp.services.apps import app_keys
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps.app_keys import AppKey
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import property_catalogue
 from smsapp.store.contacts import proposals as rows
-from smsapp.store.contacts.contacts import Contact, Property
-from smsapp.store.contacts.proposals import Proposal, Proposed
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import Property
+from smsapp.store.contacts.proposals import NewProposal, Proposal
 from smsapp.store.db import current_session, writing
 from tests import builders
 from tests.uploads import report
@@ -74,7 +75,7 @@ def test_a_file_vouches_for_the_properties_that_it_has(app: Flask) -> None:
     row = made()
     builders.known_property("color", app_key_id=row.id)
     with writing() as session:
-        contacts.add_properties(session, {"color": Type.STRING}, clock.now())
+        property_catalogue.add_properties(session, {"color": Type.STRING}, clock.now())
     current_session().expire_all()
     assert current_session().query(Property.app_key_id).filter_by(name="color").scalar() is None
 
@@ -111,7 +112,9 @@ def test_commands_list_accept_and_reject_proposals(app: Flask, runner: FlaskCliR
     for n in range(2):
         builders.contact(f"u{n}", properties={"city": "广州", "note": "a"})
         with writing() as session:
-            proposed = [Proposed(f"u{n}", row.id, name, old, "new") for name, old in (("city", "广州"), ("note", "a"))]
+            proposed = [
+                NewProposal(f"u{n}", row.id, name, old, "new") for name, old in (("city", "广州"), ("note", "a"))
+            ]
             rows.add(session, proposed, clock.now())
     listed = runner.invoke(args=["proposals", "list", "--property", "city"]).stdout
     assert listed.count("city") == 2

@@ -32,7 +32,7 @@ def test_two_properties_of_one_label_are_told_and_merged(client: Pages) -> None:
     )
     done = admin.post("/properties/change", name="name", do="merge", target="$name", wins="target")
     assert done.select_one("#property-changes progress") is not None
-    while unfinished := property_changes.open_changes():
+    while unfinished := property_changes.open_changes(current_session()):
         properties.run(unfinished[0].id, clock.now)
     current_session().expire_all()
     held = {row.xwho: row.properties for row in current_session().query(Contact)}

@@ -12,7 +12,7 @@ from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.contacts import proposals as rows
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.contacts.proposals import Proposal, Proposed
+from smsapp.store.contacts.proposals import NewProposal, Proposal
 from smsapp.store.db import current_session, writing
 from tests import builders
 
@@ -22,7 +22,7 @@ def propose(xwho: str = "u1", name: str = "$phone", old: object = "13800138000",
         "商城网站", KeyKind.BROWSER, Actor("test"), clock.now()
     )
     with writing() as session:
-        rows.add(session, [Proposed(xwho, key.id, name, old, new)], clock.now())
+        rows.add(session, [NewProposal(xwho, key.id, name, old, new)], clock.now())
     return int(current_session().query(Proposal.id).order_by(Proposal.id.desc()).limit(1).scalar())
 
 

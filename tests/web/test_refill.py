@@ -11,7 +11,7 @@ from smsapp.services.channels import channels
 from smsapp.services.platform import clock, users
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.contacts.contacts import Property
+from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.db import current_session
 from tests import builders
 from tests.pages import Page, Pages

@@ -19,7 +19,8 @@ from smsapp.services.apps import app_keys, uploads
 from smsapp.services.contacts import contacts
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
-from smsapp.store.contacts.contacts import Contact, add_properties
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import add_properties
 from smsapp.store.db import current_session, writing
 from smsapp.web.keys import SDKS
 

@@ -16,7 +16,7 @@ from smsapp.domain.sms_template import Audit
 from smsapp.services.templates import sms_templates
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session, writing
-from smsapp.store.sms_templates import keep_signatures
+from smsapp.store.sms_templates import store_signatures
 from tests import builders
 from tests.pages import Pages
 
@@ -86,7 +86,7 @@ def test_a_signature_the_provider_does_not_list_is_told_while_the_text_is_typed(
 ) -> None:
     made = builders.template(channel.id)
     with writing() as session:
-        keep_signatures(session, channel.id, [{"name": "青禾", "audit": "approved", "audit_reason": ""}])
+        store_signatures(session, channel.id, [{"name": "青禾", "audit": "approved", "audit_reason": ""}])
     page = operator.post("/templates/new", check="1", **fields(channel))
     assert "青禾商城" in page.first(".preview-problems").text
     for_an_old_one = operator.get(f"/templates/{made.id}/edit").value("input[name=channel]")

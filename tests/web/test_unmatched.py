@@ -27,7 +27,7 @@ def row(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> Channe
 
 def keep(row: ChannelRow, at: dt.datetime, *receipts: dict[str, Any]) -> None:
     with writing() as session:
-        unmatched.keep(session, [BLANK | {"channel_id": row.id} | receipt for receipt in receipts], at)
+        unmatched.store(session, [BLANK | {"channel_id": row.id} | receipt for receipt in receipts], at)
 
 
 def test_each_says_what_came_whom_it_is_about_and_how_long_its_message_is_looked_for(

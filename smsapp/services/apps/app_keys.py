@@ -14,7 +14,7 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps import app_keys
 from smsapp.store.apps.app_keys import AppKey
 from smsapp.store.contacts import public_names
-from smsapp.store.db import writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 
 MOST_NAME = 120
@@ -24,12 +24,12 @@ KeyRow = AppKey
 
 def listed() -> list[AppKey]:
     """Return all keys, the oldest first."""
-    return app_keys.app_keys()
+    return app_keys.all_keys(current_session())
 
 
 def key(key_id: int) -> AppKey:
     """Return the key; raise NotFound."""
-    row = app_keys.app_key(key_id)
+    row = app_keys.app_key(current_session(), key_id)
     if row is None:
         raise NotFound("app_key")
     return row
@@ -37,7 +37,7 @@ def key(key_id: int) -> AppKey:
 
 def key_of(text: str) -> AppKey:
     """Return the key with this text; raise NotFound."""
-    row = next((row for row in app_keys.app_keys() if row.key == text), None)
+    row = next((row for row in app_keys.all_keys(current_session()) if row.key == text), None)
     if row is None:
         raise NotFound("app_key")
     return row
@@ -74,7 +74,7 @@ def _describe(row: AppKey, name: str, properties: Collection[str] | None) -> Non
     name = name.strip()
     if not name or len(name) > MOST_NAME:
         raise Refusal(Problem("key_name", "name", {"most": MOST_NAME}))
-    if any(other.name == name and other.id != row.id for other in app_keys.app_keys()):
+    if any(other.name == name and other.id != row.id for other in app_keys.all_keys(current_session())):
         raise Refusal(Problem("key_exists", "name", {"name": name}))
     row.name = name
     row.properties = None if properties is None else [_property(raw) for raw in dict.fromkeys(properties)]
@@ -99,14 +99,14 @@ def switch(key_id: int, active: bool, by: Actor, now: dt.datetime) -> AppKey:
 
 def names_of(row: AppKey) -> list[str]:
     """Return the properties that a public key has reported first and that nobody has taken over."""
-    return public_names.of_key(row.id)
+    return public_names.of_key(current_session(), row.id)
 
 
 def take_over(key_id: int, by: Actor, now: dt.datetime) -> None:
     """Take over the properties that a public key has added: they no longer count against its limit."""
     with writing() as session:
         row = key(key_id)
-        public_names.take_over(session, row.id)
+        public_names.mark_all_trusted(session, row.id)
         audit_log.log_action(session, by, "take_over", "app_key", row.name, now)
 
 

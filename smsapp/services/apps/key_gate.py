@@ -19,7 +19,7 @@ from smsapp.services.apps import quotas
 from smsapp.store.apps.app_keys import KeyRights
 from smsapp.store.contacts import proposals
 from smsapp.store.contacts.contacts import StoredContact
-from smsapp.store.contacts.proposals import Proposed
+from smsapp.store.contacts.proposals import NewProposal
 
 
 class KeyGate:
@@ -33,7 +33,7 @@ class KeyGate:
         """The same of properties that are new now."""
         self.vouched: dict[str, Type] = {}
         """Of these properties those that a server key reports as well, with its type."""
-        self._proposed: list[tuple[Proposed, Operation]] = []
+        self._proposed: list[tuple[NewProposal, Operation]] = []
 
     def is_free(self, key: str) -> bool:
         """Say whether the key may do everything."""
@@ -108,7 +108,7 @@ class KeyGate:
         for name, reason in outcome.refused.items():
             asked.losses.append(_loss(asked, name, reason))
         for name, new in outcome.proposed.items():
-            self._proposed.append((Proposed(xwho, row.id, name, (held or {}).get(name), new), asked))
+            self._proposed.append((NewProposal(xwho, row.id, name, (held or {}).get(name), new), asked))
         return outcome.apply
 
     def propose(self, session: Session, now: dt.datetime) -> None:

@@ -23,7 +23,8 @@ from smsapp.services.apps.plain_sets import PlainSets
 from smsapp.store.apps import app_keys, uploads
 from smsapp.store.apps.app_keys import Bad
 from smsapp.store.apps.uploads import Upload
-from smsapp.store.contacts import contact_rows, contacts, public_names
+from smsapp.store.contacts import contact_rows, contacts, property_catalogue, public_names
+from smsapp.store.contacts.aliases import add_bindings, bindings, public_bindings
 from smsapp.store.contacts.contacts import Profile, StoredContact
 from smsapp.store.db import as_json, current_session, writing
 from smsapp.store.settings import settings
@@ -114,7 +115,12 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
         named.update([record["appid"] for record in found])
         records += found
     rights = app_keys.key_rights(current_session(), named)
-    read = _divided(records, named, contacts.property_types(), KeyGate(rights, public_names.owners(current_session())))
+    read = _divided(
+        records,
+        named,
+        property_catalogue.property_types(current_session()),
+        KeyGate(rights, public_names.owners(current_session())),
+    )
     for row in rows:
         read.report.counted.update(row.counted)
     room = quotas.room_for_contacts({key.id: key.rights.kind for key in rights.values()}, now)
@@ -122,15 +128,15 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     with writing() as session:
         if not uploads.only_reader(session):
             return None
-        if not uploads.settle(session, rows):
+        if not uploads.mark_applied(session, rows):
             raise ProfileConflict
-        known = contacts.add_properties(session, read.fresh, now, public=read.gate.brought)
+        known = property_catalogue.add_properties(session, read.fresh, now, public=read.gate.brought)
         if known != read.fresh:
             # Somebody else was first to bring one of these properties and saw another type, or no more may be added.
             full = read.fresh.keys() - known.keys()
             types = {name: kind for name, kind in read.types.items() if name not in full}
             read = read.again(_read(read.rest, types | known, KeyGate(rights, public_names.owners(session)), full))
-        public_names.vouch(session, read.gate.vouched)
+        public_names.mark_trusted(session, read.gate.vouched)
         if not _write_plain(session, read, now):
             anew = _read(records, read.types, KeyGate(rights, public_names.owners(session)))
             read = read.again(anew, plain=PlainSets())
@@ -147,10 +153,10 @@ def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
 def put_aside(row: Upload, now: dt.datetime) -> Report:
     """Keep an upload that cannot be applied among the refused records, whatever is wrong with it."""
     with writing() as session:
-        if not (uploads.only_reader(session) and uploads.settle(session, [row])):
+        if not (uploads.only_reader(session) and uploads.mark_applied(session, [row])):
             return Report()
         raw = row.records.decode("utf-8", "replace")
-        app_keys.add_bad(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
+        app_keys.add_bad_records(session, UP, [Bad(Reason.BAD_RECORD, raw)], now)
     return Report(refused=1)
 
 
@@ -173,7 +179,7 @@ def _read(
     """Read the records; of properties in `full`, for which the catalogue has no room, nothing is taken."""
     read = _Reading(dict(types), gate=gate)
     known, wanted = read.types, read.wanted
-    meant: dict[str, str | None] = dict(contacts.redirects())
+    meant: dict[str, str | None] = dict(property_catalogue.redirects(current_session()))
     for record in records:
         key = record["appid"]
         read.keys.add(key)
@@ -211,7 +217,7 @@ def _laid(record: dict[str, Any], known: Mapping[str, Type], meant: dict[str, st
     names = {name: name.lower() for name in new if isinstance(name, str)}
     unknown = {name for name in names.values() if name not in known}
     if not unknown <= meant.keys():
-        labels = contacts.labels()
+        labels = property_catalogue.labels(current_session())
         meant |= {name: reported_as(name, labels) for name in unknown - meant.keys()}
     laid = {raw: target for raw, name in names.items() if (target := meant.get(name)) and target not in context}
     if not laid:
@@ -278,9 +284,9 @@ def _write_plain(session: Session, read: _Reading, now: dt.datetime) -> bool:
     plain = read.plain
     if not plain.values:
         return True
-    if contacts.bound(session, plain.values):
+    if bindings(session, plain.values):
         return False
-    region, phones = settings().DEFAULT_REGION, contacts.phone_properties(session)
+    region, phones = settings().DEFAULT_REGION, property_catalogue.phone_properties(session)
     sources = {key: read.gate.source(key, now) for key in read.keys}
     created: Counter[str] = Counter()
     for some, people in _together(plain, read):
@@ -304,8 +310,8 @@ def _apply(session: Session, read: _Reading, now: dt.datetime) -> None:
     gate = read.gate
     aliases = [asked for asked, _, _ in read.wanted if asked.kind is Kind.ALIAS]
     ids = {asked.xwho for asked, _, _ in read.wanted} | {asked.original_id for asked in aliases}
-    known = contacts.bound(session, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
-    public = contacts.public_bindings(session, known)
+    known = bindings(session, ids, {id_ for asked in aliases for id_ in (asked.xwho, asked.original_id)})
+    public = public_bindings(session, known)
     before = contacts.lock(session, {known.get(xwho, xwho) for xwho in ids} | public)
     fresh: dict[str, str] = {}
     if aliases:
@@ -390,14 +396,14 @@ def _bind(
                 public.add(operation.original_id)
     if not wanted:
         return wanted
-    contacts.bind(session, wanted, public, now)
-    really = contacts.bound(session, wanted)
+    add_bindings(session, wanted, public, now)
+    really = bindings(session, wanted)
     return {anonymous: xwho for anonymous, xwho in wanted.items() if really.get(anonymous) == xwho}
 
 
 def _write(session: Session, change: _Change, now: dt.datetime) -> None:
     """Write the contacts that are new or changed, and remove those of which nothing is left."""
-    names, region = contacts.phone_properties(session), settings().DEFAULT_REGION
+    names, region = property_catalogue.phone_properties(session), settings().DEFAULT_REGION
     before, profiles = change.before, []
     for xwho, properties in change.held.items():
         contact = before.get(xwho, NOBODY)
@@ -432,7 +438,7 @@ def _tell(session: Session, read: _Reading, now: dt.datetime) -> None:
     bad = [*read.bad, Bad(MORE, "", {"n": more})] if more > 0 else read.bad
     report.refused += report.counted.total()
     bad = [*bad, *(Bad(reason, "", {"n": n}) for reason, n in report.counted.items())]
-    app_keys.add_bad(session, UP, bad, now)
+    app_keys.add_bad_records(session, UP, bad, now)
 
 
 def _facts(losses: Sequence[Loss]) -> dict[str, Any]:

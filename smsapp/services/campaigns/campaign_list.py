@@ -19,11 +19,12 @@ from smsapp.store.campaigns.campaigns import Campaign, due_between
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session
-from smsapp.store.runs import recipients, runs
+from smsapp.store.runs import recipients
+from smsapp.store.runs.funnels import campaign_funnels
 from smsapp.store.runs.runs import Run
 from smsapp.store.users import User
 
-Wanted = campaign_list.Wanted
+Wanted = campaign_list.CampaignFilter
 
 PAGE = 25
 AHEAD = dt.timedelta(hours=48)
@@ -174,10 +175,10 @@ def lines(ids: Sequence[int]) -> list[Line]:
         .execution_options(populate_existing=True)
     )
     columns_by_id = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
-    funnels = runs.campaign_funnels(current_session(), ids)
-    active_runs = {run.campaign_id: run for run in campaign_list.going(current_session(), ids)}
+    funnels = campaign_funnels(current_session(), ids)
+    active_runs = {run.campaign_id: run for run in campaign_list.unfinished(current_session(), ids)}
     latest = {run.campaign_id: run for run in campaign_list.latest(current_session(), ids)}
-    sendings = campaign_list.sendings(
+    sendings = campaign_list.count_runs(
         current_session(), [id_ for id_ in ids if id_ in columns_by_id and columns_by_id[id_][0].recurring]
     )
     result = []

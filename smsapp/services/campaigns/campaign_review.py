@@ -133,7 +133,7 @@ class _Letters:
         A number that a person outside `members` has as well counts as reachable here: a preview may ignore that.
         """
         part = replace(self.chosen, members=sa.select(Contact.id).where(Contact.id.in_(members)), caps=())
-        recipients = people.people(part).subquery()
+        recipients = people.select_members(part).subquery()
         order = recipients.c.contact_id.desc() if backwards else recipients.c.contact_id.asc()
         rows = current_session().execute(
             sa.select(recipients.c.contact_id, Contact.xwho, recipients.c.phone, recipients.c.params)

@@ -208,7 +208,7 @@ def delete(campaign_ids: Iterable[int], actor: Actor, now: dt.datetime) -> list[
     refused_ids = []
     with writing() as session:
         for campaign_id in campaign_ids:
-            campaign = campaigns.found(session, campaign_id)
+            campaign = campaigns.find(session, campaign_id)
             if campaign is None:
                 continue
             if campaigns.move(session, campaign_id, Action.DELETE, deleted_at=now):
@@ -272,7 +272,7 @@ def _columns(draft: Draft) -> dict[str, Any]:
 
 
 def _found(session: Session, campaign_id: int) -> Campaign:
-    campaign = campaigns.found(session, campaign_id)
+    campaign = campaigns.find(session, campaign_id)
     if campaign is None:
         raise NotFound(NOUN)
     return campaign

@@ -36,9 +36,9 @@ def sent_lately(
 
     Runs of the campaign `but` do not count: a recurring one repeats its text.
     """
-    run_ids = store.runs_with(current_session(), template.text, template.signature, now - LATELY, but, MOST_RUNS)
+    run_ids = store.runs_with_text(current_session(), template.text, template.signature, now - LATELY, but, MOST_RUNS)
     if not run_ids or not planned:
         return None
     every = -(-planned // MOST_ASKED)
-    n, campaigns = store.written_to(current_session(), audience, run_ids, every)
+    n, campaigns = store.count_written_to(current_session(), audience, run_ids, every)
     return Again(min(n * every, planned), every > 1, campaigns) if n else None

@@ -15,7 +15,7 @@ from smsapp.domain.campaign import personal
 from smsapp.domain.contact import Type
 from smsapp.domain.sms_template import variables
 from smsapp.store.contacts import audience as people
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import property_catalogue
 from smsapp.store.contacts.audience import Audience
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.segments import Segment, members
@@ -80,7 +80,7 @@ class Choice:
 
 def choices(coverage: Coverage | None) -> list[Choice]:
     """Return the properties that can fill a variable, in the order of names."""
-    doubles = property_labels.doubles(contacts.labels())
+    doubles = property_labels.doubles(property_catalogue.labels(current_session()))
     return [
         Choice(
             row.name,
@@ -90,7 +90,7 @@ def choices(coverage: Coverage | None) -> list[Choice]:
             coverage.examples.get(row.name, "") if coverage else "",
             row.name in doubles,
         )
-        for row in contacts.properties()
+        for row in property_catalogue.properties(current_session())
     ]
 
 
@@ -99,7 +99,7 @@ def likely(variable: str, segment_id: int | None, now: dt.datetime) -> str | Non
 
     If several mean the same, return the one that most people of the segment have.
     """
-    label_by_name = contacts.labels()
+    label_by_name = property_catalogue.labels(current_session())
     first = property_labels.names_alike(variable, label_by_name)
     doubles = property_labels.doubles(label_by_name).get(first, []) if first else []
     if first is None or not doubles or segment_id is None:
@@ -117,14 +117,14 @@ def coverage(segment_id: int, size: int, now: dt.datetime) -> Coverage:
     places = 1 if complete else PLACES
     n_contacts, n_by_name = 0, Counter[str]()
     for place in range(places):
-        n, n_in_place = people.held(current_session(), member_ids, last_id * place // places, SAMPLED // places)
+        n, n_in_place = people.count_values(current_session(), member_ids, last_id * place // places, SAMPLED // places)
         n_contacts += n
         n_by_name.update(n_in_place)
     return Coverage(n_contacts, complete, n_by_name, _examples(member_ids))
 
 
 def _examples(member_ids: sa.Select[Any]) -> dict[str, str]:
-    types = contacts.property_types()
+    types = property_catalogue.property_types(current_session())
     first = member_ids.order_by(sa.literal_column("1")).limit(EXAMPLES)
     examples: dict[str, str] = {}
     for properties in current_session().scalars(sa.select(Contact.properties).where(Contact.id.in_(first))):
@@ -151,7 +151,7 @@ def standouts(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any])
     """Return, for each variable that is filled from a property, the values that stand out, from the newest people."""
     names = personal(variables(template.text), mapping)
     return [
-        Standout(name, **people.standouts(current_session(), plan, place, NEWEST, MOST))
+        Standout(name, **people.values_to_check(current_session(), plan, place, NEWEST, MOST))
         for place, name in enumerate(names)
     ]
 
@@ -159,5 +159,5 @@ def standouts(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any])
 def lacks(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Lack]:
     """Return the variables for which somebody has no value, or an unfit one, in the template's order."""
     names = personal(variables(template.text), mapping)
-    counts = zip(names, people.lacking(current_session(), plan), strict=True)
+    counts = zip(names, people.count_unusable_values(current_session(), plan), strict=True)
     return [Lack(name, missing, unfit) for name, (missing, unfit) in counts if missing or unfit]

@@ -130,7 +130,7 @@ def write_down(session: Session, channel_id: int, adapter: Channel, calls: Calls
     """Add a batch's calls to the channel's hourly counts and log, in the caller's transaction."""
     store.add(session, channel_id, calls.counts, now)
     latest = sorted([*calls.good, *calls.bad], key=lambda call: call.begun)
-    store.keep(session, [_row(channel_id, adapter, call, now) for call in latest])
+    store.store_calls(session, [_row(channel_id, adapter, call, now) for call in latest])
 
 
 def note(session: Session, channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> None:
@@ -138,7 +138,7 @@ def note(session: Session, channel_id: int, adapter: Channel | None, call: Call,
     if call.messages:
         reason = "" if call.result is CallResult.OK else call.outcome or ""
         store.add(session, channel_id, {(call.result, reason): call.messages}, now)
-    store.keep(session, [_row(channel_id, adapter, call, now)])
+    store.store_calls(session, [_row(channel_id, adapter, call, now)])
 
 
 def _row(channel_id: int, adapter: Channel | None, call: Call, now: dt.datetime) -> dict[str, Any]:
@@ -167,5 +167,5 @@ def scrubbed(code: str, adapter: Channel | None) -> str:
 def forget_old(now: dt.datetime) -> None:
     """Remove hourly counts older than KEPT, and of each channel all but the latest MOST_CALLS calls."""
     with writing() as session:
-        store.forget_hours(session, now - KEPT)
-        store.forget_calls(session, MOST_CALLS)
+        store.delete_hours(session, now - KEPT)
+        store.delete_calls(session, MOST_CALLS)

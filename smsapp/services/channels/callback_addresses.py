@@ -42,7 +42,7 @@ def by_token(token: str, now: dt.datetime, *, anew: bool = False) -> CalledChann
     target, until = cache.get(token, (None, 0.0))
     if target is None or anew or time.monotonic() > until:
         cache.pop(token, None)
-        channel = store.by_token(token, now)
+        channel = store.by_token(current_session(), token, now)
         if channel is None:
             raise NotFound("channel")
         target = CalledChannel(channel.id, channels.adapter_of(channel), channels.callback_url(channel, token))

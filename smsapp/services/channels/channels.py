@@ -34,8 +34,8 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.store.channels import channel_health, paces
 from smsapp.store.channels import channels as store
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.contacts import property_types
-from smsapp.store.db import current_session, writing
+from smsapp.store.contacts.property_catalogue import property_types
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.receipts import inbox
 from smsapp.store.settings import encryption_keys, settings
 
@@ -88,7 +88,7 @@ def row(channel_id: int) -> ChannelRow:
 
 def choices() -> list[ChannelRow]:
     """Return the channels a campaign may choose: the active ones, by name."""
-    return store.active()
+    return store.active(current_session())
 
 
 def needs_holder(channel: ChannelRow) -> bool:
@@ -99,17 +99,17 @@ def needs_holder(channel: ChannelRow) -> bool:
 
 def held_elsewhere() -> set[int]:
     """Return the channels, active or not, whose connection a process of its own holds: ordinary workers skip them."""
-    return store.of_kinds([name for name, kind in kinds().items() if kind.holds_connection])
+    return store.of_kinds(current_session(), [name for name, kind in kinds().items() if kind.holds_connection])
 
 
 def everything() -> list[ChannelRow]:
     """Return all channels, active ones first."""
-    return store.everything()
+    return store.all_channels(current_session())
 
 
 def by_name(name: str) -> ChannelRow:
     """Return the channel of this name; raises NotFound."""
-    channel = store.by_name(name)
+    channel = store.by_name(current_session(), name)
     if channel is None:
         raise NotFound("channel")
     return channel
@@ -194,7 +194,9 @@ def needs_template(channel: ChannelRow) -> bool:
 
 def phone_choices() -> list[str]:
     """Return the properties that may hold a phone: every string property, the preset one first."""
-    names = sorted(name for name, kind in property_types().items() if kind is Type.STRING and name != PHONE)
+    names = sorted(
+        name for name, kind in property_types(current_session()).items() if kind is Type.STRING and name != PHONE
+    )
     return [PHONE, *names]
 
 
@@ -223,7 +225,7 @@ def _open(token: bytes) -> dict[str, str]:
 def rotate(actor: Actor, now: dt.datetime) -> int:
     """Encrypt every channel's secrets with the newest key; return how many channels have some."""
     with writing() as session:
-        with_secrets = [channel for channel in store.everything() if channel.secrets]
+        with_secrets = [channel for channel in store.all_channels(session) if channel.secrets]
         for channel in with_secrets:
             channel.secrets = _fernet().rotate(channel.secrets)
         audit_log.log_action(session, actor, "rotate", "channel", "*", now, channels=len(with_secrets))
@@ -296,7 +298,7 @@ def edit(channel_id: int, fields: Wanted, actor: Actor, now: dt.datetime) -> Non
             return
         channel.updated_at = now
         channel.checked_at, channel.check_result = None, ""
-        paces.forget(session, channel_id)
+        paces.delete(session, channel_id)
         if not phones_known:
             contacts.note_phone_property(session, channel.phone_property)
         contacts.note_left_property(session, str(old_facts["phone_property"]))
@@ -321,14 +323,14 @@ def delete(channel_id: int, actor: Actor, now: dt.datetime) -> None:
         if store.is_used(session, channel_id):
             raise Refusal(Problem("channel_used"))
         audit_log.log_action(session, actor, "delete", "channel", channel_id, now, name=channel.name, kind=channel.kind)
-        channel_health.forget_channel(session, channel_id)
-        paces.forget(session, channel_id)
+        channel_health.delete_of_channel(session, channel_id)
+        paces.delete(session, channel_id)
         session.delete(channel)
         session.flush()
         contacts.note_left_property(session, channel.phone_property)
     # On SQLite another channel may get its id, and must not read this one's callbacks.
     with inbox.writing() as callbacks:
-        inbox.forget_unread(callbacks, channel_id)
+        inbox.delete_unread(callbacks, channel_id)
 
 
 def may_be_deleted(channel_id: int) -> bool:
@@ -338,7 +340,7 @@ def may_be_deleted(channel_id: int) -> bool:
 
 def locked(session: Session, channel_id: int) -> ChannelRow:
     """Return the channel, its row locked by this transaction; raises NotFound."""
-    channel = session.get(ChannelRow, channel_id, with_for_update=True, populate_existing=True)
+    channel = lock_row(session, ChannelRow, channel_id)
     if channel is None:
         raise NotFound("channel")
     return channel
@@ -408,14 +410,14 @@ def _hosts(values: Mapping[str, str]) -> set[str]:
 def _common_problems(session: Session, fields: Wanted, channel_id: int | None) -> list[Problem]:
     problems = []
     name = fields.name.strip()
-    same = store.by_name(name)
+    same = store.by_name(session, name)
     if not name:
         problems.append(Problem("channel_name_missing", "name"))
     elif len(name) > 120:
         problems.append(Problem("channel_name_long", "name"))
     elif same is not None and same.id != channel_id:
         problems.append(Problem("channel_name_taken", "name"))
-    if property_types().get(fields.phone_property) is not Type.STRING:
+    if property_types(session).get(fields.phone_property) is not Type.STRING:
         problems.append(Problem("channel_phone_property", "phone_property"))
     if fields.country.strip() and fields.country.strip().upper() not in REGIONS:
         problems.append(Problem("channel_country", "country"))

@@ -20,8 +20,8 @@ from smsapp.domain.funnel import Funnel
 from smsapp.domain.sms_template import Purpose, variables
 from smsapp.services.channels import channels
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.audience import Audience, Cap, tallied
-from smsapp.store.contacts.contacts import property_types, redirects
+from smsapp.store.contacts.audience import Audience, Cap, count_by_reason
+from smsapp.store.contacts.property_catalogue import property_types, redirects
 from smsapp.store.contacts.segments import Segment, members
 from smsapp.store.contacts.values import Source, source_of
 from smsapp.store.db import current_session
@@ -104,11 +104,11 @@ def bound_of(template: SmsTemplate, variable: str) -> Bound:
 
 def sources(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Source]:
     """Return the sources of a template's personal variables, in its order."""
-    types = property_types()
+    types = property_types(current_session())
     result = []
     for name in personal(variables(template.text), mapping):
         property_name = mapping[name]["property"]
-        kind = types.get(property_name) or types.get(redirects().get(property_name, ""), Type.STRING)
+        kind = types.get(property_name) or types.get(redirects(current_session()).get(property_name, ""), Type.STRING)
         form = writing.form_of(mapping[name], kind, template.text)
         result.append(source_of(mapping[name], kind, form, bound_of(template, name)))
     return result
@@ -141,7 +141,7 @@ def counts(
 
 def tally(audience: Audience) -> AudienceCounts:
     """Count an audience: the planned ones, and the excluded ones by reason."""
-    n_by_reason = tallied(current_session(), audience)
+    n_by_reason = count_by_reason(current_session(), audience)
     left_out: dict[str, int] = {reason: n for reason, n in n_by_reason.items() if reason is not None}
     return AudienceCounts(sum(n_by_reason.values()), n_by_reason.get(None, 0), left_out)
 

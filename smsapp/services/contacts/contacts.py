@@ -17,12 +17,13 @@ from smsapp.domain.errors import NotFound
 from smsapp.store import queue
 from smsapp.store.apps import app_keys
 from smsapp.store.apps.app_keys import BadRecord
-from smsapp.store.contacts import contacts, replies
-from smsapp.store.contacts.contacts import Contact, Property
+from smsapp.store.contacts import aliases, contacts, property_catalogue, replies
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import Property
 from smsapp.store.contacts.replies import OptOut, Reply
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import history
-from smsapp.store.runs.history import Contacted
+from smsapp.store.runs.history import RunOfContact
 from smsapp.store.settings import settings
 
 BAD_RECORD_DAYS = 7
@@ -49,13 +50,15 @@ def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bo
 
     `sees_full_numbers`: the reader may see numbers; for others no search reveals masked digits.
     """
-    rows = contacts.listed(search, settings().DEFAULT_REGION, before, PAGE + 1, sees_full_numbers=sees_full_numbers)
+    rows = contacts.listed(
+        current_session(), search, settings().DEFAULT_REGION, before, PAGE + 1, sees_full_numbers=sees_full_numbers
+    )
     return ContactPage(rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None)
 
 
 def contact(contact_id: int) -> Contact:
     """Return the contact; raise NotFound."""
-    row = contacts.contact(contact_id)
+    row = contacts.find(current_session(), contact_id)
     if row is None:
         raise NotFound("contact")
     return row
@@ -90,8 +93,8 @@ class Fact:
 
 def facts(contact: Contact) -> list[Fact]:
     """Return the properties of a contact, in the order of names."""
-    by_name = {row.name: row for row in contacts.properties()}
-    phones = contacts.phone_properties(current_session())
+    by_name = {row.name: row for row in property_catalogue.properties(current_session())}
+    phones = property_catalogue.phone_properties(current_session())
     return [
         Fact(
             name,
@@ -104,19 +107,19 @@ def facts(contact: Contact) -> list[Fact]:
     ]
 
 
-def contacted(contact: Contact) -> list[Contacted]:
+def contacted(contact: Contact) -> list[RunOfContact]:
     """Return the newest runs that targeted this person, with or without a message."""
     return history.of_person(current_session(), contact.id, _numbers(contact), SHOWN_RUNS)
 
 
 def replied(contact: Contact) -> list[Reply]:
     """Return the newest replies from this person's numbers."""
-    return replies.newest_of(_numbers(contact), SHOWN_REPLIES)
+    return replies.newest_of(current_session(), _numbers(contact), SHOWN_REPLIES)
 
 
 def opt_outs_of(contact: Contact) -> list[OptOut]:
     """Return the opt-outs of this person's numbers."""
-    return replies.opt_outs_of(_numbers(contact))
+    return replies.opt_outs_of(current_session(), _numbers(contact))
 
 
 def _numbers(contact: Contact) -> set[str]:
@@ -125,28 +128,28 @@ def _numbers(contact: Contact) -> set[str]:
 
 def numbers(rows: Sequence[Contact]) -> dict[int, dict[str, str]]:
     """Return contact id -> property -> number, for the properties that channels read."""
-    used = contacts.phone_properties(current_session())
+    used = property_catalogue.phone_properties(current_session())
     return {row.id: {name: number for name, number in row.phones.items() if name in used} for row in rows}
 
 
 def opted_out(rows: Sequence[Contact]) -> set[str]:
     """Return the numbers of these contacts that are on the opt-out list."""
-    return replies.opted_out({number for row in rows for number in row.phones.values() if number})
+    return replies.opted_out(current_session(), {number for row in rows for number in row.phones.values() if number})
 
 
 def anonymous_ids(contact: Contact) -> list[str]:
     """Return the earlier anonymous ids of this contact."""
-    return contacts.anonymous_ids(contact.xwho)
+    return aliases.anonymous_ids(current_session(), contact.xwho)
 
 
 def catalogue() -> list[Property]:
     """Return all known properties in the order of names."""
-    return contacts.properties()
+    return property_catalogue.properties(current_session())
 
 
 def bad_records(source: str = "", reason: str = "", appid: str = "", before: int | None = None) -> list[BadRecord]:
     """Return refused records, newest first, at most one page and one more."""
-    return app_keys.bad_records(source, reason, appid, before, PAGE + 1)
+    return app_keys.bad_records(current_session(), source, reason, appid, before, PAGE + 1)
 
 
 def forget_bad_records(now: dt.datetime) -> int:
@@ -154,7 +157,7 @@ def forget_bad_records(now: dt.datetime) -> int:
     total = 0
     while True:
         with writing() as session:
-            n = app_keys.forget_bad(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
+            n = app_keys.delete_bad_records(session, now - dt.timedelta(days=BAD_RECORD_DAYS), REBUILD_CHUNK)
         total += n
         if n < REBUILD_CHUNK:
             return total
@@ -174,7 +177,7 @@ def note_phone_property(session: Session, name: str) -> None:
 
 def note_left_property(session: Session, name: str) -> None:
     """Enqueue `rebuild_phones`, which deletes a property's numbers, if no channel reads the property any more."""
-    if name not in contacts.phone_properties(session):
+    if name not in property_catalogue.phone_properties(session):
         note_phone_property(session, name)
 
 
@@ -189,7 +192,7 @@ def rebuild_phones(name: str) -> int:
     after = total = 0
     while True:
         with writing() as session:
-            used = name in contacts.phone_properties(session)
+            used = name in property_catalogue.phone_properties(session)
             rows = contacts.phones_after(session, name, after, REBUILD_CHUNK)
             if not rows:
                 return total

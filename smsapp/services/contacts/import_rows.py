@@ -25,7 +25,7 @@ from smsapp.services.tables import reading, recognition
 from smsapp.services.tables.formats import Format
 from smsapp.store.apps import app_keys
 from smsapp.store.apps.app_keys import Bad
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts import imports as store
 from smsapp.store.contacts.imports import Import
 from smsapp.store.db import current_session, writing
@@ -112,12 +112,12 @@ def _collector_at_rest() -> Iterator[None]:
 
 def _run(row: Import, clock: Clock, tell: Callable[[Import], None] | None) -> str:
     form, width = Format.from_json(row.format), row.mapping["width"]
-    layout = Layout.from_json(row.mapping).renamed(contacts.redirects())
+    layout = Layout.from_json(row.mapping).renamed(property_catalogue.redirects(current_session()))
     now = clock()
     with writing() as session:
         types = {column.name: column.type for column in layout.columns}
         labels = {column.name: column.label for column in layout.columns}
-        actual_types = contacts.add_properties(session, types, now, labels)
+        actual_types = property_catalogue.add_properties(session, types, now, labels)
         if actual_types != types:
             return "property_type_changed" if actual_types.keys() == types.keys() else "property_without_room"
     position, noted = row.position, row.without_number
@@ -139,7 +139,7 @@ def _take(
     pieces: Iterator[tuple[list[Row], int]], layout: Layout, form: Format, width: int, position: int
 ) -> TakenRows:
     """Read and convert one chunk; at the end of the file it is empty."""
-    phones = layout.phones(contacts.phone_properties(current_session()))
+    phones = layout.phones(property_catalogue.phone_properties(current_session()))
     chunk = TakenRows()
     for rows, chunk.read_bytes in itertools.islice(pieces, CHUNK // PIECE):
         piece = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
@@ -163,8 +163,8 @@ def _write(import_id: int, chunk: TakenRows, position: int, now: dt.datetime, ro
         empty = [xwho for xwho, bad in chunk.without_number if bad.reason == Reason.NO_NUMBER]
         numbered = contacts.with_number(session, empty) if empty else frozenset[str]()
         bad_rows = [bad for xwho, bad in chunk.without_number if bad.reason != Reason.NO_NUMBER or xwho not in numbered]
-        app_keys.add_bad(session, refused_source(import_id), chunk.bad, now, MOST_RAW)
-        app_keys.add_bad(session, numbers_source(import_id), bad_rows[:room], now, MOST_RAW)
+        app_keys.add_bad_records(session, refused_source(import_id), chunk.bad, now, MOST_RAW)
+        app_keys.add_bad_records(session, numbers_source(import_id), bad_rows[:room], now, MOST_RAW)
         counts = {
             "rows": chunk.count,
             "added": added,
@@ -192,7 +192,7 @@ def check(
     wrong = columns.problems(layout, preview.known, width)
     if layout is None or wrong:
         raise Refusal(*wrong)
-    phones = layout.phones(contacts.phone_properties(current_session()))
+    phones = layout.phones(property_catalogue.phone_properties(current_session()))
     recognition.refuse_endless_text(path, preview.form)
     for rows, tally.read_bytes in reading.chunks(path, preview.form, 0, CHUNK):
         chunk = columns.read(layout, rows, width, phones, settings().DEFAULT_REGION)
@@ -237,7 +237,7 @@ def rows_without_number(import_id: int) -> Iterator[KeptRow]:
 
 def _kept_rows(source: str) -> Iterator[KeptRow]:
     after = 0
-    while page := app_keys.bad_rows_of(source, after, 1000):
+    while page := app_keys.bad_records_after(current_session(), source, after, 1000):
         for bad in page:
             cells = next(csv.reader(io.StringIO(bad.raw, newline="")), [])
             yield KeptRow(int(bad.facts.get("row", 0)), bad.reason, bad.facts, cells)
@@ -272,7 +272,7 @@ def table_of(row: Import, notes: tuple[str, str], rows: Iterator[tuple[KeptRow, 
 def has_phone(row: Import) -> bool:
     """Return whether a column of the file holds the phone of some channel."""
     return "columns" in row.mapping and bool(
-        Layout.from_json(row.mapping).phones(contacts.phone_properties(current_session()))
+        Layout.from_json(row.mapping).phones(property_catalogue.phone_properties(current_session()))
     )
 
 

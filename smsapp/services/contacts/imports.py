@@ -22,8 +22,8 @@ from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import limited, reading, recognition
 from smsapp.services.tables.formats import Choice, Format
 from smsapp.store import queue
-from smsapp.store.contacts import contacts
 from smsapp.store.contacts import imports as store
+from smsapp.store.contacts import property_catalogue
 from smsapp.store.contacts.imports import Import
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
@@ -56,12 +56,12 @@ class Preview:
 
 def listed() -> list[Import]:
     """Return the newest imports first."""
-    return store.imports()
+    return store.imports(current_session())
 
 
 def found(import_id: int) -> Import:
     """Return the import; raise NotFound."""
-    row = store.import_(import_id)
+    row = store.find(current_session(), import_id)
     if row is None:
         raise NotFound("import")
     return row
@@ -89,7 +89,7 @@ def upload(stream: IO[bytes], file_name: str, by: Actor, now: dt.datetime) -> Im
 
 
 def _refuse_over_quota(by: Actor) -> None:
-    count, size = store.waiting(by.user_id)
+    count, size = store.waiting(current_session(), by.user_id)
     if count >= MOST_WAITING or size >= MOST_WAITING_MIB << 20:
         raise Refusal(Problem("uploads_waiting", "file", {"count": count, "mib": size >> 20}))
 
@@ -168,9 +168,9 @@ def look(path: Path, choice: Choice = UNCHANGED) -> Preview:
 
 
 def _look(rows: Sequence[Sequence[str]], form: Format) -> Preview:
-    property_types = contacts.property_types()
+    property_types = property_catalogue.property_types(current_session())
     headings, below = reading.parted(rows, form)
-    guessed = guesses.guesses(headings, below, property_types, contacts.labels())
+    guessed = guesses.guesses(headings, below, property_types, property_catalogue.labels(current_session()))
     width = len(headings)
     rows_shown = [[*cells, *[""] * (width - len(cells))] for cells in below[:SHOWN]]
     return Preview(form, headings, rows_shown, guessed, property_types, [list(row) for row in rows[:SHOWN]])
@@ -199,7 +199,7 @@ def start(
         current_session().refresh(row)
         if row.state != ImportState.UPLOADED:
             raise Refusal(Problem("import_begun"))
-        problems = columns.problems(layout, contacts.property_types(), len(beginning.header))
+        problems = columns.problems(layout, property_catalogue.property_types(session), len(beginning.header))
         if layout is None or problems:
             raise Refusal(*problems)
         row.format = beginning.form.as_json()
@@ -226,13 +226,13 @@ def discard(import_id: int, by: Actor, now: dt.datetime) -> None:
 
 def sweep(now: dt.datetime) -> int:
     """Enqueue stranded imports again, and remove old uploads that nobody imported; return how many were enqueued."""
-    stranded = store.stranded_imports(now)
+    stranded = store.stranded_imports(current_session(), now)
     for import_id in stranded:
         queue.enqueue(queue.PERIODIC, "import_contacts", import_id)
-    unrecognised = store.stranded_recognitions(now)
+    unrecognised = store.stranded_recognitions(current_session(), now)
     for import_id in unrecognised:
         queue.enqueue(queue.PERIODIC, "recognise_import", import_id)
-    stale = store.forgotten_uploads(now - dt.timedelta(days=FORGOTTEN_DAYS))
+    stale = store.abandoned_uploads(current_session(), now - dt.timedelta(days=FORGOTTEN_DAYS))
     if stale:
         with writing() as session:
             for row in stale:

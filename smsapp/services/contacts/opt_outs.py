@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +21,7 @@ from smsapp.services.tables import limited, reading
 from smsapp.services.tables.formats import Format
 from smsapp.store.contacts import replies as store
 from smsapp.store.contacts.replies import OptOut
-from smsapp.store.db import current_session as present
-from smsapp.store.db import writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 
 NOUN = "opt_out"
@@ -31,7 +30,10 @@ NOTE_HEADERS = frozenset({"备注", "原因", "note", "reason"})
 LONGEST_NOTE = 255
 MOST_COMPLAINTS = 1000
 
-everyone = store.stream_opt_outs
+
+def everyone() -> Iterable[OptOut]:
+    """Read every opt-out, page by page."""
+    return store.stream_opt_outs(current_session())
 
 
 @dataclass
@@ -105,7 +107,7 @@ def remove(opt_out_id: int, reason: str, actor: Actor, now: dt.datetime) -> None
 
 
 def get(opt_out_id: int) -> OptOut:
-    entry = present().get(OptOut, opt_out_id)
+    entry = current_session().get(OptOut, opt_out_id)
     if entry is None:
         raise NotFound(NOUN)
     return entry
@@ -113,7 +115,7 @@ def get(opt_out_id: int) -> OptOut:
 
 def find(raw: str) -> OptOut:
     """Return the entry of a number; raises NotFound, or Refusal if it is no number."""
-    entries = store.opt_outs(phone=_number(raw), limit=1)
+    entries = store.opt_outs(current_session(), phone=_number(raw), limit=1)
     if not entries:
         raise NotFound(NOUN)
     return entries[0]
@@ -132,7 +134,7 @@ def find_page(
     hidden = len(ending) > phone.SHOWN and not sees_full_numbers
     if hidden or (digits and not number and not ending):
         return []
-    return store.opt_outs(phone=number, ending=ending, before=before, limit=limit)
+    return store.opt_outs(current_session(), phone=number, ending=ending, before=before, limit=limit)
 
 
 def take_file(content: bytes, actor: Actor, now: dt.datetime) -> OptOutFile:

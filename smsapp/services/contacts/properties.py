@@ -24,10 +24,11 @@ from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
 from smsapp.store.contacts import audience as people
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import property_catalogue
 from smsapp.store.contacts import property_changes as store
-from smsapp.store.contacts.contacts import Contact, Property
-from smsapp.store.contacts.property_changes import PropertyChange
+from smsapp.store.contacts.contacts import Contact
+from smsapp.store.contacts.property_catalogue import Property
+from smsapp.store.contacts.property_changes import PropertyChange, Use
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 
@@ -39,8 +40,16 @@ PLACES = 4
 EXAMPLES = 5
 
 Clock = Callable[[], dt.datetime]
-uses = store.uses
-newest = store.newest
+
+
+def uses(name: str) -> list[Use]:
+    """Return what names this property."""
+    return store.uses(current_session(), name)
+
+
+def newest(limit: int = 20) -> list[PropertyChange]:
+    """Return the newest changes."""
+    return store.newest(current_session(), limit)
 
 
 @dataclass(frozen=True)
@@ -91,12 +100,12 @@ def catalogue() -> Catalogue:
     places = 1 if complete else PLACES
     n_contacts, n_by_name = 0, Counter[str]()
     for place in range(places):
-        n, n_in_place = people.held(
+        n, n_in_place = people.count_values(
             current_session(), sa.select(Contact.id), last_id * place // places, SAMPLED // places
         )
         n_contacts += n
         n_by_name.update(n_in_place)
-    doubles = property_labels.doubles(contacts.labels())
+    doubles = property_labels.doubles(property_catalogue.labels(current_session()))
     lines = [
         Line(
             row.name,
@@ -106,7 +115,7 @@ def catalogue() -> Catalogue:
             tuple(doubles.get(row.name, ())),
             len(uses(row.name)),
         )
-        for row in contacts.properties()
+        for row in property_catalogue.properties(current_session())
     ]
     return Catalogue(lines, n_contacts, complete)
 
@@ -121,12 +130,14 @@ def get(name: str) -> Property:
 
 def examples(name: str) -> list[str]:
     """Return values as they are written in a text, not masked: the page masks them."""
-    return list(dict.fromkeys(written(value, None) for value in store.sample(name, EXAMPLES)))
+    return list(dict.fromkeys(written(value, None) for value in store.sample(current_session(), name, EXAMPLES)))
 
 
 def busy(name: str) -> PropertyChange | None:
     """Return the unfinished change of this property, or None."""
-    return next((change for change in store.open_changes() if name in (change.name, change.target)), None)
+    return next(
+        (change for change in store.open_changes(current_session()) if name in (change.name, change.target)), None
+    )
 
 
 def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
@@ -136,7 +147,7 @@ def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
         raise Refusal(Problem("property_label_long", "label", {"most": MAX_NAME}))
     with writing() as session:
         row = get(name)
-        other_labels = {other: text for other, text in contacts.labels().items() if other != name}
+        other_labels = {other: text for other, text in property_catalogue.labels(session).items() if other != name}
         namesakes = [
             other
             for other, text in other_labels.items()
@@ -150,7 +161,7 @@ def rename(name: str, label: str, by: Actor, now: dt.datetime) -> None:
 
 def preview_retype(name: str, kind: Type) -> Preview:
     """Return how many values can be converted, and examples of those that cannot."""
-    values = store.sample(get(name).name, SAMPLED)
+    values = store.sample(current_session(), get(name).name, SAMPLED)
     unfit = [value for value in values if converted(value, kind) is None]
     texts = list(dict.fromkeys(written(value, None) for value in unfit))[:EXAMPLES]
     complete = len(values) < SAMPLED
@@ -162,20 +173,20 @@ def preview_retype(name: str, kind: Type) -> Preview:
 def preview_merge(name: str, target: str) -> Preview:
     """Return how many contacts have both, with two different values, and examples of these."""
     get(name), get(target)
-    pairs = store.conflicts(name, target, EXAMPLES)
+    pairs = store.conflicts(current_session(), name, target, EXAMPLES)
     return Preview(
-        store.count(name),
-        store.count(name),
+        store.count(current_session(), name),
+        store.count(current_session(), name),
         True,
-        store.count(name, target),
-        store.count_conflicts(name, target),
+        store.count(current_session(), name, target),
+        store.count_conflicts(current_session(), name, target),
         [(written(value, None), written(target_value, None)) for value, target_value in pairs],
     )
 
 
 def preview_removal(name: str) -> Preview:
     """Return how many contacts have a value."""
-    n = store.count(get(name).name)
+    n = store.count(current_session(), get(name).name)
     return Preview(n, n, True)
 
 
@@ -224,7 +235,7 @@ def _begin(kind: ChangeKind, name: str, target: str, detail: str, by: Actor, now
         change = _queued(session, kind, name, target, detail, by.user_id, now)
         if kind is ChangeKind.RETYPE:
             row = session.get_one(Property, name, with_for_update=True)
-            contacts.add_properties(
+            property_catalogue.add_properties(
                 session, {name + ASIDE: Type.STRING}, now, {name + ASIDE: row.label and f"{row.label} *"}
             )
             row.type = detail
@@ -259,7 +270,7 @@ def run(change_id: int, clock: Clock) -> None:
     while True:
         now = clock()
         with writing() as session:
-            change = store.locked(session, change_id)
+            change = store.claim(session, change_id)
             if change is None:
                 return
             last_id, n_changed = store.rewrite(session, [change.name], change.position, CHUNK, _step(session, change))
@@ -273,7 +284,7 @@ def run(change_id: int, clock: Clock) -> None:
 
 
 def _step(session: Session, change: PropertyChange) -> Callable[[Any], tuple[Any, Any, Any]]:
-    phone_names = contacts.phone_properties(session)
+    phone_names = property_catalogue.phone_properties(session)
     if change.name in phone_names:
         phone_names |= {change.target}
     region = settings().DEFAULT_REGION
@@ -309,7 +320,7 @@ def _finish(session: Session, change: PropertyChange, now: dt.datetime) -> int |
     change.state, change.finished_at = ChangeState.DONE, now
     row = session.get(Property, change.name)
     if change.kind == ChangeKind.MERGE:
-        store.follow(session, change.name, change.target)
+        store.replace_uses(session, change.name, change.target)
         return _queued(session, ChangeKind.REMOVE, change.name, "", "", change.created_by, now).id
     if change.kind == ChangeKind.REMOVE and row is not None and row.merged_into is None:
         session.delete(row)
@@ -318,7 +329,7 @@ def _finish(session: Session, change: PropertyChange, now: dt.datetime) -> int |
 
 def sweep() -> int:
     """Enqueue unfinished changes again; return how many."""
-    unfinished = store.open_changes()
+    unfinished = store.open_changes(current_session())
     for change in unfinished:
         queue.enqueue(queue.PERIODIC, "change_property", change.id)
     return len(unfinished)

@@ -13,14 +13,14 @@ from smsapp.domain.trust import Origin, Source
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.apps.app_keys import AppKey
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts import proposals as rows
 from smsapp.store.contacts.contacts import Contact, Profile
 from smsapp.store.contacts.proposals import Proposal
 from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 
-Chosen = rows.Chosen
+Chosen = rows.ProposalFilter
 
 PAGE = 50
 AT_ONCE = 500
@@ -63,24 +63,24 @@ class Decided:
 
 def page(selection: Chosen, before: int | None = None) -> Page:
     """Return proposals, newest first."""
-    items = [ListedProposal(*row) for row in rows.listed(selection, before, PAGE + 1)]
+    items = [ListedProposal(*row) for row in rows.listed(current_session(), selection, before, PAGE + 1)]
     return Page(items[:PAGE], items[PAGE - 1].proposal.id if len(items) > PAGE else None)
 
 
 def latest(selection: Chosen) -> int:
     """Return the highest id of the selected proposals, 0 if there is none."""
-    newest = rows.listed(selection, None, 1)
+    newest = rows.listed(current_session(), selection, None, 1)
     return newest[0][0].id if newest else 0
 
 
 def names() -> list[str]:
     """Return the properties for which proposals wait."""
-    return rows.names()
+    return rows.names(current_session())
 
 
 def is_any() -> bool:
     """Return whether any proposal waits."""
-    return rows.is_any()
+    return rows.is_any(current_session())
 
 
 def accept(ids: Collection[int], by: Actor, now: dt.datetime) -> Decided:
@@ -116,7 +116,7 @@ def reject(ids: Collection[int], by: Actor, now: dt.datetime) -> int:
 def reject_all(selection: Chosen, until: int, by: Actor, now: dt.datetime) -> int:
     """Remove all selected proposals up to the id `until`; return how many there were."""
     with writing() as session:
-        rejected = rows.remove_chosen(session, selection, until)
+        rejected = rows.remove_matching(session, selection, until)
         if rejected:
             audit_log.log_action(session, by, "reject_changes", "contacts", selection.name or "*", now, rows=rejected)
     return rejected
@@ -124,14 +124,14 @@ def reject_all(selection: Chosen, until: int, by: Actor, now: dt.datetime) -> in
 
 def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, result: Decided) -> None:
     source = Source(Origin.PERSON, by.user_id or 0, now).as_text()
-    types = contacts.property_types()
+    types = property_catalogue.property_types(current_session())
     with writing() as session:
-        phone_names, region = contacts.phone_properties(session), settings().DEFAULT_REGION
+        phone_names, region = property_catalogue.phone_properties(session), settings().DEFAULT_REGION
         subjects = rows.subjects(session, ids)
         values_by_id = {row.contact_id: dict(row.properties) for row in subjects}
         sources = {row.contact_id: dict(row.sources) for row in subjects}
         xwho_by_id: dict[int, str] = {}
-        renewed: list[rows.Proposed] = []
+        renewed: list[rows.NewProposal] = []
         for row in subjects:
             properties = values_by_id[row.contact_id]
             present = properties.get(row.name)
@@ -139,7 +139,7 @@ def _accept(ids: Sequence[int], by: Actor, now: dt.datetime, result: Decided) ->
                 result.dropped += 1
             elif present != row.old and not trust.is_empty(present):
                 result.overtaken += 1
-                renewed.append(rows.Proposed(row.xwho, row.app_key_id, row.name, present, row.new))
+                renewed.append(rows.NewProposal(row.xwho, row.app_key_id, row.name, present, row.new))
             else:
                 properties[row.name] = row.new
                 sources[row.contact_id][row.name] = source

@@ -23,12 +23,12 @@ from smsapp.services.contacts.audience import AudienceCounts
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import property_catalogue, property_values, segment_rules
 from smsapp.store.contacts import segments as rows
 from smsapp.store.contacts.audience import Audience
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.segments import Segment
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.users import User
 
 HOLDERS, HOLDERS_SECONDS = "smsapp.segments.holders", 60.0
@@ -79,12 +79,12 @@ def choices() -> list[Segment]:
 
 def listing(search: str = "") -> list[rows.ListedSegment]:
     """Return all segments, newest first, with their creators and the campaigns that use them."""
-    return rows.listed(search)
+    return rows.listed(current_session(), search)
 
 
 def uses(segment_id: int) -> list[rows.Use]:
     """Return the newest campaigns that were or will be sent to this segment."""
-    return rows.uses(segment_id)
+    return rows.uses(current_session(), segment_id)
 
 
 def creator(segment: Segment) -> str:
@@ -103,8 +103,11 @@ def named(name: str) -> Segment:
 
 def catalogue() -> list[KnownProperty]:
     """Return the properties that a condition may use, in the order of names."""
-    labels = {row.name: row.label for row in contacts.properties()}
-    return [KnownProperty(name, kind, labels.get(name, "")) for name, kind in sorted(contacts.property_types().items())]
+    labels = {row.name: row.label for row in property_catalogue.properties(current_session())}
+    return [
+        KnownProperty(name, kind, labels.get(name, ""))
+        for name, kind in sorted(property_catalogue.property_types(current_session()).items())
+    ]
 
 
 # Reading
@@ -112,7 +115,7 @@ def catalogue() -> list[KnownProperty]:
 
 def count(rule: Group, now: dt.datetime) -> int:
     """Return how many contacts match the rule."""
-    return current_session().execute(rows.counting(rows.matching(rule, now))).scalar_one()
+    return current_session().execute(rows.counting(segment_rules.matching(rule, now))).scalar_one()
 
 
 def size(segment: Segment, now: dt.datetime) -> int:
@@ -135,7 +138,7 @@ def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
 
 
 def matching(rule: Group, now: dt.datetime) -> sa.Select[int]:
-    return rows.matching(rule, now)
+    return segment_rules.matching(rule, now)
 
 
 def reach(contact_ids: sa.Select[int]) -> list[Reach]:
@@ -164,7 +167,7 @@ def reach(contact_ids: sa.Select[int]) -> list[Reach]:
 
 def phone_properties() -> set[str]:
     """Return the properties whose values are masked for most readers."""
-    return contacts.phone_properties(current_session())
+    return property_catalogue.phone_properties(current_session())
 
 
 def holds_numbers(name: str) -> bool:
@@ -172,8 +175,8 @@ def holds_numbers(name: str) -> bool:
     cache: dict[str, tuple[bool, float]] = current_app.extensions.setdefault(HOLDERS, {})
     holds, until = cache.get(name, (False, 0.0))
     if time.monotonic() > until:
-        kind = contacts.property_types().get(name)
-        holds = kind is not None and rows.holds_numbers(name, kind)
+        kind = property_catalogue.property_types(current_session()).get(name)
+        holds = kind is not None and property_values.holds_numbers(current_session(), name, kind)
         cache[name] = (holds, time.monotonic() + HOLDERS_SECONDS)
     return holds
 
@@ -183,10 +186,10 @@ def suggestions(name: str, *, sees_full_numbers: bool = False) -> list[str]:
 
     Without the right to see whole numbers, values that contain one are left out.
     """
-    kind = contacts.property_types().get(name)
+    kind = property_catalogue.property_types(current_session()).get(name)
     if kind not in (Type.STRING, Type.LIST) or name in phone_properties():
         return []
-    values = rows.frequent_values(name, kind)
+    values = property_values.frequent_values(current_session(), name, kind)
     return [value for value in values if sees_full_numbers or mask_inside(value) == value]
 
 
@@ -204,7 +207,7 @@ def edit(segment_id: int, name: str, kind: Kind, rule: Group, *, by: Actor, now:
 
 
 def _keep(segment_id: int | None, name: str, kind: Kind, rule: Group, by: Actor, now: dt.datetime) -> Segment:
-    problems = rules.problems(rule, contacts.property_types())
+    problems = rules.problems(rule, property_catalogue.property_types(current_session()))
     if problems:
         raise Refusal(*problems)
     with writing() as session:
@@ -275,7 +278,7 @@ def delete(segment_id: int, *, by: Actor, now: dt.datetime) -> None:
 
 def _compute(session: Session, segment: Segment, now: dt.datetime) -> None:
     if segment.kind == Kind.STATIC:
-        segment.size = rows.fill(session, segment.id, rows.matching(rules.from_json(segment.rule), now))
+        segment.size = rows.fill(session, segment.id, segment_rules.matching(rules.from_json(segment.rule), now))
     else:
         rows.empty(session, segment.id)
         segment.size = session.execute(rows.counting(rows.members(segment, now))).scalar_one()
@@ -283,7 +286,7 @@ def _compute(session: Session, segment: Segment, now: dt.datetime) -> None:
 
 
 def _locked(session: Session, segment_id: int) -> Segment:
-    segment = session.get(Segment, segment_id, with_for_update=True, populate_existing=True)
+    segment = lock_row(session, Segment, segment_id)
     if segment is None:
         raise NotFound("segment")
     return segment

@@ -23,7 +23,7 @@ from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import limited, reading
 from smsapp.services.tables.formats import Format
-from smsapp.store.contacts import contacts, uploaded_lists
+from smsapp.store.contacts import property_catalogue, uploaded_lists
 from smsapp.store.contacts import segments as rows
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.contacts.uploaded_lists import Line
@@ -101,7 +101,7 @@ class _Lines:
     def __init__(self, path: Path, form: Format, property: str) -> None:
         self.count = 0
         self.ids = property == USER_ID
-        self.phone = property in contacts.phone_properties(current_session())
+        self.phone = property in property_catalogue.phone_properties(current_session())
         headings = {property} | {
             property_.label for property_ in segments.catalogue() if property_.name == property and property_.label
         }

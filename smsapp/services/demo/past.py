@@ -12,7 +12,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.services.sending import closing, opening
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
-from smsapp.store.runs import ledger
+from smsapp.store.runs import claims, tallies
 from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
 
 Fates = tuple[tuple[int, Status, str | None], ...]
@@ -27,7 +27,7 @@ USUAL: Fates = (
     (5, Status.UNDELIVERED, Outcome.BLOCKED_BY_CARRIER),
     (3, Status.UNDELIVERED, Outcome.SUSPENDED),
     (8, Status.NO_RECEIPT, None),
-    (1, Status.UNCONFIRMED, ledger.WORKER_LOST),
+    (1, Status.UNCONFIRMED, claims.WORKER_LOST),
 )
 SIGNATURE_REFUSED: Fates = ((1000, Status.REFUSED, Outcome.SIGNATURE_REFUSED),)
 
@@ -90,8 +90,8 @@ def _count(session: Session, run_id: int) -> None:
         .where(Message.run_id == run_id)
         .group_by(Message.status, Message.reason)
     ).all()
-    ledger.add_to_tallies(
-        session, run_id, {(ledger.tally_key(Status(status)), reason or ""): n for status, reason, n in rows}
+    tallies.add_to_tallies(
+        session, run_id, {(tallies.tally_key(Status(status)), reason or ""): n for status, reason, n in rows}
     )
 
 
@@ -103,7 +103,7 @@ def _chart(session: Session, run_id: int) -> None:
         .group_by(bucket, Message.status)
     ).all()
     rows = [
-        {"run_id": run_id, "bucket": at, "state": ledger.tally_key(Status(status)), "n": n} for at, status, n in counts
+        {"run_id": run_id, "bucket": at, "state": tallies.tally_key(Status(status)), "n": n} for at, status, n in counts
     ]
     if rows:
         session.execute(sa.insert(ReceiptBucket), rows)

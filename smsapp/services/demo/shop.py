@@ -31,7 +31,7 @@ from smsapp.services.sending import starting
 from smsapp.services.templates import sms_templates
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts import contacts
+from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import as_json, current_session, writing
 from smsapp.store.runs import runs
@@ -102,7 +102,9 @@ def _add_people(source: Source, now: dt.datetime, progress: Progress) -> None:
     then = source.at
     with writing() as session:
         types = {name: kind for name, (kind, _) in crowd.PROPERTIES.items()}
-        contacts.add_properties(session, types, then, {name: label for name, (_, label) in crowd.PROPERTIES.items()})
+        property_catalogue.add_properties(
+            session, types, then, {name: label for name, (_, label) in crowd.PROPERTIES.items()}
+        )
     rows: list[tuple[str, str, str]] = []
     for n, (xwho, properties) in enumerate(crowd.people(PEOPLE, SEED, now.date()), start=1):
         phones = {PHONE: normalise(properties[PHONE])} if PHONE in properties else {}

@@ -153,7 +153,7 @@ def first_link(now: dt.datetime) -> str | None:
     with writing() as session:
         if rows.any_password(session):
             return None
-        person = next(iter(rows.everybody(session)), None)
+        person = next(iter(rows.all_users(session)), None)
         if person is None:
             person = _add(session, "admin", "", Role.ADMINISTRATOR, False, now)
             audit_log.log_action(
@@ -181,7 +181,7 @@ def make_link(user_id: int, actor: Actor, now: dt.datetime) -> str:
 
 
 def _add_link(session: Session, person: User, now: dt.datetime) -> str:
-    rows.drop_links(session, person.id, now)
+    rows.delete_links(session, person.id, now)
     token = secrets.token_urlsafe(32)
     session.add(LoginLink(token_hash=_digest(token), user_id=person.id, expires_at=now + LINK_LASTS))
     return token
@@ -202,7 +202,7 @@ class Welcome:
 
 def welcome(token: str, now: dt.datetime) -> Welcome:
     """Return the person of this link; raises NotFound if it was used, is too old, or never existed."""
-    person = rows.person_of_link(current_session(), _digest(token), now)
+    person = rows.user_of_link(current_session(), _digest(token), now)
     if person is None:
         raise NotFound("link")
     return Welcome(person.login, person.name, first=not rows.any_password(current_session()))
@@ -215,7 +215,7 @@ def use_link(token: str, login: str, name: str, password: str, address: str, now
     _refuse(login_problems(login) + password_problems(password, login) + _name_problems(name))
     password_hash = _hasher.hash(password)
     with writing() as session:
-        person = rows.person_of_link(session, _digest(token), now)
+        person = rows.user_of_link(session, _digest(token), now)
         if person is None or not rows.spend_link(session, _digest(token), now):
             raise NotFound("link")
         namesake = rows.by_login(session, login)
@@ -242,7 +242,7 @@ def change_password(user_id: int, old: str, new: str, actor: Actor, now: dt.date
     with writing() as session:
         person = _found(session, user_id)
         person.password_hash, person.session_mark = password_hash, _mark()
-        rows.drop_links(session, person.id, now)
+        rows.delete_links(session, person.id, now)
         audit_log.log_action(session, actor, "set_password", "person", person.id, now)
     return _signed_in(person, actor.address)
 
@@ -252,7 +252,7 @@ def sign_out_everywhere(user_id: int, actor: Actor, now: dt.datetime) -> SignedI
     with writing() as session:
         person = _found(session, user_id)
         person.session_mark = _mark()
-        rows.drop_links(session, person.id, now)
+        rows.delete_links(session, person.id, now)
         audit_log.log_action(session, actor, "end_sessions", "person", person.id, now)
     return _signed_in(person, actor.address)
 
@@ -276,7 +276,7 @@ def speak(user_id: int, locale: str) -> None:
 
 
 def everybody() -> list[User]:
-    return rows.everybody(current_session())
+    return rows.all_users(current_session())
 
 
 def invited(now: dt.datetime) -> set[int]:
@@ -340,7 +340,7 @@ def change(
             raise Refusal(Problem("last_administrator", "role" if active else "active"))
         if person.active and not active:
             person.session_mark = _mark()
-            rows.drop_links(session, person.id, now)
+            rows.delete_links(session, person.id, now)
         values = {"name": name.strip(), "role": str(role), "sees_numbers": sees_numbers, "active": active}
         changed = {key: value for key, value in values.items() if getattr(person, key) != value}
         for key, value in changed.items():

@@ -228,7 +228,7 @@ def apply_receipts(session: Session, arrived: Mapping[int, Sequence[Receipt]], n
 
     Receipts of test sends are not stored: they belong to no run.
     """
-    unmatched.keep(
+    unmatched.store(
         session,
         [
             {
@@ -286,7 +286,7 @@ def _bill(session: Session, moves: Mapping[StateChange, Sequence[int]]) -> None:
     """Set the parts of messages that a receipt made accepted, except those in flight: their answer brings the parts."""
     unbilled: dict[int, list[int]] = {}
     for move, seqs in moves.items():
-        if state_changes.is_accepted_by(move) and not move.known.parts and not move.known.in_flight:
+        if state_changes.is_accepted_by(move) and not move.previous.parts and not move.previous.in_flight:
             unbilled.setdefault(move.run_id, []).extend(seqs)
     for run_id, seqs in sorted(unbilled.items()):
         billing.bill_messages(session, run_id, seqs)
@@ -357,7 +357,7 @@ def retry_unmatched(now: dt.datetime, since: dt.datetime | None = None) -> None:
     """
     after = 0
     # Reading many unmatched receipts must not block other writers, so it happens before the transaction.
-    while batch := unmatched.placed(current_session(), since or now - YOUNG, after, BULK):
+    while batch := unmatched.with_message(current_session(), since or now - YOUNG, after, BULK):
         receipts = [(unmatched.channel_id, _said(unmatched)) for unmatched in batch]
         arrived: dict[int, list[Receipt]] = {}
         for channel_id, receipt in receipts:
@@ -365,7 +365,7 @@ def retry_unmatched(now: dt.datetime, since: dt.datetime | None = None) -> None:
         with writing() as session:
             unknown = set(_apply_to_messages(session, arrived, now))
             matched = [unmatched.id for unmatched, pair in zip(batch, receipts, strict=True) if pair not in unknown]
-            unmatched.forget(session, matched)
+            unmatched.delete(session, matched)
         after = batch[-1].id
 
 
@@ -412,7 +412,7 @@ def forget_old(now: dt.datetime) -> int:
     n = 0
     while ids := inbox.old_ids(before, FORGOTTEN_AT_ONCE):
         with inbox.writing() as session:
-            inbox.forget(session, ids)
+            inbox.delete(session, ids)
         n += len(ids)
     return n
 

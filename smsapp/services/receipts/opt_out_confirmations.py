@@ -64,7 +64,7 @@ def choose(channel_id: int, template_id: int | None, actor: Actor, now: dt.datet
 def send_due(now: dt.datetime) -> int:
     """Send the confirmations that are due; return how many the providers accepted."""
     accepted = 0
-    for opt_out_id in store.due_confirmations(AT_ONCE):
+    for opt_out_id in store.due_confirmations(current_session(), AT_ONCE):
         try:
             accepted += _send(opt_out_id, now)
         except Exception:

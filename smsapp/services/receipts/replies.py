@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Collection, Iterable
 
 from sqlalchemy.orm import Session
 
@@ -17,18 +18,25 @@ from smsapp.services.receipts.unattributed_replies import ANSWERS_WITHIN
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import replies as store
 from smsapp.store.contacts.replies import Reply
+from smsapp.store.db import current_session
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
 LONGEST_SENDER = 80
 
-opted_out = store.opted_out
-campaign_names = store.campaign_names
-
-
 LONGEST, CUT = 5000, " […]"
 """Stored characters of a reply: more than a phone sends in one text (255 parts in theory, some ten in practice); and
 the mark at the end of a longer one."""
+
+
+def opted_out(phones: Collection[str]) -> set[str]:
+    """Return those of these numbers that are on the list."""
+    return store.opted_out(current_session(), phones)
+
+
+def campaign_names(ids: Iterable[int | None]) -> dict[int, str]:
+    """Return the names of these campaigns."""
+    return store.campaign_names(current_session(), ids)
 
 
 def take(
@@ -42,7 +50,7 @@ def take(
     """
     channel = session.get(ChannelRow, channel_id)
     number = phone.normalise(reply.phone, channels.country_of(channel) if channel else settings().DEFAULT_REGION)
-    campaign_id = store.likely_campaign(channel_id, number, now - ANSWERS_WITHIN) if number else None
+    campaign_id = store.likely_campaign(session, channel_id, number, now - ANSWERS_WITHIN) if number else None
     refuses = reply.opts_out or is_opt_out(reply.text)
     is_new = store.add_reply(
         session,
@@ -96,6 +104,7 @@ def find_page(
     words = words.strip()
     number = phone.normalise(words, settings().DEFAULT_REGION)
     return store.replies(
+        current_session(),
         opt_out=opt_out,
         phone=number,
         words="" if number else words,

@@ -142,4 +142,4 @@ def _remember(
         for receipt in settled
         if receipt.provider_ref
     ]
-    provider_refs.remember(session, channel_id, question.run_id, refs, int(now.timestamp()))
+    provider_refs.store_refs(session, channel_id, question.run_id, refs, int(now.timestamp()))

@@ -57,7 +57,7 @@ def assign(reply_id: int, text: str, actor: Actor, now: dt.datetime) -> bool:
             raise Refusal(Problem("number_unreadable" if text.strip() else "number_missing", "phone"))
         reply.phone, reply.waits = number, False
         if channel is not None:
-            reply.campaign_id = store.likely_campaign(channel.id, number, reply.received_at - ANSWERS_WITHIN)
+            reply.campaign_id = store.likely_campaign(session, channel.id, number, reply.received_at - ANSWERS_WITHIN)
         if reply.opt_out:
             opt_outs.record(
                 session,

@@ -18,11 +18,10 @@ from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.receipts import billing
 from smsapp.store import queue
 from smsapp.store.campaigns import campaigns
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.receipts import unconfirmed
-from smsapp.store.receipts.unconfirmed import Decision, RunWithUnconfirmed
+from smsapp.store.receipts.unconfirmed import KEPT_UNCONFIRMED, Decision, RunWithUnconfirmed
 from smsapp.store.runs import recipients, runs
-from smsapp.store.runs.ledger import KEPT_UNCONFIRMED
 from smsapp.store.runs.runs import Run
 
 PAGE = 50
@@ -99,7 +98,7 @@ def decide(
     to send again are queued in the same run, which goes on; raises Refusal if its campaign was stopped.
     """
     with writing() as session:
-        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+        run = lock_row(session, Run, run_id)
         if run is None:
             raise NotFound("run")
         if seqs is None and seen is not None and seen != _open_now(session, run_id, cause):
@@ -127,7 +126,7 @@ def _go_on(session: Session, run: Run) -> None:
     """Reopen a run that is over, and its campaign; do nothing to an unfinished run."""
     if run.state in {RunState.SENDING, RunState.HELD}:
         return
-    campaign = campaigns.found(session, run.campaign_id)
+    campaign = campaigns.find(session, run.campaign_id)
     if run.state != RunState.DONE or campaign is None or campaign.status == CampaignStatus.STOPPED:
         raise Refusal(Problem("run_cannot_go_on"))
     if campaign.status != CampaignStatus.SENDING:

@@ -56,9 +56,9 @@ def kept_days() -> int:
 def forget(now: dt.datetime) -> None:
     """Remove unmatched receipts older than RETENTION_DAYS, and of each channel all but the latest MOST_KEPT."""
     before = now - dt.timedelta(days=kept_days())
-    _in_steps(unmatched.forget_old, before)
+    _in_steps(unmatched.delete_old, before)
     for row in channels.everything():
-        _in_steps(unmatched.forget_beyond, row.id, MOST_KEPT)
+        _in_steps(unmatched.delete_beyond, row.id, MOST_KEPT)
 
 
 def _in_steps(remove: Callable[..., int], *which: Any) -> None:

@@ -39,9 +39,9 @@ from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unconfirmed
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
-from smsapp.store.receipts.unconfirmed import Decision
+from smsapp.store.receipts.unconfirmed import KEPT_UNCONFIRMED, Decision
 from smsapp.store.runs import recipients, retries, runs
-from smsapp.store.runs.ledger import KEPT_UNCONFIRMED
+from smsapp.store.runs.funnels import campaign_funnels, reasons, run_funnels
 from smsapp.store.runs.recipients import PhoneQuery
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
@@ -235,9 +235,9 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
     if run_id is not None and not selection:
         raise NotFound("run")
     run_ids = [run.id for run in selection]
-    funnels = runs.funnels(current_session(), run_ids)
+    funnels = run_funnels(current_session(), run_ids)
     lines = [RunLine(run, funnels[run.id], _cost(run, funnels[run.id].parts)) for run in selection]
-    added_up = runs.campaign_funnels(current_session(), [campaign_id]) if run_id is None else funnels
+    added_up = campaign_funnels(current_session(), [campaign_id]) if run_id is None else funnels
     funnel = added_up.get(campaign_id if run_id is None else run_id, Funnel())
     channel_id = selection[0].channel_id if selection else campaign.channel_id
     channel = current_session().get(ChannelRow, channel_id) if channel_id else None
@@ -267,7 +267,7 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
 def _retriable(campaign: Campaign, selection: Sequence[Run]) -> dict[int, int]:
     finished_ids = [run.id for run in selection if run.finished_at is not None]
     return (
-        retries.left(current_session(), finished_ids)
+        retries.remaining(current_session(), finished_ids)
         if finished_ids and may(Action.RETRY, CampaignStatus(campaign.status))
         else {}
     )
@@ -294,13 +294,13 @@ def _added_up(costs: Sequence[Cost]) -> list[Cost]:
 
 def _reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Reason]:
     """Return why messages failed, are unconfirmed or cancelled, the most frequent reason of each state first."""
-    reasons = [
+    lines = [
         Reason(Status[state.upper()], reason, n, n / max(1, funnel.count(Status[state.upper()])))
-        for state, reason, n in runs.reasons(current_session(), run_ids, merged=merged)
+        for state, reason, n in reasons(current_session(), run_ids, merged=merged)
         if state != runs.EXCLUDED and n > 0
     ]
     return sorted(
-        (line for line in reasons if line.state in EXPLAINED), key=lambda line: (-line.state, -line.n, line.code)
+        (line for line in lines if line.state in EXPLAINED), key=lambda line: (-line.state, -line.n, line.code)
     )
 
 
@@ -387,7 +387,7 @@ def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
     run_ids = [run.id for run in runs.of_campaign(current_session(), campaign_id) if run_id in (None, run.id)]
     if run_id is not None and not run_ids:
         raise NotFound("run")
-    funnels = runs.funnels(current_session(), run_ids)
+    funnels = run_funnels(current_session(), run_ids)
     return [run for run in run_ids if group.size(funnels.get(run, Funnel())) > 0]
 
 

@@ -33,7 +33,7 @@ from smsapp.domain.message import Status
 from smsapp.services.campaigns import campaigns
 from smsapp.store.db import current_session
 from smsapp.store.receipts import codes
-from smsapp.store.runs import recount, retries, runs
+from smsapp.store.runs import funnels, recount, retries
 from smsapp.store.runs.recount import RunRows
 from smsapp.store.runs.runs import Run
 
@@ -76,7 +76,7 @@ def verify(campaign_id: int | None = None) -> Iterator[Check]:
 
 
 def _of_run(run: Run, channels: _Channels) -> list[str]:
-    funnel = runs.funnels(current_session(), [run.id])[run.id]
+    funnel = funnels.run_funnels(current_session(), [run.id])[run.id]
     broken = broken_identities(funnel)
     if run.forgotten_at:
         return broken
@@ -101,8 +101,8 @@ def _repeated(run: Run) -> list[str]:
     """Compare the stored states of a run's people in the run it repeats with their rows there."""
     if run.repeats is None:
         return []
-    stored = retries.tallied(current_session(), run.id)
-    rows = retries.where_they_are(current_session(), run.id, run.repeats)
+    stored = retries.stored_earlier(current_session(), run.id)
+    rows = retries.count_earlier(current_session(), run.id, run.repeats)
     return [
         line
         for state, reason in sorted({*stored, *rows})

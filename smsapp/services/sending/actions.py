@@ -43,7 +43,7 @@ def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
         if run is None or run.state != RunState.HELD:
             raise Conflict(run=run_id)
         approvals.check_resumed(session, run)
-        if not runs.go_on(session, run):
+        if not runs.resume(session, run):
             raise Conflict(run=run_id)
         audit_log.log_action(session, actor, "resume", "run", run_id, now)
     queue.enqueue(queue.SEND, "send", run_id)

@@ -23,7 +23,7 @@ from smsapp.services.sending.brake import NoAnswers
 from smsapp.services.sending.in_flight_batch import InFlightBatch
 from smsapp.services.sending.rendering import Request
 from smsapp.services.sending.run_registry import ActiveRun, Phase
-from smsapp.store.runs.ledger import MessageResult
+from smsapp.store.runs.results import MessageResult
 
 log = logging.getLogger(__name__)
 

@@ -193,7 +193,7 @@ def test_send(channel_id: int, number: str, content: TestText, actor: Actor, now
     problems += text_problems
     if to and not numbering.is_allowed(to, channel.countries, channel.number_classes):
         problems.append(Problem("test_number_not_allowed", "number"))
-    if to in opted_out([to]):
+    if to in opted_out(current_session(), [to]):
         problems.append(Problem("test_number_opted_out", "number"))
     by = actor.user_id
     if by is not None and times(current_session(), by, "test_send", now - dt.timedelta(hours=1)) >= TESTS_PER_HOUR:

@@ -25,8 +25,8 @@ from smsapp.services.sending import failover, starting
 from smsapp.store import queue
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.db import writing
-from smsapp.store.runs import ledger, runs
+from smsapp.store.db import lock_row, writing
+from smsapp.store.runs import claims, funnels, runs, tallies
 from smsapp.store.runs.runs import Run
 
 log = logging.getLogger(__name__)
@@ -60,15 +60,15 @@ def close_if_over(run_id: int, now: dt.datetime) -> bool:
 
 def close(session: Session, run_id: int, now: dt.datetime) -> Closed | None:
     """Close the run if nothing is left to do: verdict, the campaign's next state, its next slot."""
-    run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+    run = lock_row(session, Run, run_id)
     if run is None or run.finished_at is not None or run.started_at is None:
         return None
     if run.state == RunState.ENDING:
-        ledger.cancel_rest(session, run_id, CancelReason(run.cancel_reason))
-    if not ledger.is_over(session, run_id):
+        claims.cancel_rest(session, run_id, CancelReason(run.cancel_reason))
+    if not claims.is_over(session, run_id):
         return None
     onward = failover.at_the_end(session, run, now)
-    funnel = runs.funnels(session, [run_id])[run_id]
+    funnel = funnels.run_funnels(session, [run_id])[run_id]
     verdict = _verdict(session, run, funnel)
     runs.move(session, run_id, RunAction.CLOSE, verdict=verdict, finished_at=now)
     log.info("run.closed run=%s verdict=%s accepted=%s", run_id, verdict, funnel.accepted)
@@ -102,11 +102,11 @@ def _after_run(session: Session, run: Run, verdict: RunVerdict) -> dt.datetime |
     numbers decide, even if a person has ended that run.
     """
     # Locked, so that if two runs end at the same moment the second one sees that it is the last.
-    campaign = session.get(Campaign, run.campaign_id, with_for_update=True, populate_existing=True)
-    if campaign is None or runs.others_go_on(session, run):
+    campaign = lock_row(session, Campaign, run.campaign_id)
+    if campaign is None or runs.has_other_unfinished(session, run):
         return None
     if run.repeats is not None or verdict is RunVerdict.MOVED:
-        funnel = runs.campaign_funnels(session, [campaign.id])[campaign.id]
+        funnel = funnels.campaign_funnels(session, [campaign.id])[campaign.id]
         verdict = RunVerdict.SENT if numbers.succeeded(funnel) else RunVerdict.FAILED
     schedule = Schedule.from_json(campaign.schedule)
     failure = _failure(session, run) if verdict is RunVerdict.FAILED else ""
@@ -124,7 +124,7 @@ def _failure(session: Session, run: Run) -> str:
     """Return the outcome of most refused messages, or why the run was given up."""
     refused = [
         reason
-        for state, reason, _n in runs.reasons(session, [run.id])
-        if state == ledger.tally_key(message.Status.REFUSED)
+        for state, reason, _n in funnels.reasons(session, [run.id])
+        if state == tallies.tally_key(message.Status.REFUSED)
     ]
     return refused[0] if refused else run.failure or RunFailure.NOTHING_ACCEPTED

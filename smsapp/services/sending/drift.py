@@ -27,7 +27,7 @@ from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
 from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.runs import drift as store
 from smsapp.store.runs import runs
 from smsapp.store.runs.runs import Run
@@ -139,7 +139,7 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
     audience is frozen anew and compared with what is accepted here.
     """
     with writing() as session:
-        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+        run = lock_row(session, Run, run_id)
         difference = held(run) if run else None
         campaign = session.get(Campaign, run.campaign_id, populate_existing=True) if run else None
         if run is None or campaign is None or difference is None or mark not in (None, difference.mark):
@@ -150,7 +150,7 @@ def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int
         }
         run.drift = None
         session.flush()
-        if not runs.go_on(session, run):
+        if not runs.resume(session, run):
             raise Conflict(run=run_id)
         facts = {"before": difference.drift.before, "n": difference.drift.now}
         audit_log.log_action(session, actor, "accept_audience", "run", run_id, now, **facts)

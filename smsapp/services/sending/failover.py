@@ -27,7 +27,7 @@ from smsapp.services.templates import approvals
 from smsapp.store import queue
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.db import writing
+from smsapp.store.db import lock_row, writing
 from smsapp.store.runs import failover
 from smsapp.store.runs.failover import Reach
 from smsapp.store.runs.runs import Run
@@ -121,7 +121,7 @@ def _say(run_id: int, reason: str, action: str, actor: Actor, now: dt.datetime) 
 
 
 def _locked(session: Session, run_id: int) -> tuple[Run, Campaign]:
-    run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+    run = lock_row(session, Run, run_id)
     campaign = session.get(Campaign, run.campaign_id, populate_existing=True) if run else None
     if run is None or campaign is None or run.finished_at is not None:
         raise Conflict(run=run_id)
@@ -153,7 +153,7 @@ def _move(session: Session, run: Run, campaign: Campaign, reason: str, by: str, 
     if not failover.reclaim_movable(session, run.id, reach):
         return None
     new_run = failover.open_run(session, run, way.channel.id, reason, by, now)
-    n = failover.take_over(session, run.id, new_run.id, snapshot.batch_size(way.adapter, way.channel.rate), reach)
+    n = failover.move_messages(session, run.id, new_run.id, snapshot.batch_size(way.adapter, way.channel.rate), reach)
     new_run.target = new_run.planned = n
     new_run.snapshot = snapshot.elsewhere(run.snapshot, way.template, way.channel, way.adapter)
     run.pinned = run.pinned if run.pinned == PinReason.PERSON else ""

@@ -163,11 +163,11 @@ class Holder:
                 row.id
                 for row in rows
                 if row.id in adapters
-                and held_connections.take(
+                and held_connections.acquire(
                     session, row.id, self.name, now, now + LEASE, row.updated_at, **self._stands(row.id, adapters)
                 )
             }
-            held_connections.give_up(session, self.name, held_ids)
+            held_connections.release(session, self.name, held_ids)
             for run in runs.unfinished(session):
                 if run.channel_id in off:
                     runs.hold(session, run.id, HoldReason.CHANNEL_INACTIVE, None, now)
@@ -191,7 +191,7 @@ class Holder:
 
     def _give_up(self) -> None:
         with writing() as session:
-            held_connections.give_up(session, self.name)
+            held_connections.release(session, self.name)
 
 
 def _tell(task: asyncio.Task[Any]) -> None:
@@ -212,7 +212,7 @@ async def _hold(app: Flask, clock: Clock) -> None:
 
 def standing(row: ChannelRow, now: dt.datetime) -> Connection | None:
     """Return the state of this channel's connection with its present settings; None if no process holds it."""
-    connection = held_connections.standing(current_session(), row.id, now)
+    connection = held_connections.find(current_session(), row.id, now)
     return connection if connection is not None and connection.made_for == row.updated_at else None
 
 
@@ -227,4 +227,4 @@ def check(connection: Connection) -> CallResult:
 def unheld(now: dt.datetime) -> list[ChannelRow]:
     """Return the active channels whose connection a process should hold and none does."""
     rows = [row for row in channels.choices() if channels.needs_holder(row)]
-    return [row for row in rows if held_connections.standing(current_session(), row.id, now) is None]
+    return [row for row in rows if held_connections.find(current_session(), row.id, now) is None]

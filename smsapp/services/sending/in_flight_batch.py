@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from smsapp.channels.base import AccountError, Channel, ChannelError, NotSent, Throttled
 from smsapp.services.channels.call_log import Calls
 from smsapp.services.sending.brake import NoAnswers
-from smsapp.store.runs.ledger import ClaimedBatch, MessageResult
+from smsapp.store.runs.claims import ClaimedBatch
+from smsapp.store.runs.results import MessageResult
 
 SEVERITY_ORDER = (NotSent, Throttled, NoAnswers, AccountError)
 """Of several errors in one batch the last one in this order decides how its run is held."""

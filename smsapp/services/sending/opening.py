@@ -21,7 +21,7 @@ from smsapp.services.templates import approvals
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.segments import Segment
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.runs import freezing, retries, runs
 from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
@@ -58,7 +58,7 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
     Raises Drifted, which rolls the freeze back, if the people are not those that were reviewed.
     """
     with writing(frozen=True) as session:
-        run = session.get(Run, run_id, with_for_update={"skip_locked": True}, populate_existing=True)
+        run = lock_row(session, Run, run_id, skip_locked=True)
         if run is None or run.state != RunState.OPEN:
             return None
         campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
@@ -72,14 +72,14 @@ def _freeze(run_id: int, adapter: Channel, now: dt.datetime) -> int | None:
             return HELD
         inputs = (channel.id, template.id, campaign.mapping, now)
         if run.repeats is not None:
-            retries.hold_still(session, run.repeats)
+            retries.lock_candidates(session, run.repeats)
             plan = audience.tried_again(run.repeats, *inputs)
         else:
             plan = audience.describe(run.segment_id or 0, *inputs)
         target, planned = freezing.freeze(session, run_id, plan, snapshot.batch_size(adapter, channel.rate))
         drift.check(session, campaign, run, plan.phone_property, target, planned)
         if run.repeats is not None:
-            retries.note_where_they_were(session, run_id, run.repeats)
+            retries.add_earlier_tallies(session, run_id, run.repeats)
         runs.move(
             session,
             run_id,

@@ -13,7 +13,8 @@ from smsapp.domain.phone import is_domestic
 from smsapp.domain.sms_template import TemplateSnapshot, parts_of_all
 from smsapp.domain.storable import storable_all
 from smsapp.services.contacts.audience import filled_all
-from smsapp.store.runs.ledger import ClaimedBatch, MessageResult
+from smsapp.store.runs.claims import ClaimedBatch
+from smsapp.store.runs.results import MessageResult
 
 NO_ANSWER, PROVIDER_FAULT = "no_answer", "provider_fault"
 """Why messages are unconfirmed: the answer was lost, or the provider itself did not know."""

@@ -25,7 +25,8 @@ from smsapp.store import queue
 from smsapp.store.channels import paces
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unmatched
-from smsapp.store.runs import ledger, provider_refs, runs
+from smsapp.store.runs import claims, provider_refs, runs
+from smsapp.store.runs import results as store
 from smsapp.store.runs.runs import Run
 
 log = logging.getLogger(__name__)
@@ -41,12 +42,12 @@ def store_results(batches: Sequence[InFlightBatch], now: dt.datetime) -> None:
     # In the order of runs, because otherwise two senders could deadlock.
     batches = sorted(batches, key=lambda batch: batch.run_id)
     prepared = [
-        ledger.prepare_results(batch.batch, batch.unstored, batch.results[: batch.stored], under_way=batch.incomplete)
+        store.prepare_results(batch.batch, batch.unstored, batch.results[: batch.stored], under_way=batch.incomplete)
         for batch in batches
     ]
     run_ids = dict.fromkeys(batch.run_id for batch in batches if not batch.incomplete)
     with writing() as session:
-        ledger.write_back(session, prepared, int(now.timestamp()))
+        store.write_back(session, prepared, int(now.timestamp()))
         for results in prepared:
             if results.unsent:  # a receipt may have come for a message that is reported as unsent
                 billing.bill_messages(session, results.batch.run_id, results.unsent)
@@ -54,7 +55,7 @@ def store_results(batches: Sequence[InFlightBatch], now: dt.datetime) -> None:
         for batch in batches:
             _store_opt_outs(session, batch, now)
             _hold_or_note_success(session, batch, now)
-        ended_ids = [run_id for run_id in run_ids if ledger.may_be_over(session, run_id)]
+        ended_ids = [run_id for run_id in run_ids if claims.may_be_over(session, run_id)]
         closed_runs = [closing.close(session, run_id, now) for run_id in ended_ids]
         # Last, because all workers of a channel count into the same hour.
         for batch in sorted(batches, key=lambda batch: batch.channel_id):
@@ -73,7 +74,7 @@ def _store_refs(session: Session, batch: InFlightBatch, now: dt.datetime) -> boo
         return False
     phones = {seq: phone for seq, phone, _params in batch.batch.rows}
     refs = [(result.provider_ref, phones[result.seq], result.seq) for result in batch.unstored if result.provider_ref]
-    provider_refs.remember(session, batch.channel_id, batch.run_id, refs, int(now.timestamp()))
+    provider_refs.store_refs(session, batch.channel_id, batch.run_id, refs, int(now.timestamp()))
     return bool(refs)
 
 
@@ -89,7 +90,7 @@ def _hold_or_note_success(session: Session, batch: InFlightBatch, now: dt.dateti
     elif batch.error is not None:
         _hold(session, batch, batch.error, now)
     elif batch.unstored and batch.after_failures:
-        runs.note_success(session, batch.run_id)
+        runs.clear_failures(session, batch.run_id)
 
 
 def _hold(session: Session, batch: InFlightBatch, error: ChannelError, now: dt.datetime) -> None:

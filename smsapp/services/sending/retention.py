@@ -33,7 +33,7 @@ def forget_messages(now: dt.datetime, months: int | None = None) -> list[int]:
             if dialect() == "postgresql":
                 for run_id in {id_ // RUNS_PER_PARTITION * RUNS_PER_PARTITION for id_ in run_ids}:
                     retention.drop_partition(session, run_id)
-            retention.note_forgotten(session, run_ids, now)
+            retention.mark_deleted(session, run_ids, now)
         log.info("messages.forgotten runs=%s", len(run_ids))
         all_ids += run_ids
     return all_ids
@@ -52,12 +52,12 @@ def _empty(run_id: int) -> None:
         n = 1
         while n:
             with writing() as session:
-                n = retention.forget_some(session, run_id, AT_ONCE)
+                n = retention.delete_some(session, run_id, AT_ONCE)
         return
     lo = 1
     while True:
         with writing() as session:
-            n = retention.forget_refs_between(session, run_id, lo, lo + AT_ONCE - 1)
+            n = retention.delete_refs_between(session, run_id, lo, lo + AT_ONCE - 1)
         if not n:
             return
         lo += AT_ONCE

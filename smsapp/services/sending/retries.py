@@ -20,7 +20,7 @@ from smsapp.store import queue
 from smsapp.store.campaigns import campaigns as campaign_rows
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.runs import retries, runs
 from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
@@ -65,7 +65,7 @@ def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
     return Review(
         campaign,
         run,
-        retries.left(current_session(), [run_id]).get(run_id, 0),
+        retries.remaining(current_session(), [run_id]).get(run_id, 0),
         counts,
         cost_of(billed, channel.price if channel else None, channel.currency if channel else ""),
         forecasts.forecast(now, counts.planned, channel.rate if channel else None, hours),
@@ -80,11 +80,11 @@ def send_again(campaign_id: int, run_id: int, actor: Actor, now: dt.datetime) ->
     more): of two clicks only one succeeds.
     """
     with writing() as session:
-        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
-        campaign = campaign_rows.found(session, campaign_id)
+        run = lock_row(session, Run, run_id)
+        campaign = campaign_rows.find(session, campaign_id)
         if run is None or campaign is None or run.campaign_id != campaign_id:
             raise NotFound("run")
-        n = retries.left(session, [run_id]).get(run_id, 0)
+        n = retries.remaining(session, [run_id]).get(run_id, 0)
         if run.finished_at is None or not n or campaign.channel_id is None:
             raise Conflict(status=campaign.status)
         if not campaign_rows.move(session, campaign_id, Action.RETRY, next_due_at=None, failure=""):

@@ -29,8 +29,8 @@ from smsapp.store import queue
 from smsapp.store.channels import paces
 from smsapp.store.db import current_session, writing
 from smsapp.store.rate_limit import RateLimiterDown, SharedRateLimiter, in_use
-from smsapp.store.runs import ledger, runs
-from smsapp.store.runs.ledger import ClaimedBatch
+from smsapp.store.runs import claims, runs
+from smsapp.store.runs.claims import ClaimedBatch
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 
@@ -172,8 +172,8 @@ class RunRegistry:
         """Extend leases, wake held runs, drop those that must not go on and add new ones; return ids to be frozen."""
         now = self.clock()
         with writing() as session:
-            ledger.extend_leases(session, self.claim_id, now + self._lease())
-            runs.wake(session, now)
+            claims.extend_leases(session, self.claim_id, now + self._lease())
+            runs.resume_due(session, now)
         present = {run.id: run for run in unfinished.at_hand(self._held())}
         sendable = {run_id for run_id, run in present.items() if run.state == RunState.SENDING}
         for run_id, run in list(self.runs.items()):
@@ -201,12 +201,12 @@ class RunRegistry:
         with writing() as session:
             for run_id, run in sorted(self.runs.items()):
                 until = run.quiet.over_at(now) if run.quiet and run.may_claim else None
-                if until is not None and ledger.is_ready(session, [run_id]):
+                if until is not None and claims.is_ready(session, [run_id]):
                     runs.hold(session, run_id, HoldReason.QUIET_HOURS, until, now, Run.state == RunState.SENDING)
                     run.enter(Phase.STOPPED)
             claimable = [run_id for run_id, run in self.runs.items() if run.may_claim]
             lease = now + self._lease()
-            return ledger.claim_batches(session, claimable, self.last_run, self.claim_id, lease, limit, sizes or None)
+            return claims.claim_batches(session, claimable, self.last_run, self.claim_id, lease, limit, sizes or None)
 
     def is_anything_left(self) -> bool:
         """Return whether another sender would find something to do."""
@@ -257,7 +257,7 @@ class RunRegistry:
             return
         if self.held_channels is not None or active.channel.rate:
             return
-        if ledger.is_much_left(current_session(), run.id, OPEN_BATCHES):
+        if claims.is_much_left(current_session(), run.id, OPEN_BATCHES):
             # A worker that is free begins a sender as well, which enqueues in its turn: each has a processor to give.
             queue.enqueue_unless_waiting(queue.SEND, "send", run.id)
 

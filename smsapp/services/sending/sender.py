@@ -31,7 +31,7 @@ from smsapp.services.sending.result_writer import ResultWriter
 from smsapp.services.sending.run_registry import ActiveRun, Phase, RunRegistry
 from smsapp.services.sending.slots import SlotContext
 from smsapp.store import queue
-from smsapp.store.runs.ledger import ClaimedBatch
+from smsapp.store.runs.claims import ClaimedBatch
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)

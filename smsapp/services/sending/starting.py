@@ -17,7 +17,7 @@ from smsapp.services.platform import clock
 from smsapp.store import queue
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.db import writing
+from smsapp.store.db import lock_row, writing
 from smsapp.store.runs import runs
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def start(campaign_id: int, now: dt.datetime) -> int | None:
     Slots missed by more than the campaign's grace are recorded as missed, one row each, and the next one is set.
     """
     with writing() as session:
-        campaign = session.get(Campaign, campaign_id, with_for_update=True, populate_existing=True)
+        campaign = lock_row(session, Campaign, campaign_id)
         if campaign is None or campaign.status != Status.WAITING or campaign.next_due_at is None:
             return None
         slot: dt.datetime | None = campaign.next_due_at

@@ -20,7 +20,7 @@ from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import state_changes
-from smsapp.store.runs import ledger, runs
+from smsapp.store.runs import claims, funnels, runs
 from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 
@@ -33,10 +33,10 @@ RENEW_AHEAD = dt.timedelta(minutes=10)
 def sweep(now: dt.datetime) -> None:
     """Repair what lost Redis entries and dead workers left behind. Every state that waits has a line here."""
     with writing() as session:
-        for run_id, ranges in ledger.expire_leases(session, now).items():
+        for run_id, ranges in claims.expire_leases(session, now).items():
             log.warning("lease.lost run=%s", run_id)
             billing.after_lost_batches(session, run_id, ranges)
-        runs.wake(session, now)
+        runs.resume_due(session, now)
     _each("start", campaigns.due(current_session(), now), lambda campaign_id: starting.start(campaign_id, now))
     for campaign in campaigns.due_between(current_session(), now, now + RENEW_AHEAD, 1000):
         if campaign.next_due_at is not None:
@@ -79,7 +79,7 @@ def _give_up_after_grace(run: Run, now: dt.datetime) -> None:
     """Fail a run that nobody has resumed within the grace and of which nothing was accepted; the campaign says why."""
     with writing() as session:
         campaign = session.get(Campaign, run.campaign_id)
-        funnel = runs.funnels(session, [run.id])[run.id]
+        funnel = funnels.run_funnels(session, [run.id])[run.id]
         grace = dt.timedelta(minutes=campaign.grace_minutes if campaign else 0)
         if funnel.accepted or now < (run.held_at or run.slot) + grace:
             return

@@ -10,7 +10,7 @@ from smsapp.domain.run import (
 )
 from smsapp.services.channels import channels
 from smsapp.store.db import current_session
-from smsapp.store.runs import ledger, runs
+from smsapp.store.runs import claims, runs
 from smsapp.store.runs.runs import Run
 
 
@@ -31,4 +31,4 @@ def is_anything_left(channel_ids: Collection[int] | None, now: dt.datetime) -> b
     ]
     if due or any(run.state == RunState.OPEN for run in unfinished):
         return True
-    return ledger.is_ready(current_session(), [run.id for run in unfinished])
+    return claims.is_ready(current_session(), [run.id for run in unfinished])

@@ -22,7 +22,7 @@ from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
 from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.db import current_session, writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.runs import runs
 from smsapp.store.runs.runs import Run
 from smsapp.store.sms_templates import SmsTemplate
@@ -148,7 +148,7 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
     which this text cannot be sent.
     """
     with writing() as session:
-        run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
+        run = lock_row(session, Run, run_id)
         if run is None or run.state != RunState.HELD or run.hold_reason not in TEMPLATE_HOLDS:
             raise Conflict(run=run_id)
         campaign = session.get(Campaign, run.campaign_id, populate_existing=True)
@@ -163,7 +163,7 @@ def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
             words = confirmed_words(template)
             run.snapshot = replace(run.snapshot, **words, code=template.code, name=template.name)
         session.flush()
-        if not runs.go_on(session, run):
+        if not runs.resume(session, run):
             raise Conflict(run=run_id)
         audit_log.log_action(session, actor, "accept", "run", run_id, now, template=template.name)
     queue.enqueue(queue.SEND, "send", run_id)

@@ -6,6 +6,8 @@ import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 
+from sqlalchemy.orm import Session
+
 from smsapp.domain.bounds import LONGEST_DECLARED, Bound
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, entry_problems, problems, variables
@@ -13,10 +15,11 @@ from smsapp.services.contacts import audience
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.templates import approvals
 from smsapp.store import sms_templates as store
+from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.db import writing
+from smsapp.store.db import current_session, lock_row, writing
 from smsapp.store.settings import settings
-from smsapp.store.sms_templates import SmsTemplate
+from smsapp.store.sms_templates import Signature, SmsTemplate
 
 NOUN = "sms_template"
 
@@ -24,17 +27,50 @@ TELLS_OTHERWISE = "unsubscribe_out_of_place"
 
 FIELDS = tuple(item.name for item in dataclasses.fields(Entry))
 
-find_page = store.listed
-counts = store.audit_counts
-choices = store.approved
-purposeless = store.purposeless
-users = store.users
-signatures = store.signatures
+
+def find_page(
+    channel_id: int | None = None,
+    audit: Audit | None = None,
+    words: str = "",
+    before: int | None = None,
+    limit: int = 50,
+    unchecked: dt.datetime | None = None,
+) -> list[SmsTemplate]:
+    """Return one page of templates, newest first; `before` is the last id of the page before.
+
+    With `unchecked` only approved ones whose audit state was not confirmed since then.
+    """
+    return store.listed(current_session(), channel_id, audit, words, before, limit, unchecked)
+
+
+def counts(channel_id: int | None = None, words: str = "") -> dict[Audit, int]:
+    """Return how many of the matching templates are in each audit state."""
+    return store.audit_counts(current_session(), channel_id, words)
+
+
+def choices(channel_id: int) -> list[SmsTemplate]:
+    """Return the templates that campaigns of this channel can choose, newest first."""
+    return store.approved(current_session(), channel_id)
+
+
+def purposeless(channel_id: int) -> list[SmsTemplate]:
+    """Return the approved templates that campaigns cannot choose, because their purpose is unknown."""
+    return store.purposeless(current_session(), channel_id)
+
+
+def users(template_id: int) -> list[Campaign]:
+    """Return the campaigns that still need this template, newest first."""
+    return store.users(current_session(), template_id)
+
+
+def signatures(channel_id: int) -> list[Signature]:
+    """Return the signatures the provider listed, approved ones first."""
+    return store.signatures(current_session(), channel_id)
 
 
 def get(template_id: int) -> SmsTemplate:
     """Return the template; raises NotFound."""
-    template = store.find(template_id)
+    template = store.find(current_session(), template_id)
     if template is None:
         raise NotFound(NOUN)
     return template
@@ -63,12 +99,12 @@ def unchecked_days(template: SmsTemplate, now: dt.datetime) -> int:
 
 def stale(now: dt.datetime, channel_id: int | None = None) -> int:
     """Return how many approvals have not been compared with the provider for too long."""
-    return store.unchecked_since(unchecked_before(now), channel_id)
+    return store.unchecked_since(current_session(), unchecked_before(now), channel_id)
 
 
 def signature_problem(channel_id: int, signature: str) -> Problem | None:
     """Return the problem of a signature by the provider's list of signatures, if there is a list."""
-    row_by_name = {row.name: row for row in store.signatures(channel_id)}
+    row_by_name = {row.name: row for row in store.signatures(current_session(), channel_id)}
     if not row_by_name:
         return None
     if not signature:
@@ -85,7 +121,7 @@ def signature_problem(channel_id: int, signature: str) -> Problem | None:
 def say_purpose(template_id: int, purpose: Purpose, mark: str, actor: Actor, now: dt.datetime) -> None:
     """Store the purpose that a person declares; a sync keeps it. Raises Refusal if the text contradicts it."""
     with writing() as session:
-        template = _locked(template_id, mark)
+        template = _locked(session, template_id, mark)
         against = [
             problem
             for problem in problems(template.text, template.signature, purpose)
@@ -104,7 +140,7 @@ def declare(template_id: int, allowed: Mapping[str, Bound], mark: str, actor: Ac
     Campaigns that were reviewed before need another review; waiting ones use the new bounds.
     """
     with writing() as session:
-        template = _locked(template_id, mark)
+        template = _locked(session, template_id, mark)
         names = variables(template.text)
         limits = {"most": LONGEST_DECLARED}
         _refuse(
@@ -130,7 +166,7 @@ def create(channel_id: int, entry: Entry, audit: Audit, actor: Actor, now: dt.da
     with writing() as session:
         if session.get(ChannelRow, channel_id) is None:
             raise Refusal(Problem("template_channel_missing", "channel"))
-        if store.by_code(channel_id, [entry.code]):
+        if store.by_code(session, channel_id, [entry.code]):
             raise Refusal(Problem("template_code_taken", "code", {"code": entry.code}))
         template = added(channel_id, entry, audit, "", TemplateSource.MANUAL, now)
         session.add(template)
@@ -146,8 +182,8 @@ def edit(template_id: int, entry: Entry, mark: str, actor: Actor, now: dt.dateti
     """
     _refuse(_errors(entry))
     with writing() as session:
-        template = _locked(template_id, mark)
-        if entry.code != template.code and store.by_code(template.channel_id, [entry.code]):
+        template = _locked(session, template_id, mark)
+        if entry.code != template.code and store.by_code(session, template.channel_id, [entry.code]):
             raise Refusal(Problem("template_code_taken", "code", {"code": entry.code}))
         changed = differences(template, entry)
         reworded = not set(changed) <= {"name"}
@@ -180,7 +216,7 @@ def refuse(template_id: int, reason: str, mark: str, actor: Actor, now: dt.datet
 
 def _decide(template_id: int, mark: str, audit: Audit, reason: str, actor: Actor, now: dt.datetime) -> None:
     with writing() as session:
-        template = _locked(template_id, mark)
+        template = _locked(session, template_id, mark)
         template.audit, template.audit_reason = audit, reason
         template.checked_at = template.updated_at = now
         session.flush()
@@ -192,10 +228,10 @@ def _decide(template_id: int, mark: str, audit: Audit, reason: str, actor: Actor
 def delete(template_id: int, actor: Actor, now: dt.datetime) -> None:
     """Remove the template; raises Refusal while a campaign that is not over uses it."""
     with writing() as session:
-        template = store.locked(template_id)
+        template = lock_row(session, SmsTemplate, template_id)
         if template is None:
             raise NotFound(NOUN)
-        used_by = store.users(template_id)
+        used_by = store.users(session, template_id)
         if used_by:
             names = ", ".join(campaign.name or f"#{campaign.id}" for campaign in used_by[:3])
             raise Refusal(Problem("template_in_use", "", {"count": len(used_by), "names": names}))
@@ -212,8 +248,8 @@ def _refuse(problems: list[Problem]) -> None:
         raise Refusal(*problems)
 
 
-def _locked(template_id: int, mark: str) -> SmsTemplate:
-    template = store.locked(template_id)
+def _locked(session: Session, template_id: int, mark: str) -> SmsTemplate:
+    template = lock_row(session, SmsTemplate, template_id)
     if template is None:
         raise NotFound(NOUN)
     if seen(template) != mark:

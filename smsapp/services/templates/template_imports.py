@@ -19,8 +19,7 @@ from smsapp.services.templates import template_files
 from smsapp.services.templates.sms_templates import added, differences, write
 from smsapp.store import sms_templates as store
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.db import current_session as present
-from smsapp.store.db import writing
+from smsapp.store.db import current_session, writing
 from smsapp.store.settings import settings
 from smsapp.store.sms_templates import SmsTemplate
 
@@ -72,7 +71,7 @@ def take_file(
     """
     sheet = template_files.read(name, content)
     if dry_run:
-        _require(present().get(ChannelRow, channel_id))
+        _require(current_session().get(ChannelRow, channel_id))
         return _take(channel_id, sheet, now, keep=False)
     with writing() as session:
         _require(session.get(ChannelRow, channel_id))
@@ -123,7 +122,9 @@ def _require(channel: ChannelRow | None) -> None:
 
 def _take(channel_id: int, sheet: template_files.Sheet, now: dt.datetime, *, keep: bool) -> ImportResult:
     readings = [read(record, with_code=sheet.with_code) for record in sheet.records]
-    template_by_code = store.by_code(channel_id, {reading.entry.code for reading in readings if reading.entry})
+    template_by_code = store.by_code(
+        current_session(), channel_id, {reading.entry.code for reading in readings if reading.entry}
+    )
     first_row: dict[str, int] = {}
     rows = []
     for record, as_written in zip(sheet.records, readings, strict=True):
@@ -180,7 +181,7 @@ def _keep_one(
     if template is None:
         audit = reading.audit or Audit.PENDING
         if keep:
-            present().add(added(channel_id, entry, audit, reason, TemplateSource.IMPORT, now))
+            current_session().add(added(channel_id, entry, audit, reason, TemplateSource.IMPORT, now))
         return Row(record.row, entry.code, entry.name, Fate.ADDED, problems, audit=audit)
     changed = differences(template, entry)
     audit, reason = _audit_after(template, reading, reason, reworded=not set(changed) <= {"name"})

@@ -128,7 +128,7 @@ def sync(channel_id: int, actor: Actor, now: dt.datetime) -> SyncResult:
             return SyncResult(channel_id, channel.name, trial)
         channel.templates_synced_at, channel.templates_trouble = now, None
         if listing.signatures is not None:
-            store.keep_signatures(session, channel_id, _signature_rows(listing.signatures))
+            store.store_signatures(session, channel_id, _signature_rows(listing.signatures))
         changes, unchanged = _bring_in_line(session, channel_id, listing, now)
         held_runs = approvals.hold_running(session, channel_id, now)
         result = SyncResult(channel_id, channel.name, trial, changes, unchanged, held_runs)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.storable import storable
 from smsapp.domain.trust import KeyKind, Rights, Rule
-from smsapp.store.db import Base, BigId, changed, current_session, one_of
+from smsapp.store.db import Base, BigId, changed, one_of
 
 RAW_LENGTH = 4000
 """Characters stored of a record that could not be kept."""
@@ -94,7 +94,9 @@ class Bad:
 # Records that were not kept
 
 
-def add_bad(session: Session, source: str, bad: Sequence[Bad], now: dt.datetime, longest: int = RAW_LENGTH) -> None:
+def add_bad_records(
+    session: Session, source: str, bad: Sequence[Bad], now: dt.datetime, longest: int = RAW_LENGTH
+) -> None:
     """Store refused records for people to correct, of each at most `longest` characters."""
     if not bad:
         return
@@ -115,7 +117,7 @@ def add_bad(session: Session, source: str, bad: Sequence[Bad], now: dt.datetime,
 
 
 def bad_records(
-    source: str = "", reason: str = "", appid: str = "", before: int | None = None, limit: int = 50
+    session: Session, source: str = "", reason: str = "", appid: str = "", before: int | None = None, limit: int = 50
 ) -> list[BadRecord]:
     """Return refused records, newest first, below the id `before`; "" does not filter."""
     query = sa.select(BadRecord).order_by(BadRecord.id.desc()).limit(limit)
@@ -126,16 +128,16 @@ def bad_records(
     for column, value in ((BadRecord.source, source), (BadRecord.reason, reason), (BadRecord.appid, appid)):
         if value:
             query = query.where(column == value)
-    return list(current_session().scalars(query))
+    return list(session.scalars(query))
 
 
-def bad_rows_of(source: str, after: int, limit: int) -> list[BadRecord]:
+def bad_records_after(session: Session, source: str, after: int, limit: int) -> list[BadRecord]:
     """Return the rows of one source in the order they came, above the id `after`."""
     query = sa.select(BadRecord).where(BadRecord.source == source, BadRecord.id > after)
-    return list(current_session().scalars(query.order_by(BadRecord.id).limit(limit)))
+    return list(session.scalars(query.order_by(BadRecord.id).limit(limit)))
 
 
-def forget_bad(session: Session, older_than: dt.datetime, limit: int) -> int:
+def delete_bad_records(session: Session, older_than: dt.datetime, limit: int) -> int:
     """Delete up to `limit` refused records from before that moment; return how many."""
     old = sa.select(BadRecord.id).where(BadRecord.at < older_than).limit(limit)
     return changed(session, sa.delete(BadRecord).where(BadRecord.id.in_(old)))
@@ -144,13 +146,13 @@ def forget_bad(session: Session, older_than: dt.datetime, limit: int) -> int:
 # Keys
 
 
-def app_keys() -> list[AppKey]:
+def all_keys(session: Session) -> list[AppKey]:
     """Return all keys, the oldest first."""
-    return list(current_session().scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
+    return list(session.scalars(sa.select(AppKey).order_by(AppKey.created_at, AppKey.key)))
 
 
-def app_key(key_id: int) -> AppKey | None:
-    return current_session().get(AppKey, key_id)
+def app_key(session: Session, key_id: int) -> AppKey | None:
+    return session.get(AppKey, key_id)
 
 
 def key_rights(session: Session, keys: Collection[str] | None = None) -> dict[str, KeyRights]:

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, BigId, Json, UtcDateTime, as_array, changed, db, dialect, driver, moment, turn
+from smsapp.store.db import Base, BigId, Json, UtcDateTime, as_array, changed, db, dialect, driver
 from smsapp.store.receipts import inbox
+from smsapp.store.sqlite import BEGIN_IMMEDIATE, datetime_text, write_lock
 
 MOST_ROWS = 500
 """Rows looked at for one transaction."""
@@ -74,7 +75,12 @@ def add(rows: Sequence[NewUpload]) -> None:
     with _writing() as connection:
         if connection.dialect.name == "sqlite":
             new = [
-                (int(row.received_at.timestamp() * 1e6), moment(row.received_at), json.dumps(row.counted), row.records)
+                (
+                    int(row.received_at.timestamp() * 1e6),
+                    datetime_text(row.received_at),
+                    json.dumps(row.counted),
+                    row.records,
+                )
                 for row in rows
             ]
             driver(connection).executemany(_ADD_SQLITE, new)
@@ -111,7 +117,7 @@ def only_reader(session: Session) -> bool:
     return bool(session.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(READER))))
 
 
-def settle(session: Session, uploads: Sequence[Upload]) -> bool:
+def mark_applied(session: Session, uploads: Sequence[Upload]) -> bool:
     """Have these rows count as applied, with the transaction that applies them; False if they are already."""
     if dialect() == "postgresql":
         ids = sa.cast(sa.bindparam(None, as_array([row.id for row in uploads]), sa.Text), sa.ARRAY(sa.BigInteger))
@@ -139,7 +145,7 @@ def remove_applied(last: int) -> None:
 def _writing() -> Iterator[Connection]:
     """Open a short transaction of the inbox alone, waiting in line on SQLite."""
     engine = inbox.engine()
-    with turn(engine), engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+    with write_lock(engine), engine.connect().execution_options(**BEGIN_IMMEDIATE) as connection, connection.begin():
         yield connection
 
 

@@ -18,7 +18,7 @@ from smsapp.store.runs.runs import Run
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CampaignFilter:
     """The filters and the order of the list; empty ones do not filter."""
 
     tab: Tab = Tab.ALL
@@ -62,17 +62,17 @@ ORDERS: dict[Sort, tuple[_Leg, ...]] = {
 }
 
 
-def counts(session: Session, filters: Wanted) -> dict[tuple[bool, str], int]:
+def counts(session: Session, filters: CampaignFilter) -> dict[tuple[bool, str], int]:
     """Return (recurring, status) -> campaigns, under every filter except tab and status: one grouped query."""
     statement = (
         sa.select(Campaign.recurring, Campaign.status, sa.func.count())
-        .where(Campaign.deleted_at.is_(None), *_narrowing(filters))
+        .where(Campaign.deleted_at.is_(None), *_filter_conditions(filters))
         .group_by(Campaign.recurring, Campaign.status)
     )
     return {(recurring, status): n for recurring, status, n in session.execute(statement)}
 
 
-def page(session: Session, filters: Wanted, *, after: int = 0, before: int = 0, limit: int = 25) -> Page:
+def page(session: Session, filters: CampaignFilter, *, after: int = 0, before: int = 0, limit: int = 25) -> Page:
     """Return the page after the campaign `after`, or the one before `before`; without either the first one.
 
     A deleted campaign keeps its place, so that links with its id keep working.
@@ -80,14 +80,14 @@ def page(session: Session, filters: Wanted, *, after: int = 0, before: int = 0, 
     backwards = bool(before)
     anchor = session.get(Campaign, before or after) if before or after else None
     legs = ORDERS[filters.sort]
-    standing = _standing(legs, anchor) if anchor is not None else (len(legs) - 1 if backwards else 0)
+    first_leg = _leg_of(legs, anchor) if anchor is not None else (len(legs) - 1 if backwards else 0)
     page_ids: list[int] = []
-    for index in range(standing, -1, -1) if backwards else range(standing, len(legs)):
+    for index in range(first_leg, -1, -1) if backwards else range(first_leg, len(legs)):
         if len(page_ids) > limit:
             break
         leg = legs[index]
-        start = anchor if index == standing else None
-        statement = _leg(leg, filters, start, backwards=backwards).limit(limit + 1 - len(page_ids))
+        start = anchor if index == first_leg else None
+        statement = _select_leg(leg, filters, start, backwards=backwards).limit(limit + 1 - len(page_ids))
         page_ids.extend(session.scalars(statement))
     has_more, ids = len(page_ids) > limit, page_ids[:limit]
     if backwards:
@@ -95,16 +95,16 @@ def page(session: Session, filters: Wanted, *, after: int = 0, before: int = 0, 
     return Page(ids, newer=anchor is not None, older=has_more)
 
 
-def _standing(legs: Sequence[_Leg], anchor: Campaign) -> int:
+def _leg_of(legs: Sequence[_Leg], anchor: Campaign) -> int:
     """Return the index of the leg that contains the anchor."""
     return 0 if len(legs) == 1 or anchor.next_due_at is not None else 1
 
 
-def _leg(leg: _Leg, filters: Wanted, start: Campaign | None, *, backwards: bool) -> sa.Select[int]:
+def _select_leg(leg: _Leg, filters: CampaignFilter, start: Campaign | None, *, backwards: bool) -> sa.Select[int]:
     place = sa.tuple_(*leg.columns)
     falling = leg.descending is not backwards
     statement = sa.select(Campaign.id).where(
-        Campaign.deleted_at.is_(None), *_narrowing(filters), *_standing_in(filters)
+        Campaign.deleted_at.is_(None), *_filter_conditions(filters), *_tab_conditions(filters)
     )
     if leg.condition is not None:
         statement = statement.where(leg.condition)
@@ -114,7 +114,7 @@ def _leg(leg: _Leg, filters: Wanted, start: Campaign | None, *, backwards: bool)
     return statement.order_by(*(column.desc() if falling else column.asc() for column in leg.columns))
 
 
-def _narrowing(filters: Wanted) -> list[sa.ColumnElement[bool]]:
+def _filter_conditions(filters: CampaignFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     if filters.keyword:
         conditions.append(holds(Campaign.name_key, search_key(filters.keyword)))
@@ -127,7 +127,7 @@ def _narrowing(filters: Wanted) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _standing_in(filters: Wanted) -> list[sa.ColumnElement[bool]]:
+def _tab_conditions(filters: CampaignFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     if filters.tab is not Tab.ALL:
         # In coalesce, so that SQLite does not choose an index that begins with it and sort most of the table.
@@ -137,7 +137,7 @@ def _standing_in(filters: Wanted) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def going(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
+def unfinished(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
     """Return the unfinished runs of these campaigns."""
     statement = sa.select(Run).where(Run.campaign_id.in_(campaign_ids), Run.finished_at.is_(None))
     return session.scalars(statement.execution_options(populate_existing=True)).all()
@@ -149,7 +149,7 @@ def latest(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:
     return session.scalars(sa.select(Run).where(Run.id.in_(newest.group_by(Run.campaign_id)))).all()
 
 
-def sendings(session: Session, campaign_ids: Sequence[int]) -> dict[int, int]:
+def count_runs(session: Session, campaign_ids: Sequence[int]) -> dict[int, int]:
     """Return {campaign id: number of runs}; runs that repeat another one and missed ones do not count."""
     took_place = sa.and_(Run.repeats.is_(None), Run.state != RunState.MISSED)
     query = sa.select(Run.campaign_id, sa.func.count()).where(Run.campaign_id.in_(campaign_ids), took_place)

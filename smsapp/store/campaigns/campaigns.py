@@ -111,7 +111,7 @@ def move(
     return session.execute(statement).first() is not None
 
 
-def found(session: Session, campaign_id: int) -> Campaign | None:
+def find(session: Session, campaign_id: int) -> Campaign | None:
     """Return the campaign, reloaded from the database; None if it is deleted."""
     statement = sa.select(Campaign).where(Campaign.id == campaign_id, Campaign.deleted_at.is_(None))
     return session.scalar(statement.execution_options(populate_existing=True))

@@ -19,7 +19,7 @@ NEWEST_RUNS = 500
 DID_NOT_GET_IT = (*audiences.NOT_WRITTEN_TO, Status.UNDELIVERED)
 
 
-def runs_with(
+def runs_with_text(
     session: Session, text: str, signature: str, since: dt.datetime, but: int | None, most: int
 ) -> Sequence[int]:
     """Return ids of up to `most` runs since then with this text and signature, except those of campaign `but`."""
@@ -32,14 +32,14 @@ def runs_with(
     return session.scalars(query.order_by(Run.id.desc()).limit(most)).all()
 
 
-def written_to(
+def count_written_to(
     session: Session, audience: audiences.Audience, run_ids: Sequence[int], every: int
 ) -> tuple[int, list[Campaign]]:
     """Return how many numbers of an audience got a message in these runs, or still may, and the campaigns.
 
     Only every `every`-th contact, by id, is counted, so the result is a sample.
     """
-    people = audiences.people(audience).subquery("people")
+    people = audiences.select_members(audience).subquery("people")
     conditions = [people.c.reason.is_(None)] + ([people.c.contact_id % every == 0] if every > 1 else [])
     got = sa.and_(
         Message.run_id.in_(run_ids),

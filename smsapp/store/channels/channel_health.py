@@ -72,7 +72,7 @@ def add(session: Session, channel_id: int, counts: Mapping[tuple[str, str], int]
 _CALL = sa.insert(ChannelCall)
 
 
-def keep(session: Session, calls: Sequence[Mapping[str, Any]]) -> None:
+def store_calls(session: Session, calls: Sequence[Mapping[str, Any]]) -> None:
     """Insert calls into the log with one statement."""
     if calls:
         session.connection().execute(_CALL, [*calls])
@@ -102,18 +102,18 @@ def last_success(session: Session, channel_ids: Sequence[int]) -> dict[int, dt.d
     return {channel: dt.datetime.fromtimestamp(at, dt.UTC) for channel, at in session.execute(query)}
 
 
-def forget_channel(session: Session, channel_id: int) -> None:
+def delete_of_channel(session: Session, channel_id: int) -> None:
     """Delete the rows of a channel that is deleted."""
     for table in (ChannelHour, ChannelCall):
         changed(session, sa.delete(table).where(table.channel_id == channel_id))
 
 
-def forget_hours(session: Session, before: dt.datetime) -> int:
+def delete_hours(session: Session, before: dt.datetime) -> int:
     """Delete the hours before this moment; return how many rows."""
     return changed(session, sa.delete(ChannelHour).where(ChannelHour.hour < int(before.timestamp())))
 
 
-def forget_calls(session: Session, most: int) -> int:
+def delete_calls(session: Session, most: int) -> int:
     """Delete all but the latest `most` calls of each channel; return how many."""
     newer = sa.orm.aliased(ChannelCall)
     bound = (

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import Base, UtcDateTime, current_session
+from smsapp.store.db import Base, UtcDateTime
 
 
 class ChannelRow(Base):
@@ -72,19 +72,19 @@ class ChannelRow(Base):
         return f"<ChannelRow {self.id} {self.kind}>"
 
 
-def everything() -> list[ChannelRow]:
+def all_channels(session: Session) -> list[ChannelRow]:
     """Return all channels, active ones first, by name."""
-    return list(current_session().scalars(sa.select(ChannelRow).order_by(ChannelRow.active.desc(), ChannelRow.name)))
+    return list(session.scalars(sa.select(ChannelRow).order_by(ChannelRow.active.desc(), ChannelRow.name)))
 
 
-def active() -> list[ChannelRow]:
+def active(session: Session) -> list[ChannelRow]:
     """Return the channels a campaign may choose, by name."""
-    return list(current_session().scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)))
+    return list(session.scalars(sa.select(ChannelRow).where(ChannelRow.active).order_by(ChannelRow.name)))
 
 
-def of_kinds(kinds: Collection[str]) -> set[int]:
+def of_kinds(session: Session, kinds: Collection[str]) -> set[int]:
     """Return the ids of all channels of these kinds."""
-    return set(current_session().scalars(sa.select(ChannelRow.id).where(ChannelRow.kind.in_(kinds))))
+    return set(session.scalars(sa.select(ChannelRow.id).where(ChannelRow.kind.in_(kinds))))
 
 
 _TOKEN = sa.bindparam("token", type_=sa.String)
@@ -97,13 +97,13 @@ _BY_TOKEN = sa.select(ChannelRow).where(
 )
 
 
-def by_token(token: str, now: dt.datetime) -> ChannelRow | None:
+def by_token(session: Session, token: str, now: dt.datetime) -> ChannelRow | None:
     """Return the channel with this callback token, or with this previous one that is still accepted."""
-    return current_session().scalar(_BY_TOKEN, {"token": token, "now": now})
+    return session.scalar(_BY_TOKEN, {"token": token, "now": now})
 
 
-def by_name(name: str) -> ChannelRow | None:
-    return current_session().scalar(sa.select(ChannelRow).where(ChannelRow.name == name))
+def by_name(session: Session, name: str) -> ChannelRow | None:
+    return session.scalar(sa.select(ChannelRow).where(ChannelRow.name == name))
 
 
 def reads_property(session: Session, name: str) -> bool:

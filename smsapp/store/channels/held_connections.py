@@ -30,7 +30,7 @@ class Connection(Base):
     """Why it is down."""
 
 
-def take(
+def acquire(
     session: Session,
     channel_id: int,
     holder: str,
@@ -50,14 +50,14 @@ def take(
     return changed(session, statement) == 1
 
 
-def give_up(session: Session, holder: str, channel_ids: Collection[int] = ()) -> None:
+def release(session: Session, holder: str, channel_ids: Collection[int] = ()) -> None:
     """Delete the leases of this process, except those of `channel_ids`."""
     changed(
         session, sa.delete(Connection).where(Connection.holder == holder, Connection.channel_id.not_in([*channel_ids]))
     )
 
 
-def standing(session: Session, channel_id: int, now: dt.datetime) -> Connection | None:
+def find(session: Session, channel_id: int, now: dt.datetime) -> Connection | None:
     """Return the state of a channel's connection; None if no process holds it."""
     row = session.get(Connection, channel_id, populate_existing=True)
     return row if row is not None and row.until >= now else None

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain import pace as rules
 from smsapp.domain.pace import Pace
-from smsapp.store.db import Base, changed, upsert
+from smsapp.store.db import Base, changed, lock_row, upsert
 
 
 class ChannelPace(Base):
@@ -45,7 +45,7 @@ def slow_down(
     retry_after: float | None = None,
 ) -> Pace:
     """Store and return the pace after the provider has asked to slow down, computed by `slower`."""
-    row = session.get(ChannelPace, channel_id, with_for_update=True, populate_existing=True)
+    row = lock_row(session, ChannelPace, channel_id)
     pace = rules.slower(row.pace if row else None, accepted, refused, now, retry_after)
     if row is None:
         session.execute(upsert(ChannelPace).values(_columns(channel_id, pace)).on_conflict_do_nothing())
@@ -62,7 +62,7 @@ def speed_up(session: Session, channel_id: int, previous: Pace, used: float, now
         changed(session, sa.update(ChannelPace).where(*same).values(_columns(channel_id, pace)))
 
 
-def forget(session: Session, channel_id: int) -> None:
+def delete(session: Session, channel_id: int) -> None:
     """Delete the pace of a channel: its settings have changed, or it is deleted."""
     changed(session, sa.delete(ChannelPace).where(ChannelPace.channel_id == channel_id))
 

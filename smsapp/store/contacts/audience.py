@@ -52,7 +52,7 @@ class Audience:
     """Classes of numbers the channel may send to, besides mobile ones."""
 
 
-def people(audience: Audience) -> sa.Select[Any]:
+def select_members(audience: Audience) -> sa.Select[Any]:
     """Return a SELECT of (contact_id, phone, params, reason) over all members; reason NULL = gets a message.
 
     It has all reasons but DUPLICATE_NUMBER, which one row cannot show: of several people with one number and no other
@@ -84,9 +84,9 @@ def people(audience: Audience) -> sa.Select[Any]:
     return sa.select(base.c.contact_id, base.c.phone, _array(values).label("params"), reason.label("reason"))
 
 
-def tallied(session: Session, audience: Audience) -> dict[ExclusionReason | None, int]:
+def count_by_reason(session: Session, audience: Audience) -> dict[ExclusionReason | None, int]:
     """Return {reason: number of people}; the key None counts those who get a message."""
-    everyone = people(audience).subquery("people")
+    everyone = select_members(audience).subquery("people")
     rows = session.execute(
         sa.select(everyone.c.reason, sa.func.count(), sa.func.count(everyone.c.phone.distinct())).group_by(
             everyone.c.reason
@@ -110,7 +110,7 @@ def _reported_in_public(audience: Audience) -> sa.ColumnElement[bool]:
     return sa.func.coalesce(source.in_([origin.value[0] for origin in PUBLIC]), sa.false())
 
 
-def lacking(session: Session, audience: Audience) -> list[tuple[int, int]]:
+def count_unusable_values(session: Session, audience: Audience) -> list[tuple[int, int]]:
     """Return (people without the value, with an unfit one) for each of the values, of people with a number."""
     texts = [source.written.label(f"text_{place}") for place, source in enumerate(audience.values)]
     if not texts:
@@ -130,14 +130,14 @@ def _times(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.sum(sa.case((condition, 1), else_=0), type_=sa.Integer)
 
 
-def standouts(session: Session, audience: Audience, place: int, people: int, most: int) -> dict[str, list[str]]:
+def values_to_check(session: Session, audience: Audience, place: int, newest: int, most: int) -> dict[str, list[str]]:
     """Return values at index `place` for a person to check: the "longest", those with "figures", and "unfit" ones.
 
-    They come from the newest `people` members; at most `most` of each kind.
+    They come from the `newest` members with the highest ids; at most `most` of each kind.
     """
     source = audience.values[place]
     query = sa.select(source.written.label("text")).where(_belongs(audience.members))
-    base = query.order_by(Contact.id.desc()).limit(people).subquery("base")
+    base = query.order_by(Contact.id.desc()).limit(newest).subquery("base")
     text = base.c.text
     unfit = source.unfit(text)
     length = sa.func.length(text)
@@ -150,7 +150,7 @@ def standouts(session: Session, audience: Audience, place: int, people: int, mos
     }
 
 
-def held(session: Session, members: sa.Select[Any], start: int, most: int) -> tuple[int, dict[str, int]]:
+def count_values(session: Session, members: sa.Select[Any], start: int, most: int) -> tuple[int, dict[str, int]]:
     """Look at up to `most` members from contact id `start` on; return how many these are, and {property: how many of
     them have a value}."""
     ids = members.subquery()

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.contact import Properties
 from smsapp.store.contacts.numbers import classify
-from smsapp.store.db import as_json, dialect, moment
+from smsapp.store.db import as_json, dialect
+from smsapp.store.sqlite import datetime_text
 
 Row5 = tuple[str, str, str, str, bool]
 """User id; as JSON: properties, phones and sources; and whether the contact is anonymous: everything it holds."""
@@ -142,5 +143,5 @@ def in_groups(session: Session, statement: str, rows: Sequence[tuple[Any, ...]],
     row = f"({', '.join('?' * len(rows[0]))})"
     for begin in range(0, len(rows), ROWS_AT_ONCE):
         some = rows[begin : begin + ROWS_AT_ONCE]
-        values = (moment(now), *more, *chain.from_iterable(some))
+        values = (datetime_text(now), *more, *chain.from_iterable(some))
         driver.execute(statement.format(", ".join([row] * len(some))), values)

@@ -1,4 +1,4 @@
-"""Contacts, their typed properties, and their aliases (other ids).
+"""Contacts: read, searched and written.
 
 There are millions of contacts, so they are read and written in bulk with plain SQL, never as one object per contact.
 """
@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain import phone
-from smsapp.domain.contact import MAX_CATALOGUE, PHONE, PRESETS, Properties, Type
-from smsapp.store.channels.channels import ChannelRow
+from smsapp.domain.contact import Properties
 from smsapp.store.contacts.contact_rows import UNUSUAL, Row5, create_rows, driver_of, in_groups, lock_rows, replace_rows
 from smsapp.store.contacts.numbers import classify
-from smsapp.store.db import Base, BigId, as_json, changed, current_session, dialect, one_of, upsert
+from smsapp.store.contacts.property_catalogue import phone_properties
+from smsapp.store.db import Base, BigId, as_json, changed, dialect, one_of
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -52,35 +52,6 @@ class Contact(Base):
         return f"<Contact {self.id}>"
 
 
-class Alias(Base):
-    """Binds an anonymous id to a registered one: one to one, and the first binding wins."""
-
-    __tablename__ = "alias"
-
-    anonymous_id: Mapped[str] = mapped_column(sa.String(254), primary_key=True)
-    xwho: Mapped[str] = mapped_column(sa.String(254), unique=True)
-    trusted: Mapped[bool] = mapped_column(default=True)
-    """False if a public key said so: see domain/trust.py leads_on."""
-    created_at: Mapped[dt.datetime]
-
-
-class Property(Base):
-    """A property of contacts; its type is the type of the first value ever seen."""
-
-    __tablename__ = "property"
-
-    name: Mapped[str] = mapped_column(sa.String(125), primary_key=True)
-    """Lower-cased, as Ark stores property ids."""
-    type: Mapped[str] = mapped_column(sa.String(10))
-    """One of domain/contact.py Type: string, number, bool, datetime, list."""
-    label: Mapped[str] = mapped_column(sa.String(125), default="")
-    app_key_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_key.id", ondelete="SET NULL"))
-    """The public key that was first to report it; NULL = a server key, a file or a person has vouched for it."""
-    merged_into: Mapped[str | None] = mapped_column(sa.String(125))
-    """The property it was merged into: values reported under this name go there. It is offered nowhere."""
-    created_at: Mapped[dt.datetime]
-
-
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A contact as it is written: all its values, not a difference."""
@@ -98,80 +69,6 @@ class StoredContact(NamedTuple):
     properties: Properties
     sources: Mapping[str, str] = {}
     anonymous: bool = True
-
-
-# Properties
-
-
-def property_types() -> dict[str, Type]:
-    """Return {name: type} of the known properties, the presets included."""
-    rows = current_session().execute(sa.select(Property.name, Property.type).where(Property.merged_into.is_(None)))
-    return dict(PRESETS) | {name: Type(kind) for name, kind in rows}
-
-
-def labels() -> dict[str, str]:
-    """Return {name: label} of the known properties ("" = no label), the presets included."""
-    rows = current_session().execute(sa.select(Property.name, Property.label).where(Property.merged_into.is_(None)))
-    return dict.fromkeys(PRESETS, "") | {row.name: row.label for row in rows}
-
-
-def properties() -> list[Property]:
-    """Return all properties that are not merged into another one, by name."""
-    query = sa.select(Property).where(Property.merged_into.is_(None))
-    return list(current_session().scalars(query.order_by(Property.name)))
-
-
-def redirects() -> dict[str, str]:
-    """Return {name: the property it was merged into}."""
-    rows = current_session().execute(
-        sa.select(Property.name, Property.merged_into).where(Property.merged_into.is_not(None))
-    )
-    return {name: target for name, target in rows if target}
-
-
-def add_properties(
-    session: Session,
-    types: Mapping[str, Type],
-    now: dt.datetime,
-    labels: Mapping[str, str] | None = None,
-    public: Mapping[str, int] | None = None,
-) -> dict[str, Type]:
-    """Insert properties that are not in the catalogue yet; return {name: stored type}.
-
-    `public`: name -> id of the public key that reported it; the caller vouches for all others. If another transaction
-    inserts a property at the same moment with another type, the first one counts. Properties for which the catalogue
-    has no room are missing from the result.
-    """
-    if not types:
-        return {}
-    labels, public = labels or {}, public or {}
-    existing = set(session.scalars(sa.select(Property.name)))
-    if dialect() == "postgresql" and not types.keys() <= existing and len(existing) < MAX_CATALOGUE:
-        # Otherwise two transactions that both see room for one more would exceed the limit.
-        session.execute(sa.text("LOCK TABLE property IN SHARE ROW EXCLUSIVE MODE"))
-        existing = set(session.scalars(sa.select(Property.name)))
-    new_names = sorted(types.keys() - existing)[: max(0, MAX_CATALOGUE - len(existing))]
-    rows = [
-        {
-            "name": name,
-            "type": types[name].value,
-            "label": labels.get(name, "")[:125],
-            "app_key_id": public.get(name),
-            "created_at": now,
-        }
-        for name in new_names
-    ]
-    if rows:
-        session.execute(upsert(Property).on_conflict_do_nothing(), rows)
-    trusted = (one_of(Property.name, types.keys() - public.keys()), Property.app_key_id.is_not(None))
-    changed(session, sa.update(Property).where(*trusted).values(app_key_id=None))
-    stored = session.execute(sa.select(Property.name, Property.type).where(one_of(Property.name, types)))
-    return {name: Type(kind) for name, kind in stored}
-
-
-def phone_properties(session: Session) -> set[str]:
-    """Return the properties that some channel reads phones from, and the preset one."""
-    return {PHONE, *session.scalars(sa.select(ChannelRow.phone_property).distinct())}
 
 
 def phones_of(properties: Mapping[str, Any], names: Iterable[str], region: str) -> dict[str, str]:
@@ -262,36 +159,6 @@ def _sources(properties: Sequence[str], source: str) -> list[str]:
     return texts
 
 
-def bound(session: Session, ids: Collection[str], registered: Collection[str] = ()) -> dict[str, str]:
-    """Return the bindings {anonymous id: registered id} of these anonymous ids, and those of these registered ones."""
-    if not session.scalar(sa.select(sa.select(Alias.anonymous_id).exists())):
-        return {}  # Most servers hear of none: to look for thousands of ids takes thirty times as long.
-    sides = one_of(Alias.anonymous_id, ids)
-    if registered:
-        sides = sa.or_(sides, one_of(Alias.xwho, registered))
-    return _pairs(session, sa.select(Alias.anonymous_id, Alias.xwho).where(sides))
-
-
-def public_bindings(session: Session, anonymous_ids: Collection[str]) -> set[str]:
-    """Return the anonymous ids among these that a public key has bound."""
-    if not anonymous_ids:
-        return set()
-    query = sa.select(Alias.anonymous_id).where(one_of(Alias.anonymous_id, anonymous_ids), sa.not_(Alias.trusted))
-    return set(session.scalars(query))
-
-
-def bind(session: Session, aliases: Mapping[str, str], public: Collection[str], now: dt.datetime) -> None:
-    """Store new bindings {anonymous id: registered id}; if either side is bound already nothing changes.
-
-    `public` are the anonymous ids that a public key binds.
-    """
-    rows = [
-        {"anonymous_id": anonymous, "xwho": xwho, "trusted": anonymous not in public, "created_at": now}
-        for anonymous, xwho in sorted(aliases.items())
-    ]
-    session.execute(upsert(Alias).on_conflict_do_nothing(), rows)
-
-
 def absorb(session: Session, successors: Mapping[str, str]) -> None:
     """Delete contacts that are other ones {user id: user id that stays}; those take over their segments."""
     if not successors:
@@ -338,7 +205,9 @@ def set_phones(session: Session, name: str, numbers: Sequence[tuple[int, str | N
 # Pages
 
 
-def listed(search: str, region: str, before: int | None, limit: int, *, sees_full_numbers: bool) -> list[Contact]:
+def listed(
+    session: Session, search: str, region: str, before: int | None, limit: int, *, sees_full_numbers: bool
+) -> list[Contact]:
     """Return contacts that match the search, newest first, below the id `before`.
 
     The search is a whole number, a user id or its beginning, a name or a part of it, or the last digits of a number.
@@ -349,22 +218,17 @@ def listed(search: str, region: str, before: int | None, limit: int, *, sees_ful
         query = query.where(Contact.id < before)
     search = search.strip()
     if search:
-        query = query.where(_fits(search, region, sees_full_numbers))
-    return list(current_session().scalars(query))
+        query = query.where(_fits(session, search, region, sees_full_numbers))
+    return list(session.scalars(query))
 
 
-def contact(contact_id: int) -> Contact | None:
-    return current_session().get(Contact, contact_id)
+def find(session: Session, contact_id: int) -> Contact | None:
+    return session.get(Contact, contact_id)
 
 
-def anonymous_ids(xwho: str) -> list[str]:
-    """Return the anonymous ids bound to this contact."""
-    return list(current_session().scalars(sa.select(Alias.anonymous_id).where(Alias.xwho == xwho)))
-
-
-def _fits(search: str, region: str, sees_full_numbers: bool) -> sa.ColumnElement[bool]:
+def _fits(session: Session, search: str, region: str, sees_full_numbers: bool) -> sa.ColumnElement[bool]:
     number = phone.normalise(search, region)
-    phone_columns = [Contact.phones[name].as_string() for name in phone_properties(current_session())]
+    phone_columns = [Contact.phones[name].as_string() for name in phone_properties(session)]
     if number:
         return sa.or_(Contact.xwho == search, *(column == number for column in phone_columns))
     fits: list[sa.ColumnElement[bool]] = [Contact.xwho == search]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.columns import ImportState
-from smsapp.store.db import Base, changed, current_session
+from smsapp.store.db import Base, changed
 
 BEGUN_NOT = (ImportState.RECEIVED, ImportState.UPLOADED)
 """States of files whose import has not been started."""
@@ -48,20 +48,20 @@ class Import(Base):
     finished_at: Mapped[dt.datetime | None]
 
 
-def imports(limit: int = 50) -> list[Import]:
+def imports(session: Session, limit: int = 50) -> list[Import]:
     """Return the newest imports first."""
-    return list(current_session().scalars(sa.select(Import).order_by(Import.id.desc()).limit(limit)))
+    return list(session.scalars(sa.select(Import).order_by(Import.id.desc()).limit(limit)))
 
 
-def import_(import_id: int) -> Import | None:
-    return current_session().get(Import, import_id)
+def find(session: Session, import_id: int) -> Import | None:
+    return session.get(Import, import_id)
 
 
-def waiting(created_by: int | None) -> tuple[int, int]:
+def waiting(session: Session, created_by: int | None) -> tuple[int, int]:
     """Return (number, total bytes) of a person's files whose import has not been started."""
     mine = Import.created_by.is_(None) if created_by is None else Import.created_by == created_by
     totals = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Import.size), 0))
-    count, size = current_session().execute(totals.where(mine, Import.state.in_(BEGUN_NOT))).one()
+    count, size = session.execute(totals.where(mine, Import.state.in_(BEGUN_NOT))).one()
     return int(count), int(size)
 
 
@@ -119,15 +119,15 @@ def end_import(session: Session, import_id: int, state: ImportState, now: dt.dat
     changed(session, ended.values(state=state, failure=failure, finished_at=now, lease_until=None))
 
 
-def stranded_imports(now: dt.datetime) -> list[int]:
+def stranded_imports(session: Session, now: dt.datetime) -> list[int]:
     """Return ids of imports that wait for a worker or whose lease has expired; the sweep enqueues them."""
-    return list(current_session().scalars(sa.select(Import.id).where(*_unattended(now))))
+    return list(session.scalars(sa.select(Import.id).where(*_unattended(now))))
 
 
-def stranded_recognitions(now: dt.datetime) -> list[int]:
+def stranded_recognitions(session: Session, now: dt.datetime) -> list[int]:
     """Return ids of files that wait to be recognised and that no worker holds."""
     free = sa.or_(Import.lease_until.is_(None), Import.lease_until < now)
-    return list(current_session().scalars(sa.select(Import.id).where(Import.state == ImportState.RECEIVED, free)))
+    return list(session.scalars(sa.select(Import.id).where(Import.state == ImportState.RECEIVED, free)))
 
 
 def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -136,7 +136,7 @@ def _unattended(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return Import.state.in_((ImportState.QUEUED, ImportState.RUNNING)), free
 
 
-def forgotten_uploads(before: dt.datetime) -> list[Import]:
+def abandoned_uploads(session: Session, before: dt.datetime) -> list[Import]:
     """Return imports that were uploaded before that moment and never started."""
     query = sa.select(Import).where(Import.state.in_(BEGUN_NOT), Import.created_at < before)
-    return list(current_session().scalars(query))
+    return list(session.scalars(query))

@@ -15,7 +15,7 @@ from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.segments import Segment
-from smsapp.store.db import Base, BigId, current_session
+from smsapp.store.db import Base, BigId, lock_row
 
 Held = dict[str, Any]
 
@@ -61,15 +61,15 @@ class Use:
     name: str
 
 
-def uses(name: str) -> list[Use]:
+def uses(session: Session, name: str) -> list[Use]:
     """Return the segments, the campaigns that are not over, and the channels that name this property."""
-    channels = current_session().execute(
+    channels = session.execute(
         sa.select(ChannelRow.id, ChannelRow.name).where(ChannelRow.phone_property == name).order_by(ChannelRow.name)
     )
-    segments = current_session().execute(sa.select(Segment.id, Segment.name, Segment.rule).order_by(Segment.name))
-    campaigns = current_session().execute(sa.select(Campaign.id, Campaign.name, Campaign.mapping).where(*NOT_OVER))
+    segments = session.execute(sa.select(Segment.id, Segment.name, Segment.rule).order_by(Segment.name))
+    campaigns = session.execute(sa.select(Campaign.id, Campaign.name, Campaign.mapping).where(*NOT_OVER))
     return [
-        *(Use("segment", id_, title) for id_, title, rule in segments if _asks(rule, name)),
+        *(Use("segment", id_, title) for id_, title, rule in segments if _names_property(rule, name)),
         *(
             Use("campaign", id_, title)
             for id_, title, mapping in campaigns
@@ -79,16 +79,16 @@ def uses(name: str) -> list[Use]:
     ]
 
 
-def _asks(rule: Any, name: str) -> bool:
+def _names_property(rule: Any, name: str) -> bool:
     if not isinstance(rule, dict):
         return False
-    return rule.get("property") == name or any(_asks(child, name) for child in rule.get("children", []))
+    return rule.get("property") == name or any(_names_property(child, name) for child in rule.get("children", []))
 
 
-def follow(session: Session, name: str, target: str) -> None:
+def replace_uses(session: Session, name: str, target: str) -> None:
     """Replace property `name` by `target` in segments, in campaigns that are not over, and in channels."""
     for segment in session.scalars(sa.select(Segment).with_for_update()):
-        if _asks(segment.rule, name):
+        if _names_property(segment.rule, name):
             segment.rule = _renamed(segment.rule, name, target)
     for campaign in session.scalars(sa.select(Campaign).where(*NOT_OVER).with_for_update()):
         if any(source.get("property") == name for source in campaign.mapping.values()):
@@ -107,19 +107,19 @@ def _renamed(rule: dict[str, Any], name: str, target: str) -> dict[str, Any]:
     return rule | {"children": [_renamed(child, name, target) for child in rule.get("children", [])]}
 
 
-def open_changes() -> list[PropertyChange]:
+def open_changes(session: Session) -> list[PropertyChange]:
     """Return the changes that are not done, oldest first."""
     unfinished = sa.select(PropertyChange).where(PropertyChange.state != ChangeState.DONE)
-    return list(current_session().scalars(unfinished.order_by(PropertyChange.id)))
+    return list(session.scalars(unfinished.order_by(PropertyChange.id)))
 
 
-def newest(limit: int = 20) -> list[PropertyChange]:
-    return list(current_session().scalars(sa.select(PropertyChange).order_by(PropertyChange.id.desc()).limit(limit)))
+def newest(session: Session, limit: int = 20) -> list[PropertyChange]:
+    return list(session.scalars(sa.select(PropertyChange).order_by(PropertyChange.id.desc()).limit(limit)))
 
 
-def locked(session: Session, change_id: int) -> PropertyChange | None:
-    """Return the change, locked and set to RUNNING; None if it does not exist or is done."""
-    change = session.get(PropertyChange, change_id, with_for_update=True, populate_existing=True)
+def claim(session: Session, change_id: int) -> PropertyChange | None:
+    """Lock the change, set it to RUNNING and return it; None if it does not exist or is done."""
+    change = lock_row(session, PropertyChange, change_id)
     if change is None or change.state == ChangeState.DONE:
         return None
     change.state = ChangeState.RUNNING
@@ -154,11 +154,9 @@ def rewrite(
     return (rows[-1].id if rows else 0), len(values)
 
 
-def sample(name: str, limit: int) -> list[Any]:
+def sample(session: Session, name: str, limit: int) -> list[Any]:
     """Return the values of a property of the newest contacts that have one."""
-    rows = current_session().scalars(
-        sa.select(Contact.properties).where(has(name)).order_by(Contact.id.desc()).limit(limit)
-    )
+    rows = session.scalars(sa.select(Contact.properties).where(has(name)).order_by(Contact.id.desc()).limit(limit))
     return [properties[name] for properties in rows]
 
 
@@ -168,25 +166,22 @@ def has(name: str) -> sa.ColumnElement[bool]:
     return sa.and_(text.is_not(None), text.not_in(("", "[]")))
 
 
-def count(name: str, other: str = "") -> int:
+def count(session: Session, name: str, other: str = "") -> int:
     """Return how many contacts have a value of this property, and also of `other` if it is not ""."""
     query = sa.select(sa.func.count()).select_from(Contact).where(has(name))
-    return current_session().scalar(query.where(has(other)) if other else query) or 0
+    return session.scalar(query.where(has(other)) if other else query) or 0
 
 
-def conflicts(name: str, other: str, limit: int) -> list[tuple[Any, Any]]:
+def conflicts(session: Session, name: str, other: str, limit: int) -> list[tuple[Any, Any]]:
     """Return (value, other value) of the newest contacts with two different values."""
     differ = Contact.properties[name].as_string() != Contact.properties[other].as_string()
-    rows = current_session().scalars(
+    rows = session.scalars(
         sa.select(Contact.properties).where(has(name), has(other), differ).order_by(Contact.id.desc()).limit(limit)
     )
     return [(properties[name], properties[other]) for properties in rows]
 
 
-def count_conflicts(name: str, other: str) -> int:
+def count_conflicts(session: Session, name: str, other: str) -> int:
     """Return how many contacts have different values of the two properties."""
     differ = Contact.properties[name].as_string() != Contact.properties[other].as_string()
-    return (
-        current_session().scalar(sa.select(sa.func.count()).select_from(Contact).where(has(name), has(other), differ))
-        or 0
-    )
+    return session.scalar(sa.select(sa.func.count()).select_from(Contact).where(has(name), has(other), differ)) or 0

@@ -18,7 +18,7 @@ from smsapp.domain.trust import MOST_PROPOSALS
 from smsapp.store.apps.app_keys import AppKey
 from smsapp.store.contacts import contacts
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.db import Base, BigId, Json, changed, current_session, one_of
+from smsapp.store.db import Base, BigId, Json, changed, one_of
 
 
 class Proposal(Base):
@@ -45,7 +45,7 @@ class Proposal(Base):
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
+class NewProposal:
     """A proposal before it has a row."""
 
     xwho: str
@@ -56,7 +56,7 @@ class Proposed:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ProposalFilter:
     """A filter of proposals by key, property and contact; None or "" = all."""
 
     app_key_id: int | None = None
@@ -76,7 +76,7 @@ class Chosen:
         ]
 
 
-def add(session: Session, proposed: Sequence[Proposed], now: dt.datetime) -> list[Proposed]:
+def add(session: Session, proposed: Sequence[NewProposal], now: dt.datetime) -> list[NewProposal]:
     """Insert proposals about existing contacts; return those for which their key has no room any more.
 
     Of several for one contact, key and property the last one counts. Lock the contacts first (`contacts.lock`).
@@ -95,7 +95,7 @@ def add(session: Session, proposed: Sequence[Proposed], now: dt.datetime) -> lis
     }
     replaced: list[int] = []
     rows: list[dict[str, Any]] = []
-    without_room: list[Proposed] = []
+    without_room: list[NewProposal] = []
     room: dict[int, int] = {}
     for key, row in latest.items():
         if key in existing:
@@ -137,12 +137,14 @@ def remove(session: Session, ids: Collection[int]) -> int:
     return changed(session, sa.delete(Proposal).where(one_of(Proposal.id, ids))) if ids else 0
 
 
-def remove_chosen(session: Session, selection: Chosen, until: int) -> int:
+def remove_matching(session: Session, selection: ProposalFilter, until: int) -> int:
     """Remove the chosen proposals with an id up to `until`; return how many there were."""
     return changed(session, sa.delete(Proposal).where(*selection.conditions(), Proposal.id <= until))
 
 
-def listed(selection: Chosen, before: int | None, limit: int) -> list[tuple[Proposal, Contact, AppKey]]:
+def listed(
+    session: Session, selection: ProposalFilter, before: int | None, limit: int
+) -> list[tuple[Proposal, Contact, AppKey]]:
     """Return proposals below the id `before`, newest first, with their contacts and keys."""
     query = (
         sa.select(Proposal, Contact, AppKey)
@@ -154,23 +156,23 @@ def listed(selection: Chosen, before: int | None, limit: int) -> list[tuple[Prop
     )
     if before is not None:
         query = query.where(Proposal.id < before)
-    return [(proposal, contact, key) for proposal, contact, key in current_session().execute(query)]
+    return [(proposal, contact, key) for proposal, contact, key in session.execute(query)]
 
 
-def ids_of(session: Session, selection: Chosen, until: int, limit: int) -> list[int]:
+def ids_of(session: Session, selection: ProposalFilter, until: int, limit: int) -> list[int]:
     """Return up to `limit` ids of the chosen proposals, oldest first, none above `until`."""
     query = sa.select(Proposal.id).where(*selection.conditions(), Proposal.id <= until)
     return list(session.scalars(query.order_by(Proposal.id).limit(limit)))
 
 
-def names() -> list[str]:
+def names(session: Session) -> list[str]:
     """Return the names of properties with undecided proposals."""
-    return list(current_session().scalars(sa.select(Proposal.name).distinct().order_by(Proposal.name)))
+    return list(session.scalars(sa.select(Proposal.name).distinct().order_by(Proposal.name)))
 
 
-def is_any() -> bool:
+def is_any(session: Session) -> bool:
     """Return whether there is any undecided proposal."""
-    return current_session().scalar(sa.select(sa.exists().select_from(Proposal))) or False
+    return session.scalar(sa.select(sa.exists().select_from(Proposal))) or False
 
 
 def subjects(session: Session, ids: Collection[int]) -> Sequence[sa.Row[Any]]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.optout import Confirmation
 from smsapp.store.campaigns.campaigns import Campaign
-from smsapp.store.db import Base, BigId, changed, current_session, one_of, upsert
+from smsapp.store.db import Base, BigId, changed, one_of, upsert
 from smsapp.store.runs.runs import Message, Run
 
 
@@ -110,10 +110,10 @@ def recipients(session: Session, keys: Sequence[tuple[int, int]]) -> list[Any]:
     return rows
 
 
-def due_confirmations(limit: int) -> list[int]:
+def due_confirmations(session: Session, limit: int) -> list[int]:
     """Return the ids of opt-outs that are to be confirmed, oldest first."""
     due = sa.select(OptOut.id).where(OptOut.confirmation == "due").order_by(OptOut.id).limit(limit)
-    return list(current_session().scalars(due))
+    return list(session.scalars(due))
 
 
 def move_confirmation(session: Session, opt_out_id: int, begins: str, ends: str, now: dt.datetime) -> bool:
@@ -122,19 +122,19 @@ def move_confirmation(session: Session, opt_out_id: int, begins: str, ends: str,
     return changed(session, step.values(confirmation=ends, confirmed_at=now)) == 1
 
 
-def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | None:
+def likely_campaign(session: Session, channel_id: int, phone: str, since: dt.datetime) -> int | None:
     """Return the id of the campaign of the latest run since then that sent to this number through this channel.
 
     Looks up the number in the unique (run, phone) index, newest runs first; never scans the ledger.
     """
-    runs = current_session().execute(
+    runs = session.execute(
         sa.select(Run.id, Run.campaign_id)
         .where(Run.channel_id == channel_id, Run.opened_at >= since)
         .order_by(Run.id.desc())
     )
     for chunk in runs.partitions(AT_ONCE):
         campaign_of: dict[int, int] = {run.id: run.campaign_id for run in chunk}
-        run_id = current_session().scalar(
+        run_id = session.scalar(
             sa.select(sa.func.max(Message.run_id)).where(
                 Message.run_id.in_(campaign_of), Message.phone == phone, Message.status.in_(SENT_STATES)
             )
@@ -144,15 +144,15 @@ def likely_campaign(channel_id: int, phone: str, since: dt.datetime) -> int | No
     return None
 
 
-def newest_of(phones: Collection[str], most: int) -> list[Reply]:
+def newest_of(session: Session, phones: Collection[str], most: int) -> list[Reply]:
     """Return the newest replies from these numbers."""
     query = sa.select(Reply).where(Reply.phone.in_(phones)).order_by(Reply.id.desc()).limit(most)
-    return list(current_session().scalars(query))
+    return list(session.scalars(query))
 
 
-def opt_outs_of(phones: Collection[str]) -> list[OptOut]:
+def opt_outs_of(session: Session, phones: Collection[str]) -> list[OptOut]:
     """Return the opt-outs of these numbers."""
-    return list(current_session().scalars(sa.select(OptOut).where(OptOut.phone.in_(phones)).order_by(OptOut.id)))
+    return list(session.scalars(sa.select(OptOut).where(OptOut.phone.in_(phones)).order_by(OptOut.id)))
 
 
 def waiting(session: Session, before: int | None, limit: int) -> list[Reply]:
@@ -167,12 +167,13 @@ def waiting_reply(session: Session, reply_id: int) -> Reply | None:
     return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
 
-def opted_out(phones: Collection[str]) -> set[str]:
+def opted_out(session: Session, phones: Collection[str]) -> set[str]:
     """Return the numbers among these that have opted out."""
-    return set(current_session().scalars(sa.select(OptOut.phone).where(one_of(OptOut.phone, phones))))
+    return set(session.scalars(sa.select(OptOut.phone).where(one_of(OptOut.phone, phones))))
 
 
 def replies(
+    session: Session,
     *,
     opt_out: bool | None = None,
     phone: str = "",
@@ -194,19 +195,21 @@ def replies(
         query = query.where(Reply.text == words if whole else Reply.text.icontains(words, autoescape=True))
     if before is not None:
         query = query.where(Reply.id < before)
-    return list(current_session().scalars(query))
+    return list(session.scalars(query))
 
 
-def campaign_names(ids: Iterable[int | None]) -> dict[int, str]:
+def campaign_names(session: Session, ids: Iterable[int | None]) -> dict[int, str]:
     """Return {campaign id: name}; deleted campaigns are left out, because they have no pages."""
     campaign_ids = {campaign_id for campaign_id in ids if campaign_id is not None}
-    rows = current_session().execute(
+    rows = session.execute(
         sa.select(Campaign.id, Campaign.name).where(Campaign.id.in_(campaign_ids), Campaign.deleted_at.is_(None))
     )
     return {row.id: row.name for row in rows}
 
 
-def opt_outs(*, phone: str = "", ending: str = "", before: int | None = None, limit: int = 50) -> list[OptOut]:
+def opt_outs(
+    session: Session, *, phone: str = "", ending: str = "", before: int | None = None, limit: int = 50
+) -> list[OptOut]:
     """Return one page of the opt-out list, newest first; `ending` are the last digits of a number."""
     query = sa.select(OptOut).order_by(OptOut.id.desc()).limit(limit)
     if phone:
@@ -215,17 +218,17 @@ def opt_outs(*, phone: str = "", ending: str = "", before: int | None = None, li
         query = query.where(OptOut.phone.endswith(ending, autoescape=True))
     if before is not None:
         query = query.where(OptOut.id < before)
-    return list(current_session().scalars(query))
+    return list(session.scalars(query))
 
 
-def stream_opt_outs() -> Iterable[OptOut]:
+def stream_opt_outs(session: Session) -> Iterable[OptOut]:
     """Yield all opt-outs, oldest first, without holding all in memory."""
     last = 0
     while True:
         query = sa.select(OptOut).where(OptOut.id > last).order_by(OptOut.id).limit(1000)
-        rows = current_session().scalars(query).all()
+        rows = session.scalars(query).all()
         yield from rows
         if len(rows) < 1000:
             return
         last = rows[-1].id
-        current_session().expunge_all()
+        session.expunge_all()

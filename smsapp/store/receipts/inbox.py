@@ -109,32 +109,32 @@ def waiting_channels() -> Sequence[int]:
     first = sa.select(sa.func.min(channel_id).label("id")).where(_NEW).cte("waiting", recursive=True)
     following = sa.select(sa.func.min(channel_id)).where(_NEW, channel_id > first.c.id).scalar_subquery()
     channels = first.union_all(sa.select(following).select_from(first).where(first.c.id.is_not(None)))
-    with engine().connect() as session:
-        return session.execute(sa.select(channels.c.id).where(channels.c.id.is_not(None))).scalars().all()
+    with engine().connect() as connection:
+        return connection.execute(sa.select(channels.c.id).where(channels.c.id.is_not(None))).scalars().all()
 
 
 def unread(channel_id: int, limit: int, after: int = 0) -> Sequence[Row[Any]]:
     """Return the oldest unread callbacks of this channel with an id above `after`, in the order they came."""
     of_channel = INBOX.c.channel_id == channel_id, INBOX.c.id > after
-    with engine().connect() as session:
-        if session.dialect.name == "postgresql":
-            session.execute(_IN_ORDER)
+    with engine().connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(_IN_ORDER)
         oldest = sa.select(*_COLUMNS).where(_NEW, *of_channel).order_by(INBOX.c.id).limit(limit)
-        return session.execute(oldest).all()
+        return connection.execute(oldest).all()
 
 
 def unread_ids(limit: int) -> Sequence[int]:
     """Return up to `limit` ids of unread callbacks, in no order."""
-    with engine().connect() as session:
-        return session.execute(sa.select(INBOX.c.id).where(_NEW).limit(limit)).scalars().all()
+    with engine().connect() as connection:
+        return connection.execute(sa.select(INBOX.c.id).where(_NEW).limit(limit)).scalars().all()
 
 
 def backlog(channel_id: int, limit: int) -> tuple[int, int]:
     """Return (unread callbacks of a channel, bytes of their bodies), counting up to `limit` callbacks."""
     oldest = sa.select(sa.func.length(INBOX.c.body).label("size")).where(_NEW, INBOX.c.channel_id == channel_id)
     bodies = oldest.limit(limit).subquery()
-    with engine().connect() as session:
-        n, size = session.execute(sa.select(sa.func.count(), sa.func.sum(bodies.c.size))).one()
+    with engine().connect() as connection:
+        n, size = connection.execute(sa.select(sa.func.count(), sa.func.sum(bodies.c.size))).one()
     return int(n), int(size or 0)
 
 
@@ -143,19 +143,19 @@ def mark_read(connection: Connection, ids: Sequence[int], state: InboxState = In
         connection.execute(sa.update(INBOX).where(one_of(INBOX.c.id, ids)).values(state=int(state)))
 
 
-def forget_unread(connection: Connection, channel_id: int) -> None:
+def delete_unread(connection: Connection, channel_id: int) -> None:
     """Delete the unread callbacks of this channel."""
     connection.execute(sa.delete(INBOX).where(_NEW, INBOX.c.channel_id == channel_id))
 
 
 def old_ids(before: dt.datetime, among: int) -> Sequence[int]:
     """Return the ids of callbacks that were read and came before this moment, of the oldest `among` ones."""
-    with engine().connect() as session:
-        oldest = session.execute(
+    with engine().connect() as connection:
+        oldest = connection.execute(
             sa.select(INBOX.c.id, INBOX.c.state, INBOX.c.received_at).order_by(INBOX.c.id).limit(among)
         )
         return [row.id for row in oldest if row.state != InboxState.NEW and row.received_at < before]
 
 
-def forget(connection: Connection, ids: Sequence[int]) -> None:
+def delete(connection: Connection, ids: Sequence[int]) -> None:
     connection.execute(sa.delete(INBOX).where(INBOX.c.id.in_(ids)))

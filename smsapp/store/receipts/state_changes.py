@@ -1,4 +1,4 @@
-"""Applies receipts to the ledger in bulk: the present states of messages, and their changes."""
+"""Applies receipts to the ledger in bulk: the present states of messages, and their tally_changes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
 from smsapp.store.db import add_up, changed, dialect, list_of, one_of
 from smsapp.store.runs import billed_parts
-from smsapp.store.runs.ledger import Changes, add_to_tallies, tally_key
-from smsapp.store.runs.runs import WAS, Batch, BatchState, Message, ReceiptBucket, Run, Tally
+from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run, Tally
+from smsapp.store.runs.tallies import Changes, add_to_tallies, earlier_key, tally_key
 
 BUCKET_SECONDS = 60
 
@@ -38,11 +38,11 @@ def current_states(
     if not seqs_by_run:
         return []
     if dialect() == "postgresql":
-        _lock_runs_in_doubt(session, seqs_by_run)
+        _lock_runs_with_unconfirmed(session, seqs_by_run)
     groups = []
     for run_id, seqs in sorted(seqs_by_run.items()):
         # Few rows: the seqs of a state come as one list.
-        for status, reason, parts, group in session.connection().execute(_standing(run_id, seqs)).all():
+        for status, reason, parts, group in session.connection().execute(_states_query(run_id, seqs)).all():
             state = MessageState(Status(status), reason or "", False, parts or 0)
             if state.status is not Status.QUEUED:
                 groups.append((run_id, state, group))
@@ -54,7 +54,7 @@ def current_states(
     return groups
 
 
-def _standing(run_id: int, seqs: Collection[int]) -> sa.Select[Any]:
+def _states_query(run_id: int, seqs: Collection[int]) -> sa.Select[Any]:
     """Return the SELECT of (status, reason, parts, list of seqs) of these messages; it locks them by seq."""
     its = sa.select(Message.seq, Message.status, Message.reason, Message.parts).where(
         Message.run_id == run_id, one_of(Message.seq, sorted(seqs))
@@ -71,46 +71,46 @@ def _in_flight(session: Session, run_id: int) -> list[tuple[int, int]]:
     return [(lo, hi) for lo, hi in session.execute(in_flight)]
 
 
-def _lock_runs_in_doubt(session: Session, run_ids: Collection[int]) -> None:
+def _lock_runs_with_unconfirmed(session: Session, run_ids: Collection[int]) -> None:
     """Lock the runs whose billed parts may change, before their messages, as a write-back does."""
     unconfirmed = sa.exists().where(Tally.run_id == Run.id, Tally.state == tally_key(Status.UNCONFIRMED), Tally.n > 0)
     session.execute(sa.select(Run.id).where(Run.id.in_(run_ids), unconfirmed).order_by(Run.id).with_for_update())
 
 
 class StateChange(NamedTuple):
-    """A change of messages of a run from `known` to `status`, with the carrier's reason and code."""
+    """A change of messages of a run from `previous` to `status`, with the carrier's reason and code."""
 
     run_id: int
-    known: MessageState
+    previous: MessageState
     status: Status
     reason: str
     code: str
 
 
-def is_accepted_by(move: StateChange) -> bool:
+def is_accepted_by(change: StateChange) -> bool:
     """Return whether the messages become accepted by this change."""
-    return move.known.status not in ACCEPTED_STATES and move.status in ACCEPTED_STATES
+    return change.previous.status not in ACCEPTED_STATES and change.status in ACCEPTED_STATES
 
 
-def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], at: int) -> None:
+def apply_changes(session: Session, changes: Mapping[StateChange, Sequence[int]], at: int) -> None:
     """Store these changes (change -> seqs) at `at` (Unix seconds), with the tallies and the chart's buckets.
 
-    The rows are locked since `where_they_stand`.
+    The rows are locked since `current_states`.
     """
-    if not moves:
+    if not changes:
         return
     ends: dict[tuple[int, Status, str, str], list[int]] = {}
-    changes: dict[int, Changes] = {}
+    tally_changes: dict[int, Changes] = {}
     buckets: Counter[tuple[int, str]] = Counter()
     billed: Counter[int] = Counter()
-    for move, seqs in moves.items():
-        run_id, state, status, reason, code = move
+    for change, seqs in changes.items():
+        run_id, state, status, reason, code = change
         ends.setdefault((run_id, status, reason, code), []).extend(seqs)
-        run_changes = changes.setdefault(run_id, Counter())
+        run_changes = tally_changes.setdefault(run_id, Counter())
         run_changes[tally_key(Status.IN_FLIGHT if state.in_flight else state.status), state.reason] -= len(seqs)
         run_changes[tally_key(status), reason] += len(seqs)
         buckets[run_id, tally_key(status)] += len(seqs)
-        if is_accepted_by(move):
+        if is_accepted_by(change):
             billed[run_id] += state.parts * len(seqs)
     for (run_id, status, reason, code), seqs in sorted(ends.items()):
         statement = sa.update(Message).where(Message.run_id == run_id, one_of(Message.seq, seqs))
@@ -118,10 +118,10 @@ def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], 
             session,
             statement.values(status=int(status), reason=reason or None, code=code or Message.code, receipt_at=at),
         )
-    for run_id, run_changes in _carried_on(session, moves).items():
-        changes.setdefault(run_id, Counter()).update(run_changes)
-    for run_id in sorted(changes):
-        add_to_tallies(session, run_id, changes[run_id])
+    for run_id, run_changes in _changes_in_repetitions(session, changes).items():
+        tally_changes.setdefault(run_id, Counter()).update(run_changes)
+    for run_id in sorted(tally_changes):
+        add_to_tallies(session, run_id, tally_changes[run_id])
     for run_id, parts in sorted(billed.items()):
         billed_parts.add(session, run_id, parts)
     bucket = at // BUCKET_SECONDS * BUCKET_SECONDS
@@ -135,32 +135,40 @@ def apply_changes(session: Session, moves: Mapping[StateChange, Sequence[int]], 
     )
 
 
-def _carried_on(session: Session, moves: Mapping[StateChange, Sequence[int]]) -> dict[int, Changes]:
-    """Return the changes of WAS tallies in the runs that repeat these messages, by run."""
-    failed = {
-        (move.run_id, seq): move for move, seqs in moves.items() if move.known.status in FAILED_STATES for seq in seqs
+def _changes_in_repetitions(session: Session, changes: Mapping[StateChange, Sequence[int]]) -> dict[int, Changes]:
+    """Return the changes of tallies of the runs that repeat these messages, by run.
+
+    Such a run counts its people by their status in the run that it repeats, too (`earlier_key`); only failed messages
+    are repeated.
+    """
+    changed_messages = {
+        (change.run_id, seq): change
+        for change, seqs in changes.items()
+        if change.previous.status in FAILED_STATES
+        for seq in seqs
     }
-    if not failed:
+    if not changed_messages:
         return {}
-    repeating = dict(
-        iter(session.execute(sa.select(Run.id, Run.repeats).where(Run.repeats.in_({k[0] for k in failed}))))
-    )
-    if not repeating:
-        return {}
-    changes: dict[int, Changes] = {}
-    repetition = aliased(Message)
-    for run_id, original in sorted(repeating.items()):
-        rows = session.execute(
+    run_ids = {run_id for run_id, _seq in changed_messages}
+    repetitions = session.execute(sa.select(Run.id, Run.repeats).where(Run.repeats.in_(run_ids))).all()
+    tally_changes: dict[int, Changes] = {}
+    repeating_message = aliased(Message)
+    for repetition, original in sorted((run_id, original or 0) for run_id, original in repetitions):
+        seqs = [seq for run_id, seq in changed_messages if run_id == original]
+        repeated_seqs = session.scalars(
             sa.select(Message.seq)
-            .join(repetition, sa.and_(repetition.run_id == run_id, repetition.phone == Message.phone))
-            .where(Message.run_id == original, Message.seq.in_([seq for run, seq in failed if run == original]))
+            .join(
+                repeating_message,
+                sa.and_(repeating_message.run_id == repetition, repeating_message.phone == Message.phone),
+            )
+            .where(Message.run_id == original, Message.seq.in_(seqs))
         )
-        for (seq,) in rows:
-            move = failed[original or 0, seq]
-            run_changes = changes.setdefault(run_id, Counter())
-            run_changes[WAS + tally_key(move.known.status), move.known.reason] -= 1
-            run_changes[WAS + tally_key(move.status), move.reason] += 1
-    return changes
+        for seq in repeated_seqs:
+            change = changed_messages[original, seq]
+            run_changes = tally_changes.setdefault(repetition, Counter())
+            run_changes[earlier_key(change.previous.status), change.previous.reason] -= 1
+            run_changes[earlier_key(change.status), change.reason] += 1
+    return tally_changes
 
 
 def close_without_receipt(session: Session, run_id: int) -> int:

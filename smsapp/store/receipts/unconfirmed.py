@@ -1,6 +1,7 @@
 """Unconfirmed messages: which runs have some, and people's decisions about them, each carried out at most once.
 
-A message is undecided until a receipt, a status query or a person settles it; LEFT is a person's decision, too.
+A message is undecided until a receipt, a status query or a person settles it; KEPT_UNCONFIRMED is a
+person's decision, too.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from smsapp.domain.message import Resolution, Status
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.db import Base, BigId, changed
+from smsapp.store.db import Base, BigId, changed, list_of, one_of
 from smsapp.store.runs import billed_parts
-from smsapp.store.runs.ledger import KEPT_UNCONFIRMED, Changes, add_to_tallies, tally_key
 from smsapp.store.runs.runs import Batch, BatchState, Message, Run, Tally
+from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
+
+KEPT_UNCONFIRMED = "left"
+"""Reason of messages that a person decided to leave unconfirmed."""
 
 
 class Decision(Base):
@@ -52,7 +56,7 @@ class RunWithUnconfirmed:
         return sum(self.causes.values())
 
 
-def _open() -> list[sa.ColumnElement[bool]]:
+def _undecided() -> list[sa.ColumnElement[bool]]:
     # The literal lets both databases use the partial index.
     return [
         sa.literal_column("tally.state") == sa.literal_column("'unconfirmed'"),
@@ -73,30 +77,30 @@ def page(
     limit: int,
 ) -> list[RunWithUnconfirmed]:
     """Return runs with undecided messages, newest first, below the run id `before`, started in since..until."""
-    with_doubts = (
+    undecided_runs = (
         sa.select(Run.id)
         .join(Tally, Tally.run_id == Run.id)
         .join(Campaign, Campaign.id == Run.campaign_id)
-        .where(*_open(), Campaign.deleted_at.is_(None))
+        .where(*_undecided(), Campaign.deleted_at.is_(None))
         .group_by(Run.id)
         .order_by(Run.id.desc())
         .limit(limit)
     )
     if campaign_id is not None:
-        with_doubts = with_doubts.where(Run.campaign_id == campaign_id)
+        undecided_runs = undecided_runs.where(Run.campaign_id == campaign_id)
     if channel_id is not None:
-        with_doubts = with_doubts.where(Run.channel_id == channel_id)
+        undecided_runs = undecided_runs.where(Run.channel_id == channel_id)
     if run_id is not None:
-        with_doubts = with_doubts.where(Run.id == run_id)
+        undecided_runs = undecided_runs.where(Run.id == run_id)
     if before is not None:
-        with_doubts = with_doubts.where(Run.id < before)
+        undecided_runs = undecided_runs.where(Run.id < before)
     if since is not None:
-        with_doubts = with_doubts.where(Run.started_at >= since)
+        undecided_runs = undecided_runs.where(Run.started_at >= since)
     if until is not None:
-        with_doubts = with_doubts.where(Run.started_at <= until)
-    ids = list(session.scalars(with_doubts))
+        undecided_runs = undecided_runs.where(Run.started_at <= until)
+    ids = list(session.scalars(undecided_runs))
     causes: dict[int, dict[str, int]] = {}
-    query = sa.select(Tally.run_id, Tally.reason, Tally.n).where(*_open(), Tally.run_id.in_(ids))
+    query = sa.select(Tally.run_id, Tally.reason, Tally.n).where(*_undecided(), Tally.run_id.in_(ids))
     for id_, reason, n in session.execute(query):
         causes.setdefault(id_, {})[reason] = n
     rows = session.execute(
@@ -116,7 +120,7 @@ def total(session: Session) -> int:
         sa.select(sa.func.coalesce(sa.func.sum(Tally.n), 0))
         .join(Run, Run.id == Tally.run_id)
         .join(Campaign, Campaign.id == Run.campaign_id)
-        .where(*_open(), Campaign.deleted_at.is_(None))
+        .where(*_undecided(), Campaign.deleted_at.is_(None))
     )
     return int(session.scalar(query) or 0)
 
@@ -146,48 +150,51 @@ def settle(
     conditions = open_messages(run_id, cause, seqs)
     if how is Resolution.RESEND:
         conditions.append(_in_a_batch_at_rest(session, run_id, conditions))
-    log_rows = sa.select(
-        Message.run_id,
-        Message.seq,
-        sa.literal(now, Decision.at.type),
-        sa.literal(by),
-        sa.literal(str(how)),
-        sa.func.coalesce(Message.reason, ""),
-    )
-    log_rows = log_rows.where(*conditions).order_by(Message.seq).with_for_update(of=Message)
-    into = ["run_id", "seq", "at", "by", "settled", "cause"]
-    if not changed(session, sa.insert(Decision).from_select(into, log_rows)):
+    by_cause = _lock_messages(session, conditions)
+    settled = [seq for _cause, _parts, its_seqs in by_cause for seq in its_seqs]
+    if not settled:
         return 0
-    changes: Changes = Counter()
-    settled = 0
-    why = sa.func.coalesce(Message.reason, "")
-    causes = sa.select(why.label("why"), sa.func.coalesce(sa.func.sum(Message.parts), 0)).where(*conditions)
-    for reason, billed in session.execute(causes.group_by(sa.text("why"))).all():
-        n = changed(session, sa.update(Message).where(*conditions, why == reason).values(**_becomes(how)))
-        status = {
-            Resolution.COUNT_AS_SENT: Status.ACCEPTED,
-            Resolution.RESEND: Status.QUEUED,
-            Resolution.KEEP: Status.UNCONFIRMED,
-        }[how]
-        changes[tally_key(Status.UNCONFIRMED), reason] -= n
-        changes[tally_key(status), KEPT_UNCONFIRMED if how is Resolution.KEEP else ""] += n
-        settled += n
-        if how is Resolution.COUNT_AS_SENT:
-            billed_parts.add(session, run_id, int(billed or 0))
+    messages = (Message.run_id == run_id, one_of(Message.seq, settled))
+    decided = {
+        "run_id": Message.run_id,
+        "seq": Message.seq,
+        "at": sa.literal(now, Decision.at.type),
+        "by": sa.literal(by),
+        "settled": sa.literal(str(how)),
+        "cause": sa.func.coalesce(Message.reason, ""),
+    }
+    rows = sa.select(*decided.values()).where(*messages).order_by(Message.seq)
+    changed(session, sa.insert(Decision).from_select([*decided], rows))
+    status, reason, values = _ENDS[how]
+    changed(session, sa.update(Message).where(*messages).values(status=int(status), reason=reason or None, **values))
+    if how is Resolution.COUNT_AS_SENT:
+        billed_parts.add(session, run_id, sum(parts for _cause, parts, _seqs in by_cause))
     if how is Resolution.RESEND:
         _open_batches(session, run_id)
+    changes: Changes = Counter({(tally_key(status), reason): len(settled)})
+    for its_cause, _parts, its_seqs in by_cause:
+        changes[tally_key(Status.UNCONFIRMED), its_cause] -= len(its_seqs)
     add_to_tallies(session, run_id, changes)
-    return settled
+    return len(settled)
 
 
-def _becomes(how: Resolution) -> dict[str, object]:
-    if how is Resolution.KEEP:
-        return {"reason": KEPT_UNCONFIRMED}
-    if how is Resolution.COUNT_AS_SENT:
-        return {"status": int(Status.ACCEPTED), "reason": None}
+def _lock_messages(session: Session, conditions: Sequence[sa.ColumnElement[bool]]) -> list[tuple[str, int, list[int]]]:
+    """Return (cause, parts, seqs) of these messages, locked by seq until the transaction ends."""
+    cause = sa.func.coalesce(Message.reason, "").label("cause")
+    rows = sa.select(Message.seq, cause, Message.parts).where(*conditions).order_by(Message.seq)
+    locked = rows.with_for_update(of=Message).cte("locked")
+    parts = sa.func.coalesce(sa.func.sum(locked.c.parts), 0)
+    groups = sa.select(locked.c.cause, parts, list_of(locked.c.seq)).group_by(locked.c.cause)
+    return [(its_cause, int(n), seqs) for its_cause, n, seqs in session.execute(groups.order_by(locked.c.cause))]
+
+
+_ENDS: dict[Resolution, tuple[Status, str, dict[str, None]]] = {
+    Resolution.COUNT_AS_SENT: (Status.ACCEPTED, "", {}),
+    Resolution.KEEP: (Status.UNCONFIRMED, KEPT_UNCONFIRMED, {}),
     # As if it had never been sent; of the first answer only the cause remains, in the decision.
-    fresh = dict.fromkeys(("reason", "parts", "code", "provider_ref", "answered_at"))
-    return {"status": int(Status.QUEUED), **fresh}
+    Resolution.RESEND: (Status.QUEUED, "", dict.fromkeys(("parts", "code", "provider_ref", "answered_at"))),
+}
+"""Decision -> status, reason and other values of the messages afterwards."""
 
 
 def _in_a_batch_at_rest(

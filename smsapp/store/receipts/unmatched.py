@@ -42,7 +42,7 @@ SAME = ("channel_id", "provider_ref", "ref", "phone", "status", "code")
 _REPLACED = sa.delete(UnmatchedReceipt).where(*(getattr(UnmatchedReceipt, name) == sa.bindparam(name) for name in SAME))
 
 
-def keep(session: Session, unmatched: Sequence[dict[str, Any]], now: dt.datetime) -> None:
+def store(session: Session, unmatched: Sequence[dict[str, Any]], now: dt.datetime) -> None:
     """Store unmatched receipts.
 
     One that comes again replaces the one before, so that applying twice leaves no duplicate, and so that a provider may
@@ -64,7 +64,7 @@ def has_some(session: Session, channel_ids: Iterable[int], since: dt.datetime) -
     return any(at is not None and at > since for at in ats)
 
 
-def placed(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[UnmatchedReceipt]:
+def with_message(session: Session, since: dt.datetime, after: int, limit: int) -> Sequence[UnmatchedReceipt]:
     """Return unmatched receipts since this moment, above the id `after`, whose provider's id now maps to a message."""
     leads = sa.exists().where(
         ProviderRef.channel_id == UnmatchedReceipt.channel_id,
@@ -106,18 +106,18 @@ def seen(session: Session, channel_id: int, most: int) -> Sequence[dt.datetime]:
     return session.scalars(query.order_by(UnmatchedReceipt.id.desc()).limit(most)).all()
 
 
-def forget(session: Session, ids: Sequence[int]) -> None:
+def delete(session: Session, ids: Sequence[int]) -> None:
     if ids:
         changed(session, sa.delete(UnmatchedReceipt).where(UnmatchedReceipt.id.in_(ids)))
 
 
-def forget_old(session: Session, before: dt.datetime, limit: int) -> int:
+def delete_old(session: Session, before: dt.datetime, limit: int) -> int:
     """Delete up to `limit` unmatched receipts older than this moment; return how many."""
     old = sa.select(UnmatchedReceipt.id).where(UnmatchedReceipt.at < before).order_by(UnmatchedReceipt.at).limit(limit)
     return changed(session, sa.delete(UnmatchedReceipt).where(UnmatchedReceipt.id.in_(old)))
 
 
-def forget_beyond(session: Session, channel_id: int, most: int, limit: int) -> int:
+def delete_beyond(session: Session, channel_id: int, most: int, limit: int) -> int:
     """Delete up to `limit` of the channel's unmatched receipts beyond its latest `most`; return how many."""
     mine = sa.select(UnmatchedReceipt.id).where(UnmatchedReceipt.channel_id == channel_id)
     bound = mine.order_by(UnmatchedReceipt.id.desc()).offset(most).limit(1).scalar_subquery()

@@ -14,10 +14,11 @@ from smsapp.domain.outcome import FAILOVER_OUTCOMES
 from smsapp.domain.run import CancelReason, RunState
 from smsapp.store.contacts.numbers import is_abroad, is_special
 from smsapp.store.db import changed
+from smsapp.store.runs.claims import cancel_rest
 from smsapp.store.runs.freezing import cut_into_batches, ensure_partition
-from smsapp.store.runs.ledger import add_to_tallies, cancel_rest, tally_key
-from smsapp.store.runs.retries import note_where_they_were, repeated
+from smsapp.store.runs.retries import add_earlier_tallies, repeated
 from smsapp.store.runs.runs import Message, Run, Tally
+from smsapp.store.runs.tallies import add_to_tallies, tally_key
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,20 @@ class Reach:
         return sa.not_(sa.or_(is_special(number, self.number_classes), abroad))
 
 
-_TAKEN_BACK = sa.and_(Message.status == Status.CANCELLED, Message.reason == CancelReason.REROUTED)
+_REROUTED = sa.and_(Message.status == Status.CANCELLED, Message.reason == CancelReason.REROUTED)
 _REFUSED = sa.and_(Message.status == Status.REFUSED, Message.reason.in_(sorted(FAILOVER_OUTCOMES)))
 
 
 def _movable(run_id: int, reach: Reach) -> list[sa.ColumnElement[bool]]:
     """Return the conditions on a run's messages that surely were not sent, that no run has taken over yet, and that the
     other channel may send."""
-    free = sa.or_(_TAKEN_BACK, _REFUSED)
+    free = sa.or_(_REROUTED, _REFUSED)
     return [Message.run_id == run_id, free, ~repeated(run_id), reach.covers_message()]
 
 
 def is_out_of_reach(session: Session, run_id: int, reach: Reach) -> bool:
     """Return whether this run has messages that are queued or could fail over, and the other channel may send none."""
-    free = sa.or_(Message.status == Status.QUEUED, _TAKEN_BACK, _REFUSED)
+    free = sa.or_(Message.status == Status.QUEUED, _REROUTED, _REFUSED)
     query = sa.select(reach.covers_message()).where(Message.run_id == run_id, free, ~repeated(run_id)).distinct()
     return {bool(covered) for covered in session.scalars(query)} == {False}
 
@@ -102,7 +103,7 @@ def open_run(session: Session, first: Run, channel_id: int, why: str, by: str, n
     return run
 
 
-def take_over(session: Session, first: int, run_id: int, batch_size: int, reach: Reach) -> int:
+def move_messages(session: Session, first: int, run_id: int, batch_size: int, reach: Reach) -> int:
     """Copy the messages of `first` that can fail over into this run, with batches and tallies; return how many.
 
     Cancelled messages that the other channel may not send stay in `first` and get a reason of their own.
@@ -114,9 +115,9 @@ def take_over(session: Session, first: int, run_id: int, batch_size: int, reach:
     columns = ["run_id", "seq", "contact_id", "phone", "params", "status"]
     n = changed(session, sa.insert(Message).from_select(columns, query))
     add_to_tallies(session, run_id, {(tally_key(Status.QUEUED), ""): n})
-    note_where_they_were(session, run_id, first)
+    add_earlier_tallies(session, run_id, first)
     cut_into_batches(session, run_id, n, batch_size)
-    statement = sa.update(Message).where(Message.run_id == first, _TAKEN_BACK, ~repeated(first))
+    statement = sa.update(Message).where(Message.run_id == first, _REROUTED, ~repeated(first))
     out_of_reach = changed(session, statement.values(reason=CancelReason.NOT_ALLOWED_ELSEWHERE))
     before, after = CancelReason.REROUTED, CancelReason.NOT_ALLOWED_ELSEWHERE
     cancelled = tally_key(Status.CANCELLED)

@@ -15,8 +15,8 @@ from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import Status
 from smsapp.store.contacts import audience as audiences
 from smsapp.store.db import changed, dialect, upsert
-from smsapp.store.runs.ledger import Changes, add_to_tallies, tally_key
 from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Exclusion, Message
+from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
 
 RUNS_PER_PARTITION = 1000
 FILL = {"message": 40, "exclusion": 100}
@@ -57,7 +57,7 @@ def freeze(session: Session, run_id: int, audience: audiences.Audience, batch_si
     """
     # Before the messages are inserted: the members of a retry are selected from messages, too.
     target = session.scalar(sa.select(sa.func.count()).select_from(audience.members.subquery("members"))) or 0
-    people = audiences.people(audience).subquery("people")
+    people = audiences.select_members(audience).subquery("people")
     fit = sa.select(people.c.contact_id, people.c.phone, people.c.params).where(people.c.reason.is_(None))
     # One message per number. DISTINCT ON is faster on PostgreSQL, ON CONFLICT on SQLite.
     if dialect() == "postgresql":
@@ -95,7 +95,7 @@ def cut_into_batches(session: Session, run_id: int, last: int, batch_size: int) 
 
 def _exclude(session: Session, run_id: int, audience: audiences.Audience) -> dict[str, int]:
     """Insert the exclusions of a run after its messages; return {reason: people}."""
-    people = audiences.people(audience).subquery("people")
+    people = audiences.select_members(audience).subquery("people")
     written_to = sa.exists().where(
         Message.run_id == run_id, Message.phone == people.c.phone, Message.contact_id == people.c.contact_id
     )

@@ -18,7 +18,7 @@ NEWEST_RUNS = 500
 
 
 @dataclass(frozen=True)
-class Contacted:
+class RunOfContact:
     """One run that targeted this person."""
 
     campaign_id: int
@@ -32,7 +32,7 @@ class Contacted:
     """Why the message failed, or why the person was excluded."""
 
 
-def of_person(session: Session, contact_id: int, phones: Collection[str], most: int) -> list[Contacted]:
+def of_person(session: Session, contact_id: int, phones: Collection[str], most: int) -> list[RunOfContact]:
     """Return the newest runs with a message to one of these numbers, or with an exclusion of this contact."""
     newest = sa.select(Run.id).order_by(Run.id.desc()).limit(NEWEST_RUNS).scalar_subquery()
     sent = sa.select(
@@ -50,6 +50,6 @@ def of_person(session: Session, contact_id: int, phones: Collection[str], most: 
         .limit(most)
     )
     return [
-        Contacted(campaign_id, name, run_id, slot, seq, None if status is None else Status(status), reason)
+        RunOfContact(campaign_id, name, run_id, slot, seq, None if status is None else Status(status), reason)
         for campaign_id, name, run_id, slot, seq, status, reason in rows
     ]

@@ -12,7 +12,7 @@ from smsapp.store.db import one_of, upsert
 from smsapp.store.runs.runs import ProviderRef
 
 
-def remember(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]], at: int) -> None:
+def store_refs(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]], at: int) -> None:
     """Store the provider's ids, (ref, phone, seq), of messages of a run; `at` in Unix seconds.
 
     An id that the same number had before then belongs to the newer message.

@@ -50,7 +50,7 @@ STATE_NOW = sa.case(
 
 
 def _in_states(session: Session, states: frozenset[Status], run_id: int) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions for these states. HANDED is not stored: it is QUEUED in a claimed batch.
+    """Return the conditions for these states. IN_FLIGHT is not stored: it is QUEUED in a claimed batch.
 
     A group has both of them, neither, or exactly one.
     """
@@ -98,7 +98,7 @@ def _messages(
     ]  # fmt: skip
 
 
-def _left_out(
+def _excluded(
     session: Session, run_id: int, group: Group, query: PhoneQuery, after: int, limit: int
 ) -> list[Recipient]:
     if not group.left:
@@ -152,7 +152,7 @@ def page(
             people += _messages(session, run_id, group, query, here.position, most, last_try=tried)
         if len(people) < limit and run_id not in repeating:
             position = here.position if here.excluded else 0
-            people += _left_out(session, run_id, group, query, position, limit - len(people))
+            people += _excluded(session, run_id, group, query, position, limit - len(people))
         if len(people) >= limit:
             break
     return people

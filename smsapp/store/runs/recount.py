@@ -20,7 +20,8 @@ from smsapp.store.contacts.imports import Import
 from smsapp.store.contacts.segments import Segment, SegmentMember
 from smsapp.store.receipts.codes import UnknownCode
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
-from smsapp.store.runs.runs import EXCLUDED, WAS, Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
+from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
+from smsapp.store.runs.tallies import parsed
 
 ANSWERED = (CallResult.OK, CallResult.REFUSED, CallResult.OUTCOME_UNKNOWN)
 """Results after which a message has an answer; after the others it is queued again."""
@@ -101,9 +102,9 @@ def _moments(session: Session, run_id: int, result: RunRows) -> None:
 
 
 def tallies(session: Session, run_id: int) -> Counter[tuple[str, str]]:
-    """Return the stored tallies of a run, without those of the run it repeats (WAS)."""
+    """Return the stored tallies of a run, without those of the run it repeats."""
     rows = session.execute(sa.select(Tally.state, Tally.reason, Tally.n).where(Tally.run_id == run_id))
-    return Counter({(state, why): n for state, why, n in rows if not state.startswith(WAS)})
+    return Counter({(state, why): n for state, why, n in rows if not parsed(state)[1]})
 
 
 def buckets(session: Session, run_id: int) -> dict[str, Counter[int]]:

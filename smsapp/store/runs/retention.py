@@ -31,10 +31,10 @@ def old_runs(session: Session, before: dt.datetime, limit: int) -> Sequence[int]
     return session.scalars(old.order_by(Run.id).limit(limit)).all()
 
 
-def forget_some(session: Session, run_id: int, limit: int) -> int:
+def delete_some(session: Session, run_id: int, limit: int) -> int:
     """Delete up to `limit` messages or exclusions of a run, with their provider refs; return how many."""
     seqs = sa.select(Message.seq).where(Message.run_id == run_id).order_by(Message.seq).limit(limit)
-    _forget_refs(session, run_id, seqs)
+    _delete_refs(session, run_id, seqs)
     removed = changed(session, sa.delete(Message).where(Message.run_id == run_id, Message.seq.in_(seqs)))
     if removed:
         return removed
@@ -42,14 +42,14 @@ def forget_some(session: Session, run_id: int, limit: int) -> int:
     return changed(session, sa.delete(Exclusion).where(Exclusion.run_id == run_id, Exclusion.contact_id.in_(people)))
 
 
-def forget_refs_between(session: Session, run_id: int, lo: int, hi: int) -> int:
+def delete_refs_between(session: Session, run_id: int, lo: int, hi: int) -> int:
     """Delete the provider refs of messages lo..hi of a run; return how many messages there are."""
     seqs = sa.select(Message.seq).where(Message.run_id == run_id, Message.seq.between(lo, hi))
-    _forget_refs(session, run_id, seqs)
+    _delete_refs(session, run_id, seqs)
     return session.scalar(sa.select(sa.func.count()).select_from(seqs.subquery())) or 0
 
 
-def _forget_refs(session: Session, run_id: int, seqs: sa.Select[int]) -> None:
+def _delete_refs(session: Session, run_id: int, seqs: sa.Select[int]) -> None:
     channel = sa.select(Run.channel_id).where(Run.id == run_id).scalar_subquery()
     refs = sa.select(Message.provider_ref).where(
         Message.run_id == run_id, Message.seq.in_(seqs), Message.provider_ref.is_not(None)
@@ -73,7 +73,7 @@ def drop_partition(session: Session, run_id: int) -> None:
             session.execute(sa.text(f"DROP TABLE {part}"))
 
 
-def note_forgotten(session: Session, run_ids: Sequence[int], now: dt.datetime) -> None:
+def mark_deleted(session: Session, run_ids: Sequence[int], now: dt.datetime) -> None:
     """Set `forgotten_at` of these runs and delete their batches."""
     changed(session, sa.delete(Batch).where(Batch.run_id.in_(run_ids)))
     changed(session, sa.update(Run).where(Run.id.in_(run_ids)).values(forgotten_at=now))

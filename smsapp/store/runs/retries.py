@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import RETRIABLE
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.runs.ledger import Changes, add_to_tallies, tally_key
-from smsapp.store.runs.runs import WAS, Message, Run, Tally
+from smsapp.store.runs.runs import Message, Run, Tally
+from smsapp.store.runs.tallies import EARLIER, Changes, add_to_tallies, earlier_key, tally_key
 
 
-def left(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
+def remaining(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
     """Return {run id: failed messages that can be retried and have not been}, from the tallies."""
     failed = [tally_key(status) for status in FAILED_STATES]
     worth = Tally.reason.in_(sorted(RETRIABLE))
@@ -33,7 +33,7 @@ def left(session: Session, run_ids: Sequence[int]) -> dict[int, int]:
     tried = (
         sa.select(Run.repeats, sa.func.sum(Tally.n))
         .join(Tally, Tally.run_id == Run.id)
-        .where(Run.repeats.in_(run_ids), Tally.state.in_([WAS + state for state in failed]), worth)
+        .where(Run.repeats.in_(run_ids), Tally.state.in_([earlier_key(status) for status in FAILED_STATES]), worth)
     )
     for first, n in session.execute(tried.group_by(Run.repeats)):
         counts[first or 0] -= int(n)
@@ -86,19 +86,19 @@ def members(run_id: int, phone_property: str) -> sa.Select[Any]:
     return sa.select(Contact.id).where(Contact.id.in_(sa.select(Message.contact_id).where(*candidates(run_id))), tried)
 
 
-def hold_still(session: Session, run_id: int) -> None:
+def lock_candidates(session: Session, run_id: int) -> None:
     """Lock the messages that can be retried, so that receipts wait until the new run is frozen."""
     locked = sa.select(Message.seq).where(*candidates(run_id)).order_by(Message.seq).with_for_update(of=Message)
     session.execute(sa.select(sa.func.count()).select_from(locked.subquery())).one()
 
 
-def note_where_they_were(session: Session, run_id: int, first: int) -> None:
-    """Add to the run's tallies the states (WAS) of its people in the run it repeats."""
-    add_to_tallies(session, run_id, where_they_are(session, run_id, first))
+def add_earlier_tallies(session: Session, run_id: int, first: int) -> None:
+    """Add to the run's tallies the statuses of its people in the run it repeats."""
+    add_to_tallies(session, run_id, count_earlier(session, run_id, first))
 
 
-def where_they_are(session: Session, run_id: int, first: int) -> Changes:
-    """Return (WAS + state, reason) -> people of this run, by their state in the run it repeats; counted from rows."""
+def count_earlier(session: Session, run_id: int, first: int) -> Changes:
+    """Return (earlier_key, reason) -> people of this run, by their status in the run it repeats; counted from rows."""
     before, again = aliased(Message), aliased(Message)
     reason = sa.func.coalesce(before.reason, "").label("why")
     rows = session.execute(
@@ -108,10 +108,10 @@ def where_they_are(session: Session, run_id: int, first: int) -> Changes:
         .where(again.run_id == run_id)
         .group_by(before.status, sa.text("why"))
     )
-    return Counter({(WAS + tally_key(Status(status)), why): n for status, why, n in rows})
+    return Counter({(earlier_key(Status(status)), why): n for status, why, n in rows})
 
 
-def tallied(session: Session, run_id: int) -> Changes:
+def stored_earlier(session: Session, run_id: int) -> Changes:
     """Return the same from the tallies."""
-    query = sa.select(Tally.state, Tally.reason, Tally.n).where(Tally.run_id == run_id, Tally.state.startswith(WAS))
+    query = sa.select(Tally.state, Tally.reason, Tally.n).where(Tally.run_id == run_id, Tally.state.startswith(EARLIER))
     return Counter({(state, why): n for state, why, n in session.execute(query)})

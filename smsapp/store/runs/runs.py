@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain.funnel import Funnel
-from smsapp.domain.message import Status
 from smsapp.domain.run import RUN_MOVES, HoldReason, RunAction, RunState, RunVerdict
 from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import Base, BigId, Json, changed, upsert
 
 EXCLUDED = "excluded"
-WAS = "was_"
 PARTITIONED = {"postgresql_partition_by": "RANGE (run_id)", "sqlite_with_rowid": False}
 
 
@@ -143,7 +139,7 @@ class Message(Base):
     params: Mapped[str | None] = mapped_column(sa.Text)
     """JSON array of the variables' values in the template's order; NULL if it has none."""
     status: Mapped[int] = mapped_column(sa.SmallInteger)
-    """domain/message.py Status. HANDED is never stored: a QUEUED message whose batch is HANDED is in flight."""
+    """domain/message.py Status. IN_FLIGHT is never stored: a QUEUED message whose batch is CLAIMED is in flight."""
     parts: Mapped[int | None] = mapped_column(sa.SmallInteger)
     reason: Mapped[str | None] = mapped_column(sa.String(40))
     """An Outcome for REFUSED and UNDELIVERED; a CancelReason for CANCELLED."""
@@ -167,7 +163,7 @@ class Tally(Base):
     """The number of people of a run per (state, reason): changed in the same transaction as the rows it counts.
 
     `state` is "excluded" with a Left reason, or the name of a message status with its reason ("" if it has none). A run
-    that repeats another one also counts its people's states in that one, with the prefix WAS.
+    that repeats another one also counts its people's states in that one, under `store/runs/tallies.py` `earlier_key`.
     """
 
     __tablename__ = "tally"
@@ -273,7 +269,7 @@ UNHELD: dict[str, Any] = {"hold_reason": "", "hold_until": None, "held_at": None
 """Values that clear a run's hold and its failures."""
 
 
-def go_on(session: Session, run: Run) -> bool:
+def resume(session: Session, run: Run) -> bool:
     """Resume a held run and clear its failures; return False if it is not held any more."""
     return move(session, run.id, RunAction.RESTART if run.started_at is None else RunAction.RESUME, **UNHELD)
 
@@ -285,7 +281,7 @@ def pause(session: Session, run_id: int, now: dt.datetime) -> bool:
     return move(session, run_id, RunAction.PAUSE, goes_on, **values)
 
 
-def wake(session: Session, now: dt.datetime) -> int:
+def resume_due(session: Session, now: dt.datetime) -> int:
     """Resume every run whose hold is over; return how many. Failures stay counted until a call succeeds."""
     over, unheld = Run.hold_until <= now, {"hold_reason": "", "hold_until": None}
     unfrozen = move_all(session, RunAction.RESTART, over, Run.started_at.is_(None), **unheld)
@@ -305,7 +301,7 @@ def latest(session: Session, campaign_id: int) -> Run | None:
     return session.scalar(sa.select(Run).where(Run.campaign_id == campaign_id).order_by(Run.id.desc()).limit(1))
 
 
-def others_go_on(session: Session, run: Run) -> bool:
+def has_other_unfinished(session: Session, run: Run) -> bool:
     """Return whether another run of the same campaign is not finished."""
     other_run = sa.exists().where(Run.campaign_id == run.campaign_id, Run.id != run.id, Run.finished_at.is_(None))
     return bool(session.scalar(sa.select(other_run)))
@@ -323,74 +319,6 @@ def of_campaign(session: Session, campaign_id: int) -> Sequence[Run]:
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
-def funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
-    """Return {run id: funnel} from the tallies; list, report, export and API all use this query."""
-    return _funnels(session, Run.id, Run.id.in_(run_ids))
-
-
-def campaign_funnels(session: Session, campaign_ids: Sequence[int]) -> dict[int, Funnel]:
-    """Return {campaign id: funnel}, all runs added up; campaigns without a run are left out.
-
-    A run that repeats another one adds nobody to the target: its people's new states replace their states in that run.
-    """
-    return _funnels(session, Run.campaign_id, Run.campaign_id.in_(campaign_ids), merged=True)
-
-
-def _funnels(session: Session, key: Any, which: Any, *, merged: bool = False) -> dict[int, Funnel]:
-    first = Run.repeats.is_(None) if merged else sa.true()
-    totals = session.execute(
-        sa.select(
-            key,
-            sa.func.sum(sa.case((first, Run.target), else_=0)),
-            sa.func.sum(sa.case((first, Run.planned), else_=0)),
-            sa.func.sum(Run.parts),
-        )
-        .where(which)
-        .group_by(key)
-    ).all()
-    counts = session.execute(
-        sa.select(key, Tally.state, Tally.reason, sa.func.sum(Tally.n))
-        .join(Run, Run.id == Tally.run_id)
-        .where(which, sa.or_(first, Tally.state != EXCLUDED))
-        .group_by(key, Tally.state, Tally.reason)
-    ).all()
-    excluded: dict[int, dict[str, int]] = {}
-    messages: dict[int, Counter[Status]] = {}
-    for key_id, state, reason, n in counts:
-        if state == EXCLUDED:
-            excluded.setdefault(key_id, {})[reason] = int(n)
-        elif not state.startswith(WAS):
-            messages.setdefault(key_id, Counter())[Status[state.upper()]] += int(n)
-        elif merged:
-            messages.setdefault(key_id, Counter())[Status[state.removeprefix(WAS).upper()]] -= int(n)
-    return {
-        key_id: Funnel(int(target), int(planned), excluded.get(key_id, {}), messages.get(key_id, {}), int(parts))
-        for key_id, target, planned, parts in totals
-    }
-
-
-def reasons(session: Session, run_ids: Sequence[int], *, merged: bool = False) -> list[tuple[str, str, int]]:
-    """Return (state, reason, people) for every tally with a reason, most frequent first.
-
-    `merged`: for all runs of a campaign, counted as in campaign_funnels.
-    """
-    rows = session.execute(
-        sa.select(Tally.state, Tally.reason, sa.func.sum(Tally.n))
-        .join(Run, Run.id == Tally.run_id)
-        .where(Tally.run_id.in_(run_ids), Tally.reason != "")
-        .where(sa.or_(Run.repeats.is_(None), Tally.state != EXCLUDED) if merged else sa.true())
-        .group_by(Tally.state, Tally.reason)
-    )
-    counts: Counter[tuple[str, str]] = Counter()
-    for state, reason, n in rows:
-        if not state.startswith(WAS):
-            counts[state, reason] += int(n)
-        elif merged:
-            counts[state.removeprefix(WAS), reason] -= int(n)
-    lines = [(state, reason, n) for (state, reason), n in counts.items() if n > 0]
-    return sorted(lines, key=lambda line: (-line[2], line[0], line[1]))
-
-
 def waiting_for_receipts(session: Session, finished_before: dt.datetime) -> Sequence[int]:
     """Return the ids of runs that finished before this moment and still have messages without a receipt."""
     has_waiting = sa.exists().where(Tally.run_id == Run.id, Tally.state == "accepted", Tally.n > 0)
@@ -403,13 +331,23 @@ def channel_of(session: Session, run_ids: Iterable[int]) -> dict[int, int]:
     return dict(iter(session.execute(query)))
 
 
-_FORGIVE = (
+_LOCK_RUNS = (
+    sa.select(Run.id).where(Run.id.in_(sa.bindparam("runs", expanding=True))).order_by(Run.id).with_for_update()
+)
+
+
+def lock_runs(session: Session, run_ids: Iterable[int]) -> None:
+    """Lock these runs until the transaction ends, in the order of their ids."""
+    session.connection().execute(_LOCK_RUNS, {"runs": [*run_ids]})
+
+
+_CLEAR_FAILURES = (
     sa.update(Run)
     .where(Run.id == sa.bindparam("run"), Run.troubled_at.is_not(None))
     .values(failures=0, troubled_at=None)
 )
 
 
-def note_success(session: Session, run_id: int) -> None:
+def clear_failures(session: Session, run_id: int) -> None:
     """Clear the run's failures: the channel accepts messages again."""
-    session.connection().execute(_FORGIVE, {"run": run_id})
+    session.connection().execute(_CLEAR_FAILURES, {"run": run_id})

@@ -1,0 +1,85 @@
+"""Funnels and reasons of runs and campaigns, added up from their tallies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain.funnel import Funnel
+from smsapp.domain.message import Status
+from smsapp.store.runs.runs import EXCLUDED, Run, Tally
+from smsapp.store.runs.tallies import parsed
+
+
+def run_funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:
+    """Return {run id: funnel} from the tallies; list, report, export and API all use this query."""
+    return _funnels(session, Run.id, Run.id.in_(run_ids))
+
+
+def campaign_funnels(session: Session, campaign_ids: Sequence[int]) -> dict[int, Funnel]:
+    """Return {campaign id: funnel}, all runs added up; campaigns without a run are left out.
+
+    A run that repeats another one adds nobody to the target: its people's new states replace their states in that run.
+    """
+    return _funnels(session, Run.campaign_id, Run.campaign_id.in_(campaign_ids), merged=True)
+
+
+def _funnels(session: Session, key: Any, which: Any, *, merged: bool = False) -> dict[int, Funnel]:
+    first = Run.repeats.is_(None) if merged else sa.true()
+    totals = session.execute(
+        sa.select(
+            key,
+            sa.func.sum(sa.case((first, Run.target), else_=0)),
+            sa.func.sum(sa.case((first, Run.planned), else_=0)),
+            sa.func.sum(Run.parts),
+        )
+        .where(which)
+        .group_by(key)
+    ).all()
+    counts = session.execute(
+        sa.select(key, Tally.state, Tally.reason, sa.func.sum(Tally.n))
+        .join(Run, Run.id == Tally.run_id)
+        .where(which, sa.or_(first, Tally.state != EXCLUDED))
+        .group_by(key, Tally.state, Tally.reason)
+    ).all()
+    excluded: dict[int, dict[str, int]] = {}
+    messages: dict[int, Counter[Status]] = {}
+    for key_id, key_of_tally, reason, n in counts:
+        state, is_earlier = parsed(key_of_tally)
+        if state == EXCLUDED:
+            excluded.setdefault(key_id, {})[reason] = int(n)
+        elif not is_earlier:
+            messages.setdefault(key_id, Counter())[Status[state.upper()]] += int(n)
+        elif merged:
+            messages.setdefault(key_id, Counter())[Status[state.upper()]] -= int(n)
+    return {
+        key_id: Funnel(int(target), int(planned), excluded.get(key_id, {}), messages.get(key_id, {}), int(parts))
+        for key_id, target, planned, parts in totals
+    }
+
+
+def reasons(session: Session, run_ids: Sequence[int], *, merged: bool = False) -> list[tuple[str, str, int]]:
+    """Return (state, reason, people) for every tally with a reason, most frequent first.
+
+    `merged`: for all runs of a campaign, counted as in campaign_funnels.
+    """
+    rows = session.execute(
+        sa.select(Tally.state, Tally.reason, sa.func.sum(Tally.n))
+        .join(Run, Run.id == Tally.run_id)
+        .where(Tally.run_id.in_(run_ids), Tally.reason != "")
+        .where(sa.or_(Run.repeats.is_(None), Tally.state != EXCLUDED) if merged else sa.true())
+        .group_by(Tally.state, Tally.reason)
+    )
+    counts: Counter[tuple[str, str]] = Counter()
+    for key, reason, n in rows:
+        state, is_earlier = parsed(key)
+        if not is_earlier:
+            counts[state, reason] += int(n)
+        elif merged:
+            counts[state, reason] -= int(n)
+    lines = [(state, reason, n) for (state, reason), n in counts.items() if n > 0]
+    return sorted(lines, key=lambda line: (-line[2], line[0], line[1]))
