@@ -343,10 +343,10 @@ class Twilio(Channel):
         query = dict(parse_qsl(callback.query))
         fields = query | dict(_fields(callback))
         sid = fields.get("MessageSid") or fields.get("SmsSid") or ""
-        status = fields.get("MessageStatus") or fields.get("SmsStatus") or ""
-        if not sid or not status:
+        reported = fields.get("MessageStatus") or fields.get("SmsStatus") or ""
+        if not sid or not reported:
             raise ValueError("neither a receipt nor a reply")
-        if status in {"received", "receiving"}:
+        if reported in {"received", "receiving"}:
             if not fields.get("From"):
                 raise ValueError("a reply without a number")
             stops = fields.get("OptOutType", "").upper() == "STOP"
@@ -355,10 +355,10 @@ class Twilio(Channel):
         if not ref:
             return []
         code = fields.get("ErrorCode", "")[:CODE_LENGTH]
-        status = STATUSES.get(status, ReceiptStatus.ACCEPTED)
+        status = STATUSES.get(reported, ReceiptStatus.ACCEPTED)
         if status is not ReceiptStatus.UNDELIVERED:
             return [Receipt(status, ref, sid, code=code)]
-        return [Receipt(status, ref, sid, outcome=REPORTS.get(code, Outcome.UNKNOWN), code=code or status)]
+        return [Receipt(status, ref, sid, outcome=REPORTS.get(code, Outcome.UNKNOWN), code=code or reported)]
 
     def acknowledgement(self) -> Acknowledgement:
         """Return an empty TwiML response: Twilio would send a plain text to the person as our reply."""

@@ -128,7 +128,7 @@ class Gateway(Channel):
         self._separator = values["separator"] or ","
         self._timeout = values.number("timeout")
         self._plain_http = values.flag("plain_http")
-        self._news = {
+        self._statuses = {
             **dict.fromkeys(words(values["waiting_values"]), ReceiptStatus.ACCEPTED),
             **dict.fromkeys(words(values["undelivered_values"]), ReceiptStatus.UNDELIVERED),
             **dict.fromkeys(words(values["delivered_values"]), ReceiptStatus.DELIVERED),
@@ -308,19 +308,19 @@ class Gateway(Channel):
                 text = bytes.fromhex(value("reply_hex")).decode("utf-16-be", "replace").strip()
             sender = value("reply_phone")
             return [Reply(e164(sender, self.country) or sender, text, provider_ref=value("receipt_id"))]
-        status = value("receipt_status")
+        reported = value("receipt_status")
         ref, provider_ref = value("receipt_ref"), value("receipt_id")
-        if not status or not (ref or provider_ref):
+        if not reported or not (ref or provider_ref):
             raise ValueError("no status, or nothing that names a message")
         # An undescribed status proves neither outcome: the message stays accepted and the word is kept as its code.
-        status = self._news.get(status, ReceiptStatus.ACCEPTED)
-        code = value("receipt_code") or status
+        status = self._statuses.get(reported, ReceiptStatus.ACCEPTED)
+        code = value("receipt_code") or reported
         smsc_outcome: Outcome | None = None
         if self._receipt["receipt_code_form"] == "smsc":
             code, smsc_outcome = smsc_code(code)
         outcome = None
         if status is ReceiptStatus.UNDELIVERED:
-            outcome = self._outcomes.get(code) or self._outcomes.get(status) or smsc_outcome or Outcome.UNKNOWN
+            outcome = self._outcomes.get(code) or self._outcomes.get(reported) or smsc_outcome or Outcome.UNKNOWN
         if self.per_request > 1 and ref:
             ref, provider_ref = "", ref
         return [Receipt(status, ref, provider_ref, phone, outcome, code[:CODE_LENGTH])]
