@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smsapp.channels._setting import Setting
-from smsapp.channels.base import Callback, Channel, OutcomeUnknown, Receipt, ReceiptStatus, SubmitRequest, SubmitResult
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import OutcomeUnknown
+from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, SubmitRequest, SubmitResult
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpClient
 
 
 class SinkChannel(Channel):
@@ -31,7 +31,7 @@ class SinkChannel(Channel):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.per_request = int(self.values["per_request"])
-        self.in_flight = int(self.values["in_flight"])
+        self.max_concurrency = int(self.values["in_flight"])
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Post the texts; the sink answers with one id for the request."""

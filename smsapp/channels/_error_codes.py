@@ -7,23 +7,12 @@ import enum
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from smsapp.channels.base import (
-    AccountError,
-    ChannelError,
-    OutboundMessage,
-    OutcomeUnknown,
-    SubmitResult,
-    TemplateSnapshot,
-    Throttled,
-)
-from smsapp.channels.http import raise_for_status, retry_after
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
+from smsapp.channels.http import HttpAnswer, raise_for_status, retry_after
+from smsapp.channels.types import OutboundMessage, SubmitResult, TemplateSnapshot
 from smsapp.domain import carrier
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer
 
 CODE_LENGTH = 80
 MOST_REQUESTS = 200

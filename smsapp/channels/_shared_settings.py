@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels.base import msgid as _l
+from smsapp.channels.types import msgid as _l
 
 ACCOUNT, RECEIPT, LIMITS = _l("Account"), _l("Receipts"), _l("Limits")
 

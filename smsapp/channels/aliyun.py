@@ -13,7 +13,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from smsapp.channels._error_codes import (
@@ -35,10 +35,11 @@ from smsapp.channels._numbers import e164
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._shared_settings import ACCOUNT, EXTENSION, TIMEOUT, address, max_concurrency
 from smsapp.channels._signed_ref import sign_ref, verify_ref
-from smsapp.channels.base import (
+from smsapp.channels.contract import Channel
+from smsapp.channels.http import HttpAnswer, HttpClient, retry_after
+from smsapp.channels.types import (
     Acknowledgement,
     Callback,
-    Channel,
     OutboundMessage,
     ProviderSignature,
     ProviderTemplate,
@@ -50,14 +51,10 @@ from smsapp.channels.base import (
     TemplateSnapshot,
     UnconfirmedMessage,
 )
-from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import retry_after
+from smsapp.channels.types import msgid as _l
 from smsapp.domain import carrier
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer, HttpClient
 
 VERSION = "2017-05-25"
 ALGORITHM = "ACS3-HMAC-SHA256"

@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from smsapp.channels._error_codes import (
@@ -46,12 +46,12 @@ from smsapp.channels._shared_settings import (
     per_request,
 )
 from smsapp.channels._signed_ref import sign_ref, verify_ref
-from smsapp.channels.base import (
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import ChannelError, OutcomeUnknown
+from smsapp.channels.http import HttpAnswer, HttpClient, raise_for_status, retry_after
+from smsapp.channels.types import (
     Balance,
     Callback,
-    Channel,
-    ChannelError,
-    OutcomeUnknown,
     Receipt,
     ReceiptStatus,
     Reply,
@@ -59,13 +59,9 @@ from smsapp.channels.base import (
     SubmitResult,
     TemplateSnapshot,
 )
-from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import raise_for_status, retry_after
+from smsapp.channels.types import msgid as _l
 from smsapp.domain import carrier
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer, HttpClient
 
 NEW, OLD = "new", "old"
 PAGES = 100

@@ -17,19 +17,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import starmap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels.base import (
-    AccountError,
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
+from smsapp.channels.http import HttpClient
+from smsapp.channels.types import (
     Balance,
     Callback,
-    Channel,
-    ChannelError,
     GuideLine,
-    NotSent,
     OutboundMessage,
-    OutcomeUnknown,
     ProviderSignature,
     ProviderTemplate,
     Receipt,
@@ -38,16 +36,12 @@ from smsapp.channels.base import (
     SubmitRequest,
     SubmitResult,
     TemplateSnapshot,
-    Throttled,
     UnconfirmedMessage,
 )
-from smsapp.channels.base import msgid as _l
+from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpClient
 
 MAGIC = "+861380000"
 """The last four digits of a number with this prefix select its fate in FATES."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from smsapp.channels._error_codes import (
@@ -38,12 +38,13 @@ from smsapp.channels._error_codes import (
 )
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._shared_settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOUT, address, max_concurrency
-from smsapp.channels.base import (
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import ChannelError
+from smsapp.channels.http import HttpAnswer, HttpClient, raise_for_status
+from smsapp.channels.types import (
     Acknowledgement,
     Balance,
     Callback,
-    Channel,
-    ChannelError,
     ProviderSignature,
     ProviderTemplate,
     Receipt,
@@ -54,14 +55,10 @@ from smsapp.channels.base import (
     TemplateSnapshot,
     UnconfirmedMessage,
 )
-from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import raise_for_status
+from smsapp.channels.types import msgid as _l
 from smsapp.domain import carrier, phone
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer, HttpClient
 
 VERSION = "2021-01-11"
 ALGORITHM = "TC3-HMAC-SHA256"

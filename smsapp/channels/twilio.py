@@ -12,7 +12,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from smsapp.channels._error_codes import (
@@ -32,25 +32,22 @@ from smsapp.channels._error_codes import (
 )
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._shared_settings import ACCOUNT, LIMITS, TIMEOUT, max_concurrency
-from smsapp.channels.base import (
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import CallbackRefused
+from smsapp.channels.http import HttpAnswer, HttpClient, literal, retry_after
+from smsapp.channels.types import (
     Acknowledgement,
     Balance,
     Callback,
-    CallbackRefused,
-    Channel,
     Receipt,
     ReceiptStatus,
     Reply,
     SubmitRequest,
     SubmitResult,
 )
-from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import literal, retry_after
+from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer, HttpClient
 
 ERROR_CODES: dict[str, ErrorMeaning] = {
     # error codes in the API's answers; every request is about one number

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from smsapp.channels.base import Callback
+from smsapp.channels.types import Callback
 
 INBOUND = {
     "originationNumber": "+14255550182",

@@ -18,12 +18,11 @@ from alibabacloud_tea_openapi.utils import Utils
 from alibabacloud_tea_openapi.utils_models import Config
 
 from smsapp.channels.aliyun import ERROR_CODES, REPORTS, Aliyun, authorization
-from smsapp.channels.base import (
-    AccountError,
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
+from smsapp.channels.http import HttpClient
+from smsapp.channels.types import (
     Callback,
-    ChannelError,
     OutboundMessage,
-    OutcomeUnknown,
     ProviderTemplate,
     Receipt,
     ReceiptStatus,
@@ -31,9 +30,7 @@ from smsapp.channels.base import (
     SubmitRequest,
     SubmitResult,
     TemplateSnapshot,
-    Throttled,
 )
-from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped, submission

@@ -12,8 +12,9 @@ import pytest
 from aiohttp import web
 
 from smsapp.channels._signed_ref import sign_ref
-from smsapp.channels.base import OutboundMessage, Receipt, ReceiptStatus, Throttled, UnconfirmedMessage
+from smsapp.channels.errors import Throttled
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import OutboundMessage, Receipt, ReceiptStatus, UnconfirmedMessage
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, submission
 from tests.channels.test_aliyun import TestAliyun as Made

@@ -18,18 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from smsapp.channels._error_codes import Scope
 from smsapp.channels.aws_sns import AwsSns
 from smsapp.channels.aws_sns.codes import ERROR_CODES, EVENTS, PARAMETER, PARAMETERS, REASONS
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    ChannelError,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, HttpContract
 from tests.channels.envelopes import CERTIFICATE, CHINESE, INBOUND, SNS, TOPIC, changed, confirmation, enveloped

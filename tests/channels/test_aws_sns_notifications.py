@@ -24,18 +24,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from smsapp.channels.aws_sns import AwsSns
 from smsapp.channels.aws_sns.notifications import PAUSE, Notary
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    CallbackRefused,
-    ChannelError,
-    NotSent,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    SubmitResult,
-)
+from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, NotSent, OutcomeUnknown
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import submission
 from tests.channels.envelopes import CERTIFICATE, CHINESE, INBOUND, TOPIC, changed, confirmation, enveloped, pem

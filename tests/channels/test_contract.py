@@ -28,29 +28,29 @@ FAULTS = {
     "a fault of the provider counts as not sent": (
         "        raise_for_status(answer)\n",
         "        if answer.status >= 500:\n"
-        "            from smsapp.channels.base import NotSent\n"
+        "            from smsapp.channels.errors import NotSent\n"
         "            raise NotSent('down')\n"
         "        raise_for_status(answer)\n",
         "test_a_fault_of_the_provider_is_unclear",
     ),
     "answers are taken in the order they come in": (
-        "        return [_answer(told.get(one.ref)) for one in submission.messages]\n",
-        "        return [_answer(one) for one in told.values()]\n",
+        "        return [_result(by_ref.get(message.ref)) for message in submission.messages]\n",
+        "        return [_result(result) for result in by_ref.values()]\n",
         "test_missing_results_refuse_nobody_and_prove_nothing",
     ),
     "silence about a message counts as acceptance": (
-        "        return Answer(False, in_doubt=True)\n",
-        "        return Answer(True)\n",
+        "        return SubmitResult(False, unconfirmed=True)\n",
+        "        return SubmitResult(True)\n",
         "test_missing_results_refuse_nobody_and_prove_nothing",
     ),
     "a page that is no answer counts as acceptance": (
-        '            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)\n        told',
-        "            return [Answer(True)] * len(messages)\n        told",
+        '            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)\n        by_ref',
+        "            return [SubmitResult(True)] * len(messages)\n        by_ref",
         "test_an_answer_that_says_nothing_is_unclear",
     ),
     "an unknown code ends the sender": (
-        "outcome=CODES.get(code, Outcome.UNKNOWN), code=code)\n\n\ndef _news",
-        "outcome=CODES[code], code=code)\n\n\ndef _news",
+        "outcome=CODES.get(code, Outcome.UNKNOWN), code=code)\n\n\ndef _receipt_or_reply",
+        "outcome=CODES[code], code=code)\n\n\ndef _receipt_or_reply",
         "test_an_unknown_code_is_kept_and_nothing_more_is_made_of_it",
     ),
     "asked to slow down, it gives the messages up": (
@@ -81,7 +81,7 @@ FAULTS = {
         "test_a_genuine_callback_is_taken_and_a_forged_one_is_not",
     ),
     "a callback that cannot be read is a crash": (
-        "        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):\n"
+        "        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):\n"
         '            raise ValueError("a callback is a list of objects")\n',
         "",
         "test_a_callback_that_cannot_be_read_is_a_value_error_and_nothing_else",

@@ -11,23 +11,13 @@ from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
 import pytest
 from aiohttp import encode_basic_auth, web
 
-from smsapp.channels.base import (
-    AccountError,
-    Balance,
-    Callback,
-    ChannelError,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.notation import for_form, for_url
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp.receipts import smsc_code
+from smsapp.channels.types import Balance, Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, SIGNATURE, HttpContract, dumped, submission
 from tests.channels.wire import HERE, provider, run

@@ -12,19 +12,10 @@ import pytest
 from aiohttp import web
 
 from smsapp.channels._error_codes import Scope
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    ChannelError,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
 from smsapp.channels.lexintong import ERROR_CODES, Lexintong, access_key
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped
 from tests.channels.wire import HERE, Provider, provider, run

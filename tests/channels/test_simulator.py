@@ -9,23 +9,20 @@ from typing import Any
 
 import pytest
 
-from smsapp.channels.base import (
-    AccountError,
+from smsapp.channels.errors import AccountError, NotSent, OutcomeUnknown, Throttled
+from smsapp.channels.http import HttpClient
+from smsapp.channels.simulator import FATES, LATE, PAGE, Simulator
+from smsapp.channels.types import (
     Callback,
-    NotSent,
     OutboundMessage,
-    OutcomeUnknown,
     Receipt,
     ReceiptStatus,
     Reply,
     SubmitRequest,
     SubmitResult,
     TemplateSnapshot,
-    Throttled,
     UnconfirmedMessage,
 )
-from smsapp.channels.http import HttpClient
-from smsapp.channels.simulator import FATES, LATE, PAGE, Simulator
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import Contract
 from tests.channels.wire import run

@@ -9,18 +9,12 @@ from typing import Any
 
 import pytest
 
-from smsapp.channels.base import (
-    AccountError,
-    Channel,
-    ChannelError,
-    NotSent,
-    OutcomeUnknown,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.channels.smpp.codes import SUBMITS
+from smsapp.channels.types import SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import Contract, is_whole, submission
 from tests.channels.smsc import (

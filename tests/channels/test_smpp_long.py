@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smsapp.channels.base import SubmitResult
 from smsapp.channels.smpp import Smpp
+from smsapp.channels.types import SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.smsc import Link, Submit, accept, smsc
 from tests.channels.transceiver import one, refuses

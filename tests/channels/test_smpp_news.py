@@ -10,17 +10,9 @@ from typing import Any
 
 import pytest
 
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    CallbackRefused,
-    Channel,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, CallbackRefused, Throttled
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.smsc import deliver, pdu, receipt, smsc, tlv
 from tests.channels.transceiver import Inbox, held, made, one, refuses, to

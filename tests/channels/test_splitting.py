@@ -9,16 +9,8 @@ import pytest
 
 from smsapp.channels import _error_codes
 from smsapp.channels._error_codes import ErrorMeaning, Refused, Scope, as_error, call_error, submit_bisecting
-from smsapp.channels.base import (
-    AccountError,
-    ChannelError,
-    NotSent,
-    OutboundMessage,
-    OutcomeUnknown,
-    SubmitResult,
-    TemplateSnapshot,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
+from smsapp.channels.types import OutboundMessage, SubmitResult, TemplateSnapshot
 from smsapp.domain.outcome import Outcome
 
 LETTERS = "abcdefgh"

@@ -18,12 +18,12 @@ from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
 from smsapp.channels._error_codes import Scope, seconds_to_wait
-from smsapp.channels.base import (
-    AccountError,
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
+from smsapp.channels.http import HttpAnswer, HttpClient
+from smsapp.channels.tencent import ERROR_CODES, Tencent, authorization
+from smsapp.channels.types import (
     Callback,
-    ChannelError,
     OutboundMessage,
-    OutcomeUnknown,
     ProviderTemplate,
     Receipt,
     ReceiptStatus,
@@ -31,10 +31,7 @@ from smsapp.channels.base import (
     SubmitRequest,
     SubmitResult,
     TemplateSnapshot,
-    Throttled,
 )
-from smsapp.channels.http import HttpAnswer, HttpClient
-from smsapp.channels.tencent import ERROR_CODES, Tencent, authorization
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from smsapp.channels.base import OutboundMessage, Receipt, ReceiptStatus, UnconfirmedMessage
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import OutboundMessage, Receipt, ReceiptStatus, UnconfirmedMessage
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PHONE, submission
 from tests.channels.test_tencent import TestTencent as Made

@@ -15,21 +15,10 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 from smsapp.channels._error_codes import Scope
-from smsapp.channels.base import (
-    AccountError,
-    Balance,
-    Callback,
-    CallbackRefused,
-    ChannelError,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
 from smsapp.channels.twilio import ERROR_CODES, REPORTS, Twilio, signature
+from smsapp.channels.types import Balance, Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, HttpContract, submission
 from tests.channels.wire import HERE, provider, run

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from smsapp.channels.base import Callback, OutboundMessage, SubmitRequest, SubmitResult, TemplateSnapshot
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
+from smsapp.channels.types import Callback, OutboundMessage, SubmitRequest, SubmitResult, TemplateSnapshot
 from tests.channels.smsc import PASSWORD, SYSTEM_ID, Smsc
 from tests.channels.wire import HERE
 

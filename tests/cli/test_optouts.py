@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.channels.base import Reply as Incoming
+from smsapp.channels.types import Reply as Incoming
 from smsapp.services.contacts import opt_outs
 from smsapp.services.receipts import replies
 from smsapp.store.db import writing

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from smsapp.channels.base import AccountError
+from smsapp.channels.errors import AccountError
 from smsapp.channels.simulator import Simulator
 from smsapp.domain.outcome import Outcome
 from smsapp.services.templates import sms_templates

@@ -11,20 +11,19 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from smsapp.channels.base import (
-    AccountError,
+from smsapp.channels.errors import AccountError, OutcomeUnknown
+from smsapp.channels.gateway import Gateway
+from smsapp.channels.gateway.presets import KANNEL
+from smsapp.channels.http import HttpClient
+from smsapp.channels.types import (
     Callback,
     OutboundMessage,
-    OutcomeUnknown,
     Receipt,
     ReceiptStatus,
     SubmitRequest,
     SubmitResult,
     TemplateSnapshot,
 )
-from smsapp.channels.gateway import Gateway
-from smsapp.channels.gateway.presets import KANNEL
-from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
 from tests.channels.wire import HERE, provider
 from tests.journey.kannel import PASSWORD, SENDER, USERNAME, Kannel, installed, kannel, running, wait_for

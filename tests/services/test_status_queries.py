@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import OutcomeUnknown, Receipt, ReceiptStatus
+from smsapp.channels.errors import OutcomeUnknown
+from smsapp.channels.types import Receipt, ReceiptStatus
 from smsapp.domain.message import Resolution
 from smsapp.domain.outcome import Outcome
 from smsapp.services.receipts import status_queries, unconfirmed

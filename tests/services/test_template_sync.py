@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.channels.base import AccountError, NotSent, ProviderSignature, ProviderTemplate
+from smsapp.channels.errors import AccountError, NotSent
 from smsapp.channels.simulator import Simulator
+from smsapp.channels.types import ProviderSignature, ProviderTemplate
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose, SyncFate, entry

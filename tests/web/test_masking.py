@@ -11,7 +11,7 @@ import re
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Reply as Incoming
+from smsapp.channels.types import Reply as Incoming
 from smsapp.domain.contact import Type
 from smsapp.domain.message import Status
 from smsapp.domain.optout import OptOutSource

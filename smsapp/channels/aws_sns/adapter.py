@@ -9,37 +9,26 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from smsapp.channels._addresses import is_http_address
 from smsapp.channels._error_codes import CODE_LENGTH, Messages, as_error, call_error, submit_bisecting
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._shared_settings import ACCOUNT, LIMITS, RECEIPT, TIMEOUT, max_concurrency
 from smsapp.channels.aws_sns.codes import EVENTS, REASONS, element, verdict
 from smsapp.channels.aws_sns.notifications import CONFIRMATION, NOTIFICATION, POLLRDHUP, TOPIC, Notary, host
-from smsapp.channels.base import (
-    Callback,
-    Channel,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-    TemplateSnapshot,
-    is_address,
-)
-from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import retry_after
+from smsapp.channels.contract import Channel
+from smsapp.channels.http import HttpAnswer, HttpClient, retry_after
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply, SubmitRequest, SubmitResult, TemplateSnapshot
+from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.phone import mask_inside
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer, HttpClient
 
 VERSION = "2010-03-31"
 REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
@@ -125,7 +114,7 @@ class AwsSns(Channel):
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
         """Return the problems; region and topics are checked strictly: they form the address and grant trust."""
         problems = []
-        if values.get("url") and not is_address(values["url"]):
+        if values.get("url") and not is_http_address(values["url"]):
             problems.append(Problem("gateway_address", "url"))
         if not REGION.fullmatch(values.get("region", "")):
             problems.append(Problem("setting_region", "region"))

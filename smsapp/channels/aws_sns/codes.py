@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from typing import TYPE_CHECKING
 
 from smsapp.channels._error_codes import (
     IN_DOUBT,
@@ -15,11 +14,9 @@ from smsapp.channels._error_codes import (
     recipient_error,
     text_error,
 )
-from smsapp.channels.base import ReceiptStatus
+from smsapp.channels.http import HttpAnswer
+from smsapp.channels.types import ReceiptStatus
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer
 
 ERROR_CODES: dict[str, ErrorMeaning] = {
     "Throttled": SLOWER,

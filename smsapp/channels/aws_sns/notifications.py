@@ -12,7 +12,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from cryptography import x509
@@ -22,12 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from smsapp.channels._error_codes import unreadable
-from smsapp.channels.base import CallbackRefused, NotSent
-from smsapp.channels.http import raise_for_status
+from smsapp.channels.errors import CallbackRefused, NotSent
+from smsapp.channels.http import HttpClient, raise_for_status
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpClient
 
 NOTIFICATION, CONFIRMATION, POLLRDHUP = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
 SIGNED: dict[str, tuple[str, ...]] = {

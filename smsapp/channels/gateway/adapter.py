@@ -10,28 +10,15 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
+from smsapp.channels._addresses import is_http_address
 from smsapp.channels._numbers import as_written, e164
 from smsapp.channels._setting import Values
 from smsapp.channels._shared_settings import PLAIN_HTTP
-from smsapp.channels.base import (
-    AccountError,
-    Acknowledgement,
-    Balance,
-    Callback,
-    Channel,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-    Throttled,
-    is_address,
-)
-from smsapp.channels.base import msgid as _l
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, OutcomeUnknown, Throttled
 from smsapp.channels.gateway.notation import (
     STEP,
     Body,
@@ -53,13 +40,21 @@ from smsapp.channels.gateway.notation import (
 )
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.gateway.settings import GUIDE, SETTINGS
-from smsapp.channels.http import STATUSES, retry_after
+from smsapp.channels.http import STATUSES, HttpAnswer, HttpClient, retry_after
 from smsapp.channels.smpp.receipts import smsc_code
+from smsapp.channels.types import (
+    Acknowledgement,
+    Balance,
+    Callback,
+    Receipt,
+    ReceiptStatus,
+    Reply,
+    SubmitRequest,
+    SubmitResult,
+)
+from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer, HttpClient
 
 CODE_LENGTH = 80
 MOST_FIELDS = 1000
@@ -343,7 +338,7 @@ class Gateway(Channel):
                 for placeholder in unknown_placeholders(values.get(name, ""), allowed)
             ]
         for name in ("url", "check_url"):
-            if values.get(name) and not is_address(values[name]):
+            if values.get(name) and not is_http_address(values[name]):
                 problems.append(Problem("gateway_address", name))
         for name in PLACES:
             problems += _unreadable(name, [values.get(name, "")], Place, "gateway_place")

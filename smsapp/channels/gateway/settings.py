@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._shared_settings import ACCOUNT, LIMITS, PLAIN_HTTP, RECEIPT, TIMEOUT, max_concurrency, per_request
-from smsapp.channels.base import GuideLine
-from smsapp.channels.base import msgid as _l
+from smsapp.channels.types import GuideLine
+from smsapp.channels.types import msgid as _l
 
 REQUEST, ANSWER = _l("Request"), _l("Answer")
 

@@ -10,19 +10,24 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+from smsapp.channels._addresses import is_host_and_port
 from smsapp.channels._error_codes import Refused as PieceRefused
 from smsapp.channels._error_codes import Scope, as_error
 from smsapp.channels._numbers import as_written, e164
-from smsapp.channels.base import (
-    AccountError,
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, NotSent
+from smsapp.channels.http import HttpClient
+from smsapp.channels.smpp import receipts
+from smsapp.channels.smpp.codes import read_line, refused_bind, verdict, written
+from smsapp.channels.smpp.pdu import HEADER, Command, Delivered, Envelope, Status, bind_body, read_deliver, submit_body
+from smsapp.channels.smpp.session import Session, connected
+from smsapp.channels.smpp.settings import GUIDE, SETTINGS
+from smsapp.channels.smpp.text import MOST_PARTS, Cutter, Part, decoded, place_in
+from smsapp.channels.types import (
     Callback,
-    CallbackRefused,
-    Channel,
-    ChannelError,
-    NotSent,
     OutboundMessage,
     Receipt,
     Reply,
@@ -31,18 +36,9 @@ from smsapp.channels.base import (
     SubmitResult,
     TemplateSnapshot,
 )
-from smsapp.channels.base import msgid as _l
-from smsapp.channels.smpp import receipts
-from smsapp.channels.smpp.codes import read_line, refused_bind, verdict, written
-from smsapp.channels.smpp.pdu import HEADER, Command, Delivered, Envelope, Status, bind_body, read_deliver, submit_body
-from smsapp.channels.smpp.session import Session, connected
-from smsapp.channels.smpp.settings import GUIDE, SETTINGS
-from smsapp.channels.smpp.text import MOST_PARTS, Cutter, Part, decoded, place_in
+from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpClient
 
 DELIVER = "DELIVER"
 """Method of the callbacks that hold a raw deliver_sm."""
@@ -309,7 +305,7 @@ class Smpp(Channel):
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
         """Return the problems of the address and of the lines in `own_codes`."""
         problems = []
-        if not _is_address(values.get("address", "")):
+        if not is_host_and_port(values.get("address", ""), {"smpp", "smpps"}):
             problems.append(Problem("connection_address", "address"))
         for line in values.get("own_codes", "").splitlines():
             try:
@@ -330,11 +326,3 @@ class _PartLost(Exception):
 
 async def _keep_nothing(raw: Sequence[bytes]) -> None:
     raise RuntimeError("nothing is kept on a connection for a test")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text.strip())
-        return parts.scheme in {"smpp", "smpps"} and bool(parts.hostname) and bool(parts.port) and not parts.username
-    except ValueError:
-        return False

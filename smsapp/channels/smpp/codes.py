@@ -13,7 +13,8 @@ from smsapp.channels._error_codes import (
     recipient_error,
     text_error,
 )
-from smsapp.channels.base import AccountError, ChannelError, NotSent, ReceiptStatus
+from smsapp.channels.errors import AccountError, ChannelError, NotSent
+from smsapp.channels.types import ReceiptStatus
 from smsapp.domain.outcome import Outcome
 
 OURS = account_error(Outcome.OUR_FAULT)

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from smsapp.channels.base import Receipt, ReceiptStatus
 from smsapp.channels.smpp.codes import RECEIPTS, STATES, verdict, written
 from smsapp.channels.smpp.pdu import Delivered, Tag
+from smsapp.channels.types import Receipt, ReceiptStatus
 from smsapp.domain.outcome import Outcome
 
 KIND = 0x3C

@@ -12,14 +12,11 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
-from smsapp.channels.base import AccountError, NotSent, OutcomeUnknown
+from smsapp.channels.errors import AccountError, NotSent, OutcomeUnknown
+from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp.pdu import HEADER, RESPONSE, Command, Frames, Pdu, Status, frame
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpClient
 
 log = logging.getLogger(__name__)
 

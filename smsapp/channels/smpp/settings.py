@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._shared_settings import LIMITS, RECEIPT
-from smsapp.channels.base import GuideLine
-from smsapp.channels.base import msgid as _l
+from smsapp.channels.types import GuideLine
+from smsapp.channels.types import msgid as _l
 
 CONNECTION, TEXTS, ADDRESSES = _l("Connection"), _l("Texts"), _l("Numbers and sender")
 

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from smsapp import channels as adapters
 from smsapp.channels._setting import Setting
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.channels.http import Guard, literal
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal

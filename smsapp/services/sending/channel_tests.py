@@ -14,17 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from smsapp.channels.base import (
-    Balance,
-    Channel,
-    ChannelError,
-    OutboundMessage,
-    SubmitRequest,
-    SubmitResult,
-    TemplateSnapshot,
-)
-from smsapp.channels.base import msgid as _l
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient, RecordStatuses
+from smsapp.channels.types import Balance, OutboundMessage, SubmitRequest, SubmitResult, TemplateSnapshot
+from smsapp.channels.types import msgid as _l
 from smsapp.domain import numbering, phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult, Outcome

@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from smsapp.channels.base import Callback, Channel
+from smsapp.channels.contract import Channel
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import HoldReason

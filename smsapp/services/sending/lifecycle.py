@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.domain import funnel as numbers
 from smsapp.domain import message
 from smsapp.domain import schedule as schedules

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import AccountError, Channel, ChannelError, Throttled
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, ChannelError, Throttled
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState, account_hold
 from smsapp.services.channels import call_log

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from smsapp.channels.base import Channel, ChannelError, TemplateSnapshot
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import ChannelError
+from smsapp.channels.types import TemplateSnapshot
 from smsapp.domain.quiet import QuietHours
 from smsapp.services.sending.brake import Brake
 from smsapp.services.sending.slots import SlotQueue

@@ -22,17 +22,10 @@ from typing import Any, TypeVar
 from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from smsapp.channels.base import (
-    AccountError,
-    Channel,
-    ChannelError,
-    NotSent,
-    OutcomeUnknown,
-    SubmitRequest,
-    TemplateSnapshot,
-    Throttled,
-)
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import SubmitRequest, TemplateSnapshot
 from smsapp.domain import quiet
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome

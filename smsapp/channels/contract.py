@@ -13,250 +13,34 @@ callbacks with the method "PULL"; each is stored before the next is fetched:
 
 from __future__ import annotations
 
-import datetime as dt
-import enum
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlsplit
+from typing import ClassVar
 
+from smsapp.channels._addresses import is_http_address
 from smsapp.channels._setting import Setting, Values, Widget
+from smsapp.channels.errors import ChannelError
+from smsapp.channels.http import HttpClient
+from smsapp.channels.types import (
+    Acknowledgement,
+    Balance,
+    Callback,
+    GuideLine,
+    Preset,
+    ProviderSignature,
+    ProviderTemplate,
+    Receipt,
+    Reply,
+    StoreCallbacks,
+    SubmitRequest,
+    SubmitResult,
+    TemplateSnapshot,
+    UnconfirmedMessage,
+    msgid,
+)
 from smsapp.domain.errors import Problem
-from smsapp.domain.outcome import CallResult, Outcome
-from smsapp.domain.sms_template import Audit, Purpose
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpClient
-
-
-def msgid(text: str) -> str:
-    """Return the text unchanged: marks an English label for extraction; the pages translate it.
-
-    Imported as `_l`, the name the extraction looks for.
-    """
-    return text
-
-
-def is_address(text: str) -> bool:
-    """Return whether this is an http(s) address whose host has no placeholder."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.netloc) and "{" not in parts.netloc
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A named set of values that fills the settings form of a kind; every field stays editable."""
-
-    name: str
-    label: str
-    values: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class GuideLine:
-    """One line of the guide beside the form: a term as it is typed, and its meaning as an English msgid."""
-
-    term: str
-    meaning: str
-    outcome: Outcome | None = None
-
-
-@dataclass(slots=True)  # not frozen, which would slow down construction
-class OutboundMessage:
-    """One text for one number. `ref` is our own id of the message ("run-seq"); it is never used again.
-
-    `phone` is E.164. `text` is the whole text as the phone shows it, the signature included. `values` are the values
-    of the template's variables, in their order, for providers that fill in the text themselves.
-    """
-
-    ref: str
-    phone: str = field(repr=False)
-    text: str = field(repr=False)
-    values: tuple[str, ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateSnapshot:
-    """The approved template of all messages of a submission."""
-
-    code: str
-    text: str
-    signature: str
-    variables: tuple[str, ...]
-    marketing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderTemplate:
-    """A template as the provider lists it; `reason` is what its reviewers wrote."""
-
-    code: str
-    name: str
-    text: str
-    audit: Audit
-    purpose: Purpose | None = None
-    """None if the provider does not say; then a person has to."""
-    signature: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSignature:
-    """A signature as the provider lists it, without its brackets; `reason` is what its reviewers wrote."""
-
-    name: str
-    audit: Audit
-    reason: str = ""
-
-
-@dataclass(slots=True)  # not frozen, as OutboundMessage
-class SubmitRequest:
-    """The content of one request to the provider: at most `Channel.per_request` messages of one template."""
-
-    template: TemplateSnapshot
-    messages: Sequence[OutboundMessage]
-    callback_url: str = field(repr=False)
-    """Where the provider should post receipts for these messages; "" if the application has no public address."""
-
-
-@dataclass(slots=True)  # not frozen, as OutboundMessage
-class SubmitResult:
-    """The provider's immediate answer for one message. `provider_ref` is the provider's id of it, or ""."""
-
-    accepted: bool
-    provider_ref: str = ""
-    outcome: Outcome | None = None
-    """Why it was refused; None when accepted."""
-    code: str = ""
-    """The provider's own code, unchanged."""
-    unconfirmed: bool = False
-    """True if the answer does not say whether this message was accepted; `accepted` is False then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """The balance of the account: money in `currency` (three letters), or messages if that is ""."""
-
-    amount: Decimal
-    currency: str = ""
-
-
-class ReceiptStatus(enum.StrEnum):
-    DELIVERED = "delivered"
-    UNDELIVERED = "undelivered"
-    ACCEPTED = "accepted"
-
-    __hash__ = str.__hash__
-    """Enum's own hash runs in Python, which is slow where every receipt is looked up by its status."""
-
-
-@dataclass(slots=True, unsafe_hash=True)  # not frozen, as OutboundMessage; never changed
-class Receipt:
-    """A delivery receipt. Names its message by `ref`, or by `provider_ref` (and `phone` if an id has several)."""
-
-    status: ReceiptStatus
-    ref: str = ""
-    provider_ref: str = ""
-    phone: str = field(default="", repr=False)
-    outcome: Outcome | None = None
-    code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class UnconfirmedMessage:
-    """An unconfirmed message, whose answer was lost: what was to be sent, and when it may have left (since..until)."""
-
-    message: OutboundMessage
-    since: dt.datetime
-    until: dt.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A text that a person sent back. `phone` is E.164, or as the provider wrote it if no number can be read."""
-
-    phone: str = field(repr=False)
-    text: str = field(repr=False)
-    extension: str = ""
-    provider_ref: str = ""
-    opts_out: bool = False
-    """True if the provider treated it as an opt-out, whatever the text was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """An HTTP request from a provider, as stored in the inbox; method "PULL" is a page that we fetched."""
-
-    method: str
-    query: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-    url: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """The HTTP answer the provider expects once its callback has been stored."""
-
-    status: int = 200
-    content_type: str = "text/plain; charset=utf-8"
-    body: bytes = b"OK"
-
-
-class ChannelError(Exception):
-    """The call failed as a whole; the subclass decides what becomes of its messages.
-
-    The text never holds secrets or phone numbers: people are shown `outcome` and `code`. `retry_after` is in seconds
-    from now.
-    """
-
-    result: ClassVar[CallResult]
-    """Under which word a call that ended so is counted."""
-
-    def __init__(self, code: str = "", *, outcome: Outcome | None = None, retry_after: float | None = None) -> None:
-        self.code = code
-        self.outcome = outcome
-        self.retry_after = retry_after
-        super().__init__(code)
-
-
-class NotSent(ChannelError):
-    """Surely nothing was sent (name not found, connection refused): the messages are queued again."""
-
-    result = CallResult.NOT_SENT
-
-
-class Throttled(ChannelError):
-    """The provider asks to slow down and accepted nothing: messages are queued again, the attempt does not count."""
-
-    result = CallResult.THROTTLED
-
-
-class AccountError(ChannelError):
-    """Key, balance, signature or template is wrong: the messages are queued again, the run is held for a person."""
-
-    result = CallResult.ACCOUNT_ERROR
-
-
-class OutcomeUnknown(ChannelError):
-    """Cut or timed out after sending, 5xx, unreadable: the messages may have left and are not sent again."""
-
-    result = CallResult.OUTCOME_UNKNOWN
-
-
-StoreCallbacks = Callable[[Sequence[Callback]], Awaitable[None]]
-"""Stores callbacks; once it returns they may be acknowledged to the provider."""
-
-
-class CallbackRefused(Exception):
-    """The callback's signature is wrong; it is answered with 403 and not stored."""
 
 
 class Channel(ABC):
@@ -429,4 +213,4 @@ class Channel(ABC):
         problems, so values may be invalid here.
         """
         addresses = [setting.name for setting in cls.settings if setting.widget is Widget.URL]
-        return [Problem("gateway_address", name) for name in addresses if not is_address(values.get(name, ""))]
+        return [Problem("gateway_address", name) for name in addresses if not is_http_address(values.get(name, ""))]

@@ -11,21 +11,18 @@ Addresses, headers and bodies hold passwords and numbers, so errors, reprs and l
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import json
 import select
-import socket
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
 from typing import Any, NoReturn, Self
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from smsapp.channels.base import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown
+from smsapp.channels.http.answers import HttpAnswer
+from smsapp.channels.http.guard import Guard, GuardedResolver, literal
 from smsapp.domain.outcome import Outcome
 
 MIB = 1024 * 1024
@@ -35,158 +32,6 @@ WATCH = 0.05
 """Seconds between checks for calls that take too long."""
 POLLRDHUP = getattr(select, "POLLRDHUP", 0)
 """Poll flag for the other side's FIN, on Linux only; a broken connection is reported everywhere without it."""
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class HttpAnswer:
-    """A complete answer: `status`, `headers` (names in any case), `body`."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-    def __repr__(self) -> str:
-        return f"<HttpAnswer {self.status} {len(self.body)} bytes>"
-
-    def text(self) -> str:
-        """Return the body decoded as UTF-8; invalid bytes are replaced."""
-        return self.body.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """Return the body parsed as JSON; raises ValueError."""
-        return json.loads(self.body)
-
-    def fields(self) -> dict[str, Any]:
-        """Return the body parsed as a JSON object; {} if it is anything else."""
-        try:
-            parsed = self.json()
-        except ValueError:
-            return {}
-        return parsed if isinstance(parsed, dict) else {}
-
-
-STATUSES: dict[int, Outcome] = {
-    # statuses after which the run is held until a person acts, whatever the body says
-    401: Outcome.CREDENTIALS,
-    402: Outcome.BALANCE,
-    403: Outcome.CREDENTIALS,
-    404: Outcome.OUR_FAULT,
-    405: Outcome.OUR_FAULT,
-    407: Outcome.CREDENTIALS,
-    410: Outcome.OUR_FAULT,
-    415: Outcome.OUR_FAULT,
-}
-
-
-def retry_after(answer: HttpAnswer) -> float | None:
-    """Return the seconds in the Retry-After header, 0..3600; None if there is no number."""
-    try:
-        return min(max(float(answer.headers.get("Retry-After", "")), 0.0), 3600.0)
-    except ValueError:
-        return None
-
-
-def raise_for_status(answer: HttpAnswer, code: str = "") -> None:
-    """Raise the ChannelError for the status unless it is 2xx: for answers whose body says nothing beyond `code`."""
-    code = code or f"HTTP {answer.status}"
-    if answer.status == 429:
-        raise Throttled(code, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
-    if answer.status >= 500:
-        raise OutcomeUnknown(code, outcome=Outcome.PROVIDER_FAULT)
-    if answer.status >= 300:
-        raise AccountError(code, outcome=STATUSES.get(answer.status, Outcome.OUR_FAULT))
-
-
-class Guard:
-    """Decides which addresses the product may call: public ones, and the private ones the settings name.
-
-    `allowed` holds host names ("kannel.lan"), addresses or networks ("10.1.0.0/16").
-    """
-
-    def __init__(self, allowed: Sequence[str]) -> None:
-        self.names: set[str] = set()
-        self.networks: list[Network] = []
-        for word in allowed:
-            try:
-                self.networks.append(ipaddress.ip_network(word, strict=False))
-            except ValueError:
-                self.names.add(word.lower().rstrip("."))
-
-    def is_named(self, host: str) -> bool:
-        """Return whether the settings allow this host, or this literal address, as a private one."""
-        if host.lower().rstrip(".") in self.names:
-            return True
-        address = literal(host)
-        return address is not None and any(address in network for network in self.networks)
-
-    def allows(self, host: str, address: Address) -> bool:
-        """Return whether a connection may be made to `address`, to which the name `host` resolved."""
-        for inner in (address, *_inside(address)):
-            if any(inner in network for network in self.networks):
-                continue
-            if inner.is_global and not inner.is_multicast and not any(inner in network for network in LOCAL):
-                continue
-            if host.lower().rstrip(".") not in self.names:
-                return False
-        return True
-
-
-def literal(host: str) -> Address | None:
-    """Return the IP address in the host part of a URL, or None if it is a name."""
-    try:
-        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
-    except ValueError:
-        return None
-
-
-def _inside(address: Address) -> list[Address]:
-    """Return the IPv4 addresses embedded in an IPv6 address: mapped, compatible, translated, 6to4, NAT64."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return []
-    inner: list[Address] = [ipv4 for ipv4 in (address.ipv4_mapped, address.sixtofour) if ipv4 is not None]
-    if any(address in network for network in IPV4_AT_THE_END) and int(address) > 1:  # not :: and ::1
-        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return inner
-
-
-IPV4_AT_THE_END = (
-    ipaddress.IPv6Network("64:ff9b::/96"),
-    ipaddress.IPv6Network("64:ff9b:1::/48"),
-    ipaddress.IPv6Network("::/96"),
-    ipaddress.IPv6Network("::ffff:0:0:0/96"),
-)
-"""NAT64, its local prefix, IPv4-compatible and SIIT: the last 32 bits are an IPv4 address."""
-LOCAL = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("fec0::/10"))
-"""Site-local networks for which `is_global` returns True."""
-
-
-class _Resolver(AbstractResolver):
-    """Resolves names to allowed addresses only; the connection goes to exactly these."""
-
-    def __init__(self, guard: Guard) -> None:
-        self.guard = guard
-        self.inner = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        results = await self.inner.resolve(host, port, family)
-        allowed = [
-            result
-            for result in results
-            if self.guard.allows(host, ipaddress.ip_address(result["host"].partition("%")[0]))
-        ]
-        if not allowed:
-            raise AccountError("address_not_allowed", outcome=Outcome.OUR_FAULT)
-        return allowed
-
-    async def close(self) -> None:
-        await self.inner.close()
 
 
 class _Stale(Exception):
@@ -357,7 +202,7 @@ class HttpClient:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self.connections, resolver=_Resolver(self.guard), ttl_dns_cache=60, keepalive_timeout=15
+                limit=self.connections, resolver=GuardedResolver(self.guard), ttl_dns_cache=60, keepalive_timeout=15
             ),
             request_class=_Request,
             response_class=_Response,
