@@ -14,7 +14,7 @@ import asyncio
 import select
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar, Token
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -28,8 +28,6 @@ from smsapp.domain.outcome import Outcome
 MIB = 1024 * 1024
 STALE_TRIES = 3
 """Connections that the other side has just closed are skipped so many times before the call fails."""
-WATCH = 0.05
-"""Seconds between checks for calls that take too long."""
 POLLRDHUP = getattr(select, "POLLRDHUP", 0)
 """Poll flag for the other side's FIN, on Linux only; a broken connection is reported everywhere without it."""
 
@@ -39,15 +37,12 @@ class _Stale(Exception):
 
 
 class _Attempt:
-    """One call: whether bytes may have left (`left`), and the loop time of its deadline (`until`)."""
+    """One call: whether bytes of its request may have left."""
 
-    __slots__ = ("cancelling", "left", "overdue", "task", "until")
+    __slots__ = ("left",)
 
-    def __init__(self, task: asyncio.Task[Any], until: float) -> None:
-        self.task = task
-        self.cancelling = task.cancelling()
-        self.until = until
-        self.left = self.overdue = False
+    def __init__(self) -> None:
+        self.left = False
 
     def fail(self, error: BaseException) -> NoReturn:
         """Raise the ChannelError for this failure: OutcomeUnknown if bytes may have left, else NotSent."""
@@ -55,16 +50,6 @@ class _Attempt:
         if self.left:
             raise OutcomeUnknown(code, outcome=Outcome.NETWORK) from None
         raise NotSent(code, outcome=Outcome.NETWORK) from None
-
-    def cut(self) -> None:
-        """Cancel the call after its deadline, as asyncio.timeout does."""
-        self.overdue = True
-        self.task.cancel()
-
-    @property
-    def was_cut(self) -> bool:
-        """Return whether the deadline cancelled the call and nothing else has cancelled its task."""
-        return self.overdue and self.task.cancelling() - 1 <= self.cancelling
 
 
 _attempt: ContextVar[_Attempt] = ContextVar("attempt")
@@ -97,39 +82,6 @@ def _said_goodbye(transport: asyncio.Transport) -> bool:
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), POLLRDHUP)
     return bool(poll.poll(0))
-
-
-class _Watch:
-    """Cancels calls after their deadline. One timer checks all calls, because one timer per call costs more."""
-
-    def __init__(self) -> None:
-        self.calls: set[_Attempt] = set()
-        self.next: asyncio.TimerHandle | None = None
-
-    def begin(self, seconds: float) -> _Attempt:
-        """Register and return a call of the current task with this time limit in seconds."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a call is made by a task")
-        loop = task.get_loop()
-        attempt = _Attempt(task, loop.time() + seconds)
-        self.calls.add(attempt)
-        if self.next is None:
-            self.next = loop.call_later(WATCH, self._look, loop)
-        return attempt
-
-    def end(self, attempt: _Attempt) -> None:
-        """Unregister a call that is over."""
-        self.calls.discard(attempt)
-        if attempt.overdue:
-            attempt.task.uncancel()
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for attempt in self.calls:
-            if attempt.until <= now and not attempt.overdue:
-                attempt.cut()
-        self.next = loop.call_later(WATCH, self._look, loop) if self.calls else None
 
 
 def _code(error: BaseException) -> str:
@@ -194,7 +146,6 @@ class HttpClient:
         self.largest_request = largest_request
         self._passed: set[tuple[str, bool]] = set()
         self._session: aiohttp.ClientSession | None = None
-        self._watch = _Watch()
 
     def __repr__(self) -> str:
         return f"<HttpClient connections={self.connections}>"
@@ -240,24 +191,19 @@ class HttpClient:
         target = self._checked(url, plain_http)
         if body is not None and len(body) > self.largest_request:
             raise AccountError("request_too_large", outcome=Outcome.OUR_FAULT)
-        attempt = self._watch.begin(self.timeout if timeout is None else timeout)
+        attempt = _Attempt()
         _attempt.set(attempt)
         try:
-            response = await self._begun(self._session, method, target, headers, body)
-            statuses = _statuses.get()
-            if statuses is not None:
-                statuses.append(response.status)
-            return HttpAnswer(response.status, response.headers, await self._body(response))
+            async with asyncio.timeout(self.timeout if timeout is None else timeout):
+                response = await self._begun(self._session, method, target, headers, body)
+                statuses = _statuses.get()
+                if statuses is not None:
+                    statuses.append(response.status)
+                return HttpAnswer(response.status, response.headers, await self._body(response))
         except ChannelError:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             attempt.fail(error)
-        except asyncio.CancelledError:
-            if attempt.was_cut:
-                attempt.fail(TimeoutError())
-            raise
-        finally:
-            self._watch.end(attempt)
 
     async def _begun(
         self,
