@@ -17,7 +17,9 @@ from alibabacloud_dysmsapi20170525.models import SendBatchSmsRequest, SendSmsReq
 from alibabacloud_tea_openapi.utils import Utils
 from alibabacloud_tea_openapi.utils_models import Config
 
-from smsapp.channels.aliyun import ERROR_CODES, REPORTS, Aliyun, authorization
+from smsapp.channels.aliyun.adapter import Aliyun
+from smsapp.channels.aliyun.codes import ERROR_CODES, REPORTS
+from smsapp.channels.aliyun.signing import authorization
 from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
 from smsapp.channels.types import (

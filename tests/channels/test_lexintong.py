@@ -14,7 +14,9 @@ from aiohttp import web
 from smsapp.channels._error_codes import Scope
 from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
-from smsapp.channels.lexintong import ERROR_CODES, Lexintong, access_key
+from smsapp.channels.lexintong.adapter import Lexintong
+from smsapp.channels.lexintong.codes import ERROR_CODES
+from smsapp.channels.lexintong.signing import access_key
 from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped
@@ -239,13 +241,13 @@ class TestLexintong(HttpContract):
     @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
         found, _ = run(self.sent(lambda *_: said(int(code)), tmp_path))
-        verdict = ERROR_CODES[code]
-        if verdict.about in {Scope.NUMBER, Scope.WORDS}:
-            assert found == [SubmitResult(False, outcome=verdict.outcome, code=code)]
+        meaning = ERROR_CODES[code]
+        if meaning.scope in {Scope.RECIPIENT, Scope.TEXT}:
+            assert found == [SubmitResult(False, outcome=meaning.outcome, code=code)]
             return
-        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
+        kind = {Scope.TIMING: Throttled, Scope.ACCOUNT: AccountError, Scope.UNKNOWN: OutcomeUnknown}[meaning.scope]
         assert isinstance(found, kind)
-        assert (found.outcome, found.code) == (verdict.outcome, code)
+        assert (found.outcome, found.code) == (meaning.outcome, code)
 
     @pytest.mark.parametrize("code", ["1027", "1040"])
     def test_accepted_but_not_saved_is_in_doubt_and_keeps_its_id(self, code: str, tmp_path: Path) -> None:

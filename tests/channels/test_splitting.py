@@ -8,7 +8,14 @@ from collections.abc import Sequence
 import pytest
 
 from smsapp.channels import _error_codes
-from smsapp.channels._error_codes import ErrorMeaning, Refused, Scope, as_error, call_error, submit_bisecting
+from smsapp.channels._error_codes import (
+    ErrorMeaning,
+    RequestRefused,
+    Scope,
+    call_error,
+    refusal_error,
+    submit_bisecting,
+)
 from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
 from smsapp.channels.types import OutboundMessage, SubmitResult, TemplateSnapshot
 from smsapp.domain.outcome import Outcome
@@ -51,7 +58,7 @@ class Provider:
             if rule in KINDS:
                 raise KINDS[rule]
             if rule in "nu":
-                raise Refused("bad", Outcome.BAD_NUMBER if rule == "n" else Outcome.UNKNOWN)
+                raise RequestRefused("bad", Outcome.BAD_NUMBER if rule == "n" else Outcome.UNKNOWN)
             answers.append(
                 {
                     "+": SubmitResult(True, provider_ref=letter),
@@ -149,23 +156,23 @@ FIXED = TemplateSnapshot("T1", "您好", "店", (), marketing=False)
 @pytest.mark.parametrize(
     ("about", "template", "values", "expected"),
     [
-        (Scope.NUMBER, FIXED, ["", ""], "Refused"),
-        (Scope.NUMBER, FIXED, [""], "Refused"),
-        (Scope.WORDS, NAMED, ["甲"], "Refused"),
-        (Scope.WORDS, NAMED, ["甲", "乙"], "Refused"),
-        (Scope.WORDS, NAMED, ["甲", "甲"], "AccountError"),
-        (Scope.WORDS, FIXED, [""], "AccountError"),
-        (Scope.WORDS, FIXED, ["", ""], "AccountError"),
-        (Scope.PACE, NAMED, ["甲"], "Throttled"),
+        (Scope.RECIPIENT, FIXED, ["", ""], "Refused"),
+        (Scope.RECIPIENT, FIXED, [""], "Refused"),
+        (Scope.TEXT, NAMED, ["甲"], "Refused"),
+        (Scope.TEXT, NAMED, ["甲", "乙"], "Refused"),
+        (Scope.TEXT, NAMED, ["甲", "甲"], "AccountError"),
+        (Scope.TEXT, FIXED, [""], "AccountError"),
+        (Scope.TEXT, FIXED, ["", ""], "AccountError"),
+        (Scope.TIMING, NAMED, ["甲"], "Throttled"),
         (Scope.ACCOUNT, NAMED, ["甲"], "AccountError"),
-        (Scope.DOUBT, NAMED, ["甲"], "OutcomeUnknown"),
+        (Scope.UNKNOWN, NAMED, ["甲"], "OutcomeUnknown"),
     ],
 )
 def test_what_a_request_refused_as_a_whole_means_for_its_messages(
     about: Scope, template: TemplateSnapshot, values: list[str], expected: str
 ) -> None:
     messages = [message(letter, value) for letter, value in zip(LETTERS, values, strict=False)]
-    error = as_error("x" * 100, ErrorMeaning(about, Outcome.CONTENT_REFUSED), template, messages, 5.0)
+    error = refusal_error("x" * 100, ErrorMeaning(about, Outcome.CONTENT_REFUSED), template, messages, 5.0)
     assert type(error).__name__ == expected
     assert (error.code, error.outcome) == ("x" * 80, Outcome.CONTENT_REFUSED)
     assert getattr(error, "retry_after", None) == (5.0 if expected == "Throttled" else None)

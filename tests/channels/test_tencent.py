@@ -20,7 +20,9 @@ from tencentcloud.sms.v20210111.sms_client import SmsClient
 from smsapp.channels._error_codes import Scope, seconds_to_wait
 from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpAnswer, HttpClient
-from smsapp.channels.tencent import ERROR_CODES, Tencent, authorization
+from smsapp.channels.tencent.adapter import Tencent
+from smsapp.channels.tencent.codes import ERROR_CODES
+from smsapp.channels.tencent.signing import authorization
 from smsapp.channels.types import (
     Callback,
     OutboundMessage,
@@ -316,13 +318,13 @@ class TestTencent(HttpContract):
         found, _ = run(
             self.in_flight([PHONE], tmp_path, lambda *a: error(code) if whole else each(code)(*a), ("1",), ("v",))
         )
-        verdict = ERROR_CODES[code]
-        if verdict.about in {Scope.NUMBER, Scope.WORDS}:
-            assert found == [SubmitResult(False, outcome=verdict.outcome, code=code)]
+        meaning = ERROR_CODES[code]
+        if meaning.scope in {Scope.RECIPIENT, Scope.TEXT}:
+            assert found == [SubmitResult(False, outcome=meaning.outcome, code=code)]
             return
-        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
+        kind = {Scope.TIMING: Throttled, Scope.ACCOUNT: AccountError, Scope.UNKNOWN: OutcomeUnknown}[meaning.scope]
         assert isinstance(found, kind)
-        assert (found.outcome, found.code) == (verdict.outcome, code)
+        assert (found.outcome, found.code) == (meaning.outcome, code)
 
     @pytest.mark.parametrize(
         ("code", "kind", "outcome"),

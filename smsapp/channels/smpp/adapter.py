@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from smsapp.channels._addresses import is_host_and_port
-from smsapp.channels._error_codes import Refused as PieceRefused
-from smsapp.channels._error_codes import Scope, as_error
+from smsapp.channels._error_codes import RequestRefused as PieceRefused
+from smsapp.channels._error_codes import Scope, refusal_error
 from smsapp.channels._numbers import as_written, e164
 from smsapp.channels.contract import Channel
 from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, NotSent
@@ -243,9 +243,9 @@ class Smpp(Channel):
                 self._faster()
                 return receipts.plain_id(answer.body.partition(b"\0")[0].decode("latin-1"), self._answer_base)[:80]
             meaning = verdict(answer.status, self._own)
-            wait = self._slower() if meaning.about is Scope.PACE else None
+            wait = self._slower() if meaning.scope is Scope.TIMING else None
             if first:
-                raise as_error(written(answer.status), meaning, template, [message], wait)
+                raise refusal_error(written(answer.status), meaning, template, [message], wait)
             if wait is None or attempt + 1 == PART_TRIES:
                 break
             await asyncio.sleep(wait)

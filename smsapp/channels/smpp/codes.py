@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smsapp.channels._error_codes import (
-    IN_DOUBT,
-    SLOWER,
-    UNKNOWN,
+    OUTCOME_UNKNOWN,
+    THROTTLED,
+    UNKNOWN_CODE,
     ErrorMeaning,
     account_error,
     recipient_error,
@@ -28,11 +28,11 @@ SUBMITS: dict[int, ErrorMeaning] = {
     0x04: OURS,  # not bound for this
     0x06: OURS,  # invalid priority
     0x07: OURS,  # invalid registered_delivery
-    0x08: IN_DOUBT,  # system error
+    0x08: OUTCOME_UNKNOWN,  # system error
     0x0A: SENDER,  # invalid source address
     0x0B: recipient_error(Outcome.BAD_NUMBER),  # invalid destination address
     0x0C: OURS,  # invalid message id
-    0x14: SLOWER,  # queue full
+    0x14: THROTTLED,  # queue full
     0x15: OURS,  # invalid service type
     0x43: OURS,  # invalid esm_class
     0x45: recipient_error(Outcome.PROVIDER_FAULT),  # submit failed
@@ -41,10 +41,10 @@ SUBMITS: dict[int, ErrorMeaning] = {
     0x50: OURS,  # invalid destination TON
     0x51: OURS,  # invalid destination NPI
     0x53: OURS,  # invalid system type
-    0x58: SLOWER,  # throttled
+    0x58: THROTTLED,  # throttled
     0x61: OURS,  # invalid schedule time
     0x62: OURS,  # invalid validity
-    0x64: SLOWER,  # temporary application error
+    0x64: THROTTLED,  # temporary application error
     0x65: recipient_error(Outcome.PROVIDER_FAULT),  # permanent application error
     0x66: recipient_error(Outcome.BLOCKED_BY_CARRIER),  # rejected by the application
     0xC0: OURS,  # optional part of the body
@@ -103,9 +103,9 @@ def verdict(status: int, own: Mapping[str, Outcome]) -> ErrorMeaning:
     """Return the meaning of a submit's status; `own` maps this provider's codes to outcomes, from the settings."""
     outcome = own.get(written(status))
     if outcome is None:
-        return SUBMITS.get(status, UNKNOWN)
+        return SUBMITS.get(status, UNKNOWN_CODE)
     if outcome is Outcome.THROTTLED:
-        return SLOWER
+        return THROTTLED
     return account_error(outcome) if outcome in ABOUT_THE_ACCOUNT else recipient_error(outcome)
 
 

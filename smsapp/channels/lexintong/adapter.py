@@ -6,35 +6,26 @@ A request is accepted or refused as a whole and has one id. Receipts and replies
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 import json
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from smsapp.channels._error_codes import (
-    CLOSED,
     CODE_LENGTH,
-    IN_DOUBT,
-    SLOWER,
-    UNKNOWN,
-    ErrorMeaning,
     Messages,
     Scope,
-    account_error,
-    as_error,
     call_error,
-    recipient_error,
+    classify,
+    refusal_error,
+    seconds_to_wait,
     submit_bisecting,
-    text_error,
     unreadable,
 )
-from smsapp.channels._numbers import e164
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._shared_settings import (
     ACCOUNT,
@@ -45,15 +36,17 @@ from smsapp.channels._shared_settings import (
     max_concurrency,
     per_request,
 )
-from smsapp.channels._signed_ref import sign_ref, verify_ref
+from smsapp.channels._signed_ref import sign_ref
 from smsapp.channels.contract import Channel
-from smsapp.channels.errors import ChannelError, OutcomeUnknown
-from smsapp.channels.http import HttpAnswer, HttpClient, raise_for_status, retry_after
+from smsapp.channels.errors import ChannelError
+from smsapp.channels.http import HttpAnswer, HttpClient
+from smsapp.channels.lexintong.codes import BAD_NUMBERS, ERROR_CODES
+from smsapp.channels.lexintong.receipts import HOME, read_page, read_pushed
+from smsapp.channels.lexintong.signing import access_key
 from smsapp.channels.types import (
     Balance,
     Callback,
     Receipt,
-    ReceiptStatus,
     Reply,
     SubmitRequest,
     SubmitResult,
@@ -66,59 +59,15 @@ from smsapp.domain.outcome import Outcome
 NEW, OLD = "new", "old"
 PAGES = 100
 """Most pages of each kind that one `pull` fetches; the next one fetches the rest."""
-TAKEN = frozenset({"succ", "0"})
-BAD_NUMBERS = "1023"
+ACCEPTED = frozenset({"succ", "0"})
 LONGEST_OUT_ID = 32
-
-ERROR_CODES: dict[str, ErrorMeaning] = {
-    "103": SLOWER,
-    "1008": SLOWER,
-    "1015": SLOWER,
-    "1026": SLOWER,
-    "1018": CLOSED,
-    BAD_NUMBERS: recipient_error(Outcome.BAD_NUMBER),
-    "1010": text_error(Outcome.CONTENT_REFUSED),
-    "1020": text_error(Outcome.CONTENT_REFUSED),
-    "1022": text_error(Outcome.CONTENT_REFUSED),
-    "1024": text_error(Outcome.CONTENT_REFUSED),
-    "1034": text_error(Outcome.CONTENT_REFUSED),
-    "1042": text_error(Outcome.TEMPLATE_REFUSED),
-    "1032": account_error(Outcome.SIGNATURE_REFUSED),
-    "1035": account_error(Outcome.SIGNATURE_REFUSED),
-    "1038": account_error(Outcome.SIGNATURE_REFUSED),
-    "1013": account_error(Outcome.CREDENTIALS),
-    "1014": account_error(Outcome.CREDENTIALS),
-    "1016": account_error(Outcome.CREDENTIALS),
-    "1017": account_error(Outcome.CREDENTIALS),
-    "1028": account_error(Outcome.CREDENTIALS),
-    "1025": account_error(Outcome.BALANCE),
-    "2001": account_error(Outcome.BALANCE),
-    "101": account_error(Outcome.OUR_FAULT),
-    "102": account_error(Outcome.OUR_FAULT),
-    "1007": account_error(Outcome.OUR_FAULT),
-    "1009": account_error(Outcome.OUR_FAULT),
-    "1029": account_error(Outcome.OUR_FAULT),
-    "1031": account_error(Outcome.OUR_FAULT),
-    "1027": IN_DOUBT,
-    "1040": IN_DOUBT,
-    "-99": IN_DOUBT,
-}
-
-
-def access_key(account_id: str, password: str, random: int, timestamp: int, first_number: str = "") -> str:
-    """Return the AccessKey of a request; send requests also sign the first number, queries do not."""
-    # MD5 is the provider's choice; the key is only as safe as the encrypted connection.
-    digest = hashlib.md5(f"{password}SMmsEncryptKey".encode(), usedforsecurity=False).hexdigest().upper()
-    numbers = f"&PhoneNos={first_number}" if first_number else ""
-    signed = f"AccountId={account_id}{numbers}&Password={digest}&Random={random}&Timestamp={timestamp}"
-    return hashlib.sha256(signed.encode()).hexdigest()
 
 
 class Lexintong(Channel):
     """One request carries one text to a list of numbers; receipts name its id and the number."""
 
     kind = "lexintong"
-    home = "CN"
+    home = HOME
     label = _l("Lexintong (Lmobile)")
     about = _l("Whole texts through the product you bought there; receipts and replies are fetched or pushed.")
     equal_texts_only = True
@@ -184,7 +133,7 @@ class Lexintong(Channel):
         self._extension = values["extension"]
         self._is_old = values["interface"] == OLD
         self._url, self._old_url = values["url"].rstrip("/"), values["old_url"].rstrip("/")
-        self._fetches = values.flag("pull")
+        self._polls = values.flag("pull")
         self._timeout = values.number("timeout")
         self._plain_http = values.flag("plain_http")
         self.per_request = values.whole("per_request")
@@ -200,10 +149,10 @@ class Lexintong(Channel):
         return await self._send_all(submission.template, submission.messages, http)
 
     async def _send_all(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
-        async def request(part: Messages) -> list[SubmitResult]:
+        async def submit(part: Messages) -> list[SubmitResult]:
             return await self._send(template, part, http)
 
-        return await submit_bisecting([messages], request)
+        return await submit_bisecting([messages], submit)
 
     async def _send(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
         numbers = [carrier.national(message.phone) for message in messages]
@@ -211,28 +160,28 @@ class Lexintong(Channel):
             code, explanation, ref, answer = await self._submit_old(numbers, messages[0].text, http)
         else:
             code, explanation, ref, answer = await self._submit(numbers, messages, http)
-        if code in TAKEN:
+        if code in ACCEPTED:
             return [SubmitResult(True, ref)] * len(messages)
-        verdict = _verdict(code, answer)
-        if verdict.about is Scope.DOUBT and ref:
+        meaning = classify(code, answer, ERROR_CODES)
+        if meaning.scope is Scope.UNKNOWN and ref:
             return [SubmitResult(False, ref, code=code, unconfirmed=True)] * len(messages)
         bad_numbers = set(NUMBERS.findall(explanation)) if code == BAD_NUMBERS else set()
         good = [message for message in messages if carrier.national(message.phone) not in bad_numbers]
         if good and len(good) < len(messages):
             return await self._without(good, ref, template, messages, http)
-        raise as_error(code, verdict, template, messages, self._wait(code, answer))
+        raise refusal_error(code, meaning, template, messages, seconds_to_wait(meaning, answer, self.clock()))
 
     async def _without(
         self, good: Messages, ref: str, template: TemplateSnapshot, messages: Messages, http: HttpClient
     ) -> list[SubmitResult]:
-        """Return the answers when some numbers were bad; `good` messages are sent again if surely none left."""
+        """Return the results when some numbers were bad; `good` messages are sent again if surely none left."""
         if ref:
-            again = [SubmitResult(False, ref, code=BAD_NUMBERS, unconfirmed=True)] * len(good)
+            results = [SubmitResult(False, ref, code=BAD_NUMBERS, unconfirmed=True)] * len(good)
         else:
-            again = await self._send_all(template, good, http)
-        answers = {message.ref: answer for message, answer in zip(good, again, strict=True)}
+            results = await self._send_all(template, good, http)
+        by_ref = {message.ref: result for message, result in zip(good, results, strict=True)}
         bad = SubmitResult(False, outcome=Outcome.BAD_NUMBER, code=BAD_NUMBERS)
-        return [answers.get(message.ref, bad) for message in messages]
+        return [by_ref.get(message.ref, bad) for message in messages]
 
     async def _submit(
         self, numbers: list[str], messages: Messages, http: HttpClient
@@ -246,9 +195,9 @@ class Lexintong(Channel):
         }
         if self._extension:
             values["ExtendNo"] = self._extension
-        sealed_ref = sign_ref(self._password, messages[0].ref, messages[0].phone)
-        if len(messages) == 1 and len(sealed_ref) <= LONGEST_OUT_ID:
-            values["OutId"] = sealed_ref
+        signed_ref = sign_ref(self._password, messages[0].ref, messages[0].phone)
+        if len(messages) == 1 and len(signed_ref) <= LONGEST_OUT_ID:
+            values["OutId"] = signed_ref
         answer = await self._post("/EncryptionSubmit/SendSms.ashx", values, http)
         fields = answer.fields()
         code = str(fields.get("Result") if fields.get("Result") is not None else "")
@@ -291,11 +240,6 @@ class Lexintong(Channel):
             plain_http=self._plain_http,
         )
 
-    def _wait(self, code: str, answer: HttpAnswer) -> float | None:
-        if ERROR_CODES.get(code) is CLOSED:
-            return carrier.seconds_until_open(dt.datetime.fromtimestamp(self.clock(), dt.UTC))
-        return retry_after(answer)
-
     async def test_credentials(self, http: HttpClient) -> str:
         return str((await self.balance(http)).amount)
 
@@ -306,18 +250,19 @@ class Lexintong(Channel):
         fields = answer.fields()
         code = str(fields.get("State", ""))
         if code != "0":
-            raise self._trouble(code, answer)
+            raise self._error(code, answer)
         remaining = str(fields.get("Remain", ""))
         if not remaining.isdecimal():
             raise unreadable()
         return Balance(Decimal(remaining))
 
-    def _trouble(self, code: str, answer: HttpAnswer) -> ChannelError:
-        return call_error(code, _verdict(code, answer), self._wait(code, answer))
+    def _error(self, code: str, answer: HttpAnswer) -> ChannelError:
+        meaning = classify(code, answer, ERROR_CODES)
+        return call_error(code, meaning, seconds_to_wait(meaning, answer, self.clock()))
 
     async def pull(self, http: HttpClient) -> AsyncIterator[Callback]:
         """Yield pages of receipts, then of replies, until none are left or a page repeats."""
-        if not self._fetches:
+        if not self._polls:
             return
         for path, name, more in (
             ("/EncryptionQuery/GetReport.ashx", "ReportInfos", {"OutId": "", "ReportTime": ""}),
@@ -329,10 +274,10 @@ class Lexintong(Channel):
                 fields = answer.fields()
                 code = str(fields.get("Result") if fields.get("Result") is not None else "")
                 items = fields.get(name)
-                if not items and code not in TAKEN:
-                    _verdict(code, answer)
+                if not items and code not in ACCEPTED:
+                    error = self._error(code, answer)
                     if code in ERROR_CODES:
-                        raise self._trouble(code, answer)
+                        raise error
                 if not items or items == previous:
                     break
                 yield Callback("PULL", "", {}, answer.body)
@@ -341,62 +286,12 @@ class Lexintong(Channel):
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipts and replies of a pulled page, or a pushed receipt; raises ValueError."""
         if callback.method == "PULL":
-            return list(self._page(json.loads(callback.body)))
+            return list(read_page(json.loads(callback.body), self._password))
         body = callback.body.decode("utf-8", "replace")
-        return [self._pushed(dict(parse_qsl(callback.query) + parse_qsl(body)))]
-
-    def _page(self, page: Any) -> Iterator[Receipt | Reply]:
-        if not isinstance(page, dict):
-            raise ValueError("a page is a JSON object")
-        for item in page.get("ReportInfos") or ():
-            yield from self._fetched(item)
-        for item in page.get("MoInfos") or ():
-            if not isinstance(item, dict) or not item.get("PhoneNos"):
-                raise ValueError("a reply without a number")
-            sender = str(item["PhoneNos"])
-            number = e164(sender, self.home) or sender
-            yield Reply(number, str(item.get("MoContent") or ""), str(item.get("SpNo") or ""))
-
-    def _fetched(self, item: Any) -> Iterator[Receipt]:
-        if not isinstance(item, dict) or not item.get("MsgID"):
-            raise ValueError("nothing that names a message")
-        reported = [str(item.get(name) or "").strip() for name in ("ReportCode", "ReportDesc", "SourceCode")]
-        codes = [text for text in reported if CODE.fullmatch(text)]
-        arrival_code = next((code for code in codes if code in carrier.ARRIVED), "")
-        if arrival_code:
-            status, code = ReceiptStatus.DELIVERED, arrival_code
-        elif codes:
-            status, code = ReceiptStatus.UNDELIVERED, codes[0]
-        else:
-            # Undocumented words prove neither outcome: the message stays accepted and the word is kept as its code.
-            status, code = ReceiptStatus.ACCEPTED, next(filter(None, reported), "")
-        for phone in str(item.get("PhoneNos") or "").split(","):
-            yield self._receipt(status, str(item["MsgID"]), e164(phone, self.home), code, item.get("OutId"))
-
-    def _pushed(self, item: Mapping[str, str]) -> Receipt:
-        if not item.get("MsgID") or not item.get("MobilePhone"):
-            raise ValueError("nothing that names a message")
-        sent, arrived = item.get("SendState", ""), item.get("ReportState", "")
-        if arrived == "True":
-            status = ReceiptStatus.DELIVERED
-        elif arrived == "False" or sent == "False":
-            status = ReceiptStatus.UNDELIVERED
-        elif sent == "True":
-            status = ReceiptStatus.ACCEPTED
-        else:
-            raise ValueError("no status")
-        code = item.get("ReportResultInfo") or item.get("SendResultInfo") or ""
-        return self._receipt(status, item["MsgID"], e164(item["MobilePhone"], self.home), code, item.get("ClientMsgId"))
-
-    def _receipt(self, status: ReceiptStatus, msg_id: str, phone: str, code: str, out_id: object) -> Receipt:
-        ref = verify_ref(self._password, out_id, phone)
-        outcome = carrier.outcome(code) if status is ReceiptStatus.UNDELIVERED else None
-        return Receipt(status, ref, "" if ref else msg_id, phone, outcome, code[:CODE_LENGTH])
+        return [read_pushed(dict(parse_qsl(callback.query) + parse_qsl(body)), self._password)]
 
 
 NUMBERS = re.compile(r"(?<!\d)1\d{10}(?!\d)")
-CODE = re.compile(r"(?=.*[A-Z])[A-Z0-9:_-]+")
-"""Matches carriers' codes, such as DELIVRD and MK:0001."""
 
 
 def _element(xml: str, name: str) -> str:
@@ -408,14 +303,3 @@ def _element(xml: str, name: str) -> str:
 def _id(raw: object) -> str:
     """Return the id of a request as text; "" if it is missing or zero."""
     return "" if raw in {None, 0, "0"} else str(raw)[:CODE_LENGTH]
-
-
-def _verdict(code: str, answer: HttpAnswer) -> ErrorMeaning:
-    """Return the meaning of a code other than success; for an unknown code raises the error of the HTTP status."""
-    verdict = ERROR_CODES.get(code)
-    if verdict is not None:
-        return verdict
-    raise_for_status(answer, code[:CODE_LENGTH])
-    if not code:
-        raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
-    return UNKNOWN

@@ -7,27 +7,19 @@ names its message even if the answer was lost, and nobody else can forge one.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from smsapp.channels._error_codes import (
     CODE_LENGTH,
-    IN_DOUBT,
-    SLOWER,
-    ErrorMeaning,
-    Messages,
-    account_error,
-    as_error,
+    RequestRefused,
     call_error,
     classify_single,
-    recipient_error,
-    submit_bisecting,
-    text_error,
+    refusal_error,
     unreadable,
 )
 from smsapp.channels._setting import Setting, Widget
@@ -35,10 +27,13 @@ from smsapp.channels._shared_settings import ACCOUNT, LIMITS, TIMEOUT, max_concu
 from smsapp.channels.contract import Channel
 from smsapp.channels.errors import CallbackRefused
 from smsapp.channels.http import HttpAnswer, HttpClient, literal, retry_after
+from smsapp.channels.twilio.codes import ERROR_CODES, REPORTS, STATUSES
+from smsapp.channels.twilio.signing import signature, spellings
 from smsapp.channels.types import (
     Acknowledgement,
     Balance,
     Callback,
+    OutboundMessage,
     Receipt,
     ReceiptStatus,
     Reply,
@@ -49,128 +44,12 @@ from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 
-ERROR_CODES: dict[str, ErrorMeaning] = {
-    # error codes in the API's answers; every request is about one number
-    "20429": SLOWER,
-    "14107": SLOWER,
-    "21611": SLOWER,
-    "21211": recipient_error(Outcome.BAD_NUMBER),
-    "21214": recipient_error(Outcome.BAD_NUMBER),
-    "21217": recipient_error(Outcome.BAD_NUMBER),
-    "21265": recipient_error(Outcome.BAD_NUMBER),
-    "21401": recipient_error(Outcome.BAD_NUMBER),
-    "21407": recipient_error(Outcome.BAD_NUMBER),
-    "21421": recipient_error(Outcome.BAD_NUMBER),
-    "21604": recipient_error(Outcome.BAD_NUMBER),
-    "21614": recipient_error(Outcome.BAD_NUMBER),
-    "21635": recipient_error(Outcome.BAD_NUMBER),
-    "21610": recipient_error(Outcome.OPTED_OUT),
-    "21408": recipient_error(Outcome.BLOCKED_BY_CARRIER),
-    "21612": recipient_error(Outcome.BLOCKED_BY_CARRIER),
-    "21219": recipient_error(Outcome.BLOCKED_BY_CARRIER),
-    "21608": recipient_error(Outcome.BLOCKED_BY_CARRIER),
-    "21602": text_error(Outcome.CONTENT_REFUSED),
-    "21605": text_error(Outcome.CONTENT_REFUSED),
-    "21617": text_error(Outcome.CONTENT_REFUSED),
-    "21619": text_error(Outcome.CONTENT_REFUSED),
-    "30044": text_error(Outcome.CONTENT_REFUSED),
-    "20003": account_error(Outcome.CREDENTIALS),
-    "20005": account_error(Outcome.CREDENTIALS),
-    "20006": account_error(Outcome.CREDENTIALS),
-    "20008": account_error(Outcome.CREDENTIALS),
-    "20403": account_error(Outcome.CREDENTIALS),
-    "20404": account_error(Outcome.CREDENTIALS),
-    "30002": account_error(Outcome.CREDENTIALS),
-    "90010": account_error(Outcome.CREDENTIALS),
-    "21212": account_error(Outcome.SIGNATURE_REFUSED),
-    "21601": account_error(Outcome.SIGNATURE_REFUSED),
-    "21603": account_error(Outcome.SIGNATURE_REFUSED),
-    "21606": account_error(Outcome.SIGNATURE_REFUSED),
-    "21607": account_error(Outcome.SIGNATURE_REFUSED),
-    "21616": account_error(Outcome.SIGNATURE_REFUSED),
-    "21618": account_error(Outcome.SIGNATURE_REFUSED),
-    "21659": account_error(Outcome.SIGNATURE_REFUSED),
-    "21660": account_error(Outcome.SIGNATURE_REFUSED),
-    "21661": account_error(Outcome.SIGNATURE_REFUSED),
-    "21701": account_error(Outcome.SIGNATURE_REFUSED),
-    "21703": account_error(Outcome.SIGNATURE_REFUSED),
-    "21704": account_error(Outcome.SIGNATURE_REFUSED),
-    "21705": account_error(Outcome.SIGNATURE_REFUSED),
-    "30034": account_error(Outcome.SIGNATURE_REFUSED),
-    "63038": account_error(Outcome.QUOTA),
-    "20001": account_error(Outcome.OUR_FAULT),
-    "20004": account_error(Outcome.OUR_FAULT),
-    "21609": account_error(Outcome.OUR_FAULT),
-    "20500": IN_DOUBT,
-    "20503": IN_DOUBT,
-    "20504": IN_DOUBT,
-}
-
-REPORTS: dict[str, Outcome] = {
-    # ErrorCode of status callbacks
-    "30001": Outcome.THROTTLED,
-    "30002": Outcome.CREDENTIALS,
-    "30003": Outcome.SWITCHED_OFF,
-    "30004": Outcome.BLOCKED_BY_CARRIER,
-    "30005": Outcome.NO_SUCH_SUBSCRIBER,
-    "30006": Outcome.BAD_NUMBER,
-    "30007": Outcome.CONTENT_REFUSED,
-    "30008": Outcome.NETWORK,
-    "30010": Outcome.BALANCE,
-    "30017": Outcome.NETWORK,
-    "30018": Outcome.SIGNATURE_REFUSED,
-    "30019": Outcome.CONTENT_REFUSED,
-    "30022": Outcome.THROTTLED,
-    "30023": Outcome.QUOTA,
-    "30024": Outcome.SIGNATURE_REFUSED,
-    "30027": Outcome.QUOTA,
-    "30032": Outcome.SIGNATURE_REFUSED,
-    "30033": Outcome.SIGNATURE_REFUSED,
-    "30034": Outcome.SIGNATURE_REFUSED,
-    "30035": Outcome.SIGNATURE_REFUSED,
-    "30036": Outcome.EXPIRED,
-    "30037": Outcome.CREDENTIALS,
-    "30038": Outcome.CONTENT_REFUSED,
-    "30039": Outcome.CONTENT_REFUSED,
-    "30044": Outcome.CONTENT_REFUSED,
-    "30410": Outcome.NETWORK,
-    "30450": Outcome.BLOCKED_BY_CARRIER,
-    "30500": Outcome.PROVIDER_FAULT,
-    "21610": Outcome.OPTED_OUT,
-    "21611": Outcome.THROTTLED,
-    "63038": Outcome.QUOTA,
-}
-STATUSES: dict[str, ReceiptStatus] = {
-    "delivered": ReceiptStatus.DELIVERED,
-    "read": ReceiptStatus.DELIVERED,
-    "undelivered": ReceiptStatus.UNDELIVERED,
-    "failed": ReceiptStatus.UNDELIVERED,
-    "canceled": ReceiptStatus.UNDELIVERED,
-}
-"""Every other status means that the message is on its way."""
-
 SERVICE = re.compile("MG[0-9a-fA-F]{32}")
 REF = "ref"
 FORM = "application/x-www-form-urlencoded"
-Fields = Iterable[tuple[str, str]]
 
 
-def signature(token: str, address: str, fields: Fields) -> str:
-    """Return the value of X-Twilio-Signature: computed over the whole address and the sorted fields of the form."""
-    text = address + "".join(name + value for name, value in sorted(set(fields)))
-    # SHA-1 is the provider's choice.
-    return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
-
-
-def spellings(address: str) -> set[str]:
-    """Return the address with and without its port: Twilio signs either of them."""
-    parts = urlsplit(address)
-    host = parts.netloc.partition(":")[0]
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return {address} | {parts._replace(netloc=netloc).geturl() for netloc in (host, f"{host}:{port}")}
-
-
-def is_here(address: str) -> bool:
+def is_local(address: str) -> bool:
     """Return whether only this machine or its network can call this address."""
     host = urlsplit(address).hostname or ""
     ip = literal(host)
@@ -269,19 +148,18 @@ class Twilio(Channel):
         return super().check(values) + missing
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Send one request per message."""
+        """Send one request with one message."""
+        (message,) = submission.messages
+        try:
+            return [await self._send(message, submission, http)]
+        except RequestRefused as refusal:
+            return [refusal.result]
 
-        async def request(messages: Messages) -> list[SubmitResult]:
-            return [await self._send(submission, messages, http)]
-
-        return await submit_bisecting([[message] for message in submission.messages], request)
-
-    async def _send(self, submission: SubmitRequest, messages: Messages, http: HttpClient) -> SubmitResult:
-        message = messages[0]
+    async def _send(self, message: OutboundMessage, submission: SubmitRequest, http: HttpClient) -> SubmitResult:
         form = {"To": message.phone, "Body": message.text, "ValidityPeriod": self._validity}
         form["MessagingServiceSid" if SERVICE.fullmatch(self._sender) else "From"] = self._sender
         callback_url = submission.callback_url
-        if callback_url and (not is_here(callback_url) or is_here(self._url)):
+        if callback_url and (not is_local(callback_url) or is_local(self._url)):
             # Twilio refuses messages that name an address it cannot call.
             form["StatusCallback"] = f"{callback_url}?{REF}={quote(message.ref)}"
         answer = await self._call("POST", "Messages.json", http, urlencode(form).encode())
@@ -293,8 +171,9 @@ class Twilio(Channel):
                 return SubmitResult(True, sid)
             return SubmitResult(False, sid, REPORTS.get(code, Outcome.UNKNOWN), code)
         code = _code(answer)
-        verdict = classify_single(code, answer, ERROR_CODES)
-        raise as_error(code or f"HTTP {answer.status}", verdict, submission.template, messages, retry_after(answer))
+        meaning = classify_single(code, answer, ERROR_CODES)
+        code = code or f"HTTP {answer.status}"
+        raise refusal_error(code, meaning, submission.template, [message], retry_after(answer))
 
     async def _call(self, method: str, resource: str, http: HttpClient, body: bytes | None = None) -> HttpAnswer:
         headers = {"Authorization": self._authorization, "Accept": "application/json"}
@@ -331,7 +210,7 @@ class Twilio(Channel):
         fields = _fields(callback)
         if not any(
             hmac.compare_digest(signature(self._token, address, fields).encode(), received)
-            for address in _all(callback)
+            for address in _addresses(callback)
         ):
             raise CallbackRefused
 
@@ -372,7 +251,7 @@ def _fields(callback: Callback) -> list[tuple[str, str]]:
     return parse_qsl(callback.body.decode("utf-8", "replace"), keep_blank_values=True)
 
 
-def _all(callback: Callback) -> set[str]:
+def _addresses(callback: Callback) -> set[str]:
     try:
         return spellings(callback.url)
     except ValueError:

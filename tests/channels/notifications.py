@@ -37,7 +37,7 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = SNS) -> bytes:
     return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def enveloped(message: Any, version: str = "1", key: rsa.RSAPrivateKey = SNS, **values: Any) -> Callback:
+def signed_notification(message: Any, version: str = "1", key: rsa.RSAPrivateKey = SNS, **values: Any) -> Callback:
     """Return a call as SNS makes it, signed as AWS describes it: names in the order of their letters."""
     found = {
         "Type": "Notification",
@@ -64,7 +64,7 @@ def confirmation(**values: Any) -> Callback:
         "Token": "2336412f37",
         "SubscribeURL": "https://evil.example/?Action=ConfirmSubscription&TopicArn=x&Token=2336412f37",
     }
-    return enveloped("You have chosen to subscribe …", **(own | values))
+    return signed_notification("You have chosen to subscribe …", **(own | values))
 
 
 def changed(callback: Callback, **values: Any) -> Callback:

@@ -6,34 +6,23 @@ The answer has a status and an id (SerialNo) for every number; the number's rece
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 from smsapp.channels._error_codes import (
-    CLOSED,
     CODE_LENGTH,
-    IN_DOUBT,
-    SLOWER,
-    UNKNOWN,
-    ErrorMeaning,
     Messages,
-    Refused,
+    RequestRefused,
     Scope,
-    account_error,
-    as_error,
     call_error,
-    meaning,
-    recipient_error,
+    refusal_error,
     seconds_to_wait,
     submit_bisecting,
-    text_error,
     unreadable,
 )
 from smsapp.channels._setting import Setting, Widget
@@ -41,6 +30,10 @@ from smsapp.channels._shared_settings import ACCOUNT, EXTENSION, RECEIPT, TIMEOU
 from smsapp.channels.contract import Channel
 from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpAnswer, HttpClient, raise_for_status
+from smsapp.channels.tencent.codes import meaning_of
+from smsapp.channels.tencent.receipts import digits_of, read_items
+from smsapp.channels.tencent.signing import authorization
+from smsapp.channels.tencent.templates import read_signature, read_template
 from smsapp.channels.types import (
     Acknowledgement,
     Balance,
@@ -48,7 +41,6 @@ from smsapp.channels.types import (
     ProviderSignature,
     ProviderTemplate,
     Receipt,
-    ReceiptStatus,
     Reply,
     SubmitRequest,
     SubmitResult,
@@ -57,100 +49,12 @@ from smsapp.channels.types import (
 )
 from smsapp.channels.types import msgid as _l
 from smsapp.domain import carrier, phone
-from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit
 
 VERSION = "2021-01-11"
-ALGORITHM = "TC3-HMAC-SHA256"
 PAGE = 100
 """Most receipts or replies in one page."""
 PAGES = 100
 """Most pages of each kind that one `pull` fetches; the next one fetches the rest."""
-
-ERROR_CODES: dict[str, ErrorMeaning] = {
-    "FailedOperation.PhoneNumberInBlacklist": recipient_error(Outcome.OPTED_OUT),
-    "FailedOperation.PhoneNumberParseFail": recipient_error(Outcome.BAD_NUMBER),
-    "InvalidParameterValue.IncorrectPhoneNumber": recipient_error(Outcome.BAD_NUMBER),
-    "LimitExceeded.PhoneNumberThirtySecondLimit": recipient_error(Outcome.FREQUENCY_LIMIT),
-    "LimitExceeded.PhoneNumberOneHourLimit": recipient_error(Outcome.FREQUENCY_LIMIT),
-    "LimitExceeded.PhoneNumberDailyLimit": recipient_error(Outcome.FREQUENCY_LIMIT),
-    "LimitExceeded.PhoneNumberSameContentDailyLimit": recipient_error(Outcome.FREQUENCY_LIMIT),
-    "LimitExceeded.AppCountryOrRegionInBlacklist": recipient_error(Outcome.BLOCKED_BY_CARRIER),
-    "LimitExceeded.AppCountryOrRegionDailyLimit": recipient_error(Outcome.QUOTA),
-    "UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone": recipient_error(Outcome.TEMPLATE_REFUSED),
-    "UnsupportedOperation.GlobalTemplateToChineseMainlandPhone": recipient_error(Outcome.TEMPLATE_REFUSED),
-    "UnsupportedOperation.ContainDomesticPhoneNumber": recipient_error(Outcome.TEMPLATE_REFUSED),
-    "UnsupportedOperation.UnsupportedRegion": recipient_error(Outcome.PROVIDER_FAULT),
-    "UnsupportedOperation.UnsuportedRegion": recipient_error(Outcome.PROVIDER_FAULT),
-    "UnsupportedOperation.ContainDomesticAndInternationalPhoneNumber": recipient_error(Outcome.OUR_FAULT),
-    "FailedOperation.ContainSensitiveWord": text_error(Outcome.CONTENT_REFUSED),
-    "InvalidParameter.DirtyWordFound": text_error(Outcome.CONTENT_REFUSED),
-    "InvalidParameterValue.ContentLengthLimit": text_error(Outcome.CONTENT_REFUSED),
-    "InvalidParameterValue.TemplateParameterLengthLimit": text_error(Outcome.CONTENT_REFUSED),
-    "InvalidParameterValue.TemplateParameterFormatError": text_error(Outcome.CONTENT_REFUSED),
-    "InvalidParameterValue.ProhibitedUseUrlInTemplateParameter": text_error(Outcome.CONTENT_REFUSED),
-    "FailedOperation.TemplateParamSetNotMatchApprovedTemplate": account_error(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.TemplateIncorrectOrUnapproved": account_error(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.TemplateUnapprovedOrNotExist": account_error(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.TemplateIdNotExist": account_error(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.MarketingTemplateWithoutUnsubscribe": account_error(Outcome.TEMPLATE_REFUSED),
-    "InvalidParameterValue.MarketingTemplateWithoutUnsubscribe": account_error(Outcome.TEMPLATE_REFUSED),
-    "InvalidParameterValue.UnsupportedTemplateVariable": account_error(Outcome.TEMPLATE_REFUSED),
-    "FailedOperation.SignatureIncorrectOrUnapproved": account_error(Outcome.SIGNATURE_REFUSED),
-    "FailedOperation.SignIdNotExist": account_error(Outcome.SIGNATURE_REFUSED),
-    "FailedOperation.MissingSignature": account_error(Outcome.SIGNATURE_REFUSED),
-    "InvalidParameterValue.SignExistAndUnapproved": account_error(Outcome.SIGNATURE_REFUSED),
-    "FailedOperation.InsufficientBalanceInSmsPackage": account_error(Outcome.BALANCE),
-    "UnauthorizedOperation.ServiceSuspendDueToArrears": account_error(Outcome.BALANCE),
-    "LimitExceeded.AppDailyLimit": account_error(Outcome.QUOTA),
-    "LimitExceeded.AppMainlandChinaDailyLimit": account_error(Outcome.QUOTA),
-    "LimitExceeded.AppGlobalDailyLimit": account_error(Outcome.QUOTA),
-    "LimitExceeded.DailyLimit": account_error(Outcome.QUOTA),
-    "LimitExceeded.PhoneNumberCountLimit": account_error(Outcome.OUR_FAULT),
-    "InvalidParameterValue.SdkAppIdNotExist": account_error(Outcome.CREDENTIALS),
-    "FailedOperation.NotEnterpriseCertification": account_error(Outcome.CREDENTIALS),
-    "FailedOperation.ProhibitSubAccountUse": account_error(Outcome.CREDENTIALS),
-    "FailedOperation.MarketingSendTimeConstraint": CLOSED,
-    "LimitExceeded.DeliveryFrequencyLimit": SLOWER,
-    "LimitExceeded.GlobalSmsSendingRateLimit": SLOWER,
-    "FailedOperation.FailResolvePacket": account_error(Outcome.OUR_FAULT),
-    "FailedOperation.JsonParseFail": account_error(Outcome.OUR_FAULT),
-    "FailedOperation.ParametersOtherError": account_error(Outcome.OUR_FAULT),
-    "FailedOperation.OtherError": IN_DOUBT,
-    "InternalError.SigVerificationFail": account_error(Outcome.CREDENTIALS),
-    "InternalError.SigFieldMissing": account_error(Outcome.CREDENTIALS),
-}
-ERROR_CODE_PREFIXES: tuple[tuple[str, ErrorMeaning], ...] = (
-    ("RequestLimitExceeded", SLOWER),
-    ("AuthFailure.SignatureExpire", account_error(Outcome.OUR_FAULT)),
-    ("AuthFailure", account_error(Outcome.CREDENTIALS)),
-    ("UnauthorizedOperation", account_error(Outcome.CREDENTIALS)),
-    ("InternalError", IN_DOUBT),
-    ("ServiceUnavailable", IN_DOUBT),
-    ("Missing", account_error(Outcome.OUR_FAULT)),
-    ("Invalid", account_error(Outcome.OUR_FAULT)),
-    ("Unknown", account_error(Outcome.OUR_FAULT)),
-    ("NoSuch", account_error(Outcome.OUR_FAULT)),
-    ("Unsupported", account_error(Outcome.OUR_FAULT)),
-)
-
-AUDITS = {0: Audit.APPROVED, 1: Audit.PENDING, 2: Audit.PENDING, -1: Audit.REFUSED}  # 2: approved, not in force yet
-
-
-def authorization(host: str, path: str, body: bytes, at: int, key_id: str, secret: str) -> str:
-    """Return the Authorization header of a POST of JSON; `at` is Unix seconds."""
-    date = dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d")
-    canonical = (
-        f"POST\n{path}\n\ncontent-type:application/json\nhost:{host}\n\ncontent-type;host\n"
-        f"{hashlib.sha256(body).hexdigest()}"
-    )
-    scope = f"{date}/sms/tc3_request"
-    to_sign = f"{ALGORITHM}\n{at}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = f"TC3{secret}".encode()
-    for step in (date, "sms", "tc3_request"):
-        key = hmac.digest(key, step.encode(), "sha256")
-    signature = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
-    return f"{ALGORITHM} Credential={key_id}/{scope}, SignedHeaders=content-type;host, Signature={signature}"
 
 
 class Tencent(Channel):
@@ -218,15 +122,15 @@ class Tencent(Channel):
         template = submission.template
         at_home = [message for message in submission.messages if phone.is_domestic(message.phone)]
         abroad = [message for message in submission.messages if not phone.is_domestic(message.phone)]
-        pieces = [piece for piece in (at_home, abroad) if piece]
+        requests = [messages for messages in (at_home, abroad) if messages]
 
-        async def request(messages: Messages) -> list[SubmitResult]:
+        async def submit(messages: Messages) -> list[SubmitResult]:
             return await self._send(template, messages, http)
 
-        answers = await submit_bisecting(pieces, request)
-        if len(pieces) == 1:
-            return answers
-        by_ref = {message.ref: answer for message, answer in zip(at_home + abroad, answers, strict=True)}
+        results = await submit_bisecting(requests, submit)
+        if len(requests) == 1:
+            return results
+        by_ref = {message.ref: result for message, result in zip(at_home + abroad, results, strict=True)}
         return [by_ref[message.ref] for message in submission.messages]
 
     async def _send(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> list[SubmitResult]:
@@ -247,7 +151,7 @@ class Tencent(Channel):
         if code:
             raise self._refusal(code, answer, template, messages)
         items = response.get("SendStatusSet")
-        by_number = {_digits(item.get("PhoneNumber")): item for item in items or () if isinstance(item, dict)}
+        by_number = {digits_of(item.get("PhoneNumber")): item for item in items or () if isinstance(item, dict)}
         statuses = [by_number.get(message.phone[1:]) for message in messages]
         if not any(statuses):
             raise unreadable()
@@ -255,16 +159,16 @@ class Tencent(Channel):
         if len(codes) == 1 and codes.isdisjoint({"", "Ok"}):
             # A code that all numbers share may be about the account or the hour; then the run has to wait.
             (code,) = codes
-            everybody = self._refusal(code, answer, template, messages)
-            if isinstance(everybody, ChannelError):
-                raise everybody
-        return [_answer(status) for status in statuses]
+            error = self._refusal(code, answer, template, messages)
+            if isinstance(error, ChannelError):
+                raise error
+        return [_result(status) for status in statuses]
 
     def _refusal(
         self, code: str, answer: HttpAnswer, template: TemplateSnapshot, messages: Messages
-    ) -> Refused | ChannelError:
-        verdict = _verdict(code)
-        return as_error(code, verdict, template, messages, seconds_to_wait(verdict, answer, self.clock()))
+    ) -> RequestRefused | ChannelError:
+        meaning = meaning_of(code)
+        return refusal_error(code, meaning, template, messages, seconds_to_wait(meaning, answer, self.clock()))
 
     async def _call(self, action: str, values: Mapping[str, Any], http: HttpClient) -> HttpAnswer:
         """Return the answer to one signed call."""
@@ -294,8 +198,8 @@ class Tencent(Channel):
         response = _response(answer)
         code = _error(response)
         if code:
-            verdict = _verdict(code)
-            raise call_error(code, verdict, seconds_to_wait(verdict, answer, self.clock()))
+            meaning = meaning_of(code)
+            raise call_error(code, meaning, seconds_to_wait(meaning, answer, self.clock()))
         return response, answer.body
 
     async def test_credentials(self, http: HttpClient) -> str:
@@ -324,17 +228,17 @@ class Tencent(Channel):
     async def list_templates(self, http: HttpClient) -> list[ProviderTemplate]:
         """Return all templates, those for China and those for abroad; the provider names no purpose."""
         templates: dict[str, ProviderTemplate] = {}
-        items = await self._everything("DescribeSmsTemplateList", "DescribeTemplateStatusSet", http)
-        for template in map(_template, items):
+        items = await self._all_pages("DescribeSmsTemplateList", "DescribeTemplateStatusSet", http)
+        for template in map(read_template, items):
             templates.setdefault(template.code, template)
         return list(templates.values())
 
     async def list_signatures(self, http: HttpClient) -> list[ProviderSignature]:
         """Return all signatures, those for China and those for abroad."""
-        items = await self._everything("DescribeSmsSignList", "DescribeSignListStatusSet", http)
-        return [_signature(item) for item in items]
+        items = await self._all_pages("DescribeSmsSignList", "DescribeSignListStatusSet", http)
+        return [read_signature(item) for item in items]
 
-    async def _everything(self, action: str, name: str, http: HttpClient) -> list[Any]:
+    async def _all_pages(self, action: str, name: str, http: HttpClient) -> list[Any]:
         """Return the items of all pages, those for China and those for abroad."""
         all_items: list[Any] = []
         for international in (0, 1):
@@ -377,13 +281,13 @@ class Tencent(Channel):
             values = {"SmsSdkAppId": self._app_id, "PhoneNumber": pending.message.phone, "Offset": 0, "Limit": PAGE}
             values |= {"BeginTime": since, "EndTime": until}
             response, _ = await self._ask("PullSmsSendStatusByPhoneNumber", values, http)
-            news = _news({"Response": response})
-            receipts += [replace(receipt, ref=pending.message.ref) for receipt in news if isinstance(receipt, Receipt)]
+            items = read_items({"Response": response})
+            receipts += [replace(item, ref=pending.message.ref) for item in items if isinstance(item, Receipt)]
         return receipts
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipts or replies in a pushed list of receipts, a pushed reply, or a pulled page of either."""
-        return list(_news(json.loads(callback.body)))
+        return list(read_items(json.loads(callback.body)))
 
     def acknowledgement(self) -> Acknowledgement:
         return Acknowledgement(content_type="application/json", body=b'{"result":0,"errmsg":"OK"}')
@@ -411,88 +315,17 @@ def _error(response: Mapping[str, Any]) -> str:
     return str(error.get("Code") or "unreadable")
 
 
-def _verdict(code: str) -> ErrorMeaning:
-    return meaning(code, ERROR_CODES, ERROR_CODE_PREFIXES) or UNKNOWN
-
-
-def _answer(status: Mapping[str, Any] | None) -> SubmitResult:
-    """Return the answer for one number; a number without a status is unconfirmed."""
+def _result(status: Mapping[str, Any] | None) -> SubmitResult:
+    """Return the result for one number; a number without a status is unconfirmed."""
     code = str(status.get("Code") or "")[:CODE_LENGTH] if status else ""
     if status and code == "Ok":
         return SubmitResult(True, str(status.get("SerialNo") or "")[:CODE_LENGTH])
-    verdict = _verdict(code)
-    if not code or verdict.about is Scope.DOUBT:
+    meaning = meaning_of(code)
+    if not code or meaning.scope is Scope.UNKNOWN:
         return SubmitResult(False, code=code, unconfirmed=True)
-    return SubmitResult(False, outcome=verdict.outcome, code=code)
-
-
-def _digits(raw: object) -> str:
-    return str(raw or "").strip().removeprefix("+").removeprefix("00")
+    return SubmitResult(False, outcome=meaning.outcome, code=code)
 
 
 def _count(package: object, name: str) -> int:
     count = package.get(name) if isinstance(package, dict) else 0
     return count if isinstance(count, int) else 0
-
-
-def _template(item: Any) -> ProviderTemplate:
-    if not isinstance(item, dict) or not item.get("TemplateId"):
-        raise unreadable()
-    audit = AUDITS.get(item.get("StatusCode", 1), Audit.PENDING)
-    return ProviderTemplate(
-        str(item["TemplateId"]),
-        str(item.get("TemplateName") or ""),
-        str(item.get("TemplateContent") or ""),
-        audit,
-        reason=str(item.get("ReviewReply") or "").strip() if audit is Audit.REFUSED else "",
-    )
-
-
-def _signature(item: Any) -> ProviderSignature:
-    if not isinstance(item, dict) or not item.get("SignName"):
-        raise unreadable()
-    audit = AUDITS.get(item.get("StatusCode", 1), Audit.PENDING)
-    reason = str(item.get("ReviewReply") or "").strip() if audit is Audit.REFUSED else ""
-    return ProviderSignature(str(item["SignName"]), audit, reason)
-
-
-def _news(body: Any) -> Iterator[Receipt | Reply]:
-    if isinstance(body, dict) and isinstance(body.get("Response"), dict):
-        response = body["Response"]
-        for item in response.get("PullSmsSendStatusSet") or ():
-            yield _receipt(item, "ReportStatus", "Description", "SerialNo", "CountryCode", "SubscriberNumber")
-        for item in response.get("PullSmsReplyStatusSet") or ():
-            yield _reply(item, "ReplyContent", "ExtendCode", "CountryCode", "SubscriberNumber")
-        return
-    for item in body if isinstance(body, list) else [body]:
-        if isinstance(item, dict) and "text" in item:
-            yield _reply(item, "text", "extend", "nationcode", "mobile")
-        else:
-            yield _receipt(item, "report_status", "errmsg", "sid", "nationcode", "mobile")
-
-
-def _receipt(item: Any, status: str, code: str, sid: str, country: str, mobile: str) -> Receipt:
-    if not isinstance(item, dict) or not item.get(sid) or not item.get(status):
-        raise ValueError("no status, or nothing that names a message")
-    arrived = item[status] == "SUCCESS"
-    reported_code = str(item.get(code) or item[status])[:CODE_LENGTH]
-    return Receipt(
-        ReceiptStatus.DELIVERED if arrived else ReceiptStatus.UNDELIVERED,
-        provider_ref=str(item[sid]),
-        phone=_e164(item, country, mobile),
-        outcome=None if arrived else carrier.outcome(reported_code),
-        code=reported_code,
-    )
-
-
-def _reply(item: Any, text: str, extension: str, country: str, mobile: str) -> Reply:
-    if not isinstance(item, dict) or not item.get(mobile) or text not in item:
-        raise ValueError("no number, or no text")
-    return Reply(_e164(item, country, mobile), str(item[text] or ""), str(item.get(extension) or ""))
-
-
-def _e164(item: Mapping[str, Any], country: str, mobile: str) -> str:
-    number = str(item.get(mobile) or "").strip()
-    if number.startswith("+") or not number:
-        return number
-    return f"+{_digits(item.get(country)) or '86'}{number}"
