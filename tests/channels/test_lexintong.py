@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import web
 
-from smsapp.channels._error_codes import Scope
+from smsapp.channels._error_codes import Scope, seconds_to_wait
 from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
-from smsapp.channels.http import HttpClient
+from smsapp.channels.http import HttpAnswer, HttpClient
 from smsapp.channels.lexintong.adapter import Lexintong
 from smsapp.channels.lexintong.codes import ERROR_CODES
 from smsapp.channels.lexintong.signing import access_key
@@ -259,9 +259,7 @@ class TestLexintong(HttpContract):
         assert answers == [SubmitResult(False, outcome=Outcome.UNKNOWN, code="4711")] * 2
 
     def test_out_of_hours_waits_until_the_morning(self, tmp_path: Path) -> None:
-        adapter = self.make("http://127.0.0.1:1", tmp_path)
-        adapter.clock = lambda: MORNING - 3600
-        assert adapter._wait("1018", None) == 3600  # type: ignore[arg-type]
+        assert seconds_to_wait(ERROR_CODES["1018"], HttpAnswer(200, {}, b""), MORNING - 3600) == 3600
         found, _ = run(self.sent(lambda *_: said(1018, "Begin=08:00 End=20:00"), tmp_path))
         assert isinstance(found, Throttled)
         assert found.outcome is Outcome.OUTSIDE_HOURS

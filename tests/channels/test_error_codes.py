@@ -1,4 +1,4 @@
-"""A refused request is halved until it is known whom the refusal is about: nobody is lost or taken twice."""
+"""A refused request is halved until only the messages at fault are refused: none is lost, none is accepted twice."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def drawn(answers: Sequence[SubmitResult]) -> str:
     return "".join("+" if a.accepted else "?" if a.unconfirmed else str(a.outcome)[0] for a in answers)
 
 
-def in_flight(pieces: str, rules: dict[str, str]) -> tuple[str, str]:
-    """Hand over these pieces; return (answers as signs or the error, the requests that were made)."""
+def submitted(pieces: str, rules: dict[str, str]) -> tuple[str, str]:
+    """Submit these requests; return (results as signs or the error, the requests that were made)."""
     provider = Provider(rules)
     messages = [[message(letter) for letter in piece] for piece in pieces.split()]
     try:
@@ -119,13 +119,69 @@ def in_flight(pieces: str, rules: dict[str, str]) -> tuple[str, str]:
     ],
 )
 def test_what_becomes_of_every_message(pieces: str, rules: dict[str, str], answers: str, requests: str) -> None:
-    assert in_flight(pieces, rules) == (answers, requests)
+    assert submitted(pieces, rules) == (answers, requests)
+
+
+TRUTH_TABLE = """
+# what fails   where   before    results or error   requests that were made
+  recipient    first   nothing   b+++++             ab a b cd ef
+  recipient    middle  accepted  ++b+++             ab cd c d ef
+  recipient    middle  refused   oob+++             ab cd c d ef
+  recipient    last    accepted  ++++b+             ab cd ef e f
+  recipient    last    refused   oooob+             ab cd ef e f
+  unknown-code first   nothing   uu++++             ab cd ef
+  unknown-code middle  accepted  ++uu++             ab cd ef
+  unknown-code middle  refused   oouu++             ab cd ef
+  unknown-code last    accepted  ++++uu             ab cd ef
+  unknown-code last    refused   oooouu             ab cd ef
+  throttled    first   nothing   Throttled          ab
+  throttled    middle  accepted  ++tttt             ab cd
+  throttled    middle  refused   Throttled          ab cd
+  throttled    last    accepted  ++++tt             ab cd ef
+  throttled    last    refused   Throttled          ab cd ef
+  account      first   nothing   AccountError       ab
+  account      middle  accepted  ++cccc             ab cd
+  account      middle  refused   AccountError       ab cd
+  account      last    accepted  ++++cc             ab cd ef
+  account      last    refused   AccountError       ab cd ef
+  not-sent     first   nothing   NotSent            ab
+  not-sent     middle  accepted  ++nnnn             ab cd
+  not-sent     middle  refused   NotSent            ab cd
+  not-sent     last    accepted  ++++nn             ab cd ef
+  not-sent     last    refused   NotSent            ab cd ef
+  outcome      first   nothing   ??++++             ab cd ef
+  outcome      middle  accepted  ++??++             ab cd ef
+  outcome      middle  refused   oo??++             ab cd ef
+  outcome      last    accepted  ++++??             ab cd ef
+  outcome      last    refused   oooo??             ab cd ef
+"""
+"""Three requests of two messages; one of them fails, after the earlier ones were accepted or refused themselves."""
+RULES = {"recipient": "n", "unknown-code": "u", "throttled": "T", "account": "M", "not-sent": "R", "outcome": "?"}
+ROWS = [line.split(maxsplit=4) for line in TRUTH_TABLE.splitlines() if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize(("failure", "where", "before", "results", "requests"), ROWS)
+def test_what_one_failed_request_means_for_all(
+    failure: str, where: str, before: str, results: str, requests: str
+) -> None:
+    position = ("first", "middle", "last").index(where) * 2
+    rules = dict.fromkeys(LETTERS[:position], "-") if before == "refused" else {}
+    outcome, made = submitted("ab cd ef", rules | {LETTERS[position]: RULES[failure]})
+    assert (outcome.split()[0], made) == (results, requests)
+
+
+def test_the_table_has_every_case() -> None:
+    cases = {(failure, where, before) for failure, where, before, *_ in ROWS}
+    places = {("first", "nothing")} | {
+        (where, before) for where in ("middle", "last") for before in ("accepted", "refused")
+    }
+    assert cases == {(failure, *place) for failure in RULES for place in later | {("first", "nothing")}}
 
 
 @pytest.mark.parametrize("bad", [f"{n:08b}" for n in range(256)])
 def test_only_the_messages_a_refusal_is_about_are_refused_and_nobody_is_taken_twice(bad: str) -> None:
     rules = {letter: "n" for letter, bit in zip(LETTERS, bad, strict=True) if bit == "1"}
-    answers, requests = in_flight(LETTERS, rules)
+    answers, requests = submitted(LETTERS, rules)
     assert answers == "".join("b" if letter in rules else "+" for letter in LETTERS)
     taken = "".join(piece for piece in requests.split() if not set(piece) & set(rules))
     assert sorted(taken) == sorted(set(LETTERS) - set(rules))
@@ -136,7 +192,7 @@ def test_halving_ends_at_the_most_requests_and_what_is_not_known_may_be_sent_aga
 ) -> None:
     # given at most two requests for a piece that may be halved, and only the last letter bad
     monkeypatch.setattr(_error_codes, "MOST_REQUESTS", 3)
-    answers, requests = in_flight("abcdefgh", {"h": "n"})
+    answers, requests = submitted("abcdefgh", {"h": "n"})
     # then the first request is halved, the second taken, and the third says nothing of anyone
     assert (answers, requests) == ("++++pppp", "abcdefgh abcd efgh")
 
@@ -156,10 +212,10 @@ FIXED = TemplateSnapshot("T1", "您好", "店", (), marketing=False)
 @pytest.mark.parametrize(
     ("about", "template", "values", "expected"),
     [
-        (Scope.RECIPIENT, FIXED, ["", ""], "Refused"),
-        (Scope.RECIPIENT, FIXED, [""], "Refused"),
-        (Scope.TEXT, NAMED, ["甲"], "Refused"),
-        (Scope.TEXT, NAMED, ["甲", "乙"], "Refused"),
+        (Scope.RECIPIENT, FIXED, ["", ""], "RequestRefused"),
+        (Scope.RECIPIENT, FIXED, [""], "RequestRefused"),
+        (Scope.TEXT, NAMED, ["甲"], "RequestRefused"),
+        (Scope.TEXT, NAMED, ["甲", "乙"], "RequestRefused"),
         (Scope.TEXT, NAMED, ["甲", "甲"], "AccountError"),
         (Scope.TEXT, FIXED, [""], "AccountError"),
         (Scope.TEXT, FIXED, ["", ""], "AccountError"),
