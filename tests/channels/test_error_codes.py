@@ -172,9 +172,7 @@ def test_what_one_failed_request_means_for_all(
 
 def test_the_table_has_every_case() -> None:
     cases = {(failure, where, before) for failure, where, before, *_ in ROWS}
-    places = {("first", "nothing")} | {
-        (where, before) for where in ("middle", "last") for before in ("accepted", "refused")
-    }
+    later = {(where, before) for where in ("middle", "last") for before in ("accepted", "refused")}
     assert cases == {(failure, *place) for failure in RULES for place in later | {("first", "nothing")}}
 
 
