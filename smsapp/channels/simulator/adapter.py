@@ -85,7 +85,6 @@ class Simulator(Channel):
         errors = (self._error_of(message, scenario) for message, scenario, _ in planned)
         error = next(filter(None, errors), None)
         if error is None or isinstance(error, OutcomeUnknown):
-            lines: list[tuple[float, str]] = []
             self._store(
                 line for message, scenario, draw in planned for line in self._lines(message, scenario, draw, now)
             )
