@@ -4,7 +4,7 @@ An adapter declares what it needs (`settings`), sends (`send`) and parses callba
 what it cannot do. It never accesses the database and never decides what a status means for a campaign.
 
 Receipts and replies arrive on one path. A provider's callback is stored raw, acknowledged, and parsed later by
-`read_callback`. A provider that has to be polled (`pulls = True`) is polled by `pull`, which yields raw pages as
+`read_callback`. A provider that has to be polled (`polls = True`) is polled by `pull`, which yields raw pages as
 callbacks with the method "PULL"; each is stored before the next is fetched:
 
     async for callback in adapter.pull(http):
@@ -96,7 +96,7 @@ class Channel(ABC):
     """True if one process keeps a connection to the provider open and alone sends over it (`worker.py connect`)."""
     parts_note: ClassVar[str] = ""
     """How the parts that are sent differ from those that are counted, for the channel's page; an English msgid."""
-    trouble: ChannelError | None = None
+    connection_error: ChannelError | None = None
     """The error that keeps the held connection down."""
     tells_balance: bool = False
     """True if `balance` works; the account's settings may change it."""
@@ -121,7 +121,7 @@ class Channel(ABC):
         """
 
     @classmethod
-    def called(cls, name: str, values: Mapping[str, str]) -> bool:
+    def calls_address(cls, name: str, values: Mapping[str, str]) -> bool:
         """Return whether the address in setting `name` is called under these settings."""
         return True
 
@@ -155,15 +155,16 @@ class Channel(ABC):
         """Return whether the held connection is up."""
         return False
 
-    async def hold(self, http: HttpClient, keep: StoreCallbacks) -> None:
-        """Keep the connection up until cancelled, reconnecting for ever; `trouble` is the error while it is down.
+    async def hold(self, http: HttpClient, store: StoreCallbacks) -> None:
+        """Keep the connection up until cancelled, reconnecting for ever; `connection_error` says why it is
+        down.
 
-        Incoming messages are acknowledged once `keep` has returned; if it raises, the provider is asked to repeat them.
+        Incoming messages are acknowledged once `store` has returned; if it raises, the provider must repeat them.
         """
         raise NotImplementedError
 
     @asynccontextmanager
-    async def opened(self, http: HttpClient) -> AsyncIterator[None]:
+    async def open_connection(self, http: HttpClient) -> AsyncIterator[None]:
         """Open what `send` needs besides `http`, for one test: a held connection belongs to another process."""
         yield
 

@@ -137,16 +137,16 @@ def test_a_refused_connection_is_unreachable_and_tried_again(tmp_path: Path) -> 
         port = closed_port()
         async with HttpClient(HERE) as http:
             adapter = made(f"smpp://127.0.0.1:{port}", tmp_path)
-            adapter.patience = 0.1
+            adapter.connection_wait = 0.1
             task = asyncio.create_task(adapter.hold(http, Inbox()))
             with pytest.raises(NotSent) as found:
                 await adapter.send(to(), http)
             assert found.value.code == "connect"
-            assert isinstance(adapter.trouble, NotSent)
+            assert isinstance(adapter.connection_error, NotSent)
             server = Smsc(accept)
             listening = await asyncio.start_server(server.serve, "127.0.0.1", port)
             await server.until(lambda: server.links)
-            adapter.patience = 5
+            adapter.connection_wait = 5
             assert (await adapter.send(to(), http))[0].accepted
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -184,7 +184,7 @@ def test_a_test_binds_for_a_moment_as_transmitter_so_that_no_receipt_goes_astray
         async with smsc() as server, HttpClient(HERE) as http:
             adapter = made(server.address, tmp_path)
             assert await adapter.test_credentials(http)
-            async with adapter.opened(http):
+            async with adapter.open_connection(http):
                 assert (await adapter.send(to(), http))[0].accepted
             assert server.binds == [BIND_TRANSMITTER] * 2
             assert server.others == [(UNBIND, 0)] * 2

@@ -21,7 +21,7 @@ def made(address: str, folder: Path, **values: str) -> Smpp:
     given = {"address": address, "system_id": SYSTEM_ID, "password": PASSWORD, "source": "10690001"}
     adapter = Smpp(given | values, folder)
     adapter.back_off = (0.01,)
-    adapter.patience = 0.3
+    adapter.connection_wait = 0.3
     return adapter
 
 

@@ -324,7 +324,7 @@ class Gateway(Channel):
         return Acknowledgement(body=self._receipt["callback_answer"].encode())
 
     @classmethod
-    def called(cls, name: str, values: Mapping[str, str]) -> bool:
+    def calls_address(cls, name: str, values: Mapping[str, str]) -> bool:
         """Return whether we call this address; the receipt address is called by the gateway."""
         return name in {"url", "check_url"}
 

@@ -140,7 +140,7 @@ class Lexintong(Channel):
         self.max_concurrency = values.whole("max_concurrency")
 
     @classmethod
-    def called(cls, name: str, values: Mapping[str, str]) -> bool:
+    def calls_address(cls, name: str, values: Mapping[str, str]) -> bool:
         """Return whether `name` is the address of the chosen interface; the other one is not called."""
         return (name == "old_url") is (values.get("interface") == OLD)
 

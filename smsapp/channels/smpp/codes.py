@@ -84,24 +84,24 @@ ABOUT_THE_ACCOUNT = {
 }
 
 
-def written(status: int) -> str:
+def format_status(status: int) -> str:
     return f"0x{status:08x}"
 
 
-def read_line(line: str) -> tuple[str, Outcome]:
+def read_own_code(line: str) -> tuple[str, Outcome]:
     """Return (code, outcome) of a line of the settings, such as `0x411 = balance` or `UNDELIV/027 = switched_off`."""
     code, equals, outcome = line.rpartition("=")
     code = code.strip()
     if not equals or not code:
         raise ValueError(line)
     if code.lower().startswith("0x"):
-        code = written(int(code, 16))
+        code = format_status(int(code, 16))
     return code, Outcome(outcome.strip())
 
 
-def verdict(status: int, own: Mapping[str, Outcome]) -> ErrorMeaning:
+def status_meaning(status: int, own: Mapping[str, Outcome]) -> ErrorMeaning:
     """Return the meaning of a submit's status; `own` maps this provider's codes to outcomes, from the settings."""
-    outcome = own.get(written(status))
+    outcome = own.get(format_status(status))
     if outcome is None:
         return SUBMITS.get(status, UNKNOWN_CODE)
     if outcome is Outcome.THROTTLED:
@@ -109,10 +109,10 @@ def verdict(status: int, own: Mapping[str, Outcome]) -> ErrorMeaning:
     return account_error(outcome) if outcome in ABOUT_THE_ACCOUNT else recipient_error(outcome)
 
 
-def refused_bind(status: int) -> ChannelError:
+def bind_error(status: int) -> ChannelError:
     """Return the error for a bind that was answered with this status."""
     if status == 0x05:
         return NotSent("bound_already", outcome=Outcome.PROVIDER_FAULT)
     if status in BUSY:
-        return NotSent(written(status), outcome=Outcome.PROVIDER_FAULT)
-    return AccountError(written(status), outcome=Outcome.CREDENTIALS)
+        return NotSent(format_status(status), outcome=Outcome.PROVIDER_FAULT)
+    return AccountError(format_status(status), outcome=Outcome.CREDENTIALS)

@@ -448,7 +448,7 @@ def _is_time(text: str) -> bool:
 
 def _unencrypted(kind: type[Channel], one: Setting, given: str, values: Mapping[str, str]) -> Problem | None:
     """Return the problem of an address that would be called without encryption though it is none of our own hosts."""
-    if not ADDRESS.match(given) or not kind.called(one.name, values):
+    if not ADDRESS.match(given) or not kind.calls_address(one.name, values):
         return None
     try:
         parts = urlsplit(given.strip())

@@ -224,7 +224,7 @@ def send_one(adapter: Channel, submission: SubmitRequest) -> TestResult:
 
 
 async def _sent(made: Channel, submission: SubmitRequest, http: HttpClient) -> TestResult:
-    async with made.opened(http):
+    async with made.open_connection(http):
         answer: SubmitResult = (await made.send(submission, http))[0]
     return TestResult(call_log.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
 

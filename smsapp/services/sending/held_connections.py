@@ -189,7 +189,7 @@ class Holder:
         held = self.held.get(channel_id)
         if held is None or held.adapter is not adapters[channel_id]:
             return {"up": False, "outcome": "", "code": ""}
-        up, trouble = held.adapter.is_connected, held.adapter.trouble
+        up, trouble = held.adapter.is_connected, held.adapter.connection_error
         if up or trouble is None:
             return {"up": up, "outcome": "", "code": ""}
         return {"up": False, "outcome": trouble.outcome or "", "code": trouble.code}

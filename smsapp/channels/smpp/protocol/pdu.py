@@ -62,7 +62,7 @@ def frame(command: int, status: int, seq: int, body: bytes = b"") -> bytes:
     return HEADER.pack(16 + len(body), command, status, seq) + body
 
 
-class Frames:
+class FrameSplitter:
     """Splits the incoming byte stream into PDUs."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ def bind_body(system_id: str, password: str, system_type: str, address_range: st
 
 
 @dataclass(frozen=True)
-class Envelope:
+class SubmitFields:
     """The fields that all submits of a channel share."""
 
     service_type: str
@@ -111,26 +111,26 @@ class Envelope:
     destination_npi: int
     validity: str
 
-    def before(self) -> bytes:
+    def head(self) -> bytes:
         """Return the bytes before the number, the same for every message."""
         source = bytes((self.source_ton, self.source_npi)) + c_string(self.source)
         return c_string(self.service_type) + source + bytes((self.destination_ton, self.destination_npi))
 
-    def between(self) -> bytes:
+    def middle(self) -> bytes:
         """Return the bytes between esm_class and registered_delivery: protocol, priority, schedule, validity."""
         return b"\0\0\0" + c_string(self.validity)
 
 
 def submit_body(
-    before: bytes, number: str, between: bytes, esm_class: int, receipt: int, coding: int, text: bytes, extra: bytes
+    head: bytes, number: str, middle: bytes, esm_class: int, receipt: int, coding: int, text: bytes, extra: bytes
 ) -> bytes:
     """Return the body of a submit_sm; `text` has at most 254 bytes, a longer one goes into `extra`."""
     options = bytes((receipt, 0, coding, 0, len(text)))
-    return before + c_string(number) + bytes((esm_class,)) + between + options + text + extra
+    return head + c_string(number) + bytes((esm_class,)) + middle + options + text + extra
 
 
 @dataclass(frozen=True)
-class Delivered:
+class DeliverSm:
     """A deliver_sm: a receipt or a reply."""
 
     source: str
@@ -146,7 +146,7 @@ class Delivered:
     extras: Mapping[int, bytes]
 
 
-def read_deliver(body: bytes) -> Delivered:
+def read_deliver(body: bytes) -> DeliverSm:
     """Return the fields of a deliver_sm; raises ValueError if it is truncated or malformed."""
     try:
         at = body.index(0) + 3
@@ -173,7 +173,7 @@ def read_deliver(body: bytes) -> Delivered:
     header = b""
     if esm_class & HAS_UDH and text:
         header, text = text[1 : 1 + text[0]], text[1 + text[0] :]
-    return Delivered(source, source_ton, destination, destination_ton, esm_class, coding, text, header, extras)
+    return DeliverSm(source, source_ton, destination, destination_ton, esm_class, coding, text, header, extras)
 
 
 def _read_c_string(body: bytes, at: int) -> tuple[str, int]:

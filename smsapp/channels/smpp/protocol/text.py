@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from smsapp.channels.smpp.pdu import HAS_UDH, Tag, tlv
+from smsapp.channels.smpp.protocol.pdu import HAS_UDH, Tag, tlv
 from smsapp.domain.sms_template import GSM_BASIC
 
 ESCAPE = 0x1B
@@ -27,6 +27,10 @@ DEFAULT, LATIN_1, UCS_2 = 0, 3, 8
 CODINGS = {1: "latin-1", 2: "latin-1", 3: "latin-1", 4: "latin-1", 5: "shift_jis", 6: "iso8859-5", 7: "iso8859-8",
            8: "utf-16-be", 10: "iso2022_jp", 13: "euc_jp", 14: "euc_kr"}  # fmt: skip
 MOST_PARTS = 255
+
+
+Position = tuple[int, int, int]
+"""(reference, total, number) of a part of a long text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def from_gsm(octets: bytes) -> str:
     return "".join(characters)
 
 
-def decoded(octets: bytes, coding: int, alphabet: str) -> str:
+def decode(octets: bytes, coding: int, alphabet: str) -> str:
     """Return the text of a deliver_sm; `alphabet` is this provider's meaning of data_coding 0: gsm or latin1."""
     if coding >= 0x10:
         # A GSM data coding scheme: message classes, flash texts.
@@ -70,15 +74,15 @@ def decoded(octets: bytes, coding: int, alphabet: str) -> str:
     return octets.decode("latin-1") if alphabet == "latin1" else from_gsm(octets)
 
 
-class Cutter:
+class TextSplitter:
     """Splits texts into parts as a channel's settings say.
 
-    `alphabet`: gsm, or latin1 if the provider reads data_coding 0 as that. `how`: udh8, udh16, sar or payload.
+    `alphabet`: gsm, or latin1 if the provider reads data_coding 0 as that. `method`: udh8, udh16, sar or payload.
     """
 
-    def __init__(self, alphabet: str, how: str) -> None:
+    def __init__(self, alphabet: str, method: str) -> None:
         self.alphabet = alphabet
-        self.how = how
+        self.method = method
         self._numbers = itertools.count(secrets.randbelow(1 << 16))
 
     def parts(self, text: str) -> list[Part]:
@@ -90,31 +94,31 @@ class Cutter:
         octets = text.encode("utf-16-be", "replace") if gsm is None else gsm
         coding = UCS_2 if gsm is None else DEFAULT
         if len(octets) <= (140 if gsm is None else 160):
-            return [Part(0, coding, self._written(octets, coding))]
-        if self.how == "payload":
-            return [Part(0, coding, b"", tlv(Tag.PAYLOAD, self._written(octets, coding)))]
-        header = 7 if self.how == "udh16" else 6
+            return [Part(0, coding, self._encoded(octets, coding))]
+        if self.method == "payload":
+            return [Part(0, coding, b"", tlv(Tag.PAYLOAD, self._encoded(octets, coding)))]
+        header = 7 if self.method == "udh16" else 6
         room = 140 - header if gsm is None else (140 - header) * 8 // 7
-        pieces = [self._written(piece, coding) for piece in _cut(octets, room, coding)]
-        return [*self._joined(pieces, coding)]
+        pieces = [self._encoded(piece, coding) for piece in _pieces(octets, room, coding)]
+        return [*self._numbered(pieces, coding)]
 
-    def _written(self, octets: bytes, coding: int) -> bytes:
+    def _encoded(self, octets: bytes, coding: int) -> bytes:
         """Return the octets in the provider's alphabet; the parts were measured in GSM-7."""
         if coding == DEFAULT and self.alphabet == "latin1":
             return from_gsm(octets).encode("latin-1", "replace")
         return octets
 
-    def _joined(self, pieces: list[bytes], coding: int) -> Iterator[Part]:
+    def _numbered(self, pieces: list[bytes], coding: int) -> Iterator[Part]:
         ref, total = next(self._numbers), len(pieces)
         for number, piece in enumerate(pieces, 1):
-            place = bytes((total & 0xFF, number & 0xFF))
-            if self.how == "sar":
-                sar = tlv(Tag.SAR_REF, (ref & 0xFFFF).to_bytes(2, "big")) + tlv(Tag.SAR_TOTAL, place[:1])
-                yield Part(0, coding, piece, sar + tlv(Tag.SAR_NUMBER, place[1:]))
-            elif self.how == "udh16":
-                yield Part(HAS_UDH, coding, b"\x06\x08\x04" + (ref & 0xFFFF).to_bytes(2, "big") + place + piece)
+            position = bytes((total & 0xFF, number & 0xFF))
+            if self.method == "sar":
+                sar = tlv(Tag.SAR_REF, (ref & 0xFFFF).to_bytes(2, "big")) + tlv(Tag.SAR_TOTAL, position[:1])
+                yield Part(0, coding, piece, sar + tlv(Tag.SAR_NUMBER, position[1:]))
+            elif self.method == "udh16":
+                yield Part(HAS_UDH, coding, b"\x06\x08\x04" + (ref & 0xFFFF).to_bytes(2, "big") + position + piece)
             else:
-                yield Part(HAS_UDH, coding, b"\x05\x00\x03" + bytes((ref & 0xFF,)) + place + piece)
+                yield Part(HAS_UDH, coding, b"\x05\x00\x03" + bytes((ref & 0xFF,)) + position + piece)
 
 
 def _is_latin(text: str) -> bool:
@@ -125,7 +129,7 @@ def _is_latin(text: str) -> bool:
     return True
 
 
-def _cut(octets: bytes, room: int, coding: int) -> Iterator[bytes]:
+def _pieces(octets: bytes, room: int, coding: int) -> Iterator[bytes]:
     """Yield pieces of at most `room` octets that begin and end between characters."""
     at = 0
     while at < len(octets):
@@ -140,7 +144,7 @@ def _cut(octets: bytes, room: int, coding: int) -> Iterator[bytes]:
         at = end
 
 
-def place_in(header: bytes) -> tuple[int, int, int] | None:
+def position_in(header: bytes) -> Position | None:
     """Return (reference, total, number) of a part from its user data header; None if it is not a part."""
     at = 0
     while at + 2 <= len(header):
