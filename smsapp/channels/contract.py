@@ -72,6 +72,8 @@ class Channel(ABC):
     """Most characters the provider takes in a template's variable; a template can declare another limit."""
     max_concurrency: int = 50
     """Most requests that may wait for an answer at the same time, per worker."""
+    unencrypted_schemes: ClassVar[frozenset[str]] = frozenset({"http"})
+    """Schemes of addresses over which secrets and numbers travel unencrypted."""
     plain_setting: ClassVar[str] = ""
     """Name of the flag that permits an unencrypted address of a public host."""
     documented_rate: ClassVar[int | None] = None
@@ -214,4 +216,4 @@ class Channel(ABC):
         problems, so values may be invalid here.
         """
         addresses = [setting.name for setting in cls.settings if setting.widget is Widget.URL]
-        return [Problem("gateway_address", name) for name in addresses if not is_http_address(values.get(name, ""))]
+        return [Problem("setting_address", name) for name in addresses if not is_http_address(values.get(name, ""))]

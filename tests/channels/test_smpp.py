@@ -421,7 +421,7 @@ def test_requests_nobody_here_knows_are_refused_and_an_unbind_is_answered(tmp_pa
 )
 def test_an_address_names_scheme_host_and_port(address: str, fine: bool) -> None:
     values = {one.name: one.default for one in Smpp.settings} | {"address": address}
-    assert [problem.code for problem in Smpp.check(values)] == ([] if fine else ["connection_address"])
+    assert [problem.code for problem in Smpp.check(values)] == ([] if fine else ["setting_host_and_port"])
 
 
 def test_a_line_about_codes_that_cannot_be_read_is_shown() -> None:

@@ -131,7 +131,7 @@ class AwsSns(Channel):
         """Return the problems; region and topics are checked strictly: they form the address and grant trust."""
         problems = []
         if values.get("url") and not is_http_address(values["url"]):
-            problems.append(Problem("gateway_address", "url"))
+            problems.append(Problem("setting_address", "url"))
         if not REGION.fullmatch(values.get("region", "")):
             problems.append(Problem("setting_region", "region"))
         unread = [line for line in values.get("topics", "").split() if not TOPIC.fullmatch(line)]

@@ -339,12 +339,12 @@ class Gateway(Channel):
             ]
         for name in ("url", "check_url"):
             if values.get(name) and not is_http_address(values[name]):
-                problems.append(Problem("gateway_address", name))
+                problems.append(Problem("setting_address", name))
         for name in PLACES:
             problems += _unreadable(name, [values.get(name, "")], Place, "gateway_place")
         problems += _unreadable("rules", lines(values.get("rules", "")), Rule.read, "gateway_rule")
         problems += _unreadable(
-            "receipt_outcomes", lines(values.get("receipt_outcomes", "")), _outcome, "gateway_outcome"
+            "receipt_outcomes", lines(values.get("receipt_outcomes", "")), _outcome, "setting_outcome"
         )
         problems += _unreadable("headers", lines(values.get("headers", "")), _header, "gateway_header")
         if (

@@ -173,7 +173,7 @@ SETTINGS = (
     _text("reply_hex", _l("Text of a reply as hexadecimal UTF-16"), RECEIPT),
     _text("callback_answer", _l("What we answer to a receipt"), RECEIPT, default="OK"),
     per_request("1"),
-    _text("separator", _l("Separator between numbers"), LIMITS, default=","),
+    Setting("separator", _l("Separator between numbers"), default=",", section=LIMITS, keeps_spaces=True),
     max_concurrency("50"),
     TIMEOUT,
     PLAIN_HTTP,

@@ -70,6 +70,7 @@ class Smpp(Channel):
     settings = SETTINGS
     guide = GUIDE
     holds_connection = True
+    unencrypted_schemes = frozenset({"smpp"})
     plain_setting = "plain"
     callback_steps = (_l("Nothing is entered at the provider: receipts and replies come over the connection."),)
     receipts_by_provider_ref = True
@@ -320,13 +321,13 @@ class Smpp(Channel):
         """Return the problems of the address and of the lines in `own_codes`."""
         problems = []
         if not is_host_and_port(values.get("address", ""), {"smpp", "smpps"}):
-            problems.append(Problem("connection_address", "address"))
+            problems.append(Problem("setting_host_and_port", "address", {"example": "smpps://smpp.example.com:2776"}))
         for line in values.get("own_codes", "").splitlines():
             try:
                 if line.strip():
                     read_own_code(line)
             except ValueError:
-                problems.append(Problem("gateway_outcome", "own_codes", {"line": line}))
+                problems.append(Problem("setting_outcome", "own_codes", {"line": line}))
         return problems
 
 

@@ -13,6 +13,7 @@ from smsapp.channels._error_codes import (
     recipient_error,
     text_error,
 )
+from smsapp.channels._setting import read_outcome
 from smsapp.channels.errors import AccountError, ChannelError, NotSent
 from smsapp.channels.types import ReceiptStatus
 from smsapp.domain.outcome import Outcome
@@ -90,13 +91,10 @@ def format_status(status: int) -> str:
 
 def read_own_code(line: str) -> tuple[str, Outcome]:
     """Return (code, outcome) of a line of the settings, such as `0x411 = balance` or `UNDELIV/027 = switched_off`."""
-    code, equals, outcome = line.rpartition("=")
-    code = code.strip()
-    if not equals or not code:
-        raise ValueError(line)
+    code, outcome = read_outcome(line)
     if code.lower().startswith("0x"):
         code = format_status(int(code, 16))
-    return code, Outcome(outcome.strip())
+    return code, outcome
 
 
 def status_meaning(status: int, own: Mapping[str, Outcome]) -> ErrorMeaning:

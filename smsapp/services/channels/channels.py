@@ -42,7 +42,6 @@ from smsapp.store.settings import encryption_keys, settings
 log = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
-UNENCRYPTED = {"http", "smpp"}
 MADE = "smsapp.channels.made"
 
 
@@ -380,7 +379,7 @@ def _checked(
     known = {one.name: one.default for one in kind.settings} | dict(row.settings if row else {})
     moved = sorted(_hosts(wanted.values) - _hosts(known))
     for one in kind.settings:
-        given = wanted.values.get(one.name, "").strip("\r\n\t" if one.name == "separator" else None)
+        given = wanted.values.get(one.name, "").strip("\r\n\t" if one.keeps_spaces else None)
         if one.secret and not given:
             given = before.get(one.name, "")
             if given and moved:
@@ -455,7 +454,7 @@ def _unencrypted(kind: type[Channel], one: Setting, given: str, values: Mapping[
         host = parts.hostname or ""
     except ValueError:
         return None
-    if parts.scheme.lower() not in UNENCRYPTED or values.get(kind.plain_setting) == "1":
+    if parts.scheme.lower() not in kind.unencrypted_schemes or values.get(kind.plain_setting) == "1":
         return None
     address = literal(host)
     if Guard(settings().ALLOWED_PRIVATE_HOSTS).is_named(host) or (address is not None and not address.is_global):
