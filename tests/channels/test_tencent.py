@@ -26,7 +26,6 @@ from smsapp.channels.tencent.signing import authorization
 from smsapp.channels.types import (
     Callback,
     OutboundMessage,
-    ProviderTemplate,
     Receipt,
     ReceiptStatus,
     Reply,
@@ -35,7 +34,6 @@ from smsapp.channels.types import (
     TemplateSnapshot,
 )
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped
 from tests.channels.wire import HERE, Provider, provider, run
 
@@ -433,69 +431,6 @@ class TestTencent(HttpContract):
     def test_news_that_say_nothing_are_value_errors(self, item: dict[str, str], tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"."):
             self.make("http://127.0.0.1:1", tmp_path).read_callback(posted(item))
-
-    # -- templates ------------------------------------------------------------------------------------------------
-
-    async def listed(self, folder: Path, answer: Callable[[int, int], Any]) -> tuple[Any, Provider]:
-        async def reply(_request: web.Request, body: bytes) -> web.Response:
-            asked = json.loads(body)
-            return response(DescribeTemplateStatusSet=answer(asked["International"], asked["Offset"]))
-
-        async with provider(reply) as server, HttpClient(HERE) as http:
-            try:
-                return await self.make(server.url, folder).list_templates(http), server
-            except ChannelError as trouble:
-                return trouble, server
-
-    def test_templates_come_with_state_and_reason(self, tmp_path: Path) -> None:
-        items = [
-            {
-                "TemplateId": 1,
-                "StatusCode": 0,
-                "TemplateName": "会员日",
-                "TemplateContent": "{1}，会员日到了",
-                "ReviewReply": "好",
-            },
-            {"TemplateId": 2, "StatusCode": 2},
-            {"TemplateId": 3, "StatusCode": 1},
-            {"TemplateId": 4, "StatusCode": -1, "ReviewReply": "缺少退订"},
-            {"TemplateId": 5, "StatusCode": 7},
-        ]
-        found, server = run(self.listed(tmp_path, lambda abroad, _: items[:1] if abroad else items))
-        assert found == [
-            ProviderTemplate("1", "会员日", "{1}，会员日到了", Audit.APPROVED),
-            ProviderTemplate("2", "", "", Audit.PENDING),
-            ProviderTemplate("3", "", "", Audit.PENDING),
-            ProviderTemplate("4", "", "", Audit.REFUSED, reason="缺少退订"),
-            ProviderTemplate("5", "", "", Audit.PENDING),
-        ]
-        assert [one["X-TC-Action"] for one in server.headers] == ["DescribeSmsTemplateList"] * 2
-
-    def test_every_page_of_templates_is_fetched(self, tmp_path: Path) -> None:
-        def answer(abroad: int, offset: int) -> Any:
-            return [] if abroad else [{"TemplateId": n} for n in range(offset + 1, min(offset + 101, 151))]
-
-        found, server = run(self.listed(tmp_path, answer))
-        assert [one.code for one in found] == [str(n) for n in range(1, 151)]
-        assert len(server.requests) == 3
-
-    @pytest.mark.parametrize("page", [None, ["x"], [{"TemplateName": "?"}]])
-    def test_a_list_that_cannot_be_read_is_an_error_and_not_a_shorter_list(self, page: Any, tmp_path: Path) -> None:
-        assert isinstance(run(self.listed(tmp_path, lambda *_: page))[0], OutcomeUnknown)
-
-    def test_signatures_come_with_state_and_reason(self, tmp_path: Path) -> None:
-        refused = {"SignName": "青禾", "StatusCode": -1, "ReviewReply": "资质过期"}
-
-        async def reply(_request: web.Request, body: bytes) -> web.Response:
-            items = [{"SignName": SIGNATURE, "StatusCode": 0}, refused]
-            return response(DescribeSignListStatusSet=[] if json.loads(body)["International"] else items)
-
-        async def story() -> Any:
-            async with provider(reply) as server, HttpClient(HERE) as http:
-                return await self.make(server.url, tmp_path).list_signatures(http)
-
-        found = [(one.name, one.audit, one.reason) for one in run(story())]
-        assert found == [(SIGNATURE, Audit.APPROVED, ""), ("青禾", Audit.REFUSED, "资质过期")]
 
     def test_an_address_must_be_one(self) -> None:
         assert [one.place for one in Tencent.check({"url": "sms.tencentcloudapi.com"})] == ["url"]

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from smsapp.channels._error_codes import (
-    unreadable,
-)
-from smsapp.channels.types import (
-    ProviderSignature,
-    ProviderTemplate,
-)
+from smsapp.channels._error_codes import unreadable
+from smsapp.channels.types import ProviderSignature, ProviderTemplate
 from smsapp.domain.sms_template import Audit, Purpose
 
 AUDITS = {

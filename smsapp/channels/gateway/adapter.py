@@ -38,15 +38,7 @@ from smsapp.channels.gateway.notation import (
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.gateway.settings import GUIDE, SETTINGS
 from smsapp.channels.http import STATUSES, HttpAnswer, HttpClient, retry_after
-from smsapp.channels.types import (
-    Acknowledgement,
-    Balance,
-    Callback,
-    Receipt,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-)
+from smsapp.channels.types import Acknowledgement, Balance, Callback, Receipt, Reply, SubmitRequest, SubmitResult
 from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome

@@ -43,15 +43,7 @@ from smsapp.channels.http import HttpAnswer, HttpClient
 from smsapp.channels.lexintong.codes import BAD_NUMBERS, ERROR_CODES
 from smsapp.channels.lexintong.receipts import HOME, read_page, read_pushed
 from smsapp.channels.lexintong.signing import access_key
-from smsapp.channels.types import (
-    Balance,
-    Callback,
-    Receipt,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-    TemplateSnapshot,
-)
+from smsapp.channels.types import Balance, Callback, Receipt, Reply, SubmitRequest, SubmitResult, TemplateSnapshot
 from smsapp.channels.types import msgid as _l
 from smsapp.domain import carrier
 from smsapp.domain.outcome import Outcome

@@ -6,16 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from smsapp.channels._error_codes import (
-    CODE_LENGTH,
-)
+from smsapp.channels._error_codes import CODE_LENGTH
 from smsapp.channels._numbers import e164
 from smsapp.channels._signed_ref import verify_ref
-from smsapp.channels.types import (
-    Receipt,
-    ReceiptStatus,
-    Reply,
-)
+from smsapp.channels.types import Receipt, ReceiptStatus, Reply
 from smsapp.domain import carrier
 
 HOME = "CN"

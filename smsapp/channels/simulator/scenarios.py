@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
-from smsapp.channels.types import (
-    ReceiptStatus,
-)
+from smsapp.channels.types import ReceiptStatus
 from smsapp.channels.types import msgid as _l
 from smsapp.domain.outcome import Outcome
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels.simulator.scenarios import SCENARIOS, Scenario
-from smsapp.channels.types import (
-    GuideLine,
-)
+from smsapp.channels.types import GuideLine
 from smsapp.channels.types import msgid as _l
 
 ANSWERS, RECEIPTS, REPLIES, TEMPLATES = _l("Answers"), _l("Receipts"), _l("Replies"), _l("SMS templates")

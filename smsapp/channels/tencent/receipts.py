@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from smsapp.channels._error_codes import (
-    CODE_LENGTH,
-)
-from smsapp.channels.types import (
-    Receipt,
-    ReceiptStatus,
-    Reply,
-)
+from smsapp.channels._error_codes import CODE_LENGTH
+from smsapp.channels.types import Receipt, ReceiptStatus, Reply
 from smsapp.domain import carrier
 
 

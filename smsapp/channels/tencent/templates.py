@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from smsapp.channels._error_codes import (
-    unreadable,
-)
-from smsapp.channels.types import (
-    ProviderSignature,
-    ProviderTemplate,
-)
+from smsapp.channels._error_codes import unreadable
+from smsapp.channels.types import ProviderSignature, ProviderTemplate
 from smsapp.domain.sms_template import Audit
 
 AUDITS = {0: Audit.APPROVED, 1: Audit.PENDING, 2: Audit.PENDING, -1: Audit.REFUSED}  # 2: approved, not in force yet

@@ -10,9 +10,7 @@ from smsapp.channels._error_codes import (
     recipient_error,
     text_error,
 )
-from smsapp.channels.types import (
-    ReceiptStatus,
-)
+from smsapp.channels.types import ReceiptStatus
 from smsapp.domain.outcome import Outcome
 
 ERROR_CODES: dict[str, ErrorMeaning] = {
