@@ -26,28 +26,28 @@ from smsapp.channels.http.guard import Guard, GuardedResolver, literal
 from smsapp.domain.outcome import Outcome
 
 MIB = 1024 * 1024
-STALE_TRIES = 3
+MOST_HUNG_UP = 3
 """Connections that the other side has just closed are skipped so many times before the call fails."""
 POLLRDHUP = getattr(select, "POLLRDHUP", 0)
 """Poll flag for the other side's FIN, on Linux only; a broken connection is reported everywhere without it."""
 
 
-class _Stale(Exception):
+class _HungUp(Exception):
     """The other side closed the pooled connection before we wrote."""
 
 
 class _Attempt:
     """One call: whether bytes of its request may have left."""
 
-    __slots__ = ("left",)
+    __slots__ = ("may_have_left",)
 
     def __init__(self) -> None:
-        self.left = False
+        self.may_have_left = False
 
     def fail(self, error: BaseException) -> NoReturn:
         """Raise the ChannelError for this failure: OutcomeUnknown if bytes may have left, else NotSent."""
         code = _code(error)
-        if self.left:
+        if self.may_have_left:
             raise OutcomeUnknown(code, outcome=Outcome.NETWORK) from None
         raise NotSent(code, outcome=Outcome.NETWORK) from None
 
@@ -57,13 +57,13 @@ _attempt: ContextVar[_Attempt] = ContextVar("attempt")
 
 
 class _Request(aiohttp.ClientRequest):
-    """Sets `left` just before the first byte is written; never writes into a closed connection."""
+    """Sets `may_have_left` just before the first byte is written; never writes into a closed connection."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         transport = conn.transport
-        if transport is None or transport.is_closing() or _said_goodbye(transport):
-            raise _Stale
-        _attempt.get().left = True
+        if transport is None or transport.is_closing() or _has_hung_up(transport):
+            raise _HungUp
+        _attempt.get().may_have_left = True
         return await super().send(conn)
 
 
@@ -77,7 +77,7 @@ class _Response(aiohttp.ClientResponse):
             _attempt.get().fail(error)
 
 
-def _said_goodbye(transport: asyncio.Transport) -> bool:
+def _has_hung_up(transport: asyncio.Transport) -> bool:
     """Return whether the other side has closed the connection and the event loop has not noticed it yet."""
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), POLLRDHUP)
@@ -144,7 +144,7 @@ class HttpClient:
         self.connect_timeout = connect_timeout
         self.largest_answer = largest_answer
         self.largest_request = largest_request
-        self._passed: set[tuple[str, bool]] = set()
+        self._checked_hosts: set[tuple[str, bool]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -188,24 +188,24 @@ class HttpClient:
         """
         if self._session is None:
             raise RuntimeError("HttpClient is used outside of `async with`")
-        target = self._checked(url, plain_http)
+        target = self._checked_url(url, plain_http)
         if body is not None and len(body) > self.largest_request:
             raise AccountError("request_too_large", outcome=Outcome.OUR_FAULT)
         attempt = _Attempt()
         _attempt.set(attempt)
         try:
             async with asyncio.timeout(self.timeout if timeout is None else timeout):
-                response = await self._begun(self._session, method, target, headers, body)
+                response = await self._open_response(self._session, method, target, headers, body)
                 statuses = _statuses.get()
                 if statuses is not None:
                     statuses.append(response.status)
-                return HttpAnswer(response.status, response.headers, await self._body(response))
+                return HttpAnswer(response.status, response.headers, await self._read_body(response))
         except ChannelError:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             attempt.fail(error)
 
-    async def _begun(
+    async def _open_response(
         self,
         session: aiohttp.ClientSession,
         method: str,
@@ -214,14 +214,14 @@ class HttpClient:
         body: bytes | None,
     ) -> aiohttp.ClientResponse:
         """Return the response with its headers read; connections that were just closed are skipped."""
-        for _ in range(STALE_TRIES):
+        for _ in range(MOST_HUNG_UP):
             try:
                 return await session.request(method, url, headers=headers, data=body, allow_redirects=False)
-            except _Stale:
+            except _HungUp:
                 continue
         raise NotSent("closed", outcome=Outcome.NETWORK)
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
         try:
             length = response.content_length
             if length is not None and length <= self.largest_answer:
@@ -238,20 +238,20 @@ class HttpClient:
             raise
         return b"".join(pieces)
 
-    def _checked(self, url: str, plain_http: bool) -> URL:
+    def _checked_url(self, url: str, plain_http: bool) -> URL:
         """Return the URL that will be called; raises AccountError. Host names are checked when they are resolved."""
         try:
             target = URL(url, encoded=True)
             end = url.find("/", len("https://"))  # everything up to the host is before it
-            if end < 0 or (url[:end], plain_http) not in self._passed:
-                self._pass(target, plain_http)
+            if end < 0 or (url[:end], plain_http) not in self._checked_hosts:
+                self._check_host(target, plain_http)
                 if end > 0:
-                    self._passed.add((url[:end], plain_http))
+                    self._checked_hosts.add((url[:end], plain_http))
         except ValueError:
             raise AccountError("address_unreadable", outcome=Outcome.OUR_FAULT) from None
         return target
 
-    def _pass(self, target: URL, plain_http: bool) -> None:
+    def _check_host(self, target: URL, plain_http: bool) -> None:
         host = target.host
         if target.scheme not in {"http", "https"} or not host:
             raise AccountError("address_unreadable", outcome=Outcome.OUR_FAULT)

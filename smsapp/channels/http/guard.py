@@ -40,10 +40,10 @@ class Guard:
 
     def allows(self, host: str, address: Address) -> bool:
         """Return whether a connection may be made to `address`, to which the name `host` resolved."""
-        for inner in (address, *_inside(address)):
+        for inner in (address, *_embedded(address)):
             if any(inner in network for network in self.networks):
                 continue
-            if inner.is_global and not inner.is_multicast and not any(inner in network for network in LOCAL):
+            if inner.is_global and not inner.is_multicast and not any(inner in network for network in SITE_LOCAL):
                 continue
             if host.lower().rstrip(".") not in self.names:
                 return False
@@ -58,24 +58,24 @@ def literal(host: str) -> Address | None:
         return None
 
 
-def _inside(address: Address) -> list[Address]:
+def _embedded(address: Address) -> list[Address]:
     """Return the IPv4 addresses embedded in an IPv6 address: mapped, compatible, translated, 6to4, NAT64."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
     inner: list[Address] = [ipv4 for ipv4 in (address.ipv4_mapped, address.sixtofour) if ipv4 is not None]
-    if any(address in network for network in IPV4_AT_THE_END) and int(address) > 1:  # not :: and ::1
+    if any(address in network for network in EMBEDDING_NETWORKS) and int(address) > 1:  # not :: and ::1
         inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return inner
 
 
-IPV4_AT_THE_END = (
+EMBEDDING_NETWORKS = (
     ipaddress.IPv6Network("64:ff9b::/96"),
     ipaddress.IPv6Network("64:ff9b:1::/48"),
     ipaddress.IPv6Network("::/96"),
     ipaddress.IPv6Network("::ffff:0:0:0/96"),
 )
 """NAT64, its local prefix, IPv4-compatible and SIIT: the last 32 bits are an IPv4 address."""
-LOCAL = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("fec0::/10"))
+SITE_LOCAL = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("fec0::/10"))
 """Site-local networks for which `is_global` returns True."""
 
 
