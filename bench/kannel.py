@@ -103,7 +103,7 @@ def load(gateway: Kannel, run_id: int, rows: int, callback: str) -> Pace:
 def channel_of(gateway: Kannel) -> ChannelRow:
     """Add the gateway as an administrator would, by its preset."""
     values = {one.name: one.default for one in Gateway.settings} | dict(KANNEL.values)
-    values |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER, "in_flight": str(IN_FLIGHT)}
+    values |= {"username": USERNAME, "password": PASSWORD, "sender": SENDER, "max_concurrency": str(IN_FLIGHT)}
     values = {name: value.replace("http://127.0.0.1:13013", gateway.url) for name, value in values.items()}
     wanted = channels.Wanted("Kannel", values, quiet_from="00:00", quiet_until="00:00")
     return channels.row(channels.create("gateway", wanted, Actor("bench"), clock.now()))

@@ -223,7 +223,7 @@ class System:
             "number_format": "e164",
             "plain_http": "1",
             "timeout": "10",
-            "in_flight": str(in_flight),
+            "max_concurrency": str(in_flight),
         }
         wanted = channels.Wanted(name, values, rate=rate)
         return channels.create("gateway", wanted, Actor("chaos"), clock.now())

@@ -25,13 +25,13 @@ class SinkChannel(Channel):
     settings = (
         Setting("url", "Address"),
         Setting("per_request", "Messages per request", default="100"),
-        Setting("in_flight", "Requests in flight", default="50"),
+        Setting("max_concurrency", "Requests in flight", default="50"),
     )
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.per_request = int(self.values["per_request"])
-        self.max_concurrency = int(self.values["in_flight"])
+        self.max_concurrency = int(self.values["max_concurrency"])
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Post the texts; the sink answers with one id for the request."""

@@ -96,6 +96,6 @@ def test_a_provider_that_fails_leaves_everything_as_it_is(
     async def fails(*_given: object) -> list[Receipt]:
         raise OutcomeUnknown("500")
 
-    monkeypatch.setattr(provider, "look_up", fails)
+    monkeypatch.setattr(provider, "query_status", fails)
     status_queries.query_status(clock.now)
     assert funnel(run_id).unconfirmed == 5

@@ -32,7 +32,7 @@ def test_what_is_no_number_is_refused_at_its_field(typed: str) -> None:
         assert all(one.problem(typed) for one in kind.settings if one.widget == "number")
 
 
-@pytest.mark.parametrize(("name", "stored"), [("in_flight", "1.5"), ("timeout", "nan")])
+@pytest.mark.parametrize(("name", "stored"), [("max_concurrency", "1.5"), ("timeout", "nan")])
 def test_one_channel_that_cannot_be_read_takes_no_page_down(
     name: str, stored: str, app: Flask, client: Pages, runner: FlaskCliRunner
 ) -> None:

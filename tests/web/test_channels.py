@@ -125,14 +125,14 @@ def test_bad_settings_come_back_with_a_sentence_at_each_field(app: Flask, client
             "number_format": "digits",
             "receipt_format": "parameters",
             "per_request": "many",
-            "in_flight": "1000",
+            "max_concurrency": "1000",
             "timeout": "",
             "url_": "",
         },
     )
     wrong = {one["id"].removesuffix("-error") for one in page.select(".field-errors")}
     assert wrong == {
-        "name", "rate", "quiet_from", "price", "currency", "per_request", "in_flight", "timeout", "url",
+        "name", "rate", "quiet_from", "price", "currency", "per_request", "max_concurrency", "timeout", "url",
     }  # fmt: skip
     page = client.as_("administrator").post(
         "/channels/new/gateway",
