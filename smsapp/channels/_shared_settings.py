@@ -47,6 +47,14 @@ def per_request(default: str) -> Setting:
     return Setting("per_request", label, Widget.NUMBER, default, True, low=1, high=1000, section=LIMITS)
 
 
+def number_format(section: str) -> Setting:
+    """Return the setting of how numbers are written in requests, for `format_number`."""
+    choices = (("e164", "+8613800138000"), ("digits", "8613800138000"), ("national", "13800138000"))
+    return Setting(
+        "number_format", _l("Numbers are written"), Widget.CHOICE, "digits", True, choices=choices, section=section
+    )
+
+
 def address(default: str) -> Setting:
     """Return the setting for the address of a provider that has one of its own."""
     hint = _l("Change it for another region or a rehearsal only.")

@@ -13,7 +13,7 @@ from typing import Any
 
 from smsapp.channels._addresses import is_http_address
 from smsapp.channels._error_codes import CODE_LENGTH
-from smsapp.channels._numbers import as_written
+from smsapp.channels._numbers import format_number
 from smsapp.channels._setting import Values, read_outcome
 from smsapp.channels._shared_settings import PLAIN_HTTP
 from smsapp.channels.contract import Channel
@@ -167,7 +167,7 @@ class Gateway(Channel):
         return self._receipt_url[1].fill(values)
 
     def _number(self, phone: str) -> str:
-        return as_written(phone, self._number_format, self.country)
+        return format_number(phone, self._number_format, self.country)
 
     def _read_answer(self, answer: HttpAnswer) -> SubmitResult:
         body = AnswerBody(answer)

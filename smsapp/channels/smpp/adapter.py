@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from smsapp.channels._addresses import is_host_and_port
 from smsapp.channels._error_codes import RequestRefused, Scope, refusal_error
-from smsapp.channels._numbers import as_written, e164
+from smsapp.channels._numbers import e164, format_number
 from smsapp.channels.contract import Channel
 from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, NotSent
 from smsapp.channels.http import HttpClient
@@ -279,7 +279,7 @@ class Smpp(Channel):
             self._pause = 0.0
 
     def _number(self, phone: str) -> str:
-        return as_written(phone, self.values["number_format"], self.country)
+        return format_number(phone, self.values["number_format"], self.country)
 
     async def test_credentials(self, http: HttpClient) -> str:
         """Bind and unbind."""

@@ -23,7 +23,7 @@ from smsapp.channels._error_codes import (
     unreadable,
 )
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._shared_settings import ACCOUNT, LIMITS, TIMEOUT, max_concurrency
+from smsapp.channels._shared_settings import ACCOUNT, LIMITS, TIMEOUT, address, max_concurrency
 from smsapp.channels.contract import Channel
 from smsapp.channels.errors import CallbackRefused
 from smsapp.channels.http import HttpAnswer, HttpClient, literal, retry_after
@@ -103,15 +103,7 @@ class Twilio(Channel):
             hint=_l("A number such as +15017122661, a short code, a sender name, or a messaging service (MG…)."),
             section=ACCOUNT,
         ),
-        Setting(
-            "url",
-            _l("Address"),
-            Widget.URL,
-            "https://api.twilio.com",
-            True,
-            _l("Change it for another region or a rehearsal only."),
-            section=ACCOUNT,
-        ),
+        address("https://api.twilio.com"),
         Setting(
             "validity",
             _l("Valid for, seconds"),

@@ -11,12 +11,12 @@ from tencentcloud.common.credential import Credential
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
 from tests.channels.contract import PASSWORD
-from tests.channels.trials import TrialContract
+from tests.channels.message_tests import MessageTestContract
 
 KEY = "AKID-test"
 
 
-class TestTrial(TrialContract):
+class TestMessageTest(MessageTestContract):
     kind = "tencent"
     text = "{1}您好，您有{2}件商品待取。"
     names = ("1", "2")

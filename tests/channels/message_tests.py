@@ -61,7 +61,7 @@ def serving(app: Flask, answer: Callable[[web.Request, bytes], Awaitable[web.Res
         loop.close()
 
 
-class TrialContract(ABC):
+class MessageTestContract(ABC):
     """What a test message does on every kind that takes only approved templates."""
 
     kind: str

@@ -11,12 +11,12 @@ from aiohttp import web
 from alibabacloud_tea_openapi.utils import Utils
 
 from tests.channels.contract import PASSWORD
-from tests.channels.trials import TrialContract
+from tests.channels.message_tests import MessageTestContract
 
 KEY = "LTAI-test"
 
 
-class TestTrial(TrialContract):
+class TestMessageTest(MessageTestContract):
     kind = "aliyun"
     text = "${name}您好，您有${n}件商品待取。"
     names = ("name", "n")
