@@ -34,7 +34,7 @@ MOST_RATIO, MOST_MIB, SLOW_SHARE, SINGLE_SHARE = 1.5, 300, 0.60, 0.70
 
 def send(product: Stage, rows: int, port: int, per_request: int = PER_REQUEST, **options: Any) -> float:
     """Send one campaign and return its seconds from the confirmation to the last write-back."""
-    settings = {"url": f"http://127.0.0.1:{port}/", "per_request": str(per_request), "in_flight": str(IN_FLIGHT)}
+    settings = {"url": f"http://127.0.0.1:{port}/", "per_request": str(per_request), "max_concurrency": str(IN_FLIGHT)}
     channel = builders.channel(kind="sink", settings=settings | {name: str(value) for name, value in options.items()})
     campaign, template = draft(channel)
     watch = table.Stopwatch()

@@ -20,7 +20,7 @@ from bench.campaign import check
 from bench.raw.__main__ import sink_process
 from bench.raw.ledger import PER_CALLBACK
 from bench.stage import await_end, confirm, draft
-from smsapp.channels.base import Callback
+from smsapp.channels.types import Callback
 from smsapp.domain.outcome import Outcome
 from smsapp.services.platform import clock
 from smsapp.services.receipts import callback_inbox, consumer

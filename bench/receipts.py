@@ -27,7 +27,7 @@ from bench.campaign import check
 from bench.raw import ledger as raw
 from bench.raw.ground import Ground
 from bench.stage import Stage, await_end, confirm, draft, fill, sink_process, stage
-from smsapp.channels.base import Callback
+from smsapp.channels.types import Callback
 from smsapp.services.platform import clock
 from smsapp.services.receipts import callback_inbox, consumer
 from smsapp.store.channels.channels import ChannelRow

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import Receipt
+from smsapp.channels.types import Receipt
 from smsapp.domain import message
 from smsapp.domain.campaign import Action, Status
 from smsapp.domain.funnel import Funnel, broken_identities

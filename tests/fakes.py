@@ -10,17 +10,10 @@ from typing import ClassVar
 
 import pytest
 
-from smsapp.channels.base import (
-    Callback,
-    Channel,
-    ChannelError,
-    Receipt,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-    UnconfirmedMessage,
-)
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback, Receipt, Reply, SubmitRequest, SubmitResult, UnconfirmedMessage
 from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import channels
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smsapp.channels._setting import Setting
-from smsapp.channels.base import Callback, Channel, OutcomeUnknown, Receipt, ReceiptStatus, SubmitRequest, SubmitResult
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import OutcomeUnknown
+from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, SubmitRequest, SubmitResult
 from smsapp.domain.outcome import Outcome
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpClient
 
 
 class SinkChannel(Channel):
@@ -25,13 +25,13 @@ class SinkChannel(Channel):
     settings = (
         Setting("url", "Address"),
         Setting("per_request", "Messages per request", default="100"),
-        Setting("in_flight", "Requests in flight", default="50"),
+        Setting("max_concurrency", "Requests in flight", default="50"),
     )
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.per_request = int(self.values["per_request"])
-        self.in_flight = int(self.values["in_flight"])
+        self.max_concurrency = int(self.values["max_concurrency"])
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Post the texts; the sink answers with one id for the request."""

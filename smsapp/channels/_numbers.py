@@ -12,7 +12,7 @@ INTERNATIONAL, NATIONAL = 1, 2
 """Types of number (TON) of SMPP that say which country's number it is; 0 says nothing."""
 
 
-def as_written(number: str, form: str, country: str) -> str:
+def format_number(number: str, form: str, country: str) -> str:
     """Return a number (E.164) as a provider wants it: "e164", "digits" (E.164 without its plus) or "national".
 
     National numbers are those of `country` (region code), without its calling code; any other one is written in digits.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from smsapp.domain.errors import Problem
+from smsapp.domain.outcome import Outcome
 
 Number = TypeVar("Number", int, float)
 
@@ -47,6 +48,8 @@ class Setting:
     """Regular expression that the whole text must match, if it is not empty."""
     example: str = ""
     """A text that matches, for the error message."""
+    keeps_spaces: bool = False
+    """Spaces at the ends of the text mean something, so they are not removed."""
 
     @property
     def secret(self) -> bool:
@@ -75,6 +78,14 @@ class Setting:
         if (low is not None and number < low) or (high is not None and number > high):
             return Problem("setting_range", self.name, {"low": f"{low:g}", "high": f"{high:g}"})
         return None
+
+
+def read_outcome(line: str) -> tuple[str, Outcome]:
+    """Return the code and its outcome in a line such as `EXPIRED = expired`; raises ValueError."""
+    code, equals, outcome = line.rpartition("=")
+    if not equals or not code.strip():
+        raise ValueError(line)
+    return code.strip(), Outcome(outcome.strip())
 
 
 def read_whole(text: str) -> int:

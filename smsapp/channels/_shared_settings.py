@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels.base import msgid as _l
+from smsapp.channels.types import msgid as _l
 
 ACCOUNT, RECEIPT, LIMITS = _l("Account"), _l("Receipts"), _l("Limits")
 
@@ -45,6 +45,14 @@ def per_request(default: str) -> Setting:
     """Return the setting of how many numbers one request carries."""
     label = _l("Numbers per request")
     return Setting("per_request", label, Widget.NUMBER, default, True, low=1, high=1000, section=LIMITS)
+
+
+def number_format(section: str) -> Setting:
+    """Return the setting of how numbers are written in requests, for `format_number`."""
+    choices = (("e164", "+8613800138000"), ("digits", "8613800138000"), ("national", "13800138000"))
+    return Setting(
+        "number_format", _l("Numbers are written"), Widget.CHOICE, "digits", True, choices=choices, section=section
+    )
 
 
 def address(default: str) -> Setting:

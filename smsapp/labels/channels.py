@@ -46,8 +46,8 @@ PROBLEMS = {
     "setting_pattern": _l("This is not written as the provider writes it. Write it like %(example)s."),
     "address_unencrypted": _l(
         "%(host)s would be called without encryption: passwords and numbers could be read on the way. Use an encrypted "
-        "address (https://, smpps://), permit it in the settings below if the kind offers that, or name the host in "
-        "ALLOWED_PRIVATE_HOSTS if it is your own."
+        "address, permit it in the settings below if the kind offers that, or name the host in ALLOWED_PRIVATE_HOSTS "
+        "if it is your own."
     ),
     "channel_settings_unread": _l(
         "The settings of the channel %(name)s cannot be read by this version. Edit the channel and save it again."
@@ -57,13 +57,13 @@ PROBLEMS = {
     "setting_region": _l("A region is written like us-east-1."),
     "setting_topic": _l("%(line)s is not a topic. Write an ARN such as arn:aws:sns:us-east-1:123456789012:receipts."),
     "gateway_placeholder": _l("Nothing is filled in for %(placeholder)s here. See the list of placeholders."),
-    "gateway_address": _l("An address begins with https:// or http:// and names a host without placeholders."),
-    "connection_address": _l("An address begins with smpps:// or smpp:// and names a host and a port."),
+    "setting_address": _l("An address begins with https:// or http:// and names a host without placeholders."),
+    "setting_host_and_port": _l("An address names a host and a port, like %(example)s."),
     "gateway_place": _l(
         "This cannot be read: %(line)s. Write a JSON path such as $.data.id or a regular expression between slashes."
     ),
     "gateway_rule": _l("This rule cannot be read: %(line)s. Write for example: 403 /text/ = misconfigured credentials"),
-    "gateway_outcome": _l("This line cannot be read: %(line)s. Write for example: EXPIRED = expired"),
+    "setting_outcome": _l("This line cannot be read: %(line)s. Write for example: EXPIRED = expired"),
     "simulator_template": _l(
         "This line cannot be read: %(line)s. Write for example: T1 | approved | marketing | 【Shop】Sale. 拒收请回复R"
     ),
@@ -131,7 +131,7 @@ CODES: dict[str, Any] = {
     ),
     "plain_http": _l("The address is http:// to a public host. Use https://, or allow it in the settings."),
     "plain_connection": _l(
-        "The address is an unencrypted one of a public host. Use smpps://, or allow it in the settings."
+        "The address is an unencrypted one of a public host. Use an encrypted one, or allow it in the settings."
     ),
     "not_connected": _l("The connection does not stand. Is a process running that holds it (worker.py connect)?"),
     "closed": _l("The connection was closed before anything left."),

@@ -29,7 +29,7 @@ from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 
 if TYPE_CHECKING:
-    from smsapp.channels.base import Channel
+    from smsapp.channels.contract import Channel
     from smsapp.store.channels.channels import ChannelRow
     from smsapp.store.sms_templates import SmsTemplate
 

@@ -20,24 +20,19 @@ import sqlalchemy as sa
 from aiohttp import web
 from flask import Flask
 
-from smsapp.channels.base import (
-    AccountError,
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, NotSent, OutcomeUnknown, Throttled
+from smsapp.channels.http import HttpClient
+from smsapp.channels.types import (
     Acknowledgement,
     Callback,
-    CallbackRefused,
-    Channel,
-    ChannelError,
-    NotSent,
     OutboundMessage,
-    OutcomeUnknown,
     Receipt,
     ReceiptStatus,
     Reply,
     SubmitRequest,
     SubmitResult,
-    Throttled,
 )
-from smsapp.channels.http import HttpClient
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState

@@ -17,24 +17,14 @@ from alibabacloud_dysmsapi20170525.models import SendBatchSmsRequest, SendSmsReq
 from alibabacloud_tea_openapi.utils import Utils
 from alibabacloud_tea_openapi.utils_models import Config
 
-from smsapp.channels.aliyun import ERROR_CODES, REPORTS, Aliyun, authorization
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    ChannelError,
-    OutboundMessage,
-    OutcomeUnknown,
-    ProviderTemplate,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.aliyun.adapter import Aliyun
+from smsapp.channels.aliyun.codes import ERROR_CODES, REPORTS
+from smsapp.channels.aliyun.signing import authorization
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback, OutboundMessage, Receipt, ReceiptStatus, Reply, SubmitRequest, SubmitResult
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit, Purpose, TemplateSnapshot
+from smsapp.domain.sms_template import TemplateSnapshot
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped, submission
 from tests.channels.wire import HERE, Line, Provider, listening, provider, run
 
@@ -438,65 +428,6 @@ class TestAliyun(HttpContract):
         result, server = run(story())
         assert isinstance(result, kind or str)
         assert server.headers[0]["x-acs-action"] == "QuerySmsTemplateList"
-
-    # -- templates ------------------------------------------------------------------------------------------------
-
-    async def listed(self, folder: Path, answer: Callable[[int], Any]) -> tuple[Any, Provider]:
-        async def reply(request: web.Request, _body: bytes) -> web.Response:
-            return web.json_response({"Code": "OK", "SmsTemplateList": answer(int(request.query["PageIndex"]))})
-
-        async with provider(reply) as server, HttpClient(HERE) as http:
-            try:
-                return await self.make(server.url, folder).list_templates(http), server
-            except ChannelError as error:
-                return error, server
-
-    def test_templates_come_with_purpose_state_and_reason(self, tmp_path: Path) -> None:
-        items = [
-            {
-                "TemplateCode": "SMS_1",
-                "TemplateName": "会员日",
-                "TemplateContent": "${name}，会员日到了，拒收请回复R",
-                "TemplateType": 1,
-                "OuterTemplateType": 2,
-                "AuditStatus": "AUDIT_STATE_PASS",
-                "SignatureName": SIGNATURE,
-                "Reason": {"RejectInfo": "NO REASON"},
-            },
-            {
-                "TemplateCode": "SMS_2",
-                "TemplateName": "验证码",
-                "OuterTemplateType": 0,
-                "AuditStatus": "AUDIT_STATE_NOT_PASS",
-                "Reason": {"RejectInfo": "缺少用途", "RejectSubInfo": "请补充"},
-            },
-            {"TemplateCode": "SMS_3", "OuterTemplateType": 1, "AuditStatus": "AUDIT_STATE_INIT"},
-            {"TemplateCode": "SMS_4", "OuterTemplateType": 3, "AuditStatus": "AUDIT_SATE_CANCEL", "Reason": "撤回"},
-            {"TemplateCode": "SMS_5", "AuditStatus": "BRAND_NEW"},
-        ]
-        templates, server = run(self.listed(tmp_path, lambda _: items))
-        assert templates == [
-            ProviderTemplate(
-                "SMS_1", "会员日", "${name}，会员日到了，拒收请回复R", Audit.APPROVED, Purpose.MARKETING, SIGNATURE
-            ),
-            ProviderTemplate("SMS_2", "验证码", "", Audit.REFUSED, Purpose.VERIFICATION, "", "缺少用途 请补充"),
-            ProviderTemplate("SMS_3", "", "", Audit.PENDING, Purpose.NOTIFICATION),
-            ProviderTemplate("SMS_4", "", "", Audit.REFUSED, None, "", "撤回"),
-            ProviderTemplate("SMS_5", "", "", Audit.PENDING),
-        ]
-        assert server.headers[0]["x-acs-action"] == "QuerySmsTemplateList"
-
-    def test_every_page_of_templates_is_fetched_and_none_counts_twice(self, tmp_path: Path) -> None:
-        def answer(page: int) -> Any:
-            return [{"TemplateCode": f"SMS_{n}"} for n in range(0 if page == 1 else 49, 50 if page == 1 else 60)]
-
-        templates, server = run(self.listed(tmp_path, answer))
-        assert [template.code for template in templates] == [f"SMS_{n}" for n in range(60)]
-        assert len(server.requests) == 2
-
-    @pytest.mark.parametrize("page", [None, ["x"], [{"TemplateName": "?"}]])
-    def test_a_list_that_cannot_be_read_is_an_error_and_not_a_shorter_list(self, page: Any, tmp_path: Path) -> None:
-        assert isinstance(run(self.listed(tmp_path, lambda _: page))[0], OutcomeUnknown)
 
     def test_an_address_must_be_one(self) -> None:
         assert [problem.place for problem in Aliyun.check({"url": "dysmsapi.aliyuncs.com"})] == ["url"]

@@ -18,21 +18,21 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from smsapp.channels._error_codes import Scope
 from smsapp.channels.aws_sns import AwsSns
 from smsapp.channels.aws_sns.codes import ERROR_CODES, EVENTS, PARAMETER, PARAMETERS, REASONS
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    ChannelError,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, HttpContract
-from tests.channels.envelopes import CERTIFICATE, CHINESE, INBOUND, SNS, TOPIC, changed, confirmation, enveloped
+from tests.channels.notifications import (
+    CERTIFICATE,
+    CHINESE,
+    INBOUND,
+    SNS,
+    TOPIC,
+    changed,
+    confirmation,
+    signed_notification,
+)
 from tests.channels.wire import HERE, Provider, provider, run
 
 KEY_ID = "AKIDTEST"
@@ -93,27 +93,27 @@ def error(code: str, status: int = 400, message: str = "…") -> web.Response:
 class TestAwsSns(HttpContract):
     receipts = (
         (
-            enveloped(logged("SUCCESS", "Message has been accepted by phone carrier")),
+            signed_notification(logged("SUCCESS", "Message has been accepted by phone carrier")),
             [Receipt(ReceiptStatus.DELIVERED, provider_ref=ID)],
         ),
         (
-            enveloped(logged("FAILURE", "Phone number is opted out"), "2", Subject="A subject"),
+            signed_notification(logged("FAILURE", "Phone number is opted out"), "2", Subject="A subject"),
             failed(Outcome.OPTED_OUT, "Phone number is opted out"),
         ),
         (
-            enveloped(event("TEXT_DELIVERED")),
+            signed_notification(event("TEXT_DELIVERED")),
             [Receipt(ReceiptStatus.DELIVERED, provider_ref=ID, code="TEXT_DELIVERED")],
         ),
         (
-            enveloped(event("TEXT_SUCCESSFUL", False)),
+            signed_notification(event("TEXT_SUCCESSFUL", False)),
             [Receipt(ReceiptStatus.ACCEPTED, provider_ref=ID, code="TEXT_SUCCESSFUL")],
         ),
         (
-            enveloped({"detail-type": "Text Message Delivery Status Updated", "detail": event("TEXT_SPAM")}),
+            signed_notification({"detail-type": "Text Message Delivery Status Updated", "detail": event("TEXT_SPAM")}),
             failed(Outcome.CONTENT_REFUSED, "TEXT_SPAM"),
         ),
-        (enveloped(event("MEDIA_DELIVERED")), []),
-        (enveloped(INBOUND), [Reply("+14255550182", "STOP", provider_ref=INBOUND["inboundMessageId"])]),
+        (signed_notification(event("MEDIA_DELIVERED")), []),
+        (signed_notification(INBOUND), [Reply("+14255550182", "STOP", provider_ref=INBOUND["inboundMessageId"])]),
         (confirmation(), []),
         (confirmation(Type="UnsubscribeConfirmation"), []),
     )
@@ -135,7 +135,7 @@ class TestAwsSns(HttpContract):
         return error(code)
 
     def ready(self, adapter: Any) -> Any:
-        adapter._notary._keys[CERTIFICATE] = SNS.public_key()
+        adapter._verifier._keys[CERTIFICATE] = SNS.public_key()
         return adapter
 
     def forged(self, callback: Callback) -> Sequence[Callback]:
@@ -149,9 +149,9 @@ class TestAwsSns(HttpContract):
             changed(callback, Signature=7),
             changed(callback, SignatureVersion="3"),
             changed(callback, TopicArn=CHINESE),
-            enveloped("{}", key=other),
-            enveloped("{}", TopicArn=TOPIC.replace("123456789012", "999999999999")),
-            enveloped("{}", SigningCertURL=CERTIFICATE.replace("0123", "4567")),
+            signed_notification("{}", key=other),
+            signed_notification("{}", TopicArn=TOPIC.replace("123456789012", "999999999999")),
+            signed_notification("{}", SigningCertURL=CERTIFICATE.replace("0123", "4567")),
             Callback("POST", "", callback.headers, b"{}", callback.url),
             Callback("POST", "", callback.headers, b"\xff", callback.url),
             Callback("POST", "", {"x-amz-sns-rawdelivery": "true"}, json.dumps(INBOUND).encode(), callback.url),
@@ -233,22 +233,22 @@ class TestAwsSns(HttpContract):
     @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
         result, server = run(self.sent(lambda *_: error(code, HTTP.get(code, 400)), tmp_path))
-        verdict = ERROR_CODES[code]
+        meaning = ERROR_CODES[code]
         assert len(server.requests) == 1
-        self.is_meant(result, verdict.about, verdict.outcome, code)
+        self.is_meant(result, meaning.scope, meaning.outcome, code)
 
     @pytest.mark.parametrize("code", sorted(PARAMETER))
     @pytest.mark.parametrize("place", range(len(PARAMETERS)))
     def test_a_wrong_parameter_is_told_by_its_explanation(self, code: str, place: int, tmp_path: Path) -> None:
-        sign, verdict = PARAMETERS[place]
+        sign, meaning = PARAMETERS[place]
         result, _ = run(self.sent(lambda *_: error(code, message=f"Invalid: {sign} {PHONE}"), tmp_path))
-        self.is_meant(result, verdict.about, verdict.outcome, code)
+        self.is_meant(result, meaning.scope, meaning.outcome, code)
 
-    def is_meant(self, result: Any, about: Scope, outcome: Outcome, code: str) -> None:
-        if about in {Scope.NUMBER, Scope.WORDS}:
+    def is_meant(self, result: Any, scope: Scope, outcome: Outcome, code: str) -> None:
+        if scope in {Scope.RECIPIENT, Scope.TEXT}:
             assert result == [SubmitResult(False, outcome=outcome, code=code)]
             return
-        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[about]
+        kind = {Scope.TIMING: Throttled, Scope.ACCOUNT: AccountError, Scope.UNKNOWN: OutcomeUnknown}[scope]
         assert isinstance(result, kind)
         assert (result.outcome, result.code) == (outcome, code)
 
@@ -281,12 +281,12 @@ class TestAwsSns(HttpContract):
     def test_every_reason_of_the_log_has_its_outcome(self, said: str, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
         for ending in ("", "."):
-            receipts = adapter.read_callback(enveloped(logged("FAILURE", said + ending)))
+            receipts = adapter.read_callback(signed_notification(logged("FAILURE", said + ending)))
             assert receipts == failed(REASONS[said], said + ending)
 
     @pytest.mark.parametrize("kind", EVENTS)
     def test_every_event_has_its_meaning(self, kind: str, tmp_path: Path) -> None:
-        receipts = self.make("http://127.0.0.1:1", tmp_path).read_callback(enveloped(event(kind)))
+        receipts = self.make("http://127.0.0.1:1", tmp_path).read_callback(signed_notification(event(kind)))
         meaning = EVENTS[kind]
         if isinstance(meaning, Outcome):
             assert receipts == failed(meaning, kind)
@@ -295,12 +295,12 @@ class TestAwsSns(HttpContract):
 
     def test_unknown_reasons_are_kept_without_numbers(self, tmp_path: Path) -> None:
         adapter = self.make("http://127.0.0.1:1", tmp_path)
-        (receipt,) = adapter.read_callback(enveloped(logged("FAILURE", f"{PHONE} is odd")))
+        (receipt,) = adapter.read_callback(signed_notification(logged("FAILURE", f"{PHONE} is odd")))
         assert isinstance(receipt, Receipt)
         assert (receipt.outcome, "13800138000" in receipt.code) == (Outcome.UNKNOWN, False)
-        assert adapter.read_callback(enveloped(event("TEXT_NEW"))) == failed(Outcome.UNKNOWN, "TEXT_NEW")
+        assert adapter.read_callback(signed_notification(event("TEXT_NEW"))) == failed(Outcome.UNKNOWN, "TEXT_NEW")
         early = Receipt(ReceiptStatus.ACCEPTED, provider_ref=ID, code="TEXT_NEW")
-        assert adapter.read_callback(enveloped(event("TEXT_NEW", False))) == [early]
+        assert adapter.read_callback(signed_notification(event("TEXT_NEW", False))) == [early]
 
     @pytest.mark.parametrize(
         "message",
@@ -318,7 +318,7 @@ class TestAwsSns(HttpContract):
     )
     def test_notifications_that_say_nothing_are_value_errors(self, message: Any, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"."):
-            self.make("http://127.0.0.1:1", tmp_path).read_callback(enveloped(message))
+            self.make("http://127.0.0.1:1", tmp_path).read_callback(signed_notification(message))
 
 
 def pairs(server: Provider) -> dict[str, Any]:

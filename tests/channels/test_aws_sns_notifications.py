@@ -23,22 +23,22 @@ from botocore.config import Config
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from smsapp.channels.aws_sns import AwsSns
-from smsapp.channels.aws_sns.notifications import PAUSE, Notary
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    CallbackRefused,
-    ChannelError,
-    NotSent,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    SubmitResult,
-)
+from smsapp.channels.aws_sns.notifications import PAUSE, NotificationVerifier
+from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, NotSent, OutcomeUnknown
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import submission
-from tests.channels.envelopes import CERTIFICATE, CHINESE, INBOUND, TOPIC, changed, confirmation, enveloped, pem
+from tests.channels.notifications import (
+    CERTIFICATE,
+    CHINESE,
+    INBOUND,
+    TOPIC,
+    changed,
+    confirmation,
+    pem,
+    signed_notification,
+)
 from tests.channels.wire import HERE, provider, run
 
 
@@ -67,7 +67,7 @@ class TestWhatIsBelieved:
         came: list[Any] = []
         async with provider(sns) as server, HttpClient(HERE) as http:
             adapter = adapter or make(server.url, folder)
-            adapter._notary._endpoint = f"{server.url}/"
+            adapter._verifier._endpoint = f"{server.url}/"
             for callback in callbacks:
                 try:
                     if adapter.needs_confirmation(callback):
@@ -80,7 +80,7 @@ class TestWhatIsBelieved:
 
     def test_a_certificate_is_fetched_once(self, tmp_path: Path) -> None:
         sns = Sns()
-        callbacks = [enveloped(INBOUND, "1"), enveloped(INBOUND, "2"), enveloped("{}")]
+        callbacks = [signed_notification(INBOUND, "1"), signed_notification(INBOUND, "2"), signed_notification("{}")]
         assert run(self.told(sns, tmp_path, *callbacks)) == [None, None, None]
         assert sns.asked == [urlsplit(CERTIFICATE).path]
 
@@ -94,7 +94,7 @@ class TestWhatIsBelieved:
         sns = Sns()
         other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         callbacks = [
-            enveloped(INBOUND),  # brings the certificate
+            signed_notification(INBOUND),  # brings the certificate
             confirmation(TopicArn=TOPIC + "2"),
             confirmation(key=other),
             changed(confirmation(), Token="another"),
@@ -127,7 +127,7 @@ class TestWhatIsBelieved:
     )
     def test_a_certificate_from_elsewhere_is_not_even_asked_for(self, address: str, tmp_path: Path) -> None:
         sns = Sns()
-        for callback in (enveloped(INBOUND, SigningCertURL=address), confirmation(SigningCertURL=address)):
+        for callback in (signed_notification(INBOUND, SigningCertURL=address), confirmation(SigningCertURL=address)):
             (came,) = run(self.told(sns, tmp_path, callback))
             assert isinstance(came, CallbackRefused)
         assert sns.asked == []
@@ -147,22 +147,24 @@ class TestWhatIsBelieved:
     ) -> None:
         sns, now = Sns(answer), [1000.0]
         adapter = make("http://127.0.0.1:1", tmp_path)
-        adapter._notary.monotonic = lambda: now[0]
-        first, second = run(self.told(sns, tmp_path, enveloped(INBOUND), enveloped(INBOUND), adapter=adapter))
+        adapter._verifier.monotonic = lambda: now[0]
+        first, second = run(
+            self.told(sns, tmp_path, signed_notification(INBOUND), signed_notification(INBOUND), adapter=adapter)
+        )
         assert isinstance(first, kind)
         assert isinstance(second, NotSent)
         assert len(sns.asked) == 1
         now[0] += PAUSE
         sns.answer = lambda: web.Response(body=pem())
-        assert run(self.told(sns, tmp_path, enveloped(INBOUND), adapter=adapter)) == [None]
+        assert run(self.told(sns, tmp_path, signed_notification(INBOUND), adapter=adapter)) == [None]
 
     def test_one_asks_at_a_time(self, tmp_path: Path) -> None:
         adapter, sns = make("http://127.0.0.1:1", tmp_path), Sns()
-        with adapter._notary._asking:
-            (came,) = run(self.told(sns, tmp_path, enveloped(INBOUND), adapter=adapter))
+        with adapter._verifier._fetching:
+            (came,) = run(self.told(sns, tmp_path, signed_notification(INBOUND), adapter=adapter))
         assert isinstance(came, NotSent)
         assert sns.asked == []
-        assert run(self.told(sns, tmp_path, enveloped(INBOUND), adapter=adapter)) == [None]
+        assert run(self.told(sns, tmp_path, signed_notification(INBOUND), adapter=adapter)) == [None]
 
     @pytest.mark.parametrize(
         ("endpoint", "topic", "host"),
@@ -181,9 +183,11 @@ class TestWhatIsBelieved:
 
         ear = Ear()
         begin = "https://sns.cn-north-1.amazonaws.com.cn" if topic == CHINESE else "https://sns.us-east-1.amazonaws.com"
-        body = enveloped(INBOUND, TopicArn=topic, SigningCertURL=f"{begin}/SimpleNotificationService-01.pem").body
+        body = signed_notification(
+            INBOUND, TopicArn=topic, SigningCertURL=f"{begin}/SimpleNotificationService-01.pem"
+        ).body
         with pytest.raises(NotSent):
-            run(Notary([TOPIC, CHINESE], endpoint).ask(body, ear))  # type: ignore[arg-type]  # it only listens
+            run(NotificationVerifier([TOPIC, CHINESE], endpoint).fetch(body, ear))  # type: ignore[arg-type]  # it only listens
         assert ear.heard == ("GET", "https", host)
 
 
@@ -347,7 +351,7 @@ class TestWithMoto:
                 channel = amazon.channel(tmp_path, topics=await asyncio.to_thread(publish))
                 (callback,) = came
                 assert channel.needs_confirmation(callback)
-                channel._notary._endpoint = f"{server.url}/"
+                channel._verifier._endpoint = f"{server.url}/"
                 await channel.confirm_callback(callback, http)
                 assert not channel.needs_confirmation(callback)
                 return callback, channel

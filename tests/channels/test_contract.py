@@ -28,14 +28,14 @@ FAULTS = {
     "a fault of the provider counts as not sent": (
         "        raise_for_status(answer)\n",
         "        if answer.status >= 500:\n"
-        "            from smsapp.channels.base import NotSent\n"
+        "            from smsapp.channels.errors import NotSent\n"
         "            raise NotSent('down')\n"
         "        raise_for_status(answer)\n",
         "test_a_fault_of_the_provider_is_unclear",
     ),
     "answers are taken in the order they come in": (
-        "        return [_answer(results_by_ref.get(message.ref)) for message in submission.messages]\n",
-        "        return [_answer(result) for result in results_by_ref.values()]\n",
+        "        return [_result(by_ref.get(message.ref)) for message in submission.messages]\n",
+        "        return [_result(result) for result in by_ref.values()]\n",
         "test_missing_results_refuse_nobody_and_prove_nothing",
     ),
     "silence about a message counts as acceptance": (
@@ -44,13 +44,13 @@ FAULTS = {
         "test_missing_results_refuse_nobody_and_prove_nothing",
     ),
     "a page that is no answer counts as acceptance": (
-        '            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)\n        results_by_ref',
-        "            return [SubmitResult(True)] * len(messages)\n        results_by_ref",
+        '            raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)\n        by_ref',
+        "            return [SubmitResult(True)] * len(messages)\n        by_ref",
         "test_an_answer_that_says_nothing_is_unclear",
     ),
     "an unknown code ends the sender": (
-        "outcome=CODES.get(code, Outcome.UNKNOWN), code=code)\n\n\ndef _news",
-        "outcome=CODES[code], code=code)\n\n\ndef _news",
+        "outcome=CODES.get(code, Outcome.UNKNOWN), code=code)\n\n\ndef _receipt_or_reply",
+        "outcome=CODES[code], code=code)\n\n\ndef _receipt_or_reply",
         "test_an_unknown_code_is_kept_and_nothing_more_is_made_of_it",
     ),
     "asked to slow down, it gives the messages up": (

@@ -11,23 +11,13 @@ from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
 import pytest
 from aiohttp import encode_basic_auth, web
 
-from smsapp.channels.base import (
-    AccountError,
-    Balance,
-    Callback,
-    ChannelError,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.gateway import Gateway
 from smsapp.channels.gateway.notation import for_form, for_url
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp.receipts import smsc_code
+from smsapp.channels.types import Balance, Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, SIGNATURE, HttpContract, dumped, submission
 from tests.channels.wire import HERE, provider, run
@@ -414,9 +404,9 @@ def test_numbers_come_back_in_one_form(tmp_path: Path) -> None:
     ("name", "value", "code"),
     [
         ("url", "https://x/?to={number}", "gateway_placeholder"),
-        ("url", "ftp://x/", "gateway_address"),
-        ("url", "https://{to}/", "gateway_address"),
-        ("url", "https://[x/", "gateway_address"),
+        ("url", "ftp://x/", "setting_address"),
+        ("url", "https://{to}/", "setting_address"),
+        ("url", "https://[x/", "setting_address"),
         ("check_url", "https://x/?to={to}", "gateway_placeholder"),
         ("receipt_url", "{callback_url}?password={password}", "gateway_placeholder"),
         ("accepted_where", "/unclosed(/", "gateway_place"),
@@ -428,8 +418,8 @@ def test_numbers_come_back_in_one_form(tmp_path: Path) -> None:
         ("rules", "= refused", "gateway_rule"),
         ("rules", "abc = refused", "gateway_rule"),
         ("rules", "/(/ = refused", "gateway_rule"),
-        ("receipt_outcomes", "X = nonsense", "gateway_outcome"),
-        ("receipt_outcomes", "= expired", "gateway_outcome"),
+        ("receipt_outcomes", "X = nonsense", "setting_outcome"),
+        ("receipt_outcomes", "= expired", "setting_outcome"),
         ("headers", "no colon", "gateway_header"),
         ("headers", "bad name: x", "gateway_header"),
         ("per_request", "5", "gateway_batch_phone"),

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from smsapp.channels.base import AccountError, ChannelError, NotSent, OutcomeUnknown
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown
 from smsapp.channels.http import Guard, HttpClient
 from tests.channels.wire import HERE, Line, closed_port, listening, provider, run
 

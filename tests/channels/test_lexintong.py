@@ -11,20 +11,13 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import web
 
-from smsapp.channels._error_codes import Scope
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    ChannelError,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitResult,
-    Throttled,
-)
-from smsapp.channels.http import HttpClient
-from smsapp.channels.lexintong import ERROR_CODES, Lexintong, access_key
+from smsapp.channels._error_codes import Scope, seconds_to_wait
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
+from smsapp.channels.http import HttpAnswer, HttpClient
+from smsapp.channels.lexintong.adapter import Lexintong
+from smsapp.channels.lexintong.codes import ERROR_CODES
+from smsapp.channels.lexintong.signing import access_key
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped
 from tests.channels.wire import HERE, Provider, provider, run
@@ -248,13 +241,13 @@ class TestLexintong(HttpContract):
     @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
         result, _ = run(self.sent(lambda *_: said(int(code)), tmp_path))
-        verdict = ERROR_CODES[code]
-        if verdict.about in {Scope.NUMBER, Scope.WORDS}:
-            assert result == [SubmitResult(False, outcome=verdict.outcome, code=code)]
+        meaning = ERROR_CODES[code]
+        if meaning.scope in {Scope.RECIPIENT, Scope.TEXT}:
+            assert result == [SubmitResult(False, outcome=meaning.outcome, code=code)]
             return
-        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
+        kind = {Scope.TIMING: Throttled, Scope.ACCOUNT: AccountError, Scope.UNKNOWN: OutcomeUnknown}[meaning.scope]
         assert isinstance(result, kind)
-        assert (result.outcome, result.code) == (verdict.outcome, code)
+        assert (result.outcome, result.code) == (meaning.outcome, code)
 
     @pytest.mark.parametrize("code", ["1027", "1040"])
     def test_accepted_but_not_saved_is_in_doubt_and_keeps_its_id(self, code: str, tmp_path: Path) -> None:
@@ -266,9 +259,7 @@ class TestLexintong(HttpContract):
         assert answers == [SubmitResult(False, outcome=Outcome.UNKNOWN, code="4711")] * 2
 
     def test_out_of_hours_waits_until_the_morning(self, tmp_path: Path) -> None:
-        adapter = self.make("http://127.0.0.1:1", tmp_path)
-        adapter.clock = lambda: MORNING - 3600
-        assert adapter._wait("1018", None) == 3600  # type: ignore[arg-type]  # needs no submission
+        assert seconds_to_wait(ERROR_CODES["1018"], HttpAnswer(200, {}, b""), MORNING - 3600) == 3600
         result, _ = run(self.sent(lambda *_: said(1018, "Begin=08:00 End=20:00"), tmp_path))
         assert isinstance(result, Throttled)
         assert result.outcome is Outcome.OUTSIDE_HOURS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.channels._numbers import as_written, e164
+from smsapp.channels._numbers import e164, format_number
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,6 @@ def test_a_national_number_belongs_to_the_country_of_the_channel(
 def test_a_national_number_is_written_without_the_code_of_the_channels_own_country(
     number: str, country: str, national: str
 ) -> None:
-    assert as_written(number, "national", country) == national
-    assert as_written(number, "digits", country) == number[1:]
-    assert as_written(number, "e164", country) == number
+    assert format_number(number, "national", country) == national
+    assert format_number(number, "digits", country) == number[1:]
+    assert format_number(number, "e164", country) == number

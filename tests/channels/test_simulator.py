@@ -10,23 +10,20 @@ from typing import Any
 
 import pytest
 
-from smsapp.channels.base import (
-    AccountError,
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
+from smsapp.channels.http import HttpClient
+from smsapp.channels.simulator.adapter import PAGE, Simulator
+from smsapp.channels.simulator.scenarios import LATE, SCENARIOS
+from smsapp.channels.types import (
     Callback,
-    ChannelError,
-    NotSent,
     OutboundMessage,
-    OutcomeUnknown,
     Receipt,
     ReceiptStatus,
     Reply,
     SubmitRequest,
     SubmitResult,
-    Throttled,
     UnconfirmedMessage,
 )
-from smsapp.channels.http import HttpClient
-from smsapp.channels.simulator import FATES, LATE, PAGE, Simulator
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import TemplateSnapshot
 from tests.channels.contract import Contract
@@ -79,25 +76,25 @@ class TestSimulator(Contract):
         return made(folder, **values)
 
 
-@pytest.mark.parametrize("digits", list(FATES))
+@pytest.mark.parametrize("digits", list(SCENARIOS))
 def test_every_magic_number_does_what_its_line_in_the_guide_says(digits: str, tmp_path: Path) -> None:
     clock = Clock()
-    channel, fate = made(tmp_path, clock), FATES[digits]
+    channel, scenario = made(tmp_path, clock), SCENARIOS[digits]
     assert any(note.term == f"138 0000 {digits}" for note in channel.guide)
-    accepted = fate.refused is None and fate.trouble is None
-    if fate.trouble is None:
+    accepted = scenario.refused is None and scenario.error is None
+    if scenario.error is None:
         answer = sent(channel, magic(digits))[0]
         assert answer.accepted is accepted
-        assert answer.outcome is fate.refused
+        assert answer.outcome is scenario.refused
     else:
-        with pytest.raises(type(fate.trouble())):
+        with pytest.raises(type(scenario.error())):
             sent(channel, magic(digits))
-    if not fate.trouble_once:
-        clock.now += 60 + (LATE if fate.late else 0)
+    if not scenario.error_once:
+        clock.now += 60 + (LATE if scenario.late else 0)
         news = heard(channel)
         receipts = [(item.status, item.outcome, item.code) for item in news if isinstance(item, Receipt)]
-        assert receipts == list(fate.receipts if accepted or digits == "0321" else ())
-        assert [item.text for item in news if isinstance(item, Reply)] == ([fate.reply] if fate.reply else [])
+        assert receipts == list(scenario.receipts if accepted or digits == "0321" else ())
+        assert [item.text for item in news if isinstance(item, Reply)] == ([scenario.reply] if scenario.reply else [])
 
 
 @pytest.mark.parametrize("kind", [Throttled, NotSent, AccountError])

@@ -9,18 +9,12 @@ from typing import Any
 
 import pytest
 
-from smsapp.channels.base import (
-    AccountError,
-    Channel,
-    ChannelError,
-    NotSent,
-    OutcomeUnknown,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
 from smsapp.channels.smpp.codes import SUBMITS
+from smsapp.channels.types import SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import Contract, is_whole, submission
 from tests.channels.smsc import (
@@ -143,16 +137,16 @@ def test_a_refused_connection_is_unreachable_and_tried_again(tmp_path: Path) -> 
         port = closed_port()
         async with HttpClient(HERE) as http:
             adapter = made(f"smpp://127.0.0.1:{port}", tmp_path)
-            adapter.patience = 0.1
+            adapter.connection_wait = 0.1
             task = asyncio.create_task(adapter.hold(http, Inbox()))
             with pytest.raises(NotSent) as caught:
                 await adapter.send(to(), http)
             assert caught.value.code == "connect"
-            assert isinstance(adapter.trouble, NotSent)
+            assert isinstance(adapter.connection_error, NotSent)
             server = Smsc(accept)
             listening = await asyncio.start_server(server.serve, "127.0.0.1", port)
             await server.until(lambda: server.links)
-            adapter.patience = 5
+            adapter.connection_wait = 5
             assert (await adapter.send(to(), http))[0].accepted
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -190,7 +184,7 @@ def test_a_test_binds_for_a_moment_as_transmitter_so_that_no_receipt_goes_astray
         async with smsc() as server, HttpClient(HERE) as http:
             adapter = made(server.address, tmp_path)
             assert await adapter.test_credentials(http)
-            async with adapter.opened(http):
+            async with adapter.open_connection(http):
                 assert (await adapter.send(to(), http))[0].accepted
             assert server.binds == [BIND_TRANSMITTER] * 2
             assert server.others == [(UNBIND, 0)] * 2
@@ -427,7 +421,7 @@ def test_requests_nobody_here_knows_are_refused_and_an_unbind_is_answered(tmp_pa
 )
 def test_an_address_names_scheme_host_and_port(address: str, fine: bool) -> None:
     values = {setting.name: setting.default for setting in Smpp.settings} | {"address": address}
-    assert [problem.code for problem in Smpp.check(values)] == ([] if fine else ["connection_address"])
+    assert [problem.code for problem in Smpp.check(values)] == ([] if fine else ["setting_host_and_port"])
 
 
 def test_a_line_about_codes_that_cannot_be_read_is_shown() -> None:

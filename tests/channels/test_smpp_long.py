@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smsapp.channels.base import SubmitResult
 from smsapp.channels.smpp import Smpp
+from smsapp.channels.types import SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.smsc import Link, Submit, accept, smsc
 from tests.channels.transceiver import one, refuses
@@ -83,7 +83,7 @@ def test_a_later_part_that_is_refused_or_lost_leaves_the_message_in_doubt(status
 def test_a_later_part_that_is_too_fast_is_tried_again_because_the_first_has_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Smpp, "_slower", lambda _: 0.01)
+    monkeypatch.setattr(Smpp, "_begin_pause", lambda _: 0.01)
 
     async def story() -> None:
         def script(link: Link, submit: Submit) -> None:

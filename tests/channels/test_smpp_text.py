@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smsapp.channels.smpp.text import BASIC, EXTENSION, Cutter, Part, decoded, from_gsm, place_in, to_gsm
+from smsapp.channels.smpp.protocol.text import (
+    BASIC,
+    EXTENSION,
+    Part,
+    TextSplitter,
+    decode,
+    from_gsm,
+    position_in,
+    to_gsm,
+)
 from smsapp.domain import sms_template
 
 GSM = "".join(sorted(set(BASIC) - {"\x1b"} | set(EXTENSION.values())))
@@ -36,7 +45,7 @@ def letters(part: Part, alphabet: str) -> str:
 @settings(max_examples=60, deadline=None)
 @given(text=TEXTS)
 def test_parts_are_whole_and_small_enough(how: str, alphabet: str, text: str) -> None:
-    parts = Cutter(alphabet, how).parts(text)
+    parts = TextSplitter(alphabet, how).parts(text)
     # decoding each part by itself proves that no pair and no escape was cut
     assert "".join(letters(part, alphabet) for part in parts) == text
     assert len({part.coding for part in parts}) == 1
@@ -49,7 +58,7 @@ def test_parts_are_whole_and_small_enough(how: str, alphabet: str, text: str) ->
         assert octets <= room
     if len(parts) > 1 and how.startswith("udh"):
         refs, totals, numbers = zip(
-            *(place_in(part.octets[1 : part.octets[0] + 1]) or () for part in parts), strict=True
+            *(position_in(part.octets[1 : part.octets[0] + 1]) or () for part in parts), strict=True
         )
         assert len(set(refs)) == 1
         assert set(totals) == {len(parts)}
@@ -59,7 +68,7 @@ def test_parts_are_whole_and_small_enough(how: str, alphabet: str, text: str) ->
 @settings(max_examples=100, deadline=None)
 @given(text=TEXTS.filter(bool))
 def test_with_an_eight_bit_reference_there_are_as_many_parts_as_are_billed_abroad(text: str) -> None:
-    assert len(Cutter("gsm", "udh8").parts(text)) == sms_template.parts(text, domestic=False)
+    assert len(TextSplitter("gsm", "udh8").parts(text)) == sms_template.parts(text, domestic=False)
 
 
 @given(text=st.text(st.sampled_from(GSM)))
@@ -80,22 +89,22 @@ def test_the_alphabet_is_the_one_of_gsm_03_38() -> None:
 
 def test_the_boundary_of_one_part() -> None:
     def many(text: str) -> int:
-        return len(Cutter("gsm", "udh8").parts(text))
+        return len(TextSplitter("gsm", "udh8").parts(text))
 
     assert [many("a" * n) for n in (160, 161, 306, 307)] == [1, 2, 2, 3]
     assert [many("积" * n) for n in (70, 71, 134, 135)] == [1, 2, 2, 3]
     assert [many("a" * n + "€") for n in (158, 159)] == [1, 2]
     # the pair would end at the 67th unit and the escape at the 153rd septet
-    assert [len(content(part)) for part in Cutter("gsm", "udh8").parts("积" * 66 + "😀" * 5)] == [132, 20]
-    assert [len(content(part)) for part in Cutter("gsm", "udh8").parts("a" * 152 + "€" * 5)] == [152, 10]
+    assert [len(content(part)) for part in TextSplitter("gsm", "udh8").parts("积" * 66 + "😀" * 5)] == [132, 20]
+    assert [len(content(part)) for part in TextSplitter("gsm", "udh8").parts("a" * 152 + "€" * 5)] == [152, 10]
 
 
 @given(raw=st.binary(max_size=300), coding=st.integers(0, 255), alphabet=st.sampled_from(["gsm", "latin1"]))
 def test_whatever_comes_in_is_some_text(raw: bytes, coding: int, alphabet: str) -> None:
-    assert isinstance(decoded(raw, coding, alphabet), str)
+    assert isinstance(decode(raw, coding, alphabet), str)
 
 
 @given(header=st.binary(max_size=20))
 def test_whatever_a_header_holds_it_is_read_or_not(header: bytes) -> None:
-    place = place_in(header)
+    place = position_in(header)
     assert place is None or len(place) == 3

@@ -18,24 +18,14 @@ from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client import SmsClient
 
 from smsapp.channels._error_codes import Scope, seconds_to_wait
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    ChannelError,
-    OutboundMessage,
-    OutcomeUnknown,
-    ProviderTemplate,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpAnswer, HttpClient
-from smsapp.channels.tencent import ERROR_CODES, Tencent, authorization
+from smsapp.channels.tencent.adapter import Tencent
+from smsapp.channels.tencent.codes import ERROR_CODES
+from smsapp.channels.tencent.signing import authorization
+from smsapp.channels.types import Callback, OutboundMessage, Receipt, ReceiptStatus, Reply, SubmitRequest, SubmitResult
 from smsapp.domain.outcome import Outcome
-from smsapp.domain.sms_template import Audit, TemplateSnapshot
+from smsapp.domain.sms_template import TemplateSnapshot
 from tests.channels.contract import PASSWORD, PHONE, SIGNATURE, HttpContract, dumped
 from tests.channels.wire import HERE, Provider, provider, run
 
@@ -318,13 +308,13 @@ class TestTencent(HttpContract):
         result, _ = run(
             self.in_flight([PHONE], tmp_path, lambda *a: error(code) if whole else each(code)(*a), ("1",), ("v",))
         )
-        verdict = ERROR_CODES[code]
-        if verdict.about in {Scope.NUMBER, Scope.WORDS}:
-            assert result == [SubmitResult(False, outcome=verdict.outcome, code=code)]
+        meaning = ERROR_CODES[code]
+        if meaning.scope in {Scope.RECIPIENT, Scope.TEXT}:
+            assert result == [SubmitResult(False, outcome=meaning.outcome, code=code)]
             return
-        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
+        kind = {Scope.TIMING: Throttled, Scope.ACCOUNT: AccountError, Scope.UNKNOWN: OutcomeUnknown}[meaning.scope]
         assert isinstance(result, kind)
-        assert (result.outcome, result.code) == (verdict.outcome, code)
+        assert (result.outcome, result.code) == (meaning.outcome, code)
 
     @pytest.mark.parametrize(
         ("code", "kind", "outcome"),
@@ -433,69 +423,6 @@ class TestTencent(HttpContract):
     def test_news_that_say_nothing_are_value_errors(self, item: dict[str, str], tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"."):
             self.make("http://127.0.0.1:1", tmp_path).read_callback(posted(item))
-
-    # -- templates ------------------------------------------------------------------------------------------------
-
-    async def listed(self, folder: Path, answer: Callable[[int, int], Any]) -> tuple[Any, Provider]:
-        async def reply(_request: web.Request, body: bytes) -> web.Response:
-            asked = json.loads(body)
-            return response(DescribeTemplateStatusSet=answer(asked["International"], asked["Offset"]))
-
-        async with provider(reply) as server, HttpClient(HERE) as http:
-            try:
-                return await self.make(server.url, folder).list_templates(http), server
-            except ChannelError as trouble:
-                return trouble, server
-
-    def test_templates_come_with_state_and_reason(self, tmp_path: Path) -> None:
-        items = [
-            {
-                "TemplateId": 1,
-                "StatusCode": 0,
-                "TemplateName": "会员日",
-                "TemplateContent": "{1}，会员日到了",
-                "ReviewReply": "好",
-            },
-            {"TemplateId": 2, "StatusCode": 2},
-            {"TemplateId": 3, "StatusCode": 1},
-            {"TemplateId": 4, "StatusCode": -1, "ReviewReply": "缺少退订"},
-            {"TemplateId": 5, "StatusCode": 7},
-        ]
-        templates, server = run(self.listed(tmp_path, lambda abroad, _: items[:1] if abroad else items))
-        assert templates == [
-            ProviderTemplate("1", "会员日", "{1}，会员日到了", Audit.APPROVED),
-            ProviderTemplate("2", "", "", Audit.PENDING),
-            ProviderTemplate("3", "", "", Audit.PENDING),
-            ProviderTemplate("4", "", "", Audit.REFUSED, reason="缺少退订"),
-            ProviderTemplate("5", "", "", Audit.PENDING),
-        ]
-        assert [headers["X-TC-Action"] for headers in server.headers] == ["DescribeSmsTemplateList"] * 2
-
-    def test_every_page_of_templates_is_fetched(self, tmp_path: Path) -> None:
-        def answer(abroad: int, offset: int) -> Any:
-            return [] if abroad else [{"TemplateId": n} for n in range(offset + 1, min(offset + 101, 151))]
-
-        templates, server = run(self.listed(tmp_path, answer))
-        assert [template.code for template in templates] == [str(n) for n in range(1, 151)]
-        assert len(server.requests) == 3
-
-    @pytest.mark.parametrize("page", [None, ["x"], [{"TemplateName": "?"}]])
-    def test_a_list_that_cannot_be_read_is_an_error_and_not_a_shorter_list(self, page: Any, tmp_path: Path) -> None:
-        assert isinstance(run(self.listed(tmp_path, lambda *_: page))[0], OutcomeUnknown)
-
-    def test_signatures_come_with_state_and_reason(self, tmp_path: Path) -> None:
-        refused = {"SignName": "青禾", "StatusCode": -1, "ReviewReply": "资质过期"}
-
-        async def reply(_request: web.Request, body: bytes) -> web.Response:
-            items = [{"SignName": SIGNATURE, "StatusCode": 0}, refused]
-            return response(DescribeSignListStatusSet=[] if json.loads(body)["International"] else items)
-
-        async def story() -> Any:
-            async with provider(reply) as server, HttpClient(HERE) as http:
-                return await self.make(server.url, tmp_path).list_signatures(http)
-
-        signatures = [(signature.name, signature.audit, signature.reason) for signature in run(story())]
-        assert signatures == [(SIGNATURE, Audit.APPROVED, ""), ("青禾", Audit.REFUSED, "资质过期")]
 
     def test_an_address_must_be_one(self) -> None:
         assert [problem.place for problem in Tencent.check({"url": "sms.tencentcloudapi.com"})] == ["url"]

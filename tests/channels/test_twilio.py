@@ -15,21 +15,12 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 from smsapp.channels._error_codes import Scope
-from smsapp.channels.base import (
-    AccountError,
-    Balance,
-    Callback,
-    CallbackRefused,
-    ChannelError,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
-from smsapp.channels.twilio import ERROR_CODES, REPORTS, Twilio, signature
+from smsapp.channels.twilio.adapter import Twilio
+from smsapp.channels.twilio.codes import ERROR_CODES, REPORTS
+from smsapp.channels.twilio.signing import signature
+from smsapp.channels.types import Balance, Callback, Receipt, ReceiptStatus, Reply, SubmitResult
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, HttpContract, submission
 from tests.channels.wire import HERE, provider, run
@@ -247,14 +238,14 @@ class TestTwilio(HttpContract):
     @pytest.mark.parametrize("code", ERROR_CODES)
     def test_every_code_has_its_outcome(self, code: str, tmp_path: Path) -> None:
         result, server = run(self.sent(lambda *_: error(int(code), HTTP.get(code, 400)), tmp_path))
-        verdict = ERROR_CODES[code]
+        meaning = ERROR_CODES[code]
         assert len(server.requests) == 1
-        if verdict.about in {Scope.NUMBER, Scope.WORDS}:
-            assert result == [SubmitResult(False, outcome=verdict.outcome, code=code)]
+        if meaning.scope in {Scope.RECIPIENT, Scope.TEXT}:
+            assert result == [SubmitResult(False, outcome=meaning.outcome, code=code)]
             return
-        kind = {Scope.PACE: Throttled, Scope.ACCOUNT: AccountError, Scope.DOUBT: OutcomeUnknown}[verdict.about]
+        kind = {Scope.TIMING: Throttled, Scope.ACCOUNT: AccountError, Scope.UNKNOWN: OutcomeUnknown}[meaning.scope]
         assert isinstance(result, kind)
-        assert (result.outcome, result.code) == (verdict.outcome, code)
+        assert (result.outcome, result.code) == (meaning.outcome, code)
 
     @pytest.mark.parametrize("code", REPORTS)
     def test_every_code_of_a_report_has_its_outcome(self, code: str, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from smsapp.channels.base import Callback, OutboundMessage, SubmitRequest, SubmitResult
 from smsapp.channels.http import HttpClient
 from smsapp.channels.smpp import Smpp
+from smsapp.channels.types import Callback, OutboundMessage, SubmitRequest, SubmitResult
 from smsapp.domain.sms_template import TemplateSnapshot
 from tests.channels.smsc import PASSWORD, SYSTEM_ID, Smsc
 from tests.channels.wire import HERE
@@ -22,7 +22,7 @@ def made(address: str, folder: Path, **values: str) -> Smpp:
     given = {"address": address, "system_id": SYSTEM_ID, "password": PASSWORD, "source": "10690001"}
     adapter = Smpp(given | values, folder)
     adapter.back_off = (0.01,)
-    adapter.patience = 0.3
+    adapter.connection_wait = 0.3
     return adapter
 
 

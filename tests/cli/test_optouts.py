@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from flask.testing import FlaskCliRunner
 
-from smsapp.channels.base import Reply as Incoming
+from smsapp.channels.types import Reply as Incoming
 from smsapp.services.contacts import opt_outs
 from smsapp.services.receipts import replies
 from smsapp.store.db import writing

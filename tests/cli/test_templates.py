@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from flask.testing import FlaskCliRunner
 
-from smsapp.channels.base import AccountError
+from smsapp.channels.errors import AccountError
 from smsapp.channels.http import HttpClient
 from smsapp.channels.simulator import Simulator
 from smsapp.domain.outcome import Outcome

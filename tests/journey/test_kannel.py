@@ -11,19 +11,18 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from smsapp.channels.base import (
-    AccountError,
+from smsapp.channels.errors import AccountError, OutcomeUnknown
+from smsapp.channels.gateway import Gateway
+from smsapp.channels.gateway.presets import KANNEL
+from smsapp.channels.http import HttpClient
+from smsapp.channels.types import (
     Callback,
     OutboundMessage,
-    OutcomeUnknown,
     Receipt,
     ReceiptStatus,
     SubmitRequest,
     SubmitResult,
 )
-from smsapp.channels.gateway import Gateway
-from smsapp.channels.gateway.presets import KANNEL
-from smsapp.channels.http import HttpClient
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import TemplateSnapshot
 from tests.channels.wire import HERE, provider

@@ -17,7 +17,7 @@ from aiohttp import web
 from flask import Flask
 
 from config import Config
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.channels.http import HttpClient
 from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import Audit, SyncFate

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import NotSent, Receipt, ReceiptStatus
+from smsapp.channels.errors import NotSent
+from smsapp.channels.types import Receipt, ReceiptStatus
 from smsapp.domain.message import Resolution, Status
 from smsapp.services.channels import channels
 from smsapp.services.receipts import unconfirmed

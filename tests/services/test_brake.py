@@ -6,7 +6,8 @@ import asyncio
 
 from flask import Flask
 
-from smsapp.channels.base import OutcomeUnknown, SubmitRequest, SubmitResult
+from smsapp.channels.errors import OutcomeUnknown
+from smsapp.channels.types import SubmitRequest, SubmitResult
 from smsapp.domain.run import HoldReason, RunState
 from smsapp.services.sending.brake import Brake
 from smsapp.store.db import current_session

@@ -12,8 +12,9 @@ import redis
 from aiohttp import web
 from flask import Flask
 
-from smsapp.channels.base import AccountError, Callback, OutcomeUnknown, SubmitRequest, SubmitResult, Throttled
+from smsapp.channels.errors import AccountError, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient, RecordStatuses
+from smsapp.channels.types import Callback, SubmitRequest, SubmitResult
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.services.channels import call_log, channels

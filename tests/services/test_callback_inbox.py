@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Callback
+from smsapp.channels.types import Callback
 from smsapp.services.receipts import callback_inbox
 from smsapp.store.receipts import inbox
 from tests import builders

@@ -13,7 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.services.channels import channels

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Receipt, ReceiptStatus
+from smsapp.channels.types import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.services.receipts import consumer
 from smsapp.services.reports.verify import verify

@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import AccountError, ChannelError, NotSent, OutcomeUnknown, SubmitResult, Throttled
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
+from smsapp.channels.types import SubmitResult
 from smsapp.domain import message
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Conflict, Refusal

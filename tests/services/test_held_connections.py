@@ -53,7 +53,7 @@ TEXT = "您的积分将于今晚24点清零，拒收请回复R"
 @pytest.fixture
 def config(config: Config, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setattr(Smpp, "back_off", (0.01,))
-    monkeypatch.setattr(Smpp, "patience", 0.2)
+    monkeypatch.setattr(Smpp, "connection_wait", 0.2)
     return Config.read({}, **{**vars(config), "ALLOWED_PRIVATE_HOSTS": HERE})
 
 

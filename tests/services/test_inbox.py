@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import Callback, Receipt, ReceiptStatus, Reply
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply
 from smsapp.domain.outcome import Outcome
 from smsapp.services.channels import channels
 from smsapp.services.platform import shutdown

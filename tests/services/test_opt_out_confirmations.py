@@ -7,8 +7,9 @@ from typing import NoReturn
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import AccountError, OutcomeUnknown, Receipt, ReceiptStatus, SubmitRequest, SubmitResult
-from smsapp.channels.base import Reply as Incoming
+from smsapp.channels.errors import AccountError, OutcomeUnknown
+from smsapp.channels.types import Receipt, ReceiptStatus, SubmitRequest, SubmitResult
+from smsapp.channels.types import Reply as Incoming
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.services.channels import channels

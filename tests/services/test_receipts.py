@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import Callback, OutcomeUnknown, Receipt, ReceiptStatus, SubmitResult
+from smsapp.channels.errors import OutcomeUnknown
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain import message
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.outcome import Outcome

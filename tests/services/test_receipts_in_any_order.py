@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import Receipt, ReceiptStatus
+from smsapp.channels.types import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.services.sending import closing, opening

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from smsapp.channels.base import Reply as Incoming
+from smsapp.channels.types import Reply as Incoming
 from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.message import Status
 from smsapp.domain.run import RunState

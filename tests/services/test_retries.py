@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Receipt, ReceiptStatus, SubmitRequest, SubmitResult
+from smsapp.channels.types import Receipt, ReceiptStatus, SubmitRequest, SubmitResult
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Conflict
 from smsapp.domain.funnel import Funnel, broken_identities

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from smsapp.channels.base import AccountError, Channel, SubmitRequest, SubmitResult, Throttled
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, Throttled
+from smsapp.channels.types import SubmitRequest, SubmitResult
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome

@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import (
-    AccountError,
-    ChannelError,
-    NotSent,
-    OutcomeUnknown,
-    SubmitRequest,
-    SubmitResult,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
+from smsapp.channels.types import SubmitRequest, SubmitResult
 from smsapp.domain import message
 from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Refusal

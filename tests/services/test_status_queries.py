@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import OutcomeUnknown, Receipt, ReceiptStatus
+from smsapp.channels.errors import OutcomeUnknown
+from smsapp.channels.types import Receipt, ReceiptStatus
 from smsapp.domain.message import Resolution
 from smsapp.domain.outcome import Outcome
 from smsapp.services.receipts import status_queries, unconfirmed
@@ -95,6 +96,6 @@ def test_a_provider_that_fails_leaves_everything_as_it_is(
     async def fails(*_given: object) -> list[Receipt]:
         raise OutcomeUnknown("500")
 
-    monkeypatch.setattr(provider, "look_up", fails)
+    monkeypatch.setattr(provider, "query_status", fails)
     status_queries.query_status(clock.now)
     assert funnel(run_id).unconfirmed == 5

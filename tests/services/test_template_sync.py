@@ -8,9 +8,10 @@ from typing import NoReturn
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import AccountError, NotSent, ProviderSignature, ProviderTemplate
+from smsapp.channels.errors import AccountError, NotSent
 from smsapp.channels.http import HttpClient
 from smsapp.channels.simulator import Simulator
+from smsapp.channels.types import ProviderSignature, ProviderTemplate
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import Audit, Purpose, SyncFate, entry

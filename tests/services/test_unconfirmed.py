@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import OutcomeUnknown, Receipt, ReceiptStatus, SubmitResult
+from smsapp.channels.errors import OutcomeUnknown
+from smsapp.channels.types import Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain import message
 from smsapp.domain.campaign import Action, Status
 from smsapp.domain.errors import Conflict, NotFound, Refusal

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Callback, Receipt, ReceiptStatus
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus
 from smsapp.services.receipts import callback_inbox, consumer, unmatched
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from smsapp.channels.base import Receipt, ReceiptStatus, SubmitResult
+from smsapp.channels.types import Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain.outcome import Outcome
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import codes

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Receipt, ReceiptStatus
+from smsapp.channels.types import Receipt, ReceiptStatus
 from smsapp.domain.message import Status
 from smsapp.services.sending import opening
 from smsapp.services.sending.snapshot import SMALL_BATCH

@@ -10,8 +10,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 
-from smsapp.channels.base import AccountError, Callback, CallbackRefused, Channel, NotSent
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, CallbackRefused, NotSent
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback
 from smsapp.services.channels import callback_addresses, channels
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor

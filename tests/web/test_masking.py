@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Reply as Incoming
+from smsapp.channels.types import Reply as Incoming
 from smsapp.domain.contact import Type
 from smsapp.domain.message import Status
 from smsapp.domain.optout import OptOutSource

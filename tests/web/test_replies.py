@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import Reply as Incoming
+from smsapp.channels.types import Reply as Incoming
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import replies

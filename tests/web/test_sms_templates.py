@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import pytest
 from flask import Flask
 
-from smsapp.channels.base import AccountError
+from smsapp.channels.errors import AccountError
 from smsapp.channels.http import HttpClient
 from smsapp.channels.simulator import Simulator
 from smsapp.domain.outcome import Outcome

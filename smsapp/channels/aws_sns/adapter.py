@@ -9,37 +9,33 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from smsapp.channels._error_codes import CODE_LENGTH, Messages, as_error, call_error, submit_bisecting
+from smsapp.channels._addresses import is_http_address
+from smsapp.channels._error_codes import CODE_LENGTH, RequestRefused, call_error, refusal_error
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._shared_settings import ACCOUNT, LIMITS, RECEIPT, TIMEOUT, max_concurrency
-from smsapp.channels.aws_sns.codes import EVENTS, REASONS, element, verdict
-from smsapp.channels.aws_sns.notifications import CONFIRMATION, NOTIFICATION, POLLRDHUP, TOPIC, Notary, host
-from smsapp.channels.base import (
-    Callback,
-    Channel,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-    is_address,
+from smsapp.channels.aws_sns.codes import classify_error, element
+from smsapp.channels.aws_sns.notifications import (
+    CONFIRMATION,
+    NOTIFICATION,
+    TOPIC,
+    UNSUBSCRIPTION,
+    NotificationVerifier,
+    host,
 )
-from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import retry_after
+from smsapp.channels.aws_sns.receipts import read_message
+from smsapp.channels.contract import Channel
+from smsapp.channels.http import HttpAnswer, HttpClient, retry_after
+from smsapp.channels.types import Callback, OutboundMessage, Receipt, Reply, SubmitRequest, SubmitResult
+from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
-from smsapp.domain.outcome import Outcome
-from smsapp.domain.phone import mask_inside
 from smsapp.domain.sms_template import TemplateSnapshot
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer, HttpClient
 
 VERSION = "2010-03-31"
 REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
@@ -112,7 +108,7 @@ class AwsSns(Channel):
         self._url = (values["url"] or f"https://{host(partition, self._region)}").rstrip("/") + "/"
         credentials = Credentials(values["access_key_id"], values["secret_access_key"])
         self._signer = SigV4Auth(credentials, "sns", self._region)
-        self._notary = Notary(values["topics"].split(), self._url)
+        self._verifier = NotificationVerifier(values["topics"].split(), self._url)
         self._attributes = {
             "AWS.SNS.SMS.SenderID": values["sender_id"],
             "AWS.MM.SMS.OriginationNumber": values["origination"],
@@ -125,8 +121,8 @@ class AwsSns(Channel):
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
         """Return the problems; region and topics are checked strictly: they form the address and grant trust."""
         problems = []
-        if values.get("url") and not is_address(values["url"]):
-            problems.append(Problem("gateway_address", "url"))
+        if values.get("url") and not is_http_address(values["url"]):
+            problems.append(Problem("setting_address", "url"))
         if not REGION.fullmatch(values.get("region", "")):
             problems.append(Problem("setting_region", "region"))
         unread = [line for line in values.get("topics", "").split() if not TOPIC.fullmatch(line)]
@@ -137,15 +133,15 @@ class AwsSns(Channel):
     # Sending
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Send one request per message."""
+        """Send one request with one message."""
+        (message,) = submission.messages
+        try:
+            return [await self._send(submission.template, message, http)]
+        except RequestRefused as refusal:
+            return [refusal.result]
 
-        async def request(messages: Messages) -> list[SubmitResult]:
-            return [await self._send(submission.template, messages, http)]
-
-        return await submit_bisecting([[message] for message in submission.messages], request)
-
-    async def _send(self, template: TemplateSnapshot, messages: Messages, http: HttpClient) -> SubmitResult:
-        form = {"Action": "Publish", "PhoneNumber": messages[0].phone, "Message": messages[0].text}
+    async def _send(self, template: TemplateSnapshot, message: OutboundMessage, http: HttpClient) -> SubmitResult:
+        form = {"Action": "Publish", "PhoneNumber": message.phone, "Message": message.text}
         kind = "Promotional" if template.marketing else "Transactional"
         attributes = {"AWS.SNS.SMS.SMSType": kind} | self._attributes
         for position, (name, value) in enumerate(((n, v) for n, v in attributes.items() if v), 1):
@@ -158,7 +154,8 @@ class AwsSns(Channel):
         if answer.status < 300 and sid:
             return SubmitResult(True, sid)
         code = element(answer, "Code")
-        raise as_error(code or f"HTTP {answer.status}", verdict(code, answer), template, messages, retry_after(answer))
+        meaning = classify_error(code, answer)
+        raise refusal_error(code or f"HTTP {answer.status}", meaning, template, [message], retry_after(answer))
 
     async def _call(self, form: Mapping[str, str], http: HttpClient) -> HttpAnswer:
         """Return the answer to one signed call."""
@@ -172,76 +169,31 @@ class AwsSns(Channel):
         answer = await self._call({"Action": "GetSMSAttributes", "attributes.member.1": "MonthlySpendLimit"}, http)
         if answer.status >= 300 or "<GetSMSAttributesResult" not in answer.text():
             code = element(answer, "Code")
-            raise call_error(code or f"HTTP {answer.status}", verdict(code, answer), retry_after(answer))
+            raise call_error(code or f"HTTP {answer.status}", classify_error(code, answer), retry_after(answer))
         return _l("The provider accepts the access key.")
 
-    # News
+    # Receipts and replies
 
     def needs_confirmation(self, callback: Callback) -> bool:
-        return self._notary.wants_to_ask(callback.body)
+        return self._verifier.needs_fetch(callback.body)
 
     async def confirm_callback(self, callback: Callback, http: HttpClient) -> None:
-        await self._notary.ask(callback.body, http)
+        await self._verifier.fetch(callback.body, http)
 
     def verify_callback(self, callback: Callback) -> None:
-        self._notary.check(callback.body)
+        self._verifier.verify(callback.body)
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipts or the reply in a notification; confirmations hold none."""
-        envelope = json.loads(callback.body)
-        kind = envelope.get("Type") if isinstance(envelope, dict) else None
-        if kind in {CONFIRMATION, POLLRDHUP}:
+        notification = json.loads(callback.body)
+        kind = notification.get("Type") if isinstance(notification, dict) else None
+        if kind in {CONFIRMATION, UNSUBSCRIPTION}:
             return []
         if kind != NOTIFICATION:
             raise ValueError("not a notification")
-        message = json.loads(str(envelope.get("Message") or ""))
+        message = json.loads(str(notification.get("Message") or ""))
         if isinstance(message, dict) and isinstance(message.get("detail"), dict):
             message = message["detail"]  # as EventBridge wraps it
         if not isinstance(message, dict):
             raise ValueError("a notification's message is a JSON object")
-        if "notification" in message:
-            return [_logged(message)]
-        if "eventType" in message:
-            return _reported(message)
-        if "originationNumber" in message:
-            return [_reply(message)]
-        raise ValueError("neither a receipt nor a reply")
-
-
-def _logged(message: Mapping[str, Any]) -> Receipt:
-    """Return the receipt in an entry of the delivery log."""
-    notification, delivery = message.get("notification"), message.get("delivery")
-    if not isinstance(notification, dict) or not notification.get("messageId") or not isinstance(delivery, dict):
-        raise ValueError("a log entry that names no message")
-    sid, response = str(notification["messageId"]), str(delivery.get("providerResponse") or "").strip()
-    status = message.get("status")
-    if status == "SUCCESS":
-        return Receipt(ReceiptStatus.DELIVERED, provider_ref=sid)
-    if status != "FAILURE":
-        raise ValueError("a log entry without a status")
-    outcome = REASONS.get(response.rstrip(".")) or (Outcome.OPTED_OUT if "opted out" in response else Outcome.UNKNOWN)
-    return Receipt(
-        ReceiptStatus.UNDELIVERED, provider_ref=sid, outcome=outcome, code=mask_inside(response)[:CODE_LENGTH]
-    )
-
-
-def _reported(message: Mapping[str, Any]) -> list[Receipt]:
-    """Return the receipt in an event; [] for events about calls and pictures."""
-    code, sid = str(message["eventType"])[:CODE_LENGTH], str(message.get("messageId") or "")
-    if not code.startswith("TEXT_"):
-        return []
-    if not sid:
-        raise ValueError("an event that names no message")
-    meaning = EVENTS.get(code, Outcome.UNKNOWN if message.get("isFinal") is True else ReceiptStatus.ACCEPTED)
-    if isinstance(meaning, Outcome):
-        return [Receipt(ReceiptStatus.UNDELIVERED, provider_ref=sid, outcome=meaning, code=code)]
-    if code == "TEXT_SUCCESSFUL" and message.get("isFinal") is False:
-        meaning = ReceiptStatus.ACCEPTED
-    return [Receipt(meaning, provider_ref=sid, code=code)]
-
-
-def _reply(message: Mapping[str, Any]) -> Reply:
-    phone = str(message["originationNumber"] or "")
-    if not phone:
-        raise ValueError("a reply without a number")
-    return Reply(phone, str(message.get("messageBody") or ""), provider_ref=str(message.get("inboundMessageId") or ""))
+        return read_message(message)

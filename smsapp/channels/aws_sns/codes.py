@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from typing import TYPE_CHECKING
 
 from smsapp.channels._error_codes import (
-    IN_DOUBT,
-    SLOWER,
+    OUTCOME_UNKNOWN,
+    THROTTLED,
     ErrorMeaning,
     account_error,
     classify_single,
     recipient_error,
     text_error,
 )
-from smsapp.channels.base import ReceiptStatus
+from smsapp.channels.http import HttpAnswer
+from smsapp.channels.types import ReceiptStatus
 from smsapp.domain.outcome import Outcome
 
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer
-
 ERROR_CODES: dict[str, ErrorMeaning] = {
-    "Throttled": SLOWER,
-    "ThrottledException": SLOWER,
-    "Throttling": SLOWER,
-    "ThrottlingException": SLOWER,
-    "KMSThrottling": SLOWER,
-    "RequestLimitExceeded": SLOWER,
+    "Throttled": THROTTLED,
+    "ThrottledException": THROTTLED,
+    "Throttling": THROTTLED,
+    "ThrottlingException": THROTTLED,
+    "KMSThrottling": THROTTLED,
+    "RequestLimitExceeded": THROTTLED,
     "OptedOut": recipient_error(Outcome.OPTED_OUT),
     "AuthorizationError": account_error(Outcome.CREDENTIALS),
     "AuthorizationErrorException": account_error(Outcome.CREDENTIALS),
@@ -51,9 +48,9 @@ ERROR_CODES: dict[str, ErrorMeaning] = {
     "MissingAction": account_error(Outcome.OUR_FAULT),
     "MissingParameter": account_error(Outcome.OUR_FAULT),
     "NotFound": account_error(Outcome.OUR_FAULT),
-    "InternalError": IN_DOUBT,
-    "InternalFailure": IN_DOUBT,
-    "ServiceUnavailable": IN_DOUBT,
+    "InternalError": OUTCOME_UNKNOWN,
+    "InternalFailure": OUTCOME_UNKNOWN,
+    "ServiceUnavailable": OUTCOME_UNKNOWN,
 }
 PARAMETER = frozenset({"InvalidParameter", "InvalidParameterValue", "ValidationError", "ValidationException"})
 PARAMETERS: tuple[tuple[str, ErrorMeaning], ...] = (
@@ -116,7 +113,7 @@ def element(answer: HttpAnswer, name: str) -> str:
     return unescape(match[1]).strip() if match else ""
 
 
-def verdict(code: str, answer: HttpAnswer) -> ErrorMeaning:
+def classify_error(code: str, answer: HttpAnswer) -> ErrorMeaning:
     """Return the meaning of an answer's code for its message."""
     if code in PARAMETER:
         text = element(answer, "Message")

@@ -12,7 +12,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from cryptography import x509
@@ -22,18 +21,15 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from smsapp.channels._error_codes import unreadable
-from smsapp.channels.base import CallbackRefused, NotSent
-from smsapp.channels.http import raise_for_status
+from smsapp.channels.errors import CallbackRefused, NotSent
+from smsapp.channels.http import HttpClient, raise_for_status
 from smsapp.domain.outcome import Outcome
 
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpClient
-
-NOTIFICATION, CONFIRMATION, POLLRDHUP = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
+NOTIFICATION, CONFIRMATION, UNSUBSCRIPTION = "Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"
 SIGNED: dict[str, tuple[str, ...]] = {
     NOTIFICATION: ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
     CONFIRMATION: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
-    POLLRDHUP: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    UNSUBSCRIPTION: ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 }
 HASHES: dict[str, hashes.HashAlgorithm] = {
     "1": hashes.SHA1(),  # noqa: S303 - what version 1 is
@@ -49,7 +45,8 @@ MOST_KEYS = 20
 PAUSE = 10.0
 """Seconds without requests after one that failed."""
 
-Envelope = Mapping[str, str]
+Notification = Mapping[str, str]
+"""The signed fields of a notification, and those of its signature."""
 
 
 def host(partition: str, region: str) -> str:
@@ -57,13 +54,13 @@ def host(partition: str, region: str) -> str:
     return f"sns.{region}.{DOMAINS.get(partition, USUAL)}"
 
 
-def canonical(envelope: Envelope) -> bytes:
+def canonical(notification: Notification) -> bytes:
     """Return the text that SNS signs: the names and values of SIGNED, each on its own line, in this order."""
-    names = (name for name in SIGNED[envelope["Type"]] if name in envelope)
-    return "".join(f"{name}\n{envelope[name]}\n" for name in names).encode()
+    names = (name for name in SIGNED[notification["Type"]] if name in notification)
+    return "".join(f"{name}\n{notification[name]}\n" for name in names).encode()
 
 
-class Notary:
+class NotificationVerifier:
     """Verifies notifications. `endpoint` (ending in a slash) replaces all regions if it is not an AWS address."""
 
     monotonic: Callable[[], float] = staticmethod(time.monotonic)
@@ -73,10 +70,10 @@ class Notary:
         self._endpoint = endpoint
         self._is_rehearsal = not (urlsplit(endpoint).hostname or "").endswith((f".{USUAL}", *DOMAINS.values()))
         self._keys: dict[str, RSAPublicKey] = {}
-        self._asking = threading.Lock()
-        self._silent_until = 0.0
+        self._fetching = threading.Lock()
+        self._paused_until = 0.0
 
-    def read(self, body: bytes) -> Envelope:
+    def read(self, body: bytes) -> Notification:
         """Return the notification if it names our topic and a certificate of its SNS; raises CallbackRefused."""
         try:
             fields = json.loads(body)
@@ -87,59 +84,59 @@ class Notary:
         if str(fields.get("Type")) not in SIGNED or str(fields.get("TopicArn")) not in self._hosts:
             raise CallbackRefused
         names = {*SIGNED[str(fields["Type"])], "SigningCertURL", "SignatureVersion", "Signature"}
-        envelope = {name: value for name, value in fields.items() if name in names and isinstance(value, str)}
-        if names - {"Subject"} - envelope.keys() or envelope["SignatureVersion"] not in HASHES:
+        notification = {name: value for name, value in fields.items() if name in names and isinstance(value, str)}
+        if names - {"Subject"} - notification.keys() or notification["SignatureVersion"] not in HASHES:
             raise CallbackRefused
-        begin = f"https://{self._hosts[envelope['TopicArn']]}/"
-        address = envelope["SigningCertURL"]
+        begin = f"https://{self._hosts[notification['TopicArn']]}/"
+        address = notification["SigningCertURL"]
         if not address.startswith(begin) or not CERTIFICATE.fullmatch(address[len(begin) - 1 :]):
             raise CallbackRefused
-        return envelope
+        return notification
 
-    def wants_to_ask(self, body: bytes) -> bool:
-        """Return whether `ask` has to run before `check` can decide."""
+    def needs_fetch(self, body: bytes) -> bool:
+        """Return whether `fetch` has to run before `verify` can decide."""
         try:
-            envelope = self.read(body)
+            notification = self.read(body)
         except CallbackRefused:
             return False
-        return envelope["Type"] == CONFIRMATION or envelope["SigningCertURL"] not in self._keys
+        return notification["Type"] == CONFIRMATION or notification["SigningCertURL"] not in self._keys
 
-    async def ask(self, body: bytes, http: HttpClient) -> None:
+    async def fetch(self, body: bytes, http: HttpClient) -> None:
         """Fetch the certificate if it is new; confirm a subscription that is signed with it."""
-        envelope = self.read(body)
-        if self.monotonic() < self._silent_until or not self._asking.acquire(blocking=False):
+        notification = self.read(body)
+        if self.monotonic() < self._paused_until or not self._fetching.acquire(blocking=False):
             raise NotSent("asked_already", outcome=Outcome.NETWORK)
         try:
-            if envelope["SigningCertURL"] not in self._keys:
-                await self._learn(envelope, http)
-            self._check(envelope)
-            if envelope["Type"] == CONFIRMATION:
-                await self._confirm(envelope, http)
+            if notification["SigningCertURL"] not in self._keys:
+                await self._fetch_key(notification, http)
+            self._verify(notification)
+            if notification["Type"] == CONFIRMATION:
+                await self._confirm(notification, http)
         except CallbackRefused:
             raise
         except BaseException:
-            self._silent_until = self.monotonic() + PAUSE
+            self._paused_until = self.monotonic() + PAUSE
             raise
         finally:
-            self._asking.release()
+            self._fetching.release()
 
-    def check(self, body: bytes) -> None:
+    def verify(self, body: bytes) -> None:
         """Raise CallbackRefused unless the notification is genuine."""
-        self._check(self.read(body))
+        self._verify(self.read(body))
 
-    def _check(self, envelope: Envelope) -> None:
-        key = self._keys.get(envelope["SigningCertURL"])
+    def _verify(self, notification: Notification) -> None:
+        key = self._keys.get(notification["SigningCertURL"])
         if key is None:
             raise CallbackRefused
         try:
-            signature = base64.b64decode(envelope["Signature"], validate=True)
-            key.verify(signature, canonical(envelope), PKCS1v15(), HASHES[envelope["SignatureVersion"]])
+            signature = base64.b64decode(notification["Signature"], validate=True)
+            key.verify(signature, canonical(notification), PKCS1v15(), HASHES[notification["SignatureVersion"]])
         except (ValueError, InvalidSignature):
             raise CallbackRefused from None
 
-    async def _learn(self, envelope: Envelope, http: HttpClient) -> None:
-        path = envelope["SigningCertURL"].rpartition("/")[2]
-        answer = await http.request("GET", self._near(envelope) + path)
+    async def _fetch_key(self, notification: Notification, http: HttpClient) -> None:
+        path = notification["SigningCertURL"].rpartition("/")[2]
+        answer = await http.request("GET", self._endpoint_of(notification) + path)
         raise_for_status(answer)
         try:
             key = x509.load_pem_x509_certificate(answer.body).public_key()
@@ -149,12 +146,12 @@ class Notary:
             raise unreadable()
         if len(self._keys) >= MOST_KEYS:
             self._keys.clear()
-        self._keys[envelope["SigningCertURL"]] = key
+        self._keys[notification["SigningCertURL"]] = key
 
-    async def _confirm(self, envelope: Envelope, http: HttpClient) -> None:
+    async def _confirm(self, notification: Notification, http: HttpClient) -> None:
         """Call ConfirmSubscription; the address in the notification is not used."""
-        query = {"Action": "ConfirmSubscription", "TopicArn": envelope["TopicArn"], "Token": envelope["Token"]}
-        raise_for_status(await http.request("GET", f"{self._near(envelope)}?{urlencode(query)}"))
+        query = {"Action": "ConfirmSubscription", "TopicArn": notification["TopicArn"], "Token": notification["Token"]}
+        raise_for_status(await http.request("GET", f"{self._endpoint_of(notification)}?{urlencode(query)}"))
 
-    def _near(self, envelope: Envelope) -> str:
-        return self._endpoint if self._is_rehearsal else f"https://{self._hosts[envelope['TopicArn']]}/"
+    def _endpoint_of(self, notification: Notification) -> str:
+        return self._endpoint if self._is_rehearsal else f"https://{self._hosts[notification['TopicArn']]}/"

@@ -7,79 +7,55 @@ one number or to several.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from typing import Any
 
-from smsapp.channels._numbers import as_written, e164
-from smsapp.channels._setting import Values
+from smsapp.channels._addresses import is_http_address
+from smsapp.channels._error_codes import CODE_LENGTH
+from smsapp.channels._numbers import format_number
+from smsapp.channels._setting import Values, read_outcome
 from smsapp.channels._shared_settings import PLAIN_HTTP
-from smsapp.channels.base import (
-    AccountError,
-    Acknowledgement,
-    Balance,
-    Callback,
-    Channel,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-    Throttled,
-    is_address,
-)
-from smsapp.channels.base import msgid as _l
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, OutcomeUnknown, Throttled
+from smsapp.channels.gateway.callbacks import CallbackReader
 from smsapp.channels.gateway.notation import (
-    STEP,
-    Body,
+    AnswerBody,
     Encode,
-    Place,
     Rule,
     Template,
-    as_it_is,
-    as_text,
+    ValuePath,
+    comma_separated,
     for_form,
     for_header,
     for_json,
     for_url,
     for_xml,
     lines,
+    unencoded,
     unknown_placeholders,
-    walk,
-    words,
 )
 from smsapp.channels.gateway.presets import JASMIN, KANNEL
 from smsapp.channels.gateway.settings import GUIDE, SETTINGS
-from smsapp.channels.http import STATUSES, retry_after
-from smsapp.channels.smpp.receipts import smsc_code
+from smsapp.channels.http import STATUSES, HttpAnswer, HttpClient, retry_after
+from smsapp.channels.types import Acknowledgement, Balance, Callback, Receipt, Reply, SubmitRequest, SubmitResult
+from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer, HttpClient
-
-CODE_LENGTH = 80
-MOST_FIELDS = 1000
-"""Parameters of one callback that are read."""
-UCS2 = {"8", "\x08"}
-"""SMPP's data coding of 16-bit text, as a digit and as Jasmin writes it."""
-
 BODIES: dict[str, tuple[Encode, str]] = {
     # body format: how values are written into it, and the content type
-    "none": (as_it_is, ""),
+    "none": (unencoded, ""),
     "form": (for_form, "application/x-www-form-urlencoded"),
     "json": (for_json, "application/json"),
     "xml": (for_xml, "text/xml"),
-    "text": (as_it_is, "text/plain"),
+    "text": (unencoded, "text/plain"),
 }
 
 FIXED = ("username", "password", "token", "sender")
 PER_REQUEST = ("to", "text", "unsigned_text", "text_hex", "signature", "template_code", "ref", "callback_url")
 TEXTS = ("text", "unsigned_text", "text_hex")
-PLACES = ("check_where", "balance_where", "accepted_where", "id_where", "code_where")
+PATHS = ("check_where", "balance_where", "accepted_where", "id_where", "code_where")
 PLACEHOLDERS = (*FIXED, *PER_REQUEST, "receipt_url")
 
 
@@ -115,11 +91,11 @@ class Gateway(Channel):
         self._headers = self._read_headers(values, content_type, fixed)
         self._check_url = values["check_url"] and Template(values["check_url"], for_url, self._charset, fixed).fill({})
         self._check_where, self._balance, self._accepted, self._id, self._code = (
-            Place(values[name]) if values[name] else None for name in PLACES
+            ValuePath(values[name]) if values[name] else None for name in PATHS
         )
         self.tells_balance = bool(self._check_url and self._balance)
-        self._accepted_values = words(values["accepted_values"])
-        self._rules = [Rule.read(line) for line in lines(values["rules"])]
+        self._accepted_values = comma_separated(values["accepted_values"])
+        self._rules = [Rule.parse(line) for line in lines(values["rules"])]
         self._needed = self._url.names.union(
             self._body.names if self._body else (), *(template.names for _, template in self._headers)
         )
@@ -128,20 +104,14 @@ class Gateway(Channel):
         self._separator = values["separator"] or ","
         self._timeout = values.number("timeout")
         self._plain_http = values.flag("plain_http")
-        self._news = {
-            **dict.fromkeys(words(values["waiting_values"]), ReceiptStatus.ACCEPTED),
-            **dict.fromkeys(words(values["undelivered_values"]), ReceiptStatus.UNDELIVERED),
-            **dict.fromkeys(words(values["delivered_values"]), ReceiptStatus.DELIVERED),
-        }
-        self._outcomes = dict(_outcome(line) for line in lines(values["receipt_outcomes"]))
-        self._receipt = values
+        self._callbacks = CallbackReader(values, shared_ref=values.whole("per_request") > 1)
         self.max_concurrency = values.whole("max_concurrency")
         self.per_request = values.whole("per_request")
         self.equal_texts_only = self.per_request > 1
         self.receipts_by_provider_ref = self.per_request > 1 or not values["receipt_ref"]
 
     def _read_headers(self, values: Values, content_type: str, fixed: Mapping[str, str]) -> list[tuple[str, Template]]:
-        headers = [_header(line) for line in lines(values["headers"])]
+        headers = [_read_header(line) for line in lines(values["headers"])]
         names = {name.lower() for name, _ in headers}
         if content_type and "content-type" not in names:
             headers.append(("Content-Type", f"{content_type}; charset={self._charset}"))
@@ -162,7 +132,7 @@ class Gateway(Channel):
             plain_http=self._plain_http,
         )
         result = self._read_answer(answer)
-        if result.accepted and self.per_request > 1 and self._receipt["receipt_ref"]:
+        if result.accepted and self.per_request > 1 and self.values["receipt_ref"]:
             # The receipts of all its numbers name the one reference this request was sent with.
             result = SubmitResult(True, submission.messages[0].ref)
         return [result] * len(submission.messages)
@@ -192,31 +162,31 @@ class Gateway(Channel):
         if not address:
             return ""
         if self._receipt_url[0] != address:
-            text = self._receipt["receipt_url"].replace("{callback_url}", address)
+            text = self.values["receipt_url"].replace("{callback_url}", address)
             self._receipt_url = (address, Template(text, for_url, self._charset))
         return self._receipt_url[1].fill(values)
 
     def _number(self, phone: str) -> str:
-        return as_written(phone, self._number_format, self.country)
+        return format_number(phone, self._number_format, self.country)
 
     def _read_answer(self, answer: HttpAnswer) -> SubmitResult:
-        body = Body(answer)
+        body = AnswerBody(answer)
         code = self._code.find(body) if self._code else None
         code_text = (code or f"HTTP {body.status}")[:CODE_LENGTH]
-        rule = next((rule for rule in self._rules if rule.fits(body, code)), None)
+        rule = next((rule for rule in self._rules if rule.matches(body, code)), None)
         if rule is None:
-            return self._unruled(answer, body, code, code_text)
-        if rule.verdict == "accepted":
-            return self._taken(body)
-        if rule.verdict == "refused":
+            return self._result_by_status(answer, body, code, code_text)
+        if rule.result == "accepted":
+            return self._accepted_result(body)
+        if rule.result == "refused":
             return SubmitResult(False, outcome=rule.outcome or Outcome.UNKNOWN, code=code_text)
-        if rule.verdict == "throttled":
+        if rule.result == "throttled":
             raise Throttled(code_text, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
-        if rule.verdict == "misconfigured":
+        if rule.result == "misconfigured":
             raise AccountError(code_text, outcome=rule.outcome or Outcome.CREDENTIALS)
         raise OutcomeUnknown(code_text, outcome=rule.outcome or Outcome.UNKNOWN)
 
-    def _unruled(self, answer: HttpAnswer, body: Body, code: str | None, code_text: str) -> SubmitResult:
+    def _result_by_status(self, answer: HttpAnswer, body: AnswerBody, code: str | None, code_text: str) -> SubmitResult:
         """Read an answer that no rule matches, by its HTTP status and the sign of acceptance."""
         if body.status == 429:
             raise Throttled(code_text, outcome=Outcome.THROTTLED, retry_after=retry_after(answer))
@@ -227,15 +197,15 @@ class Gateway(Channel):
         if body.status >= 400:
             return SubmitResult(False, outcome=Outcome.UNKNOWN, code=code_text)
         if self._accepted is None:
-            return self._taken(body)
+            return self._accepted_result(body)
         value = self._accepted.find(body)
         if value is None:
             raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
         if self._accepted_values and value not in self._accepted_values:
             return SubmitResult(False, outcome=Outcome.UNKNOWN, code=(code or value)[:CODE_LENGTH])
-        return self._taken(body)
+        return self._accepted_result(body)
 
-    def _taken(self, body: Body) -> SubmitResult:
+    def _accepted_result(self, body: AnswerBody) -> SubmitResult:
         return SubmitResult(True, ((self._id.find(body) if self._id else None) or "")[:CODE_LENGTH])
 
     @property
@@ -246,8 +216,8 @@ class Gateway(Channel):
         """Call the checking address; return the value at `check_where`, or the HTTP status."""
         if not self._check_url:
             return _l("This gateway cannot check the account; verify it with a test message.")
-        answer = await self._checked(http)
-        body = Body(answer)
+        answer = await self._call_check_url(http)
+        body = AnswerBody(answer)
         value = self._check_where.find(body) if self._check_where else None
         if value is not None:
             return value[:CODE_LENGTH]
@@ -256,7 +226,7 @@ class Gateway(Channel):
             raise AccountError(f"HTTP {answer.status}", outcome=Outcome.CREDENTIALS)
         return f"HTTP {answer.status}"
 
-    async def _checked(self, http: HttpClient) -> HttpAnswer:
+    async def _call_check_url(self, http: HttpClient) -> HttpAnswer:
         return await http.request(
             "GET",
             self._check_url,
@@ -267,8 +237,8 @@ class Gateway(Channel):
 
     async def balance(self, http: HttpClient) -> Balance | None:
         """Return the number in the checking address's answer; None for any other word, which means no limit."""
-        answer = await self._checked(http)
-        text = self._balance.find(Body(answer)) if self._balance else None
+        answer = await self._call_check_url(http)
+        text = self._balance.find(AnswerBody(answer)) if self._balance else None
         if text is None:
             self._read_answer(answer)
             raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
@@ -281,55 +251,13 @@ class Gateway(Channel):
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
         """Return the receipt or reply in the parameters, or all in a JSON body; raises ValueError."""
-        if self._receipt["receipt_format"] == "parameters":
-            return self._read_one(dict(_parameters(callback, self._charset)).get)
-        parsed = json.loads(callback.body)
-        if self._receipt["receipt_list"]:
-            parsed = walk(parsed, STEP.findall(self._receipt["receipt_list"].removeprefix("$")))
-        items = parsed if isinstance(parsed, list) else [parsed]
-        status: list[Receipt | Reply] = []
-        for item in items:
-            if not isinstance(item, dict):
-                raise ValueError("a receipt is a JSON object")
-            status.extend(
-                self._read_one(lambda path, item=item: as_text(walk(item, STEP.findall(path.removeprefix("$")))))
-            )
-        return status
-
-    def _read_one(self, get: Any) -> list[Receipt | Reply]:
-        def value(setting: str) -> str:
-            name = self._receipt[setting]
-            return (get(name) or "").strip() if name else ""
-
-        phone = e164(value("receipt_phone"), self.country)
-        if self._receipt["reply_text"] and get(self._receipt["reply_text"]) is not None:
-            text = value("reply_text")
-            if value("reply_coding") in UCS2:
-                text = bytes.fromhex(value("reply_hex")).decode("utf-16-be", "replace").strip()
-            sender = value("reply_phone")
-            return [Reply(e164(sender, self.country) or sender, text, provider_ref=value("receipt_id"))]
-        status = value("receipt_status")
-        ref, provider_ref = value("receipt_ref"), value("receipt_id")
-        if not status or not (ref or provider_ref):
-            raise ValueError("no status, or nothing that names a message")
-        # An undescribed status proves neither outcome: the message stays accepted and the word is kept as its code.
-        status = self._news.get(status, ReceiptStatus.ACCEPTED)
-        code = value("receipt_code") or status
-        smsc_outcome: Outcome | None = None
-        if self._receipt["receipt_code_form"] == "smsc":
-            code, smsc_outcome = smsc_code(code)
-        outcome = None
-        if status is ReceiptStatus.UNDELIVERED:
-            outcome = self._outcomes.get(code) or self._outcomes.get(status) or smsc_outcome or Outcome.UNKNOWN
-        if self.per_request > 1 and ref:
-            ref, provider_ref = "", ref
-        return [Receipt(status, ref, provider_ref, phone, outcome, code[:CODE_LENGTH])]
+        return self._callbacks.read(callback, self.country)
 
     def acknowledgement(self) -> Acknowledgement:
-        return Acknowledgement(body=self._receipt["callback_answer"].encode())
+        return Acknowledgement(body=self.values["callback_answer"].encode())
 
     @classmethod
-    def called(cls, name: str, values: Mapping[str, str]) -> bool:
+    def calls_address(cls, name: str, values: Mapping[str, str]) -> bool:
         """Return whether we call this address; the receipt address is called by the gateway."""
         return name in {"url", "check_url"}
 
@@ -343,15 +271,15 @@ class Gateway(Channel):
                 for placeholder in unknown_placeholders(values.get(name, ""), allowed)
             ]
         for name in ("url", "check_url"):
-            if values.get(name) and not is_address(values[name]):
-                problems.append(Problem("gateway_address", name))
-        for name in PLACES:
-            problems += _unreadable(name, [values.get(name, "")], Place, "gateway_place")
-        problems += _unreadable("rules", lines(values.get("rules", "")), Rule.read, "gateway_rule")
-        problems += _unreadable(
-            "receipt_outcomes", lines(values.get("receipt_outcomes", "")), _outcome, "gateway_outcome"
+            if values.get(name) and not is_http_address(values[name]):
+                problems.append(Problem("setting_address", name))
+        for name in PATHS:
+            problems += _unreadable_lines(name, [values.get(name, "")], ValuePath, "gateway_place")
+        problems += _unreadable_lines("rules", lines(values.get("rules", "")), Rule.parse, "gateway_rule")
+        problems += _unreadable_lines(
+            "receipt_outcomes", lines(values.get("receipt_outcomes", "")), read_outcome, "setting_outcome"
         )
-        problems += _unreadable("headers", lines(values.get("headers", "")), _header, "gateway_header")
+        problems += _unreadable_lines("headers", lines(values.get("headers", "")), _read_header, "gateway_header")
         if (
             values.get("per_request", "1").isdecimal()
             and int(values["per_request"]) > 1
@@ -361,7 +289,7 @@ class Gateway(Channel):
         return problems
 
 
-def _unreadable(name: str, notations: list[str], read: Any, code: str) -> list[Problem]:
+def _unreadable_lines(name: str, notations: list[str], read: Any, code: str) -> list[Problem]:
     problems = []
     for notation in notations:
         try:
@@ -372,24 +300,8 @@ def _unreadable(name: str, notations: list[str], read: Any, code: str) -> list[P
     return problems
 
 
-def _header(line: str) -> tuple[str, str]:
+def _read_header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not name.strip() or any(char in ' \t"(),/;<=>?@[\\]{}' for char in name.strip()):
         raise ValueError(line)
     return name.strip(), value.strip()
-
-
-def _outcome(line: str) -> tuple[str, Outcome]:
-    code, equals, outcome = line.rpartition("=")
-    if not equals or not code.strip():
-        raise ValueError(line)
-    return code.strip(), Outcome(outcome.strip())
-
-
-def _parameters(callback: Callback, charset: str) -> list[tuple[str, str]]:
-    """Return query and form parameters together."""
-    options: dict[str, Any] = {"keep_blank_values": True, "encoding": charset, "errors": "replace"}
-    parameters = parse_qsl(callback.query, max_num_fields=MOST_FIELDS, **options)
-    if callback.body:
-        parameters += parse_qsl(callback.body.decode(charset, "replace"), max_num_fields=MOST_FIELDS, **options)
-    return parameters

@@ -1,6 +1,6 @@
-"""The notation in which an operator describes a gateway: templates with {placeholders}, places in an answer, rules.
+"""The notation in which an operator describes a gateway: templates with {placeholders}, values in an answer, rules.
 
-A *place* is a JSON path ($.data.0.id) or a regular expression between slashes (/Success "(.+?)"/; its first group is
+A *path* is a JSON path ($.data.0.id) or a regular expression between slashes (/Success "(.+?)"/; its first group is
 the value, or the whole match). A *rule* is a line: condition on the answer = meaning, for example
 
     403 /Authorization failed/ = misconfigured credentials
@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -47,7 +48,7 @@ def for_header(value: str, charset: str) -> str:
     return LINE_BREAKS.sub(" ", value)
 
 
-def as_it_is(value: str, charset: str) -> str:
+def unencoded(value: str, charset: str) -> str:
     return value
 
 
@@ -90,26 +91,23 @@ def unknown_placeholders(text: str, names: Collection[str]) -> list[str]:
     return [name for name in dict.fromkeys(PLACEHOLDER.findall(text)) if name not in names]
 
 
-class Body:
+class AnswerBody:
     """An answer's body, decoded and parsed at most once."""
 
     def __init__(self, answer: HttpAnswer) -> None:
         self.status = answer.status
         self.text = answer.text()
-        self._json: Any = Body
 
-    @property
+    @cached_property
     def json(self) -> Any:
         """The body parsed as JSON; None if it is not JSON."""
-        if self._json is Body:
-            try:
-                self._json = json.loads(self.text)
-            except ValueError:
-                self._json = None
-        return self._json
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
 
 
-class Place:
+class ValuePath:
     """The place of a value in an answer; raises ValueError if the notation cannot be parsed."""
 
     def __init__(self, notation: str) -> None:
@@ -124,7 +122,7 @@ class Place:
             if not self.steps:
                 raise ValueError(notation)
 
-    def find(self, body: Body) -> str | None:
+    def find(self, body: AnswerBody) -> str | None:
         """Return the value as text; None if it is missing."""
         if self.pattern is None:
             return as_text(walk(body.json, self.steps))
@@ -168,16 +166,16 @@ RULE_RESULTS = ("accepted", "refused", "throttled", "misconfigured", "unclear")
 
 @dataclass(frozen=True)
 class Rule:
-    """One line: an answer with this status, code and text means `verdict`, with `outcome` if it is not None."""
+    """One line: an answer with this status, code and text means `result`, with `outcome` if it is not None."""
 
     statuses: frozenset[int]
     code: str
     pattern: re.Pattern[str] | None
-    verdict: str
+    result: str
     outcome: Outcome | None
 
     @classmethod
-    def read(cls, line: str) -> Rule:
+    def parse(cls, line: str) -> Rule:
         """Return the rule an operator wrote; raises ValueError."""
         condition, equals, meaning = line.rpartition("=")
         match = RULE.fullmatch(condition.strip())
@@ -201,7 +199,7 @@ class Rule:
             outcome,
         )
 
-    def fits(self, body: Body, code: str | None) -> bool:
+    def matches(self, body: AnswerBody, code: str | None) -> bool:
         if body.status not in self.statuses:
             return False
         if self.code and self.code != code:
@@ -223,6 +221,6 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
-def words(text: str) -> frozenset[str]:
+def comma_separated(text: str) -> frozenset[str]:
     """Return values separated by commas."""
     return frozenset(word.strip() for word in text.split(",") if word.strip())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smsapp.channels.base import Preset
+from smsapp.channels.types import Preset
 
 KANNEL = Preset(
     "kannel",

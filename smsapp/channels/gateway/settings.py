@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._shared_settings import ACCOUNT, LIMITS, PLAIN_HTTP, RECEIPT, TIMEOUT, max_concurrency, per_request
-from smsapp.channels.base import GuideLine
-from smsapp.channels.base import msgid as _l
+from smsapp.channels._shared_settings import (
+    ACCOUNT,
+    LIMITS,
+    PLAIN_HTTP,
+    RECEIPT,
+    TIMEOUT,
+    max_concurrency,
+    number_format,
+    per_request,
+)
+from smsapp.channels.types import GuideLine
+from smsapp.channels.types import msgid as _l
 
 REQUEST, ANSWER = _l("Request"), _l("Answer")
 
@@ -63,15 +72,7 @@ SETTINGS = (
         choices=(("utf-8", "UTF-8"), ("gb18030", "GBK / GB18030")),
         section=REQUEST,
     ),
-    Setting(
-        "number_format",
-        _l("Numbers are written"),
-        Widget.CHOICE,
-        "digits",
-        True,
-        choices=(("e164", "+8613800138000"), ("digits", "8613800138000"), ("national", "13800138000")),
-        section=REQUEST,
-    ),
+    number_format(REQUEST),
     _text("username", _l("User name"), ACCOUNT),
     _text("password", _l("Password"), ACCOUNT, widget=Widget.SECRET),
     _text("token", _l("Token"), ACCOUNT, _l("Another secret, for the placeholder {token}."), widget=Widget.SECRET),
@@ -173,7 +174,7 @@ SETTINGS = (
     _text("reply_hex", _l("Text of a reply as hexadecimal UTF-16"), RECEIPT),
     _text("callback_answer", _l("What we answer to a receipt"), RECEIPT, default="OK"),
     per_request("1"),
-    _text("separator", _l("Separator between numbers"), LIMITS, default=","),
+    Setting("separator", _l("Separator between numbers"), default=",", section=LIMITS, keeps_spaces=True),
     max_concurrency("50"),
     TIMEOUT,
     PLAIN_HTTP,

@@ -10,39 +10,39 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from smsapp.channels._error_codes import Refused as PieceRefused
-from smsapp.channels._error_codes import Scope, as_error
-from smsapp.channels._numbers import as_written, e164
-from smsapp.channels.base import (
-    AccountError,
-    Callback,
-    CallbackRefused,
-    Channel,
-    ChannelError,
-    NotSent,
-    OutboundMessage,
-    Receipt,
-    Reply,
-    StoreCallbacks,
-    SubmitRequest,
-    SubmitResult,
+from smsapp.channels._addresses import is_host_and_port
+from smsapp.channels._error_codes import RequestRefused, Scope, refusal_error
+from smsapp.channels._numbers import e164, format_number
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, CallbackRefused, ChannelError, NotSent
+from smsapp.channels.http import HttpClient
+from smsapp.channels.smpp.codes import bind_error, format_status, read_own_code, status_meaning
+from smsapp.channels.smpp.connection import channel_error, connect
+from smsapp.channels.smpp.protocol.deliveries import is_receipt, is_text, normalised_id, position_of
+from smsapp.channels.smpp.protocol.errors import SmppError
+from smsapp.channels.smpp.protocol.pdu import (
+    HEADER,
+    Command,
+    DeliverSm,
+    Status,
+    SubmitFields,
+    bind_body,
+    read_deliver,
+    submit_body,
 )
-from smsapp.channels.base import msgid as _l
-from smsapp.channels.smpp import receipts
-from smsapp.channels.smpp.codes import read_line, refused_bind, verdict, written
-from smsapp.channels.smpp.pdu import HEADER, Command, Delivered, Envelope, Status, bind_body, read_deliver, submit_body
-from smsapp.channels.smpp.session import Session, connected
+from smsapp.channels.smpp.protocol.session import Session, StoreDeliveries
+from smsapp.channels.smpp.protocol.text import MOST_PARTS, Part, TextSplitter, decode
+from smsapp.channels.smpp.receipts import read_receipt
+from smsapp.channels.smpp.reply_parts import ReplyParts
 from smsapp.channels.smpp.settings import GUIDE, SETTINGS
-from smsapp.channels.smpp.text import MOST_PARTS, Cutter, Part, decoded, place_in
+from smsapp.channels.types import Callback, OutboundMessage, Receipt, Reply, StoreCallbacks, SubmitRequest, SubmitResult
+from smsapp.channels.types import msgid as _l
 from smsapp.domain.errors import Problem
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.sms_template import TemplateSnapshot
-
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpClient
 
 DELIVER = "DELIVER"
 """Method of the callbacks that hold a raw deliver_sm."""
@@ -62,6 +62,7 @@ class Smpp(Channel):
     settings = SETTINGS
     guide = GUIDE
     holds_connection = True
+    unencrypted_schemes = frozenset({"smpp"})
     plain_setting = "plain"
     callback_steps = (_l("Nothing is entered at the provider: receipts and replies come over the connection."),)
     receipts_by_provider_ref = True
@@ -73,7 +74,7 @@ class Smpp(Channel):
     clock: Callable[[], float] = staticmethod(time.time)
     back_off: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
     """Seconds between tries to connect; a connection that was up for longer than the last value resets the back-off."""
-    patience: float = 5.0
+    connection_wait: float = 5.0
     """Seconds a message waits for a connection."""
 
     def __init__(self, *args: Any) -> None:
@@ -87,7 +88,7 @@ class Smpp(Channel):
         self.max_concurrency = self._window * self._connections
         hours = values.whole("validity")
         self._receipt = values.whole("receipt")
-        envelope = Envelope(
+        fields = SubmitFields(
             values["service_type"],
             values["source"],
             values.whole("source_ton"),
@@ -96,35 +97,35 @@ class Smpp(Channel):
             values.whole("destination_npi"),
             f"0000{hours // 24:02}{hours % 24:02}0000000R" if hours else "",
         )
-        self._before, self._between = envelope.before(), envelope.between()
-        self._cutter = Cutter(values["alphabet"], values["long_texts"])
+        self._head, self._middle = fields.head(), fields.middle()
+        self._splitter = TextSplitter(values["alphabet"], values["long_texts"])
         self._answer_base, self._receipt_base = BASES[values["ids"]]
-        self._own = dict(read_line(line) for line in values["own_codes"].splitlines() if line.strip())
-        self._drawer = receipts.Drawer(self.folder)
+        self._own = dict(read_own_code(line) for line in values["own_codes"].splitlines() if line.strip())
+        self._reply_parts = ReplyParts(self.folder)
         self._sessions: list[Session] = []
         self._up = asyncio.Event()
         self._pause = self._pause_over = 0.0
 
-    # -- the connection -------------------------------------------------------------------------------------------
+    # -- the connection -----------------------------------------------------------------------------------------------
 
     @property
     def is_connected(self) -> bool:
         return bool(self._sessions)
 
-    async def hold(self, http: HttpClient, keep: StoreCallbacks) -> None:
+    async def hold(self, http: HttpClient, store: StoreCallbacks) -> None:
         """Keep the connections up until cancelled; then unbind each."""
 
-        async def keep_raw(raw: Sequence[bytes]) -> None:
-            await keep([Callback(DELIVER, "", {}, pdu) for pdu in raw])
+        async def store_pdus(pdus: Sequence[bytes]) -> None:
+            await store([Callback(DELIVER, "", {}, pdu) for pdu in pdus])
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self._connections):
-                group.create_task(self._keep_up(http, keep_raw))
+                group.create_task(self._hold_session(http, store_pdus))
 
     @contextlib.asynccontextmanager
-    async def opened(self, http: HttpClient) -> AsyncIterator[None]:
+    async def open_connection(self, http: HttpClient) -> AsyncIterator[None]:
         """Open a separate connection for a test, as transmitter, so that no receipts arrive on it."""
-        session = await self._bound(http, Command.BIND_TRANSMITTER, _keep_nothing)
+        session = await self._bind(http, Command.BIND_TRANSMITTER, _store_nothing)
         self._sessions.append(session)
         try:
             yield
@@ -132,49 +133,49 @@ class Smpp(Channel):
             self._sessions.remove(session)
             await session.unbind()
 
-    async def _keep_up(self, http: HttpClient, keep: Callable[[Sequence[bytes]], Any]) -> None:
+    async def _hold_session(self, http: HttpClient, store: StoreDeliveries) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
             try:
-                session = await self._bound(http, Command.BIND_TRANSCEIVER, keep)
-            except ChannelError as trouble:
-                self.trouble = trouble
+                session = await self._bind(http, Command.BIND_TRANSCEIVER, store)
+            except ChannelError as error:
+                self.connection_error = error
             else:
                 connected_at = loop.time()
-                await self._stand(session)
+                await self._use(session)
                 if loop.time() - connected_at > self.back_off[-1]:
                     failures = 0
             await asyncio.sleep(self.back_off[min(failures, len(self.back_off) - 1)])
             failures += 1
 
-    async def _stand(self, session: Session) -> None:
+    async def _use(self, session: Session) -> None:
         """Use this session for sending until it ends."""
-        self.trouble = None
+        self.connection_error = None
         self._sessions.append(session)
         self._up.set()
         try:
             await session.ended.wait()
-            self.trouble = NotSent("closed", outcome=Outcome.NETWORK)
+            self.connection_error = NotSent("closed", outcome=Outcome.NETWORK)
         finally:
             self._sessions.remove(session)
             if not self._sessions:
                 self._up.clear()
             await session.unbind()
 
-    async def _bound(self, http: HttpClient, command: Command, keep: Callable[[Sequence[bytes]], Any]) -> Session:
+    async def _bind(self, http: HttpClient, command: Command, store: StoreDeliveries) -> Session:
         """Return a bound session; raises NotSent or AccountError."""
         values = self.values
 
         def make() -> Session:
             idle = values.number("enquire")
-            return Session(keep, window=self._window, patience=self._timeout, idle=idle)
+            return Session(store, window=self._window, answer_timeout=self._timeout, idle=idle)
 
-        session = await connected(http, self._host, self._port, self._tls, values.flag("plain"), make)
+        session = await connect(http, self._host, self._port, self._tls, values.flag("plain"), make)
         body = bind_body(values["system_id"], values["password"], values["system_type"], "")
         try:
-            answer = await session.ask(command, body)
-        except ChannelError as error:
+            answer = await session.request(command, body)
+        except SmppError as error:
             # Whatever happened to the bind, no message has left.
             session.close()
             raise NotSent(error.code, outcome=Outcome.NETWORK) from None
@@ -183,30 +184,32 @@ class Smpp(Channel):
             raise
         if answer.status != Status.OK:
             session.close()
-            raise refused_bind(answer.status)
+            raise bind_error(answer.status)
         return session
 
     async def _session(self) -> Session:
         """Return the session with the fewest outstanding requests; raises the error that keeps the connection down."""
-        if not self._sessions and not isinstance(self.trouble, AccountError):
+        if not self._sessions and not isinstance(self.connection_error, AccountError):
             try:
-                async with asyncio.timeout(self.patience):
+                async with asyncio.timeout(self.connection_wait):
                     await self._up.wait()
             except TimeoutError:
                 pass
         if self._sessions:
             return min(self._sessions, key=lambda session: session.outstanding)
-        trouble = self.trouble or NotSent("not_connected", outcome=Outcome.NETWORK)
-        raise type(trouble)(trouble.code, outcome=trouble.outcome)
+        error = self.connection_error or NotSent("not_connected", outcome=Outcome.NETWORK)
+        raise type(error)(error.code, outcome=error.outcome)
 
-    # -- sending --------------------------------------------------------------------------------------------------
+    # -- sending ------------------------------------------------------------------------------------------------------
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
         """Send each message over the session with the fewest outstanding requests."""
-        return [await self._hand_over(await self._session(), message, submission) for message in submission.messages]
+        return [await self._send_message(await self._session(), message, submission) for message in submission.messages]
 
-    async def _hand_over(self, session: Session, message: OutboundMessage, submission: SubmitRequest) -> SubmitResult:
-        parts = self._cutter.parts(message.text)
+    async def _send_message(
+        self, session: Session, message: OutboundMessage, submission: SubmitRequest
+    ) -> SubmitResult:
+        parts = self._splitter.parts(message.text)
         if len(parts) > MOST_PARTS:
             return SubmitResult(False, outcome=Outcome.CONTENT_REFUSED, code="too_long")
         try:
@@ -215,8 +218,8 @@ class Smpp(Channel):
             ref = await self._submit(
                 session, message, parts[-1], submission.template, first=len(parts) == 1, receipt=self._receipt
             )
-        except PieceRefused as refused:
-            return SubmitResult(False, outcome=refused.outcome, code=refused.code)
+        except RequestRefused as refusal:
+            return refusal.result
         except _PartLost as lost:
             return SubmitResult(False, code=lost.code, unconfirmed=True)
         return SubmitResult(True, ref)
@@ -233,29 +236,29 @@ class Smpp(Channel):
     ) -> str:
         """Submit one part; return the provider's id of it. Every failure of a later part is `_PartLost`."""
         body = submit_body(
-            self._before, self._number(message.phone), self._between, part.esm_class, receipt, part.coding,
+            self._head, self._number(message.phone), self._middle, part.esm_class, receipt, part.coding,
             part.octets, part.extra,
         )  # fmt: skip
         for attempt in range(PART_TRIES):
             try:
                 answer = await session.submit(body)
-            except ChannelError as error:
+            except SmppError as error:
                 if first:
-                    raise
+                    raise channel_error(error) from None
                 raise _PartLost(error.code) from None
             if answer.status == Status.OK:
-                self._faster()
-                return receipts.plain_id(answer.body.partition(b"\0")[0].decode("latin-1"), self._answer_base)[:80]
-            meaning = verdict(answer.status, self._own)
-            wait = self._slower() if meaning.about is Scope.PACE else None
+                self._end_pause()
+                return normalised_id(answer.body.partition(b"\0")[0].decode("latin-1"), self._answer_base)[:80]
+            meaning = status_meaning(answer.status, self._own)
+            wait = self._begin_pause() if meaning.scope is Scope.TIMING else None
             if first:
-                raise as_error(written(answer.status), meaning, template, [message], wait)
+                raise refusal_error(format_status(answer.status), meaning, template, [message], wait)
             if wait is None or attempt + 1 == PART_TRIES:
                 break
             await asyncio.sleep(wait)
-        raise _PartLost(written(answer.status))
+        raise _PartLost(format_status(answer.status))
 
-    def _slower(self) -> float:
+    def _begin_pause(self) -> float:
         """Return the seconds to wait; a new wait is twice the last one, up to LONGEST_PAUSE."""
         now = asyncio.get_running_loop().time()
         if now >= self._pause_over:
@@ -263,20 +266,20 @@ class Smpp(Channel):
             self._pause_over = now + self._pause
         return self._pause_over - now
 
-    def _faster(self) -> None:
+    def _end_pause(self) -> None:
         if self._pause and asyncio.get_running_loop().time() >= self._pause_over:
             self._pause = 0.0
 
     def _number(self, phone: str) -> str:
-        return as_written(phone, self.values["number_format"], self.country)
+        return format_number(phone, self.values["number_format"], self.country)
 
     async def test_credentials(self, http: HttpClient) -> str:
         """Bind and unbind."""
-        async with self.opened(http):
+        async with self.open_connection(http):
             pass
         return _l("The account was let in.")
 
-    # -- what comes back ------------------------------------------------------------------------------------------
+    # -- receipts and replies -----------------------------------------------------------------------------------------
 
     def verify_callback(self, callback: Callback) -> None:
         """Refuse every HTTP request: this provider sends everything over its connection."""
@@ -286,37 +289,37 @@ class Smpp(Channel):
         """Return the receipt or reply in a deliver_sm; [] for a part of a reply until its last part has come."""
         if callback.method != DELIVER or len(callback.body) < HEADER.size:
             raise ValueError("no deliver_sm")
-        delivered = read_deliver(callback.body[HEADER.size :])
-        if receipts.is_receipt(delivered):
-            return [receipts.read_receipt(delivered, self._about(delivered), self._receipt_base, self._own)]
-        if not receipts.is_text(delivered):
+        delivery = read_deliver(callback.body[HEADER.size :])
+        if is_receipt(delivery):
+            return [read_receipt(delivery, self._about(delivery), self._receipt_base, self._own)]
+        if not is_text(delivery):
             return []
-        text: str | None = decoded(delivered.text, delivered.coding, self.values["alphabet"])
-        phone = e164(delivered.source, self.country, delivered.source_ton) or delivered.source
-        place = receipts.place_of(delivered) or place_in(delivered.header)
-        if place is not None and place[1] > 1:
-            text = self._drawer.put(phone, place, text or "", self.clock())
+        text: str | None = decode(delivery.text, delivery.coding, self.values["alphabet"])
+        phone = e164(delivery.source, self.country, delivery.source_ton) or delivery.source
+        position = position_of(delivery)
+        if position is not None and position[1] > 1:
+            text = self._reply_parts.add(phone, position, text or "", self.clock())
         return [] if text is None else [Reply(phone, text)]
 
-    def _about(self, delivered: Delivered) -> str:
+    def _about(self, delivery: DeliverSm) -> str:
         """Return the number a receipt is about: its source, or its destination if the source is our own sender."""
         own_number = self.values["source"].lstrip("+")
-        if own_number and delivered.source.lstrip("+") == own_number:
-            return e164(delivered.destination, self.country, delivered.destination_ton)
-        return e164(delivered.source, self.country, delivered.source_ton)
+        if own_number and delivery.source.lstrip("+") == own_number:
+            return e164(delivery.destination, self.country, delivery.destination_ton)
+        return e164(delivery.source, self.country, delivery.source_ton)
 
     @classmethod
     def check(cls, values: Mapping[str, str]) -> list[Problem]:
         """Return the problems of the address and of the lines in `own_codes`."""
         problems = []
-        if not _is_address(values.get("address", "")):
-            problems.append(Problem("connection_address", "address"))
+        if not is_host_and_port(values.get("address", ""), {"smpp", "smpps"}):
+            problems.append(Problem("setting_host_and_port", "address", {"example": "smpps://smpp.example.com:2776"}))
         for line in values.get("own_codes", "").splitlines():
             try:
                 if line.strip():
-                    read_line(line)
+                    read_own_code(line)
             except ValueError:
-                problems.append(Problem("gateway_outcome", "own_codes", {"line": line}))
+                problems.append(Problem("setting_outcome", "own_codes", {"line": line}))
         return problems
 
 
@@ -328,13 +331,5 @@ class _PartLost(Exception):
         super().__init__(code)
 
 
-async def _keep_nothing(raw: Sequence[bytes]) -> None:
-    raise RuntimeError("nothing is kept on a connection for a test")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text.strip())
-        return parts.scheme in {"smpp", "smpps"} and bool(parts.hostname) and bool(parts.port) and not parts.username
-    except ValueError:
-        return False
+async def _store_nothing(pdus: Sequence[bytes]) -> None:
+    raise RuntimeError("nothing is stored on a connection for a test")

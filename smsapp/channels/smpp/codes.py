@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smsapp.channels._error_codes import (
-    IN_DOUBT,
-    SLOWER,
-    UNKNOWN,
+    OUTCOME_UNKNOWN,
+    THROTTLED,
+    UNKNOWN_CODE,
     ErrorMeaning,
     account_error,
     recipient_error,
     text_error,
 )
-from smsapp.channels.base import AccountError, ChannelError, NotSent, ReceiptStatus
+from smsapp.channels._setting import read_outcome
+from smsapp.channels.errors import AccountError, ChannelError, NotSent
+from smsapp.channels.types import ReceiptStatus
 from smsapp.domain.outcome import Outcome
 
 OURS = account_error(Outcome.OUR_FAULT)
@@ -27,11 +29,11 @@ SUBMITS: dict[int, ErrorMeaning] = {
     0x04: OURS,  # not bound for this
     0x06: OURS,  # invalid priority
     0x07: OURS,  # invalid registered_delivery
-    0x08: IN_DOUBT,  # system error
+    0x08: OUTCOME_UNKNOWN,  # system error
     0x0A: SENDER,  # invalid source address
     0x0B: recipient_error(Outcome.BAD_NUMBER),  # invalid destination address
     0x0C: OURS,  # invalid message id
-    0x14: SLOWER,  # queue full
+    0x14: THROTTLED,  # queue full
     0x15: OURS,  # invalid service type
     0x43: OURS,  # invalid esm_class
     0x45: recipient_error(Outcome.PROVIDER_FAULT),  # submit failed
@@ -40,10 +42,10 @@ SUBMITS: dict[int, ErrorMeaning] = {
     0x50: OURS,  # invalid destination TON
     0x51: OURS,  # invalid destination NPI
     0x53: OURS,  # invalid system type
-    0x58: SLOWER,  # throttled
+    0x58: THROTTLED,  # throttled
     0x61: OURS,  # invalid schedule time
     0x62: OURS,  # invalid validity
-    0x64: SLOWER,  # temporary application error
+    0x64: THROTTLED,  # temporary application error
     0x65: recipient_error(Outcome.PROVIDER_FAULT),  # permanent application error
     0x66: recipient_error(Outcome.BLOCKED_BY_CARRIER),  # rejected by the application
     0xC0: OURS,  # optional part of the body
@@ -83,35 +85,32 @@ ABOUT_THE_ACCOUNT = {
 }
 
 
-def written(status: int) -> str:
+def format_status(status: int) -> str:
     return f"0x{status:08x}"
 
 
-def read_line(line: str) -> tuple[str, Outcome]:
+def read_own_code(line: str) -> tuple[str, Outcome]:
     """Return (code, outcome) of a line of the settings, such as `0x411 = balance` or `UNDELIV/027 = switched_off`."""
-    code, equals, outcome = line.rpartition("=")
-    code = code.strip()
-    if not equals or not code:
-        raise ValueError(line)
+    code, outcome = read_outcome(line)
     if code.lower().startswith("0x"):
-        code = written(int(code, 16))
-    return code, Outcome(outcome.strip())
+        code = format_status(int(code, 16))
+    return code, outcome
 
 
-def verdict(status: int, own: Mapping[str, Outcome]) -> ErrorMeaning:
+def status_meaning(status: int, own: Mapping[str, Outcome]) -> ErrorMeaning:
     """Return the meaning of a submit's status; `own` maps this provider's codes to outcomes, from the settings."""
-    outcome = own.get(written(status))
+    outcome = own.get(format_status(status))
     if outcome is None:
-        return SUBMITS.get(status, UNKNOWN)
+        return SUBMITS.get(status, UNKNOWN_CODE)
     if outcome is Outcome.THROTTLED:
-        return SLOWER
+        return THROTTLED
     return account_error(outcome) if outcome in ABOUT_THE_ACCOUNT else recipient_error(outcome)
 
 
-def refused_bind(status: int) -> ChannelError:
+def bind_error(status: int) -> ChannelError:
     """Return the error for a bind that was answered with this status."""
     if status == 0x05:
         return NotSent("bound_already", outcome=Outcome.PROVIDER_FAULT)
     if status in BUSY:
-        return NotSent(written(status), outcome=Outcome.PROVIDER_FAULT)
-    return AccountError(written(status), outcome=Outcome.CREDENTIALS)
+        return NotSent(format_status(status), outcome=Outcome.PROVIDER_FAULT)
+    return AccountError(format_status(status), outcome=Outcome.CREDENTIALS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from smsapp.channels._setting import Setting, Widget
-from smsapp.channels._shared_settings import LIMITS, RECEIPT
-from smsapp.channels.base import GuideLine
-from smsapp.channels.base import msgid as _l
+from smsapp.channels._shared_settings import LIMITS, RECEIPT, number_format
+from smsapp.channels.types import GuideLine
+from smsapp.channels.types import msgid as _l
 
 CONNECTION, TEXTS, ADDRESSES = _l("Connection"), _l("Texts"), _l("Numbers and sender")
 
@@ -55,13 +55,7 @@ SETTINGS = (
     Setting("source", _l("Sender"), hint=_l("Number or name the message comes from."), section=ADDRESSES),
     _choice("source_ton", _l("Type of the sender (TON)"), ADDRESSES, "0", TONS),
     _choice("source_npi", _l("Numbering plan of the sender (NPI)"), ADDRESSES, "1", NPIS),
-    _choice(
-        "number_format",
-        _l("Numbers are written"),
-        ADDRESSES,
-        "digits",
-        (("e164", "+8613800138000"), ("digits", "8613800138000"), ("national", "13800138000")),
-    ),
+    number_format(ADDRESSES),
     _choice("destination_ton", _l("Type of the numbers (TON)"), ADDRESSES, "1", TONS),
     _choice("destination_npi", _l("Numbering plan of the numbers (NPI)"), ADDRESSES, "1", NPIS),
     Setting("service_type", _l("Service type"), hint=_l("Usually empty."), section=ADDRESSES),

@@ -14,8 +14,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Channel, ChannelError, SubmitRequest, SubmitResult
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient, RecordStatuses
+from smsapp.channels.types import SubmitRequest, SubmitResult
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.phone import mask_inside
 from smsapp.domain.storable import storable

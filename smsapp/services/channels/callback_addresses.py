@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.domain.errors import NotFound
 from smsapp.services.channels import channels
 from smsapp.services.platform import audit_log

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from smsapp import channels as adapters
 from smsapp.channels._setting import Setting
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.channels.http import Guard, literal
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
@@ -42,7 +42,6 @@ from smsapp.store.settings import encryption_keys, settings
 log = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"\s*[a-z]+://", re.IGNORECASE)
-UNENCRYPTED = {"http", "smpp"}
 MADE = "smsapp.channels.made"
 
 
@@ -382,7 +381,7 @@ def _checked(
     old_values = {setting.name: setting.default for setting in kind.settings} | dict(row.settings if row else {})
     new_hosts = sorted(_hosts(fields.values) - _hosts(old_values))
     for setting in kind.settings:
-        value = fields.values.get(setting.name, "").strip("\r\n\t" if setting.name == "separator" else None)
+        value = fields.values.get(setting.name, "").strip("\r\n\t" if setting.keeps_spaces else None)
         if setting.secret and not value:
             value = old_secrets.get(setting.name, "")
             if value and new_hosts:
@@ -450,14 +449,14 @@ def _is_time(text: str) -> bool:
 
 def _unencrypted(kind: type[Channel], setting: Setting, value: str, values: Mapping[str, str]) -> Problem | None:
     """Return a problem if the address is called without encryption and is neither private nor an allowed host."""
-    if not ADDRESS.match(value) or not kind.called(setting.name, values):
+    if not ADDRESS.match(value) or not kind.calls_address(setting.name, values):
         return None
     try:
         parts = urlsplit(value.strip())
         host = parts.hostname or ""
     except ValueError:
         return None
-    if parts.scheme.lower() not in UNENCRYPTED or values.get(kind.plain_setting) == "1":
+    if parts.scheme.lower() not in kind.unencrypted_schemes or values.get(kind.plain_setting) == "1":
         return None
     address = literal(host)
     if Guard(settings().ALLOWED_PRIVATE_HOSTS).is_named(host) or (address is not None and not address.is_global):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from smsapp.channels.base import Reply
+from smsapp.channels.types import Reply
 from smsapp.domain import segment as rules
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.phone import normalise

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import current_app
 
-from smsapp.channels.base import Callback
+from smsapp.channels.types import Callback
 from smsapp.services.platform.group_commit import GroupCommit
 from smsapp.store import queue
 from smsapp.store.receipts import inbox

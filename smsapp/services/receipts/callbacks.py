@@ -11,8 +11,10 @@ from dataclasses import replace
 
 from flask import current_app
 
-from smsapp.channels.base import Acknowledgement, Callback, CallbackRefused, Channel, ChannelError
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import CallbackRefused, ChannelError
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Acknowledgement, Callback
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.services.channels import callback_addresses
 from smsapp.services.channels.callback_addresses import CalledChannel

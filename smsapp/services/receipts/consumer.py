@@ -19,8 +19,10 @@ from sqlalchemy.engine import Row
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Callback, Channel, ChannelError, Receipt, ReceiptStatus, Reply
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply
 from smsapp.domain.errors import Refusal
 from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome

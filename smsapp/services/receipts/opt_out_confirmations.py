@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import secrets
 
-from smsapp.channels.base import OutboundMessage, SubmitRequest
+from smsapp.channels.types import OutboundMessage, SubmitRequest
 from smsapp.domain import phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.optout import Confirmation

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Reply as Incoming
+from smsapp.channels.types import Reply as Incoming
 from smsapp.domain import phone
 from smsapp.domain.optout import OptOutSource, is_opt_out
 from smsapp.domain.storable import storable

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import ChannelError, OutboundMessage, Receipt, UnconfirmedMessage
+from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import OutboundMessage, Receipt, UnconfirmedMessage
 from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import call_log, channels
 from smsapp.services.contacts.audience import filled

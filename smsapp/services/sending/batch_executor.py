@@ -7,15 +7,9 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
-from smsapp.channels.base import (
-    AccountError,
-    ChannelError,
-    NotSent,
-    OutcomeUnknown,
-    SubmitRequest,
-    Throttled,
-)
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, OutcomeUnknown, Throttled
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import SubmitRequest
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.services.sending import rendering

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from smsapp.channels.base import ChannelError
+from smsapp.channels.errors import ChannelError
 
 FEWEST_REQUESTS = 2
 """One cut connection proves nothing, however many messages it carried."""

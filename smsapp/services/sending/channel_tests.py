@@ -14,9 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from smsapp.channels.base import Balance, Channel, ChannelError, OutboundMessage, SubmitRequest, SubmitResult
-from smsapp.channels.base import msgid as _l
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import ChannelError
 from smsapp.channels.http import HttpClient, RecordStatuses
+from smsapp.channels.types import Balance, OutboundMessage, SubmitRequest, SubmitResult
+from smsapp.channels.types import msgid as _l
 from smsapp.domain import numbering, phone
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult, Outcome
@@ -222,7 +224,7 @@ def send_one(adapter: Channel, submission: SubmitRequest) -> TestResult:
 
 
 async def _sent(adapter: Channel, submission: SubmitRequest, http: HttpClient) -> TestResult:
-    async with adapter.opened(http):
+    async with adapter.open_connection(http):
         answer: SubmitResult = (await adapter.send(submission, http))[0]
     return TestResult(call_log.told(answer), outcome=answer.outcome, code=answer.code, provider_ref=answer.provider_ref)
 

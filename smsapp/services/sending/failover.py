@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.domain.errors import Conflict, Problem, Refusal
 from smsapp.domain.run import HOLD_RULES, FailoverReason, HoldReason, PinReason, RunState
 from smsapp.domain.sms_template import Purpose, fit, variables

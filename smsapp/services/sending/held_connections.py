@@ -20,8 +20,9 @@ from typing import Any
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from smsapp.channels.base import Callback, Channel
+from smsapp.channels.contract import Channel
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import Callback
 from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.domain.run import HoldReason
@@ -184,7 +185,7 @@ class Holder:
         connection = self.held.get(channel_id)
         if connection is None or connection.adapter is not adapters[channel_id]:
             return {"up": False, "outcome": "", "code": ""}
-        up, trouble = connection.adapter.is_connected, connection.adapter.trouble
+        up, trouble = connection.adapter.is_connected, connection.adapter.connection_error
         if up or trouble is None:
             return {"up": up, "outcome": "", "code": ""}
         return {"up": False, "outcome": trouble.outcome or "", "code": trouble.code}

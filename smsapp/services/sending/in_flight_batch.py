@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from smsapp.channels.base import AccountError, Channel, ChannelError, NotSent, Throttled
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import AccountError, ChannelError, NotSent, Throttled
 from smsapp.services.channels.call_log import Calls
 from smsapp.services.sending.brake import NoAnswers
 from smsapp.store.runs.claims import ClaimedBatch

@@ -7,7 +7,7 @@ import logging
 
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.domain.run import (
     HoldReason,
     RunAction,

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smsapp.channels.base import Channel, OutboundMessage, OutcomeUnknown, SubmitResult
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import OutcomeUnknown
+from smsapp.channels.types import OutboundMessage, SubmitResult
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.phone import is_domestic

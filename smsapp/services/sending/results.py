@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import AccountError, ChannelError, Throttled
+from smsapp.channels.errors import AccountError, ChannelError, Throttled
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState, account_hold
 from smsapp.services.channels import call_log

@@ -16,7 +16,7 @@ from itertools import takewhile
 
 from sqlalchemy.exc import OperationalError
 
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.domain.pace import Pace, faster
 from smsapp.domain.quiet import QuietHours
 from smsapp.domain.run import HoldReason, RunState

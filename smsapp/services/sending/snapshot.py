@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from smsapp.channels.base import Channel
+from smsapp.channels.contract import Channel
 from smsapp.domain import quiet
 from smsapp.domain.quiet import QuietHours
 from smsapp.domain.run_snapshot import RunSnapshot

@@ -16,8 +16,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from smsapp.channels.base import Channel, ProviderSignature, ProviderTemplate
+from smsapp.channels.contract import Channel
 from smsapp.channels.http import HttpClient
+from smsapp.channels.types import ProviderSignature, ProviderTemplate
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import CallResult
 from smsapp.domain.sms_template import LONGEST_NAME, Audit, Entry, Purpose, SyncFate, TemplateSource, entry

@@ -37,7 +37,7 @@ from smsapp.web.forms import PageForm
 
 if TYPE_CHECKING:
     from smsapp.channels._setting import Setting
-    from smsapp.channels.base import Channel
+    from smsapp.channels.contract import Channel
     from smsapp.store.sms_templates import SmsTemplate
 
 LONGEST = Length(max=20_000)

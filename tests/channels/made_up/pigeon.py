@@ -7,30 +7,18 @@ import hmac
 import json
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smsapp.channels._setting import Setting, Widget
 from smsapp.channels._shared_settings import ACCOUNT, PLAIN_HTTP, TIMEOUT, max_concurrency
-from smsapp.channels.base import (
-    Balance,
-    Callback,
-    CallbackRefused,
-    Channel,
-    OutcomeUnknown,
-    Receipt,
-    ReceiptStatus,
-    Reply,
-    SubmitRequest,
-    SubmitResult,
-)
-from smsapp.channels.base import msgid as _l
-from smsapp.channels.http import raise_for_status
+from smsapp.channels.contract import Channel
+from smsapp.channels.errors import CallbackRefused, OutcomeUnknown
+from smsapp.channels.http import HttpAnswer, HttpClient, raise_for_status
+from smsapp.channels.types import Balance, Callback, Receipt, ReceiptStatus, Reply, SubmitRequest, SubmitResult
+from smsapp.channels.types import msgid as _l
 from smsapp.domain.outcome import Outcome
 
-if TYPE_CHECKING:
-    from smsapp.channels.http import HttpAnswer, HttpClient
-
-TAKEN = "0"
+ACCEPTED = "0"
 CODES = {"17": Outcome.BAD_NUMBER, "23": Outcome.OPTED_OUT, "31": Outcome.CONTENT_REFUSED}
 
 
@@ -51,23 +39,23 @@ class Pigeon(Channel):
     per_request = 100
     tells_balance = True
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         self._url = self.values["url"].rstrip("/")
         self._key = self.values["api_key"]
-        self._timeout = float(self.values["timeout"])
-        self._plain_http = self.values["plain_http"] == "1"
-        self.max_concurrency = int(float(self.values["max_concurrency"]))
+        self._timeout = self.values.number("timeout")
+        self._plain_http = self.values.flag("plain_http")
+        self.max_concurrency = self.values.whole("max_concurrency")
 
     async def send(self, submission: SubmitRequest, http: HttpClient) -> list[SubmitResult]:
-        """Hand over one request; a message the answer does not mention is unconfirmed."""
+        """Send one request; a message the answer does not mention is unconfirmed."""
         messages = [{"ref": message.ref, "to": message.phone, "text": message.text} for message in submission.messages]
         answer = await self._call("POST", "/messages", json.dumps({"messages": messages}).encode(), http)
         results = answer.fields().get("results")
         if not isinstance(results, list) or not results:
             raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
-        results_by_ref = {str(result.get("ref")): result for result in results if isinstance(result, dict)}
-        return [_answer(results_by_ref.get(message.ref)) for message in submission.messages]
+        by_ref = {str(result.get("ref")): result for result in results if isinstance(result, dict)}
+        return [_result(by_ref.get(message.ref)) for message in submission.messages]
 
     async def _call(self, method: str, path: str, body: bytes | None, http: HttpClient) -> HttpAnswer:
         headers = {"X-Api-Key": self._key, "Content-Type": "application/json"}
@@ -80,16 +68,16 @@ class Pigeon(Channel):
         return str((await self.balance(http)).amount)
 
     async def balance(self, http: HttpClient) -> Balance:
-        """Return the grains of corn that are left."""
-        left = (await self._call("GET", "/balance", None, http)).fields().get("corn")
-        if not isinstance(left, int):
+        """Return how many grains of corn are left."""
+        grains = (await self._call("GET", "/balance", None, http)).fields().get("corn")
+        if not isinstance(grains, int):
             raise OutcomeUnknown("unreadable", outcome=Outcome.PROVIDER_FAULT)
-        return Balance(Decimal(left))
+        return Balance(Decimal(grains))
 
     def verify_callback(self, callback: Callback) -> None:
-        """Compare the signature over the body."""
-        given = callback.headers.get("x-pigeon-signature", "")
-        if not hmac.compare_digest(given.encode(), signature(self._key, callback.body).encode()):
+        """Raise CallbackRefused unless the signature is the one over the body."""
+        received = callback.headers.get("x-pigeon-signature", "")
+        if not hmac.compare_digest(received.encode(), signature(self._key, callback.body).encode()):
             raise CallbackRefused
 
     def read_callback(self, callback: Callback) -> Sequence[Receipt | Reply]:
@@ -97,24 +85,24 @@ class Pigeon(Channel):
         items = json.loads(callback.body)
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise ValueError("a callback is a list of objects")
-        return [_news(item) for item in items]
+        return [_receipt_or_reply(item) for item in items]
 
 
 def signature(key: str, body: bytes) -> str:
-    """Return what the loft writes beside a callback."""
+    """Return the value of the header with which the loft signs a callback."""
     return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
 
 
-def _answer(result: dict[str, Any] | None) -> SubmitResult:
-    code = "" if result is None else str(result.get("code", ""))
-    if result is None or not code:
+def _result(item: dict[str, Any] | None) -> SubmitResult:
+    code = "" if item is None else str(item.get("code", ""))
+    if item is None or not code:
         return SubmitResult(False, unconfirmed=True)
-    if code == TAKEN:
-        return SubmitResult(True, str(result.get("id", "")))
+    if code == ACCEPTED:
+        return SubmitResult(True, str(item.get("id", "")))
     return SubmitResult(False, outcome=CODES.get(code, Outcome.UNKNOWN), code=code)
 
 
-def _news(item: dict[str, Any]) -> Receipt | Reply:
+def _receipt_or_reply(item: dict[str, Any]) -> Receipt | Reply:
     if "words" in item:
         return Reply(str(item.get("from", "")), str(item["words"]))
     if not item.get("ref") or not item.get("state"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from smsapp.channels.base import Callback, Receipt, ReceiptStatus, Reply
+from smsapp.channels.types import Callback, Receipt, ReceiptStatus, Reply
 from smsapp.domain.outcome import Outcome
 from tests.channels.contract import PASSWORD, PHONE, HttpContract, dumped
 from tests.channels.made_up.pigeon import Pigeon, signature
