@@ -123,6 +123,7 @@ class Sender:
         return True
 
     async def _send_batch(self, executor: BatchExecutor, claimed: ClaimedBatch, run: ActiveRun) -> None:
+        """Render a claimed batch, submit its requests, and store their results, whatever goes wrong in between."""
         channel = run.channel
         batch = InFlightBatch(claimed, channel.channel_id, channel.adapter, run.after_failures)
         self.writer.follow(batch)
