@@ -438,7 +438,7 @@ def test_of_many_confirmations_exactly_one_gets_through(app: Flask, now: dt.date
 
     results = together(app, *[lambda: campaigns.confirm(campaign_id, 1, seen, OLGA, now)] * 4)
 
-    assert sorted(type(result).__name__ for result in results) == ["Outrun", "Outrun", "Outrun", "Status"]
+    assert sorted(type(result).__name__ for result in results) == ["Conflict", "Conflict", "Conflict", "Status"]
     assert len(current_session().scalars(sa.select(Run)).all()) == 1
 
 
@@ -450,7 +450,7 @@ def test_of_two_windows_that_save_at_once_one_is_told(app: Flask, now: dt.dateti
         app, *[lambda draft=draft: campaigns.save_draft(campaign_id, 1, draft, OLGA, now) for draft in drafts]
     )
 
-    assert sorted(type(result).__name__ for result in results) == ["Overtaken", "int"]
+    assert sorted(type(result).__name__ for result in results) == ["EditConflict", "int"]
     assert fresh(campaign_id).version == 2
 
 
