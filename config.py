@@ -190,7 +190,7 @@ class Config:
     RECEIPT_HOURS: int = setting(
         _number(1, 720), "72", "Without a receipt for so long, a message counts as no receipt."
     )
-    SENDER_SECONDS: int = setting(_number(1, 600), "45", "How long one sender job works before it rings its successor.")
+    SENDER_SECONDS: int = setting(_number(1, 600), "45", "How long one sender works before it enqueues its successor.")
     BRAKE_AFTER: int = setting(
         _number(1, 100_000), "100", "After so many messages in a row without an answer a run waits instead of going on."
     )
