@@ -135,7 +135,7 @@ def held(run: Run) -> DriftHold | None:
 def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int:
     """Let a held run go on with its present audience; return how many messages were accepted.
 
-    `mark` is that of the difference seen (None: any). Raises Outrun if the run or the difference has changed. The
+    `mark` is that of the difference seen (None: any). Raises Conflict if the run or the difference has changed. The
     audience is frozen anew and compared with what is accepted here.
     """
     with writing() as session:
