@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from config import HERE
+from smsapp import labels
 from tests.house.source import Source, product, sources
 
 RETIRED = {
@@ -173,6 +174,51 @@ def test_every_member_of_an_enum_is_used() -> None:
     text = "\n".join(source.text for source in product())
     used = set(re.findall(r"\b[A-Za-z_]\w*\.([A-Z][A-Z_0-9]*)\b", text))
     unused = [f"{file} {enum}.{member}" for file, enum, member in enum_members() if member not in used]
+    assert not unused, unused
+
+
+def strings(tree: ast.AST) -> set[str]:
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def composed(tree: ast.AST) -> Iterator[re.Pattern[str]]:
+    """Yield a pattern for each f-string of a module that has one gap: the group is what fills it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) and sum(isinstance(part, ast.FormattedValue) for part in node.values) == 1:
+            parts = [re.escape(str(part.value)) if isinstance(part, ast.Constant) else "(.+)" for part in node.values]
+            yield re.compile("".join(parts))
+
+
+def test_every_sentence_of_a_problem_is_said_by_somebody() -> None:
+    words = {
+        text for source in product() if not source.module.startswith("smsapp.labels") for text in strings(source.tree)
+    }
+    patterns = [pattern for source in product() for pattern in composed(source.tree)]
+    unused = [
+        code
+        for code in labels.PROBLEMS
+        if code not in words
+        and not any((match := pattern.fullmatch(code)) is not None and match[1] in words for pattern in patterns)
+    ]
+    assert not unused, unused
+
+
+def test_every_table_and_function_of_labels_is_used() -> None:
+    words = [source for source in product() if source.module.startswith("smsapp.labels")]
+    pages = "".join(path.read_text() for path in sorted((HERE / "smsapp" / "templates").rglob("*.html")))
+    others = pages + "".join(source.text for source in product() if source not in words)
+    everything = others + "".join(source.text for source in words)
+    unused = []
+    for source in words:
+        for node in source.tree.body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            names += [node.name] if isinstance(node, ast.FunctionDef) else []
+            unused += [
+                f"{source.name} {name}"
+                for name in names
+                if name not in {"LABELS", "PROBLEMS"} and len(re.findall(rf"\b{name}\b", everything)) < 2
+            ]
     assert not unused, unused
 
 

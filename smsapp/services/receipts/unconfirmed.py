@@ -94,8 +94,8 @@ def decide(
 ) -> int:
     """Decide about these messages, or all undecided ones of the run (with this cause); return how many.
 
-    `seen` is the number the person was shown; raises Conflict if it has changed, or if somebody else was first. Messages
-    to send again are queued in the same run, which goes on; raises Refusal if its campaign was stopped.
+    `seen` is the number the person was shown; raises Conflict if it has changed, or if somebody else was first.
+    Messages to send again are queued in the same run, which goes on; raises Refusal if its campaign was stopped.
     """
     with writing() as session:
         run = lock_row(session, Run, run_id)
