@@ -10,10 +10,11 @@ from flask_babel import gettext as _
 
 from smsapp import labels
 from smsapp.domain import csv_text
-from smsapp.domain.columns import ImportState
-from smsapp.domain.contact import PHONE, Type, Unfit, property_name
+from smsapp.domain.contact import PHONE, Type, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
+from smsapp.domain.import_state import ImportState
+from smsapp.domain.rejection import Unfit
 from smsapp.domain.roles import Role
 from smsapp.labels import contacts as contacts_labels
 from smsapp.labels.contacts import in_words, why

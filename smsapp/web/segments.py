@@ -13,7 +13,7 @@ from flask_babel import ngettext
 from werkzeug.datastructures import MultiDict
 
 from smsapp import labels
-from smsapp.domain import phone
+from smsapp.domain import phone, segment_reader
 from smsapp.domain import segment as rules
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
@@ -78,7 +78,7 @@ def edit(segment_id: int) -> Response:
     if segment.kind == Kind.UPLOADED:
         return see_other(url_for(".upload", segment_id=segment_id))
     try:
-        rule = rules.from_json(segment.rule)
+        rule = segment_reader.from_json(segment.rule)
     except Refusal:
         rule = rules.EVERYONE
         flash(_("The kept rule could not be read. Build it anew."), "danger")
@@ -275,7 +275,7 @@ def show(segment_id: int) -> Response:
     broken: list[str] = []
     rule = None
     try:
-        rule = None if segment.kind == Kind.UPLOADED else rules.from_json(segment.rule)
+        rule = None if segment.kind == Kind.UPLOADED else segment_reader.from_json(segment.rule)
         if rule:
             broken = [labels.sentence(problem) for problem in rules.problems(rule, _types(properties))]
         members = segments.members(segment, clock.now())

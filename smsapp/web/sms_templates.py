@@ -9,23 +9,13 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
+from smsapp.domain.billed_parts import measure
 from smsapp.domain.bounds import LONGEST_DECLARED, Bound
 from smsapp.domain.errors import Refusal
 from smsapp.domain.roles import Role
-from smsapp.domain.sms_template import (
-    SAID,
-    UNSUBSCRIBE,
-    Audit,
-    Entry,
-    Purpose,
-    entry,
-    entry_problems,
-    full_text,
-    measure,
-    pieces,
-    variables,
-)
+from smsapp.domain.sms_template import KNOWN_PURPOSES, Audit, Entry, Purpose, entry, full_text, pieces, variables
 from smsapp.domain.template_file import COLUMNS, Fate
+from smsapp.domain.template_problems import UNSUBSCRIBE, entry_problems
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
 from smsapp.services.channels import channels
@@ -350,7 +340,7 @@ def _show(
         seen=sms_templates.seen(template),
         problems=problems or [],
         users=sms_templates.users(template_id),
-        kinds=SAID,
+        kinds=KNOWN_PURPOSES,
         bounds=bounds or sms_templates.bounds(template),
         most=LONGEST_DECLARED,
         days=sms_templates.unchecked_days(template, clock.now()),

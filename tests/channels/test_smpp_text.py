@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smsapp.channels.smpp.text import BASIC, EXTENSION, Cutter, Part, decoded, from_gsm, place_in, to_gsm
-from smsapp.domain import sms_template
+from smsapp.domain import billed_parts
 
 GSM = "".join(sorted(set(BASIC) - {"\x1b"} | set(EXTENSION.values())))
 TEXTS = st.one_of(
@@ -59,7 +59,7 @@ def test_parts_are_whole_and_small_enough(how: str, alphabet: str, text: str) ->
 @settings(max_examples=100, deadline=None)
 @given(text=TEXTS.filter(bool))
 def test_with_an_eight_bit_reference_there_are_as_many_parts_as_are_billed_abroad(text: str) -> None:
-    assert len(Cutter("gsm", "udh8").parts(text)) == sms_template.parts(text, domestic=False)
+    assert len(Cutter("gsm", "udh8").parts(text)) == billed_parts.parts(text, domestic=False)
 
 
 @given(text=st.text(st.sampled_from(GSM)))

@@ -8,27 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smsapp.domain.billed_parts import GSM_EXTENSION, characters, measure, parts, parts_of_all
 from smsapp.domain.sms_template import (
-    GSM_EXTENSION,
     Audit,
     Entry,
     Purpose,
     Style,
-    characters,
     compile_text,
     entry,
-    entry_problems,
     fit,
     full_text,
     is_usable,
-    measure,
     neutral,
-    parts,
-    parts_of_all,
     pieces,
-    problems,
     variables,
 )
+from smsapp.domain.template_problems import entry_problems, problems
 
 MARKETING, NOTIFICATION = Purpose.MARKETING, Purpose.NOTIFICATION
 

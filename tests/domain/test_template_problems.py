@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from smsapp.domain.billed_parts import Measure, measure
 from smsapp.domain.errors import Problem
-from smsapp.domain.sms_template import LONGEST_TEXT, Entry, Measure, Purpose, Style, entry_problems, measure, problems
+from smsapp.domain.sms_template import Entry, Purpose, Style
+from smsapp.domain.template_problems import LONGEST_TEXT, entry_problems, problems
 
 PLAIN, MARKETING = Purpose.NOTIFICATION, Purpose.MARKETING
 

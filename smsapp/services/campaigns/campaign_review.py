@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from smsapp.domain import billed_parts, sms_template, template_problems
 from smsapp.domain import forecast as forecasts
 from smsapp.domain import schedule as schedules
-from smsapp.domain import sms_template
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.cost import Cost, cost_of
 from smsapp.domain.errors import Problem
@@ -60,7 +60,7 @@ class RenderedMessage:
 
     @property
     def characters(self) -> int:
-        return sms_template.characters(self.text)
+        return billed_parts.characters(self.text)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class _Letters:
         for contact_id, xwho, phone, params in rows:
             values = filled(names, self.mapping, params)
             text = sms_template.full_text(self.template.signature, write(values))
-            yield RenderedMessage(contact_id, xwho, phone, text, sms_template.parts(text, is_domestic(phone)))
+            yield RenderedMessage(contact_id, xwho, phone, text, billed_parts.parts(text, is_domestic(phone)))
 
 
 @dataclass(frozen=True)
@@ -395,12 +395,12 @@ def review(campaign_id: int, person: int, now: dt.datetime) -> Review:
 
 def _unfilled(template: SmsTemplate) -> RenderedMessage:
     text = sms_template.full_text(template.signature, template.text)
-    return RenderedMessage(0, "", "", text, sms_template.parts(text, domestic=True))
+    return RenderedMessage(0, "", "", text, billed_parts.parts(text, domestic=True))
 
 
 def _text_warnings(template: SmsTemplate | None) -> list[Problem]:
     """Return what carriers dislike about the text: it was approved, so nothing here keeps it from going out."""
     if template is None:
         return []
-    problems = sms_template.problems(template.text, template.signature, Purpose(template.purpose))
+    problems = template_problems.problems(template.text, template.signature, Purpose(template.purpose))
     return [replace(problem, place="template", warning=True) for problem in problems]

@@ -13,11 +13,12 @@ import sqlalchemy as sa
 
 from smsapp.channels.base import Reply
 from smsapp.domain import segment as rules
+from smsapp.domain.billed_parts import parts
 from smsapp.domain.contact import PHONE, Type
 from smsapp.domain.phone import normalise
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.segment import Condition, Group, Match, Operator
-from smsapp.domain.sms_template import Audit, Purpose, entry, full_text, parts
+from smsapp.domain.sms_template import Audit, Purpose, entry, full_text
 from smsapp.domain.trust import KeyKind, Source, of_key
 from smsapp.services.apps import app_keys
 from smsapp.services.campaigns import campaigns

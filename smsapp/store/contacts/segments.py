@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain import phone
+from smsapp.domain import phone, segment_reader
 from smsapp.domain import segment as rules
 from smsapp.domain.contact import Type
 from smsapp.domain.segment import Condition, Group, Kind, Match, Operator
@@ -59,7 +59,7 @@ def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
     Raises Refusal if the stored rule cannot be read.
     """
     if segment.kind == Kind.DYNAMIC:
-        return matching(rules.from_json(segment.rule), now)
+        return matching(segment_reader.from_json(segment.rule), now)
     return sa.select(SegmentMember.contact_id).where(SegmentMember.segment_id == segment.id)
 
 

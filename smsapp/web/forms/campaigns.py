@@ -22,10 +22,10 @@ from wtforms import (
 from wtforms.validators import Length, Optional
 from wtforms.widgets import CheckboxInput, HiddenInput, ListWidget
 
+from smsapp.domain.billed_parts import measure
 from smsapp.domain.campaign import LONGEST_NAME
 from smsapp.domain.errors import Problem
 from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
-from smsapp.domain.sms_template import measure
 from smsapp.domain.writing import Form
 from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence

@@ -28,8 +28,8 @@ from smsapp.domain.segment import (
     Param,
     Unit,
     Value,
-    read_condition,
 )
+from smsapp.domain.segment_reader import read_condition
 from smsapp.web.forms import PageForm
 
 ROOT = "rule"
