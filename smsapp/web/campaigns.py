@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from smsapp.domain.campaign import Action, Sort, Status, Tab, may
+from smsapp.domain.draft import Draft
 from smsapp.domain.errors import Conflict, Problem, Refusal
 from smsapp.domain.roles import Role
 from smsapp.domain.sms_template import variables
@@ -20,12 +21,12 @@ from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
 from smsapp.labels.dates import written
 from smsapp.services import health
-from smsapp.services.campaigns import campaign_list, campaigns
+from smsapp.services.campaigns import campaign_list, campaigns, drafts
 from smsapp.services.campaigns import campaign_review as reviews
 from smsapp.services.campaigns import variables as choosing
 from smsapp.services.campaigns.campaign_list import Line, Wanted
 from smsapp.services.campaigns.campaign_review import DraftPreview
-from smsapp.services.campaigns.campaigns import Draft, EditConflict
+from smsapp.services.campaigns.drafts import EditConflict
 from smsapp.services.channels import channels
 from smsapp.services.contacts import contacts, segments
 from smsapp.services.platform import clock, setup
@@ -91,7 +92,7 @@ def index() -> Response:
         may_write=guard.may(Role.OPERATOR),
         may_administer=guard.may(Role.ADMINISTRATOR),
         setup=setup.setup() if not listing.lines else None,
-        default_zone=campaigns.blank().schedule.zone,
+        default_zone=drafts.blank().schedule.zone,
         unconfirmed=unconfirmed.total(),
     )
 
@@ -129,7 +130,7 @@ def _midnight(raw: str, days: int = 0) -> dt.datetime | None:
 @bp.route("/new", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def new() -> Response:
-    return _form(None, campaigns.blank(), 0)
+    return _form(None, drafts.blank(), 0)
 
 
 @bp.route("/<int:campaign_id>/edit", methods=["GET", "POST"])
@@ -139,7 +140,7 @@ def edit(campaign_id: int) -> Response:
     if not may(Action.EDIT, Status(campaign.status)):
         flash(_too_late(Conflict(status=campaign.status)), "warning")
         return see_other(url_for("campaigns.show", campaign_id=campaign_id))
-    return _form(campaign_id, campaigns.draft_of(campaign), campaign.version)
+    return _form(campaign_id, drafts.draft_of(campaign), campaign.version)
 
 
 def _form(campaign_id: int | None, stored: Draft, version: int) -> Response:
@@ -148,7 +149,7 @@ def _form(campaign_id: int | None, stored: Draft, version: int) -> Response:
     if request.method == "GET" and not refill.is_refill():
         form.show(stored, version)
         _offer(form, stored, stored)
-        problems = campaigns.problems(stored, clock.now()) if "check" in request.args else ()
+        problems = drafts.problems(stored, clock.now()) if "check" in request.args else ()
         return _drawn(form, campaign_id, stored, problems)
     draft = _typed(form, stored)
     _offer(form, draft, stored)
@@ -160,9 +161,9 @@ def _form(campaign_id: int | None, stored: Draft, version: int) -> Response:
 def _stored(form: CampaignForm, campaign_id: int | None, draft: Draft) -> Response:
     try:
         if campaign_id is None:
-            campaign_id = campaigns.create_draft(draft, guard.actor(), clock.now())
+            campaign_id = drafts.create(draft, guard.actor(), clock.now())
         else:
-            campaigns.save_draft(campaign_id, form.version.data or 0, draft, guard.actor(), clock.now())
+            drafts.save(campaign_id, form.version.data or 0, draft, guard.actor(), clock.now())
     except EditConflict as overtaken:
         form.version.data, form.version.raw_data = overtaken.version, None
         return _drawn(form, campaign_id, draft, status=409, saved=overtaken.saved)
@@ -174,7 +175,7 @@ def _stored(form: CampaignForm, campaign_id: int | None, draft: Draft) -> Respon
     if request.form["do"] == "save":
         flash(_("The draft was saved."), "success")
         return see_other(url_for("campaigns.edit", campaign_id=campaign_id))
-    if campaigns.problems(draft, clock.now()):
+    if drafts.problems(draft, clock.now()):
         return see_other(url_for("campaigns.edit", campaign_id=campaign_id, check=1))
     return see_other(url_for("campaigns.review", campaign_id=campaign_id))
 
@@ -185,7 +186,7 @@ def _typed(form: CampaignForm, stored: Draft) -> Draft:
     if template is not None and template.channel_id != form.channel.data:
         template = form.template.data = None
     if form.second_channel.data and not _is_of(form.second_template.data, form.second_channel.data):
-        form.second_template.data = campaigns.counterpart(form.template.data, form.second_channel.data)
+        form.second_template.data = drafts.counterpart(form.template.data, form.second_channel.data)
     names = variables(template.text) if template else ()
     mapping = stored.mapping if form.template.data == stored.template_id else {}
     segment_id = form.segment.data

@@ -17,13 +17,13 @@ from smsapp.domain import forecast as forecasts
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.cost import Cost, cost_of
+from smsapp.domain.draft import Draft
 from smsapp.domain.errors import Problem
 from smsapp.domain.forecast import Forecast
 from smsapp.domain.phone import is_domestic
 from smsapp.domain.schedule import Fire, Kind
 from smsapp.domain.sms_template import Purpose
-from smsapp.services.campaigns import campaigns, same_text, variables
-from smsapp.services.campaigns.campaigns import Draft
+from smsapp.services.campaigns import campaigns, drafts, same_text, variables
 from smsapp.services.campaigns.same_text import Again
 from smsapp.services.campaigns.variables import Coverage, Lack, Standout
 from smsapp.services.contacts import audience
@@ -283,7 +283,7 @@ class Review(DraftPreview):
     def problems(self) -> list[Problem]:
         """What must be corrected before the confirmation."""
         audience_problems = [problem for problem in self._nobody if not problem.warning]
-        return [*campaigns.problems(self.draft, self.now), *audience_problems]
+        return [*drafts.problems(self.draft, self.now), *audience_problems]
 
     @cached_property
     def warnings(self) -> list[Problem]:
@@ -390,7 +390,7 @@ def begins(campaign: Campaign, now: dt.datetime) -> dt.datetime:
 def review(campaign_id: int, person: int, now: dt.datetime) -> Review:
     """Return what the review page shows; raises NotFound. The preview begins at contact id `person`."""
     campaign = campaigns.get(campaign_id)
-    return Review(campaigns.draft_of(campaign), now, person, campaign=campaign)
+    return Review(drafts.draft_of(campaign), now, person, campaign=campaign)
 
 
 def _unfilled(template: SmsTemplate) -> RenderedMessage:

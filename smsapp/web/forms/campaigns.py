@@ -24,12 +24,12 @@ from wtforms.widgets import CheckboxInput, HiddenInput, ListWidget
 
 from smsapp.domain.billed_parts import measure
 from smsapp.domain.campaign import LONGEST_NAME
+from smsapp.domain.draft import Draft
 from smsapp.domain.errors import Problem
 from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
 from smsapp.domain.writing import Form
 from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
-from smsapp.services.campaigns.campaigns import Draft
 from smsapp.web import inputs
 from smsapp.web.forms import PageForm
 
