@@ -78,10 +78,12 @@ def create_app(config: Config | None = None) -> Flask:
     render.init_app(app)
     refill.init_app(app)
     app.request_class = inputs.plain(app.request_class)
-    for module_info in pkgutil.iter_modules(web.__path__):
-        module = importlib.import_module(f"smsapp.web.{module_info.name}")
-        if hasattr(module, "bp"):
-            app.register_blueprint(module.bp)
+    pages = [
+        importlib.import_module(f"smsapp.web.{module_info.name}") for module_info in pkgutil.iter_modules(web.__path__)
+    ]
+    # Several modules may add their pages to one blueprint.
+    for blueprint in dict.fromkeys(module.bp for module in pages if hasattr(module, "bp")):
+        app.register_blueprint(blueprint)
     for module_info in pkgutil.iter_modules(cli.__path__):
         module = importlib.import_module(f"smsapp.cli.{module_info.name}")
         if hasattr(module, "command"):

@@ -25,7 +25,7 @@ from smsapp.domain.schedule import Fire, Kind
 from smsapp.domain.sms_template import Purpose
 from smsapp.services.campaigns import campaigns, drafts, same_text, variables
 from smsapp.services.campaigns.same_text import Again
-from smsapp.services.campaigns.variables import Coverage, Lack, Standout
+from smsapp.services.campaigns.variables import Coverage, NotableValues, UnusableValues
 from smsapp.services.contacts import audience
 from smsapp.services.contacts.audience import AudienceCounts, filled
 from smsapp.services.sending import snapshot
@@ -206,13 +206,13 @@ class DraftPreview:
         return variables.coverage(self.segment.id, self.counts.target, self.now)
 
     @cached_property
-    def lacks(self) -> list[Lack]:
+    def unusable_values(self) -> list[UnusableValues]:
         """The variables for whose values people are excluded."""
         reasons = self.counts.left_out if self.counts else {}
         wanting = reasons.get(ExclusionReason.MISSING_VALUE, 0) or reasons.get(ExclusionReason.UNFIT_VALUE, 0)
         if not wanting or self.template is None or self._letters is None:
             return []
-        return variables.lacks(self._letters.chosen, self.template, self._letters.mapping)
+        return variables.unusable_values(self._letters.chosen, self.template, self._letters.mapping)
 
     @cached_property
     def measure(self) -> Measure | None:
@@ -308,11 +308,11 @@ class Review(DraftPreview):
         return Problem(code, "segment", {"n": self.again.n, "days": same_text.LATELY.days}, warning=True)
 
     @cached_property
-    def standouts(self) -> list[Standout]:
+    def notable_values(self) -> list[NotableValues]:
         """Values that a person should see before they go out."""
         if self.template is None or self._letters is None:
             return []
-        return variables.standouts(self._letters.chosen, self.template, self._letters.mapping)
+        return variables.notable_values(self._letters.chosen, self.template, self._letters.mapping)
 
     @property
     def ready(self) -> bool:
@@ -350,10 +350,10 @@ class Review(DraftPreview):
             return []
         warning = bool(self.counts.planned) or self.draft.schedule.kind is not Kind.NOW
         problems = []
-        for lack in self.lacks:
-            for code, n in (("variable_lacks_values", lack.missing), ("variable_values_unfit", lack.unfit)):
+        for unusable in self.unusable_values:
+            for code, n in (("variable_lacks_values", unusable.missing), ("variable_values_unfit", unusable.unfit)):
                 if n:
-                    facts = {"n": n, "variable": lack.variable}
+                    facts = {"n": n, "variable": unusable.variable}
                     problems.append(Problem(code, "template", facts, warning=warning))
         if self.counts.planned or problems:
             return problems
