@@ -18,7 +18,7 @@ from smsapp import cli, web
 from smsapp.cli.output import command_locale
 from smsapp.services.channels import channels
 from smsapp.store import queue
-from smsapp.store import settings as kept
+from smsapp.store import settings as stored_settings
 from smsapp.store.db import as_json, db, prepare_engine
 from smsapp.store.receipts import inbox
 from smsapp.web import guard, inputs, language, refill, render
@@ -43,10 +43,10 @@ def create_app(config: Config | None = None) -> Flask:
     app = Flask("smsapp", root_path=str(HERE / "smsapp"), instance_path=str(config.INSTANCE_DIR))
     # An address is found with and without a slash at its end.
     app.url_map.strict_slashes = False
-    app.extensions[kept.EXTENSION] = config
+    app.extensions[stored_settings.EXTENSION] = config
     app.url_map.converters.update(int=inputs.IdConverter, long=inputs.LongIdConverter)
     app.config.update(
-        SECRET_KEY=kept.secret_key(config),
+        SECRET_KEY=stored_settings.secret_key(config),
         SQLALCHEMY_DATABASE_URI=config.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=ENGINES,
         SQLALCHEMY_BINDS=inbox.binds(config.database_url, ENGINES),

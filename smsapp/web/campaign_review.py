@@ -36,7 +36,7 @@ def show(campaign_id: int) -> Response:
     if may(Action.EDIT, status) and guard.may(Role.OPERATOR):
         return see_other(url_for("campaigns.edit", campaign_id=campaign_id))
     if status in (Status.DRAFT, Status.WAITING):
-        return _reviewed(campaign_id, confirming=False)
+        return _review_page(campaign_id, confirming=False)
     return page(
         "campaigns/confirmed.html",
         review=reviews.review(campaign_id, 0, clock.now()),
@@ -53,10 +53,10 @@ def review(campaign_id: int) -> Response:
     if not may(Action.EDIT, Status(campaign.status)):
         flash(conflict_sentence(Conflict(status=campaign.status)), "warning")
         return see_other(url_for("campaigns.show", campaign_id=campaign_id))
-    return _reviewed(campaign_id, confirming=True)
+    return _review_page(campaign_id, confirming=True)
 
 
-def _reviewed(campaign_id: int, *, confirming: bool) -> Response:
+def _review_page(campaign_id: int, *, confirming: bool) -> Response:
     now = clock.now()
     review = reviews.review(campaign_id, request.args.get("person", 0, type=inputs.id_), now)
     return page_or_piece(
@@ -65,7 +65,7 @@ def _reviewed(campaign_id: int, *, confirming: bool) -> Response:
         review=review,
         line=campaign_list.lines([campaign_id])[0],
         preview=review.preview,
-        seen=campaigns.seen(review.template, review.second_template) if review.template else "",
+        seen=campaigns.review_mark(review.template, review.second_template) if review.template else "",
         properties={choice.name: choice.shown for choice in variable_choices.choices(None)},
         confirming=confirming,
         may_write=guard.may(Role.OPERATOR),

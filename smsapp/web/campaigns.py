@@ -40,7 +40,7 @@ FILTERS = ("tab", "status", "q", "from", "to", "channel", "sort")
 @bp.get("/")
 def index() -> Response:
     now = clock.now()
-    filters = _wanted()
+    filters = _filters()
     listing = campaign_list.listing(filters, now, after=_id_argument("after"), before=_id_argument("before"))
     query = {name: value for name in FILTERS if (value := request.args.get(name, "").strip())}
 
@@ -82,7 +82,7 @@ def index() -> Response:
     )
 
 
-def _wanted() -> Wanted:
+def _filters() -> Wanted:
     """Return the filters of the query; an unreadable value is ignored."""
     args = request.args
     return Wanted(

@@ -88,7 +88,7 @@ def start(import_id: int) -> Response:
         except Refusal as refusal:
             preview = imports.preview(row)
             return _columns(row, preview, preview.guesses, refusal.problems)
-        guesses = _chosen(preview)
+        guesses = _read_guesses(preview)
         layout = imports.layout_of(guesses, preview.header)
         try:
             imports.start(import_id, layout, choice, guard.actor(), clock.now())
@@ -182,7 +182,7 @@ def _columns(row: ImportRow, preview: Preview, guesses: Sequence[Guess], problem
     )
 
 
-def _chosen(preview: Preview) -> list[Guess]:
+def _read_guesses(preview: Preview) -> list[Guess]:
     """Return what the form says about each column; a column the form does not name is ignored."""
     guesses = []
     for i in range(len(preview.header)):

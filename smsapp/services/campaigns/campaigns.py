@@ -47,7 +47,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
     """
     due: dt.datetime | None = None
     run_id: int | None = None
-    reviewed = _reviewed(campaign_id, now)  # before the transaction: a million people take a while to count
+    reviewed = _reviewed_audience(campaign_id, now)  # before the transaction: a million people take a while to count
     with writing() as session:
         campaign = require_campaign(session, campaign_id)
         draft = draft_of(campaign)
@@ -60,7 +60,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
         if draft_problems or template is None:
             raise Refusal(*draft_problems)
         second = template_row(session, draft.second_template_id if draft.second_channel_id else None)
-        if seen(template, second) != seen_text:
+        if review_mark(template, second) != seen_text:
             raise Refusal(Problem("template_changed_since_review", "template"))
         values = {
             "confirmed_at": now,
@@ -88,7 +88,7 @@ def confirm(campaign_id: int, version: int, seen_text: str, actor: Actor, now: d
     return Status.SENDING
 
 
-def _reviewed(campaign_id: int, now: dt.datetime) -> dict[str, Any] | None:
+def _reviewed_audience(campaign_id: int, now: dt.datetime) -> dict[str, Any] | None:
     """Return the present audience of the draft, for comparison with its runs' audiences; None if it cannot go out."""
     draft = draft_of(get(campaign_id))
     if problems(draft, now) or draft.segment_id is None or draft.template_id is None:
@@ -96,7 +96,7 @@ def _reviewed(campaign_id: int, now: dt.datetime) -> dict[str, Any] | None:
     return drift.reviewed(draft.segment_id, draft.channel_id, draft.template_id, draft.mapping, now)
 
 
-def seen(template: SmsTemplate, second: SmsTemplate | None) -> str:
+def review_mark(template: SmsTemplate, second: SmsTemplate | None) -> str:
     """Return the mark of the texts a person reviewed: those of the template and of its counterpart."""
     return " ".join(sms_templates.seen(item) for item in (template, second) if item)
 
