@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from smsapp.domain.columns import BrokenRow, is_blank
+from smsapp.domain.cells import BrokenRow, is_blank
 from smsapp.services.tables import reading, recognition
 from smsapp.services.tables.formats import Choice
 

@@ -18,7 +18,7 @@ from smsapp import cli, web
 from smsapp.cli.output import command_locale
 from smsapp.services.channels import channels
 from smsapp.store import queue
-from smsapp.store import settings as kept
+from smsapp.store import settings as stored_settings
 from smsapp.store.db import as_json, db
 from smsapp.store.receipts import inbox
 from smsapp.store.sqlite import prepare_engine
@@ -44,10 +44,10 @@ def create_app(config: Config | None = None) -> Flask:
     app = Flask("smsapp", root_path=str(HERE / "smsapp"), instance_path=str(config.INSTANCE_DIR))
     # An address is found with and without a slash at its end.
     app.url_map.strict_slashes = False
-    app.extensions[kept.EXTENSION] = config
+    app.extensions[stored_settings.EXTENSION] = config
     app.url_map.converters.update(int=inputs.IdConverter, long=inputs.LongIdConverter)
     app.config.update(
-        SECRET_KEY=kept.secret_key(config),
+        SECRET_KEY=stored_settings.secret_key(config),
         SQLALCHEMY_DATABASE_URI=config.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=ENGINES,
         SQLALCHEMY_BINDS=inbox.binds(config.database_url, ENGINES),
@@ -79,10 +79,12 @@ def create_app(config: Config | None = None) -> Flask:
     render.init_app(app)
     refill.init_app(app)
     app.request_class = inputs.plain(app.request_class)
-    for module_info in pkgutil.iter_modules(web.__path__):
-        module = importlib.import_module(f"smsapp.web.{module_info.name}")
-        if hasattr(module, "bp"):
-            app.register_blueprint(module.bp)
+    pages = [
+        importlib.import_module(f"smsapp.web.{module_info.name}") for module_info in pkgutil.iter_modules(web.__path__)
+    ]
+    # Several modules may add their pages to one blueprint.
+    for blueprint in dict.fromkeys(module.bp for module in pages if hasattr(module, "bp")):
+        app.register_blueprint(blueprint)
     for module_info in pkgutil.iter_modules(cli.__path__):
         module = importlib.import_module(f"smsapp.cli.{module_info.name}")
         if hasattr(module, "command"):

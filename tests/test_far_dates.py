@@ -11,6 +11,7 @@ from flask.testing import FlaskCliRunner
 
 from smsapp.domain import schedule as schedules
 from smsapp.domain import segment as rules
+from smsapp.domain import segment_reader
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import Problem
 from smsapp.domain.schedule import Kind, Schedule
@@ -64,7 +65,7 @@ def test_a_condition_on_a_date_at_the_end_of_time_has_a_problem_or_a_count(app: 
         for far in (*FAR, *HUGE, "36500"):
             texts = [Unit.DAY if param is Param.UNIT else far for param in params]
             problems: list[Problem] = []
-            condition = rules.read_condition("joined", Type.DATETIME, operator, texts, "rule.0", problems)
+            condition = segment_reader.read_condition("joined", Type.DATETIME, operator, texts, "rule.0", problems)
             if condition is None:
                 assert problems
             else:

@@ -16,7 +16,7 @@ from smsapp.domain.errors import Conflict, Refusal
 from smsapp.domain.message import Resolution
 from smsapp.labels import label, sentence
 from smsapp.labels.campaigns import in_words
-from smsapp.services.campaigns import campaign_list, campaigns
+from smsapp.services.campaigns import campaign_list, campaigns, drafts
 from smsapp.services.campaigns.campaign_list import Line, Wanted
 from smsapp.services.campaigns.campaign_review import DraftPreview
 from smsapp.services.platform import clock
@@ -55,7 +55,7 @@ def show(campaign_id: int) -> None:
     """
     line = _line(campaign_id)
     campaign, schedule = line.campaign, line.schedule
-    look = DraftPreview(campaigns.draft_of(campaign), clock.now())
+    look = DraftPreview(drafts.draft_of(campaign), clock.now())
     facts: list[tuple[str, object]] = [
         ("id", campaign.id),
         ("name", campaign.name),
@@ -88,7 +88,7 @@ def show(campaign_id: int) -> None:
             for prefix, n in part.items()
         ]
         facts.append(("accept with", f"flask campaigns accept {campaign.id} --mark {drift_hold.mark}"))
-    for problem in campaigns.problems(campaigns.draft_of(campaign), clock.now()) if "edit" in line.offered else ():
+    for problem in drafts.problems(drafts.draft_of(campaign), clock.now()) if "edit" in line.offered else ():
         facts.append(("lacks", sentence(problem)))
     for name, value in facts:
         echo(f"{name:14} {value}")

@@ -14,10 +14,12 @@ from flask.cli import AppGroup
 
 from smsapp import labels
 from smsapp.cli.output import echo
-from smsapp.domain.columns import ImportState, Layout
-from smsapp.domain.contact import PHONE, Type, Unfit, property_name
+from smsapp.domain.contact import PHONE, Type, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
+from smsapp.domain.import_state import ImportState
+from smsapp.domain.layout import Layout
+from smsapp.domain.rejection import Unfit
 from smsapp.labels.contacts import in_words, why
 from smsapp.services.contacts import import_rows, imports
 from smsapp.services.contacts.import_rows import KeptRow, Tally

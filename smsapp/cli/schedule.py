@@ -13,7 +13,7 @@ from smsapp.domain.errors import NotFound
 from smsapp.domain.schedule import LAST_DAY, Kind, Schedule, known_zone, next_fires
 from smsapp.labels import label
 from smsapp.labels.campaigns import in_words
-from smsapp.services.campaigns import campaigns
+from smsapp.services.campaigns import campaigns, drafts
 from smsapp.services.platform import clock
 
 command = AppGroup("schedule", help="Schedules: when they send.")
@@ -67,14 +67,14 @@ def preview(
     now = clock.now()
     if campaign_id is not None:
         try:
-            schedule = campaigns.draft_of(campaigns.get(campaign_id)).schedule
+            schedule = drafts.draft_of(campaigns.get(campaign_id)).schedule
         except NotFound:
             raise failure(f"There is no campaign {campaign_id}.") from None
     else:
         most = {Kind.WEEKLY: 7, Kind.MONTHLY: 31}.get(Kind(kind), 0)
         if bool(days) != bool(most) or any(day != LAST_DAY and not 1 <= day <= most for day in days):
             raise click.UsageError("--days goes with weekly (1 to 7) and monthly (1 to 31, last), and only with them.")
-        blank = campaigns.blank().schedule
+        blank = drafts.blank().schedule
         schedule = Schedule(
             kind=Kind(kind),
             zone=zone or blank.zone,

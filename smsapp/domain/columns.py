@@ -6,125 +6,32 @@ result is ready for the database: (user id, properties as JSON, phones as JSON).
 
 from __future__ import annotations
 
-import datetime as dt
-import enum
 import itertools
 import json
 import re
-from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from json.encoder import encode_basestring
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from smsapp.domain import phone
-from smsapp.domain.contact import (
-    MAX_CATALOGUE,
-    MAX_ID,
-    MAX_ITEM,
-    MAX_ITEMS,
-    MAX_PROPERTIES,
-    MAX_TEXT,
-    Reason,
-    Type,
-    Unfit,
-    moment,
-    number,
-    property_name,
+from smsapp.domain.cells import (
+    EXPONENT,
+    FORMULA,
+    JSON_QUOTES,
+    JSON_WRITERS,
+    SEAM,
+    UNREADABLE,
+    BrokenRow,
+    Row,
+    is_blank,
+    whole_numbers,
 )
-from smsapp.domain.errors import Problem
+from smsapp.domain.contact import MAX_ID
 from smsapp.domain.invisible import is_clean, trimmed, visible
+from smsapp.domain.layout import Column, Layout
+from smsapp.domain.rejection import Reason, Unfit
 
-
-class BrokenRow(tuple[str, ...]):
-    """The cells, as far as they can be recognised, of a row whose quotation marks are wrong: shown, never stored."""
-
-
-Row = Sequence[str]
-"""The cells of a row as text; [] for an empty line, a BrokenRow for one that cannot be parsed."""
-
-UNREADABLE = "\ufffd"
-"""Replaces bytes that are invalid in the file's encoding."""
-FORMULA = "\x00="
-"""Stands for a cell that holds a formula without a result."""
-SEAM = "\x00"
-"""Separates the cells of a column that is checked as one text: no cell that can be kept contains it."""
-
-EXPONENT = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+|[0-9][.,][0-9]+[eE][0-9]+")
-"""A long number as Excel and many programs write it: an id loses digits, and different ids become equal."""
 _MAYBE_EXPONENT = re.compile("[0-9][eE][+0-9]")
-MOST_SHOWN = 6
-"""Digits that Excel shows of a number it writes with an exponent."""
-_WHOLE = re.compile(r"([0-9]+)[.,]0+")
-_WHOLE_EXPONENT = re.compile(r"([0-9])[.,]?([0-9]*)[eE]\+?([0-9]{1,2})")
-_ISO_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}:[0-9]{2}:[0-9]{2})?")
-_DAY = re.compile(r"[0-9]{4}(?:[-/.][0-9]{1,2}[-/.]|年[0-9]{1,2}月)[0-9]{1,2}日?")
-PLAIN_NUMBER = re.compile(r"-?[1-9][0-9]{0,13}|0")
-NUMBER = re.compile(r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?")
-_ITEM_ENDS = re.compile(r"[,;|、，；]")
-DATE_MARKS = str.maketrans("/年月.", "----", "日")
-BOOLS = {
-    **dict.fromkeys(("true", "1", "yes", "y", "是", "对", "有"), "true"),
-    **dict.fromkeys(("false", "0", "no", "n", "否", "错", "无"), "false"),
-}
-
-
-class ImportState(enum.StrEnum):
-    """The progress of a file of contacts."""
-
-    RECEIVED = "received"
-    """Stored; its format is not recognised yet."""
-    UPLOADED = "uploaded"
-    """Recognised; a person has to say what its columns mean."""
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column that becomes a property."""
-
-    index: int
-    name: str
-    type: Type
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The index of the column with the user id, and the columns that become properties; the others are ignored.
-
-    A column may be both: then it holds phones, and the number in E.164 is the user id.
-    """
-
-    id: int
-    columns: tuple[Column, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        columns = [
-            {"index": column.index, "name": column.name, "type": column.type.value, "label": column.label}
-            for column in self.columns
-        ]
-        return {"id": self.id, "columns": columns}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Layout:
-        columns = (
-            Column(column["index"], column["name"], Type(column["type"]), column["label"]) for column in data["columns"]
-        )
-        return cls(data["id"], tuple(columns))
-
-    def renamed(self, names: Mapping[str, str]) -> Layout:
-        """Return the layout with renamed columns; `names`: property -> the property it was merged into."""
-        return replace(
-            self, columns=tuple(replace(column, name=names.get(column.name, column.name)) for column in self.columns)
-        )
-
-    def phones(self, used: Collection[str]) -> tuple[Column, ...]:
-        """Return the columns whose property is among `used`, the phone properties of channels."""
-        return tuple(column for column in self.columns if column.name in used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,32 +54,6 @@ class Chunk:
     """(user id, row) of rows that are kept without a usable phone: NO_NUMBER (the cells are empty) or BAD_NUMBER."""
 
 
-def problems(layout: Layout | None, types: Mapping[str, Type], width: int) -> list[Problem]:
-    """Return the problems of importing a file of `width` columns with this layout; their places are "column-3"."""
-    if layout is None or not 0 <= layout.id < width:
-        return [Problem("import_without_id", "id")]
-    problems: list[Problem] = []
-    if len(layout.columns) > MAX_PROPERTIES:
-        problems.append(Problem("import_too_wide", "columns", {"limit": MAX_PROPERTIES}))
-    room = max(0, MAX_CATALOGUE - len(types))
-    if len({column.name for column in layout.columns} - types.keys()) > room:
-        problems.append(Problem("catalogue_full", "columns", {"limit": MAX_CATALOGUE, "room": room}))
-    seen: set[str] = set()
-    for column in layout.columns:
-        place = f"column-{column.index}"
-        try:
-            name = property_name(column.name)
-        except Unfit:
-            problems.append(Problem("property_name", place, {"name": column.name[:40]}))
-            continue
-        if name in seen:
-            problems.append(Problem("property_twice", place, {"name": name}))
-        seen.add(name)
-        if types.get(name, column.type) is not column.type:
-            problems.append(Problem("property_type", place, {"name": name, "type": types[name].value}))
-    return problems
-
-
 def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Column], region: str) -> Chunk:
     """Return the rows as contacts, and the bad ones with their reasons; empty cells set no property."""
     chunk = Chunk()
@@ -183,10 +64,10 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
     bad: dict[int, Unfit] = {}
     texts: dict[int, Sequence[str]] = {column.index: _texts(columns[column.index]) for column in layout.columns}
     for column in phones:
-        texts[column.index] = sees_full_numbers(texts[column.index])
+        texts[column.index] = whole_numbers(texts[column.index])
     ids = [] if any(column.index == layout.id for column in phones) else _ids(columns[layout.id], bad)
     fragments = [_fragments(column, texts[column.index], bad) for column in layout.columns]
-    properties = _objects([(column.name, _QUOTES[column.type]) for column in layout.columns], fragments, len(cells))
+    properties = _objects([(column.name, JSON_QUOTES[column.type]) for column in layout.columns], fragments, len(cells))
     numbers = [phone.normalise_all(texts[column.index], region) for column in phones]
     for column, e164 in zip(phones, numbers, strict=True):
         if column.index == layout.id:
@@ -210,34 +91,6 @@ def read(layout: Layout, rows: Sequence[Row], width: int, phones: Sequence[Colum
             if not any(read) and i not in bad
         ]
     return chunk
-
-
-def is_blank(row: Row) -> bool:
-    """Return whether all cells of the row are blank."""
-    return not any(cell and not cell.isspace() for cell in row)
-
-
-def sees_full_numbers(texts: Sequence[str]) -> Sequence[str]:
-    """Return numbers that a program wrote with a fraction or an exponent as plain digits.
-
-    13800138006.0 and 1.3800138007E10 are whole; 1.38E+10 has lost digits, so it stays unchanged.
-    """
-    joined = SEAM.join(texts)
-    if "." not in joined and "," not in joined and "E" not in joined and "e" not in joined:
-        return texts
-    return [whole_number(text) for text in texts]
-
-
-def whole_number(text: str) -> str:
-    """Return the text of one cell as `sees_full_numbers` does."""
-    if match := _WHOLE.fullmatch(text):
-        return match[1]
-    match = _WHOLE_EXPONENT.fullmatch(text)
-    if match is None:
-        return text
-    digits, exponent = match[1] + match[2], int(match[3])
-    # Excel shows six digits; programs that write the number exactly write all digits except zeros at the end.
-    return digits.ljust(exponent + 1, "0") if MOST_SHOWN < len(digits) <= exponent + 1 else text
 
 
 def _texts(cells: Sequence[str]) -> list[str]:
@@ -290,7 +143,7 @@ def _fragments(column: Column, texts: Sequence[str], bad: dict[int, Unfit]) -> S
 
     Checks all cells as one text first, which is faster than checking each cell (bench/contacts_import.py).
     """
-    fit, joined = _CELLS[column.type], SEAM.join(texts)
+    fit, joined = JSON_WRITERS[column.type], SEAM.join(texts)
     if _clean(texts, joined):
         try:
             return fit(texts, joined, column.name)
@@ -328,103 +181,3 @@ def _objects(names: Sequence[tuple[str, str]], columns: Sequence[Sequence[str]],
         + "}"
         for row in zip(*columns, strict=True)
     ]
-
-
-# Functions that return cells of one type as JSON without quotes. Each takes a column, as texts and as one text with a
-# SEAM between them, and raises Unfit if any cell does not fit.
-
-
-def _column_of(cell: str) -> Callable[[str], re.Match[str] | None]:
-    """Return a function that matches a joined column whose cells all match the expression `cell` or are empty."""
-    return re.compile(f"(?:{cell})?(?:{SEAM}(?:{cell})?)*+").fullmatch
-
-
-def _strings(texts: Sequence[str], joined: str, name: str) -> Sequence[str]:
-    if max(map(len, texts)) > MAX_TEXT:
-        raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_TEXT)
-    plain = joined.replace(SEAM, "")
-    if len(encode_basestring(plain)) == len(plain) + len('""'):
-        return texts  # Nothing in them has to be escaped.
-    return [encode_basestring(text)[1:-1] for text in texts]
-
-
-_plain_numbers = _column_of(PLAIN_NUMBER.pattern)
-
-
-def _numbers(texts: Sequence[str], joined: str, name: str) -> Sequence[str]:
-    if _plain_numbers(joined):
-        return texts
-    plain = PLAIN_NUMBER.fullmatch
-    return [text if not text or plain(text) else _number(text, name) for text in texts]
-
-
-def _number(text: str, name: str) -> str:
-    if NUMBER.fullmatch(text) is None or not any(map(str.isdigit, text)):
-        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.NUMBER.value, found=Type.STRING.value)
-    return json.dumps(number(name, float(text.replace(",", ""))))
-
-
-def _bools(texts: Sequence[str], _joined: str, name: str) -> Sequence[str]:
-    try:
-        return [text and BOOLS[text.lower()] for text in texts]
-    except KeyError:
-        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.BOOL.value, found=Type.STRING.value) from None
-
-
-_iso_moments = _column_of("[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}")
-
-
-def _datetimes(texts: Sequence[str], joined: str, name: str) -> Sequence[str]:
-    if _iso_moments(joined):
-        try:
-            # The usual form; parsing in C only checks that the dates exist.
-            deque(map(dt.datetime.fromisoformat, filter(None, texts)), maxlen=0)
-            return joined.replace(" ", "T").split(SEAM)
-        except ValueError:
-            pass
-    return [text and _datetime(text, name) for text in texts]
-
-
-def _datetime(text: str, name: str) -> str:
-    if _ISO_MOMENT.fullmatch(text):
-        try:
-            dt.datetime.fromisoformat(text)
-            return f"{text[:10]}T{text[11:] or '00:00:00'}"
-        except ValueError:
-            pass
-    iso = as_moment(text)
-    if iso is None:
-        raise Unfit(Reason.TYPE_CONFLICT, name=name, expected=Type.DATETIME.value, found=Type.STRING.value)
-    return iso
-
-
-def as_moment(text: str) -> str | None:
-    """Return `moment` of a date as people write it (2024/5/26, 2024年5月26日 18:53); None for other text."""
-    match = _DAY.match(text)
-    if match is None:
-        return None
-    day, time = match[0].translate(DATE_MARKS), text[match.end() :].strip()
-    return moment(day + (time if time[:1] in ("", "T") else f" {time}"))
-
-
-def _lists(texts: Sequence[str], _joined: str, name: str) -> Sequence[str]:
-    return [text and _list(text, name) for text in texts]
-
-
-def _list(text: str, name: str) -> str:
-    items = list(dict.fromkeys(item for part in _ITEM_ENDS.split(text) if (item := part.strip())))
-    if len(items) > MAX_ITEMS:
-        raise Unfit(Reason.TOO_MANY_ITEMS, name=name, limit=MAX_ITEMS)
-    if any(len(item) > MAX_ITEM for item in items):
-        raise Unfit(Reason.TOO_LONG, name=name, limit=MAX_ITEM)
-    return json.dumps(items, ensure_ascii=False)
-
-
-_QUOTES: Mapping[Type, str] = {kind: '"' if kind in {Type.STRING, Type.DATETIME} else "" for kind in Type}
-_CELLS: Mapping[Type, Callable[[Sequence[str], str, str], Sequence[str]]] = {
-    Type.STRING: _strings,
-    Type.NUMBER: _numbers,
-    Type.BOOL: _bools,
-    Type.DATETIME: _datetimes,
-    Type.LIST: _lists,
-}

@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from smsapp.domain import phone
-from smsapp.domain.columns import NUMBER, PLAIN_NUMBER, as_moment, whole_number
-from smsapp.domain.contact import PHONE, Type, Unfit, property_name
+from smsapp.domain.cells import NUMBER, PLAIN_NUMBER, as_moment, whole_number
+from smsapp.domain.contact import PHONE, Type, property_name
 from smsapp.domain.invisible import trimmed
 from smsapp.domain.property_labels import MEANINGS, laid_to, meaning
+from smsapp.domain.rejection import Unfit
 
 
 @dataclass(frozen=True)

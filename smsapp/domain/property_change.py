@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from smsapp.domain.columns import BOOLS, DATE_MARKS, NUMBER
-from smsapp.domain.contact import MAX_ITEMS, Type, Unfit, Value, moment, number
+from smsapp.domain.cells import BOOLS, DATE_MARKS, NUMBER
+from smsapp.domain.contact import MAX_ITEMS, Type, Value, moment, number
+from smsapp.domain.rejection import Unfit
 from smsapp.domain.writing import Form, written
 
 ASIDE = "_old"

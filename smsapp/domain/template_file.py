@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from smsapp.domain.errors import Problem
-from smsapp.domain.sms_template import Audit, Entry, Purpose, asks_to_unsubscribe, entry
+from smsapp.domain.sms_template import Audit, Entry, Purpose, entry
+from smsapp.domain.template_problems import asks_to_unsubscribe
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "code": ("模板编号", "code", "编号", "模板code", "模板id", "template code", "template id", "id"),

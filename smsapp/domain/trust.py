@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from smsapp.domain.contact import Kind, Operation, Properties, Reason, applied, without
+from smsapp.domain.contact import Properties
+from smsapp.domain.profile_operation import Kind, Operation, applied, without
+from smsapp.domain.rejection import Reason
 
 MOST_NEW_NAMES = 20
 """Most new properties that one public key may add to the catalogue."""

@@ -131,7 +131,7 @@ FORMS = {
 }
 """Examples of how values are written; they stand in texts, so they are the same in every language of the pages."""
 
-PARTS = {
+DRAFT_FIELDS = {
     "name": _l("Campaign name"),
     "segment_id": _l("Target users"),
     "channel_id": _l("Channel"),
@@ -141,7 +141,7 @@ PARTS = {
     "second_channel_id": _l("Second channel"),
     "second_template_id": _l("Template on the second channel"),
 }
-"""The parts of a draft, by the names of services/campaigns/campaigns.py Draft."""
+"""The fields of domain/draft.py Draft."""
 
 
 LOSSES = {

@@ -7,9 +7,10 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.columns import ImportState
-from smsapp.domain.contact import Reason, Type
+from smsapp.domain.contact import Type
+from smsapp.domain.import_state import ImportState
 from smsapp.domain.quota import Measure
+from smsapp.domain.rejection import Reason
 from smsapp.domain.trust import KeyKind, Origin, Rule
 
 ENCODINGS = {

@@ -174,7 +174,7 @@ def balance(channel_id: int) -> Response:
         _flash(refusal)
     else:
         if not trial.ok:
-            flash(_told(trial), "danger")
+            flash(_result_sentence(trial), "danger")
     return see_other(url_for("channels.show", channel_id=channel_id))
 
 
@@ -214,17 +214,17 @@ def check(channel_id: int) -> Response:
         if trial.result is CallResult.UNTESTED:
             flash(_(trial.said), "warning")
         elif trial.ok:
-            flash(_("The account answers.") + _said(trial), "success")
+            flash(_("The account answers.") + _provider_text(trial), "success")
         else:
-            flash(_told(trial), "danger")
+            flash(_result_sentence(trial), "danger")
     return see_other(url_for("channels.show", channel_id=channel_id))
 
 
-def _told(trial: TestResult) -> str:
+def _result_sentence(trial: TestResult) -> str:
     return told(trial.result, trial.outcome, trial.code, trial.provider_ref)
 
 
-def _said(trial: TestResult) -> str:
+def _provider_text(trial: TestResult) -> str:
     return f" {_(trial.said)}" if trial.said else ""
 
 
@@ -246,7 +246,7 @@ def test(channel_id: int) -> Response:
         except Refusal as refusal:
             problems = put_problems(form, refusal)
         else:
-            flash(_told(trial), "success" if trial.ok else "danger")
+            flash(_result_sentence(trial), "success" if trial.ok else "danger")
             return see_other(url_for("channels.show", channel_id=channel_id))
     return _show(row, form, template, problems, 422)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request, url_for
 from flask_babel import lazy_gettext as _l
 
-from smsapp.domain.contact import Reason
+from smsapp.domain.rejection import Reason
 from smsapp.domain.roles import Role
 from smsapp.labels import reports as report_words
 from smsapp.labels.contacts import why

@@ -18,7 +18,7 @@ from smsapp.web.render import page, wants_piece
 bp = Blueprint("errors", __name__)
 
 
-def _told(status: int, title: str, *sentences: str) -> Response:
+def _error_page(status: int, title: str, *sentences: str) -> Response:
     return page("errors/error.html", status, status=status, title=title, sentences=sentences)
 
 
@@ -29,13 +29,13 @@ def unsure(_error: CSRFError) -> Response:
         flash(_("Please sign in again. Nothing was changed."), "warning")
         return guard.sign_in_first()
     if wants_piece():
-        answer = _told(400, _("This form is too old"), _("Load the page again."))
+        answer = _error_page(400, _("This form is too old"), _("Load the page again."))
         # Only pages of this application can read this; their forms then use the new token.
         answer.headers["X-CSRF-Token"] = generate_csrf()
         return answer
     if (address := refill.form_page()) and (fields := refill.sent_fields()):
         return page("users/refill.html", 400, back=refill.refill_address(address), carried=fields)
-    return _told(
+    return _error_page(
         400,
         _("This form is too old"),
         _("You have signed in again since this page was opened, or cookies are switched off. Nothing was changed."),
@@ -46,7 +46,7 @@ def unsure(_error: CSRFError) -> Response:
 @bp.app_errorhandler(NotFound)
 @bp.app_errorhandler(404)
 def missing(_error: Exception) -> Response:
-    return _told(
+    return _error_page(
         404,
         _("There is no such page"),
         _("The address may be mistyped, or what was here has been deleted. Use the menu to look for it."),
@@ -55,7 +55,7 @@ def missing(_error: Exception) -> Response:
 
 @bp.app_errorhandler(403)
 def forbidden(_error: HTTPException) -> Response:
-    return _told(
+    return _error_page(
         403,
         _("Your role does not allow this"),
         _("Nothing was changed. Ask an administrator if you need to do this."),
@@ -64,17 +64,17 @@ def forbidden(_error: HTTPException) -> Response:
 
 @bp.app_errorhandler(405)
 def wrong_way(_error: HTTPException) -> Response:
-    return _told(405, _("This address cannot be opened directly"), _("Go back and use the button on the page."))
+    return _error_page(405, _("This address cannot be opened directly"), _("Go back and use the button on the page."))
 
 
 @bp.app_errorhandler(Refusal)
 def refused(refusal: Refusal) -> Response:
-    return _told(409, _("This was not done"), *(labels.sentence(problem) for problem in refusal.problems))
+    return _error_page(409, _("This was not done"), *(labels.sentence(problem) for problem in refusal.problems))
 
 
 @bp.app_errorhandler(413)
 def too_large(_error: RequestEntityTooLarge) -> Response:
-    return _told(
+    return _error_page(
         413,
         _("This file is too large"),
         _("Split it into smaller files, or ask the people who run this application to raise MAX_UPLOAD_MB."),
@@ -83,14 +83,14 @@ def too_large(_error: RequestEntityTooLarge) -> Response:
 
 @bp.app_errorhandler(429)
 def too_many(_error: TooManyRequests) -> Response:
-    response = _told(429, _("Too many attempts"), _("Wait a few minutes, then try again."))
+    response = _error_page(429, _("Too many attempts"), _("Wait a few minutes, then try again."))
     response.headers["Retry-After"] = "60"
     return response
 
 
 @bp.app_errorhandler(400)
 def unclear(_error: HTTPException) -> Response:
-    return _told(400, _("This request could not be read"), _("Go back, load the page again and try once more."))
+    return _error_page(400, _("This request could not be read"), _("Go back, load the page again and try once more."))
 
 
 @bp.app_errorhandler(500)

@@ -82,10 +82,10 @@ def number(count: float | None) -> str:
     return NOTHING if count is None else format_decimal(count)
 
 
-def told(value: Any, name: str = "") -> str:
+def audit_value(value: Any, name: str = "") -> str:
     """Return a detail of the audit log: a moment, a code in words, the names of fields, or as it is."""
     if isinstance(value, dict):
-        return str(gettext(", ")).join(f"{general.fact(key)} {told(item)}" for key, item in value.items())
+        return str(gettext(", ")).join(f"{general.fact(key)} {audit_value(item)}" for key, item in value.items())
     if isinstance(value, list):
         return str(gettext(", ")).join(general.fact(str(item)) for item in value)
     if value is None or isinstance(value, bool):
@@ -187,7 +187,7 @@ FILTERS = {
     "figure": figure,
     "did": general.did,
     "fact": general.fact,
-    "told": told,
+    "audit_value": audit_value,
     "noun": general.noun,
     "handle": handle,
     "iso": iso,

@@ -10,10 +10,11 @@ from flask_babel import gettext as _
 
 from smsapp import labels
 from smsapp.domain import csv_text
-from smsapp.domain.columns import ImportState
-from smsapp.domain.contact import PHONE, Type, Unfit, property_name
+from smsapp.domain.contact import PHONE, Type, property_name
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import Guess
+from smsapp.domain.import_state import ImportState
+from smsapp.domain.rejection import Unfit
 from smsapp.domain.roles import Role
 from smsapp.labels import contacts as contacts_labels
 from smsapp.labels.contacts import in_words, why
@@ -87,7 +88,7 @@ def start(import_id: int) -> Response:
         except Refusal as refusal:
             preview = imports.preview(row)
             return _columns(row, preview, preview.guesses, refusal.problems)
-        guesses = _chosen(preview)
+        guesses = _read_guesses(preview)
         layout = imports.layout_of(guesses, preview.header)
         try:
             imports.start(import_id, layout, choice, guard.actor(), clock.now())
@@ -181,7 +182,7 @@ def _columns(row: ImportRow, preview: Preview, guesses: Sequence[Guess], problem
     )
 
 
-def _chosen(preview: Preview) -> list[Guess]:
+def _read_guesses(preview: Preview) -> list[Guess]:
     """Return what the form says about each column; a column the form does not name is ignored."""
     guesses = []
     for i in range(len(preview.header)):

@@ -18,11 +18,11 @@ IN_HTML = {"zh_Hans": "zh-Hans", "en": "en"}
 def init_app(app: Flask, outside_requests: Callable[[], str | None]) -> None:
     """Set up translation; `outside_requests` returns the locale of commands, None for jobs."""
     app.extensions[OUTSIDE] = outside_requests
-    babel.init_app(app, locale_selector=chosen)
+    babel.init_app(app, locale_selector=reader_locale)
     app.jinja_env.globals.update(html_lang=html_lang, LANGUAGES=LANGUAGES)
 
 
-def chosen() -> str | None:
+def reader_locale() -> str | None:
     """Return the language of the signed-in person, else of this browser's session, or of a command.
 
     None leaves the default.

@@ -20,7 +20,7 @@ from smsapp.web.render import page, page_or_piece, see_other
 bp = Blueprint("proposals", __name__, url_prefix="/contacts/proposals")
 
 
-def _chosen() -> Chosen:
+def _filters() -> Chosen:
     """Return which proposals the address or the form names."""
     return Chosen(
         request.values.get("key", type=inputs.id_),
@@ -39,7 +39,7 @@ def _address(filters: Chosen, **more: Any) -> dict[str, Any]:
 @needs(Role.VIEWER)
 def index() -> Response:
     """Proposals, newest first."""
-    filters = _chosen()
+    filters = _filters()
     return page_or_piece(
         "contacts/proposals.html",
         "contacts/_proposals.html",
@@ -66,14 +66,14 @@ def decide() -> Response:
         _tell(proposals.accept(ids, by, now))
     elif request.form.get("do") == "reject":
         _tell_rejected(proposals.reject(ids, by, now))
-    return see_other(url_for(".index", **_address(_chosen())))
+    return see_other(url_for(".index", **_address(_filters())))
 
 
 @bp.route("/all", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def decide_all() -> Response:
     """Accept or reject what a filter matches, up to `until`: the newest one when the list was shown."""
-    filters = _chosen()
+    filters = _filters()
     accepting = request.values.get("do") == "accept"
     until = request.values.get("until", 0, type=inputs.long_id)
     if request.method == "POST":

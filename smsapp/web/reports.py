@@ -47,8 +47,8 @@ NOT_IN_NAMES = re.compile(r'[\x00-\x1f\\/:*?"<>|]+')
 """What file systems refuse in a name."""
 
 
-@bp.app_template_filter("said")
-def _said(sentence: Sentence, zone: str) -> Markup:
+@bp.app_template_filter("headline_sentence")
+def _sentence_markup(sentence: Sentence, zone: str) -> Markup:
     """Return a sentence of a headline, its numbers and moments (of dates to come: in `zone`) as the reader has them."""
     params: dict[str, Any] = {}
     for name, value in sentence.facts.items():
@@ -71,7 +71,7 @@ def _address(name: str, campaign_id: int, run_id: int | None) -> Address:
     return partial(url_for, f"reports.run_{name}", campaign_id=campaign_id, run_id=run_id)
 
 
-def _chosen(name: str, reason: str = "") -> Group:
+def _group_or_404(name: str, reason: str = "") -> Group:
     """Return this group of people, everybody if the name is empty; abort with 404 if it is unknown."""
     people_group = group(name or "target", reason)
     if people_group is None:
@@ -93,14 +93,14 @@ def _summary(report: Report, campaign_id: int, run_id: int | None) -> dict[str, 
 def _people(campaign_id: int, run_id: int | None, phone_text: str, problem: str, after: Place | None) -> dict[str, Any]:
     """Return the page's context; `phone_text` is the number searched for, `problem` what is wrong with it."""
     report = reports.report(campaign_id, run_id, clock.now())
-    group = _chosen(request.values.get("group", ""))
+    group = _group_or_404(request.values.get("group", ""))
     reasons = _reasons(report, group)
     reason = request.values.get("reason", "")
     count = group.size(report.funnel)
     for code, _word, n in reasons:
         # A reason of the group that was shown before means nothing in this one.
         if code == reason:
-            group, count = _chosen(group.name, reason), n
+            group, count = _group_or_404(group.name, reason), n
     people: list[Recipient] = []
     following: Place | None = None
     if not problem:
@@ -161,7 +161,7 @@ def numbers(campaign_id: int, run_id: int | None) -> Response:
 
 def _count(report: Report, name: str, reason: str) -> int:
     """Return how many people are in this group, or have this reason in it, by now."""
-    group = _chosen(name)
+    group = _group_or_404(name)
     return next((n for code, _word, n in _reasons(report, group) if code == reason), group.size(report.funnel))
 
 
@@ -200,7 +200,7 @@ def message(campaign_id: int, run_id: int, seq: int) -> Response:
 @needs(Role.OPERATOR)
 def export(campaign_id: int, run_id: int | None) -> Response:
     """Stream the people of a group as CSV: memory does not grow with the campaign."""
-    group, now = _chosen(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
+    group, now = _group_or_404(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
     masked = not sees_full_numbers()
     chunks = reports.export(campaign_id, run_id, group, guard.actor(), now, masked=masked)
     response = Response(stream_with_context(csv_lines(chunks, masked, get_timezone())), content_type=CSV)

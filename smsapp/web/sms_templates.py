@@ -1,4 +1,4 @@
-"""SMS templates: the list, entry with a live preview, audit by hand, and import of files."""
+"""SMS templates: the list, entry with a live preview, and audit by hand."""
 
 from __future__ import annotations
 
@@ -7,36 +7,22 @@ from typing import Any
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 
+from smsapp.domain.billed_parts import measure
 from smsapp.domain.bounds import LONGEST_DECLARED, Bound
 from smsapp.domain.errors import Refusal
 from smsapp.domain.roles import Role
-from smsapp.domain.sms_template import (
-    SAID,
-    UNSUBSCRIBE,
-    Audit,
-    Entry,
-    Purpose,
-    entry,
-    entry_problems,
-    full_text,
-    measure,
-    pieces,
-    variables,
-)
-from smsapp.domain.template_file import COLUMNS, Fate
+from smsapp.domain.sms_template import KNOWN_PURPOSES, Audit, Entry, Purpose, entry, full_text, pieces, variables
+from smsapp.domain.template_problems import UNSUBSCRIBE, entry_problems
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
 from smsapp.services.channels import channels
 from smsapp.services.platform import clock
-from smsapp.services.tables.limited import MOST_BYTES
-from smsapp.services.templates import sms_templates, template_imports, template_sync
-from smsapp.services.templates.template_sync import SyncResult
+from smsapp.services.templates import sms_templates, template_sync
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
-from smsapp.web.forms.sms_templates import DecisionForm, ImportForm, NewTemplateForm, TemplateForm
-from smsapp.web.guard import needs, uploads
+from smsapp.web.forms.sms_templates import DecisionForm, NewTemplateForm, TemplateForm
+from smsapp.web.guard import needs
 from smsapp.web.menu import MenuLine
 from smsapp.web.render import page, page_or_piece, see_other
 
@@ -44,8 +30,6 @@ bp = Blueprint("sms_templates", __name__, url_prefix="/templates")
 
 MENU = MenuLine(_l("SMS templates"), "sms_templates.index", 40, "template")
 PAGE = 50
-TOLD = 6
-"""Most changes of a sync that are listed one by one."""
 
 
 @bp.get("/")
@@ -69,7 +53,7 @@ def index() -> Response:
         "sms_templates/index.html",
         "sms_templates/_list.html",
         templates=rows[:PAGE],
-        channel_names=_channel_names(),
+        channel_names=channel_names(),
         channel_id=channel_id,
         audit_state=audit,
         words=search,
@@ -85,54 +69,12 @@ def index() -> Response:
     )
 
 
-@bp.post("/sync")
-@needs(Role.OPERATOR)
-def sync() -> Response:
-    """Sync the templates of one channel, or of all that can be synced; flash what changed."""
-    channel_id = request.form.get("channel", type=inputs.id_)
-    try:
-        if channel_id is None:
-            results = template_sync.sync_all(clock.now(), guard.actor())
-        else:
-            results = [template_sync.sync(channel_id, guard.actor(), clock.now())]
-    except Refusal as refusal:
-        results = []
-        flash(sentence(refusal.problems[0]), "danger")
-    for result in results:
-        _tell(result)
-    if request.form.get("back") == "channel" and channel_id is not None:
-        return see_other(url_for("channels.show", channel_id=channel_id))
-    return see_other(url_for(".index", channel=channel_id))
-
-
-def _tell(result: SyncResult) -> None:
-    if not result.ok:
-        why = words.sync_trouble(result.trial.result, result.trial.outcome or "", result.trial.code)
-        flash(_("%(channel)s: %(why)s The templates stay as they were.", channel=result.channel, why=why), "danger")
-        return
-    summary = words.changes_told(result.counts)
-    flash(_("%(channel)s was compared: %(told)s", channel=result.channel, told=summary), "success")
-    for change in result.changes[:TOLD]:
-        state, fate = label(change.audit, "Audit"), label(change.fate, "SyncFate")
-        fields = words.changed_fields(change.fields)
-        flash(" · ".join(filter(None, [change.code, change.name, fate, fields, state, change.reason])), "info")
-    if result.held:
-        flash(
-            ngettext(
-                "One run that was being sent is held: its text is not the approved one any more.",
-                "%(num)d runs that were being sent are held: their texts are not the approved ones any more.",
-                result.held,
-            ),
-            "warning",
-        )
-
-
 @bp.route("/new", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def new() -> Response:
     """Type in a template; the button "Check" only shows what it would look like and cost."""
     form = NewTemplateForm(channel=request.args.get("channel", type=inputs.id_))
-    form.channel.choices = list(_channel_names().items())
+    form.channel.choices = list(channel_names().items())
     template_entry = form.entry()
     problems: list[str] = []
     if form.validate_on_submit() and "check" not in request.form:
@@ -272,61 +214,6 @@ def delete(template_id: int) -> Response:
     return page("sms_templates/delete.html", 422 if problems else 200, sms_template=template, problems=problems)
 
 
-@bp.route("/import", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-@uploads
-def bring() -> Response:
-    """Take a file of templates and redirect to a preview of its changes."""
-    form = ImportForm(channel=request.args.get("channel", type=inputs.id_))
-    form.channel.choices = list(_channel_names().items())
-    problems: list[str] = []
-    if form.validate_on_submit():
-        name, content = form.file.data.filename or "", form.file.data.read(MOST_BYTES + 1)
-        try:
-            template_imports.take_file(form.channel.data, name, content, guard.actor(), clock.now(), dry_run=True)
-        except Refusal as refusal:
-            problems = put_problems(form, refusal)
-        else:
-            token = template_imports.stash(name, content, clock.now())
-            return see_other(url_for(".try_import", channel_id=form.channel.data, token=token))
-    status = 422 if form.is_submitted() else 200
-    columns = [(aliases[0], aliases[1], words.COLUMNS[field]) for field, aliases in COLUMNS.items()]
-    return page("sms_templates/import.html", status, form=form, problems=problems, columns=columns)
-
-
-@bp.get("/import/<int:channel_id>/<token>")
-@needs(Role.OPERATOR)
-def try_import(channel_id: int, token: str) -> Response:
-    """Show row by row what the file would do; nothing is changed yet."""
-    content = template_imports.stashed(token)
-    result = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now(), dry_run=True)
-    return page(
-        "sms_templates/try_import.html",
-        taken=result,
-        fate_colours=words.FATE_COLOURS,
-        token=token,
-        channel_id=channel_id,
-        channel_name=_channel_names()[channel_id],
-        counts=result.counts,
-        useful=result.counts[Fate.ADDED] + result.counts[Fate.CHANGED],
-        Fate=Fate,
-    )
-
-
-@bp.post("/import/<int:channel_id>/<token>")
-@needs(Role.OPERATOR)
-def apply_import(channel_id: int, token: str) -> Response:
-    content = template_imports.stashed(token)
-    result = template_imports.take_file(channel_id, token, content, guard.actor(), clock.now())
-    template_imports.drop(token)
-    message = _(
-        "The file was imported: %(added)s added, %(changed)s changed, %(unchanged)s unchanged, %(refused)s left out.",
-        **{fate.value: count for fate, count in result.counts.items()},
-    )
-    flash(message, "success" if result.clean else "warning")
-    return see_other(url_for(".index", channel=channel_id))
-
-
 def _show(
     template_id: int,
     problems: list[str] | None = None,
@@ -345,12 +232,12 @@ def _show(
         "sms_templates/show.html",
         200 if problems is None else 422,
         sms_template=template,
-        channel_name=_channel_names()[template.channel_id],
+        channel_name=channel_names()[template.channel_id],
         form=form or DecisionForm(formdata=None),
         seen=sms_templates.seen(template),
         problems=problems or [],
         users=sms_templates.users(template_id),
-        kinds=SAID,
+        kinds=KNOWN_PURPOSES,
         bounds=bounds or sms_templates.bounds(template),
         most=LONGEST_DECLARED,
         days=sms_templates.unchecked_days(template, clock.now()),
@@ -378,5 +265,6 @@ def _preview(template_entry: Entry, channel_id: int | None = None) -> dict[str, 
     }
 
 
-def _channel_names() -> dict[int, str]:
+def channel_names() -> dict[int, str]:
+    """Return the names of all channels by id."""
     return {row.id: row.name for row in channels.everything()}

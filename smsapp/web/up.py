@@ -49,11 +49,11 @@ def up() -> Response:
         return _answer("", 204)
     appid, now = request.args.get("appid", ""), clock.now()
     if appid and (refusal := uploads.refusal(appid, now)):
-        return _told(refusal)
+        return _response(refusal)
     try:
-        return _told(uploads.take(_body(), appid, now))
+        return _response(uploads.take(_body(), appid, now))
     except ark.Unreadable as unreadable:
-        return _told(Answer(unreadable.code, unreadable.text, unreadable.code))
+        return _response(Answer(unreadable.code, unreadable.text, unreadable.code))
     except SQLAlchemyError as error:
         # The message of a database error quotes parameters, and those hold phone numbers.
         log.error("up.failed error=%s", type(error).__name__)
@@ -73,7 +73,7 @@ def _body() -> bytes:
         raise ark.Unreadable(400, "The body is cut off.") from None
 
 
-def _told(answer: Answer) -> Response:
+def _response(answer: Answer) -> Response:
     if answer is uploads.TAKEN:
         return _answer(TAKEN)
     response = _answer(f'{{"code":{answer.code},"msg":"{answer.text}"}}', answer.status)

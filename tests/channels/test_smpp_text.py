@@ -16,7 +16,7 @@ from smsapp.channels.smpp.protocol.text import (
     position_in,
     to_gsm,
 )
-from smsapp.domain import sms_template
+from smsapp.domain import billed_parts
 
 GSM = "".join(sorted(set(BASIC) - {"\x1b"} | set(EXTENSION.values())))
 TEXTS = st.one_of(
@@ -68,7 +68,7 @@ def test_parts_are_whole_and_small_enough(how: str, alphabet: str, text: str) ->
 @settings(max_examples=100, deadline=None)
 @given(text=TEXTS.filter(bool))
 def test_with_an_eight_bit_reference_there_are_as_many_parts_as_are_billed_abroad(text: str) -> None:
-    assert len(TextSplitter("gsm", "udh8").parts(text)) == sms_template.parts(text, domestic=False)
+    assert len(TextSplitter("gsm", "udh8").parts(text)) == billed_parts.parts(text, domestic=False)
 
 
 @given(text=st.text(st.sampled_from(GSM)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from smsapp.domain.columns import Column, Layout, is_blank, problems
 from smsapp.domain.contact import MAX_CATALOGUE, MAX_PROPERTIES, Type
 from smsapp.domain.errors import Problem
+from smsapp.domain.layout import Column, Layout, layout_problems
 
 KNOWN = {"city": Type.STRING, "age": Type.NUMBER}
 
@@ -41,20 +41,21 @@ def layout(*names: str, kind: Type = Type.STRING) -> Layout:
     ],
 )
 def test_each_column_that_cannot_be_kept_is_named(chosen: Layout | None, expected: list[Problem]) -> None:
-    assert problems(chosen, KNOWN, 5) == expected
+    assert layout_problems(chosen, KNOWN, 5) == expected
 
 
 def test_a_file_may_be_as_wide_as_a_contact_and_no_wider() -> None:
     names = [f"p{n}" for n in range(MAX_PROPERTIES + 1)]
     known = dict.fromkeys(names, Type.STRING)
-    assert problems(layout(*names[:-1]), known, 1) == []
-    assert problems(layout(*names), known, 1) == [Problem("import_too_wide", "columns", {"limit": MAX_PROPERTIES})]
+    assert layout_problems(layout(*names[:-1]), known, 1) == []
+    problem = Problem("import_too_wide", "columns", {"limit": MAX_PROPERTIES})
+    assert layout_problems(layout(*names), known, 1) == [problem]
 
 
 @pytest.mark.parametrize(("there", "new", "room"), [(2, 2, 2), (2, 3, 2), (0, 1, 0), (-1, 1, 0)])
 def test_new_properties_need_room_in_the_catalogue(there: int, new: int, room: int) -> None:
     known = {f"k{n}": Type.STRING for n in range(MAX_CATALOGUE - there)}
-    found = problems(layout("k0", *(f"n{n}" for n in range(new))), known, 9)
+    found = layout_problems(layout("k0", *(f"n{n}" for n in range(new))), known, 9)
     full = Problem("catalogue_full", "columns", {"limit": MAX_CATALOGUE, "room": room})
     assert found == ([full] if new > room else [])
 
@@ -76,8 +77,3 @@ def test_a_layout_follows_properties_that_were_merged_and_names_its_phones() -> 
     assert chosen.renamed({"city": "town", "gone": "x"}) == layout("town", "$phone", "tel")
     assert chosen.phones({"tel", "other"}) == (Column(3, "tel", Type.STRING),)
     assert chosen.phones(()) == ()
-
-
-@pytest.mark.parametrize(("row", "blank"), [([], True), (["", " \u3000"], True), (["", "x"], False), ([" a "], False)])
-def test_a_row_of_spaces_is_blank(row: list[str], blank: bool) -> None:
-    assert is_blank(row) is blank

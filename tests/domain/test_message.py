@@ -35,7 +35,7 @@ TABLE = {
 CASES = [(state, status, after) for state, row in TABLE.items() for status, after in zip(NEWS, row, strict=True)]
 
 
-@pytest.mark.parametrize(("state", "news", "after"), CASES)
+@pytest.mark.parametrize(("state", "status", "after"), CASES)
 def test_every_state_after_every_piece_of_news(state: str, status: str, after: str) -> None:
     assert advance(LETTERS[state], LETTERS[status]) is LETTERS[after]
 
@@ -57,7 +57,7 @@ def test_the_order_in_which_receipts_come_changes_nothing(start: Status) -> None
     assert ends == {Status.CANCELLED if start is Status.CANCELLED else Status.DELIVERED}
 
 
-@pytest.mark.parametrize(("state", "news"), list(itertools.product(Status, Status)))
+@pytest.mark.parametrize(("state", "status"), list(itertools.product(Status, Status)))
 def test_the_same_news_twice_is_the_same_as_once(state: Status, status: Status) -> None:
     once = advance(state, status)
     assert advance(once, status) is once

@@ -7,7 +7,8 @@ import datetime as dt
 import pytest
 
 from smsapp.domain import trust
-from smsapp.domain.contact import Kind, Operation, Reason, operation
+from smsapp.domain.profile_operation import Kind, Operation, operation
+from smsapp.domain.rejection import Reason
 from smsapp.domain.trust import Decision, KeyKind, Origin, Rights, Rule, Source, State
 
 NOW = dt.datetime(2026, 11, 30, 8, 0, tzinfo=dt.UTC)

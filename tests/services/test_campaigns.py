@@ -16,10 +16,12 @@ import sqlalchemy as sa
 from flask import Flask
 
 from smsapp.domain.campaign import MOVES, Action, Status
+from smsapp.domain.draft import Draft
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.schedule import Kind, Schedule
-from smsapp.services.campaigns import campaigns
-from smsapp.services.campaigns.campaigns import CopiedCampaign, Draft, EditConflict
+from smsapp.services.campaigns import campaigns, drafts
+from smsapp.services.campaigns.campaigns import CopiedCampaign
+from smsapp.services.campaigns.drafts import EditConflict
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.sending import starting
 from smsapp.services.templates import sms_templates
@@ -42,11 +44,11 @@ TOMORROW_AT = dt.datetime(2026, 3, 3, 2, 0, tzinfo=dt.UTC)
 
 def ready(**given: Any) -> Draft:
     """A draft that may go out at once."""
-    return replace(campaigns.draft_of(builders.campaign()), **given)
+    return replace(drafts.draft_of(builders.campaign()), **given)
 
 
 def stored(draft: Draft, now: dt.datetime) -> int:
-    return campaigns.create_draft(draft, OLGA, now)
+    return drafts.create(draft, OLGA, now)
 
 
 def fresh(campaign_id: int) -> Campaign:
@@ -77,24 +79,24 @@ def audit_log() -> list[tuple[str, str, str]]:
 
 
 def test_a_draft_may_lack_everything(now: dt.datetime) -> None:
-    campaign_id = stored(campaigns.blank(), now)
+    campaign_id = stored(drafts.blank(), now)
 
     campaign = fresh(campaign_id)
     assert (campaign.status, campaign.version, campaign.zone, campaign.recurring) == ("draft", 1, ZONE, False)
-    assert campaigns.draft_of(campaign) == campaigns.blank()
+    assert drafts.draft_of(campaign) == drafts.blank()
     assert audit_log() == [("olga", "create", str(campaign_id))]
 
 
 def test_a_saved_draft_comes_back_as_it_was(now: dt.datetime) -> None:
     mapping = {"name": {"property": "name", "fallback": "会员"}, "code": {"fixed": "A1"}}
     weekly = Schedule(Kind.WEEKLY, ZONE, dt.time(9, 30, 15), dt.date(2026, 3, 2), None, (1, 4))
-    campaign_id = stored(campaigns.blank(), now)
+    campaign_id = stored(drafts.blank(), now)
     draft = ready(name="ＶＩＰ 召回", mapping=mapping, schedule=weekly)
 
-    version = campaigns.save_draft(campaign_id, 1, draft, OLGA, now + dt.timedelta(minutes=1))
+    version = drafts.save(campaign_id, 1, draft, OLGA, now + dt.timedelta(minutes=1))
 
     campaign = fresh(campaign_id)
-    assert campaigns.draft_of(campaign) == draft
+    assert drafts.draft_of(campaign) == draft
     assert (version, campaign.version, campaign.recurring) == (2, 2, True)
     assert campaign.name_key == "vip 召回"
     assert campaign.updated_at == now + dt.timedelta(minutes=1)
@@ -104,24 +106,24 @@ def test_a_saved_draft_comes_back_as_it_was(now: dt.datetime) -> None:
 def test_of_two_windows_the_second_does_not_overwrite_the_first(now: dt.datetime) -> None:
     campaign_id = stored(ready(name="原来"), now)
     first, second = ready(name="第一个窗口"), ready(name="第二个窗口")
-    campaigns.save_draft(campaign_id, 1, first, OLGA, now)
+    drafts.save(campaign_id, 1, first, OLGA, now)
 
     with pytest.raises(EditConflict) as overtaken:
-        campaigns.save_draft(campaign_id, 1, second, OLGA, now)
+        drafts.save(campaign_id, 1, second, OLGA, now)
 
     assert overtaken.value.saved == first
     assert overtaken.value.version == 2
     assert "name" in second.differences(overtaken.value.saved)
     assert fresh(campaign_id).name == "第一个窗口"
-    assert campaigns.save_draft(campaign_id, 2, second, OLGA, now) == 3, "knowing it, one may"
+    assert drafts.save(campaign_id, 2, second, OLGA, now) == 3, "knowing it, one may"
 
 
 def test_saving_the_same_twice_is_no_conflict(now: dt.datetime) -> None:
     campaign_id = stored(ready(name="原来"), now)
     draft = ready(name="改过")
-    campaigns.save_draft(campaign_id, 1, draft, OLGA, now)
+    drafts.save(campaign_id, 1, draft, OLGA, now)
 
-    assert campaigns.save_draft(campaign_id, 1, draft, OLGA, now) == 2
+    assert drafts.save(campaign_id, 1, draft, OLGA, now) == 2
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_what_no_draft_can_hold_is_refused_and_nothing_changes(
     campaign_id = stored(draft, now)
 
     with pytest.raises(Refusal) as refused:
-        campaigns.save_draft(campaign_id, 1, replace(draft, **change), OLGA, now)
+        drafts.save(campaign_id, 1, replace(draft, **change), OLGA, now)
     with pytest.raises(Refusal):
         stored(replace(draft, **change), now)
 
@@ -161,7 +163,7 @@ def test_what_no_draft_can_hold_is_refused_and_nothing_changes(
     ],
 )
 def test_what_a_draft_lacks_is_listed(now: dt.datetime, change: dict[str, Any], codes: list[str]) -> None:
-    assert [problem.code for problem in campaigns.problems(ready(**change), now)] == codes
+    assert [problem.code for problem in drafts.problems(ready(**change), now)] == codes
 
 
 def test_unmapped_variables_withdrawn_templates_and_idle_channels_keep_a_draft_back(now: dt.datetime) -> None:
@@ -169,7 +171,7 @@ def test_unmapped_variables_withdrawn_templates_and_idle_channels_keep_a_draft_b
     template = builders.template(channel.id, text="${name}您好，${code}", audit="pending")
     draft = ready(channel_id=channel.id, template_id=template.id, mapping={"name": {"property": "name"}})
 
-    assert campaigns.problems(draft, now) == [
+    assert drafts.problems(draft, now) == [
         Problem("channel_inactive", "channel"),
         Problem("template_not_approved", "template"),
         Problem("variable_unmapped", "template", {"variable": "code"}),
@@ -218,7 +220,7 @@ def test_what_was_not_reviewed_is_not_confirmed(now: dt.datetime) -> None:
     draft = ready()
     campaign_id = stored(draft, now)
     seen = mark(draft)
-    campaigns.save_draft(campaign_id, 1, replace(draft, name="别的"), OLGA, now)
+    drafts.save(campaign_id, 1, replace(draft, name="别的"), OLGA, now)
 
     with pytest.raises(EditConflict):
         campaigns.confirm(campaign_id, 1, seen, OLGA, now)
@@ -230,7 +232,7 @@ def test_what_was_not_reviewed_is_not_confirmed(now: dt.datetime) -> None:
 
 
 def test_an_incomplete_draft_is_not_confirmed(now: dt.datetime) -> None:
-    campaign_id = stored(campaigns.blank(), now)
+    campaign_id = stored(drafts.blank(), now)
 
     with pytest.raises(Refusal) as refused:
         campaigns.confirm(campaign_id, 1, "", OLGA, now)
@@ -295,7 +297,7 @@ def test_a_copy_is_a_new_draft_with_everything_but_the_name(now: dt.datetime) ->
 
     copy = fresh(copied.id)
     assert not copied.moved
-    assert campaigns.draft_of(copy) == replace(source, name="副本")
+    assert drafts.draft_of(copy) == replace(source, name="副本")
     assert (copy.status, copy.version, copy.next_due_at, copy.confirmed_at) == ("draft", 1, None, None)
     assert fresh(campaign_id).status == "waiting"
 
@@ -306,7 +308,7 @@ def test_a_copy_of_something_past_is_moved_forward(now: dt.datetime) -> None:
     copied = campaigns.save_as(campaign_id, "副本", OLGA, now)
 
     assert copied == CopiedCampaign(copied.id, moved=True)
-    assert campaigns.draft_of(fresh(copied.id)).schedule.start == dt.date(2026, 3, 3)
+    assert drafts.draft_of(fresh(copied.id)).schedule.start == dt.date(2026, 3, 3)
 
 
 @pytest.mark.parametrize("name", ["", "   ", "长" * 121])
@@ -343,7 +345,7 @@ def test_an_action_moves_a_campaign_only_from_where_it_begins(now: dt.datetime, 
 
 Doing = Callable[[int, dt.datetime], object]
 DOINGS: dict[Action, Doing] = {
-    Action.EDIT: lambda one, now: campaigns.save_draft(one, 1, Draft("新名字", schedule=TOMORROW), OLGA, now),
+    Action.EDIT: lambda one, now: drafts.save(one, 1, Draft("新名字", schedule=TOMORROW), OLGA, now),
     Action.LAUNCH: lambda one, now: campaigns.confirm(one, 1, "", OLGA, now),
     Action.STOP: lambda one, now: campaigns.stop(one, OLGA, now),
     Action.DELETE: lambda one, now: campaigns.delete([one], OLGA, now),
@@ -444,11 +446,9 @@ def test_of_many_confirmations_exactly_one_gets_through(app: Flask, now: dt.date
 
 def test_of_two_windows_that_save_at_once_one_is_told(app: Flask, now: dt.datetime) -> None:
     campaign_id = stored(ready(name="原来"), now)
-    drafts = [ready(name="左"), ready(name="右")]
+    edits = [ready(name="左"), ready(name="右")]
 
-    results = together(
-        app, *[lambda draft=draft: campaigns.save_draft(campaign_id, 1, draft, OLGA, now) for draft in drafts]
-    )
+    results = together(app, *[lambda draft=draft: drafts.save(campaign_id, 1, draft, OLGA, now) for draft in edits])
 
     assert sorted(type(result).__name__ for result in results) == ["EditConflict", "int"]
     assert fresh(campaign_id).version == 2

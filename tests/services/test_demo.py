@@ -13,7 +13,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.contact import PHONE
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.phone import normalise
-from smsapp.services.campaigns import campaigns
+from smsapp.services.campaigns import drafts
 from smsapp.services.demo import crowd, shop
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
@@ -68,7 +68,7 @@ def test_what_lies_ahead_is_fit_to_go(app: Flask, now: dt.datetime) -> None:
     assert waiting
     assert all(campaign.next_due_at is not None and campaign.next_due_at > now for campaign in waiting)
     ready = current_session().scalars(sa.select(Campaign).where(Campaign.name.like("%试一次发送"))).one()
-    assert campaigns.problems(campaigns.draft_of(ready), now) == []
+    assert drafts.problems(drafts.draft_of(ready), now) == []
 
 
 def test_real_data_is_left_alone(app: Flask, runner: FlaskCliRunner) -> None:

@@ -30,7 +30,8 @@ REVIEWED = 2819
 def confirm(clock: FakeClock, **given: object) -> Campaign:
     """A campaign that a person confirms now."""
     campaign = builders.campaign(**given)
-    campaigns.confirm(campaign.id, campaign.version, campaigns.seen(_template(campaign), None), OPERATOR, clock.now)
+    mark = campaigns.review_mark(_template(campaign), None)
+    campaigns.confirm(campaign.id, campaign.version, mark, OPERATOR, clock.now)
     current_session().expire_all()
     return campaign
 

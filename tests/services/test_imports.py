@@ -13,9 +13,9 @@ from flask import Flask
 from openpyxl.worksheet.worksheet import Worksheet
 
 from smsapp.domain import columns
-from smsapp.domain.columns import ImportState
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Refusal
+from smsapp.domain.import_state import ImportState
 from smsapp.services.contacts import contacts, import_rows, imports
 from smsapp.services.contacts.imports import ImportRow
 from smsapp.services.platform.audit_log import Actor

@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 
-from smsapp.domain import columns
+from smsapp.domain.cells import FORMULA
 from smsapp.domain.errors import Refusal
 from smsapp.services.tables import formats, reading, recognition, workbooks
 
@@ -118,4 +118,4 @@ def test_a_formula_without_result_is_told_also_where_nothing_else_stands_in_its_
     path.write_bytes(book(ROWS + formula))
     form = recognition.recognise(path)
     [(rows, _read)] = reading.chunks(path, formats.Format("xlsx", formulas=form.formulas), 0, 10)
-    assert rows == [["1", "2"], [columns.FORMULA], ["3"]]
+    assert rows == [["1", "2"], [FORMULA], ["3"]]

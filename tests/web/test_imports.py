@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from smsapp.domain.columns import ImportState
+from smsapp.domain.import_state import ImportState
 from smsapp.services.contacts import import_rows, imports
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor

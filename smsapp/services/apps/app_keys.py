@@ -6,8 +6,9 @@ import datetime as dt
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 
-from smsapp.domain.contact import Unfit, property_name
+from smsapp.domain.contact import property_name
 from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.rejection import Unfit
 from smsapp.domain.trust import KeyKind, Rule
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from smsapp.domain import contact as rules
 from smsapp.domain import trust
-from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type
+from smsapp.domain.contact import Properties, Type
+from smsapp.domain.profile_operation import Kind, Operation, operation, without
+from smsapp.domain.rejection import Loss, Reason, excerpt
 from smsapp.services.apps import quotas
 from smsapp.store.apps.app_keys import KeyRights
 from smsapp.store.contacts import proposals
@@ -67,7 +68,7 @@ class KeyGate:
         if self._public_names and rights.trusted and isinstance(context, dict):
             touched = self._public_names.keys() & {str(name).lower() for name in context}
         types = {name: kind for name, kind in known.items() if name not in touched} if touched else known
-        asked = rules.operation(record, types)
+        asked = operation(record, types)
         if asked is None or not asked.kept or not asked.values:
             return asked
         if rights.writable is not None:
@@ -117,7 +118,7 @@ class KeyGate:
         for row, asked in self._proposed:
             if id(row) in without_room:
                 facts = {"name": row.name, "limit": trust.MOST_PROPOSALS}
-                asked.losses.append(Loss(Reason.PROPOSALS_FULL, row.name, rules.excerpt(row.new), facts))
+                asked.losses.append(Loss(Reason.PROPOSALS_FULL, row.name, excerpt(row.new), facts))
 
     # Ids
 
@@ -138,7 +139,7 @@ class KeyGate:
                 if problem is None:
                     allowed.append((asked, rights.trusted))
                 else:
-                    asked.losses.append(Loss(problem, "$alias", rules.excerpt(asked.original_id), {"name": "$alias"}))
+                    asked.losses.append(Loss(problem, "$alias", excerpt(asked.original_id), {"name": "$alias"}))
             if not asked.anonymous:
                 registered.add(asked.xwho)
         return allowed
@@ -148,7 +149,7 @@ def _lose(asked: Operation, names: Iterable[str], reason: Reason, **facts: Any) 
     """Return the operation without these properties, which are told."""
     lost = sorted(names)
     asked.losses += [_loss(asked, name, reason, **facts) for name in lost]
-    return rules.without(asked, lost) if lost else asked
+    return without(asked, lost) if lost else asked
 
 
 def _loss(asked: Operation, name: str, reason: Reason, **facts: Any) -> Loss:
@@ -156,4 +157,4 @@ def _loss(asked: Operation, name: str, reason: Reason, **facts: Any) -> Loss:
     more: dict[str, Any] = {}
     if reason is Reason.TYPE_CONFLICT:
         more = {"expected": "", "found": asked.types[name].value}
-    return Loss(reason, named, rules.excerpt(asked.values.get(name, "")), {"name": named, **more, **facts})
+    return Loss(reason, named, excerpt(asked.values.get(name, "")), {"name": named, **more, **facts})

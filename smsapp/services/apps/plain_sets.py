@@ -1,8 +1,8 @@
 """The usual records, read and written by column: a key that may do everything sets properties that are known.
 
-They are read by the rules of `domain/contact.py`: what a rule would change, leave out or refuse is no usual record
-and goes the long way of `services/apps/profiles.py`, and so do all other records about the same person. Where this one
-may be used, both ways write the same (tests/services/test_plain_sets.py).
+They are read by the rules of `domain/profile_operation.py`: what a rule would change, leave out or refuse is no usual
+record and goes the long way of `services/apps/profiles.py`, and so do all other records about the same person. Where
+this one may be used, both ways write the same (tests/services/test_plain_sets.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import contact as rules
 from smsapp.domain import trust
-from smsapp.domain.contact import KINDS, LIBRARY_FIELDS, MAX_ID, MAX_NUMBER, MAX_PROPERTIES, MAX_TEXT, Kind, Type, Unfit
+from smsapp.domain.contact import MAX_ID, MAX_NUMBER, MAX_PROPERTIES, MAX_TEXT, Type
+from smsapp.domain.profile_operation import KINDS, LIBRARY_FIELDS, Kind
+from smsapp.domain.rejection import Unfit
 from smsapp.store.contacts import contact_rows, contacts
 from smsapp.store.contacts.contact_rows import HeldRow, Row5
 from smsapp.store.db import as_json
@@ -30,7 +32,7 @@ Records = Sequence[dict[str, Any]]
 Column = Sequence[Any]
 
 MOST_TIME = 10**16
-"""xwhen is below: see domain/contact.py."""
+"""xwhen is below: see domain/profile_operation.py."""
 AT_ONCE = 400
 """Records whose columns are read, or written, one after the other: they stay in the processor's cache meanwhile."""
 SMALLEST = 8

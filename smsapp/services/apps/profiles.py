@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain import ark, trust
 from smsapp.domain import contact as rules
-from smsapp.domain.contact import Kind, Loss, Operation, Properties, Reason, Type, Unfit
+from smsapp.domain.contact import Properties, Type
+from smsapp.domain.profile_operation import LIBRARY_FIELDS, Kind, Operation, applied, merged, without
 from smsapp.domain.property_labels import reported_as
+from smsapp.domain.rejection import Loss, Reason, Unfit, excerpt
 from smsapp.services.apps import plain_sets, quotas
 from smsapp.services.apps.key_gate import KeyGate
 from smsapp.services.apps.plain_sets import PlainSets
@@ -212,7 +214,7 @@ def _laid(record: dict[str, Any], known: Mapping[str, Type], meant: dict[str, st
     `meant` remembers what names mean; it begins with those of properties that were merged into others.
     """
     context = record.get("xcontext")
-    if not isinstance(context, dict) or not (new := context.keys() - known.keys() - rules.LIBRARY_FIELDS):
+    if not isinstance(context, dict) or not (new := context.keys() - known.keys() - LIBRARY_FIELDS):
         return record
     names = {name: name.lower() for name in new if isinstance(name, str)}
     unknown = {name for name in names.values() if name not in known}
@@ -229,10 +231,10 @@ def _without_full(asked: Operation, full: Collection[str]) -> Operation:
     """Return the operation without properties for which the catalogue has no room."""
     facts = {"limit": rules.MAX_CATALOGUE}
     asked.losses += [
-        Loss(Reason.TOO_MANY_NAMES, name, rules.excerpt(asked.values[name]), {"name": name, **facts})
+        Loss(Reason.TOO_MANY_NAMES, name, excerpt(asked.values[name]), {"name": name, **facts})
         for name in sorted(asked.types.keys() & set(full))
     ]
-    return rules.without(asked, full)
+    return without(asked, full)
 
 
 def _refuse(read: _Reading, record: dict[str, Any], unfit: Unfit, key: str) -> None:
@@ -329,7 +331,7 @@ def _apply(session: Session, read: _Reading, now: dt.datetime) -> None:
             xwho = asked.xwho
         properties = held.get(xwho)
         through = asked if free[key] else gate.let_through(asked, key, xwho, properties)
-        after = rules.applied(properties or {}, through) if through is not None else {}
+        after = applied(properties or {}, through) if through is not None else {}
         if properties is None and after and not _may_create(read, key):
             _refuse(read, record, Unfit(Reason.QUOTA, limit=gate.most_contacts(key)), key)
             continue
@@ -372,7 +374,7 @@ def _take_over(change: _Change, anonymous: str, xwho: str, after: Properties) ->
     traces = {**change.before.get(anonymous, NOBODY).sources, **change.written.pop(anonymous, {})}
     taken = theirs.keys() - after.keys()
     change.written[xwho].update({name: traces[name] for name in taken if name in traces})
-    return rules.merged(after, theirs)
+    return merged(after, theirs)
 
 
 def _bind(

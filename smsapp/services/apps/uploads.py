@@ -22,8 +22,9 @@ from flask import current_app
 from sqlalchemy.exc import OperationalError
 
 from smsapp.domain import ark
-from smsapp.domain.contact import KINDS, MAX_EVENT, Reason
+from smsapp.domain.profile_operation import KINDS, MAX_EVENT
 from smsapp.domain.quota import Measure
+from smsapp.domain.rejection import Reason
 from smsapp.services.apps import profiles
 from smsapp.services.apps.profiles import BROKEN, ProfileConflict, Report
 from smsapp.services.apps.quotas import Meter

@@ -12,20 +12,20 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from smsapp.domain import billed_parts, sms_template, template_problems
 from smsapp.domain import forecast as forecasts
 from smsapp.domain import schedule as schedules
-from smsapp.domain import sms_template
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.cost import Cost, cost_of
+from smsapp.domain.draft import Draft
 from smsapp.domain.errors import Problem
 from smsapp.domain.forecast import Forecast
 from smsapp.domain.phone import is_domestic
 from smsapp.domain.schedule import Fire, Kind
 from smsapp.domain.sms_template import Purpose
-from smsapp.services.campaigns import campaigns, same_text, variables
-from smsapp.services.campaigns.campaigns import Draft
+from smsapp.services.campaigns import campaigns, drafts, same_text, variables
 from smsapp.services.campaigns.same_text import Again
-from smsapp.services.campaigns.variables import Coverage, Lack, Standout
+from smsapp.services.campaigns.variables import Coverage, NotableValues, UnusableValues
 from smsapp.services.contacts import audience
 from smsapp.services.contacts.audience import AudienceCounts, filled
 from smsapp.services.sending import snapshot
@@ -60,7 +60,7 @@ class RenderedMessage:
 
     @property
     def characters(self) -> int:
-        return sms_template.characters(self.text)
+        return billed_parts.characters(self.text)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class _Letters:
         for contact_id, xwho, phone, params in rows:
             values = filled(names, self.mapping, params)
             text = sms_template.full_text(self.template.signature, write(values))
-            yield RenderedMessage(contact_id, xwho, phone, text, sms_template.parts(text, is_domestic(phone)))
+            yield RenderedMessage(contact_id, xwho, phone, text, billed_parts.parts(text, is_domestic(phone)))
 
 
 @dataclass(frozen=True)
@@ -206,13 +206,13 @@ class DraftPreview:
         return variables.coverage(self.segment.id, self.counts.target, self.now)
 
     @cached_property
-    def lacks(self) -> list[Lack]:
+    def unusable_values(self) -> list[UnusableValues]:
         """The variables for whose values people are excluded."""
         reasons = self.counts.left_out if self.counts else {}
         wanting = reasons.get(ExclusionReason.MISSING_VALUE, 0) or reasons.get(ExclusionReason.UNFIT_VALUE, 0)
         if not wanting or self.template is None or self._letters is None:
             return []
-        return variables.lacks(self._letters.chosen, self.template, self._letters.mapping)
+        return variables.unusable_values(self._letters.chosen, self.template, self._letters.mapping)
 
     @cached_property
     def measure(self) -> Measure | None:
@@ -283,7 +283,7 @@ class Review(DraftPreview):
     def problems(self) -> list[Problem]:
         """What must be corrected before the confirmation."""
         audience_problems = [problem for problem in self._nobody if not problem.warning]
-        return [*campaigns.problems(self.draft, self.now), *audience_problems]
+        return [*drafts.problems(self.draft, self.now), *audience_problems]
 
     @cached_property
     def warnings(self) -> list[Problem]:
@@ -308,11 +308,11 @@ class Review(DraftPreview):
         return Problem(code, "segment", {"n": self.again.n, "days": same_text.LATELY.days}, warning=True)
 
     @cached_property
-    def standouts(self) -> list[Standout]:
+    def notable_values(self) -> list[NotableValues]:
         """Values that a person should see before they go out."""
         if self.template is None or self._letters is None:
             return []
-        return variables.standouts(self._letters.chosen, self.template, self._letters.mapping)
+        return variables.notable_values(self._letters.chosen, self.template, self._letters.mapping)
 
     @property
     def ready(self) -> bool:
@@ -350,10 +350,10 @@ class Review(DraftPreview):
             return []
         warning = bool(self.counts.planned) or self.draft.schedule.kind is not Kind.NOW
         problems = []
-        for lack in self.lacks:
-            for code, n in (("variable_lacks_values", lack.missing), ("variable_values_unfit", lack.unfit)):
+        for unusable in self.unusable_values:
+            for code, n in (("variable_lacks_values", unusable.missing), ("variable_values_unfit", unusable.unfit)):
                 if n:
-                    facts = {"n": n, "variable": lack.variable}
+                    facts = {"n": n, "variable": unusable.variable}
                     problems.append(Problem(code, "template", facts, warning=warning))
         if self.counts.planned or problems:
             return problems
@@ -390,17 +390,17 @@ def begins(campaign: Campaign, now: dt.datetime) -> dt.datetime:
 def review(campaign_id: int, person: int, now: dt.datetime) -> Review:
     """Return what the review page shows; raises NotFound. The preview begins at contact id `person`."""
     campaign = campaigns.get(campaign_id)
-    return Review(campaigns.draft_of(campaign), now, person, campaign=campaign)
+    return Review(drafts.draft_of(campaign), now, person, campaign=campaign)
 
 
 def _unfilled(template: SmsTemplate) -> RenderedMessage:
     text = sms_template.full_text(template.signature, template.text)
-    return RenderedMessage(0, "", "", text, sms_template.parts(text, domestic=True))
+    return RenderedMessage(0, "", "", text, billed_parts.parts(text, domestic=True))
 
 
 def _text_warnings(template: SmsTemplate | None) -> list[Problem]:
     """Return what carriers dislike about the text: it was approved, so nothing here keeps it from going out."""
     if template is None:
         return []
-    problems = sms_template.problems(template.text, template.signature, Purpose(template.purpose))
+    problems = template_problems.problems(template.text, template.signature, Purpose(template.purpose))
     return [replace(problem, place="template", warning=True) for problem in problems]

@@ -48,7 +48,7 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Lack:
+class UnusableValues:
     """How many people with a usable number have no value for this variable, or one out of its bound."""
 
     variable: str
@@ -136,7 +136,7 @@ def _examples(member_ids: sa.Select[Any]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Standout:
+class NotableValues:
     """Values of one variable that a person should see before they go out, not masked: the page masks them."""
 
     variable: str
@@ -147,17 +147,17 @@ class Standout:
     """Values that are not sent."""
 
 
-def standouts(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Standout]:
+def notable_values(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[NotableValues]:
     """Return, for each variable that is filled from a property, the values that stand out, from the newest people."""
     names = personal(variables(template.text), mapping)
     return [
-        Standout(name, **people.values_to_check(current_session(), plan, place, NEWEST, MOST))
+        NotableValues(name, **people.values_to_check(current_session(), plan, place, NEWEST, MOST))
         for place, name in enumerate(names)
     ]
 
 
-def lacks(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Lack]:
+def unusable_values(plan: Audience, template: SmsTemplate, mapping: Mapping[str, Any]) -> list[UnusableValues]:
     """Return the variables for which somebody has no value, or an unfit one, in the template's order."""
     names = personal(variables(template.text), mapping)
     counts = zip(names, people.count_unusable_values(current_session(), plan), strict=True)
-    return [Lack(name, missing, unfit) for name, (missing, unfit) in counts if missing or unfit]
+    return [UnusableValues(name, missing, unfit) for name, (missing, unfit) in counts if missing or unfit]

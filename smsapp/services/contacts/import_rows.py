@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from smsapp.domain import columns
-from smsapp.domain.columns import BadRow, ImportState, Layout, Row
-from smsapp.domain.contact import Reason
+from smsapp.domain.cells import FORMULA, Row
+from smsapp.domain.columns import BadRow
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import NOTE_MARK
+from smsapp.domain.import_state import ImportState
+from smsapp.domain.layout import Layout, layout_problems
+from smsapp.domain.rejection import Reason
 from smsapp.domain.trust import Origin, Source
 from smsapp.services.contacts import imports
 from smsapp.services.contacts.imports import Preview
@@ -180,7 +183,7 @@ def _write(import_id: int, chunk: TakenRows, position: int, now: dt.datetime, ro
 
 def _as_it_stands(form: Format, position: int, rows: Sequence[Row], bad: BadRow) -> Bad:
     raw = io.StringIO()
-    csv.writer(raw, lineterminator="").writerow([cell.replace(columns.FORMULA, "=") for cell in rows[bad.at]])
+    csv.writer(raw, lineterminator="").writerow([cell.replace(FORMULA, "=") for cell in rows[bad.at]])
     return Bad(bad.reason, raw.getvalue(), {**bad.facts, "row": reading.row_number(form, position + bad.at)})
 
 
@@ -189,7 +192,7 @@ def check(
 ) -> Iterator[Bad]:
     """Read the whole file, write nothing: yield the first `most` rows that would be refused, count all in `tally`."""
     width = len(preview.header)
-    wrong = columns.problems(layout, preview.known, width)
+    wrong = layout_problems(layout, preview.known, width)
     if layout is None or wrong:
         raise Refusal(*wrong)
     phones = layout.phones(property_catalogue.phone_properties(current_session()))

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from smsapp.domain import columns, guesses
-from smsapp.domain.columns import ImportState, Layout
+from smsapp.domain import guesses
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.guesses import Guess
+from smsapp.domain.import_state import ImportState
 from smsapp.domain.invisible import trimmed
+from smsapp.domain.layout import Column, Layout, layout_problems
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.tables import limited, reading, recognition
@@ -180,7 +181,7 @@ def layout_of(guessed: Sequence[Guess], header: Sequence[str]) -> Layout | None:
     """Return the guesses as a layout; None if no column can be the user id."""
     ids = [i for i, guess in enumerate(guessed) if guess.role in {"id", "id_phone"}]
     properties = tuple(
-        columns.Column(i, guess.name, guess.type, trimmed(header[i])[:125])
+        Column(i, guess.name, guess.type, trimmed(header[i])[:125])
         for i, guess in enumerate(guessed)
         if guess.role in {"property", "phone", "id_phone"}
     )
@@ -199,7 +200,7 @@ def start(
         current_session().refresh(row)
         if row.state != ImportState.UPLOADED:
             raise Refusal(Problem("import_begun"))
-        problems = columns.problems(layout, property_catalogue.property_types(session), len(beginning.header))
+        problems = layout_problems(layout, property_catalogue.property_types(session), len(beginning.header))
         if layout is None or problems:
             raise Refusal(*problems)
         row.format = beginning.form.as_json()

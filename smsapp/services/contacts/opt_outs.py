@@ -11,7 +11,7 @@ from openpyxl.utils import get_column_letter
 from sqlalchemy.orm import Session
 
 from smsapp.domain import phone
-from smsapp.domain.columns import FORMULA, BrokenRow, Row, whole_number
+from smsapp.domain.cells import FORMULA, BrokenRow, Row, whole_number
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.invisible import trimmed
 from smsapp.domain.optout import Confirmation, OptOutSource

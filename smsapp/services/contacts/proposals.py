@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smsapp.domain import trust
-from smsapp.domain.contact import Type, Unfit, canonical
+from smsapp.domain.contact import Type, canonical
+from smsapp.domain.rejection import Unfit
 from smsapp.domain.trust import Origin, Source
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor

@@ -18,6 +18,7 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.phone import mask_inside
 from smsapp.domain.segment import Group, Kind
+from smsapp.domain.segment_reader import from_json
 from smsapp.services.contacts import audience
 from smsapp.services.contacts.audience import AudienceCounts
 from smsapp.services.platform import audit_log
@@ -278,7 +279,7 @@ def delete(segment_id: int, *, by: Actor, now: dt.datetime) -> None:
 
 def _compute(session: Session, segment: Segment, now: dt.datetime) -> None:
     if segment.kind == Kind.STATIC:
-        segment.size = rows.fill(session, segment.id, segment_rules.matching(rules.from_json(segment.rule), now))
+        segment.size = rows.fill(session, segment.id, segment_rules.matching(from_json(segment.rule), now))
     else:
         rows.empty(session, segment.id)
         segment.size = session.execute(rows.counting(rows.members(segment, now))).scalar_one()

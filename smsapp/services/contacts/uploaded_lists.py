@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from smsapp.domain import phone
-from smsapp.domain.columns import is_blank, whole_number
+from smsapp.domain.cells import is_blank, whole_number
 from smsapp.domain.contact import MAX_ID, Type
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.invisible import trimmed, visible

@@ -13,15 +13,16 @@ import sqlalchemy as sa
 
 from smsapp.channels.types import Reply
 from smsapp.domain import segment as rules
+from smsapp.domain.billed_parts import parts
 from smsapp.domain.contact import PHONE, Type
+from smsapp.domain.draft import Draft
 from smsapp.domain.phone import normalise
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.domain.segment import Condition, Group, Match, Operator
-from smsapp.domain.sms_template import Audit, Purpose, entry, full_text, parts
+from smsapp.domain.sms_template import Audit, Purpose, entry, full_text
 from smsapp.domain.trust import KeyKind, Source, of_key
 from smsapp.services.apps import app_keys
-from smsapp.services.campaigns import campaigns
-from smsapp.services.campaigns.campaigns import Draft
+from smsapp.services.campaigns import campaigns, drafts
 from smsapp.services.channels import channels
 from smsapp.services.contacts import segments
 from smsapp.services.demo import crowd, past
@@ -238,7 +239,7 @@ def _once(at: dt.datetime) -> Schedule:
 
 
 def _confirm(draft: Draft, then: dt.datetime) -> int:
-    campaign_id = campaigns.create_draft(draft, BY, then)
+    campaign_id = drafts.create(draft, BY, then)
     template = sms_templates.get(draft.template_id or 0)
     campaigns.confirm(campaign_id, campaigns.get(campaign_id).version, sms_templates.seen(template), BY, then)
     return campaign_id
@@ -323,5 +324,5 @@ def _prepare_future(shop: Shop, now: dt.datetime) -> None:
     daily = Schedule(Kind.DAILY, ZONE, dt.time(9, 30), _local(now, 1, 9).astimezone(ZoneInfo(ZONE)).date())
     _confirm(shop.draft("生日祝福（每日）", "今天过生日", "QH-1003", daily), now - dt.timedelta(hours=2))
     at_once = Schedule(Kind.NOW, ZONE)
-    campaigns.create_draft(shop.draft("老客召回：试一次发送", "九十天没有下单", "QH-1001", at_once), BY, now)
-    campaigns.create_draft(Draft("新品上架（等模板审核）", shop.segments["全部用户"], shop.channel_id), BY, now)
+    drafts.create(shop.draft("老客召回：试一次发送", "九十天没有下单", "QH-1001", at_once), BY, now)
+    drafts.create(Draft("新品上架（等模板审核）", shop.segments["全部用户"], shop.channel_id), BY, now)

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from smsapp.domain.billed_parts import parts_of_all
 from smsapp.domain.message import ACCEPTED_STATES
 from smsapp.domain.phone import is_domestic
 from smsapp.domain.run_snapshot import RunSnapshot
-from smsapp.domain.sms_template import parts_of_all
 from smsapp.services.contacts.audience import filled_all
 from smsapp.store.db import one_of
 from smsapp.store.runs import billed_parts

@@ -9,10 +9,11 @@ from typing import Any
 from smsapp.channels.contract import Channel
 from smsapp.channels.errors import OutcomeUnknown
 from smsapp.channels.types import OutboundMessage, SubmitResult
+from smsapp.domain.billed_parts import parts_of_all
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.phone import is_domestic
-from smsapp.domain.sms_template import TemplateSnapshot, parts_of_all
+from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.domain.storable import storable_all
 from smsapp.services.contacts.audience import filled_all
 from smsapp.store.runs.claims import ClaimedBatch

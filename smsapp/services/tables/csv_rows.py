@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from smsapp.domain import csv_text
-from smsapp.domain.columns import BrokenRow, Row
+from smsapp.domain.cells import BrokenRow, Row
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.services.tables.formats import MOST_COLUMNS, Format
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from smsapp.domain.columns import FORMULA, Row, is_blank
+from smsapp.domain.cells import FORMULA, Row, is_blank
 from smsapp.domain.storable import storable
 from smsapp.services.tables.csv_rows import CsvRows
 from smsapp.services.tables.formats import CSV, Format

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from smsapp.domain.columns import is_blank
+from smsapp.domain.cells import is_blank
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.guesses import has_header
 from smsapp.services.tables import reading, workbooks

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from smsapp.domain.columns import FORMULA, Row
+from smsapp.domain.cells import FORMULA, Row
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.services.tables import workbooks
 from smsapp.services.tables.formats import Format

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.bounds import LONGEST_DECLARED, Bound
 from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
-from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, entry_problems, problems, variables
+from smsapp.domain.sms_template import Audit, Entry, Purpose, TemplateSource, variables
+from smsapp.domain.template_problems import entry_problems, problems
 from smsapp.services.contacts import audience
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.templates import approvals

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from openpyxl.utils import get_column_letter
 
-from smsapp.domain.columns import FORMULA, UNREADABLE, BrokenRow, Row
+from smsapp.domain.cells import FORMULA, UNREADABLE, BrokenRow, Row
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.invisible import trimmed
 from smsapp.domain.template_file import COLUMNS, Record, column, header_problems

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from smsapp.domain.errors import NotFound, Problem, Refusal
-from smsapp.domain.sms_template import Audit, Purpose, TemplateSource, entry_problems
+from smsapp.domain.sms_template import Audit, Purpose, TemplateSource
 from smsapp.domain.template_file import Fate, Reading, Record, TemplateField, read
+from smsapp.domain.template_problems import entry_problems
 from smsapp.services.platform.audit_log import Actor, log_action
 from smsapp.services.templates import template_files
 from smsapp.services.templates.sms_templates import added, differences, write

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain.columns import ImportState
+from smsapp.domain.import_state import ImportState
 from smsapp.store.db import Base, changed
 
 BEGUN_NOT = (ImportState.RECEIVED, ImportState.UPLOADED)
@@ -30,9 +30,9 @@ class Import(Base):
     preview: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """{"rows": the first raw rows}; of a file that is no table {"facts": those of the failure}"""
     mapping: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """domain/columns.py Layout.as_json(), with the file's "width" and "headings" """
+    """domain/layout.py Layout.as_json(), with the file's "width" and "headings" """
     state: Mapped[str] = mapped_column(sa.String(20))
-    """domain/columns.py ImportState"""
+    """domain/import_state.py ImportState"""
     failure: Mapped[str] = mapped_column(sa.String(60), default="")
     size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     read_bytes: Mapped[int] = mapped_column(sa.BigInteger, default=0)

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.domain import segment as rules
+from smsapp.domain import segment_reader
 from smsapp.domain.segment import Kind
 from smsapp.store.campaigns.campaigns import NOT_OVER, Campaign
 from smsapp.store.contacts.segment_rules import matching
@@ -47,7 +47,7 @@ def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
     Raises Refusal if the stored rule cannot be read.
     """
     if segment.kind == Kind.DYNAMIC:
-        return matching(rules.from_json(segment.rule), now)
+        return matching(segment_reader.from_json(segment.rule), now)
     return sa.select(SegmentMember.contact_id).where(SegmentMember.segment_id == segment.id)
 
 

@@ -22,14 +22,14 @@ from wtforms import (
 from wtforms.validators import Length, Optional
 from wtforms.widgets import CheckboxInput, HiddenInput, ListWidget
 
+from smsapp.domain.billed_parts import measure
 from smsapp.domain.campaign import LONGEST_NAME
+from smsapp.domain.draft import CHOICES, Draft
 from smsapp.domain.errors import Problem
 from smsapp.domain.schedule import LAST_DAY, RECURRING, Kind, Schedule, known_zone
-from smsapp.domain.sms_template import measure
 from smsapp.domain.writing import Form
 from smsapp.labels import campaigns as words
 from smsapp.labels import label, sentence
-from smsapp.services.campaigns.campaigns import Draft
 from smsapp.web import inputs
 from smsapp.web.forms import PageForm
 
@@ -90,14 +90,30 @@ class TimeOfDay(TimeField):  # type: ignore[misc]
         return self.data.strftime("%H:%M:%S") if self.data else ""
 
 
+class ChoiceField(SelectField):  # type: ignore[misc]
+    """One stored row, chosen by its id; `nothing` is the label of the choice of none."""
+
+    def __init__(self, label: Any, nothing: Any, **kwargs: Any) -> None:
+        super().__init__(label, coerce=inputs.chosen_id, **kwargs)
+        self.nothing = nothing
+
+    def offer(self, rows: Iterable[tuple[str, str]], stored_id: int | None) -> None:
+        """Offer these rows, (id, label); a stored choice that is no longer available stays, labelled so."""
+        self.choices = [("", self.nothing), *rows]
+        if stored_id is not None and self.data == stored_id and str(stored_id) not in dict(self.choices):
+            self.choices.append((str(stored_id), _("No longer available: #%(id)s", id=stored_id)))
+
+
 class CampaignForm(PageForm):
+    """The fields of a Draft: those of CHOICES by their names, the schedule as the fields from `kind` on."""
+
     version = IntegerField(widget=HiddenInput(), default=0)
     name = StringField(_l("Campaign name"), [Length(max=LONGEST_NAME)], filters=[lambda text: (text or "").strip()])
-    segment = SelectField(_l("Segment"), coerce=inputs.chosen_id)
-    channel = SelectField(_l("Channel"), coerce=inputs.chosen_id)
-    template = SelectField(_l("SMS template"), coerce=inputs.chosen_id)
-    second_channel = SelectField(_l("Second channel"), coerce=inputs.chosen_id)
-    second_template = SelectField(_l("Template on the second channel"), coerce=inputs.chosen_id)
+    segment = ChoiceField(_l("Segment"), _l("Choose a segment"))
+    channel = ChoiceField(_l("Channel"), _l("Choose a channel"))
+    template = ChoiceField(_l("SMS template"), _l("Choose a template"))
+    second_channel = ChoiceField(_l("Second channel"), _l("None: wait for the channel"))
+    second_template = ChoiceField(_l("Template on the second channel"), _l("Choose a template"))
     kind = RadioField(_l("Send time"), default=Kind.NOW.value)
     cycle = RadioField(_l("Cycle"), default=Kind.DAILY.value)
     start = Day(_l("Date"), [Optional()])
@@ -123,9 +139,8 @@ class CampaignForm(PageForm):
         schedule = draft.schedule
         self.version.data = version
         self.name.data = draft.name
-        self.segment.data, self.channel.data = draft.segment_id, draft.channel_id
-        self.template.data = draft.template_id
-        self.second_channel.data, self.second_template.data = draft.second_channel_id, draft.second_template_id
+        for name, row_id in draft.choices.items():
+            self[name].data = row_id
         self.kind.data = RECUR if schedule.recurring else schedule.kind.value
         self.cycle.data = schedule.kind.value if schedule.recurring else Kind.DAILY.value
         self.zone.data = schedule.zone
@@ -133,31 +148,29 @@ class CampaignForm(PageForm):
         self.weekdays.data, self.monthdays.data = list(schedule.weekdays), list(schedule.monthdays)
 
     def draft(self, mapping: Mapping[str, Any]) -> Draft:
-        """Return what was typed as a Draft; fields of another kind of schedule are ignored."""
+        """Return what was typed as a Draft; a second template without a second channel is ignored."""
+        ids: dict[str, int | None] = {f"{name}_id": self[name].data for name in CHOICES}
+        if not self.second_channel.data:
+            ids["second_template_id"] = None
+        return Draft(name=self.name.data or "", mapping=mapping, schedule=self.schedule(), **ids)
+
+    def schedule(self) -> Schedule:
+        """Return the schedule that was typed; fields of another kind of schedule are ignored."""
         kind_value = self.cycle.data if self.kind.data == RECUR else self.kind.data
         kind = Kind(kind_value) if kind_value in set(Kind) else Kind.NOW
         now, recurring = kind is Kind.NOW, kind in RECURRING
-        return Draft(
-            name=self.name.data or "",
-            segment_id=self.segment.data,
-            channel_id=self.channel.data,
-            template_id=self.template.data,
-            mapping=mapping,
-            schedule=Schedule(
-                kind=kind,
-                zone=self.zone.data or "UTC",
-                time=None if now else _seconds(self.time.data),
-                start=None if now else self.start.data,
-                end=self.end.data if recurring else None,
-                weekdays=tuple(sorted(self.weekdays.data or ())) if kind is Kind.WEEKLY else (),
-                monthdays=tuple(sorted(self.monthdays.data or ())) if kind is Kind.MONTHLY else (),
-            ),
-            second_channel_id=self.second_channel.data,
-            second_template_id=self.second_template.data if self.second_channel.data else None,
+        return Schedule(
+            kind=kind,
+            zone=self.zone.data or "UTC",
+            time=None if now else _seconds(self.time.data),
+            start=None if now else self.start.data,
+            end=self.end.data if recurring else None,
+            weekdays=tuple(sorted(self.weekdays.data or ())) if kind is Kind.WEEKLY else (),
+            monthdays=tuple(sorted(self.monthdays.data or ())) if kind is Kind.MONTHLY else (),
         )
 
 
-FIELDS = {
+PROBLEM_FIELDS = {
     "second_channel": "second_channel",
     "second": "second_template",
     "time": "time",
@@ -176,8 +189,8 @@ def put_draft_problems(form: CampaignForm, problems: Iterable[Problem]) -> dict[
         if "variable" in problem.facts:
             variables[str(problem.facts["variable"])] = sentence(problem)
             continue
-        begin = next((begin for begin in FIELDS if problem.code.startswith(begin + "_")), "")
-        name = FIELDS.get(begin) or {"schedule": "start"}.get(problem.place, problem.place)
+        begin = next((begin for begin in PROBLEM_FIELDS if problem.code.startswith(begin + "_")), "")
+        name = PROBLEM_FIELDS.get(begin) or {"schedule": "start"}.get(problem.place, problem.place)
         if sentence(problem) not in form[name].errors:
             form[name].errors = [*form[name].errors, sentence(problem)]
     return variables
@@ -221,7 +234,7 @@ EXCERPT = 40
 """Characters of a template's text in the drop-down."""
 
 
-class Worded(Protocol):
+class TemplateRow(Protocol):
     """A template a person can choose."""
 
     @property
@@ -240,7 +253,7 @@ class Worded(Protocol):
     def purpose(self) -> str: ...
 
 
-def _described(templates: Iterable[Worded]) -> list[tuple[str, str]]:
+def _template_choices(templates: Iterable[TemplateRow]) -> list[tuple[str, str]]:
     """Return choices (id, label); the label also has purpose, parts and the beginning of the text."""
     choices = []
     for template in templates:
@@ -253,7 +266,7 @@ def _described(templates: Iterable[Worded]) -> list[tuple[str, str]]:
     return choices
 
 
-class Named(Protocol):
+class NamedRow(Protocol):
     """A row a person can choose."""
 
     @property
@@ -263,24 +276,27 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
+def _name_choices(rows: Iterable[NamedRow]) -> list[tuple[str, str]]:
+    """Return choices (id, name)."""
+    return [(str(row.id), row.name) for row in rows]
+
+
 def offer(
     form: CampaignForm,
-    segments: Iterable[Named],
-    channels: Iterable[Named],
-    templates: Iterable[Worded],
-    counterparts: Iterable[Worded],
+    segments: Iterable[NamedRow],
+    channels: Iterable[NamedRow],
+    templates: Iterable[TemplateRow],
+    counterparts: Iterable[TemplateRow],
     stored: Draft,
 ) -> None:
     """Fill the drop-downs. A stored choice that is no longer available stays, labelled so."""
-    of_channels = [(str(row.id), row.name) for row in channels]
-    of_segments = [(str(row.id), row.name) for row in segments]
-    for field, rows, stored_id, nothing in (
-        (form.segment, of_segments, stored.segment_id, _("Choose a segment")),
-        (form.channel, of_channels, stored.channel_id, _("Choose a channel")),
-        (form.template, _described(templates), stored.template_id, _("Choose a template")),
-        (form.second_channel, of_channels, stored.second_channel_id, _("None: wait for the channel")),
-        (form.second_template, _described(counterparts), stored.second_template_id, _("Choose a template")),
-    ):
-        field.choices = [("", nothing), *rows]
-        if stored_id is not None and field.data == stored_id and str(stored_id) not in dict(field.choices):
-            field.choices.append((str(stored_id), _("No longer available: #%(id)s", id=stored_id)))
+    channel_choices = _name_choices(channels)
+    choices = {
+        "segment": _name_choices(segments),
+        "channel": channel_choices,
+        "template": _template_choices(templates),
+        "second_channel": channel_choices,
+        "second_template": _template_choices(counterparts),
+    }
+    for name, stored_id in stored.choices.items():
+        form[name].offer(choices[name], stored_id)

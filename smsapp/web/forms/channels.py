@@ -68,7 +68,7 @@ class ChannelForm(PageForm):
         """Return the settings as typed; the service checks them."""
         return Wanted(
             name=self.name.data or "",
-            values={setting.name: _typed(self[setting.name], setting) for setting in kind.settings},
+            values={setting.name: _setting_text(self[setting.name], setting) for setting in kind.settings},
             phone_property=self.phone_property.data or "",
             trusted_numbers=bool(self.trusted_numbers.data),
             country=self.country.data or "",
@@ -90,7 +90,7 @@ class ChannelForm(PageForm):
         return [(_(section) if section else "", fields) for section, fields in by_section.items()]
 
 
-def _typed(field: Field, setting: Setting) -> str:
+def _setting_text(field: Field, setting: Setting) -> str:
     if setting.widget == "flag":
         return "1" if field.data else ""
     return field.data or ""

@@ -28,8 +28,8 @@ from smsapp.domain.segment import (
     Param,
     Unit,
     Value,
-    read_condition,
 )
+from smsapp.domain.segment_reader import read_condition
 from smsapp.web.forms import PageForm
 
 ROOT = "rule"
@@ -160,10 +160,10 @@ def _draft_of(child: Condition | Group, types: Mapping[str, Type]) -> Draft:
     if isinstance(child, Group):
         return draft_of(child, types)
     kind = child.type if types.get(child.property) is child.type else None
-    return ConditionDraft(child.property, child.operator, [_typed(value) for value in child.params], kind)
+    return ConditionDraft(child.property, child.operator, [_value_text(value) for value in child.params], kind)
 
 
-def _typed(value: Value) -> str:
+def _value_text(value: Value) -> str:
     return "\n".join(value) if isinstance(value, tuple) else str(value)
 
 

@@ -7,7 +7,7 @@ from flask_wtf.file import FileField, FileRequired
 from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired
 
-from smsapp.domain.sms_template import SAID, Audit, Entry, Purpose, entry
+from smsapp.domain.sms_template import KNOWN_PURPOSES, Audit, Entry, Purpose, entry
 from smsapp.labels.sms_templates import LABELS
 from smsapp.web import inputs
 from smsapp.web.forms import PageForm
@@ -18,7 +18,7 @@ class TemplateForm(PageForm):
     signature = StringField(_l("Signature"))
     purpose = RadioField(
         _l("Kind of text"),
-        choices=[(purpose.value, LABELS[purpose]) for purpose in SAID],
+        choices=[(purpose.value, LABELS[purpose]) for purpose in KNOWN_PURPOSES],
         default=Purpose.MARKETING.value,
     )
     text = TextAreaField(_l("Message text"))
@@ -27,7 +27,7 @@ class TemplateForm(PageForm):
 
     def entry(self) -> Entry:
         """Return what was typed, tidied; without a kind it counts as marketing, the strictest."""
-        purpose = next((purpose for purpose in SAID if purpose == self.purpose.data), Purpose.MARKETING)
+        purpose = next((purpose for purpose in KNOWN_PURPOSES if purpose == self.purpose.data), Purpose.MARKETING)
         return entry(
             code=self.code.data or "",
             name=self.name.data or "",

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
-from smsapp.domain.columns import BrokenRow
+from smsapp.domain.cells import BrokenRow
 from smsapp.domain.errors import Refusal
 from smsapp.services.tables import csv_rows, limited, reading, recognition, shared_texts, workbooks
 from smsapp.services.tables.formats import Choice, Format

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smsapp.domain.columns import BrokenRow
+from smsapp.domain.cells import BrokenRow
 from smsapp.services.tables import reading, recognition
 from smsapp.services.tables.formats import Choice
 

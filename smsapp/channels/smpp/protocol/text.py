@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smsapp.channels.smpp.protocol.pdu import HAS_UDH, Tag, tlv
-from smsapp.domain.sms_template import GSM_BASIC
+from smsapp.domain.billed_parts import GSM_BASIC
 
 ESCAPE = 0x1B
 BASIC = GSM_BASIC[:ESCAPE] + chr(ESCAPE) + GSM_BASIC[ESCAPE:]

@@ -1,0 +1,218 @@
+"""Drafts of campaigns: stored, edited, and checked for what keeps one from going out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from smsapp.domain import campaign as rules
+from smsapp.domain import schedule as schedules
+from smsapp.domain.bounds import faults
+from smsapp.domain.campaign import LONGEST_NAME, Action, DraftFacts, SecondFacts, Status
+from smsapp.domain.draft import FIELDS, Draft
+from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
+from smsapp.domain.schedule import Kind, Schedule
+from smsapp.domain.sms_template import fit, is_usable, neutral, variables
+from smsapp.services.contacts import audience
+from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.services.templates import sms_templates
+from smsapp.store.campaigns import campaigns
+from smsapp.store.campaigns.campaigns import Campaign
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts.segments import Segment
+from smsapp.store.db import current_session, writing
+from smsapp.store.settings import settings
+from smsapp.store.sms_templates import SmsTemplate
+
+NOUN = "campaign"
+CHOICE_TABLES: Mapping[str, type[Segment | ChannelRow | SmsTemplate]] = {
+    "segment": Segment,
+    "channel": ChannelRow,
+    "template": SmsTemplate,
+}
+
+
+class EditConflict(Refusal):
+    """Somebody saved the draft after this edit began; `saved` is the stored draft, nothing was overwritten."""
+
+    def __init__(self, saved: Draft, version: int) -> None:
+        self.saved = saved
+        self.version = version
+        super().__init__(Problem("draft_overtaken"))
+
+
+def blank() -> Draft:
+    """Return a draft with nothing chosen, in the product's zone."""
+    return Draft(schedule=Schedule(Kind.NOW, settings().DEFAULT_ZONE))
+
+
+def draft_of(campaign: Campaign) -> Draft:
+    """Return the editable part of a campaign."""
+    values = {name: getattr(campaign, name) for name in FIELDS if name != "schedule"}
+    return Draft(**values, schedule=Schedule.from_json({"zone": campaign.zone} | campaign.schedule))
+
+
+def create(draft: Draft, actor: Actor, now: dt.datetime) -> int:
+    """Store a new draft, complete or not, and return its id; raises Refusal if a part of it cannot be stored."""
+    with writing() as session:
+        refuse_unfit(session, draft)
+        campaign_id = add_row(session, draft, actor, now)
+        log_action(session, actor, "create", NOUN, campaign_id, now, name=draft.name)
+    return campaign_id
+
+
+def save(campaign_id: int, version: int, draft: Draft, actor: Actor, now: dt.datetime) -> int:
+    """Store the edit that began from `version` and return the new version.
+
+    Raises EditConflict if somebody else saved something different meanwhile, Outrun if it is no draft any more.
+    """
+    with writing() as session:
+        campaign = require_campaign(session, campaign_id)
+        if campaign.status == Status.DRAFT and draft_of(campaign) == draft:
+            return campaign.version
+        refuse_unfit(session, draft)
+        saved = campaigns.move(
+            session,
+            campaign_id,
+            Action.EDIT,
+            Campaign.version == version,
+            **_columns(draft),
+            version=version + 1,
+            updated_by=actor.user_id,
+            updated_at=now,
+        )
+        if not saved:
+            campaign = require_campaign(session, campaign_id)
+            if campaign.status != Status.DRAFT:
+                raise Conflict(status=campaign.status)
+            raise EditConflict(draft_of(campaign), campaign.version)
+        log_action(session, actor, "edit", NOUN, campaign_id, now, name=draft.name, version=version + 1)
+    return version + 1
+
+
+def problems(draft: Draft, now: dt.datetime) -> list[Problem]:
+    """Return the problems for which this draft cannot go out yet, in the order of the form's sections."""
+    return rules.problems(facts_of(current_session(), draft, now))
+
+
+def add_row(session: Session, draft: Draft, actor: Actor, now: dt.datetime) -> int:
+    """Store the draft as a new campaign and return its id."""
+    campaign = Campaign(
+        **_columns(draft),
+        status=Status.DRAFT,
+        grace_minutes=settings().LATE_GRACE_MINUTES,
+        created_by=actor.user_id,
+        created_at=now,
+        updated_by=actor.user_id,
+        updated_at=now,
+    )
+    session.add(campaign)
+    session.flush()
+    return campaign.id
+
+
+def _columns(draft: Draft) -> dict[str, Any]:
+    """Return the draft as the columns of its campaign: each field as its own column, the schedule as three."""
+    return {name: getattr(draft, name) for name in FIELDS} | {
+        "mapping": dict(draft.mapping),
+        "schedule": draft.schedule.as_json(),
+        "zone": draft.schedule.zone,
+        "recurring": draft.schedule.recurring,
+    }
+
+
+def require_campaign(session: Session, campaign_id: int) -> Campaign:
+    """Return the campaign; raises NotFound if there is none or it was deleted."""
+    campaign = campaigns.find(session, campaign_id)
+    if campaign is None:
+        raise NotFound(NOUN)
+    return campaign
+
+
+def refuse_unfit(session: Session, draft: Draft) -> None:
+    """Raise Refusal for what not even a draft may contain: a long name, choices that are gone, an unknown zone."""
+    problems = []
+    if len(draft.name) > LONGEST_NAME:
+        problems.append(Problem("name_too_long", "name", {"most": LONGEST_NAME}))
+    for name, row_id in draft.choices.items():
+        place = name.removeprefix("second_")
+        table = CHOICE_TABLES[place]
+        if row_id is not None and session.scalar(sa.select(table.id).where(table.id == row_id)) is None:
+            problems.append(Problem(f"{place}_gone", place))
+    if not schedules.known_zone(draft.schedule.zone):
+        problems.append(Problem("zone_unknown", "schedule", {"zone": draft.schedule.zone}))
+    if problems:
+        raise Refusal(*problems)
+
+
+def facts_of(session: Session, draft: Draft, now: dt.datetime) -> DraftFacts:
+    """Return the facts about a draft from which its problems follow."""
+    segment = session.get(Segment, draft.segment_id) if draft.segment_id else None
+    channel = session.get(ChannelRow, draft.channel_id, populate_existing=True) if draft.channel_id else None
+    template = template_row(session, draft.template_id)
+    names = variables(template.text) if template else ()
+    return DraftFacts(
+        name=draft.name,
+        segment_id=segment.id if segment else None,
+        channel_id=channel.id if channel else None,
+        channel_active=channel is not None and channel.active,
+        template_id=template.id if template else None,
+        template_approved=template is not None and is_usable(template.audit, template.purpose),
+        template_of_channel=template is not None and template.channel_id == draft.channel_id,
+        unmapped=rules.unmapped(names, draft.mapping),
+        unfit=_unfit_texts(template, draft.mapping) if template else (),
+        second=_second(session, draft, template) if draft.second_channel_id else None,
+        schedule_problems=schedules.problems(draft.schedule, now),
+    )
+
+
+def _unfit_texts(template: SmsTemplate, mapping: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong with fixed texts and fallbacks."""
+    problems = []
+    for name in variables(template.text):
+        source = mapping.get(name, {})
+        bound = audience.bound_of(template, name)
+        text = source.get("fixed") or source.get("fallback") or ""
+        facts = {"variable": name, "longest": bound.longest}
+        problems += [Problem(f"variable_{fault}", "template", facts) for fault in faults(text, bound)]
+    return problems
+
+
+def template_row(session: Session, template_id: int | None) -> SmsTemplate | None:
+    """Return the template, reloaded from the database; None if none is chosen."""
+    return session.get(SmsTemplate, template_id, populate_existing=True) if template_id else None
+
+
+def _second(session: Session, draft: Draft, first: SmsTemplate | None) -> SecondFacts:
+    main = session.get(ChannelRow, draft.channel_id) if draft.channel_id else None
+    channel = session.get(ChannelRow, draft.second_channel_id, populate_existing=True)
+    template = template_row(session, draft.second_template_id)
+    return SecondFacts(
+        same_channel=draft.second_channel_id == draft.channel_id,
+        active=channel is not None and channel.active,
+        chosen=template is not None,
+        of_channel=template is not None and template.channel_id == draft.second_channel_id,
+        approved=template is not None and is_usable(template.audit, template.purpose),
+        fits=bool(template and (first is None or fit(variables(first.text), variables(template.text)))),
+        same_purpose=bool(template and (first is None or first.purpose == template.purpose)),
+        asks_for_trusted_numbers=bool(channel and channel.trusted_numbers and main and not main.trusted_numbers),
+    )
+
+
+def counterpart(template_id: int | None, channel_id: int) -> int | None:
+    """Return the channel's approved template with the same purpose, wording and order of variables, if only one has."""
+    template = template_row(current_session(), template_id)
+    if template is None:
+        return None
+    matches = [
+        choice.id
+        for choice in sms_templates.choices(channel_id)
+        if neutral(choice.text) == neutral(template.text)
+        and choice.purpose == template.purpose
+        and fit(variables(template.text), variables(choice.text))
+    ]
+    return matches[0] if len(matches) == 1 else None
