@@ -16,7 +16,7 @@ from smsapp.domain.errors import Conflict, NotFound, Refusal
 from smsapp.domain.message import Resolution
 from smsapp.domain.outcome import Outcome
 from smsapp.services.receipts import unconfirmed
-from smsapp.services.reports import reports, verify
+from smsapp.services.reports import message_story, verify
 from smsapp.services.sending import sweeping
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
@@ -85,7 +85,7 @@ def test_what_a_person_counts_as_sent_awaits_its_receipt(app: Flask, provider: F
 
     after = funnel(run_id)
     assert (after.unconfirmed, after.awaiting, after.parts) == (1, 2, 2)
-    story = reports.message(campaign.id, run_id, 1)
+    story = message_story.story(campaign.id, run_id, 1)
     assert [(decision.settled, decision.by, decision.at) for decision in story.decisions] == [
         ("sent", "ops", clock.now)
     ]

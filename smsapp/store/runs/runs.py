@@ -319,6 +319,14 @@ def of_campaign(session: Session, campaign_id: int) -> Sequence[Run]:
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
+def all_ids(session: Session, campaign_id: int | None = None) -> Sequence[int]:
+    """Return the ids of all runs, or of a campaign's, oldest first."""
+    query = sa.select(Run.id).order_by(Run.id)
+    if campaign_id is not None:
+        query = query.where(Run.campaign_id == campaign_id)
+    return session.scalars(query).all()
+
+
 def waiting_for_receipts(session: Session, finished_before: dt.datetime) -> Sequence[int]:
     """Return the ids of runs that finished before this moment and still have messages without a receipt."""
     has_waiting = sa.exists().where(Tally.run_id == Run.id, Tally.state == "accepted", Tally.n > 0)
