@@ -38,7 +38,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import RunState
 from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import channels as service
-from smsapp.services.receipts import callback_inbox, consumer
+from smsapp.services.receipts import callback_inbox, consumer, unmatched_retry
 from smsapp.store.db import current_session
 from smsapp.store.runs.freezing import ensure_partition
 from smsapp.store.runs.runs import Message, ProviderRef, Run, Tally
@@ -380,7 +380,7 @@ class HttpContract(Contract):
         if not items.ref:
             where = {"channel_id": channel_id, "ref": items.provider_ref, "phone": items.phone or PHONE}
             builders.kept(ProviderRef(**where, run_id=run_id, seq=seq, at=int(now.timestamp())))
-            consumer.retry_unmatched(now)
+            unmatched_retry.retry(now)
         callback_inbox.store(channel_id, [callback], now)
         consumer.apply_callbacks(now)
         # then

@@ -22,7 +22,7 @@ from smsapp.channels.types import OutboundMessage, Receipt, UnconfirmedMessage
 from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import call_log, channels
 from smsapp.services.contacts.audience import filled
-from smsapp.services.receipts import consumer
+from smsapp.services.receipts import applying, matching
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unconfirmed
 from smsapp.store.runs import provider_refs
@@ -77,7 +77,7 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                     break
                 with writing() as session:
                     settled = _clear(session, channel_id, question, answers, now)
-                    consumer.apply_receipts(session, {channel_id: settled}, now)
+                    applying.apply_receipts(session, {channel_id: settled}, now)
                     if adapter.receipts_by_provider_ref:
                         _remember(session, channel_id, question, settled, now)
 
@@ -124,7 +124,7 @@ def _clear(
 ) -> list[Receipt]:
     """Return the unambiguous receipts: one per requested message, without provider ids that belong to another one."""
     refs = sorted({receipt.provider_ref for receipt in answers if receipt.provider_ref})
-    owners = provider_refs.owners(session, channel_id, refs, consumer.window_begin(now)) if refs else {}
+    owners = provider_refs.owners(session, channel_id, refs, matching.window_begin(now)) if refs else {}
     by_ref: dict[str, list[Receipt]] = {}
     for receipt in answers:
         if receipt.provider_ref not in owners:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smsapp.services.channels import channels
-from smsapp.services.receipts.consumer import YOUNG
+from smsapp.services.receipts.unmatched_retry import YOUNG
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unmatched
 from smsapp.store.receipts.unmatched import UnmatchedReceipt

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.store.db import one_of, upsert
-from smsapp.store.runs.runs import ProviderRef
+from smsapp.store.runs.runs import MessageKey, ProviderRef
 
 
 def store_refs(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]], at: int) -> None:
@@ -30,14 +30,14 @@ def _newest() -> Any:
     return new.on_conflict_do_update(index_elements=keys, set_=newer, where=ProviderRef.at <= new.excluded.at)
 
 
-def owners(session: Session, channel_id: int, refs: Sequence[str], since: int) -> dict[str, dict[str, tuple[int, int]]]:
-    """Return ref -> phone -> (run, seq) for ids the provider gave at `since` (Unix seconds) or later."""
+def owners(session: Session, channel_id: int, refs: Sequence[str], since: int) -> dict[str, dict[str, MessageKey]]:
+    """Return ref -> phone -> message for ids the provider gave at `since` (Unix seconds) or later."""
     rows = session.execute(
         sa.select(ProviderRef.ref, ProviderRef.phone, ProviderRef.run_id, ProviderRef.seq).where(
             ProviderRef.channel_id == channel_id, one_of(ProviderRef.ref, refs), ProviderRef.at >= since
         )
     )
-    owners: dict[str, dict[str, tuple[int, int]]] = {}
+    owners: dict[str, dict[str, MessageKey]] = {}
     for ref, phone, run_id, seq in rows:
-        owners.setdefault(ref, {})[phone] = (run_id, seq)
+        owners.setdefault(ref, {})[phone] = MessageKey(run_id, seq)
     return owners

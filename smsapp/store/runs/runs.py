@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -148,6 +148,13 @@ class Message(Base):
     answered_at: Mapped[int | None] = mapped_column(sa.BigInteger)
     """Unix seconds of the channel's answer."""
     receipt_at: Mapped[int | None] = mapped_column(sa.BigInteger)
+
+
+class MessageKey(NamedTuple):
+    """Names a message."""
+
+    run_id: int
+    seq: int
 
 
 class Exclusion(Base):
