@@ -18,6 +18,8 @@ from smsapp.services.receipts.matching import ChannelReceipt, MatchedReceipts, R
 from smsapp.store.receipts import codes, state_changes, unmatched
 from smsapp.store.receipts.state_changes import MessageState, StateChange
 
+ReceiptContent = tuple[ReceiptStatus, Outcome | None, str]
+"""What a receipt says: status, outcome and the provider's code."""
 TEST_REF = "test-"
 """The prefix of references of test sends; their receipts belong to no run."""
 STATUS = {
@@ -83,25 +85,25 @@ def _plan(session: Session, matched: MatchedReceipts) -> PlannedChanges:
     plan = PlannedChanges()
     for run_id, state, seqs in state_changes.current_states(session, matched.by_run):
         plan.existing.setdefault(run_id, set()).update(seqs)
-        for receipt, group in _group_by_content(state, seqs, matched.by_run[run_id]):
-            status = advance(state.status, STATUS[receipt.status])
+        for (kind, outcome, code), group in _group_by_content(state, seqs, matched.by_run[run_id]).items():
+            status = advance(state.status, STATUS[kind])
             if status is not state.status:
-                reason = str(receipt.outcome or "unknown") if status is Status.UNDELIVERED else ""
-                change = StateChange(run_id, state, status, reason, storable(receipt.code))
+                reason = str(outcome or "unknown") if status is Status.UNDELIVERED else ""
+                change = StateChange(run_id, state, status, reason, storable(code))
                 plan.changes.setdefault(change, []).extend(group)
     return plan
 
 
 def _group_by_content(
     state: MessageState, seqs: Sequence[int], receipts_by_seq: ReceiptsBySeq
-) -> list[tuple[Receipt, list[int]]]:
-    """Return messages in one state by what their decisive receipts say, each group with one of these receipts."""
-    groups: dict[tuple[ReceiptStatus, Outcome | None, str], tuple[Receipt, list[int]]] = {}
+) -> dict[ReceiptContent, list[int]]:
+    """Return messages in one state by what their decisive receipts say."""
+    groups: dict[ReceiptContent, list[int]] = {}
     for seq in seqs:
         receipts = receipts_by_seq[seq]
         receipt = receipts[0] if len(receipts) == 1 else _final_receipt(state.status, receipts)
-        groups.setdefault((receipt.status, receipt.outcome, receipt.code), (receipt, []))[1].append(seq)
-    return list(groups.values())
+        groups.setdefault((receipt.status, receipt.outcome, receipt.code), []).append(seq)
+    return groups
 
 
 def _final_receipt(status: Status, receipts: Sequence[Receipt]) -> Receipt:
@@ -119,6 +121,7 @@ def _without_message(matched: MatchedReceipts, plan: PlannedChanges) -> list[Cha
     return [
         ChannelReceipt(matched.channel_of[run_id], receipt)
         for run_id, by_seq in matched.by_run.items()
+        if len(by_seq) > len(plan.existing.get(run_id, ()))
         for seq, receipts in by_seq.items()
         if seq not in plan.existing.get(run_id, ())
         for receipt in receipts

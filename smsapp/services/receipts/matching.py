@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ def match(session: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.da
     """Match each channel's receipts to the messages they name; whether the run has these messages is not checked."""
     matched = MatchedReceipts()
     runs_by_channel = {
-        channel_id: _group_by_run(channel_id, _named(session, channel_id, receipts, now), matched.unmatched)
+        channel_id: _receipts_by_run(session, channel_id, receipts, now, matched.unmatched)
         for channel_id, receipts in arrived.items()
     }
     matched.channel_of = runs.channel_of(session, set().union(*runs_by_channel.values()))
@@ -62,31 +62,34 @@ def match(session: Session, arrived: Mapping[int, Sequence[Receipt]], now: dt.da
     return matched
 
 
-def _named(
-    session: Session, channel_id: int, receipts: Sequence[Receipt], now: dt.datetime
-) -> Iterator[tuple[Receipt, MessageKey | None]]:
-    """Yield each receipt of a channel with the message it names; None if it names none."""
-    owners_by_ref = _by_provider_ref(session, channel_id, receipts, now)
-    for receipt in receipts:
-        if ref := REF.fullmatch(receipt.ref):
-            yield receipt, MessageKey(int(ref[1]), int(ref[2]))
-        elif receipt.ref:
-            yield receipt, None
-        else:
-            yield receipt, owner_of(owners_by_ref.get(storable(receipt.provider_ref), {}), receipt.phone)
-
-
-def _group_by_run(
-    channel_id: int, named: Iterator[tuple[Receipt, MessageKey | None]], unmatched: list[ChannelReceipt]
+def _receipts_by_run(
+    session: Session,
+    channel_id: int,
+    receipts: Sequence[Receipt],
+    now: dt.datetime,
+    unmatched: list[ChannelReceipt],
 ) -> dict[int, ReceiptsBySeq]:
-    """Return a channel's receipts by run and message; add those that name no message to `unmatched`."""
+    """Return a channel's receipts by the message they name; add those that name none to `unmatched`."""
+    owners_by_ref = _by_provider_ref(session, channel_id, receipts, now)
     by_run: dict[int, ReceiptsBySeq] = {}
-    for receipt, key in named:
+    for receipt in receipts:
+        key = _named_by(receipt, owners_by_ref)
         if key is None:
             unmatched.append(ChannelReceipt(channel_id, receipt))
         else:
-            by_run.setdefault(key.run_id, {}).setdefault(key.seq, []).append(receipt)
+            run_id, seq = key
+            by_run.setdefault(run_id, {}).setdefault(seq, []).append(receipt)
     return by_run
+
+
+def _named_by(receipt: Receipt, owners_by_ref: Mapping[str, Mapping[str, MessageKey]]) -> MessageKey | None:
+    """Return the message that a receipt names; None if it names none."""
+    if not receipt.ref:
+        return owner_of(owners_by_ref.get(storable(receipt.provider_ref), {}), receipt.phone)
+    if ref := REF.fullmatch(receipt.ref):
+        run_id, seq = ref.groups()
+        return MessageKey(int(run_id), int(seq))
+    return None
 
 
 def _by_provider_ref(
