@@ -41,7 +41,9 @@ from smsapp.services.channels import channels as service
 from smsapp.services.receipts import callback_inbox, consumer, unmatched_retry
 from smsapp.store.db import current_session
 from smsapp.store.runs.freezing import ensure_partition
-from smsapp.store.runs.runs import Message, ProviderRef, Run, Tally
+from smsapp.store.runs.provider_refs import ProviderRef
+from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs.tallies import Tally
 from tests import builders
 from tests.channels.wire import HERE, Line, Provider, closed_port, listening, provider, run
 

@@ -26,7 +26,8 @@ from smsapp.store.db import Base, current_session, db
 from smsapp.store.receipts import inbox
 from smsapp.store.receipts.codes import UnknownCode
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
-from smsapp.store.runs.runs import Message, Run, Tally
+from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs.tallies import Tally
 from tests import builders
 from tests.conftest import dispose
 from tests.engine import confirmed, funnel, refs, work

@@ -11,7 +11,7 @@ from smsapp.channels.types import Callback, Receipt, ReceiptStatus
 from smsapp.services.receipts import callback_inbox, consumer, unmatched, unmatched_retry
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
-from smsapp.store.runs.runs import ProviderRef
+from smsapp.store.runs.provider_refs import ProviderRef
 from tests import builders
 from tests.engine import arrive, confirmed, funnel, work
 from tests.fakes import FakeChannel, FakeClock

@@ -13,7 +13,8 @@ from smsapp.services.sending import closing, opening
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
 from smsapp.store.runs import claims, tallies
-from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
+from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run
+from smsapp.store.runs.tallies import EXCLUDED, Tally
 
 Fates = tuple[tuple[int, Status, str | None], ...]
 """(share in thousandths, status, outcome); the remaining messages were delivered."""

@@ -9,7 +9,7 @@ from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import MEANING, Meaning, Outcome
 from smsapp.store.db import current_session
-from smsapp.store.runs import funnels, runs
+from smsapp.store.runs import funnels, tallies
 
 EXPLAINED = FAILED_STATES | {Status.UNCONFIRMED, Status.CANCELLED}
 
@@ -42,7 +42,7 @@ def reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Rea
     lines = [
         Reason(Status[state.upper()], reason, n, n / max(1, funnel.count(Status[state.upper()])))
         for state, reason, n in funnels.reasons(current_session(), run_ids, merged=merged)
-        if state != runs.EXCLUDED and n > 0
+        if state != tallies.EXCLUDED and n > 0
     ]
     return sorted(
         (line for line in lines if line.state in EXPLAINED), key=lambda line: (-line.state, -line.n, line.code)

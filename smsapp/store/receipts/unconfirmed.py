@@ -19,8 +19,8 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import Base, BigId, changed, list_of, one_of
 from smsapp.store.runs import billed_parts
-from smsapp.store.runs.runs import Batch, BatchState, Message, Run, Tally
-from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
+from smsapp.store.runs.runs import Batch, BatchState, Message, Run
+from smsapp.store.runs.tallies import Changes, Tally, add_to_tallies, tally_key
 
 KEPT_UNCONFIRMED = "left"
 """Reason of messages that a person decided to leave unconfirmed."""

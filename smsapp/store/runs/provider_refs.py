@@ -6,10 +6,26 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from smsapp.store.db import one_of, upsert
-from smsapp.store.runs.runs import MessageKey, ProviderRef
+from smsapp.store.db import Base, BigId, one_of, upsert
+from smsapp.store.runs.runs import MessageKey
+
+
+class ProviderRef(Base):
+    """Maps a provider's own id to its message, for kinds whose receipts do not name our reference."""
+
+    __tablename__ = "provider_ref"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    channel_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ref: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
+    phone: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    """The message's number: only id and number together name a message, because providers reuse ids."""
+    run_id: Mapped[int] = mapped_column(BigId)
+    seq: Mapped[int]
+    at: Mapped[int] = mapped_column(sa.BigInteger)
+    """Unix seconds at which the provider gave the message this id."""
 
 
 def store_refs(session: Session, channel_id: int, run_id: int, refs: Iterable[tuple[str, str, int]], at: int) -> None:
