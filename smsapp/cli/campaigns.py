@@ -18,7 +18,7 @@ from smsapp.labels import label, sentence
 from smsapp.labels.campaigns import in_words
 from smsapp.services.campaigns import campaign_list, campaigns
 from smsapp.services.campaigns.campaign_list import Line, Wanted
-from smsapp.services.campaigns.campaign_review import DraftPreview
+from smsapp.services.campaigns.draft_preview import DraftPreview
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import unconfirmed

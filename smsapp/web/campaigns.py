@@ -24,8 +24,8 @@ from smsapp.services.campaigns import campaign_list, campaigns
 from smsapp.services.campaigns import campaign_review as reviews
 from smsapp.services.campaigns import variables as choosing
 from smsapp.services.campaigns.campaign_list import Line, Wanted
-from smsapp.services.campaigns.campaign_review import DraftPreview
 from smsapp.services.campaigns.campaigns import Draft, EditConflict
+from smsapp.services.campaigns.draft_preview import DraftPreview
 from smsapp.services.channels import channels
 from smsapp.services.contacts import contacts, segments
 from smsapp.services.platform import clock, setup

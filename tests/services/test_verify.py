@@ -84,7 +84,7 @@ def put(table: type, column: str, value: object, **key: object) -> Callable[[Run
         (change(Tally, "n", -1, state="unconfirmed", reason="worker_lost"), "unconfirmed worker_lost: stored 1"),
         (change(Tally, "n", 1, state="cancelled", reason="opted_out"), "cancelled opted_out: stored 2"),
         (change(Tally, "n", 1, state="excluded", reason="no_number"), "excluded no_number: stored 2"),
-        (change(Tally, "n", 1, state="in_flight", reason=""), "handed: stored 4 != rows 3"),
+        (change(Tally, "n", 1, state="in_flight", reason=""), "in_flight: stored 4 != rows 3"),
         (change(Tally, "n", 1, state="queued", reason=""), "queued: stored 6 != rows 5"),
         (put(Batch, "state", BatchState.DONE, state=BatchState.READY), "done with messages still queued"),
         (put(Batch, "claim", "", state=BatchState.CLAIMED), "handed out to nobody"),
