@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.channels.errors import ChannelError
@@ -26,7 +25,7 @@ from smsapp.services.receipts import applying, matching
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unconfirmed
 from smsapp.store.runs import provider_refs
-from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
@@ -90,8 +89,7 @@ def _questions(channel_id: int, now: dt.datetime) -> list[Question]:
         lines = unconfirmed.page(session, channel_id=channel_id, since=oldest, until=now - SETTLED, limit=MOST_RUNS)
         for line in lines:
             question, last = _question(session, line.run, AT_ONCE // len(lines), now)
-            statement = sa.update(Run).where(Run.id == line.run.id).values(asked=last)
-            session.execute(statement)
+            unconfirmed.set_asked(session, line.run.id, last)
             if question.unconfirmed:
                 questions.append(question)
     return questions
@@ -101,12 +99,7 @@ def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[
     """Return the next messages of a run to query, and the seq to go on from; 0 begins anew."""
     template, mapping = run.snapshot.template, run.snapshot.mapping
     render = template.renderer()
-    rows = session.execute(
-        sa.select(Message.seq, Message.phone, Message.params, Message.answered_at)
-        .where(*unconfirmed.open_messages(run.id), Message.seq > run.asked)
-        .order_by(Message.seq)
-        .limit(most)
-    ).all()
+    rows = unconfirmed.next_to_query(session, run, most)
     queries = []
     for seq, phone, params, answered_at in rows:
         values = filled(template.variables, mapping, params)
@@ -116,7 +109,7 @@ def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[
         queries.append(
             UnconfirmedMessage(OutboundMessage(f"{run.id}-{seq}", phone, render(values), values), since, until)
         )
-    return Question(run.id, template, queries), rows[-1].seq if len(rows) == most else 0
+    return Question(run.id, template, queries), rows[-1][0] if len(rows) == most else 0
 
 
 def _clear(

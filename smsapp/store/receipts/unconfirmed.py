@@ -139,6 +139,18 @@ def open_messages(run_id: int, cause: str = "", seqs: Sequence[int] | None = Non
     return conditions
 
 
+def next_to_query(session: Session, run: Run, most: int) -> Sequence[tuple[int, str, str | None, int | None]]:
+    """Return (seq, phone, params, answered_at) of the run's next undecided messages in this round of queries."""
+    query = sa.select(Message.seq, Message.phone, Message.params, Message.answered_at)
+    following = query.where(*open_messages(run.id), Message.seq > run.asked).order_by(Message.seq).limit(most)
+    return [(seq, phone, params, answered_at) for seq, phone, params, answered_at in session.execute(following)]
+
+
+def set_asked(session: Session, run_id: int, last: int) -> None:
+    """Store the seq up to which the run's messages have been queried; 0 begins a new round."""
+    session.execute(sa.update(Run).where(Run.id == run_id).values(asked=last))
+
+
 def settle(
     session: Session, run_id: int, how: Resolution, cause: str, seqs: Sequence[int] | None, by: str, now: dt.datetime
 ) -> int:

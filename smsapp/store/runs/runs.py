@@ -300,6 +300,11 @@ def waiting_for_receipts(session: Session, finished_before: dt.datetime) -> Sequ
     return session.scalars(sa.select(Run.id).where(Run.finished_at < finished_before, has_waiting)).all()
 
 
+def snapshot_of(session: Session, run_id: int) -> RunSnapshot:
+    """Return the snapshot of this run; an empty one if there is no such run."""
+    return session.scalar(sa.select(Run.snapshot).where(Run.id == run_id)) or RunSnapshot()
+
+
 def channel_of(session: Session, run_ids: Iterable[int]) -> dict[int, int]:
     """Return {run id: channel id}; unknown runs are absent."""
     query = sa.select(Run.id, Run.channel_id).where(Run.id.in_([*run_ids]))
