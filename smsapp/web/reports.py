@@ -26,6 +26,7 @@ from smsapp.labels import reports as words
 from smsapp.services.campaigns import campaigns
 from smsapp.services.contacts import number_searches
 from smsapp.services.platform import clock
+from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.services.reports import message_story, recipient_list, reports
 from smsapp.services.reports.reports import Report
 from smsapp.web import guard, run_buttons
@@ -101,10 +102,9 @@ def _people(campaign_id: int, run_id: int | None, phone_text: str, problem: str,
         # A reason of the group that was shown before means nothing in this one.
         if code == reason:
             group, count = _chosen(group.name, reason), n
-    people: list[Recipient] = []
-    following: Place | None = None
+    people = KeysetPage[Recipient, Place]([])
     if not problem:
-        people, following = recipient_list.page(
+        people = recipient_list.page(
             campaign_id,
             run_id,
             group,
@@ -112,8 +112,8 @@ def _people(campaign_id: int, run_id: int | None, phone_text: str, problem: str,
             after,
         )
     return _summary(report, campaign_id, run_id) | {
-        "people": people,
-        "following": following,
+        "people": people.rows,
+        "following": people.next,
         "first": after is None,
         "group": group,
         "groups": GROUPS,

@@ -14,7 +14,7 @@ from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Charged, Outcome
-from smsapp.domain.recipients import GROUPS, Recipient, group
+from smsapp.domain.recipients import GROUPS, Place, Recipient, group
 from smsapp.domain.run import RunState
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.reports import message_story, recipient_list, reports
@@ -35,12 +35,12 @@ def everyone(campaign_id: int, run_id: int | None, name: str, reason: str = "") 
     def turned() -> Iterator[Recipient]:
         wanted = group(name, reason)
         assert wanted is not None
-        after = None
+        after: Place | None = None
         while True:
-            recipients, after = recipient_list.page(
-                campaign_id, run_id, wanted, recipient_list.parse_phone_query(""), after
-            )
-            yield from recipients
+            anybody = recipient_list.parse_phone_query("")
+            page = recipient_list.page(campaign_id, run_id, wanted, anybody, after)
+            yield from page.rows
+            after = page.next
             if after is None:
                 return
 
@@ -234,12 +234,12 @@ def test_a_whole_number_is_found_among_messages_and_among_those_left_out() -> No
     first = current_session().get(Message, (made.id, 1))
     assert first is not None
 
-    recipients, _ = recipient_list.page(
+    recipients = recipient_list.page(
         campaign.id, None, GROUPS["target"], recipient_list.parse_phone_query(first.phone.removeprefix("+86")), None
-    )
-    left, _ = recipient_list.page(
+    ).rows
+    left = recipient_list.page(
         campaign.id, None, GROUPS["target"], recipient_list.parse_phone_query("139 0000 1234"), None
-    )
+    ).rows
 
     assert [recipient.position for recipient in recipients] == [1]
     assert [recipient.left for recipient in left] == [ExclusionReason.OPTED_OUT]
@@ -251,13 +251,13 @@ def test_last_digits_find_everybody_whose_number_ends_so() -> None:
     first = current_session().get(Message, (made.id, 1))
     assert first is not None
 
-    recipients, _ = recipient_list.page(
+    recipients = recipient_list.page(
         campaign.id,
         None,
         GROUPS["planned"],
         recipient_list.parse_phone_query(first.phone[-6:], sees_full_numbers=True),
         None,
-    )
+    ).rows
 
     assert [recipient.phone for recipient in recipients] == [first.phone]
 

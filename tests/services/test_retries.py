@@ -37,7 +37,7 @@ def whole(campaign: Campaign) -> Funnel:
     assert broken_identities(counts) == []
     assert [check.broken for check in verify.verify(campaign.id) if check.broken] == []
     for name in ("target", "planned", "delivered", "undelivered", "refused", "awaiting"):
-        people, _more = recipient_list.page(campaign.id, None, GROUPS[name], recipient_list.parse_phone_query(""), None)
+        people = recipient_list.page(campaign.id, None, GROUPS[name], recipient_list.parse_phone_query(""), None).rows
         assert len(people) == getattr(counts, name), name
     return counts
 

@@ -61,7 +61,7 @@ def test_how_long_it_is_tried_again_depends_on_the_providers_id_and_the_time(app
         Receipt(ReceiptStatus.DELIVERED, "other-7"),
         Receipt(ReceiptStatus.DELIVERED, provider_ref="x"),
     )
-    newest, oldest = unmatched.listing().lines
+    newest, oldest = unmatched.listing().rows
 
     assert unmatched.tried_until(newest, clock.now) == clock.now + unmatched_retry.YOUNG
     assert unmatched.tried_until(oldest, clock.now) is None
@@ -75,7 +75,7 @@ def test_an_id_the_provider_uses_a_second_time_is_young_again(app: Flask, clock:
     arrive(channel_id, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1A"))
 
     assert kept() == [("1A", clock.now)]
-    assert unmatched.tried_until(unmatched.listing().lines[0], clock.now) == clock.now + unmatched_retry.YOUNG
+    assert unmatched.tried_until(unmatched.listing().rows[0], clock.now) == clock.now + unmatched_retry.YOUNG
 
 
 def test_a_day_is_counted_up_to_a_bound(app: Flask, clock: FakeClock) -> None:

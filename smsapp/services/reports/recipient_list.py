@@ -10,7 +10,9 @@ from smsapp.domain.funnel import Funnel
 from smsapp.domain.phone import SHOWN, normalise
 from smsapp.domain.recipients import Group, Place, Recipient
 from smsapp.services.campaigns import campaigns
+from smsapp.services.platform import keyset_page
 from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store.db import current_session, writing
 from smsapp.store.runs import recipients, runs
 from smsapp.store.runs.funnels import run_funnels
@@ -42,14 +44,14 @@ def parse_phone_query(raw: str, *, sees_full_numbers: bool = False) -> PhoneQuer
 
 def page(
     campaign_id: int, run_id: int | None, group: Group, query: PhoneQuery, after: Place | None
-) -> tuple[list[Recipient], Place | None]:
-    """Return one page of the people of a group, and the place at which the next page begins; None after the last page.
+) -> KeysetPage[Recipient, Place]:
+    """Return one page of the people of a group.
 
     Runs in which the tally counts nobody of the group are not read.
     """
     run_ids = _runs_with(campaign_id, run_id, group)
     rows = recipients.page(current_session(), run_ids, group, query, after, PAGE + 1, merged=run_id is None)
-    return rows[:PAGE], rows[PAGE - 1].place if len(rows) > PAGE else None
+    return keyset_page.cut(rows, PAGE, lambda row: row.place)
 
 
 def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
