@@ -6,8 +6,8 @@ import click
 
 from smsapp.services.contacts import imports
 from smsapp.services.platform import clock
-from smsapp.services.receipts import consumer, opt_out_confirmations, unmatched_retry
-from smsapp.services.sending import sweeping
+from smsapp.services.receipts import consumer, unmatched_retry
+from smsapp.services.sending import opt_out_confirmations, sweeping
 
 
 @click.command("sweep")

@@ -8,16 +8,8 @@ from smsapp.services.apps import uploads
 from smsapp.services.channels import call_log
 from smsapp.services.contacts import contacts, import_rows, imports, properties
 from smsapp.services.platform import clock
-from smsapp.services.receipts import (
-    callback_inbox,
-    consumer,
-    opt_out_confirmations,
-    polling,
-    status_queries,
-    unmatched,
-    unmatched_retry,
-)
-from smsapp.services.sending import channel_tests, retention, sender, starting, sweeping
+from smsapp.services.receipts import callback_inbox, consumer, polling, status_queries, unmatched, unmatched_retry
+from smsapp.services.sending import channel_tests, opt_out_confirmations, retention, sender, starting, sweeping
 from smsapp.services.templates import template_sync
 
 

@@ -14,7 +14,8 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.services.channels import channels
 from smsapp.services.contacts import opt_outs
-from smsapp.services.receipts import applying, opt_out_confirmations, replies
+from smsapp.services.receipts import applying, replies
+from smsapp.services.sending import opt_out_confirmations
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, writing
