@@ -32,7 +32,8 @@ from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import db
 from smsapp.store.runs import freezing
-from smsapp.store.runs.runs import Run, Tally
+from smsapp.store.runs.runs import Run
+from smsapp.store.runs.tallies import Tally
 from smsapp.store.users import User
 from tests import servers
 

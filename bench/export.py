@@ -25,7 +25,7 @@ from config import Config
 from smsapp.domain.recipients import GROUPS, Group, Place
 from smsapp.factory import create_app
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.reports import reports
+from smsapp.services.reports import recipient_list, reports
 from smsapp.store.db import current_session, db
 from smsapp.store.runs.freezing import ensure_partition
 from smsapp.web.reports import csv_lines
@@ -80,7 +80,7 @@ def export(app: Flask, campaign_id: int) -> None:
     before, begun = peak_mib(), time.perf_counter()
     size = lines = 0
     with app.test_request_context():
-        chunks = reports.export(campaign_id, None, GROUPS["target"], Actor("bench"), NOW, masked=True)
+        chunks = recipient_list.export(campaign_id, None, GROUPS["target"], Actor("bench"), NOW, masked=True)
         for piece in csv_lines(chunks, masked=True, zone=dt.UTC):
             size += len(piece.encode())
             lines += piece.count("\r\n")
@@ -103,7 +103,7 @@ def turn_pages(campaign_id: int, rows: int) -> None:
     ]
     for name, group, search, after in cases:
         begun = time.perf_counter()
-        reports.people(campaign_id, None, group, reports.parse_phone_query(search), after)
+        recipient_list.page(campaign_id, None, group, recipient_list.parse_phone_query(search), after)
         print(f"{name:<18}{(time.perf_counter() - begun) * 1000:>8.1f} ms")
     begun = time.perf_counter()
     reports.report(campaign_id, None, NOW)

@@ -36,8 +36,7 @@ from smsapp.services.platform import clock
 from smsapp.services.sending import held_connections, opening, result_writer
 from smsapp.services.sending.run_registry import ActiveChannel
 from smsapp.store.db import current_session, db
-from smsapp.store.runs.runs import Tally
-from smsapp.store.runs.tallies import tally_key
+from smsapp.store.runs.tallies import Tally, tally_key
 from smsapp.store.settings import settings
 from tests import builders
 from tests.channels.smsc import PASSWORD, SYSTEM_ID, Link, Submit, smsc

@@ -38,8 +38,8 @@ from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
-from smsapp.store.runs.runs import Message, Tally
-from smsapp.store.runs.tallies import tally_key
+from smsapp.store.runs.runs import Message
+from smsapp.store.runs.tallies import Tally, tally_key
 from tests.journey.kannel import BEARERBOX, FAKESMSC, PASSWORD, SENDER, SMSBOX, USERNAME, Kannel, free_ports, running
 
 IN_FLIGHT, WORKERS, LEAST = 50, 2, 0.90

@@ -31,7 +31,8 @@ from bench.stage import confirm, draft, fill, stage
 from smsapp.domain.message import Status
 from smsapp.store.channels import paces
 from smsapp.store.db import current_session
-from smsapp.store.runs.runs import Run, Tally
+from smsapp.store.runs.runs import Run
+from smsapp.store.runs.tallies import Tally
 from tests import builders
 from tests.channels.contract import HttpContract
 

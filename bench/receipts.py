@@ -109,7 +109,7 @@ def taken(product: Stage, channel: ChannelRow, run_id: int, port: int, options: 
 def drained() -> None:
     """Wait until the worker has read all callbacks."""
     deadline = time.monotonic() + 120
-    while consumer.unread_count(1) and time.monotonic() < deadline:
+    while callback_inbox.unread_count(1) and time.monotonic() < deadline:
         current_session().commit()
         consumer.apply_callbacks(clock.now())
         time.sleep(0.05)

@@ -14,7 +14,7 @@ from smsapp.domain.campaign import Action, Status
 from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.schedule import Kind, Schedule
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.receipts import consumer
+from smsapp.services.receipts import applying
 from smsapp.services.sending import opening, sender
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
@@ -109,7 +109,7 @@ def refs(run_id: int) -> list[str]:
 def arrive(channel_id: int, clock: FakeClock, *new_receipts: Receipt) -> None:
     """Apply receipts that this channel brings."""
     with writing() as session:
-        consumer.apply_receipts(session, {channel_id: new_receipts}, clock.now)
+        applying.apply_receipts(session, {channel_id: new_receipts}, clock.now)
 
 
 def apply(clock: FakeClock, *news: Receipt) -> None:

@@ -21,7 +21,8 @@ from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
 from smsapp.store.runs.freezing import ensure_partition
-from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
+from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run
+from smsapp.store.runs.tallies import Tally
 from tests import builders
 
 OPENED = dt.datetime(2026, 3, 2, 2, 0, tzinfo=dt.UTC)

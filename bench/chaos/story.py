@@ -16,6 +16,7 @@ from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.message import ACCEPTED_STATES, Status
 from smsapp.domain.ranges import joined
 from smsapp.services.platform import clock
+from smsapp.services.receipts import callback_inbox
 from smsapp.services.receipts import consumer as inbox
 from smsapp.services.reports import reports, verify
 from smsapp.services.sending import starting
@@ -119,7 +120,7 @@ def _settle_receipts(system: System, result: Told, begun: float) -> None:
     while system.counts([])["errands"] and time.monotonic() - begun < LONGEST:
         system.tend()
         time.sleep(0.1)
-    while inbox.unread_count():
+    while callback_inbox.unread_count():
         inbox.apply_callbacks(clock.now())
         if time.monotonic() - begun > LONGEST:
             result.broken.append("receipts are not applied")

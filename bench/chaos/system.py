@@ -29,7 +29,7 @@ from smsapp.factory import create_app
 from smsapp.services.channels import channels
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.receipts import consumer
+from smsapp.services.receipts import consumer, unmatched_retry
 from smsapp.services.sending import sweeping
 from smsapp.store.db import current_session, db
 from smsapp.store.runs.runs import Batch, BatchState
@@ -194,7 +194,7 @@ class System:
             with self.app.app_context(), contextlib.suppress(*AWAY):
                 sweeping.sweep(clock.now())
                 consumer.apply_callbacks(clock.now())
-                consumer.retry_unmatched(clock.now())
+                unmatched_retry.retry(clock.now())
 
     def _ended(self, name: str) -> bool:
         return any(process.pid == self.up[name] and process.poll() is not None for process in self.processes.running)

@@ -18,7 +18,7 @@ from smsapp.labels import label, sentence
 from smsapp.labels.campaigns import in_words
 from smsapp.services.campaigns import campaign_list, campaigns, drafts
 from smsapp.services.campaigns.campaign_list import Line, Wanted
-from smsapp.services.campaigns.campaign_review import DraftPreview
+from smsapp.services.campaigns.draft_preview import DraftPreview
 from smsapp.services.platform import clock
 from smsapp.services.platform.audit_log import Actor
 from smsapp.services.receipts import unconfirmed
@@ -226,11 +226,11 @@ def list_unconfirmed(campaign_id: int | None, limit: int) -> None:
     Example: flask campaigns unconfirmed --campaign 12
     """
     listing = unconfirmed.listing(clock.now(), campaign_id=campaign_id, limit=limit)
-    for line in listing.lines:
+    for line in listing.rows:
         causes = ", ".join(f"{cause or 'unknown'} {n}" for cause, n in sorted(line.causes.items()))
         begun = f"{line.run.started_at:%Y-%m-%dT%H:%M:%SZ}" if line.run.started_at else "-"
         echo(f"{line.run.id:>8}  {begun:20}  {line.n:>9}  {causes}  {line.campaign.name}")
-    if listing.older:
+    if listing.next:
         echo(f"There are more; these are the newest {limit} runs.", err=True)
 
 

@@ -6,8 +6,8 @@ import click
 
 from smsapp.services.contacts import imports
 from smsapp.services.platform import clock
-from smsapp.services.receipts import consumer, opt_out_confirmations
-from smsapp.services.sending import sweeping
+from smsapp.services.receipts import consumer, unmatched_retry
+from smsapp.services.sending import opt_out_confirmations, sweeping
 
 
 @click.command("sweep")
@@ -22,5 +22,5 @@ def command() -> None:
     sweeping.sweep(clock.now())
     imports.sweep(clock.now())
     consumer.apply_callbacks(clock.now())
-    consumer.retry_unmatched(clock.now())
+    unmatched_retry.retry(clock.now())
     opt_out_confirmations.send_due(clock.now())

@@ -8,8 +8,8 @@ from smsapp.services.apps import uploads
 from smsapp.services.channels import call_log
 from smsapp.services.contacts import contacts, import_rows, imports, properties
 from smsapp.services.platform import clock
-from smsapp.services.receipts import consumer, opt_out_confirmations, status_queries, unmatched
-from smsapp.services.sending import channel_tests, retention, sender, starting, sweeping
+from smsapp.services.receipts import callback_inbox, consumer, polling, status_queries, unmatched, unmatched_retry
+from smsapp.services.sending import channel_tests, opt_out_confirmations, retention, sender, starting, sweeping
 from smsapp.services.templates import template_sync
 
 
@@ -26,7 +26,7 @@ def start(campaign_id: int) -> None:
 def sweep() -> None:
     """Resume what Redis has lost or a dead process has left unfinished."""
     sweeping.sweep(clock.now())
-    consumer.retry_unmatched(clock.now())
+    unmatched_retry.retry(clock.now())
     imports.sweep(clock.now())
 
 
@@ -42,7 +42,7 @@ def apply_uploads() -> None:
 
 def ask_providers() -> None:
     """Fetch what waits at providers that must be polled."""
-    consumer.ask_providers(clock.now())
+    polling.ask_providers(clock.now())
 
 
 def query_unconfirmed() -> None:
@@ -82,7 +82,7 @@ def forget_bad_records() -> None:
 
 def forget_callbacks() -> None:
     """Remove callbacks past their retention."""
-    consumer.forget_old(clock.now())
+    callback_inbox.delete_old(clock.now())
 
 
 def delete_old_unmatched() -> None:

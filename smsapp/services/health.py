@@ -15,7 +15,7 @@ from smsapp.domain.funnel import broken_identities
 from smsapp.domain.roles import Role
 from smsapp.services.channels import channel_health, channels
 from smsapp.services.channels.channel_health import Health
-from smsapp.services.receipts import consumer
+from smsapp.services.receipts import callback_inbox
 from smsapp.services.sending import held_connections
 from smsapp.store import queue, schema
 from smsapp.store.campaigns import campaigns
@@ -93,7 +93,7 @@ def work(now: dt.datetime) -> Work:
     return Work(
         administrators=session.scalar(can_administer) or 0,
         late_campaigns=list(campaigns.due(session, now - LATE)),
-        unread_callbacks=consumer.unread_count(),
+        unread_callbacks=callback_inbox.unread_count(),
         unheld_channels=[row.name for row in held_connections.unheld(now)],
         sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
         channels=[(row, channel_health.health(row.id, now)) for row in channels.choices()],

@@ -103,6 +103,11 @@ def lock_row(session: Session, model: type[Row], key: object, *, skip_locked: bo
     return session.get(model, key, with_for_update=lock, populate_existing=True)
 
 
+def has_rows(session: Session, table: type[Base]) -> bool:
+    """Return whether the table has any row."""
+    return bool(session.scalar(sa.select(sa.exists().select_from(table))))
+
+
 def dialect() -> str:
     """Return "sqlite" or "postgresql"."""
     return db.engine.dialect.name

@@ -16,7 +16,7 @@ from smsapp.domain.sms_template import variables
 from smsapp.labels import campaigns as words
 from smsapp.services.campaigns import campaigns, drafts
 from smsapp.services.campaigns import variables as variable_choices
-from smsapp.services.campaigns.campaign_review import DraftPreview
+from smsapp.services.campaigns.draft_preview import DraftPreview
 from smsapp.services.campaigns.drafts import EditConflict
 from smsapp.services.channels import channels
 from smsapp.services.contacts import contacts, segments

@@ -17,8 +17,8 @@ from smsapp.labels import sms_templates as template_words
 from smsapp.labels.channels import told
 from smsapp.services.channels import callback_addresses, channel_health, channels
 from smsapp.services.platform import clock
-from smsapp.services.receipts import opt_out_confirmations, unmatched
-from smsapp.services.sending import channel_tests, held_connections
+from smsapp.services.receipts import unmatched
+from smsapp.services.sending import channel_tests, held_connections, opt_out_confirmations
 from smsapp.services.sending.channel_tests import TestResult
 from smsapp.services.templates import sms_templates, template_sync
 from smsapp.web import guard, inputs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, Response, request, url_for
 from flask_babel import lazy_gettext as _l
 
@@ -11,7 +13,7 @@ from smsapp.labels import reports as report_words
 from smsapp.labels.contacts import why
 from smsapp.services.contacts import contacts, number_searches, proposals, value_sources
 from smsapp.services.contacts.proposals import Chosen
-from smsapp.services.platform import clock
+from smsapp.services.platform import clock, keyset_page
 from smsapp.web import guard, inputs
 from smsapp.web.filters import sees_full_numbers
 from smsapp.web.guard import needs
@@ -69,18 +71,17 @@ def show(contact_id: int) -> Response:
 def refused() -> Response:
     """List the records of the last seven days that could not be kept, with the reason."""
     reason, source = request.args.get("reason", ""), request.args.get("source", "")
-    rows = contacts.bad_records(source, reason, before=request.args.get("before", type=inputs.long_id))
-    more = len(rows) > contacts.PAGE
-    rows = rows[: contacts.PAGE]
-    older = url_for(".refused", reason=reason or None, source=source or None, before=rows[-1].id) if more else ""
+    records = contacts.bad_records(source, reason, before=request.args.get("before", type=inputs.long_id))
+    bad_page = keyset_page.cut(records, contacts.PAGE, lambda row: row.id)
+    filters: dict[str, Any] = {"reason": reason or None, "source": source or None}
     return page_or_piece(
         "contacts/refused.html",
         "contacts/_refused.html",
-        rows=rows,
+        rows=bad_page.rows,
         why=why,
         reasons=REASONS,
         reason=reason,
         source=source,
-        older=older,
+        older=url_for(".refused", **filters, before=bad_page.next) if bad_page.next else "",
         days=contacts.BAD_RECORD_DAYS,
     )

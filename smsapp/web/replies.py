@@ -11,7 +11,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.roles import Role
 from smsapp.services.channels import channels
 from smsapp.services.contacts import number_searches, opt_outs
-from smsapp.services.platform import clock
+from smsapp.services.platform import clock, keyset_page
 from smsapp.services.receipts import replies, unattributed_replies
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.web import guard, inputs
@@ -128,14 +128,14 @@ def remove(opt_out_id: int) -> Response:
 def waiting() -> Response:
     """List replies that wait for a person to say whose they are, newest first."""
     before = request.args.get("before", type=inputs.id_)
-    rows = unattributed_replies.find_page(before, PAGE + 1)
+    replies_page = keyset_page.cut(unattributed_replies.find_page(before, PAGE + 1), PAGE, lambda row: row.id)
     return page_or_piece(
         "replies/waiting.html",
         "replies/_waiting.html",
-        replies=rows[:PAGE],
+        replies=replies_page.rows,
         may_decide=guard.may(Role.OPERATOR),
         channel_names=_channel_names(),
-        older=url_for(".waiting", before=rows[PAGE - 1].id) if len(rows) > PAGE else "",
+        older=url_for(".waiting", before=replies_page.next) if replies_page.next else "",
         newer=url_for(".waiting") if before else "",
     )
 
@@ -195,35 +195,37 @@ def _replies(only_opt_outs: bool, words: str, before: int | None) -> Response:
         limit=PAGE + 1,
         sees_full_numbers=sees_full_numbers(),
     )
+    replies_page = keyset_page.cut(rows, PAGE, lambda row: row.id)
     show = "opt-outs" if only_opt_outs else None
     return page_or_piece(
         "replies/index.html",
         "replies/_list.html",
-        replies=rows[:PAGE],
+        replies=replies_page.rows,
         waiting=unattributed_replies.count(),
         campaign_names=replies.campaign_names(reply.campaign_id for reply in rows),
         channel_names=_channel_names(),
         show=show,
         words=words,
         sees_full_numbers=sees_full_numbers(),
-        last=rows[PAGE - 1].id if len(rows) > PAGE else None,
-        older=url_for(".index", show=show, before=rows[PAGE - 1].id) if len(rows) > PAGE else "",
+        last=replies_page.next,
+        older=url_for(".index", show=show, before=replies_page.next) if replies_page.next else "",
         newer=url_for(".index", show=show) if before else "",
     )
 
 
 def _opt_outs(digits: str, before: int | None) -> Response:
     rows = opt_outs.find_page(digits=digits, before=before, limit=PAGE + 1, sees_full_numbers=sees_full_numbers())
+    opt_out_page = keyset_page.cut(rows, PAGE, lambda row: row.id)
     return page_or_piece(
         "replies/opt_outs.html",
         "replies/_opt_outs.html",
-        opt_outs=rows[:PAGE],
+        opt_outs=opt_out_page.rows,
         campaign_names=replies.campaign_names(row.campaign_id for row in rows),
         channel_names=_channel_names(),
         words=digits,
         sees_full_numbers=sees_full_numbers(),
-        last=rows[PAGE - 1].id if len(rows) > PAGE else None,
-        older=url_for(".listed", before=rows[PAGE - 1].id) if len(rows) > PAGE else "",
+        last=opt_out_page.next,
+        older=url_for(".listed", before=opt_out_page.next) if opt_out_page.next else "",
         newer=url_for(".listed") if before else "",
     )
 

@@ -26,7 +26,8 @@ from smsapp.labels import reports as words
 from smsapp.services.campaigns import campaigns
 from smsapp.services.contacts import number_searches
 from smsapp.services.platform import clock
-from smsapp.services.reports import reports
+from smsapp.services.platform.keyset_page import KeysetPage
+from smsapp.services.reports import message_story, recipient_list, reports
 from smsapp.services.reports.reports import Report
 from smsapp.web import guard, run_buttons
 from smsapp.web.filters import ago, mask_numbers_in, number, sees_full_numbers, when
@@ -101,19 +102,18 @@ def _people(campaign_id: int, run_id: int | None, phone_text: str, problem: str,
         # A reason of the group that was shown before means nothing in this one.
         if code == reason:
             group, count = _group_or_404(group.name, reason), n
-    people: list[Recipient] = []
-    following: Place | None = None
+    people = KeysetPage[Recipient, Place]([])
     if not problem:
-        people, following = reports.people(
+        people = recipient_list.page(
             campaign_id,
             run_id,
             group,
-            reports.parse_phone_query(phone_text, sees_full_numbers=sees_full_numbers()),
+            recipient_list.parse_phone_query(phone_text, sees_full_numbers=sees_full_numbers()),
             after,
         )
     return _summary(report, campaign_id, run_id) | {
-        "people": people,
-        "following": following,
+        "people": people.rows,
+        "following": people.next,
         "first": after is None,
         "group": group,
         "groups": GROUPS,
@@ -173,7 +173,7 @@ def search(campaign_id: int, run_id: int | None) -> Response:
     phone_text = request.form.get("phone", "").strip()[:40]
     problem = ""
     try:
-        reports.parse_phone_query(phone_text, sees_full_numbers=sees_full_numbers())
+        recipient_list.parse_phone_query(phone_text, sees_full_numbers=sees_full_numbers())
         if not sees_full_numbers() and not request.form.get("after"):
             number_searches.note_search(phone_text, guard.actor(), clock.now())
     except Refusal as refusal:
@@ -185,7 +185,7 @@ def search(campaign_id: int, run_id: int | None) -> Response:
 @bp.get("/runs/<int:run_id>/messages/<int:seq>")
 def message(campaign_id: int, run_id: int, seq: int) -> Response:
     """Show one message: its text and what became of it."""
-    story = reports.message(campaign_id, run_id, seq)
+    story = message_story.story(campaign_id, run_id, seq)
     return page_or_piece(
         "reports/message.html",
         "reports/_message.html",
@@ -202,7 +202,7 @@ def export(campaign_id: int, run_id: int | None) -> Response:
     """Stream the people of a group as CSV: memory does not grow with the campaign."""
     group, now = _group_or_404(request.form.get("group", ""), request.form.get("reason", "")), clock.now()
     masked = not sees_full_numbers()
-    chunks = reports.export(campaign_id, run_id, group, guard.actor(), now, masked=masked)
+    chunks = recipient_list.export(campaign_id, run_id, group, guard.actor(), now, masked=masked)
     response = Response(stream_with_context(csv_lines(chunks, masked, get_timezone())), content_type=CSV)
     response.headers.set("Content-Disposition", "attachment", filename=_file_name(campaign_id, run_id, group, now))
     response.headers["Cache-Control"] = "no-store"

@@ -17,7 +17,7 @@ from smsapp.domain.template_problems import UNSUBSCRIBE, entry_problems
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
 from smsapp.services.channels import channels
-from smsapp.services.platform import clock
+from smsapp.services.platform import clock, keyset_page
 from smsapp.services.templates import sms_templates, template_sync
 from smsapp.web import guard, inputs, refill
 from smsapp.web.forms import put_problems
@@ -43,6 +43,7 @@ def index() -> Response:
     only_stale = request.args.get("unchecked") == "1"
     unchecked = sms_templates.unchecked_before(now) if only_stale else None
     rows = sms_templates.find_page(channel_id, audit, search, before, PAGE + 1, unchecked)
+    templates = keyset_page.cut(rows, PAGE, lambda row: row.id)
     filters: dict[str, Any] = {"channel": channel_id, "q": search or None, "unchecked": "1" if only_stale else None}
     counts = sms_templates.counts(channel_id, search)
     tabs = [(_("All"), url_for(".index", **filters), audit is None, sum(counts.values()))]
@@ -52,13 +53,13 @@ def index() -> Response:
     return page_or_piece(
         "sms_templates/index.html",
         "sms_templates/_list.html",
-        templates=rows[:PAGE],
+        templates=templates.rows,
         channel_names=channel_names(),
         channel_id=channel_id,
         audit_state=audit,
         words=search,
         tabs=tabs,
-        older=url_for(".index", audit=audit, before=rows[PAGE - 1].id, **filters) if len(rows) > PAGE else "",
+        older=url_for(".index", audit=audit, before=templates.next, **filters) if templates.next else "",
         newer=url_for(".index", audit=audit, **filters) if before else "",
         stale=sms_templates.stale(now, channel_id),
         check_days=sms_templates.check_days(),

@@ -44,12 +44,12 @@ def index() -> Response:
     return page_or_piece(
         "unconfirmed/index.html",
         "unconfirmed/_list.html",
-        lines=listing.lines,
+        lines=listing.rows,
         words=words,
         kept=filters,
         ages=AGES,
         channels=channels.everything(),
-        older=url_for(".index", before=listing.older, **filters) if listing.older else "",
+        older=url_for(".index", before=listing.next, **filters) if listing.next else "",
         newer=url_for(".index", **filters) if before else "",
     )
 
@@ -64,19 +64,19 @@ def show(run_id: int) -> Response:
     cause = request.args.get("cause", "")
     cause = cause if cause in with_unconfirmed.causes else ""
     after = request.args.get("after", 0, type=inputs.id_)
-    people, following = unconfirmed.people(run_id, cause, after)
+    messages = unconfirmed.people(run_id, cause, after)
     return page_or_piece(
         "unconfirmed/show.html",
         "unconfirmed/_people.html",
         with_unconfirmed=with_unconfirmed,
-        people=people,
+        people=messages.rows,
         cause=cause,
         n=with_unconfirmed.causes[cause] if cause else with_unconfirmed.n,
         words=words,
         tabs=_causes(with_unconfirmed, cause),
         ways=_ways(run_id, cause, with_unconfirmed.causes[cause] if cause else with_unconfirmed.n),
         may_decide=guard.may(Role.OPERATOR),
-        older=url_for(".show", run_id=run_id, cause=cause or None, after=following) if following else "",
+        older=url_for(".show", run_id=run_id, cause=cause or None, after=messages.next) if messages.next else "",
         newer=url_for(".show", run_id=run_id, cause=cause or None) if after else "",
     )
 

@@ -40,7 +40,7 @@ def _listed(channel_id: int | None, ref: str, before: int | None) -> Response:
     return page_or_piece(
         "unmatched/index.html",
         "unmatched/_list.html",
-        lines=[(receipt, unmatched.tried_until(receipt, now)) for receipt in listing.lines],
+        lines=[(receipt, unmatched.tried_until(receipt, now)) for receipt in listing.rows],
         channels=channel_rows,
         channel_names={row.id: row.name for row in channel_rows},
         channel=channel_id,
@@ -48,7 +48,7 @@ def _listed(channel_id: int | None, ref: str, before: int | None) -> Response:
         words=words,
         kept_days=unmatched.kept_days(),
         most_kept=unmatched.MOST_KEPT,
-        last=listing.older,
-        older=url_for(".index", channel=channel_id, before=listing.older) if listing.older else "",
+        last=listing.next,
+        older=url_for(".index", channel=channel_id, before=listing.next) if listing.next else "",
         newer=url_for(".index", channel=channel_id) if before else "",
     )

@@ -252,8 +252,8 @@ def audit_log() -> Response:
     return page_or_piece(
         "users/audit_log.html",
         "users/_audit_log.html",
-        lines=audit_page.lines,
-        older=audit_page.older,
+        lines=audit_page.rows,
+        older=audit_page.next,
         user_id=user_id,
         action=action,
         people=everybody,

@@ -39,10 +39,12 @@ from smsapp.domain.run import RunState
 from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import channels as service
-from smsapp.services.receipts import callback_inbox, consumer
+from smsapp.services.receipts import callback_inbox, consumer, unmatched_retry
 from smsapp.store.db import current_session
 from smsapp.store.runs.freezing import ensure_partition
-from smsapp.store.runs.runs import Message, ProviderRef, Run, Tally
+from smsapp.store.runs.provider_refs import ProviderRef
+from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs.tallies import Tally
 from tests import builders
 from tests.channels.wire import HERE, Line, Provider, closed_port, listening, provider, run
 
@@ -381,7 +383,7 @@ class HttpContract(Contract):
         if not items.ref:
             where = {"channel_id": channel_id, "ref": items.provider_ref, "phone": items.phone or PHONE}
             builders.kept(ProviderRef(**where, run_id=run_id, seq=seq, at=int(now.timestamp())))
-            consumer.retry_unmatched(now)
+            unmatched_retry.retry(now)
         callback_inbox.store(channel_id, [callback], now)
         consumer.apply_callbacks(now)
         # then

@@ -8,7 +8,7 @@ from dataclasses import replace
 from flask.testing import FlaskCliRunner
 
 from smsapp.store.db import current_session
-from smsapp.store.runs.runs import Tally
+from smsapp.store.runs.tallies import Tally
 from tests import ledgers
 
 

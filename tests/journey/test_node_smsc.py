@@ -20,7 +20,7 @@ from smsapp.channels.smpp import Smpp
 from smsapp.services.channels import channels
 from smsapp.services.platform import clock, shutdown
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.receipts import consumer
+from smsapp.services.receipts import consumer, unmatched_retry
 from smsapp.services.sending import held_connections
 from smsapp.services.sending.held_connections import Holder
 from smsapp.store.contacts.replies import OptOut, Reply
@@ -121,7 +121,7 @@ def test_a_campaign_over_node_smpp_with_every_awkward_answer_adds_up(
             await asyncio.sleep(0.05)
         for _ in range(200):  # the receipts of the last messages
             consumer.apply_callbacks(clock.now())
-            consumer.retry_unmatched(clock.now())
+            unmatched_retry.retry(clock.now())
             current_session().commit()
             if recount(run_id)["accepted"] <= SILENT * PEOPLE // 100:
                 break

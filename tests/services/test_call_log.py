@@ -19,7 +19,7 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import CallResult, Outcome
 from smsapp.services.channels import call_log, channels
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.receipts import consumer
+from smsapp.services.receipts import polling
 from smsapp.services.sending import channel_tests
 from smsapp.services.sending.channel_tests import TestText
 from smsapp.store import rate_limit
@@ -201,7 +201,7 @@ def test_trials_and_failed_visits_are_in_the_log(app: Flask, now: dt.datetime, m
         yield Callback("PULL", "", {}, b"")
 
     monkeypatch.setattr(channels.kinds()["simulator"], "pull", refuses)
-    consumer.ask_providers(now)
+    polling.ask_providers(now)
     assert logged(channel_id) == [
         ("check", "ok", "", "", 0),
         ("test", "refused", "bad_number", "SIM-BAD_NUMBER", 1),

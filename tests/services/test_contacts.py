@@ -311,7 +311,7 @@ def test_the_list_goes_on_below_the_last_contact(app: Flask, monkeypatch: pytest
     while True:
         page = contacts.listed(before=before)
         seen += [row.id for row in page.rows]
-        before = page.older
+        before = page.next
         if before is None:
             break
     assert len(seen) == len(set(seen)) == 5

@@ -22,7 +22,7 @@ from smsapp.services import health
 from smsapp.services.channels import channels
 from smsapp.services.platform import shutdown
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.receipts import consumer
+from smsapp.services.receipts import consumer, unmatched_retry
 from smsapp.services.sending import actions, channel_tests, held_connections, result_writer, sender, unfinished
 from smsapp.services.sending.channel_tests import TestText
 from smsapp.services.sending.held_connections import Holder
@@ -200,7 +200,7 @@ def test_a_receipt_that_overtakes_its_answer_and_a_long_text_find_their_message(
             await here.send()
             await server.until(lambda: len(server.acknowledged) == 10)
             read_news(clock)
-            consumer.retry_unmatched(clock.now)
+            unmatched_retry.retry(clock.now)
             assert funnel(run_id).delivered == 5
             assert len(server.submits) == 5 * 2
 
@@ -302,7 +302,7 @@ def test_receipts_are_applied_while_one_answer_of_their_batch_is_out(
             # when its batch is under way, all the others are delivered
             while funnel(run_id).delivered < 19:
                 read_news(clock)
-                consumer.retry_unmatched(clock.now)
+                unmatched_retry.retry(clock.now)
                 current_session().commit()
                 await asyncio.sleep(0.01)
             assert funnel(run_id).in_flight == 1
@@ -311,7 +311,7 @@ def test_receipts_are_applied_while_one_answer_of_their_batch_is_out(
             await sender
             await server.until(lambda: len(server.acknowledged) == 20)
             read_news(clock)
-            consumer.retry_unmatched(clock.now)
+            unmatched_retry.retry(clock.now)
             assert recount(run_id) == {"delivered": 20}
             assert len(server.submits) == 20
 

@@ -26,7 +26,8 @@ from smsapp.store.db import Base, current_session, db
 from smsapp.store.receipts import inbox
 from smsapp.store.receipts.codes import UnknownCode
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
-from smsapp.store.runs.runs import Message, Run, Tally
+from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs.tallies import Tally
 from tests import builders
 from tests.conftest import dispose
 from tests.engine import confirmed, funnel, refs, work
@@ -86,12 +87,12 @@ def test_whoever_is_killed_between_applying_and_marking_changes_nothing(
             consumer.apply_callbacks(clock.now)
     touched = (Message, Tally, Run, UnknownCode, UnmatchedReceipt, Answer, OptOut)
     applied = rows(*touched)
-    assert consumer.unread_count() == 3
+    assert callback_inbox.unread_count() == 3
     assert (funnel(run_id).delivered, funnel(run_id).undelivered) == (1, 2)
     # then it is applied once more, and all is as it was
     clock.forward(seconds=7)
     assert consumer.apply_callbacks(clock.now) == 3
-    assert consumer.unread_count() == 0
+    assert callback_inbox.unread_count() == 0
     assert rows(*touched) == applied
     assert [len(table) for table in applied[3:]] == [1, 1, 2, 2]
 
@@ -178,7 +179,7 @@ def test_what_comes_while_one_job_reads_needs_no_other_and_it_ends_when_nothing_
 
     consumer.keep_reading(lambda: clock.now, passing(clock, comes))
 
-    assert (consumer.unread_count(), rung()) == (0, 0)
+    assert (callback_inbox.unread_count(), rung()) == (0, 0)
     assert clock.now - begun == 5 * dt.timedelta(seconds=consumer.LOOK) + consumer.QUIET
     bring(channel_id, clock, b"x")
     assert rung() == 1
@@ -202,7 +203,7 @@ def test_a_job_that_is_asked_to_stop_leaves_the_rest_to_its_successor(
     queue.queue(queue.RECEIPTS).empty()  # type: ignore[no-untyped-call]  # rq has no types here
 
     consumer.keep_reading(lambda: clock.now, passing(clock))
-    assert (consumer.unread_count(), rung()) == (1, 1)
+    assert (callback_inbox.unread_count(), rung()) == (1, 1)
 
 
 @pytest.mark.parametrize(("body", "left"), [(b"x", 1), (b"a long one", 3)])
@@ -215,8 +216,8 @@ def test_one_transaction_takes_pages_until_it_has_many_or_long_callbacks(
     with monkeypatch.context() as stopped:
         stopped.setattr(shutdown, "requested", lambda: True)
         consumer.keep_reading(lambda: clock.now, passing(clock))
-    assert consumer.unread_count() == left
-    assert (consumer.apply_callbacks(clock.now), consumer.unread_count()) == (left, 0)
+    assert callback_inbox.unread_count() == left
+    assert (consumer.apply_callbacks(clock.now), callback_inbox.unread_count()) == (left, 0)
 
 
 def test_a_flood_of_one_channel_holds_up_no_other(
@@ -235,10 +236,10 @@ def test_a_flood_of_one_channel_holds_up_no_other(
     consumer.keep_reading(lambda: clock.now, passing(clock))
     # then all of theirs is, and the flooded channel had no more than its share
     assert list(inbox.waiting_channels()) == [channel_id]
-    assert consumer.unread_count() == 48
+    assert callback_inbox.unread_count() == 48
     # and what the others leave of later ones is the flooded channel's
     consumer.keep_reading(lambda: clock.now, passing(clock))
-    assert consumer.unread_count() == 42
+    assert callback_inbox.unread_count() == 42
 
 
 def test_a_backlog_is_counted_for_each_channel_up_to_a_limit(app: Flask, clock: FakeClock, channel_id: int) -> None:
@@ -254,14 +255,14 @@ def test_of_two_jobs_one_reads(app: Flask, clock: FakeClock, channel_id: int) ->
     bring(channel_id, clock, b"x")
     assert queue.claim_polling("keep_reading")
     consumer.keep_reading(lambda: clock.now, passing(clock))
-    assert consumer.unread_count() == 1
+    assert callback_inbox.unread_count() == 1
     queue.release_polling("keep_reading")
     consumer.keep_reading(lambda: clock.now, passing(clock))
-    assert consumer.unread_count() == 0
+    assert callback_inbox.unread_count() == 0
 
 
 def test_without_redis_callbacks_are_read_all_the_same(app: Flask, clock: FakeClock, channel_id: int) -> None:
     app.extensions[queue.EXTENSION] = queue.connect("unix:///nowhere.sock")
     bring(channel_id, clock, b"x")
     consumer.keep_reading(lambda: clock.now, passing(clock))
-    assert consumer.unread_count() == 0
+    assert callback_inbox.unread_count() == 0

@@ -14,7 +14,8 @@ from smsapp.domain.errors import Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.services.channels import channels
 from smsapp.services.contacts import opt_outs
-from smsapp.services.receipts import consumer, opt_out_confirmations, replies
+from smsapp.services.receipts import applying, replies
+from smsapp.services.sending import opt_out_confirmations
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.replies import OptOut
 from smsapp.store.db import current_session, writing
@@ -70,7 +71,7 @@ def test_whom_a_receipt_calls_opted_out_is_on_our_list_afterwards_and_only_once(
     ]
     for _again in range(2):
         with writing() as session:
-            consumer.apply_receipts(session, {campaign.channel_id: said}, clock.now)
+            applying.apply_receipts(session, {campaign.channel_id: said}, clock.now)
     by_seq = dict(current_session().query(Message.seq, Message.phone).filter_by(run_id=run_id))
     assert {row.phone: row.source for row in listed()} == {
         by_seq[1]: "provider",

@@ -14,7 +14,7 @@ from smsapp.channels.types import Callback, Receipt, ReceiptStatus, SubmitResult
 from smsapp.domain import message
 from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.outcome import Outcome
-from smsapp.services.receipts import callback_inbox, consumer, unmatched
+from smsapp.services.receipts import applying, callback_inbox, consumer, unmatched, unmatched_retry
 from smsapp.services.sending import closing, sweeping
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
@@ -87,7 +87,7 @@ def test_a_receipt_for_nothing_of_ours_is_kept_aside(app: Flask, clock: FakeCloc
     channel = builders.channel()
     with writing() as session:
         for unmatched in ("999999-1", "nonsense", ""):
-            consumer.apply_receipts(session, {channel.id: [Receipt(ReceiptStatus.DELIVERED, unmatched)]}, clock.now)
+            applying.apply_receipts(session, {channel.id: [Receipt(ReceiptStatus.DELIVERED, unmatched)]}, clock.now)
     stored_refs = current_session().scalars(sa.select(UnmatchedReceipt.ref)).all()
     assert sorted(stored_refs) == ["", "999999-1", "nonsense"]
 
@@ -98,7 +98,7 @@ def test_a_receipt_for_nothing_of_ours_that_comes_again_is_kept_once(app: Flask,
     for _ in range(2):
         with writing() as session:
             once = Receipt(ReceiptStatus.ACCEPTED, provider_ref="x")
-            consumer.apply_receipts(session, {channel.id: [*twice, once]}, clock.now)
+            applying.apply_receipts(session, {channel.id: [*twice, once]}, clock.now)
         clock.forward(hours=1)
     rows = current_session().execute(sa.select(UnmatchedReceipt.status, UnmatchedReceipt.at)).all()
     assert sorted(news for news, _at in rows) == ["accepted", "delivered"]
@@ -113,9 +113,9 @@ def test_callbacks_are_stored_first_and_applied_once(app: Flask, provider: FakeC
     channel_id = campaign.channel_id or 0
     for body in (b"good", b"rubbish", b"good"):
         callback_inbox.store(channel_id, [Callback("POST", "", {}, body)], clock.now)
-    assert consumer.unread_count() == 3
+    assert callback_inbox.unread_count() == 3
     assert consumer.apply_callbacks(clock.now) == 3
-    assert (funnel(run_id).delivered, consumer.unread_count()) == (1, 0)
+    assert (funnel(run_id).delivered, callback_inbox.unread_count()) == (1, 0)
 
 
 def test_receipts_that_name_only_the_providers_id_find_their_message(
@@ -177,13 +177,13 @@ def test_a_receipt_that_comes_before_the_providers_id_is_known_is_applied_later(
     # when the answer is written, and the unmatched are looked through again
     work(app, clock)
     assert funnel(run_id).awaiting == 1
-    consumer.retry_unmatched(clock.now)
+    unmatched_retry.retry(clock.now)
     # then
     assert (funnel(run_id).undelivered, funnels.reasons(current_session(), [run_id])) == (
         1,
         [("undelivered", "expired", 1)],
     )
-    consumer.retry_unmatched(clock.now)
+    unmatched_retry.retry(clock.now)
     assert funnel(run_id).undelivered == 1
 
 
@@ -192,7 +192,7 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
 ) -> None:
     # given more unmatched without a message than are looked at in one go, and behind them one that has found its
     # message
-    monkeypatch.setattr(consumer, "BULK", 2)
+    monkeypatch.setattr(unmatched_retry, "AT_ONCE", 2)
     builders.contacts(1)
     provider.receipts_by_provider_ref = True
     _campaign, run_id = confirmed(clock.now)
@@ -200,7 +200,7 @@ def test_strays_that_lead_nowhere_do_not_keep_others_waiting(
     apply(clock, *[Receipt(ReceiptStatus.DELIVERED, provider_ref=id_) for id_ in ids])
     work(app, clock)
     # when
-    consumer.retry_unmatched(clock.now)
+    unmatched_retry.retry(clock.now)
     # then
     assert funnel(run_id).delivered == 1
 
@@ -231,7 +231,7 @@ def test_a_callback_no_database_can_store_does_not_keep_the_others_waiting(
     for body in (b"poison", b"fault", b"good"):
         callback_inbox.store(campaign.channel_id or 0, [Callback("POST", "", {}, body)], clock.now)
     consumer.apply_callbacks(clock.now)
-    assert (funnel(run_id).delivered, consumer.unread_count()) == (2, 0)
+    assert (funnel(run_id).delivered, callback_inbox.unread_count()) == (2, 0)
     assert current_session().scalar(sa.select(Message.code).where(Message.seq == 1)) == "badcode"
 
 
@@ -243,8 +243,8 @@ def test_callbacks_are_forgotten_after_their_time_but_not_unread_ones(
     consumer.apply_callbacks(clock.now)
     callback_inbox.store(channel.id, [Callback("POST", "", {}, b"unread")], clock.now)
     clock.forward(days=181)
-    assert consumer.forget_old(clock.now) == 1
-    assert consumer.unread_count() == 1
+    assert callback_inbox.delete_old(clock.now) == 1
+    assert callback_inbox.unread_count() == 1
 
 
 def test_a_number_that_does_not_fit_leaves_the_receipt_unmatched(

@@ -14,10 +14,10 @@ from smsapp.domain.errors import NotFound, Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.message import Status
 from smsapp.domain.outcome import Charged, Outcome
-from smsapp.domain.recipients import GROUPS, Recipient, group
+from smsapp.domain.recipients import GROUPS, Place, Recipient, group
 from smsapp.domain.run import RunState
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.reports import reports
+from smsapp.services.reports import message_story, recipient_list, reports
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.db import current_session
@@ -35,10 +35,12 @@ def everyone(campaign_id: int, run_id: int | None, name: str, reason: str = "") 
     def turned() -> Iterator[Recipient]:
         wanted = group(name, reason)
         assert wanted is not None
-        after = None
+        after: Place | None = None
         while True:
-            recipients, after = reports.people(campaign_id, run_id, wanted, reports.parse_phone_query(""), after)
-            yield from recipients
+            anybody = recipient_list.parse_phone_query("")
+            page = recipient_list.page(campaign_id, run_id, wanted, anybody, after)
+            yield from page.rows
+            after = page.next
             if after is None:
                 return
 
@@ -91,14 +93,18 @@ def test_every_row_of_a_group_is_in_the_state_it_is_named_after() -> None:
 
 def test_a_list_longer_than_a_page_has_everybody_once() -> None:
     campaign = ledgers.campaign()
-    ledgers.run(campaign, [(Status.DELIVERED, "", "", reports.PAGE + 7)], {ExclusionReason.NO_NUMBER: reports.PAGE + 3})
+    ledgers.run(
+        campaign,
+        [(Status.DELIVERED, "", "", recipient_list.PAGE + 7)],
+        {ExclusionReason.NO_NUMBER: recipient_list.PAGE + 3},
+    )
 
     recipients = everyone(campaign.id, None, "target")
 
     assert [recipient.position for recipient in recipients if recipient.state is not None] == list(
-        range(1, reports.PAGE + 8)
+        range(1, recipient_list.PAGE + 8)
     )
-    assert sum(recipient.left == ExclusionReason.NO_NUMBER for recipient in recipients) == reports.PAGE + 3
+    assert sum(recipient.left == ExclusionReason.NO_NUMBER for recipient in recipients) == recipient_list.PAGE + 3
 
 
 def test_reasons_say_whether_another_try_is_worth_it_and_who_pays(now: dt.datetime) -> None:
@@ -228,10 +234,12 @@ def test_a_whole_number_is_found_among_messages_and_among_those_left_out() -> No
     first = current_session().get(Message, (made.id, 1))
     assert first is not None
 
-    recipients, _ = reports.people(
-        campaign.id, None, GROUPS["target"], reports.parse_phone_query(first.phone.removeprefix("+86")), None
-    )
-    left, _ = reports.people(campaign.id, None, GROUPS["target"], reports.parse_phone_query("139 0000 1234"), None)
+    recipients = recipient_list.page(
+        campaign.id, None, GROUPS["target"], recipient_list.parse_phone_query(first.phone.removeprefix("+86")), None
+    ).rows
+    left = recipient_list.page(
+        campaign.id, None, GROUPS["target"], recipient_list.parse_phone_query("139 0000 1234"), None
+    ).rows
 
     assert [recipient.position for recipient in recipients] == [1]
     assert [recipient.left for recipient in left] == [ExclusionReason.OPTED_OUT]
@@ -243,25 +251,29 @@ def test_last_digits_find_everybody_whose_number_ends_so() -> None:
     first = current_session().get(Message, (made.id, 1))
     assert first is not None
 
-    recipients, _ = reports.people(
-        campaign.id, None, GROUPS["planned"], reports.parse_phone_query(first.phone[-6:], sees_full_numbers=True), None
-    )
+    recipients = recipient_list.page(
+        campaign.id,
+        None,
+        GROUPS["planned"],
+        recipient_list.parse_phone_query(first.phone[-6:], sees_full_numbers=True),
+        None,
+    ).rows
 
     assert [recipient.phone for recipient in recipients] == [first.phone]
 
 
 def test_too_few_digits_are_refused_with_what_is_needed() -> None:
     with pytest.raises(Refusal) as refused:
-        reports.parse_phone_query("123")
+        recipient_list.parse_phone_query("123")
 
     assert refused.value.problems[0].code == "phone_search_short"
 
 
 def test_who_may_not_see_numbers_gets_no_further_than_the_four_digits_that_are_shown() -> None:
-    assert reports.parse_phone_query("8000").ending == "8000"
-    assert reports.parse_phone_query("13800138000").phone == "+8613800138000"
+    assert recipient_list.parse_phone_query("8000").ending == "8000"
+    assert recipient_list.parse_phone_query("13800138000").phone == "+8613800138000"
     with pytest.raises(Refusal) as refused:
-        reports.parse_phone_query("38000")
+        recipient_list.parse_phone_query("38000")
     assert refused.value.problems[0].code == "phone_search_hidden"
 
 
@@ -269,7 +281,7 @@ def test_the_text_of_one_message_is_as_it_was_sent() -> None:
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
 
-    story = reports.message(campaign.id, made.id, 1)
+    story = message_story.story(campaign.id, made.id, 1)
 
     assert story.text == "【青禾商城】尊敬的客户1，您的优惠券A100即将到期。"
     assert "客户1" not in repr(story)
@@ -281,7 +293,7 @@ def test_a_message_of_another_campaign_is_not_shown() -> None:
     other = ledgers.campaign()
 
     with pytest.raises(NotFound):
-        reports.message(other.id, made.id, 1)
+        message_story.story(other.id, made.id, 1)
 
 
 def test_a_deleted_campaign_and_a_foreign_run_are_not_found(now: dt.datetime) -> None:
@@ -294,17 +306,17 @@ def test_a_deleted_campaign_and_a_foreign_run_are_not_found(now: dt.datetime) ->
     with pytest.raises(NotFound):
         reports.report(other.id, made.id, now)
     with pytest.raises(NotFound):
-        reports.people(other.id, made.id, GROUPS["target"], reports.parse_phone_query(""), None)
+        recipient_list.page(other.id, made.id, GROUPS["target"], recipient_list.parse_phone_query(""), None)
 
 
 def test_an_export_brings_everybody_in_order_and_leaves_a_line(
     now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "CHUNK", 10)
+    monkeypatch.setattr(recipient_list, "CHUNK", 10)
     campaign = ledgers.campaign()
     made = ledgers.run(campaign)
 
-    chunks = list(reports.export(campaign.id, None, GROUPS["target"], ME, now, masked=True))
+    chunks = list(recipient_list.export(campaign.id, None, GROUPS["target"], ME, now, masked=True))
 
     everybody = 35 + sum(ledgers.EVERY_LEFT.values())
     assert [len(chunk) for chunk in chunks] == [min(10, everybody - at) for at in range(0, everybody, 10)]

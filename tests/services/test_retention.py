@@ -17,7 +17,8 @@ from smsapp.services.sending import retention
 from smsapp.store.db import current_session, dialect
 from smsapp.store.runs import funnels
 from smsapp.store.runs.freezing import RUNS_PER_PARTITION
-from smsapp.store.runs.runs import Batch, Exclusion, Message, ProviderRef, Run
+from smsapp.store.runs.provider_refs import ProviderRef
+from smsapp.store.runs.runs import Batch, Exclusion, Message, Run
 from tests import ledgers
 
 OVER: dict[str, Any] = {"state": RunState.DONE, "verdict": "sent"}

@@ -15,7 +15,7 @@ from smsapp.domain.funnel import Funnel, broken_identities
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.recipients import GROUPS
 from smsapp.services.contacts import opt_outs
-from smsapp.services.reports import reports, verify
+from smsapp.services.reports import recipient_list, reports, verify
 from smsapp.services.sending import actions, opening, retries, starting
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.contacts.contacts import Contact
@@ -37,7 +37,7 @@ def whole(campaign: Campaign) -> Funnel:
     assert broken_identities(counts) == []
     assert [check.broken for check in verify.verify(campaign.id) if check.broken] == []
     for name in ("target", "planned", "delivered", "undelivered", "refused", "awaiting"):
-        people, _more = reports.people(campaign.id, None, GROUPS[name], reports.parse_phone_query(""), None)
+        people = recipient_list.page(campaign.id, None, GROUPS[name], recipient_list.parse_phone_query(""), None).rows
         assert len(people) == getattr(counts, name), name
     return counts
 

@@ -16,7 +16,7 @@ from smsapp.domain.errors import Conflict, NotFound, Refusal
 from smsapp.domain.message import Resolution
 from smsapp.domain.outcome import Outcome
 from smsapp.services.receipts import unconfirmed
-from smsapp.services.reports import reports, verify
+from smsapp.services.reports import message_story, verify
 from smsapp.services.sending import sweeping
 from smsapp.store.campaigns import campaigns
 from smsapp.store.campaigns.campaigns import Campaign
@@ -72,7 +72,7 @@ def test_the_cause_says_whether_the_answer_was_lost_or_the_provider_did_not_know
     _other, other_run = confirmed(clock.now)
     work(app, clock)
 
-    causes = {line.run.id: dict(line.causes) for line in unconfirmed.listing(clock.now).lines}
+    causes = {line.run.id: dict(line.causes) for line in unconfirmed.listing(clock.now).rows}
 
     assert causes == {run_id: {"no_answer": 3}, other_run: {"provider_fault": 3}}
     assert unconfirmed.total() == 6
@@ -85,7 +85,7 @@ def test_what_a_person_counts_as_sent_awaits_its_receipt(app: Flask, provider: F
 
     after = funnel(run_id)
     assert (after.unconfirmed, after.awaiting, after.parts) == (1, 2, 2)
-    story = reports.message(campaign.id, run_id, 1)
+    story = message_story.story(campaign.id, run_id, 1)
     assert [(decision.settled, decision.by, decision.at) for decision in story.decisions] == [
         ("sent", "ops", clock.now)
     ]
@@ -239,13 +239,13 @@ def test_doubts_are_found_by_campaign_channel_and_age(app: Flask, provider: Fake
     campaign, run_id = unanswered(app, provider, clock)
     now, hour = clock.now, dt.timedelta(hours=1)
 
-    assert [line.run.id for line in unconfirmed.listing(now, campaign_id=campaign.id).lines] == [run_id]
-    assert not unconfirmed.listing(now, campaign_id=campaign.id + 1).lines
-    assert unconfirmed.listing(now, channel_id=campaign.channel_id).lines
-    assert not unconfirmed.listing(now, older_than=hour).lines
-    assert unconfirmed.listing(now + hour, older_than=hour).lines
-    people, following = unconfirmed.people(run_id, "no_answer", after=1)
-    assert ([recipient.position for recipient in people], following) == ([2, 3], 0)
+    assert [line.run.id for line in unconfirmed.listing(now, campaign_id=campaign.id).rows] == [run_id]
+    assert not unconfirmed.listing(now, campaign_id=campaign.id + 1).rows
+    assert unconfirmed.listing(now, channel_id=campaign.channel_id).rows
+    assert not unconfirmed.listing(now, older_than=hour).rows
+    assert unconfirmed.listing(now + hour, older_than=hour).rows
+    messages = unconfirmed.people(run_id, "no_answer", after=1)
+    assert ([recipient.position for recipient in messages.rows], messages.next) == ([2, 3], None)
     with writing() as session:
         campaigns.move(session, campaign.id, Action.DELETE, deleted_at=now)
     assert unconfirmed.total() == 0

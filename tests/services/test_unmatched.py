@@ -8,10 +8,10 @@ import pytest
 from flask import Flask
 
 from smsapp.channels.types import Callback, Receipt, ReceiptStatus
-from smsapp.services.receipts import callback_inbox, consumer, unmatched
+from smsapp.services.receipts import callback_inbox, consumer, unmatched, unmatched_retry
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
-from smsapp.store.runs.runs import ProviderRef
+from smsapp.store.runs.provider_refs import ProviderRef
 from tests import builders
 from tests.engine import arrive, confirmed, funnel, work
 from tests.fakes import FakeChannel, FakeClock
@@ -29,7 +29,7 @@ def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_ot
     app: Flask, provider: FakeChannel, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given unmatched whose provider's ids lead to messages that are gone, more than are looked at in one go
-    monkeypatch.setattr(consumer, "BULK", 2)
+    monkeypatch.setattr(unmatched_retry, "AT_ONCE", 2)
     builders.contacts(1)
     provider.receipts_by_provider_ref = True
     campaign, run_id = confirmed(clock.now)
@@ -47,7 +47,7 @@ def test_a_stray_that_still_finds_no_message_keeps_its_time_and_does_not_hide_ot
     work(app, clock)
     # when they are looked through again a while later
     clock.forward(minutes=5)
-    consumer.retry_unmatched(clock.now)
+    unmatched_retry.retry(clock.now)
     # then the one behind them has found its message, and they are as they were
     assert funnel(run_id).delivered == 1
     assert kept() == [(id_.provider_ref, first) for id_ in gone]
@@ -61,11 +61,11 @@ def test_how_long_it_is_tried_again_depends_on_the_providers_id_and_the_time(app
         Receipt(ReceiptStatus.DELIVERED, "other-7"),
         Receipt(ReceiptStatus.DELIVERED, provider_ref="x"),
     )
-    newest, oldest = unmatched.listing().lines
+    newest, oldest = unmatched.listing().rows
 
-    assert unmatched.tried_until(newest, clock.now) == clock.now + consumer.YOUNG
+    assert unmatched.tried_until(newest, clock.now) == clock.now + unmatched_retry.YOUNG
     assert unmatched.tried_until(oldest, clock.now) is None
-    assert unmatched.tried_until(newest, clock.now + consumer.YOUNG) is None
+    assert unmatched.tried_until(newest, clock.now + unmatched_retry.YOUNG) is None
 
 
 def test_an_id_the_provider_uses_a_second_time_is_young_again(app: Flask, clock: FakeClock) -> None:
@@ -75,7 +75,7 @@ def test_an_id_the_provider_uses_a_second_time_is_young_again(app: Flask, clock:
     arrive(channel_id, clock, Receipt(ReceiptStatus.DELIVERED, provider_ref="1A"))
 
     assert kept() == [("1A", clock.now)]
-    assert unmatched.tried_until(unmatched.listing().lines[0], clock.now) == clock.now + consumer.YOUNG
+    assert unmatched.tried_until(unmatched.listing().rows[0], clock.now) == clock.now + unmatched_retry.YOUNG
 
 
 def test_a_day_is_counted_up_to_a_bound(app: Flask, clock: FakeClock) -> None:

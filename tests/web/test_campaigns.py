@@ -14,7 +14,8 @@ from smsapp.domain.campaign import Status
 from smsapp.services.platform import clock
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import current_session
-from smsapp.store.runs.runs import Run, Tally
+from smsapp.store.runs.runs import Run
+from smsapp.store.runs.tallies import Tally
 from tests import builders
 from tests.pages import Page, Pages
 

@@ -6,8 +6,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from smsapp.domain import message
 from smsapp.domain import schedule as schedules
 from smsapp.domain.campaign import Action, Status, Tab, offered
@@ -16,13 +14,10 @@ from smsapp.domain.run import RunStanding, RunState, RunVerdict, standing
 from smsapp.domain.schedule import Fire, Schedule
 from smsapp.store.campaigns import campaign_list
 from smsapp.store.campaigns.campaigns import Campaign, due_between
-from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import current_session
 from smsapp.store.runs import recipients
 from smsapp.store.runs.funnels import campaign_funnels
 from smsapp.store.runs.runs import Run
-from smsapp.store.users import User
 
 Wanted = campaign_list.CampaignFilter
 
@@ -166,33 +161,22 @@ def lines(ids: Sequence[int]) -> list[Line]:
     """Return the rows of these campaigns in this order, without deleted ones."""
     if not ids:
         return []
-    rows = current_session().execute(
-        sa.select(Campaign, Segment.name, ChannelRow.name, User.name)
-        .outerjoin(Segment, Segment.id == Campaign.segment_id)
-        .outerjoin(ChannelRow, ChannelRow.id == Campaign.channel_id)
-        .outerjoin(User, User.id == Campaign.created_by)
-        .where(Campaign.id.in_(ids), Campaign.deleted_at.is_(None))
-        .execution_options(populate_existing=True)
-    )
-    columns_by_id = {campaign.id: (campaign, segment, channel, creator) for campaign, segment, channel, creator in rows}
+    row_by_id = campaign_list.rows(current_session(), ids)
     funnels = campaign_funnels(current_session(), ids)
     active_runs = {run.campaign_id: run for run in campaign_list.unfinished(current_session(), ids)}
     latest = {run.campaign_id: run for run in campaign_list.latest(current_session(), ids)}
     sendings = campaign_list.count_runs(
-        current_session(), [id_ for id_ in ids if id_ in columns_by_id and columns_by_id[id_][0].recurring]
+        current_session(), [id_ for id_ in ids if id_ in row_by_id and row_by_id[id_].campaign.recurring]
     )
     result = []
     for campaign_id in ids:
-        if campaign_id not in columns_by_id:
+        if campaign_id not in row_by_id:
             continue
-        campaign, segment, channel, creator = columns_by_id[campaign_id]
         run = active_runs.get(campaign_id)
         pace = recipients.pace(current_session(), run.id) if run and run.state == RunState.SENDING else None
-        names = (segment or "", channel or "", creator or "")
         result.append(
             Line(
-                campaign,
-                *names,
+                *row_by_id[campaign_id],
                 funnels.get(campaign_id),
                 run,
                 pace,

@@ -15,9 +15,8 @@ from smsapp.domain.campaign import personal
 from smsapp.domain.contact import Type
 from smsapp.domain.sms_template import variables
 from smsapp.store.contacts import audience as people
-from smsapp.store.contacts import property_catalogue
+from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts.audience import Audience
-from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.segments import Segment, members
 from smsapp.store.db import current_session
 from smsapp.store.sms_templates import SmsTemplate
@@ -113,7 +112,7 @@ def coverage(segment_id: int, size: int, now: dt.datetime) -> Coverage:
     segment = current_session().get_one(Segment, segment_id)
     member_ids = members(segment, now)
     complete = size <= SAMPLED
-    last_id = 0 if complete else current_session().scalar(sa.select(sa.func.max(Contact.id))) or 0
+    last_id = 0 if complete else contacts.last_id(current_session())
     places = 1 if complete else PLACES
     n_contacts, n_by_name = 0, Counter[str]()
     for place in range(places):
@@ -125,9 +124,8 @@ def coverage(segment_id: int, size: int, now: dt.datetime) -> Coverage:
 
 def _examples(member_ids: sa.Select[Any]) -> dict[str, str]:
     types = property_catalogue.property_types(current_session())
-    first = member_ids.order_by(sa.literal_column("1")).limit(EXAMPLES)
     examples: dict[str, str] = {}
-    for properties in current_session().scalars(sa.select(Contact.properties).where(Contact.id.in_(first))):
+    for properties in contacts.examples(current_session(), member_ids, EXAMPLES):
         for name, value in properties.items():
             if value not in ("", None, []):
                 form = writing.form_of({}, types.get(name, Type.STRING), "是")

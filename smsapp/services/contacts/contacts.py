@@ -14,6 +14,8 @@ from smsapp.domain import contact as rules
 from smsapp.domain import phone
 from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound
+from smsapp.services.platform import keyset_page
+from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store import queue
 from smsapp.store.apps import app_keys
 from smsapp.store.apps.app_keys import BadRecord
@@ -37,15 +39,7 @@ REBUILD_CHUNK = 5000
 # Pages
 
 
-@dataclass(frozen=True)
-class ContactPage:
-    """One page of the list; `older` is the id to go on below, None at the end."""
-
-    rows: list[Contact]
-    older: int | None
-
-
-def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bool = False) -> ContactPage:
+def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bool = False) -> KeysetPage[Contact, int]:
     """Return contacts that match the search (a number, a user id, a name), newest first.
 
     `sees_full_numbers`: the reader may see numbers; for others no search reveals masked digits.
@@ -53,7 +47,7 @@ def listed(search: str = "", before: int | None = None, *, sees_full_numbers: bo
     rows = contacts.listed(
         current_session(), search, settings().DEFAULT_REGION, before, PAGE + 1, sees_full_numbers=sees_full_numbers
     )
-    return ContactPage(rows[:PAGE], rows[PAGE - 1].id if len(rows) > PAGE else None)
+    return keyset_page.cut(rows, PAGE, lambda row: row.id)
 
 
 def contact(contact_id: int) -> Contact:

@@ -24,7 +24,7 @@ from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
 from smsapp.store.contacts import audience as people
-from smsapp.store.contacts import property_catalogue
+from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts import property_changes as store
 from smsapp.store.contacts.contacts import Contact
 from smsapp.store.contacts.property_catalogue import Property
@@ -96,7 +96,7 @@ def catalogue() -> Catalogue:
         sa.select(sa.func.count()).select_from(sa.select(Contact.id).limit(SAMPLED + 1).subquery())
     )
     complete = (total or 0) <= SAMPLED
-    last_id = 0 if complete else store.last_contact(current_session())
+    last_id = 0 if complete else contacts.last_id(current_session())
     places = 1 if complete else PLACES
     n_contacts, n_by_name = 0, Counter[str]()
     for place in range(places):
@@ -256,7 +256,7 @@ def _queued(
         target=target,
         detail=detail,
         state=ChangeState.QUEUED,
-        last=store.last_contact(session),
+        last=contacts.last_id(session),
         created_by=user_id,
         created_at=now,
     )

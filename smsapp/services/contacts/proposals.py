@@ -11,8 +11,9 @@ from smsapp.domain import trust
 from smsapp.domain.contact import Type, canonical
 from smsapp.domain.rejection import Unfit
 from smsapp.domain.trust import Origin, Source
-from smsapp.services.platform import audit_log
+from smsapp.services.platform import audit_log, keyset_page
 from smsapp.services.platform.audit_log import Actor
+from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store.apps.app_keys import AppKey
 from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts import proposals as rows
@@ -42,14 +43,6 @@ class ListedProposal:
         return self.contact.properties.get(self.proposal.name)
 
 
-@dataclass(frozen=True)
-class Page:
-    """One page of proposals; `older` is the id to go on below, None at the end."""
-
-    rows: list[ListedProposal]
-    older: int | None
-
-
 @dataclass
 class Decided:
     """The results of accepting proposals."""
@@ -62,10 +55,10 @@ class Decided:
     names: set[str] = field(default_factory=set)
 
 
-def page(selection: Chosen, before: int | None = None) -> Page:
+def page(selection: Chosen, before: int | None = None) -> KeysetPage[ListedProposal, int]:
     """Return proposals, newest first."""
     items = [ListedProposal(*row) for row in rows.listed(current_session(), selection, before, PAGE + 1)]
-    return Page(items[:PAGE], items[PAGE - 1].proposal.id if len(items) > PAGE else None)
+    return keyset_page.cut(items, PAGE, lambda row: row.proposal.id)
 
 
 def latest(selection: Chosen) -> int:

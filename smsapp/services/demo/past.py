@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
-from smsapp.domain.message import ACCEPTED_STATES, Status
+from smsapp.domain.message import Status
 from smsapp.domain.outcome import Outcome
 from smsapp.services.sending import closing, opening
 from smsapp.store.db import current_session, writing
-from smsapp.store.receipts.state_changes import BUCKET_SECONDS
-from smsapp.store.runs import claims, tallies
-from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Message, ReceiptBucket, Run, Tally
-
-Fates = tuple[tuple[int, Status, str | None], ...]
-"""(share in thousandths, status, outcome); the remaining messages were delivered."""
+from smsapp.store.runs import claims, demo
+from smsapp.store.runs.demo import Fates
+from smsapp.store.runs.runs import Run
 
 USUAL: Fates = (
     (7, Status.REFUSED, Outcome.BAD_NUMBER),
@@ -31,79 +25,12 @@ USUAL: Fates = (
 )
 SIGNATURE_REFUSED: Fates = ((1000, Status.REFUSED, Outcome.SIGNATURE_REFUSED),)
 
-PER_SECOND = 200
-"""Messages sent per second."""
-LAST_RECEIPT = 5400
-
 
 def play(run_id: int, fates: Fates, parts: int, now: dt.datetime) -> None:
     """Freeze the run's audience at `now`, give every message its final state, close the run."""
     opening.open_run(run_id, now)
     begun = int(now.timestamp())
     with writing() as session:
-        _answer(session, run_id, fates, parts, begun)
-        session.execute(sa.update(Batch).where(Batch.run_id == run_id).values(state=BatchState.DONE, attempts=1))
-        _count(session, run_id)
-        _chart(session, run_id)
-    planned = current_session().scalar(sa.select(Run.planned).where(Run.id == run_id)) or 0
-    closing.close_if_over(run_id, now + dt.timedelta(seconds=planned // PER_SECOND + 2))
-
-
-def _answer(session: Session, run_id: int, fates: Fates, parts: int, begun: int) -> None:
-    """Give every message of the run its status by its seq alone: repeatable, without a visible pattern."""
-    lot = (Message.seq * Message.seq % 1009 * (17 + run_id) + Message.seq * 7919 + run_id * 104729) % 1000
-    whens, reasons, above = [], [], 0
-    for share, status, reason in fates:
-        above += share
-        whens.append((lot < above, sa.literal(int(status))))
-        reasons.append((lot < above, sa.literal(str(reason)) if reason else sa.null()))
-    answered = begun + (Message.seq - Message.seq % PER_SECOND) / PER_SECOND
-    session.execute(
-        sa.update(Message)
-        .where(Message.run_id == run_id)
-        .values(
-            status=sa.case(*whens, else_=int(Status.DELIVERED)),
-            reason=sa.case(*reasons, else_=None),
-            answered_at=sa.cast(answered, sa.BigInteger),
-        )
-    )
-    accepted = Message.status.in_([int(status) for status in ACCEPTED_STATES])
-    has_receipt = Message.status.in_([int(Status.DELIVERED), int(Status.UNDELIVERED)])
-    # Most receipts come within minutes, the last ones much later: the square of a uniform number.
-    wait = (Message.seq * 6133 + run_id * 7) % 1000
-    late = wait * wait // 1000 * LAST_RECEIPT // 1000 + 2
-    session.execute(sa.update(Message).where(Message.run_id == run_id, accepted).values(parts=parts))
-    session.execute(
-        sa.update(Message).where(Message.run_id == run_id, has_receipt).values(receipt_at=Message.answered_at + late)
-    )
-    refused = sa.and_(Message.run_id == run_id, Message.reason.is_not(None))
-    session.execute(sa.update(Message).where(refused).values(code="SIM-" + sa.func.upper(Message.reason)))
-    billed = sa.select(sa.func.coalesce(sa.func.sum(Message.parts), 0)).where(Message.run_id == run_id)
-    session.execute(sa.update(Run).where(Run.id == run_id).values(parts=billed.scalar_subquery()))
-
-
-def _count(session: Session, run_id: int) -> None:
-    """Make the tallies anew from the messages; the exclusions are counted already."""
-    session.execute(sa.delete(Tally).where(Tally.run_id == run_id, Tally.state != EXCLUDED))
-    rows = session.execute(
-        sa.select(Message.status, Message.reason, sa.func.count())
-        .where(Message.run_id == run_id)
-        .group_by(Message.status, Message.reason)
-    ).all()
-    tallies.add_to_tallies(
-        session, run_id, {(tallies.tally_key(Status(status)), reason or ""): n for status, reason, n in rows}
-    )
-
-
-def _chart(session: Session, run_id: int) -> None:
-    bucket = (Message.receipt_at - Message.receipt_at % BUCKET_SECONDS).label("bucket")
-    counts = session.execute(
-        sa.select(bucket, Message.status, sa.func.count())
-        .where(Message.run_id == run_id, Message.receipt_at.is_not(None))
-        .group_by(bucket, Message.status)
-    ).all()
-    rows = [
-        {"run_id": run_id, "bucket": at, "state": tallies.tally_key(Status(status)), "n": n} for at, status, n in counts
-    ]
-    if rows:
-        session.execute(sa.insert(ReceiptBucket), rows)
+        demo.finish(session, run_id, fates, parts, begun)
+    planned = current_session().get_one(Run, run_id, populate_existing=True).planned
+    closing.close_if_over(run_id, now + dt.timedelta(seconds=planned // demo.PER_SECOND + 2))

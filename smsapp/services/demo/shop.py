@@ -9,8 +9,6 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-
 from smsapp.channels.types import Reply
 from smsapp.domain import segment as rules
 from smsapp.domain.billed_parts import parts
@@ -34,9 +32,8 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts import contacts, property_catalogue
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.db import as_json, current_session, writing
-from smsapp.store.runs import runs
-from smsapp.store.runs.runs import Message
+from smsapp.store.db import as_json, current_session, has_rows, writing
+from smsapp.store.runs import demo, runs
 
 BY = Actor("flask demo")
 PEOPLE = 20_000
@@ -51,9 +48,7 @@ Progress = Callable[[int], None]
 
 def is_empty() -> bool:
     """Return whether the system is empty: demo data is never mixed with real data."""
-    return not any(
-        current_session().scalar(sa.select(sa.exists().select_from(table))) for table in (Contact, ChannelRow, Campaign)
-    )
+    return not any(has_rows(current_session(), table) for table in (Contact, ChannelRow, Campaign))
 
 
 def fill(now: dt.datetime, progress: Progress) -> None:
@@ -251,7 +246,7 @@ def _parts(code: str) -> int:
     return parts(full_text(SIGNATURE, text), domestic=True)
 
 
-def _send_then(shop: Shop, name: str, segment: str, code: str, then: dt.datetime, fates: past.Fates) -> int:
+def _send_then(shop: Shop, name: str, segment: str, code: str, then: dt.datetime, fates: demo.Fates) -> int:
     """Create a campaign that was sent at once, at `then`."""
     campaign_id = _confirm(shop.draft(name, segment, code, Schedule(Kind.NOW, ZONE)), then)
     run = runs.latest(current_session(), campaign_id)
@@ -309,8 +304,7 @@ def _hear_replies(shop: Shop, campaign_id: int, then: dt.datetime) -> None:
     run = runs.latest(current_session(), campaign_id)
     if run is None:
         return
-    query = sa.select(Message.phone).where(Message.run_id == run.id, Message.seq % 397 == 5).order_by(Message.seq)
-    phones = current_session().scalars(query).all()
+    phones = demo.some_phones(current_session(), run.id, every=397, offset=5)
     with writing() as session:
         for n, phone in enumerate(phones):
             reply = Reply(phone=phone, text=WORDS[n % len(WORDS)])

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.errors import NotFound, Problem, Refusal
 from smsapp.domain.roles import Role, login_problems, password_problems, plain_login
-from smsapp.services.platform import audit_log
+from smsapp.services.platform import audit_log, keyset_page
 from smsapp.services.platform.audit_log import Actor
+from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.store import users as rows
 from smsapp.store.db import current_session, writing
 from smsapp.store.users import AuditEntry, EndedSession, LoginLink, User
@@ -359,18 +360,10 @@ def disable(user_id: int, actor: Actor, now: dt.datetime) -> User:
 # The audit log
 
 
-@dataclass(frozen=True)
-class AuditPage:
-    """Entries, newest first; `older` is the id after which the next page begins, or None."""
-
-    lines: list[AuditEntry]
-    older: int | None
-
-
-def audit_page(user_id: int | None, action: str, before: int | None, limit: int = 50) -> AuditPage:
-    """Return one page of the audit log, of all or of one person or action."""
+def audit_page(user_id: int | None, action: str, before: int | None, limit: int = 50) -> KeysetPage[AuditEntry, int]:
+    """Return the audit log, newest first, of all or of one person or action."""
     lines = rows.audit_log(current_session(), user_id, action, before, limit + 1)
-    return AuditPage(lines[:limit], lines[limit - 1].id if len(lines) > limit else None)
+    return keyset_page.cut(lines, limit, lambda row: row.id)
 
 
 def audit_actions() -> list[str]:

@@ -17,8 +17,8 @@ from smsapp.domain.phone import is_domestic
 from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.services.contacts.audience import filled_all
 from smsapp.store.db import one_of
-from smsapp.store.runs import billed_parts
-from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs import billed_parts, runs
+from smsapp.store.runs.runs import Message
 
 
 def parts_of(snapshot: RunSnapshot, rows: Sequence[tuple[str, str | None]]) -> list[int]:
@@ -30,10 +30,10 @@ def parts_of(snapshot: RunSnapshot, rows: Sequence[tuple[str, str | None]]) -> l
 
 def fill(session: Session, run_id: int, *which: sa.ColumnElement[bool]) -> int:
     """Store the parts of a run's messages that have none; return the sum of those the channel has accepted."""
-    snapshot = session.scalar(sa.select(Run.snapshot).where(Run.id == run_id))
+    snapshot = runs.snapshot_of(session, run_id)
     accepted, after = 0, 0
     while rows := billed_parts.lacking(session, run_id, after, *which):
-        billed = parts_of(snapshot or RunSnapshot(), [(phone, params) for _seq, _status, phone, params in rows])
+        billed = parts_of(snapshot, [(phone, params) for _seq, _status, phone, params in rows])
         seqs: dict[int, list[int]] = {}
         for (seq, status, _phone, _params), n in zip(rows, billed, strict=True):
             seqs.setdefault(n, []).append(seq)

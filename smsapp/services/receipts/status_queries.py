@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.channels.errors import ChannelError
@@ -22,11 +21,11 @@ from smsapp.channels.types import OutboundMessage, Receipt, UnconfirmedMessage
 from smsapp.domain.sms_template import TemplateSnapshot
 from smsapp.services.channels import call_log, channels
 from smsapp.services.contacts.audience import filled
-from smsapp.services.receipts import consumer
+from smsapp.services.receipts import applying, matching
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unconfirmed
 from smsapp.store.runs import provider_refs
-from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
 
 log = logging.getLogger(__name__)
@@ -77,7 +76,7 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
                     break
                 with writing() as session:
                     settled = _clear(session, channel_id, question, answers, now)
-                    consumer.apply_receipts(session, {channel_id: settled}, now)
+                    applying.apply_receipts(session, {channel_id: settled}, now)
                     if adapter.receipts_by_provider_ref:
                         _remember(session, channel_id, question, settled, now)
 
@@ -90,8 +89,7 @@ def _questions(channel_id: int, now: dt.datetime) -> list[Question]:
         lines = unconfirmed.page(session, channel_id=channel_id, since=oldest, until=now - SETTLED, limit=MOST_RUNS)
         for line in lines:
             question, last = _question(session, line.run, AT_ONCE // len(lines), now)
-            statement = sa.update(Run).where(Run.id == line.run.id).values(asked=last)
-            session.execute(statement)
+            unconfirmed.set_asked(session, line.run.id, last)
             if question.unconfirmed:
                 questions.append(question)
     return questions
@@ -101,12 +99,7 @@ def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[
     """Return the next messages of a run to query, and the seq to go on from; 0 begins anew."""
     template, mapping = run.snapshot.template, run.snapshot.mapping
     render = template.renderer()
-    rows = session.execute(
-        sa.select(Message.seq, Message.phone, Message.params, Message.answered_at)
-        .where(*unconfirmed.open_messages(run.id), Message.seq > run.asked)
-        .order_by(Message.seq)
-        .limit(most)
-    ).all()
+    rows = unconfirmed.next_to_query(session, run, most)
     queries = []
     for seq, phone, params, answered_at in rows:
         values = filled(template.variables, mapping, params)
@@ -116,7 +109,7 @@ def _question(session: Session, run: Run, most: int, now: dt.datetime) -> tuple[
         queries.append(
             UnconfirmedMessage(OutboundMessage(f"{run.id}-{seq}", phone, render(values), values), since, until)
         )
-    return Question(run.id, template, queries), rows[-1].seq if len(rows) == most else 0
+    return Question(run.id, template, queries), rows[-1][0] if len(rows) == most else 0
 
 
 def _clear(
@@ -124,7 +117,7 @@ def _clear(
 ) -> list[Receipt]:
     """Return the unambiguous receipts: one per requested message, without provider ids that belong to another one."""
     refs = sorted({receipt.provider_ref for receipt in answers if receipt.provider_ref})
-    owners = provider_refs.owners(session, channel_id, refs, consumer.window_begin(now)) if refs else {}
+    owners = provider_refs.owners(session, channel_id, refs, matching.window_begin(now)) if refs else {}
     by_ref: dict[str, list[Receipt]] = {}
     for receipt in answers:
         if receipt.provider_ref not in owners:

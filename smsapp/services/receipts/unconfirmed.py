@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -14,7 +13,9 @@ from smsapp.domain.errors import Conflict, NotFound, Problem, Refusal
 from smsapp.domain.message import Resolution, Status
 from smsapp.domain.recipients import Group, Place, Recipient
 from smsapp.domain.run import RunAction, RunState
+from smsapp.services.platform import keyset_page
 from smsapp.services.platform.audit_log import Actor, log_action
+from smsapp.services.platform.keyset_page import KeysetPage
 from smsapp.services.receipts import billing
 from smsapp.store import queue
 from smsapp.store.campaigns import campaigns
@@ -27,14 +28,6 @@ from smsapp.store.runs.runs import Run
 PAGE = 50
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Runs with undecided messages, newest first; `older` is the run after which the next page begins, or 0."""
-
-    lines: Sequence[RunWithUnconfirmed]
-    older: int
-
-
 def listing(
     now: dt.datetime,
     *,
@@ -43,9 +36,9 @@ def listing(
     older_than: dt.timedelta | None = None,
     before: int | None = None,
     limit: int = PAGE,
-) -> Listing:
-    """Return one page of the runs that have messages waiting for a decision."""
-    lines = unconfirmed.page(
+) -> KeysetPage[RunWithUnconfirmed, int]:
+    """Return the runs that have messages waiting for a decision, newest first."""
+    rows = unconfirmed.page(
         current_session(),
         campaign_id=campaign_id,
         channel_id=channel_id,
@@ -53,7 +46,7 @@ def listing(
         until=now - older_than if older_than else None,
         limit=limit + 1,
     )
-    return Listing(lines[:limit], lines[limit - 1].run.id if len(lines) > limit else 0)
+    return keyset_page.cut(rows, limit, lambda row: row.run.id)
 
 
 def of_run(run_id: int) -> RunWithUnconfirmed:
@@ -64,12 +57,12 @@ def of_run(run_id: int) -> RunWithUnconfirmed:
     return lines[0]
 
 
-def people(run_id: int, cause: str, after: int) -> tuple[list[Recipient], int]:
-    """Return one page of a run's unconfirmed messages after seq `after`, and the seq to go on from, or 0."""
+def people(run_id: int, cause: str, after: int) -> KeysetPage[Recipient, int]:
+    """Return a run's unconfirmed messages after seq `after`."""
     group = Group("unconfirmed", frozenset({Status.UNCONFIRMED}), reason=cause, but=KEPT_UNCONFIRMED)
     place = Place(run_id, position=after)
-    page = recipients.page(current_session(), [run_id], group, after=place, limit=PAGE + 1)
-    return page[:PAGE], page[PAGE - 1].position if len(page) > PAGE else 0
+    rows = recipients.page(current_session(), [run_id], group, after=place, limit=PAGE + 1)
+    return keyset_page.cut(rows, PAGE, lambda row: row.position)
 
 
 def total() -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from smsapp.services.channels import channels
-from smsapp.services.receipts.consumer import YOUNG
+from smsapp.services.platform import keyset_page
+from smsapp.services.platform.keyset_page import KeysetPage
+from smsapp.services.receipts.unmatched_retry import YOUNG
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unmatched
 from smsapp.store.receipts.unmatched import UnmatchedReceipt
@@ -23,18 +24,12 @@ LATELY = dt.timedelta(days=1)
 MOST_COUNTED = 100
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Unmatched receipts, newest first; `older` is the id after which the next page begins, or 0."""
-
-    lines: Sequence[UnmatchedReceipt]
-    older: int
-
-
-def listing(*, channel_id: int | None = None, ref: str = "", before: int | None = None) -> Listing:
-    """Return one page: of this channel, with exactly this reference of ours or provider's id."""
-    lines = unmatched.page(current_session(), channel_id=channel_id, ref=ref, before=before, limit=PAGE + 1)
-    return Listing(lines[:PAGE], lines[PAGE - 1].id if len(lines) > PAGE else 0)
+def listing(
+    *, channel_id: int | None = None, ref: str = "", before: int | None = None
+) -> KeysetPage[UnmatchedReceipt, int]:
+    """Return unmatched receipts, newest first: of this channel, with this exact reference or provider's id."""
+    rows = unmatched.page(current_session(), channel_id=channel_id, ref=ref, before=before, limit=PAGE + 1)
+    return keyset_page.cut(rows, PAGE, lambda row: row.id)
 
 
 def tried_until(unmatched: UnmatchedReceipt, now: dt.datetime) -> dt.datetime | None:

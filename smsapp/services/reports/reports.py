@@ -1,4 +1,4 @@
-"""The report of a campaign: its four numbers, why people are missing from them, and the people themselves.
+"""The report of a campaign: its four numbers, its runs, its costs, and why people are missing from its numbers.
 
 Every number comes from the tallies; list, report, export and command line use the same queries.
 """
@@ -6,85 +6,37 @@ Every number comes from the tallies; list, report, export and command line use t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-
 from smsapp.domain.campaign import Action, may
 from smsapp.domain.campaign import Status as CampaignStatus
 from smsapp.domain.cost import Cost, cost_of
-from smsapp.domain.errors import NotFound, Problem, Refusal
+from smsapp.domain.errors import NotFound
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.headline import Headline, Offer
-from smsapp.domain.message import FAILED_STATES, Status
-from smsapp.domain.outcome import MEANING, Meaning, Outcome
-from smsapp.domain.phone import SHOWN, normalise
-from smsapp.domain.recipients import Group, Place, Recipient, Step, steps
+from smsapp.domain.message import Status
+from smsapp.domain.recipients import Step, steps
 from smsapp.domain.run import RunStanding, RunState, RunVerdict
 from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.domain.sms_template import full_text
 from smsapp.services.campaigns import campaigns
-from smsapp.services.contacts import audience
-from smsapp.services.platform.audit_log import Actor, log_action
-from smsapp.services.reports import headlines
+from smsapp.services.reports import failure_reasons, headlines, receipt_chart
+from smsapp.services.reports.failure_reasons import Reason
+from smsapp.services.reports.receipt_chart import Bar
 from smsapp.services.sending import drift
 from smsapp.services.templates import approvals
 from smsapp.services.templates.approvals import Difference
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
-from smsapp.store.contacts.segments import Segment
-from smsapp.store.db import current_session, writing
-from smsapp.store.receipts import unconfirmed
-from smsapp.store.receipts.state_changes import BUCKET_SECONDS
-from smsapp.store.receipts.unconfirmed import KEPT_UNCONFIRMED, Decision
+from smsapp.store.contacts import segments
+from smsapp.store.db import current_session
+from smsapp.store.receipts.unconfirmed import KEPT_UNCONFIRMED
 from smsapp.store.runs import recipients, retries, runs
-from smsapp.store.runs.funnels import campaign_funnels, reasons, run_funnels
-from smsapp.store.runs.recipients import PhoneQuery
+from smsapp.store.runs.funnels import campaign_funnels, run_funnels
 from smsapp.store.runs.runs import Run
-from smsapp.store.settings import settings
-
-PAGE = 50
-CHUNK = 5000
-"""Rows an export reads at a time."""
-FEWEST_DIGITS = 4
-MOST_BARS = 96
-BAR_WIDTHS = (BUCKET_SECONDS, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
-EXPLAINED = FAILED_STATES | {Status.UNCONFIRMED, Status.CANCELLED}
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why messages were refused, not delivered, unconfirmed or cancelled."""
-
-    state: Status
-    code: str
-    """An Outcome for refused and undelivered messages; else the cause or the person's decision."""
-    n: int
-    share: float
-    """Of all messages in this state, 0..1."""
-
-    @property
-    def meaning(self) -> Meaning | None:
-        return _meaning(self.state, self.code)
-
-
-def _meaning(state: Status | None, code: str) -> Meaning | None:
-    """Return what a failure means; None where nothing failed."""
-    if state not in FAILED_STATES:
-        return None
-    return MEANING[Outcome(code)] if code in MEANING else MEANING[Outcome.UNKNOWN]
-
-
-@dataclass(frozen=True)
-class Bar:
-    """Receipts that came in one interval, which begins at `at`."""
-
-    at: dt.datetime
-    delivered: int
-    undelivered: int
 
 
 @dataclass(frozen=True)
@@ -242,16 +194,16 @@ def report(campaign_id: int, run_id: int | None, now: dt.datetime) -> Report:
     channel_id = selection[0].channel_id if selection else campaign.channel_id
     channel = current_session().get(ChannelRow, channel_id) if channel_id else None
     rate = channel.rate if channel else None
-    bars, bar_seconds = _bars(run_ids, ZoneInfo(campaign.zone))
+    bars, bar_seconds = receipt_chart.bars(run_ids, ZoneInfo(campaign.zone))
     return Report(
         campaign=campaign,
         channel=channel.name if channel else "",
         rate=rate,
-        segment=_name(Segment, selection[0].segment_id if selection else campaign.segment_id),
+        segment=segments.name_of(current_session(), selection[0].segment_id if selection else campaign.segment_id),
         runs=lines,
         whole=run_id is None,
         funnel=funnel,
-        reasons=_reasons(run_ids, funnel, merged=run_id is None),
+        reasons=failure_reasons.reasons(run_ids, funnel, merged=run_id is None),
         bars=bars,
         bar_seconds=bar_seconds,
         costs=_added_up([line.cost for line in lines]),
@@ -273,10 +225,6 @@ def _retriable(campaign: Campaign, selection: Sequence[Run]) -> dict[int, int]:
     )
 
 
-def _name(table: type[ChannelRow | Segment], row_id: int | None) -> str:
-    return current_session().scalar(sa.select(table.name).where(table.id == row_id)) or ""
-
-
 def _cost(run: Run, parts: int) -> Cost:
     return cost_of(parts, run.snapshot.price, run.snapshot.currency)
 
@@ -290,40 +238,6 @@ def _added_up(costs: Sequence[Cost]) -> list[Cost]:
         amount = None if total.amount is None or cost.amount is None else total.amount + cost.amount
         totals[key] = Cost(total.parts + cost.parts, amount, key[1])
     return [cost for cost in totals.values() if cost.parts]
-
-
-def _reasons(run_ids: Sequence[int], funnel: Funnel, *, merged: bool) -> list[Reason]:
-    """Return why messages failed, are unconfirmed or cancelled, the most frequent reason of each state first."""
-    lines = [
-        Reason(Status[state.upper()], reason, n, n / max(1, funnel.count(Status[state.upper()])))
-        for state, reason, n in reasons(current_session(), run_ids, merged=merged)
-        if state != runs.EXCLUDED and n > 0
-    ]
-    return sorted(
-        (line for line in lines if line.state in EXPLAINED), key=lambda line: (-line.state, -line.n, line.code)
-    )
-
-
-def _bars(run_ids: Sequence[int], zone: dt.tzinfo) -> tuple[list[Bar], int]:
-    """Return receipts over time in bars of equal width, gaps included, and that width in seconds.
-
-    The ledger counts in buckets of BUCKET_SECONDS; over a longer span one bar adds up several of them.
-    """
-    counted = recipients.receipts_over_time(current_session(), run_ids)
-    if not counted:
-        return [], BUCKET_SECONDS
-    first, last = counted[0][0], counted[-1][0]
-    width = next((seconds for seconds in BAR_WIDTHS if (last - first) // seconds < MOST_BARS), 30 * 86_400)
-    # Days begin at midnight where the campaign is.
-    offset = int((dt.datetime.fromtimestamp(first, zone).utcoffset() or dt.timedelta()).total_seconds())
-    sums: dict[tuple[int, str], int] = {}
-    for bucket, state, n in counted:
-        at = bucket - (bucket + offset) % width
-        sums[at, state] = sums.get((at, state), 0) + n
-    return [
-        Bar(dt.datetime.fromtimestamp(at, dt.UTC), sums.get((at, "delivered"), 0), sums.get((at, "undelivered"), 0))
-        for at in range(first - (first + offset) % width, last + 1, width)
-    ], width
 
 
 def _progress(line: RunLine, rate: int | None, now: dt.datetime) -> Progress | None:
@@ -351,93 +265,3 @@ def _refresh(
         ended = max((line.run.finished_at for line in lines if line.run.finished_at), default=now)
         return 5 if now - ended < dt.timedelta(minutes=15) else 60
     return 60 if whole and campaign.status == CampaignStatus.WAITING else None
-
-
-def parse_phone_query(raw: str, *, sees_full_numbers: bool = False) -> PhoneQuery:
-    """Parse what a person searches: a whole number, at least four last digits, or blank for anybody; raises Refusal.
-
-    Without the right to see whole numbers exactly four digits are allowed: more would reveal masked digits.
-    """
-    if not raw.strip():
-        return recipients.ANYBODY
-    digits = "".join(letter for letter in raw if letter.isascii() and letter.isdigit())
-    if phone := normalise(raw, settings().DEFAULT_REGION):
-        return PhoneQuery(phone=phone)
-    if len(digits) < FEWEST_DIGITS:
-        raise Refusal(Problem("phone_search_short", "phone", {"fewest": FEWEST_DIGITS}))
-    if len(digits) > SHOWN and not sees_full_numbers:
-        raise Refusal(Problem("phone_search_hidden", "phone", {"most": SHOWN}))
-    return PhoneQuery(ending=digits)
-
-
-def people(
-    campaign_id: int, run_id: int | None, group: Group, query: PhoneQuery, after: Place | None
-) -> tuple[list[Recipient], Place | None]:
-    """Return one page of the people of a group, and the place at which the next page begins; None after the last page.
-
-    Runs in which the tally counts nobody of the group are not read.
-    """
-    run_ids = _runs_with(campaign_id, run_id, group)
-    page = recipients.page(current_session(), run_ids, group, query, after, PAGE + 1, merged=run_id is None)
-    return page[:PAGE], page[PAGE - 1].place if len(page) > PAGE else None
-
-
-def _runs_with(campaign_id: int, run_id: int | None, group: Group) -> list[int]:
-    campaigns.get(campaign_id)
-    run_ids = [run.id for run in runs.of_campaign(current_session(), campaign_id) if run_id in (None, run.id)]
-    if run_id is not None and not run_ids:
-        raise NotFound("run")
-    funnels = run_funnels(current_session(), run_ids)
-    return [run for run in run_ids if group.size(funnels.get(run, Funnel())) > 0]
-
-
-@dataclass(frozen=True)
-class MessageStory:
-    """One person's message: its text, its state and its history."""
-
-    campaign: Campaign
-    run: Run
-    recipient: Recipient
-    text: str = field(repr=False)
-    channel: str
-    decisions: Sequence[Decision]
-    """What people decided about it while it was unconfirmed, newest first."""
-
-    @property
-    def meaning(self) -> Meaning | None:
-        return _meaning(self.recipient.state, self.recipient.reason)
-
-
-def message(campaign_id: int, run_id: int, seq: int) -> MessageStory:
-    """Return one message with its finished text; raises NotFound."""
-    campaign = campaigns.get(campaign_id)
-    run = current_session().get(Run, run_id)
-    recipient = recipients.message(current_session(), run_id, seq)
-    if run is None or run.campaign_id != campaign_id or recipient is None:
-        raise NotFound("message")
-    values = audience.filled(run.snapshot.variables, run.snapshot.mapping, recipient.params)
-    text = run.snapshot.template.renderer()(values)
-    decisions = unconfirmed.decisions(current_session(), run_id, seq)
-    return MessageStory(campaign, run, recipient, text, _name(ChannelRow, run.channel_id), decisions)
-
-
-def export(
-    campaign_id: int, run_id: int | None, group: Group, actor: Actor, now: dt.datetime, *, masked: bool
-) -> Iterator[list[Recipient]]:
-    """Add a line to the audit log and return the people of the group in chunks, read one after the other.
-
-    No transaction is open between two chunks, so a slow download blocks nothing.
-    """
-    run_ids = _runs_with(campaign_id, run_id, group)
-    with writing() as session:
-        facts = {"run": run_id, "group": group.name, "masked": masked}
-        log_action(session, actor, "export", "campaign", campaign_id, now, **facts)
-    return _chunks(run_ids, group, merged=run_id is None)
-
-
-def _chunks(run_ids: Sequence[int], group: Group, *, merged: bool) -> Iterator[list[Recipient]]:
-    after: Place | None = None
-    while chunk := recipients.page(current_session(), run_ids, group, after=after, limit=CHUNK, merged=merged):
-        current_session().commit()
-        yield chunk
-        after = chunk[-1].place

@@ -26,14 +26,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.message import Status
 from smsapp.services.campaigns import campaigns
 from smsapp.store.db import current_session
 from smsapp.store.receipts import codes
-from smsapp.store.runs import funnels, recount, retries
+from smsapp.store.runs import funnels, recount, retries, runs
 from smsapp.store.runs.recount import RunRows
 from smsapp.store.runs.runs import Run
 
@@ -62,11 +60,9 @@ class _Channels:
 
 def verify(campaign_id: int | None = None) -> Iterator[Check]:
     """Yield one check per run, oldest first, then, if no campaign is given, those of channels, imports and segments."""
-    query = sa.select(Run.id).order_by(Run.id)
-    if campaign_id is not None:
-        query = query.where(Run.campaign_id == campaigns.get(campaign_id).id)
+    run_ids = runs.all_ids(current_session(), None if campaign_id is None else campaigns.get(campaign_id).id)
     channels = _Channels()
-    for run_id in current_session().scalars(query).all():
+    for run_id in run_ids:
         run = current_session().get_one(Run, run_id, populate_existing=True)
         yield Check(f"campaign {run.campaign_id} run {run_id}", _of_run(run, channels), run_id)
         current_session().commit()

@@ -17,7 +17,7 @@ from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState, account_hold
 from smsapp.services.channels import call_log
 from smsapp.services.contacts import opt_outs
-from smsapp.services.receipts import billing, consumer
+from smsapp.services.receipts import billing, unmatched_retry
 from smsapp.services.sending import closing
 from smsapp.services.sending.brake import NoAnswers
 from smsapp.services.sending.in_flight_batch import InFlightBatch
@@ -64,7 +64,7 @@ def store_results(batches: Sequence[InFlightBatch], now: dt.datetime) -> None:
         if closed_run:
             closed_run.enqueue_next()
     # After the commit: unmatched receipts that came meanwhile may match now.
-    if channel_ids and unmatched.has_some(current_session(), channel_ids, now - consumer.QUICK):
+    if channel_ids and unmatched.has_some(current_session(), channel_ids, now - unmatched_retry.QUICK):
         queue.enqueue_unless_waiting(queue.RECEIPTS, "keep_reading")
 
 

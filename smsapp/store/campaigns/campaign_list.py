@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -13,8 +13,11 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from smsapp.domain.campaign import Sort, Status, Tab
 from smsapp.domain.run import RunState
 from smsapp.store.campaigns.campaigns import Campaign, search_key
+from smsapp.store.channels.channels import ChannelRow
+from smsapp.store.contacts.segments import Segment
 from smsapp.store.db import holds
 from smsapp.store.runs.runs import Run
+from smsapp.store.users import User
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,31 @@ def _tab_conditions(filters: CampaignFilter) -> list[sa.ColumnElement[bool]]:
     if filters.status is not None:
         conditions.append(Campaign.status == filters.status)
     return conditions
+
+
+class CampaignRow(NamedTuple):
+    """A campaign and the names of what it uses; "" for what it has not, or not any more."""
+
+    campaign: Campaign
+    segment: str
+    channel: str
+    creator: str
+
+
+def rows(session: Session, campaign_ids: Sequence[int]) -> dict[int, CampaignRow]:
+    """Return these campaigns by id, reloaded from the database, without deleted ones."""
+    statement = (
+        sa.select(Campaign, Segment.name, ChannelRow.name, User.name)
+        .outerjoin(Segment, Segment.id == Campaign.segment_id)
+        .outerjoin(ChannelRow, ChannelRow.id == Campaign.channel_id)
+        .outerjoin(User, User.id == Campaign.created_by)
+        .where(Campaign.id.in_(campaign_ids), Campaign.deleted_at.is_(None))
+        .execution_options(populate_existing=True)
+    )
+    return {
+        campaign.id: CampaignRow(campaign, segment or "", channel or "", creator or "")
+        for campaign, segment, channel, creator in session.execute(statement)
+    }
 
 
 def unfinished(session: Session, campaign_ids: Sequence[int]) -> Sequence[Run]:

@@ -16,7 +16,8 @@ from smsapp.domain.outcome import CallResult
 from smsapp.domain.run import RunState
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import Base, BigId, add_up, changed
-from smsapp.store.runs.runs import Run, Tally
+from smsapp.store.runs.runs import Run
+from smsapp.store.runs.tallies import Tally
 
 HOUR = 3600
 

@@ -106,6 +106,11 @@ def by_name(session: Session, name: str) -> ChannelRow | None:
     return session.scalar(sa.select(ChannelRow).where(ChannelRow.name == name))
 
 
+def name_of(session: Session, channel_id: int | None) -> str:
+    """Return the name of this channel; "" if there is none."""
+    return session.scalar(sa.select(ChannelRow.name).where(ChannelRow.id == channel_id)) or ""
+
+
 def reads_property(session: Session, name: str) -> bool:
     """Return whether a channel reads its phones from this property."""
     return session.scalar(sa.select(sa.exists().where(ChannelRow.phone_property == name))) or False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -190,3 +190,32 @@ def _capped(cap: Cap) -> sa.Select[str]:
         .group_by(Message.phone)
         .having(sa.func.count() >= cap.most)
     )
+
+
+def member_ids(session: Session, audience: Audience, start: int, n: int, *, backwards: bool = False) -> Sequence[int]:
+    """Return the next `n` member ids after contact id `start`, or before it, the nearest first."""
+    ids = audience.members.subquery()
+    contact_id = next(iter(ids.c))
+    beyond = contact_id < start if backwards else contact_id > start
+    order = contact_id.desc() if backwards else contact_id.asc()
+    return session.scalars(sa.select(contact_id).where(beyond).order_by(order).limit(n)).all()
+
+
+def reachable(
+    session: Session, audience: Audience, contact_ids: Sequence[int], *, backwards: bool = False
+) -> list[tuple[int, str, str, str | None]]:
+    """Return (contact id, user id, phone, params) of those of these members who get a message, in the order of ids.
+
+    A number that a person outside `contact_ids` has as well counts as reachable here, and caps are not applied: a
+    preview may ignore that.
+    """
+    part = replace(audience, members=sa.select(Contact.id).where(Contact.id.in_(contact_ids)), caps=())
+    recipients = select_members(part).subquery()
+    order = recipients.c.contact_id.desc() if backwards else recipients.c.contact_id.asc()
+    rows = session.execute(
+        sa.select(recipients.c.contact_id, Contact.xwho, recipients.c.phone, recipients.c.params)
+        .join(Contact, Contact.id == recipients.c.contact_id)
+        .where(recipients.c.reason.is_(None))
+        .order_by(order)
+    )
+    return [(contact_id, xwho, phone, params) for contact_id, xwho, phone, params in rows]

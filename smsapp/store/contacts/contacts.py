@@ -183,6 +183,17 @@ def with_number(session: Session, xwhos: Collection[str]) -> set[str]:
     return set(session.scalars(sa.select(Contact.xwho).where(one_of(Contact.xwho, xwhos), sa.or_(*usable))))
 
 
+def last_id(session: Session) -> int:
+    """Return the highest contact id; 0 if there is no contact."""
+    return session.scalar(sa.select(sa.func.max(Contact.id))) or 0
+
+
+def examples(session: Session, contact_ids: sa.Select[Any], n: int) -> Sequence[Mapping[str, Any]]:
+    """Return the values of the first `n` of these contacts in the order of ids."""
+    first = contact_ids.order_by(sa.literal_column("1")).limit(n)
+    return session.scalars(sa.select(Contact.properties).where(Contact.id.in_(first))).all()
+
+
 def phones_after(session: Session, name: str, after: int, limit: int) -> list[tuple[int, Any]]:
     """Return (contact id, value of the property) of the next contacts after an id, to rebuild their phones."""
     rows = session.execute(

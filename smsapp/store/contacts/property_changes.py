@@ -126,10 +126,6 @@ def claim(session: Session, change_id: int) -> PropertyChange | None:
     return change
 
 
-def last_contact(session: Session) -> int:
-    return session.scalar(sa.select(sa.func.max(Contact.id))) or 0
-
-
 def rewrite(
     session: Session, names: Sequence[str], after: int, limit: int, change: Callable[[Any], tuple[Held, Held, Held]]
 ) -> tuple[int, int]:

@@ -41,6 +41,11 @@ class SegmentMember(Base):
     contact_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True)
 
 
+def name_of(session: Session, segment_id: int | None) -> str:
+    """Return the name of this segment; "" if there is none."""
+    return session.scalar(sa.select(Segment.name).where(Segment.id == segment_id)) or ""
+
+
 def members(segment: Segment, now: dt.datetime) -> sa.Select[int]:
     """Return the select of the segment's contact ids: by the rule as of `now` if dynamic, else the stored members.
 

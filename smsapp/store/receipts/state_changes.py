@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import ACCEPTED_STATES, FAILED_STATES, Status
 from smsapp.store.db import add_up, changed, dialect, list_of, one_of
 from smsapp.store.runs import billed_parts
-from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run, Tally
-from smsapp.store.runs.tallies import Changes, add_to_tallies, earlier_key, tally_key
+from smsapp.store.runs.runs import Batch, BatchState, Message, ReceiptBucket, Run
+from smsapp.store.runs.tallies import Changes, Tally, add_to_tallies, earlier_key, tally_key
 
 BUCKET_SECONDS = 60
 

@@ -19,8 +19,8 @@ from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import Base, BigId, changed, list_of, one_of
 from smsapp.store.runs import billed_parts
-from smsapp.store.runs.runs import Batch, BatchState, Message, Run, Tally
-from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
+from smsapp.store.runs.runs import Batch, BatchState, Message, Run
+from smsapp.store.runs.tallies import Changes, Tally, add_to_tallies, tally_key
 
 KEPT_UNCONFIRMED = "left"
 """Reason of messages that a person decided to leave unconfirmed."""
@@ -137,6 +137,18 @@ def open_messages(run_id: int, cause: str = "", seqs: Sequence[int] | None = Non
     if seqs is not None:
         conditions.append(Message.seq.in_(seqs))
     return conditions
+
+
+def next_to_query(session: Session, run: Run, most: int) -> Sequence[tuple[int, str, str | None, int | None]]:
+    """Return (seq, phone, params, answered_at) of the run's next undecided messages in this round of queries."""
+    query = sa.select(Message.seq, Message.phone, Message.params, Message.answered_at)
+    following = query.where(*open_messages(run.id), Message.seq > run.asked).order_by(Message.seq).limit(most)
+    return [(seq, phone, params, answered_at) for seq, phone, params, answered_at in session.execute(following)]
+
+
+def set_asked(session: Session, run_id: int, last: int) -> None:
+    """Store the seq up to which the run's messages have been queried; 0 begins a new round."""
+    session.execute(sa.update(Run).where(Run.id == run_id).values(asked=last))
 
 
 def settle(

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.store.db import Base, BigId, changed, upsert
-from smsapp.store.runs.runs import ProviderRef
+from smsapp.store.runs.provider_refs import ProviderRef
 
 
 class UnmatchedReceipt(Base):

@@ -17,8 +17,8 @@ from smsapp.store.db import changed
 from smsapp.store.runs.claims import cancel_rest
 from smsapp.store.runs.freezing import cut_into_batches, ensure_partition
 from smsapp.store.runs.retries import add_earlier_tallies, repeated
-from smsapp.store.runs.runs import Message, Run, Tally
-from smsapp.store.runs.tallies import add_to_tallies, tally_key
+from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs.tallies import Tally, add_to_tallies, tally_key
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from smsapp.domain.campaign import ExclusionReason
 from smsapp.domain.message import Status
 from smsapp.store.contacts import audience as audiences
 from smsapp.store.db import changed, dialect, upsert
-from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Exclusion, Message
-from smsapp.store.runs.tallies import Changes, add_to_tallies, tally_key
+from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message
+from smsapp.store.runs.tallies import EXCLUDED, Changes, add_to_tallies, tally_key
 
 RUNS_PER_PARTITION = 1000
 FILL = {"message": 40, "exclusion": 100}

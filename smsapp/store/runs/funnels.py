@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.message import Status
-from smsapp.store.runs.runs import EXCLUDED, Run, Tally
-from smsapp.store.runs.tallies import parsed
+from smsapp.store.runs.runs import Run
+from smsapp.store.runs.tallies import EXCLUDED, Tally, parsed
 
 
 def run_funnels(session: Session, run_ids: Sequence[int]) -> dict[int, Funnel]:

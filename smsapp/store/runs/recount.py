@@ -20,8 +20,8 @@ from smsapp.store.contacts.imports import Import
 from smsapp.store.contacts.segments import Segment, SegmentMember
 from smsapp.store.receipts.codes import UnknownCode
 from smsapp.store.receipts.state_changes import BUCKET_SECONDS
-from smsapp.store.runs.runs import EXCLUDED, Batch, BatchState, Exclusion, Message, ReceiptBucket, Run, Tally
-from smsapp.store.runs.tallies import parsed
+from smsapp.store.runs.runs import Batch, BatchState, Exclusion, Message, ReceiptBucket, Run
+from smsapp.store.runs.tallies import EXCLUDED, Tally, parsed
 
 ANSWERED = (CallResult.OK, CallResult.REFUSED, CallResult.OUTCOME_UNKNOWN)
 """Results after which a message has an answer; after the others it is queued again."""

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from smsapp.store.db import changed, dialect
 from smsapp.store.runs.freezing import RUNS_PER_PARTITION
-from smsapp.store.runs.runs import Batch, Exclusion, Message, ProviderRef, Run
+from smsapp.store.runs.provider_refs import ProviderRef
+from smsapp.store.runs.runs import Batch, Exclusion, Message, Run
 
 
 def old_runs(session: Session, before: dt.datetime, limit: int) -> Sequence[int]:

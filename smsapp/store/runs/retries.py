@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session, aliased
 from smsapp.domain.message import FAILED_STATES, Status
 from smsapp.domain.outcome import RETRIABLE
 from smsapp.store.contacts.contacts import Contact
-from smsapp.store.runs.runs import Message, Run, Tally
-from smsapp.store.runs.tallies import EARLIER, Changes, add_to_tallies, earlier_key, tally_key
+from smsapp.store.runs.runs import Message, Run
+from smsapp.store.runs.tallies import EARLIER, Changes, Tally, add_to_tallies, earlier_key, tally_key
 
 
 def remaining(session: Session, run_ids: Sequence[int]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""The ledger: runs, batches, messages, exclusions and their tallies.
+"""The ledger: runs, batches, messages and exclusions; `tallies.py` counts them.
 
 A message is (run, seq), seq counting 1..planned without gaps, so a batch is two numbers and a claim touches one row. On
 PostgreSQL messages and exclusions are partitioned by run, whose ids grow with time: retention drops whole partitions.
@@ -9,17 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from smsapp.domain.message import Status
 from smsapp.domain.run import RUN_MOVES, HoldReason, RunAction, RunState, RunVerdict
 from smsapp.domain.run_snapshot import RunSnapshot
 from smsapp.store.campaigns.campaigns import Campaign
 from smsapp.store.db import Base, BigId, Json, changed, upsert
+from smsapp.store.runs.tallies import Tally, tally_key
 
-EXCLUDED = "excluded"
 PARTITIONED = {"postgresql_partition_by": "RANGE (run_id)", "sqlite_with_rowid": False}
 
 
@@ -150,6 +151,13 @@ class Message(Base):
     receipt_at: Mapped[int | None] = mapped_column(sa.BigInteger)
 
 
+class MessageKey(NamedTuple):
+    """Names a message."""
+
+    run_id: int
+    seq: int
+
+
 class Exclusion(Base):
     __tablename__ = "exclusion"
     __table_args__ = (PARTITIONED,)
@@ -157,31 +165,6 @@ class Exclusion(Base):
     run_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     contact_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     reason: Mapped[str] = mapped_column(sa.String(20))
-
-
-class Tally(Base):
-    """The number of people of a run per (state, reason): changed in the same transaction as the rows it counts.
-
-    `state` is "excluded" with a Left reason, or the name of a message status with its reason ("" if it has none). A run
-    that repeats another one also counts its people's states in that one, under `store/runs/tallies.py` `earlier_key`.
-    """
-
-    __tablename__ = "tally"
-    __table_args__ = (
-        # Without n: an index on a column that changes would slow down every write-back on PostgreSQL.
-        sa.Index(
-            "ix_tally_unconfirmed",
-            "run_id",
-            sqlite_where=sa.text("state = 'unconfirmed'"),
-            postgresql_where=sa.text("state = 'unconfirmed'"),
-        ),
-        {"sqlite_with_rowid": False},
-    )
-
-    run_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("run.id"), primary_key=True)
-    state: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
-    reason: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
-    n: Mapped[int]
 
 
 class ReceiptBucket(Base):
@@ -194,22 +177,6 @@ class ReceiptBucket(Base):
     bucket: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True)
     state: Mapped[str] = mapped_column(sa.String(12), primary_key=True)
     n: Mapped[int]
-
-
-class ProviderRef(Base):
-    """Maps a provider's own id to its message, for kinds whose receipts do not name our reference."""
-
-    __tablename__ = "provider_ref"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    channel_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    ref: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
-    phone: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
-    """The message's number: only id and number together name a message, because providers reuse ids."""
-    run_id: Mapped[int] = mapped_column(BigId)
-    seq: Mapped[int]
-    at: Mapped[int] = mapped_column(sa.BigInteger)
-    """Unix seconds at which the provider gave the message this id."""
 
 
 def add_run(
@@ -319,10 +286,23 @@ def of_campaign(session: Session, campaign_id: int) -> Sequence[Run]:
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
+def all_ids(session: Session, campaign_id: int | None = None) -> Sequence[int]:
+    """Return the ids of all runs, or of a campaign's, oldest first."""
+    query = sa.select(Run.id).order_by(Run.id)
+    if campaign_id is not None:
+        query = query.where(Run.campaign_id == campaign_id)
+    return session.scalars(query).all()
+
+
 def waiting_for_receipts(session: Session, finished_before: dt.datetime) -> Sequence[int]:
     """Return the ids of runs that finished before this moment and still have messages without a receipt."""
-    has_waiting = sa.exists().where(Tally.run_id == Run.id, Tally.state == "accepted", Tally.n > 0)
+    has_waiting = sa.exists().where(Tally.run_id == Run.id, Tally.state == tally_key(Status.ACCEPTED), Tally.n > 0)
     return session.scalars(sa.select(Run.id).where(Run.finished_at < finished_before, has_waiting)).all()
+
+
+def snapshot_of(session: Session, run_id: int) -> RunSnapshot:
+    """Return the snapshot of this run; an empty one if there is no such run."""
+    return session.scalar(sa.select(Run.snapshot).where(Run.id == run_id)) or RunSnapshot()
 
 
 def channel_of(session: Session, run_ids: Iterable[int]) -> dict[int, int]:

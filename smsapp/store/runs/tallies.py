@@ -5,14 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from sqlalchemy.orm import Session
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from smsapp.domain.message import Status
-from smsapp.store.db import add_up
-from smsapp.store.runs.runs import Tally
+from smsapp.store.db import Base, BigId, add_up
 
+EXCLUDED = "excluded"
 Changes = Counter[tuple[str, str]]
 """(state, reason) -> change in the number of people."""
+
+
+class Tally(Base):
+    """The number of people of a run per (state, reason): changed in the same transaction as the rows it counts.
+
+    `state` is "excluded" with a Left reason, or the name of a message status with its reason ("" if it has none). A run
+    that repeats another one also counts its people's states in that one, under `earlier_key`.
+    """
+
+    __tablename__ = "tally"
+    __table_args__ = (
+        # Without n: an index on a column that changes would slow down every write-back on PostgreSQL.
+        sa.Index(
+            "ix_tally_unconfirmed",
+            "run_id",
+            sqlite_where=sa.text("state = 'unconfirmed'"),
+            postgresql_where=sa.text("state = 'unconfirmed'"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    run_id: Mapped[int] = mapped_column(BigId, sa.ForeignKey("run.id"), primary_key=True)
+    state: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    reason: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    n: Mapped[int]
 
 
 def tally_key(status: Status) -> str:

@@ -19,7 +19,7 @@ from smsapp.domain.sms_template import Purpose, TemplateSnapshot, full_text, is_
 from smsapp.services.channels import call_log, channels
 from smsapp.services.platform import audit_log
 from smsapp.services.platform.audit_log import Actor
-from smsapp.services.receipts.consumer import TEST_REF
+from smsapp.services.receipts.applying import TEST_REF
 from smsapp.services.sending import channel_tests
 from smsapp.services.templates import sms_templates
 from smsapp.store.channels.channels import ChannelRow

@@ -1,0 +1,76 @@
+"""The finished texts of a campaign before it is sent: one real person after the other, in the order of contact ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from smsapp.domain import billed_parts, sms_template
+from smsapp.domain.phone import is_domestic
+from smsapp.services.contacts.audience import filled
+from smsapp.store.contacts import audience as people
+from smsapp.store.db import current_session
+from smsapp.store.sms_templates import SmsTemplate
+
+SLICE = 50
+"""Members read in one query when a preview looks for a reachable person."""
+MOST_SLICES = 20
+"""The preview gives up after this many slices without a reachable person."""
+
+
+@dataclass(frozen=True)
+class RenderedMessage:
+    """The finished text for one real person, or, with `contact_id` 0, the template with its variables unfilled."""
+
+    contact_id: int
+    xwho: str
+    phone: str = field(repr=False)
+    text: str = field(repr=False)
+    parts: int
+
+    @property
+    def characters(self) -> int:
+        return billed_parts.characters(self.text)
+
+
+@dataclass(frozen=True)
+class Letters:
+    """The texts of an audience's reachable people, in the order of contact ids."""
+
+    template: SmsTemplate
+    mapping: Mapping[str, Any]
+    chosen: people.Audience
+
+    def beyond(self, start: int, *, backwards: bool = False) -> Iterator[RenderedMessage]:
+        """Yield letters of contacts beyond id `start`, a slice of members at a time."""
+        for _ in range(MOST_SLICES):
+            members = self._members(start, SLICE, backwards=backwards)
+            if not members:
+                return
+            yield from self._written(members, backwards=backwards)
+            start = members[-1]
+
+    def slice(self, start: int, n: int) -> Iterator[RenderedMessage]:
+        """Yield the letters of the reachable ones of the next `n` members after id `start`."""
+        return self._written(self._members(start, n))
+
+    def _members(self, start: int, n: int, *, backwards: bool = False) -> Sequence[int]:
+        return people.member_ids(current_session(), self.chosen, start, n, backwards=backwards)
+
+    def _written(self, members: Sequence[int], *, backwards: bool = False) -> Iterator[RenderedMessage]:
+        """Yield the letters of the reachable ones of `members`."""
+        write = sms_template.compile_text(self.template.text)
+        names = sms_template.variables(self.template.text)
+        for contact_id, xwho, phone, params in people.reachable(
+            current_session(), self.chosen, members, backwards=backwards
+        ):
+            values = filled(names, self.mapping, params)
+            text = sms_template.full_text(self.template.signature, write(values))
+            yield RenderedMessage(contact_id, xwho, phone, text, billed_parts.parts(text, is_domestic(phone)))
+
+
+def unfilled(template: SmsTemplate) -> RenderedMessage:
+    """Return the template's text with its variables unfilled."""
+    text = sms_template.full_text(template.signature, template.text)
+    return RenderedMessage(0, "", "", text, billed_parts.parts(text, domestic=True))

@@ -1,0 +1,45 @@
+"""Polls providers that do not call back: their receipts and replies are fetched and stored like callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import time
+from collections.abc import Sequence
+
+from smsapp.channels.errors import ChannelError
+from smsapp.channels.http import HttpClient
+from smsapp.services.channels import call_log, channels
+from smsapp.services.receipts import callback_inbox, consumer
+from smsapp.store.db import current_session, writing
+from smsapp.store.settings import settings
+
+log = logging.getLogger(__name__)
+
+
+def ask_providers(now: dt.datetime) -> None:
+    """Fetch the receipts and replies of every provider that is polled, store them page by page, and apply them."""
+    channel_ids = [row.id for row in channels.choices() if channels.kinds()[row.kind].polls]
+    current_session().commit()  # nothing is held open while providers answer
+    if channel_ids:
+        asyncio.run(_ask(channel_ids, now))
+    consumer.apply_callbacks(now)
+
+
+async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
+    async with HttpClient(settings().ALLOWED_PRIVATE_HOSTS) as http:
+        for channel_id in channel_ids:
+            begun = time.monotonic()
+            try:
+                adapter = channels.adapter(channel_id)
+                current_session().commit()
+                async for page in adapter.pull(http):
+                    callback_inbox.keep(channel_id, [page], now)
+            except ChannelError as trouble:
+                log.warning("pull.failed channel=%s code=%s", channel_id, trouble.code)
+                with writing() as session:
+                    call_log.note(session, channel_id, adapter, call_log.failed("pull", begun, trouble), now)
+            except Exception:
+                # One channel's fault must not delay the others' receipts.
+                log.exception("pull.fault channel=%s", channel_id)
