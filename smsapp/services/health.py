@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from smsapp.domain.errors import Refusal
 from smsapp.domain.funnel import broken_identities
 from smsapp.domain.roles import Role
-from smsapp.services.channels import channel_health, channels
+from smsapp.services.channels import accounts, channel_health
 from smsapp.services.channels.channel_health import Health
 from smsapp.services.receipts import consumer
 from smsapp.services.sending import held_connections
@@ -95,11 +95,11 @@ def work(now: dt.datetime) -> Work:
         late_campaigns=list(campaigns.due(session, now - LATE)),
         unread_callbacks=consumer.unread_count(),
         unheld_channels=[row.name for row in held_connections.unheld(now)],
-        sealed_channels=[row.name for row in channels.choices() if not _opens(row.id)],
-        channels=[(row, channel_health.health(row.id, now)) for row in channels.choices()],
+        sealed_channels=[row.name for row in accounts.choices() if not _opens(row.id)],
+        channels=[(row, channel_health.health(row.id, now)) for row in accounts.choices()],
         unknown_codes={
             row.name: unknown_codes
-            for row in channels.choices()
+            for row in accounts.choices()
             if (unknown_codes := [(code.code, code.n) for code in channel_health.unknown_codes(row.id)])
         },
         broken_runs={run_id: identities for run_id, identities in broken.items() if identities},
@@ -108,7 +108,7 @@ def work(now: dt.datetime) -> Work:
 
 def _opens(channel_id: int) -> bool:
     try:
-        channels.adapter(channel_id)
+        accounts.adapter(channel_id)
     except (Refusal, InvalidToken):
         return False
     return True

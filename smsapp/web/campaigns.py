@@ -26,7 +26,7 @@ from smsapp.services.campaigns import variables as choosing
 from smsapp.services.campaigns.campaign_list import Line, Wanted
 from smsapp.services.campaigns.campaign_review import DraftPreview
 from smsapp.services.campaigns.campaigns import Draft, EditConflict
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.contacts import contacts, segments
 from smsapp.services.platform import clock, setup
 from smsapp.services.receipts import unconfirmed
@@ -71,7 +71,7 @@ def index() -> Response:
         address=address,
         here=request.full_path.removesuffix("?"),
         narrowed=bool(query.keys() - {"tab", "sort"}) or filters.tab is not Tab.ALL,
-        channels=channels.everything(),
+        channels=accounts.everything(),
         now=now,
         tabs=[
             (
@@ -203,7 +203,7 @@ def _is_of(template_id: int | None, channel_id: int) -> bool:
 def _offer(form: CampaignForm, draft: Draft, stored: Draft) -> None:
     approved = templates.choices(draft.channel_id) if draft.channel_id else []
     counterparts = templates.choices(draft.second_channel_id) if draft.second_channel_id else []
-    offer(form, segments.choices(), channels.choices(), approved, counterparts, stored)
+    offer(form, segments.choices(), accounts.choices(), approved, counterparts, stored)
 
 
 def _properties() -> list[str]:

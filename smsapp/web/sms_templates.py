@@ -28,7 +28,7 @@ from smsapp.domain.sms_template import (
 from smsapp.domain.template_file import COLUMNS, Fate
 from smsapp.labels import label, sentence
 from smsapp.labels import sms_templates as words
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.platform import clock
 from smsapp.services.tables.limited import MOST_BYTES
 from smsapp.services.templates import sms_templates, template_imports, template_sync
@@ -355,7 +355,7 @@ def _show(
         most=LONGEST_DECLARED,
         days=sms_templates.unchecked_days(template, clock.now()),
         signature_problem=sms_templates.signature_problem(template.channel_id, template.signature),
-        syncs=template_sync.can(channels.row(template.channel_id)),
+        syncs=template_sync.can(accounts.row(template.channel_id)),
         **_preview(template_entry),
     )
 
@@ -379,4 +379,4 @@ def _preview(template_entry: Entry, channel_id: int | None = None) -> dict[str, 
 
 
 def _channel_names() -> dict[int, str]:
-    return {row.id: row.name for row in channels.everything()}
+    return {row.id: row.name for row in accounts.everything()}

@@ -14,6 +14,7 @@ from flask import Flask
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
 from smsapp.services.apps import app_keys, profiles, uploads
+from smsapp.services.channels import phone_properties
 from smsapp.services.contacts import contacts
 from smsapp.services.platform.audit_log import Actor
 from smsapp.store import queue
@@ -262,15 +263,15 @@ def test_every_phone_property_of_a_channel_is_read(key: str, now: dt.datetime) -
 def test_a_new_phone_property_is_read_from_all_contacts(
     key: str, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contacts, "REBUILD_CHUNK", 2)
+    monkeypatch.setattr(phone_properties, "REBUILD_CHUNK", 2)
     reported = [record(key, f"u{i}", mobile=f"1390013900{i}") for i in range(5)]
     report([*reported, record(key, "none", a=1)], "", now)
     builders.channel(phone_property="mobile")
-    assert contacts.rebuild_phones("mobile") == 6
+    assert phone_properties.rebuild_phones("mobile") == 6
     assert phones("u4") == {"mobile": "+8613900139004"}
     assert phones("none") == {}
     report([record(key, "u4", "$profile_unset", mobile="")], "", now)
-    contacts.rebuild_phones("mobile")
+    phone_properties.rebuild_phones("mobile")
     assert phones("u4") == {}
 
 
@@ -278,7 +279,7 @@ def test_a_channel_asks_for_numbers_after_its_commit(app: Flask, monkeypatch: py
     rung: list[tuple[object, ...]] = []
     monkeypatch.setattr(queue, "enqueue", lambda *args: rung.append(args))
     with writing() as session:
-        contacts.note_phone_property(session, "mobile")
+        phone_properties.note_phone_property(session, "mobile")
         assert rung == []
     assert rung == [("periodic", "rebuild_phones", "mobile")]
 

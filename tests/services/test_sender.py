@@ -18,7 +18,7 @@ from smsapp.domain.campaign import Status
 from smsapp.domain.errors import Problem, Refusal
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.run import HoldReason, RunState
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.sending import actions, opening, run_registry, sender, sweeping
 from smsapp.store import queue
 from smsapp.store.channels import paces
@@ -70,7 +70,7 @@ def test_a_channel_that_cannot_be_made_holds_its_own_run_only(
             raise Refusal(Problem("channel_secrets_locked"))
         return provider
 
-    monkeypatch.setattr(channels, "adapter", adapter)
+    monkeypatch.setattr(accounts, "adapter", adapter)
     # when
     work(app, clock)
     # then

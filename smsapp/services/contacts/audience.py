@@ -18,7 +18,7 @@ from smsapp.domain.contact import Type
 from smsapp.domain.errors import NotFound
 from smsapp.domain.funnel import Funnel
 from smsapp.domain.sms_template import Purpose, variables
-from smsapp.services.channels import channels
+from smsapp.services.channels import registry
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.audience import Audience, Cap, count_by_reason
 from smsapp.store.contacts.property_catalogue import property_types, redirects
@@ -98,7 +98,7 @@ def _described(
 def bound_of(template: SmsTemplate, variable: str) -> Bound:
     """Return the bound of a variable: as the template declares it, and no longer than the channel's provider allows."""
     channel = current_session().get(ChannelRow, template.channel_id)
-    kind = channels.kinds().get(channel.kind) if channel else None
+    kind = registry.kinds().get(channel.kind) if channel else None
     return declared(template.allowed.get(variable), kind.longest_value if kind else None)
 
 

@@ -28,7 +28,7 @@ from smsapp.domain.message import Status, advance
 from smsapp.domain.outcome import Outcome
 from smsapp.domain.receipt_match import owner_of
 from smsapp.domain.storable import storable
-from smsapp.services.channels import call_log, channels
+from smsapp.services.channels import accounts, call_log, registry
 from smsapp.services.contacts import opt_outs
 from smsapp.services.platform import shutdown
 from smsapp.services.receipts import billing, callback_inbox, replies
@@ -220,7 +220,7 @@ def _parse(waiting: Sequence[Waiting]) -> ParsedCallbacks:
 
 def _adapter(channel_id: int) -> Channel | None:
     try:
-        return channels.adapter(channel_id)
+        return accounts.adapter(channel_id)
     except Refusal:
         return None
 
@@ -383,7 +383,7 @@ def _said(unmatched: UnmatchedReceipt) -> Receipt:
 
 def ask_providers(now: dt.datetime) -> None:
     """Fetch the receipts and replies of every provider that is polled, store them page by page, and apply them."""
-    channel_ids = [row.id for row in channels.choices() if channels.kinds()[row.kind].polls]
+    channel_ids = [row.id for row in accounts.choices() if registry.kinds()[row.kind].polls]
     current_session().commit()  # nothing is held open while providers answer
     if channel_ids:
         asyncio.run(_ask(channel_ids, now))
@@ -395,7 +395,7 @@ async def _ask(channel_ids: Sequence[int], now: dt.datetime) -> None:
         for channel_id in channel_ids:
             begun = time.monotonic()
             try:
-                adapter = channels.adapter(channel_id)
+                adapter = accounts.adapter(channel_id)
                 current_session().commit()
                 async for page in adapter.pull(http):
                     callback_inbox.keep(channel_id, [page], now)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smsapp.services.channels import channels
+from smsapp.services.channels import accounts
 from smsapp.services.receipts.consumer import YOUNG
 from smsapp.store.db import current_session, writing
 from smsapp.store.receipts import unmatched
@@ -57,7 +57,7 @@ def forget(now: dt.datetime) -> None:
     """Remove unmatched receipts older than RETENTION_DAYS, and of each channel all but the latest MOST_KEPT."""
     before = now - dt.timedelta(days=kept_days())
     _in_steps(unmatched.delete_old, before)
-    for row in channels.everything():
+    for row in accounts.everything():
         _in_steps(unmatched.delete_beyond, row.id, MOST_KEPT)
 
 
