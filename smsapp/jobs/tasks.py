@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import current_app
 
-from smsapp.services.apps import uploads
+from smsapp.services.apps import applying
 from smsapp.services.channels import call_log, phone_properties
 from smsapp.services.contacts import contacts, import_rows, imports, properties
 from smsapp.services.platform import clock
@@ -37,7 +37,7 @@ def keep_reading() -> None:
 
 def apply_uploads() -> None:
     """Apply what apps have reported, and what they report meanwhile."""
-    uploads.keep_applying(clock.now)
+    applying.keep_applying(clock.now)
 
 
 def ask_providers() -> None:

@@ -13,7 +13,7 @@ from flask import Flask
 
 from smsapp.domain.contact import Type
 from smsapp.domain.trust import KeyKind
-from smsapp.services.apps import app_keys, profiles, uploads
+from smsapp.services.apps import app_keys, applying, profile_reading, uploads
 from smsapp.services.channels import phone_properties
 from smsapp.services.contacts import contacts
 from smsapp.services.platform.audit_log import Actor
@@ -177,8 +177,8 @@ def test_two_requests_about_one_person_lose_no_update(app: Flask, key: str, now:
 
 
 def test_most_refused_records_of_one_request_are_only_counted(key: str, now: dt.datetime) -> None:
-    result = report([record(key, "")] * (profiles.MOST_KEPT + 5), "", now)
-    assert result.refused == profiles.MOST_KEPT + 5
+    result = report([record(key, "")] * (profile_reading.MOST_KEPT + 5), "", now)
+    assert result.refused == profile_reading.MOST_KEPT + 5
     newest = contacts.bad_records()[0]
     assert (newest.reason, newest.facts) == ("more", {"n": 5})
 
@@ -192,10 +192,10 @@ def test_of_what_anybody_may_send_only_the_number_is_kept_once_a_minute(
     assert records == {("unknown_appkey", 1000, ""), ("no_object", 7, "")}
     for _ in range(3):
         uploads.take(json.dumps([record("stranger", "u", a=1), 5]).encode(), key, now)
-    assert uploads.apply_waiting(now).refused == 0
+    assert applying.apply_waiting(now).refused == 0
     monkeypatch.setattr(uploads, "COUNTED_SECONDS", 0.0)
     uploads.take(json.dumps([record("stranger", "u", a=1), 5]).encode(), key, now)
-    uploads.apply_waiting(now)
+    applying.apply_waiting(now)
     assert [bad.facts["n"] for bad in contacts.bad_records(reason="unknown_appkey")] == [4, 1000]
 
 

@@ -27,6 +27,7 @@ def _fernet() -> MultiFernet:
 
 
 def seal(values: Mapping[str, str]) -> bytes:
+    """Return the secrets encrypted with the newest key."""
     return _fernet().encrypt(json.dumps(dict(values)).encode())
 
 
