@@ -100,7 +100,7 @@ def check(name: str) -> None:
         raise _fail(refusal) from None
     for line in lines:
         echo(line)
-    _show(trial, f"{_('The account answers.')} {_(trial.said) if trial.said else ''}".strip())
+    _show(trial, f"{_('The account answers.')} {_(trial.text) if trial.text else ''}".strip())
 
 
 @command.command("test")

@@ -37,8 +37,8 @@ class Database:
     """`server` is empty if it does not answer; `trouble` is then the kind of error, without addresses."""
 
     server: str = ""
-    found: str = ""
-    wanted: str = ""
+    revision: str = ""
+    newest: str = ""
     trouble: str = ""
 
     @property
@@ -47,7 +47,7 @@ class Database:
 
     @property
     def up_to_date(self) -> bool:
-        return self.answers and self.found == self.wanted
+        return self.answers and self.revision == self.newest
 
 
 def database() -> Database:
@@ -55,7 +55,7 @@ def database() -> Database:
     try:
         return Database(schema.server(), schema.database_revision(), schema.newest_revision())
     except SQLAlchemyError as error:
-        return Database(wanted=schema.newest_revision(), trouble=type(error).__name__)
+        return Database(newest=schema.newest_revision(), trouble=type(error).__name__)
 
 
 def listeners() -> QueueHealth:

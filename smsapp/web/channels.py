@@ -212,7 +212,7 @@ def check(channel_id: int) -> Response:
         _flash(refusal)
     else:
         if trial.result is CallResult.UNTESTED:
-            flash(_(trial.said), "warning")
+            flash(_(trial.text), "warning")
         elif trial.ok:
             flash(_("The account answers.") + _said(trial), "success")
         else:
@@ -225,7 +225,7 @@ def _told(trial: TestResult) -> str:
 
 
 def _said(trial: TestResult) -> str:
-    return f" {_(trial.said)}" if trial.said else ""
+    return f" {_(trial.text)}" if trial.text else ""
 
 
 @bp.post("/<int:channel_id>/test")

@@ -248,7 +248,7 @@ def test_a_provider_that_never_answers_does_not_keep_a_page_for_ever(
 def test_a_kind_that_cannot_check_says_so(app: Flask, now: dt.datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     channel_id = accounts.create("simulator", wanted(), BY, now)
     monkeypatch.delattr(registry.kinds()["simulator"], "test_credentials")
-    assert "test message" in channel_tests.test_credentials(channel_id, BY, now).said
+    assert "test message" in channel_tests.test_credentials(channel_id, BY, now).text
 
 
 def test_what_is_gone_or_unknown_is_said(app: Flask, now: dt.datetime) -> None:

@@ -68,7 +68,7 @@ def test_operations_of_one_request_are_applied_in_order(key: str, now: dt.dateti
         "",
         now,
     )
-    assert (result.kept, result.refused) == (5, 0)
+    assert (result.applied, result.refused) == (5, 0)
     assert held("u1") == {
         "$phone": "138 0013 8000",
         "level": 3,
@@ -99,7 +99,7 @@ def test_good_records_beside_bad_ones_are_kept(key: str, now: dt.datetime) -> No
         "",
         now,
     )
-    assert (result.kept, result.left_out, result.refused) == (3, 2, 2)
+    assert (result.applied, result.left_out, result.refused) == (3, 2, 2)
     assert held("u1") == {"age": 3}
     assert sorted(reasons()) == ["bad_name", "no_object", "type_conflict", "unknown_appkey"]
     conflict = next(bad for bad in contacts.bad_records() if bad.reason == "type_conflict")
@@ -115,12 +115,12 @@ def test_a_disabled_key_reports_nothing(key: str, now: dt.datetime) -> None:
 
 
 def test_the_key_of_the_address_counts_for_records_without_one(key: str, now: dt.datetime) -> None:
-    assert report([record("", "u1", age=3)], key, now).kept == 1
+    assert report([record("", "u1", age=3)], key, now).applied == 1
 
 
 def test_a_record_that_is_only_checked_leaves_no_trace(key: str, now: dt.datetime) -> None:
     result = report([record(key, "u1", **{"$debug": 1, "age": 3}), record(key, "u1", "$startup")], "", now)
-    assert (result.kept, result.ignored, result.refused) == (0, 1, 0)
+    assert (result.applied, result.ignored, result.refused) == (0, 1, 0)
     assert held("u1") is None
     assert "age" not in property_types(current_session())
 
@@ -221,7 +221,7 @@ def test_a_full_catalogue_takes_no_more_names_but_the_rest_of_the_record(
     report([record(key, "u1", a=1, b=2)], "", now)
     monkeypatch.setattr(property_catalogue, "MAX_CATALOGUE", 3)
     result = report([record(key, "u2", a=3, c=1, d=1), record(key, "u3", b=4)], "", now)
-    assert (result.kept, result.refused, result.left_out) == (2, 0, 1)
+    assert (result.applied, result.refused, result.left_out) == (2, 0, 1)
     assert (held("u2"), held("u3")) == ({"a": 3, "c": 1}, {"b": 4})
     assert "d" not in property_types(current_session())
     [bad] = contacts.bad_records()

@@ -470,7 +470,7 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
             assert server.binds == [BIND_TRANSMITTER]
             await here.up()
             assert held_connections.unheld(clock.now) == []
-            assert (await tested()).said == channel_tests.CONNECTED
+            assert (await tested()).text == channel_tests.CONNECTED
             assert server.binds == [BIND_TRANSMITTER, BIND_TRANSCEIVER]
             # a test message needs a connection of its own, which this account does not permit
             trial = await apart(
@@ -486,7 +486,7 @@ def test_the_account_test_tells_how_the_held_connection_stands_and_opens_no_seco
             # what is known of the old settings says nothing about the new ones
             clock.forward(seconds=1)
             accounts.edit(channel_id, wanted(server, window="7"), BY, clock.now)
-            assert (await tested()).said != channel_tests.CONNECTED
+            assert (await tested()).text != channel_tests.CONNECTED
 
     told(story())
 

@@ -62,7 +62,7 @@ def test_records_of_a_day_are_counted_and_a_request_beyond_them_is_refused_whole
     assert (refused.code, refused.status) == (429, 429)
     assert refused.retry_after == 14 * 3600  # it is ten in the morning
     assert upload(app, key, now, *"ab").code == 200
-    assert applying.apply_waiting(now).kept + len(contacts.bad_records(reason="quota")) == 10
+    assert applying.apply_waiting(now).applied + len(contacts.bad_records(reason="quota")) == 10
     assert upload(app, key, now + dt.timedelta(days=1), "a").code == 200
 
 
@@ -114,7 +114,7 @@ def test_new_contacts_of_a_day_are_bounded_even_for_what_was_acknowledged(
 
     # then so many as the key may bring come in, and the others are told
     report = applying.apply_waiting(now)
-    assert (report.kept, report.refused) == (3, 5)
+    assert (report.applied, report.refused) == (3, 5)
     assert [bad.facts["limit"] for bad in contacts.bad_records(reason="quota")] == [3] * 5
 
     # and the next request is refused
@@ -144,7 +144,7 @@ def test_a_small_gzipped_body_brings_no_flood_of_contacts(
     body = gzip.compress(json.dumps(many).encode())
     assert uploads.take(body, "", now).code == 200
     report = applying.apply_waiting(now)
-    assert (report.kept, report.refused) == (3, 2_997)
+    assert (report.applied, report.refused) == (3, 2_997)
     look(app)
     assert uploads.take(body, "", now).code == 429
 

@@ -27,25 +27,25 @@ MOST_KEPT = 1000
 class Report:
     """What became of the records of some uploads."""
 
-    kept: int = 0
+    applied: int = 0
     ignored: int = 0
     """Records that asked to be checked only."""
     refused: int = 0
     counted: Counter[str] = field(default_factory=Counter)
     """Of the refused: those that are only counted, by reason."""
     left_out: int = 0
-    """Kept without some of their properties."""
+    """Applied without some of their properties."""
     created: Counter[str] = field(default_factory=Counter)
     """New contacts by AppKey."""
 
     @property
     def records(self) -> int:
         """How many there were."""
-        return self.kept + self.ignored + self.refused
+        return self.applied + self.ignored + self.refused
 
     def add(self, other: Report) -> None:
         """Add what became of others."""
-        self.kept += other.kept
+        self.applied += other.applied
         self.ignored += other.ignored
         self.refused += other.refused
         self.left_out += other.left_out

@@ -46,14 +46,14 @@ class ProfileConflict(Exception):
 def apply(rows: Sequence[Upload], now: dt.datetime) -> Report | None:
     """Apply stored uploads in one transaction, in order; None if another process is at it.
 
-    Good records are applied and bad ones kept with the reason. Raises Overtaken; then try again.
+    Good records are applied and bad ones kept with the reason. Raises ProfileConflict; then try again.
     """
     records: list[dict[str, Any]] = []
     named: set[str] = set()
     for row in rows:
-        found = ark.parsed(row.records)
-        named.update([record["appid"] for record in found])
-        records += found
+        of_row = ark.parsed(row.records)
+        named.update([record["appid"] for record in of_row])
+        records += of_row
     rights = app_keys.key_rights(current_session(), named)
     read = profile_reading.read_all(
         records,
@@ -160,7 +160,7 @@ def _write_plain(session: Session, read: Reading, now: dt.datetime) -> bool:
         if really < wanted:
             raise ProfileConflict
         created.update(new)
-    read.report.kept += plain.count
+    read.report.applied += plain.count
     for key, n in created.items():
         read.report.created[key] += n
         read.room[key] = read.room.get(key, n) - n
@@ -195,7 +195,7 @@ def _apply(session: Session, read: Reading, now: dt.datetime) -> None:
         if properties is None and after and not _may_create(read, key):
             profile_reading.refuse(read, record, Unfit(Reason.QUOTA, limit=gate.most_contacts(key)), key)
             continue
-        read.report.kept += 1
+        read.report.applied += 1
         if not asked.anonymous:
             change.registered.add(xwho)
         if through is None:
@@ -279,8 +279,8 @@ def _write(session: Session, change: _Change, now: dt.datetime) -> None:
     fresh = [profile for profile in profiles if profile.xwho not in before and profile.xwho not in change.gone]
     if contacts.create(session, fresh, now) < len(fresh):
         raise ProfileConflict
-    kept = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
-    contacts.replace(session, kept, now)
+    changed = [profile for profile in profiles if profile.xwho in before and profile.xwho not in change.gone]
+    contacts.replace(session, changed, now)
     contacts.absorb(session, change.gone)
     # An id that was bound by a public key and reported as registered since is a contact of its own.
     contacts.create(session, [profile for profile in profiles if profile.xwho in change.gone], now)
@@ -295,8 +295,7 @@ def _tell(session: Session, read: Reading, now: dt.datetime) -> None:
             report.left_out += asked.kept
             if len(read.bad) < profile_reading.MOST_KEPT:
                 read.bad.append(Bad(asked.losses[0].reason, as_json(record), _facts(asked.losses), key))
-    told = len(read.bad)
-    more = report.refused + report.left_out - told
+    more = report.refused + report.left_out - len(read.bad)
     bad = [*read.bad, Bad(MORE, "", {"n": more})] if more > 0 else read.bad
     report.refused += report.counted.total()
     bad = [*bad, *(Bad(reason, "", {"n": n}) for reason, n in report.counted.items())]

@@ -281,8 +281,8 @@ def _count(door: _Door, counted: Mapping[str, int], now: dt.datetime) -> None:
         if time.monotonic() - door.counted_at < COUNTED_SECONDS:
             return
         door.counted_at = time.monotonic()
-        told, door.counted = dict(door.counted), Counter()
-    door.commit.store([_Accepted(now, [], told)])
+        counted_so_far, door.counted = dict(door.counted), Counter()
+    door.commit.store([_Accepted(now, [], counted_so_far)])
 
 
 def _store(accepted: list[_Accepted]) -> None:

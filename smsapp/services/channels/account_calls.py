@@ -26,7 +26,7 @@ class TestResult:
     """The result of a test: the provider's text, code, reference and balance."""
 
     result: CallResult
-    said: str = ""
+    text: str = ""
     outcome: Outcome | None = None
     code: str = ""
     provider_ref: str = ""

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Hold a run until a person resumes it; calls in flight are completed. Raises Outrun if it cannot be held."""
+    """Hold a run until a person resumes it; calls in flight are completed. Raises Conflict if it cannot be held."""
     with writing() as session:
         if not runs.pause(session, run_id, now):
             raise Conflict(run=run_id)
@@ -36,7 +36,7 @@ def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
 def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Let a held run go on with exactly the messages that were not sent.
 
-    Raises Outrun if it is not held, Refusal if its template is not the confirmed one: a person has to accept it first.
+    Raises Conflict if it is not held, Refusal if its template is not the confirmed one: a person has to accept it first.
     """
     with writing() as session:
         run = session.get(Run, run_id, populate_existing=True)
@@ -56,7 +56,7 @@ def reroute(run_id: int, actor: Actor, now: dt.datetime) -> None:
 
 
 def end(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Cancel unsent messages and wait for those in flight. Raises Outrun if the run is over already."""
+    """Cancel unsent messages and wait for those in flight. Raises Conflict if the run is over already."""
     with writing() as session:
         run = session.get(Run, run_id, populate_existing=True)
         if run is None or not runs.move(
@@ -73,7 +73,7 @@ def to_each_run(
 ) -> list[int]:
     """Pause, resume or end every unfinished run of the campaign; return the ids of the changed runs.
 
-    Raises Outrun if none of them could be changed.
+    Raises Conflict if none of them could be changed.
     """
     run_ids: list[int] = []
     for run in runs.of_campaign(current_session(), campaign_id):

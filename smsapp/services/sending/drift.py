@@ -41,11 +41,11 @@ _ORIGINS = {origin.value[0]: origin for origin in Origin}
 
 
 class Drifted(Exception):
-    """The audience just frozen is not the reviewed one; `found` is the difference as stored in `run.drift`."""
+    """The audience just frozen is not the reviewed one; `difference` as stored in `run.drift`."""
 
-    def __init__(self, found: dict[str, Any]) -> None:
-        self.found = found
-        super().__init__(f"planned={found['now']['planned']}")
+    def __init__(self, difference: dict[str, Any]) -> None:
+        self.difference = difference
+        super().__init__(f"planned={difference['now']['planned']}")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def hold(run_id: int, drifted: Drifted, now: dt.datetime) -> None:
     with writing() as session:
         if runs.hold(session, run_id, HoldReason.AUDIENCE_GREW, None, now, Run.started_at.is_(None)):
             run = session.get_one(Run, run_id, populate_existing=True)
-            run.drift = drifted.found
+            run.drift = drifted.difference
             log.warning("run.held run=%s reason=%s %s", run_id, HoldReason.AUDIENCE_GREW, drifted)
 
 
@@ -135,7 +135,7 @@ def held(run: Run) -> DriftHold | None:
 def accept(run_id: int, mark: str | None, actor: Actor, now: dt.datetime) -> int:
     """Let a held run go on with its present audience; return how many messages were accepted.
 
-    `mark` is that of the difference seen (None: any). Raises Outrun if the run or the difference has changed. The
+    `mark` is that of the difference seen (None: any). Raises Conflict if the run or the difference has changed. The
     audience is frozen anew and compared with what is accepted here.
     """
     with writing() as session:

@@ -84,7 +84,7 @@ is_moved = failover.is_moved
 def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
     """Move the unsent part of a held run to the campaign's other channel, there or back; return the new run.
 
-    Raises Outrun if it is not held or nothing is left to move, Refusal if the other channel cannot take it.
+    Raises Conflict if it is not held or nothing is left to move, Refusal if the other channel cannot take it.
     """
     with writing() as session:
         run, campaign = _locked(session, run_id)
@@ -104,7 +104,7 @@ def move(run_id: int, actor: Actor, now: dt.datetime) -> int:
 
 
 def pin(run_id: int, actor: Actor, now: dt.datetime) -> None:
-    """Pin this run, so that the automation does not move it; raises Outrun if it is over or pinned already."""
+    """Pin this run, so that the automation does not move it; raises Conflict if it is over or pinned already."""
     _say(run_id, PinReason.PERSON, "route_stay", actor, now)
 
 

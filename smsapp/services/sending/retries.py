@@ -77,7 +77,7 @@ def review(campaign_id: int, run_id: int, now: dt.datetime) -> Review:
 def send_again(campaign_id: int, run_id: int, actor: Actor, now: dt.datetime) -> int:
     """Open the run that repeats this one and return its id; its audience is computed when it is frozen.
 
-    Raises Outrun if the run or another one of the campaign is unfinished, or if nothing of it can be sent again (any
+    Raises Conflict if the run or another one of the campaign is unfinished, or if nothing of it can be sent again (any
     more): of two clicks only one succeeds.
     """
     with writing() as session:

@@ -144,7 +144,7 @@ def check_resumed(session: Session, run: Run) -> None:
 def accept(run_id: int, mark: str, actor: Actor, now: dt.datetime) -> None:
     """Let a run that is held for its template go on with the present text, which a person has read.
 
-    `mark` is that of the text read. Raises Outrun if the run or the template has changed, Refusal with the problems for
+    `mark` is that of the text read. Raises Conflict if the run or the template has changed, Refusal with the problems for
     which this text cannot be sent.
     """
     with writing() as session:
