@@ -6,7 +6,6 @@ import datetime as dt
 import shutil
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,15 +16,13 @@ from smsapp.services.channels import accounts, channel_health
 from smsapp.services.channels.channel_health import Health
 from smsapp.services.receipts import consumer
 from smsapp.services.sending import held_connections
-from smsapp.store import queue, schema
+from smsapp.store import queue, schema, users
 from smsapp.store.campaigns import campaigns
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.db import current_session
 from smsapp.store.queue import QueueHealth
 from smsapp.store.runs import funnels
-from smsapp.store.runs.runs import Run
 from smsapp.store.settings import settings
-from smsapp.store.users import User
 
 LATE = dt.timedelta(minutes=3)
 """No sweep has run if a campaign is this long overdue."""
@@ -85,13 +82,11 @@ class Work:
 def work(now: dt.datetime) -> Work:
     """Return what is late, unread, not decryptable or does not add up."""
     session = current_session()
-    recent = session.scalars(sa.select(Run.id).order_by(Run.id.desc()).limit(RUNS_LOOKED_AT)).all()
-    can_administer = sa.select(sa.func.count()).where(
-        User.role == Role.ADMINISTRATOR, User.active, User.password_hash != ""
-    )
-    broken = {run_id: broken_identities(funnel) for run_id, funnel in funnels.run_funnels(session, recent).items()}
+    broken = {
+        run_id: broken_identities(funnel) for run_id, funnel in funnels.newest_funnels(session, RUNS_LOOKED_AT).items()
+    }
     return Work(
-        administrators=session.scalar(can_administer) or 0,
+        administrators=users.count_able(session, Role.ADMINISTRATOR),
         late_campaigns=list(campaigns.due(session, now - LATE)),
         unread_callbacks=consumer.unread_count(),
         unheld_channels=[row.name for row in held_connections.unheld(now)],

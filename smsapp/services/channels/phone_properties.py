@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from smsapp.domain import phone
 from smsapp.store import queue
 from smsapp.store.contacts import contacts, property_catalogue
-from smsapp.store.db import writing
+from smsapp.store.db import after_commit, writing
 from smsapp.store.settings import settings
 
 REBUILD_CHUNK = 5000
@@ -16,11 +15,7 @@ REBUILD_CHUNK = 5000
 
 def note_phone_property(session: Session, name: str) -> None:
     """Enqueue `rebuild_phones` for a property after the commit of this transaction."""
-
-    def ring(_session: Session) -> None:
-        queue.enqueue(queue.PERIODIC, "rebuild_phones", name)
-
-    sa.event.listen(session, "after_commit", ring, once=True)
+    after_commit(session, lambda: queue.enqueue(queue.PERIODIC, "rebuild_phones", name))
 
 
 def note_left_property(session: Session, name: str) -> None:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
-
 from smsapp.domain import writing
 from smsapp.domain.bounds import Bound, declared
 from smsapp.domain.campaign import personal
@@ -21,6 +19,7 @@ from smsapp.domain.sms_template import Purpose, variables
 from smsapp.services.channels import registry
 from smsapp.store.channels.channels import ChannelRow
 from smsapp.store.contacts.audience import Audience, Cap, count_by_reason
+from smsapp.store.contacts.contacts import ContactIds
 from smsapp.store.contacts.property_catalogue import property_types, redirects
 from smsapp.store.contacts.segments import Segment, members
 from smsapp.store.contacts.values import Source, source_of
@@ -75,7 +74,7 @@ def tried_again(
 
 
 def _described(
-    members: Callable[[str], sa.Select[Any]],
+    members: Callable[[str], ContactIds],
     channel_id: int | None,
     template_id: int | None,
     mapping: Mapping[str, Any] | None,

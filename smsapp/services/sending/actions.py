@@ -36,7 +36,8 @@ def pause(run_id: int, actor: Actor, now: dt.datetime) -> None:
 def resume(run_id: int, actor: Actor, now: dt.datetime) -> None:
     """Let a held run go on with exactly the messages that were not sent.
 
-    Raises Conflict if it is not held, Refusal if its template is not the confirmed one: a person has to accept it first.
+    Raises Conflict if it is not held, Refusal if its template is not the confirmed one: a person has to accept it
+    first.
     """
     with writing() as session:
         run = session.get(Run, run_id, populate_existing=True)
