@@ -201,10 +201,10 @@ def _unchecked(moment: dt.datetime) -> sa.ColumnElement[bool]:
     return sa.and_(SmsTemplate.audit == Audit.APPROVED, last_word < moment)
 
 
-def being_sent(session: Session, channel_id: int) -> Sequence[tuple[Run, Campaign, SmsTemplate]]:
+def being_sent(session: Session, channel_id: int) -> list[tuple[Run, Campaign, SmsTemplate]]:
     """Return the channel's runs that are being sent and frozen, each with its campaign and the campaign's template."""
     query = sa.select(Run, Campaign, SmsTemplate).join(Campaign, Campaign.id == Run.campaign_id)
     query = query.join(SmsTemplate, SmsTemplate.id == Campaign.template_id)
     query = query.where(Run.finished_at.is_(None), Run.state == RunState.SENDING, Run.started_at.is_not(None))
     query = query.where(Run.channel_id == channel_id, SmsTemplate.channel_id == channel_id)
-    return session.execute(query).tuples().all()
+    return [(run, campaign, template) for run, campaign, template in session.execute(query)]

@@ -158,7 +158,7 @@ def audit_actions(session: Session) -> list[str]:
 
 def names(session: Session, ids: Collection[int]) -> dict[int, str]:
     """Return the names of these people; of one who is gone there is none."""
-    return dict(session.execute(sa.select(User.id, User.name).where(one_of(User.id, ids))).tuples())
+    return dict(iter(session.execute(sa.select(User.id, User.name).where(one_of(User.id, ids)))))
 
 
 def count_able(session: Session, role: str) -> int:

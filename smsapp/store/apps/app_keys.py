@@ -171,4 +171,4 @@ def touch_keys(session: Session, keys: Collection[str], now: dt.datetime) -> Non
 
 def names(session: Session, ids: Collection[int]) -> dict[int, str]:
     """Return the names of these keys; of one that is gone there is none."""
-    return dict(session.execute(sa.select(AppKey.id, AppKey.name).where(one_of(AppKey.id, ids))).tuples())
+    return dict(iter(session.execute(sa.select(AppKey.id, AppKey.name).where(one_of(AppKey.id, ids)))))

@@ -330,4 +330,4 @@ def first_of(session: Session, contact_ids: ContactIds, most: int) -> list[tuple
     """Return (id, user id, properties) of the first of these contacts in the order of ids."""
     first = contact_ids.order_by(sa.literal_column("1")).limit(most)
     query = sa.select(Contact.id, Contact.xwho, Contact.properties).where(Contact.id.in_(first)).order_by(Contact.id)
-    return list(session.execute(query).tuples())
+    return [(id_, xwho, properties) for id_, xwho, properties in session.execute(query)]

@@ -144,4 +144,4 @@ def abandoned_uploads(session: Session, before: dt.datetime) -> list[Import]:
 
 def file_names(session: Session, ids: Collection[int]) -> dict[int, str]:
     """Return the names of these imports' files; of one that is gone there is none."""
-    return dict(session.execute(sa.select(Import.id, Import.file_name).where(one_of(Import.id, ids))).tuples())
+    return dict(iter(session.execute(sa.select(Import.id, Import.file_name).where(one_of(Import.id, ids)))))
